@@ -122,7 +122,7 @@ typedef struct vestry_civetweb_options {
 } vestry_civetweb_options;
 
 /** A civetweb server by vestry/server.h: 128 threads, or as many as max_streams and the reserve are; tcp_nodelay; a
- *  client may stall for ten seconds. What civetweb itself logs goes to the host's log. */
+ *  client may stall for ten seconds; max_request_size is vestry_server_options.max_head_bytes. What civetweb itself logs goes to the host's log. */
 extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.
@@ -155,7 +155,7 @@ VESTRY_API vestry_err vestry_civetweb_create(vestry *v, struct mg_context *conte
                                              const vestry_civetweb_options *options, vestry_server **ret_server);
 
 /** For mg_callbacks.http_error: answers what civetweb refuses by itself with the status and its words, and closes; a
- *  QUERY with 501.
+ *  QUERY with 501, a head that is larger than max_request_size with 431 (civetweb's own is 400).
  *  Without it a request line that civetweb cannot read comes back in the status line ("HTTP/b HTTP/1.1 400").
  *  vestry_server_civetweb has it.
  *  Returns  0: answered

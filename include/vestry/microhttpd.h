@@ -16,8 +16,8 @@
  *  none of these threads; the instance's runtime writes them, which must therefore have threads of its own.
  *
  *  Bodies are read whole before the handler is called, up to vestry_bounds.max_body_bytes; of a larger one up to 4 MiB
- *  more are passed over before it is answered 413. What heads and bodies hold counts: memory_bytes for each connection
- *  that is no stream, and a body as it grows. From seven eighths of vestry_bounds.max_request_bytes on, connections
+ *  more are passed over before it is answered 413. What heads and bodies hold counts: for each connection that is no
+ *  stream max_head_bytes, and memory_bytes once it was answered and is kept; and a body as it grows. From seven eighths of vestry_bounds.max_request_bytes on, connections
  *  whose request is not complete are closed, those that hold most first, and of equals the one that waits longest; so
  *  bodies that are never finished keep no newcomer out. If that does not free memory soon enough, because threads are
  *  busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
@@ -90,8 +90,9 @@ typedef struct vestry_microhttpd_options {
   uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
                                  instance, but at least 2,000 (30,000 if there are none); VESTRY_NEVER_MS: when the
                                  system thinks so, after a quarter of an hour */
-  size_t memory_bytes;      /**< of a connection: a request's head and that of its answer must both fit. 0: 4,096; from
-                                 1,024 to 16 MiB. The signals of a GET are in its head */
+  size_t memory_bytes;      /**< of a connection, for a request's head, a copy of its cookies, records of its headers
+                                 and cookies, and the answer's head. 0: four times max_head_bytes, and no less is
+                                 valid; from 1,024 to 16 MiB */
   size_t send_buffer_bytes; /**< what the kernel takes for a client that does not read, about (SO_SNDBUF); what is
                                  more waits in the stream's queue, under its bounds. It also bounds how much is under
                                  way to a client that does: less than a few times 16 KiB makes far ones slow.
@@ -99,6 +100,10 @@ typedef struct vestry_microhttpd_options {
   const char *tls_key;      /**< the text in PEM, not a file's name; with key and certificate it serves HTTPS and
                                  nothing else. Borrowed for create */
   const char *tls_certificate; /**< PEM, then its chain if there is one */
+  size_t max_head_bytes;       /**< of a request's head, with its target; a larger one is answered 431, or 414 if its
+                                    target is more than half of the bound, and the connection closes. The signals of
+                                    a GET are in its target. 0: 16,384, or a quarter of memory_bytes if that is given; at
+                                    most 4 MiB */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */

@@ -53,6 +53,10 @@ typedef struct vestry_server_options {
                           application's or a client that does not read holds it up; 0: never */
   void (*on_ready)(vestry_server *server, void *ctx); /**< it listens: the place to print where. NULL: none */
   void *ctx;
+
+  size_t max_head_bytes; /**< of a request's head, with its target and cookies; a larger one is answered 431 (414 if it
+                              is the target), and the connection closes. 0: 16,384; from 1,024 to 4 MiB. Of
+                              vestry_server_create, too */
 } vestry_server_options;
 
 /** Start one.

@@ -21,7 +21,7 @@
 #include "vestry/drain.h"
 
 /* A drained stream whose peer takes nothing is given five seconds (vestry/drain.h). */
-enum { DRAIN_MORE_MS = 6000 };
+enum { DRAIN_MORE_MS = 6000, LEAST_HEAD_BYTES = 1024, MOST_HEAD_BYTES = 4 << 20 };
 
 vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
                                 vestry_server **ret_server) {
@@ -37,6 +37,12 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   if ((options.unix_path && names_place) || is_half) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: %s",
             is_half ? "tls_key and tls_certificate go together" : "unix_path goes without address and port");
+    return VESTRY_INVALID;
+  }
+  if (options.max_head_bytes &&
+      (options.max_head_bytes < LEAST_HEAD_BYTES || options.max_head_bytes > MOST_HEAD_BYTES)) {
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: max_head_bytes is 0, or from %d to %d", LEAST_HEAD_BYTES,
+            MOST_HEAD_BYTES);
     return VESTRY_INVALID;
   }
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";

@@ -99,12 +99,12 @@ static void what_is_no_request_disturbs_nobody(void **state) {
       server_assert_serves(&s);
     }
     /* A head that is larger than the connection's memory. */
-    char *large = malloc(20000);
-    memset(large, 'a', 20000);
+    char *large = malloc(200000);
+    memset(large, 'a', 200000);
     client c;
     client_connect(&c, s.port, false);
     client_say(&c, "GET /echo HTTP/1.1\r\nX-Large: ");
-    client_send(&c, large, 20000);
+    client_send(&c, large, 200000);
     free(large);
     int status = client_status(&c);
     assert_true(status == 431 || status == 413 || status == 414);
@@ -133,6 +133,9 @@ static void refuses_bad_settings(void **state) {
       {.max_streams = 1, .max_connections = 2, .threads_count = 3},
       {.memory_bytes = 100},
       {.memory_bytes = 64 << 20},
+      {.max_head_bytes = 10},
+      {.max_head_bytes = (4 << 20) + 1},
+      {.max_head_bytes = 16384, .memory_bytes = 4 * 16384 - 1},
       {.tls_key = key},
       {.tls_certificate = certificate},
       {.send_buffer_bytes = 4095},

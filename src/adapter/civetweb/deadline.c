@@ -9,7 +9,7 @@
 /* Where descriptors end, if no limit says so. */
 enum { DESCRIPTORS_MOST = 1 << 20 };
 
-static int descriptors_end(void) {
+int vsi_civetweb_descriptors_end(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > DESCRIPTORS_MOST) return DESCRIPTORS_MOST;
   return (int)limit.rlim_cur;
@@ -19,7 +19,7 @@ static int descriptors_end(void) {
  * is no longer than the process has descriptors. It ends when all were found, and is made for overdue clients alone.
  * The workers are kept from leaving, by the lock: a descriptor that was found cannot become another one meanwhile. */
 static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count) {
-  const int end = descriptors_end();
+  const int end = vsi_civetweb_descriptors_end();
   for (int fd = 0; fd < end && count; fd++) {
     vsi_civetweb_peer peer;
     if (!vsi_civetweb_peer_of_descriptor(fd, &peer)) continue;

@@ -38,6 +38,9 @@ typedef struct vsi_civetweb_deadlines {
   LIST_HEAD(, vsi_civetweb_deadline) list; /* guarded by lock */
 } vsi_civetweb_deadlines;
 
+/* Where the process's descriptors end. */
+int vsi_civetweb_descriptors_end(void);
+
 /* Look which are overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms);
 /* No deadline is set. Takes one that was only zeroed. */

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* civetweb's own answers to what it cannot read. It begins them with the version that it has read, which is whatever
  * stood there: of "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the lines after it, so what a client sent comes back in
- * front of the headers. */
+ * front of the headers.
+ *
+ * It answers 400 to a head that fills its buffer, as to one that is no request, and does not say which it was. How many
+ * bytes came does: the kernel counts them. */
 #include <civetweb.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends before the bytes */
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "adapter/civetweb/deadline.h"
 #include "adapter/civetweb/neighbours.h"
 #include "vestry/civetweb.h"
 
@@ -14,11 +23,35 @@ static bool is_query(const struct mg_request_info *info, int status) {
   return status == 400 && info && info->request_method && strcmp(info->request_method, "QUERY") == 0;
 }
 
+static uint64_t bytes_received(int fd) {
+  struct tcp_info tcp = {0};
+  socklen_t len = sizeof tcp;
+  const bool says = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &len) == 0 &&
+                    len >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof tcp.tcpi_bytes_received;
+  return says ? tcp.tcpi_bytes_received : 0;
+}
+
+/* Whether it was refused because its head is larger than max_request_size. The worker has the connection's descriptor
+ * until this returns. */
+static bool is_too_large(const struct mg_connection *conn, const struct mg_request_info *info, int status) {
+  const char *most = mg_get_option(mg_get_context(conn), "max_request_size");
+  vsi_civetweb_peer peer, at;
+  if (status != 400 || !info || info->request_method || !most ||
+      !vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &peer))
+    return false;
+  const int end = vsi_civetweb_descriptors_end();
+  for (int fd = 0; fd < end; fd++)
+    if (vsi_civetweb_peer_of_descriptor(fd, &at) && vsi_civetweb_peer_equal(&at, &peer))
+      return bytes_received(fd) >= strtoull(most, NULL, 10);
+  return false;
+}
+
 int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message) {
   (void)message; /* which may have something of the request's in it */
   const struct mg_request_info *info = mg_get_request_info(conn);
   const bool is_head = info && info->request_method && strcmp(info->request_method, "HEAD") == 0;
-  const char *words = mg_get_response_code_text(NULL, status);
+  if (is_too_large(conn, info, status)) status = 431;
+  const char *words = status == 431 ? "Request Header Fields Too Large" : mg_get_response_code_text(NULL, status);
   if (is_query(info, status)) {
     status = 501;
     words = "Not Implemented: this server takes no QUERY";

@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "vestry/civetweb.h"
 
-enum { THREADS = 128, STOP_MS = 1000 };
+enum { THREADS = 128, STOP_MS = 1000, HEAD_BYTES = 16384 };
 
 typedef struct own_server {
   vestry_server base;
@@ -66,10 +66,11 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
     count = options->max_streams + 1;
     while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
   }
-  char place[64], threads[16], why[256];
+  char place[64], threads[16], head[24], why[256];
   bool is_six = strchr(options->address, ':');
   snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
   snprintf(threads, sizeof threads, "%u", count);
+  snprintf(head, sizeof head, "%zu", options->max_head_bytes ? options->max_head_bytes : HEAD_BYTES);
   /* clang-format off */
   const char *const settings[] = {
       "listening_ports", place,
@@ -78,6 +79,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       "listen_backlog", "4096", /* a client that finds it full waits for a second */
       "decode_url", "no", /* it would forget how a path was sent */
       "tcp_nodelay", "1", /* small patches would wait for 40 ms */
+      "max_request_size", head,
       "request_timeout_ms", "10000", /* how long a client may stall */
       NULL};
   /* clang-format on */

@@ -30,6 +30,7 @@ typedef struct vsi_microhttpd {
   vestry *v;
   const vestry_host *host;
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
+  size_t max_head_bytes; /* of a request; SIZE_MAX: its daemon's bound alone */
   bool is_tls;
   bool is_strict;      /* its daemon is (MHD_OPTION_STRICT_FOR_CLIENT) */
   bool measures_heads; /* its libmicrohttpd takes what is not allowed, and keeps heads so that it is found (head.c) */

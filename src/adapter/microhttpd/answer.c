@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "adapter/microhttpd/refused.h"
+
 /* A 304's. libmicrohttpd writes it itself. */
 static bool is_length(const vestry_header *header) {
   return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
@@ -54,6 +56,7 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
   if (!error && (closes || request->socket->is_spent) &&
       MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)
     error = VESTRY_NO_MEMORY;
+  vsi_microhttpd_refused_queues(request);
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
   MHD_destroy_response(made); /* while it is being sent, libmicrohttpd holds it */
   return error;

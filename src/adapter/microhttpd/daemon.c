@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adapter/microhttpd/habits.h"
+#include "adapter/microhttpd/refused.h"
 #include "adapter/microhttpd/serve.h"
 #include "adapter/microhttpd/transport.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   vsi_microhttpd *adapter = cls;
   if (vsi_microhttpd_transport_is_closing()) return;
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
+  if (started && !vsi_microhttpd_is_attached(adapter)) (void)vsi_microhttpd_refused_look(adapter, format, arguments);
   char line[LINE_BYTES];
   size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);

@@ -17,6 +17,7 @@ vsi_microhttpd *vsi_microhttpd_life_create(vestry *v, uint32_t streams_count, si
   adapter->v = v;
   adapter->host = host;
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
+  adapter->max_head_bytes = SIZE_MAX;
   vsi_web_gate_init(&adapter->gate, streams_count);
   vsi_microhttpd_writers_init(&adapter->writers);
   return adapter;
@@ -82,9 +83,11 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = own.tls_key != NULL;
+  adapter->max_head_bytes = own.max_head_bytes;
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms,
                                         .idle_ms = own.timeout_s * UINT64_C(1000),
                                         .memory_bytes = own.memory_bytes,
+                                        .head_bytes = own.max_head_bytes,
                                         .per_address = own.max_per_address};
   error = vsi_microhttpd_life_begin(adapter, &limits);
   if (!error) error = vsi_microhttpd_daemon_start(adapter, &own);
@@ -106,6 +109,7 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
                                       .threads_count = options->threads_count,
                                       .max_streams = options->max_streams,
                                       .max_per_address = options->max_per_address,
+                                      .max_head_bytes = options->max_head_bytes,
                                       .tls_key = options->tls_key,
                                       .tls_certificate = options->tls_certificate,
                                   },

@@ -73,6 +73,15 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
+/* A head of more than max_head_bytes is refused: 414 if it is the target that fills it, else 431. 0: it fits. */
+static int refusal_of_size(const vsi_microhttpd_request *request) {
+  const size_t most = request->adapter->max_head_bytes;
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  if (!info || info->header_size <= most) return 0;
+  return request->target_len > most / 2 ? 414 : 431;
+}
+
 static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line *line) {
   const bool is_known = request->is_http11 || strcmp(line->version, "HTTP/1.0") == 0;
   vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->method)};
@@ -84,6 +93,11 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
     request->is_chunked = true; /* it is not known where its body ends */
     vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     return 400;
+  }
+  const int too_large = refusal_of_size(request);
+  if (too_large) {
+    request->is_chunked = framing.encoding || framing.length; /* its body is not wanted */
+    return too_large;
   }
   if (framing.length)
     for (const char *at = framing.length; *at; at++)
@@ -170,7 +184,9 @@ vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_
 bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
   if (!is_unwanted(request)) return false;
   if (!request->is_chunked && !request->body_length) return false;
-  if (request->refused == 400 || request->body_length > PASSED_BYTES) return true;
+  if (request->refused == 400 || request->refused == 414 || request->refused == 431 ||
+      request->body_length > PASSED_BYTES)
+    return true;
   const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
   return expect && strcasecmp(expect, "100-continue") == 0; /* a client that is not told so sends nothing */
 }

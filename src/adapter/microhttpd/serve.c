@@ -6,6 +6,7 @@
 #include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/operations.h"
 #include "adapter/microhttpd/pieces.h"
+#include "adapter/microhttpd/refused.h"
 #include "adapter/microhttpd/transport.h"
 #include "adapter/web/policy.h"
 
@@ -14,6 +15,7 @@ void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **soc
   vsi_microhttpd *adapter = cls;
   if (code != MHD_CONNECTION_NOTIFY_STARTED) {
     vsi_microhttpd_socket *socket = *socket_context;
+    vsi_microhttpd_refused_forget(conn);
     if (socket) {
       vsi_microhttpd_socket_ends(socket);
       vsi_microhttpd_request_destroy(socket->request);
@@ -35,6 +37,8 @@ void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *
   if (!socket || socket->is_spent) return NULL;
   vsi_microhttpd_request_destroy(socket->request);
   vsi_microhttpd_socket_begins(socket);
+  socket->is_spent = vsi_microhttpd_refused_line(cls, conn, uri ? uri : "");
+  if (socket->is_spent) return NULL;
   return vsi_microhttpd_request_create(cls, conn, socket, uri ? uri : "");
 }
 
@@ -47,7 +51,7 @@ static vestry_err serve(vsi_microhttpd_request *request) {
 }
 
 static vestry_err refuse(vsi_microhttpd_request *request) {
-  bool closes = request->refused == 400;
+  bool closes = request->refused == 400 || request->refused == 414 || request->refused == 431;
   if (request->refused == 503) return vsi_microhttpd_refuse(request, 503, "Retry-After", VSI_WEB_RETRY_AFTER_S, false);
   return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }
@@ -136,6 +140,7 @@ enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, co
 void vsi_microhttpd_completed(void *cls, struct MHD_Connection *conn, void **ctx,
                               enum MHD_RequestTerminationCode code) {
   (void)cls, (void)code;
+  vsi_microhttpd_refused_forget(conn);
   vsi_microhttpd_request_destroy(*ctx);
   *ctx = NULL;
   vsi_microhttpd_socket *socket = vsi_microhttpd_socket_of(conn);

@@ -13,7 +13,8 @@
 enum {
   LEAST_MORE_CONNECTIONS = 64,
   MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
-  DEFAULT_MEMORY_BYTES = 4096,
+  DEFAULT_HEAD_BYTES = 16384,
+  MEMORY_A_HEAD = 4, /* it, a copy of its cookies, records of headers and cookies, and the head of the answer */
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,
@@ -57,13 +58,18 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry *v, vestry_microhttpd_op
   if (!options->threads_count) options->threads_count = processors();
   if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
-  if (!options->memory_bytes) options->memory_bytes = DEFAULT_MEMORY_BYTES;
+  if (options->max_head_bytes > MAX_MEMORY_BYTES / MEMORY_A_HEAD) return VESTRY_INVALID;
+  if (!options->max_head_bytes)
+    options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
+  if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
   options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
   /* Each thread has its share of the connections, and needs at least one. */
   if (options->threads_count > MAX_THREADS || options->max_connections > MAX_CONNECTIONS ||
       options->max_connections <= streams || options->max_connections < options->threads_count)
     return VESTRY_INVALID;
-  if (options->memory_bytes < LEAST_MEMORY_BYTES || options->memory_bytes > MAX_MEMORY_BYTES) return VESTRY_INVALID;
+  if (options->memory_bytes < LEAST_MEMORY_BYTES || options->memory_bytes > MAX_MEMORY_BYTES ||
+      options->memory_bytes / MEMORY_A_HEAD < options->max_head_bytes)
+    return VESTRY_INVALID;
   if (!vsi_microhttpd_send_buffer_fits(options->send_buffer_bytes)) return VESTRY_INVALID;
   if (!options->tls_key != !options->tls_certificate) return VESTRY_INVALID;
   if (options->unix_path && (options->address || options->port || !vsi_microhttpd_unix_path_fits(options->unix_path)))

@@ -72,7 +72,7 @@ static bool has_unread(int fd) {
 }
 
 static uint64_t held_by(const vsi_microhttpd_socket *socket) {
-  return socket->body_bytes + (socket->holds_bytes ? socket->all->memory_bytes : 0);
+  return socket->body_bytes + socket->own_bytes;
 }
 
 /* Cut a connection. Its socket stays in the list: each look tells libmicrohttpd again, until the connection has
@@ -167,6 +167,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
                                         const vsi_microhttpd_limits *limits) {
   sockets->v = v;
   sockets->host = vestry_parts_of(v)->host;
+  sockets->head_bytes = limits->head_bytes;
   sockets->memory_bytes = limits->memory_bytes;
   sockets->request_ns = vsi_ms_to_ns(limits->request_ms);
   sockets->idle_ns = vsi_ms_to_ns(limits->idle_ms) + IDLE_GRACE_NS;
@@ -223,19 +224,20 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {
          vsi_microhttpd_arrivals_count(&sockets->arrivals);
 }
 
-static bool take_bytes(vsi_microhttpd_socket *socket) {
+/* The connection itself is to count so much. false: all hold too much for it. */
+static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vestry *v = socket->all->v;
-  if (!socket->holds_bytes) {
-    socket->holds_bytes = vestry_request_bytes_take(v, socket->all->memory_bytes);
-    if (!socket->holds_bytes) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
-    relieve(socket->all);
-  }
-  return socket->holds_bytes;
+  if (socket->own_bytes >= bytes) return true;
+  const bool fits = vestry_request_bytes_take(v, bytes - socket->own_bytes);
+  if (fits) socket->own_bytes = bytes;
+  if (!fits) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+  relieve(socket->all);
+  return fits;
 }
 
 static void give_bytes(vsi_microhttpd_socket *socket) {
-  if (socket->holds_bytes) vestry_request_bytes_give(socket->all->v, socket->all->memory_bytes);
-  socket->holds_bytes = false;
+  vestry_request_bytes_give(socket->all->v, socket->own_bytes);
+  socket->own_bytes = 0;
 }
 
 static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *conn) {
@@ -244,7 +246,7 @@ static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *co
   socket->address = vsi_address_of(info ? info->client_addr : NULL);
   vestry_err error = vsi_web_addresses_enter(&sockets->addresses, socket->address);
   if (error == VESTRY_LIMIT) vestry_turn_away(sockets->v, VESTRY_REFUSAL_ADDRESS);
-  if (!error && !take_bytes(socket)) {
+  if (!error && !take_bytes(socket, sockets->head_bytes)) {
     vsi_web_addresses_leave(&sockets->addresses, socket->address);
     error = VESTRY_LIMIT;
   }
@@ -319,6 +321,8 @@ void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
   if (socket->is_waiting && !socket->is_first) wait_locked(socket, now, sockets->request_ns);
+  socket->thread = pthread_self();
+  socket->has_line = true;
   vsi_mutex_unlock(&sockets->lock);
 }
 
@@ -359,7 +363,7 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
   if (socket->is_handed_over) return;
   vsi_microhttpd_sockets *sockets = socket->all;
   vsi_microhttpd_sending_leave(&sockets->sendings, &socket->sending);
-  bool stays = take_bytes(socket);
+  bool stays = take_bytes(socket, sockets->memory_bytes);
   uint64_t now = vsi_now_ns(sockets->host);
   vsi_mutex_lock(&sockets->lock);
   wait_locked(socket, now, sockets->idle_ns);

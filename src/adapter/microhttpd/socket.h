@@ -28,10 +28,12 @@ typedef struct vsi_microhttpd_socket {
   int fd;            /* constant */
   size_t body_bytes; /* guarded by all->lock: what its request's body holds of the instance's request bytes */
   uint64_t going;    /* guarded by all->lock: what it held when it was cut */
-  bool holds_bytes;  /* memory_bytes of them, too; the rest is the connection's thread's alone */
+  size_t own_bytes;  /* what the connection itself holds of them; the rest is the connection's thread's alone */
   vsi_address address;
   vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
+  pthread_t thread;                       /* guarded by all->lock: that reads the request; if has_line */
+  bool has_line;                          /* guarded by all->lock: a first line of a request came */
   bool is_spent;                          /* no request is taken from it any more */
   bool is_handed_over;                    /* it is counted until vsi_microhttpd_sockets_leave */
   _Atomic(bool) was_late;                 /* it was cut, because what it sent came too slowly */
@@ -41,7 +43,8 @@ typedef struct vsi_microhttpd_socket {
 typedef struct vsi_microhttpd_sockets {
   vestry *v;
   const vestry_host *host;
-  size_t memory_bytes;          /* of each connection */
+  size_t head_bytes;            /* what a connection counts until its first answer is out, and what after it: */
+  size_t memory_bytes;          /* libmicrohttpd touches all of its memory when it is made ready for another request */
   uint64_t request_ns, idle_ns; /* for a request from its first byte to its last; for the next one to come */
   vestry_timer *timer;          /* NULL: not begun */
   vsi_mutex lock;               /* innermost; no descriptor of a socket is closed while it is held */
@@ -57,7 +60,7 @@ typedef struct vsi_microhttpd_sockets {
 
 typedef struct vsi_microhttpd_limits {
   uint64_t request_ms, idle_ms;
-  size_t memory_bytes;
+  size_t head_bytes, memory_bytes;
   uint32_t per_address;
 } vsi_microhttpd_limits;
 

@@ -37,6 +37,7 @@
 #include "adapter/microhttpd/answer.h"
 #include "adapter/microhttpd/handover.h"
 #include "adapter/microhttpd/place.h"
+#include "adapter/microhttpd/refused.h"
 #include "adapter/microhttpd/stream.h"
 #include "adapter/microhttpd/suspended.h"
 #include "adapter/microhttpd/verdict.h"
@@ -213,6 +214,7 @@ vestry_err vsi_microhttpd_transport_begin(vsi_microhttpd_request *request, vestr
   vsi_microhttpd_watch_name(&adapter->watch, stream->key, stream);
   /* A stop that does not find us there has shut the gate before. */
   if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+  vsi_microhttpd_refused_queues(request);
   bool queued = MHD_queue_response(request->conn, request->stream_status, response) == MHD_YES;
   MHD_destroy_response(response); /* of ours; if it was not queued this frees it, and stream_freed runs */
   return queued ? VESTRY_OK : VESTRY_IO;

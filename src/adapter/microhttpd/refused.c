@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: one answer to a head that libmicrohttpd cannot take */
+/* Heads that are larger than max_head_bytes are refused by vestry, which sees them when they are complete. Two cases
+ * remain, in which libmicrohttpd runs out of the connection's memory by itself and does not answer exactly once:
+ *
+ *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. Without
+ *            room for these, and for a Content-Length that is no number, it queues an error, goes on as if the request
+ *            were good, and writes the head of the error once more behind the first.
+ *   never    The request fits and the head of its answer does not: it closes the connection without a byte.
+ *
+ * Neither has a callback, but both are logged on the connection's thread before anything is sent. So the answer is
+ * written here, and the sending half of the socket is shut: what libmicrohttpd sends then fails, and it closes. A head
+ * that does not fit while it is read is refused once by libmicrohttpd, and is left to it. A query with more parameters than
+ * there is memory for is found here when the request line is there, because libmicrohttpd forgets that error. */
+#include "adapter/microhttpd/refused.h"
+
+#include <gnutls/gnutls.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { ANSWER_BYTES = 256, RECORD_BYTES = 64 };
+
+/* The connection whose answer this thread has queued last, and its request's status if it is a refusal. */
+static _Thread_local struct {
+  const vsi_microhttpd *adapter;
+  struct MHD_Connection *conn;
+  unsigned status; /* if libmicrohttpd cannot send the answer */
+} queued;
+
+void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  const bool is_large = info && info->header_size > request->adapter->max_head_bytes / 8;
+  queued.adapter = request->adapter;
+  queued.conn = request->conn;
+  queued.status = request->refused ? (unsigned)request->refused : is_large ? 431 : 500;
+}
+
+void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn) {
+  if (queued.conn == conn) queued.conn = NULL;
+}
+
+static void answer(struct MHD_Connection *conn, unsigned status) {
+  const union MHD_ConnectionInfo *socket = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const union MHD_ConnectionInfo *tls = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  gnutls_session_t session = tls ? (gnutls_session_t)tls->tls_session : NULL;
+  char text[ANSWER_BYTES];
+  const int len = snprintf(
+      text, sizeof text, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+      status, MHD_get_reason_phrase_for(status));
+  if (len <= 0 || (size_t)len >= sizeof text || !socket) return;
+  /* A client that lets not even this in gets nothing. */
+  if (session)
+    (void)!gnutls_record_send(session, text, (size_t)len);
+  else
+    (void)!send(socket->connect_fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(socket->connect_fd, SHUT_WR);
+}
+
+/* libmicrohttpd has a record of each parameter of the query. */
+bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *target) {
+  size_t parameters = 1;
+  for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&')) parameters++;
+  if (strlen(target) <= adapter->max_head_bytes && parameters <= adapter->sockets.memory_bytes / 2 / RECORD_BYTES)
+    return false;
+  answer(conn, 414);
+  return true;
+}
+
+/* The connection of this thread whose head is complete and has not been shown to vestry. libmicrohttpd tells the size
+ * of complete heads alone. */
+static struct MHD_Connection *find_unshown(vsi_microhttpd_sockets *sockets) {
+  struct MHD_Connection *found = NULL;
+  const pthread_t self = pthread_self();
+  vsi_mutex_lock(&sockets->lock);
+  for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at && !found; at = TAILQ_NEXT(at, in)) {
+    const vsi_microhttpd_request *request = at->has_line && pthread_equal(at->thread, self) ? at->request : NULL;
+    if (request && !request->has_begun &&
+        MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE))
+      found = request->conn;
+  }
+  vsi_mutex_unlock(&sockets->lock);
+  return found;
+}
+
+bool vsi_microhttpd_refused_look(vsi_microhttpd *adapter, const char *format, va_list arguments) {
+  static const char refuses[] = "Error processing request (HTTP response code is %u", closes[] = "%s";
+  va_list own;
+  va_copy(own, arguments);
+  struct MHD_Connection *conn = NULL;
+  unsigned status = 0;
+  if (strncmp(format, refuses, sizeof refuses - 1) == 0) {
+    status = va_arg(own, unsigned);
+    conn = find_unshown(&adapter->sockets);
+  } else if (strncmp(format, closes, sizeof closes - 1) == 0 && queued.adapter == adapter && queued.conn) {
+    const char *why = va_arg(own, const char *);
+    if (why && strstr(why, "failed to create response header")) conn = queued.conn, status = queued.status;
+  }
+  va_end(own);
+  if (!conn) return false;
+  queued.conn = NULL;
+  answer(conn, status);
+  return true;
+}

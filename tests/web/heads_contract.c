@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+#include "web/heads_contract.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/test.h"
+#include "vestry/adapter.h"
+#include "vestry/routes.h"
+#include "web/client.h"
+
+enum { MOST = 16384 /* of a head, by default */, TEXT_BYTES = 1 << 20, LETTERS = 50000 };
+
+static const vestry_server_adapter *adapter;
+static vestry_server_options defaults;
+static vestry *v;
+static vestry_server *server;
+
+/* ---- the server -------------------------------------------------------------------------------------------------- */
+
+/* How many bytes of body there were. */
+static vestry_err count_body(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  char text[32];
+  int len = snprintf(text, sizeof text, "%zu bytes", req->body.len);
+  return vestry_reply_body(reply, "text/plain", text, (size_t)len);
+}
+
+static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("open", true));
+}
+
+static vestry_err large_answer_head(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  static char value[200000];
+  memset(value, 'v', sizeof value - 1);
+  vestry_err error = vestry_reply_header(reply, "X-Large", value);
+  return error ? error : vestry_reply_body(reply, "text/plain", "all", 3);
+}
+
+static void start(size_t max_head_bytes) {
+  vestry_server_options options = defaults;
+  options.max_head_bytes = max_head_bytes;
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/", count_body, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "POST", "/", count_body, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/files/{name}", count_body, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/stream", open_stream, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/large", large_answer_head, NULL), VESTRY_OK);
+  assert_int_equal(vestry_server_create(v, adapter, &options, &server), VESTRY_OK);
+}
+
+static void stop(void) {
+  vestry_server_destroy(server);
+  vestry_destroy(v);
+}
+
+/* ---- one answer -------------------------------------------------------------------------------------------------- */
+
+/* Send all of it, read until the server closes: exactly one answer came, and all of it. Returns its status. */
+static int answer_to(const char *request, size_t len) {
+  client c;
+  client_connect(&c, server->port, false);
+  client_send(&c, request, len);
+  int status = client_status(&c);
+  client_finish(&c, false);
+  assert_true(c.complete);
+  const size_t one = c.len;
+  client_read_all(&c);
+  if (c.len != one) fail_msg("more than one answer: %.900s", c.text);
+  const char *again = strstr(c.text + 1, "HTTP/1.");
+  if (again) fail_msg("more than one head: %.900s", c.text);
+  client_close(&c);
+  return status;
+}
+
+static void expect(const char *what, const char *request, size_t len, int wanted) {
+  int status = answer_to(request, len);
+  if (status != wanted) fail_msg("%s: %d instead of %d", what, status, wanted);
+}
+
+/* ---- what is sent today ------------------------------------------------------------------------------------------ */
+
+#define CHROME                                                                                                         \
+  "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "     \
+  "Safari/537.36\r\nsec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\", \"Google Chrome\";v=\"140\"\r\n"      \
+  "sec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Windows\"\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"            \
+  "Accept-Language: de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7\r\nDNT: 1\r\n"
+#define CHROME_PAGE                                                                                                    \
+  CHROME "Upgrade-Insecure-Requests: 1\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,"   \
+         "image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\nSec-Fetch-Site: none\r\n"          \
+         "Sec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document\r\n"
+#define CHROME_FETCH                                                                                                   \
+  CHROME "Accept: text/event-stream, text/html, application/json\r\nDatastar-Request: true\r\n"                        \
+         "Referer: https://www.example.com/orders/2026?page=3&sort=name\r\nSec-Fetch-Site: same-origin\r\n"            \
+         "Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nCache-Control: no-cache\r\nPragma: no-cache\r\n"
+#define FIREFOX                                                                                                        \
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: text/html,"           \
+  "application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n"                       \
+  "Accept-Encoding: gzip, deflate, br, zstd\r\nUpgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\n"           \
+  "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nSec-Fetch-User: ?1\r\nPriority: u=0, i\r\nSec-GPC: 1\r\n"
+#define SAFARI                                                                                                         \
+  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nSec-Fetch-Site: none\r\n"                \
+  "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nUser-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like "  \
+  "Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1\r\n"                     \
+  "Accept-Language: fr-FR,fr;q=0.9\r\nPriority: u=0, i\r\nAccept-Encoding: gzip, deflate, br\r\n"
+#define CURL "User-Agent: curl/8.14.1\r\nAccept: */*\r\n"
+#define NGINX                                                                                                          \
+  "X-Real-IP: 2001:db8:85a3::8a2e:370:7334\r\nX-Forwarded-For: 2001:db8:85a3::8a2e:370:7334, 203.0.113.7\r\n"          \
+  "X-Forwarded-Proto: https\r\nX-Forwarded-Host: www.example.com\r\n"                                                  \
+  "X-Request-ID: 6f0b8c2e4b0f4d0ea5f5d2c0c1a4e9b7\r\n"
+#define HAPROXY                                                                                                        \
+  "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Unique-ID: CB007107:D2F0_0A000001:01BB_68C1B2A3_0001" \
+  ":7B\r\nX-SSL-Client-Verify: 0\r\nX-SSL-Client-DN: /C=DE/O=Example/CN=ada.lovelace@example.com\r\n"                  \
+  "Forwarded: for=203.0.113.7;proto=https;by=10.0.0.1\r\nVia: 1.1 edge-7.example.net (Varnish/7.5)\r\n"
+
+/* Names of cookies and how long their values are; ended by NULL. */
+typedef struct cookies {
+  const char *name;
+  size_t len;
+} cookies;
+
+/* Analytics and consent of a parent domain, and the application's own. */
+static const cookies foreign[] = {
+    {"_ga", 27},         {"_ga_K3J9X0T2QM", 52},   {"_fbp", 34},    {"OptanonConsent", 540},
+    {"ajs_user_id", 36}, {"intercom-session", 88}, {"session", 43}, {NULL, 0}};
+/* A sign-on system: its token cut into cookies of 4 kB, as oauth2-proxy and ASP.NET do. */
+static const cookies sign_on[] = {
+    {"_oauth2_proxy_0", 3990}, {"_oauth2_proxy_1", 3990}, {"_oauth2_proxy_csrf", 96}, {"session", 43}, {NULL, 0}};
+static const cookies none[] = {{NULL, 0}};
+
+typedef struct recorded {
+  const char *name, *line, *headers;
+  const cookies *cookies;
+} recorded;
+
+static const recorded heads[] = {
+    {"Chrome, a document", "GET / HTTP/1.1", CHROME_PAGE, foreign},
+    {"Chrome, a document behind a sign-on", "GET / HTTP/1.1", CHROME_PAGE, sign_on},
+    {"Chrome, a stream behind a sign-on", "GET /stream?datastar=%7B%22q%22%3A%22%C3%A4%22%7D HTTP/1.1", CHROME_FETCH,
+     sign_on},
+    {"Firefox", "GET / HTTP/1.1", FIREFOX, foreign},
+    {"Safari on iOS", "GET / HTTP/1.1", SAFARI, foreign},
+    {"curl", "GET / HTTP/1.1", CURL, none},
+    {"Chrome by nginx", "GET / HTTP/1.1", CHROME_PAGE NGINX, sign_on},
+    {"Firefox by HAProxy, Varnish and nginx", "GET / HTTP/1.1", FIREFOX HAPROXY NGINX, sign_on},
+    {"a name of 255 bytes of UTF-8", NULL, SAFARI, foreign},
+};
+
+/* A request as it was recorded, for a connection of its own. body: its length; negative: none. */
+static size_t write_head(char *text, size_t room, const recorded *from, long body) {
+  char name[3 * 255 + 40] = "GET /files/";
+  for (int i = 0; i < 85; i++) strcat(name, "%E6%96%87");
+  size_t len = (size_t)snprintf(text, room, "%s%s\r\nHost: www.example.com\r\nConnection: close\r\n%s",
+                                from->line ? from->line : name, from->line ? "" : " HTTP/1.1", from->headers);
+  for (const cookies *at = from->cookies; at->name; at++) {
+    len += (size_t)snprintf(text + len, room - len, "%s%s=", at == from->cookies ? "Cookie: " : "; ", at->name);
+    for (size_t i = 0; i < at->len; i++) text[len++] = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjE2"[i % 32];
+    if (!at[1].name) len += (size_t)snprintf(text + len, room - len, "\r\n");
+  }
+  if (body >= 0) len += (size_t)snprintf(text + len, room - len, "Content-Length: %ld\r\n", body);
+  len += (size_t)snprintf(text + len, room - len, "\r\n");
+  assert_true(len < room);
+  return len;
+}
+
+static char *text; /* TEXT_BYTES */
+
+static void heads_of_today_are_served(void **state) {
+  (void)state;
+  start(0);
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+    size_t len = write_head(text, TEXT_BYTES, &heads[i], -1);
+    client c;
+    client_connect(&c, server->port, false);
+    client_send(&c, text, len);
+    const int status = client_status(&c);
+    if (status != 200) fail_msg("%s: %d", heads[i].name, status);
+    if (strstr(heads[i].line ? heads[i].line : "", "/stream"))
+      client_expect(&c, "datastar-patch-signals");
+    else
+      client_finish(&c, false);
+    client_close(&c);
+    if (!strstr(heads[i].line ? heads[i].line : "", "/stream")) expect(heads[i].name, text, len, 200);
+  }
+  stop();
+}
+
+/* A draft of 50,000 letters fits into a body, of whichever alphabet, and not into the signals of a GET. */
+static void a_long_draft_has_one_answer(void **state) {
+  (void)state;
+  static const char *const letters[] = {"x", "%E6%96%87"};
+  start(0);
+  for (size_t i = 0; i < 2; i++) {
+    const size_t each = strlen(letters[i]), body = 5 + each * LETTERS;
+    static const recorded post = {"a draft", "POST / HTTP/1.1",
+                                  CHROME_FETCH "Content-Type: application/x-www-form-urlencoded\r\n", sign_on};
+    size_t len = write_head(text, TEXT_BYTES, &post, (long)body);
+    memcpy(text + len, "text=", 5);
+    len += 5;
+    for (size_t n = 0; n < LETTERS; n++, len += each) memcpy(text + len, letters[i], each);
+    expect("a draft in a body", text, len, 200);
+    len = (size_t)snprintf(text, TEXT_BYTES, "GET /?datastar=");
+    for (size_t n = 0; n < LETTERS; n++, len += each) memcpy(text + len, letters[i], each);
+    len += (size_t)snprintf(text + len, TEXT_BYTES - len, " HTTP/1.1\r\nHost: localhost\r\n" CHROME_FETCH "\r\n");
+    const int status = answer_to(text, len);
+    assert_true(status == 414 || status == 431);
+  }
+  stop();
+}
+
+/* ---- at the bound ------------------------------------------------------------------------------------------------ */
+
+typedef enum filler { COOKIE, COOKIES, HEADER, HEADERS, TARGET, PARAMETERS, FILLERS } filler;
+static const char *const filler_names[] = {"a cookie", "cookies", "a header", "headers", "a target", "parameters"};
+
+static void fill(size_t *len, size_t until, const char *piece) {
+  const size_t each = strlen(piece);
+  for (; *len + each <= until; *len += each) memcpy(text + *len, piece, each);
+  for (; *len < until; ++*len) text[*len] = 'z';
+}
+
+/* A head of exactly so many bytes. Pieces are as long as those of today's: of 40 bytes. */
+static void write_head_of(filler by, size_t bytes) {
+  static const char end[] = "\r\n\r\n";
+  const bool in_target = by == TARGET || by == PARAMETERS;
+  static const char rest[] = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: */*";
+  size_t len = (size_t)snprintf(text, TEXT_BYTES, "GET /%s", in_target ? "?" : rest);
+  const size_t until = bytes - sizeof end + 1 - (in_target ? sizeof rest - 1 : 0);
+  if (!in_target)
+    len += (size_t)snprintf(text + len, 40, "\r\n%s", by == HEADER || by == HEADERS ? "A: b" : "Cookie: ");
+  assert_true(until >= len && bytes < TEXT_BYTES);
+  fill(&len, until,
+       by == COOKIES      ? "name=value-of-thirty-three-letters-12; "
+       : by == HEADERS    ? "\r\nX-Header-Name: value-of-twenty-one-1"
+       : by == PARAMETERS ? "name=value-of-thirty-four-letters-123&"
+                          : "z");
+  if (in_target) memcpy(text + len, rest, sizeof rest - 1), len += sizeof rest - 1;
+  memcpy(text + len, end, sizeof end - 1);
+  assert_int_equal(len + sizeof end - 1, bytes);
+}
+
+static void expect_at(filler by, size_t bytes, bool fits) {
+  write_head_of(by, bytes);
+  const int status = answer_to(text, bytes);
+  const bool is_right = fits ? status == 200 : status == 431 || ((by == TARGET || by == PARAMETERS) && status == 414);
+  if (!is_right) fail_msg("%s, %zu bytes: %d", filler_names[by], bytes, status);
+}
+
+static void at_the_bound_and_a_byte_beyond(void **state) {
+  (void)state;
+  static const size_t bounds[] = {0, 2048, 5000, 40000};
+  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+    const size_t most = bounds[i] ? bounds[i] : MOST;
+    start(bounds[i]);
+    for (filler by = 0; by < FILLERS; by++) {
+      if (by == HEADERS && most > 2048) continue; /* civetweb takes 64 headers */
+      expect_at(by, most - 1, true);
+      expect_at(by, most, true);
+      expect_at(by, most + 1, false);
+    }
+    stop();
+  }
+}
+
+/* However far beyond, and whichever memory of the server runs out first: one answer. */
+static void far_beyond_the_bound(void **state) {
+  (void)state;
+  start(0);
+  for (filler by = 0; by < FILLERS; by++)
+    for (size_t bytes = MOST + 1; bytes < 5 * MOST; bytes += 1021)
+      if (by != HEADERS) expect_at(by, bytes, false);
+  for (size_t bytes = 1000; bytes < 5 * MOST; bytes += 1021) {
+    write_head_of(HEADERS, bytes);
+    const int status = answer_to(text, bytes);
+    assert_true(status == 200 || status == 400 || status == 431);
+  }
+  stop();
+}
+
+/* More cookies, or parameters, than any browser sends: libmicrohttpd has a record of each. */
+static void many_small_pieces_have_one_answer(void **state) {
+  (void)state;
+  static const char *const pieces[] = {"a=b; ", "a=b&", "\r\na:b"};
+  static const char *const begins[] = {"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: ", "GET /?",
+                                       "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close"};
+  static const char *const ends[] = {"\r\n\r\n", " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                                     "\r\n\r\n"};
+  start(0);
+  for (size_t i = 0; i < 3; i++) {
+    for (size_t count = 1; count < 12000; count += count < 1000 ? 13 : 997) {
+      size_t len = (size_t)snprintf(text, TEXT_BYTES, "%s", begins[i]);
+      fill(&len, len + count * strlen(pieces[i]), pieces[i]);
+      len += (size_t)snprintf(text + len, 100, "%s", ends[i]);
+      const int status = answer_to(text, len);
+      if (status != 200 && status != 400 && status != 414 && status != 431)
+        fail_msg("%zu of \"%s\": %d", count, pieces[i], status);
+    }
+  }
+  stop();
+}
+
+static void other_refusals_have_one_answer(void **state) {
+  (void)state;
+  static const char *const lengths[] = {"abc", "-1", "1 2", "99999999999999999999999999", "5, 6", "0x10"};
+  start(0);
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    size_t len = (size_t)snprintf(text, TEXT_BYTES, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %s\r\n\r\n",
+                                  lengths[i]);
+    const int status = answer_to(text, len);
+    if (status != 400 && status != 411 && status != 413) fail_msg("Content-Length: %s: %d", lengths[i], status);
+  }
+  stop();
+}
+
+/* An answer whose head the server has no memory for is an error, and the server goes on. */
+static void an_answer_of_a_large_head_is_answered(void **state) {
+  (void)state;
+  start(0);
+  size_t len =
+      (size_t)snprintf(text, TEXT_BYTES, "GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  client c;
+  client_connect(&c, server->port, false);
+  client_send(&c, text, len);
+  while (!c.ended) client_read(&c);
+  if (strncmp(c.text, "HTTP/1.1 200", 12) != 0 && strncmp(c.text, "HTTP/1.1 500", 12) != 0) fail_msg("%.200s", c.text);
+  assert_null(strstr(c.text + 1, "HTTP/1."));
+  client_close(&c);
+  write_head_of(COOKIE, 4000);
+  expect("after it", text, 4000, 200);
+  stop();
+}
+
+static void bounds_that_are_none(void **state) {
+  (void)state;
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  vestry_server_options options = defaults;
+  static const size_t wrong[] = {1, 1023, (4 << 20) + 1, SIZE_MAX};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    options.max_head_bytes = wrong[i];
+    server = NULL;
+    assert_int_equal(vestry_server_create(v, adapter, &options, &server), VESTRY_INVALID);
+    assert_null(server);
+  }
+  vestry_destroy(v);
+}
+
+int heads_contract_run(const vestry_server_adapter *of, const vestry_server_options *options) {
+  adapter = of;
+  defaults = *options;
+  text = malloc(TEXT_BYTES);
+  assert_non_null(text);
+  char name[64];
+  snprintf(name, sizeof name, "heads over %s%s", of->name, options->tls_key ? ", TLS" : "");
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(heads_of_today_are_served),
+      cmocka_unit_test(a_long_draft_has_one_answer),
+      cmocka_unit_test(at_the_bound_and_a_byte_beyond),
+      cmocka_unit_test(far_beyond_the_bound),
+      cmocka_unit_test(many_small_pieces_have_one_answer),
+      cmocka_unit_test(other_refusals_have_one_answer),
+      cmocka_unit_test(an_answer_of_a_large_head_is_answered),
+      cmocka_unit_test(bounds_that_are_none),
+  };
+  int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
+  free(text);
+  return failed;
+}
