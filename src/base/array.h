@@ -10,7 +10,7 @@
  * In a build with VSI_NO_SLACK (CMake's VESTRY_NO_SLACK, the default with the address sanitizer) each reservation moves
  * the items, and leaves no more room than was asked for: the sanitizer then finds each read of a pointer that was kept
  * across an append, which otherwise fails only where the length is just below a power of two. Arrays of more than
- * 16 KiB have 1/64 of slack, because suites that build megabytes byte by byte would take minutes. */
+ * 4 KiB have 1/64 of slack, because suites that build megabytes byte by byte would take minutes. */
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
 
@@ -28,7 +28,7 @@
 #define VSI_ARRAY_FREE(host, few, items) vsi_free(host, (items) == (few) ? NULL : (items))
 
 #ifdef VSI_NO_SLACK
-enum { VSI_ARRAY_MOVES_BYTES = 16 * 1024 };
+enum { VSI_ARRAY_MOVES_BYTES = 4 * 1024 };
 
 /* Room for `wanted` items at another address. Room that was reserved before is kept, because callers reserve in order
  * that later appends cannot fail; for the same reason the items stay where they are if they fit and memory is out. */

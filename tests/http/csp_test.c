@@ -420,8 +420,8 @@ static void no_memory_is_an_answer(void **state) {
     test_host_fail_in(&w.th, fail);
     (void)wire_serve(&w, &r, show, &p);
     is_done = !test_host_has_failed(&w.th);
-    assert_int_equal(r.status, is_done ? 200 : 500); /* never a document without its policy */
-    assert_int_equal(strstr(r.text, "data-nonce") != NULL, is_done);
+    assert_true(r.status == 200 || (r.status == 500 && !is_done)); /* never a document without its policy */
+    assert_int_equal(strstr(r.text, "data-nonce") != NULL, r.status == 200);
     wire_finish(&r);
     site_end(&w);
   }
