@@ -122,7 +122,8 @@ typedef struct vestry_civetweb_options {
 } vestry_civetweb_options;
 
 /** A civetweb server by vestry/server.h: 128 threads, or as many as max_streams and the reserve are; tcp_nodelay; a
- *  client may stall for ten seconds; max_request_size is vestry_server_options.max_head_bytes. What civetweb itself logs goes to the host's log. */
+ *  client may stall for ten seconds; max_request_size is vestry_server_options.max_head_bytes. What civetweb itself
+ *  logs goes to the host's log. */
 extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 
 /** Look at a server's settings before mg_start: names and values in turn, ended by NULL.

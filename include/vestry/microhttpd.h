@@ -17,10 +17,10 @@
  *
  *  Bodies are read whole before the handler is called, up to vestry_bounds.max_body_bytes; of a larger one up to 4 MiB
  *  more are passed over before it is answered 413. What heads and bodies hold counts: for each connection that is no
- *  stream max_head_bytes, and memory_bytes once it was answered and is kept; and a body as it grows. From seven eighths of vestry_bounds.max_request_bytes on, connections
- *  whose request is not complete are closed, those that hold most first, and of equals the one that waits longest; so
- *  bodies that are never finished keep no newcomer out. If that does not free memory soon enough, because threads are
- *  busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
+ *  stream max_head_bytes, and memory_bytes once it was answered and is kept; and a body as it grows. From seven eighths
+ *  of vestry_bounds.max_request_bytes on, connections whose request is not complete are closed, those that hold most
+ *  first, and of equals the one that waits longest; so bodies that are never finished keep no newcomer out. If that
+ *  does not free memory soon enough, because threads are busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
  *
  *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more (a
  *  connection that becomes a stream has two for a moment; when there is no second one, that stream ends for ERROR).
@@ -102,8 +102,8 @@ typedef struct vestry_microhttpd_options {
   const char *tls_certificate; /**< PEM, then its chain if there is one */
   size_t max_head_bytes;       /**< of a request's head, with its target; a larger one is answered 431, or 414 if its
                                     target is more than half of the bound, and the connection closes. The signals of
-                                    a GET are in its target. 0: 16,384, or a quarter of memory_bytes if that is given; at
-                                    most 4 MiB */
+                                    a GET are in its target. 0: 16,384, or a quarter of memory_bytes if that is given;
+                                    at most 4 MiB */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */

@@ -5,13 +5,14 @@
  *
  *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. Without
  *            room for these, and for a Content-Length that is no number, it queues an error, goes on as if the request
- *            were good, and writes the head of the error once more behind the first.
+ *            were good, and writes the head of the error a second time.
  *   never    The request fits and the head of its answer does not: it closes the connection without a byte.
  *
  * Neither has a callback, but both are logged on the connection's thread before anything is sent. So the answer is
  * written here, and the sending half of the socket is shut: what libmicrohttpd sends then fails, and it closes. A head
- * that does not fit while it is read is refused once by libmicrohttpd, and is left to it. A query with more parameters than
- * there is memory for is found here when the request line is there, because libmicrohttpd forgets that error. */
+ * that does not fit while it is read is refused once by libmicrohttpd, and is left to it. A query with more
+ * parameters than there is memory for is found here when the request line is there, because libmicrohttpd forgets that
+ * error. */
 #include "adapter/microhttpd/refused.h"
 
 #include <gnutls/gnutls.h>
