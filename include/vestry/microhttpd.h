@@ -20,7 +20,8 @@
  *  stream max_head_bytes, and memory_bytes once it was answered and is kept; and a body as it grows. From seven eighths
  *  of vestry_bounds.max_request_bytes on, connections whose request is not complete are closed, those that hold most
  *  first, and of equals the one that waits longest; so bodies that are never finished keep no newcomer out. If that
- *  does not free memory soon enough, because threads are busy, a body is answered 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
+ *  does not free memory soon enough, because threads are busy, a body is answered 503 with Retry-After, and a
+ *  connection is closed. Each counts as BUDGET.
  *
  *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more (a
  *  connection that becomes a stream has two for a moment; when there is no second one, that stream ends for ERROR).
