@@ -219,6 +219,13 @@ static inline vestry_err vestry_render_topicf(vestry_render *render, const char 
   va_end(arguments);
   return vestry_render_topic(render, len < 0 ? NULL : topic);
 }
+/** Have the page, or the part, rendered again after a while, because something was missing that it was to show: a
+ *  database that did not answer, say. What this render makes is shown as usual. The next one comes after a second, then
+ *  two, four, up to 30, until a render does not ask for another; and sooner when something that it depends on changes.
+ *  Renders that read by vestry/sqlite_pool.h or vestry/postgres.h ask by themselves when a read fails. In a document it
+ *  does nothing, because the document's stream renders anew.
+ *  Threads  the render's */
+VESTRY_API void vestry_render_again(vestry_render *render);
 /** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
  *  that version, return VESTRY_OK without rendering. To be asked after all topics and before all parts.
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;

@@ -77,7 +77,7 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   vestry_html html;
   vestry_html_init(&html, r->pages->host);
   vestry_slice inside;
-  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL);
+  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL, NULL);
   if (!error) error = vestry_html_result(&html, &inside);
   if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
   if (!error) error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);

@@ -148,6 +148,10 @@ vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
   return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
 }
 
+void vestry_render_again(vestry_render *said) {
+  said->own->is_again = true;
+}
+
 /* Of this page alone: the same number means something else at another address, and for another user. With the own
  * secret also of this process alone: a count that another one made is never taken for one of ours. */
 static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
@@ -261,7 +265,7 @@ static vestry_err take_part(vsi_render *render, const vestry_page_part *given, v
 }
 
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
-                           vsi_buffer *names) {
+                           vsi_buffer *names, bool *ret_again) {
   vsi_render inner;
   memset(&inner, 0, offsetof(vsi_render, parts));
   inner.pages = pages;
@@ -272,6 +276,7 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   uint8_t told = names ? vsi_observers_begin(pages, &inner.said) : 0;
   vestry_err error = part->render(&inner.said, html, part->app);
   vsi_observers_end(pages, &inner.said, told);
+  if (ret_again) *ret_again = inner.is_again;
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
 }
@@ -290,7 +295,7 @@ vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vest
   error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
   if (!error && !render->said.is_stream) {
-    error = vsi_part_render(render->pages, false, &named->part, html, NULL);
+    error = vsi_part_render(render->pages, false, &named->part, html, NULL, NULL);
     named->inside_to = vsi_html_of(html)->len;
     if (error) return stick(render, error, "");
     const char *inside = vsi_html_of(html)->data + named->inside_from;

@@ -26,6 +26,7 @@ typedef struct vsi_render {
   bool has_window;          /* the content has one, or more */
   bool is_denied;           /* by allow */
   bool is_current;          /* the tab has that version */
+  bool is_again;            /* vestry_render_again */
   vestry_err error;         /* that sticks: of a topic or a part */
   size_t begin, end;        /* of the content, in html; of an ordinary handler's, in the reply's body */
   size_t head_end;          /* likewise: of the head; 0: none */
@@ -44,9 +45,10 @@ vestry_slice vsi_render_content(const vsi_render *render);
 /* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
 bool vsi_render_find(vsi_render *render);
 /* Have a part make what is inside its element, for a stream or a document. names: the topics that it names; NULL: its
- * own view will look for itself. OK | what it says | what sticks in the builder */
+ * own view will look for itself. ret_again: whether it is to be rendered again after a while; NULL: not wanted.
+ * OK | what it says | what sticks in the builder */
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
-                           vsi_buffer *names);
+                           vsi_buffer *names, bool *ret_again);
 /* A letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);

@@ -33,6 +33,7 @@ void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t start
   r->view = view;
   r->started_seq = started_seq;
   r->event = NULL;
+  r->is_again = false;
   r->render.parts_count = 0;
   r->render.pages = pages;
   r->render.tag = (vsi_state_tag){.build = pages->build};
@@ -42,7 +43,7 @@ void vsi_run_begin(vsi_run *r, vsi_view *view, vestry_html *html, uint64_t start
   r->is_first = view->is_first;
   r->has_hash = view->has_hash;
   r->has_version = view->has_version;
-  r->failures = view->failures;
+  r->failures = view->is_poor ? 0 : view->failures;
   r->kept = !view->is_over && view->kept ? vestry_event_ref(view->kept->event) : NULL;
   vsi_pages_unlock(pages);
   vsi_buffer_init(&r->names, pages->host);
@@ -82,7 +83,7 @@ static vsi_outcome classify(vsi_run *r, vestry_err error) {
 static vsi_outcome make_part(vsi_run *r) {
   const vsi_shared *shared = r->shared;
   const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
-  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names);
+  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names, &r->is_again);
   if (error) {
     char why[VSI_HTML_EXPLAINED];
     vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vsi_html_explain(r->html, error, why));
@@ -115,6 +116,7 @@ static vsi_outcome make_page(vsi_run *r) {
   vestry_err error = vsi_request_copy_handle(view->request, &r->reply, vsi_render_handle, &r->render);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
   r->render.said.request = NULL; /* it is gone */
+  r->is_again = r->render.is_again;
   vsi_outcome made = classify(r, error);
   if (made == VSI_MADE_CONTENT) {
     r->content = vsi_render_content(&r->render);

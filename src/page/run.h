@@ -24,7 +24,8 @@ typedef struct vsi_run {
   vsi_private *private; /* likewise; NULL: it is shared */
   /* As the view has them, in bits that others write beside. */
   bool is_first, has_hash, has_version;
-  unsigned failures; /* before this run */
+  bool is_again;     /* the render has asked to be made again */
+  unsigned failures; /* before this run, of which the streams were told */
   uint64_t started_seq;
   uint64_t changed_ns; /* given: when the change came that it answers; 0: none that is known, or nothing observes */
   uint64_t ended_ns;   /* when the handler returned */

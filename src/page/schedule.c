@@ -154,10 +154,17 @@ static uint64_t due_after(const vsi_view *view) {
   return view->is_first || next < now ? now : next;
 }
 
+/* What it lacked may be there now: it does not wait for its time. */
+static void hasten(vsi_view *view) {
+  const uint64_t soon_ns = vsi_now_ns(view->page->pages->host) + view->page->pages->interval_ns;
+  if (view->at_ns > soon_ns) vsi_schedule_at(view, soon_ns);
+}
+
 static void mark(vsi_view *view, uint64_t seq) {
   view->is_dirty = true;
   if (seq && !view->marked_seq) view->marked_seq = seq;
   if (view->state == VSI_VIEW_IDLE && !view->is_over && !view->is_blocked) vsi_schedule_at(view, due_after(view));
+  if (view->state == VSI_VIEW_WAITING && view->is_poor) hasten(view);
 }
 
 void vsi_schedule_mark(vsi_view *view, uint64_t seq) {
@@ -261,9 +268,12 @@ static uint64_t again_ns(const vsi_view *view) {
 void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marked_seq, bool is_guessed) {
   uint64_t now = vsi_now_ns(view->page->pages->host);
   view->state = VSI_VIEW_IDLE;
+  const bool is_poor = result == VSI_RUN_AGAIN;
+  const bool has_joining = view->is_shared && !vsi_ring_is_empty(&vsi_shared_of(view)->joining);
+  if (result != VSI_RUN_BLOCKED) view->is_poor = is_poor;
   if (result == VSI_RUN_DONE) {
     view->failures = 0;
-  } else {
+  } else if (!is_poor) {
     view->is_dirty = true;
     view->is_asked = false;
     if (marked_seq) {
@@ -271,16 +281,17 @@ void vsi_schedule_put_back(vsi_view *view, vsi_run_result result, uint64_t marke
       view->is_guessed = is_guessed;
     }
   }
-  if (result == VSI_RUN_FAILED && view->failures < VSI_FAILURES_MOST) view->failures++;
+  if ((is_poor || result == VSI_RUN_FAILED) && view->failures < VSI_FAILURES_MOST) view->failures++;
   if (view->is_over) {
     vsi_view_bury(view);
   } else if (result == VSI_RUN_BLOCKED) {
     if (!view->is_blocked) vsi_schedule_at(view, due_after(view)); /* it was told already */
-  } else if (result == VSI_RUN_FAILED) {
-    vsi_schedule_at(view, now + again_ns(view));
+  } else if (result == VSI_RUN_FAILED || (is_poor && !view->is_dirty)) {
+    view->is_dirty = true;
+    vsi_schedule_at(view, is_poor && has_joining ? now : now + again_ns(view));
   } else if (view->is_dirty) {
     vsi_schedule_at(view, due_after(view));
-  } else if (view->is_shared && !vsi_ring_is_empty(&vsi_shared_of(view)->joining)) {
+  } else if (has_joining) {
     vsi_schedule_at(view, now);
   }
 }

@@ -18,6 +18,7 @@ struct vsi_worker {
 /* What has become of a run of a view. */
 typedef enum vsi_run_result {
   VSI_RUN_DONE,    /* rendered, or nothing was to be */
+  VSI_RUN_AGAIN,   /* rendered, and to be rendered again after a while (vestry_render_again) */
   VSI_RUN_BLOCKED, /* not now: what it has sent is not written yet, and the stream's runner tells */
   VSI_RUN_FAILED   /* to be tried again */
 } vsi_run_result;

@@ -59,7 +59,8 @@ void vsi_seat_take(vsi_seat *seat) {
   shared->asks |= seat->request != NULL;
   vsi_seat_join(shared, seat);
   if (view->is_first) view->is_dirty = true;
-  if (view->state == VSI_VIEW_IDLE) vsi_schedule_at(view, vsi_now_ns(view->page->pages->host));
+  if (view->state == VSI_VIEW_IDLE || (view->state == VSI_VIEW_WAITING && view->is_poor))
+    vsi_schedule_at(view, vsi_now_ns(view->page->pages->host));
 }
 
 void vsi_seat_joined(vsi_seat *seat) {

@@ -74,6 +74,7 @@ struct vsi_view {
   uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
   uint64_t has_hash : 1, has_version : 1;
   uint64_t is_guessed : 1; /* marked_seq is not that of the refresh that marked it, but an earlier one's */
+  uint64_t is_poor : 1;    /* its failures are renders that were shown, and asked to be made again */
 };
 
 enum { VSI_FAILURES_MOST = 7 };

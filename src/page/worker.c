@@ -100,6 +100,7 @@ static void run_view(vsi_worker *worker, vsi_view *view) {
   VSI_PROBE1(render, name_of(view));
   vsi_run_begin(&run, view, &worker->html, of.seq);
   vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
+  if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
   vsi_run_end(&run);
   VSI_PROBE2(rendered, name_of(view), result);
   if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
