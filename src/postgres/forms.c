@@ -117,10 +117,8 @@ static int64_t now_ms(const stored *in) {
 
 static int64_t slot_of(const vsi_form_key *key) {
   unsigned char tab[8];
-  uint64_t bits = 0;
   vsi_hex_read(tab, key->tab, sizeof tab);
-  memcpy(&bits, tab, sizeof bits);
-  return (int64_t)(vsi_hash_bytes(bits, key->name, strlen(key->name)) % SLOTS);
+  return (int64_t)(vsi_hash_bytes(vsi_hash_word(tab, sizeof tab), key->name, strlen(key->name)) % SLOTS);
 }
 
 static int64_t room_of(const vsi_form_key *key, size_t len) {

@@ -99,10 +99,8 @@ typedef struct operation {
 
 static int64_t id_of(const vsi_form_key *key) {
   unsigned char tab[8];
-  uint64_t bits = 0;
   vsi_hex_read(tab, key->tab, sizeof tab);
-  memcpy(&bits, tab, sizeof bits);
-  return (int64_t)(vsi_hash_bytes(bits, key->name, strlen(key->name)) >> 1);
+  return (int64_t)(vsi_hash_bytes(vsi_hash_word(tab, sizeof tab), key->name, strlen(key->name)) >> 1);
 }
 
 static vestry_err say(vestry_sqlite_loan *loan, const char *function, int result, const char *doing) {
