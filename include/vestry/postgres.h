@@ -26,7 +26,9 @@
  *  primary, and PostgreSQL 13 to 18. When the server has no room for more locks, renders are followed by tables for a
  *  while.
  *
- *  While the server is away pages stay as they are; once it is back, all that read it are rendered, once. What is not
+ *  While the server is away pages stay as they are; once it is back, all that read it are rendered, once, also when its
+ *  commits cannot be followed any more. A page that catches a read that failed is rendered again after a while
+ *  (vestry_render_again), and by any commit. So is a page that reads in a write transaction of its own. What is not
  *  seen: unlogged and temporary tables, foreign tables, sequences, the server's own tables, large objects, clocks and
  *  random(). For these a page names a topic (vestry_render_topic). */
 #ifndef VESTRY_POSTGRES_H

@@ -4,7 +4,14 @@
  *
  * A render gets a connection with its first read, and keeps it to its end. A transaction that the server gives up, for
  * want of room or because of a conflict, is begun again under the render: what the render had read before is of another
- * snapshot then, so it is refreshed as soon as it ends.
+ * snapshot then, so it is refreshed as soon as it ends. A transaction of the kind RENDER that the application begins in
+ * a render is the same one.
+ *
+ * What was not read leaves no trace. A page can catch a read that failed, and show something else: it would depend on
+ * nothing. So whatever fails on a render's thread, by its pool, makes the render depend on every commit; and where time
+ * may help (no connection is free, the server is away), the render is made again after a while, too. The same for what
+ * is read in a transaction of the application's own, whose locks say nothing, and for a transaction that was ended
+ * under the render.
  *
  * Conflicts. A render meets them now and then where many write at once, and begins again. But one may last: a
  * serializable transaction that has promised its commit, and waits, cannot fail, so all fail that read what it has
@@ -24,6 +31,7 @@
 #include "postgres/footprint.h"
 #include "postgres/loan.h"
 #include "postgres/recorded.h"
+#include "postgres/recorder.h"
 #include "vestry/postgres.h"
 
 enum {
@@ -37,25 +45,24 @@ enum {
   SETTLE_MS = 1000,
   TRIES = 3,
   CONFLICTS = 2, /* after so many a render reads by tables */
-  TOPIC_BYTES = 48
+  TOPIC_BYTES = 48,
+  UNCOVERED_MOST = 32
 };
 
 static const char no_room[] = "53200", conflict[] = "40001";
 
 /* What one render has read so far: its transaction knows it. */
 typedef struct recording {
-  struct recording *outer; /* of the same thread: of another database */
+  vsi_postgres_recorder is; /* first */
   vestry_postgres *database;
-  vsi_postgres_ticket ticket;
-  vestry_postgres_loan *loan; /* NULL: it has read nothing */
+  vsi_postgres_ticket ticket; /* if it is followed */
   uint32_t left_out;          /* the oid of a table that it reads, and does not depend on; 0: none */
   unsigned conflicts;         /* that it has met */
   bool by_tables;
-  bool has_rows; /* of a read that was done */
-  bool is_torn;  /* of several snapshots, or it is not known what it has read */
+  bool has_rows;                    /* of a read that was done */
+  bool is_torn;                     /* of several snapshots, or it is not known what it has read */
+  bool names_places, has_savepoint; /* its statements */
 } recording;
-
-static _Thread_local recording *recordings;
 
 struct vestry_postgres {
   vestry_pages *pages;
@@ -70,9 +77,9 @@ struct vestry_postgres {
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
-  _Atomic(uint64_t) torn;      /* bits of renders that begin by tables when they are made again; relaxed: a hint */
-  _Atomic(uint32_t) uncovered; /* the relation that the log was told of last */
-  _Atomic(uint64_t) seq;       /* of the last refresh; it only grows */
+  _Atomic(uint64_t) torn; /* bits of renders that begin by tables when they are made again; relaxed: a hint */
+  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations that the log was told of; 0: free. Relaxed: each is alone */
+  _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
 };
 
@@ -185,25 +192,32 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
   vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
   atomic_store_explicit(&database->major, major, memory_order_relaxed);
-  if (atomic_exchange_explicit(&database->level, level, memory_order_relaxed) != level)
+  const vestry_postgres_level former = atomic_exchange_explicit(&database->level, level, memory_order_relaxed);
+  /* Renders that begin now have the new level. What was committed since the last record is not known. */
+  if (level == VESTRY_POSTGRES_TOPICS && former > level) vsi_postgres_index_stop(database->index);
+  if (former != level)
     say_level(database, level, major);
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, over PostgreSQL %u",
             database->pool->name, major);
 }
 
+/* The follower gets no connection: whether others do. */
+static bool is_there(void *ctx) {
+  const vestry_postgres *database = ctx;
+  return vestry_postgres_run_alone(database->pool, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
+}
+
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
 static recording *find(const vestry_postgres *database) {
-  recording *at = recordings;
-  while (at && at->database != database) at = at->outer;
-  return at;
+  vsi_postgres_recorder *at = vsi_postgres_recorder_of(NULL);
+  while (at && ((recording *)at)->database != database) at = at->outer;
+  return (recording *)at;
 }
 
 static recording *find_by_pool(const vestry_postgres_pool *pool) {
-  recording *at = recordings;
-  while (at && at->database->pool != pool) at = at->outer;
-  return at;
+  return (recording *)vsi_postgres_recorder_of(pool);
 }
 
 /* Of what a render is of. Others may have the same one: then one of them is by tables for nothing, once, and the render
@@ -226,72 +240,107 @@ static bool was_torn(vestry_postgres *database, const vestry_render *render) {
   return atomic_fetch_and_explicit(&database->torn, ~bit, memory_order_relaxed) & bit;
 }
 
-static void begin(vestry_render *render, void *ctx) {
-  vestry_postgres *database = ctx;
-  recording *is = NULL;
-  if (level_of(database) != VESTRY_POSTGRES_TOPICS) is = vsi_calloc(database->host, 1, sizeof *is);
-  if (!is) { /* it will not be known what it reads */
-    vsi_postgres_index_add_whole(database->index);
-    depend(database, render, VSI_POSTGRES_EVERYTHING);
-    return;
-  }
-  is->outer = recordings;
-  is->database = database;
-  if (was_torn(database, render)) is->conflicts = CONFLICTS;
-  vsi_postgres_index_begin(database->index, &is->ticket);
-  recordings = is;
+static const char *choose_begin(recording *is) {
+  is->by_tables = level_of(is->database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
+  return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
 }
 
-static vestry_err begin_transaction(recording *is) {
-  vestry_postgres *database = is->database;
-  is->by_tables = level_of(database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
-  return vsi_postgres_begin(database->pool, VESTRY_POSTGRES_RENDER,
-                            is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads, &is->loan);
+static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
+  recording *is = (recording *)recorder;
+  return vsi_postgres_begin(is->database->pool, VESTRY_POSTGRES_RENDER, choose_begin(is), &is->is.loan);
+}
+
+/* On the same connection, which the application may have, too. */
+static vestry_err begin_again(recording *is) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
+  vestry_err error = vsi_postgres_command(loan, "vestry_postgres_read", "ROLLBACK");
+  if (!error) error = vsi_postgres_command(loan, "vestry_postgres_read", choose_begin(is));
+  loan->is_conflict = false;
+  loan->lent.sqlstate[0] = '\0';
+  is->is_torn |= is->has_rows;
+  is->has_rows = false;
+  return error;
 }
 
 static void end_transaction(recording *is) {
-  if (is->loan) (void)vestry_postgres_end(is->loan, VESTRY_OK);
-  is->loan = NULL;
+  if (is->is.loan) (void)vestry_postgres_end(is->is.loan, VESTRY_OK);
+  is->is.loan = NULL;
 }
 
 /* Whether the server gave up the transaction for what may be over when it is begun again. */
 static bool is_given_up(recording *is) {
-  const bool is_conflict = strcmp(is->loan->sqlstate, conflict) == 0;
-  const bool is_full = strcmp(is->loan->sqlstate, no_room) == 0;
+  const bool is_conflict = strcmp(is->is.loan->sqlstate, conflict) == 0;
+  const bool is_full = strcmp(is->is.loan->sqlstate, no_room) == 0;
   if (is_conflict) is->conflicts++;
   if (is_full) fall_back(is->database);
   return is_conflict || is_full;
 }
 
+static bool names(const char *sql, const char *word) {
+  return strcasestr(sql, word) != NULL;
+}
+
+/* The render's transaction is the loan's, which is there. */
+static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
+                               vestry_postgres_row_fn row, void *ctx) {
+  recording *is = (recording *)recorder;
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
+  vestry_err error = VESTRY_OK;
+  is->names_places |= names(sql, "ctid") || names(sql, "tablesample");
+  is->has_savepoint |= names(sql, "savepoint") || names(sql, "exception");
+  for (int tries = 1; tries <= TRIES; tries++) {
+    loan->begins_again = tries < TRIES;
+    error = vsi_postgres_run(loan, sql, values, row, ctx); /* gives no row if it fails */
+    is->has_rows |= !error || error == VESTRY_NOT_FOUND;
+    if (!error || error == VESTRY_NOT_FOUND || !is_given_up(is)) break;
+    atomic_fetch_add_explicit(&is->database->again, 1, memory_order_relaxed);
+    const vestry_err of_begin = begin_again(is);
+    if (of_begin) return of_begin;
+  }
+  return error;
+}
+
+static void begin(vestry_render *render, void *ctx) {
+  vestry_postgres *database = ctx;
+  recording *is = vsi_calloc(database->host, 1, sizeof *is);
+  const bool is_followed = is && level_of(database) != VESTRY_POSTGRES_TOPICS;
+  if (!is_followed && database->follower) { /* it will not be known what it reads */
+    vsi_postgres_index_add_whole(database->index);
+    depend(database, render, VSI_POSTGRES_EVERYTHING);
+  }
+  if (!is) return;
+  is->database = database;
+  is->is = (vsi_postgres_recorder){
+      .pool = database->pool, .is_followed = is_followed, .begin = begin_transaction, .run = run_recorded};
+  vsi_postgres_recorder_enter(&is->is);
+  if (!is_followed) return;
+  if (was_torn(database, render)) is->conflicts = CONFLICTS;
+  /* A transaction from before the render may not see what was committed before it. */
+  is->is.wants_again = is->is.is_unknown = vsi_postgres_is_lent(database->pool);
+  vsi_postgres_index_begin(database->index, &is->ticket);
+}
+
 static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
                                 void *ctx) {
-  vestry_postgres *database = is->database;
-  vestry_err error = VESTRY_OK;
-  for (int tries = 1; tries <= TRIES; tries++) {
-    if (!is->loan) error = begin_transaction(is);
-    if (error) return error;
-    ((vsi_postgres_loan *)is->loan)->begins_again = tries < TRIES;
-    error = vestry_postgres_run(is->loan, sql, values, row, ctx); /* gives no row if it fails */
-    if (!error || error == VESTRY_NOT_FOUND) break;
-    if (!is_given_up(is)) return error;
-    atomic_fetch_add_explicit(&database->again, 1, memory_order_relaxed);
-    is->is_torn |= is->has_rows;
-    end_transaction(is);
+  if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application's */
+    is->is.is_unknown = true;
+    return vestry_postgres_run_alone(is->database->pool, sql, values, row, ctx);
   }
-  is->has_rows = true;
-  return error;
+  vestry_err error = is->is.loan ? VESTRY_OK : begin_transaction(&is->is);
+  return error ? error : vestry_postgres_run(is->is.loan, sql, values, row, ctx);
 }
 
 vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
                                 vestry_postgres_row_fn row, void *ctx) {
   if (!database || !sql) return VESTRY_INVALID;
   recording *is = find(database);
-  return is ? read_recorded(is, sql, values, row, ctx)
-            : vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
+  return is && is->is.is_followed ? read_recorded(is, sql, values, row, ctx)
+                                  : vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
 }
 
 bool vsi_postgres_is_recorded(const vestry_postgres_pool *pool) {
-  return find_by_pool(pool) != NULL;
+  const recording *is = find_by_pool(pool);
+  return is && is->is.is_followed;
 }
 
 vestry_err vsi_postgres_read_recorded(const vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
@@ -305,12 +354,21 @@ void vsi_postgres_leave_out(const vestry_postgres_pool *pool, uint32_t table) {
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
 
+/* Each relation once, and so many of them: a temporary table is another one each time. */
 static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
-  if (!oid || atomic_exchange_explicit(&database->uncovered, oid, memory_order_relaxed) == oid) return;
+  size_t at = 0;
+  for (; oid && at < UNCOVERED_MOST; at++) {
+    uint32_t is = 0;
+    if (atomic_compare_exchange_strong_explicit(&database->uncovered[at], &is, oid, memory_order_relaxed,
+                                                memory_order_relaxed))
+      break;
+    if (is == oid) return;
+  }
+  if (!oid || at == UNCOVERED_MOST) return;
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
-          "sequence: what is written to it refreshes nothing; name a topic there",
-          database->pool->name, oid);
+          "sequence: what is written to it refreshes nothing; name a topic there%s",
+          database->pool->name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
 }
 
 /* OK | BUSY: the render is to be made again | other errors: it is not known what it has read */
@@ -319,11 +377,12 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
   f->host = database->host;
   f->by_tables = is->by_tables;
+  f->names_places = is->names_places;
   f->left_out = is->left_out;
   f->max_keys = database->options.max_render_keys;
-  ((vsi_postgres_loan *)is->loan)->begins_again = true; /* with the whole render */
-  vestry_err error =
-      vestry_postgres_run(is->loan, vsi_postgres_footprint_sql(major), NULL, vsi_postgres_footprint_row, f);
+  ((vsi_postgres_loan *)is->is.loan)->begins_again = true; /* with the whole render */
+  vestry_err error = vsi_postgres_run((vsi_postgres_loan *)is->is.loan, vsi_postgres_footprint_sql(major),
+                                      VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_footprint_row, f);
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
   error = vsi_postgres_footprint_end(f);
   if (error) return error;
@@ -348,7 +407,10 @@ static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
   vsi_postgres_footprint f = {.by_tables = false};
   vsi_postgres_entry entry;
-  vestry_err error = is->is_torn ? VESTRY_OK : is->loan ? find_footprint(is, &f) : VESTRY_BUSY;
+  vestry_err error = is->is_torn         ? VESTRY_OK
+                     : is->is.is_unknown ? VESTRY_UNSUPPORTED
+                     : is->is.loan       ? find_footprint(is, &f)
+                                         : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_postgres_index_number(database->index);
   if (is->is_torn || error == VESTRY_BUSY) {
@@ -376,10 +438,11 @@ static void end(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = find(database);
   if (!is) return;
-  recordings = is->outer; /* recordings of a thread end in the reverse order */
-  if (is->loan || is->has_rows)
+  vsi_postgres_recorder_leave(&is->is);
+  if (is->is.wants_again) vestry_render_again(render);
+  if (is->is.loan || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
     settle_reads(is, render);
-  else
+  else if (is->is.is_followed)
     vsi_postgres_index_leave(database->index, &is->ticket);
   vsi_free(database->host, is);
 }
@@ -413,7 +476,7 @@ static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint
 vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   uint64_t place = 0;
-  if (!database || recordings) return VESTRY_INVALID;
+  if (!database || vsi_postgres_recorder_of(NULL)) return VESTRY_INVALID;
   if (!database->follower) return VESTRY_TIMEOUT;
   vestry_err error = find_place(database, &place);
   if (!error) error = wait_for(database, place, until_ns);
@@ -429,6 +492,7 @@ static bool settle(void *ctx) {
   vestry_postgres *database = ctx;
   vsi_postgres_follower_stats follower;
   uint64_t place = 0;
+  if (!database->follower) return true; /* topics tell */
   vsi_postgres_follower_stats_get(database->follower, &follower);
   if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
   vestry_err error = vestry_postgres_run_alone(database->pool, flushed, NULL, take_place, &place);
@@ -467,12 +531,13 @@ static vestry_err start(vestry_postgres *database) {
                                                        .max_keys = database->options.max_transaction_keys,
                                                        .silence_ms = database->options.silence_ms,
                                                        .changed = changed,
+                                                       .is_there = is_there,
                                                        .ctx = database};
     error = vsi_postgres_follower_create(&of_follower, &database->follower);
     if (!error)
       (void)vsi_postgres_follower_settle(database->follower, vsi_monotonic_in_ms(database->options.connect_ms));
   }
-  if (error || !database->follower) return error;
+  if (error) return error;
   error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
   return error;

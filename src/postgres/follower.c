@@ -31,6 +31,7 @@ enum {
   BACK_OFF_FIRST_MS = 50,
   BACK_OFF_MOST_MS = 1000,
   REFUSED_MS = 10000,
+  ALONE = 3, /* so many: a server that has just been started may be there for the later of the two */
   IDLE_MS = 5000,
   BUSY_MS = 2,       /* between two reads, while WAL comes all the time: for each read two processes wake up */
   LOOK_MET_MS = 1,   /* a set waits for a commit to become visible: then twice that, and so on */
@@ -63,7 +64,8 @@ struct vsi_postgres_follower {
   uint64_t records_told;              /* of those of the stream */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
-  bool was_refused; /* it could not begin, and the log was told why */
+  bool was_refused;     /* it could not begin, and the log was told why */
+  unsigned alone_count; /* tries in a row for which the server was not there, and for others it was */
 };
 
 typedef vsi_postgres_follower follower;
@@ -382,6 +384,12 @@ static void *run(void *ctx) {
   while (!is_over(f)) {
     bool was_there = begin(f) != VESTRY_OK && f->side;
     bool is_going = !was_there && f->side;
+    /* There may be no connection for it, as where a role may have so many. */
+    if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->stats.is != VSI_POSTGRES_REFUSED)
+      f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
+    else
+      f->alone_count = 0;
+    was_there |= f->alone_count == ALONE;
     const vestry_err error = is_going ? go(f) : VESTRY_OK;
     if (is_going) back_off_ms = BACK_OFF_FIRST_MS;
     /* Refused twice, so that it is no server that is about to end; or its WAL cannot be read here, nor later. */

@@ -25,6 +25,8 @@ typedef struct vsi_postgres_follower_options {
   uint32_t silence_ms; /* a server that says nothing for so long is asked; and after as long again it is gone */
   /* It has changed; before it is GOING the index is started. On the follower's thread. major: of the server */
   void (*changed)(void *ctx, vsi_postgres_following is, unsigned major);
+  /* No connection has come for a while: whether the server is there for others. On the follower's thread; may block */
+  bool (*is_there)(void *ctx);
   void *ctx;
 } vsi_postgres_follower_options;
 

@@ -514,15 +514,27 @@ vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi
 
 /* -------------------------------------------------------------------------------------------------- follower ------ */
 
-void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
-  vsi_mutex_lock(&index->lock);
+/* Which commits there were before is not known. */
+static void forget_all(vsi_postgres_index *index) {
   while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
   index->moves_count = 0;
   index->forgotten = ++index->clock;
-  index->start_to = index->near = to;
-  index->start_left = UINT64_MAX;
   index->is_met = false;
   hit_older(index, NULL);
+}
+
+void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
+  vsi_mutex_lock(&index->lock);
+  forget_all(index);
+  index->start_to = index->near = to;
+  index->start_left = UINT64_MAX;
+  vsi_mutex_unlock(&index->lock);
+}
+
+void vsi_postgres_index_stop(vsi_postgres_index *index) {
+  vsi_mutex_lock(&index->lock);
+  forget_all(index);
+  index->start_left = 0;
   vsi_mutex_unlock(&index->lock);
 }
 

@@ -76,6 +76,8 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
  * may not have seen a transaction before `to`, a number that was given out after the first record's place was known,
  * whenever one of these has ended. */
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
+/* Records are read no more. All sets are hit, and renders that run count as passed by a commit. */
+void vsi_postgres_index_stop(vsi_postgres_index *index);
 /* A commit stands in the WAL; it may not be visible yet. keys are taken. is_all: it meets all.
  * OK | NO_MEMORY */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);

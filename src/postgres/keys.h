@@ -31,6 +31,9 @@ typedef struct vsi_postgres_key {
   uint16_t kind;
 } vsi_postgres_key;
 
+/* Of the definition of any view, and of which table is part of another. */
+static const vsi_postgres_key vsi_postgres_views_key = {.relation = 0, .kind = VSI_POSTGRES_DEFINITION};
+
 static inline bool vsi_postgres_keys_are_equal(vsi_postgres_key a, vsi_postgres_key b) {
   return a.relation == b.relation && a.block == b.block && a.offset == b.offset && a.kind == b.kind;
 }

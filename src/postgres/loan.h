@@ -74,6 +74,9 @@ void vsi_postgres_give_back(vsi_postgres_loan *loan);
 vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind, const char *begin,
                               vestry_postgres_loan **ret_loan);
 
+/* vestry_postgres_run of arguments that are there, whatever the thread renders. */
+vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *values,
+                            vestry_postgres_row_fn row, void *ctx);
 /* See to it that the loan's connection is there: it is made, unless it is and the server has not ended it.
  *  Returns  OK | NO_MEMORY | LIMIT (also: the server was away a moment ago) | IO */
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);

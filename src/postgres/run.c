@@ -6,6 +6,7 @@
 
 #include "base/sql.h"
 #include "postgres/loan.h"
+#include "postgres/recorder.h"
 
 struct vestry_postgres_row {
   const PGresult *result;
@@ -124,12 +125,10 @@ static void give_rows(const PGresult *result, vestry_postgres_row_fn row, void *
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at, ctx);
 }
 
-vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, const vestry_value *list,
-                               vestry_postgres_row_fn row, void *ctx) {
-  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list,
+                            vestry_postgres_row_fn row, void *ctx) {
   values of;
   PGresult *result = NULL;
-  if (!loan || !sql) return VESTRY_INVALID;
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
   if (!loan->lent.db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
   const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
@@ -147,6 +146,17 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
   return is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
+vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, const vestry_value *list,
+                               vestry_postgres_row_fn row, void *ctx) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+  if (!loan || !sql) return VESTRY_INVALID;
+  vsi_postgres_recorder *of = vsi_postgres_recorder_of(loan->pool);
+  const bool is_own = of && of->loan == lent;
+  vestry_err error = is_own ? of->run(of, sql, list, row, ctx) : vsi_postgres_run(loan, sql, list, row, ctx);
+  vsi_postgres_recorder_fail(loan->pool, error);
+  return error;
+}
+
 /* ---------------------------------------------------------------------------------------------------- alone ------- */
 
 typedef vestry_err (*lending)(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
@@ -158,9 +168,11 @@ static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *s
   vsi_postgres_loan *loan;
   *ret_lost = false;
   vestry_err error = lend(pool, function, &loan);
+  vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = vsi_postgres_reach(loan, function);
+  vsi_postgres_recorder_fail(pool, error);
   loan->is_lost = loan->is_lost && is_inside;
   if (!error) {
     error = vestry_postgres_run(&loan->lent, sql, list, row, ctx);

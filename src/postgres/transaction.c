@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "postgres/loan.h"
+#include "postgres/recorder.h"
 
 static const char *const begins[] = {
     [VESTRY_POSTGRES_RENDER] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -34,6 +35,7 @@ vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind k
                               vestry_postgres_loan **ret_loan) {
   vsi_postgres_loan *loan;
   vestry_err error = vsi_postgres_lend(pool, "vestry_postgres_begin", &loan);
+  vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
   if (is_inside && kind != VESTRY_POSTGRES_RENDER) {
@@ -43,6 +45,7 @@ vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind k
                       "this thread has a transaction already: end it before another one is begun");
   }
   if (!is_inside) error = open(loan, kind, begin);
+  vsi_postgres_recorder_fail(pool, error);
   if (error)
     vsi_postgres_give_back(loan);
   else
@@ -53,6 +56,10 @@ vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind k
 vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind,
                                  vestry_postgres_loan **ret_loan) {
   if (!pool || !ret_loan || !is_kind(kind)) return VESTRY_INVALID;
+  vsi_postgres_recorder *of = kind == VESTRY_POSTGRES_RENDER ? vsi_postgres_recorder_of(pool) : NULL;
+  const bool is_first = of && of->is_followed && !of->loan && !vsi_postgres_is_lent(pool);
+  vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
+  if (error) return error;
   return vsi_postgres_begin(pool, kind, begins[kind], ret_loan);
 }
 

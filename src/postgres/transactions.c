@@ -3,9 +3,13 @@
 /* Tables of the server's own say what a query means. A transaction that writes them names, when it commits, the
  * relations that others are to look up anew: those that a render has used refresh it. Statistics are no part of that:
  * they change how a query is run, not what it finds. Functions, types, casts, operators, roles and texts to search are
- * not named so: what writes those refreshes all. */
+ * not named so: what writes those refreshes all.
+ *
+ * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c). So what
+ * writes views, or which table is part of another, has a key for all of those renders, too. */
 #include "postgres/transactions.h"
 
+#include "postgres/bytes.h"
 #include "postgres/ended.h"
 #include "postgres/touched.h"
 
@@ -18,13 +22,15 @@ typedef struct transaction {
   uint32_t xid;
   bool is_capped;
   bool is_all; /* it has written more files than keys are kept */
-  bool has_catalog, has_meaning;
+  bool has_catalog, has_meaning, has_views;
   vsi_postgres_keys keys;
 } transaction;
 
 /* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, those of texts to search
  * (pg_ts_*), pg_aggregate, pg_collation */
 static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
+/* pg_rewrite, pg_inherits, pg_partitioned_table: of relations that have no rows of their own */
+static const uint32_t views[] = {2618, 2611, 3350};
 /* pg_statistic with what is stored beside it, pg_statistic_ext, pg_statistic_ext_data */
 static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429};
 
@@ -144,6 +150,7 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
   if (catalog) {
     t->has_catalog = true;
     if (has(meanings, sizeof meanings / sizeof *meanings, catalog)) t->has_meaning = true;
+    if (has(views, sizeof views / sizeof *views, catalog)) t->has_views = true;
     return VESTRY_OK;
   }
   if (touched->touch == VSI_POSTGRES_INSERTED) return NOTE(all, t, touched, VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS);
@@ -188,6 +195,7 @@ static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, co
   vestry_err error = VESTRY_OK;
   t->has_catalog |= sub->has_catalog;
   t->has_meaning |= sub->has_meaning;
+  t->has_views |= sub->has_views;
   t->is_all |= sub->is_all;
   for (size_t i = 0; i < sub->keys.count && !error && !t->is_all; i++) error = note(all, t, sub->keys.keys[i]);
   return error;
@@ -220,6 +228,7 @@ static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ende
     if (sub) error = unite(all, t, sub);
   }
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
+  if (!error && t->has_views && !t->is_all) error = add(all, &t->keys, vsi_postgres_views_key);
   if (error) return error;
   return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);
 }
@@ -234,6 +243,15 @@ static vestry_err end(vsi_postgres_transactions *all, const vsi_postgres_record 
   return VESTRY_OK;
 }
 
+/* Tables that all databases have, and the first ones of each, are found by a map, which a rewrite changes; of the
+ * former also one from another database, whose definitions are none of this one's. */
+static vestry_err take_map(const vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  if (record->main_len < sizeof(uint32_t)) return VESTRY_MALFORMED;
+  const uint32_t database = vsi_postgres_load_u32(record->main);
+  return !database || database == all->is.database ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
 vestry_err vsi_postgres_transactions_take(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  if (record->manager == VSI_POSTGRES_RELATION_MAP) return take_map(all, record);
   return vsi_postgres_is_end(record) ? end(all, record) : take_touches(all, record);
 }

@@ -126,8 +126,8 @@ static vestry_err tell(vsi_postgres_wal *wal) {
 }
 
 static bool is_told(uint8_t manager) {
-  return manager == VSI_POSTGRES_TRANSACTION || manager == VSI_POSTGRES_HEAP || manager == VSI_POSTGRES_HEAP2 ||
-         manager == VSI_POSTGRES_BTREE;
+  return manager == VSI_POSTGRES_TRANSACTION || manager == VSI_POSTGRES_RELATION_MAP || manager == VSI_POSTGRES_HEAP ||
+         manager == VSI_POSTGRES_HEAP2 || manager == VSI_POSTGRES_BTREE;
 }
 
 /* A record's head is whole. */

@@ -15,6 +15,7 @@
 /* Whose record it is; of the others no record is told. */
 typedef enum vsi_postgres_manager {
   VSI_POSTGRES_TRANSACTION = 1,
+  VSI_POSTGRES_RELATION_MAP = 7,
   VSI_POSTGRES_HEAP2 = 9,
   VSI_POSTGRES_HEAP = 10,
   VSI_POSTGRES_BTREE = 11

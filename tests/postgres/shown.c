@@ -23,18 +23,36 @@ static void add_row(const vestry_postgres_row *row, void *ctx) {
   }
 }
 
+static vestry_err read_one(shown_site *s, vestry_postgres_loan *loan, const char *sql, char *text) {
+  vestry_err error = loan ? vestry_postgres_run(loan, sql, NULL, add_row, text)
+                          : vestry_postgres_read(s->database, sql, NULL, add_row, text);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+static vestry_err read_all(shown_site *s, shown *is) {
+  vestry_postgres_loan *loan = NULL;
+  vestry_err error = VESTRY_OK;
+  is->text[0] = '\0';
+  if (is->how != SHOWN_READS)
+    error = vestry_postgres_begin(
+        s->pool, is->how == SHOWN_COMMITTED ? VESTRY_POSTGRES_READ_COMMITTED : VESTRY_POSTGRES_RENDER, &loan);
+  if (error) return error;
+  error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->sql, is->text);
+  void (*inside)(shown_site *) = s->inside;
+  s->inside = NULL;
+  if (inside) inside(s);
+  if (is->second && !error) error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->second, is->text);
+  return loan ? vestry_postgres_end(loan, error) : error;
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   shown_site *s = app;
   shown *is = &s->all[strtoul(render->request->query, NULL, 10)];
   is->renders++;
-  is->text[0] = '\0';
-  vestry_err error = vestry_postgres_read(s->database, is->sql, NULL, add_row, is->text);
-  void (*inside)(shown_site *) = s->inside;
-  s->inside = NULL;
-  if (inside) inside(s);
-  if (is->second && (!error || error == VESTRY_NOT_FOUND))
-    error = vestry_postgres_read(s->database, is->second, NULL, add_row, is->text);
-  if (error && error != VESTRY_NOT_FOUND) return error;
+  vestry_err error = is->catches ? vestry_render_topic(render, "own") : VESTRY_OK;
+  if (!error) error = read_all(s, is);
+  if (error && !is->catches) return error;
+  if (error) snprintf(is->text, sizeof is->text, "%s", vestry_err_name(error));
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", is->text);
   return vestry_render_end(render, html);
@@ -58,7 +76,8 @@ void shown_open_with(shown_site *s, const char *schema, vestry_postgres_pool_opt
   assert_int_equal(vestry_route(s->on.v, "GET", "/page", vestry_page_handler, page), VESTRY_OK);
   assert_int_equal(vestry_postgres_pool_create(&pool, &s->pool), VESTRY_OK);
   assert_int_equal(vestry_postgres_create(s->on.pages, s->pool, options, &s->database), VESTRY_OK);
-  if (!shown_stats(s).is_following) fail_msg("it does not follow: %s", s->on.th.last_log);
+  if (!(options && options->level == VESTRY_POSTGRES_TOPICS) && !shown_stats(s).is_following)
+    fail_msg("it does not follow: %s", s->on.th.last_log);
 }
 
 void shown_open(shown_site *s, const char *schema, const vestry_postgres_options *options) {
@@ -104,18 +123,28 @@ void shown_settle_again(shown_site *s, size_t at) {
   }
 }
 
-size_t shown_watch(shown_site *s, const char *sql, const char *second) {
+static size_t watch(shown_site *s, const shown *of) {
   char query[8];
   size_t at = s->count++;
   assert_true(at < SHOWN_MOST);
-  s->all[at].sql = sql;
-  s->all[at].second = second;
+  s->all[at] = *of;
   snprintf(query, sizeof query, "%zu", at);
   const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
   s->all[at].stream = site_request(&s->on, &call);
-  shown_settle(s);
+  if (shown_stats(s).is_following)
+    shown_settle(s);
+  else
+    site_settle_pages(&s->on);
   s->all[at].renders = 0;
   return at;
+}
+
+size_t shown_watch(shown_site *s, const char *sql, const char *second) {
+  return watch(s, &(shown){.sql = sql, .second = second});
+}
+
+size_t shown_watch_as(shown_site *s, const char *sql, shown_how how, bool catches) {
+  return watch(s, &(shown){.sql = sql, .how = how, .catches = catches});
 }
 
 unsigned shown_renders(shown_site *s, size_t at) {

@@ -10,9 +10,19 @@
 
 enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200, SHOWN_WAIT_MS = 20000 };
 
+/* How a page reads. */
+typedef enum shown_how {
+  SHOWN_READS,    /* by vestry_postgres_read */
+  SHOWN_BEGINS,   /* so, inside of a transaction of the kind RENDER */
+  SHOWN_RUNS,     /* by vestry_postgres_run in such a one */
+  SHOWN_COMMITTED /* by vestry_postgres_read inside of a transaction READ_COMMITTED */
+} shown_how;
+
 /* A page: what it runs and shows. */
 typedef struct shown {
   const char *sql, *second; /* second: NULL: it runs one statement */
+  shown_how how;
+  bool catches; /* it shows that a read has failed, and the topic "own" renders it again */
   char text[SHOWN_TEXT_BYTES];
   unsigned renders; /* since it was last asked */
   vestry_memory_exchange *stream;
@@ -40,6 +50,7 @@ void shown_close(shown_site *s);
 void shown_run(shown_site *s, const char *sql);
 /* A page, and a tab that shows it. */
 size_t shown_watch(shown_site *s, const char *sql, const char *second);
+size_t shown_watch_as(shown_site *s, const char *sql, shown_how how, bool catches);
 /* How often the page was rendered since it was last asked, once all that is committed was followed. */
 unsigned shown_renders(shown_site *s, size_t at);
 void shown_settle(shown_site *s);

@@ -415,6 +415,18 @@ static void the_receiver_can_end_it(void **state) {
   written_close(&w);
 }
 
+/* Bitmap scans of older ones take no locks of rows that they only count. */
+static void versions_that_lock_all_are_known(void **state) {
+  (void)state;
+  static const unsigned first[] = {130021, 140018, 150013, 160009, 170005};
+  for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+    assert_false(vsi_postgres_format_locks_all(first[i] - 1));
+    assert_true(vsi_postgres_format_locks_all(first[i]));
+  }
+  assert_true(vsi_postgres_format_locks_all(180000));
+  assert_false(vsi_postgres_format_locks_all(990000)); /* not known */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_told_wherever_the_bytes_are_cut),
                                      cmocka_unit_test(a_record_is_told_when_it_is_whole),
@@ -425,6 +437,7 @@ int main(void) {
                                      cmocka_unit_test(versions_that_are_not_known_have_no_format),
                                      cmocka_unit_test(out_of_memory_is_an_error),
                                      cmocka_unit_test(memory_is_taken_for_bytes_that_have_come),
-                                     cmocka_unit_test(the_receiver_can_end_it)};
+                                     cmocka_unit_test(the_receiver_can_end_it),
+                                     cmocka_unit_test(versions_that_lock_all_are_known)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
