@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The browser of a process: the one that the tests share (shared.js) where it answers, else one of the process's own.
+// The browser of a process, which its tests share, with contexts of their own.
 'use strict';
 const fs = require('node:fs');
 const { chromium, firefox } = require('playwright-core');
@@ -11,17 +11,9 @@ const CHROMIUM =
 const FIREFOX = process.env.BROWSER === 'firefox' ? process.env.FIREFOX || '/usr/bin/firefox-esr' : null;
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-const SETTINGS = { executablePath: CHROMIUM, args: FLAGS };
 
-async function begin() {
-  if (FIREFOX) return firefox.launch({ channel: 'moz-firefox', executablePath: FIREFOX });
-  try {
-    const { endpoint } = JSON.parse(fs.readFileSync(process.env.SHARED_BROWSER ?? ''));
-    return await chromium.connect(endpoint, { timeout: 10_000 });
-  } catch {
-    return chromium.launch(SETTINGS);
-  }
-}
+const begin = () =>
+  FIREFOX ? firefox.launch({ channel: 'moz-firefox', executablePath: FIREFOX }) : chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 
 let browser = null; // a promise, so that those who ask for it at once get the same
 /** The browser. After a crash it is another one. */
@@ -36,4 +28,4 @@ async function closeBrowser() {
   await (await browser)?.close();
 }
 
-module.exports = { CHROMIUM, FIREFOX, FLAGS, SETTINGS, chrome, closeBrowser };
+module.exports = { CHROMIUM, FIREFOX, FLAGS, chrome, closeBrowser };

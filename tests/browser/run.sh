@@ -2,8 +2,7 @@
 # Runs the browser tests: run.sh FOLDER COUNTER VESTRY_BENCH [FILE…]. FOLDER is the build's, for what npm installs.
 # DATASTAR_JS names a Datastar client to test with, instead of the stand-in. BROWSER=firefox: in Firefox (FIREFOX:
 # another one than Debian's) instead of Chromium; where there is none, status 77. EXAMPLE_DATABASE=postgres: the
-# examples that can keep their data in PostgreSQL do; likewise. The Chromium that shared.js has started for FOLDER is
-# used where it answers, else each file starts one of its own.
+# examples that can keep their data in PostgreSQL do; likewise.
 # SPDX-License-Identifier: MIT
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)
@@ -25,7 +24,6 @@ fi
 
 "$source/modules.sh" "$folder"
 NODE_PATH=$folder/node_modules
-SHARED_BROWSER=$folder/shared.json
-export NODE_PATH SHARED_BROWSER
+export NODE_PATH
 [ $# -gt 0 ] || set -- "$source"/*.test.js
 exec node --test "$@"
