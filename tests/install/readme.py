@@ -180,6 +180,24 @@ def demos(system):
             program.ctrl_c()
 
 
+def shells(system):
+    """What pages of the guide have the sqlite3 shell do to the database of a demo that runs."""
+    given = 0
+    for page in sorted((system.clone / "docs/guide").glob("*.md")):
+        for command in commands(page.read_text()):
+            demo = re.match(r"sqlite3 (\w+)\.db ", command)
+            if not demo or demo[1] == "shelf":  # which new.py has
+                continue
+            with Program(system, f"scripts/demo {demo[1]}", system.clone) as program:
+                program.page()
+                assert (system.clone / f"{demo[1]}.db").exists(), f"{page.name}: {command}: there is no such file"
+                system.run(command, system.clone)
+                program.page()
+                program.ctrl_c()
+            given += 1
+    assert given >= 3, given
+
+
 def programs(text):
     """The page's commands that build a program, and what they build: visible blocks up to one with a main, the last ones
     that stand before the command and use its server, or else the first ones."""
@@ -240,7 +258,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         system = System(Path(scratch).resolve())
         system.run(f"git -c safe.directory='*' clone --quiet {TOP} {system.clone}", "/")
-        for part in (install, live_page, demos, guide, first_hour):
+        for part in (install, live_page, demos, shells, guide, first_hour):
             began = time.monotonic()
             part(system)
             print(f"-- {part.__name__}: {time.monotonic() - began:.0f} s", flush=True)
