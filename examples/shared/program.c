@@ -25,7 +25,8 @@ static const char help[] =
     "                        or " VESTRY_DATASTAR_VERSION "]; one before 1.0.3 is given more by the policy\n"
     "  --trace FILE          where the time goes, written behind what FILE has: spans that an OpenTelemetry collector\n"
     "                        reads [nowhere]\n"
-    "  --console             what it does, shown to this machine alone: /observe/console [no]\n"
+    "  --console             what it does, shown to this machine alone: /observe/console. Not behind a proxy on this\n"
+    "                        machine, which may show it to everybody [no]\n"
     "  --help                this\n";
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */

@@ -62,12 +62,13 @@ typedef struct vestry_observe_options {
   vestry_cluster *cluster; /**< NULL: none */
   vestry_metrics_fn more;  /**< metrics of your own; NULL: none */
   void *more_ctx;
-  /** NULL: this machine alone. The peer's address is a loopback one; the Host header names this machine, so that no
-   *  page of another site reaches it by a name of its own; and no header says that a proxy has passed the request on */
+  /** Which requests may see what is mounted, whatever token and trusts_loopback say. NULL: those with the token, and
+   *  those that trusts_loopback lets in; without either none: 403 */
   vestry_observe_may_fn may;
   void *may_ctx;
   uint32_t ready_ms; /**< how long GET {prefix}/ready waits for its probe to be delivered; 0: 1,000 */
-  /** Which requests that may see all else may see tails, too; NULL: those of this machine alone */
+  /** Which requests that may see all else may see tails, too; NULL: those with the token, and those that
+   *  trusts_loopback lets in */
   vestry_observe_may_fn may_tail;
   void *may_tail_ctx;
   vestry_on_tail_fn on_tail; /**< NULL: none is told */
@@ -75,6 +76,14 @@ typedef struct vestry_observe_options {
   vestry_redact_fn redact; /**< NULL: events are shown as they are */
   void *redact_ctx;
   size_t closes_count; /**< how many closes are kept, at about 280 bytes each; 0: 10,000; at most 1,000,000 */
+  /** A secret of 16 to 128 letters, digits and "-._~"; copied. A request has it in "Authorization: Bearer TOKEN", as a
+   *  scraper sends it, or in a cookie, which {prefix}/console?token=TOKEN sets. NULL: none */
+  const char *token;
+  /** Let in requests from a loopback address whose Host names this machine, so that no page of another site reaches it
+   *  by a name of its own, and that have no header of a proxy (Forwarded, X-Forwarded-For, X-Forwarded-Host, X-Real-IP,
+   *  Via). A proxy on this machine that sends none of these, as nginx with a mere proxy_pass, cannot be told from this
+   *  machine: it lets the world in. Set this only where no such proxy leads here */
+  bool trusts_loopback;
 } vestry_observe_options;
 
 /** Begin to look. Until something is asked for, it costs two looks at the clock for one event in 16.

@@ -33,9 +33,25 @@ static void fill(vsi_buffer *text, const char *from, const char *nonce) {
   vsi_buffer_append_str(text, from);
 }
 
+/* The address had the token: the browser keeps it in a cookie, and loads the console without it. */
+static vestry_err log_in(const vestry_observe *observe, vestry_reply *reply) {
+  char path[512] = "/";
+  if (observe->prefix_len && observe->prefix_len < sizeof path)
+    snprintf(path, sizeof path, "%.*s", (int)observe->prefix_len, observe->path);
+  const vestry_cookie cookie = {.name = VSI_MAY_COOKIE,
+                                .value = observe->token,
+                                .path = path,
+                                .same_site = VESTRY_SAME_SITE_STRICT,
+                                .insecure = true};
+  vestry_err error = vestry_reply_cookie(reply, &cookie);
+  if (!error) error = vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
+  return error ? error : vestry_reply_redirect(reply, 303, "console");
+}
+
 vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void *app) {
   static const vestry_csp csp = {.client = VESTRY_CSP_NO_CLIENT, .trusted_types = true};
   vestry_observe *observe = app;
+  if (vsi_may_query_has_token(&observe->options, req)) return log_in(observe, reply);
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   vestry_err error = vestry_reply_csp(reply, &csp);
   if (error) return error;

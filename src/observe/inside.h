@@ -5,13 +5,15 @@
 
 #include "instance/instance.h"
 #include "observe/closes.h"
+#include "observe/may.h"
 #include "observe/probe.h"
 #include "observe/showings.h"
 #include "vestry/observe.h"
 
 struct vestry_observe {
   vestry *v;
-  vestry_observe_options options;
+  vestry_observe_options options; /* its token is the one below, or NULL */
+  char token[VSI_MAY_TOKEN_MOST + 1];
   vsi_probe *probe;
   vsi_showings showings;
   _Atomic(uint64_t) tails_count; /* relaxed: numbers of tails */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "instance/instance.h"
@@ -18,10 +19,15 @@
 vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
   vestry_observe_options options;
   if (!v || !ret_observe || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (options.token && !vsi_may_token_is_valid(options.token)) {
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_observe_create: a token has 16 to 128 letters, digits and \"-._~\"");
+    return VESTRY_INVALID;
+  }
   vestry_observe *observe = vsi_calloc(v->host, 1, sizeof *observe);
   if (!observe) return VESTRY_NO_MEMORY;
   observe->v = v;
   observe->options = options;
+  if (options.token) observe->options.token = strcpy(observe->token, options.token);
   vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
   if (!error) error = vsi_closes_create(v, options.closes_count, &observe->closes);
   if (error) {

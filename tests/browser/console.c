@@ -137,7 +137,9 @@ int main(int argc, char **argv) {
   vestry_observe *observe = NULL;
   program_start(&app.program, argc, argv, "test_browser_console", "A console", &options);
   vestry *v = app.program.v;
-  if (vestry_observe_create(v, NULL, &observe) || vestry_observe_mount(observe, "/observe")) return 1;
+  if (vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true}, &observe) ||
+      vestry_observe_mount(observe, "/observe"))
+    return 1;
   vestry_route(v, "GET", "/live", live, &app);
   vestry_route(v, "POST", "/open", open_many, &app);
   vestry_route(v, "POST", "/hostile", hostile, &app);

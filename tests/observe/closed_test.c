@@ -25,7 +25,8 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 static void begin(suite *s) {
   *s = (suite){.observe = NULL};
   site_begin(&s->on, (vestry_options){.scope = NULL});
-  assert_int_equal(vestry_observe_create(s->on.v, NULL, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.trusts_loopback = true}, &s->observe),
+                   VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     s->streams[i] = (wire){.path = "/", .datastar = true};

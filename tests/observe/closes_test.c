@@ -15,8 +15,10 @@ typedef struct suite {
 
 static void begin(suite *s, vestry_options options, size_t closes_count) {
   site_begin(&s->on, options);
-  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.closes_count = closes_count}, &s->observe),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_observe_create(s->on.v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = closes_count},
+                            &s->observe),
+      VESTRY_OK);
 }
 
 /* What was noted is what the instance has counted, cause by cause. */
@@ -270,7 +272,8 @@ static void so_many_are_kept_and_told_page_by_page(void **state) {
                    VESTRY_INVALID);
   assert_int_equal(vestry_observe_close_counts(s.observe, NULL), VESTRY_INVALID);
   vestry_observe *other;
-  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.closes_count = 1000001}, &other),
+  assert_int_equal(vestry_observe_create(
+                       s.on.v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = 1000001}, &other),
                    VESTRY_INVALID);
   end(&s);
 }
@@ -328,7 +331,7 @@ static vestry_err look_and_end(test_host *th, void *ctx) {
   vestry *v;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  error = vestry_observe_create(v, &(vestry_observe_options){.closes_count = 8}, &s.observe);
+  error = vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = 8}, &s.observe);
   asked a = {.number = 1, .policy = VESTRY_KEEP_MANY};
   vestry_memory_exchange *stream = NULL;
   if (!error) error = vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, live, &a, &stream);
@@ -403,7 +406,9 @@ static void *look_on(void *ctx) {
     assert_int_equal(
         vestry_observe_streams(c->s.observe, &(vestry_stream_query){.prefix = "user"}, no_more, NULL, NULL), VESTRY_OK);
     assert_int_equal(vestry_observe_closes(c->s.observe, NULL, each_is_told, NULL, NULL), VESTRY_OK);
-    assert_int_equal(vestry_observe_create(c->s.on.v, &(vestry_observe_options){.closes_count = 3}, &brief), VESTRY_OK);
+    assert_int_equal(
+        vestry_observe_create(c->s.on.v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = 3}, &brief),
+        VESTRY_OK);
     (void)vestry_observe_stream(brief, stats.opened_count, &(vestry_stream_info){.size = 0});
     assert_int_equal(vestry_observe_closes(brief, NULL, each_is_told, NULL, NULL), VESTRY_OK);
     vestry_observe_destroy(brief);
@@ -421,7 +426,8 @@ static void under_churn_sums_add_up_and_keys_are_known(void **state) {
   (void)state;
   churn c = {.is_over = false};
   site_begin(&c.s.on, (vestry_options){.threads_count = 2});
-  assert_int_equal(vestry_observe_create(c.s.on.v, NULL, &c.s.observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(c.s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &c.s.observe),
+                   VESTRY_OK);
   pthread_t churners[CHURNERS], looker;
   for (int i = 0; i < CHURNERS; i++) assert_int_equal(pthread_create(&churners[i], NULL, open_and_end, &c), 0);
   assert_int_equal(pthread_create(&looker, NULL, look_on, &c), 0);

@@ -18,7 +18,8 @@ typedef struct suite {
 static void begin(suite *s, size_t count) {
   nodes_begin(&s->n, count, NULL);
   const node *b = &s->n.all[1];
-  const vestry_observe_options options = {.cluster = b->cluster, .pages = b->pages, .may = all_may};
+  const vestry_observe_options options = {
+      .trusts_loopback = true, .cluster = b->cluster, .pages = b->pages, .may = all_may};
   assert_int_equal(vestry_observe_create(b->v, &options, &s->observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
 }

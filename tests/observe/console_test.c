@@ -15,7 +15,8 @@ typedef struct suite {
 
 static void begin(suite *s) {
   site_begin(&s->on, (vestry_options){.scope = NULL});
-  assert_int_equal(vestry_observe_create(s->on.v, NULL, &s->observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.trusts_loopback = true}, &s->observe),
+                   VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
 }
 

@@ -36,7 +36,7 @@ static vestry_err evicted(const vestry_request *req, vestry_reply *reply, void *
 
 static void begin(suite *s) {
   site_begin_pages(&s->on, (vestry_options){.scope = NULL}, NULL);
-  const vestry_observe_options options = {.pages = s->on.pages};
+  const vestry_observe_options options = {.trusts_loopback = true, .pages = s->on.pages};
   assert_int_equal(vestry_observe_create(s->on.v, &options, &s->observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/live", live, NULL), VESTRY_OK);
@@ -198,7 +198,8 @@ static void what_was_evicted_is_told_with_its_age(void **state) {
   static vestry_memory_exchange *streams[MOST];
   suite s = {.observe = NULL};
   site_begin(&s.on, (vestry_options){.bounds = &(vestry_bounds){.max_count = ROOM}});
-  assert_int_equal(vestry_observe_create(s.on.v, NULL, &s.observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &s.observe),
+                   VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s.observe, "/observe"), VESTRY_OK);
   for (int i = 0; i < MOST; i++) {
     char key[16];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may see what is mounted: this machine alone, or those whom a function lets; all others are told nothing. */
+/* Which requests may see what is mounted: none by default; those with a token, those from this machine, those whom a
+ * function lets; all others are answered 403, and nothing else. */
 #include "serve/wire.h"
 #include "vestry/observe.h"
 
@@ -35,11 +36,77 @@ static int ask(suite *s, const char *peer, const char *host, const char *name, c
   return status;
 }
 
+/* A proxy on this machine may be what asks, with or without the Host that its client has sent. */
+/* capability: H2 */
+static void nobody_by_default(void **state) {
+  (void)state;
+  static const char *const hosts[] = {"localhost", "127.0.0.1:8080", "example.org", NULL};
+  static const char *const paths[] = {"console", "console/events", "streams", "streams/1", "streams/1/tail", "channels",
+                                      "store",   "pages",          "cluster", "closed",    "live",           "ready"};
+  suite s;
+  begin(&s, (vestry_observe_options){.more = NULL});
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], NULL, NULL, NULL), 403);
+    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], "Authorization", "Bearer ", NULL), 403);
+    assert_int_equal(ask(&s, "127.0.0.1", hosts[i], "Cookie", "vestry-observe=", NULL), 403);
+  }
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "/observe/%s", paths[i]);
+    wire r = {.path = path, .query = "token=", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
+    wire_request(&s.on, &r, NULL, NULL);
+    assert_int_equal(r.status, 403);
+    wire_finish(&r);
+  }
+  end(&s);
+}
+
+/* capability: H2 */
+static void those_with_the_token(void **state) {
+  (void)state;
+  static const char token[] = "Zm9vYmFyYmF6cXV4-._~1";
+  suite s;
+  begin(&s, (vestry_observe_options){.token = token});
+  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Authorization", "Bearer Zm9vYmFyYmF6cXV4-._~1", NULL), 200);
+  assert_int_equal(ask(&s, "192.0.2.1", "example.org", "Cookie", "a=b; vestry-observe=Zm9vYmFyYmF6cXV4-._~1", NULL),
+                   200);
+  static const char *const wrong[] = {"Bearer Zm9vYmFyYmF6cXV4-._~2",
+                                      "Bearer Zm9vYmFyYmF6cXV4-._~",
+                                      "Bearer Zm9vYmFyYmF6cXV4-._~12",
+                                      "Basic Zm9vYmFyYmF6cXV4-._~1",
+                                      "Bearer ",
+                                      ""};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(ask(&s, "127.0.0.1", "localhost", "Authorization", wrong[i], NULL), 403);
+  assert_int_equal(ask(&s, "127.0.0.1", "localhost", NULL, NULL, NULL), 403);
+  wire r = {.path = "/observe/console", .query = "token=Zm9vYmFyYmF6cXV4-._~1", .peer = "192.0.2.1"};
+  wire_request(&s.on, &r, NULL, NULL);
+  assert_int_equal(r.status, 303);
+  assert_true(wire_has_header(&r, "Location: console"));
+  assert_true(wire_has_header(
+      &r, "Set-Cookie: vestry-observe=Zm9vYmFyYmF6cXV4-._~1; Path=/observe; HttpOnly; SameSite=Strict"));
+  wire_finish(&r);
+  wire other = {.path = "/observe/console", .query = "token=Zm9vYmFyYmF6cXV4-._~2", .peer = "127.0.0.1"};
+  wire_request(&s.on, &other, NULL, NULL);
+  assert_int_equal(other.status, 403);
+  wire_finish(&other);
+  end(&s);
+  site_begin(&s.on, (vestry_options){.scope = NULL});
+  static const char *const none[] = {"", "fifteen-letters", "sixteen letters ", "sixteen,letters,",
+                                     "sixteen-letters\n"};
+  vestry_observe *observe = NULL;
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+    assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.token = none[i]}, &observe),
+                     VESTRY_INVALID);
+  assert_null(observe);
+  site_end(&s.on);
+}
+
 /* capability: H2 */
 static void none_but_this_machine_sees_them(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_observe_options){.more = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true});
   static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
   for (size_t i = 0; i < sizeof here / sizeof *here; i++)
     assert_int_equal(ask(&s, "127.0.0.1", here[i], NULL, NULL, NULL), 200);
@@ -86,6 +153,8 @@ static void or_those_whom_a_function_lets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nobody_by_default),
+      cmocka_unit_test(those_with_the_token),
       cmocka_unit_test(none_but_this_machine_sees_them),
       cmocka_unit_test(or_those_whom_a_function_lets),
   };

@@ -65,7 +65,7 @@ static void they_say_what_the_counters_say(void **state) {
   (void)state;
   enum { STREAMS = 5 };
   suite s;
-  begin(&s, (vestry_observe_options){.more = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   assert_int_equal(vestry_route(s.on.v, "GET", "/live", live, NULL), VESTRY_OK);
   vestry_memory_exchange *streams[STREAMS];
   for (int i = 0; i < STREAMS; i++)
@@ -108,7 +108,7 @@ static const char *skip_name(const char *at) {
 static void their_text_is_of_its_format(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_observe_options){.more = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   for (int format = VESTRY_METRICS_OPEN; format <= VESTRY_METRICS_TEXT; format++) {
     char *text = text_of(s.observe, (vestry_metrics_format)format), family[128] = "";
     unsigned series = 0, families = 0;
@@ -192,7 +192,7 @@ static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
 static void an_application_adds_its_own(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_observe_options){.more = add_own});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_own});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
   assert_non_null(strstr(text, "\n# TYPE orders counter\n# HELP orders Orders 'so far'. All.\n"
                                "orders_total{state=\"a\\\"b\\\\c\\nd\"} 3\norders_total{state=\"\"} 0.25\n"
@@ -253,7 +253,7 @@ static void a_histogram_has_a_bucket_for_each_bound_and_one_for_all(void **state
                              "wait_seconds_sum 36.5\n"
                              "wait_seconds_count 1\n# EOF\n";
   suite s;
-  begin(&s, (vestry_observe_options){.more = add_histograms});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_histograms});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
   assert_non_null(strstr(text, open));
   free(text);
@@ -276,7 +276,7 @@ static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
 static void a_library_of_vestrys_own_has_its_names(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_observe_options){.more = add_library});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_library});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
   assert_true(value_of(text, "vestry_other_things_total") == 1);
   free(text);
@@ -322,7 +322,7 @@ static void there_are_no_more_than_so_many(void **state) {
   (void)state;
   suite s;
   unsigned added = 0;
-  begin(&s, (vestry_observe_options){.more = add_many, .more_ctx = &added});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_many, .more_ctx = &added});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
   unsigned series = 0;
   for (const char *at = text; *at; at = strchr(at, '\n') + 1) series += *at != '#';
@@ -330,11 +330,11 @@ static void there_are_no_more_than_so_many(void **state) {
   const unsigned left = added;
   free(text);
   end(&s);
-  begin(&s, (vestry_observe_options){.more = add_many_histograms, .more_ctx = &added});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_many_histograms, .more_ctx = &added});
   free(text_of(s.observe, VESTRY_METRICS_OPEN));
   assert_int_equal(added, left / 5);
   end(&s);
-  begin(&s, (vestry_observe_options){.more = fail_always});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = fail_always});
   char room[8] = "x";
   assert_int_equal(vestry_observe_metrics(s.observe, VESTRY_METRICS_OPEN, room, sizeof room, NULL), VESTRY_FAILED);
   assert_string_equal(room, "");
@@ -354,10 +354,11 @@ static int ask(suite *s) {
 static void mounted_once_and_gone_at_the_end(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_observe_options){.more = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   assert_int_equal(vestry_observe_mount(s.observe, "/other"), VESTRY_EXISTS);
   vestry_observe *second;
-  assert_int_equal(vestry_observe_create(s.on.v, NULL, &second), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &second),
+                   VESTRY_OK);
   assert_int_equal(vestry_observe_mount(second, "/observe"), VESTRY_EXISTS);
   assert_int_equal(vestry_observe_mount(second, "observe/"), VESTRY_INVALID);
   assert_int_equal(vestry_observe_mount(second, NULL), VESTRY_INVALID);
@@ -397,7 +398,7 @@ static void they_add_up_while_streams_come_and_go(void **state) {
   vestry_observe *observe;
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &c.v), VESTRY_OK);
   assert_int_equal(vestry_route(c.v, "GET", "/live", live, NULL), VESTRY_OK);
-  assert_int_equal(vestry_observe_create(c.v, NULL, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(c.v, &(vestry_observe_options){.trusts_loopback = true}, &observe), VESTRY_OK);
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &c), 0);
   static char text[1 << 16];
@@ -424,7 +425,7 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   static char text[1 << 16];
-  error = vestry_observe_create(v, NULL, &observe);
+  error = vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true}, &observe);
   if (!error) error = vestry_observe_mount(observe, "/observe");
   if (!error) error = vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL);
   vestry_observe_destroy(observe);

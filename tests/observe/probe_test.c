@@ -16,7 +16,7 @@ typedef struct suite {
 
 static void begin(suite *s, vestry_options options, uint32_t ready_ms) {
   site_begin(&s->on, options);
-  const vestry_observe_options observe = {.ready_ms = ready_ms};
+  const vestry_observe_options observe = {.trusts_loopback = true, .ready_ms = ready_ms};
   assert_int_equal(vestry_observe_create(s->on.v, &observe, &s->observe), VESTRY_OK);
   assert_int_equal(vestry_observe_mount(s->observe, "/observe"), VESTRY_OK);
 }
@@ -123,7 +123,7 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  error = vestry_observe_create(v, NULL, &observe);
+  error = vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true}, &observe);
   if (!error) error = vestry_observe_mount(observe, "/observe");
   site on = {.v = v};
   wire r = {.path = "/observe/ready", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};

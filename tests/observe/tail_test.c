@@ -68,7 +68,7 @@ static void it_shows_events_as_they_are(void **state) {
   (void)state;
   suite s;
   wire tail;
-  begin(&s, (vestry_observe_options){.may = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
   assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   assert_int_equal(s.begun, 1);
   assert_int_equal(s.last.stream_id, id_of(&s.watched));
@@ -99,7 +99,7 @@ static void it_ends_after_five_minutes(void **state) {
   (void)state;
   suite s;
   wire tail;
-  begin(&s, (vestry_observe_options){.may = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
   assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   site_pass_ms(&s.on, VESTRY_TAIL_MS - 2000);
   assert_int_equal(tail.ends, 0);
@@ -116,7 +116,7 @@ static void what_there_is_no_room_for_is_told(void **state) {
   enum { SENT = 400 };
   suite s;
   wire tail;
-  begin(&s, (vestry_observe_options){.may = NULL});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
   assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   tail.write_io = VESTRY_IO_WOULD_BLOCK; /* the reader stops */
   for (int i = 0; i < SENT; i++) say(&s, "n", "x");
@@ -145,7 +145,7 @@ static void it_is_redacted(void **state) {
   (void)state;
   suite s;
   wire tail;
-  begin(&s, (vestry_observe_options){.redact = redact});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .redact = redact});
   assert_int_equal(look(&s, id_of(&s.watched), "127.0.0.1", &tail), 200);
   say(&s, "n", "a secret");
   say(&s, "n", "hidden");
@@ -165,7 +165,7 @@ static void it_takes_a_permission_of_its_own(void **state) {
   (void)state;
   suite s;
   wire tail, other;
-  begin(&s, (vestry_observe_options){.may = always});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always});
   const uint64_t id = id_of(&s.watched);
   assert_int_equal(look(&s, id, "192.0.2.1", &tail), 403);
   assert_true(!tail.text || !*tail.text);
@@ -179,7 +179,7 @@ static void it_takes_a_permission_of_its_own(void **state) {
   assert_int_equal(look(&s, id_of(&tail), "127.0.0.1", &other), 409); /* it would show itself */
   wire_finish(&other);
   end(&s, &tail);
-  begin(&s, (vestry_observe_options){.may = always, .may_tail = always});
+  begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always, .may_tail = always});
   assert_int_equal(look(&s, id_of(&s.watched), "192.0.2.1", &tail), 200);
   end(&s, &tail);
 }
@@ -190,7 +190,7 @@ static void no_memory_ends_it(void **state) {
   wire tail;
   int status = 0;
   for (long number = 0; status != 200; number++) {
-    begin(&s, (vestry_observe_options){.may = NULL});
+    begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
     const uint64_t id = id_of(&s.watched);
     test_host_fail_in(&s.on.th, number);
     status = look(&s, id, "127.0.0.1", &tail);

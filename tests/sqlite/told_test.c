@@ -29,7 +29,8 @@ static void note(const vestry_page_info *info, void *ctx) {
 static told look(const shown_site *s) {
   told t = {.count = 0};
   vestry_observe *observe;
-  assert_int_equal(vestry_observe_create(s->on.v, &(vestry_observe_options){.pages = s->on.pages}, &observe),
+  assert_int_equal(vestry_observe_create(
+                       s->on.v, &(vestry_observe_options){.trusts_loopback = true, .pages = s->on.pages}, &observe),
                    VESTRY_OK);
   assert_int_equal(vestry_observe_pages(observe, VESTRY_PAGES_BY_PATH, 0, note, &t), VESTRY_OK);
   vestry_observe_destroy(observe);
@@ -124,7 +125,7 @@ static void a_commit_is_timed_to_the_page_that_shows_it(void **state) {
   vestry_observe *observe;
   char text[60000];
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
-  const vestry_observe_options options = {.pages = s.on.pages};
+  const vestry_observe_options options = {.trusts_loopback = true, .pages = s.on.pages};
   assert_int_equal(vestry_observe_create(s.on.v, &options, &observe), VESTRY_OK);
   shown_watch(&s, "SELECT text FROM messages");
   static const char *const counts[] = {"0", "1", "2", "2"};
@@ -147,7 +148,7 @@ static void check_times(const shown_site *s, unsigned long long count, double su
   static char text[1 << 16];
   static const char sum[] = "\nvestry_page_change_seconds_sum ", number[] = "\nvestry_page_change_seconds_count ";
   vestry_observe *observe;
-  const vestry_observe_options options = {.pages = s->on.pages};
+  const vestry_observe_options options = {.trusts_loopback = true, .pages = s->on.pages};
   assert_int_equal(vestry_observe_create(s->on.v, &options, &observe), VESTRY_OK);
   assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
   vestry_observe_destroy(observe);
@@ -167,7 +168,8 @@ static void a_commit_of_ones_own_is_timed_from_its_end(void **state) {
     vestry_observe *observe;
     if (levels[i / 2] == VESTRY_SQLITE_FILE_PAGES && (i % 2 || !level_has_pages())) continue;
     shown_open_with(&s, modes[i % 2], SCHEMA, (vestry_sqlite_options){.level = levels[i / 2]});
-    assert_int_equal(vestry_observe_create(s.on.v, NULL, &observe), VESTRY_OK);
+    assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &observe),
+                     VESTRY_OK);
     shown_watch(&s, "SELECT text FROM messages");
     shown_run(s.writer, "BEGIN; INSERT INTO messages(text) VALUES('a')");
     test_host_advance_ms(&s.on.th, 400); /* it is not committed yet */
@@ -187,7 +189,8 @@ static void a_commit_of_anothers_is_timed_from_when_it_is_seen(void **state) {
   shown_site s;
   vestry_observe *observe;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
-  assert_int_equal(vestry_observe_create(s.on.v, NULL, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &observe),
+                   VESTRY_OK);
   shown_watch(&s, "SELECT text FROM messages");
   shown_run(s.other, "INSERT INTO messages(text) VALUES('a')");
   test_host_advance_ms(&s.on.th, 400);

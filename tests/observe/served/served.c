@@ -52,7 +52,8 @@ static vestry_err create(all *a, const char *path, const char *url) {
   const vestry_cluster_options cluster = {
       .node = "served", .secret = secret, .secret_len = sizeof secret, .pages = a->pages};
   if (!error) error = vestry_cluster_create(a->v, &a->broker, &cluster, &a->cluster);
-  const vestry_observe_options observe = {.pages = a->pages, .cluster = a->cluster, .more = more, .more_ctx = a};
+  const vestry_observe_options observe = {
+      .trusts_loopback = true, .pages = a->pages, .cluster = a->cluster, .more = more, .more_ctx = a};
   if (!error) error = vestry_observe_create(a->v, &observe, &a->observe);
   return error ? error : vestry_observe_mount(a->observe, "");
 }
