@@ -255,7 +255,7 @@ static vestry_err begin_again(recording *is) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
   vestry_err error = vsi_postgres_command(loan, "vestry_postgres_read", "ROLLBACK");
   if (!error) error = vsi_postgres_command(loan, "vestry_postgres_read", choose_begin(is));
-  loan->is_conflict = false;
+  loan->is_conflict = loan->is_stale = false;
   loan->lent.sqlstate[0] = '\0';
   is->is_torn |= is->has_rows;
   is->has_rows = false;
@@ -273,7 +273,7 @@ static bool is_given_up(recording *is) {
   const bool is_full = strcmp(is->is.loan->sqlstate, no_room) == 0;
   if (is_conflict) is->conflicts++;
   if (is_full) fall_back(is->database);
-  return is_conflict || is_full;
+  return is_conflict || is_full || ((vsi_postgres_loan *)is->is.loan)->is_stale;
 }
 
 static bool names(const char *sql, const char *word) {

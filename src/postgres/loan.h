@@ -17,11 +17,13 @@ typedef struct vsi_postgres_loan {
   vestry_postgres_loan lent; /* what its borrower sees; the first member */
   vestry_postgres_pool *pool;
   vsi_postgres_statements statements;
+  int backend;               /* behind a pooler: the server's process that its connection was set up with; else 0 */
   PGcancel *cancel;          /* of its last connection: another thread may use it when that is lost already */
   vestry_postgres_kind kind; /* the borrower's: of its transaction; 0: each statement has its own */
   vsi_after *after;          /* the borrower's: what comes after its transaction, if it writes */
   bool is_lost;              /* the borrower's: the connection was lost since it was lent */
   bool is_conflict;          /* the borrower's: if it begins again, it may succeed */
+  bool is_stale;             /* the borrower's: so it is for a statement's definitions, which are others now */
   bool begins_again;         /* the borrower's: it does so then, by itself */
   bool *has_met;             /* the borrower's: whether it did because of a value; NULL: it does not */
   /* Set by vestry_postgres_cancel, read by the borrower; relaxed: the statement that is cancelled says so, too. */
@@ -39,6 +41,7 @@ enum { VSI_POSTGRES_ASIDE = 1 };
 struct vestry_postgres_pool {
   const vestry_host *host;
   char *url, *setup;                    /* setup: NULL: none */
+  char *search_path;                    /* of the first connection, once it is there */
   char name[128];                       /* of the database, for the log */
   vestry_postgres_pool_options options; /* defaults filled in; texts are not to be used */
   vsi_mutex lock;
@@ -84,6 +87,8 @@ vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);
 void vsi_postgres_hang_up(vsi_postgres_loan *loan);
 /* A statement without parameters in the loan's connection. What fails is logged; the connection may be closed then. */
 vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql);
+/* Begin a transaction there, by that SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed what it leads to. */
+vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin);
 /* A result that is no success: note it in the loan, and log it. result: cleared; NULL: the connection is lost */
 vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing);
 /* vestry_postgres_run in a thread's transaction if it has one, otherwise alone; if the connection is lost meanwhile it

@@ -107,6 +107,7 @@ void vestry_postgres_pool_destroy(vestry_postgres_pool *pool) {
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->url);
   vsi_free(host, pool->setup);
+  vsi_free(host, pool->search_path);
   vsi_free(host, pool);
 }
 
@@ -214,7 +215,7 @@ bool vsi_postgres_is_last(vsi_postgres_loan *loan) {
 void vsi_postgres_give_back(vsi_postgres_loan *loan) {
   vestry_postgres_pool *pool = loan->pool;
   loan->kind = (vestry_postgres_kind)0;
-  loan->is_lost = loan->is_conflict = loan->begins_again = false;
+  loan->is_lost = loan->is_conflict = loan->is_stale = loan->begins_again = false;
   loan->has_met = NULL;
   loan->lent.sqlstate[0] = '\0';
   atomic_store_explicit(&loan->is_cancelled, false, memory_order_relaxed);

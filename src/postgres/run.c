@@ -84,33 +84,22 @@ static void count_prepared(vestry_postgres_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* A prepared statement finds its table altered: it is prepared anew when the transaction is begun again. */
-static bool is_stale(PGresult *result) {
-  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-  return state && strcmp(state, "0A000") == 0;
-}
-
-static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, PGresult **ret_result) {
-  static const char function[] = "vestry_postgres_run";
-  const uint64_t until_ns = vsi_postgres_until_ns(loan->pool), before = loan->statements.prepared;
-  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
-  PGresult *result = NULL;
-  vestry_err error = vsi_postgres_statements_find(&loan->statements, loan->lent.db, sql, until_ns, name, &result);
-  if (error == VESTRY_NO_MEMORY) return error;
-  if (error) return vsi_postgres_loan_fail(loan, function, result, sql);
-  bool is_new = loan->statements.prepared != before;
-  if (is_new) count_prepared(loan->pool);
-  if (PQsendQueryPrepared(loan->lent.db, name, of->count, of->texts, NULL, NULL, 0))
-    result = vsi_postgres_wait(loan->lent.db, until_ns);
-  if (vsi_postgres_is_done(result)) {
-    *ret_result = result;
-    return VESTRY_OK;
-  }
-  bool was_stale = !is_new && is_stale(result);
-  error = vsi_postgres_loan_fail(loan, function, result, sql);
-  if (!was_stale) return error;
-  vsi_postgres_hang_up(loan); /* what else it has prepared may be stale, too */
-  loan->is_lost = loan->is_conflict = true;
+/* again: the caller begins again after BUSY. */
+static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
+                          PGresult **ret_result) {
+  const vsi_postgres_values list = {of->count, of->texts};
+  vsi_postgres_ran ran;
+  vestry_err error = vsi_postgres_statements_run(&loan->statements, loan->lent.db, sql, &list,
+                                                 vsi_postgres_until_ns(loan->pool), &ran);
+  if (error) return error;
+  *ret_result = ran.result;
+  if (ran.is_new) count_prepared(loan->pool);
+  if (vsi_postgres_is_done(ran.result)) return VESTRY_OK;
+  loan->is_stale = ran.is_stale || (ran.is_doubted && again);
+  if (!loan->is_stale) return vsi_postgres_loan_fail(loan, "vestry_postgres_run", ran.result, sql);
+  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
+  PQclear(ran.result);
+  loan->is_conflict = true;
   return VESTRY_BUSY;
 }
 
@@ -125,8 +114,8 @@ static void give_rows(const PGresult *result, vestry_postgres_row_fn row, void *
   for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at, ctx);
 }
 
-vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list,
-                            vestry_postgres_row_fn row, void *ctx) {
+static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, bool again,
+                      vestry_postgres_row_fn row, void *ctx) {
   values of;
   PGresult *result = NULL;
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
@@ -137,13 +126,18 @@ vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vest
     return refuse(&call, error, sql,
                   "a value is none: each is a null, a boolean, an integer, a number or a text (not NULL)");
   if (error) return error;
-  error = execute(loan, sql, &of, &result);
+  error = execute(loan, sql, &of, again, &result);
   vsi_free(loan->pool->host, of.many);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
   give_rows(result, row, ctx);
   PQclear(result);
   return is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list,
+                            vestry_postgres_row_fn row, void *ctx) {
+  return run(loan, sql, list, loan->begins_again, row, ctx);
 }
 
 vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, const vestry_value *list,
@@ -161,12 +155,19 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
 
 typedef vestry_err (*lending)(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 
-/* ret_lost: the connection was lost, or given up, when the statement was under way. */
+/* What was under way when the statement ended. */
+typedef enum fate {
+  FATE_ENDED, /* it has an answer */
+  FATE_LOST,  /* the connection was lost, or given up: it is not known whether it was done */
+  FATE_STALE  /* it was not done, and is prepared anew the next time */
+} fate;
+
+/* again: the caller does it again after FATE_STALE. */
 static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
-                         vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
+                         bool again, vestry_postgres_row_fn row, void *ctx, fate *ret_fate) {
   static const char function[] = "vestry_postgres_run_alone";
   vsi_postgres_loan *loan;
-  *ret_lost = false;
+  *ret_fate = FATE_ENDED;
   vestry_err error = lend(pool, function, &loan);
   vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
@@ -174,41 +175,41 @@ static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *s
   if (!is_inside) error = vsi_postgres_reach(loan, function);
   vsi_postgres_recorder_fail(pool, error);
   loan->is_lost = loan->is_lost && is_inside;
-  if (!error) {
+  if (!error && is_inside) {
     error = vestry_postgres_run(&loan->lent, sql, list, row, ctx);
-    *ret_lost = !is_inside && loan->is_lost;
+  } else if (!error) {
+    error = run(loan, sql, list, again, row, ctx);
+    *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
+    if (*ret_fate == FATE_ENDED || !again) vsi_postgres_recorder_fail(pool, error);
   }
   if (vsi_postgres_is_last(loan)) vsi_postgres_give_back(loan);
   return error;
 }
 
-static vestry_err run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
-                            vestry_postgres_row_fn row, void *ctx, bool *ret_lost) {
-  return run_by(pool, vsi_postgres_lend, sql, list, row, ctx, ret_lost);
+static vestry_err run_twice(vestry_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
+                            vestry_postgres_row_fn row, void *ctx) {
+  fate is;
+  vestry_err error = run_by(pool, lend, sql, list, true, row, ctx, &is);
+  return is == FATE_ENDED ? error : run_by(pool, lend, sql, list, false, row, ctx, &is);
 }
 
 vestry_err vsi_postgres_run_aside(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
                                   vestry_postgres_row_fn row, void *ctx) {
-  bool was_lost;
-  vestry_err error = run_by(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &was_lost);
-  return was_lost ? run_by(pool, vsi_postgres_lend_aside, sql, list, row, ctx, &was_lost) : error;
+  return run_twice(pool, vsi_postgres_lend_aside, sql, list, row, ctx);
 }
 
 vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
                                   vestry_postgres_row_fn row, void *ctx) {
-  bool was_lost;
-  vestry_err error = run_alone(pool, sql, list, row, ctx, &was_lost);
-  return was_lost ? run_alone(pool, sql, list, row, ctx, &was_lost) : error;
+  return run_twice(pool, vsi_postgres_lend, sql, list, row, ctx);
 }
 
 vestry_err vestry_postgres_run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
                                      vestry_postgres_row_fn row, void *ctx) {
-  bool was_lost;
+  fate is;
   if (!pool || !sql) return VESTRY_INVALID;
-  vestry_err error = run_alone(pool, sql, list, row, ctx, &was_lost);
-  if (was_lost && error == VESTRY_BUSY)
-    error = run_alone(pool, sql, list, row, ctx, &was_lost); /* its table is another */
-  if (error != VESTRY_LIMIT || !was_lost) return error;
+  vestry_err error = run_by(pool, vsi_postgres_lend, sql, list, true, row, ctx, &is);
+  if (is == FATE_STALE) error = run_by(pool, vsi_postgres_lend, sql, list, false, row, ctx, &is);
+  if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
   const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
   return refuse(&call, VESTRY_IO, sql, "it is not known whether it was done");
 }
