@@ -33,6 +33,8 @@ static const char *advice(const char *state) {
   if (is(state, "53100")) return "make room on the server's disk";
   if (is(state, "57014")) return "raise options.statement_ms, or make the statement faster";
   if (is(state, "42501")) return "grant the privilege to the pool's user";
+  if (is(state, "42P05") || is(state, "26000"))
+    return "another client has the same connection: name the server itself, or a pooler in session mode";
   if (is(state, "25006")) return "a render writes nothing: use vestry_postgres_act; or the server is a standby";
   return NULL;
 }

@@ -194,8 +194,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
       "pg_settings WHERE name = 'wal_segment_size'), pg_postmaster_start_time()";
   const vsi_call call = call_of(f);
   PGresult *row;
-  vestry_err error =
-      vsi_postgres_connect(&call, f->is.url, "vestry", NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &f->side);
+  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &f->side);
   if (!error) error = ask(f, sql, 6, &row);
   if (error) return error;
   error = PQntuples(row) == 1 ? read_facts(f, row, ret_facts) : VESTRY_IO;

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/wait.h"
 #include "postgres/hosts.h"
 
-enum { PARAMETERS_MAX = 16 };
+enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 1000 };
 
 /* Whether the socket can be read, or written, before that time. */
 static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
@@ -34,8 +36,8 @@ static bool come_to(PGconn *db, uint64_t until_ns) {
 }
 
 /* words, values: libpq's parameters, a NULL at the end. OK | NO_MEMORY | LIMIT */
-static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values,
-                               uint64_t until_ns, PGconn **ret_db) {
+static vestry_err dial(const vsi_call *call, const char *const *words, const char *const *values, uint64_t until_ns,
+                       PGconn **ret_db) {
   PGconn *db = PQconnectStartParams(words, values, 1);
   if (!db) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
@@ -52,10 +54,95 @@ static vestry_err connect_once(const vsi_call *call, const char *const *words, c
   return error;
 }
 
+/* Notices are for people at a terminal. */
+static void drop_notice(void *ctx, const PGresult *result) {
+  (void)ctx, (void)result;
+}
+
+/* ------------------------------------------------------------------------------------------ what it leads to ------- */
+
+int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
+  PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_backend_pid()", until_ns);
+  const int pid = PQntuples(row) == 1 ? (int)strtol(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  PQclear(row);
+  return pid;
+}
+
+/* Whether a pooler gives each transaction another backend. While two connections to it wait they have the same one
+ * then, or one of them has another one the next time. If the second one gets none, the first one has its own. */
+static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
+  for (int i = 0; i < PROBES; i++) {
+    const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
+    const int other = vsi_postgres_backend(second, soon_ns < until_ns ? soon_ns : until_ns);
+    if (!other) return false;
+    if (other == pid || vsi_postgres_backend(db, until_ns) != pid) return true;
+  }
+  return false;
+}
+
+/* A server names the process that serves a connection when it is made; a pooler makes a number up. */
+static vestry_err check_backend(const vsi_call *call, const char *const *words, const char *const *values,
+                                uint64_t until_ns, PGconn *db) {
+  PGconn *second = NULL;
+  vestry_host quiet = *call->host;
+  quiet.log = NULL;
+  const vsi_call of = {&quiet, call->function, call->name};
+  const int pid = vsi_postgres_backend(db, until_ns);
+  if (!pid) return vsi_postgres_fail(call, db, NULL, "it does not say which process serves this connection");
+  if (pid == PQbackendPID(db) || dial(&of, words, values, until_ns, &second)) return VESTRY_OK;
+  const bool is_bad = is_shared(db, second, pid, until_ns);
+  PQfinish(second);
+  return is_bad ? vsi_refuse(call, VESTRY_UNSUPPORTED,
+                             "between here and the server is a pooler that gives each transaction another connection "
+                             "(PgBouncer: pool_mode = transaction or statement): prepared statements, settings and "
+                             "LISTEN would be those of others; name the server itself, or a pooler in session mode")
+                : VESTRY_OK;
+}
+
+/* What a role or a database may have set otherwise (ALTER ROLE … SET), and what this library depends on. bytea is read
+ * in hex; the log leaves out literals as they end by the standard; a statement by itself is read committed, and may
+ * write; an error ends no connection, nor does a pause. */
+static const char settings_sql[] =
+    "SET bytea_output = hex; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
+    " SET exit_on_error = off; SET default_transaction_isolation = 'read committed';"
+    " SET default_transaction_read_only = off; SET default_transaction_deferrable = off";
+/* The same for this library's own connections: no text in a style of the role's, no name of another schema, and no time
+ * but those in which answers are awaited here. The server's default of wal_sender_timeout. */
+static const char own_sql[] = "; SET search_path = pg_catalog; SET DateStyle = 'ISO, MDY'; SET TimeZone = 'UTC';"
+                              " SET statement_timeout = 0; SET lock_timeout = 0;"
+                              " SET idle_in_transaction_session_timeout = 0; SET wal_sender_timeout = '60s'";
+
+vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint64_t until_ns) {
+  char sql[sizeof settings_sql + sizeof own_sql + 96];
+  const int version = PQserverVersion(db);
+  snprintf(sql, sizeof sql, "%s%s%s%s", settings_sql, version >= 140000 ? "; SET idle_session_timeout = 0" : "",
+           is_own ? own_sql : "", is_own && version >= 170000 ? "; SET transaction_timeout = 0" : "");
+  PGresult *result = vsi_postgres_ask(db, sql, until_ns);
+  vestry_err error = vsi_postgres_is_done(result) ? VESTRY_OK : vsi_postgres_fail(call, db, result, sql);
+  PQclear(result);
+  return error;
+}
+
+/* As dial. UNSUPPORTED: a pooler that is no connection to one server */
+static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values, bool is_own,
+                               uint64_t until_ns, PGconn **ret_db) {
+  PGconn *db = NULL;
+  vestry_err error = dial(call, words, values, until_ns, &db);
+  if (error) return error;
+  PQsetNoticeReceiver(db, drop_notice, NULL);
+  error = check_backend(call, words, values, until_ns, db);
+  if (!error) error = vsi_postgres_set(call, db, is_own, until_ns);
+  if (error)
+    PQfinish(db);
+  else
+    *ret_db = db;
+  return error;
+}
+
 /* libpq goes on to the next host when one refuses. One that says nothing would take all of the time: so each of them is
  * tried by itself, for its share. What the last one says is logged. */
 static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts *hosts, const char **words,
-                                  const char **values, size_t count, uint64_t until_ns, PGconn **ret_db) {
+                                  const char **values, size_t count, bool is_own, uint64_t until_ns, PGconn **ret_db) {
   vestry_err error = VESTRY_LIMIT;
   vestry_host quiet = *call->host;
   quiet.log = NULL;
@@ -63,20 +150,15 @@ static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts
     const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name};
     const uint64_t now_ns = vsi_monotonic_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     vsi_postgres_hosts_choose(hosts, i, words + count, values + count);
-    error = connect_once(&of, words, values, now_ns + left_ns / left, ret_db);
+    error = connect_once(&of, words, values, is_own, now_ns + left_ns / left, ret_db);
   }
   return error;
 }
 
-/* Notices are for people at a terminal. */
-static void drop_notice(void *ctx, const PGresult *result) {
-  (void)ctx, (void)result;
-}
-
-vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const char *name, const char *const *more_words,
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *const *more_words,
                                 const char *const *more_values, uint64_t until_ns, PGconn **ret_db) {
   const char *words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
-  const char *values[PARAMETERS_MAX] = {"UTF8", name ? name : "vestry", url};
+  const char *values[PARAMETERS_MAX] = {"UTF8", "vestry", url};
   size_t count = 3;
   for (; more_words && more_words[count - 3] && count + VSI_POSTGRES_HOST_WORDS + 1 < PARAMETERS_MAX; count++) {
     words[count] = more_words[count - 3];
@@ -84,10 +166,9 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, const cha
   }
   vsi_postgres_hosts hosts;
   vsi_postgres_hosts_init(&hosts, url);
-  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, until_ns, ret_db)
-                                     : connect_once(call, words, values, until_ns, ret_db);
+  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, is_own, until_ns, ret_db)
+                                     : connect_once(call, words, values, is_own, until_ns, ret_db);
   vsi_postgres_hosts_finish(&hosts);
-  if (!error) PQsetNoticeReceiver(*ret_db, drop_notice, NULL);
   return error;
 }
 

@@ -3,6 +3,7 @@
  * away a thread asks for it now and then, the others are told at once: a thread that waited for a server which does not
  * answer would be missed elsewhere. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "postgres/loan.h"
 
@@ -82,15 +83,53 @@ static void note(vestry_postgres_pool *pool, bool has_come) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
-  char sql[128];
-  snprintf(sql, sizeof sql, "SET statement_timeout = %u", loan->pool->options.statement_ms);
-  vestry_err error = vsi_postgres_command(loan, function, sql);
-  if (error || !loan->pool->setup) return error;
+static vestry_err run_setup(vsi_postgres_loan *loan, const char *function) {
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   PGresult *result = vsi_postgres_ask(loan->lent.db, loan->pool->setup, vsi_postgres_until_ns(loan->pool));
   if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "options.setup");
   PQclear(result);
+  return vsi_postgres_set(&call, loan->lent.db, false, vsi_postgres_until_ns(loan->pool));
+}
+
+/* All connections of a pool name the same tables: a search_path that the role has got since is left to the next pool.
+ * The first connection is alone with the pool. */
+static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const char *path) {
+  vestry_postgres_pool *pool = loan->pool;
+  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  if (!pool->search_path) {
+    pool->search_path = vsi_strdup(pool->host, path, strlen(path));
+    return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
+  }
+  if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
+  vsi_log(
+      pool->host, VESTRY_LOG_WARN,
+      "%s, %s: the search_path of a new connection is %s; the pool's, %s, is set there: make a new pool, or restart, "
+      "for the new one",
+      call.function, call.name, path, pool->search_path);
+  const char *const values[] = {pool->search_path};
+  PGresult *result = NULL;
+  if (PQsendQueryParams(loan->lent.db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL,
+                        NULL, 0))
+    result = vsi_postgres_wait(loan->lent.db, vsi_postgres_until_ns(pool));
+  if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "SET search_path");
+  PQclear(result);
   return VESTRY_OK;
+}
+
+static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
+  static const char facts_sql[] = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('search_path')";
+  char sql[128];
+  snprintf(sql, sizeof sql, "SET statement_timeout = %u", loan->pool->options.statement_ms);
+  vestry_err error = vsi_postgres_command(loan, function, sql);
+  if (!error && loan->pool->setup) error = run_setup(loan, function);
+  if (error) return error;
+  PGresult *row = vsi_postgres_ask(loan->lent.db, facts_sql, vsi_postgres_until_ns(loan->pool));
+  if (PQntuples(row) != 1) return vsi_postgres_loan_fail(loan, function, row, facts_sql);
+  const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
+  loan->backend = pid == PQbackendPID(loan->lent.db) ? 0 : pid;
+  error = keep_path(loan, function, PQgetvalue(row, 0, 1));
+  PQclear(row);
+  return error;
 }
 
 static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
@@ -100,7 +139,7 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   const vsi_call call = {has_said(pool) ? &quiet : pool->host, function, pool->name};
   PGconn *db = NULL;
   vestry_err error =
-      vsi_postgres_connect(&call, pool->url, NULL, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
+      vsi_postgres_connect(&call, pool->url, false, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
   note(pool, !error);
   if (error) return error;
   PQfreeCancel(loan->cancel);
@@ -112,6 +151,18 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   error = loan->cancel ? set_up(loan, function) : VESTRY_NO_MEMORY;
   if (error) vsi_postgres_hang_up(loan);
   return error;
+}
+
+vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin) {
+  vestry_err error = vsi_postgres_command(loan, function, begin);
+  if (error || !loan->backend) return error;
+  const int pid = vsi_postgres_backend(loan->lent.db, vsi_postgres_until_ns(loan->pool));
+  if (pid == loan->backend) return VESTRY_OK;
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
+  vsi_postgres_hang_up(loan);
+  return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                    "a pooler gave this connection another one to the server: name the server itself, or a pooler in "
+                    "session mode");
 }
 
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {

@@ -53,7 +53,7 @@ vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call 
                                     vsi_postgres_place *ret_place) {
   static const char *const words[] = {"replication", NULL}, *const values[] = {"database", NULL};
   PGresult *row = NULL;
-  vestry_err error = vsi_postgres_connect(call, url, "vestry", words, values, vsi_monotonic_in_ms(ASK_MS), &stream->db);
+  vestry_err error = vsi_postgres_connect(call, url, true, words, values, vsi_monotonic_in_ms(ASK_MS), &stream->db);
   if (!error) error = ask(stream, call, "SELECT pg_postmaster_start_time()", 1, &row);
   if (error) return error;
   snprintf(ret_place->started, sizeof ret_place->started, "%s", PQgetvalue(row, 0, 0));

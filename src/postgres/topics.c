@@ -137,7 +137,7 @@ static void hang_up(topics *t) {
 static void begin(topics *t) {
   const vsi_call call = {t->was_refused ? &t->quiet : t->pool->host, "the listener to topics", t->pool->name};
   const vestry_err error =
-      vsi_postgres_connect(&call, t->pool->url, "vestry", NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
+      vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
   t->was_refused = error || !ask(t, &call, listen_sql);
   if (t->was_refused) {

@@ -24,7 +24,7 @@ static vestry_err open(vsi_postgres_loan *loan, vestry_postgres_kind kind, const
   for (int i = 0; i < 2; i++) {
     loan->is_lost = false;
     error = vsi_postgres_reach(loan, "vestry_postgres_begin");
-    if (!error) error = vsi_postgres_command(loan, "vestry_postgres_begin", begin);
+    if (!error) error = vsi_postgres_begin_in(loan, "vestry_postgres_begin", begin);
     if (!loan->is_lost) break;
   }
   loan->kind = kind;
