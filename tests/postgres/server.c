@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -56,7 +57,8 @@ static void show_log(const postgres_server *server) {
 /* The child, which becomes one of PostgreSQL's programs. */
 static void become(const postgres_server *server, pid_t parent, const char *const *arguments) {
   char path[128], log[128];
-  snprintf(path, sizeof path, "%s/%s", server->programs, arguments[0]);
+  const bool is_path = *arguments[0] == '/';
+  snprintf(path, sizeof path, "%s%s%s", is_path ? "" : server->programs, is_path ? "" : "/", arguments[0]);
   snprintf(log, sizeof log, "%s/log", server->folder);
   int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
   int in = open("/dev/null", O_RDONLY);
@@ -74,7 +76,7 @@ static void become(const postgres_server *server, pid_t parent, const char *cons
   _exit(127);
 }
 
-static pid_t launch(const postgres_server *server, const char *const *arguments) {
+pid_t postgres_server_launch(const postgres_server *server, const char *const *arguments) {
   pid_t parent = getpid(), pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) become(server, parent, arguments);
@@ -88,7 +90,7 @@ static int wait_for(pid_t pid) {
 }
 
 void postgres_server_call(const postgres_server *server, const char *const *arguments) {
-  int status = wait_for(launch(server, arguments));
+  int status = wait_for(postgres_server_launch(server, arguments));
   if (status) show_log(server);
   assert_int_equal(status, 0);
 }
@@ -129,7 +131,7 @@ void postgres_server_start(postgres_server *server, const char *const *settings)
     arguments[count++] = "-c";
     arguments[count++] = *settings;
   }
-  server->pid = launch(server, arguments);
+  server->pid = postgres_server_launch(server, arguments);
   for (time_t until = time(NULL) + PATIENCE_S; PQping(server->url) != PQPING_OK; sched_yield()) {
     if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* State of the server's that others can change: definitions, settings of roles, the backend behind a pooler. */
+#include "postgres/pooler.h"
+#include "postgres/shop.h"
+#include "support/test.h"
+
+/* ------------------------------------------------------------------------------------------- definitions ---------- */
+
+typedef struct statement {
+  const char *sql;
+  const vestry_value *values;
+  vestry_err in_act; /* what it returned there */
+  int tries;
+} statement;
+
+static vestry_err run_it(vestry_postgres_loan *loan, void *ctx) {
+  statement *of = ctx;
+  of->tries++;
+  return of->in_act = vestry_postgres_run(loan, of->sql, of->values, NULL, NULL);
+}
+
+/* By itself, or in a transaction of a kind. */
+static vestry_err run_as(shop *s, int kind, const char *sql, const vestry_value *values) {
+  statement of = {.sql = sql, .values = values};
+  if (!kind) return vestry_postgres_run_alone(s->pool, sql, values, NULL, NULL);
+  return vestry_postgres_act(s->pool, (vestry_postgres_kind)kind, run_it, &of);
+}
+
+#define RUN(...) assert_int_equal(run_as(&s, kind, __VA_ARGS__), VESTRY_OK)
+
+static const int kinds[] = {0, VESTRY_POSTGRES_SERIALIZABLE, VESTRY_POSTGRES_REPEATABLE_READ,
+                            VESTRY_POSTGRES_READ_COMMITTED};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void alter(const char *sql) {
+  char all[1024];
+  snprintf(all, sizeof all, "SET client_min_messages = error; SET TimeZone = 'UTC'; %s", sql);
+  postgres_server_run(shop_server(), all);
+}
+
+/* Values are read as the type that a column has when they are stored, and compared so. */
+static void parameters_have_the_types_of_altered_columns(void **state) {
+  (void)state;
+  for (size_t i = 0; i < KINDS; i++) {
+    const int kind = kinds[i];
+    static const char insert[] = "INSERT INTO event(n, at, price, code) VALUES($1, $2, $3, $4)";
+    static const char update[] = "UPDATE event SET at = $2, price = $3, code = $4 WHERE n = $1";
+    static const char find[] = "SELECT count(*) FROM event WHERE price = $1";
+    static const char drop[] = "DELETE FROM event WHERE n = $1";
+    shop s;
+    shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET TimeZone = 'UTC'"});
+    alter("CREATE TABLE event(n int, at timestamp, price real, code int)");
+    RUN(insert, VESTRY_LIST(1, "2026-01-01 12:00:00", 1.5, "7"));
+    RUN(update, VESTRY_LIST(1, "2026-01-01 12:00:00", 1.5, "7"));
+    RUN(find, VESTRY_LIST(1.5));
+    RUN(drop, VESTRY_LIST(9));
+    alter(
+        "ALTER TABLE event ALTER at TYPE timestamptz, ALTER price TYPE double precision, ALTER code TYPE text, ALTER n "
+        "TYPE bigint");
+    RUN(insert, VESTRY_LIST(3000000000LL, "2026-01-01 12:00:00+05", 123456.789012, "007"));
+    RUN(update, VESTRY_LIST(1, "2026-01-01 12:00:00+05", 123456.789012, "007"));
+    assert_int_equal(shop_number(&s, "SELECT count(*) FROM event WHERE at = '2026-01-01 07:00:00Z' AND price = "
+                                     "123456.789012 AND code = '007'"),
+                     2);
+    int64_t found = 0;
+    assert_int_equal(
+        vestry_postgres_run_alone(s.pool, find, VESTRY_LIST(123456.789012), vestry_postgres_row_integer, &found),
+        VESTRY_OK);
+    assert_int_equal(found, 2);
+    RUN(drop, VESTRY_LIST(3000000000LL));
+    assert_int_equal(shop_number(&s, "SELECT count(*) FROM event"), 1);
+    assert_int_equal(s.th.log_lines, 0);
+    shop_end(&s);
+  }
+}
+
+/* Each of these makes a name of the statement's mean another type. */
+static void names_may_come_to_mean_others(void **state) {
+  (void)state;
+  static const char *const changes[] = {
+      "ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
+      "b",
+      "ALTER TABLE shop.event RENAME TO old; CREATE TABLE shop.event(a text, b int)",
+      "ALTER TABLE shop.event SET SCHEMA public; CREATE TABLE shop.event(a text, b int)",
+      "ALTER SCHEMA shop RENAME TO old; CREATE SCHEMA shop; CREATE TABLE shop.event(a text, b int)",
+      "DROP TABLE shop.event; CREATE TABLE shop.event(a text, b int)",
+      "DROP TABLE shop.event; CREATE TABLE shop.real(a text, b int); CREATE VIEW shop.event AS SELECT * FROM shop.real",
+      "ALTER TABLE shop.event DROP a, ADD a text",
+  };
+  for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
+    for (size_t i = 0; i < KINDS; i++) {
+      const int kind = kinds[i];
+      static const char insert[] = "INSERT INTO event(a) VALUES($1)";
+      shop s;
+      alter("DROP SCHEMA IF EXISTS shop CASCADE; DROP SCHEMA IF EXISTS old CASCADE; CREATE SCHEMA shop; CREATE TABLE "
+            "shop.event(a int, b text)");
+      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop"});
+      RUN(insert, VESTRY_LIST("7"));
+      alter(changes[c]);
+      RUN(insert, VESTRY_LIST("007"));
+      assert_int_equal(shop_number(&s, "SELECT count(*) FROM event WHERE a = '007'"), 1);
+      assert_int_equal(s.th.log_lines, 0);
+      shop_end(&s);
+    }
+}
+
+/* A role that may write columns and not read them, and one that may read a view and not its table. */
+static void a_role_need_not_read_what_it_writes(void **state) {
+  (void)state;
+  static const char insert[] = "INSERT INTO event(a) VALUES($1)", find[] = "SELECT count(*) FROM shown WHERE a = $1";
+  shop s;
+  shop_clear();
+  alter(
+      "DROP ROLE IF EXISTS clerk; CREATE ROLE clerk; GRANT USAGE ON SCHEMA public TO clerk; CREATE TABLE event(a int, "
+      "b int); CREATE VIEW shown AS SELECT a FROM event; GRANT INSERT(a) ON event TO clerk; GRANT SELECT ON shown TO "
+      "clerk");
+  test_host_init(&s.th);
+  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET ROLE clerk"}),
+                   VESTRY_OK);
+  for (int i = 0; i < 2; i++) {
+    const int kind = 0;
+    RUN(insert, VESTRY_LIST("7"));
+    RUN(find, VESTRY_LIST("7"));
+  }
+  alter("DROP VIEW shown; ALTER TABLE event ALTER a TYPE text; CREATE VIEW shown AS SELECT a FROM event; GRANT SELECT "
+        "ON shown TO clerk");
+  assert_int_equal(run_as(&s, 0, insert, VESTRY_LIST("007")), VESTRY_OK);
+  int64_t found = 0;
+  assert_int_equal(vestry_postgres_run_alone(s.pool, find, VESTRY_LIST("007"), vestry_postgres_row_integer, &found),
+                   VESTRY_OK);
+  assert_int_equal(found, 1);
+  assert_int_equal(s.th.log_lines, 0);
+  alter("REVOKE INSERT(a) ON event FROM clerk");
+  assert_int_equal(run_as(&s, 0, insert, VESTRY_LIST("008")), VESTRY_IO);
+  assert_non_null(strstr(s.th.last_log, "(42501)"));
+  shop_end(&s);
+  alter("DROP VIEW shown; DROP TABLE event; REVOKE ALL ON SCHEMA public FROM clerk; DROP ROLE clerk");
+}
+
+/* Of a function's parameters no column says the type. */
+static void a_function_may_be_made_again(void **state) {
+  (void)state;
+  static const char call[] = "SELECT twice($1)";
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  for (size_t i = 0; i < KINDS; i++) {
+    const int kind = kinds[i];
+    alter("DROP FUNCTION IF EXISTS twice; CREATE FUNCTION twice(a int) RETURNS bigint LANGUAGE sql AS 'SELECT 2 * a'");
+    RUN(call, VESTRY_LIST("1"));
+    alter("DROP FUNCTION twice; CREATE FUNCTION twice(a bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 2 * a'");
+    RUN(call, VESTRY_LIST("3000000000"));
+  }
+  assert_int_equal(s.th.log_lines, 0);
+  /* A value that does not fit does not fit the second time either. */
+  assert_int_equal(run_as(&s, 0, call, VESTRY_LIST("one")), VESTRY_IO);
+  assert_int_equal(s.th.log_lines, 1);
+  assert_int_equal(shop_stats(&s).conflicts_count, 2 * 3); /* twice in each kind of transaction */
+  shop_end(&s);
+}
+
+/* By hand nothing begins again: that is the caller's. */
+static void a_transaction_by_hand_says_busy(void **state) {
+  (void)state;
+  static const char insert[] = "INSERT INTO t VALUES($1)";
+  shop s;
+  vestry_postgres_loan *loan;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  alter("CREATE TABLE t(a int); CREATE TABLE u(a int)");
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+    assert_int_equal(vestry_postgres_run(loan, "INSERT INTO u VALUES($1)", VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+    const vestry_err error = vestry_postgres_run(loan, insert, VESTRY_LIST("7"), NULL, NULL);
+    assert_int_equal(error, i == 1 ? VESTRY_BUSY : VESTRY_OK);
+    assert_int_equal(vestry_postgres_end(loan, error), error);
+    if (i == 0) alter("ALTER TABLE t ALTER a TYPE text");
+  }
+  assert_int_equal(shop_number(&s, "SELECT sum(a) FROM u"), 2);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 2);
+  shop_end(&s);
+}
+
+/* What the server has prepared may be given up by the application, or by a pooler between two clients. */
+static void statements_may_be_given_up(void **state) {
+  (void)state;
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  alter("CREATE TABLE t(a int)");
+  for (size_t i = 0; i < KINDS; i++) {
+    const int kind = kinds[i];
+    RUN("INSERT INTO t VALUES($1)", VESTRY_LIST(1));
+    RUN("SELECT count(*) FROM t", NULL);
+    shop_do(&s, "DEALLOCATE ALL");
+    RUN("INSERT INTO t VALUES($1)", VESTRY_LIST(1));
+    shop_do(&s, "DEALLOCATE ALL");
+    RUN("SELECT count(*) FROM t", NULL);
+  }
+  assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 2 * KINDS);
+  assert_int_equal(s.th.log_lines, 0);
+  shop_end(&s);
+}
+
+/* ---------------------------------------------------------------------------------------------- settings ---------- */
+
+static void read_text(const vestry_postgres_row *row, void *ctx) {
+  snprintf(ctx, 64, "%s", vestry_postgres_text(row, 0));
+}
+
+/* A role's settings, those of the application's setup, and what the library depends on. */
+static void settings_of_a_role_are_not_trusted(void **state) {
+  (void)state;
+  static const char *const settings[][3] = {
+      {"bytea_output", "escape", "hex"},
+      {"client_encoding", "LATIN1", "UTF8"},
+      {"standard_conforming_strings", "off", "on"},
+      {"exit_on_error", "on", "off"},
+      {"default_transaction_isolation", "serializable", "read committed"},
+      {"default_transaction_read_only", "on", "off"},
+      {"default_transaction_deferrable", "on", "off"},
+      {"idle_session_timeout", "1h", "0"},
+      {"statement_timeout", "1h", "10s"},
+  };
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    if (i == 7 && shop_server()->major < 14) continue;
+    for (int in_setup = 0; in_setup < 2; in_setup++) {
+      shop s;
+      char sql[128], text[64] = "";
+      shop_clear();
+      snprintf(sql, sizeof sql, "ALTER ROLE postgres SET %s = '%s'", settings[i][0], settings[i][1]);
+      if (!in_setup) alter(sql);
+      snprintf(sql, sizeof sql, "SET %s = '%s'", settings[i][0], settings[i][1]);
+      test_host_init(&s.th);
+      const bool is_statement_ms = in_setup && i == 8; /* setup may choose it */
+      assert_int_equal(
+          shop_open(&s, (vestry_postgres_pool_options){.setup = in_setup && !is_statement_ms ? sql : NULL}), VESTRY_OK);
+      snprintf(sql, sizeof sql, "SELECT current_setting('%s')", settings[i][0]);
+      assert_int_equal(vestry_postgres_run_alone(s.pool, sql, NULL, read_text, text), VESTRY_OK);
+      assert_string_equal(text, settings[i][2]);
+      shop_do(&s, "CREATE TABLE t(a text UNIQUE)");
+      assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
+                       VESTRY_OK);
+      assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
+                       VESTRY_EXISTS);
+      assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT a FROM t", NULL, read_text, text), VESTRY_OK);
+      assert_string_equal(text, "\u03b1");
+      assert_int_equal(shop_stats(&s).connects_count, 1);
+      shop_end(&s);
+      if (!in_setup) {
+        snprintf(sql, sizeof sql, "BEGIN READ WRITE; ALTER ROLE postgres RESET %s; COMMIT", settings[i][0]);
+        postgres_server_run(shop_server(), sql);
+      }
+    }
+  }
+}
+
+/* A new connection of a pool reads the tables that the others read, also if its role has got another search_path. */
+static void connections_of_a_pool_name_the_same_tables(void **state) {
+  (void)state;
+  shop s;
+  alter("DROP SCHEMA IF EXISTS blue CASCADE; DROP SCHEMA IF EXISTS green CASCADE; CREATE SCHEMA blue; CREATE SCHEMA "
+        "green; CREATE TABLE blue.t(a int); CREATE TABLE green.t(a int); INSERT INTO blue.t VALUES(1); INSERT INTO "
+        "green.t VALUES(2); ALTER ROLE postgres SET search_path = blue");
+  test_host_init(&s.th);
+  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.connections_count = 1}), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT a FROM t"), 1);
+  postgres_server_run(shop_server(), "ALTER ROLE postgres SET search_path = green; SELECT pg_terminate_backend(pid, "
+                                     "10000) FROM pg_stat_activity WHERE application_name = 'vestry'");
+  assert_int_equal(shop_number(&s, "SELECT a FROM t"), 1);
+  assert_int_equal(shop_stats(&s).connects_count, 2);
+  assert_non_null(strstr(s.th.last_log, "the search_path of a new connection is green"));
+  shop_end(&s);
+  postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
+}
+
+/* ---------------------------------------------------------------------------------------------- a pooler ---------- */
+
+static void names_are_of_the_text(void **state) {
+  (void)state;
+  shop one, two;
+  int64_t found;
+  shop_begin(&one, (vestry_postgres_pool_options){.connections_count = 1});
+  memset(&two, 0, sizeof two);
+  test_host_init(&two.th);
+  assert_int_equal(shop_open(&two, (vestry_postgres_pool_options){.connections_count = 1}), VESTRY_OK);
+  static const char names[] = "SELECT hashtext(string_agg(name || statement, ' ' ORDER BY statement)) FROM "
+                              "pg_prepared_statements WHERE statement LIKE 'SELECT $1%'";
+  shop *const both[] = {&one, &two};
+  int64_t said[2];
+  for (int i = 0; i < 2; i++) {
+    shop *s = both[i];
+    for (int k = 0; k < 2; k++)
+      assert_int_equal(vestry_postgres_run_alone(s->pool, k == i ? "SELECT $1::int" : "SELECT $1::int + 1",
+                                                 VESTRY_LIST(1), vestry_postgres_row_integer, &found),
+                       VESTRY_OK);
+    said[i] = shop_number(s, names);
+  }
+  assert_int_equal(said[0], said[1]);
+  vestry_postgres_pool_destroy(two.pool);
+  test_host_assert_clean(&two.th);
+  shop_end(&one);
+}
+
+static void a_pooler_is_let_in_by_its_mode(void **state) {
+  (void)state;
+  if (!postgres_pooler_is_installed()) skip();
+  static const char *const modes[] = {"transaction", "statement", "session"};
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    const bool is_session = i == 2;
+    postgres_pooler pooler;
+    shop s = {.pool = NULL};
+    shop_clear();
+    test_host_init(&s.th);
+    postgres_pooler_start(&pooler, shop_server(), modes[i]);
+    const vestry_err error = shop_open(&s, (vestry_postgres_pool_options){.url = pooler.url, .connections_count = 2});
+    assert_int_equal(error, is_session ? VESTRY_OK : VESTRY_UNSUPPORTED);
+    if (!is_session) assert_non_null(strstr(s.th.last_log, "name the server itself, or a pooler in session mode"));
+    if (is_session) {
+      shop_do(&s, "CREATE TABLE t(a int)");
+      for (size_t k = 0; k < KINDS; k++)
+        assert_int_equal(run_as(&s, kinds[k], "INSERT INTO t VALUES($1)", VESTRY_LIST((int)k)), VESTRY_OK);
+      assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 0 + 1 + 2 + 3);
+      assert_int_equal(s.th.log_lines, 0);
+    }
+    vestry_postgres_pool_destroy(s.pool);
+    test_host_assert_clean(&s.th);
+    postgres_pooler_finish(&pooler);
+  }
+}
+
+int main(void) {
+  if (!postgres_server_newest()) return POSTGRES_SKIPPED;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(parameters_have_the_types_of_altered_columns),
+      cmocka_unit_test(names_may_come_to_mean_others),
+      cmocka_unit_test(a_role_need_not_read_what_it_writes),
+      cmocka_unit_test(a_function_may_be_made_again),
+      cmocka_unit_test(a_transaction_by_hand_says_busy),
+      cmocka_unit_test(statements_may_be_given_up),
+      cmocka_unit_test(settings_of_a_role_are_not_trusted),
+      cmocka_unit_test(connections_of_a_pool_name_the_same_tables),
+      cmocka_unit_test(names_are_of_the_text),
+      cmocka_unit_test(a_pooler_is_let_in_by_its_mode),
+  };
+  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+}
