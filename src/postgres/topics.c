@@ -33,6 +33,9 @@ enum {
   NAME_BYTES = 33
 };
 
+static const char lost[] = "the connection was lost";
+static const char unheard[] = "what is notified is not heard: is there a pooler in transaction mode? Name the server "
+                              "itself, or a pooler in session mode";
 static const char listen_sql[] = "LISTEN vestry; LISTEN vestry_settled";
 static const char tell_sql[] = "SELECT pg_notify('vestry', $1)";
 static const char settle_sql[] = "SELECT pg_notify('vestry_settled', $1)";
@@ -52,11 +55,13 @@ struct vestry_postgres_topics {
   pthread_cond_t moved;
   /* Guarded by lock. */
   bool is_over;
-  uint64_t asked, settled; /* numbers: the last that was notified, and that was heard */
+  uint64_t asked, settled; /* numbers, from 1: the last that was notified, and that was heard */
   uint64_t seq;            /* of the last refresh */
   vestry_postgres_topics_stats stats;
   /* The thread's, and before it is there vestry_postgres_topics_create's. */
-  PGconn *db; /* NULL: it is not connected */
+  PGconn *db;      /* NULL: it is not connected */
+  bool has_come;   /* what it has notified itself, to know that it hears */
+  const char *why; /* it hears no more */
   bool was_refused;
 };
 
@@ -97,6 +102,7 @@ static void refresh(topics *t, const char *topic, bool is_heard) {
 static void take_settled(topics *t, const char *text) {
   if (strncmp(text, t->name, NAME_BYTES - 1) != 0 || text[NAME_BYTES - 1] != ' ') return;
   const uint64_t number = strtoull(text + NAME_BYTES, NULL, 10);
+  if (!number) t->has_come = true;
   vsi_mutex_lock(&t->lock);
   if (number > t->settled && number <= t->asked) t->settled = number;
   pthread_cond_broadcast(&t->moved);
@@ -128,6 +134,33 @@ static bool ask(topics *t, const vsi_call *call, const char *sql) {
   return is_done;
 }
 
+/* What came, within a time. */
+static bool await_own(topics *t, uint64_t until_ns) {
+  for (;;) {
+    take_all(t);
+    const uint64_t now_ns = vsi_monotonic_ns();
+    if (t->has_come || now_ns >= until_ns || is_over(t)) return t->has_come;
+    struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
+    const int count = poll(at, 2, (int)((until_ns - now_ns) / 1000000) + 1);
+    if (count > 0 && at[1].revents && !PQconsumeInput(t->db)) return false;
+  }
+}
+
+/* Whether what another connection notifies comes here: behind a pooler that has given the server's connection to others
+ * nothing does, and nothing says so. If the pool has none to spare that is not known. */
+static bool is_hearing(topics *t, const vsi_call *call) {
+  char text[NAME_BYTES + 8];
+  t->has_come = false;
+  snprintf(text, sizeof text, "%s 0", t->name);
+  if (!ask(t, call, "SELECT 1")) return false;
+  if (vsi_postgres_is_lent(t->pool) ||
+      vestry_postgres_run_alone(t->pool, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
+    return true;
+  const bool is_heard = await_own(t, vsi_monotonic_in_ms(ASK_MS)) || is_over(t);
+  if (!is_heard && PQstatus(t->db) != CONNECTION_BAD) t->why = unheard;
+  return is_heard;
+}
+
 static void hang_up(topics *t) {
   PQfinish(t->db);
   t->db = NULL;
@@ -139,8 +172,10 @@ static void begin(topics *t) {
   const vestry_err error =
       vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
-  t->was_refused = error || !ask(t, &call, listen_sql);
+  t->why = lost;
+  t->was_refused = error || !ask(t, &call, listen_sql) || !is_hearing(t, &call);
   if (t->was_refused) {
+    if (t->why == unheard) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, unheard);
     if (!error) hang_up(t);
     return;
   }
@@ -153,18 +188,19 @@ static void begin(topics *t) {
 static void listen_on(topics *t) {
   const vsi_call call = {t->pool->host, "the listener to topics", t->pool->name};
   bool is_there = true;
+  t->why = lost;
   while (is_there && !is_over(t)) {
     struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
     take_all(t); /* also what came along with an answer */
     const int count = poll(at, 2, (int)t->silence_ms);
     if (count == 0)
-      is_there = ask(t, &call, "SELECT 1");
+      is_there = is_hearing(t, &call);
     else if (count > 0 && at[1].revents)
       is_there = PQconsumeInput(t->db);
   }
   if (!is_over(t))
-    vsi_log(t->pool->host, VESTRY_LOG_WARN,
-            "%s, %s: the connection was lost; every page is rendered again once it is back", call.function, call.name);
+    vsi_log(t->pool->host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again once it is back", call.function,
+            call.name, t->why);
   hang_up(t);
 }
 

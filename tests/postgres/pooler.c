@@ -18,12 +18,9 @@ bool postgres_pooler_is_installed(void) {
   return access(program, X_OK) == 0;
 }
 
-void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *server, const char *mode) {
-  char path[128];
-  *pooler = (postgres_pooler){.port = port_reserve()};
-  snprintf(pooler->url, sizeof pooler->url, "postgresql://postgres@127.0.0.1:%d/postgres?sslmode=disable",
-           pooler->port);
-  snprintf(path, sizeof path, "%s/pooler.ini", server->folder);
+static void write_settings(const postgres_pooler *pooler, const postgres_server *server, const char *mode,
+                           char path[128]) {
+  snprintf(path, 128, "%s/pooler.ini", server->folder);
   FILE *file = fopen(path, "w");
   assert_non_null(file);
   fprintf(file,
@@ -31,9 +28,23 @@ void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *serve
           "listen_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = %s\ndefault_pool_size = 4\n",
           server->folder, server->port, pooler->port, mode);
   assert_int_equal(fclose(file), 0);
+}
+
+void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *server, const char *mode) {
+  char path[128];
+  *pooler = (postgres_pooler){.port = port_reserve()};
+  snprintf(pooler->url, sizeof pooler->url, "postgresql://postgres@127.0.0.1:%d/postgres?sslmode=disable",
+           pooler->port);
+  write_settings(pooler, server, mode, path);
   pooler->pid = postgres_server_launch(server, (const char *const[]){program, path, NULL});
   for (time_t until = time(NULL) + PATIENCE_S; PQping(pooler->url) != PQPING_OK; sched_yield())
     if (waitpid(pooler->pid, NULL, WNOHANG) == pooler->pid || time(NULL) > until) fail_msg("PgBouncer did not start");
+}
+
+void postgres_pooler_change(postgres_pooler *pooler, const postgres_server *server, const char *mode) {
+  char path[128];
+  write_settings(pooler, server, mode, path);
+  assert_int_equal(kill(pooler->pid, SIGHUP), 0);
 }
 
 void postgres_pooler_finish(postgres_pooler *pooler) {

@@ -16,6 +16,8 @@ typedef struct postgres_pooler {
 bool postgres_pooler_is_installed(void);
 /* Run it, until it lets clients in. It has at most 4 connections to the server. mode: its pool_mode */
 void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *server, const char *mode);
+/* It gets another mode while it runs. */
+void postgres_pooler_change(postgres_pooler *pooler, const postgres_server *server, const char *mode);
 void postgres_pooler_finish(postgres_pooler *pooler);
 
 #endif

@@ -2,6 +2,7 @@
 /* Topics that transactions refresh, at all nodes of a database. */
 #include "vestry/postgres_topics.h"
 
+#include "postgres/pooler.h"
 #include "postgres/relay.h"
 #include "postgres/shop.h"
 #include "support/site.h"
@@ -197,6 +198,28 @@ static void a_silent_server_is_taken_for_gone(void **state) {
   relay_close(way);
 }
 
+/* A pooler that begins to give the server's connections to others: LISTEN stays with one of them. */
+static void a_pooler_that_shares_is_noticed(void **state) {
+  (void)state;
+  if (!postgres_pooler_is_installed()) skip();
+  node n;
+  postgres_pooler pooler;
+  postgres_pooler_start(&pooler, shop_server(), "session");
+  begin_at(&n, pooler.url, 50);
+  assert_int_equal(act(&n, TOPICS("room/7"), VESTRY_OK), VESTRY_OK);
+  check_renders(&n, 1, 0);
+  postgres_pooler_change(&pooler, shop_server(), "transaction");
+  UNTIL(!stats_of(&n).is_listening);
+  vestry_postgres_topics_destroy(n.topics); /* its thread logs no more */
+  n.topics = NULL;
+  assert_non_null(strstr(n.shop.th.last_log, "pooler in session mode"));
+  for (size_t i = 0; i < 2; i++) vestry_memory_destroy(n.tabs[i]);
+  site_close(&n.on);
+  shop_end(&n.shop);
+  test_host_assert_clean(&n.on.th);
+  postgres_pooler_finish(&pooler);
+}
+
 static bool listens(vestry_postgres_topics *topics) {
   vestry_postgres_topics_stats stats = {0};
   vestry_postgres_topics_stats_get(topics, &stats);
@@ -241,6 +264,7 @@ int main(void) {
       cmocka_unit_test(topics_have_bounds),
       cmocka_unit_test(pages_are_rendered_once_the_server_is_back),
       cmocka_unit_test(a_silent_server_is_taken_for_gone),
+      cmocka_unit_test(a_pooler_that_shares_is_noticed),
       cmocka_unit_test(it_begins_while_the_server_is_away),
       cmocka_unit_test(want_of_memory_is_an_error),
   };
