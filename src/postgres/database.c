@@ -177,8 +177,8 @@ static void say_level(const vestry_postgres *database, vestry_postgres_level lev
   if (level == VESTRY_POSTGRES_TOPICS)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
-            "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, and a free place of "
-            "max_wal_senders",
+            "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, a free place of "
+            "max_wal_senders, and the server itself: most poolers pass no replication on",
             database->pool->name);
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
