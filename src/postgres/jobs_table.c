@@ -39,7 +39,9 @@ static const char *const steps[] = {
     "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot;"
     "CREATE TABLE vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
     "INSERT INTO vestry_job_total(removed) VALUES(0)",
-    "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false"};
+    "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false",
+    /* A publication of all tables refuses the update of a row that has no key. */
+    "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
 static const vsi_postgres_schema schema = {"job", steps, sizeof steps / sizeof *steps};
 
 #define NOW VSI_POSTGRES_NOW_MS
