@@ -21,11 +21,13 @@
  *  - LIMIT: not now, and nothing was done. The server is away, which is said once until it is back, is full, or no
  *    connection was given back within wait_ms. A handler that returns it answers 503, and what is repeated by
  *    vestry/once.h is done when that is over
- *  - BUSY: another transaction was in the way (40001, 40P01). Begin again, as vestry_postgres_act does by itself
+ *  - BUSY: another transaction was in the way (40001, 40P01), or another client has altered a table of a statement
+ *    since that was prepared. Begin again, as vestry_postgres_act does by itself
  *  - TIMEOUT: a statement took longer than statement_ms. CLOSED: vestry_postgres_cancel has met it
  *  - EXISTS: a value that is to be there once is there already (23505); in a serializable transaction, perhaps since it
  *    began: vestry_postgres_act does that again, once, as if it were BUSY. INVALID: values that do not fit the
  *    parameters
+ *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server
  *  - TOO_LARGE | NO_MEMORY | IO: all else, as SQL that is wrong. Also: the connection was lost during a commit, so that
  *    it is not known whether it was done. */
 #ifndef VESTRY_POSTGRES_POOL_H
@@ -54,7 +56,8 @@ typedef struct vestry_postgres_pool_options {
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or words and values. The
                                 rest is libpq's defaults, its environment and password file included. Copied */
-  const char *setup; /**< SQL for each connection when it is made, such as "SET search_path = shop" [none]. Copied */
+  const char *setup; /**< SQL for each connection when it is made, such as "SET search_path = shop" [none]. Copied. The
+                          settings that vestry depends on are set after it: see guide/postgres.md */
   uint32_t connections_count; /**< made when they are needed, but for the first [8]; at most 1,024. There is one more
                                    once threads of vestry/postgres_jobs.h renew leases, which wait for no other */
   uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
@@ -69,7 +72,8 @@ typedef struct vestry_postgres_pool_options {
 /** Make the first connection.
  *  ret_pool  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (no url, or none that libpq can read; too many connections) | NO_MEMORY | LIMIT (the server
- *           cannot be reached, or does not let this user in) | IO (options.setup fails). The log says why
+ *           cannot be reached, or does not let this user in) | UNSUPPORTED (a pooler in transaction mode) | IO
+ *           (options.setup fails). The log says why
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_postgres_pool **ret_pool);

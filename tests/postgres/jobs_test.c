@@ -2,6 +2,7 @@
 /* Jobs in PostgreSQL: what is committed is run, by one node at a time, while others enqueue, die, and lose the
  * server. */
 #include "jobs/contract.h"
+#include "postgres/host_clock.h"
 #include "postgres/shop.h"
 #include "vestry/postgres.h"
 #include "vestry/postgres_jobs.h"
@@ -474,6 +475,76 @@ static void a_key_that_is_no_utf8_is_refused(void **state) {
   crew_close(&c);
 }
 
+static vestry_err set_clock(vestry_job *job, void *ctx) {
+  host_clock_set(*(const long *)ctx);
+  return job->kind[0] == 't' ? VESTRY_OK : VESTRY_IO;
+}
+
+static vestry_err order_see(vestry_postgres_loan *loan, void *ctx) {
+  return vestry_postgres_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see"}, NULL);
+}
+
+/* The server's clock decides when a job is due, whatever becomes of this host's while its function runs. */
+static void a_clock_of_a_host_that_is_set_moves_no_job(void **state) {
+  (void)state;
+  static const long steps_s[] = {86400, -86400};
+  static const char in_sql[] = "SELECT (due - extract(epoch FROM now()) * 1000)::bigint FROM vestry_job WHERE kind = ";
+  for (int i = 0; i < 2; i++) {
+    shop s;
+    vestry_jobs *jobs;
+    bool has_run = false;
+    char sql[160];
+    shop_begin(&s, (vestry_postgres_pool_options){0});
+    assert_int_equal(vestry_postgres_jobs_create(s.pool, &(vestry_jobs_options){.backoff_ms = 3600000}, &jobs),
+                     VESTRY_OK);
+    assert_int_equal(vestry_jobs_on(jobs, "see", set_clock, (void *)(uintptr_t)&steps_s[i]), VESTRY_OK);
+    assert_int_equal(vestry_jobs_every(jobs, "tick", 3600000, 0, set_clock, (void *)(uintptr_t)&steps_s[i]), VESTRY_OK);
+    assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+    assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
+    assert_true(has_run);
+    host_clock_set(0);
+    snprintf(sql, sizeof sql, "%s'see'", in_sql);
+    assert_in_range(shop_number(&s, sql), 3600000 / 2 - PATIENCE_S * 1000, 3600000);
+    shop_do(&s, "UPDATE vestry_job SET due = 0 WHERE kind = 'tick'");
+    assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
+    assert_true(has_run);
+    host_clock_set(0);
+    snprintf(sql, sizeof sql, "%s'tick'", in_sql);
+    const int64_t in_ms = shop_number(&s, sql);
+    assert_true(in_ms > -PATIENCE_S * 1000 && in_ms <= 3600000);
+    vestry_jobs_destroy(jobs);
+    shop_end(&s);
+  }
+}
+
+static vestry_err do_nothing(vestry_job *job, void *ctx) {
+  (void)job, (void)ctx;
+  return VESTRY_OK;
+}
+
+/* Its publisher refuses to update and to delete rows of a table that has no key. */
+static void a_publication_of_all_tables_is_in_no_ones_way(void **state) {
+  (void)state;
+  shop s;
+  vestry_jobs *jobs;
+  bool has_run = false;
+  shop_begin(&s, (vestry_postgres_pool_options){0});
+  assert_int_equal(vestry_postgres_jobs_create(s.pool, &(vestry_jobs_options){.keep_ms = 1}, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_on(jobs, "see", do_nothing, NULL), VESTRY_OK);
+  shop_do(&s, "SET client_min_messages = error");
+  shop_do(&s, "CREATE PUBLICATION everything FOR ALL TABLES");
+  vestry_jobs_stats stats = {0};
+  while (stats.removed_count < 2) { /* a job is removed after the end of a later one */
+    assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+    assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
+    assert_int_equal(s.th.log_lines, 0);
+    assert_int_equal(vestry_jobs_stats_get(jobs, &stats), VESTRY_OK);
+  }
+  vestry_jobs_destroy(jobs);
+  shop_do(&s, "DROP PUBLICATION everything");
+  shop_end(&s);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -491,6 +562,8 @@ int main(void) {
       cmocka_unit_test(a_table_that_was_rewritten_is_heard_too),
       cmocka_unit_test(what_is_committed_while_nothing_follows_is_found_after_it),
       cmocka_unit_test(a_key_that_is_no_utf8_is_refused),
+      cmocka_unit_test(a_clock_of_a_host_that_is_set_moves_no_job),
+      cmocka_unit_test(a_publication_of_all_tables_is_in_no_ones_way),
   };
   shop_open_server(NULL);
   const int failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
