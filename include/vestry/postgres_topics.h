@@ -34,13 +34,13 @@ typedef struct vestry_postgres_topics vestry_postgres_topics;
 typedef struct vestry_postgres_topics_options {
   size_t size;         /**< sizeof(vestry_postgres_topics_options), or 0 */
   uint32_t silence_ms; /**< after so long without a topic the node notifies itself, by a connection of the pool; if that
-                            is not heard within five seconds, as when a network is cut, or behind a pooler in
+                            is not heard within five seconds, as when a network is cut, or through a pooler in
                             transaction mode, it begins to listen anew, and the log says why [10,000] */
 } vestry_postgres_topics_options;
 
 /** Listen.
- *  pages       borrowed, and so is pool, whose server it is: it must not be destroyed before. A connection of the pool is
- *              used for a moment, to see whether what is notified is heard
+ *  pages       borrowed, and so is pool, whose server it is: it must not be destroyed before. A connection of the pool
+ *              is used for a moment, to see whether what is notified is heard
  *  options     copied; NULL: the defaults
  *  ret_topics  owned by the caller; untouched on failure
  *  Returns  OK, also while the server is away: it is tried again, and the log says so | INVALID | NO_MEMORY | IO (no
@@ -50,8 +50,8 @@ VESTRY_API vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_
                                                     const vestry_postgres_topics_options *options,
                                                     vestry_postgres_topics **ret_topics);
 /** Listen no more. Before vestry_pages_destroy. NULL is accepted.
- *  Threads  one, not from a render; waits for its own thread, which may wait five seconds for the network, and as long as
- *           vestry_postgres_run_alone does for a connection of the pool */
+ *  Threads  one, not from a render; waits for its own thread, which may wait five seconds for the network, and as long
+ *           as vestry_postgres_run_alone does for a connection of the pool */
 VESTRY_API void vestry_postgres_topics_destroy(vestry_postgres_topics *topics);
 
 /** Refresh a topic at all nodes that listen, this one too, when the transaction is committed. It is a statement of the

@@ -36,7 +36,8 @@ enum {
   BUSY_MS = 2,       /* between two reads, while WAL comes all the time: for each read two processes wake up */
   LOOK_MET_MS = 1,   /* a set waits for a commit to become visible: then twice that, and so on */
   LOOK_SOME_MS = 50, /* no set does */
-  LOOK_MOST_MS = 200
+  LOOK_MOST_MS = 200,
+  DEFINITIONS_ASKED = 64 /* of more relations in a transaction one counts as a composite type's */
 };
 
 struct vsi_postgres_follower {
@@ -159,9 +160,31 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
   return vsi_postgres_index_move(f->is.index, relation, from, to);
 }
 
+/* Whether one of the relations whose definitions have changed is a composite type's: no page uses that, but perhaps a
+ * column of the type. It was there before the commit, so that what is visible has it. */
+static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
+  char sql[160 + DEFINITIONS_ASKED * 11];
+  size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
+  *ret_has = false;
+  for (size_t i = 0; i < keys->count && count <= DEFINITIONS_ASKED; i++) {
+    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_ASKED) continue;
+    len += (size_t)snprintf(sql + len, sizeof sql - len, ",%" PRIu32, keys->keys[i].relation);
+  }
+  if (count > DEFINITIONS_ASKED) *ret_has = true;
+  if (!count || *ret_has) return VESTRY_OK;
+  snprintf(sql + len, sizeof sql - len, ")");
+  PGresult *rows;
+  vestry_err error = ask(f, sql, 0, &rows);
+  if (error) return error;
+  *ret_has = PQntuples(rows) > 0;
+  PQclear(rows);
+  return VESTRY_OK;
+}
+
 static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all) {
-  const follower *f = ctx;
-  return vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
+  follower *f = ctx;
+  vestry_err error = is_all ? VESTRY_OK : has_composite(f, keys, &is_all);
+  return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
 }
 
 /* What the server is, and whether it can be followed. UNSUPPORTED: not as it is. */

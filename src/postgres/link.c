@@ -59,7 +59,7 @@ static void drop_notice(void *ctx, const PGresult *result) {
   (void)ctx, (void)result;
 }
 
-/* ------------------------------------------------------------------------------------------ what it leads to ------- */
+/* ----------------------------------------------------------------------------------------- what it leads to ------- */
 
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
   PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_backend_pid()", until_ns);

@@ -17,7 +17,7 @@ typedef struct vsi_postgres_loan {
   vestry_postgres_loan lent; /* what its borrower sees; the first member */
   vestry_postgres_pool *pool;
   vsi_postgres_statements statements;
-  int backend;               /* behind a pooler: the server's process that its connection was set up with; else 0 */
+  int backend;               /* through a pooler: the server's process that its connection was set up with; else 0 */
   PGcancel *cancel;          /* of its last connection: another thread may use it when that is lost already */
   vestry_postgres_kind kind; /* the borrower's: of its transaction; 0: each statement has its own */
   vsi_after *after;          /* the borrower's: what comes after its transaction, if it writes */
@@ -87,7 +87,8 @@ vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function);
 void vsi_postgres_hang_up(vsi_postgres_loan *loan);
 /* A statement without parameters in the loan's connection. What fails is logged; the connection may be closed then. */
 vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql);
-/* Begin a transaction there, by that SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed what it leads to. */
+/* Begin a transaction there, by that SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end
+ * of it. */
 vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin);
 /* A result that is no success: note it in the loan, and log it. result: cleared; NULL: the connection is lost */
 vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function, PGresult *result, const char *doing);

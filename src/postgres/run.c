@@ -180,7 +180,7 @@ static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *s
   } else if (!error) {
     error = run(loan, sql, list, again, row, ctx);
     *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
-    if (*ret_fate == FATE_ENDED || !again) vsi_postgres_recorder_fail(pool, error);
+    if (*ret_fate != FATE_STALE || !again) vsi_postgres_recorder_fail(pool, error);
   }
   if (vsi_postgres_is_last(loan)) vsi_postgres_give_back(loan);
   return error;

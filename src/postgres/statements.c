@@ -60,7 +60,7 @@ static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const ch
   return NULL;
 }
 
-/* -------------------------------------------------------------------------------------------- several at once ------ */
+/* ------------------------------------------------------------------------------------------ several at once ------- */
 
 /* The results of what was sent since PQenterPipelineMode: so many, then that of PQpipelineSync. false: the connection
  * is lost, and no result is left. What comes after one that failed was not done. */
@@ -87,7 +87,7 @@ static PGresult *gather_two(PGconn *db, bool is_sent, bool *ret_first_failed, ui
   return results[*ret_first_failed ? 0 : 1];
 }
 
-/* ---------------------------------------------------------------------------------------------------- making ------- */
+/* --------------------------------------------------------------------------------------------------- making ------- */
 
 /* Have the server give it up. */
 static PGresult *give_up(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *prepared,
@@ -183,7 +183,7 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
   return VESTRY_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------- running ------- */
+/* -------------------------------------------------------------------------------------------------- running ------- */
 
 static bool is_state(const PGresult *result, const char *prefix) {
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;

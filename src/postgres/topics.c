@@ -146,8 +146,8 @@ static bool await_own(topics *t, uint64_t until_ns) {
   }
 }
 
-/* Whether what another connection notifies comes here: behind a pooler that has given the server's connection to others
- * nothing does, and nothing says so. If the pool has none to spare that is not known. */
+/* Whether what another connection notifies comes here: through a pooler that has given the server's connection to
+ * others nothing does, and nothing says so. If the pool has none to spare that is not known. */
 static bool is_hearing(topics *t, const vsi_call *call) {
   char text[NAME_BYTES + 8];
   t->has_come = false;

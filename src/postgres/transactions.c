@@ -3,7 +3,8 @@
 /* Tables of the server's own say what a query means. A transaction that writes them names, when it commits, the
  * relations that others are to look up anew: those that a render has used refresh it. Statistics are no part of that:
  * they change how a query is run, not what it finds. Functions, types, casts, operators, roles and texts to search are
- * not named so: what writes those refreshes all.
+ * not named so: what writes those refreshes all. Each table has a type, so of types and schemas only updates count: a
+ * new name, or a right that was given or taken.
  *
  * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c). So what
  * writes views, or which table is part of another, has a key for all of those renders, too. */
@@ -31,6 +32,8 @@ typedef struct transaction {
 static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
 /* pg_rewrite, pg_inherits, pg_partitioned_table: of relations that have no rows of their own */
 static const uint32_t views[] = {2618, 2611, 3350};
+/* pg_type, pg_namespace: of their rows updates alone count */
+static const uint32_t meanings_updated[] = {1247, 2615};
 /* pg_statistic with what is stored beside it, pg_statistic_ext, pg_statistic_ext_data */
 static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429};
 
@@ -142,7 +145,8 @@ static uint32_t catalog_of(const vsi_postgres_transactions *all, const vsi_postg
   return touched->relation < FIRST_OID || !touched->database ? touched->relation : 0;
 }
 
-static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const vsi_postgres_touched *touched) {
+static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const vsi_postgres_touched *touched,
+                           bool is_update) {
   uint32_t catalog = catalog_of(all, touched);
   if (catalog && has(statistics, sizeof statistics / sizeof *statistics, catalog)) return VESTRY_OK;
   transaction *t = make(all, xid);
@@ -151,6 +155,8 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
     t->has_catalog = true;
     if (has(meanings, sizeof meanings / sizeof *meanings, catalog)) t->has_meaning = true;
     if (has(views, sizeof views / sizeof *views, catalog)) t->has_views = true;
+    if (is_update && has(meanings_updated, sizeof meanings_updated / sizeof *meanings_updated, catalog))
+      t->has_meaning = true;
     return VESTRY_OK;
   }
   if (touched->touch == VSI_POSTGRES_INSERTED) return NOTE(all, t, touched, VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS);
@@ -184,7 +190,7 @@ static vestry_err take_touches(vsi_postgres_transactions *all, const vsi_postgre
   for (size_t i = 0; i < count && !error; i++) {
     bool is_row = touched[i].touch == VSI_POSTGRES_INSERTED || touched[i].touch == VSI_POSTGRES_CHANGED;
     if (touched[i].database && touched[i].database != all->is.database) continue;
-    error = is_row ? take_row(all, record->xid, &touched[i]) : take_entry(all, record->xid, &touched[i]);
+    error = is_row ? take_row(all, record->xid, &touched[i], count == 2) : take_entry(all, record->xid, &touched[i]);
   }
   return error;
 }

@@ -215,6 +215,70 @@ static void what_is_followed_no_more_can_still_be_read(void **state) {
   shown_close(&s);
 }
 
+/* Names, rights and types that no relation of the page's has in its definition. */
+static void names_and_rights_are_followed(void **state) {
+  (void)state;
+  static const struct {
+    const char *schema, *sql, *change;
+    bool is_kept; /* it shows the same then, and the test knows by its renders */
+  } all[] = {
+      {"CREATE SCHEMA live; CREATE SCHEMA next; CREATE TABLE live.t(a int); INSERT INTO live.t VALUES(1); CREATE TABLE "
+       "next.t(a int); INSERT INTO next.t VALUES(2)",
+       "SELECT a, a FROM live.t", "BEGIN; ALTER SCHEMA live RENAME TO old; ALTER SCHEMA next RENAME TO live; COMMIT",
+       false},
+      {"CREATE SCHEMA live; CREATE TABLE live.t(a int); INSERT INTO live.t VALUES(1)", "SELECT a, a FROM live.t",
+       "GRANT USAGE ON SCHEMA live TO public", true},
+      {"CREATE SCHEMA live; GRANT USAGE ON SCHEMA live TO public; CREATE TABLE live.t(a int); INSERT INTO live.t "
+       "VALUES(1)",
+       "SELECT a, a FROM live.t", "REVOKE USAGE ON SCHEMA live FROM public", true},
+      {"CREATE TYPE addr AS (street text, zip text); CREATE TABLE t(a addr); INSERT INTO t VALUES(('s', 'z'))",
+       "SELECT row_to_json(a), 1 FROM t", "ALTER TYPE addr RENAME ATTRIBUTE zip TO code", false},
+      {"CREATE TYPE addr AS (street text, zip text); CREATE TABLE t(a addr); INSERT INTO t VALUES(('s', 'z'))",
+       "SELECT row_to_json(a), 1 FROM t", "ALTER TYPE addr ADD ATTRIBUTE town text", false},
+      {"CREATE TYPE addr AS (street text, zip text); CREATE TABLE t(a addr[]); INSERT INTO t VALUES(ARRAY[('s', "
+       "'z')::addr])",
+       "SELECT row_to_json(a[1]), 1 FROM t", "ALTER TYPE addr DROP ATTRIBUTE zip", false},
+      {"CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TABLE t(a mood); INSERT INTO t VALUES('low')",
+       "SELECT pg_typeof(a), 1 FROM t", "ALTER TYPE mood RENAME TO temper", false},
+      {"CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TABLE t(a mood); INSERT INTO t VALUES('low')",
+       "SELECT a, 1 FROM t WHERE has_type_privilege('public', 'mood', 'USAGE')",
+       "REVOKE USAGE ON TYPE mood FROM public", false},
+      {"CREATE TABLE t(a int, b int); INSERT INTO t VALUES(1, 2)", "SELECT * FROM t",
+       "ALTER TABLE t ALTER a TYPE text USING 'x' || a",
+       false}, /* the statement is prepared anew inside of the render */
+  };
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    shown_site s;
+    char before[SHOWN_TEXT_BYTES];
+    shown_open(&s, "SET client_min_messages = error; DROP SCHEMA IF EXISTS live, next, old CASCADE", NULL);
+    shown_run(&s, all[i].schema);
+    const size_t page = shown_watch(&s, all[i].sql, NULL);
+    (void)shown_renders(&s, page);
+    memcpy(before, s.all[page].text, sizeof before);
+    assert_string_not_equal(before, "");
+    shown_run(&s, all[i].change);
+    const unsigned renders = shown_renders(&s, page);
+    if (renders == 0 || (!all[i].is_kept && strcmp(before, s.all[page].text) == 0))
+      fail_msg("not followed: %s", all[i].change);
+    assert_int_equal(s.on.th.log_lines, 0);
+    shown_close(&s);
+  }
+}
+
+/* A table of a session's own makes a type, and takes it away, with each use: no page minds. */
+static void temporary_tables_render_nothing(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, NULL);
+  const size_t eight = shown_watch(&s, eighth, NULL);
+  shown_run(&s, "CREATE TEMPORARY TABLE first(a int)"); /* makes the session's schema */
+  (void)shown_renders(&s, eight);
+  shown_run(&s, "CREATE TEMPORARY TABLE own(a int, b text); INSERT INTO own VALUES(1, 'a'); DROP TABLE own");
+  shown_run(&s, "CREATE TYPE pair AS (a int, b int); CREATE SCHEMA other; DROP SCHEMA other; DROP TYPE pair");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  shown_close(&s);
+}
+
 /* Without rights the level is TOPICS, and the log says what to set. */
 /* capability: M2 */
 static void without_rights_the_level_is_topics(void **state) {
@@ -251,6 +315,8 @@ int main(void) {
       TEST(a_transaction_that_is_open_over_the_start_is_not_missed),
       TEST(the_last_transaction_before_the_start_is_not_missed),
       TEST(what_is_followed_no_more_can_still_be_read),
+      TEST(names_and_rights_are_followed),
+      TEST(temporary_tables_render_nothing),
       TEST(without_rights_the_level_is_topics),
       TEST(a_server_that_was_killed_is_followed_again),
   };

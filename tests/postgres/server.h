@@ -37,8 +37,8 @@ void postgres_server_kill(postgres_server *server);
 void postgres_server_stop(postgres_server *server);
 /* Run one of PostgreSQL's programs in the server's folder; it is to succeed. arguments: its name first, NULL last. */
 void postgres_server_call(const postgres_server *server, const char *const *arguments);
-/* Begin one, or another program by its path, as the server's user; it ends with this process. It is the caller's to wait
- * for. */
+/* Begin one, or another program by its path, as the server's user; it ends with this process. Its caller waits
+ * for it. */
 pid_t postgres_server_launch(const postgres_server *server, const char *const *arguments);
 /* Kill, and remove the folder. */
 void postgres_server_finish(postgres_server *server);
