@@ -43,6 +43,7 @@ runner.test = (name, ...rest) => {
 describe('quick', { concurrency: AT_ONCE }, () => {
   after(async () => {
     for (const end of ends) await end();
+    setTimeout(() => process.exit(1), 5000).unref(); // a test that failed may have left what the process would wait for
   });
   for (server of Object.keys(chosen)) {
     process.env.COUNTER_ADAPTER = server;
