@@ -10,8 +10,8 @@
  *  that is full again is forgotten.
  *
  *  An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is given. With
- *  VESTRY_RATE_SCOPE a request that has no user, of an instance with sessions, counts by its address: any client can
- *  invent such a session. A bucket takes 16 bytes, of memory that is allocated when the rate is made and never grows.
+ *  VESTRY_RATE_SCOPE a request that has no user, of an instance with sessions, or no scope, counts by its address: any
+ *  client can invent such a session. A bucket takes 16 bytes, of memory that is allocated when the rate is made and never grows.
  *  When there is no room for another client, the bucket that is nearest to full is forgotten, and counted
  *  (vestry_rate_stats.forgotten_count): its client may send more than it should, and no other client is harmed.
  *
@@ -31,7 +31,7 @@ typedef struct vestry_rate vestry_rate;
 /** Whose requests are counted together. */
 typedef enum vestry_rate_by {
   VESTRY_RATE_ADDRESS, /**< an address's */
-  VESTRY_RATE_SCOPE    /**< a scope's (vestry_options.scope; with sessions: the session's or the user's) */
+  VESTRY_RATE_SCOPE    /**< a user's, in all his sessions, or a scope's (vestry_options.scope) */
 } vestry_rate_by;
 
 /** Names what a request counts for, instead of its address or its scope: the room that it speaks in, a tenant, a kind
@@ -47,11 +47,13 @@ typedef struct vestry_rate_options {
   uint64_t count;         /**< requests in each period, 1 to 1,000,000 */
   uint64_t period_ms;     /**< up to a day; 0: a second */
   uint64_t burst_count;   /**< at once, 1 to 1,000,000; 0: count. All of them come back within 400 days */
-  vestry_rate_by by;      /**< whose requests count together, where there is no key */
+  vestry_rate_by by;      /**< whose requests count together, where there is no key. SCOPE is INVALID for an instance
+                               without sessions and scope */
   vestry_rate_key_fn key; /**< NULL: by address or scope */
   void *key_app;          /**< handed to key */
-  size_t max_count;     /**< buckets remembered, rounded up to a power of two, at most 16,777,216; 0: 65,536 (1 MiB) */
-  bool is_behind_proxy; /**< an address is what X-Forwarded-For says, which the proxy must set to its peer's, not
+  size_t max_count; /**< buckets remembered, rounded up to a power of two, at most 16,777,216; 0: 65,536 (1 MiB) */
+  bool
+      is_behind_proxy; /**< as that of vestry_options, for this rate: an address is what X-Forwarded-For says, which the proxy must set to its peer's, not
                                append to (docs/guide/proxies.md). A request without it, or with something that is not
                                one address, counts as the proxy's own */
 } vestry_rate_options;

@@ -35,6 +35,10 @@ vsi_person vsi_person_of(const vestry_request *req) {
   return by_address(req);
 }
 
+bool vsi_person_is_visitor(const vestry_request *req) {
+  return vestry_session_is_visitor(req) || (req->v->scope && !req->scope.len);
+}
+
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person) {
   const uint64_t words[] = {person->address.prefix, person->address.family};
   switch (person->kind) {

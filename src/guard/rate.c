@@ -9,10 +9,9 @@
 #include "base/options.h"
 #include "base/siphash.h"
 #include "guard/buckets.h"
+#include "guard/person.h"
 #include "guard/proof.h"
-#include "http/address.h"
 #include "instance/instance.h"
-#include "vestry/session.h"
 
 enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAULT_MS = 1000, MOST_MS = 86400000 };
 static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
@@ -30,12 +29,14 @@ struct vestry_rate {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-static const char *mistake_of(const vestry_rate_options *o) {
+static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (!o->count || o->count > MOST_TOKENS) return "count is not from 1 to 1,000,000";
   if (o->burst_count > MOST_TOKENS) return "burst_count is above 1,000,000";
   if (o->period_ms > MOST_MS) return "period_ms is more than a day";
   if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
   if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE) return "by is neither of an address nor of a scope";
+  if (o->by == VESTRY_RATE_SCOPE && !o->key && !v->sessions && !v->scope)
+    return "by is of a scope, and the instance has neither sessions nor scopes: all clients would be one";
   if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
     return "burst_count tokens take more than 400 days to come back";
   return NULL;
@@ -49,7 +50,7 @@ vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestr
   if (!options.period_ms) options.period_ms = DEFAULT_MS;
   if (!options.burst_count) options.burst_count = options.count;
   if (!options.max_count) options.max_count = DEFAULT_COUNT;
-  const char *mistake = mistake_of(&options);
+  const char *mistake = mistake_of(v, &options);
   if (mistake) return vsi_mistake(v->host, "vestry_rate_create", mistake);
 
   vestry_rate *rate = vsi_calloc(v->host, 1, sizeof *rate);
@@ -102,24 +103,17 @@ vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uin
 
 /* ---- the guard --------------------------------------------------------------------------------------------------- */
 
-static vsi_address address_of(const vestry_rate *rate, const vestry_request *req) {
-  if (rate->options.is_behind_proxy) {
-    vsi_address said = vsi_address_parse(vestry_request_header(req, "X-Forwarded-For"));
-    if (said.family) return said;
-  }
-  return vsi_address_parse(vestry_request_peer(req));
-}
-
 /* The address's token; without an address there is nothing to count by. */
 static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
-  vsi_address address = address_of(rate, req);
+  const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
+  const vsi_address address = vsi_person_address(req, is_behind_proxy);
   if (!address.family) {
-    if (!rate->options.is_behind_proxy && !atomic_exchange(&rate->is_silent, true))
+    if (!is_behind_proxy && !atomic_exchange(&rate->is_silent, true))
       vsi_log(rate->v->host, VESTRY_LOG_WARN,
               "vestry_rate_guard: %s: the peer has no address, so its requests are not counted: behind a proxy set "
               "is_behind_proxy",
               req->path);
-    if (!rate->options.is_behind_proxy) return 0;
+    if (!is_behind_proxy) return 0;
   }
   const uint64_t words[] = {address.prefix, address.family};
   return take(rate, OF_ADDRESS, words, sizeof words);
@@ -147,10 +141,11 @@ vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, voi
     if (error) return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
     if (len > sizeof name) return vsi_mistake(rate->v->host, "vestry_rate_guard", "the key is longer than its room");
     wait_ns = take(rate, OF_FUNCTION, name, len);
-  } else if (rate->options.by == VESTRY_RATE_SCOPE && !vestry_session_is_visitor(req)) {
-    wait_ns = take(rate, OF_SCOPE, req->scope.data, req->scope.len);
   } else {
-    wait_ns = take_of_address(rate, req);
+    const vsi_person person = vsi_person_of(req);
+    wait_ns = rate->options.by == VESTRY_RATE_SCOPE && person.name.len
+                  ? take(rate, OF_SCOPE, person.name.data, person.name.len)
+                  : take_of_address(rate, req);
   }
   return wait_ns ? refuse(req, reply, wait_ns) : VESTRY_OK;
 }

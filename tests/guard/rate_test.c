@@ -244,6 +244,26 @@ static void of_a_scope(void **state) {
   end(&s);
 }
 
+/* An instance without sessions and scope has one scope, which would be one bucket of all clients. */
+static void of_no_scope(void **state) {
+  (void)state;
+  suite s;
+  vestry_rate *none = NULL;
+  const vestry_rate_options by_scope = {.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE};
+  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1});
+  assert_int_equal(vestry_rate_create(s.on.v, &by_scope, &none), VESTRY_INVALID);
+  assert_non_null(strstr(s.on.th.last_log, "neither sessions nor scopes"));
+  assert_null(none);
+  end(&s);
+  begin(&s, (vestry_options){.scope = site_by_cookie}, &by_scope);
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* without a scope it is the address that counts */
+  assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", "ada"}}}), 204);
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.3", .headers = {{"Cookie", "ada"}}}), 429);
+  end(&s);
+}
+
 static vestry_err name_it(const vestry_request *req, void *app, char *buffer, size_t *ret_len) {
   const char *room = vestry_request_value(req, VESTRY_IN_QUERY, "room");
   (void)app;
@@ -420,6 +440,7 @@ int main(void) {
       cmocka_unit_test(behind_a_proxy),
       cmocka_unit_test(without_a_proxy_nobody_says_another_address),
       cmocka_unit_test(of_a_scope),
+      cmocka_unit_test(of_no_scope),
       cmocka_unit_test(of_what_a_function_names),
       cmocka_unit_test(a_handler_takes_tokens),
       cmocka_unit_test(a_flood_of_names),
