@@ -78,7 +78,7 @@ typedef struct vestry_once vestry_once;
 typedef struct vestry_once_press {
   size_t size;       /**< sizeof(vestry_once_press) */
   const char *hash;  /**< of owner and nonce, 64 hexadecimal digits: by this it is found */
-  const char *owner; /**< whose presses are counted together, 64 digits */
+  const char *owner; /**< whose presses are counted together, 64 digits; "": of no scope, not counted together */
   const char *run;   /**< this try of it, 32 digits: what another try has finished is not this one's */
 } vestry_once_press;
 
@@ -112,10 +112,10 @@ typedef struct vestry_once_options {
   uint64_t lifetime_ms; /**< since a request came; the client repeats for four minutes; 0: 10 minutes */
   size_t max_count;     /**< requests remembered, 300 bytes each and the nonce; 0: 100,000 */
   size_t
-      max_per_scope_count;  /**< of one scope; 0: 1,000, but no bound if the instance has neither sessions nor scopes */
-  size_t max_answer_bytes;  /**< an answer's headers and body, to be kept; 0: 4,096 */
-  size_t max_answers_bytes; /**< all answers', together; 0: 16 MiB */
-  bool required;            /**< an unsafe request without a nonce is answered 403 */
+      max_per_scope_count; /**< of one user or scope; 0: 1,000. Not of requests without a scope, which are all clients' */
+  size_t max_answer_bytes;   /**< an answer's headers and body, to be kept; 0: 4,096 */
+  size_t max_answers_bytes;  /**< all answers', together; 0: 16 MiB */
+  bool required;             /**< an unsafe request without a nonce is answered 403 */
   size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
                                   All are alike if the instance has no sessions */
   uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */

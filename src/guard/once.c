@@ -13,6 +13,7 @@
 #include "guard/once_owed.h"
 #include "guard/once_stored.h"
 #include "guard/once_table.h"
+#include "guard/person.h"
 #include "guard/proof.h"
 #include "instance/instance.h"
 #include "vestry/session.h"
@@ -73,8 +74,8 @@ static void over(vsi_watcher *watcher) {
 /* The scope in which requests are counted together: a user's, of all his sessions. The nonce is the session's all the
  * same. */
 static vestry_scope scope_of(const vestry_request *req) {
-  const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
-  return user ? (vestry_scope){user, strlen(user)} : req->scope;
+  const vsi_person person = vsi_person_of(req);
+  return person.name.len ? person.name : req->scope;
 }
 
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,

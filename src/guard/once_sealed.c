@@ -35,6 +35,7 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
   vsi_hex_write(sealed->hash, hash, sizeof hash);
   hash_of("vestry once owner", owner, "", hash);
   vsi_hex_write(sealed->owner, hash, sizeof hash);
+  if (!owner.len) sealed->owner[0] = '\0';
   hash_of("vestry once key", owner, nonce, sealed->key);
   return VESTRY_OK;
 }

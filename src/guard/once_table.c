@@ -13,6 +13,8 @@
  * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
 #include "guard/once_table.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 #include "instance/instance.h"
 
@@ -138,6 +140,7 @@ static void take(void *value, void *ctx) {
 vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
                               vsi_once_record **ret_there) {
   *ret_there = NULL;
+  if (!scope.len) scope = (vestry_scope){nonce, strlen(nonce)}; /* everybody's is bounded by the places alone */
   /* The record that is there may leave before it is looked up. */
   for (int tries = 0; tries < TRIES; tries++) {
     vestry_put_result result = {0};

@@ -89,8 +89,9 @@ static vestry_once_found found_by(const looking *at) {
 /* Now and then, by a run that writes anyway: it has begun whatever this says. */
 static void clear_up(vestry_postgres_once *once, const vestry_once_press *press) {
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
-  (void)vsi_postgres_run_again(once->pool, bound_sql, VESTRY_LIST(press->owner, once->options.per_owner_count), NULL,
-                               NULL);
+  if (*press->owner) /* or else it is everybody's */
+    (void)vsi_postgres_run_again(once->pool, bound_sql, VESTRY_LIST(press->owner, once->options.per_owner_count), NULL,
+                                 NULL);
   (void)vestry_postgres_once_expire(once, NULL);
 }
 

@@ -138,6 +138,9 @@ static void a_seal_opens_for_its_press_alone(void **state) {
   assert_string_not_equal(own.hash, owners.hash);
   assert_string_equal(own.owner, other.owner);
   assert_string_not_equal(own.owner, owners.owner);
+  vsi_once_sealed everybodys;
+  assert_int_equal(vsi_once_sealed_init(&everybodys, &s.th.host, (vestry_scope){NULL, 0}, "nonce"), VESTRY_OK);
+  assert_string_equal(everybodys.owner, "");
   memcpy(bytes + VSI_ONCE_SEAL_BYTES, "hello", 5);
   vsi_once_seal(&own, bytes, 5);
   assert_memory_not_equal(bytes + VSI_ONCE_SEAL_BYTES, "hello", 5);

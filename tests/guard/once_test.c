@@ -217,6 +217,28 @@ static void what_is_kept_of_an_answer(void **state) {
   end(&s);
 }
 
+/* The scope without a name is everybody's: a press of it is forgotten for no other one. */
+/* capability: L5 */
+static void without_a_scope_nobody_is_put_out(void **state) {
+  (void)state;
+  suite s;
+  nonce first, others;
+  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_per_scope_count = 3});
+  for (int of_bob = 0; of_bob < 2; of_bob++) {
+    const char *user = of_bob ? "bob" : "";
+    const int before = s.done;
+    nonce_of(&s, user, first);
+    assert_memory_equal(post(&s, user, "/act", first), "201 ", 4);
+    for (int i = 0; i < 10; i++) {
+      nonce_of(&s, user, others);
+      assert_memory_equal(post(&s, user, "/act", others), "201 ", 4);
+    }
+    assert_memory_equal(post(&s, user, "/act", first), "201 ", 4);
+    assert_int_equal(s.done, before + 11 + of_bob); /* a scope has so many */
+  }
+  end(&s);
+}
+
 static void all_answers_together_are_bounded(void **state) {
   (void)state;
   suite s;
@@ -737,6 +759,7 @@ int main(void) {
       cmocka_unit_test(a_form_is_sent_once),
       cmocka_unit_test(what_is_kept_of_an_answer),
       cmocka_unit_test(all_answers_together_are_bounded),
+      cmocka_unit_test(without_a_scope_nobody_is_put_out),
       cmocka_unit_test(a_peer_that_is_gone_is_answered_when_it_repeats),
       cmocka_unit_test(a_log_in_that_was_cut_off_is_told_again),
       cmocka_unit_test(what_was_not_made_here_is_refused),
