@@ -79,9 +79,11 @@ typedef struct vestry_forms_options {
   size_t max_form_bytes;      /**< of the fields of one form [64 KiB]; beyond it the letter is answered 413, and what
                                    was kept before stays */
   size_t max_per_scope_count; /**< forms of one scope, of all its tabs [64]; the one that was changed longest ago makes
-                                   room */
+                                   room. Not of the scope without a name, which is everybody's: in memory a tab of it
+                                   has so many, in a database there is no such bound */
   size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is visitors'
-                                   (vestry_session_is_visitor), whose forms make room before those of users */
+                                   (vestry_session_is_visitor; with vestry_options.scope, requests without a scope),
+                                   whose forms make room before those of users */
   vestry_forms_storage *storage; /**< of vestry/sqlite_forms.h or postgres_forms.h; for these forms alone. Borrowed,
                                       until they are destroyed [the memory of this process] */
 } vestry_forms_options;

@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "guard/person.h"
 #include "guard/seal.h"
 #include "http/request.h"
 #include "instance/instance.h"
@@ -209,9 +210,10 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   ret->form = find(forms, name);
   if (!ret->form) return VESTRY_NOT_FOUND;
   if (!req) return VESTRY_OK;
-  ret->key = (vsi_form_key){req->scope, ret->tab, name, vestry_session_is_visitor(req)};
+  ret->key = (vsi_form_key){req->scope, ret->tab, name, false};
   vestry_err error = vestry_tab_id(req, ret->tab);
   ret->key.scope = req->scope; /* to ask for the tab has the session looked for, which gives the scope */
+  ret->key.is_visitor = vsi_person_is_visitor(req);
   return error;
 }
 

@@ -10,7 +10,8 @@
  * generation that is not known, since it was forgotten, is kept: some page has the text.
  *
  * A form takes the place of its scope's oldest, then of the oldest of all; visitors', which any client can invent, have
- * half of the room, and make it before users'. Those that are over are looked for where the list by age begins. */
+ * half of the room, and make it before users'. The scope without a name is everybody's: there a tab bounds itself.
+ * Those that are over are looked for where the list by age begins. */
 #include "page/form_kept.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ typedef struct owner {
   vsi_map_link in; /* first */
   vsi_ring forms;  /* the one that was changed longest ago first */
   size_t count;
-  bool is_visitor;
+  bool is_visitor, is_tab; /* is_tab: scope is a tab's id, of the scope without a name */
   size_t scope_len;
   unsigned char scope[];
 } owner;
@@ -93,11 +94,18 @@ void vsi_form_kept_destroy(vestry_forms_storage *storage) {
   vsi_free(kept->host, kept);
 }
 
-static owner *find_owner(const vsi_form_kept *kept, vestry_scope scope, uint64_t *ret_hash) {
+/* Who is bounded: a scope, or a tab. */
+static vestry_scope bounded_of(vestry_scope scope, const char *tab) {
+  return scope.len ? scope : (vestry_scope){tab, VESTRY_TAB_ID_BYTES - 1};
+}
+
+static owner *find_owner(const vsi_form_kept *kept, vestry_scope of, const char *tab, uint64_t *ret_hash) {
+  const vestry_scope scope = bounded_of(of, tab);
   *ret_hash = vsi_siphash_1_3(kept->secret, scope.data, scope.len);
   for (vsi_map_link *at = vsi_map_first(&kept->owners, *ret_hash); at; at = vsi_map_further(at)) {
     owner *one = (owner *)at;
-    if (one->scope_len == scope.len && (!scope.len || memcmp(one->scope, scope.data, scope.len) == 0)) return one;
+    if (one->is_tab == !of.len && one->scope_len == scope.len && memcmp(one->scope, scope.data, scope.len) == 0)
+      return one;
   }
   return NULL;
 }
@@ -125,7 +133,7 @@ static uint64_t begin_locked(vsi_form_kept *kept) {
 
 static kept_form *find(const vsi_form_kept *kept, vestry_scope scope, const char *tab, const char *name) {
   uint64_t hash;
-  const owner *whose = find_owner(kept, scope, &hash);
+  const owner *whose = find_owner(kept, scope, tab, &hash);
   if (!whose) return NULL;
   for (vsi_ring *at = whose->forms.next; at != &whose->forms; at = at->next) {
     kept_form *form = VSI_RING_OWNER(at, kept_form, of_owner);
@@ -136,14 +144,16 @@ static kept_form *find(const vsi_form_kept *kept, vestry_scope scope, const char
 
 static owner *need_owner(vsi_form_kept *kept, const vsi_form_key *key) {
   uint64_t hash;
-  owner *whose = find_owner(kept, key->scope, &hash);
+  const vestry_scope scope = bounded_of(key->scope, key->tab);
+  owner *whose = find_owner(kept, key->scope, key->tab, &hash);
   if (whose) return whose;
   if (vsi_map_reserve(&kept->owners, kept->host, kept->owners.count + 1)) return NULL;
-  whose = vsi_calloc(kept->host, 1, sizeof *whose + key->scope.len);
+  whose = vsi_calloc(kept->host, 1, sizeof *whose + scope.len);
   if (!whose) return NULL;
   whose->is_visitor = key->is_visitor;
-  whose->scope_len = key->scope.len;
-  if (key->scope.len) memcpy(whose->scope, key->scope.data, key->scope.len);
+  whose->is_tab = !key->scope.len;
+  whose->scope_len = scope.len;
+  memcpy(whose->scope, scope.data, scope.len);
   vsi_ring_init(&whose->forms);
   vsi_map_add(&kept->owners, &whose->in, hash);
   return whose;
@@ -262,11 +272,22 @@ static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, c
   return error;
 }
 
+/* All of the scope without a name. */
+static void forget_tabs(vsi_form_kept *kept) {
+  for (int i = 0; i < 2; i++)
+    for (vsi_ring *next, *at = kept->by_age[i].next; at != &kept->by_age[i]; at = next) {
+      kept_form *form = VSI_RING_OWNER(at, kept_form, by_age);
+      next = at->next;
+      if (form->whose->is_tab) take_out(kept, form);
+    }
+}
+
 static vestry_err forget(vestry_forms_storage *storage, vestry_scope scope) {
   vsi_form_kept *kept = (vsi_form_kept *)storage;
   uint64_t hash;
   vsi_mutex_lock(&kept->lock);
-  for (const owner *whose; (whose = find_owner(kept, scope, &hash)) != NULL;)
+  if (!scope.len) forget_tabs(kept);
+  for (const owner *whose; scope.len && (whose = find_owner(kept, scope, NULL, &hash)) != NULL;)
     take_out(kept, VSI_RING_OWNER(whose->forms.next, kept_form, of_owner));
   vsi_mutex_unlock(&kept->lock);
   return VESTRY_OK;

@@ -274,7 +274,8 @@ static void count_gone(atomic_uint_fast64_t *counter, int64_t count) {
 static void bound(stored *in, const vsi_form_key *key, int64_t bytes) {
   scope_text scope;
   int64_t count = 0, most = (int64_t)in->storage.bounds.max_per_scope_count;
-  if (!change(in, bound_sql, VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, most - 1),
+  if (key->scope.len && /* or else it is everybody's */
+      !change(in, bound_sql, VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, most - 1),
               vestry_postgres_row_integer, &count))
     count_gone(&in->evicted, count);
   if (atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes) bound_all(in, key);

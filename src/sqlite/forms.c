@@ -270,6 +270,7 @@ static vestry_err bound_all(operation *now, vestry_sqlite_loan *loan, int64_t id
 
 static vestry_err bound_scope(operation *now, vestry_sqlite_loan *loan, const vsi_form_key *key) {
   sqlite3_stmt *statement;
+  if (!key->scope.len) return VESTRY_OK; /* it is everybody's */
   vestry_err error = vestry_sqlite_prepare(loan, bound_sql, &statement);
   if (error) return error;
   int result = sqlite3_bind_int64(statement, 1, id_of(key));

@@ -264,6 +264,30 @@ static void visitors_make_room_before_users(void **state) {
   database->remove();
 }
 
+/* The scope without a name is everybody's: no form of it goes for others of it, but for room. */
+/* capability: L4 */
+static void without_a_scope_nobody_is_put_out(void **state) {
+  (void)state;
+  test_host th;
+  alone a;
+  vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+  char tab[sizeof id];
+  database->make();
+  test_host_init(&th);
+  assert_int_equal(open_alone(&th, &a), VESTRY_OK);
+  for (int i = 0; i < 10; i++) {
+    snprintf(tab, sizeof tab, "%08x%024x", i * 0x1001, 0);
+    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false}, &typed, &now), VESTRY_OK);
+  }
+  vestry_forms_stats stats = {0};
+  a.in->ops->count(a.in, &stats);
+  assert_int_equal(stats.forms_count, 10);
+  assert_int_equal(stats.evicted_count, 0);
+  database->close_alone(a.world, a.in);
+  test_host_assert_clean(&th);
+  database->remove();
+}
+
 /* A form that is written again lasts from then on, though its row says so only now and then. */
 /* capability: L4 */
 static void a_form_lasts_from_when_it_was_last_changed(void **state) {
@@ -439,6 +463,7 @@ int form_database_run(const char *name, const form_database *given) {
       cmocka_unit_test(many_type_and_send_at_once),
       cmocka_unit_test(without_memory_nothing_is_lost),
       cmocka_unit_test(visitors_make_room_before_users),
+      cmocka_unit_test(without_a_scope_nobody_is_put_out),
       cmocka_unit_test(a_form_lasts_from_when_it_was_last_changed),
       cmocka_unit_test(pages_of_all_processes_follow_a_form_that_is_sent_and_none_what_is_typed),
   };

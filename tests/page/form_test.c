@@ -69,6 +69,42 @@ static void no_form_expires_while_it_is_copied(void **state) {
   }
 }
 
+/* The scope without a name is everybody's: a tab of it bounds itself, and no other. */
+/* capability: L4 */
+static void without_a_scope_a_tab_bounds_itself(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_forms_storage *kept;
+  vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+  const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 1000000, .max_per_scope_count = 3};
+  char tab[VESTRY_TAB_ID_BYTES], name[16];
+  assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
+  for (int i = 0; i < 100; i++) {
+    snprintf(tab, sizeof tab, "%032x", i);
+    assert_int_equal(kept->ops->put(kept, &(vsi_form_key){{NULL, 0}, tab, "form", false}, &typed, &now), VESTRY_OK);
+  }
+  vestry_forms_stats stats = {0};
+  kept->ops->count(kept, &stats);
+  assert_int_equal(stats.forms_count, 100);
+  for (int i = 0; i < 10; i++) {
+    snprintf(name, sizeof name, "form:%d", i);
+    assert_int_equal(kept->ops->put(kept, &(vsi_form_key){{NULL, 0}, tab, name, false}, &typed, &now), VESTRY_OK);
+  }
+  kept->ops->count(kept, &stats);
+  assert_int_equal(stats.forms_count, 99 + 3);
+  assert_int_equal(stats.evicted_count, 8);
+  const vsi_form_key named = {{tab, VESTRY_TAB_ID_BYTES - 1}, tab, "form:9", false}; /* a scope of the same name */
+  assert_int_equal(kept->ops->find(kept, &named, &now), VESTRY_OK);
+  assert_int_equal(now.len, 0);
+  assert_int_equal(kept->ops->put(kept, &named, &typed, &now), VESTRY_OK);
+  assert_int_equal(kept->ops->forget(kept, (vestry_scope){NULL, 0}), VESTRY_OK);
+  kept->ops->count(kept, &stats);
+  assert_int_equal(stats.forms_count, 1);
+  vsi_form_kept_destroy(kept);
+  test_host_assert_clean(&th);
+}
+
 static void what_is_declared_is_checked(void **state) {
   (void)state;
   form_suite s;
@@ -174,9 +210,9 @@ static void without_memory_pages_are_answered(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(visitors_make_room_before_users),   cmocka_unit_test(no_form_expires_while_it_is_copied),
-      cmocka_unit_test(what_is_declared_is_checked),       cmocka_unit_test(without_memory_nothing_is_lost),
-      cmocka_unit_test(without_memory_pages_are_answered),
+      cmocka_unit_test(visitors_make_room_before_users),     cmocka_unit_test(no_form_expires_while_it_is_copied),
+      cmocka_unit_test(without_a_scope_a_tab_bounds_itself), cmocka_unit_test(what_is_declared_is_checked),
+      cmocka_unit_test(without_memory_nothing_is_lost),      cmocka_unit_test(without_memory_pages_are_answered),
   };
   return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
 }
