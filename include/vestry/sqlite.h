@@ -84,12 +84,13 @@ typedef struct vestry_sqlite_options {
   uint32_t max_file_pages;        /**< of the database's file that one render may read [2,048] */
   size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
   uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
-  uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64] */
+  uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64]. Not of the scope
+                                       without a name, which is everybody's */
   size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
-  uint32_t max_tabs;          /**< states of all scopes together; those nearest to their end make room [100,000]. The
+  uint32_t max_tabs;              /**< states of all scopes together; those nearest to their end make room, visitors'
+                                       (vestry_session_is_visitor) before users' [100,000]. The
                                        file has so many times max_tab_bytes at most */
-  uint32_t visitor_tab_ttl_s; /**< as tab_ttl_s, of visitors (vestry_session_is_visitor), whose states so make room
-                                       before those of users [half of tab_ttl_s] */
+  uint32_t visitor_tab_ttl_s;     /**< as tab_ttl_s, of visitors [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
 /** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole
@@ -178,7 +179,7 @@ typedef struct vestry_sqlite_stats {
   size_t recorded_bytes;         /**< now */
   size_t connections_count;      /**< attached, now */
   uint64_t tabs_expired_count;   /**< states of tabs that were removed because their time was over */
-  uint64_t tabs_evicted_count;   /**< because there were max_tabs */
+  uint64_t tabs_evicted_count;   /**< because there were max_tabs, or tabs_per_scope */
   uint64_t refreshed_sets_count; /**< of what was read: renders that have read alike share one, and refreshed_count
                                       counts each of these renders */
 } vestry_sqlite_stats;

@@ -18,6 +18,7 @@ typedef struct vsi_tab_owner {
   vestry_scope scope;
   unsigned char tab[VSI_TAB_BYTES];
   int64_t ttl_s;
+  bool is_visitor;
 } vsi_tab_owner;
 
 /* ttl_s, visitor_ttl_s: so long a state of a user's, or a visitor's, is kept. As vestry_tab_id */
@@ -27,7 +28,8 @@ static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t 
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
   ret_owner->scope = req->scope;
-  ret_owner->ttl_s = vestry_session_is_visitor(req) ? visitor_ttl_s : ttl_s;
+  ret_owner->is_visitor = vestry_session_is_visitor(req);
+  ret_owner->ttl_s = ret_owner->is_visitor ? visitor_ttl_s : ttl_s;
   vsi_hex_read(ret_owner->tab, id, VSI_TAB_BYTES);
   return VESTRY_OK;
 }

@@ -3,8 +3,8 @@
  *
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
  * and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone: the row is
- * put, what is too much of its scope is removed, some of what is over, and now and then what is too much of all
- * together. That a state is read is noted when a tenth of its time has gone by. */
+ * put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and now and then what
+ * is too much of all together, visitors' first, which a table beside it names. That a state is read is noted when a tenth of its time has gone by. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -38,6 +38,10 @@ static const char *const steps[] = {
     " PRIMARY KEY(scope, tab));"
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"};
 static const vsi_postgres_schema schema = {"tab", steps, sizeof steps / sizeof *steps};
+/* A part of its own, so that nodes of before go on beside this one. A row of a state that is gone means nothing. */
+static const char *const visitor_steps[] = {
+    "CREATE TABLE vestry_tab_visitor(scope bytea NOT NULL, tab bytea NOT NULL, PRIMARY KEY(scope, tab))"};
+static const vsi_postgres_schema visitor_schema = {"tab_visitor", visitor_steps, 1};
 
 /* Of one state: scope and tab are the first two parameters. */
 static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > $3";
@@ -54,6 +58,16 @@ static const char expire_sql[] =
     "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab WHERE expires <= $1"
     " ORDER BY expires LIMIT $2 FOR UPDATE SKIP LOCKED)";
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
+static const char name_visitor_sql[] =
+    "INSERT INTO vestry_tab_visitor(scope, tab) VALUES($1, $2) ON CONFLICT DO NOTHING";
+static const char bound_visitors_sql[] =
+    "WITH gone AS (DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t"
+    " JOIN vestry_tab_visitor AS v ON v.scope = t.scope AND v.tab = t.tab ORDER BY t.expires LIMIT $1"
+    " FOR UPDATE OF t SKIP LOCKED) RETURNING 1) SELECT count(*) FROM gone";
+static const char clear_visitors_sql[] =
+    "DELETE FROM vestry_tab_visitor WHERE (scope, tab) IN (SELECT v.scope, v.tab FROM vestry_tab_visitor AS v"
+    " WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t WHERE t.scope = v.scope AND t.tab = v.tab)"
+    " FOR UPDATE OF v SKIP LOCKED)";
 static const char bound_sql[] =
     "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1"
     " FOR UPDATE SKIP LOCKED)";
@@ -147,11 +161,14 @@ vestry_err vestry_postgres_tab_get(vestry_postgres_tabs *tabs, const vestry_requ
 
 /* Of all scopes together. */
 static vestry_err bound_all(vestry_postgres_loan *loan, vestry_postgres_tabs *tabs) {
-  int64_t count = 0, most = tabs->options.max_count;
+  int64_t count = 0, gone = 0, most = tabs->options.max_count;
   if (atomic_fetch_add_explicit(&tabs->puts, 1, memory_order_relaxed) % COUNTED_EACH) return VESTRY_OK;
-  vestry_err error = vestry_postgres_run(loan, count_sql, NULL, vestry_postgres_row_integer, &count);
+  vestry_err error = vestry_postgres_run(loan, clear_visitors_sql, NULL, NULL, NULL);
+  if (!error) error = vestry_postgres_run(loan, count_sql, NULL, vestry_postgres_row_integer, &count);
   if (error || count <= most) return error;
-  return vestry_postgres_run(loan, bound_sql, VESTRY_LIST(count - most), NULL, NULL);
+  error = vestry_postgres_run(loan, bound_visitors_sql, VESTRY_LIST(count - most), vestry_postgres_row_integer, &gone);
+  if (error || gone >= count - most) return error;
+  return vestry_postgres_run(loan, bound_sql, VESTRY_LIST(count - most - gone), NULL, NULL);
 }
 
 static vestry_err put(vestry_postgres_loan *loan, void *ctx) {
@@ -159,7 +176,9 @@ static vestry_err put(vestry_postgres_loan *loan, void *ctx) {
   const int64_t now = now_s(of->tabs);
   vestry_err error = vestry_postgres_run(
       loan, put_sql, VESTRY_LIST(of->scope, (const char *)of->tab, now + of->whose.ttl_s, of->data), NULL, NULL);
-  if (!error)
+  if (!error && of->whose.is_visitor)
+    error = vestry_postgres_run(loan, name_visitor_sql, VESTRY_LIST(of->scope, (const char *)of->tab), NULL, NULL);
+  if (!error && of->whose.scope.len) /* or else it is everybody's */
     error = vestry_postgres_run(loan, evict_sql,
                                 VESTRY_LIST(of->scope, (const char *)of->tab, of->tabs->options.per_scope_count - 1),
                                 NULL, NULL);
@@ -205,6 +224,7 @@ vestry_err vestry_postgres_tabs_create(vestry_pages *pages, vestry_postgres_pool
   if (!options.now_s) options.now_s = system_s;
   if (options.max_bytes > MAX_BYTES_MOST) return VESTRY_INVALID;
   vestry_err error = vsi_postgres_schema_bring(pool, "vestry_postgres_tabs_create", &schema);
+  if (!error) error = vsi_postgres_schema_bring(pool, "vestry_postgres_tabs_create", &visitor_schema);
   if (error) return error;
   vestry_postgres_tabs *tabs = vsi_calloc(pool->host, 1, sizeof *tabs);
   if (!tabs) return VESTRY_NO_MEMORY;

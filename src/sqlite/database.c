@@ -90,6 +90,7 @@ static vestry_err fill(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   vestry_err error = open_both(database);
   if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
+  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_visitor_schema);
   if (!error) error = open_counter(database);
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)

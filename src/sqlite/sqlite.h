@@ -32,7 +32,7 @@
 enum {
   VSI_SQLITE_WINDOW = 4096,     /* numbers that can be told apart beyond the last one accounted for */
   VSI_SQLITE_TOUCHES_MAX = 256, /* states of tabs that wait for being noted as read */
-  VSI_SQLITE_TAB_STATEMENTS = 13
+  VSI_SQLITE_TAB_STATEMENTS = 16
 };
 
 /* The state of a tab was read: its end is to be put off. */

@@ -4,8 +4,8 @@
  *
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
  * and with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is
- * put, what is too much of its scope is removed, some of what has expired, and what is too much of all together: these
- * are counted when so many have been put that there may be too many, or COUNTED_EACH, since other processes put some
+ * put, what is too much of its scope is removed, unless that is everybody's, some of what has expired, and what is too
+ * much of all together, visitors' first, which a table beside it names: these are counted when so many have been put that there may be too many, or COUNTED_EACH, since other processes put some
  * too. A few more than must go then make room for others, so that they are counted seldom. It is a savepoint, so that
  * it is all or nothing, in the application's transaction too.
  *
@@ -23,9 +23,31 @@ static const char *const steps[] = {
     " PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"};
 const vsi_sqlite_schema vsi_sqlite_tab_schema = {"tab", steps, sizeof steps / sizeof *steps};
+/* A part of its own, so that programs of before go on beside this one. A row of a state that is gone means nothing. */
+static const char *const visitor_steps[] = {
+    "CREATE TABLE vestry_tab_visitor(scope BLOB NOT NULL, tab BLOB NOT NULL, PRIMARY KEY(scope, tab)) STRICT,"
+    " WITHOUT ROWID"};
+const vsi_sqlite_schema vsi_sqlite_tab_visitor_schema = {"tab_visitor", visitor_steps, 1};
 
 /* Each is prepared when it is first needed. Of one state: scope and tab are the first two parameters. */
-enum { READ, WRITE, TOUCH, INSERT, REMOVE, EVICT, EXPIRE, COUNT, BOUND, BEGIN, END, UNDO, UNDO_ALL };
+enum {
+  READ,
+  WRITE,
+  TOUCH,
+  INSERT,
+  REMOVE,
+  EVICT,
+  EXPIRE,
+  COUNT,
+  BOUND,
+  NAME_VISITOR,
+  BOUND_VISITORS,
+  CLEAR_VISITORS,
+  BEGIN,
+  END,
+  UNDO,
+  UNDO_ALL
+};
 static const char *const texts[VSI_SQLITE_TAB_STATEMENTS] = {
     [READ] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2 AND expires > ?3",
     [WRITE] = "UPDATE vestry_tab SET data = ?4 WHERE scope = ?1 AND tab = ?2 AND expires >= ?3",
@@ -40,6 +62,12 @@ static const char *const texts[VSI_SQLITE_TAB_STATEMENTS] = {
     [COUNT] = "SELECT count(*) FROM vestry_tab",
     [BOUND] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab"
               " ORDER BY expires LIMIT ?1)",
+    [NAME_VISITOR] = "INSERT INTO vestry_tab_visitor(scope, tab) VALUES(?1, ?2) ON CONFLICT DO NOTHING",
+    [BOUND_VISITORS] = "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t"
+                       " JOIN vestry_tab_visitor AS v ON v.scope = t.scope AND v.tab = t.tab"
+                       " ORDER BY t.expires LIMIT ?1)",
+    [CLEAR_VISITORS] = "DELETE FROM vestry_tab_visitor WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t"
+                       " WHERE t.scope = vestry_tab_visitor.scope AND t.tab = vestry_tab_visitor.tab)",
     [BEGIN] = "SAVEPOINT vestry_tab",
     [END] = "RELEASE vestry_tab",
     [UNDO] = "ROLLBACK TO vestry_tab",
@@ -239,9 +267,15 @@ static int bound_all(vestry_sqlite_connection *connection, uint64_t *ret_evicted
   int result = count_states(connection, &count);
   if (!result && count > most) {
     uint64_t surplus = count - most + most / 64;
-    result = run_with(connection, BOUND, NULL, (int64_t)(surplus < EVICTED_AT_ONCE ? surplus : EVICTED_AT_ONCE));
+    if (surplus > EVICTED_AT_ONCE) surplus = EVICTED_AT_ONCE;
+    result = run_with(connection, BOUND_VISITORS, NULL, (int64_t)surplus);
     if (!result) evicted = (uint64_t)sqlite3_changes(connection->db);
+    if (!result && evicted < surplus) {
+      result = run_with(connection, BOUND, NULL, (int64_t)(surplus - evicted));
+      if (!result) evicted += (uint64_t)sqlite3_changes(connection->db);
+    }
   }
+  if (!result) result = run(connection, CLEAR_VISITORS);
   if (result) return result;
   count -= evicted;
   vsi_mutex_lock(&database->lock);
@@ -264,14 +298,21 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
                      size_t len) {
   vestry_sqlite *database = connection->database;
   bool is_own = sqlite3_get_autocommit(connection->db);
-  uint64_t expired = 0, evicted = 0;
+  uint64_t expired = 0, evicted = 0, of_scope = 0;
   int result = SQLITE_OK;
   /* What ends the longer way is there before it begins: memory may run out. */
   for (int which = END; which <= UNDO_ALL && !result; which++) result = prepare(connection, which);
   if (!result) result = run(connection, BEGIN);
   if (result) return result;
   result = run_state(connection, INSERT, whose, now + whose->ttl_s, data, len);
-  if (!result) result = run_with(connection, EVICT, whose, (int64_t)database->options.tabs_per_scope - 1);
+  if (!result && whose->is_visitor) {
+    result = bind(connection, NAME_VISITOR, whose);
+    if (!result) result = run(connection, NAME_VISITOR);
+  }
+  if (!result && whose->scope.len) { /* or else it is everybody's */
+    result = run_with(connection, EVICT, whose, (int64_t)database->options.tabs_per_scope - 1);
+    if (!result) of_scope = (uint64_t)sqlite3_changes(connection->db);
+  }
   if (!result) result = run_with(connection, EXPIRE, NULL, now);
   if (!result) expired = (uint64_t)sqlite3_changes(connection->db);
   if (!result) result = bound_all(connection, &evicted);
@@ -280,6 +321,7 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
     undo(connection, is_own);
     return result;
   }
+  evicted += of_scope;
   if (expired || evicted) {
     vsi_mutex_lock(&database->lock);
     database->stats.tabs_expired_count += expired;

@@ -7,7 +7,7 @@
 #include "sqlite/sqlite.h"
 
 #define VSI_SQLITE_TAB_TABLE "vestry_tab"
-extern const vsi_sqlite_schema vsi_sqlite_tab_schema;
+extern const vsi_sqlite_schema vsi_sqlite_tab_schema, vsi_sqlite_tab_visitor_schema;
 enum { VSI_SQLITE_TAB_COLUMN = 1 };
 /* Note what was read. On the database's own thread, or in sync; no lock is held. Does not wait. */
 void vsi_sqlite_tab_touch_all(vestry_sqlite *database);

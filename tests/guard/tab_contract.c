@@ -194,6 +194,22 @@ static void a_scope_has_so_many(void **state) {
   world->close(0);
 }
 
+/* The scope without a name is everybody's. */
+static void without_a_scope_nobody_is_put_out(void **state) {
+  (void)state;
+  enum { TABS = 6 };
+  tab_node s;
+  char tokens[TABS][TAB_TOKEN_BYTES];
+  open_first(&s, (tab_bounds){.per_scope_count = 3});
+  for (int i = 0; i < TABS; i++) {
+    world->clock(NOW_S + 1 + i);
+    tab_begin(&s, "", tokens[i]);
+    assert_int_equal(tab_write(&s, "", tokens[i], "x", 1), VESTRY_OK);
+  }
+  for (int i = 0; i < TABS; i++) assert_string_equal(tab_read(&s, "", tokens[i]), "x");
+  world->close(0);
+}
+
 int tab_contract_run(const char *name, const tab_world *given) {
   world = given;
   const struct CMUnitTest tests[] = {
@@ -204,6 +220,7 @@ int tab_contract_run(const char *name, const tab_world *given) {
       cmocka_unit_test(a_shared_page_has_no_tab),
       cmocka_unit_test(a_state_ends_some_day_unless_it_is_used),
       cmocka_unit_test(a_scope_has_so_many),
+      cmocka_unit_test(without_a_scope_nobody_is_put_out),
   };
   return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -108,6 +108,24 @@ static void all_scopes_have_so_many(void **state) {
   close_node(0);
 }
 
+/* Visitors' states go first, though they end later; what is left of their names goes, too. */
+static void visitors_states_go_first(void **state) {
+  (void)state;
+  tab_node on;
+  char token[TAB_TOKEN_BYTES];
+  node *n = begin((tab_bounds){.max_count = 5}, &on);
+  tab_begin(&on, "u", token);
+  shop_do(&n->shop, "INSERT INTO vestry_tab SELECT '\\x01', decode(lpad(to_hex(i), 32, '0'), 'hex'), 'a', 2000000 + i"
+                    " FROM generate_series(1, 20) i");
+  shop_do(&n->shop, "INSERT INTO vestry_tab_visitor SELECT scope, tab FROM vestry_tab WHERE expires > 2000004"
+                    " UNION SELECT '\\x02', '\\x02'");
+  assert_int_equal(tab_write(&on, "u", token, "x", 1), VESTRY_OK);
+  assert_int_equal(count(), 5);
+  assert_int_equal(shop_number(&n->shop, "SELECT max(expires) FROM vestry_tab WHERE scope = '\\x01'"), 2000004);
+  assert_int_equal(shop_number(&n->shop, "SELECT count(*) FROM vestry_tab_visitor WHERE scope = '\\x02'"), 0);
+  close_node(0);
+}
+
 static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *app) {
   node *n = app;
   vestry_postgres_loan *loan;
@@ -156,9 +174,8 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(options_have_bounds),
-      cmocka_unit_test(all_scopes_have_so_many),
-      cmocka_unit_test(an_older_snapshot_is_refused),
+      cmocka_unit_test(options_have_bounds),        cmocka_unit_test(all_scopes_have_so_many),
+      cmocka_unit_test(visitors_states_go_first),   cmocka_unit_test(an_older_snapshot_is_refused),
       cmocka_unit_test(want_of_memory_is_an_error),
   };
   shop_open_server(NULL);

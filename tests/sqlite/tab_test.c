@@ -336,6 +336,38 @@ static void visitors_make_room_before_users(void **state) {
   ledger_close(&s);
 }
 
+/* A user's state that is nearer to its end than theirs is not put out by visitors; what is put out is counted. */
+static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
+  (void)state;
+  ledger s;
+  ledger_clock(1000000);
+  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
+                 (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
+  char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
+  vestry_memory_exchange *exchange;
+  assert_int_equal(
+      vestry_memory_request(s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
+      VESTRY_OK);
+  site_settle(&s.on);
+  take_cookie(exchange, users);
+  tabs_begin(&s, users, token);
+  assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
+  for (int i = 0; i < 50; i++) {
+    ledger_clock(1000600 + i); /* theirs end at 1001100 and later, the user's at 1001000 */
+    snprintf(visitors, sizeof visitors, "session=-%032x", i);
+    tabs_begin(&s, visitors, one);
+    assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
+  }
+  assert_int_equal(states(&s), 10);
+  assert_string_equal(tabs_get(&s, users, token), "draft");
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s.sq, &stats);
+  assert_int_equal(stats.tabs_evicted_count, 41);
+  assert_in_range(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor"), 9, 20);
+  ledger_close(&s);
+}
+
 /* -------------------------------------------------------------------------------------------------- schema -------- */
 
 /* capability: D9 */
@@ -377,6 +409,7 @@ int main(void) {
       cmocka_unit_test(what_has_expired_goes_little_by_little),
       cmocka_unit_test(all_scopes_together_have_so_many),
       cmocka_unit_test(visitors_make_room_before_users),
+      cmocka_unit_test(visitors_put_out_no_users_state_that_ends_soon),
       cmocka_unit_test(tables_are_made_once_and_have_a_version),
   };
   const tab_world world = {.nodes_count = 1,
