@@ -95,7 +95,8 @@ VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
 /** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The
  *  session that the request came with ends, with its streams, if it had a user. From here on the request's scope is the
  *  new session's: call it before keys are named.
- *  user     UTF-8, 1 to 255 bytes, no control characters
+ *  user     UTF-8, 1 to 255 bytes, no control characters, those of C1 and of the direction of text among them, and no
+ *           line separators
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
  *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure the session has
  *           no user. The session before may have ended: then the request goes on as after a log-out,

@@ -5,7 +5,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/control.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
 
@@ -19,8 +21,14 @@ static inline void vsi_log(const vestry_host *host, vestry_log_level level, cons
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  for (char *at = line; *at; at++)
-    if ((unsigned char)*at < 0x20 || *at == 0x7f) *at = '?'; /* what a client sent must not forge lines */
+  /* What a client sent must not forge lines, nor turn or hide them. */
+  char *to = line;
+  for (const char *at = line, *end = line + strlen(line); at < end;) {
+    const size_t control = vsi_control_len(at, end);
+    *to++ = control ? '?' : *at;
+    at += control ? control : 1;
+  }
+  *to = '\0';
   host->log(host->ctx, level, line);
 }
 

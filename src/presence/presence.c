@@ -174,7 +174,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
   }
   vsi_mutex_unlock(&presence->lock);
   error = all.error;
-  for (const char *next = all.data, *end = next + all.len; !error && next < end;) {
+  for (const char *next = all.data, *end = all.len ? next + all.len : next; !error && next < end;) {
     size_t streams_count;
     memcpy(&streams_count, next, sizeof streams_count);
     next += sizeof streams_count;

@@ -6,6 +6,7 @@
  * fails. One that has not was in both places before the end began, and is found there; or begins after it is over. */
 #include <string.h>
 
+#include "base/control.h"
 #include "base/utf8.h"
 #include "instance/instance.h"
 #include "session/session.h"
@@ -51,10 +52,7 @@ static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *on
 
 static bool is_user(const char *user) {
   size_t len = user ? strlen(user) : 0;
-  if (!len || len > VESTRY_SESSION_USER_MAX_BYTES || !vsi_is_utf8(user, len)) return false;
-  for (size_t i = 0; i < len; i++)
-    if ((unsigned char)user[i] < 0x20 || user[i] == 0x7f) return false;
-  return true;
+  return len && len <= VESTRY_SESSION_USER_MAX_BYTES && vsi_is_utf8(user, len) && !vsi_has_control(user, len);
 }
 
 /* Why the session cannot be changed here; NULL: it can. */

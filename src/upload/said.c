@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/ascii.h"
+#include "base/control.h"
 #include "base/hex.h"
 #include "base/utf8.h"
 
@@ -15,19 +16,19 @@ static size_t cut(const char *text, size_t len, size_t most) {
   return most;
 }
 
-static bool is_control(unsigned char c) {
-  return c < 0x20 || c == 0x7F;
-}
-
 void vsi_said_name(vestry_slice said, char name[VSI_SAID_NAME_BYTES]) {
   const char *from = said.data, *end = from + said.len;
   name[0] = '\0';
   for (const char *at = from; at < end; at++)
     if (*at == '/' || *at == '\\') from = at + 1;
   if (from == end || !vsi_is_utf8(from, (size_t)(end - from))) return;
-  size_t most = cut(from, (size_t)(end - from), VSI_SAID_NAME_BYTES - 1), len = 0;
-  for (size_t i = 0; i < most; i++)
-    if (!is_control((unsigned char)from[i])) name[len++] = from[i];
+  const char *stop = from + cut(from, (size_t)(end - from), VSI_SAID_NAME_BYTES - 1);
+  size_t len = 0;
+  while (from < stop) {
+    const size_t control = vsi_control_len(from, stop);
+    if (!control) name[len++] = *from;
+    from += control ? control : 1;
+  }
   name[len] = '\0';
   if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) name[0] = '\0';
 }

@@ -10,7 +10,8 @@
 
 enum { VSI_SAID_NAME_BYTES = 256, VSI_SAID_TYPE_BYTES = 128 };
 
-/* A file's name, without folders, control characters and what is no UTF-8; cut where a character ends. "": none */
+/* A file's name, without folders and the characters of base/control.h; cut where a character ends. "": none, or it is
+ * no UTF-8 */
 void vsi_said_name(vestry_slice said, char name[VSI_SAID_NAME_BYTES]);
 /* The same of one that is percent-encoded. NULL is accepted. */
 void vsi_said_encoded_name(const char *said, char name[VSI_SAID_NAME_BYTES]);

@@ -489,8 +489,31 @@ static void names_and_types(void **state) {
   static const struct {
     const char *said, *name;
   } names[] = {
-      {"a.txt", "a.txt"}, {"../../etc/passwd", "passwd"}, {"C:\\x\\b", "b"}, {"..", ""},   {"a/..", ""},
-      {"a/", ""},         {"x\r\ny\x7F", "xy"},           {"\xFF", ""},      {".x", ".x"},
+      {"a.txt", "a.txt"},
+      {"../../etc/passwd", "passwd"},
+      {"C:\\x\\b", "b"},
+      {"..", ""},
+      {"a/..", ""},
+      {"a/", ""},
+      {"x\r\ny\x7F", "xy"},
+      {"\xFF", ""},
+      {".x", ".x"},
+      {"a\xC2\x9B"
+       "31mred",
+       "a31mred"},
+      {"a\xC2\x85"
+       "b",
+       "ab"}, /* C1 */
+      {"a\xE2\x80\xAE"
+       "gpj.exe",
+       "agpj.exe"},
+      {"\xE2\x81\xA6"
+       "a\xD8\x9C",
+       "a"}, /* of direction */
+      {"a\xE2\x80\xA8"
+       "b\xE2\x80\xA9",
+       "ab"},
+      {"\xC2\xA0\xE2\x80\x8D", "\xC2\xA0\xE2\x80\x8D"},
   };
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[2000];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Characters that a text of one line must not have, because they end lines, rule a terminal, or turn the order of what
+ * stands beside them: the controls of ASCII and C1, line and paragraph separator, and bidirectional controls. Header
+ * only, as base/log.h is. */
+#ifndef VSI_BASE_CONTROL_H
+#define VSI_BASE_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static inline size_t vsi_control_sequence(const unsigned char *at, size_t len) {
+  if (len >= 2 && at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) return 2; /* C1 */
+  if (len >= 2 && at[0] == 0xD8 && at[1] == 0x9C) return 2;                  /* U+061C */
+  if (len < 3 || at[0] != 0xE2) return 0;
+  if (at[1] == 0x80 && (at[2] == 0x8E || at[2] == 0x8F)) return 3; /* U+200E, U+200F */
+  if (at[1] == 0x80 && at[2] >= 0xA8 && at[2] <= 0xAE) return 3;   /* U+2028 to U+202E */
+  return at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9 ? 3 : 0;  /* U+2066 to U+2069 */
+}
+
+/* How many bytes of UTF-8 the one at `at` has; 0: there is none. at < end */
+static inline size_t vsi_control_len(const char *at, const char *end) {
+  const unsigned char *bytes = (const unsigned char *)at;
+  return *bytes < 0x20 || *bytes == 0x7F ? 1 : vsi_control_sequence(bytes, (size_t)(end - at));
+}
+
+static inline bool vsi_has_control(const char *text, size_t len) {
+  for (const char *at = text, *end = text + len; at < end; at++)
+    if (vsi_control_len(at, end)) return true;
+  return false;
+}
+
+#endif
