@@ -108,17 +108,17 @@ typedef struct vestry_once_storage_ops {
 
 /** What is remembered, and how long. Zero is the default. */
 typedef struct vestry_once_options {
-  size_t size;          /**< sizeof(vestry_once_options), or 0 */
-  uint64_t lifetime_ms; /**< since a request came; the client repeats for four minutes; 0: 10 minutes */
-  size_t max_count;     /**< requests remembered, 300 bytes each and the nonce; 0: 100,000 */
-  size_t
-      max_per_scope_count; /**< of one user or scope; 0: 1,000. Not of requests without a scope, which are all clients' */
-  size_t max_answer_bytes;   /**< an answer's headers and body, to be kept; 0: 4,096 */
-  size_t max_answers_bytes;  /**< all answers', together; 0: 16 MiB */
-  bool required;             /**< an unsafe request without a nonce is answered 403 */
-  size_t max_visitors_count; /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
+  size_t size;                /**< sizeof(vestry_once_options), or 0 */
+  uint64_t lifetime_ms;       /**< since a request came; the client repeats for four minutes; 0: 10 minutes */
+  size_t max_count;           /**< requests remembered, 300 bytes each and the nonce; 0: 100,000 */
+  size_t max_per_scope_count; /**< of one user or scope; 0: 1,000, but no bound if the instance has neither sessions nor
+                                   scopes. Not of requests without a scope where others have one */
+  size_t max_answer_bytes;    /**< an answer's headers and body, to be kept; 0: 4,096 */
+  size_t max_answers_bytes;   /**< all answers', together; 0: 16 MiB */
+  bool required;              /**< an unsafe request without a nonce is answered 403 */
+  size_t max_visitors_count;  /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
                                   All are alike if the instance has no sessions */
-  uint64_t retries_ms;       /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
+  uint64_t retries_ms;        /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With one, memory is its cache, nodes have
                                                the same vestry_options.secret, and requests that wait for another
                                                node's run ask again, a few times a second */

@@ -30,13 +30,13 @@ typedef struct vestry_postgres_once vestry_postgres_once;
 
 /** How they are kept. Zero is the default, in brackets. */
 typedef struct vestry_postgres_once_options {
-  size_t size;          /**< sizeof(vestry_postgres_once_options), or 0 */
-  uint64_t lifetime_ms; /**< a press is forgotten so long after it began [10 minutes] */
-  uint64_t lease_ms;    /**< so long it is the node's that runs it [1 minute] */
-  bool runs_again;      /**< when a run's lease is over, and its end is not known: another run begins */
-  uint32_t
-      per_owner_count; /**< of one user or scope, and not of the scope without a name, which is everybody's; the oldest that are done make room. Looked after once in 64
-                                     presses of a node, so there may be so many more for each node [1,000] */
+  size_t size;                  /**< sizeof(vestry_postgres_once_options), or 0 */
+  uint64_t lifetime_ms;         /**< a press is forgotten so long after it began [10 minutes] */
+  uint64_t lease_ms;            /**< so long it is the node's that runs it [1 minute] */
+  bool runs_again;              /**< when a run's lease is over, and its end is not known: another run begins */
+  uint32_t per_owner_count;     /**< of one user or scope, and if it is set, of all presses without a scope together;
+                                     the oldest that are done make room. Looked after once in 64 presses of a node,
+                                     so there may be so many more for each node [1,000] */
   uint32_t expired_at_once;     /**< so many that are over are deleted at once, at most [64] */
   int64_t (*now_ms)(void *ctx); /**< since 1970; NULL: the database's clock, which is one for all nodes. For tests */
   void *now_ctx;                /**< handed to it */

@@ -29,9 +29,8 @@ typedef struct vestry_postgres_tabs_options {
   uint32_t per_scope_count; /**< at most; the one that is nearest to its end makes room [64]. Not of the scope
                                     without a name, which is everybody's */
   size_t max_bytes;         /**< of one state [64 KiB]; at most 64 MiB */
-  uint32_t
-      max_count; /**< of all scopes; those nearest to their end make room, visitors' before users'. Counted once in 1,024 new
-                                    states of a node, so there may be so many more for each node [100,000] */
+  uint32_t max_count; /**< of all scopes; those nearest to their end make room, visitors' before users'. Counted once
+                           in 1,024 new states of a node, so there may be so many more for each node [100,000] */
   int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the system's clock. For tests */
   void *now_ctx;               /**< handed to it */
 } vestry_postgres_tabs_options;

@@ -11,8 +11,8 @@
  *
  *  An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is given. With
  *  VESTRY_RATE_SCOPE a request that has no user, of an instance with sessions, or no scope, counts by its address: any
- *  client can invent such a session. A bucket takes 16 bytes, of memory that is allocated when the rate is made and never grows.
- *  When there is no room for another client, the bucket that is nearest to full is forgotten, and counted
+ *  client can invent such a session. A bucket takes 16 bytes, of memory that is allocated when the rate is made and
+ *  never grows. When there is no room for another client, the bucket that is nearest to full is forgotten, and counted
  *  (vestry_rate_stats.forgotten_count): its client may send more than it should, and no other client is harmed.
  *
  *  Each node of a cluster counts for itself. */
@@ -53,9 +53,9 @@ typedef struct vestry_rate_options {
   void *key_app;          /**< handed to key */
   size_t max_count; /**< buckets remembered, rounded up to a power of two, at most 16,777,216; 0: 65,536 (1 MiB) */
   bool
-      is_behind_proxy; /**< as that of vestry_options, for this rate: an address is what X-Forwarded-For says, which the proxy must set to its peer's, not
-                               append to (docs/guide/proxies.md). A request without it, or with something that is not
-                               one address, counts as the proxy's own */
+      is_behind_proxy; /**< as that of vestry_options, for this rate: an address is what X-Forwarded-For says, which the
+                               proxy must set to its peer's, not append to (docs/guide/proxies.md). A request without
+                               it, or with something that is not one address, counts as the proxy's own */
 } vestry_rate_options;
 
 /** Counters of a rate. */

@@ -51,11 +51,12 @@ typedef struct vestry_upload_folder vestry_upload_folder;
 
 /** A file that is about to come: what its client says, which may be a lie. Borrowed for the call. */
 typedef struct vestry_incoming {
-  size_t size;       /**< sizeof(vestry_incoming), or 0 */
-  const char *field; /**< of the form; "": the body is the file */
-  const char *name;  /**< as its person's machine has it, without folders: UTF-8, no control characters, those of C1 and
-                            of the direction of text among them, no line separators; at most 255 bytes; "": none. To be shown, and never to be a path */
-  const char *type;  /**< in lower case, without parameters; "application/octet-stream" if nothing is said */
+  size_t size;         /**< sizeof(vestry_incoming), or 0 */
+  const char *field;   /**< of the form; "": the body is the file */
+  const char *name;    /**< as its person's machine has it, without folders: UTF-8, no control characters, those of C1
+                            and of the direction of text among them, no line separators; at most 255 bytes; "": none.
+                            To be shown, and never to be a path */
+  const char *type;    /**< in lower case, without parameters; "application/octet-stream" if nothing is said */
   uint64_t most_bytes; /**< no more than so many will come. Of a body that is the file and that has a length, that */
 } vestry_incoming;
 

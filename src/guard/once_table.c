@@ -140,7 +140,7 @@ static void take(void *value, void *ctx) {
 vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
                               vsi_once_record **ret_there) {
   *ret_there = NULL;
-  if (!scope.len) scope = (vestry_scope){nonce, strlen(nonce)}; /* everybody's is bounded by the places alone */
+  if (!scope.len && table->has_scopes) scope = (vestry_scope){nonce, strlen(nonce)}; /* no bound of one scope */
   /* The record that is there may leave before it is looked up. */
   for (int tries = 0; tries < TRIES; tries++) {
     vestry_put_result result = {0};
@@ -176,6 +176,7 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
   static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
   table->host = v->host;
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
+  table->has_scopes = v->sessions || v->scope;
   share_out(table, options);
   TAILQ_INIT(&table->owed);
   vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);

@@ -30,6 +30,7 @@ typedef struct vsi_once_table {
   const vestry_host *host;
   vestry_store *store; /* of records */
   uint64_t retries_ns; /* a record that is younger is not forgotten for another one */
+  bool has_scopes;     /* so the one without a name is of clients that are not known */
   vsi_mutex lock;
   pthread_cond_t answered; /* a record was, or one that is owed was written */
   vsi_once_places users, visitors;

@@ -24,7 +24,7 @@ typedef struct vsi_person {
 /* The user, else the scope, else the address. A peer on this machine, or one that passes a request on, is a proxy, and
  * its address is not the client's; with is_behind_proxy of vestry_options the client's is what the proxy says. */
 vsi_person vsi_person_of(const vestry_request *req);
-/* Whether the instance knows persons by sessions or scopes, and this request is none's. Its places are bounded apart. */
+/* Whether the instance has sessions or scopes, and the request is of no user or scope: those are bounded apart. */
 bool vsi_person_is_visitor(const vestry_request *req);
 /* 0: not known; otherwise odd. */
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person);

@@ -19,6 +19,7 @@ enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE
 struct vestry_postgres_once {
   vestry_postgres_pool *pool;
   vestry_postgres_once_options options;
+  bool bounds_all;         /* per_owner_count was given: it is of all presses without a scope, too */
   _Atomic(uint32_t) begun; /* relaxed: a mere count */
 };
 
@@ -89,7 +90,7 @@ static vestry_once_found found_by(const looking *at) {
 /* Now and then, by a run that writes anyway: it has begun whatever this says. */
 static void clear_up(vestry_postgres_once *once, const vestry_once_press *press) {
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
-  if (*press->owner) /* or else it is everybody's */
+  if (*press->owner || once->bounds_all)
     (void)vsi_postgres_run_again(once->pool, bound_sql, VESTRY_LIST(press->owner, once->options.per_owner_count), NULL,
                                  NULL);
   (void)vestry_postgres_once_expire(once, NULL);
@@ -157,7 +158,8 @@ vestry_err vestry_postgres_once_create(vestry_postgres_pool *pool, const vestry_
   if (!pool || !ret_once || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
   if (!options.lease_ms) options.lease_ms = LEASE_MS;
-  if (!options.per_owner_count) options.per_owner_count = PER_OWNER;
+  const bool bounds_all = options.per_owner_count != 0;
+  if (!bounds_all) options.per_owner_count = PER_OWNER;
   if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
   if (options.lifetime_ms > INT64_MAX / 2 || options.lease_ms > INT64_MAX / 2) return VESTRY_INVALID;
   vestry_err error = vsi_postgres_schema_bring(pool, "vestry_postgres_once_create", &schema);
@@ -166,6 +168,7 @@ vestry_err vestry_postgres_once_create(vestry_postgres_pool *pool, const vestry_
   if (!once) return VESTRY_NO_MEMORY;
   once->pool = pool;
   once->options = options;
+  once->bounds_all = bounds_all;
   *ret_once = once;
   return VESTRY_OK;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* States of tabs as rows, for all nodes.
  *
- * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
- * and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone: the row is
- * put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and now and then what
- * is too much of all together, visitors' first, which a table beside it names. That a state is read is noted when a tenth of its time has gone by. */
+ * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires`
+ * alone, and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone:
+ * the row is put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and
+ * now and then what is too much of all together, visitors' first, which a table beside it names. That a state is
+ * read is noted when a tenth of its time has gone by. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>

@@ -4,10 +4,11 @@
  *
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
  * and with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is
- * put, what is too much of its scope is removed, unless that is everybody's, some of what has expired, and what is too
- * much of all together, visitors' first, which a table beside it names: these are counted when so many have been put that there may be too many, or COUNTED_EACH, since other processes put some
- * too. A few more than must go then make room for others, so that they are counted seldom. It is a savepoint, so that
- * it is all or nothing, in the application's transaction too.
+ * put, what is too much of its scope is removed, unless that is everybody's, some of what has expired, and what is
+ * too much of all together, visitors' first, which a table beside it names: these are counted when so many have been
+ * put that there may be too many, or COUNTED_EACH, since other processes put some too. A few more than must go then
+ * make room for others, so that they are counted seldom. It is a savepoint, so that it is all or nothing, in the
+ * application's transaction too.
  *
  * That a state is read is noted when a tenth of ttl has gone by, not by the reader, which may be a render, inside of a
  * transaction, and would have to write: the database's own thread does it, with a connection of its own. It does not

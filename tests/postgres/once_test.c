@@ -18,6 +18,7 @@ static _Atomic(int64_t) clock_ms = 1000000;
 static vestry_once_storage_ops dead_ops; /* of a node that has died: nothing is finished */
 static bool is_next_dead, is_next_doubtful, runs_again;
 static vestry_once_storage_ops doubtful_ops;
+static uint32_t per_owner_count = 3;
 
 static int64_t now_ms(void *ctx) {
   (void)ctx;
@@ -27,7 +28,7 @@ static int64_t now_ms(void *ctx) {
 static vestry_err open_node(once_node *of) {
   const vestry_postgres_once_options options = {.lifetime_ms = LIFETIME_MS,
                                                 .lease_ms = LEASE_MS,
-                                                .per_owner_count = 3,
+                                                .per_owner_count = per_owner_count,
                                                 .runs_again = runs_again,
                                                 .now_ms = now_ms};
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
@@ -502,6 +503,28 @@ static void rows_tell_nothing(void **state) {
   once_close(&one);
 }
 
+/* Without sessions and scopes all clients have one scope: by default it has no bound. */
+static void without_a_scope_nobody_is_put_out(void **state) {
+  (void)state;
+  enum { MORE = 1100 };
+  once_node one;
+  once_nonce first, nonce;
+  once_clear();
+  per_owner_count = 0;
+  once_open(&one, (vestry_once_options){.lifetime_ms = 1}); /* memory forgets them */
+  per_owner_count = 3;
+  once_nonce_of(&one, first);
+  assert_string_equal(once_post(&one, first), "201 made 1 ");
+  for (int i = 0; i < MORE; i++) {
+    once_nonce_of(&one, nonce);
+    once_post(&one, nonce);
+  }
+  site_pass_ms(&one.on, 10);
+  assert_string_equal(once_post(&one, first), "201 made 1 ");
+  assert_int_equal(once_contract_deed.done, MORE + 1);
+  once_close(&one);
+}
+
 static void what_is_over_and_too_much_is_deleted(void **state) {
   (void)state;
   once_node one;
@@ -575,6 +598,7 @@ int main(void) {
       cmocka_unit_test(a_press_outlives_a_crash_that_loses_commits),
       cmocka_unit_test(a_server_that_is_away_is_said),
       cmocka_unit_test(rows_tell_nothing),
+      cmocka_unit_test(without_a_scope_nobody_is_put_out),
       cmocka_unit_test(what_is_over_and_too_much_is_deleted),
       cmocka_unit_test(want_of_memory_is_an_error),
   };

@@ -209,7 +209,8 @@ static void bad_options_and_users(void **state) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   browser b = {.cookie = ""};
-  static const char *const users[] = {"", "user=", "user=%0a", "user=%7f", "user=a%c2%85", "user=%e2%80%aea", "user=a%e2%80%a8b"};
+  static const char *const users[] = {
+      "", "user=", "user=%0a", "user=%7f", "user=a%c2%85", "user=%e2%80%aea", "user=a%e2%80%a8b"};
   for (size_t i = 0; i < sizeof users / sizeof *users; i++)
     assert_int_equal(members_status(&w, &b, "POST", "/login", users[i]), 500);
   char query[300] = "user=";

@@ -362,7 +362,7 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
   assert_int_equal(states(&s), 10);
   assert_string_equal(tabs_get(&s, users, token), "draft");
   vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s.sq, &stats);
+  vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.tabs_evicted_count, 41);
   assert_in_range(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor"), 9, 20);
   ledger_close(&s);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose a request is, for bounds of one person. */
+#include "guard/person.h"
+
+#include "serve/wire.h"
+#include "vestry/session.h"
+
+typedef struct suite {
+  site on;
+  vsi_siphash_key key;
+  vsi_person_kind kind; /* of the last request, like the next two */
+  uint64_t hash;
+  bool is_visitor;
+} suite;
+
+static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  const vsi_person person = vsi_person_of(req);
+  s->kind = person.kind;
+  s->hash = vsi_person_hash(s->key, &person);
+  s->is_visitor = vsi_person_is_visitor(req);
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  vestry_err error = vestry_session_login(req, reply, "ada");
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static void begin(suite *s, vestry_options options) {
+  *s = (suite){.kind = VSI_PERSON_NOBODY};
+  site_begin(&s->on, options);
+  assert_int_equal(vsi_siphash_key_random(&s->on.th.host, &s->key), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/", look, s), VESTRY_OK);
+  assert_int_equal(vestry_route(s->on.v, "GET", "/in", log_in, s), VESTRY_OK);
+}
+
+static vsi_person_kind kind_of(suite *s, const char *peer, const char *header, const char *value) {
+  wire r = {.path = "/", .peer = peer, .headers = {{header, value}}};
+  wire_request(&s->on, &r, NULL, NULL);
+  assert_int_equal(r.status, 204);
+  wire_finish(&r);
+  assert_int_equal(s->hash & 1, s->kind != VSI_PERSON_NOBODY);
+  return s->kind;
+}
+
+static uint64_t hash_of(suite *s, const char *peer, const char *header, const char *value) {
+  (void)kind_of(s, peer, header, value);
+  return s->hash;
+}
+
+static void an_address(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){0});
+  assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
+  assert_false(s.is_visitor);
+  const uint64_t one = s.hash;
+  assert_int_equal(hash_of(&s, "::ffff:192.0.2.1", NULL, NULL), one);
+  assert_int_not_equal(hash_of(&s, "192.0.2.2", NULL, NULL), one);
+  assert_int_equal(hash_of(&s, "2001:db8::1", NULL, NULL), hash_of(&s, "2001:db8::ffff:2", NULL, NULL));
+  assert_int_not_equal(hash_of(&s, "2001:db8::1", NULL, NULL), hash_of(&s, "2001:db8:0:1::1", NULL, NULL));
+  static const char *const nobodys[] = {"", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "memory"};
+  for (size_t i = 0; i < sizeof nobodys / sizeof *nobodys; i++)
+    assert_int_equal(kind_of(&s, nobodys[i], NULL, NULL), VSI_PERSON_NOBODY);
+  static const char *const proxys[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
+  for (size_t i = 0; i < sizeof proxys / sizeof *proxys; i++)
+    assert_int_equal(kind_of(&s, "192.0.2.1", proxys[i], "192.0.2.7"), VSI_PERSON_NOBODY);
+  site_end(&s.on);
+}
+
+static void behind_a_proxy(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.is_behind_proxy = true});
+  const uint64_t one = hash_of(&s, "127.0.0.1", "X-Forwarded-For", "192.0.2.1");
+  assert_int_equal(s.kind, VSI_PERSON_ADDRESS);
+  assert_int_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1"), one);
+  assert_int_not_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.2"), one);
+  assert_int_equal(kind_of(&s, "10.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
+  assert_int_equal(kind_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1, 192.0.2.2"), VSI_PERSON_NOBODY);
+  site_end(&s.on);
+}
+
+static void a_scope(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, (vestry_options){.scope = site_by_cookie});
+  const uint64_t one = hash_of(&s, "192.0.2.1", "Cookie", "ada");
+  assert_int_equal(s.kind, VSI_PERSON_SCOPE);
+  assert_false(s.is_visitor);
+  assert_int_equal(hash_of(&s, "127.0.0.1", "Cookie", "ada"), one);
+  assert_int_not_equal(hash_of(&s, "192.0.2.1", "Cookie", "bob"), one);
+  assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
+  assert_true(s.is_visitor);
+  site_end(&s.on);
+}
+
+static void a_user(void **state) {
+  (void)state;
+  suite s;
+  uint64_t hashes[2];
+  begin(&s, (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  for (int i = 0; i < 2; i++) { /* two sessions */
+    char cookie[256];
+    wire r = {.path = "/in"};
+    wire_request(&s.on, &r, NULL, NULL);
+    assert_true(wire_keep_cookie(&r, cookie, sizeof cookie));
+    wire_finish(&r);
+    hashes[i] = hash_of(&s, i ? "192.0.2.1" : "127.0.0.1", "Cookie", cookie);
+    assert_int_equal(s.kind, VSI_PERSON_USER);
+    assert_false(s.is_visitor);
+  }
+  assert_int_equal(hashes[0], hashes[1]);
+  assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS); /* a new visitor each time */
+  assert_true(s.is_visitor);
+  assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
+  site_end(&s.on);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_address),
+      cmocka_unit_test(behind_a_proxy),
+      cmocka_unit_test(a_scope),
+      cmocka_unit_test(a_user),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
