@@ -94,7 +94,7 @@ void vsi_form_kept_destroy(vestry_forms_storage *storage) {
   vsi_free(kept->host, kept);
 }
 
-/* Who is bounded: a scope, or a tab. */
+/* The name that a form is bounded by: the scope, or the tab. */
 static vestry_scope bounded_of(vestry_scope scope, const char *tab) {
   return scope.len ? scope : (vestry_scope){tab, VESTRY_TAB_ID_BYTES - 1};
 }

@@ -218,7 +218,6 @@ static void what_is_kept_of_an_answer(void **state) {
 }
 
 /* The scope without a name is everybody's: a press of it is forgotten for no other one. */
-/* capability: L5 */
 static void without_a_scope_nobody_is_put_out(void **state) {
   (void)state;
   suite s;
