@@ -87,8 +87,9 @@ typedef enum vestry_member_state {
   VESTRY_MEMBER_SUSPECT, /**< not heard of for suspect_ms */
   VESTRY_MEMBER_DEAD,    /**< not for dead_ms */
   VESTRY_MEMBER_LEFT,    /**< it has said goodbye */
-  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before. It hears and says nothing,
-                              and all others are DEAD to it */
+  VESTRY_MEMBER_REFUSED, /**< of this node only: another one of its name was there before, or as many nodes as a cluster
+                              has. It hears and says nothing, all others are DEAD to it, and
+                              what is asked of them is IO */
   VESTRY_MEMBER_DRAINING /**< it drains (vestry/drain.h): it takes no new streams, and is asked for those it has.
                               After it comes SUSPECT, DEAD or LEFT */
 } vestry_member_state;
@@ -264,6 +265,9 @@ typedef struct vestry_cluster_stats {
   uint64_t claims_unknown_count;   /**< of these, it could not be known */
   uint64_t over_waiting_count;     /**< refused for max_waiting_count: in unsent_count or refused_count */
   uint64_t other_version_count;    /**< of malformed_count: of a node with this secret that is of another version */
+  uint64_t placeless_count;        /**< lives of nodes that had no place here, since there were as many as there may be:
+                                        the youngest is refused. Until it has gone, for dead_ms at most after its last
+                                        word, what was NOT_FOUND is TIMEOUT */
 } vestry_cluster_stats;
 
 /** A snapshot. Threads any; takes locks briefly. */

@@ -246,7 +246,8 @@ bool vsi_asks_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned nod
 static vestry_err conclude(const vestry_cluster *cluster, const vsi_ask *ask) {
   if (ask->error || ask->count) return ask->error;
   if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
-  return cluster->is_up ? VESTRY_TIMEOUT : VESTRY_IO; /* none has said yes; but not all may have been asked */
+  return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT
+                                                : VESTRY_IO; /* none has said yes; but not all may have been asked */
 }
 
 /* Send the ask to the next nodes, unless it has to be held. Returns whether it is over; *ret_error: what came of it. */

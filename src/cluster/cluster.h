@@ -44,6 +44,7 @@
 
 enum {
   VSI_RECENT_CHANNELS = 4096,
+  VSI_RECENT_BITS = 1 << 19,
   VSI_CLOSING_MAX = 1024,
   VSI_RENEWALS_MAX = 1024,
   VSI_OLDER_MAX = 256,
@@ -129,8 +130,12 @@ struct vestry_cluster {
   uint64_t turn;          /* of the last message that was sent */
   uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
   uint64_t twin_proofs;   /* of other nodes of this one's name */
-  uint64_t twin_epoch;    /* a life of such a node that is to give up; 0: none */
-  uint8_t other_version;  /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
+  uint64_t placeless_ns;  /* when a life proved itself that has no place; 0: none did */
+  uint64_t placeless_epoch;
+  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* its name, to be logged; "": none */
+  bool is_one_too_many;                      /* why it is refused: there are as many nodes as there may be */
+  uint64_t twin_epoch;                       /* a life of such a node that is to give up; 0: none */
+  uint8_t other_version; /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
   /* What is asked (ask.c), and claimed (claims.c). */
   vsi_map asks;   /* by id */
@@ -144,6 +149,8 @@ struct vestry_cluster {
   vestry_trace refreshes_trace; /* of the first refresh that is to be told and has one; not sampled: there is none */
   vsi_buffer refreshes;         /* topics that are to be told: a length of two bytes and the topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
+  uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* by turns: of what was noted since recent_since_ns, and before */
+  uint64_t recent_since_ns;
   vsi_key_change changes[VSI_KEYS_WAITING]; /* of the thread that tells */
   /* Streams that others have replaced (replaced.c): the actor closes them. */
   vestry_handle closing[VSI_CLOSING_MAX];

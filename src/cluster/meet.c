@@ -26,7 +26,12 @@
  *
  * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
  * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or
- * says so to the other with its next proof. All others stay with the one that they know, as long as that is well. */
+ * says so to the other with its next proof. All others stay with the one that they know, as long as that is well.
+ *
+ * One node too many. A node that has no place for another one, which has proven itself, finds the youngest of all that
+ * it knows, itself and the other included: that one gives up, itself, or told so under the seal of this node. Ages that
+ * differ by less than dead_ms count as the same, since messages take time; then the highest epoch is the youngest, and
+ * all nodes find the same one. */
 #include "cluster/meet.h"
 
 #include <string.h>
@@ -111,15 +116,57 @@ void vsi_meet_prompt(vestry_cluster *cluster, const vsi_wire_message *message) {
   if (is_wanted(cluster, vsi_peers_find(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
 }
 
+typedef struct life {
+  uint64_t id, epoch, begun_ns;
+} life;
+
+static bool is_younger(const vestry_cluster *cluster, const life *one, const life *other) {
+  if (one->begun_ns > other->begun_ns && one->begun_ns - other->begun_ns > cluster->dead_ns) return true;
+  if (other->begun_ns > one->begun_ns && other->begun_ns - one->begun_ns > cluster->dead_ns) return false;
+  return one->epoch > other->epoch;
+}
+
+static life own_life(const vestry_cluster *cluster) {
+  return (life){cluster->id, cluster->epoch, cluster->begun_ns};
+}
+
+/* A life has proven itself, and has no place. */
+static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
+  life youngest = {message->from, message->epoch, m->begun_ns}, own = own_life(cluster);
+  if (is_younger(cluster, &own, &youngest)) youngest = own;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    const vsi_peer *peer = &cluster->peers[i];
+    const life other = {peer->id, peer->epoch, peer->begun_ns};
+    if (is_younger(cluster, &other, &youngest)) youngest = other;
+  }
+  vsi_members_note_placeless(cluster, message->epoch, &m->name);
+  if (youngest.epoch == cluster->epoch)
+    vsi_members_give_up(cluster, true);
+  else
+    send(cluster, &(vsi_wire_message){.from = youngest.id, .epoch = youngest.epoch}, false, 0, VSI_WIRE_FULL);
+}
+
 bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
   meeting m;
   if (!read_meeting(cluster, message, &m)) return false;
+  if (message->flags & VSI_WIRE_FULL) { /* to this life: nobody else can have said so, nor before */
+    const life own = own_life(cluster), other = {message->from, message->epoch, m.begun_ns};
+    if (is_younger(cluster, &own, &other)) vsi_members_give_up(cluster, true);
+    return cluster->is_refused;
+  }
   const vsi_peer *peer = vsi_peers_find(cluster, message->from);
   if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
   bool is_proof = is_own_nonce(cluster, message, m.echo);
   bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);
-  bool counts = is_proof && vsi_members_prove(cluster, message, &m.name);
-  if (counts) vsi_keys_hear_clock(&cluster->keys, m.clock_ms);
+  vsi_peer *proven = is_proof ? vsi_members_prove(cluster, message, &m.name) : NULL;
+  bool counts = proven != NULL;
+  if (counts) {
+    proven->begun_ns = m.begun_ns;
+    vsi_keys_hear_clock(&cluster->keys, m.clock_ms);
+  } else if (is_proof && !peer && vsi_members_are_full(cluster)) {
+    refuse_youngest(cluster, message, &m);
+    return true;
+  }
   if (m.nonce) send(cluster, message, asks, m.nonce, 0);
   return counts || m.nonce;
 }
@@ -146,7 +193,7 @@ void vsi_meet_twin(vestry_cluster *cluster, const vsi_wire_message *message) {
   if (is_own_nonce(cluster, message, m.echo)) {
     cluster->twin_proofs++;
     if (judge(cluster, message, &m)) {
-      vsi_members_give_up(cluster);
+      vsi_members_give_up(cluster, false);
       return;
     }
     has_judged = cluster->twin_epoch == message->epoch;

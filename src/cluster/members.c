@@ -49,6 +49,22 @@ static void forget(vestry_cluster *cluster, vsi_peer *peer) {
 
 /* -------------------------------------------------------------------------------------------------- lives --------- */
 
+bool vsi_members_are_full(const vestry_cluster *cluster) {
+  return cluster->peers_count == VSI_NODES_MAX && vsi_peers_alive(cluster) == UINT64_MAX;
+}
+
+/* Logged once a life. */
+void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name) {
+  const uint64_t now_ns = vsi_now_ns(cluster->host);
+  cluster->placeless_ns = now_ns ? now_ns : 1;
+  if (cluster->placeless_epoch == epoch) return;
+  cluster->placeless_epoch = epoch;
+  cluster->stats.placeless_count++;
+  memcpy(cluster->placeless, name->data, name->len);
+  cluster->placeless[name->len] = '\0';
+  vsi_cluster_notify(cluster);
+}
+
 /* A place for one more: a new one, or that of the node that went first. NULL: all are taken by those that live. */
 static vsi_peer *find_place(vestry_cluster *cluster) {
   if (cluster->peers_count < VSI_NODES_MAX) return &cluster->peers[cluster->peers_count++];
@@ -167,7 +183,7 @@ void vsi_members_say_goodbye(vestry_cluster *cluster) {
   vsi_presences_end(cluster->v->presences); /* presences are told no more */
 }
 
-void vsi_members_give_up(vestry_cluster *cluster) {
+void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
   vsi_members_say_goodbye(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
@@ -175,5 +191,6 @@ void vsi_members_give_up(vestry_cluster *cluster) {
     if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* nothing is heard of it any more */
   }
   cluster->is_refused = cluster->has_own_news = true;
+  cluster->is_one_too_many = one_too_many;
   vsi_cluster_notify(cluster);
 }

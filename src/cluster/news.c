@@ -17,6 +17,8 @@ typedef struct news {
   uint64_t lost_count;
   vestry_member_state state;
   uint8_t other_version; /* of the wire; 0: no node speaks it */
+  bool is_one_too_many;
+  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node that has no place; "": none */
 } news;
 
 static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
@@ -31,6 +33,9 @@ static bool take_news(vestry_cluster *cluster, news *n) {
   *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
   n->other_version = cluster->other_version;
+  n->is_one_too_many = cluster->is_one_too_many;
+  memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
+  cluster->placeless[0] = '\0';
   cluster->has_own_gap = cluster->has_own_news = false;
   cluster->other_version = 0;
   vsi_gaps *gaps = &cluster->own_gaps;
@@ -48,7 +53,7 @@ static bool take_news(vestry_cluster *cluster, news *n) {
     if (n->has_state) peer->has_news = false;
   }
   if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
-  return n->has_gap || n->has_state || n->other_version;
+  return n->has_gap || n->has_state || n->other_version || n->placeless[0];
 }
 
 static void tell(vestry_cluster *cluster, const news *n) {
@@ -58,7 +63,16 @@ static void tell(vestry_cluster *cluster, const news *n) {
         "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
         "other; give all nodes one version of vestry",
         n->other_version, cluster->name, VSI_WIRE_VERSION);
-  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
+  if (n->placeless[0])
+    vsi_log(cluster->host, VESTRY_LOG_WARN,
+            "cluster: no place for node %s: a cluster has at most %zu nodes; the youngest is refused", n->placeless,
+            VESTRY_CLUSTER_MAX_COUNT);
+  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED && n->is_one_too_many)
+    vsi_log(cluster->host, VESTRY_LOG_ERROR,
+            "cluster: node %s takes no part: the cluster has %zu nodes already, as many as there may be; stop one, and "
+            "start this one again",
+            n->node, VESTRY_CLUSTER_MAX_COUNT);
+  else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
   if (!n->has_gap) return;

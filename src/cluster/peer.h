@@ -13,6 +13,7 @@ typedef struct vsi_gaps {
 
 typedef struct vsi_peer {
   uint64_t id, epoch;                   /* epoch 0: the place has never been taken */
+  uint64_t begun_ns;                    /* its life, on this node's clock, or later by what its proof took */
   char name[VESTRY_NODE_MAX_BYTES + 1]; /* told with the proof */
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;

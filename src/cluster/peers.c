@@ -29,10 +29,16 @@ uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
   return mask;
 }
 
+/* Not while a life that has proven itself has no place here: nothing is known of its keys. */
+static bool all_have_places(const vestry_cluster *cluster) {
+  return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
+}
+
 bool vsi_peers_are_known(const vestry_cluster *cluster) {
-  return cluster->is_up && vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
+  return cluster->is_up && !cluster->is_refused && all_have_places(cluster) &&
+         vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
 }
 
 bool vsi_peers_are_sure(const vestry_cluster *cluster) {
-  return cluster->is_up && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
+  return cluster->is_up && all_have_places(cluster) && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
 }

@@ -35,8 +35,9 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
-/* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up. */
-enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2 };
+/* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up; there are as many nodes as there
+ * may be, and you are the youngest, give up. */
+enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4 };
 /* Of BEAT: of what it counts some is still on its way. */
 enum { VSI_WIRE_MORE = 2 };
 /* Of ASK: nothing more is performed once something has failed. */
