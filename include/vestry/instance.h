@@ -147,8 +147,8 @@ typedef struct vestry_stats {
   uint64_t heartbeats_count;
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
-   *  and 128 bytes an event. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded
-   *  forms aside (of 64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for
+   *  and 160 bytes an event; of a stream that conflates also what is noted of each event, some 650 bytes and 8 for each
+   *  id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded forms aside (of 64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for
    *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
    *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;

@@ -20,7 +20,8 @@ typedef struct vsi_delivery {
   struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection */
   const struct vsi_segment *wire;  /* what is written for it (coder.h); NULL: the event's own bytes */
   struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
-  uint64_t stretch : 60;           /* likewise */
+  uint64_t stretch : 59;           /* likewise */
+  uint64_t counts_target : 1;      /* the event's target is in what it takes of the budget (send.c) */
   uint64_t is_of_batch : 1;        /* sent together with others, with nothing in between */
   uint64_t is_sign : 1;            /* a heartbeat that is to be seen */
   uint64_t is_heartbeat : 1;       /* the runner's own: no queue has accepted or counts it */

@@ -20,16 +20,20 @@ void vsi_delivery_drop_event(vsi_delivery *delivery) {
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes) {
+  const size_t target_bytes = delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
   vsi_connection_count(count, 1);
   vsi_connection_count(bytes, len);
   vsi_delivery_drop_event(delivery);
   vsi_free(connection->environment->host, delivery);
-  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len)); /* while it is still counted */
+  vsi_budget_give_back(connection->environment->budget,
+                       vsi_budget_cost(1, len) + target_bytes); /* while it is still counted */
+  if (target_bytes)
+    atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
   vsi_queue_settle(&connection->queue, len);
 }
 
 /* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:
- * what both had reserved is then made its length. */
+ * what both had reserved is then made its length. Targets of signals take the same memory, whatever they say. */
 static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
                       vestry_event *merged) {
   size_t len = vestry_event_bytes(superfluous->event).len;

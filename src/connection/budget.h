@@ -10,14 +10,15 @@
 #include <stdint.h>
 
 /* What a delivery is counted as beside its event's bytes: itself, the event's head, and the allocator's own. */
-enum { VSI_DELIVERY_COST = 128 };
+enum { VSI_DELIVERY_COST = 160 };
 #define VSI_BUDGET_DEFAULT_BYTES ((size_t)1 << 30)
 
 typedef struct vsi_budget {
   char apart[64];         /* every send and every settlement writes used: nothing else shall share its line */
   _Atomic(uint64_t) used; /* reserved and not yet given back, of all queues; never above max */
   _Atomic(uint64_t) peak;
-  uint64_t max, mark; /* constant; above the mark it is relieved */
+  _Atomic(uint64_t) going; /* of used: what was held by those that have been closed since, and give it back soon */
+  uint64_t max, mark;      /* constant; above the mark it is relieved */
   char behind[64];
 } vsi_budget;
 
@@ -36,8 +37,10 @@ static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {
   atomic_fetch_sub_explicit(&budget->used, cost, memory_order_relaxed);
 }
 
+/* Whether more is held than the mark, but for what is given back soon. */
 static inline bool vsi_budget_is_pressed(const vsi_budget *budget) {
-  return atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->mark;
+  uint64_t going = atomic_load_explicit(&budget->going, memory_order_relaxed);
+  return atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->mark + going;
 }
 
 #endif

@@ -18,6 +18,7 @@ typedef struct vsi_conflation {
   vsi_delivery *slots[VSI_CONFLATION_SLOTS];
   bool is_held[VSI_CONFLATION_SLOTS];    /* it is not to be left out */
   uint64_t marks[VSI_TARGET_MARKS / 64]; /* of all that this stretch has brought (event/target.h) */
+  _Atomic(size_t) targets_bytes;         /* of targets that waiting events have; relaxed: a mere number */
   /* The connection's to count (connection.h), as its others. */
   _Atomic(uint64_t) conflated_count, conflated_bytes, barriers_count, kept_count, forgotten_count;
 } vsi_conflation;

@@ -85,14 +85,45 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
 }
 
+uint64_t vsi_connection_held(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  uint64_t held = vsi_budget_cost(count, bytes);
+  if (connection->conflation)
+    held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* a mere number */
+  return held;
+}
+
+/* The runner may be faster, on another thread: then nothing is left to be counted. relaxed: counts, and each of the
+ * two is one read-modify-write of `going`. */
+void vsi_connection_goes(vestry_connection *connection) {
+  vsi_budget *budget = connection->environment->budget;
+  uint64_t held = vsi_connection_held(connection), none = 0;
+  if (!held) return;
+  atomic_fetch_add_explicit(&budget->going, held, memory_order_relaxed);
+  if (!atomic_compare_exchange_strong_explicit(&connection->going, &none, held, memory_order_relaxed,
+                                               memory_order_relaxed))
+    atomic_fetch_sub_explicit(&budget->going, held, memory_order_relaxed);
+}
+
+void vsi_connection_gone(vestry_connection *connection) {
+  uint64_t going = atomic_exchange_explicit(&connection->going, UINT64_MAX, memory_order_relaxed);
+  if (going && going != UINT64_MAX)
+    atomic_fetch_sub_explicit(&connection->environment->budget->going, going, memory_order_relaxed);
+}
+
 static void hurry(vestry_connection *connection, uint8_t how) {
   /* A closed connection has no runner. relaxed: if it closes just after this load, one notify is in vain. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
   uint8_t before = atomic_load_explicit(&connection->hurry, memory_order_relaxed);
   while (before < how) /* relaxed: the notify hands it over */
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
-                                              memory_order_relaxed))
+                                              memory_order_relaxed)) {
+      if (how == VSI_HURRY_NOW)
+        vsi_connection_goes(connection); /* it has a cause, and its queue is shut, or about to */
       break;
+    }
   vsi_actor_notify(&connection->actor);
 }
 
@@ -117,6 +148,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
     return false;
   }
   vsi_queue_shut(&connection->queue);
+  if (!vsi_cause_flushes(cause)) vsi_connection_goes(connection);
   vsi_actor_notify(&connection->actor);
   return true;
 }

@@ -6,6 +6,7 @@
 
 #include <sys/queue.h>
 
+#include "base/load.h"
 #include "base/refs.h"
 #include "coding/coder.h"
 #include "connection/close_list.h"
@@ -76,6 +77,9 @@ struct vestry_connection {
 
   const vsi_environment *environment;
   TAILQ_ENTRY(vestry_connection) in_group; /* guarded by the group's lock */
+  vsi_load load;                           /* likewise; by what its queue holds, or held since it was looked at */
+  _Atomic(uint64_t) going; /* what it held when it was closed, of the budget's; 0: it was not; UINT64_MAX: all of that
+                              was given back */
 
   vsi_coder
       *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */
@@ -94,7 +98,14 @@ struct vestry_connection {
   _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
   _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
 };
-_Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/bench-streams.md");
+_Static_assert(sizeof(struct vestry_connection) <= 376, "an idle stream's own memory: docs/bench-streams.md");
+
+/* What its queue holds of the budget. Any thread. */
+uint64_t vsi_connection_held(const vestry_connection *connection);
+/* It gives back all it holds, soon: from here on that counts as gone. Once for each connection; the queue is shut. */
+void vsi_connection_goes(vestry_connection *connection);
+/* It has given all back. */
+void vsi_connection_gone(vestry_connection *connection);
 
 /* Undo a create; no other thread knows the connection. Its transport is untouched: the caller owns it again. */
 void vsi_connection_discard(vestry_connection *connection);

@@ -20,6 +20,8 @@ struct vsi_environment {
   struct vsi_tails *tails; /* of its connections (tail.h) */
   vsi_group_tally *tally;
   _Atomic(uint32_t) observers_count; /* changes: soon after it is not 0, events are timed; relaxed */
+  /* The queue of the connection holds more than its rank says. Any thread, before what it holds can be given back. */
+  void (*grew)(const vsi_environment *environment, vestry_connection *connection);
   /* The budget is pressed: make room. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);
   /* The connection has ended and its hooks have returned. Once, on its runner. */

@@ -4,11 +4,12 @@
  *
  * Which connection is closed when the budget is pressed, that is, when all queues together hold nearly what they may.
  * The connection that holds most goes first: one that is not read grows, one that is read stays small, so it is the
- * stalled ones that go. A connection that was closed gives its memory back a little later. What it still holds counts
- * as gone at once, or one burst would close more than it must. (A connection inside a blocking write holds its share
- * until the write returns: the others have less room meanwhile, but are not closed for it.) One walk over all
- * connections finds the SOUGHT that hold most; if closing these is not enough, there is another walk. One thread does
- * this at a time, others go on. */
+ * stalled ones that go. Connections are filed by what they hold (base/load.h): by the sender that makes one hold more
+ * than it ever did, and lower by the thread that looks for room and finds that one holds less. So a send takes no lock
+ * but when its queue is longer than before, and a look does not walk along the others. A connection that was closed
+ * gives its memory back a little later. What it held then counts as gone at once (vsi_connection_goes), or one burst
+ * would close more than it must. (A connection inside a blocking write holds its share until the write returns: the
+ * others have less room meanwhile, but are not closed for it.) One thread looks at a time, others go on. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -37,6 +38,7 @@ struct vsi_group {
   TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
   vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is let in */
+  vsi_loads loads;                      /* guarded by lock: those whose queues held something */
   vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
   _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list */
   _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
@@ -49,6 +51,7 @@ static vsi_group *group_of(const vsi_environment *environment) {
   return (vsi_group *)(uintptr_t)environment;
 }
 
+static void grew(const vsi_environment *environment, vestry_connection *connection);
 static void relieve(const vsi_environment *environment);
 static void ended(const vsi_environment *environment, vestry_connection *connection);
 
@@ -68,6 +71,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
                                          .budget = &group->budget,
                                          .tails = &group->tails,
                                          .tally = &group->tally,
+                                         .grew = grew,
                                          .relieve = relieve,
                                          .ended = ended,
                                          .let_go = let_go};
@@ -83,6 +87,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   group->defaults = made;
   VSI_REFS_INIT(&group->refs, 1);
   TAILQ_INIT(&group->list);
+  vsi_loads_init(&group->loads);
   vsi_budget_init(&group->budget, 0);
   vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
   vsi_tails_init(&group->tails);
@@ -237,6 +242,7 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   vsi_histogram_add(&group->tally.ages, &vsi_ages, age_ms);
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
   TAILQ_REMOVE(&group->list, connection, in_group);
+  vsi_loads_file(&group->loads, &connection->load, 0);
   group->totals.open--;
   group->totals.closed++;
   group->totals.closed_by_cause[vsi_connection_cause(connection)]++;
@@ -273,11 +279,12 @@ vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
   return found;
 }
 
-static uint64_t held_by(const vestry_connection *connection) {
-  uint32_t count;
-  size_t bytes;
-  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
-  return vsi_budget_cost(count, bytes);
+static void grew(const vsi_environment *environment, vestry_connection *connection) {
+  vsi_group *group = group_of(environment);
+  vsi_mutex_lock(&group->lock);
+  uint8_t rank = vsi_load_rank(vsi_connection_held(connection));
+  if (rank > vsi_load_rank_of(&connection->load)) vsi_loads_file(&group->loads, &connection->load, rank);
+  vsi_mutex_unlock(&group->lock);
 }
 
 static bool is_going(const vestry_connection *connection) {
@@ -285,33 +292,32 @@ static bool is_going(const vestry_connection *connection) {
          atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW;
 }
 
-/* Find the connections whose queues hold most, at most limit of them, most first: a reference to each, and what it
- * holds. Left out are those that hold nothing, and those that are about to give back all they hold; ret_going says what
- * the latter hold together. */
-static size_t find_largest(vsi_group *group, vestry_connection **largest, uint64_t *held, size_t limit,
-                           uint64_t *ret_going) {
-  size_t count = 0;
-  uint64_t going = 0;
+/* Find the connections whose queues hold most, SOUGHT at most, most first: a reference to each. Left out are those that
+ * hold nothing, and those that are about to give back all they hold. ret_more: there may be others. */
+static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT], bool *ret_more) {
+  size_t count = 0, steps = 0;
+  uint64_t held[SOUGHT];
   vsi_mutex_lock(&group->lock);
-  for (vestry_connection *at = TAILQ_FIRST(&group->list); at; at = TAILQ_NEXT(at, in_group)) {
-    uint64_t holds = held_by(at);
-    if (is_going(at)) {
-      going += holds;
+  vsi_load *at = vsi_loads_largest(&group->loads);
+  for (vsi_load *next; at && count < SOUGHT && steps < STEPS_A_LOCK; at = next, steps++) {
+    vestry_connection *connection = VSI_LOAD_OWNER(at, vestry_connection, load);
+    uint64_t holds = is_going(connection) ? 0 : vsi_connection_held(connection);
+    uint8_t rank = vsi_load_rank(holds);
+    if (rank < vsi_load_rank_of(at)) { /* it held more when it was filed; it is met again, further down */
+      next = vsi_loads_refile(&group->loads, at, rank);
       continue;
     }
-    if (!holds || (count == limit && held[count - 1] >= holds)) continue;
-    if (count < limit) count++;
-    size_t place = count - 1;
+    next = vsi_loads_next(&group->loads, at);
+    size_t place = count++;
     for (; place && held[place - 1] < holds; place--) {
       held[place] = held[place - 1];
       largest[place] = largest[place - 1];
     }
     held[place] = holds;
-    largest[place] = at;
+    largest[place] = vestry_connection_ref(connection);
   }
-  for (size_t i = 0; i < count; i++) vestry_connection_ref(largest[i]);
+  *ret_more = at != NULL;
   vsi_mutex_unlock(&group->lock);
-  *ret_going = going;
   return count;
 }
 
@@ -320,20 +326,15 @@ static void relieve(const vsi_environment *environment) {
   const vsi_budget *budget = &group->budget;
   /* acquire pairs with the release below: the next thread that relieves sees what the last one has closed */
   if (atomic_exchange_explicit(&group->relieving, true, memory_order_acquire)) return;
-  for (bool more = true; more;) {
+  for (bool more = true; more && vsi_budget_is_pressed(budget);) {
     vestry_connection *largest[SOUGHT];
-    uint64_t held[SOUGHT], going = 0;
-    size_t count = find_largest(group, largest, held, SOUGHT, &going);
-    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed), gone = 0;
+    size_t count = find_largest(group, largest, &more);
     for (size_t i = 0; i < count; i++) {
-      if (used > budget->mark + going + gone) {
-        /* A connection that ends cleanly and waits for its peer has its cause already: it waits no longer. */
-        if (!vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET)) vsi_connection_hurry(largest[i]);
-        gone += held[i];
-      }
+      /* A connection that ends cleanly and waits for its peer has its cause already: it waits no longer. */
+      if (vsi_budget_is_pressed(budget) && !vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET))
+        vsi_connection_hurry(largest[i]);
       vestry_connection_unref(largest[i]);
     }
-    more = count == SOUGHT && used > budget->mark + going + gone;
   }
   atomic_store_explicit(&group->relieving, false, memory_order_release);
 }

@@ -8,7 +8,8 @@
 #include "connection/runner.h"
 #include "event/target.h"
 
-_Static_assert(sizeof(vsi_delivery) <= VSI_DELIVERY_COST / 2, "the other half is the event's head and the allocator's");
+/* The event's head has 72 bytes, and the allocator takes 8 and rounds up to 16, of both. */
+_Static_assert(sizeof(vsi_delivery) + 8 + 72 + 8 + 16 <= VSI_DELIVERY_COST, "what one takes beside its event's bytes");
 
 static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   while (delivery) {
@@ -20,10 +21,10 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
 }
 
 /* In the budget, then in the queue. What waits is conflated when there is none. */
-static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes) {
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes, size_t target_bytes) {
   enum { TRIES = 3 }; /* others may be faster to take the room that was made */
   vsi_budget *budget = connection->environment->budget;
-  uint64_t cost = vsi_budget_cost(count, bytes);
+  uint64_t cost = vsi_budget_cost(count, bytes) + target_bytes;
   if (cost > budget->max) return VESTRY_TOO_LARGE;
   vestry_err error = VESTRY_FULL;
   for (int i = connection->conflation ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
@@ -49,10 +50,18 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     count++;
     last = at;
   }
-  if (connection->conflation && count == 1)
+  size_t target_bytes = 0;
+  if (connection->conflation && count == 1) {
     (void)vsi_event_target(first->event); /* read once for all, here, not by the runner */
-  vestry_err error = reserve(connection, count, bytes);
+    target_bytes = vsi_event_target_cost(first->event);
+  }
+  vestry_err error = reserve(connection, count, bytes, target_bytes);
   if (error) return error;
+  first->counts_target = target_bytes != 0;
+  if (target_bytes)
+    atomic_fetch_add_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
+  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->load))
+    connection->environment->grew(connection->environment, connection);
   const uint64_t before = atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
   const vsi_environment *environment = connection->environment;

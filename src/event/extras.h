@@ -20,6 +20,8 @@ vsi_event_extra *vsi_event_extras(const vestry_event *event);
 
 /* Give an event another. Any thread, lock-free. */
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra);
+/* The same, unless it has one with the same release: which of both it has from then on. */
+vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *extra);
 
 /* A number that no other event has which was numbered by this counter. Any thread, lock-free. */
 uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter);

@@ -229,6 +229,7 @@ static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
   if (!count) return true;
   target->ids = vsi_calloc(target->host, count, sizeof *target->ids);
   if (!target->ids) return false;
+  target->ids_room = count;
   const char *text = html.data;
   for (size_t i = 1; i < html.len && target->ids_count < count; i++) {
     vestry_slice id;
@@ -329,6 +330,16 @@ const vsi_target *vsi_event_target_made(const vestry_event *event) {
   return NULL;
 }
 
+/* The allocator's own, for each of its two allocations. */
+enum { ALLOCATION_COST = 16 };
+
+size_t vsi_event_target_cost(const vestry_event *event) {
+  const vsi_target *target = vsi_event_target_made(event);
+  if (!target) return 0;
+  const size_t ids = target->ids ? target->ids_room * sizeof *target->ids + ALLOCATION_COST : 0;
+  return sizeof *target + ALLOCATION_COST + ids;
+}
+
 const vsi_target *vsi_event_target(vestry_event *event) {
   const vsi_target *made = vsi_event_target_made(event);
   if (made) return made;
@@ -339,8 +350,11 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   target->host = host;
   target->bytes = vestry_event_bytes(event).len;
   read_event(target, event);
-  vsi_event_extra_add(event, &target->extra); /* two threads may both: they say the same */
-  return target;
+  /* Two threads may both make one, which say the same: one is kept, so that there is no more than is counted. */
+  vsi_event_extra *kept = vsi_event_extra_add_once(event, &target->extra);
+  if (kept == &target->extra) return target;
+  release(&target->extra);
+  return (const vsi_target *)kept;
 }
 
 bool vsi_target_is_same(const vsi_target *a, const vsi_target *b) {

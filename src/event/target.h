@@ -30,7 +30,7 @@ typedef struct vsi_target {
   vsi_html_state state; /* MORPH, PASSING */
   /* Elements with ids but its own target: hashes, ascending; and two bits for each. Perhaps some more. */
   uint64_t *ids, marks[VSI_TARGET_MARKS / 64];
-  size_t ids_count;
+  size_t ids_count, ids_room;
   bool has_other_ids;        /* that are not read: all marks are set */
   size_t bytes;              /* of the event */
   vestry_slice json;         /* SIGNALS on one line: the object, in the event's bytes; len 0: on several */
@@ -42,6 +42,8 @@ typedef struct vsi_target {
 const vsi_target *vsi_event_target(vestry_event *event);
 /* The target if it was made; NULL: it was not. */
 const vsi_target *vsi_event_target_made(const vestry_event *event);
+/* What the target of an event takes of memory, if it was made; it does not change. */
+size_t vsi_event_target_cost(const vestry_event *event);
 
 /* Whether both are morphs of the same element, and set the same of it. */
 bool vsi_target_is_same(const vsi_target *a, const vsi_target *b);

@@ -158,6 +158,68 @@ static void f4_stalled_readers_pay_and_nobody_else(void **state) {
   free(c);
 }
 
+static vestry_event *signals_event(crowd *c, int n) {
+  vestry_event *event = NULL;
+  char text[32];
+  snprintf(text, sizeof text, "{\"n%d\":%d}", n % 7, n);
+  assert_int_equal(vestry_event_signals_text(&c->host, text, strlen(text), NULL, &event), VESTRY_OK);
+  return event;
+}
+
+static vestry_event *elements_event(crowd *c, int n) {
+  vestry_event *event = NULL;
+  char text[512] = "";
+  size_t len = (size_t)snprintf(text, sizeof text, "<p id=\"p%d\">", n % 90);
+  for (int i = 0; i < n % 20; i++) len += (size_t)snprintf(text + len, sizeof text - len, "<i id=a%d>x</i>", i);
+  snprintf(text + len, sizeof text - len, "</p>");
+  assert_int_equal(vestry_event_elements(&c->host, text, strlen(text), NULL, &event), VESTRY_OK);
+  return event;
+}
+
+/* What a stream that conflates notes of its events is counted: the bound is one of the memory itself. */
+static void f4_what_conflation_notes_is_counted(void **state) {
+  (void)state;
+  enum { ROUNDS = 1200 };
+  vestry_event *(*const make[])(crowd * c, int n) = {signals_event, elements_event};
+  for (size_t kind = 0; kind < 2; kind++) {
+    crowd *c = malloc(sizeof *c);
+    crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CONFLATE);
+    crowd_run(c);
+    size_t idle = atomic_load(&c->meter.now);
+    for (int round = 0; round < ROUNDS; round++) {
+      for (int i = READERS; i < STREAMS; i++) {
+        vestry_event *event = make[kind](c, round * STREAMS + i);
+        (void)vestry_connection_send(c->connections[i], event);
+        vestry_event_unref(event);
+        assert_true(atomic_load(&c->meter.now) <= idle + crowd_stats(c).queued_bytes);
+      }
+      if (round % 16 == 0) crowd_run(c);
+    }
+    assert_true(atomic_load(&c->meter.most) <= idle + BUDGET + 8 * TEXT);
+    crowd_end(c);
+    free(c);
+  }
+}
+
+/* One that held much and was read holds little again, and is not closed for what it held. */
+static void f4_what_was_read_is_not_held(void **state) {
+  (void)state;
+  crowd *c = malloc(sizeof *c);
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_run(c);
+  for (int i = 0; i < READERS; i++) assert_int_equal(send_text(c, c->connections[i], BUDGET / 8), VESTRY_OK);
+  crowd_run(c); /* they read it */
+  for (int i = 0; i < STALLED; i++)
+    assert_int_equal(send_text(c, c->connections[READERS + i], BUDGET / 8 + 100 * (size_t)i), VESTRY_OK);
+  assert_int_equal(send_text(c, c->connections[0], BUDGET / 8 - 6000), VESTRY_OK);
+  assert_int_equal(send_text(c, c->connections[1], 4000), VESTRY_OK);
+  for (int i = 0; i < STREAMS; i++)
+    assert_int_equal(vestry_connection_look(c->connections[i]).cause,
+                     i == STREAMS - 1 ? VESTRY_CAUSE_BUDGET : VESTRY_CAUSE_NONE);
+  crowd_end(c);
+  free(c);
+}
+
 /* capability: F4 */
 static void f4_who_holds_most_goes_first(void **state) {
   (void)state;
@@ -295,6 +357,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f4_stalled_readers_pay_and_nobody_else),
       cmocka_unit_test(f4_who_holds_most_goes_first),
+      cmocka_unit_test(f4_what_conflation_notes_is_counted),
+      cmocka_unit_test(f4_what_was_read_is_not_held),
       cmocka_unit_test(f4_the_last_eighth_is_refused_when_nobody_frees),
       cmocka_unit_test(f4_what_never_fits_is_too_large),
       cmocka_unit_test(f4_who_lingers_is_hurried),

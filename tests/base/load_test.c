@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Loads that are filed by size, beside a plain search for the largest. */
+#include "base/load.h"
+
+#include <stdbool.h>
+
+#include "runtime/random.h"
+#include "support/test.h"
+
+enum { ITEMS = 200, STEPS = 20000 };
+
+typedef struct item {
+  uint64_t held;
+  vsi_load load;
+} item;
+
+static void ranks_rise_by_a_fifth(void **state) {
+  (void)state;
+  assert_int_equal(vsi_load_rank(0), 0);
+  for (uint64_t held = 1; held < UINT64_C(1) << 44; held += 1 + held / 7) {
+    uint8_t rank = vsi_load_rank(held);
+    assert_in_range(rank, 1, VSI_LOAD_RANKS - 1);
+    assert_true(vsi_load_rank(held + 1) >= rank);
+    if (held >= 4) assert_true(vsi_load_rank(held + held / 4 + 1) > rank); /* at a fourth more at the latest */
+  }
+  assert_int_equal(vsi_load_rank(UINT64_MAX), VSI_LOAD_RANKS - 1);
+}
+
+/* The first found is of the highest rank that there is; the walk meets each that is filed once, none of a lower rank
+ * first. */
+static void the_largest_are_found_first(void **state) {
+  (void)state;
+  static vsi_loads loads;
+  static item items[ITEMS];
+  uint64_t random = 1;
+  vsi_loads_init(&loads);
+  for (int step = 0; step < STEPS; step++) {
+    item *one = &items[random_below(&random, ITEMS)];
+    one->held = random_below(&random, 4) ? random_next(&random) >> random_below(&random, 64) >> 18 : 0;
+    vsi_loads_file(&loads, &one->load, vsi_load_rank(one->held));
+    if (step % 100) continue;
+    size_t filed = 0, met = 0;
+    uint8_t before = VSI_LOAD_RANKS - 1;
+    for (int i = 0; i < ITEMS; i++) filed += items[i].held != 0;
+    for (vsi_load *at = vsi_loads_largest(&loads); at; at = vsi_loads_next(&loads, at), met++) {
+      const item *found = VSI_LOAD_OWNER(at, item, load);
+      assert_int_equal(vsi_load_rank_of(at), vsi_load_rank(found->held));
+      assert_true(vsi_load_rank_of(at) <= before);
+      before = vsi_load_rank_of(at);
+    }
+    assert_int_equal(met, filed);
+  }
+}
+
+/* One that holds less than its rank says is met again where it belongs. */
+static void a_walk_files_anew(void **state) {
+  (void)state;
+  static vsi_loads loads;
+  static item items[3];
+  vsi_loads_init(&loads);
+  for (int i = 0; i < 3; i++) vsi_loads_file(&loads, &items[i].load, vsi_load_rank(1000));
+  assert_ptr_equal(vsi_loads_largest(&loads), &items[0].load);
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[0].load, vsi_load_rank(10)), &items[1].load);
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[1].load, 0), &items[2].load);
+  assert_ptr_equal(vsi_loads_next(&loads, &items[2].load), &items[0].load);
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[2].load, vsi_load_rank(5)), &items[0].load);
+  assert_ptr_equal(vsi_loads_next(&loads, &items[0].load), &items[2].load);
+  assert_null(vsi_loads_next(&loads, &items[2].load));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(ranks_rise_by_a_fifth),
+      cmocka_unit_test(the_largest_are_found_first),
+      cmocka_unit_test(a_walk_files_anew),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
