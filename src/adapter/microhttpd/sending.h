@@ -4,14 +4,14 @@
 #define VSI_MICROHTTPD_SENDING_H
 
 #include <stdbool.h>
-#include <sys/queue.h>
 
+#include "base/load.h"
 #include "base/mutex.h"
 #include "vestry/adapter.h"
 
 /* One connection's answer, a part of its socket; zeroed to begin with. All guarded by all->lock. */
 typedef struct vsi_microhttpd_sending {
-  TAILQ_ENTRY(vsi_microhttpd_sending) in;
+  vsi_load load; /* by its bytes; of one that was cut, none */
   bool is_in;
   int fd;
   size_t bytes; /* that its body holds */
@@ -21,8 +21,8 @@ typedef struct vsi_microhttpd_sending {
 typedef struct vsi_microhttpd_sendings {
   vestry *v; /* NULL: not begun */
   vsi_mutex lock;
-  TAILQ_HEAD(, vsi_microhttpd_sending) list; /* the oldest first */
-  uint64_t going;                            /* what those hold that were cut and are still in the list */
+  vsi_loads loads;
+  uint64_t going; /* what those hold that were cut and have not left */
 } vsi_microhttpd_sendings;
 
 void vsi_microhttpd_sendings_begin(vsi_microhttpd_sendings *all, vestry *v);

@@ -25,15 +25,7 @@
 #include "base/memory.h"
 #include "base/wait.h"
 
-enum {
-  LOOKED_AT = 256,
-  LONGEST_LOOK_MS = 250,
-  LEAST_LOOK_MS = 10,
-  LOOKS = 8,
-  SOUGHT = 16,
-  SHUT_MS = 2000,
-  WASTE_BYTES = 4096
-};
+enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SHUT_MS = 2000, WASTE_BYTES = 4096 };
 /* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
 #define IDLE_GRACE_NS UINT64_C(1000000000)
 #define ENDED_NS      UINT64_C(20000000)
@@ -44,7 +36,18 @@ static void leave_locked(vsi_microhttpd_socket *socket) {
   if (!socket->is_waiting) return;
   socket->is_waiting = false;
   TAILQ_REMOVE(&socket->all->waiting, socket, in);
+  vsi_loads_file(&socket->all->loads, &socket->load, 0);
   if (socket->all->is_shut) pthread_cond_signal(&socket->all->fewer);
+}
+
+static uint64_t held_by(const vsi_microhttpd_socket *socket) {
+  return socket->body_bytes + socket->own_bytes;
+}
+
+/* What it holds has changed. */
+static void file_locked(vsi_microhttpd_socket *socket) {
+  bool may_be_cut = socket->is_waiting && !socket->going;
+  vsi_loads_file(&socket->all->loads, &socket->load, may_be_cut ? vsi_load_rank(held_by(socket)) : 0);
 }
 
 /* Nothing more is to be read from it: what came and was not read yet could be had even after the shutdown. */
@@ -61,6 +64,7 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   socket->is_waiting = true;
   socket->ended_ns = 0;
   TAILQ_INSERT_TAIL(&socket->all->waiting, socket, in);
+  file_locked(socket);
   if (socket->all->is_shut) hush(socket->fd);
 }
 
@@ -71,14 +75,11 @@ static bool has_unread(int fd) {
   return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-static uint64_t held_by(const vsi_microhttpd_socket *socket) {
-  return socket->body_bytes + socket->own_bytes;
-}
-
 /* Cut a connection. Its socket stays in the list: each look tells libmicrohttpd again, until the connection has
  * closed. */
 static void cut_locked(vsi_microhttpd_socket *socket) {
   if (!socket->going) socket->all->going += socket->going = held_by(socket);
+  file_locked(socket);
   socket->until_ns = UINT64_MAX;
   shutdown(socket->fd, SHUT_RDWR);
 }
@@ -123,32 +124,17 @@ static void look(vestry_timer *timer, void *ctx) {
 
 /* ---- the budget -------------------------------------------------------------------------------------------------- */
 
-/* Those that hold most, the largest first and of equals the one that waits longest. Returns how many. */
-static size_t find_largest_locked(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *ret_largest[SOUGHT]) {
-  size_t count = 0;
-  for (vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting); at; at = TAILQ_NEXT(at, in)) {
-    uint64_t held = held_by(at);
-    if (!held || at->going || (count == SOUGHT && held <= held_by(ret_largest[SOUGHT - 1]))) continue;
-    size_t place = count < SOUGHT ? count++ : SOUGHT - 1;
-    for (; place && held_by(ret_largest[place - 1]) < held; place--) ret_largest[place] = ret_largest[place - 1];
-    ret_largest[place] = at;
-  }
-  return count;
-}
-
 /* As with the streams' queues (connection/budget.c): a peer that sends a body and does not finish it holds much, one
- * that asks holds little; so those that hold most go, and newcomers get in. What was cut counts as gone already: its
- * memory comes back when its thread closes it. Requests that are complete are left alone. */
+ * that asks holds little; so those that hold most go, of those that hold about as much the first, and newcomers get in.
+ * What was cut counts as gone already: its memory comes back when its thread closes it. Requests that are complete are
+ * left alone. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
-  vsi_microhttpd_socket *largest[SOUGHT];
   vsi_mutex_lock(&sockets->lock);
-  for (size_t count = SOUGHT; count == SOUGHT && vestry_request_bytes_excess(sockets->v) > sockets->going;) {
-    count = find_largest_locked(sockets, largest);
-    for (size_t i = 0; i < count && vestry_request_bytes_excess(sockets->v) > sockets->going; i++) {
-      vestry_turn_away(sockets->v, VESTRY_REFUSAL_BUDGET);
-      cut_locked(largest[i]);
-    }
+  for (vsi_load *at;
+       vestry_request_bytes_excess(sockets->v) > sockets->going && (at = vsi_loads_largest(&sockets->loads)) != NULL;) {
+    vestry_turn_away(sockets->v, VESTRY_REFUSAL_BUDGET);
+    cut_locked(VSI_LOAD_OWNER(at, vsi_microhttpd_socket, load));
   }
   vsi_mutex_unlock(&sockets->lock);
 }
@@ -157,6 +143,7 @@ void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_byte
   vsi_mutex_lock(&socket->all->lock);
   bool grows = body_bytes > socket->body_bytes;
   socket->body_bytes = body_bytes;
+  file_locked(socket);
   vsi_mutex_unlock(&socket->all->lock);
   if (grows) relieve(socket->all);
 }
@@ -174,6 +161,7 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
   vsi_microhttpd_arrivals_init(&sockets->arrivals, sockets->host);
   vsi_microhttpd_sendings_begin(&sockets->sendings, v);
   TAILQ_INIT(&sockets->waiting);
+  vsi_loads_init(&sockets->loads);
   vsi_mutex_init(&sockets->lock, VSI_LOCK_MICROHTTPD_SOCKETS);
   pthread_cond_init(&sockets->fewer, NULL);
   vestry_err error = vsi_web_addresses_init(&sockets->addresses, sockets->host, limits->per_address);

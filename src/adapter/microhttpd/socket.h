@@ -20,7 +20,8 @@ struct vsi_microhttpd_request;
  * hangs on it, because libmicrohttpd does not tell of the end of every request, but of every close. */
 typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
-  TAILQ_ENTRY(vsi_microhttpd_socket) in; /* guarded by all->lock, like the next four; in all->waiting */
+  TAILQ_ENTRY(vsi_microhttpd_socket) in; /* guarded by all->lock, like the next five; in all->waiting */
+  vsi_load load;                         /* while it waits: by what it holds; of one that was cut, none */
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of it */
   bool is_first;     /* its first request is not complete: the time since the accept counts */
@@ -48,10 +49,11 @@ typedef struct vsi_microhttpd_sockets {
   uint64_t request_ns, idle_ns; /* for a request from its first byte to its last; for the next one to come */
   vestry_timer *timer;          /* NULL: not begun */
   vsi_mutex lock;               /* innermost; no descriptor of a socket is closed while it is held */
-  TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock */
-  pthread_cond_t fewer;                        /* one has left them, after is_shut */
-  bool is_shut;                                /* guarded by lock */
-  uint64_t going;                              /* guarded by lock: of all that were cut and are not closed yet */
+  TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock, as the next */
+  vsi_loads loads;
+  pthread_cond_t fewer; /* one has left them, after is_shut */
+  bool is_shut;         /* guarded by lock */
+  uint64_t going;       /* guarded by lock: of all that were cut and are not closed yet */
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
   vsi_microhttpd_arrivals arrivals;
