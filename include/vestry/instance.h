@@ -148,9 +148,11 @@ typedef struct vestry_stats {
   uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
   /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
    *  and 160 bytes an event; of a stream that conflates also what is noted of each event, some 650 bytes and 8 for each
-   *  id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded forms aside (of 64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for
-   *  BUDGET, those that hold most first, until what the others hold is below; their memory comes back when their
-   *  runners get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
+   *  id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded forms aside (of
+   *  64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for BUDGET, those that
+   *  hold most first (of those that hold about as much, the first that did), until what the others hold is below; their
+   *  memory comes back when their runners get to it. A sender that fills the last eighth faster than that gets FULL, as
+   *  from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
   uint64_t requests_count, rejected_count;   /**< served; of these answered 503: no room, or closing */
   uint64_t turned_away[VESTRY_REFUSALS_MAX]; /**< connections and requests, by why */

@@ -149,7 +149,7 @@ static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *mes
 bool vsi_meet_take(vestry_cluster *cluster, const vsi_wire_message *message) {
   meeting m;
   if (!read_meeting(cluster, message, &m)) return false;
-  if (message->flags & VSI_WIRE_FULL) { /* to this life: nobody else can have said so, nor before */
+  if (message->flags & VSI_WIRE_FULL) { /* sealed, and to this life: it is no old message */
     const life own = own_life(cluster), other = {message->from, message->epoch, m.begun_ns};
     if (is_younger(cluster, &own, &other)) vsi_members_give_up(cluster, true);
     return cluster->is_refused;
