@@ -16,4 +16,9 @@ int jobs_contract_run_threads(void);
 int jobs_contract_run_hostile(void);
 int jobs_contract_run_pages(void);
 
+/* Beside those: so many histories of a model, unless the environment has another number, JOBS_HISTORIES. */
+int jobs_contract_run_model(const crew_database *database, uint64_t histories_count);
+/* Whether it has: then nothing else is run. */
+bool jobs_contract_is_model_alone(void);
+
 #endif

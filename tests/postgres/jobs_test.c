@@ -10,7 +10,7 @@
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
 
-enum { CONNECTIONS = 4 }; /* of a node's pool */
+enum { CONNECTIONS = 4 /* of a node's pool */, HISTORIES = 20 };
 
 static void make(void) {
   shop_clear();
@@ -84,6 +84,18 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
+/* All connections but this one are lost, and are gone when this returns. */
+static void disturb(crew_node *n) {
+  (void)n;
+  postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                                     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
+}
+
+static bool calm(crew_node *n) {
+  (void)n;
+  return false; /* they are made anew, and nothing is lost with them */
+}
+
 static const crew_database database = {.kinds_count = 3,
                                        .does_without = true,
                                        .make = make,
@@ -98,7 +110,9 @@ static const crew_database database = {.kinds_count = 3,
                                        .number = number,
                                        .follow = follow,
                                        .settle = settle,
-                                       .unfollow = unfollow};
+                                       .unfollow = unfollow,
+                                       .disturb = disturb,
+                                       .calm = calm};
 
 /* ------------------------------------------------------------------------------------- PostgreSQL's own ----------- */
 
@@ -566,7 +580,10 @@ int main(void) {
       cmocka_unit_test(a_publication_of_all_tables_is_in_no_ones_way),
   };
   shop_open_server(NULL);
-  const int failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = 0;
+  if (!jobs_contract_is_model_alone())
+    failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  failed += jobs_contract_run_model(&database, HISTORIES);
   shop_close_server(NULL);
   return failed;
 }

@@ -6,6 +6,7 @@
 #include "vestry/sqlite_jobs.h"
 
 static char folder[FOLDER_BYTES], path[96];
+enum { HISTORIES = 200 };
 static uint32_t busy_ms = PATIENCE_S * 1000; /* of pools that are opened */
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
@@ -87,6 +88,23 @@ static void unfollow(crew_node *n, void *database) {
   vestry_sqlite_destroy(database);
 }
 
+static sqlite3 *disturber;
+
+/* Another program writes. */
+static void disturb(crew_node *n) {
+  (void)n;
+  assert_int_equal(sqlite3_open(path, &disturber), SQLITE_OK);
+  ledger_run(disturber, "BEGIN IMMEDIATE");
+}
+
+static bool calm(crew_node *n) {
+  const bool was_disturbed = disturber != NULL;
+  (void)n;
+  if (was_disturbed) assert_int_equal(sqlite3_close(disturber), SQLITE_OK);
+  disturber = NULL;
+  return was_disturbed;
+}
+
 static const crew_database database = {.kinds_count = 1,
                                        .make = make,
                                        .remove = remove_all,
@@ -100,7 +118,9 @@ static const crew_database database = {.kinds_count = 1,
                                        .number = number,
                                        .follow = follow,
                                        .settle = settle,
-                                       .unfollow = unfollow};
+                                       .unfollow = unfollow,
+                                       .disturb = disturb,
+                                       .calm = calm};
 
 /* ------------------------------------------------------------------------------------- SQLite's own --------------- */
 
@@ -233,5 +253,9 @@ int main(void) {
       cmocka_unit_test(a_full_disk_is_an_error),
       cmocka_unit_test(an_end_that_cannot_be_written_is_written_later),
   };
-  return jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  int failed = 0;
+  if (!jobs_contract_is_model_alone())
+    failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  busy_ms = 1;
+  return failed + jobs_contract_run_model(&database, HISTORIES);
 }
