@@ -54,6 +54,9 @@ typedef struct vestry_sqlite_pool_options {
   uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
   uint32_t wait_ms;           /**< so long it is waited for a connection, or for the one writer [5,000] */
   uint32_t busy_ms;           /**< so long SQLite waits for other processes [5,000] */
+  uint64_t max_wal_bytes; /**< of the file's WAL, beyond which a commit empties it: threads that are to get a connection
+                             wait until the others have given theirs back, for 250 ms at most [16 MiB]. A reader that
+                             takes longer, or another program's, is logged, and the WAL grows meanwhile */
 } vestry_sqlite_pool_options;
 
 /** Open all connections, and bring the tables to their version.
@@ -142,7 +145,8 @@ VESTRY_API vestry_err vestry_sqlite_run(vestry_sqlite_loan *loan, const char *sq
 VESTRY_API vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, const vestry_value *values,
                                               vestry_sqlite_row_fn row, void *ctx);
 /** A statement that is kept prepared, for SQLite's own functions: blobs, say. It is reset, without bindings, and is so
- *  again when the loan is given back; do not finalize it.
+ *  again when the loan is given back: until then no other function uses it, however many statements the loan runs. The
+ *  same text again gives the same one, if it does not run. Do not finalize it.
  *  Returns  OK | the errors above
  *  Threads  as vestry_sqlite_run */
 VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *loan, const char *sql, sqlite3_stmt **ret_statement);
@@ -157,6 +161,9 @@ typedef struct vestry_sqlite_pool_stats {
   uint64_t committed_count;   /**< transactions */
   uint64_t rolled_back_count; /**< likewise, for an error */
   size_t lent_count;          /**< now */
+  uint64_t wal_bytes;         /**< of the WAL, after the last commit by vestry_sqlite_give */
+  uint64_t wal_holds_count;   /**< times that threads had to wait because the WAL was to be emptied */
+  uint64_t wal_stuck_count;   /**< of these, those after which it could not be, because something still read */
 } vestry_sqlite_pool_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

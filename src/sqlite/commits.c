@@ -44,12 +44,12 @@ static void begin(vestry_render *render, void *ctx) {
 
 static void end(vestry_render *render, void *ctx) {
   vsi_sqlite_commits *commits = ctx;
-  (void)render;
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
   if (!recording) {
     vsi_sqlite_index_end(commits->index);
     return;
   }
+  if (recording->wants_again) vestry_render_again(render);
   if (recording->writer) commits->settle(recording->writer);
   vsi_sqlite_reads_end(recording);
   if (commits->records)

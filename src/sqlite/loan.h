@@ -40,6 +40,10 @@ struct vestry_sqlite_pool {
   vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: it is not told */
   void *on_commit_ctx;
   bool is_written;                /* guarded by lock: a thread is the writer */
+  bool is_held;                   /* guarded by lock: threads without a connection get none now */
+  pthread_cond_t returned;        /* a connection was given back while they are held */
+  uint64_t wal_next_bytes;        /* guarded by lock: a WAL that could not be emptied is tried again from there; or 0 */
+  vestry_sqlite *database;        /* guarded by lock: whose pages follow; NULL: none */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
   size_t loans_count;             /* aside ones stand last */
   vsi_sqlite_loan loans[];
@@ -47,6 +51,9 @@ struct vestry_sqlite_pool {
 
 /* Whether this thread has a connection to write with. */
 bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool);
+/* Something has failed on this thread, by this pool: if the thread renders a page that follows, the page depends on
+ * every commit from then on, unless it reads aside; and it is rendered again after a while, if that may help. */
+void vsi_sqlite_pool_note(vestry_sqlite_pool *pool, bool is_aside, vestry_err error);
 /* For what is logged. */
 static inline vsi_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
   return (vsi_call){pool->host, function, pool->path};

@@ -43,6 +43,12 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
       {"vestry_sqlite_pool_lent", "Connections that are lent.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.lent_count},
       {"vestry_sqlite_pool_prepared", "Statements that were prepared.", NULL, NULL, 0, stats.prepared_count},
       {transactions, "Transactions, by their outcome.", "outcome", "committed", 0, stats.committed_count},
-      {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count}};
+      {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count},
+      {"vestry_sqlite_pool_wal_bytes", "Bytes of the WAL after the last commit.", NULL, NULL, VESTRY_METRIC_GAUGE,
+       stats.wal_bytes},
+      {"vestry_sqlite_pool_wal_holds", "Times that threads waited because the WAL was to be emptied.", NULL, NULL, 0,
+       stats.wal_holds_count},
+      {"vestry_sqlite_pool_wal_stuck", "Of these, those after which it could not be emptied.", NULL, NULL, 0,
+       stats.wal_stuck_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }

@@ -9,7 +9,9 @@
  * Those that wait stand in line (base/line.h), one line for each kind of what is given. */
 #include "base/options.h"
 #include "base/wait.h"
+#include "sqlite/checkpoint.h"
 #include "sqlite/pool_open.h"
+#include "sqlite/sqlite.h"
 
 enum {
   CONNECTIONS = 8,
@@ -18,6 +20,7 @@ enum {
   STATEMENTS = 64,
   WAIT_MS = 5000,
   BUSY_MS = 5000,
+  MAX_WAL_BYTES = 16 << 20,
   FILE_MODE = 0600
 };
 
@@ -30,6 +33,7 @@ static void set_defaults(vestry_sqlite_pool_options *options) {
   if (!options->statements_count) options->statements_count = STATEMENTS;
   if (!options->wait_ms) options->wait_ms = WAIT_MS;
   if (!options->busy_ms) options->busy_ms = BUSY_MS;
+  if (!options->max_wal_bytes) options->max_wal_bytes = MAX_WAL_BYTES;
 }
 
 static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
@@ -51,6 +55,7 @@ static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite
   pool->options = *options;
   pool->loans_count = count;
   vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
+  pthread_cond_init(&pool->returned, NULL);
   return pool;
 }
 
@@ -84,6 +89,7 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
     sqlite3_close(loan->lent.db);
   }
+  pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
   vsi_free(host, pool);
@@ -107,6 +113,14 @@ static void tell_commit(vestry_sqlite_pool *pool) {
 }
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
+
+void vsi_sqlite_pool_note(vestry_sqlite_pool *pool, bool is_aside, vestry_err error) {
+  if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
+  vsi_mutex_lock(&pool->lock);
+  const vestry_sqlite *database = pool->database;
+  vsi_mutex_unlock(&pool->lock);
+  if (database) vsi_sqlite_reads_fail(&database->commits, is_aside, error);
+}
 
 /* The loan of one kind that this thread has; NULL: none. */
 static vsi_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
@@ -143,17 +157,19 @@ static void wake_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
 typedef struct wish {
   vestry_sqlite_pool *pool;
   vsi_sqlite_given what;
+  bool is_held; /* while others are (checkpoint.c) */
 } wish;
 
 static bool is_granted(const void *ctx) {
   const wish *of = ctx;
-  return is_there_locked(of->pool, of->what);
+  return is_there_locked(of->pool, of->what) && !(of->is_held && of->pool->is_held);
 }
 
 /* Until it is there; false: the time is over. */
 static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
-  const wish of = {pool, what};
-  if (!pool->lines[what].first && is_there_locked(pool, what)) return true;
+  const bool has_one = own_locked(pool, false) || own_locked(pool, true);
+  const wish of = {pool, what, what != VSI_SQLITE_GIVEN_TURN && !has_one};
+  if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
   pool->stats.waits_count++;
   return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
 }
@@ -190,6 +206,7 @@ static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *func
     loan = take_locked(pool, is_aside, until_ns);
   if (!loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
+  if (!loan) vsi_sqlite_pool_note(pool, is_aside, VESTRY_LIMIT);
   if (!loan) return refuse(pool, function);
   *ret_loan = &loan->lent;
   return VESTRY_OK;
@@ -225,7 +242,7 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan
 
 static int run_text(vsi_sqlite_loan *loan, const char *sql) {
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, false, &statement);
   if (!result) {
     result = sqlite3_step(statement);
     int of_reset = sqlite3_reset(statement);
@@ -242,6 +259,7 @@ static void give_back(vsi_sqlite_loan *loan) {
   vsi_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
+  if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
   wake_locked(pool, loan->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
   vsi_mutex_unlock(&pool->lock);
@@ -320,6 +338,7 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
     error = end_transaction(loan, error);
   else
     end_reading(loan);
+  if (was_writing && !error) vsi_sqlite_checkpoint(loan);
   give_back(loan);
   if (was_writing && !error) tell_commit(pool);
   vsi_after_run(after, !error);
@@ -384,6 +403,9 @@ vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *da
     error = attach_all(pool, database);
   else
     detach_all(pool);
+  vsi_mutex_lock(&pool->lock);
+  if (!error) pool->database = database;
+  vsi_mutex_unlock(&pool->lock);
   let_go(pool, pool->options.connections_count);
   return error;
 }

@@ -87,6 +87,13 @@ void vsi_sqlite_reads_lose(const void *owner) {
   if (recording) recording->lacks_pages = true;
 }
 
+void vsi_sqlite_reads_fail(const void *owner, bool is_aside, vestry_err error) {
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(owner);
+  if (!recording) return;
+  if (!is_aside) recording->has_read = recording->reads_all = true;
+  recording->wants_again |= error == VESTRY_LIMIT || error == VESTRY_BUSY || error == VESTRY_NO_MEMORY;
+}
+
 static int compare(const void *a, const void *b) {
   uint32_t first = *(const uint32_t *)a, second = *(const uint32_t *)b;
   return (first > second) - (first < second);

@@ -41,6 +41,7 @@ struct vsi_sqlite_recording {
   bool is_wild;     /* and what no table says, as the schema and virtual tables: every change is one of it */
   bool lacks_pages; /* not all pages are known, or they are too many */
   bool is_paused;   /* what is read now is the library's */
+  bool wants_again; /* a read has failed, and may succeed after a while */
   bool has_new_tab_pages;
   uint32_t others;                 /* commits of others that were followed before it began */
   vsi_sqlite_tab_pages *tab_pages; /* where pages go that the library reads */
@@ -68,5 +69,8 @@ uint32_t vsi_sqlite_reads_sort(vsi_sqlite_recording *recording);
 /* A page of the owner's file was fetched on this thread; it is not known any more which pages are fetched. */
 void vsi_sqlite_reads_page(const void *owner, uint32_t page);
 void vsi_sqlite_reads_lose(const void *owner);
+/* A read has failed on this thread, or could not begin: what it would have found is not known. is_aside: it was to be
+ * followed by nothing. */
+void vsi_sqlite_reads_fail(const void *owner, bool is_aside, vestry_err error);
 
 #endif

@@ -43,7 +43,7 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
   const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
-  return vsi_sqlite_pool_fail(call, is_own ? db : NULL, result, shown);
+  return vsi_sqlite_pool_fail(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
 
 /* Through all rows. */
@@ -56,13 +56,11 @@ static int step_all(sqlite3_stmt *statement, vestry_sqlite_row_fn row, void *ctx
   return result;
 }
 
-vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqlite3_stmt **ret_statement) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
-  if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
+static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrowers, sqlite3_stmt **ret_statement) {
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, &statement);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, is_borrowers, &statement);
   if (result) return fail(&call, loan->lent.db, result, sql, false);
   if (loan->statements.prepared != before) {
     vsi_mutex_lock(&loan->pool->lock);
@@ -74,12 +72,19 @@ vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqli
   return VESTRY_OK;
 }
 
-vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const vestry_value *values,
-                             vestry_sqlite_row_fn row, void *ctx) {
+vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqlite3_stmt **ret_statement) {
   vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
+  if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
+  vestry_err error = prepare(loan, sql, true, ret_statement);
+  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
+  return error;
+}
+
+static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value *values, vestry_sqlite_row_fn row,
+                      void *ctx) {
   sqlite3_stmt *statement;
   bool is_found = false;
-  vestry_err error = vestry_sqlite_prepare(lent, sql, &statement);
+  vestry_err error = prepare(loan, sql, false, &statement);
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_run");
   int result = bind_all(statement, values);
@@ -95,10 +100,19 @@ vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const ve
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
+vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const vestry_value *values,
+                             vestry_sqlite_row_fn row, void *ctx) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
+  if (!loan || !sql) return VESTRY_INVALID;
+  vestry_err error = run(loan, sql, values, row, ctx);
+  vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
+  return error;
+}
+
 /* Whether it writes. The connection is this thread's. */
 static vestry_err ask_kind(vestry_sqlite_loan *loan, const char *sql, bool *ret_writes) {
   sqlite3_stmt *statement;
-  vestry_err error = vestry_sqlite_prepare(loan, sql, &statement);
+  vestry_err error = prepare((vsi_sqlite_loan *)loan, sql, false, &statement);
   if (!error) *ret_writes = !sqlite3_stmt_readonly(statement);
   return error;
 }

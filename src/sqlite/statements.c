@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "sqlite/statements.h"
 
+#include "base/array.h"
+
 vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
-  statements->most = most;
+  statements->most = statements->room = most;
   statements->all = vsi_calloc(host, most, sizeof *statements->all);
   return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
@@ -15,31 +17,47 @@ void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
   statements->count = 0;
 }
 
-/* One that runs, in the function of one of its rows, say, has another beside it. */
-static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql) {
+static bool is_in_use(const vsi_sqlite_prepared *at) {
+  return at->is_borrowers || sqlite3_stmt_busy(at->statement);
+}
+
+/* A statement that runs, in the function of one of its rows, say, has another one beside it. So has one that was given
+ * out, unless it is to be given out again. */
+static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_borrowers) {
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (strcmp(sqlite3_sql(at->statement), sql) == 0 && !sqlite3_stmt_busy(at->statement)) return at;
+    if (sqlite3_stmt_busy(at->statement) || (at->is_borrowers && !is_borrowers)) continue;
+    if (strcmp(sqlite3_sql(at->statement), sql) == 0) return at;
   }
   return NULL;
 }
 
-/* A place; NULL: there is none. */
-static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
+/* The one used longest ago, of those that are not in use; NULL: all are. */
+static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
   vsi_sqlite_prepared *oldest = NULL;
-  if (statements->count < statements->most) return &statements->all[statements->count++];
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (!sqlite3_stmt_busy(at->statement) && (!oldest || at->used < oldest->used)) oldest = at;
+    if (!is_in_use(at) && (!oldest || at->used < oldest->used)) oldest = at;
   }
-  if (oldest) sqlite3_finalize(oldest->statement);
   return oldest;
 }
 
-int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql,
+/* A place; NULL: no memory. Statements inside of statements are as many as they are deep. */
+static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
+  vsi_sqlite_prepared *oldest = statements->count < statements->most ? NULL : oldest_of(statements);
+  if (oldest) {
+    sqlite3_finalize(oldest->statement);
+    return oldest;
+  }
+  if (VSI_ARRAY_RESERVE(statements->host, statements->all, statements->count, statements->room, 1)) return NULL;
+  return &statements->all[statements->count++];
+}
+
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_borrowers,
                                sqlite3_stmt **ret_statement) {
-  vsi_sqlite_prepared *found = look(statements, sql);
+  vsi_sqlite_prepared *found = look(statements, sql, is_borrowers);
   if (found) {
+    found->is_borrowers = is_borrowers;
     found->used = ++statements->looks;
     *ret_statement = found->statement;
     return SQLITE_OK;
@@ -51,9 +69,9 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
   found = make_place(statements);
   if (!found) {
     sqlite3_finalize(made);
-    return SQLITE_NOMEM; /* statements inside of statements, of which there are only so many */
+    return SQLITE_NOMEM;
   }
-  *found = (vsi_sqlite_prepared){made, ++statements->looks};
+  *found = (vsi_sqlite_prepared){made, ++statements->looks, is_borrowers};
   statements->prepared++;
   *ret_statement = made;
   return SQLITE_OK;
@@ -63,5 +81,11 @@ void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) {
     if (sqlite3_stmt_busy(statements->all[i].statement)) sqlite3_reset(statements->all[i].statement);
     sqlite3_clear_bindings(statements->all[i].statement);
+    statements->all[i].is_borrowers = false;
+  }
+  while (statements->count > statements->most) {
+    vsi_sqlite_prepared *oldest = oldest_of(statements);
+    sqlite3_finalize(oldest->statement);
+    *oldest = statements->all[--statements->count];
   }
 }

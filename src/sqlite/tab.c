@@ -222,6 +222,7 @@ vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const ves
   if (result == SQLITE_ROW && expires < vsi_tab_owner_soon_s(&whose, now)) note_touch(database, &whose);
   error =
       vsi_sqlite_fault(database, connection->db, result, "vestry_sqlite_tab_get: the state of a tab cannot be read");
+  vsi_sqlite_reads_fail(&database->commits, true, error);
   if (error) return error;
   *ret_len = len;
   return len > capacity ? VESTRY_TOO_LARGE : VESTRY_OK;

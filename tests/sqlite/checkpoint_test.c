@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* The WAL's size: bounded while readers overlap, not bounded by a reader that does not end, and emptied without a loss
+ * for pages. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "support/folder.h"
+#include "support/site.h"
+#include "support/until.h"
+#include "vestry/sqlite_pool.h"
+
+enum { MAX_BYTES = 1 << 20, ROW_BYTES = 64 << 10 };
+
+typedef struct scene {
+  site on;
+  char folder[FOLDER_BYTES], path[96];
+  vestry_sqlite_pool *pool;
+  vestry_sqlite *database;
+} scene;
+
+static const char schema[] = "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO t VALUES(1, 'one')";
+
+static void open_scene(scene *s) {
+  memset(s, 0, sizeof *s);
+  folder_make(s->folder, "wal");
+  snprintf(s->path, sizeof s->path, "%s/x.db", s->folder);
+  site_begin_pages(&s->on, (vestry_options){0}, NULL);
+  const vestry_sqlite_pool_options options = {.host = &s->on.th.host,
+                                              .path = s->path,
+                                              .schema = schema,
+                                              .schema_version = 1,
+                                              .max_wal_bytes = MAX_BYTES,
+                                              .wait_ms = 240000};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &s->pool), VESTRY_OK);
+}
+
+static void close_scene(scene *s) {
+  site_settle(&s->on);
+  assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
+  vestry_sqlite_pool_destroy(s->pool);
+  if (s->database) vestry_sqlite_destroy(s->database);
+  site_end(&s->on);
+  folder_remove(s->folder);
+}
+
+static uint64_t wal_bytes(const scene *s) {
+  char path[120];
+  struct stat is;
+  snprintf(path, sizeof path, "%s-wal", s->path);
+  return stat(path, &is) == 0 ? (uint64_t)is.st_size : 0;
+}
+
+static vestry_sqlite_pool_stats stats_of(const scene *s) {
+  vestry_sqlite_pool_stats stats = {0};
+  vestry_sqlite_pool_stats_get(s->pool, &stats);
+  return stats;
+}
+
+static void write_row(scene *s) {
+  assert_int_equal(
+      vestry_sqlite_run_alone(s->pool, "INSERT INTO t(v) VALUES(zeroblob(?))", VESTRY_LIST(ROW_BYTES), NULL, NULL),
+      VESTRY_OK);
+}
+
+/* Two readers by turns: each ends once the other one has begun, or has to wait. So there is always one. */
+typedef struct relay {
+  scene *s;
+  _Atomic(unsigned) begun; /* readers, in all */
+  _Atomic(bool) is_over;
+  vestry_err error;
+} relay;
+
+static void *read_by_turns(void *ctx) {
+  relay *r = ctx;
+  while (!atomic_load(&r->is_over)) {
+    vestry_sqlite_loan *loan;
+    sqlite3_stmt *statement;
+    if ((r->error = vestry_sqlite_borrow(r->s->pool, VESTRY_SQLITE_READ, &loan))) return r;
+    if ((r->error = vestry_sqlite_prepare(loan, "SELECT id FROM t", &statement))) return r;
+    if (sqlite3_step(statement) != SQLITE_ROW) return r;
+    const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
+    const uint64_t waits = stats_of(r->s).waits_count;
+    while (atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over))
+      sched_yield();
+    if ((r->error = vestry_sqlite_give(loan, VESTRY_OK))) return r;
+  }
+  return NULL;
+}
+
+static void readers_that_overlap_do_not_let_it_grow(void **state) {
+  (void)state;
+  scene s;
+  open_scene(&s);
+  relay r = {.s = &s};
+  pthread_t readers[2];
+  uint64_t most = 0;
+  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&readers[i], NULL, read_by_turns, &r), 0);
+  UNTIL(atomic_load(&r.begun) > 2);
+  for (int i = 0; i < 256; i++) { /* sixteen times the bound */
+    const unsigned begun = atomic_load(&r.begun);
+    write_row(&s);
+    if (wal_bytes(&s) > most) most = wal_bytes(&s);
+    UNTIL(atomic_load(&r.begun) != begun);
+  }
+  atomic_store(&r.is_over, true);
+  for (int i = 0; i < 2; i++) {
+    void *failed;
+    pthread_join(readers[i], &failed);
+    assert_null(failed);
+  }
+  assert_in_range(most, 0, 4 * MAX_BYTES);
+  assert_true(stats_of(&s).wal_holds_count > 0);
+  assert_true(stats_of(&s).wal_bytes <= 4 * MAX_BYTES);
+  close_scene(&s);
+}
+
+/* Another program's reader: commits go on, the log says it once, and when it has ended the WAL is emptied. */
+static void a_reader_that_does_not_end_is_logged(void **state) {
+  (void)state;
+  scene s;
+  sqlite3 *other;
+  sqlite3_stmt *statement;
+  open_scene(&s);
+  assert_int_equal(sqlite3_open(s.path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(other, "SELECT id FROM t", -1, &statement, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  const long lines = s.on.th.log_lines;
+  while (stats_of(&s).wal_stuck_count < 3) write_row(&s);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
+  assert_non_null(strstr(s.on.th.last_log, "more than options.max_wal_bytes, and cannot be emptied"));
+  assert_true(wal_bytes(&s) > MAX_BYTES);
+  sqlite3_finalize(statement);
+  assert_int_equal(sqlite3_close(other), SQLITE_OK);
+  for (int i = 0; wal_bytes(&s) > MAX_BYTES; i++) { /* it is tried again when the WAL has grown by half */
+    assert_in_range(i, 0, 256);
+    write_row(&s);
+  }
+  assert_int_equal(s.on.th.log_lines, lines + 1);
+  close_scene(&s);
+}
+
+static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
+  scene *s = app;
+  int64_t count = 0;
+  vestry_err error =
+      vestry_sqlite_run_alone(s->pool, "SELECT count(*) FROM t", NULL, vestry_sqlite_row_integer, &count);
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<b>%d</b>", (int)count);
+  return vestry_render_end(render, html);
+}
+
+/* The commit after which it is emptied is followed, and nothing counts as lost. */
+static void what_is_emptied_was_followed(void **state) {
+  (void)state;
+  scene s;
+  vestry_page *page;
+  open_scene(&s);
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &(vestry_sqlite_options){.path = s.path}, &s.database), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_pool_follow(s.pool, s.database), VESTRY_OK);
+  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = render, .app = &s}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
+  vestry_memory_exchange *stream = site_request(&s.on, &(vestry_memory_call){.path = "/", .datastar = true});
+  site_settle_pages(&s.on);
+  for (int i = 1; i <= 64; i++) write_row(&s);
+  assert_true(stats_of(&s).wal_holds_count > 0);
+  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK);
+  site_settle_pages(&s.on);
+  assert_non_null(strstr(vestry_memory_look(stream).received.data, "<b>65</b>"));
+  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats_get(s.database, &stats);
+  assert_int_equal(stats.whole_count, 0);
+  vestry_memory_destroy(stream);
+  close_scene(&s);
+}
+
+int main(void) {
+  (void)vestry_sqlite_record_pages();
+  const struct CMUnitTest tests[] = {cmocka_unit_test(readers_that_overlap_do_not_let_it_grow),
+                                     cmocka_unit_test(a_reader_that_does_not_end_is_logged),
+                                     cmocka_unit_test(what_is_emptied_was_followed)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Statements that are kept prepared: which of them stay, while many others come. */
+#include "support/folder.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/sqlite_pool.h"
+
+enum { KEPT = 4 };
+
+typedef struct desk {
+  test_host th;
+  char folder[FOLDER_BYTES], path[96];
+  vestry_sqlite_pool *pool;
+  vestry_sqlite_loan *loan;
+} desk;
+
+static void open_desk(desk *d) {
+  memset(d, 0, sizeof *d);
+  test_host_init(&d->th);
+  folder_make(d->folder, "desk");
+  snprintf(d->path, sizeof d->path, "%s/x.db", d->folder);
+  const vestry_sqlite_pool_options options = {.host = &d->th.host,
+                                              .path = d->path,
+                                              .schema = "CREATE TABLE reply(id INTEGER PRIMARY KEY, parent INT);"
+                                                        "CREATE INDEX parents ON reply(parent)",
+                                              .schema_version = 1,
+                                              .statements_count = KEPT};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &d->pool), VESTRY_OK);
+}
+
+static void borrow(desk *d) {
+  assert_int_equal(vestry_sqlite_borrow(d->pool, VESTRY_SQLITE_READ, &d->loan), VESTRY_OK);
+}
+
+static void close_desk(desk *d) {
+  vestry_sqlite_pool_destroy(d->pool);
+  test_host_assert_clean(&d->th);
+  folder_remove(d->folder);
+}
+
+static size_t count_statements(const desk *d) {
+  size_t count = 0;
+  for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(d->loan->db, at));) count++;
+  return count;
+}
+
+static void run_others(desk *d, int count) {
+  for (int i = 0; i < count; i++) {
+    char sql[40];
+    int64_t found = 0;
+    snprintf(sql, sizeof sql, "SELECT %d", i);
+    assert_int_equal(vestry_sqlite_run(d->loan, sql, NULL, vestry_sqlite_row_integer, &found), VESTRY_OK);
+    assert_int_equal(found, i);
+  }
+}
+
+/* More of them than are kept, and others behind them. */
+static void keeps_what_was_given_out_until_the_loan_ends(void **state) {
+  (void)state;
+  desk d;
+  sqlite3_stmt *own[2 * KEPT], *again;
+  open_desk(&d);
+  borrow(&d);
+  for (int i = 0; i < 2 * KEPT; i++) {
+    char sql[40];
+    snprintf(sql, sizeof sql, "SELECT %d, ?", 100 + i);
+    assert_int_equal(vestry_sqlite_prepare(d.loan, sql, &own[i]), VESTRY_OK);
+    assert_int_equal(sqlite3_bind_int(own[i], 1, i), SQLITE_OK);
+  }
+  run_others(&d, 4 * KEPT);
+  for (int i = 0; i < 2 * KEPT; i++) {
+    assert_int_equal(sqlite3_step(own[i]), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(own[i], 0), 100 + i);
+    assert_int_equal(sqlite3_column_int(own[i], 1), i);
+    assert_int_equal(sqlite3_reset(own[i]), SQLITE_OK);
+  }
+  assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT 100, ?", &again), VESTRY_OK);
+  assert_ptr_equal(again, own[0]);
+  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  borrow(&d);
+  assert_in_range(count_statements(&d), 0, KEPT);
+  run_others(&d, 4 * KEPT);
+  assert_in_range(count_statements(&d), 0, KEPT);
+  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  close_desk(&d);
+}
+
+/* The same text by another function is another statement: bindings are not overwritten. */
+static void runs_beside_a_statement_that_was_given_out(void **state) {
+  (void)state;
+  desk d;
+  sqlite3_stmt *own;
+  int64_t found = 0;
+  open_desk(&d);
+  borrow(&d);
+  assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT ?", &own), VESTRY_OK);
+  assert_int_equal(sqlite3_bind_int(own, 1, 7), SQLITE_OK);
+  assert_int_equal(vestry_sqlite_run(d.loan, "SELECT ?", VESTRY_LIST(8), vestry_sqlite_row_integer, &found), VESTRY_OK);
+  assert_int_equal(found, 8);
+  assert_int_equal(sqlite3_step(own), SQLITE_ROW);
+  assert_int_equal(sqlite3_column_int(own, 0), 7);
+  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  close_desk(&d);
+}
+
+typedef struct descent {
+  desk *d;
+  int depth, deepest;
+  vestry_err error;
+} descent;
+
+static void go_down(sqlite3_stmt *row, void *ctx) {
+  descent *of = ctx;
+  if (++of->depth > of->deepest) of->deepest = of->depth;
+  vestry_err error = vestry_sqlite_run(of->d->loan, "SELECT id FROM reply WHERE parent = ?",
+                                       VESTRY_LIST((int64_t)sqlite3_column_int64(row, 0)), go_down, of);
+  if (error && error != VESTRY_NOT_FOUND) of->error = error;
+  of->depth--;
+}
+
+/* A statement inside of the rows of the same one, and so on. */
+static void runs_as_deep_as_rows_lead(void **state) {
+  (void)state;
+  enum { DEEP = 300 };
+  desk d;
+  open_desk(&d);
+  for (int i = 1; i <= DEEP; i++)
+    assert_int_equal(
+        vestry_sqlite_run_alone(d.pool, "INSERT INTO reply VALUES(?, ?)", VESTRY_LIST(i, i - 1), NULL, NULL),
+        VESTRY_OK);
+  descent of = {.d = &d};
+  borrow(&d);
+  assert_int_equal(vestry_sqlite_run(d.loan, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
+                   VESTRY_OK);
+  assert_int_equal(of.error, VESTRY_OK);
+  assert_int_equal(of.deepest, DEEP);
+  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  borrow(&d);
+  assert_in_range(count_statements(&d), 0, KEPT);
+  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  close_desk(&d);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_what_was_given_out_until_the_loan_ends),
+                                     cmocka_unit_test(runs_beside_a_statement_that_was_given_out),
+                                     cmocka_unit_test(runs_as_deep_as_rows_lead)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
