@@ -538,7 +538,7 @@ bool vsi_unfinished_has(vestry_upload_folder *folder, const char *name) {
 void vsi_unfinished_lost(vestry_upload_folder *folder, const char *name) {
   vsi_mutex_lock(&folder->lock);
   vsi_unfinished *u = find_locked(folder, name);
-  if (u && (u->record.state == VSI_RECORD_DONE || u->file != VSI_FILE_DOUBTFUL)) u = NULL;
+  if (u && (u->is_busy || u->record.state == VSI_RECORD_DONE || u->file != VSI_FILE_DOUBTFUL)) u = NULL;
   if (u) VSI_REFS_TAKE(&u->refs);
   vsi_mutex_unlock(&folder->lock);
   if (u) (void)vsi_unfinished_remove(u, VESTRY_CLOSED);
