@@ -117,7 +117,8 @@ typedef struct vestry_once_options {
   size_t max_answers_bytes;   /**< all answers', together; 0: 16 MiB */
   bool required;              /**< an unsafe request without a nonce is answered 403 */
   size_t max_visitors_count;  /**< of max_count, visitors' at most; max_answers_bytes is shared out likewise; 0: half.
-                                  All are alike if the instance has no sessions */
+                                   One address (an IPv6 address by its /64) has a quarter of them, but at least 1,000.
+                                   All are alike if the instance has no sessions */
   uint64_t retries_ms;        /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With one, memory is its cache, nodes have
                                                the same vestry_options.secret, and requests that wait for another

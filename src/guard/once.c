@@ -32,6 +32,7 @@ enum {
 struct vestry_once {
   vestry *v;
   bool required;
+  vsi_siphash_key key; /* of persons */
   vsi_once_table table;
   vsi_once_storage storage;
   _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
@@ -80,10 +81,12 @@ static vestry_scope scope_of(const vestry_request *req) {
 
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 vsi_once_record **ret_record) {
-  vsi_once_places *places = vestry_session_is_visitor(req) ? &once->table.visitors : &once->table.users;
-  vsi_once_record *made = vsi_once_record_create(&once->table, places);
+  const bool is_visitor = vestry_session_is_visitor(req);
+  const vsi_person person = vsi_person_of(req);
+  vsi_once_record *made = vsi_once_record_create(&once->table, is_visitor ? &once->table.visitors : &once->table.users);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
+  made->person = is_visitor ? vsi_person_hash(once->key, &person) : 0;
   made->once = once;
   vsi_once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;
@@ -229,7 +232,12 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
                                      .ctx = options.storage_ctx,
                                      .wait_ms = options.wait_ms,
                                      .max_answer_bytes = options.max_answer_bytes};
-  vestry_err error = vsi_once_table_init(&once->table, v, &options);
+  vestry_err error = vsi_siphash_key_random(v->host, &once->key);
+  if (error) {
+    vsi_free(v->host, once);
+    return error;
+  }
+  error = vsi_once_table_init(&once->table, v, &options);
   if (error)
     vestry_once_destroy(once);
   else

@@ -9,7 +9,8 @@
  *
  * Places. What is young enough to be repeated by the client is not forgotten for another client's: a request that finds
  * no place is told to come later. Visitors, which any client can invent, have a share of the places and of the answers'
- * bytes, and all sessions of a user are one scope, so that neither can take those of others. A record has its place
+ * bytes, of which those of one address have a quarter, and all sessions of a user are one scope, so that none can take
+ * those of others. A record has its place
  * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
 #include "guard/once_table.h"
 
@@ -18,7 +19,7 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-enum { TRIES = 8 };
+enum { TRIES = 8, LEAST_PER_PERSON = 1000 };
 
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
@@ -74,6 +75,16 @@ void vsi_once_record_remove(vsi_once_record *record) {
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
 
+static void count_locked(vsi_once_record *r, int by) {
+  r->places->count += (size_t)by;
+  if (r->person) r->places->of_person[r->person % VSI_ONCE_PERSONS] += (uint32_t)by;
+}
+
+/* Those of one address leave others theirs. Two addresses of one number bound each other. */
+static bool has_too_many_locked(const vsi_once_record *r) {
+  return r->person && r->places->of_person[r->person % VSI_ONCE_PERSONS] >= r->places->max_per_person;
+}
+
 static void leave_line_locked(vsi_once_record *r) {
   TAILQ_REMOVE(&r->places->line, r, at);
   r->in_line = false;
@@ -86,7 +97,7 @@ static void close_record(void *value, vestry_cause cause) {
   vsi_mutex_lock(&r->table->lock);
   r->has_left = true;
   if (r->in_line) leave_line_locked(r);
-  r->places->count--;
+  count_locked(r, -1);
   vsi_mutex_unlock(&r->table->lock);
 }
 
@@ -106,10 +117,12 @@ static bool take_place(vsi_once_record *r) {
   for (;;) {
     vsi_once_record *old = NULL;
     vsi_mutex_lock(&table->lock);
-    bool has_place = r->places->count < r->places->max_count;
+    const bool has_too_many = has_too_many_locked(r),
+               has_place = !has_too_many && r->places->count < r->places->max_count;
     if (has_place) {
-      r->places->count++;
-    } else if ((old = TAILQ_FIRST(&r->places->line)) && r->came_ns - old->came_ns >= table->retries_ns) {
+      count_locked(r, 1);
+    } else if (!has_too_many && (old = TAILQ_FIRST(&r->places->line)) &&
+               r->came_ns - old->came_ns >= table->retries_ns) {
       ref_record(old); /* the store has one as long as it is in line */
       leave_line_locked(old);
     } else {
@@ -124,7 +137,7 @@ static bool take_place(vsi_once_record *r) {
 
 static void give_place(vsi_once_record *r) {
   vsi_mutex_lock(&r->table->lock);
-  r->places->count--;
+  count_locked(r, -1);
   vsi_mutex_unlock(&r->table->lock);
 }
 
@@ -163,6 +176,8 @@ static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   TAILQ_INIT(&table->visitors.line);
   TAILQ_INIT(&table->users.line);
   table->visitors.max_count = o->max_visitors_count;
+  table->visitors.max_per_person = o->max_visitors_count / 4;
+  if (table->visitors.max_per_person < LEAST_PER_PERSON) table->visitors.max_per_person = LEAST_PER_PERSON;
   table->visitors.answers = (vsi_once_share){.host = table->host,
                                              .max_answer_bytes = o->max_answer_bytes,
                                              .max_bytes = (size_t)(share * (double)o->max_answers_bytes)};

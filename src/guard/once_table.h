@@ -19,9 +19,13 @@
 
 struct vsi_once_record;
 
+enum { VSI_ONCE_PERSONS = 1024 };
+
 /* Places of users, or of visitors. */
 typedef struct vsi_once_places {
-  size_t max_count, count;            /* count: guarded by table->lock */
+  size_t max_count, count; /* count: guarded by table->lock */
+  size_t max_per_person;   /* of visitors; of_person: by a hash of their address, guarded by table->lock */
+  uint32_t of_person[VSI_ONCE_PERSONS];
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
   vsi_once_share answers;
 } vsi_once_places;
@@ -53,6 +57,7 @@ typedef struct vsi_once_record {
   vsi_once_places *places; /* its own is among them */
   vsi_refs refs;
   uint64_t came_ns;
+  uint64_t person;                 /* a visitor's, by its address; 0: not known, or a user's */
   TAILQ_ENTRY(vsi_once_record) at; /* guarded by table->lock */
   bool in_line, has_left;          /* guarded by table->lock; has_left: the store */
   vestry_handle handle;            /* written and read by the request that runs */
