@@ -217,62 +217,6 @@ static void what_is_kept_of_an_answer(void **state) {
   end(&s);
 }
 
-/* The scope without a name is everybody's: a press of it is forgotten for no other one. */
-static void without_a_scope_nobody_is_put_out(void **state) {
-  (void)state;
-  suite s;
-  nonce first, others;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_per_scope_count = 3});
-  for (int of_bob = 0; of_bob < 2; of_bob++) {
-    const char *user = of_bob ? "bob" : "";
-    const int before = s.done;
-    nonce_of(&s, user, first);
-    assert_memory_equal(post(&s, user, "/act", first), "201 ", 4);
-    for (int i = 0; i < 10; i++) {
-      nonce_of(&s, user, others);
-      assert_memory_equal(post(&s, user, "/act", others), "201 ", 4);
-    }
-    assert_memory_equal(post(&s, user, "/act", first), "201 ", 4);
-    assert_int_equal(s.done, before + 11 + of_bob); /* a scope has so many */
-  }
-  end(&s);
-}
-
-/* A client without cookies is a new visitor with each press, and its address has a quarter of visitors' places. */
-static void an_address_leaves_visitors_their_places(void **state) {
-  (void)state;
-  enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
-  suite s;
-  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){.insecure = true}},
-             &(vestry_once_options){.max_visitors_count = VISITORS, .lifetime_ms = 600000});
-  static const struct {
-    const char *peer;
-    int status;
-  } rows[] = {{"192.0.2.1", 503}, {"::ffff:192.0.2.1", 503}, {"192.0.2.2", 201}, {"127.0.0.1", 201}};
-  for (size_t row = 0; row < 4; row++) {
-    for (int i = 0; i < (row ? 1 : QUARTER + 1); i++) {
-      char cookie[256];
-      nonce n;
-      wire page_of = {.path = "/"};
-      wire_request(&s.on, &page_of, NULL, NULL);
-      snprintf(n, sizeof n, "%s", page_of.text);
-      assert_true(wire_keep_cookie(&page_of, cookie, sizeof cookie));
-      wire_finish(&page_of);
-      wire r = {
-          .method = "POST", .path = "/act", .peer = rows[row].peer, .headers = {{"X-Once", n}, {"Cookie", cookie}}};
-      wire_request(&s.on, &r, NULL, NULL);
-      assert_int_equal(r.status, i < QUARTER && !row ? 201 : rows[row].status);
-      wire_finish(&r);
-    }
-  }
-  test_host_advance_ms(&s.on.th, 600001);
-  site_settle(&s.on);
-  vestry_once_stats stats = {0};
-  vestry_once_stats_get(s.once, &stats);
-  assert_int_equal(stats.refused_count, 2);
-  end(&s);
-}
-
 static void all_answers_together_are_bounded(void **state) {
   (void)state;
   suite s;
@@ -793,8 +737,6 @@ int main(void) {
       cmocka_unit_test(a_form_is_sent_once),
       cmocka_unit_test(what_is_kept_of_an_answer),
       cmocka_unit_test(all_answers_together_are_bounded),
-      cmocka_unit_test(without_a_scope_nobody_is_put_out),
-      cmocka_unit_test(an_address_leaves_visitors_their_places),
       cmocka_unit_test(a_peer_that_is_gone_is_answered_when_it_repeats),
       cmocka_unit_test(a_log_in_that_was_cut_off_is_told_again),
       cmocka_unit_test(what_was_not_made_here_is_refused),
