@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* State of the server's that others can change: definitions, settings of roles, the backend behind a pooler. */
+#include <signal.h>
+
 #include "postgres/pooler.h"
-#include "postgres/shop.h"
+#include "postgres/shown.h"
 #include "support/test.h"
+#include "support/until.h"
+#include "vestry/postgres_topics.h"
 
 /* ------------------------------------------------------------------------------------------- definitions ---------- */
 
@@ -326,6 +330,105 @@ static void a_pooler_is_let_in_by_its_mode(void **state) {
   }
 }
 
+/* ---------------------------------------------------------------------------------------------- the server -------- */
+
+/* Pages that are followed, and a listener to topics. */
+typedef struct followed {
+  shown_site site;
+  vestry_postgres_topics *topics;
+} followed;
+
+static void follow(followed *f, uint32_t silence_ms) {
+  shown_open_with(&f->site, "CREATE TABLE t(a int); INSERT INTO t VALUES(1)",
+                  (vestry_postgres_pool_options){.statement_ms = silence_ms ? 1000 : 0}, NULL,
+                  &(vestry_postgres_options){.silence_ms = silence_ms});
+  assert_int_equal(vestry_postgres_topics_create(f->site.on.pages, f->site.pool,
+                                                 &(vestry_postgres_topics_options){.silence_ms = silence_ms},
+                                                 &f->topics),
+                   VESTRY_OK);
+}
+
+static void follow_no_more(followed *f) {
+  vestry_postgres_topics_destroy(f->topics);
+  shown_close(&f->site);
+}
+
+static uint64_t topics_starts(const followed *f) {
+  vestry_postgres_topics_stats stats = {0};
+  vestry_postgres_topics_stats_get(f->topics, &stats);
+  return stats.is_listening ? stats.starts_count : 0;
+}
+
+static uint64_t starts(followed *f) {
+  return shown_stats(&f->site).is_following ? shown_stats(&f->site).starts_count : 0;
+}
+
+/* A role whose connections are ended when they pause: not those that wait for commits. */
+static void a_pause_ends_no_connection(void **state) {
+  (void)state;
+  if (shop_server()->major < 14) skip();
+  followed f;
+  char url[256];
+  postgres_server_run(shop_server(), "ALTER ROLE postgres SET idle_session_timeout = '2s'");
+  follow(&f, 0);
+  snprintf(url, sizeof url, "%s application_name=pausing", shop_server()->url);
+  PGconn *other = PQconnectdb(url); /* has paused for less long than the others when it is ended */
+  assert_int_equal(PQstatus(other), CONNECTION_OK);
+  UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                                              "'pausing'") == 0);
+  PQfinish(other);
+  assert_int_equal(starts(&f), 1);
+  assert_int_equal(topics_starts(&f), 1);
+  PQfinish(f.site.writer); /* the test's own, which was ended, too */
+  f.site.writer = postgres_server_connect(shop_server());
+  postgres_server_run(shop_server(), "ALTER ROLE postgres RESET idle_session_timeout");
+  assert_int_equal(f.site.on.th.log_lines, 0);
+  follow_no_more(&f);
+}
+
+/* Processes of the server that answer nothing: others serve the connections that are made in place of theirs. */
+static void processes_that_are_stopped_are_given_up(void **state) {
+  (void)state;
+  followed f;
+  follow(&f, 100);
+  const size_t page = shown_watch(&f.site, "SELECT a, a FROM t", NULL);
+  PGresult *pids = PQexec(f.site.writer, "SELECT pid FROM pg_stat_activity WHERE application_name = 'vestry'");
+  const int count = PQntuples(pids);
+  assert_true(count >= 4); /* the pool's, two of the follower, the listener */
+  for (int i = 0; i < count; i++) assert_int_equal(kill((pid_t)atoi(PQgetvalue(pids, i, 0)), SIGSTOP), 0);
+  UNTIL(starts(&f) > 1 && topics_starts(&f) > 1);
+  shown_run(&f.site, "UPDATE t SET a = 2");
+  shown_settle_again(&f.site, page);
+  assert_string_equal(f.site.all[page].text, "2 2 ");
+  for (int i = 0; i < count; i++) (void)kill((pid_t)atoi(PQgetvalue(pids, i, 0)), SIGCONT);
+  PQclear(pids);
+  follow_no_more(&f);
+}
+
+/* The same connection, before and after it. */
+static void a_standby_may_be_promoted(void **state) {
+  (void)state;
+  static const char insert[] = "INSERT INTO t VALUES($1)";
+  postgres_server standby;
+  shop s;
+  shop_clear();
+  alter("CREATE TABLE t(a int)");
+  postgres_server_init_standby(&standby, shop_server());
+  postgres_server_start(&standby, NULL);
+  test_host_init(&s.th);
+  assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = standby.url, .connections_count = 1}),
+                   VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 0);
+  for (size_t i = 0; i < KINDS; i++) assert_int_equal(run_as(&s, kinds[i], insert, VESTRY_LIST(1)), VESTRY_IO);
+  postgres_server_run(&standby, "SELECT pg_promote()");
+  UNTIL(postgres_server_number(&standby, "SELECT pg_is_in_recovery()::int") == 0);
+  for (size_t i = 0; i < KINDS; i++) assert_int_equal(run_as(&s, kinds[i], insert, VESTRY_LIST(1)), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), KINDS);
+  assert_int_equal(shop_stats(&s).connects_count, 1);
+  shop_end(&s);
+  postgres_server_finish(&standby);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -339,6 +442,9 @@ int main(void) {
       cmocka_unit_test(connections_of_a_pool_name_the_same_tables),
       cmocka_unit_test(names_are_of_the_text),
       cmocka_unit_test(a_pooler_is_let_in_by_its_mode),
+      cmocka_unit_test(a_pause_ends_no_connection),
+      cmocka_unit_test(processes_that_are_stopped_are_given_up),
+      cmocka_unit_test(a_standby_may_be_promoted),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }
