@@ -179,7 +179,7 @@ static void the_last_transaction_before_the_start_is_not_missed(void **state) {
   shown_site s;
   shown_open(&s, channels, NULL);
   vestry_postgres_destroy(s.database);
-  PGconn *others = PQconnectdb(shop_server()->url); /* runs on, so that the start is not over */
+  PGconn *others = postgres_server_connect(shop_server()); /* runs on, so that the start is not over */
   PQclear(PQexec(others, "BEGIN; SELECT pg_current_xact_id()"));
   shown_run(&s, "BEGIN");
   shown_run(&s, insert);

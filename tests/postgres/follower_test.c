@@ -126,7 +126,7 @@ static void a_promoted_standby_is_followed(void **state) {
   postgres_server_kill(shop_server());
   postgres_server_run(&standby, "SELECT pg_promote()");
   PQfinish(s.writer);
-  s.writer = PQconnectdb(standby.url);
+  s.writer = postgres_server_connect(&standby);
   shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
   shown_settle_again(&s, eight);
   assert_string_equal(s.all[eight].text, "1001 0 1000 0 ");

@@ -51,7 +51,7 @@ static void without_room_for_locks_renders_are_followed_by_tables(void **state) 
   shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, look_at_log,
                   &(vestry_postgres_options){.fallback_ms = 2000});
   size_t before = shown_watch(&s, one_row, NULL);
-  PGconn *greedy = PQconnectdb(shop_server()->url);
+  PGconn *greedy = postgres_server_connect(shop_server());
   run(greedy, "BEGIN ISOLATION LEVEL SERIALIZABLE");
   run(greedy, take_all);
   size_t row = shown_watch(&s, "SELECT n FROM t WHERE id = 4000", NULL); /* of which there is no lock yet */
@@ -106,7 +106,7 @@ static void a_conflict_makes_a_render_again(void **state) {
   shown_open(&s, schema, NULL);
   size_t both = shown_watch(&s, "SELECT n FROM other WHERE id = 1", one_row);
   assert_string_equal(s.all[both].text, "0 0 ");
-  pivot = PQconnectdb(shop_server()->url);
+  pivot = postgres_server_connect(shop_server());
   run(pivot, "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT n FROM other WHERE id = 1");
   run(s.writer, "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE other SET n = 1 WHERE id = 1; COMMIT");
   run(pivot, "UPDATE t SET n = 1 WHERE id = 7");
@@ -143,7 +143,7 @@ static void a_conflict_that_lasts_makes_the_renders_that_meet_it_follow_tables(v
   size_t both = shown_watch(&s, "SELECT n FROM other WHERE id = 1", one_row);
   size_t one = shown_watch(&s, one_row, NULL);
   size_t beside = shown_watch(&s, "SELECT n FROM t WHERE id = 4000", NULL);
-  pivot = PQconnectdb(shop_server()->url);
+  pivot = postgres_server_connect(shop_server());
   run(pivot, "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT n FROM other WHERE id = 1");
   run(s.writer, "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE other SET n = 1 WHERE id = 1; COMMIT");
   run(pivot, "UPDATE t SET n = 1 WHERE id = 7");

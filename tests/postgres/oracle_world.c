@@ -223,7 +223,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;
   shop_clear();
   postgres_server_run(shop_server(), oracle_schema);
-  w->truth = PQconnectdb(shop_server()->url);
+  w->truth = postgres_server_connect(shop_server());
   assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
   say_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
                "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");

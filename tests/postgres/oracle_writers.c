@@ -213,7 +213,7 @@ void oracle_write(oracle_world *w) {
 void oracle_writers_open(oracle_world *w) {
   for (size_t i = 0; i < ORACLE_WRITERS; i++) {
     oracle_writer *by = &w->writers[i];
-    by->db = PQconnectdb(shop_server()->url);
+    by->db = postgres_server_connect(shop_server());
     assert_int_equal(PQstatus(by->db), CONNECTION_OK);
     PQclear(PQexec(by->db, "SET client_min_messages = error; SET lock_timeout = '3ms'; SET statement_timeout = '4s'"));
     if (oracle_random(w, 3) == 0) PQclear(PQexec(by->db, "SET synchronous_commit = off"));

@@ -161,8 +161,14 @@ void postgres_server_finish(postgres_server *server) {
   folder_remove(server->folder);
 }
 
+PGconn *postgres_server_connect(const postgres_server *server) {
+  char url[sizeof server->url + 16];
+  snprintf(url, sizeof url, "%s options=''", server->url);
+  return PQconnectdb(url);
+}
+
 static PGresult *run(const postgres_server *server, const char *sql) {
-  PGconn *connection = PQconnectdb(server->url);
+  PGconn *connection = postgres_server_connect(server);
   PGresult *result = PQexec(connection, sql);
   ExecStatusType status = PQresultStatus(result);
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) fail_msg("%s: %s", sql, PQerrorMessage(connection));

@@ -43,6 +43,8 @@ pid_t postgres_server_launch(const postgres_server *server, const char *const *a
 /* Kill, and remove the folder. */
 void postgres_server_finish(postgres_server *server);
 
+/* A connection of the test's own: without the settings of PGOPTIONS, which connections of vestry's have. */
+PGconn *postgres_server_connect(const postgres_server *server);
 /* Run statements with a connection of their own; each is to succeed. */
 void postgres_server_run(const postgres_server *server, const char *sql);
 /* The one number that a query finds. */

@@ -63,7 +63,7 @@ void shown_open_with(shown_site *s, const char *schema, vestry_postgres_pool_opt
                      const vestry_postgres_options *options) {
   memset(s, 0, sizeof *s);
   shop_clear();
-  s->writer = PQconnectdb(shop_server()->url);
+  s->writer = postgres_server_connect(shop_server());
   assert_int_equal(PQstatus(s->writer), CONNECTION_OK);
   run(s->writer, schema);
   site_begin_pages(&s->on, (vestry_options){0}, NULL);

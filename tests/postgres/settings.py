@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""The suites over PostgreSQL under settings of a role: settings.py TEST_POSTGRES NUMBER [SUITE…]
+
+Each setting that a role may change has another value than its default in one of twelve sets: NUMBER, from 1. The sets are
+made from what the server says of its settings, so that one of a newer version is in a set, too. The suites run with them
+in PGOPTIONS; connections of the tests' own are without. Of a suite that fails the set is halved until the settings that
+it fails with are found."""
+import os
+import pathlib
+import subprocess
+import sys
+
+from server import SKIPPED, Server, installed
+
+SETS = 12
+# What another value would make slow or end, or what is a text: chosen by hand.
+VALUES = {
+    "DateStyle": "German", "TimeZone": "Asia/Kathmandu", "application_name": "role", "client_encoding": "LATIN1",
+    "bytea_output": "escape", "client_connection_check_interval": "1000", "client_min_messages": "debug5",
+    "default_text_search_config": "pg_catalog.simple", "extra_float_digits": "-15",
+    "default_transaction_isolation": "serializable", "force_parallel_mode": "on", "debug_parallel_query": "on",
+    "idle_in_transaction_session_timeout": "1h", "idle_session_timeout": "1h", "lock_timeout": "1h",
+    "statement_timeout": "1h", "transaction_timeout": "1h", "tcp_user_timeout": "600000", "wal_sender_timeout": "3s",
+    "jit_above_cost": "5000", "lc_monetary": "POSIX", "lc_numeric": "POSIX", "lc_time": "POSIX",
+    "plan_cache_mode": "force_generic_plan", "stats_fetch_consistency": "snapshot", "synchronous_commit": "local",
+    "timezone_abbreviations": "India", "vacuum_cost_delay": "0.1", "work_mem": "64", "xmlbinary": "hex",
+    "temp_buffers": "100", "gin_fuzzy_search_limit": "100000", "commit_siblings": "0",
+    # a superuser's
+    "session_replication_role": "replica", "track_counts": "off", "track_functions": "all", "track_activities": "off",
+    "wal_compression": "on", "compute_query_id": "on", "lo_compat_privileges": "on", "deadlock_timeout": "100",
+    "commit_delay": "10", "update_process_title": "off", "log_statement": "all", "wal_init_zero": "off",
+    "wal_recycle": "off", "max_stack_depth": "1MB"}
+# Not of a session's beginning, or there is one value alone on a plain server.
+LEFT_OUT = {"transaction_deferrable", "transaction_isolation", "transaction_read_only", "local_preload_libraries",
+            "default_table_access_method", "default_tablespace", "temp_tablespaces", "createrole_self_grant",
+            "restrict_nonsystem_relation_kind", "search_path"}
+# Suites that take long by themselves, or that give roles settings.
+NOT_RUN = {"oracle", "state"}
+# How a query is run decides what it reads: pages stay right, and these suites count how often they are rendered.
+PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
+         "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",
+         "track_counts", "default_statistics", "from_collapse", "join_collapse", "cursor_tuple", "recursive_")
+COUNTING = {"exact", "locks", "recorded", "told", "pressed"}
+# In these a role that is no superuser connects.
+PLAIN = {"exact", "recorded"}
+
+
+def other_value(name, kind, value, least, most, words):
+    """Another value than the default. None: it is not known which."""
+    if name in VALUES:
+        return VALUES[name]
+    if kind == "bool":
+        return "off" if value == "on" else "on"
+    if kind == "enum":
+        return next(word for word in words.split(",") if word != value)
+    if kind in ("integer", "real"):
+        number = float(value)
+        other = number / 2 if number > 1 and number / 2 >= float(least) else number + 1
+        if other > float(most):
+            other = (number + float(least)) / 2
+        return str(int(other)) if kind == "integer" else str(other)
+    return None
+
+
+def settings_of(server):
+    """Each with its other value, and whether it is a superuser's."""
+    rows = server.run("SELECT name, context, vartype, boot_val, min_val, max_val, array_to_string(enumvals, ',') FROM pg_settings"
+                      " WHERE context = 'user' OR name IN ('" + "', '".join(VALUES) + "') ORDER BY name")
+    found, unknown = {}, []
+    for line in rows.splitlines():
+        name, context, *facts = line.split("|")
+        if name in LEFT_OUT:
+            continue
+        value = other_value(name, *facts)
+        if value is None:
+            unknown.append(name)
+        found[name] = (value, context == "superuser")
+    if unknown:
+        sys.exit(f"settings.py does not know another value of {', '.join(unknown)}: add them to VALUES or LEFT_OUT")
+    return found
+
+
+def fails(program, suite, settings):
+    options = " ".join(f"-c {name}={value}".replace("=read ", "=read\\ ") for name, value in settings.items())
+    done = subprocess.run([program, suite], env={**os.environ, "PGOPTIONS": options}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    return done.stdout if done.returncode not in (0, SKIPPED) else None
+
+
+def find(program, suite, settings):
+    """The fewest of them, by halves, with which it fails."""
+    names = list(settings)
+    for half in (names[:len(names) // 2], names[len(names) // 2:]):
+        some = {name: settings[name] for name in half}
+        if len(names) > 1 and fails(program, suite, some):
+            return find(program, suite, some)
+    return settings
+
+
+def main():
+    program, number, only = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    versions = installed()
+    if not versions:
+        sys.exit(SKIPPED)
+    with Server(list(versions.values())[-1]) as server:
+        every = settings_of(server)
+    names = list(every)[number - 1::SETS]
+    suites = sorted(path.name[:-len("_test.c")] for path in pathlib.Path(__file__).parent.glob("*_test.c"))
+    wrong = 0
+    for suite in only or [suite for suite in suites if suite not in NOT_RUN]:
+        some = {name: every[name][0] for name in names
+                if not (suite in COUNTING and name.startswith(PLANS)) and not (suite in PLAIN and every[name][1])}
+        said = fails(program, suite, some)
+        if said:
+            wrong += 1
+            culprits = find(program, suite, some)
+            print(said, f"{suite} fails with {culprits}", sep="\n")
+    print(f"set {number}: {', '.join(f'{name} = {every[name][0]}' for name in names)}")
+    return wrong > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
