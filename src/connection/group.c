@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <sys/queue.h>
 
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/refs.h"
 #include "base/wait.h"
@@ -28,6 +29,15 @@ enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
 /* The client tells of it, and nothing changes (http/stream.c). */
 static const char sign[] = "{}";
 
+/* Connections whose numbers differ in the last bits only: so they are found by their numbers. */
+enum { BLOCK = 16 };
+typedef struct block {
+  vsi_map_link in; /* first */
+  uint64_t number; /* of its connections', without the last bits */
+  uint32_t count;
+  vestry_connection *at[BLOCK]; /* NULL: it has left, or is to come */
+} block;
+
 struct vsi_group {
   vsi_environment environment; /* first: an environment is its group */
   vestry_connection_options defaults;
@@ -38,6 +48,8 @@ struct vsi_group {
   TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
   vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is let in */
+  vsi_map blocks;                       /* guarded by lock */
+  block *newest;                        /* guarded by lock; in them; NULL: none */
   vsi_loads loads;                      /* guarded by lock: those whose queues held something */
   vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
   _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list */
@@ -109,6 +121,7 @@ void vsi_group_unref(vsi_group *group) {
   pthread_cond_destroy(&group->left);
   vsi_tails_finish(&group->tails);
   vsi_mutex_finish(&group->lock);
+  vsi_map_free_all(&group->blocks, group->environment.host, offsetof(block, in));
   vsi_free(group->environment.host, group);
 }
 
@@ -171,18 +184,84 @@ static void let_changes_in(vsi_group *group) {
   for (int i = 0; i < PATIENCE && atomic_load_explicit(&group->waiting_count, memory_order_relaxed); i++) sched_yield();
 }
 
-/* Number a connection and put it last: OK | CLOSED. */
-static vestry_err enter(vsi_group *group, vestry_connection *connection) {
-  lock_to_change(group);
-  bool closed = group->closed;
-  if (!closed) {
-    connection->id = ++group->totals.opened;
-    group->totals.open++;
-    TAILQ_INSERT_TAIL(&group->list, connection, in_group);
-    move_walks_locked(group, NULL, connection); /* those that had met all */
+static uint64_t hash_of_block(uint64_t number) {
+  return number * UINT64_C(0x9e3779b97f4a7c15); /* numbers are no client's */
+}
+
+static block *find_block_locked(const vsi_group *group, uint64_t number) {
+  vsi_map_link *at = vsi_map_first(&group->blocks, hash_of_block(number));
+  while (at && ((block *)at)->number != number) at = vsi_map_further(at);
+  return (block *)at;
+}
+
+/* Memory for a block, and for one more in the map: allocated without the lock. */
+typedef struct block_room {
+  block *made;
+  vsi_map_room room;
+} block_room;
+
+static bool needs_block_locked(const vsi_group *group) {
+  return !group->newest || (group->totals.opened + 1) / BLOCK != group->newest->number;
+}
+
+/* A block is there for the next number. false: there is no memory for it in `from`; *ret_bits: the map's then. */
+static bool begin_block_locked(vsi_group *group, block_room *from, block **ret_old, unsigned *ret_bits) {
+  if (!needs_block_locked(group)) return true;
+  *ret_bits = vsi_map_wanted(&group->blocks, group->blocks.count + 1);
+  if (!from->made || (*ret_bits && (!from->room.buckets || from->room.bits < *ret_bits))) return false;
+  vsi_map_room_take(&group->blocks, &from->room);
+  block *old = group->newest;
+  if (old && !old->count) {
+    vsi_map_remove(&group->blocks, &old->in);
+    *ret_old = old;
   }
-  vsi_mutex_unlock(&group->lock);
-  return closed ? VESTRY_CLOSED : VESTRY_OK;
+  group->newest = from->made;
+  group->newest->number = (group->totals.opened + 1) / BLOCK;
+  vsi_map_add(&group->blocks, &group->newest->in, hash_of_block(group->newest->number));
+  from->made = NULL;
+  return true;
+}
+
+static void enter_locked(vsi_group *group, vestry_connection *connection) {
+  connection->id = ++group->totals.opened;
+  group->totals.open++;
+  group->newest->at[connection->id % BLOCK] = connection;
+  group->newest->count++;
+  TAILQ_INSERT_TAIL(&group->list, connection, in_group);
+  move_walks_locked(group, NULL, connection); /* those that had met all */
+}
+
+/* Number a connection and put it last: OK | CLOSED | NO_MEMORY. */
+static vestry_err enter(vsi_group *group, vestry_connection *connection) {
+  const vestry_host *host = group->environment.host;
+  block_room from = {NULL, {NULL, 0}};
+  block *old = NULL;
+  vestry_err error = VESTRY_OK;
+  for (bool is_in = false; !is_in && !error;) {
+    unsigned bits = 0;
+    lock_to_change(group);
+    if (group->closed)
+      error = VESTRY_CLOSED;
+    else if ((is_in = begin_block_locked(group, &from, &old, &bits)))
+      enter_locked(group, connection);
+    vsi_mutex_unlock(&group->lock);
+    if (is_in || error) break;
+    if (!from.made) from.made = vsi_calloc(host, 1, sizeof *from.made);
+    if (!from.made || vsi_map_room_make(&from.room, host, bits)) error = VESTRY_NO_MEMORY;
+  }
+  vsi_free(host, old);
+  vsi_free(host, from.made);
+  vsi_map_room_free(&from.room, host);
+  return error;
+}
+
+/* Returns a block that has none any more, to be freed. */
+static block *leave_block_locked(vsi_group *group, const vestry_connection *connection) {
+  block *in = find_block_locked(group, connection->id / BLOCK);
+  in->at[connection->id % BLOCK] = NULL;
+  if (--in->count || in == group->newest) return NULL;
+  vsi_map_remove(&group->blocks, &in->in);
+  return in;
 }
 
 vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
@@ -243,12 +322,14 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
   TAILQ_REMOVE(&group->list, connection, in_group);
   vsi_loads_file(&group->loads, &connection->load, 0);
+  block *empty = leave_block_locked(group, connection);
   group->totals.open--;
   group->totals.closed++;
   group->totals.closed_by_cause[vsi_connection_cause(connection)]++;
   add_events_locked(&group->totals, connection);
   pthread_cond_broadcast(&group->left);
   vsi_mutex_unlock(&group->lock);
+  vsi_free(environment->host, empty);
 }
 
 size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
@@ -263,19 +344,11 @@ size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
 }
 
 vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
-  vestry_connection *found = NULL;
-  vsi_group_walk walk;
-  vsi_group_walk_begin(group, &walk);
-  for (bool more = true; more;) {
-    let_changes_in(group);
-    vsi_mutex_lock(&group->lock);
-    for (int i = 0; i < STEPS_A_LOCK && walk.next && walk.next->id < id; i++)
-      walk.next = TAILQ_NEXT(walk.next, in_group);
-    more = walk.next && walk.next->id < id;
-    if (walk.next && walk.next->id == id) found = vestry_connection_ref(walk.next);
-    vsi_mutex_unlock(&group->lock);
-  }
-  vsi_group_walk_end(group, &walk);
+  vsi_mutex_lock(&group->lock);
+  const block *in = find_block_locked(group, id / BLOCK);
+  vestry_connection *found = in ? in->at[id % BLOCK] : NULL;
+  if (found) vestry_connection_ref(found);
+  vsi_mutex_unlock(&group->lock);
   return found;
 }
 

@@ -49,8 +49,7 @@ enum { VSI_GROUP_CHUNK = 64 };
 size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
                            vestry_connection *chunk[VSI_GROUP_CHUNK]);
 
-/* A reference to the connection with this number; NULL: it has left, or there never was one. The lock is given up now
- * and then. Any thread. */
+/* A reference to the connection with this number; NULL: it has left, or there never was one. Any thread. */
 vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
 /* Send off the connections that a walk meets next, limit at most. Each is given the hint that retry_ms returns for it,

@@ -166,11 +166,36 @@ static void ends_have_an_age(void **state) {
   bench_finish(&b);
 }
 
+/* By its number, whichever others have left; without memory for that a connection is not let in. */
+static void each_is_found_by_its_number(void **state) {
+  (void)state;
+  enum { NUMBERED = 200 };
+  bench b;
+  vestry_connection *all[NUMBERED];
+  uint64_t ids[NUMBERED], random = 1;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  for (size_t i = 0; i < NUMBERED; i++) ids[i] = vestry_connection_look(all[i] = connect_one(&b)).id;
+  for (size_t left = NUMBERED; left; left--) {
+    size_t gone = (size_t)random_below(&random, NUMBERED);
+    while (!all[gone]) gone = (gone + 1) % NUMBERED;
+    end_one(&b, &all[gone]);
+    for (size_t i = 0; i < NUMBERED; i++) {
+      vestry_connection *found = vsi_group_find(b.group, ids[i]);
+      assert_ptr_equal(found, all[i]);
+      (void)vestry_connection_unref(found);
+    }
+  }
+  assert_null(vsi_group_find(b.group, 0));
+  assert_null(vsi_group_find(b.group, UINT64_MAX));
+  bench_finish(&b);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes),
       cmocka_unit_test(each_is_added_up_once_while_they_come_and_go),
       cmocka_unit_test(ends_have_an_age),
+      cmocka_unit_test(each_is_found_by_its_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
