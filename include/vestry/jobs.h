@@ -45,9 +45,9 @@ typedef struct vestry_jobs vestry_jobs;
 /** Where jobs are kept. */
 typedef struct vestry_jobs_table vestry_jobs_table;
 
-/** A kind, and a tick's name, have so many bytes at most, and at least one. */
+/** A kind, and a tick's name, are UTF-8 of so many bytes at most, and at least one; else INVALID. */
 #define VESTRY_JOB_KIND_MAX_BYTES 64
-/** A key has so many bytes at most, and at least one. */
+/** A key is UTF-8 of so many bytes at most, and at least one; else INVALID. */
 #define VESTRY_JOB_KEY_MAX_BYTES 255
 /** What a job says has so many bytes at most. */
 #define VESTRY_JOB_SAID_MAX_BYTES 255

@@ -1,40 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/utf8.h"
 
-/* Unicode, table 3-7: the lead decides how many bytes follow and where the first of them may lie; 0: no lead. */
-static size_t followers(unsigned char lead, unsigned char *ret_low, unsigned char *ret_high) {
-  *ret_low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  *ret_high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (lead >= 0xC2 && lead <= 0xDF) return 1;
-  if (lead >= 0xE0 && lead <= 0xEF) return 2;
-  return lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
-}
-
-size_t vsi_utf8_next(const char *at, const char *end, bool *ret_valid) {
-  const unsigned char *bytes = (const unsigned char *)at;
-  unsigned char low, high;
-  size_t more = followers(bytes[0], &low, &high), len = 1;
-  for (; len <= more && len < (size_t)(end - at) && bytes[len] >= low && bytes[len] <= high; len++) {
-    low = 0x80;
-    high = 0xBF;
-  }
-  *ret_valid = bytes[0] < 0x80 || (more && len == more + 1);
-  return len;
-}
-
-bool vsi_is_utf8(const char *text, size_t len) {
-  bool valid = true;
-  for (size_t at = 0; valid && at < len;) at += vsi_utf8_next(text + at, text + len, &valid);
-  return valid;
-}
-
 size_t vsi_utf8_trim(const char *text, size_t len) {
   for (size_t back = 1; back <= 3 && back <= len; back++) {
     unsigned char c = (unsigned char)text[len - back], low, high;
     if (c >= 0x80 && c <= 0xBF) continue;
     bool valid;
     size_t have = vsi_utf8_next(text + len - back, text + len, &valid);
-    return !valid && have == back && followers(c, &low, &high) >= back ? len - back : len;
+    return !valid && have == back && vsi_utf8_followers(c, &low, &high) >= back ? len - back : len;
   }
   return len;
 }

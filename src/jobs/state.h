@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "base/utf8.h"
 #include "base/wait.h"
 #include "vestry/jobs.h"
 
@@ -104,7 +105,7 @@ static inline int64_t vsi_jobs_run_now_ms(const vsi_jobs_run *run) {
 /* Whether it has a byte, and at most so many. NULL: no. */
 static inline bool vsi_jobs_is_name(const char *text, size_t most) {
   const size_t len = text ? strnlen(text, most + 1) : 0;
-  return len > 0 && len <= most;
+  return len > 0 && len <= most && vsi_is_utf8(text, len);
 }
 
 /* When the period began that holds a time. */

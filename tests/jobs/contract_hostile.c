@@ -202,6 +202,8 @@ static void orders_out_of_bounds_are_refused(void **state) {
                {{.payload = {NULL, 1}}, VESTRY_INVALID},
                {{.payload = {x(10), 10}}, VESTRY_OK},
                {{.kind = ""}, VESTRY_INVALID},
+               {{.kind = "m\xe4il"}, VESTRY_INVALID}, /* no UTF-8: not an error of one database alone */
+               {{.key = "\xff"}, VESTRY_INVALID},
                {{.kind = x(VESTRY_JOB_KIND_MAX_BYTES + 1)}, VESTRY_INVALID},
                {{.kind = x(VESTRY_JOB_KIND_MAX_BYTES)}, VESTRY_OK},
                {{.key = ""}, VESTRY_INVALID},
