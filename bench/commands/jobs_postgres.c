@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables that are made anew in the database of a URL. */
+/* Tables that are made anew in a schema of their own, in the database of a URL. */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "jobs.h"
+#include "postgres.h"
 #include "vestry/memory.h"
 #include "vestry/postgres.h"
 #include "vestry/postgres_jobs.h"
@@ -20,6 +21,7 @@ typedef struct followed {
 } followed;
 
 static bool make(const jobs_options *is) {
+  if (!channels_own_schema(is->url)) return false;
   PGconn *connection = PQconnectdb(is->url);
   PGresult *result = PQexec(connection, "SET client_min_messages = error; DROP TABLE IF EXISTS message, vestry_job,"
                                         " vestry_job_slot, vestry_job_total, vestry_schema;"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench postgres: what pages over PostgreSQL cost, and how soon they show a commit. The server is another one's;
- * tables of the database that it is given are made anew. */
+ * tables of the schema vestry_bench, in the database that it is given, are made anew. */
 #include "postgres.h"
 
 #include <stdio.h>
@@ -26,6 +26,25 @@ static PGconn *connect_to(const char *url) {
   channels_complain(PQerrorMessage(connection));
   PQfinish(connection);
   return NULL;
+}
+
+bool channels_own_schema(const char *url) {
+  static const char sql[] = "SET client_min_messages = error; CREATE SCHEMA IF NOT EXISTS vestry_bench;"
+                            " SELECT current_schema() = 'vestry_bench' AND current_schemas(false) = '{vestry_bench}'";
+  char options[SQL_BYTES];
+  const char *given = getenv("PGOPTIONS");
+  snprintf(options, sizeof options, "%s -c search_path=vestry_bench", given ? given : "");
+  setenv("PGOPTIONS", options, 1); /* of each connection that is made from here on */
+  PGconn *connection = connect_to(url);
+  if (!connection) return false;
+  PGresult *result = PQexec(connection, sql);
+  const bool is_made = PQresultStatus(result) == PGRES_TUPLES_OK, is_own = is_made && *PQgetvalue(result, 0, 0) == 't';
+  if (!is_made) channels_complain(PQerrorMessage(connection));
+  if (is_made && !is_own)
+    channels_complain("the tables would not be in the schema vestry_bench: give a --url without options");
+  PQclear(result);
+  PQfinish(connection);
+  return is_own;
 }
 
 static bool run(PGconn *connection, const char *sql) {
@@ -216,5 +235,5 @@ int bench_postgres(int argc, char **argv) {
     channels_complain("--url; --only: one of renders, delay, record, follower, polling, hold");
     return 2;
   }
-  return !(channels_make(&is) && parts[part].measure(&is));
+  return !(channels_own_schema(is.url) && channels_make(&is) && parts[part].measure(&is));
 }
