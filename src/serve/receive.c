@@ -188,9 +188,12 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
 
 void vestry_receive_open(vestry_receiving *receiving) {
   vsi_serving *s = &receiving->s;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, s->v);
   come_back(s);
   begin_receipt(s, &receiving->receipt);
   leave(s);
+  vsi_inside_end(&inside);
 }
 
 bool vestry_receive_wants(const vestry_receiving *receiving) {
@@ -218,16 +221,22 @@ static void write_piece(vestry_receiving *receiving) {
 }
 
 void vestry_receive_write(vestry_receiving *receiving) {
+  vsi_inside inside;
+  vsi_inside_begin(&inside, receiving->s.v);
   come_back(&receiving->s);
   write_piece(receiving);
   leave(&receiving->s);
+  vsi_inside_end(&inside);
 }
 
 void vestry_receive_close(vestry_receiving *receiving) {
+  vsi_inside inside;
+  vsi_inside_begin(&inside, receiving->s.v);
   come_back(&receiving->s);
   write_piece(receiving);
   close_receipt(&receiving->s, &receiving->receipt);
   leave(&receiving->s);
+  vsi_inside_end(&inside);
 }
 
 static void end(vestry_receiving *receiving, vestry_err error) {
@@ -243,17 +252,23 @@ static void end(vestry_receiving *receiving, vestry_err error) {
 
 vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection) {
   vsi_serving *s = &receiving->s;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, s->v);
   *ret_connection = NULL;
   come_back(s);
   vestry_err error = conclude(s, &receiving->receipt, ret_connection);
   end(receiving, error);
+  vsi_inside_end(&inside);
   return error;
 }
 
 void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   if (!receiving) return;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, receiving->s.v);
   come_back(&receiving->s);
   write_piece(receiving); /* an upload that can be resumed goes on after it */
   fail(&receiving->s, &receiving->receipt, why, false);
   end(receiving, why);
+  vsi_inside_end(&inside);
 }
