@@ -125,9 +125,10 @@ VESTRY_API vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, voi
                                    vestry_handler_fn handler, void *app, vestry_connection **ret_connection);
 
 /** The server_request that vestry_serve was given, for a function of the adapter's own that makes the server's object
- *  of it (vestry_civetweb_request_of, say). ops the adapter's: whose request it is shows by them Returns NULL:
- *  it is another adapter's, or a copy, as pages and parts are rendered with. Valid while serving Threads  that of the
- *  request; does not block */
+ *  of it (vestry_civetweb_request_of, say). Valid while the request is served.
+ *  ops      those that the adapter hands to vestry_serve: they say whose request it is
+ *  Returns  NULL: the request is another adapter's, or a copy that pages and parts are rendered with
+ *  Threads  that of the request; does not block */
 VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_request_ops *ops);
 
 /** A body that a server hands over as it comes: for adapters that are told of bytes and cannot wait for them. Others

@@ -53,7 +53,7 @@ typedef struct vestry_runtime_options {
 VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
 
 /* In a process that was forked off the one that created it, a runtime is closed, and close, stop, destroy and step do
- * nothing: see vestry_is_forked (registry.h). */
+ * nothing: see vestry_is_forked (instance.h). */
 
 /** Refuse new work: posts and new timers fail with CLOSED from here on, armed timers are disarmed, what is already in
  *  mailboxes is still run. Idempotent.

@@ -5,7 +5,8 @@
  *  functions. A key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the
  *  purge hook is called, then the value's close, then its reference is dropped.
  *
- *      vestry_store_options options = {.value = connection_functions, .idle_ms = 600000, .max_count = 10000};
+ *      static const vestry_value_ops functions = {.ref = item_ref, .unref = item_unref, .close = item_close};
+ *      vestry_store_options options = {.value = &functions, .idle_ms = 600000, .max_count = 10000};
  *      vestry_store_create("lru", &options, &store);
  *      vestry_store_put(store, scope, &key, value, VESTRY_KEEP_REPLACE, 0, &put);
  *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
@@ -153,7 +154,8 @@ typedef struct vestry_store_stats {
 
 /** Create a store of a type by its name: "hash" (no eviction), "lru" (bounded, evicts the least recently used, expires
  *  the idle), or one of the options' types.
- *  options    copied; mandatory, because the value's three functions are
+ *  options    copied, the functions of value too; must be given, with value and its ref, unref and close. host, the
+ *             purge hook's context and the operations of types are borrowed until the store is destroyed
  *  ret_store  owned by the caller; untouched on failure
  *  Returns  OK | NOT_FOUND (no such type) | INVALID (also: a type of the options' is not complete) | EXISTS (one has a
  *           name that is taken) | NO_MEMORY | IO (no randomness for the hash key)
@@ -181,7 +183,8 @@ VESTRY_API void vestry_store_destroy(vestry_store *store);
  *           full store is never the value being put
  *  A value that ends while it is being put may do so before its handle is known. After the put, check whether the value
  *  has ended; if so, remove it by its handle. The code that ends a value marks it as ended before it looks for a handle
- *  to remove. Then no ended value stays stored. */
+ *  to remove. Then no ended value stays stored. An instance does so for the streams that replies keep; a stream that
+ *  the application puts into the instance's store by itself stays there until the application removes it. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
