@@ -17,8 +17,18 @@
 #define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
 #define EACH(signals, seen)                                                                                            \
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
-#define ALONE  EACH("^tabId$", NULL)
-#define LOOKED EACH("^(tabId|shown\\..*)$", NULL)
+#define ALONE EACH("^tabId$", NULL)
+
+/* What a tab has shown is said again until it is answered, so that a server that was away (503) does not leave it
+ * unread. */
+static const vestry_backend_action_options looked = {.filter_include = "^(tabId|shown\\..*)$",
+                                                     .retry = VESTRY_RETRY_ERROR,
+                                                     .csrf = true,
+                                                     .once = true,
+                                                     .retry_interval_ms = 1000,
+                                                     .retry_scaler = 1,
+                                                     .retry_max_count = 60};
+#define LOOKED (&looked)
 
 /* A message is sent again each second, until it is answered: whatever keeps the server away, or its database (503), it
  * goes on its way soon after that is over. */
