@@ -22,8 +22,8 @@ typedef struct channels_options {
   uint64_t database_pid; /* of the server's first process; 0: not known */
 } channels_options;
 
-/* From now on this process makes, and drops, tables of a schema of its own in the database. Those of others stay as they
- * are, however they are called. false: one line on stderr says why. */
+/* From now on this process makes, and drops, tables of a schema of its own in the database. Those of others stay as
+ * they are, however they are called. false: one line on stderr says why. */
 bool channels_own_schema(const char *url);
 
 /* How pages are made. */
