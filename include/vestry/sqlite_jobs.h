@@ -7,7 +7,10 @@
  *      err = vestry_sqlite_run(loan, "INSERT INTO message(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
  *      const vestry_job_order mail = {.kind = "mail", .payload = {text, strlen(text)}};
  *      if (!err) err = vestry_sqlite_jobs_enqueue(jobs, loan->db, &mail, NULL);
- *      err = vestry_sqlite_give(loan, err);                         // both are committed, or neither */
+ *      err = vestry_sqlite_give(loan, err);                         // both are committed, or neither
+ *
+ *  While a transaction writes no lease can be renewed, because SQLite has one writer. So a function whose transaction
+ *  lasts longer than its lease calls vestry_sqlite_job_finish in that transaction. */
 #ifndef VESTRY_SQLITE_JOBS_H
 #define VESTRY_SQLITE_JOBS_H
 

@@ -154,12 +154,23 @@ static vestry_err find_next(vestry_jobs *jobs, vestry_sqlite_loan *loan, int64_t
   return VESTRY_OK;
 }
 
+/* Whether a connection is free that is not aside. If none is, the thread that looks and renews leases uses one aside:
+ * functions may have all others for longer than their leases. */
+static bool has_free(vestry_sqlite_pool *pool) {
+  bool is_free = false;
+  vsi_mutex_lock(&pool->lock);
+  for (size_t i = 0; i < pool->options.connections_count; i++) is_free = is_free || !pool->loans[i].depth;
+  vsi_mutex_unlock(&pool->lock);
+  return is_free;
+}
+
 static vestry_err look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   int64_t due_ms = 0;
   vestry_sqlite_loan *loan;
-  vestry_err error =
-      vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), is_aside ? VESTRY_SQLITE_READ_ASIDE : VESTRY_SQLITE_READ, &loan);
+  vestry_sqlite_pool *pool = vsi_sqlite_jobs_pool(jobs);
+  const vestry_sqlite_use use = is_aside && !has_free(pool) ? VESTRY_SQLITE_READ_ASIDE : VESTRY_SQLITE_READ;
+  vestry_err error = vestry_sqlite_borrow(pool, use, &loan);
   if (error) return error;
   error = vestry_sqlite_give(loan, find_next(jobs, loan, &due_ms));
   if (error) return error;
@@ -264,16 +275,33 @@ static vestry_err look_finished(vsi_jobs_run *run, bool *ret_is_finished) {
   return error;
 }
 
-static vestry_err renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
+static vestry_err renew_by(vestry_sqlite_loan *loan, const vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
   const int64_t until_ms = vsi_jobs_now_ms(jobs) + jobs->options.lease_ms;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(vsi_sqlite_jobs_pool(jobs), VESTRY_SQLITE_WRITE, &loan);
-  if (error) return error;
+  vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
     error = vestry_sqlite_run(loan, renew_sql, VESTRY_LIST(leases[i].id, leases[i].fence, until_ms), NULL, NULL);
     leases[i].is_lost = !error && !sqlite3_changes(loan->db);
   }
+  return error;
+}
+
+/* What fails is rolled back when the loan is given back. */
+static vestry_err renew_aside(vestry_sqlite_pool *pool, const vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
+  vestry_sqlite_loan *loan;
+  vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ_ASIDE, &loan);
+  if (error) return error;
+  error = vestry_sqlite_run(loan, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  if (!error) error = renew_by(loan, jobs, leases, count);
+  if (!error) error = vestry_sqlite_run(loan, "COMMIT", NULL, NULL, NULL);
   return vestry_sqlite_give(loan, error);
+}
+
+static vestry_err renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
+  vestry_sqlite_pool *pool = vsi_sqlite_jobs_pool(jobs);
+  vestry_sqlite_loan *loan;
+  if (!has_free(pool)) return renew_aside(pool, jobs, leases, count);
+  vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);
+  return error ? error : vestry_sqlite_give(loan, renew_by(loan, jobs, leases, count));
 }
 
 /* ------------------------------------------------------------------------------------------------- removal -------- */

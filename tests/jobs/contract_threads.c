@@ -117,6 +117,47 @@ static void a_lost_lease_is_told(void **state) {
   crew_close(&c);
 }
 
+static atomic_int holding_count;
+static atomic_bool is_to_hold;
+
+static vestry_err hold_connection(vestry_job *job, void *app) {
+  crew_node *n = app;
+  void *loan = NULL;
+  (void)job;
+  assert_int_equal(crew_of()->hold(n, &loan), VESTRY_OK);
+  atomic_fetch_add(&holding_count, 1);
+  while (atomic_load(&is_to_hold)) sched_yield();
+  crew_of()->let_go(loan);
+  return VESTRY_OK;
+}
+
+/* Functions have all connections of the pool, for many leases: none of their jobs is taken over. */
+/* capability: L7, M3 */
+static void leases_are_renewed_while_functions_have_all_connections(void **state) {
+  (void)state;
+  crew c;
+  const int connections_count = crew_of()->connections_count;
+  crew_open(&c, (vestry_jobs_options){.threads_count = (uint32_t)connections_count, .poll_ms = 60000});
+  atomic_store(&holding_count, 0);
+  atomic_store(&is_to_hold, true);
+  for (int i = 0; i < CREW_NODES; i++)
+    assert_int_equal(vestry_jobs_on(c.nodes[i].jobs, "hold", hold_connection, &c.nodes[i]), VESTRY_OK);
+  for (int i = 0; i < connections_count; i++) crew_enqueue(&c, (vestry_job_order){.kind = "hold"});
+  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
+  UNTIL(atomic_load(&holding_count) == connections_count);
+  for (int i = 0; i < 10; i++) {
+    crew_pass(CREW_LEASE_MS / 2);
+    UNTIL(crew_number(&c.nodes[1], "SELECT min(due) FROM vestry_job") == atomic_load(&crew_clock_ms) + CREW_LEASE_MS);
+    assert_false(crew_step(&c.nodes[1]));
+  }
+  atomic_store(&is_to_hold, false);
+  UNTIL(atomic_load(&c.ends) == connections_count);
+  vestry_jobs_stop(c.nodes[0].jobs);
+  assert_int_equal(crew_stats(&c.nodes[0]).succeeded_count, connections_count);
+  assert_int_equal(crew_number(&c.nodes[1], "SELECT max(attempts) FROM vestry_job"), 1);
+  crew_close(&c);
+}
+
 int jobs_contract_run_threads(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_commit_wakes_a_thread),
@@ -125,6 +166,7 @@ int jobs_contract_run_threads(void) {
       cmocka_unit_test(nodes_at_once_run_each_job_once),
       cmocka_unit_test(a_lease_is_renewed_while_the_function_runs),
       cmocka_unit_test(a_lost_lease_is_told),
+      cmocka_unit_test(leases_are_renewed_while_functions_have_all_connections),
   };
   return cmocka_run_group_tests_name("jobs_contract_threads", tests, NULL, NULL);
 }

@@ -40,6 +40,10 @@ typedef struct crew_database {
   void *(*follow)(crew_node *n, vestry_pages *pages);
   uint64_t (*settle)(void *followed);
   void (*unfollow)(crew_node *n, void *followed);
+  /* A connection of the node's pool, that this thread has, and how many there are. */
+  int connections_count;
+  vestry_err (*hold)(crew_node *n, void **ret_loan);
+  void (*let_go)(void *loan);
   /* For the model: the node's connections are lost, or it cannot write until it is calm. calm: returns whether it could
    * not since. No transaction is open. */
   void (*disturb)(crew_node *n);

@@ -84,6 +84,14 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
+static vestry_err hold(crew_node *n, void **ret_loan) {
+  return begin(n, 0, ret_loan);
+}
+
+static void let_go(void *loan) {
+  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+}
+
 /* All connections but this one are lost, and are gone when this returns. */
 static void disturb(crew_node *n) {
   (void)n;
@@ -111,6 +119,9 @@ static const crew_database database = {.kinds_count = 3,
                                        .follow = follow,
                                        .settle = settle,
                                        .unfollow = unfollow,
+                                       .connections_count = CONNECTIONS,
+                                       .hold = hold,
+                                       .let_go = let_go,
                                        .disturb = disturb,
                                        .calm = calm};
 
@@ -228,46 +239,6 @@ static void transactions_that_only_read_or_are_of_another_pool_are_refused(void 
   assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_postgres_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_job_finish(NULL, NULL), VESTRY_INVALID);
-  crew_close(&c);
-}
-
-static atomic_int holding_count;
-static atomic_bool is_to_hold;
-
-static vestry_err hold_connection(vestry_job *job, void *app) {
-  crew_node *n = app;
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(n->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
-  if (error) return error;
-  atomic_fetch_add(&holding_count, 1);
-  while (atomic_load(&is_to_hold)) sched_yield();
-  error = vestry_postgres_job_finish(job, loan);
-  return vestry_postgres_end(loan, error);
-}
-
-/* Functions have all connections of the pool, for many leases: none of their jobs is taken over. */
-/* capability: L7, M3 */
-static void leases_are_renewed_while_functions_have_all_connections(void **state) {
-  (void)state;
-  crew c;
-  crew_open(&c, (vestry_jobs_options){.threads_count = CONNECTIONS, .poll_ms = 60000});
-  atomic_store(&holding_count, 0);
-  atomic_store(&is_to_hold, true);
-  for (int i = 0; i < CREW_NODES; i++)
-    assert_int_equal(vestry_jobs_on(c.nodes[i].jobs, "hold", hold_connection, &c.nodes[i]), VESTRY_OK);
-  for (int i = 0; i < CONNECTIONS; i++) crew_enqueue(&c, (vestry_job_order){.kind = "hold"});
-  assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  UNTIL(atomic_load(&holding_count) == CONNECTIONS);
-  for (int i = 0; i < 10; i++) {
-    crew_pass(CREW_LEASE_MS / 2);
-    UNTIL(crew_number(&c.nodes[1], "SELECT min(due) FROM vestry_job") == atomic_load(&crew_clock_ms) + CREW_LEASE_MS);
-    assert_false(crew_step(&c.nodes[1]));
-  }
-  atomic_store(&is_to_hold, false);
-  UNTIL(atomic_load(&c.ends) == CONNECTIONS);
-  vestry_jobs_stop(c.nodes[0].jobs);
-  assert_int_equal(crew_stats(&c.nodes[0]).succeeded_count, CONNECTIONS);
-  assert_int_equal(crew_number(&c.nodes[1], "SELECT max(attempts) FROM vestry_job"), 1);
   crew_close(&c);
 }
 
@@ -566,7 +537,6 @@ int main(void) {
       cmocka_unit_test(jobs_go_on_after_the_server_is_back),
       cmocka_unit_test(job_whose_commit_was_not_answered_is_reported_as_done),
       cmocka_unit_test(transactions_that_only_read_or_are_of_another_pool_are_refused),
-      cmocka_unit_test(leases_are_renewed_while_functions_have_all_connections),
       cmocka_unit_test(job_that_an_order_relies_on_begins_after_its_transaction),
       cmocka_unit_test(job_that_orders_rely_on_without_a_gap_begins_all_the_same),
       cmocka_unit_test(order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun),

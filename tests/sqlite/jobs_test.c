@@ -6,7 +6,7 @@
 #include "vestry/sqlite_jobs.h"
 
 static char folder[FOLDER_BYTES], path[96];
-enum { HISTORIES = 200 };
+enum { CONNECTIONS = 2 /* of a node's pool */, HISTORIES = 200 };
 static uint32_t busy_ms = PATIENCE_S * 1000; /* of pools that are opened */
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
@@ -25,7 +25,7 @@ static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_
   vestry_err error = vestry_sqlite_pool_create(
       &(vestry_sqlite_pool_options){.host = host,
                                     .path = path,
-                                    .connections_count = 2,
+                                    .connections_count = CONNECTIONS,
                                     .wait_ms = PATIENCE_S * 1000,
                                     .busy_ms = busy_ms,
                                     .setup = "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(x)"},
@@ -88,6 +88,17 @@ static void unfollow(crew_node *n, void *database) {
   vestry_sqlite_destroy(database);
 }
 
+static vestry_err hold(crew_node *n, void **ret_loan) {
+  vestry_sqlite_loan *loan;
+  const vestry_err error = vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_READ, &loan);
+  if (!error) *ret_loan = loan;
+  return error;
+}
+
+static void let_go(void *loan) {
+  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+}
+
 static sqlite3 *disturber;
 
 /* Another program writes. */
@@ -119,6 +130,9 @@ static const crew_database database = {.kinds_count = 1,
                                        .follow = follow,
                                        .settle = settle,
                                        .unfollow = unfollow,
+                                       .connections_count = CONNECTIONS,
+                                       .hold = hold,
+                                       .let_go = let_go,
                                        .disturb = disturb,
                                        .calm = calm};
 
