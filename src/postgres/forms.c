@@ -46,10 +46,11 @@ static const vsi_postgres_schema schema = {"form", steps, sizeof steps / sizeof 
 #define COLUMNS   "(scope, tab, name, generation, number, pairs, room, expires, is_visitor)"
 #define COUNT(of) "WITH gone AS (" of " RETURNING 1) SELECT count(*) FROM gone"
 
+#define PAIRS VSI_POSTGRES_BYTEA("f.pairs")
 static const char follow_sql[] = "SELECT changes FROM vestry_form_cleared WHERE slot = $1";
-static const char find_sql[] =
-    "SELECT 'vestry_form'::regclass::oid, f.generation, f.number, f.pairs FROM (SELECT 1) AS one LEFT JOIN vestry_form"
-    " AS f ON f.scope = $1 AND f.tab = $2 AND f.name = $3 AND f.expires > " NOW("$4");
+static const char find_sql[] = "SELECT 'vestry_form'::regclass::oid, f.generation, f.number, " PAIRS
+                               " FROM (SELECT 1) AS one LEFT JOIN vestry_form"
+                               " AS f ON f.scope = $1 AND f.tab = $2 AND f.name = $3 AND f.expires > " NOW("$4");
 static const char type_sql[] =
     "UPDATE vestry_form SET generation = $4, number = $5, pairs = $6, room = $7 WHERE scope = $1 AND tab = $2"
     " AND name = $3 AND (generation, number) < ($4, $5) AND room >= $7 AND expires > " NOW(

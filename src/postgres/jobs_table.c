@@ -44,7 +44,8 @@ static const char *const steps[] = {
     "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
 static const vsi_postgres_schema schema = {"job", steps, sizeof steps / sizeof *steps};
 
-#define NOW VSI_POSTGRES_NOW_MS
+#define NOW     VSI_POSTGRES_NOW_MS
+#define PAYLOAD VSI_POSTGRES_BYTEA("payload")
 
 static const char now_sql[] = "SELECT " NOW("$1");
 /* When the period after the last one begins, by times that are columns or parameters. */
@@ -69,7 +70,7 @@ static const char due_sql[] =
     " (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
         "$2") " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due";
 static const char find_sql[] =
-    "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " NOW(
+    "SELECT id, key, " PAYLOAD ", state = 'running', attempts, attempts_most, fence, period, shift, period_at, " NOW(
         "$2") ", due FROM vestry_job WHERE kind = $1 AND due <= " NOW("$2") " ORDER BY due, id LIMIT 1"
                                                                             " FOR UPDATE SKIP LOCKED";
 static const char take_sql[] = "UPDATE vestry_job SET state = 'running', due = " NOW(
@@ -112,7 +113,7 @@ static const char remove_sql[] = "WITH gone AS (DELETE FROM vestry_job WHERE id 
 static const char retry_sql[] = "UPDATE vestry_job SET state = 'waiting', due = " NOW(
     "$2") ", attempts = 0, ended = NULL, error = NULL WHERE id = $1 AND state IN ('waiting', 'dead') RETURNING 1";
 static const char list_sql[] =
-    "SELECT id, kind, key, state, payload, attempts, attempts_most, (progress * 1073741824)::bigint, said, error,"
+    "SELECT id, kind, key, state, " PAYLOAD ", attempts, attempts_most, (progress * 1073741824)::bigint, said, error,"
     " created, due, ended, period FROM vestry_job WHERE id > $1 AND ($2::text IS NULL OR kind = $2)"
     " AND ($3::text IS NULL OR state = $3) ORDER BY id LIMIT $4";
 static const char stats_sql[] =

@@ -42,8 +42,8 @@ static const char begin_sql[] =
         "$4") " + $5::bigint) ON CONFLICT(hash) DO UPDATE SET run = excluded.run, began = excluded.began,"
               " leased = excluded.leased, answer = NULL WHERE old.began <= excluded.began - $6::bigint"
               " OR ($7 AND old.answer IS NULL AND old.leased <= excluded.began) " FLUSHED;
-static const char look_sql[] =
-    "SELECT run = $2, answer, NOT $4 AND leased <= " NOW("$3") " FROM vestry_once WHERE hash = $1";
+static const char look_sql[] = "SELECT run = $2, " VSI_POSTGRES_BYTEA("answer") ", NOT $4 AND leased <= " NOW(
+    "$3") " FROM vestry_once WHERE hash = $1";
 static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2";
 static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
 static const char bound_sql[] =

@@ -45,7 +45,8 @@ static const char *const visitor_steps[] = {
 static const vsi_postgres_schema visitor_schema = {"tab_visitor", visitor_steps, 1};
 
 /* Of one state: scope and tab are the first two parameters. */
-static const char read_sql[] = "SELECT data, expires FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > $3";
+static const char read_sql[] =
+    "SELECT " VSI_POSTGRES_BYTEA("data") ", expires FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > $3";
 static const char write_sql[] =
     "UPDATE vestry_tab SET data = $4 WHERE scope = $1 AND tab = $2 AND expires >= $3 RETURNING 1";
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";

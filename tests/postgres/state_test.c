@@ -6,6 +6,7 @@
 #include "postgres/shown.h"
 #include "support/test.h"
 #include "support/until.h"
+#include "vestry/postgres_jobs.h"
 #include "vestry/postgres_topics.h"
 
 /* ------------------------------------------------------------------------------------------- definitions ---------- */
@@ -256,6 +257,35 @@ static void settings_of_a_role_are_not_trusted(void **state) {
   }
 }
 
+static vestry_err order_see(vestry_postgres_loan *loan, void *ctx) {
+  return vestry_postgres_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see", .payload = {"a payload", 9}}, NULL);
+}
+
+static vestry_err see(vestry_job *job, void *ctx) {
+  snprintf(ctx, 64, "%.*s", (int)job->payload.len, (const char *)job->payload.data);
+  return VESTRY_OK;
+}
+
+/* The application may have set it since the connection was made. */
+static void bytes_are_read_whatever_a_session_has_set(void **state) {
+  (void)state;
+  shop s;
+  vestry_jobs *jobs;
+  char seen[64] = "";
+  bool has_run = false;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  assert_int_equal(vestry_postgres_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_on(jobs, "see", see, seen), VESTRY_OK);
+  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+  shop_do(&s, "SET bytea_output = escape");
+  shop_do(&s, "SET standard_conforming_strings = off");
+  assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
+  assert_string_equal(seen, "a payload");
+  assert_int_equal(shop_stats(&s).connects_count, 1);
+  vestry_jobs_destroy(jobs);
+  shop_end(&s);
+}
+
 /* A new connection of a pool reads the tables that the others read, also if its role has got another search_path. */
 static void connections_of_a_pool_name_the_same_tables(void **state) {
   (void)state;
@@ -439,6 +469,7 @@ int main(void) {
       cmocka_unit_test(a_transaction_by_hand_says_busy),
       cmocka_unit_test(statements_may_be_given_up),
       cmocka_unit_test(settings_of_a_role_are_not_trusted),
+      cmocka_unit_test(bytes_are_read_whatever_a_session_has_set),
       cmocka_unit_test(connections_of_a_pool_name_the_same_tables),
       cmocka_unit_test(names_are_of_the_text),
       cmocka_unit_test(a_pooler_is_let_in_by_its_mode),
