@@ -36,6 +36,8 @@ typedef struct vestry_upload_view_options {
   const char *broken;    /**< NULL: "The connection broke off." */
   const char *cancelled; /**< NULL: "Cancelled: {name}." */
   const char *waiting;   /**< NULL: "{name}: the connection broke off. It goes on as soon as it can." */
+  const char *gone; /**< {why} of a file that cannot be read any more. NULL: "It was changed or removed after it was
+                              chosen: choose it again." */
 } vestry_upload_view_options;
 
 /** Append it, inside of a form that sends files by POST. When the form is sent, what is in it is sent as it would be

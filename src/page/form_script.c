@@ -40,7 +40,8 @@
 static const char fields_of[] =
     " const off = ['off', 'one-time-code', 'current-password', 'new-password'],"
     " never = ['password', 'file', 'hidden', 'submit', 'button', 'image', 'reset'], secret = new WeakSet(),"
-    " touched = new Set();"
+    " touched = new Set();" /* of the prototype: a field may be called elements */
+    " const fieldsOf = () => [...Object.getOwnPropertyDescriptor(HTMLFormElement.prototype, 'elements').get.call(el)];"
     " const autocomplete = (field) =>"
     " (field.getAttribute('autocomplete') ?? el.getAttribute('autocomplete') ?? '').toLowerCase();"
     " const isOff = (field) => autocomplete(field).split(' ')"
@@ -52,7 +53,7 @@ static const char fields_of[] =
     " const isBox = (field) => ['checkbox', 'radio'].includes(field.type);"
     " const read = (isFirst) => {"
     " const all = [];"
-    " for (const field of el.elements) {"
+    " for (const field of fieldsOf()) {"
     " if (!isKept(field)) continue;"
     " if (field.type === 'select-multiple' || field.options && isFirst) { for (const option of field.options)"
     " if (isFirst ? option.defaultSelected : option.selected) all.push([field.name, option.value]) }"
@@ -61,7 +62,7 @@ static const char fields_of[] =
     " return all };"
     " const put = (had, isWanted) => {"
     " const left = [...had];"
-    " for (const field of el.elements) {"
+    " for (const field of fieldsOf()) {"
     " if (!isKept(field)) continue;"
     " const is = (value) => had.some((one) => one[0] === field.name && one[1] === value),"
     " text = isBox(field) || field.options ? -1 : left.findIndex((one) => one[0] === field.name),"
@@ -154,13 +155,13 @@ static const char beginning[] =
     " el.addEventListener('focusin', ({target}) => me.at = target.name, {signal});"
     " el.addEventListener('focusout', () => setTimeout(() =>"
     " { if (el.isConnected && !el.contains(document.activeElement)) me.at = null }), {signal});"
-    " for (const field of el.elements) {" /* declared by the program, and never kept: that is a mistake */
+    " for (const field of fieldsOf()) {" /* declared by the program, and never kept: that is a mistake */
     " const is = ['password', 'file'].includes(field.type) ? 'type is ' + field.type :"
     " isOff(field) ? 'autocomplete is ' + autocomplete(field) : '';"
     " if (is && !former && fields.includes(field.name))"
     " console.warn('vestry: the form ' + name + ' does not keep its field ' + field.name + ', whose ' + is) }"
     " if (former?.at && document.activeElement === document.body)"
-    " [...el.elements].find((field) => field.name === former.at)?.focus();"
+    " fieldsOf().find((field) => field.name === former.at)?.focus();"
     " read();"
     " if (former?.isClearing() || (former?.isKnown() ? generation < former.of() : former && !former.isSent)) {"
     " const [had, fields] = former.had();"

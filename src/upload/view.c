@@ -12,8 +12,21 @@
  *
  * Where it goes on. A form whose uploads go to a folder is sent file by file (tus.h). What the server has is asked of
  * it each time that a request has failed, and never guessed; where it is kept is remembered by the tab, so that the
- * same file, chosen again after a reload, goes on, too. A network that is away is waited for, for as long as it takes;
- * a server that answers that it cannot, some times.
+ * same file, chosen again after a reload, goes on, too.
+ *
+ * When it ends. A failure is one of three kinds:
+ *
+ *   the file's    Before each request that has some of it a byte is read where the request begins: a file that is gone
+ *                 or was changed since it was chosen cannot be read, and ends the upload. A browser that is asked for
+ *                 the size of a file that is gone says 0, and would send that as the whole.
+ *   the server's  408, 409, 423 and 5xx are tried again some times, all others end the upload.
+ *   the network's It is waited for, for as long as it takes, unless the server is there and has got nothing new of the
+ *                 file in as many tries: something between refuses it.
+ *
+ * The pauses grow until the server has got more of the file than it ever had: an answer alone is no progress.
+ *
+ * A field of a form may be called what a property of forms is called (elements, reset). So these are asked of the
+ * prototype.
  *
  * No regular expressions, and no dollars or at signs in strings: the client reads expressions first. */
 #include "vestry/upload_view.h"
@@ -27,6 +40,9 @@ enum { SIGNAL_MOST = 64 };
 
 /* What is said: signals of the form's, each when it changes. */
 static const char words[] =
+    " const proto = HTMLFormElement.prototype,"
+    " fieldsOf = (form) => [...Object.getOwnPropertyDescriptor(proto, 'elements').get.call(form)],"
+    " attribute = (form, name) => proto.getAttribute.call(form, name);"
     " const put = (of, what, value) => {"
     " if (of.said[what] !== value) $[of.signal + what] = of.said[what] = value };"
     " const fill = (text, parts) => parts.reduce((so, [name, part]) => so.split('{' + name + '}').join(part), text);"
@@ -81,28 +97,35 @@ static const char files[] =
     " headers['Upload-Metadata'] = 'filename ' + coded(file.name)"
     " + (file.type ? ',filetype ' + coded(file.type) : '');"
     " return headers };"
+    " const isReadable = (file, from) =>"
+    " (file.size ? file.slice(from, from + 1) : file).arrayBuffer().then(() => true, () => false);"
     " const sendFile = async (of, file, before) => {"
     " const key = ['vestry-upload', of.url, file.name, file.size, file.lastModified].join(' ');"
     " const advanced = (bytes) => advance(of, (before + Math.min(bytes, file.size)) / of.bytes);"
-    " let at = recall(key), offset = null, anew = 0, refused = 0;"
+    " let at = recall(key), offset = null, anew = 0, refused = 0, best = -1;"
     " for (of.fails = 0;;) {"
     " if (of.isCancelled) {"
     " remember(key, null);"
     " if (at) ask({}, 'DELETE', at, null, headersOf(of), () => 0);"
     " return 'cancelled' }"
     " const what = !at ? 'POST' : offset === null ? 'HEAD' : 'PATCH', from = offset ?? 0;"
+    " if (what !== 'HEAD' && !await isReadable(file, from)) return of.view.dataset.gone;"
+    " if (of.isCancelled) continue;"
     " const xhr = await ask(of, what, at ?? of.url, what === 'PATCH' ? file.slice(from) : null,"
     " headersOf(of, what, file, from), (bytes) => advanced(from + bytes));"
     " const status = xhr.status, has = Number(xhr.getResponseHeader('Upload-Offset') ?? 0);"
     " if (status > 199 && status < 300 && (what !== 'PATCH' || has > from)) {"
     " if (what === 'POST') at = new URL(xhr.getResponseHeader('Location'), of.url).href, remember(key, at);"
-    " offset = has; of.fails = refused = 0; advanced(has); say(of, 'sending', 'sending');"
+    " offset = has;"
+    " if (has > best) best = has, of.fails = refused = 0;"
+    " advanced(has); say(of, 'sending', 'sending');"
     " if (offset < file.size) continue;"
     " remember(key, null);"
     " return '' }"
     " if (of.isCancelled) continue;"
     " if (what === 'HEAD' && status === 404 && anew++ < 3) { at = null; continue }"
-    " if (status && (![408, 409, 423].includes(status) && status < 500 || ++refused > 8)) {"
+    " if (status && ![408, 409, 423].includes(status) && status < 500"
+    " || (status || what === 'PATCH') && ++refused > 8) {"
     " remember(key, null);"
     " return sentence(of, xhr) }"
     " offset = null; of.fails++;"
@@ -128,15 +151,20 @@ static const char forms[] =
     " clearTimeout(of.timer);"
     " of.state = state; if (state === 'kept') of.percent = 100;"
     " tell(of); say(of, state, state, why);"
-    " under.delete(of.form); of.form.removeAttribute('aria-busy');"
-    " if (state === 'kept') of.form.reset() };"
+    " under.delete(of.form); proto.removeAttribute.call(of.form, 'aria-busy');"
+    " if (state === 'kept') proto.reset.call(of.form) };"
     " const follow = (to) => {"
     " const url = to && new URL(to, location.href);"
     " if (url && url.pathname + url.search !== location.pathname + location.search) location.assign(url.href) };"
     " const send = async (of, fields) => {"
+    " for (const {file} of of.files)"
+    " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
+    " if (of.isCancelled) return end(of, 'cancelled');"
     " const xhr = await ask(of, 'POST', of.url, fields, {},"
     " (bytes, all) => { if (all) advance(of, bytes / all) });"
     " if (of.isCancelled) return end(of, 'cancelled');"
+    " if (!xhr.status) for (const {file} of of.files)"
+    " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
     " if (xhr.status < 200 || xhr.status > 299) return end(of, 'failed', sentence(of, xhr));"
     " end(of, 'kept');"
     " if (xhr.responseURL !== of.url) follow(xhr.responseURL) };"
@@ -144,21 +172,21 @@ static const char forms[] =
     " all.slice(0, 3).map((file) => file.name).join(', ') + (all.length > 3 ? ', …' : '');"
     " const begin = (form, view, by) => {"
     " const fields = by ? new FormData(form, by) : new FormData(form);"
-    " const files = [...form.elements].filter((field) => field.type === 'file' && field.name && !field.disabled)"
+    " const files = fieldsOf(form).filter((field) => field.type === 'file' && field.name && !field.disabled)"
     ".flatMap((field) => [...field.files].map((file) => ({field, file})));"
-    " const to = by?.getAttribute('formaction') ?? form.getAttribute('action') ?? '';"
+    " const to = by?.getAttribute('formaction') ?? attribute(form, 'action') ?? '';"
     " const of = {form, view, files, signal: view.dataset.upload, name: namesOf(files.map(({file}) => file)),"
     " said: {}, percent: 0, token: fields.get('csrf'), resumes: 'resumes' in view.dataset && files.length,"
     " url: new URL(to || location.href, document.baseURI).href};"
-    " under.set(form, of); form.setAttribute('aria-busy', 'true');"
+    " under.set(form, of); proto.setAttribute.call(form, 'aria-busy', 'true');"
     " tell(of); say(of, 'sending', 'sending');"
     " if (of.resumes) sendAll(of); else send(of, fields) };";
 
 /* What the document hears. */
 static const char ears[] =
     " document.addEventListener('submit', (e) => {"
-    " const form = e.target, view = form.querySelector('[data-upload]');"
-    " const isPost = (e.submitter?.getAttribute('formmethod') ?? form.getAttribute('method') ?? '').toLowerCase();"
+    " const form = e.target, view = proto.querySelector.call(form, '[data-upload]');"
+    " const isPost = (e.submitter?.getAttribute('formmethod') ?? attribute(form, 'method') ?? '').toLowerCase();"
     " if (e.defaultPrevented || !view || isPost !== 'post') return;"
     " e.preventDefault();"
     " if (!under.has(form)) begin(form, view, e.submitter) });"
@@ -202,8 +230,9 @@ vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_option
   vestry_html_add(html, " data-kept=\"%s\" data-failed=\"%s\" data-broken=\"%s\" data-cancelled=\"%s\"",
                   or_else(o.kept, "Sent: {name}."), or_else(o.failed, "Not sent: {name}. {why}"),
                   or_else(o.broken, "The connection broke off."), or_else(o.cancelled, "Cancelled: {name}."));
-  vestry_html_add(html, " data-waiting=\"%s\"%-s",
+  vestry_html_add(html, " data-waiting=\"%s\" data-gone=\"%s\"%-s",
                   or_else(o.waiting, "{name}: the connection broke off. It goes on as soon as it can."),
+                  or_else(o.gone, "It was changed or removed after it was chosen: choose it again."),
                   o.resumes ? " data-resumes" : "");
   vestry_html_add(html, " data-signals__ifmissing=\"{%-sPercent: 0, %-sState: '', %-sText: ''}\"", signal, signal,
                   signal);

@@ -79,7 +79,8 @@ static vestry_err notes_done(const vestry_request *req, vestry_reply *reply, voi
 
 static void add_form(vestry_html *html, const char *name, const vestry_upload_view_options *view) {
   vestry_html_add(html, "<form id=\"%s\" method=\"post\" action=\"/%s\" enctype=\"multipart/form-data\">", name, name);
-  vestry_html_add(html, "<input name=\"title\" aria-label=\"Title\"><input type=\"file\" name=\"file\" multiple>"
+  vestry_html_add(html, "<input name=\"title\" aria-label=\"Title\"><input type=\"hidden\" name=\"elements\">"
+                        "<input type=\"hidden\" name=\"reset\"><input type=\"file\" name=\"file\" multiple>"
                         "<button class=\"send\">Send</button>");
   vestry_html_upload(html, view);
   vestry_html_add(html, "</form>");

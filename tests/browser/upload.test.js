@@ -16,6 +16,7 @@ const LOOPBACK = /^vestry: warning: uploads: .* are not bounded one by one/;
 after(closeChrome);
 
 const MIB = 1 << 20;
+const LOOPBACK = /are not bounded one by one/; // what the server says of clients of this machine
 const SIZE = 24 * MIB; // more than sockets hold
 
 // A socket that is being ended cannot be reset any more: Node would never close it, and never exit
@@ -327,6 +328,72 @@ test('l1: what a server refuses of a file that could be resumed is said, and is 
   await tab.press('videos');
   await tab.until(() => document.querySelector('#videos [role=status]').textContent.startsWith('Not sent: note.txt. '));
   assert.equal((await tab.said()).length, 2);
+  assert.deepEqual(folder.kept(), []);
+});
+
+const GONE = 'Not sent: sea.png. It was changed or removed after it was chosen: choose it again.';
+
+// capability: L1
+test('l1: a file that is gone or was changed after it was chosen is not sent', async (t) => {
+  const folder = await folderFor(t), tab = await tabFor(t);
+  for (const form of ['photos', 'videos']) {
+    for (const change of ['looked at, gone', 'gone', 'changed']) {
+      const file = folder.make('sea.png', 500000);
+      await tab.choose(form, file);
+      if (change !== 'gone') await tab.page.evaluate((id) => document.querySelector(`#${id} [type=file]`).files[0].size, form);
+      if (change === 'changed') {
+        fs.writeFileSync(file, 'other');
+        fs.utimesSync(file, 1, 1);
+      } else {
+        fs.unlinkSync(file);
+      }
+      await tab.press(form);
+      await tab.says(form, GONE);
+      await tab.page.evaluate((id) => document.querySelector(`#${id} [role=status]`).textContent = '', form);
+    }
+    // It can be chosen anew, and is sent.
+    await tab.choose(form, folder.make('sea.png', 1000));
+    await tab.press(form);
+    await tab.says(form, 'Sent: sea.png.');
+  }
+  assert.equal(folder.kept().length, 1);
+  assert.equal((await tab.kept()).split('\n').filter((line) => line.startsWith('kept sea.png')).length, 1);
+});
+
+// capability: L1
+test('l1: a file that goes while it is sent ends the upload, however often the network comes back', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  const tab = await tabFor(t);
+  tab.line.holdAfter = 12 * MIB;
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await folder.has(4 * MIB);
+  fs.unlinkSync(file);
+  tab.line.cut();
+  await tab.says('videos', WAITING);
+  tab.line.goOn();
+  await tab.says('videos', GONE);
+  assert.deepEqual(folder.kept(), []);
+});
+
+// capability: L1
+test('l1: what lies between and takes none of a file is tried some times, and not for ever', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
+  const tab = await tabFor(t);
+  const asked = { HEAD: 0, PATCH: 0 };
+  await tab.page.route('**/videos/**', (route) => {
+    const method = route.request().method();
+    asked[method]++;
+    return method === 'PATCH' ? route.abort('connectionreset') : route.continue();
+  });
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  // The pauses are not waited for.
+  await tab.until(() => {
+    dispatchEvent(new Event('online'));
+    return document.querySelector('#videos [role=status]').textContent === 'Not sent: sea.png. The connection broke off.';
+  });
+  assert.deepEqual(asked, { HEAD: 8, PATCH: 9 });
   assert.deepEqual(folder.kept(), []);
 });
 
