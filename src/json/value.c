@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "json/value.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ascii.h"
+#include "base/hex.h"
+
 /* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
  * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its
  * lexer reports that as a syntax error).
@@ -18,4 +26,62 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
   if (json_error_code(&why) != json_error_numeric_overflow) return VESTRY_NO_MEMORY;
   size_t offset = why.position > 0 ? (size_t)why.position : 0;
   return vsi_json_fail(VESTRY_MALFORMED, offset, "a number is too large", ret_fault);
+}
+
+/* ---------------------------------------------------------------------------------------------------- mending ----- */
+
+/* Digits that a double needs at most; those after them become an exponent. */
+enum { EXACT_DIGITS = 17, MOST_DIGITS = 400 };
+
+/* The unit of the escape \uXXXX that begins here, if one does; else 0xFFFFFFFF. */
+static uint32_t unit_at(const char *at, const char *end) {
+  uint32_t unit = 0;
+  if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return UINT32_MAX;
+  for (int i = 2; i < 6; i++) unit = unit << 4 | (uint32_t)vsi_hex_digit(vsi_lower(at[i]));
+  return unit;
+}
+
+/* An escape in a string; where it ends. */
+static char *mend_escape(char *at, const char *end) {
+  const uint32_t unit = unit_at(at, end);
+  if (unit == UINT32_MAX) return at + 2;
+  const uint32_t second = unit >> 10 == 0xD800 >> 10 ? unit_at(at + 6, end) : UINT32_MAX;
+  if (second >> 10 == 0xDC00 >> 10) return at + 12;
+  if (!unit || unit >> 11 == 0xD800 >> 11) memcpy(at + 2, "fffd", 4);
+  return at + 6;
+}
+
+/* A number; where it ends. */
+static char *mend_number(char *at, const char *end) {
+  const bool is_negative = *at == '-';
+  char *const begin = at + is_negative, *digits_end = begin;
+  while (digits_end < end && vsi_is_digit(*digits_end)) digits_end++;
+  at = digits_end;
+  while (at < end && (vsi_is_digit(*at) || strchr("+-.eE", *at))) at++;
+  const size_t count = (size_t)(digits_end - begin);
+  if (at != digits_end || count < 19 || count > MOST_DIGITS) return at;
+  char text[24], exponent[8];
+  snprintf(text, sizeof text, "%s%.*s", is_negative ? "-" : "", count == 19 ? 19 : 20, begin);
+  errno = 0;
+  (void)strtoll(text, NULL, 10);
+  if (errno != ERANGE) return at;
+  const int len = snprintf(exponent, sizeof exponent, "e%zu", count - EXACT_DIGITS);
+  memcpy(begin + EXACT_DIGITS, exponent, (size_t)len);
+  memset(begin + EXACT_DIGITS + len, ' ', count - EXACT_DIGITS - (size_t)len);
+  return at;
+}
+
+void vsi_json_mend(char *json, size_t len) {
+  const char *const end = json + len;
+  bool in_string = false;
+  for (char *at = json; at < end;) {
+    if (in_string && *at == '\\') {
+      at = mend_escape(at, end);
+    } else if (!in_string && (*at == '-' || vsi_is_digit(*at))) {
+      at = mend_number(at, end);
+    } else {
+      in_string ^= *at == '"';
+      at++;
+    }
+  }
 }
