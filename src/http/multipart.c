@@ -12,8 +12,20 @@ static bool is_space(char c) {
   return c == ' ' || c == '\t';
 }
 
+/* Where a quoted value ends. A backslash before a quote escapes it (RFC 9110), as programs other than browsers send it;
+ * but browsers escape with % and send backslashes as they are, so that one before the last quote is the value's own. */
+static const char *quoted_end(const char *at, const char *end) {
+  for (; at < end && *at != '"'; at++) {
+    if (*at != '\\' || end - at < 3 || at[1] != '"') continue;
+    const char *after = at + 2;
+    while (after < end && is_space(*after)) after++;
+    if (after < end && *after != ';') at++;
+  }
+  return at;
+}
+
 /* The parameter at `at`, which is after a ';', of `end`: its name and its value without quotes. Where it ends; NULL:
- * there is none. A backslash is kept: browsers send file names with some, and escape with % instead. */
+ * there is none. */
 static const char *parameter(const char *at, const char *end, vestry_slice *ret_name, vestry_slice *ret_value) {
   while (at < end && (is_space(*at) || *at == ';')) at++;
   const char *equals = memchr(at, '=', (size_t)(end - at));
@@ -23,7 +35,8 @@ static const char *parameter(const char *at, const char *end, vestry_slice *ret_
   bool is_quoted = at < end && *at == '"';
   const char *from = at + is_quoted;
   at = from;
-  while (at < end && (is_quoted ? *at != '"' : *at != ';' && !is_space(*at))) at++;
+  if (is_quoted) at = quoted_end(at, end);
+  while (!is_quoted && at < end && *at != ';' && !is_space(*at)) at++;
   if (is_quoted && at == end) return NULL;
   *ret_value = (vestry_slice){from, (size_t)(at - from)};
   return at + is_quoted;
@@ -123,11 +136,13 @@ size_t vsi_part_decode(vestry_slice text, char *to) {
     const char *sent;
     char is;
   } escapes[] = {{"%22", '"'}, {"%0D", '\r'}, {"%0A", '\n'}};
+  static const char quote[] = "\\\"";
   const char *at = text.data, *end = at + text.len;
   size_t len = 0;
   while (at < end) {
     char c = *at;
     size_t taken = 1;
+    if (end - at >= 2 && memcmp(at, quote, 2) == 0) c = '"', taken = 2;
     for (size_t i = 0; i < sizeof escapes / sizeof *escapes && end - at >= 3; i++) {
       if (memcmp(at, escapes[i].sent, 3) != 0) continue;
       c = escapes[i].is;

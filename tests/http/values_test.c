@@ -195,6 +195,45 @@ static void files_are_pieces_of_the_body(void **state) {
   with(r, see_file);
 }
 
+static void see_quotes(const vestry_request *req) {
+  static const char *const names[] = {"a\\\"b.png", "dir\\", "\\\"\\\"", "\\x\\"};
+  vestry_upload file = {0};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char field[] = {(char)('0' + i), '\0'};
+    assert_int_equal(vestry_request_file(req, field, &file), VESTRY_OK);
+    assert_int_equal(file.name.len, strlen(names[i]));
+    assert_memory_equal(file.name.data, names[i], file.name.len);
+  }
+  assert_string_equal(FORM(req, "a\"b"), "1");
+  assert_string_equal(FORM(req, "c\\"), "2");
+}
+
+/* A backslash escapes a quote, as programs other than browsers send it; one before the last quote is the name's own. */
+static void quotes_in_names_may_be_escaped(void **state) {
+  (void)state;
+#define NAMED(more) "--x\r\nContent-Disposition: form-data; " more "\r\n\r\n"
+  with(
+      form(
+          "multipart/form-data; boundary=x",
+          NAMED("name=\"0\"; filename=\"a\\\"b.png\"") "\r\n" NAMED("name=\"1\"; filename=\"dir\\\"") "\r\n" NAMED("fil"
+                                                                                                                   "ena"
+                                                                                                                   "me="
+                                                                                                                   "\""
+                                                                                                                   "\\"
+                                                                                                                   "\""
+                                                                                                                   "\\"
+                                                                                                                   "\""
+                                                                                                                   "\";"
+                                                                                                                   " na"
+                                                                                                                   "me="
+                                                                                                                   "\"2"
+                                                                                                                   "\"") "\r\n" NAMED(
+              "filename=\"\\x\\\" ; name=\"3\"") "\r\n" NAMED("name=\"a\\\"b\"") "1\r\n" NAMED("name=\"c\\\"") "2\r\n--"
+                                                                                                               "x--"),
+      see_quotes);
+#undef NAMED
+}
+
 static void see_no_form(const vestry_request *req) {
   int64_t integer;
   vestry_upload file = {0};
@@ -278,6 +317,7 @@ int main(void) {
       cmocka_unit_test(forms_are_read_in_both_codings),
       cmocka_unit_test(parts_may_be_empty),
       cmocka_unit_test(files_are_pieces_of_the_body),
+      cmocka_unit_test(quotes_in_names_may_be_escaped),
       cmocka_unit_test(broken_forms_have_no_values),
       cmocka_unit_test(texts_of_parts_are_texts),
       cmocka_unit_test(no_memory_is_an_error),
