@@ -82,7 +82,10 @@ static const char navigations[] =
     " history.replaceState(null, '', from); location.replace(to); shown = where(); el.url = location.origin + shown;"
     " setTimeout(() => { isLeaving = false; if (!el.run && !el.isAway()) el.open() }, 10000) };"
     " const place = ({how}) => {"
-    " const to = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));"
+    " let to = null;" /* a fragment is any text: browsers look for it as it stands, too */
+    " if (location.hash) to = document.getElementById(location.hash.slice(1));"
+    " try { if (location.hash) to = to ?? document.getElementById(decodeURIComponent(location.hash.slice(1))) } catch "
+    "{}"
     " if (how === 'pop') put(places.get(at) ?? [0, 0]);"
     " else if (to) to.scrollIntoView({behavior: 'instant'});"
     " else if (how === 'push') put([0, 0]) };"
