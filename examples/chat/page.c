@@ -380,7 +380,8 @@ static void put_editing(vestry_html *html, const struct view *view) {
                              view->channel);
   vestry_html_add(html,
                   "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
-                  "data-bind:edited data-on:keydown=\"sendAtEnter(evt); evt.key == 'Escape' && (focusMessage('m%d-' + "
+                  "data-bind:edited data-on:keydown=\"sendAtEnter(evt); evt.key == 'Escape' && !evt.isComposing && "
+                  "(focusMessage('m%d-' + "
                   "$edit), $edit = 0, $error = "
                   "'')\"></textarea>"
                   "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"focusMessage('m%d-' + "
