@@ -211,27 +211,14 @@ static void see_quotes(const vestry_request *req) {
 /* A backslash escapes a quote, as programs other than browsers send it; one before the last quote is the name's own. */
 static void quotes_in_names_may_be_escaped(void **state) {
   (void)state;
-#define NAMED(more) "--x\r\nContent-Disposition: form-data; " more "\r\n\r\n"
-  with(
-      form(
-          "multipart/form-data; boundary=x",
-          NAMED("name=\"0\"; filename=\"a\\\"b.png\"") "\r\n" NAMED("name=\"1\"; filename=\"dir\\\"") "\r\n" NAMED("fil"
-                                                                                                                   "ena"
-                                                                                                                   "me="
-                                                                                                                   "\""
-                                                                                                                   "\\"
-                                                                                                                   "\""
-                                                                                                                   "\\"
-                                                                                                                   "\""
-                                                                                                                   "\";"
-                                                                                                                   " na"
-                                                                                                                   "me="
-                                                                                                                   "\"2"
-                                                                                                                   "\"") "\r\n" NAMED(
-              "filename=\"\\x\\\" ; name=\"3\"") "\r\n" NAMED("name=\"a\\\"b\"") "1\r\n" NAMED("name=\"c\\\"") "2\r\n--"
-                                                                                                               "x--"),
-      see_quotes);
-#undef NAMED
+#define PART_OF "--x\r\nContent-Disposition: form-data; "
+  with(form("multipart/form-data; boundary=x", PART_OF
+            "name=\"0\"; filename=\"a\\\"b.png\"\r\n\r\n\r\n" PART_OF
+            "name=\"1\"; filename=\"dir\\\"\r\n\r\n\r\n" PART_OF "filename=\"\\\"\\\"\"; name=\"2\"\r\n\r\n\r\n" PART_OF
+            "filename=\"\\x\\\" ; name=\"3\"\r\n\r\n\r\n" PART_OF "name=\"a\\\"b\"\r\n\r\n1\r\n" PART_OF
+            "name=\"c\\\"\r\n\r\n2\r\n--x--"),
+       see_quotes);
+#undef PART_OF
 }
 
 static void see_no_form(const vestry_request *req) {
