@@ -10,8 +10,8 @@
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault);
 
 /* Make of well-formed JSON, which need not be so for_c, what vsi_json_build takes, in its place: half a surrogate pair
- * and a zero character become U+FFFD, an integer beyond 64 bits the nearest double. A text that is cut in an emoji, or a
- * field with 20 digits, must not have each request of its tab refused. */
+ * and a zero character become U+FFFD, an integer beyond 64 bits the nearest double. A text that is cut in an emoji, or
+ * a field with 20 digits, must not have each request of its tab refused. */
 void vsi_json_mend(char *json, size_t len);
 
 /* Any value from text that was not looked at yet, within a client's limits (NULL: the defaults). As

@@ -414,6 +414,16 @@ test('l3: focus and what a screen reader says', async (t) => {
 });
 
 // capability: L3
+test('l3: an address whose fragment is no escape is navigated to like any other', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.page.evaluate(() => { window.vestryNavigate('/item/7#100%', 'push'); }));
+  await isAt(tab, { url: '/item/7#100%', heading: 'item 7', title: 'Item' });
+  await tab.until(() => document.querySelector('p[role=status]').textContent === 'Item');
+  assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'content');
+});
+
+// capability: L3
 test('l3: the server leads to another address, as an answer to an action', async (t) => {
   const tab = await tabFor(t, {}, 'item/7');
   await tab.until(() => window.told.includes('datastar-patch-signals'));

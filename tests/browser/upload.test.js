@@ -16,7 +16,6 @@ const LOOPBACK = /^vestry: warning: uploads: .* are not bounded one by one/;
 after(closeChrome);
 
 const MIB = 1 << 20;
-const LOOPBACK = /are not bounded one by one/; // what the server says of clients of this machine
 const SIZE = 24 * MIB; // more than sockets hold
 
 // A socket that is being ended cannot be reset any more: Node would never close it, and never exit
