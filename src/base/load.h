@@ -15,8 +15,10 @@ enum { VSI_LOAD_RANKS = 46 * 4 };
 
 typedef struct vsi_load {
   TAILQ_ENTRY(vsi_load) in;
-  _Atomic(uint8_t) rank; /* 0: it is not filed. Written under the lock; relaxed for those that look without it */
 } vsi_load;
+/* Of each, wherever its user has a byte for it. 0: it is not filed. Written under the lock; relaxed for those that look
+ * without it. */
+typedef _Atomic(uint8_t) vsi_load_place;
 
 typedef struct vsi_loads {
   TAILQ_HEAD(, vsi_load) ranks[VSI_LOAD_RANKS];
@@ -35,17 +37,17 @@ static inline uint8_t vsi_load_rank(uint64_t held) {
   return (uint8_t)(rank < VSI_LOAD_RANKS ? rank : VSI_LOAD_RANKS - 1);
 }
 
-static inline uint8_t vsi_load_rank_of(const vsi_load *load) {
-  return atomic_load_explicit(&load->rank, memory_order_relaxed);
+static inline uint8_t vsi_load_rank_of(const vsi_load_place *place) {
+  return atomic_load_explicit(place, memory_order_relaxed);
 }
 
 /* File it last of a rank, or take it out (0). */
-static inline void vsi_loads_file(vsi_loads *loads, vsi_load *load, uint8_t rank) {
-  uint8_t before = vsi_load_rank_of(load);
+static inline void vsi_loads_file(vsi_loads *loads, vsi_load *load, vsi_load_place *place, uint8_t rank) {
+  uint8_t before = vsi_load_rank_of(place);
   if (before == rank) return;
   if (before) TAILQ_REMOVE(&loads->ranks[before], load, in);
   if (rank) TAILQ_INSERT_TAIL(&loads->ranks[rank], load, in);
-  atomic_store_explicit(&load->rank, rank, memory_order_relaxed);
+  atomic_store_explicit(place, rank, memory_order_relaxed);
 }
 
 /* The first of the highest rank that is below another; NULL: none is. */
@@ -58,15 +60,15 @@ static inline vsi_load *vsi_loads_largest(const vsi_loads *loads) {
   return vsi_loads_first_below(loads, VSI_LOAD_RANKS);
 }
 /* The one after it, of its rank or the next below. */
-static inline vsi_load *vsi_loads_next(const vsi_loads *loads, const vsi_load *load) {
+static inline vsi_load *vsi_loads_next(const vsi_loads *loads, const vsi_load *load, uint8_t rank) {
   vsi_load *next = TAILQ_NEXT(load, in);
-  return next ? next : vsi_loads_first_below(loads, vsi_load_rank_of(load));
+  return next ? next : vsi_loads_first_below(loads, rank);
 }
 /* File one lower, or take it out; returns the one that was after it, or itself if that is where it is now. */
-static inline vsi_load *vsi_loads_refile(vsi_loads *loads, vsi_load *load, uint8_t rank) {
-  uint8_t before = vsi_load_rank_of(load);
+static inline vsi_load *vsi_loads_refile(vsi_loads *loads, vsi_load *load, vsi_load_place *place, uint8_t rank) {
+  uint8_t before = vsi_load_rank_of(place);
   vsi_load *next = TAILQ_NEXT(load, in);
-  vsi_loads_file(loads, load, rank);
+  vsi_loads_file(loads, load, place, rank);
   return next ? next : vsi_loads_first_below(loads, before);
 }
 

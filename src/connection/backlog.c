@@ -29,7 +29,9 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
                        vsi_budget_cost(1, len) + target_bytes); /* while it is still counted */
   if (target_bytes)
     atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
-  vsi_queue_settle(&connection->queue, len);
+  if (vsi_queue_settle(&connection->queue, len))
+    atomic_fetch_sub_explicit(&connection->environment->budget->going, vsi_connection_cost(connection, 1, len),
+                              memory_order_relaxed);
 }
 
 /* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:

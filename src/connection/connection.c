@@ -95,22 +95,18 @@ uint64_t vsi_connection_held(const vestry_connection *connection) {
   return held;
 }
 
-/* The runner may be faster, on another thread: then nothing is left to be counted. relaxed: counts, and each of the
- * two is one read-modify-write of `going`. */
-void vsi_connection_goes(vestry_connection *connection) {
-  vsi_budget *budget = connection->environment->budget;
-  uint64_t held = vsi_connection_held(connection), none = 0;
-  if (!held) return;
-  atomic_fetch_add_explicit(&budget->going, held, memory_order_relaxed);
-  if (!atomic_compare_exchange_strong_explicit(&connection->going, &none, held, memory_order_relaxed,
-                                               memory_order_relaxed))
-    atomic_fetch_sub_explicit(&budget->going, held, memory_order_relaxed);
+uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes) {
+  return vsi_budget_cost(count, bytes) + (connection->conflation ? (uint64_t)count * sizeof(vsi_target) : 0);
 }
 
-void vsi_connection_gone(vestry_connection *connection) {
-  uint64_t going = atomic_exchange_explicit(&connection->going, UINT64_MAX, memory_order_relaxed);
-  if (going && going != UINT64_MAX)
-    atomic_fetch_sub_explicit(&connection->environment->budget->going, going, memory_order_relaxed);
+/* The queue's word has one order: each settlement is either before, and not in what is counted here, or after, and
+ * takes its share off. */
+void vsi_connection_goes(vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  if (vsi_queue_goes(&connection->queue, &count, &bytes) && count)
+    atomic_fetch_add_explicit(&connection->environment->budget->going, vsi_connection_cost(connection, count, bytes),
+                              memory_order_relaxed);
 }
 
 static void hurry(vestry_connection *connection, uint8_t how) {

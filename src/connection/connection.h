@@ -64,6 +64,7 @@ struct vestry_connection {
   bool blocked : 1;     /* the transport has no room; wait for writable */
   bool broken : 1;      /* the transport or the coder failed: no clean end any more */
   bool ended : 1;       /* what ends an encoded stream is among the taken, or written */
+  vsi_load_place place; /* of its load */
   uint8_t taken_count;  /* SLICES_A_WRITE (runner.c), and some of the coder's own */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
@@ -78,8 +79,6 @@ struct vestry_connection {
   const vsi_environment *environment;
   TAILQ_ENTRY(vestry_connection) in_group; /* guarded by the group's lock */
   vsi_load load;                           /* likewise; by what its queue holds, or held since it was looked at */
-  _Atomic(uint64_t) going; /* what it held when it was closed, of the budget's; 0: it was not; UINT64_MAX: all of that
-                              was given back */
 
   vsi_coder
       *coder; /* NULL: a plain stream; set before the start. What is in it is the runner's, but what is constant */
@@ -98,14 +97,14 @@ struct vestry_connection {
   _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
   _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
 };
-_Static_assert(sizeof(struct vestry_connection) <= 376, "an idle stream's own memory: docs/bench-streams.md");
+_Static_assert(sizeof(struct vestry_connection) <= 360, "an idle stream's own memory: docs/bench-streams.md");
 
 /* What its queue holds of the budget. Any thread. */
 uint64_t vsi_connection_held(const vestry_connection *connection);
-/* It gives back all it holds, soon: from here on that counts as gone. Once for each connection; the queue is shut. */
+/* It gives back all it holds, soon: from here on that counts as gone, as often as it is called. Shuts the queue. */
 void vsi_connection_goes(vestry_connection *connection);
-/* It has given all back. */
-void vsi_connection_gone(vestry_connection *connection);
+/* So much that is gone, and is given back, for each of its events. */
+uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes);
 
 /* Undo a create; no other thread knows the connection. Its transport is untouched: the caller owns it again. */
 void vsi_connection_discard(vestry_connection *connection);

@@ -29,13 +29,13 @@ enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
 /* The client tells of it, and nothing changes (http/stream.c). */
 static const char sign[] = "{}";
 
-/* Connections whose numbers differ in the last bits only: so they are found by their numbers. */
-enum { BLOCK = 16 };
+/* Where connections begin whose numbers differ in the last bits only: so one is found by its number, a short walk from
+ * there. */
+enum { BLOCK = 64 };
 typedef struct block {
-  vsi_map_link in; /* first */
-  uint64_t number; /* of its connections', without the last bits */
-  uint32_t count;
-  vestry_connection *at[BLOCK]; /* NULL: it has left, or is to come */
+  vsi_map_link in;          /* first */
+  uint64_t number;          /* of its connections', without the last bits */
+  vestry_connection *first; /* the one with the lowest number that has not left */
 } block;
 
 struct vsi_group {
@@ -49,7 +49,6 @@ struct vsi_group {
   vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is let in */
   vsi_map blocks;                       /* guarded by lock */
-  block *newest;                        /* guarded by lock; in them; NULL: none */
   vsi_loads loads;                      /* guarded by lock: those whose queues held something */
   vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
   _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list */
@@ -200,33 +199,23 @@ typedef struct block_room {
   vsi_map_room room;
 } block_room;
 
-static bool needs_block_locked(const vsi_group *group) {
-  return !group->newest || (group->totals.opened + 1) / BLOCK != group->newest->number;
-}
-
-/* A block is there for the next number. false: there is no memory for it in `from`; *ret_bits: the map's then. */
-static bool begin_block_locked(vsi_group *group, block_room *from, block **ret_old, unsigned *ret_bits) {
-  if (!needs_block_locked(group)) return true;
+/* A block is there for the next number, or in `from`; false: there is no memory for it there; *ret_bits: the map's. */
+static bool has_block_locked(vsi_group *group, block_room *from, unsigned *ret_bits) {
+  if (find_block_locked(group, (group->totals.opened + 1) / BLOCK)) return true;
   *ret_bits = vsi_map_wanted(&group->blocks, group->blocks.count + 1);
-  if (!from->made || (*ret_bits && (!from->room.buckets || from->room.bits < *ret_bits))) return false;
-  vsi_map_room_take(&group->blocks, &from->room);
-  block *old = group->newest;
-  if (old && !old->count) {
-    vsi_map_remove(&group->blocks, &old->in);
-    *ret_old = old;
-  }
-  group->newest = from->made;
-  group->newest->number = (group->totals.opened + 1) / BLOCK;
-  vsi_map_add(&group->blocks, &group->newest->in, hash_of_block(group->newest->number));
-  from->made = NULL;
-  return true;
+  return from->made && (!*ret_bits || (from->room.buckets && from->room.bits >= *ret_bits));
 }
 
-static void enter_locked(vsi_group *group, vestry_connection *connection) {
+static void enter_locked(vsi_group *group, vestry_connection *connection, block_room *from) {
   connection->id = ++group->totals.opened;
   group->totals.open++;
-  group->newest->at[connection->id % BLOCK] = connection;
-  group->newest->count++;
+  const uint64_t number = connection->id / BLOCK;
+  if (!find_block_locked(group, number)) {
+    vsi_map_room_take(&group->blocks, &from->room);
+    *from->made = (block){.number = number, .first = connection};
+    vsi_map_add(&group->blocks, &from->made->in, hash_of_block(number));
+    from->made = NULL;
+  }
   TAILQ_INSERT_TAIL(&group->list, connection, in_group);
   move_walks_locked(group, NULL, connection); /* those that had met all */
 }
@@ -235,31 +224,33 @@ static void enter_locked(vsi_group *group, vestry_connection *connection) {
 static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   const vestry_host *host = group->environment.host;
   block_room from = {NULL, {NULL, 0}};
-  block *old = NULL;
   vestry_err error = VESTRY_OK;
   for (bool is_in = false; !is_in && !error;) {
     unsigned bits = 0;
     lock_to_change(group);
     if (group->closed)
       error = VESTRY_CLOSED;
-    else if ((is_in = begin_block_locked(group, &from, &old, &bits)))
-      enter_locked(group, connection);
+    else if ((is_in = has_block_locked(group, &from, &bits)))
+      enter_locked(group, connection, &from);
     vsi_mutex_unlock(&group->lock);
     if (is_in || error) break;
     if (!from.made) from.made = vsi_calloc(host, 1, sizeof *from.made);
     if (!from.made || vsi_map_room_make(&from.room, host, bits)) error = VESTRY_NO_MEMORY;
   }
-  vsi_free(host, old);
   vsi_free(host, from.made);
   vsi_map_room_free(&from.room, host);
   return error;
 }
 
-/* Returns a block that has none any more, to be freed. */
+/* Before it is taken out of the list. Returns a block that has none any more, to be freed. */
 static block *leave_block_locked(vsi_group *group, const vestry_connection *connection) {
   block *in = find_block_locked(group, connection->id / BLOCK);
-  in->at[connection->id % BLOCK] = NULL;
-  if (--in->count || in == group->newest) return NULL;
+  if (in->first != connection) return NULL;
+  vestry_connection *next = TAILQ_NEXT(connection, in_group);
+  if (next && next->id / BLOCK == in->number) {
+    in->first = next;
+    return NULL;
+  }
   vsi_map_remove(&group->blocks, &in->in);
   return in;
 }
@@ -320,9 +311,9 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   meet_locked(group, connection);
   vsi_histogram_add(&group->tally.ages, &vsi_ages, age_ms);
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
-  TAILQ_REMOVE(&group->list, connection, in_group);
-  vsi_loads_file(&group->loads, &connection->load, 0);
   block *empty = leave_block_locked(group, connection);
+  TAILQ_REMOVE(&group->list, connection, in_group);
+  vsi_loads_file(&group->loads, &connection->load, &connection->place, 0);
   group->totals.open--;
   group->totals.closed++;
   group->totals.closed_by_cause[vsi_connection_cause(connection)]++;
@@ -346,8 +337,9 @@ size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
 vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
   vsi_mutex_lock(&group->lock);
   const block *in = find_block_locked(group, id / BLOCK);
-  vestry_connection *found = in ? in->at[id % BLOCK] : NULL;
-  if (found) vestry_connection_ref(found);
+  vestry_connection *found = in ? in->first : NULL;
+  while (found && found->id < id) found = TAILQ_NEXT(found, in_group);
+  found = found && found->id == id ? vestry_connection_ref(found) : NULL;
   vsi_mutex_unlock(&group->lock);
   return found;
 }
@@ -356,7 +348,8 @@ static void grew(const vsi_environment *environment, vestry_connection *connecti
   vsi_group *group = group_of(environment);
   vsi_mutex_lock(&group->lock);
   uint8_t rank = vsi_load_rank(vsi_connection_held(connection));
-  if (rank > vsi_load_rank_of(&connection->load)) vsi_loads_file(&group->loads, &connection->load, rank);
+  if (rank > vsi_load_rank_of(&connection->place))
+    vsi_loads_file(&group->loads, &connection->load, &connection->place, rank);
   vsi_mutex_unlock(&group->lock);
 }
 
@@ -376,11 +369,12 @@ static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT],
     vestry_connection *connection = VSI_LOAD_OWNER(at, vestry_connection, load);
     uint64_t holds = is_going(connection) ? 0 : vsi_connection_held(connection);
     uint8_t rank = vsi_load_rank(holds);
-    if (rank < vsi_load_rank_of(at)) { /* it held more when it was filed; it is met again, further down */
-      next = vsi_loads_refile(&group->loads, at, rank);
+    if (rank <
+        vsi_load_rank_of(&connection->place)) { /* it held more when it was filed; it is met again, further down */
+      next = vsi_loads_refile(&group->loads, at, &connection->place, rank);
       continue;
     }
-    next = vsi_loads_next(&group->loads, at);
+    next = vsi_loads_next(&group->loads, at, vsi_load_rank_of(&connection->place));
     size_t place = count++;
     for (; place && held[place - 1] < holds; place--) {
       held[place] = held[place - 1];

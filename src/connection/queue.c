@@ -12,12 +12,13 @@
  * release of the last settlement (its own) and of the shut. */
 
 #define SHUT       (UINT64_C(1) << 63)
+#define GOING      (UINT64_C(1) << 62)
 #define BYTES_BITS 40
 #define ONE_EVENT  (UINT64_C(1) << BYTES_BITS)
 #define BYTES_MASK (ONE_EVENT - 1)
 
 static uint32_t count_of(uint64_t load) {
-  return (uint32_t)((load & ~SHUT) >> BYTES_BITS);
+  return (uint32_t)((load & ~(SHUT | GOING)) >> BYTES_BITS);
 }
 
 void vsi_queue_init(vsi_queue *queue) {
@@ -40,9 +41,16 @@ vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uin
   return VESTRY_OK;
 }
 
-void vsi_queue_settle(vsi_queue *queue, size_t bytes) {
+bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
   /* release: pairs with the acquire in reserve and load */
-  atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release);
+  return atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release) & GOING;
+}
+
+bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes) {
+  uint64_t load = atomic_fetch_or_explicit(&queue->load, SHUT | GOING, memory_order_acq_rel); /* as in shut */
+  *ret_count = count_of(load);
+  *ret_bytes = (size_t)(load & BYTES_MASK);
+  return !(load & GOING);
 }
 
 void vsi_queue_shut(vsi_queue *queue) {

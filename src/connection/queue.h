@@ -11,7 +11,7 @@
 #include "coding/delivery.h"
 
 typedef struct vsi_queue {
-  _Atomic(uint64_t) load; /* bit 63: shut; 23 bits: count; 40 bits: bytes */
+  _Atomic(uint64_t) load; /* bit 63: shut; bit 62: going; 22 bits: count; 40 bits: bytes */
   vsi_mailbox mailbox;
 } vsi_queue;
 
@@ -34,8 +34,11 @@ static inline vsi_delivery *vsi_queue_take(vsi_queue *queue) {
   return (vsi_delivery *)vsi_mailbox_pop(&queue->mailbox);
 }
 
-/* An event that was taken is done with. Runner only. */
-void vsi_queue_settle(vsi_queue *queue, size_t bytes);
+/* An event that was taken is done with. Runner only. Returns whether the queue goes. */
+bool vsi_queue_settle(vsi_queue *queue, size_t bytes);
+/* Shut it, and mark that all it holds is given back soon: each settlement from here on returns true. true: it was not
+ * marked before; then what it holds, which is settled in so many settlements. Any thread. */
+bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
 
 /* No reservation succeeds after this. Idempotent, any thread. */
 void vsi_queue_shut(vsi_queue *queue);

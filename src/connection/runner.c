@@ -173,7 +173,6 @@ static void finish(vestry_connection *connection, bool clean) {
   vestry_cause cause = vsi_connection_cause(connection);
   VSI_PROBE3(close, connection->id, cause, connection->opened_ns);
   discard_waiting(connection);
-  vsi_connection_gone(connection);
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);

@@ -60,7 +60,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   first->counts_target = target_bytes != 0;
   if (target_bytes)
     atomic_fetch_add_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
-  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->load))
+  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
     connection->environment->grew(connection->environment, connection);
   const uint64_t before = atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
   atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);

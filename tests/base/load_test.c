@@ -12,6 +12,7 @@ enum { ITEMS = 200, STEPS = 20000 };
 typedef struct item {
   uint64_t held;
   vsi_load load;
+  vsi_load_place place;
 } item;
 
 static void ranks_rise_by_a_fifth(void **state) {
@@ -37,16 +38,16 @@ static void the_largest_are_found_first(void **state) {
   for (int step = 0; step < STEPS; step++) {
     item *one = &items[random_below(&random, ITEMS)];
     one->held = random_below(&random, 4) ? random_next(&random) >> random_below(&random, 64) >> 18 : 0;
-    vsi_loads_file(&loads, &one->load, vsi_load_rank(one->held));
+    vsi_loads_file(&loads, &one->load, &one->place, vsi_load_rank(one->held));
     if (step % 100) continue;
     size_t filed = 0, met = 0;
     uint8_t before = VSI_LOAD_RANKS - 1;
     for (int i = 0; i < ITEMS; i++) filed += items[i].held != 0;
-    for (vsi_load *at = vsi_loads_largest(&loads); at; at = vsi_loads_next(&loads, at), met++) {
+    for (vsi_load *at = vsi_loads_largest(&loads); at; at = vsi_loads_next(&loads, at, before), met++) {
       const item *found = VSI_LOAD_OWNER(at, item, load);
-      assert_int_equal(vsi_load_rank_of(at), vsi_load_rank(found->held));
-      assert_true(vsi_load_rank_of(at) <= before);
-      before = vsi_load_rank_of(at);
+      assert_int_equal(vsi_load_rank_of(&found->place), vsi_load_rank(found->held));
+      assert_true(vsi_load_rank_of(&found->place) <= before);
+      before = vsi_load_rank_of(&found->place);
     }
     assert_int_equal(met, filed);
   }
@@ -58,14 +59,14 @@ static void a_walk_files_anew(void **state) {
   static vsi_loads loads;
   static item items[3];
   vsi_loads_init(&loads);
-  for (int i = 0; i < 3; i++) vsi_loads_file(&loads, &items[i].load, vsi_load_rank(1000));
+  for (int i = 0; i < 3; i++) vsi_loads_file(&loads, &items[i].load, &items[i].place, vsi_load_rank(1000));
   assert_ptr_equal(vsi_loads_largest(&loads), &items[0].load);
-  assert_ptr_equal(vsi_loads_refile(&loads, &items[0].load, vsi_load_rank(10)), &items[1].load);
-  assert_ptr_equal(vsi_loads_refile(&loads, &items[1].load, 0), &items[2].load);
-  assert_ptr_equal(vsi_loads_next(&loads, &items[2].load), &items[0].load);
-  assert_ptr_equal(vsi_loads_refile(&loads, &items[2].load, vsi_load_rank(5)), &items[0].load);
-  assert_ptr_equal(vsi_loads_next(&loads, &items[0].load), &items[2].load);
-  assert_null(vsi_loads_next(&loads, &items[2].load));
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[0].load, &items[0].place, vsi_load_rank(10)), &items[1].load);
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[1].load, &items[1].place, 0), &items[2].load);
+  assert_ptr_equal(vsi_loads_next(&loads, &items[2].load, vsi_load_rank(1000)), &items[0].load);
+  assert_ptr_equal(vsi_loads_refile(&loads, &items[2].load, &items[2].place, vsi_load_rank(5)), &items[0].load);
+  assert_ptr_equal(vsi_loads_next(&loads, &items[0].load, vsi_load_rank(10)), &items[2].load);
+  assert_null(vsi_loads_next(&loads, &items[2].load, vsi_load_rank(5)));
 }
 
 int main(void) {

@@ -22,7 +22,7 @@ void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
   for (vsi_load *at;
        vestry_answer_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
     vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
-    vsi_loads_file(&all->loads, at, 0);
+    vsi_loads_file(&all->loads, at, &largest->place, 0);
     largest->is_cut = true;
     all->going += largest->bytes;
     vestry_answer_cut(all->v);
@@ -38,14 +38,14 @@ void vsi_microhttpd_sending_enter(vsi_microhttpd_sendings *all, vsi_microhttpd_s
   sending->bytes = bytes;
   sending->is_cut = false;
   sending->is_in = true;
-  vsi_loads_file(&all->loads, &sending->load, vsi_load_rank(bytes));
+  vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(bytes));
   vsi_mutex_unlock(&all->lock);
 }
 
 void vsi_microhttpd_sending_leave(vsi_microhttpd_sendings *all, vsi_microhttpd_sending *sending) {
   vsi_mutex_lock(&all->lock);
   if (sending->is_in) {
-    vsi_loads_file(&all->loads, &sending->load, 0);
+    vsi_loads_file(&all->loads, &sending->load, &sending->place, 0);
     sending->is_in = false;
     if (sending->is_cut) all->going -= sending->bytes;
   }

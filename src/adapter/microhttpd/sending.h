@@ -12,6 +12,7 @@
 /* One connection's answer, a part of its socket; zeroed to begin with. All guarded by all->lock. */
 typedef struct vsi_microhttpd_sending {
   vsi_load load; /* by its bytes; of one that was cut, none */
+  vsi_load_place place;
   bool is_in;
   int fd;
   size_t bytes; /* that its body holds */

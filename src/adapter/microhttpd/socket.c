@@ -36,7 +36,7 @@ static void leave_locked(vsi_microhttpd_socket *socket) {
   if (!socket->is_waiting) return;
   socket->is_waiting = false;
   TAILQ_REMOVE(&socket->all->waiting, socket, in);
-  vsi_loads_file(&socket->all->loads, &socket->load, 0);
+  vsi_loads_file(&socket->all->loads, &socket->load, &socket->place, 0);
   if (socket->all->is_shut) pthread_cond_signal(&socket->all->fewer);
 }
 
@@ -47,7 +47,7 @@ static uint64_t held_by(const vsi_microhttpd_socket *socket) {
 /* What it holds has changed. */
 static void file_locked(vsi_microhttpd_socket *socket) {
   bool may_be_cut = socket->is_waiting && !socket->going;
-  vsi_loads_file(&socket->all->loads, &socket->load, may_be_cut ? vsi_load_rank(held_by(socket)) : 0);
+  vsi_loads_file(&socket->all->loads, &socket->load, &socket->place, may_be_cut ? vsi_load_rank(held_by(socket)) : 0);
 }
 
 /* Nothing more is to be read from it: what came and was not read yet could be had even after the shutdown. */

@@ -22,6 +22,7 @@ typedef struct vsi_microhttpd_socket {
   struct vsi_microhttpd_sockets *all;
   TAILQ_ENTRY(vsi_microhttpd_socket) in; /* guarded by all->lock, like the next five; in all->waiting */
   vsi_load load;                         /* while it waits: by what it holds; of one that was cut, none */
+  vsi_load_place place;
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of it */
   bool is_first;     /* its first request is not complete: the time since the accept counts */
