@@ -206,7 +206,7 @@ static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts)
     return vsi_refuse(&call, VESTRY_UNSUPPORTED, "this version, %u, writes a WAL that is not known here", f->major);
   if (*PQgetvalue(row, 0, 1) == 't')
     return vsi_refuse(&call, VESTRY_LIMIT,
-                      "it is a standby: name the primary, or several with target_session_attrs=read-write");
+                      "it is a standby: name the primary, or several with target_session_attrs=primary");
   return VESTRY_OK;
 }
 

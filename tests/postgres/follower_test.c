@@ -115,7 +115,7 @@ static void a_promoted_standby_is_followed(void **state) {
   postgres_server_start(&standby, NULL);
   snprintf(url, sizeof url,
            "postgresql://postgres@127.0.0.1:%d,127.0.0.1:%d/"
-           "postgres?sslmode=disable&gssencmode=disable&target_session_attrs=read-write",
+           "postgres?sslmode=disable&gssencmode=disable&target_session_attrs=primary",
            standby.port, shop_server()->port);
   open_logged(&s, url, NULL);
   size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
