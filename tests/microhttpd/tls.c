@@ -87,9 +87,9 @@ static ssize_t give(struct client_tls *tls, const void *data, size_t len) {
   do sent = gnutls_record_send((gnutls_session_t)tls, data, len);
   while (sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED);
   if (sent >= 0) return sent;
-  if (sent != GNUTLS_E_PUSH_ERROR && sent != GNUTLS_E_INVALID_SESSION)
-    print_error("TLS: %s\n", gnutls_strerror_name((int)sent));
-  errno = sent == GNUTLS_E_PUSH_ERROR || sent == GNUTLS_E_INVALID_SESSION ? EPIPE : EPROTO;
+  const bool is_closed = /* by the server, whose answer can still be read */
+      sent == GNUTLS_E_PUSH_ERROR || sent == GNUTLS_E_INVALID_SESSION || sent == GNUTLS_E_PREMATURE_TERMINATION;
+  errno = is_closed ? EPIPE : EPROTO;
   return -1;
 }
 
