@@ -28,9 +28,9 @@
  *
  *  While the server is away pages stay as they are; once it is back, all that read it are rendered, once, also when its
  *  commits cannot be followed any more. A page that catches a read that failed is rendered again after a while
- *  (vestry_render_again), and by any commit. So is a page that reads in a write transaction of its own. What is not
- *  seen: unlogged and temporary tables, foreign tables, sequences, the server's own tables, large objects, clocks and
- *  random(). For these a page names a topic (vestry_render_topic). */
+ *  (vestry_render_again), and by any commit. So is a page that calls vestry_postgres_read in a write transaction of its
+ *  own. What is not seen: unlogged and temporary tables, foreign tables, sequences, the server's own tables, large
+ *  objects, clocks and random(). For these a page names a topic (vestry_render_topic). */
 #ifndef VESTRY_POSTGRES_H
 #define VESTRY_POSTGRES_H
 

@@ -12,7 +12,11 @@
  * another commit meets it. So when few commits are between two checks, hardly anything hides a miss; when there are
  * many, commits of several clients come together, as they do under load. How many differs from application to
  * application. By tables nearly every commit meets most pages: there are few pages there, and few commits between
- * checks. */
+ * checks.
+ *
+ * What else happens: pages read in transactions of their own, of each kind; some catch what fails, and show that. Their
+ * connection is cut in the middle of a render; the follower's is cut, or its process is stopped; the server crashes, or
+ * comes back and cannot be followed; the pages' clock steps. A page that shows a failure has to come back by itself. */
 #ifndef TESTS_POSTGRES_ORACLE_H
 #define TESTS_POSTGRES_ORACLE_H
 
@@ -30,6 +34,9 @@ enum {
 
 typedef struct oracle_page {
   char sql[2][ORACLE_SQL_BYTES]; /* the second may be empty */
+  vestry_postgres_kind kind;     /* of the transaction that it reads in; 0: the one that reading begins */
+  bool runs;                     /* by vestry_postgres_run in that */
+  bool catches;                  /* it shows that a read has failed */
   uint64_t shown, is;            /* what it shows, what it was to show when that was last asked */
   uint64_t renders;              /* since then */
   bool has_failed;
@@ -55,6 +62,7 @@ typedef struct oracle_world {
   uint64_t random, names;
   uint64_t steps, commits;            /* of clients */
   bool is_inside;                     /* a client's step comes inside of the next render */
+  bool is_cut;                        /* the next render's connection is cut before its last read */
   char history[ORACLE_HISTORY_BYTES]; /* what clients did since it was last looked */
 } oracle_world;
 
@@ -69,6 +77,8 @@ void oracle_write_sql(oracle_world *w, const char *form, char sql[ORACLE_SQL_BYT
 /* oracle_writers.c: the next step of one of the clients. */
 void oracle_writers_open(oracle_world *w);
 void oracle_write(oracle_world *w);
+/* The server was away: they begin anew, and what was prepared is ended. */
+void oracle_writers_again(oracle_world *w);
 void oracle_writers_close(oracle_world *w);
 
 /* oracle_world.c. Clients may have begun before the follower does. */
@@ -83,5 +93,11 @@ void oracle_world_restart(oracle_world *w);
 /* The follower loses its connection; or it is stopped, clients go on, and it is continued. */
 void oracle_world_cut(oracle_world *w);
 void oracle_world_pause(oracle_world *w);
+/* The server crashes, and is there again; or it lets nobody follow then, for a while. false: a page does not show by
+ * then what it is to show. */
+void oracle_world_crash(oracle_world *w);
+bool oracle_world_refuse(oracle_world *w);
+/* The server's settings. */
+extern const char *const oracle_settings[], *const oracle_settings_refusing[];
 
 #endif

@@ -31,6 +31,17 @@ const char oracle_schema[] =
     "CREATE MATERIALIZED VIEW mv AS SELECT grp, count(*) AS found FROM a GROUP BY grp;"
     "CREATE FUNCTION f(g int) RETURNS bigint LANGUAGE plpgsql AS "
     "$$BEGIN RETURN (SELECT sum(n) FROM a WHERE grp = g); END$$;"
+    /* They read in a subtransaction that is rolled back if what they find is even. */
+    "CREATE FUNCTION caught(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT sum(v) "
+    "INTO n FROM c WHERE k = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN -1; END; "
+    "END$$;"
+    "CREATE FUNCTION caught_mv(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT "
+    "mv.found "
+    "INTO n FROM mv WHERE grp = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN -1; END; "
+    "END$$;"
+    "CREATE FUNCTION caught_view(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT "
+    "count(*) INTO n FROM va WHERE grp = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN "
+    "-1; END; END$$;"
     "ANALYZE";
 
 static const char *const queries[] = {
@@ -61,6 +72,11 @@ static const char *const queries[] = {
     "SELECT sum(v) FROM p WHERE k < @k",
     "SELECT id FROM a WHERE grp IN (@g, @g + 4) AND n IN (@n, @n + 1)",
     "SELECT id, n FROM a WHERE ctid >= '(3,1)' AND ctid < '(9,1)'",
+    "SELECT count(*) FROM c WHERE ctid = '(0,@n)'",
+    "SELECT count(*), sum(v) FROM c TABLESAMPLE SYSTEM (100) WHERE k > @g",
+    "SELECT caught(@g)",
+    "SELECT caught_mv(@g)",
+    "SELECT caught_view(@g)",
 };
 
 /* What each letter stands for: a group, a number, an id, a key of p; and a name that no other statement has. */

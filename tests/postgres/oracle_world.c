@@ -4,9 +4,20 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "support/until.h"
+
 #define HASH_FIRST 14695981039346656037ULL
 
 enum { WAIT_MS = 20000, PASSES_MOST = 200 };
+
+/* Odd plans look expensive. Commits are visible at once, but for those that ask for a standby; vacuum comes all the
+ * time. */
+#define SETTINGS                                                                                                       \
+  "jit=off", "synchronous_standby_names=nobody", "synchronous_commit=local", "autovacuum_naptime=1",                   \
+      "autovacuum_vacuum_threshold=20", "autovacuum_vacuum_scale_factor=0", "max_prepared_transactions=10",            \
+      "deadlock_timeout=20ms", "wal_writer_delay=10ms", "max_connections=24", "max_pred_locks_per_transaction=128"
+const char *const oracle_settings[] = {SETTINGS, NULL};
+const char *const oracle_settings_refusing[] = {SETTINGS, "max_wal_senders=0", NULL};
 
 uint32_t oracle_random(oracle_world *w, uint32_t below) {
   w->random ^= w->random << 13;
@@ -66,6 +77,31 @@ void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]) {
 
 /* ----------------------------------------------------------------------------------------------------- pages ------ */
 
+static vestry_err read_one(oracle_world *w, const oracle_page *page, vestry_postgres_loan *loan, const char *sql,
+                           uint64_t *ret_found) {
+  vestry_err error = loan && page->runs ? vestry_postgres_run(loan, sql, NULL, add_row, ret_found)
+                                        : vestry_postgres_read(w->database, sql, NULL, add_row, ret_found);
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+static vestry_err read_all(oracle_world *w, oracle_page *page, uint64_t *ret_shown) {
+  vestry_postgres_loan *loan = NULL;
+  vestry_err error = page->kind ? vestry_postgres_begin(w->pool, page->kind, &loan) : VESTRY_OK;
+  for (size_t i = 0; i < 2 && !error; i++) {
+    const bool is_last = !*page->sql[1] || i == 1, is_cut = is_last && w->is_cut;
+    uint64_t found = 0, none = 0;
+    if (!*page->sql[i]) continue;
+    if (is_last) w->is_cut = false;
+    if (is_cut) (void)read_one(w, page, loan, "SELECT pg_terminate_backend(pg_backend_pid())", &none);
+    error = read_one(w, page, loan, page->sql[i], &found);
+    *ret_shown = *ret_shown * 31 + found;
+    bool is_inside = w->is_inside;
+    w->is_inside = false;
+    if (is_inside) oracle_write(w);
+  }
+  return loan ? vestry_postgres_end(loan, error) : error;
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   oracle_world *w = app;
   oracle_page *page = &w->all[strtoul(render->request->query, NULL, 10)];
@@ -73,21 +109,12 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   vestry_err error = vestry_render_topicf(render, "page%td", page - w->all);
   page->renders++;
   page->has_failed = true;
-  for (size_t i = 0; i < 2 && !error; i++) {
-    if (!*page->sql[i]) continue;
-    uint64_t found = 0;
-    error = vestry_postgres_read(w->database, page->sql[i], NULL, add_row, &found);
-    if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
-    shown = shown * 31 + found;
-    bool is_inside = w->is_inside;
-    w->is_inside = false;
-    if (is_inside) oracle_write(w);
-  }
-  if (error) return error;
-  page->has_failed = false;
-  page->shown = shown;
+  if (!error) error = read_all(w, page, &shown);
+  if (error && !page->catches) return error;
+  page->has_failed = error;
+  page->shown = error ? 0 : shown;
   vestry_render_begin(render, html);
-  vestry_html_add(html, "<b>%llu</b>", (unsigned long long)shown);
+  vestry_html_add(html, "<b>%llu</b>", (unsigned long long)page->shown);
   return vestry_render_end(render, html);
 }
 
@@ -102,7 +129,7 @@ bool oracle_world_settle(oracle_world *w) {
   for (int i = 0; i < PASSES_MOST; i++) {
     uint64_t before = w->steps;
     vestry_err error = vestry_postgres_settle(w->database, WAIT_MS, NULL);
-    if (error && error != VESTRY_LIMIT) return false;
+    if (error && error != VESTRY_LIMIT && error != VESTRY_IO && error != VESTRY_TIMEOUT) return false;
     if (vestry_pages_settle(w->on.pages, UINT64_MAX, 1000)) return false;
     bool is_same = w->steps == before;
     if (has_failed(w))
@@ -139,6 +166,50 @@ void oracle_world_pause(oracle_world *w) {
   kill(pid, SIGCONT);
 }
 
+static void open_truth(oracle_world *w) {
+  w->truth = postgres_server_connect(shop_server());
+  assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
+  say_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
+               "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
+  say_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
+}
+
+static void start_again(oracle_world *w, const char *const *settings) {
+  PQfinish(w->truth);
+  postgres_server_kill(shop_server());
+  postgres_server_start(shop_server(), settings);
+  open_truth(w);
+  prepare_truth(w);
+  oracle_writers_again(w);
+}
+
+void oracle_world_crash(oracle_world *w) {
+  start_again(w, oracle_settings);
+}
+
+static bool is_shown(oracle_world *w) {
+  uint64_t is[ORACLE_PAGES];
+  oracle_world_ask(w, is);
+  for (size_t i = 0; i < w->pages_count; i++)
+    if (w->all[i].shown != is[i]) return false;
+  return true;
+}
+
+bool oracle_world_refuse(oracle_world *w) {
+  start_again(w, oracle_settings_refusing);
+  for (int i = 0; i < 8; i++) oracle_write(w);
+  UNTIL(vestry_postgres_level_get(w->database) == VESTRY_POSTGRES_TOPICS);
+  bool is_true = false;
+  for (int i = 0; i < PASSES_MOST && !is_true; i++) {
+    (void)vestry_pages_settle(w->on.pages, UINT64_MAX, 1000);
+    site_pass_ms(&w->on, 1000);
+    is_true = is_shown(w);
+  }
+  start_again(w, oracle_settings);
+  UNTIL(vestry_postgres_level_get(w->database) == w->level);
+  return is_true;
+}
+
 /* ----------------------------------------------------------------------------------------------- application ------ */
 
 /* Plans of the connections that are made from now on, and how many locks of rows a relation has. */
@@ -169,6 +240,17 @@ static void follow(oracle_world *w) {
     fail_msg("it does not follow, level %d: %s", (int)vestry_postgres_level_get(w->database), w->on.th.last_log);
 }
 
+/* How a page reads. Those in transactions to write with are rendered by every commit: they are few. A serializable one
+ * would fail for as long as a commit that it conflicts with waits. */
+static void choose_way(oracle_world *w, oracle_page *page) {
+  static const vestry_postgres_kind kinds[] = {VESTRY_POSTGRES_RENDER, VESTRY_POSTGRES_RENDER, VESTRY_POSTGRES_RENDER,
+                                               VESTRY_POSTGRES_REPEATABLE_READ, VESTRY_POSTGRES_READ_COMMITTED};
+  const uint32_t how = oracle_random(w, 12);
+  if (how < sizeof kinds / sizeof *kinds) page->kind = kinds[how];
+  page->runs = page->kind == VESTRY_POSTGRES_RENDER && oracle_random(w, 2);
+  page->catches = oracle_random(w, 2);
+}
+
 static void open_pages(oracle_world *w) {
   vestry_page *page;
   assert_int_equal(vestry_page_create(w->on.pages, &(vestry_page_options){.render = render, .app = w}, &page),
@@ -179,6 +261,7 @@ static void open_pages(oracle_world *w) {
     snprintf(query, sizeof query, "%zu", i);
     oracle_make_query(w, w->all[i].sql[0]);
     if (i % 3 == 0) oracle_make_query(w, w->all[i].sql[1]);
+    choose_way(w, &w->all[i]);
     const vestry_memory_call call = {.path = "/page", .query = query, .datastar = true};
     w->all[i].stream = site_request(&w->on, &call);
   }
@@ -199,7 +282,7 @@ static void open_application(oracle_world *w) {
 }
 
 static void close_application(oracle_world *w) {
-  w->is_inside = false;
+  w->is_inside = w->is_cut = false;
   for (size_t i = 0; i < w->pages_count; i++) vestry_memory_destroy(w->all[i].stream);
   site_settle(&w->on);
   vestry_postgres_destroy(w->database);
@@ -223,11 +306,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;
   shop_clear();
   postgres_server_run(shop_server(), oracle_schema);
-  w->truth = postgres_server_connect(shop_server());
-  assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
-  say_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
-               "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
-  say_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
+  open_truth(w);
   oracle_writers_open(w);
   for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open over the start */
   open_application(w);

@@ -221,6 +221,22 @@ void oracle_writers_open(oracle_world *w) {
   }
 }
 
+void oracle_writers_again(oracle_world *w) {
+  char sql[96];
+  for (size_t i = 0; i < ORACLE_WRITERS; i++) {
+    PQfinish(w->writers[i].db);
+    w->writers[i] = (oracle_writer){.db = NULL};
+  }
+  PGresult *left = PQexec(w->truth, "SELECT gid FROM pg_prepared_xacts");
+  for (int i = 0; i < PQntuples(left); i++) {
+    snprintf(sql, sizeof sql, "%s PREPARED '%.60s'", oracle_random(w, 2) ? "COMMIT" : "ROLLBACK",
+             PQgetvalue(left, i, 0));
+    PQclear(PQexec(w->truth, sql));
+  }
+  PQclear(left);
+  oracle_writers_open(w);
+}
+
 void oracle_writers_close(oracle_world *w) {
   for (size_t i = 0; i < ORACLE_WRITERS; i++) {
     if (w->writers[i].is_late) end_late(w, &w->writers[i]);

@@ -73,6 +73,7 @@ typedef struct oracle_page {
   vestry_memory_exchange *stream;
   uint64_t shown, true_result;
   unsigned renders;
+  bool has_failed; /* a read has, as where no connection is free, and the page shows that */
 } oracle_page;
 
 typedef struct oracle_world {
@@ -90,6 +91,7 @@ typedef struct oracle_world {
   bool has_temporary; /* tables and views of TEMP, and a file that is attached by SQL */
   bool has_virtual;
   bool has_process;
+  bool has_failures; /* reads fail now and then, and the pages' clock steps; by chances of their own */
   bool without_rowid[ORACLE_TABLES];
   int indexes;
   vestry *v;

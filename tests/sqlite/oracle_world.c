@@ -12,7 +12,7 @@
 
 #define chance oracle_chance
 
-static uint64_t state_of_chance, state_inside;
+static uint64_t state_of_chance, state_inside, state_of_failures;
 
 unsigned oracle_chance(unsigned below) {
   return (unsigned)random_below(&state_of_chance, below);
@@ -78,18 +78,26 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ hash >> 31;
 }
 
+/* As the pool says it of a connection that is not there, or of a statement: behind some of the page's reads. */
+static bool fails(oracle_world *w) {
+  if (!w->has_failures || random_below(&state_of_failures, 24)) return false;
+  vsi_sqlite_reads_fail(&w->database->commits, false, VESTRY_LIMIT);
+  return true;
+}
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   oracle_world *w = app;
   oracle_page *p = &w->all[strtoul(render->request->query, NULL, 10)];
   uint64_t shown = 3;
   p->renders++;
-  for (int i = 0; i < p->queries_count; i++) {
+  p->has_failed = false;
+  for (int i = 0; i < p->queries_count && !(p->has_failed = fails(w)); i++) {
     oracle_query *query = &p->queries[i];
     if (w->is_chaotic && w->chaos && oracle_chance_inside(6) == 0) interrupt(w);
     query->shown = oracle_ask(w->db[ORACLE_READER], query, p->keeps ? &query->kept : NULL);
     shown = mix(shown, query->shown);
   }
-  p->shown = shown;
+  p->shown = p->has_failed ? 0 : shown;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%llu</b>", (unsigned long long)shown);
   return vestry_render_end(render, html);
@@ -102,17 +110,32 @@ uint64_t oracle_world_truth(oracle_world *w, oracle_page *p) {
   return all;
 }
 
+/* A page that shows a failure is rendered again after a while, unless a commit comes before. */
+static bool wait_for_failed(oracle_world *w) {
+  bool has_failed = false;
+  for (int i = 0; i < w->pages_count; i++) has_failed |= w->all[i].has_failed;
+  if (!has_failed) return false;
+  test_host_advance_ms(&w->th, 1000);
+  vestry_memory_settle(w->v);
+  return true;
+}
+
 void oracle_world_settle(oracle_world *w) {
   w->chaos = 3;
+  if (w->has_failures && !random_below(&state_of_failures, 8)) /* a day at most */
+    test_host_advance_ms(&w->th, UINT64_C(1) << random_below(&state_of_failures, 27));
   /* Of a statement that was reset before its end nobody else can see whether it is committed. */
   if (w->is_alone) oracle_must(w->db[0], "SELECT 1");
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0, waits = 0; i < 8; i++) {
     unsigned before = w->chaos;
     vestry_err error = vestry_sqlite_sync(w->database, NULL);
     for (int j = 0; error && j < w->last_count; j++) print_message("  wrote %s\n", w->last_sql[j]);
     assert_int_equal(error, VESTRY_OK);
     assert_int_equal(vestry_pages_settle(w->pages, UINT64_MAX, 1000), VESTRY_OK);
-    if (before == w->chaos) return;
+    if (wait_for_failed(w) && waits++ < 200)
+      i = -1;
+    else if (before == w->chaos)
+      return;
   }
 }
 
@@ -222,6 +245,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   memset(w, 0, sizeof *w);
   state_of_chance = seed * 1000003;
   state_inside = seed * 1000003 + 500009;
+  state_of_failures = seed * 1000003 + 700001;
   test_host_init(&w->th);
   w->kind = oracle_kind_of(seed);
   w->is_alone = w->kind == ORACLE_ALONE;
@@ -234,6 +258,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   w->has_temporary = chance(4) == 0 && !w->is_alone;
   w->has_virtual = chance(6) == 0;
   w->is_long = seed % 3 == 2;
+  w->has_failures = seed % 3 == 1;
   w->has_process = chance(2) && !w->is_alone;
   open_files(w);
   follow(w);
