@@ -453,8 +453,8 @@ static void a_key_that_is_no_utf8_is_refused(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
-  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_IO);
-  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.kind = "\xed\xa0\x80"}, NULL), VESTRY_IO);
+  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_INVALID);
+  assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.kind = "\xed\xa0\x80"}, NULL), VESTRY_INVALID);
   assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job"), 0);
   assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM t"), 0);
   crew_close(&c);
