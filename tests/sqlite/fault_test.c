@@ -309,7 +309,7 @@ static void a_database_is_followed_or_not(void **state) {
   ledger *s = &l.s;
   const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
   for (int round = 0; round < 4; round++) { /* of whom; with and without the tables */
-    if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
+    if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
     for (long number = 0, failed = 1; failed; number++) {
       vestry_sqlite *database = NULL;
       long live_before = s->on.th.live;
@@ -326,7 +326,8 @@ static void a_database_is_followed_or_not(void **state) {
       if (!failed) assert_int_equal(error, VESTRY_OK);
       vestry_sqlite_destroy(database);
       assert_int_equal(s->on.th.live, live_before);
-      if (round == 2 && !error && failed) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_schema");
+      if (round == 2 && !error && failed)
+        ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
     }
   }
   assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
