@@ -83,8 +83,8 @@ static void parameters_have_the_types_of_altered_columns(void **state) {
 static void names_may_come_to_mean_others(void **state) {
   (void)state;
   static const char *const changes[] = {
-      "ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
-      "b",
+      ("ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
+       "b"),
       "ALTER TABLE shop.event RENAME TO old; CREATE TABLE shop.event(a text, b int)",
       "ALTER TABLE shop.event SET SCHEMA public; CREATE TABLE shop.event(a text, b int)",
       "ALTER SCHEMA shop RENAME TO old; CREATE SCHEMA shop; CREATE TABLE shop.event(a text, b int)",
