@@ -24,8 +24,8 @@ static inline size_t vsi_control_len(const char *at, const char *end) {
 }
 
 static inline bool vsi_has_control(const char *text, size_t len) {
-  for (const char *at = text, *end = text + len; at < end; at++)
-    if (vsi_control_len(at, end)) return true;
+  for (size_t i = 0; i < len; i++)
+    if (vsi_control_len(text + i, text + len)) return true;
   return false;
 }
 

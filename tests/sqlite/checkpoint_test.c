@@ -68,7 +68,6 @@ typedef struct relay {
   scene *s;
   _Atomic(unsigned) begun; /* readers, in all */
   _Atomic(bool) is_over;
-  vestry_err error;
 } relay;
 
 static void *read_by_turns(void *ctx) {
@@ -76,14 +75,14 @@ static void *read_by_turns(void *ctx) {
   while (!atomic_load(&r->is_over)) {
     vestry_sqlite_loan *loan;
     sqlite3_stmt *statement;
-    if ((r->error = vestry_sqlite_borrow(r->s->pool, VESTRY_SQLITE_READ, &loan))) return r;
-    if ((r->error = vestry_sqlite_prepare(loan, "SELECT id FROM t", &statement))) return r;
+    if (vestry_sqlite_borrow(r->s->pool, VESTRY_SQLITE_READ, &loan)) return r;
+    if (vestry_sqlite_prepare(loan, "SELECT id FROM t", &statement)) return r;
     if (sqlite3_step(statement) != SQLITE_ROW) return r;
     const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
     const uint64_t waits = stats_of(r->s).waits_count;
     while (atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over))
       sched_yield();
-    if ((r->error = vestry_sqlite_give(loan, VESTRY_OK))) return r;
+    if (vestry_sqlite_give(loan, VESTRY_OK)) return r;
   }
   return NULL;
 }

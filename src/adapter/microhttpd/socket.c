@@ -212,12 +212,19 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets) {
          vsi_microhttpd_arrivals_count(&sockets->arrivals);
 }
 
+static void set_own_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
+  vsi_mutex_lock(&socket->all->lock);
+  socket->own_bytes = bytes;
+  file_locked(socket);
+  vsi_mutex_unlock(&socket->all->lock);
+}
+
 /* The connection itself is to count so much. false: all hold too much for it. */
 static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vestry *v = socket->all->v;
   if (socket->own_bytes >= bytes) return true;
   const bool fits = vestry_request_bytes_take(v, bytes - socket->own_bytes);
-  if (fits) socket->own_bytes = bytes;
+  if (fits) set_own_bytes(socket, bytes);
   if (!fits) vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
   relieve(socket->all);
   return fits;
@@ -225,7 +232,7 @@ static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
 
 static void give_bytes(vsi_microhttpd_socket *socket) {
   vestry_request_bytes_give(socket->all->v, socket->own_bytes);
-  socket->own_bytes = 0;
+  set_own_bytes(socket, 0);
 }
 
 static vestry_err enter(vsi_microhttpd_socket *socket, struct MHD_Connection *conn) {

@@ -30,7 +30,8 @@ typedef struct vsi_microhttpd_socket {
   int fd;            /* constant */
   size_t body_bytes; /* guarded by all->lock: what its request's body holds of the instance's request bytes */
   uint64_t going;    /* guarded by all->lock: what it held when it was cut */
-  size_t own_bytes;  /* what the connection itself holds of them; the rest is the connection's thread's alone */
+  size_t own_bytes;  /* what the connection itself holds of them: its thread changes it, under all->lock; the rest is
+                        the connection's thread's alone */
   vsi_address address;
   vsi_microhttpd_sending sending;         /* its answer */
   struct vsi_microhttpd_request *request; /* NULL: none */
