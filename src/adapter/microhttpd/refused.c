@@ -44,20 +44,22 @@ void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn) {
 }
 
 static void answer(struct MHD_Connection *conn, unsigned status) {
+  /* Copied, because libmicrohttpd 1.0 has one place for what the last call found. */
   const union MHD_ConnectionInfo *socket = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const int fd = socket ? socket->connect_fd : -1;
   const union MHD_ConnectionInfo *tls = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   gnutls_session_t session = tls ? (gnutls_session_t)tls->tls_session : NULL;
   char text[ANSWER_BYTES];
   const int len = snprintf(
       text, sizeof text, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
       status, MHD_get_reason_phrase_for(status));
-  if (len <= 0 || (size_t)len >= sizeof text || !socket) return;
+  if (len <= 0 || (size_t)len >= sizeof text || fd < 0) return;
   /* A client that lets not even this in gets nothing. */
   if (session)
     (void)!gnutls_record_send(session, text, (size_t)len);
   else
-    (void)!send(socket->connect_fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
-  shutdown(socket->connect_fd, SHUT_WR);
+    (void)!send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(fd, SHUT_WR);
 }
 
 /* libmicrohttpd has a record of each parameter of the query. */
