@@ -238,11 +238,11 @@ static void blanks_in_request_lines_are_refused(void **state) {
     while (!c.ended && !is_own) {
       client_read(&c);
       is_own = seam->has_own_targets && c.len && strstr(c.text, " 404 ");
+      /* one that is not strict redirects, and keeps the connection; it takes a tab for a blank, too */
+      if (redirects && c.len && (strncmp(c.text, "HTTP/1.1 301 ", 13) == 0 || strchr(lines[i], '\t'))) is_own = true;
     }
     /* Or it is closed without a word; but nothing of the request comes back. */
     bool is_plain = strncmp(c.text ? c.text : "", "HTTP/1.", 7) == 0 && strncmp(c.text + 8, " 400 ", 5) == 0;
-    /* one that is not strict takes a tab for a blank, too */
-    if (redirects && c.len && (strncmp(c.text, "HTTP/1.1 301 ", 13) == 0 || strchr(lines[i], '\t'))) is_own = true;
     if (c.len && ((!is_plain && !is_own) || (strstr(c.text, "script") && !redirects)))
       fail_msg("\"%s\" was answered \"%s\"", lines[i], c.text);
     client_close(&c);
