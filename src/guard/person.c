@@ -6,7 +6,7 @@
 #include "instance/instance.h"
 #include "vestry/session.h"
 
-static bool is_passed_on(const vestry_request *req) {
+bool vsi_person_is_passed_on(const vestry_request *req) {
   static const char *const names[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (vestry_request_header(req, names[i])) return true;
@@ -25,7 +25,8 @@ static vsi_person nobody_or(vsi_address address) {
 static vsi_person by_address(const vestry_request *req) {
   if (req->v->is_behind_proxy) return nobody_or(vsi_address_parse(vestry_request_header(req, "X-Forwarded-For")));
   const vsi_address peer = vsi_address_parse(vestry_request_peer(req));
-  return vsi_address_is_loopback(peer) || is_passed_on(req) ? (vsi_person){.kind = VSI_PERSON_NOBODY} : nobody_or(peer);
+  return vsi_address_is_loopback(peer) || vsi_person_is_passed_on(req) ? (vsi_person){.kind = VSI_PERSON_NOBODY}
+                                                                       : nobody_or(peer);
 }
 
 vsi_person vsi_person_of(const vestry_request *req) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "guard/person.h"
 #include "http/address.h"
 #include "vestry/signals.h"
 
@@ -34,9 +35,7 @@ static bool names_this_machine(const char *host) {
 
 /* As far as the request says; a proxy on this machine may have passed it on and not say so. */
 static bool is_from_here(const vestry_request *req) {
-  static const char *const passed_on[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
-  for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-    if (vestry_request_header(req, passed_on[i])) return false;
+  if (vsi_person_is_passed_on(req)) return false;
   const char *peer = vestry_request_peer(req);
   return is_loopback(peer, strlen(peer)) && names_this_machine(vestry_request_header(req, "Host"));
 }
