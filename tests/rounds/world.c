@@ -406,6 +406,7 @@ void world_start(world *w, int place, const char *const *settings) {
   assert_true(pid >= 0);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0); /* a SIGCONT to the test's group does not continue a node that the test has stopped */
     if (getppid() != parent) _exit(1);
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
