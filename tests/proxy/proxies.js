@@ -186,11 +186,19 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
       port,
       ca,
       workers: () => workers(child.pid),
-      // Until new workers have come; the old ones are returned.
+      // Until new workers have come; the old ones are returned. A master that has just begun may miss the signal, so it
+      // is sent again.
       async reload() {
         const before = workers(child.pid);
-        child.kill(RELOAD[kind]);
-        await until(`${kind} reloads`, () => workers(child.pid).some((pid) => !before.includes(pid)));
+        let sentAt = -Infinity;
+        await until(`${kind} reloads`, () => {
+          if (workers(child.pid).some((pid) => !before.includes(pid))) return true;
+          if (now() - sentAt > 10_000) {
+            child.kill(RELOAD[kind]);
+            sentAt = now();
+          }
+          return false;
+        });
         return before;
       },
     };
