@@ -155,7 +155,7 @@ static vestry_err mount(served *all, vestry *v) {
                                           .writer = &writer,
                                           .app = all,
                                           .max_file_bytes = o->file_bytes,
-                                          .max_count = (uint32_t)o->uploads_count,
+                                          .max_count = 2 * (uint32_t)o->uploads_count, /* unknown clients have half */
                                           .max_per_person_count = (uint32_t)o->uploads_count};
   vestry_err error = vestry_uploads_create(v, &options, &all->uploads);
   return error ? error : vestry_route(v, "GET", "/stats", stats, all);
