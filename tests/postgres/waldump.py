@@ -12,7 +12,7 @@ import sys
 from server import SKIPPED, Server, installed
 
 SEGMENT, PAGE = 1 << 20, 8192
-MANAGERS = {"Transaction": 1, "Heap2": 9, "Heap": 10, "Btree": 11}
+MANAGERS = {"Transaction": 1, "RelMap": 7, "Heap2": 9, "Heap": 10, "Btree": 11}
 FORKS = {"main": 0, "fsm": 1, "vm": 2, "init": 3}
 WANTED = {"INSERT", "DELETE", "UPDATE", "HOT_UPDATE", "MULTI_INSERT", "INSERT_LEAF", "INSERT_POST", "SPLIT_L",
           "SPLIT_R", "upper split", "MARK_PAGE_HALFDEAD", "DEDUP", "COMMIT", "ABORT", "COMMIT_PREPARED",
