@@ -6,7 +6,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 
-# Tests by name: good; bad; chance_1, chance_2, … fail the first time.
+# Tests by name: good; bad; skipped; part, with a case that is skipped; chance_1, chance_2, … fail the first time.
 run() { # OPTION WANTED SAID TESTS…: the exit status that is wanted, and a pattern of what is said
   option=$1 wanted=$2 said=$3
   shift 3
@@ -15,9 +15,12 @@ run() { # OPTION WANTED SAID TESTS…: the exit status that is wanted, and a pat
     case $name in
     good) command=exit\ 0 ;;
     bad) command=exit\ 1 ;;
+    skipped) command='echo skipped: no moon; echo bye; exit 77' ;;
+    part) command='echo of another; echo "[ RUN      ] night"; echo no moon: not tested; echo "[  SKIPPED ] night"' ;;
     *) command="mkdir $scratch/build/$name || exit 0; exit 1" ;;
     esac
-    printf 'add_test(%s /bin/sh -c "%s")\n' "$name" "$command" >>"$scratch/build/CTestTestfile.cmake"
+    printf 'add_test(%s /bin/sh -c [==[%s]==])\nset_tests_properties(%s PROPERTIES SKIP_RETURN_CODE 77)\n' \
+      "$name" "$command" "$name" >>"$scratch/build/CTestTestfile.cmake"
   done
   status=0
   # shellcheck disable=SC2086 # an option or none
@@ -36,4 +39,7 @@ run --again 1 '^100% tests passed|1 tests failed out of 2' bad chance_1
 run --again 1 '6 tests failed out of 6' chance_1 chance_2 chance_3 chance_4 chance_5 chance_6
 run '' 1 '1 tests failed out of 2' good chance_1
 run --again 1 'No tests were found' 
+run '' 0 '^NOT RUN: skipped: skipped: no moon$' good skipped
+run '' 0 '^NOT RUN: part \(case night\): no moon: not tested$' part
+run --again 0 '^NOT RUN: skipped: skipped: no moon$' chance_1 skipped
 exit $failed

@@ -1,57 +1,76 @@
 #!/bin/sh
-# The summary and exit status of .ci/run, over made-up runs of scripts/test: ci.sh REPOSITORY
+# The summary and exit status of .ci/run and of scripts/test --all, over made-up runs of what they start: ci.sh REPOSITORY
 # SPDX-License-Identifier: MIT
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/.ci" "$scratch/scripts"
+mkdir "$scratch/.ci" "$scratch/scripts" "$scratch/tests"
 cp "$1/.ci/run" "$scratch/.ci"
-cat >"$scratch/scripts/test" <<'EOF'
+cp "$1/scripts/test" "$scratch/scripts/all"
+cp "$1/tests/summary.sh" "$scratch/tests"
+cat >"$scratch/scripts/test" <<'EOS'
 #!/bin/sh
 [ "$1" = --again ] || exit 3
 case "${2-} ${3-}" in
-' ') name=here status=$HERE ;;
+' ' | '--here '*) name=here status=$HERE ;;
 '--ci '*) name=sanitized status=$SANITIZED ;;
-'--on trixie') name=there status=$THERE ;;
+'--on trixie' | '-LE '*) name=there status=$THERE ;;
 *) exit 3 ;;
 esac
 echo "words of $name"
 [ "$status" = 76 ] || [ "$status" = 77 ] || echo "99% tests passed, of those $name" >&2
+[ $name != here ] || printf 'The following tests did not run:\n\t  1 - one (Skipped)\nNOT RUN: one: no moon\n'
 exit "$status"
-EOF
-chmod +x "$scratch/scripts/test"
+EOS
+cat >"$scratch/scripts/on" <<'EOS'
+#!/bin/sh
+shift
+exec "$@"
+EOS
+chmod +x "$scratch"/scripts/*
 
 failed=0
+said=$scratch/said
 wrong() {
-  cat "$scratch/said"
-  echo "here $HERE, there $THERE: $*"
+  cat "$said"
+  echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE: $*"
   failed=1
 }
-run() { # HERE SANITIZED THERE WANTED: the exit statuses of the three runs, and the one that all must end with
-  HERE=$1 SANITIZED=$2 THERE=$3
+says() { # PATTERN WORDS: a line of the end, which is what comes after all output of the last run
+  sed '1,/^words of there$/d' "$said" | grep -q "$1" || wrong "$2"
+}
+ends() { # WANTED COMMAND…
+  wanted=$1
   shift
-  export HERE SANITIZED THERE
+  command="$*"
   status=0
-  "$scratch/.ci/run" >"$scratch/said" 2>&1 || status=$?
-  [ "$status" = "$3" ] || wrong "ends with $status, not with $3"
-  # The words of the last one come before the summary of the first: they are shown as they come.
-  if ! sed '1,/^words of there$/d' "$scratch/said" | grep -q '^99% tests passed, of those here$'; then
-    wrong 'the summary of this system is not at the end'
-  fi
+  "$@" >"$said" 2>&1 || status=$?
+  [ "$status" = "$wanted" ] || wrong "ends with $status, not with $wanted"
+  says '^99% tests passed, of those here$' 'the summary of this system is not at the end'
+  says '^This Debian: one: no moon$' 'no list of what was not run at the end'
   if [ "$THERE" = 76 ] || [ "$THERE" = 77 ]; then
-    tail -n 1 "$scratch/said" | grep -q 'NOT TESTED' || wrong 'it does not say at the end that something is not tested'
+    says '^Debian 13 .*NOT TESTED' 'it does not say at the end that Debian 13 is not tested'
   else
-    tail -n 1 "$scratch/said" | grep -q '^99% tests passed, of those there$' ||
-      wrong 'the summary of the other system is not at the end'
+    says '^99% tests passed, of those there$' 'the summary of the other system is not at the end'
+  fi
+  if [ "$(grep -c 'one: no moon' "$said")" != 2 ] || [ "$(grep -c '(Skipped)' "$said")" != 1 ]; then
+    wrong 'what was not run is in the summary, too'
   fi
 }
-run 0 0 0 0
-run 8 0 0 1
-run 0 8 0 1
-run 0 0 8 1
-run 0 0 1 1
-run 0 0 76 0
-run 0 0 77 0
-run 8 0 77 1
-run 0 8 76 1
+run() { # HERE SANITIZED THERE CI ALL: exit statuses of the three runs, and those that .ci/run and --all must end with
+  export HERE="$1" SANITIZED="$2" THERE="$3"
+  ends "$5" "$scratch/scripts/all" --again --all
+  says '^by no part of --all: .*scripts/cross' 'it does not say what it does not run'
+  ends "$4" "$scratch/.ci/run"
+  case $THERE in 7[67]) tail -n 1 "$said" | grep -q 'NOT TESTED' || wrong 'that Debian 13 is not tested is not last' ;; esac
+}
+run 0 0 0 0 0
+run 8 0 0 1 1
+run 0 8 0 1 0
+run 0 0 8 1 1
+run 0 0 1 1 1
+run 0 0 76 0 0
+run 0 0 77 0 0
+run 8 0 77 1 1
+run 0 8 76 1 0
 exit $failed
