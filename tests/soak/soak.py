@@ -65,6 +65,7 @@ class Watch:
         self.server = server
         self.cpu, self.at, self.rss, self.descriptors = server.cpu(), time.monotonic(), server.rss(), server.descriptors()
         self.peak = self.rss
+        self.request_bytes = (server.stats() or {"request_bytes": 0})["request_bytes"]  # honest clients keep connections
 
     def look(self):
         self.peak = max(self.peak, self.server.rss())
@@ -119,28 +120,34 @@ def streams_open(server):
         return False
 
 
-def is_clear(server, stats, descriptors, streams):
-    """Nothing is left of the attackers: neither descriptors nor streams, nor what their requests and queues held."""
-    return (stats["open"] <= streams and server.descriptors() <= descriptors
-            and stats["request_bytes"] <= target.REST_BYTES and stats["answer_bytes"] <= target.REST_BYTES and stats["queued_bytes"] <= target.REST_BYTES)
+def left_behind(server, stats, watch, streams):
+    """What is left of the attackers, beside what honest clients had before: descriptors, streams, what requests, answers
+    and queues hold. A list of texts."""
+    most = {"descriptors": watch.descriptors + SLACK, "open": streams + 1, "request_bytes": watch.request_bytes + target.REST_BYTES,
+            "answer_bytes": target.REST_BYTES, "queued_bytes": target.REST_BYTES}
+    has = {**stats, "descriptors": server.descriptors()}
+    return [f"{has[name]} {name}, expected at most {bound}" for name, bound in most.items() if has[name] > bound]
 
 
 def recover(server, watch, streams):
-    """How long until pages and streams are served, and until nothing is left of the attackers; WAIT_S: not."""
+    """How long until pages and streams are served, and until nothing is left of the attackers (WAIT_S: not); and what is
+    left."""
     began = time.monotonic()
     served = clear = WAIT_S  # which stands for never
+    left = ["no counters"]
     while time.monotonic() - began < WAIT_S and server.alive():
         stats = server.stats(0.5)
         if not stats and server.dies():
             break
         if stats and served == WAIT_S:
             served = time.monotonic() - began if streams_open(server) else WAIT_S
-        if stats and is_clear(server, stats, watch.descriptors + SLACK, streams + 1):
+        left = left_behind(server, stats, watch, streams) if stats else left
+        if stats and not left:
             clear = time.monotonic() - began
             break
         watch.look()
         time.sleep(0.02)
-    return served, clear
+    return served, clear, left
 
 
 def memory_at_rest(server, most):
@@ -198,7 +205,7 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
             cpu = before.share()
             marks = clients.mark() if turn == 0 else add(marks, clients.mark())
             watch.peak = max(watch.peak, before.peak)
-            served, clear = recover(server, watch, STREAMS)
+            served, clear, left = recover(server, watch, STREAMS)
             stats = server.stats() or {}
             # After the first: the most it took meanwhile. What malloc keeps of that for the next time is no growth.
             most = sizes[0][1] + MEMORY_BYTES if turn else None
@@ -206,7 +213,7 @@ def assault(options, server_name, list_of_attacks, sources, name, seconds, scale
             if turn == 0 and (served >= WAIT_S or clear >= WAIT_S):
                 break  # once more would say no more
         verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks,
-                cpu - quiet_cpu, watch, sizes, served, clear, wrong)
+                cpu - quiet_cpu, watch, sizes, served, clear, left, wrong)
         clients.stop()
         wrong += settle(server)
     except (OSError, RuntimeError, EOFError) as e:
@@ -239,7 +246,7 @@ class Late(str):
     """What a busy machine does, too: it counts if it comes again each time."""
 
 
-def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks, cpu, watch, sizes, served, clear, wrong):
+def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, beside, marks, cpu, watch, sizes, served, clear, left, wrong):
     """The verdict on an attack: what is wrong goes into wrong."""
     idle = [name for name, (count, _) in did.items() if not count]
     if idle and (len(idle) == len(did) or not options.short):
@@ -259,7 +266,7 @@ def verdict(options, server, server_name, list_of_attacks, sources, did, quiet, 
     if served >= WAIT_S:
         wrong.append(f"not served again within {WAIT_S:.0f} s")
     if clear >= WAIT_S:
-        wrong.append(f"not clear within {WAIT_S:.0f} s: {server.descriptors()} descriptors, before {watch.descriptors}")
+        wrong.append(f"not clear within {WAIT_S:.0f} s: {', '.join(left)}")
     if len(sizes) > 1:
         grew, memory = (sizes[1][i] - sizes[0][i] for i in (0, 1))
         if grew > GROWTH_BYTES and not options.short:
