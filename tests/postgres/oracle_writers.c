@@ -33,6 +33,11 @@ static const char *const changes[] = {
      "WHERE k = @k; END; END$$"),
     ("DO $$BEGIN BEGIN UPDATE c SET v = v + 3 WHERE k = @g; RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN NULL; END; "
      "UPDATE a SET plain = 9 WHERE id = @i; END$$"),
+    /* A leaf stays split when the inserts that split it are rolled back. No commit hits the pages that have read it, so
+     * they depend on the new leaf, too. */
+    ("DO $$BEGIN BEGIN INSERT INTO a SELECT nextval('ids'), @g, i, 'T', true, 0, " FILL " FROM "
+     "generate_series(@n, @n + 25) i; PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN NULL; END; "
+     "UPDATE a SET plain = 8 WHERE id = @i; END$$"),
 };
 
 /* Alone. */
