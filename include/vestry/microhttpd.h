@@ -92,8 +92,11 @@ typedef struct vestry_microhttpd_options {
                                  instance, but at least 2,000 (30,000 if there are none); VESTRY_NEVER_MS: when the
                                  system thinks so, after a quarter of an hour */
   size_t memory_bytes;      /**< of a connection, for a request's head, a copy of its cookies, records of its headers
-                                 and cookies, and the answer's head. 0: four times max_head_bytes, and no less is
-                                 valid; from 1,024 to 16 MiB */
+                                 and cookies, and the answer's head. libmicrohttpd writes to all of it when an answer
+                                 is out: 10,000 kept connections would take 663 MB by default, but max_request_bytes
+                                 bounds them to about 3,500. timeout_s, max_per_address and
+                                 max_head_bytes make them fewer or smaller (docs/guide/deploying.md). 0: four times
+                                 max_head_bytes, and no less is valid; from 1,024 to 16 MiB */
   size_t send_buffer_bytes; /**< what the kernel takes for a client that does not read, about (SO_SNDBUF); what is
                                  more waits in the stream's queue, under its bounds. It also bounds how much is under
                                  way to a client that does: less than a few times 16 KiB makes far ones slow.
