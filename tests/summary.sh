@@ -11,11 +11,11 @@ logged() { # NAME COMMAND…: shows its output as it comes, and keeps it and the
   shift
   { { "$@" 2>&1 && status=0 || status=$?; echo "$status" >"$logs/$name.status"; } | tee "$logs/$name"; }
 }
-# Exit status 76 or 77 of scripts/on and scripts/packages, which alone is no failure: a chroot cannot be made here.
+# Exit status 76 or 77 of scripts/on and scripts/packages, which alone is no failure: it cannot be done on this machine.
 not_tested() { # NAME
   case $1$(cat "$logs/$1.status") in trixie7[67] | packages7[67]) ;; *) return 1 ;; esac
 }
-summary() { # NAME TITLE: ctest's counts and failed tests, or the last lines of a run that did not get that far
+summary() { # NAME TITLE: ctest's counts and failed tests, or the last lines of a run without them: one if it succeeded
   echo
   ! not_tested "$1" || return 0
   status=$(cat "$logs/$1.status")
@@ -23,7 +23,7 @@ summary() { # NAME TITLE: ctest's counts and failed tests, or the last lines of 
   # Without the tests that were not run, which not_run lists.
   sed -n '/^[0-9]*% tests passed/,$p' "$logs/$1" |
     grep -vE '^NOT RUN: |^The following tests did not run:|^[[:space:]].* \((Skipped|Disabled)\)$' >"$logs/end" ||
-    tail -n 20 "$logs/$1" >"$logs/end"
+    if [ "$status" = 0 ]; then tail -n 1 "$logs/$1"; else tail -n 20 "$logs/$1"; fi >"$logs/end"
   cat "$logs/end"
   if [ "$status" != 0 ]; then failed=1; fi
 }
@@ -33,5 +33,5 @@ not_run() { # NAME TITLE: a line for each test that this run left out, and why: 
     warned && /^  / { print title ": " substr($0, 3) }
     /^[^ ]/ { warned = 0 }
     sub(/^NOT RUN: /, "") { print title ": " $0 }' "$logs/$1" | sort -u
-  ! not_tested "$1" || echo "$2 was NOT TESTED: no chroot of it can be made on this machine; see above."
+  ! not_tested "$1" || echo "$2 was NOT TESTED: it cannot be done on this machine, for want of a chroot or a clone; see above."
 }

@@ -27,13 +27,19 @@ cat >"$scratch/scripts/on" <<'EOS'
 shift
 exec "$@"
 EOS
+cat >"$scratch/scripts/packages" <<'EOS'
+#!/bin/sh
+[ "$*" = --install-test ] || exit 3
+echo "words of packages"
+exit "$PACKAGES"
+EOS
 chmod +x "$scratch"/scripts/*
 
 failed=0
 said=$scratch/said
 wrong() {
   cat "$said"
-  echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE: $*"
+  echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE, packages $PACKAGES: $*"
   failed=1
 }
 says() { # PATTERN WORDS: a line of the end, which is what comes after all output of the last run
@@ -60,10 +66,15 @@ ends() { # WANTED COMMAND…
 run() { # HERE SANITIZED THERE CI ALL: exit statuses of the three runs, and those that .ci/run and --all must end with
   export HERE="$1" SANITIZED="$2" THERE="$3"
   ends "$5" "$scratch/scripts/all" --again --all
+  case $PACKAGES in
+  7[67]) says '^Debian packages .*NOT TESTED' 'it does not say that packages were not made' ;;
+  *) says '^words of packages$' 'the summary of packages is not at the end' ;;
+  esac
   says '^by no part of --all: .*scripts/cross' 'it does not say what it does not run'
   ends "$4" "$scratch/.ci/run"
   case $THERE in 7[67]) tail -n 1 "$said" | grep -q 'NOT TESTED' || wrong 'that Debian 13 is not tested is not last' ;; esac
 }
+export PACKAGES=0
 run 0 0 0 0 0
 run 8 0 0 1 1
 run 0 8 0 1 0
@@ -73,4 +84,9 @@ run 0 0 76 0 0
 run 0 0 77 0 0
 run 8 0 77 1 1
 run 0 8 76 1 0
+PACKAGES=1
+run 0 0 0 0 1
+PACKAGES=77
+run 0 0 0 0 0
+run 0 0 76 0 0
 exit $failed
