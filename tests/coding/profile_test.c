@@ -407,7 +407,7 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
 /* Whatever the library of a coding does without memory, the process goes on. */
 static void the_systems_memory_runs_out(void **state) {
   (void)state;
-  if (!OWN_ADDRESSES) skip(); /* sanitizers have terabytes of them */
+  if (!OWN_ADDRESSES) TEST_SKIP("sanitizers take terabytes of addresses");
   for (int i = 0; i < PROFILES; i++) {
     if (profiles[i].ops != &vestry_profile_brotli && profiles[i].ops != &vestry_profile_gzip) continue;
     for (size_t more = 3 << 20; more < 4 << 20; more += 350000) {

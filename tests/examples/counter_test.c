@@ -409,7 +409,7 @@ static void test_heartbeat(void **state) {
 
 static void test_no_room(void **state) {
   (void)state;
-  if (strcmp(process_adapter, "civetweb") != 0) skip(); /* there threads are no bound */
+  if (strcmp(process_adapter, "civetweb") != 0) TEST_SKIP("threads bound streams with civetweb only");
   START("--threads", "4");
   struct client first, second, third;
   subscribe(&first, NULL);

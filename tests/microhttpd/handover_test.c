@@ -93,8 +93,8 @@ static size_t allocated_bytes(void) {
 /* capability: C16 */
 static void an_idle_stream_holds_nothing_of_the_servers(void **state) {
   (void)state;
-  if (!mallinfo2().uordblks) skip(); /* another allocator's, a sanitizer's */
-  mallopt(M_ARENA_MAX, 1);           /* mallinfo2 tells of one arena */
+  if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
+  mallopt(M_ARENA_MAX, 1); /* mallinfo2 tells of one arena */
   server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES});
   static client clients[2][IDLE_STREAMS];
   for (int i = 0; i < IDLE_STREAMS; i++) server_open(&s, &clients[0][i]); /* tables grow with the first ones */
@@ -177,7 +177,7 @@ static unsigned how_many(void) {
 static void nobody_sees_it(void **state) {
   (void)state;
   unsigned count = how_many();
-  if (count < AT_LEAST) skip();
+  if (count < AT_LEAST) TEST_SKIP("this process may open too few descriptors");
   static client clients[MANY];
   unsigned before = server_descriptors();
   /* On a busy machine the first one would get a heartbeat before the last one is open. */

@@ -335,7 +335,7 @@ static void names_are_of_the_text(void **state) {
 
 static void a_pooler_is_let_in_by_its_mode(void **state) {
   (void)state;
-  if (!postgres_pooler_is_installed()) skip();
+  if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char *const modes[] = {"transaction", "statement", "session"};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     const bool is_session = i == 2;
@@ -396,7 +396,7 @@ static uint64_t starts(followed *f) {
 /* A role whose connections are ended when they pause: not those that wait for commits. */
 static void a_pause_ends_no_connection(void **state) {
   (void)state;
-  if (shop_server()->major < 14) skip();
+  if (shop_server()->major < 14) TEST_SKIP("PostgreSQL has idle_session_timeout from version 14 on");
   followed f;
   char url[256];
   postgres_server_run(shop_server(), "ALTER ROLE postgres SET idle_session_timeout = '2s'");

@@ -135,7 +135,8 @@ static void a_child_leaves_all_alone(void **state) {
 
 static void also_where_locks_are_held(void **state) {
   (void)state;
-  if (TEST_UNDER_ASAN || TEST_UNDER_TSAN) skip(); /* their allocators, unlike glibc's, may be locked in a child */
+  if (TEST_UNDER_ASAN || TEST_UNDER_TSAN)
+    TEST_SKIP("allocators of sanitizers, unlike glibc's, may be locked in a child");
   fork_some(2, true);
 }
 

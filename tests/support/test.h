@@ -32,6 +32,9 @@
 #define TEST_UNDER_ASAN 0
 #endif
 
+/* Skip the rest of a case. tests/ctest.sh shows the reason, a string literal, in the list of what was not run. */
+#define TEST_SKIP(reason) (print_message("skipped: %s\n", reason), skip())
+
 /* Rounds of a test that computes with one thread: all of them plain, where they find what is wrong; some for what the
  * address sanitizer sees besides; a few for the thread sanitizer, which sees one thread. */
 #define TEST_ROUNDS(n) (TEST_UNDER_TSAN ? (n) / 20 : TEST_UNDER_ASAN ? (n) / 3 : (n))
