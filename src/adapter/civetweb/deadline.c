@@ -40,25 +40,29 @@ static size_t held_by(vsi_civetweb_deadline *deadline) {
 static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vsi_civetweb_deadline *largest = NULL;
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) /* the oldest comes last */
-    if (at->is_answer == of_answers && !at->has_passed && !at->is_cut && held_by(at) &&
+    if (at->is_answer == of_answers && !at->has_passed && !at->going && held_by(at) &&
         held_by(at) >= (largest ? held_by(largest) : 0))
       largest = at;
   return largest;
 }
 
+/* Whether requests, or answers, hold too much beside those that were cut. */
+static bool holds_too_much(const vsi_civetweb_deadlines *deadlines, bool of_answers) {
+  vestry *v = deadlines->v;
+  const uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v);
+  return excess > atomic_load_explicit(&deadlines->going[of_answers], memory_order_relaxed);
+}
+
 /* Cut the requests, or answers, that hold most, until those that are cut hold as much as all hold too much. */
 static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
-  vestry *v = deadlines->v;
-  uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v), going = 0;
-  for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); excess && at; at = LIST_NEXT(at, in))
-    going += at->is_answer == of_answers && at->is_cut ? held_by(at) : 0;
-  for (vsi_civetweb_deadline *at; going < excess && (at = find_largest_locked(deadlines, of_answers));
-       going += held_by(at)) {
-    at->is_cut = true;
+  for (vsi_civetweb_deadline *at;
+       holds_too_much(deadlines, of_answers) && (at = find_largest_locked(deadlines, of_answers));) {
+    at->going = held_by(at);
+    atomic_fetch_add_explicit(&deadlines->going[of_answers], at->going, memory_order_relaxed);
     if (of_answers)
-      vestry_answer_cut(v);
+      vestry_answer_cut(deadlines->v);
     else
-      vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
+      vestry_turn_away(deadlines->v, VESTRY_REFUSAL_BUDGET);
   }
 }
 
@@ -70,7 +74,7 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
   relieve_locked(deadlines, true);
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
     /* Once: one that is not found was reset, of which its worker is told. */
-    at->is_overdue = !at->has_passed && (at->is_cut || at->due_ns <= now_ns);
+    at->is_overdue = !at->has_passed && (at->going || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
     count += at->is_overdue;
   }
@@ -94,7 +98,7 @@ vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry
 
 void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes) {
   atomic_store_explicit(&deadline->held_bytes, bytes, memory_order_relaxed);
-  if (vestry_request_bytes_excess(deadlines->v)) rouse(deadlines);
+  if (holds_too_much(deadlines, false)) rouse(deadlines);
 }
 
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines) {
@@ -110,7 +114,8 @@ static void enter(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *dead
   deadline->due_ns = due_ns;
   deadline->is_set = true;
   deadline->is_answer = is_answer;
-  deadline->has_passed = deadline->is_cut = false;
+  deadline->has_passed = false;
+  deadline->going = 0;
   atomic_init(&deadline->held_bytes, bytes);
   vsi_mutex_lock(&deadlines->lock);
   LIST_INSERT_HEAD(&deadlines->list, deadline, in);
@@ -128,13 +133,14 @@ void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetw
 }
 
 void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines) {
-  if (vestry_answer_bytes_excess(deadlines->v)) rouse(deadlines);
+  if (holds_too_much(deadlines, true)) rouse(deadlines);
 }
 
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline) {
   if (!deadline->is_set) return false;
   vsi_mutex_lock(&deadlines->lock);
   LIST_REMOVE(deadline, in);
+  atomic_fetch_sub_explicit(&deadlines->going[deadline->is_answer], deadline->going, memory_order_relaxed);
   bool has_passed = deadline->has_passed;
   vsi_mutex_unlock(&deadlines->lock);
   deadline->is_set = false;

@@ -26,7 +26,8 @@ typedef struct vsi_civetweb_deadline {
   bool is_set;                /* the worker's */
   bool has_passed;            /* the timer has seen it overdue */
   bool is_overdue;            /* the look that is under way has still to find its socket */
-  bool is_cut;                /* it held most; the worker may read it when the deadline is cleared */
+  uint64_t going;             /* what it held when it was cut, because that was most; 0: it was not. The worker may read
+                                 it when the deadline is cleared */
   _Atomic(size_t) held_bytes; /* of the body, so far or to be sent; relaxed: a mere number */
 } vsi_civetweb_deadline;
 
@@ -36,6 +37,9 @@ typedef struct vsi_civetweb_deadlines {
   vestry_timer *timer; /* NULL: never made */
   vsi_mutex lock;
   LIST_HEAD(, vsi_civetweb_deadline) list; /* guarded by lock */
+  /* Of all that were cut and are not cleared yet: requests, answers. Changed under lock; relaxed: a worker that reads
+   * an old value looks again at its next piece. */
+  _Atomic(uint64_t) going[2];
 } vsi_civetweb_deadlines;
 
 /* Where the process's descriptors end. */

@@ -96,7 +96,7 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   request->body_ended = true;
   clear_deadline(request);
   vsi_civetweb_request_close(request);
-  if (request->deadline.is_cut) return VESTRY_LIMIT;
+  if (request->deadline.going) return VESTRY_LIMIT;
   uint64_t passed = vsi_now_ns(request->adapter->host) - since_ns;
   return late || passed >= vsi_ms_to_ns(request->adapter->settings.request_timeout_ms) ? VESTRY_TIMEOUT : VESTRY_IO;
 }
