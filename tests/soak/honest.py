@@ -202,9 +202,10 @@ class Reader:
             for found in EVENT.finditer(self.data):
                 used = found.end()
                 number = int(found.group(1))
-                if self.last is not None and number != self.last and number != self.last + 1:
+                # All up to the last came. What the poster gave up and sent again may come twice, and the first one late.
+                if self.last is not None and number > self.last + 1:
                     seen.count["lost"] += 1
-                self.last = number
+                self.last = max(number, self.last or number)
                 seen.count["served"] += 1
                 seen.samples.append(now - float(found.group(2)))
             self.data = self.data[used:][-4096:]
