@@ -76,6 +76,7 @@ static const char *const queries[] = {
     "SELECT count(*), sum(v) FROM c TABLESAMPLE SYSTEM (100) WHERE k > @g",
     "SELECT caught(@g)",
     "SELECT caught_mv(@g)",
+    "SELECT caught_mv(@g)",
     "SELECT caught_view(@g)",
 };
 
