@@ -10,7 +10,7 @@ static const char secret[] = "thirty-two bytes that nobody knows";
 
 /* ------------------------------------------------------------------------------------------------- a node --------- */
 
-static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
+vestry_err once_page(const vestry_request *req, vestry_reply *reply, void *app) {
   once_nonce nonce;
   (void)app;
   vestry_err error = vestry_once_nonce(req, nonce);
@@ -30,7 +30,7 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   return error ? error : vestry_reply_bodyf(reply, "%d told to nobody else", done);
 }
 
-static const vestry_mounted routes[] = {{"GET", "/", page}, {"POST", "/act", act}};
+static const vestry_mounted routes[] = {{"GET", "/", once_page}, {"POST", "/act", act}};
 
 void once_clear(void) {
   once_contract_deed = (once_deed){.done = 0};

@@ -38,6 +38,9 @@ extern const once_world *once_contract_world;
 enum { ONCE_BODY_LEN = 20 };
 typedef char once_nonce[VESTRY_ONCE_NONCE_BYTES];
 
+/* A page that shows its nonce. */
+vestry_err once_page(const vestry_request *req, vestry_reply *reply, void *app);
+
 /* Whatever is stored is gone, and nothing is done yet. */
 void once_clear(void);
 void once_open(once_node *node, vestry_once_options options);

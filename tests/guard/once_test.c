@@ -23,13 +23,6 @@ typedef struct suite {
   sem_t *inside, *go; /* it says that it is there, and waits; NULL: not */
 } suite;
 
-static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  char nonce[VESTRY_ONCE_NONCE_BYTES];
-  (void)app;
-  vestry_err error = vestry_once_nonce(req, nonce);
-  return error ? error : vestry_reply_bodyf(reply, "%s", nonce);
-}
-
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   (void)req;
@@ -58,7 +51,7 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
 }
 
 static const vestry_mounted routes[] = {
-    {"GET", "/", page}, {"GET", "/act", act}, {"POST", "/act", act}, {"POST", "/other", act}};
+    {"GET", "/", once_page}, {"GET", "/act", act}, {"POST", "/act", act}, {"POST", "/other", act}};
 
 static void begin_with(suite *s, vestry_options options, const vestry_once_options *once) {
   *s = (suite){.body_len = 20};
@@ -414,13 +407,14 @@ static void guarded_twice_it_runs_once(void **state) {
 /* ------------------------------------------------------------------------------------------ one among many -------- */
 
 typedef struct visitor {
+  const char *peer;
   char cookie[300];
   nonce n;
 } visitor;
 
 /* GET a page: a cookie, unless there is one, and a nonce. */
 static void visit(suite *s, visitor *b) {
-  wire r = {.path = "/"};
+  wire r = {.path = "/", .peer = b->peer};
   if (*b->cookie) r.headers[0] = (vestry_header){"Cookie", b->cookie};
   wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 200);
@@ -430,7 +424,7 @@ static void visit(suite *s, visitor *b) {
 }
 
 static int act_as(suite *s, visitor *b, const char *path, const char *n) {
-  wire r = {.method = "POST", .path = path, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
+  wire r = {.method = "POST", .path = path, .peer = b->peer, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
   wire_request(&s->on, &r, NULL, NULL);
   int status = r.status;
   (void)wire_keep_cookie(&r, b->cookie, sizeof b->cookie);
@@ -541,6 +535,50 @@ static void visitors_answers_are_bounded_by_themselves(void **state) {
   assert_int_equal(kept[0], 6 + 1);
   assert_int_equal(kept[1], 6 + 1);
   assert_int_equal(s.done, 12);
+  end(&s);
+}
+
+/* The scope without a name is that of all clients: a press of it is forgotten for no other one. */
+static void without_a_scope_presses_are_not_counted_together(void **state) {
+  (void)state;
+  suite s;
+  begin_with(&s, (vestry_options){.scope = site_by_cookie}, &(vestry_once_options){.max_per_scope_count = 3});
+  for (int of_bob = 0; of_bob < 2; of_bob++) {
+    const int before = s.done;
+    visitor first = {.cookie = ""}, other;
+    if (of_bob) strcpy(first.cookie, "bob");
+    other = first;
+    visit(&s, &first);
+    assert_int_equal(act_as(&s, &first, "/act", first.n), 201);
+    for (int i = 0; i < 10; i++) {
+      visit(&s, &other);
+      assert_int_equal(act_as(&s, &other, "/act", other.n), 201);
+    }
+    assert_int_equal(act_as(&s, &first, "/act", first.n), 201);
+    assert_int_equal(s.done, before + 11 + of_bob); /* a scope has so many */
+  }
+  end(&s);
+}
+
+/* A client without cookies is a new visitor with each press, and its address has a quarter of visitors' places. */
+static void an_address_leaves_visitors_their_places(void **state) {
+  (void)state;
+  enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
+  suite s;
+  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+             &(vestry_once_options){.max_visitors_count = VISITORS});
+  static const struct {
+    const char *peer;
+    int presses, status; /* status: of the last one */
+  } rows[] = {{"192.0.2.1", QUARTER + 1, 503}, {"::ffff:192.0.2.1", 1, 503}, {"192.0.2.2", 1, 201}, {"", 1, 201}};
+  for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+    for (int i = 1; i <= rows[row].presses; i++) {
+      visitor of = {.peer = rows[row].peer};
+      visit(&s, &of);
+      assert_int_equal(act_as(&s, &of, "/act", of.n), i < rows[row].presses ? 201 : rows[row].status);
+    }
+  }
+  assert_int_equal(s.done, QUARTER + 2);
   end(&s);
 }
 
@@ -725,7 +763,7 @@ static void wrong_options_and_no_randomness(void **state) {
   assert_null(once);
   vestry_once_destroy(NULL);
   wire r = {.path = "/"};
-  wire_request(&w, &r, page, NULL);
+  wire_request(&w, &r, once_page, NULL);
   assert_int_equal(r.status, 500);
   wire_finish(&r);
   site_end(&w);
@@ -752,6 +790,8 @@ int main(void) {
       cmocka_unit_test(short_of_memory),
       cmocka_unit_test(a_crowd_makes_nothing_forgotten),
       cmocka_unit_test(visitors_answers_are_bounded_by_themselves),
+      cmocka_unit_test(without_a_scope_presses_are_not_counted_together),
+      cmocka_unit_test(an_address_leaves_visitors_their_places),
       cmocka_unit_test(wrong_options_and_no_randomness),
   };
   const once_world in_memory = {.nodes_count = 1};
