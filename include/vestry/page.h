@@ -168,7 +168,8 @@ typedef struct vestry_page_options {
   void *app;                    /**< handed to all of them */
   const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
   const char *element; /**< its name ["main"]. Copied */
-  const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has
+  const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has,
+                                   in its URL: no text that a user writes, which may be too long (414)
                                    ["^tabId$": vestry/tab.h]. Copied */
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
   const char *shell; /**< what stands around its content: links that are marked with data-navigate lead from one page to

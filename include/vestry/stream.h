@@ -27,10 +27,14 @@ extern "C" {
  *  Each stream that is opened begins with an empty patch of signals, and so are its heartbeats.
  *  A stream that is opened anew begins anew: its handler says how things are now. (Within the client's own attempts
  *  Last-Event-ID is sent along, as ever.)
+ *  Its request sends the signal tabId alone (vestry/tab.h), because signals of a GET are a part of its URL: with a long
+ *  text of a bound field each attempt would get 414. A handler that needs other signals has them by
+ *  options->filter_include; their size must be bounded. Client 1.0.2 repeats the values of the first attempt.
  *  req      of the document
  *  text     of the banner; NULL: "Offline. Trying again…"
  *  options  of the action, as of vestry_html_backend_action; NULL: the defaults, which are here: retry ERROR,
- *           retry_max_wait_ms 10,000, retry_max_count FOREVER. when_hidden DEFAULT and CLOSED close the stream of a
+ *           retry_max_wait_ms 10,000, retry_max_count FOREVER, and filter_include "^tabId$" unless filter_include or
+ *           filter_exclude is set. when_hidden DEFAULT and CLOSED close the stream of a
  *           hidden tab. At most 63 headers; no cancellation
  *  url      as of vestry_html_backend_action
  *  Returns  as vestry_html_backend_action; INVALID also: options->cancellation

@@ -108,6 +108,9 @@ vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
 }
 
 /* -------------------------------------------------------------------------------------------- any stream's -------- */
+/* The signals of a GET stand in its URL, whose length is bounded. With a long text in a bound field a stream that is
+ * opened anew would get 414, again and again; and client 1.0.2 repeats the URL as it was at first. So the request has
+ * the tab's id, as a page's, unless the options name signals. */
 
 enum { HEADERS_MOST = 63 };
 
@@ -120,6 +123,7 @@ static vestry_err put_request(vestry_html *html, const vestry_backend_action_opt
   if (own.headers_count) memcpy(headers, own.headers, own.headers_count * sizeof *headers);
   headers[own.headers_count++] = (vestry_attribute){VSI_SIGNS_HEADER, VSI_LEASE_WANTED};
   own.headers = headers;
+  if (!own.filter_include && !own.filter_exclude) own.filter_include = VSI_STREAM_SIGNALS;
   if (!own.retry) own.retry = VESTRY_RETRY_ERROR;
   if (!own.retry_max_wait_ms) own.retry_max_wait_ms = VSI_CARE_RETRY_MOST_MS;
   if (!own.retry_max_count) own.retry_max_count = VESTRY_RETRY_FOREVER;

@@ -19,6 +19,9 @@ typedef struct vsi_care {
   uint64_t pause_ms; /* between answers; 0: there are no leases (lease.h) */
 } vsi_care;
 
+/* The signals of a stream's request, unless the application names others: the tab's id (vestry/tab.h). */
+#define VSI_STREAM_SIGNALS "^tabId$"
+
 /* The longest that the client waits between two attempts. */
 enum { VSI_CARE_RETRY_MOST_MS = 10000 };
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "http/stream.h"
 #include "page/render.h"
 #include "page/view.h"
 
@@ -17,7 +18,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
     return vsi_mistake(pages->host, "vestry_page_create",
                        "one of render and handler is wanted, or the options are of a later vestry");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
-  const char *signals = options.signals ? options.signals : "^tabId$";
+  const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
     return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
   if (options.shell && !vsi_is_element_id(options.shell))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for alive.test.js: a page with streams that are no page's, under a strict policy. Heartbeats are short.
- *   GET /            two streams, each of which shows its number: /stream/a and /stream/b
+ *   GET /            two streams, each of which shows its number: /stream/a and /stream/b; and a bound field
  *   GET /bare        the same by data-init alone
  *   POST /say        the body is the number that is shown from now on
  *   POST /end        streams /stream/b end cleanly
@@ -46,7 +46,8 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   program_page_begin(&app->program, reply, &html, "Alive");
   vestry_html_add(&html,
                   "<main id=\"main\" data-signals=\"{a: '', b: ''}\"><output id=\"a\" data-text=\"$a\"></output>"
-                  "<output id=\"b\" data-text=\"$b\"></output><b id=\"may\">%s</b></main>",
+                  "<output id=\"b\" data-text=\"$b\"></output><b id=\"may\">%s</b>"
+                  "<label>Note <textarea id=\"note\" data-bind:note></textarea></label></main>",
                   is_forbidden(app) ? "no" : "yes");
   if (strcmp(req->path, "/bare") == 0) {
     vestry_html_add(&html, "<i data-init=\"@get('/stream/a', {retry: 'error', retryMaxCount: Infinity})\"></i>");

@@ -61,6 +61,37 @@ test('l10: two streams are current, say nothing while they are well, and come ba
   assert.deepEqual(faults(problems), []);
 });
 
+// A URL has room for neither text: such a request is refused (414, 431). Half a surrogate pair is no UTF-8.
+const NOTES = { 'Latin letters': 'word '.repeat(4000), 'Chinese letters': '今日天气很好我们去公园'.repeat(200), 'half a surrogate pair': 'x\ud83d' };
+// capability: L10
+test('l10: whatever is written in a bound field, streams come back when they are cut, or shown again', async (t) => {
+  const { ask, both, banners, open, proxy, problems, does } = await start(t);
+  let number = 0;
+  const lives = async () => {
+    await ask('say', String(++number));
+    await both(String(number));
+    await banners(false, false);
+    await open(2);
+  };
+  await lives();
+  for (const [what, text] of Object.entries(NOTES)) {
+    await does((value) => {
+      const note = document.getElementById('note');
+      note.value = value;
+      note.dispatchEvent(new Event('input', { bubbles: true }));
+    }, text);
+    proxy.fail = 2;
+    proxy.cut();
+    await lives();
+    await does(() => window.setHidden(true));
+    await open(0);
+    await does(() => window.setHidden(false));
+    await lives();
+    t.diagnostic(what);
+  }
+  assert.deepEqual(faults(problems), []);
+});
+
 // capability: L10
 test('l10: a network that swallows all is told of, and the streams begin anew', async (t) => {
   const { ask, both, banners, open, proxy, page, problems } = await start(t);

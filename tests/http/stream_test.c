@@ -77,6 +77,30 @@ static void it_asks_for_signs_and_looks_for_them(void **state) {
   site_end(&s.on);
 }
 
+/* A URL has no room for all signals of a page. */
+static void its_request_has_the_tab_alone_or_what_is_named(void **state) {
+  (void)state;
+  static const char tab_alone[] = "filterSignals:{include:&#39;^tabId\\x24&#39;}";
+  static const struct {
+    vestry_backend_action_options options;
+    const char *filter;
+  } rows[] = {{{.retry_interval_ms = 100}, tab_alone},
+              {{.filter_include = "^room"}, "filterSignals:{include:&#39;^room&#39;}"},
+              {{.filter_exclude = "^note"}, "filterSignals:{exclude:&#39;^note&#39;}"}};
+  suite s;
+  vestry_memory_exchange *shown;
+  begin(&s);
+  assert_non_null(strstr(show(&s, &shown), tab_alone));
+  vestry_memory_destroy(shown);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    s.options = &rows[i].options;
+    const char *text = show(&s, &shown);
+    if (!strstr(text, rows[i].filter)) fail_msg("not %s: %s", rows[i].filter, text);
+    vestry_memory_destroy(shown);
+  }
+  site_end(&s.on);
+}
+
 /* capability: L10 */
 static void what_it_cannot_be_is_refused(void **state) {
   (void)state;
@@ -165,6 +189,7 @@ static void without_memory_there_is_no_element_or_the_whole(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(it_asks_for_signs_and_looks_for_them),
+      cmocka_unit_test(its_request_has_the_tab_alone_or_what_is_named),
       cmocka_unit_test(what_it_cannot_be_is_refused),
       cmocka_unit_test(a_stream_that_is_looked_after_says_that_it_is_there),
       cmocka_unit_test(without_memory_there_is_no_element_or_the_whole),
