@@ -87,8 +87,9 @@ static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_form *kept;
   vestry_html_init(&html, NULL);
   vestry_html_add(
-      &html, "<div id=\"form\"><form novalidate data-indicator:_saving data-on:submit=\"$error = ''; @put('/card')\" "
-             "data-on:keydown=\"evt.key === 'Escape' && !evt.isComposing && @delete('/form')\" ");
+      &html,
+      "<div id=\"form\"><form novalidate data-indicator:_saving data-on:submit=\"$error = ''; @put('/card')\" "
+      "data-on:keydown=\"evt.key === 'Escape' && !evt.isComposing && evt.keyCode !== 229 && @delete('/form')\" ");
   vestry_err err = vestry_form_open(app->forms, req, NULL, &html, "card", &kept);
   if (!err) {
     vestry_html_add(&html, ">" FIELDS "</form></div>");

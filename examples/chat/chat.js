@@ -103,10 +103,14 @@ function titleOf(name, channel, last, seen) {
   return `#${name}${count ? ` (${count})` : ''}`;
 }
 
+// Keys of an input method. Safari reports the key that ends a composition by its code alone.
+function isOfComposition(event) {
+  return event.isComposing || event.keyCode === 229;
+}
 // Enter sends what a field has, Shift and Enter are a new line; where one types on glass, which has no Shift at hand, so
 // is Enter.
 function sendAtEnter(event) {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || matchMedia('(pointer: coarse)').matches) return;
+  if (event.key !== 'Enter' || event.shiftKey || isOfComposition(event) || matchMedia('(pointer: coarse)').matches) return;
   event.preventDefault();
   event.target.form.requestSubmit();
 }

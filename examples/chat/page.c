@@ -378,16 +378,15 @@ static void put_editing(vestry_html *html, const struct view *view) {
                         "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
   vestry_html_backend_action(html, VESTRY_METHOD_PUT, WITH("^(tabId|edit|edited)$"), "/channel/%d/message",
                              view->channel);
-  vestry_html_add(html,
-                  "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
-                  "data-bind:edited data-on:keydown=\"sendAtEnter(evt); evt.key == 'Escape' && !evt.isComposing && "
-                  "(focusMessage('m%d-' + "
-                  "$edit), $edit = 0, $error = "
-                  "'')\"></textarea>"
-                  "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"focusMessage('m%d-' + "
-                  "$edit); $edit = 0; $error = ''\">Cancel"
-                  "</button></form>",
-                  view->channel, view->channel);
+  vestry_html_add(
+      html,
+      "\"><label for=\"edited\">New text</label><textarea id=\"edited\" rows=\"1\" "
+      "data-bind:edited data-on:keydown=\"sendAtEnter(evt); evt.key == 'Escape' && !isOfComposition(evt) && "
+      "(focusMessage('m%d-' + $edit), $edit = 0, $error = '')\"></textarea>"
+      "<button class=\"first\">Save</button><button type=\"button\" data-on:click=\"focusMessage('m%d-' + "
+      "$edit); $edit = 0; $error = ''\">Cancel"
+      "</button></form>",
+      view->channel, view->channel);
 }
 
 /* What is done when a tab has come to a channel, by a link, an address, or by going back: the tab says so; and one

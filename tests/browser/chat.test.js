@@ -4,7 +4,7 @@
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
 const path = require('node:path');
-const { HOSTILE, newSession, overfill, picture, send, closeChrome, temporaryDirectory } = require('./harness.js');
+const { HOSTILE, newSession, overfill, picture, pressComposing, send, closeChrome, temporaryDirectory } = require('./harness.js');
 const { chatFor, personFor, press, say, textsOf, shows, isIn, isAt, openDrawer, go, create, complains, unreadIs, hereAre, action, arrivalIn, faults, watchArrivals, arrivalOf, scriptOf } = require('./chat.js');
 
 after(closeChrome);
@@ -255,6 +255,8 @@ test('chat: Enter saves what is edited, Escape leaves it, and a message deleted 
   await field.waitFor({ state: 'hidden' });
   await edit('second');
   await field.fill('third');
+  for (const key of ['Enter', 'Escape']) await pressComposing(field, key); // they are the input method's
+  assert.ok(await field.isVisible());
   await field.press('Escape');
   await field.waitFor({ state: 'hidden' });
   await edit('second');

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, isOffline, unforeseen, picture, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, pressComposing, unforeseen, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -122,6 +122,24 @@ test('edit: while the server is away the page says so; then it comes back, and w
   await ada.until(() => document.querySelector('#view dd').textContent === 'half a name');
   await ada.page.waitForSelector('#form input', { state: 'detached' });
   assert.deepEqual(unforeseen(ada.problems), []);
+});
+
+test('edit: Escape that ends a composition leaves the form, the next one closes it', async (t) => {
+  const { tab } = await exampleFor(t, 'edit');
+  const ada = await tab();
+  const dropped = [];
+  ada.page.on('request', (request) => request.method() === 'DELETE' && dropped.push(request.url()));
+  await opensForm(ada);
+  await ada.page.fill('#name', 'にほん');
+  await pressComposing(ada.page.locator('#name'), 'Escape');
+  await ada.page.click('button.first'); // what the page has sent before is answered before
+  await ada.until(() => document.querySelector('#view dd').textContent === 'にほん');
+  assert.deepEqual(dropped, []);
+  await opensForm(ada);
+  await ada.page.locator('#name').press('Escape');
+  await ada.page.waitForSelector('#form input', { state: 'detached' });
+  assert.equal(dropped.length, 1);
+  assert.deepEqual(ada.problems, []);
 });
 
 test('edit: a card without a name is refused, and the form says why', async (t) => {

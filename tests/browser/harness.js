@@ -116,6 +116,12 @@ const overfill = (field, text) =>
     el.dispatchEvent(new Event('input', { bubbles: true }));
   }, text);
 
+// The key that ends an input method's composition, as browsers report it, and Safari.
+const COMPOSING = [{ isComposing: true, keyCode: 229 }, { keyCode: 229 }];
+const pressComposing = async (field, key) => {
+  for (const how of COMPOSING) await field.dispatchEvent('keydown', { key, bubbles: true, cancelable: true, ...how });
+};
+
 // For the documentation: PICTURES=folder keeps a picture, small and with few colours.
 async function picture(page, name) {
   if (process.env.PICTURES) await page.screenshot({ path: path.join(process.env.PICTURES, `${name}.png`) });
@@ -277,4 +283,4 @@ function canBeHidden() {
 }
 
 module.exports = { ADAPTER, CLIENT, COUNTER, sameInFirefox, CHROMIUM, FLAGS, HOSTILE, TIMEOUT_MS, client, clientKnowsNonces,
-  versionOptions, startExample, startCounter, exampleFor, isOffline, overfill, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };
+  versionOptions, startExample, startCounter, exampleFor, isOffline, overfill, pressComposing, unforeseen, picture, send, newSession, canBeHidden, closeChrome, temporaryDirectory };
