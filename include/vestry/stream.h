@@ -22,7 +22,7 @@ extern "C" {
  *  online again; and when the page comes back from the browser's cache. Meanwhile the element shows a text; otherwise
  *  it is hidden. A stream that the server ends cleanly (VESTRY_CAUSE_CLOSED, as by close-sse; a status of 204) has had
  *  its last word, and is not opened again, unless options->retry is VESTRY_RETRY_ALWAYS. After an answer of 401 or 403
- *  the tab loads its page anew.
+ *  the tab loads its page anew; at most once in five minutes while no stream of it opens.
  *  The element is of the class vestry-banner (style: vestry_render_head has one), and needs no inline style or script.
  *  Each stream that is opened begins with an empty patch of signals, and so are its heartbeats.
  *  A stream that is opened anew begins anew: its handler says how things are now. (Within the client's own attempts

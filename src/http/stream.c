@@ -47,16 +47,25 @@ void vsi_care_begin(vestry_html *html) {
   vestry_html_add(html, " data-init=\"el.isAgain = !!el.open; el.live = 0;");
 }
 
+/* A page that may be seen and whose stream may not would load itself again and again, and throw away what is typed.
+ * So a tab that has not had its stream since does so once in five minutes. */
+enum { EXPELLED_APART_MS = 300000 };
+
 static void put_functions(vestry_html *html, const vsi_care *care) {
   vestry_html_add(html,
+                  " const reloaded = (now) => { try {"
+                  " if (now) sessionStorage.setItem('vestry-expelled', now);"
+                  " return Number(sessionStorage.getItem('vestry-expelled')) } catch { return 0 } };"
                   " el.isOver = () => %-s; el.isOffline = () => %-s; el.setOffline = (is) => { %-s };"
-                  " el.expelled = () => el.heard || performance.now() > 10000 ? %-s : 0;"
+                  " el.expelled = () => {"
+                  " if (!el.heard && (performance.now() < 10000 || Date.now() - reloaded() < %d)) return;"
+                  " reloaded(Date.now()); %-s };"
                   " el.open = () => { el.run?.abort(); el.run = new AbortController(); el.seen = Date.now();"
                   " el.request() };"
                   " el.ends?.disconnect(); el.ends = new MutationObserver(() => { if (el.isConnected) return;"
                   " el.ends.disconnect(); el.run?.abort(); el.run = null });"
                   " for (let at = el.parentNode; at; at = at.parentNode) el.ends.observe(at, {childList: true});",
-                  care->is_over, care->is_offline, care->set_offline, care->reload);
+                  care->is_over, care->is_offline, care->set_offline, EXPELLED_APART_MS, care->reload);
 }
 
 /* A lease of the stream's (lease.c): what comes is answered by a POST to where the document is from, so that the same

@@ -8,12 +8,13 @@ const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
 
-async function start(t, where = '') {
+async function start(t, where = '', prepare = () => {}) {
   const server = await startExample('test_browser_alive');
   t.after(() => server.stop());
   const proxy = await startProxy(t, server);
   const session = await newSession(t);
   await session.context.addInitScript(canBeHidden);
+  await session.context.addInitScript(prepare);
   const tab = await session.tab(proxy.url + where);
   const seen = async () => JSON.parse((await send('GET', `${server.url}seen`)).text);
   const until = async (condition) => {
@@ -191,6 +192,24 @@ test('l10: a clean end is the last word; a stream that may not be seen loads its
   await ask('forbid');
   proxy.cut();
   await shows('may', 'no');
+});
+
+// capability: L10
+test('l10: a page that may be seen, and whose streams may not, is not loaded again and again', async (t) => {
+  const { ask, open, page, proxy, shows, until } = await start(t, '', () => {
+    const own = performance.now.bind(performance);
+    performance.now = () => own() + 60_000; // as if the page had been there for long
+  });
+  let loads = 0, refused = 0;
+  page.on('load', () => loads++);
+  page.on('response', (answer) => (refused += answer.status() === 403));
+  await open(2);
+  await ask('forbid');
+  proxy.cut();
+  await shows('may', 'no');
+  const before = refused;
+  await until(() => refused >= before + 8);
+  assert.equal(loads, 1);
 });
 
 // capability: L10
