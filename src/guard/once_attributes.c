@@ -8,7 +8,8 @@
  * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up no
  * other. The client's waits grow to half a minute: a press that waits for its next try is sent at once when an event of
  * the page's stream has come, which says that the server is there. It is sent anew then, with the nonce that it had: a
- * try that was under way has perhaps been done.
+ * try that was under way has perhaps been done. But only HURRIES times: a press whose requests alone do not get through
+ * would be sent again with each event of a stream that does, and the client would never give up.
  *
  * Forms. A retry reads the form anew, which may be another by then, or invalid: then the client gives up silently. So
  * what is sent is a copy: its fields, files too, in a form without rules that is not shown, outside of the body, which
@@ -31,6 +32,8 @@
 #include <string.h>
 
 #include "vestry/once.h"
+
+enum { HURRIES = 4 };
 
 /* Which presses are not seen yet. */
 static const char seen[] =
@@ -77,13 +80,13 @@ static const char attributes[] =
     " addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);"
     "%s"
     " const send = async (url, o, run, el, press, made) => {"
-    " let heard, stop; const first = new Promise((done) => heard = done),"
-    " again = () => { waiting.delete(again); stop.abort(); stop = null };"
+    " let heard, stop, hurries = %d; const first = new Promise((done) => heard = done),"
+    " again = () => { waiting.delete(again); hurries--; stop.abort(); stop = null };"
     " const hear = ({detail: {el: of, type, argsRaw}}) => {"
     " if (of !== el) return;"
     " if (type.startsWith('datastar-')) heard();"
     " if (type === 'error') failures.set(el, argsRaw.status);"
-    " if (type === 'retrying') failures.delete(el), stop &amp;&amp; waiting.add(again);"
+    " if (type === 'retrying') failures.delete(el), stop &amp;&amp; hurries &amp;&amp; waiting.add(again);"
     " if (type === 'retries-failed') press.failed = true, failures.set(el, failures.get(el) ?? 'network') };"
     " const before = line, sent = (async () => {"
     " if (!o.unordered) await before;"
@@ -137,7 +140,7 @@ vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_
   if (!buffer && capacity) return VESTRY_INVALID;
   vestry_err error = vestry_once_nonce(req, nonce);
   if (error) return error;
-  int len = snprintf(text, sizeof text, attributes, nonce, seen, copies);
+  int len = snprintf(text, sizeof text, attributes, nonce, seen, copies, HURRIES);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;

@@ -98,6 +98,23 @@ test('l5: what is refused, or does not arrive, is saving no more, and said to ha
 });
 
 // capability: L5
+test('l5: a press that alone does not get through is not sent again with each event of the stream', async (t) => {
+  const tab = await tabFor(t);
+  let tries = 0;
+  await tab.page.route('**/far', (route) => {
+    tries++;
+    return route.abort();
+  });
+  await tab.press('far');
+  for (let count = 1; count <= 9; count++) {
+    await tab.until((least) => window.told.filter((type) => type === 'far retrying').length >= least, Math.min(count, 5));
+    await tab.ask('add');
+    await tab.until((is) => document.querySelector('#count').textContent === is, String(count));
+  }
+  assert.equal(tries, 5); // the next one is the client's, after an hour
+});
+
+// capability: L5
 test('l5: while the stream is away, what was answered is saving until a new one shows it', async (t) => {
   const tab = await tabFor(t);
   tab.proxy.fail = 1000;
