@@ -30,6 +30,9 @@
  *
  * A reset makes a new generation, whose render may come before the answer: what was typed since goes along.
  *
+ * A letter that fails is sent again: after 5 s, then twice that, up to half a minute, with jitter. A letter that is
+ * refused (4xx) is not, because it would be refused again, except for 408, 425 and 429.
+ *
  * The tab's id stays in sessionStorage, where a duplicate, or a tab that comes back after a crash, finds whose form it
  * may ask for a copy of.
  *
@@ -81,7 +84,8 @@ static const char fields_of[] =
 /* Letters, and when they are sent. */
 static const char letters[] =
     " const end = new AbortController(), {signal} = end;"
-    " let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, asked = 0, isKnown = false,"
+    " let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, asked = 0, fails = 0, isKnown = "
+    "false,"
     " isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false;"
     " const send = async (more) => {"
     " const body = new URLSearchParams([['tabId', $tabId], ['csrf', $_csrf || ''], ['form', name],"
@@ -108,8 +112,9 @@ static const char letters[] =
     " if (isSending || !el.isConnected || isKnown && isComposing) return;"
     " isSending = true;"
     " const isAsking = !isKnown;"
-    " try { if (isAsking) await ask(); else { isTyped = false; learn(await say()) } }"
-    " catch (why) { if (!(why >= 400 && why < 500)) isTyped = isTyped || !isAsking, later(5000) }"
+    " try { if (isAsking) await ask(); else { isTyped = false; learn(await say()) } fails = 0 }"
+    " catch (why) { if (!(why >= 400 && why < 500) || [408, 425, 429].includes(why)) isTyped = isTyped || !isAsking,"
+    " later(Math.min(30000, 5000 * 2 ** fails++) * (0.75 + Math.random() / 2)) }"
     " finally { isSending = false; if (isKnown ? isTyped : !isAsking) later(500) } };"
     " const leave = () => {"
     " if (!isTyped || !isKnown || !el.isConnected) return;"

@@ -248,6 +248,29 @@ for (const where of ['', 'plain']) {
   });
 }
 
+// capability: L4
+test('l4: a letter that fails, or is refused for the moment, is sent again, more and more seldom', async (t) => {
+  const server = await startExample('test_browser_form');
+  t.after(() => server.stop());
+  const session = await newSession(t);
+  await session.context.addInitScript(() => { // waits for the next letter are noted, and not waited for
+    const own = setTimeout;
+    window.waits = [];
+    window.setTimeout = (run, ms, ...rest) => own(run, run.name === 'keep' && ms > 3000 ? window.waits.push(ms) : ms, ...rest);
+  });
+  const answers = [429, 503, 503, 503, 503];
+  await session.context.route('**/kept', (route) =>
+    answers.length ? route.fulfill({ status: answers.shift() }) : route.continue());
+  const tab = await open(session, server.url);
+  answers.push(408);
+  await tab.page.fill('[name=title]', 'mine');
+  await waitFor(() => tab.letters.filter((letter) => new URLSearchParams(letter).get('v.title') === 'mine').length >= 2);
+  const waits = await tab.page.evaluate(() => window.waits);
+  for (const [i, wanted] of [5000, 10000, 20000, 30000, 30000, 5000].entries())
+    assert.ok(waits[i] >= 0.75 * wanted && waits[i] <= 1.25 * wanted, `${i}: ${waits}`);
+  assert.equal(waits.length, 6);
+});
+
 // quick: microhttpd
 // capability: L4
 test('l4: a page that is open loses nothing when its server is killed', async (t) => {
