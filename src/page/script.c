@@ -70,7 +70,8 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
                   VSI_CARE_RETRY_MOST_MS);
 }
 
-/* A stream that was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom.
+/* A stream that was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom, unless
+ * the stream had lived for a minute: something between ends those that are old, perhaps.
  * A page that may not be seen any more is loaded anew, and so gets the answer that says so. That it may not be is known
  * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2); what is appended leads
  * elsewhere by itself (vestry_reply_redirect). Not if its stream was
@@ -82,7 +83,8 @@ static void put_hearing(vestry_html *html) {
                         " if (type === 'datastar-patch-elements' && args.mode !== 'append') el.got = el.got || 1 };"
                         " el.ended = () => {"
                         " if (el.got === 1) el.expelled();"
-                        " if (el.got === 2) el.run = null, el.wait = Math.min(el.wait * 2, 60000),"
+                        " if (el.got === 2) el.run = null,"
+                        " el.wait = Date.now() - el.asked > 60000 ? 1000 : Math.min(el.wait * 2, 60000),"
                         " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2) };");
 }
 

@@ -490,6 +490,22 @@ test('d19: a stream that the page has ended stays so', async (t) => {
   assert.deepEqual(problems, []);
 });
 
+// capability: D19
+test('d19: streams that end are opened again, more and more seldom, but for those that have lived long', async (t) => {
+  const { proxy, session, streams, seen } = await start(t, { isQuiet: true });
+  const each = await (await session()).tab(proxy.url);
+  const here = (what) => each.page.evaluate(what);
+  for (const [age_ms, wait_ms] of [[0, 1000], [0, 2000], [61_000, 1000], [0, 2000]]) {
+    await streams(1);
+    await each.until(() => document.querySelector('.vestry-banner').got === 2);
+    await here(`document.querySelector('.vestry-banner').asked -= ${age_ms}`);
+    const { opened } = await seen();
+    proxy.end();
+    await until(async () => (await seen()).opened > opened, 'another stream');
+    assert.equal(await here("document.querySelector('.vestry-banner').wait"), wait_ms);
+  }
+});
+
 // capability: D17
 test('d17: a stream leads elsewhere, and loads the page anew, under a policy that lets no inline script in', async (t) => {
   const { server, session, post, streams, seen } = await start(t, { isQuiet: true });

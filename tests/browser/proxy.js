@@ -8,6 +8,7 @@ const { once } = require('node:events');
 /** Start one in front of a server.
  *  fail        so many of the next streams are answered 502
  *  cutAfter    each stream that is open is cut when it has sent so many bytes from now on; null: not
+ *  end()       streams that are open end, as if the server had ended them
  *  lose()      streams that are open pass nothing any more, and nobody is told; new ones do
  *  refuse      a status by which answers to streams (leases) are refused; 0: they are not
  *  answers     how many answers have come
@@ -37,6 +38,7 @@ async function startProxy(t, server) {
     for (const stream of proxy.streams) if (stream.open) stream.left = bytes;
   };
   const openOnes = () => proxy.streams.filter(({ open }) => open);
+  proxy.end = () => openOnes().forEach((stream) => stream.end());
   proxy.open = () => openOnes().length;
 
   const KNOWN = /^(host|connection|content-.*|cookie|set-cookie|transfer-encoding|accept|datastar-request|user-agent|location|origin)$/;
@@ -78,7 +80,7 @@ async function startProxy(t, server) {
   }
 
   function newStream(to) {
-    const stream = { text: '', open: true, left: null, down: to.socket };
+    const stream = { text: '', open: true, left: null, down: to.socket, end: () => to.end() };
     const count = (what) => stream.text.split(`event: ${what}\n`).length - 1;
     stream.contents = () => count('datastar-patch-elements');
     stream.signs = () => stream.text.split('data: signals {}\n').length - 1;
