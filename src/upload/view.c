@@ -19,7 +19,7 @@
  *   the file's    Before each request that has some of it a byte is read where the request begins: a file that is gone
  *                 or was changed since it was chosen cannot be read, and ends the upload. A browser that is asked for
  *                 the size of a file that is gone says 0, and would send that as the whole.
- *   the server's  408, 409, 423 and 5xx are tried again some times, all others end the upload.
+ *   the server's  408, 409, 423, 425, 429 and 5xx are tried again some times, all others end the upload.
  *   the network's It is waited for, for as long as it takes, unless the server is there and has got nothing new of the
  *                 file in as many tries: something between refuses it.
  *
@@ -124,7 +124,7 @@ static const char files[] =
     " return '' }"
     " if (of.isCancelled) continue;"
     " if (what === 'HEAD' && status === 404 && anew++ < 3) { at = null; continue }"
-    " if (status && ![408, 409, 423].includes(status) && status < 500"
+    " if (status && ![408, 409, 423, 425, 429].includes(status) && status < 500"
     " || (status || what === 'PATCH') && ++refused > 8) {"
     " remember(key, null);"
     " return sentence(of, xhr) }"

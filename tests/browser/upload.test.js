@@ -249,6 +249,13 @@ async function folderFor(t) {
   };
 }
 const sumsOf = (...files) => files.map((file) => sumOf(fs.readFileSync(file))).sort();
+// The line holds what comes after half of a large file, of which some is kept by then.
+async function sendHalf(tab, folder, ...files) {
+  tab.line.holdAfter = 12 * MIB;
+  await tab.choose('videos', ...files);
+  await tab.press('videos');
+  await folder.has(4 * MIB);
+}
 const WAITING = 'sea.png: the connection broke off. It goes on as soon as it can.';
 
 // capability: L1
@@ -258,10 +265,7 @@ test('l1: a file goes on where it broke off, also when its server was killed and
   t.after(() => server.stop());
   const tab = await tabOf(t, server);
   await tab.follow('videos');
-  tab.line.holdAfter = 12 * MIB;
-  await tab.choose('videos', file);
-  await tab.press('videos');
-  await folder.has(4 * MIB);
+  await sendHalf(tab, folder, file);
   await server.kill();
   tab.line.cut();
   await tab.says('videos', WAITING);
@@ -281,10 +285,7 @@ test('l1: of several files each is kept by itself, and what is left goes on when
   const folder = await folderFor(t), files = [folder.make('a.png', 3), folder.make('sea.png', SIZE), folder.make('c.png', 0)];
   const tab = await tabFor(t);
   await tab.follow('videos');
-  tab.line.holdAfter = 12 * MIB;
-  await tab.choose('videos', ...files);
-  await tab.press('videos');
-  await folder.has(4 * MIB);
+  await sendHalf(tab, folder, ...files);
   assert.equal(await tab.page.evaluate(() => document.querySelector('#videos [type=file]').files.length), 2);
   tab.line.cut();
   await tab.says('videos', 'sea.png, c.png: the connection broke off. It goes on as soon as it can.');
@@ -298,10 +299,7 @@ test('l1: of several files each is kept by itself, and what is left goes on when
 test('l1: a file that is chosen again after a reload goes on; one that is cancelled is dropped', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   const tab = await tabFor(t);
-  tab.line.holdAfter = 12 * MIB;
-  await tab.choose('videos', file);
-  await tab.press('videos');
-  await folder.has(4 * MIB);
+  await sendHalf(tab, folder, file);
   tab.line.cut();
   tab.line.goOn(1 * MIB); // what is tried again before the reload does not come to its end
   await tab.page.reload();
@@ -363,10 +361,7 @@ test('l1: a file that is gone or was changed after it was chosen is not sent', a
 test('l1: a file that goes while it is sent ends the upload, however often the network comes back', async (t) => {
   const folder = await folderFor(t), file = folder.make('sea.png', SIZE);
   const tab = await tabFor(t);
-  tab.line.holdAfter = 12 * MIB;
-  await tab.choose('videos', file);
-  await tab.press('videos');
-  await folder.has(4 * MIB);
+  await sendHalf(tab, folder, file);
   fs.unlinkSync(file);
   tab.line.cut();
   await tab.says('videos', WAITING);
@@ -394,6 +389,24 @@ test('l1: what lies between and takes none of a file is tried some times, and no
   });
   assert.deepEqual(asked, { HEAD: 8, PATCH: 9 });
   assert.deepEqual(folder.kept(), []);
+});
+
+// capability: L1
+test('l1: a server that has no time for a file now (429) is asked again', async (t) => {
+  const folder = await folderFor(t), file = folder.make('sea.png', 1000);
+  const tab = await tabFor(t);
+  const refused = [];
+  await tab.page.route('**/videos{,/**}', (route) => {
+    const method = route.request().method();
+    if (refused.includes(method)) return route.continue();
+    refused.push(method);
+    return route.fulfill({ status: 429 });
+  });
+  await tab.choose('videos', file);
+  await tab.press('videos');
+  await tab.says('videos', 'Sent: sea.png.');
+  assert.deepEqual(refused, ['POST', 'PATCH', 'HEAD']);
+  assert.deepEqual(folder.kept(), sumsOf(file));
 });
 
 // ------------------------------------------------------------------------------ a client that is not vestry's -----------
