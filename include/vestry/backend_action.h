@@ -110,10 +110,12 @@ typedef struct vestry_backend_action_options {
  *           empty text on failure
  *  options  NULL: the defaults
  *  url      a format as that of vestry_html_add, for a URL: %s is percent-encoded as one component of it (a path
- *           segment, a name or value of the query), so that it can hold anything; %-s is part of the URL as it is, and
+ *           segment, a name or value of the query). In the query it can hold anything. In the path vestry's servers
+ *           answer 400 to a segment with '/', '\\' or a control character, or that ends with '.', because proxies could
+ *           read another path: put such a text into the query, "/people?id=%s". %-s is part of the URL as it is, and
  *           "%-s" alone takes a whole URL. Either way it cannot leave the JavaScript string. (A segment that is "." or
- *           ".." goes up the path all the same: URLs have no escape for these two.) In the format itself, {$room.id} is
- *           what that signal is in the page when the action runs, likewise percent-encoded as one component:
+ *           ".." goes up the path in the browser: URLs have no escape for these two.) In the format itself, {$room.id}
+ *           is what that signal is in the page when the action runs, likewise percent-encoded as one component:
  *           "/rooms/{$room.id}/messages"; names are letters, digits and '_'
  *  Returns  OK | INVALID (method, options, format, an empty URL, buffer NULL with capacity > 0) | TOO_LARGE (capacity)
  *           | NO_MEMORY (only with a payload, whose JSON jansson writes)

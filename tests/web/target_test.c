@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "support/test.h"
+#include "vestry/backend_action.h"
 
 static void expect(const char *target, const char *path, const char *query) {
   char *got = malloc(strlen(target) + 2); /* exactly what it may write, so that a sanitizer sees more */
@@ -109,6 +110,36 @@ static void in_segments_every_byte_is_sent_as_clients_do(void **state) {
   }
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* of formats that stand below */
+static const char *url_of(const char *format, const char *text) {
+  static char made[128];
+  static const char before[] = "@get(&#39;", after[] = "&#39;)";
+  assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, format, text), VESTRY_OK);
+  const size_t len = strlen(made) - (sizeof after - 1);
+  assert_memory_equal(made, before, sizeof before - 1);
+  assert_string_equal(made + len, after);
+  made[len] = '\0';
+  return made + sizeof before - 1;
+}
+#pragma GCC diagnostic pop
+
+/* Never as another text: what a proxy could read as another path is refused (vestry/backend_action.h has the list). */
+static void a_text_in_an_actions_url_is_read_as_it_is_or_refused(void **state) {
+  (void)state;
+  for (int c = 1; c < 128; c++) {
+    const char texts[][4] = {{'a', (char)c, 'b'}, {'a', (char)c}, {(char)c}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+      char path[16];
+      snprintf(path, sizeof path, "/s/%s/x", texts[i]);
+      const bool is_refused = c < ' ' || c == 127 || c == '/' || c == '\\' || (c == '.' && i > 0);
+      expect(url_of("/s/%s/x", texts[i]), is_refused ? NULL : path, NULL);
+      const char *target = url_of("/s?q=%s", texts[i]);
+      expect(target, "/s", target + strlen("/s?"));
+    }
+  }
+}
+
 static void plain_paths_are_those_that_targets_name(void **state) {
   (void)state;
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
@@ -125,6 +156,7 @@ int main(void) {
       cmocka_unit_test(refuses_what_could_be_another_path),
       cmocka_unit_test(every_byte_is_itself_or_refused),
       cmocka_unit_test(in_segments_every_byte_is_sent_as_clients_do),
+      cmocka_unit_test(a_text_in_an_actions_url_is_read_as_it_is_or_refused),
       cmocka_unit_test(plain_paths_are_those_that_targets_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
