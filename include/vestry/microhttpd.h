@@ -46,8 +46,9 @@
  *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
  *  at once. One that acknowledges nothing for lost_ms is LOST, at most a heartbeat and lost_ms after the cut; one that
  *  acknowledges but does not read for so long is STALLED. A client that shuts only its sending half is taken for one
- *  that closed; browsers do not do that. A request that breaks off is not answered: the connection closes, within a
- *  second when the client has closed, else after request_timeout_ms.
+ *  that closed; browsers do not do that. lost_ms is of streams alone: another answer waits timeout_s for a client that
+ *  does not read, or is cut off. A request that breaks off is not answered: the connection closes, within a second when
+ *  the client has closed, else after request_timeout_ms.
  *
  *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. The socket of a server that is gone is
  *  replaced; one where a process listens, and a file that is no socket, are not touched: create fails with IO. destroy
@@ -84,7 +85,8 @@ typedef struct vestry_microhttpd_options {
   uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once, streams included; those
                                  beyond it are closed. 0: no limit, because a proxy, or all users of a NAT, are one
                                  address */
-  uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; 0: 30 */
+  uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; so long a client may
+                                 pause in an answer. 0: 30 */
   uint64_t request_timeout_ms; /**< a request must be complete, head and body, so long after its connection was
                                     accepted, or its first line came on one that was kept; else it is closed. A TLS
                                     handshake counts. 0: 30,000; VESTRY_NEVER_MS: timeout_s of silence alone counts */

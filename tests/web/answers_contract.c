@@ -3,6 +3,7 @@
 #include "support/patience.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,8 @@
 
 /* READERS of LARGE are ten times of what answers may hold. */
 enum { MB = 1 << 20, LARGE = 8 * MB, READERS = 40, MOST = 32 * MB, SLACK = 16 * MB };
+/* Streams whose peer is silent for so long are lost. Answers are no streams. */
+enum { LOST_MS = 500, PAUSE_MS = 4 * LOST_MS };
 
 /* Sanitizers keep what is freed. */
 static const bool is_plain = !TEST_UNDER_ASAN && !TEST_UNDER_TSAN;
@@ -98,8 +101,9 @@ static void start(void) {
   write_file("both.txt", 4096);
   write_file("both.txt.br", LARGE);
   table[0] = (vestry_file){.path = "large.txt", .bytes = text, .len = LARGE};
-  seam->start(&s,
-              &(web_settings){.room = READERS + 20, .options = {.bounds = &(vestry_bounds){.max_answer_bytes = MOST}}});
+  seam->start(&s, &(web_settings){.room = READERS + 20,
+                                  .lost_ms = LOST_MS,
+                                  .options = {.bounds = &(vestry_bounds){.max_answer_bytes = MOST}}});
   assert_int_equal(vestry_files_create(&(vestry_files_options){.folder = folder}, &files), VESTRY_OK);
   assert_int_equal(vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 1}, &embedded),
                    VESTRY_OK);
@@ -142,19 +146,26 @@ static const kind kinds[] = {
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-/* Whoever asks, and reads: the whole body, byte for byte. */
+static void ask_for(const kind *of, client *c, bool small) {
+  client_connect(c, s.port, small);
+  client_say(c, "GET %s HTTP/1.1\r\nHost: a\r\n%sConnection: close\r\n\r\n", of->path, of->headers);
+  assert_int_equal(client_status(c), of->status);
+}
+
+/* The whole body, byte for byte. */
+static void read_whole(const kind *of, client *c) {
+  client_read_all(c);
+  assert_true(c->complete);
+  size_t skipped = of->status == 206;
+  assert_int_equal(c->body_len, LARGE - skipped);
+  assert_memory_equal(c->body, text + skipped, c->body_len);
+  client_close(c);
+}
+
 static void assert_whole(const kind *of) {
   client c;
-  char headers[128];
-  snprintf(headers, sizeof headers, "%sConnection: close\r\n", of->headers);
-  client_ask(&c, s.port, "GET", of->path, headers);
-  assert_int_equal(client_status(&c), of->status);
-  client_read_all(&c);
-  assert_true(c.complete);
-  size_t skipped = of->status == 206;
-  assert_int_equal(c.body_len, LARGE - skipped);
-  assert_memory_equal(c.body, text + skipped, c.body_len);
-  client_close(&c);
+  ask_for(of, &c, false);
+  read_whole(of, &c);
 }
 
 /* The same of so little that this client, too, holds little. */
@@ -175,6 +186,24 @@ static void every_kind_arrives_whole(void **state) {
   UNTIL(!stats_of().answer_bytes);
   assert_int_equal(stats_of().answers_cut_count, 0);
   assert_true(stats_of().answer_peak_bytes <= LARGE);
+  stop();
+}
+
+/* A client that reads nothing for some time, and then goes on: its window is shut, and nothing is reset. */
+static void who_pauses_has_it_whole(void **state) {
+  (void)state;
+  enum { KINDS = sizeof kinds / sizeof *kinds };
+  static client readers[KINDS];
+  struct pollfd ends[KINDS];
+  start();
+  for (size_t i = 0; i < KINDS; i++) {
+    ask_for(&kinds[i], &readers[i], true);
+    ends[i] = (struct pollfd){.fd = readers[i].fd}; /* a reset alone is told */
+  }
+  assert_int_equal(poll(ends, KINDS, PAUSE_MS), 0);
+  for (size_t i = 0; i < KINDS; i++) read_whole(&kinds[i], &readers[i]);
+  UNTIL(!stats_of().answer_bytes);
+  assert_int_equal(stats_of().answers_cut_count, 0);
   stop();
 }
 
@@ -351,6 +380,7 @@ int answers_contract_run(const server_seam *tested) {
       cmocka_unit_test(every_kind_arrives_whole),          cmocka_unit_test(who_reads_nothing_holds_little),
       cmocka_unit_test(more_than_all_may_hold_is_refused), cmocka_unit_test(little_is_read_for_little),
       cmocka_unit_test(a_file_that_shrinks_breaks_off),    cmocka_unit_test(without_room_no_body_is_made),
+      cmocka_unit_test(who_pauses_has_it_whole),
   };
   char name[80];
   seam = tested;

@@ -21,7 +21,6 @@ typedef struct vsi_microhttpd_attached {
   _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed, like the next */
   _Atomic(bool) has_threads;  /* the daemon runs by threads of its own */
   bool keeps_targets;         /* habits.h */
-  unsigned lost_ms;           /* TCP_USER_TIMEOUT of streams; 0: the system's */
 } vsi_microhttpd_attached;
 
 typedef struct vsi_microhttpd {
@@ -30,6 +29,7 @@ typedef struct vsi_microhttpd {
   vestry *v;
   const vestry_host *host;
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
+  unsigned lost_ms;      /* TCP_USER_TIMEOUT of streams; 0: the system's */
   size_t max_head_bytes; /* of a request; SIZE_MAX: its daemon's bound alone */
   bool is_tls;
   bool is_strict;      /* its daemon is (MHD_OPTION_STRICT_FOR_CLIENT) */

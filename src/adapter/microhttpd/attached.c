@@ -140,7 +140,7 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   vsi_microhttpd *adapter = vsi_microhttpd_life_create(v, streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_strict = own.is_strict;
-  adapter->attached.lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
+  adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vestry_err error = vsi_microhttpd_slots_init(&adapter->attached.slots, adapter->host, requests);
   if (!error && daemon) error = look_at(adapter, daemon);
   if (!error) error = learn_habits(adapter);

@@ -70,6 +70,14 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   return VESTRY_OK;
 }
 
+/* TCP_USER_TIMEOUT of connections that are no stream yet. The kernel counts how long a peer acknowledges nothing, and
+ * also how long one that acknowledges keeps its window shut: a client that pauses may do so for timeout_s. */
+static unsigned silent_ms(const vestry_microhttpd_options *options) {
+  const uint64_t unread_ms = options->timeout_s * UINT64_C(1000);
+  if (!options->lost_ms || options->lost_ms >= unread_ms) return (unsigned)options->lost_ms;
+  return unread_ms < INT_MAX ? (unsigned)unread_ms : INT_MAX;
+}
+
 vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
@@ -79,10 +87,10 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
   }
   vestry_err error = learn_habits(adapter);
   if (error) return error;
-  error = options->unix_path
-              ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, options->unix_path, options->unix_mode)
-              : vsi_microhttpd_door_make(&adapter->door, adapter->v, options->address, options->port,
-                                         (unsigned)options->lost_ms);
+  error =
+      options->unix_path
+          ? vsi_microhttpd_door_make_unix(&adapter->door, adapter->v, options->unix_path, options->unix_mode)
+          : vsi_microhttpd_door_make(&adapter->door, adapter->v, options->address, options->port, silent_ms(options));
   if (!error) adapter->base.port = vsi_microhttpd_door_port(&adapter->door);
   struct MHD_Daemon *daemon = error ? NULL : start(adapter, options);
   if (!daemon) return error ? error : VESTRY_IO;

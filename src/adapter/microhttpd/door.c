@@ -101,19 +101,19 @@ static void *keep_door(void *argument) {
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 /* Connections have the options of their listener. */
-static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at, unsigned lost_ms) {
+static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at, unsigned silent_ms) {
   static const int on = 1;
   door->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (door->listener < 0) return VESTRY_IO;
   setsockopt(door->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   setsockopt(door->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (lost_ms) setsockopt(door->listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+  if (silent_ms) setsockopt(door->listener, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent_ms, sizeof silent_ms);
   if (at->ai_family == AF_INET6) setsockopt(door->listener, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   return bind(door->listener, at->ai_addr, at->ai_addrlen) || listen(door->listener, BACKLOG) ? VESTRY_IO : VESTRY_OK;
 }
 
 vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
-                                    unsigned lost_ms) {
+                                    unsigned silent_ms) {
   char number[8];
   *door = (vsi_microhttpd_door){.v = v, .host = vestry_parts_of(v)->host, .listener = -1, .stop = -1};
   snprintf(number, sizeof number, "%u", port);
@@ -124,7 +124,7 @@ vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const 
             "vestry_microhttpd_create: the address is to be a number, as 127.0.0.1 or ::1");
     return VESTRY_INVALID;
   }
-  vestry_err error = listen_at(door, at, lost_ms);
+  vestry_err error = listen_at(door, at, silent_ms);
   if (!error) door->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const int why = errno;
   freeaddrinfo(at);

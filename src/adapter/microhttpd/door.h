@@ -28,10 +28,10 @@ typedef struct vsi_microhttpd_door {
 
 /* Listen, and let no client in yet.
  * address, port  as the adapter's options; address: no NULL
- * lost_ms        TCP_USER_TIMEOUT of its connections; 0: the system's
+ * silent_ms      TCP_USER_TIMEOUT of its connections; 0: the system's
  * OK | INVALID (no address) | IO (which is logged) */
 vestry_err vsi_microhttpd_door_make(vsi_microhttpd_door *door, vestry *v, const char *address, uint16_t port,
-                                    unsigned lost_ms);
+                                    unsigned silent_ms);
 /* The same on a UNIX socket, as vsi_microhttpd_unix_listen does. OK | NO_MEMORY | IO (which is logged) */
 vestry_err vsi_microhttpd_door_make_unix(vsi_microhttpd_door *door, vestry *v, const char *path, mode_t mode);
 /* Let connections in, so many at once. sockets: where they are counted. OK | IO */

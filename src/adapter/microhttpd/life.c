@@ -84,6 +84,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = own.tls_key != NULL;
   adapter->max_head_bytes = own.max_head_bytes;
+  adapter->lost_ms = (unsigned)own.lost_ms;
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms,
                                         .idle_ms = own.timeout_s * UINT64_C(1000),
                                         .memory_bytes = own.memory_bytes,

@@ -146,12 +146,14 @@ static void stream_freed(void *cls) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* What connections of the door have from their listener. On a UNIX socket it means nothing. */
+/* lost_ms is of streams alone: TCP_USER_TIMEOUT also ends a connection whose client merely pauses. The rest the door's
+ * connections have already. On a UNIX socket it means nothing. */
 static void tune(const vsi_microhttpd *adapter, int fd) {
   static const int on = 1;
-  const unsigned lost_ms = adapter->attached.lost_ms;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const unsigned lost_ms = adapter->lost_ms;
   if (lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+  if (!vsi_microhttpd_is_attached(adapter)) return;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (adapter->send_buffer_bytes)
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
 }
@@ -180,7 +182,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   stream->wire.fd = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
   const union MHD_ConnectionInfo *tls = MHD_get_connection_info(request->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   if (tls) stream->wire.tls = tls->tls_session;
-  if (vsi_microhttpd_is_attached(request->adapter)) tune(request->adapter, stream->wire.fd);
+  tune(request->adapter, stream->wire.fd);
   atomic_init(&stream->state, VSI_MICROHTTPD_HEAD);
   return stream;
 }
