@@ -154,6 +154,7 @@ int main(int argc, char **argv) {
   static const char *const fields[] = {"name", "email", "was_name", "was_email"};
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
+  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
   const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */
   vestry_err err = vestry_forms_create(app.program.v, &forms, &app.forms);
   if (!err) err = vestry_forms_add(app.forms, "card", fields, 4);

@@ -119,6 +119,7 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
   pthread_t worker;
   program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
+  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/job", start, &app);

@@ -159,6 +159,7 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = SEATS};
   program_start(&app.program, argc, argv, "signup", "A form that is checked while one types", &(vestry_options){0});
+  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);
   const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */

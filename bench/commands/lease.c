@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a tab's answer to its stream costs (vestry_options.lease_ms), beside the least that a handler answers. */
+/* What a tab's answer to its stream costs (vestry_leases_create), beside the least that a handler answers. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "request.h"
 #include "vestry/memory.h"
+#include "vestry/stream.h"
 
 enum { LEASE_BYTES = 65 };
 
@@ -60,9 +61,9 @@ static int run(vestry *v, tab *tabs, uint64_t tabs_count, uint64_t count, uint64
     if (!i || one < handled) handled = one;
     if (!i || other < answered) answered = other;
   }
-  vestry_stats stats = {0};
-  vestry_stats_get(v, &stats);
-  if (stats.renewals_count != count * turns || stats.renewals_unknown_count) return 1;
+  vestry_lease_stats stats = {0};
+  vestry_lease_stats_get(v, &stats);
+  if (stats.renewals_count != count * turns || stats.unknown_count) return 1;
   printf("lease tabs=%" PRIu64 " handler_ns=%.0f answer_ns=%.0f\n", tabs_count, handled, answered);
   return 0;
 }
@@ -77,6 +78,7 @@ int bench_lease(int argc, char **argv) {
   vestry *v;
   const vestry_bounds bounds = {.max_count = (size_t)tabs_count + 1};
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .bounds = &bounds}, &v)) return 1;
+  if (vestry_leases_create(v, 0)) return 1;
   tab *tabs = calloc((size_t)tabs_count, sizeof *tabs);
   status = 1;
   if (tabs && !vestry_route(v, "POST", "/page", answer, NULL) && !vestry_route(v, "GET", "/page", stream, NULL))

@@ -435,11 +435,11 @@ int bench_serve(int argc, char **argv) {
   if (counts_memory) instance.host = bench_counting_host();
   const vestry_session_options sessions = bench_members_sessions(members_count);
   bench_members members = {0};
-  if (members_count) instance.sessions = &sessions;
   vestry *v = NULL;
   bench_pages *pages = NULL;
   bench_cluster *cluster = NULL;
   vestry_err error = vestry_create(&instance, &v);
+  if (!error && members_count) error = vestry_sessions_create(v, &sessions);
   if (!error && pages_too) error = bench_pages_create(v, &pages);
   if (!error && members_count) error = bench_members_mount(&members, v, members_count);
   if (!error && cluster_url)

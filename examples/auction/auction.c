@@ -21,7 +21,7 @@ static int read_option(int option, const char *value, void *ctx) {
 }
 
 /* The database is open before the instance is created, which seals with a secret that is kept there. */
-static bool prepare(void *ctx, vestry_options *options) {
+static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {
       .path = app->file, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
@@ -35,9 +35,6 @@ static bool prepare(void *ctx, vestry_options *options) {
   (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open says what is wrong with it */
   app->sessions =
       (vestry_session_options){.insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->stored};
-  options->sessions = &app->sessions;
-  options->secret = app->secret;
-  options->secret_len = sizeof app->secret;
   return true;
 }
 
@@ -69,7 +66,10 @@ static vestry_err begin(struct app *app) {
   const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret};
   const vestry_page_options lots = {.render = page_lots, .allow = page_may_see, .shell = "auction", .app = app};
   const vestry_rate_options rate = {.count = 5, .burst_count = 20, .by = VESTRY_RATE_SCOPE};
-  vestry_err err = vestry_pages_create(v, &pages, &app->pages);
+  const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
+  vestry_err err = vestry_secret_set(v, &secret);
+  if (!err) err = vestry_sessions_create(v, &app->sessions);
+  if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &lots, &app->lots);
   if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->followed);
   if (!err) err = vestry_sqlite_pool_follow(app->db, app->followed);

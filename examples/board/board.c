@@ -449,7 +449,7 @@ static int read_option(int option, const char *value, void *ctx) {
 }
 
 /* The database is open before the instance is created: its sessions are there, and what it seals with. */
-static bool prepare(void *ctx, vestry_options *options) {
+static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {.path = app->file,
                                            .schema = (const char *)schema_sql,
@@ -463,9 +463,6 @@ static bool prepare(void *ctx, vestry_options *options) {
   }
   app->sessions =
       (vestry_session_options){.insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->stored};
-  options->sessions = &app->sessions;
-  options->secret = app->secret;
-  options->secret_len = sizeof app->secret;
   return true;
 }
 
@@ -484,7 +481,10 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
   const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
-  vestry_err err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
+  vestry_err err = vestry_secret_set(v, &(vestry_secret){.secret = app->secret, .secret_len = sizeof app->secret});
+  if (!err) err = vestry_sessions_create(v, &app->sessions);
+  if (!err) err = vestry_leases_create(v, 0);
+  if (!err) err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
   if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);

@@ -38,7 +38,7 @@ static void ended(void *ctx) {
 }
 
 /* Among several processes this one is a node; or it starts them, and ends with them. */
-static bool prepare(void *ctx, vestry_options *options) {
+static bool prepare(void *ctx) {
   struct app *app = ctx;
   struct server_options *served = &app->program.options;
   served->ready_ctx = app;
@@ -51,8 +51,6 @@ static bool prepare(void *ctx, vestry_options *options) {
     db_close(&app->db);
     return false;
   }
-  options->secret = app->secret;
-  options->secret_len = sizeof app->secret;
   return true;
 }
 
@@ -63,7 +61,9 @@ static vestry_err begin(struct app *app) {
   const vestry_page_options hall = {.render = hall_page, .app = app};
   const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
   vestry_page *page;
-  vestry_err err = vestry_pages_create(v, &pages, &app->pages);
+  const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
+  vestry_err err = vestry_secret_set(v, &secret);
+  if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &hall, &page);
   if (!err) err = db_attach(&app->db, app->pages);
   if (!err)

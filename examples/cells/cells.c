@@ -143,7 +143,7 @@ static int read_option(int option, const char *value, void *ctx) {
 }
 
 /* The secret outlives the server: so does what a tab has pressed meanwhile. */
-static bool prepare(void *ctx, vestry_options *options) {
+static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {
       .path = app->file,
@@ -152,8 +152,6 @@ static bool prepare(void *ctx, vestry_options *options) {
       .schema_version = 1,
       .setup = "PRAGMA synchronous = FULL"};
   if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  options->secret = app->secret;
-  options->secret_len = sizeof app->secret;
   return !secret_read(app->db, app->secret);
 }
 
@@ -162,7 +160,8 @@ static vestry_err begin(struct app *app) {
   const vestry_page_options one = {.render = page, .shell = "cells", .app = app};
   const vestry_rate_options rate = {.count = 20, .burst_count = 100};
   vestry_page *served;
-  vestry_err err = vestry_pages_create(v, NULL, &app->pages);
+  vestry_err err = vestry_secret_set(v, &(vestry_secret){.secret = app->secret, .secret_len = sizeof app->secret});
+  if (!err) err = vestry_pages_create(v, NULL, &app->pages);
   if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->database);
   if (!err) err = vestry_sqlite_pool_follow(app->db, app->database);
   if (!err) err = vestry_page_create(app->pages, &one, &served);

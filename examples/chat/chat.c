@@ -91,7 +91,7 @@ static int read_option(int option, const char *value, void *ctx) {
 }
 
 /* The database is open before the instance is created, which seals with what is kept there. */
-static bool prepare(void *ctx, vestry_options *options) {
+static bool prepare(void *ctx) {
   struct app *app = ctx;
   if (!app->cluster_url != !app->node) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
@@ -104,9 +104,6 @@ static bool prepare(void *ctx, vestry_options *options) {
   }
   app->sessions =
       (vestry_session_options){.insecure = true, .storage = app->db.sessions_ops, .storage_ctx = app->db.sessions};
-  options->sessions = &app->sessions;
-  options->secret = app->secret;
-  options->secret_len = sizeof app->secret;
   return true;
 }
 
@@ -118,8 +115,11 @@ static vestry_err begin(struct app *app) {
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
   const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
   app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  vestry_err err =
-      vestry_files_create(&(vestry_files_options){.embedded = &app->script, .embedded_count = 1}, &app->files);
+  const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
+  vestry_err err = vestry_secret_set(v, &secret);
+  if (!err) err = vestry_sessions_create(v, &app->sessions);
+  if (!err)
+    err = vestry_files_create(&(vestry_files_options){.embedded = &app->script, .embedded_count = 1}, &app->files);
   if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
   if (!err) err = vestry_once_create(v, &once, &app->once);
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);

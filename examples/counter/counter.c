@@ -174,10 +174,11 @@ int main(int argc, char **argv) {
                         .store = app.options.store,
                         .bounds = &(vestry_bounds){.max_count = app.options.max_count},
                         .idle_ms = app.options.idle_ms,
-                        .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms},
-                        .sessions =
-                            &(vestry_session_options){.cookie = "vestry_session", .insecure = true}}, /* plain HTTP */
+                        .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms}},
       &app.v);
+  /* plain HTTP */
+  const vestry_session_options sessions = {.cookie = "vestry_session", .insecure = true};
+  if (!err) err = vestry_sessions_create(app.v, &sessions);
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/start", effect_start, &app);
   if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/add", effect_add, &app);

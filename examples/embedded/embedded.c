@@ -235,7 +235,7 @@ int main(int argc, char **argv) {
                                   .scope = scope_of,
                                   .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
                                   .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
-  if (vestry_create(&options, &v) || mount()) return 1;
+  if (vestry_create(&options, &v) || vestry_leases_create(v, 0) || mount()) return 1;
   unsigned bound = 0;
   bool is_civetweb = strcmp(given.server, "microhttpd") != 0;
   struct mg_context *one = is_civetweb ? start_civetweb(given.port, &bound) : NULL;

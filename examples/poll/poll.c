@@ -251,12 +251,12 @@ static vestry_err error_page(const vestry_request *req, vestry_reply *reply, voi
 int main(int argc, char **argv) {
   static struct app app;
   app.program = (struct program){.style = poll_css, .style_len = poll_css_len};
-  program_start(&app.program, argc, argv, "poll", "Questions, votes, and bars that move",
-                &(vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  program_start(&app.program, argc, argv, "poll", "Questions, votes, and bars that move", &(vestry_options){0});
   vestry *v = app.program.v;
   ask(&app, "What do you drink while you work?", (const char *const[]){"Tea", "Coffee", "Water"}, 3);
   const vestry_page_options all = {.render = list, .app = &app, .id = "questions", .element = "nav"};
-  vestry_err err = vestry_pages_create(v, NULL, &app.pages);
+  vestry_err err = vestry_sessions_create(v, &(vestry_session_options){.insecure = true}); /* plain HTTP */
+  if (!err) err = vestry_pages_create(v, NULL, &app.pages);
   if (!err) err = vestry_page_create(app.pages, &all, &app.list);
   if (!err) err = vestry_page_create(app.pages, &(vestry_page_options){.render = one, .app = &app}, &app.one);
   if (!err) err = vestry_route(v, "GET", "/", serve_list, &app);

@@ -162,7 +162,7 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
   if (!bounded.connection) bounded.connection = &connection;
   if (!bounded.signals) bounded.signals = &limits;
-  if (program->prepare && !program->prepare(program->own, &bounded)) exit(program_finish(program));
+  if (program->prepare && !program->prepare(program->own)) exit(program_finish(program));
   vestry_err err = vestry_create(&bounded, &program->v);
   const vestry_file styles[] = {{.path = "style.css", .bytes = style_css, .len = style_css_len},
                                 {.path = "own.css", .bytes = program->style, .len = program->style_len}};

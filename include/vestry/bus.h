@@ -65,7 +65,19 @@ typedef struct vestry_subscriber {
                                          before the connection's close hooks are called */
 } vestry_subscriber;
 
-/** Everything since the instance was created. subscribed_count = live_count + ended_count. */
+/** What an instance's topics are bounded by. Zero is the default. */
+typedef struct vestry_bus_options {
+  size_t size;                    /**< sizeof(vestry_bus_options), or 0 */
+  size_t max_subscriptions_count; /**< to topics by key, at one time; 0: 100,000 */
+} vestry_bus_options;
+
+/** Give an instance topics with other bounds than the defaults; without it they are made when they are first used.
+ *  options  NULL: the defaults
+ *  Returns  OK | INVALID | EXISTS (it has topics already) | NO_MEMORY | IO (no randomness)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *options);
+
+/** Everything since the topics were made; zero before. subscribed_count = live_count + ended_count. */
 typedef struct vestry_bus_stats {
   size_t size; /**< sizeof(vestry_bus_stats), or 0 */
   uint64_t subscribed_count, live_count, ended_count;

@@ -64,10 +64,27 @@ typedef struct vestry_history_options {
   size_t size;         /**< sizeof(vestry_history_options), or 0 */
   uint32_t max_count;  /**< events [1,000] */
   size_t max_bytes;    /**< their bytes with their ids, and VESTRY_HISTORY_EVENT_COST for each [1 MiB]. A larger one is
-                           sent, and is a gap. Of all histories together: vestry_bounds.max_history_bytes */
+                           sent, and is a gap. Of all histories together: vestry_histories_create */
   uint64_t max_age_ms; /**< how old they may be [600,000]. A history ends by itself when it has been for so long, up to
                             twice that, without an event and without a member. VESTRY_NEVER_MS: neither */
 } vestry_history_options;
+
+/** Bound what all histories of an instance keep together; without it they keep 64 MiB at most. Once, before the first
+ *  history.
+ *  max_bytes  0: 64 MiB; SIZE_MAX: no bound
+ *  Returns    OK | EXISTS (there was a history, or a bound) | NO_MEMORY
+ *  Threads    any; does not block */
+VESTRY_API vestry_err vestry_histories_create(vestry *v, size_t max_bytes);
+
+/** What all histories of an instance have been and keep. begun_count = live_count + ended_count. */
+typedef struct vestry_histories_stats {
+  size_t size; /**< sizeof(vestry_histories_stats), or 0 */
+  uint64_t begun_count, live_count, ended_count;
+  uint64_t bytes, peak_bytes; /**< kept now, and the most there ever was; never above the bound */
+} vestry_histories_stats;
+
+/** A snapshot of the counters. Any thread. */
+VESTRY_API void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats);
 
 /** Give a channel a history: from here on its events have ids and are kept. The channel is there as long as the history
  *  is, and counts in vestry_bounds.max_channels_count. It ends by vestry_history_end, by itself, or with the instance.

@@ -4,8 +4,7 @@
  *  functions), and stops and destroys it at its end, after the server:
  *
  *      vestry *v;
- *      vestry_options options = {.bounds = &(vestry_bounds){.max_count = 10000}, .sessions = &sessions};
- *      if (vestry_create(&options, &v)) return 1;
+ *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 10000}}, &v)) return 1;
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
  *      vestry_destroy(v);
@@ -72,10 +71,8 @@ typedef struct vestry_bounds {
    *  Files in folders (vestry/files.h) are sent from their descriptors: of them a piece counts. 0: 256 MiB;
    *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
-  size_t max_history_bytes;       /**< what all histories of channels keep together (vestry/history.h); 0: 64 MiB */
-  size_t max_channels_count;      /**< by key, at one time (vestry/channel.h); 0: 10,000 */
-  uint64_t max_epoch_bytes;       /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
-  size_t max_subscriptions_count; /**< to topics by key, at one time (vestry/bus.h); 0: 100,000 */
+  size_t max_channels_count;           /**< by key, at one time (vestry/channel.h); 0: 10,000 */
+  uint64_t max_epoch_bytes;            /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
 } vestry_bounds;
@@ -100,8 +97,6 @@ typedef struct vestry_options {
 
   vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
   void *scope_ctx;
-  const struct vestry_session_options *sessions; /**< the scope is the session's (vestry/session.h), and there is none
-                                                       above; NULL: no sessions. Copied */
 
   const vestry_connection_options *connection; /**< for every stream; a reply can change them for its own. Copied;
                                                      NULL: the defaults, as for the next two */
@@ -113,21 +108,6 @@ typedef struct vestry_options {
   const vestry_profile *profiles; /**< offered to every stream, best first; copied. NULL: identity alone */
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
-  const void *secret;          /**< at least 32 bytes, with which tab ids, CSRF tokens and nonces are sealed; NULL: that
-                                    of signed sessions, or random ones: then no page that is open outlives a restart.
-                                    Copied */
-  size_t secret_len;           /**< of the secret */
-  const void *previous_secret; /**< what it sealed is still good: for a change of secrets; NULL: none. Copied */
-  size_t previous_secret_len;  /**< of that */
-
-  /** Leases: with a proxy in front a client whose network is cut goes unnoticed, since the server's TCP ends at the
-   *  proxy. So the element that looks after a stream (of a page: vestry/page.h; of any stream: vestry/stream.h) answers
-   *  what comes, heartbeats above all, by a POST without a body to the document's path, which is answered before
-   *  guards, sessions and handlers are asked. A stream that was answered once and then is not for so long ends for
-   *  LAPSED; so does the presence of its user. An idle page answers once a heartbeat. More than the heartbeat; 0: ten
-   *  seconds more, 25 s by default; VESTRY_NEVER_MS: no stream has a lease, and no page answers. Streams with a longer
-   *  heartbeat of their own, or none, have no lease. */
-  uint64_t lease_ms;
   /** Where a bound is one client's, its address is what X-Forwarded-For says, which the proxy must set to its peer's,
    *  not append to (docs/guide/proxies.md). Not set: the peer's address, but none for a peer on this machine and for a
    *  request with a header of a proxy's. A client without an address is not known: no bound of one person is its
@@ -160,34 +140,17 @@ typedef struct vestry_stats {
    *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
    *  above max_request_bytes. */
   uint64_t request_bytes, request_peak_bytes;
-  /** Watches (vestry/watch.h) of streams: watches_begun_count = watches_live_count + watches_ended_count. Their steps,
-   *  and how many of these ended their stream by an error. */
-  uint64_t watches_begun_count, watches_live_count, watches_ended_count;
-  uint64_t watch_steps_count, watch_errors_count;
-  /** Sessions (vestry/session.h) that have a user and that memory holds; and calls of vestry_session_login: those that
-   *  said OK, those that failed, and of the first those whose user had a session in memory already. Many that repeat: a
-   *  script, or a password that many have. Sessions that ended because their user had too many. */
-  uint64_t sessions_live_count, logins_count, logins_failed_count, logins_repeated_count, sessions_displaced_count;
   /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
   uint64_t outnumbered_count;
   /** What the bodies of all answers hold that are being made or sent now, and the most there ever was; never above
    *  max_answer_bytes. Bodies below a kilobyte are not counted: the bound of connections bounds them. And how many
    *  answers were cut because all of them held too much, and they most. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
-  /** Histories (vestry/history.h): histories_begun_count = histories_live_count + histories_ended_count. What all of
-   *  them keep now, and the most there ever was; never above max_history_bytes. */
-  uint64_t histories_begun_count, histories_live_count, histories_ended_count;
-  uint64_t history_bytes, history_peak_bytes;
   /** A drain (vestry/drain.h): whether one has begun, and how long ago; the streams that were open then, and those of
    *  them that were told to go so far, which closed_by_cause[DRAIN] counts when they end. When open_count is 0 the
    *  drain is over. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
-  /** Leases (lease_ms) that have begun, with their first answer: leases_begun_count = leases_live_count +
-   *  leases_ended_count; closed_by_cause[LAPSED] says how many of them ran out. Answers to streams that are here; and
-   *  those to none, which came too late, were for another node, or are forged. */
-  uint64_t leases_begun_count, leases_live_count, leases_ended_count;
-  uint64_t renewals_count, renewals_unknown_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.

@@ -121,7 +121,7 @@ typedef struct vestry_once_options {
                                    All are alike if the instance has no sessions */
   uint64_t retries_ms;        /**< one that came less long ago is not forgotten for another scope's; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With one, memory is its cache, nodes have
-                                               the same vestry_options.secret, and requests that wait for another
+                                               the same vestry_secret_set, and requests that wait for another
                                                node's run ask again, a few times a second */
   void *storage_ctx;                      /**< handed to its functions */
   uint64_t wait_ms; /**< so long a run of another node is waited for, before 503 is answered; 0: 10 s */

@@ -11,7 +11,7 @@
  *      err = vestry_postgres_end(loan, err);                                       // both are committed, or neither
  *
  *  In vestry_postgres_act it is the same, however often that begins again. What was typed outlives a node that is
- *  killed; all nodes with the database and vestry_options.secret find it. What is typed refreshes no page. A form that
+ *  killed; all nodes with the database and vestry_secret_set find it. What is typed refreshes no page. A form that
  *  is cleared refreshes its page, once that is committed: at this node always; at others if their pages follow the same
  *  pool (vestry_postgres_create), or are of one cluster. At level READS it refreshes others of these pages seldom: a
  *  form has one of 4,096 rows, by its tab and name. At level TABLES it refreshes all pages with forms.

@@ -3,8 +3,8 @@
  *  vestry makes in the application's database, for all nodes that use it.
  *
  *      vestry_postgres_sessions_create(pool, NULL, &stored);
- *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){
- *                                          .storage = &vestry_postgres_sessions_ops, .storage_ctx = stored}}, &v);
+ *      vestry_sessions_create(v, &(vestry_session_options){.storage = &vestry_postgres_sessions_ops,
+ *                                                          .storage_ctx = stored});
  *
  *  A user that has logged in at one node has at all of them, and still has after a restart, or a crash. The table,
  *  vestry_session, has a hash of each session's id: a stolen database opens no session. Memory is a cache of it: a node

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Sessions: a cookie that no client can forge, the user that it stands for, and streams that end with it.
  *
- *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){.storage = &ops, .storage_ctx = db}}, &v);
+ *      vestry_sessions_create(v, &(vestry_session_options){.storage = &ops, .storage_ctx = db});
  *
  *      if (password_is_right(db, user, password)) {            // hashing passwords is the application's
  *        vestry_session_login(req, reply, user);               // a new id; keys are of the new session from here on
@@ -83,6 +83,26 @@ typedef struct vestry_session_options {
                                   of his that memory has had longest, and its streams, wherever it is kept: no user can
                                   end others' sessions by logging in again and again. Each log-in looks at so many */
 } vestry_session_options;
+
+/** Give an instance sessions: from here on each request has one, and its scope is the session's. Once, before the first
+ *  request; they end with the instance.
+ *  options  NULL: the defaults; copied but for what is borrowed
+ *  Returns  OK | INVALID (the log says why; vestry_options.scope is set) | EXISTS (it has sessions) | NO_MEMORY | IO
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_session_options *options);
+
+/** Counters of an instance's sessions, since they were created; all zero without sessions. */
+typedef struct vestry_session_stats {
+  size_t size;         /**< sizeof(vestry_session_stats), or 0 */
+  uint64_t live_count; /**< sessions that have a user and that memory holds */
+  /** Calls of vestry_session_login: those that returned OK, those that failed, and of the first those whose user had a
+   *  session in memory already. Many that repeat: a script, or a password that many have. */
+  uint64_t logins_count, failed_count, repeated_count;
+  uint64_t displaced_count; /**< sessions that ended because their user had too many */
+} vestry_session_stats;
+
+/** A snapshot of the counters. Any thread. */
+VESTRY_API void vestry_session_stats_get(struct vestry *v, vestry_session_stats *ret_stats);
 
 /** The user of the request's session, as it is now: after vestry_session_login and vestry_session_logout it is another
  *  one. NULL: none, or the instance has no sessions. Valid during the handler. Handler's thread only. */

@@ -10,7 +10,7 @@
  *      if (!err) err = vestry_forms_clear(forms, req, "report");
  *      err = vestry_sqlite_give(loan, err);                                        // both are committed, or neither
  *
- *  What was typed outlives a server that is killed, and all processes with the file and vestry_options.secret find it.
+ *  What was typed outlives a server that is killed, and all processes with the file and vestry_secret_set find it.
  *  It is durable as the pool's `synchronous` says: with NORMAL a power cut can take the last letters, a killed process
  *  none. What is typed refreshes no page. A form that is cleared refreshes its page: in this process always, once that
  *  is committed; in others if their pages follow the pool (vestry_sqlite_pool_follow), or are of one cluster.

@@ -3,8 +3,8 @@
  *  in the application's database.
  *
  *      vestry_sqlite_sessions_create(pool, NULL, &stored);
- *      vestry_create(&(vestry_options){.sessions = &(vestry_session_options){
- *                                          .storage = &vestry_sqlite_sessions_ops, .storage_ctx = stored}}, &v);
+ *      vestry_sessions_create(v, &(vestry_session_options){.storage = &vestry_sqlite_sessions_ops,
+ *                                                          .storage_ctx = stored});
  *
  *  A user that has logged in still is after a restart, or a crash. The table, vestry_session, has a hash of each
  *  session's id: a stolen file opens no session. A session whose time is over is deleted, also if its cookie never

@@ -79,6 +79,7 @@
 #include "vestry/routes.h"
 #include "vestry/runtime.h"
 #include "vestry/script.h"
+#include "vestry/secret.h"
 #include "vestry/selector.h"
 #include "vestry/server.h"
 #include "vestry/session.h"

@@ -92,9 +92,16 @@ VESTRY_API vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_sco
  *  and one that comes while a step runs is followed by another step. Nothing happens when the stream is closed.
  *  Threads  any; constant time, lock-free but to wake a thread; does not block */
 VESTRY_API void vestry_watch_wake(vestry_watcher *watcher);
-/** The same for all watches of a stream; one that has none takes no notice. The effect wake [] does so for all streams
- *  of a dispatch: vestry_dispatch(v, scope, key, VESTRY_LIST("wake")). Threads as vestry_watch_wake. */
-VESTRY_API void vestry_connection_wake(vestry_connection *connection);
+
+/** Counters of an instance's watches: begun_count = live_count + ended_count. */
+typedef struct vestry_watch_stats {
+  size_t size; /**< sizeof(vestry_watch_stats), or 0 */
+  uint64_t begun_count, live_count, ended_count;
+  uint64_t steps_count, errors_count; /**< steps; and those that ended their stream by an error */
+} vestry_watch_stats;
+
+/** A snapshot of the counters. Any thread. */
+VESTRY_API void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats);
 
 #ifdef __cplusplus
 }

@@ -94,8 +94,9 @@ static void take_secret(sqlite3_stmt *row, void *secret) {
 static vestry_err make_instance(struct app *app, uint32_t threads_count) {
   unsigned char secret[SECRET_BYTES];
   vestry_err error = vestry_sqlite_run_alone(app->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
-  const vestry_options options = {.threads_count = threads_count, .secret = secret, .secret_len = sizeof secret};
-  return error ? error : vestry_create(&options, &app->v);
+  if (!error) error = vestry_create(&(vestry_options){.threads_count = threads_count}, &app->v);
+  if (error) return error;
+  return vestry_secret_set(app->v, &(vestry_secret){.secret = secret, .secret_len = sizeof secret});
 }
 
 static vestry_err mount(struct app *app, const char *file) {

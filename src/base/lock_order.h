@@ -80,6 +80,7 @@
   INNERMOST(LEASES, "vsi_leases.lock", "http/lease.c: lock")                                                           \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "observe/showings.h: lock")                                                 \
+  INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
   INNERMOST(LOOKOUTS, "vsi_lookouts.lock", "instance/lookout.h: lock")                                                 \
   INNERMOST(CLOSES, "vsi_closes.lock", "observe/closes.c: lock")                                                       \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")

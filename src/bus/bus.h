@@ -15,6 +15,8 @@ typedef struct vsi_bus vsi_bus;
 /* max_subscriptions_count: at one time; 0: 100,000. OK | NO_MEMORY | IO (no randomness: topics may come from users, so
  * their hash is keyed) */
 vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus);
+/* The bus of an instance, which is made when it is first needed. OK | NO_MEMORY | IO */
+vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus);
 /* Refuse what comes from here on: publish and subscribe return CLOSED. Idempotent; does not block. */
 void vsi_bus_close(vsi_bus *bus);
 /* Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be

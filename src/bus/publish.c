@@ -2,10 +2,54 @@
 /* Topics by key: the instance's bus, whose topics are packed names. */
 #include "bus/publish.h"
 
+#include "base/log.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "bus/bus.h"
 #include "channel/name.h"
 #include "instance/elsewhere.h"
+
+/* ------------------------------------------------------------------------------------------- an instance's -------- */
+
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_create(v->host, 0, &bus);
+  if (!error) *ret_state = bus;
+  return error;
+}
+
+static void close(void *state) {
+  vsi_bus_close(state);
+}
+
+static void destroy(vestry *v, void *state) {
+  (void)v;
+  vsi_bus_destroy(state); /* ends subscriptions that are bound to no connection */
+}
+
+static const vsi_extension kind = {.name = "vestry_bus_create", .create = create, .close = close, .destroy = destroy};
+
+vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus) {
+  void *bus;
+  vestry_err error = vsi_extension_use(v, &kind, &bus);
+  if (!error) *ret_bus = bus;
+  return error;
+}
+
+vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
+  vestry_bus_options options;
+  vsi_bus *bus;
+  if (!v) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_bus_create", "the options are of a later vestry");
+  vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
+  if (error) return error;
+  error = vsi_extension_add(v, &kind, bus);
+  if (error) vsi_bus_destroy(bus);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------------- topics ------ */
 
 static vestry_slice bytes_of(const vsi_scoped_key *name) {
   return (vestry_slice){name->key.data, name->key.len};
@@ -17,7 +61,9 @@ vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
-  error = vsi_bus_subscribe(v->bus, bytes_of(&name), subscriber, ret_subscription);
+  vsi_bus *bus;
+  error = vsi_bus_use(v, &bus);
+  if (!error) error = vsi_bus_subscribe(bus, bytes_of(&name), subscriber, ret_subscription);
   vsi_scoped_key_finish(&name);
   return error;
 }
@@ -31,7 +77,9 @@ static vestry_err publish(vestry *v, const vestry_scoped_key *name, const void *
   };
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
-  vestry_err error = vsi_bus_publish(v->bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_use(v, &bus);
+  if (!error) error = vsi_bus_publish(bus, (vestry_slice){name->data, name->len}, &message, ret_count);
   vsi_inside_end(&inside);
   return error;
 }
@@ -57,5 +105,10 @@ vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void
 }
 
 void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
-  vsi_bus_stats_get(v->bus, ret_stats);
+  vsi_bus *bus = vsi_extension_find(v, &kind);
+  const vestry_bus_stats none = {.size = 0};
+  if (bus)
+    vsi_bus_stats_get(bus, ret_stats);
+  else
+    VSI_RESULT_GIVE(ret_stats, none);
 }

@@ -51,34 +51,60 @@ typedef struct vsi_histories {
 
 /* ------------------------------------------------------------------------------------------------------ all ------- */
 
-vestry_err vsi_histories_create(vestry *v, size_t max_bytes) {
-  vsi_histories *all = vsi_calloc(v->host, 1, sizeof *all);
+static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
+  vsi_histories *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
   if (!all) return VESTRY_NO_MEMORY;
   all->host = v->host;
   all->runtime = v->runtime;
   vsi_budget_init(&all->budget, max_bytes ? max_bytes : DEFAULT_HISTORY_BYTES);
   vsi_mutex_init(&all->lock, VSI_LOCK_HISTORIES);
   pthread_cond_init(&all->fewer, NULL);
-  v->histories = all;
   return VESTRY_OK;
 }
 
+static vestry_err create(vestry *v, void **ret_state) {
+  return make(v, 0, ret_state);
+}
+
+static void destroy(vestry *v, void *state);
+static const vsi_extension kind = {.name = "vestry_histories_create", .create = create, .destroy = destroy};
+
+/* NULL: there never was one. */
+static vsi_histories *histories_of(const vestry *v) {
+  return vsi_extension_find(v, &kind);
+}
+
+vestry_err vestry_histories_create(vestry *v, size_t max_bytes) {
+  void *all;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = make(v, max_bytes, &all);
+  if (error) return error;
+  error = vsi_extension_add(v, &kind, all);
+  if (error) destroy(v, all);
+  return error;
+}
+
 void vsi_histories_lose(vestry *v) {
-  vsi_histories *all = v->histories;
+  vsi_histories *all = histories_of(v);
+  if (!all) return;
   vsi_mutex_lock(&all->lock);
   for (keeping *at = LIST_FIRST(&all->list); at; at = LIST_NEXT(at, in)) vsi_history_lose(&at->history);
   vsi_mutex_unlock(&all->lock);
 }
 
-void vsi_histories_stats(vestry *v, vestry_stats *stats) {
-  vsi_histories *all = v->histories;
-  stats->history_bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
-  stats->history_peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed);
-  vsi_mutex_lock(&all->lock);
-  stats->histories_begun_count = all->begun;
-  stats->histories_ended_count = all->ended;
-  vsi_mutex_unlock(&all->lock);
-  stats->histories_live_count = stats->histories_begun_count - stats->histories_ended_count;
+void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
+  vestry_histories_stats stats = {.size = 0};
+  vsi_histories *all = histories_of(v);
+  if (all) {
+    stats.bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
+    stats.peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed);
+    vsi_mutex_lock(&all->lock);
+    stats.begun_count = all->begun;
+    stats.ended_count = all->ended;
+    vsi_mutex_unlock(&all->lock);
+    stats.live_count = stats.begun_count - stats.ended_count;
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
 }
 
 /* ------------------------------------------------------------------------------------------------------ ends ------ */
@@ -132,9 +158,10 @@ static vsi_channel *find_any(vsi_histories *all) {
   return channel;
 }
 
-void vsi_histories_destroy(vestry *v) {
-  vsi_histories *all = v->histories;
-  if (!all) return;
+/* End all. No thread is inside a function of theirs; their timers may be. */
+static void destroy(vestry *v, void *state) {
+  vsi_histories *all = state;
+  (void)v;
   for (vsi_channel *channel; (channel = find_any(all)) != NULL;) {
     (void)end(channel); /* or its timer was quicker */
     vsi_channel_unref(channel);
@@ -145,7 +172,6 @@ void vsi_histories_destroy(vestry *v) {
   pthread_cond_destroy(&all->fewer);
   vsi_mutex_finish(&all->lock);
   vsi_free(all->host, all);
-  v->histories = NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------------ time ------ */
@@ -200,16 +226,18 @@ static void is_due(vestry_timer *timer, void *ctx) {
 /* ------------------------------------------------------------------------------------------------- beginning ------ */
 
 /* A history for a channel, which it holds from here on. Takes the reference in any case. */
-static vestry_err create(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
+static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
   const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
-  keeping *one = vsi_calloc(v->host, 1, sizeof *one);
+  void *all;
+  vestry_err error = vsi_extension_use(v, &kind, &all);
+  keeping *one = error ? NULL : vsi_calloc(v->host, 1, sizeof *one);
   if (!one) {
     vsi_channel_unref(channel);
-    return VESTRY_NO_MEMORY;
+    return error ? error : VESTRY_NO_MEMORY;
   }
-  one->all = v->histories;
+  one->all = all;
   one->channel = channel;
-  vestry_err error = vsi_history_init(&one->history, v->host, &v->histories->budget, bounds);
+  error = vsi_history_init(&one->history, v->host, &one->all->budget, bounds);
   if (!error && options->max_age_ms != VESTRY_NEVER_MS)
     error = vestry_timer_create(v->runtime, is_due, one, &one->timer);
   if (error)
@@ -233,7 +261,7 @@ static void put_in(keeping *one) {
 /* Takes the reference. */
 static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
   keeping *one = NULL;
-  vestry_err error = create(v, channel, options, &one);
+  vestry_err error = keep(v, channel, options, &one);
   if (error) return error;
   error = vsi_channel_go_in(channel);
   if (!error) {

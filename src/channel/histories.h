@@ -7,17 +7,9 @@
 #include "channel/members.h"
 #include "vestry/history.h"
 
-/* max_bytes: 0: the default. OK | NO_MEMORY */
-vestry_err vsi_histories_create(vestry *v, size_t max_bytes);
-/* End all. No thread is inside a function of theirs; their timers may be. */
-void vsi_histories_destroy(vestry *v);
-
 /* What some channels should have been sent may have been lost: none of them is known to be whole. Any thread; takes a
  * lock briefly. */
 void vsi_histories_lose(vestry *v);
-
-/* Their members of the instance's counters. Any thread; takes a lock briefly. */
-void vsi_histories_stats(vestry *v, vestry_stats *stats);
 
 /* A stream that joins a channel where it has left off. */
 typedef struct vsi_resuming {

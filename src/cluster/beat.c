@@ -23,7 +23,7 @@ static void say_beat(vestry_cluster *cluster) {
   uint64_t count, sum, guests_count, guests_sum;
   vsi_buffer buffer;
   vsi_keys_told_sum(&cluster->keys, &count, &sum);
-  vsi_presences_sum(cluster->v->presences, &guests_count, &guests_sum);
+  vsi_presences_sum(cluster->presences, &guests_count, &guests_sum);
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put(&buffer, count + guests_count, 8);
   vsi_wire_put(&buffer, sum + guests_sum, 8);
@@ -44,7 +44,7 @@ void vsi_beat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   vsi_keys_hear_clock(&cluster->keys, vsi_wire_number(&reader, 8));
   uint64_t count, sum;
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
-  if (vsi_presences_have_room_again(cluster->v->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
+  if (vsi_presences_have_room_again(cluster->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
   bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
   if (is_coming) return; /* some of what it counts */
   peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;

@@ -106,6 +106,7 @@ struct vestry_cluster {
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
+  vsi_presences *presences; /* the instance's */
   vsi_presence_watch presence_watch;
   vestry_timer *heartbeat, *flush, *deadline;
   vestry_actor *actor; /* does what others want, and calls the application */

@@ -64,14 +64,14 @@ static size_t bytes_a_message(const vestry_cluster *cluster) {
 
 void vsi_guests_tell(vestry_cluster *cluster, uint64_t mask) {
   telling t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
-  vsi_presences_take(cluster->v->presences, say, &t);
+  vsi_presences_take(cluster->presences, say, &t);
   if (t.name[0]) send(&t);
 }
 
 void vsi_guests_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
   telling t = {
       .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
-  vsi_presences_list(cluster->v->presences, say, &t);
+  vsi_presences_list(cluster->presences, say, &t);
   if (!t.name[0] && t.begins_all) begin(&t, ""); /* there are none: that is told too */
   if (t.name[0] || t.begins_all) send(&t);
 }
@@ -90,12 +90,12 @@ static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, 
   uint64_t hash = vsi_guest_hash(&said);
   peer->guests_count += said.is_here ? 1 : UINT64_MAX;
   peer->guests_sum += said.is_here ? hash : -hash;
-  return !vsi_presences_told(cluster->v->presences, vsi_peer_index(cluster, peer), &said);
+  return !vsi_presences_told(cluster->presences, vsi_peer_index(cluster, peer), &said);
 }
 
 void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   if (message->flags & VSI_WIRE_FIRST) {
-    vsi_presences_doubt(cluster->v->presences, vsi_peer_index(cluster, peer));
+    vsi_presences_doubt(cluster->presences, vsi_peer_index(cluster, peer));
     peer->guests_count = peer->guests_sum = 0;
     peer->is_synced = false;
     peer->is_syncing = true;
@@ -116,6 +116,6 @@ void vsi_guests_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_mes
 }
 
 void vsi_guests_forget(vestry_cluster *cluster, vsi_peer *peer) {
-  vsi_presences_forget(cluster->v->presences, vsi_peer_index(cluster, peer));
+  vsi_presences_forget(cluster->presences, vsi_peer_index(cluster, peer));
   peer->guests_count = peer->guests_sum = 0;
 }

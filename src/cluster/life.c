@@ -18,6 +18,7 @@
 #include "cluster/tell.h"
 #include "cluster/ties.h"
 #include "page/secret.h"
+#include "presence/spread.h"
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES  ((size_t)16 << 20)
@@ -157,7 +158,8 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   pthread_cond_init(&cluster->claimed, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vsi_ring_init(&cluster->asked);
-  vestry_err error = fill(cluster, &options);
+  vestry_err error = vsi_presences_use(v, &cluster->presences);
+  if (!error) error = fill(cluster, &options);
   if (!error) error = vsi_ties_make(cluster);
   if (!error && cluster->pages) share_secret(cluster->pages, &options);
   if (!error) error = start(cluster);

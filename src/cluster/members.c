@@ -180,7 +180,7 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 void vsi_members_say_goodbye(vestry_cluster *cluster) {
   (void)vsi_letter_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
   cluster->has_left = true;
-  vsi_presences_end(cluster->v->presences); /* presences are told no more */
+  vsi_presences_end(cluster->presences); /* presences are told no more */
 }
 
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {

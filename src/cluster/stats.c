@@ -76,7 +76,7 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
     vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
     stats.others_keys_count += count;
   }
-  vsi_presences_sum(cluster->v->presences, &stats.present_count, &sum);
+  vsi_presences_sum(cluster->presences, &stats.present_count, &sum);
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);

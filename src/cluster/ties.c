@@ -117,7 +117,7 @@ vestry_err vsi_ties_make(vestry_cluster *cluster) {
   cluster->is_tied = true;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);
-  vsi_presences_begin(v->presences, &cluster->presence_watch);
+  vsi_presences_begin(cluster->presences, &cluster->presence_watch);
   if (cluster->pages) vsi_pages_tell(cluster->pages, vsi_tell_refresh, cluster);
   return VESTRY_OK;
 }
@@ -129,6 +129,6 @@ void vsi_ties_end(vestry_cluster *cluster) {
     return;
   vsi_store_watch_set(v->store, NULL);
   vsi_channels_watch_set(v->channels, NULL);
-  vsi_presences_end(v->presences);
+  vsi_presences_end(cluster->presences);
   if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
 }

@@ -72,7 +72,7 @@ void vsi_told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
     (void)vsi_letter_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_MISSED, true);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     peer->verified_ns = vsi_now_ns(cluster->host);
-    vsi_presences_sweep(cluster->v->presences, vsi_peer_index(cluster, peer));
+    vsi_presences_sweep(cluster->presences, vsi_peer_index(cluster, peer));
     peer->is_syncing = peer->must_sync = false;
     peer->is_synced = true;
   }

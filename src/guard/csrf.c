@@ -12,9 +12,10 @@
 #include "base/options.h"
 #include "guard/origin.h"
 #include "guard/proof.h"
-#include "guard/seal.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
+#include "session/seal.h"
+#include "session/session.h"
 
 enum { MAX_ORIGINS = 64 };
 
@@ -68,24 +69,26 @@ void vestry_csrf_destroy(vestry_csrf *csrf) {
 /* The cookie's text, of the request or of its answer; false: there is none that is good. */
 static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
   const char *header = vestry_request_header(req, "Cookie");
-  vestry_slice value = {req->own->csrf_cookie, strlen(req->own->csrf_cookie)};
+  const vsi_sealed *own = vsi_sealed_of(req);
+  if (!own) return false;
+  vestry_slice value = {own->csrf_cookie, strlen(own->csrf_cookie)};
   if (!value.len && (!header || vsi_cookie_find(header, csrf->cookie, &value))) return false;
-  if (!vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data, value.len))
+  if (!vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data,
+                        value.len))
     return false;
   memcpy(text, value.data, value.len);
   text[value.len] = '\0';
   return true;
 }
 
-static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *asked, vestry_reply *reply,
+static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,
                              char text[VSI_SEAL_LEN + 1]) {
-  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
   vestry_err error =
-      vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, text);
+      vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, text);
   if (!error)
     error =
         vestry_reply_cookie(reply, &(vestry_cookie){.name = csrf->cookie, .value = text, .insecure = csrf->insecure});
-  if (!error) memcpy(req->own->csrf_cookie, text, VSI_SEAL_LEN + 1);
+  if (!error) memcpy(vsi_sealed_of(req)->csrf_cookie, text, VSI_SEAL_LEN + 1);
   return error;
 }
 
@@ -94,13 +97,14 @@ vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestr
   char cookie[VSI_SEAL_LEN + 1];
   const char *more = NULL;
   vsi_request_is_asked_who(req);
-  if (req->v->sessions && !req->own->session.id[0]) return VESTRY_INVALID;
-  if (!req->v->sessions) {
+  const vsi_session *session = vsi_session_of(req);
+  if (session && !session->id[0]) return VESTRY_INVALID;
+  if (!session) {
     vestry_err error = read_cookie(csrf, req, cookie) ? VESTRY_OK : set_cookie(csrf, req, reply, cookie);
     if (error) return error;
     more = cookie;
   }
-  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_CSRF, req->scope, more, token);
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_CSRF, req->scope, more, token);
 }
 
 /* OK | NOT_FOUND | NO_MEMORY */
@@ -110,9 +114,10 @@ static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req
   char cookie[VSI_SEAL_LEN + 1];
   vestry_err error = vsi_proof_find(req, "X-CSRF-Token", "csrf", &token, &place);
   if (error) return error;
-  if (!req->v->sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
-  const char *more = req->v->sessions ? NULL : cookie;
-  bool is_good = vsi_seal_is_good(req->v->seals, VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
+  const bool has_sessions = vsi_sessions_of(req->v);
+  if (!has_sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
+  const char *more = has_sessions ? NULL : cookie;
+  bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 

@@ -3,7 +3,7 @@
 #ifndef VSI_GUARD_NONCE_H
 #define VSI_GUARD_NONCE_H
 
-#include "guard/seal.h"
+#include "session/seal.h"
 
 enum { VSI_NONCE_MORE_MAX = 64, VSI_NONCE_MAX_LEN = VSI_SEAL_LEN + 1 + VSI_NONCE_MORE_MAX };
 

@@ -16,7 +16,7 @@
 #include "guard/person.h"
 #include "guard/proof.h"
 #include "instance/instance.h"
-#include "vestry/session.h"
+#include "session/session.h"
 
 enum {
   LIFETIME_MS = 600000,
@@ -182,7 +182,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (error || !vsi_nonce_is_good(req->v->seals, req->scope, nonce))
+  if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so what it sent was not done. Load it again, and try once more.");
   return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* what serves it made it */
@@ -190,7 +190,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
   vsi_request_is_asked_who(req);
-  return vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
@@ -202,13 +202,13 @@ static bool ops_are_whole(const vestry_once_storage_ops *ops) {
 static void set_defaults(vestry_once_options *o, const vestry *v) {
   if (!o->lifetime_ms) o->lifetime_ms = LIFETIME_MS;
   if (!o->max_count) o->max_count = MAX_COUNT;
-  if (!o->max_per_scope_count && (v->sessions || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
+  if (!o->max_per_scope_count && (vsi_sessions_of(v) || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
   if (!o->max_answer_bytes) o->max_answer_bytes = MAX_ANSWER_BYTES;
   if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
   if (!o->wait_ms) o->wait_ms = WAIT_MS;
   if (!o->retries_ms) o->retries_ms = RETRIES_MS;
   if (!o->max_visitors_count) o->max_visitors_count = o->max_count / 2;
-  if (!v->sessions) o->max_visitors_count = 0;
+  if (!vsi_sessions_of(v)) o->max_visitors_count = 0;
 }
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {

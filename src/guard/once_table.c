@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "instance/instance.h"
+#include "session/session.h"
 
 enum { TRIES = 8, LEAST_PER_PERSON = 1000 };
 
@@ -191,7 +192,7 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
   static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
   table->host = v->host;
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
-  table->has_scopes = v->sessions || v->scope;
+  table->has_scopes = vsi_sessions_of(v) || v->scope;
   share_out(table, options);
   TAILQ_INIT(&table->owed);
   vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);

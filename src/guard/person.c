@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "instance/instance.h"
-#include "vestry/session.h"
+#include "session/session.h"
 
 bool vsi_person_is_passed_on(const vestry_request *req) {
   static const char *const names[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via"};
@@ -30,9 +30,9 @@ static vsi_person by_address(const vestry_request *req) {
 }
 
 vsi_person vsi_person_of(const vestry_request *req) {
-  const char *user = req->v->sessions ? vestry_session_user(req) : NULL;
+  const char *user = vsi_sessions_of(req->v) ? vestry_session_user(req) : NULL;
   if (user) return (vsi_person){.kind = VSI_PERSON_USER, .name = {user, strlen(user)}};
-  if (!req->v->sessions && req->scope.len) return (vsi_person){.kind = VSI_PERSON_SCOPE, .name = req->scope};
+  if (!vsi_sessions_of(req->v) && req->scope.len) return (vsi_person){.kind = VSI_PERSON_SCOPE, .name = req->scope};
   return by_address(req);
 }
 

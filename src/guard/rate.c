@@ -12,6 +12,7 @@
 #include "guard/person.h"
 #include "guard/proof.h"
 #include "instance/instance.h"
+#include "session/session.h"
 
 enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAULT_MS = 1000, MOST_MS = 86400000 };
 static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
@@ -35,7 +36,7 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (o->period_ms > MOST_MS) return "period_ms is more than a day";
   if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
   if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE) return "by is neither of an address nor of a scope";
-  if (o->by == VESTRY_RATE_SCOPE && !o->key && !v->sessions && !v->scope)
+  if (o->by == VESTRY_RATE_SCOPE && !o->key && !vsi_sessions_of(v) && !v->scope)
     return "by is of a scope, and the instance has neither sessions nor scopes: all clients would be one";
   if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
     return "burst_count tokens take more than 400 days to come back";

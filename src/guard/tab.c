@@ -14,72 +14,77 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "guard/seal.h"
 #include "http/cookie.h"
 #include "http/request.h"
 #include "instance/instance.h"
+#include "session/seal.h"
 
 #define SIGNAL "tabId"
 #define COOKIE "vestry-tab"
 
 static bool is_good(const vestry_request *req, const char *text, size_t len) {
-  return vsi_seal_is_good(req->v->seals, VSI_SEAL_TAB, req->scope, NULL, text, len);
+  return vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_TAB, req->scope, NULL, text, len);
 }
 
-static bool take(vestry_request *req, const char *text, size_t len) {
+static bool take(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
   if (!text || !is_good(req, text, len)) return false;
-  memcpy(req->own->tab, text, len);
-  req->own->tab[len] = '\0';
-  req->own->tab_is_new = false;
+  memcpy(own->tab, text, len);
+  own->tab[len] = '\0';
+  own->tab_is_new = false;
   return true;
 }
 
-static bool take_said(vestry_request *req, const char *text, size_t len) {
-  req->own->tab_is_said = take(req, text, len);
-  return req->own->tab_is_said;
+static bool take_said(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
+  own->tab_is_said = take(req, own, text, len);
+  return own->tab_is_said;
 }
 
-static bool take_cookie(vestry_request *req) {
+static bool take_cookie(const vestry_request *req, vsi_sealed *own) {
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  return header && !vsi_cookie_find(header, COOKIE, &value) && take(req, value.data, value.len);
+  return header && !vsi_cookie_find(header, COOKIE, &value) && take(req, own, value.data, value.len);
 }
 
-static vestry_err find(vestry_request *req) {
+static vestry_err find(const vestry_request *req, vsi_sealed *own) {
   const json_t *signal = json_object_get(req->signals, SIGNAL);
-  if (take_said(req, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
+  if (take_said(req, own, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
   if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
-  if (take_said(req, field, field ? strlen(field) : 0)) return VESTRY_OK;
+  if (take_said(req, own, field, field ? strlen(field) : 0)) return VESTRY_OK;
   if (req->is_datastar || req->own->is_copy) return VESTRY_NOT_FOUND;
-  if (take_cookie(req)) return VESTRY_OK;
-  vestry_err error = vsi_seal_make(req->v->seals, req->v->host, VSI_SEAL_TAB, req->scope, NULL, req->own->tab);
-  if (error) *req->own->tab = '\0';
-  req->own->tab_is_new = !error;
+  if (take_cookie(req, own)) return VESTRY_OK;
+  vestry_err error = vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_TAB, req->scope, NULL, own->tab);
+  if (error) *own->tab = '\0';
+  own->tab_is_new = !error;
   return error;
 }
 
-/* Find the request's tab, and put its seal into req->own->tab. A log-in may have changed the scope since the last
- * call. */
-static vestry_err know(const vestry_request *asked) {
-  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* what serves it made it */
+/* Find the request's tab. A log-in may have changed the scope since the last call. */
+static vestry_err know(const vestry_request *req, vsi_sealed **ret_own) {
+  const vsi_seals *seals;
+  vestry_err error = vsi_seals_use(req->v, &seals);
+  if (error) return error;
+  vsi_sealed *own = *ret_own = vsi_sealed_of(req);
   vsi_request_is_asked_who(req);
-  if (req->own->tab_is_known) return VESTRY_OK;
-  vestry_err error = is_good(req, req->own->tab, strlen(req->own->tab)) ? VESTRY_OK : find(req);
-  req->own->tab_is_known = !error;
+  const unsigned now = req->own->scopes_count + 1;
+  if (own->tab_is_known == now) return VESTRY_OK;
+  error = is_good(req, own->tab, strlen(own->tab)) ? VESTRY_OK : find(req, own);
+  own->tab_is_known = error ? 0 : now;
   return error;
 }
 
 vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]) {
-  vestry_err error = know(req);
+  vsi_sealed *own;
+  vestry_err error = know(req, &own);
   if (error) return error;
-  memcpy(id, req->own->tab, VSI_SEAL_ID_LEN);
+  memcpy(id, own->tab, VSI_SEAL_ID_LEN);
   id[VSI_SEAL_ID_LEN] = '\0';
   return VESTRY_OK;
 }
 
 bool vestry_tab_is_known(const vestry_request *req) {
-  return !know(req) && req->own->tab_is_said;
+  vsi_sealed *own;
+  return !know(req, &own) && own->tab_is_said;
 }
 
 /* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
@@ -94,14 +99,15 @@ static const char attributes[] =
     "+(location.protocol=='https:'?';secure':'')\"";
 
 vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
-  const vsi_seals *seals = req->v->seals;
+  const vsi_seals *seals = vsi_seals_of(req->v);
   const vestry_scope scope = req->scope;
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
-  vestry_err error = know(req);
+  vsi_sealed *sealed;
+  vestry_err error = know(req, &sealed);
   if (error) return error;
   /* A page that finds nothing in its storage is a new tab, whatever the cookie said. */
-  if (req->own->tab_is_new)
-    memcpy(own, req->own->tab, sizeof own);
+  if (sealed->tab_is_new)
+    memcpy(own, sealed->tab, sizeof own);
   else
     error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
   if (error) return error;
@@ -143,7 +149,9 @@ static bool is_prefix(const char *prefix) {
 vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
   char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
   if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
-  vsi_seal_tag(req->v->seals, req->scope, tag);
+  const vsi_seals *seals = vsi_seals_of(req->v);
+  if (!seals) return VESTRY_NO_MEMORY;
+  vsi_seal_tag(seals, req->scope, tag);
   snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
   return vestry_html_add(html, "%-s", text);
 }

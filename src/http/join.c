@@ -116,7 +116,9 @@ vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const
   /* First what can be given back without telling anybody. */
   subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
   const vestry_slice topic = {name.key.data, name.key.len};
-  error = one ? vsi_bus_prepare(reply->v->bus, topic, subscriber, &one->subscription) : VESTRY_NO_MEMORY;
+  vsi_bus *bus;
+  error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
+  if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);
   vsi_scoped_key_finish(&name);
   if (error == VESTRY_INVALID) (void)vsi_reply_refuse(reply, error, "a subscriber has no function, or a connection");
   if (error) {

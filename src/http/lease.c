@@ -30,10 +30,12 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mutex.h"
+#include "base/options.h"
 #include "connection/connection.h"
 #include "event/layout.h"
 #include "instance/elsewhere.h"
 #include "runtime/runtime.h"
+#include "vestry/stream.h"
 
 enum { DEFAULT_BEYOND_MS = 10000, ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTES, DIGITS = 2 * ALL_BYTES };
 
@@ -52,7 +54,8 @@ typedef struct lease {
 
 struct vsi_leases {
   vestry *v;
-  uint64_t lease_ns, pause_ms;
+  uint64_t lease_ns;
+  uint64_t pause_ms; /* at least 1; 0: none are given */
   vestry_timer *timer;
   vsi_mutex lock;
   /* guarded by lock */
@@ -61,6 +64,8 @@ struct vsi_leases {
   bool is_armed;               /* the timer will fire, or does */
   uint64_t begun, ended, renewals, unknown;
 };
+
+static vsi_leases *of(const vestry *v);
 
 /* ------------------------------------------------------------------------------------------------------ when ------ */
 
@@ -168,12 +173,12 @@ static vestry_err make_room(vsi_leases *leases) {
   return error;
 }
 
-vestry_err vsi_lease_attach(const vestry_request *req, vestry_reply *reply, bool *ret_has) {
+/* Give the stream of a request a lease, if it asks for one: it begins with an event that says which, and is a sign. */
+static vestry_err attach(void *state, const vestry_request *req, vestry_reply *reply, bool *ret_has_sign) {
   vestry *v = req->v;
-  vsi_leases *leases = v->leases;
-  const char *wanted = leases && req->is_datastar ? vestry_request_header(req, VSI_SIGNS_HEADER) : NULL;
+  vsi_leases *leases = state;
+  const char *wanted = leases->pause_ms && req->is_datastar ? vestry_request_header(req, VSI_SIGNS_HEADER) : NULL;
   uint64_t heartbeat_ms = reply->stream.heartbeat_ms ? reply->stream.heartbeat_ms : v->heartbeat_ms;
-  *ret_has = false;
   /* What has heartbeats of its own, more seldom ones, brings too little to answer. */
   if (!wanted || strcmp(wanted, VSI_LEASE_WANTED) != 0 || heartbeat_ms > v->heartbeat_ms ||
       !vsi_reply_stays_open(reply, v))
@@ -191,7 +196,7 @@ vestry_err vsi_lease_attach(const vestry_request *req, vestry_reply *reply, bool
     return error;
   }
   vsi_attachments_add(&reply->attachments, &one->attachment);
-  *ret_has = true;
+  *ret_has_sign = true;
   return VESTRY_OK;
 }
 
@@ -204,7 +209,7 @@ static lease *find_locked(const vsi_leases *leases, const unsigned char id[VSI_L
 }
 
 bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
-  vsi_leases *leases = v->leases;
+  vsi_leases *leases = of(v);
   if (!leases) return false;
   uint64_t now = vsi_now_ns(v->host);
   vsi_mutex_lock(&leases->lock);
@@ -228,9 +233,10 @@ static void count_unknown(vsi_leases *leases) {
   vsi_mutex_unlock(&leases->lock);
 }
 
-bool vsi_lease_is_renewed(const vestry_request *req) {
-  vsi_leases *leases = req->v->leases;
-  if (!leases || strcmp(req->method, "POST") != 0) return false;
+/* Whether a request is a renewal: then it has been done, here or at the node of the stream. */
+static bool is_renewed(void *state, const vestry_request *req) {
+  vsi_leases *leases = state;
+  if (!leases->pause_ms || strcmp(req->method, "POST") != 0) return false;
   const char *text = vestry_request_header(req, VSI_LEASE_HEADER);
   if (!text) return false;
   unsigned char all[ALL_BYTES];
@@ -252,46 +258,56 @@ static uint64_t length_of(const vestry *v, uint64_t lease_ms) {
   return v->heartbeat_ms >= VESTRY_NEVER_MS - DEFAULT_BEYOND_MS ? VESTRY_NEVER_MS : v->heartbeat_ms + DEFAULT_BEYOND_MS;
 }
 
-vestry_err vsi_leases_create(vestry *v, uint64_t lease_ms, vsi_leases **ret_leases) {
-  uint64_t length_ms = length_of(v, lease_ms);
-  if (length_ms == VESTRY_NEVER_MS) return VESTRY_OK;
-  if (length_ms <= v->heartbeat_ms) return VESTRY_INVALID;
-  vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
-  if (!leases) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_timer_create(v->runtime, fire, leases, &leases->timer);
-  if (error) {
-    vsi_free(v->host, leases);
-    return error;
-  }
-  leases->v = v;
-  leases->lease_ns = vsi_ms_to_ns(length_ms);
-  leases->pause_ms = (length_ms - v->heartbeat_ms + 3) / 4;
-  TAILQ_INIT(&leases->running);
-  vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
-  *ret_leases = leases;
-  return VESTRY_OK;
+static void destroy(vestry *v, void *state) {
+  vsi_leases *leases = state;
+  vestry_timer_destroy(leases->timer);
+  vsi_map_finish(&leases->map, v->host);
+  vsi_mutex_finish(&leases->lock);
+  vsi_free(v->host, leases);
 }
 
-void vsi_leases_destroy(vsi_leases *leases) {
-  if (!leases) return;
-  vestry_timer_destroy(leases->timer);
-  vsi_map_finish(&leases->map, leases->v->host);
-  vsi_mutex_finish(&leases->lock);
-  vsi_free(leases->v->host, leases);
+static const vsi_extension kind = {
+    .name = "vestry_leases_create", .destroy = destroy, .answers = is_renewed, .open = attach};
+
+static vsi_leases *of(const vestry *v) {
+  return vsi_extension_find(v, &kind);
+}
+
+vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms) {
+  if (!v) return VESTRY_INVALID;
+  uint64_t length_ms = length_of(v, lease_ms);
+  const bool is_off = length_ms == VESTRY_NEVER_MS;
+  if (length_ms <= v->heartbeat_ms && !is_off)
+    return vsi_mistake(v->host, "vestry_leases_create", "lease_ms is not longer than a heartbeat");
+  vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
+  if (!leases) return VESTRY_NO_MEMORY;
+  leases->v = v;
+  leases->lease_ns = vsi_ms_to_ns(length_ms);
+  if (!is_off) leases->pause_ms = (length_ms - v->heartbeat_ms + 3) / 4;
+  TAILQ_INIT(&leases->running);
+  vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
+  vestry_err error = vestry_timer_create(v->runtime, fire, leases, &leases->timer);
+  if (!error) error = vsi_extension_add(v, &kind, leases);
+  if (error) destroy(v, leases);
+  return error;
 }
 
 uint64_t vsi_leases_pause_ms(const vestry *v) {
-  return v->leases ? v->leases->pause_ms : 0;
+  const vsi_leases *leases = of(v);
+  return leases ? leases->pause_ms : 0;
 }
 
-void vsi_leases_stats(vestry *v, vestry_stats *stats) {
-  vsi_leases *leases = v->leases;
-  if (!leases) return;
-  vsi_mutex_lock(&leases->lock);
-  stats->leases_begun_count = leases->begun;
-  stats->leases_ended_count = leases->ended;
-  stats->leases_live_count = leases->begun - leases->ended;
-  stats->renewals_count = leases->renewals;
-  stats->renewals_unknown_count = leases->unknown;
-  vsi_mutex_unlock(&leases->lock);
+void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
+  vestry_lease_stats stats = {.size = 0};
+  vsi_leases *leases = of(v);
+  if (leases) {
+    vsi_mutex_lock(&leases->lock);
+    stats.begun_count = leases->begun;
+    stats.ended_count = leases->ended;
+    stats.live_count = leases->begun - leases->ended;
+    stats.renewals_count = leases->renewals;
+    stats.unknown_count = leases->unknown;
+    vsi_mutex_unlock(&leases->lock);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
 }

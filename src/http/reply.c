@@ -59,16 +59,16 @@ void vsi_reply_finish(vestry_reply *reply) {
 }
 
 bool vsi_reply_is_stream(const vestry_reply *reply) {
-  return reply->keep || reply->watches_count || json_array_size(reply->effects) > 0;
+  return reply->keep || reply->parts_count || json_array_size(reply->effects) > 0;
 }
 
 bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
   if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
-  return reply->keep || reply->watches_count || v->keep_open;
+  return reply->keep || reply->parts_count || v->keep_open;
 }
 
 vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
-  return reply->watches_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its watch is its own stream's */
+  return reply->parts_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its parts are its own stream's */
 }
 
 /* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */

@@ -48,7 +48,7 @@ struct vestry_reply {
   vestry_connection_hooks hooks;
   vsi_data data; /* owned */
   vsi_attachments attachments;
-  size_t watches_count; /* among them */
+  size_t parts_count; /* of its stream, by which it stays open: see instance/life.h */
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];

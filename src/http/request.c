@@ -129,7 +129,6 @@ vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;
-  req->own->tab_is_known = false;
   vestry_err error = req->v->scope(req, reply, req->own->scope, &len, req->v->scope_ctx);
   if (error) return error;
   if (len > sizeof req->own->scope) return VESTRY_FAILED;

@@ -3,6 +3,7 @@
 #ifndef VSI_HTTP_REQUEST_H
 #define VSI_HTTP_REQUEST_H
 
+#include "instance/instance.h"
 #include "vestry/adapter.h"
 #include "vestry/request.h"
 
@@ -15,17 +16,6 @@ typedef struct vsi_values {
   const char **pairs; /* a name, a value, and so on, in one allocation with their texts; owned */
 } vsi_values;
 
-/* The session of a request (session/). */
-enum { VSI_SESSION_CHANGES_MAX = 4, VSI_SESSION_ID_BYTES = 33 };
-typedef struct vsi_session {
-  char id[VSI_SESSION_ID_BYTES];                            /* terminated; "": there are no sessions */
-  bool is_new;                                              /* the browser is to be told */
-  bool was_changed;                                         /* by log-in or log-out */
-  struct vsi_session_user *user;                            /* a reference; NULL: no user has logged in */
-  struct vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references: the handler may still hold their names */
-  size_t former_count;
-} vsi_session;
-
 /* Told what becomes of a request: a part of the library that has stepped in before its handler. No lock held. */
 typedef struct vsi_watcher {
   /* It is being answered: before the first byte goes out. Not for a stream. */
@@ -33,8 +23,9 @@ typedef struct vsi_watcher {
   void (*over)(struct vsi_watcher *watcher); /* it is over; once, and may free it */
 } vsi_watcher;
 
-/* Room for a seal (registry/guard). */
-enum { VSI_REQUEST_SEAL_BYTES = 65 };
+/* The header of a request for a stream by which an element asks for heartbeats that the client tells of; its value may
+ * ask an extension for more. */
+#define VSI_SIGNS_HEADER "Vestry-Signs"
 
 /* What a vestry_request has beside what everybody may read (vestry/request.h). */
 typedef struct vsi_request {
@@ -45,24 +36,27 @@ typedef struct vsi_request {
   bool is_personal;        /* the handler asked for the user: the answer is no other's */
   struct vsi_visit *visit; /* the route it is in; NULL: none, its handler was given */
   vsi_values values[VSI_IN_COUNT];
-  vsi_session session;
-  char tab[VSI_REQUEST_SEAL_BYTES];         /* the seal of its tab, once it was asked for; "": none yet */
-  bool tab_is_new;                          /* made for this request */
-  bool tab_is_said;                         /* by the page itself: it is the tab's, and no guess */
-  bool tab_is_known;                        /* the seal is of this scope; code that sets another scope sets it to
-                                               false */
-  char csrf_cookie[VSI_REQUEST_SEAL_BYTES]; /* one that the answer sets; "": none */
-  vsi_watcher *watcher;                     /* NULL: none */
-  struct vsi_upload *upload;                /* whose files are kept, while its handler is told (upload/receive.c) */
-  vestry_err handled;                       /* what the guards and the handler said */
-  char *body;                               /* owned; NULL: none */
-  size_t body_taken;                        /* of the instance's request bytes */
+  vsi_watcher *watcher;  /* NULL: none */
+  void *lent;            /* by the route's receiver to the handler that it calls; NULL: nothing */
+  vestry_err handled;    /* what the guards and the handler said */
+  char *body;            /* owned; NULL: none */
+  size_t body_taken;     /* of the instance's request bytes */
+  unsigned scopes_count; /* how often its scope was set */
+  _Alignas(max_align_t) unsigned char room[VSI_REQUEST_ROOM_BYTES]; /* of extensions (instance/extension.h) */
   char scope[VESTRY_SCOPE_MAX_BYTES];
 } vsi_request;
 
 /* So many bytes of its own room are its scope. */
 static inline void vsi_request_set_scope(vestry_request *req, size_t len) {
+  req->own->scopes_count++;
   req->scope = (vestry_scope){len ? req->own->scope : NULL, len};
+}
+
+/* What an extension remembers of a request: its request_bytes, zero at first. NULL: the instance has no extension of
+ * that kind. Any thread that serves the request; a few loads. */
+static inline void *vsi_request_room(const vestry_request *req, const vsi_extension *kind) {
+  const vsi_extended *row = vsi_extensions_find(&req->v->extensions, kind);
+  return row ? req->own->room + row->room_at : NULL;
 }
 
 /* The answer is for the request's user alone: no cache may give it to others. */

@@ -2,6 +2,7 @@
 /* What can be asked of an instance. */
 #include "instance/instance.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 
 bool vestry_is_forked(const vestry *v) {
@@ -35,4 +36,30 @@ bool vsi_instance_is_inside(const vestry *v) {
   for (const vsi_inside *at = innermost; at; at = at->outer)
     if (at->v == v) return true;
   return vsi_runtime_is_inside(v->runtime);
+}
+
+vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state) {
+  vestry_err error = vsi_extensions_add(&v->extensions, kind, state);
+  if (error == VESTRY_LIMIT) vsi_log(v->host, VESTRY_LOG_ERROR, "%s: the instance has too many extensions", kind->name);
+  return error;
+}
+
+void *vsi_extension_find(const vestry *v, const vsi_extension *kind) {
+  const vsi_extended *row = vsi_extensions_find(&v->extensions, kind);
+  return row ? row->state : NULL;
+}
+
+vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_state) {
+  *ret_state = vsi_extension_find(v, kind);
+  if (*ret_state) return VESTRY_OK;
+  void *made = NULL;
+  vestry_err error = kind->create(v, &made);
+  if (!error) error = vsi_extension_add(v, kind, made);
+  if (!error)
+    *ret_state = made;
+  else if (made && kind->destroy)
+    kind->destroy(v, made);
+  if (error != VESTRY_EXISTS) return error;
+  *ret_state = vsi_extension_find(v, kind); /* another thread was quicker */
+  return VESTRY_OK;
 }

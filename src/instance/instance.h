@@ -8,12 +8,11 @@
 #include <stddef.h>
 
 #include "connection/group.h"
+#include "instance/extension.h"
 #include "instance/lookout.h"
 #include "instance/trim.h"
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
-
-typedef bool (*vsi_written_fn)(vestry_connection *connection);
 
 struct vestry {
   union {
@@ -29,16 +28,10 @@ struct vestry {
   };
   bool runtime_is_own;
   vsi_group *group;
-  struct vsi_bus *bus;             /* topics by key */
-  struct vsi_channels *channels;   /* by key */
-  struct vsi_histories *histories; /* of those */
+  struct vsi_channels *channels; /* by key */
   struct vsi_routes *routes;
-  struct vsi_sessions *sessions; /* NULL: none */
-  struct vsi_shares *shares;     /* of streams, of scopes; NULL: no bound */
-  struct vsi_presences *presences;
-  struct vsi_leases *leases; /* NULL: none are given */
-  struct vsi_seals *seals;
-  json_t *nothing; /* an empty object: the data and state of dispatches that have none. Never changed, and
+  struct vsi_shares *shares; /* of streams, of scopes; NULL: no bound */
+  json_t *nothing;           /* an empty object: the data and state of dispatches that have none. Never changed, and
                     references to it are not counted */
 
   vestry_scope_fn scope;
@@ -55,15 +48,13 @@ struct vestry {
   vestry_signals_limits signals;
   uint32_t retry_after_s;
 
-  /* Of streams that are pages': as on_written (connection/connection.h). NULL: there are none. Set once, it stays. */
-  _Atomic(vsi_written_fn) page_written;
+  vsi_extensions extensions;
   _Atomic(const struct vsi_elsewhere *) elsewhere; /* other nodes; NULL: there are none. See elsewhere.h */
   _Atomic(bool) closing;
   _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (serve/drain.c) */
   _Atomic(uint64_t) drain_ends_ns;      /* relaxed: its window; 0 until it has begun */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
   _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
-  _Atomic(uint64_t) watches_begun, watches_ended, watch_steps, watch_errors;
   vsi_budget request_bytes;        /* of requests under way */
   vsi_budget answer_bytes;         /* of answers that are being sent */
   _Atomic(uint64_t) answer_wanted; /* by the last one that was refused (http/body.c) */
@@ -72,6 +63,13 @@ struct vestry {
 };
 
 _Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts, max_body_bytes), "the names of parts");
+
+/* Extensions of an instance (extension.h). Add one: as vsi_extensions_add; too many are said in the log. */
+vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state);
+/* The state of a kind, by its table; NULL: the instance has none. Any thread; a few loads. */
+void *vsi_extension_find(const vestry *v, const vsi_extension *kind);
+/* The state of a kind that can be created: it is, unless it is there. Any thread. OK | NO_MEMORY | IO | LIMIT */
+vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_state);
 
 /* A child process, where no thread of the instance's runs: no lock of its may be waited for. */
 static inline bool vsi_instance_is_forked(const vestry *v) {

@@ -8,7 +8,23 @@
 
 #include "instance/instance.h"
 
-struct vestry_watcher;
+/* What an extension has at a stream: a watch, say. A member of its own struct, from the stream's beginning until the
+ * connection is freed; the list of a stream's only grows, and while the stream begins. */
+typedef struct vsi_stream_part {
+  const struct vsi_stream_part_ops *ops;
+  _Atomic(struct vsi_stream_part *) next;
+} vsi_stream_part;
+
+typedef struct vsi_stream_part_ops {
+  /* The stream is open. On its runner, after its open hooks. */
+  void (*opened)(vsi_stream_part *part);
+  /* Something may have been written. On its runner. Returns whether to be told of the next write, too. */
+  bool (*written)(vsi_stream_part *part, const vestry_connection *connection);
+  /* vestry_connection_wake was called. Any thread. */
+  void (*woken)(vsi_stream_part *part);
+  /* The connection is freed. host: the instance's, which may be gone. */
+  void (*free)(vsi_stream_part *part, const vestry_host *host);
+} vsi_stream_part_ops;
 
 /* What the application wants to find again at a stream, and how it is disposed of. */
 typedef struct vsi_data {
@@ -21,7 +37,7 @@ typedef struct vsi_life {
   vestry *v;
   _Atomic(vestry_handle) handle; /* where the keeper stored it; 0: nowhere */
   _Atomic(uint8_t) refs;
-  bool has_watches; /* constant */
+  bool has_parts; /* constant */
   /* constant, and so is what shares its memory: any thread that sends reads it */
   uint16_t more_keys_count;
   uint16_t scope_len : 11;
@@ -29,7 +45,7 @@ typedef struct vsi_life {
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
   bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks, data and watches, if it has any, the handles of its other keys, then the bytes of the scope: few
+  /* The reply's hooks, data and parts, if it has any, the handles of its other keys, then the bytes of the scope: few
    * streams have the former, and all are idle. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_life;
@@ -37,10 +53,10 @@ enum { VSI_LIFE_KEYS_MAX = UINT16_MAX };
 _Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11, "bits");
 _Static_assert(sizeof(vsi_life) == 24, "there is one a stream");
 
-/* hooks, data, has_watches: the reply's. Two references, one for the connection: NULL when out of memory. The data
+/* hooks, data, has_parts: the reply's. Two references, one for the connection: NULL when out of memory. The data
  * stays the reply's until the connection has the life. */
 vsi_life *vsi_life_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks, const vsi_data *data,
-                          bool has_watches, size_t more_keys_count);
+                          bool has_parts, size_t more_keys_count);
 /* host: the instance's, which may be gone. NULL is accepted. */
 void vsi_life_unref(vsi_life *life, const vestry_host *host);
 
@@ -58,19 +74,29 @@ static inline void vsi_data_destroy(const vsi_data *data) {
   if (data->destroy) data->destroy(data->data);
 }
 
-/* The first of its watches; it has_watches. */
-static inline _Atomic(struct vestry_watcher *) *vsi_life_watches(const vsi_life *life) {
+/* Where the first of its parts stands; it has_parts. */
+static inline _Atomic(vsi_stream_part *) *vsi_life_parts(const vsi_life *life) {
   size_t before = (life->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (life->has_data ? sizeof(vsi_data) : 0);
-  return (_Atomic(struct vestry_watcher *) *)(uintptr_t)(life->tail + before);
+  return (_Atomic(vsi_stream_part *) *)(uintptr_t)(life->tail + before);
 }
 
 /* Where the keeper stored it under its other keys, as `handle`. */
 static inline _Atomic(vestry_handle) *vsi_life_handles(const vsi_life *life) {
-  return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_life_watches(life) + life->has_watches);
+  return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_life_parts(life) + life->has_parts);
 }
 
 static inline vestry_scope vsi_life_scope(const vsi_life *life) {
   return (vestry_scope){vsi_life_handles(life) + life->more_keys_count, life->scope_len};
 }
+
+/* NULL: none, and no further one. Any thread that has a reference to the connection. */
+static inline vsi_stream_part *vsi_life_first(const vsi_life *life) { /* acquire pairs with the release of an append */
+  return life->has_parts ? atomic_load_explicit(vsi_life_parts(life), memory_order_acquire) : NULL;
+}
+static inline vsi_stream_part *vsi_stream_part_next(const vsi_stream_part *part) {
+  return atomic_load_explicit(&part->next, memory_order_acquire);
+}
+/* While the stream begins, by the thread that begins it; it has_parts. */
+void vsi_life_append(vsi_life *life, vsi_stream_part *part);
 
 #endif

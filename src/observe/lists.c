@@ -12,6 +12,7 @@
 #include "observe/show.h"
 #include "store/store.h"
 #include "vestry/channel.h"
+#include "vestry/history.h"
 
 enum { PREFIX_MAX_LEN = VESTRY_SHOWN_KEY_BYTES - 1 };
 
@@ -263,6 +264,8 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vestry_stats stats = {0};
   vestry_store_stats_get(observe->v->store, &store);
   vestry_stats_get(observe->v, &stats);
+  vestry_histories_stats histories = {0};
+  vestry_histories_stats_get(observe->v, &histories);
   vsi_json_writer json;
   vsi_json_begin(&json, observe->v->host);
   vsi_json_open(&json, NULL, '{');
@@ -277,7 +280,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   vsi_json_count(&json, "streams_opened_count", stats.opened_count);
   vsi_json_causes(&json, "streams_closed", stats.closed_by_cause);
   vsi_json_count(&json, "queued_bytes", stats.queued_bytes);
-  vsi_json_count(&json, "histories_count", stats.histories_live_count);
+  vsi_json_count(&json, "histories_count", histories.live_count);
   vsi_json_close(&json, '}');
   return vsi_show_json(reply, &json);
 }

@@ -8,7 +8,11 @@
 #include "store/store.h"
 #include "vestry/cause.h"
 #include "vestry/channel.h"
+#include "vestry/history.h"
+#include "vestry/session.h"
+#include "vestry/stream.h"
 #include "vestry/version.h"
+#include "vestry/watch.h"
 
 /* ---------------------------------------------------------------------------------------------- one series ------ */
 
@@ -86,20 +90,29 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
         vsi_group_environment(v->group)->budget->max);
   gauge(m, "vestry_drain_left", "Streams that a drain has yet to send away.",
         stats->drain_has_begun ? stats->open_count : 0);
-  gauge(m, "vestry_leases_live", "Streams whose tab has answered.", stats->leases_live_count);
-  gauge(m, "vestry_watches_live", "Watches of streams.", stats->watches_live_count);
-  count(m, "vestry_watch_steps", "Steps of watches.", stats->watch_steps_count);
-  count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", stats->watch_errors_count);
 }
 
-static void put_channels(vestry_metrics *m, vestry *v, const vestry_stats *stats) {
+static void put_parts(vestry_metrics *m, vestry *v) {
+  vestry_lease_stats leases = {0};
+  vestry_watch_stats watches = {0};
+  vestry_lease_stats_get(v, &leases);
+  vestry_watch_stats_get(v, &watches);
+  gauge(m, "vestry_leases_live", "Streams whose tab has answered.", leases.live_count);
+  gauge(m, "vestry_watches_live", "Watches of streams.", watches.live_count);
+  count(m, "vestry_watch_steps", "Steps of watches.", watches.steps_count);
+  count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", watches.errors_count);
+}
+
+static void put_channels(vestry_metrics *m, vestry *v) {
   vestry_channels_stats channels = {0};
+  vestry_histories_stats histories = {0};
   vestry_channels_stats_get(v, &channels);
   gauge(m, "vestry_channels_live", "Channels by key.", channels.live_count);
   count(m, "vestry_channels_made", "Channels by key that were made.", channels.made_count);
   count(m, "vestry_channels_refused", "Channels by key that were not made, for their bound.", channels.refused_count);
-  gauge(m, "vestry_histories_live", "Histories of channels.", stats->histories_live_count);
-  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", stats->history_bytes);
+  vestry_histories_stats_get(v, &histories);
+  gauge(m, "vestry_histories_live", "Histories of channels.", histories.live_count);
+  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", histories.bytes);
 }
 
 static void put_runtime(vestry_metrics *m, const vestry *v) {
@@ -120,11 +133,13 @@ static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
   count(m, "vestry_answers_cut", "Answers that were cut, since all of them held too much.", stats->answers_cut_count);
 }
 
-static void put_sessions(vestry_metrics *m, const vestry_stats *stats) {
-  gauge(m, "vestry_sessions_live", "Sessions that have a user.", stats->sessions_live_count);
+static void put_sessions(vestry_metrics *m, vestry *v) {
+  vestry_session_stats stats = {0};
+  vestry_session_stats_get(v, &stats);
+  gauge(m, "vestry_sessions_live", "Sessions that have a user.", stats.live_count);
   static const char logins[] = "vestry_logins", help[] = "Log-ins, by what became of them.";
-  count_of(m, logins, help, "outcome", "ok", stats->logins_count);
-  count_of(m, logins, help, "outcome", "failed", stats->logins_failed_count);
+  count_of(m, logins, help, "outcome", "ok", stats.logins_count);
+  count_of(m, logins, help, "outcome", "failed", stats.failed_count);
 }
 
 static void put_store(vestry_metrics *m, const vestry *v) {
@@ -205,9 +220,10 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   vsi_group_stats group;
   vsi_stats_get(v, &group, &stats);
   put_streams(metrics, v, &group, &stats);
+  put_parts(metrics, v);
   put_requests(metrics, &stats);
-  put_sessions(metrics, &stats);
-  put_channels(metrics, v, &stats);
+  put_sessions(metrics, v);
+  put_channels(metrics, v);
   put_runtime(metrics, v);
   put_store(metrics, v);
   if (pages) put_pages(metrics, pages, &group.changes);

@@ -8,7 +8,7 @@
 #include "base/refs.h"
 #include "event/query.h"
 #include "instance/instance.h"
-#include "session/record.h"
+#include "session/session.h"
 
 /* Of a client's headers those that say which user and client it is; what frames or negotiates is of no use any more. */
 static const char *const kept_headers[] = {"Cookie",           "Authorization",     "Host",
@@ -106,7 +106,7 @@ vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind
     }
     copy->scope_len = (uint32_t)req->scope.len;
     if (req->scope.len) memcpy(at, req->scope.data, req->scope.len);
-    copy->user = vsi_session_user_ref(req->own->session.user);
+    copy->user = vsi_session_user_ref(vsi_session_user_of(req));
   }
   copy->len = (uint32_t)room;
   *ret_copy = copy;
@@ -221,7 +221,8 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   own.is_copy = true;
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
-  own.session.user = copy->user; /* lent: vsi_session_end is not called */
+  vsi_session *session = vsi_session_of(&req);
+  if (session) session->user = copy->user; /* lent: vsi_session_end is not called */
   reply->v = copy->v;
   reply->scope = req.scope;
   vestry_err error = give_path(copy, &own.values[VESTRY_IN_PATH]);

@@ -5,6 +5,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "bus/bus.h"
+#include "guard/proof.h"
+#include "http/reply.h"
+#include "http/request.h"
 #include "instance/instance.h"
 #include "page/departed.h"
 #include "page/reference.h"
@@ -15,6 +19,8 @@
 #include "page/view.h"
 #include "page/worker.h"
 #include "runtime/runtime.h"
+#include "session/seal.h"
+#include "vestry/stream.h"
 
 enum {
   THREADS_COUNT = 2,
@@ -49,7 +55,43 @@ static vestry_err make_well(vestry_pages *pages) {
   return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
 }
 
+/* ------------------------------------------------------------------------------------------ of an instance -------- */
+
+/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
+static void tell_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+  vsi_bus *bus = state;
+  const char *sent = was_done ? vestry_request_header(req, "Vestry-Sent") : NULL;
+  if (!sent || reply->status >= 400 || vsi_request_is_safe(req)) return;
+  (void)vsi_bus_publish(bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
+}
+
+static bool page_written(void *state, vestry_connection *connection) {
+  (void)state;
+  return vsi_page_written(connection);
+}
+
+static vestry_err use_bus(vestry *v, void **ret_state) {
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_use(v, &bus);
+  if (!error) *ret_state = bus;
+  return error;
+}
+
+/* Of all vestry_pages of an instance. Its state is the bus, by which they are told. */
+static const vsi_extension kind = {
+    .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = page_written};
+
+/* What pages need of an instance: seals for their forms, and leases unless it has some. */
+static vestry_err extend(vestry *v) {
+  void *state;
+  vestry_err error = vsi_extension_use(v, &kind, &state);
+  if (!error && !vsi_seals_of(v)) error = VESTRY_NO_MEMORY;
+  if (!error) error = vestry_leases_create(v, 0);
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+}
+
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
+  vsi_bus *bus;
   uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
   pages->runtime = options->runtime;
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
@@ -64,9 +106,11 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   }
   if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
   if (!error) error = vsi_workers_create(pages, threads_count);
+  if (!error) error = vsi_bus_use(pages->v, &bus);
   if (!error)
-    error = vsi_bus_subscribe(pages->v->bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages},
-                              &pages->done);
+    error =
+        vsi_bus_subscribe(bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages}, &pages->done);
+  if (!error) error = extend(pages->v);
   return error;
 }
 
@@ -106,8 +150,6 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
     vestry_pages_destroy(pages);
     return error;
   }
-  /* release pairs with the runner that calls it (serve/hooks.c); all pages say the same */
-  atomic_store_explicit(&v->page_written, vsi_page_written, memory_order_release);
   *ret_pages = pages;
   return VESTRY_OK;
 }

@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "guard/person.h"
-#include "guard/seal.h"
 #include "http/request.h"
 #include "instance/instance.h"
 #include "page/form_kept.h"
 #include "page/form_script.h"
+#include "session/seal.h"
 #include "vestry/session.h"
 
 enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
@@ -225,7 +225,7 @@ static vestry_err write_attributes(const vestry_forms *forms, const place *at, c
   char tag[VSI_SEAL_TAG_LEN + 1];
   vestry_err error = vestry_html_add(html, "id=\"%s-%llu\"", name, (unsigned long long)generation);
   if (error || !*at->tab) return error;
-  vsi_seal_tag(forms->v->seals, req->scope, tag);
+  vsi_seal_tag(vsi_seals_of(forms->v), req->scope, tag);
   return vsi_form_script(html, name, at->form->script, forms->path, tag);
 }
 
@@ -338,7 +338,7 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
 /* What is kept; a tab that has nothing yet gets a copy of that which it was made from. */
 static vestry_err ask(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *ret) {
   const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
-  if (from && vsi_seal_is_good(forms->v->seals, VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
+  if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
     char tab[VESTRY_TAB_ID_BYTES];
     vsi_form_state now;
     memcpy(tab, from, sizeof tab - 1);

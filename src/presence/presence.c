@@ -74,9 +74,12 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
   if ((options.name && !name_len) || name_len > VSI_PRESENCE_NAME_MAX)
     return vsi_mistake(v->host, "vestry_presence_create", "the name is empty, or too long");
-  vestry_presence *presence = vsi_calloc(v->host, 1, sizeof *presence);
-  if (!presence) return VESTRY_NO_MEMORY;
+  vsi_presences *all;
+  vestry_err error = vsi_presences_use(v, &all);
+  vestry_presence *presence = error ? NULL : vsi_calloc(v->host, 1, sizeof *presence);
+  if (!presence) return error ? error : VESTRY_NO_MEMORY;
   presence->v = v;
+  presence->all = all;
   presence->host = v->host;
   presence->refs = 1;
   if (name_len) memcpy(presence->name, options.name, name_len);
@@ -84,7 +87,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
   presence->max_count = options.max_count ? options.max_count : MAX_COUNT;
   presence->on_change = options.on_change;
   presence->ctx = options.ctx;
-  vestry_err error = fill(presence, options.runtime ? options.runtime : v->runtime);
+  error = fill(presence, options.runtime ? options.runtime : v->runtime);
   if (error) {
     vestry_timer_destroy(presence->timer);
     vsi_presence_unref(presence);

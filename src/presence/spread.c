@@ -16,16 +16,26 @@
 #include "presence/guest.h"
 #include "presence/place.h"
 
-vsi_presences *vsi_presences_create(const vestry_host *host) {
-  vsi_presences *all = vsi_calloc(host, 1, sizeof *all);
-  if (all) vsi_mutex_init(&all->lock, VSI_LOCK_PRESENCES);
-  return all;
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_presences *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
+  if (!all) return VESTRY_NO_MEMORY;
+  vsi_mutex_init(&all->lock, VSI_LOCK_PRESENCES);
+  return VESTRY_OK;
 }
 
-void vsi_presences_destroy(vsi_presences *all, const vestry_host *host) {
-  if (!all) return;
+static void destroy(vestry *v, void *state) {
+  vsi_presences *all = state;
   vsi_mutex_finish(&all->lock);
-  vsi_free(host, all);
+  vsi_free(v->host, all);
+}
+
+static const vsi_extension kind = {.name = "presences", .create = create, .destroy = destroy};
+
+vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all) {
+  void *all;
+  vestry_err error = vsi_extension_use(v, &kind, &all);
+  if (!error) *ret_all = all;
+  return error;
 }
 
 static uint64_t hash_of(const char *presence, vestry_slice place, const char *who) {
@@ -287,7 +297,7 @@ void vsi_presences_end(vsi_presences *all) {
 }
 
 vestry_err vsi_presence_begin(vestry_presence *presence) {
-  vsi_presences *all = presence->v->presences;
+  vsi_presences *all = presence->all;
   if (!presence->name[0]) return VESTRY_OK;
   vsi_mutex_lock(&all->lock);
   const vestry_presence *same = LIST_FIRST(&all->list);
@@ -305,7 +315,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
 }
 
 void vsi_presence_end(vestry_presence *presence) {
-  vsi_presences *all = presence->v->presences;
+  vsi_presences *all = presence->all;
   vsi_mutex_lock(&all->lock);
   if (presence->is_entered) LIST_REMOVE(presence, in);
   presence->is_entered = false;

@@ -7,10 +7,8 @@
 #include "presence/presences.h"
 #include "vestry/presence.h"
 
-/* NULL: out of memory. */
-vsi_presences *vsi_presences_create(const vestry_host *host);
-/* host: the one that it was created with. NULL is accepted. */
-void vsi_presences_destroy(vsi_presences *all, const vestry_host *host);
+/* Those of an instance, which are made when they are first needed. OK | NO_MEMORY */
+vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
 
 /* A guest has come to a place of one node's, or has left it. */
 typedef struct vsi_guest_said {

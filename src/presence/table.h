@@ -43,7 +43,8 @@ struct vsi_guest {
 };
 
 struct vestry_presence {
-  vestry *v; /* the instance that it was created with */
+  vestry *v;          /* the instance that it was created with */
+  vsi_presences *all; /* its */
   const vestry_host *host;
   LIST_ENTRY(vestry_presence) in;       /* guarded by the lock of v->presences */
   bool is_entered;                      /* likewise: it is in the list */

@@ -292,6 +292,14 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
+static vestry_err wake(vestry_dispatch_context *context, const json_t *args) {
+  (void)args;
+  vestry_connection *const *connections = vestry_context_info(context)->connections;
+  size_t count = vestry_context_info(context)->connections_count;
+  for (size_t i = 0; i < count; i++) vestry_connection_wake(connections[i]);
+  return VESTRY_OK;
+}
+
 typedef struct built_in {
   const char *name;
   size_t least, most; /* arguments that it takes */
@@ -325,6 +333,7 @@ vestry_err vsi_effects_register(vestry_registry *names) {
       {"prefetch", 1, 2, prefetch},
       {"send-event", 1, 3, send_event},
       {"close-sse", 0, 0, close_sse},
+      {"wake", 0, 0, wake},
   };
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; !error && i < sizeof effects / sizeof *effects; i++)

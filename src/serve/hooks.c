@@ -10,8 +10,6 @@
 #include "registry/dispatch.h"
 #include "registry/names.h"
 #include "serve/keeper.h"
-#include "vestry/watch.h"
-#include "watch/watch.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
   static const vestry_connection_hooks none = {.ctx = NULL};
@@ -46,7 +44,7 @@ static void on_open(vestry_connection *connection, void *ctx) {
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
-  vsi_watches_opened(life);
+  for (vsi_stream_part *part = vsi_life_first(life); part; part = vsi_stream_part_next(part)) part->ops->opened(part);
   vsi_inside_end(&inside);
 }
 
@@ -90,16 +88,20 @@ static vestry_verdict on_error(vestry_connection *connection, vestry_err error, 
 static void on_free(const vestry_host *host, void *ctx) {
   vsi_life *life = ctx;
   if (vsi_life_data(life)) vsi_data_destroy(vsi_life_data(life));
-  vsi_watches_free(life, host);
+  for (vsi_stream_part *next, *part = vsi_life_first(life); part; part = next) {
+    next = vsi_stream_part_next(part);
+    part->ops->free(part, host);
+  }
   vsi_life_unref(life, host);
 }
 
 static bool on_written(vestry_connection *connection, void *ctx) {
   const vsi_life *life = ctx;
-  bool more = vsi_watches_written(ctx, connection);
-  /* acquire pairs with the store of the floor above, which awaits nothing before */
-  vsi_written_fn page_written = atomic_load_explicit(&life->v->page_written, memory_order_acquire);
-  return (page_written && page_written(connection)) || more;
+  bool more = false;
+  for (vsi_stream_part *part = vsi_life_first(life); part; part = vsi_stream_part_next(part))
+    more |= part->ops->written(part, connection);
+  VSI_EXTENSIONS_EACH(at, &life->v->extensions, written) more |= at->kind->written(at->state, connection);
+  return more;
 }
 
 const vsi_connection_hooks vsi_life_hooks = {.has_life = true,

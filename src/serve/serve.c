@@ -2,7 +2,6 @@
 /* Serving: from a server's request to an answer, or to a stream. */
 #include "base/options.h"
 #include "http/answer.h"
-#include "http/lease.h"
 #include "instance/instance.h"
 #include "serve/receive.h"
 #include "serve/serving.h"
@@ -42,6 +41,14 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   return error;
 }
 
+/* By an extension. */
+static bool is_answered(const vestry_request *req) {
+  VSI_EXTENSIONS_EACH(at, &req->v->extensions, answers) {
+    if (at->kind->answers(at->state, req)) return true;
+  }
+  return false;
+}
+
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
   if (!v || !ret_connection || !ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_request_ops, respond_body) ||
@@ -55,7 +62,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   vsi_inside_begin(&inside, v);
   vsi_serving_init(&s, v, ops, server_request);
   vestry_err error;
-  if (!vsi_instance_is_closing(v) && vsi_lease_is_renewed(&s.request))
+  if (!vsi_instance_is_closing(v) && is_answered(&s.request))
     error = vsi_answer_nothing(&s.request);
   else
     error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);

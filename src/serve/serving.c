@@ -7,12 +7,9 @@
 
 #include "base/memory.h"
 #include "base/options.h"
-#include "bus/bus.h"
 #include "connection/runner.h"
-#include "guard/proof.h"
 #include "http/answer.h"
 #include "http/encoding.h"
-#include "http/lease.h"
 #include "http/routes/routes.h"
 #include "http/stream.h"
 #include "instance/instance.h"
@@ -20,7 +17,6 @@
 #include "serve/hooks.h"
 #include "serve/keeper.h"
 #include "serve/shares.h"
-#include "session/session.h"
 
 typedef vsi_serving serving;
 
@@ -34,7 +30,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.watches_count > 0,
+  s->life = vsi_life_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0,
                             s->reply.more_keys_count);
   error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
@@ -49,7 +45,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     vsi_connection_encode(s->opened, encoding->coder);
     encoding->coder = NULL;
     bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
-    if (has_signs) (s->has_lease ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
+    if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
     return VESTRY_OK;
   }
   vsi_life_unref(s->life, s->v->host);
@@ -65,7 +61,9 @@ static vestry_err open_stream(serving *s) {
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
   if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
   vsi_encoding encoding;
-  vestry_err error = vsi_lease_attach(&s->request, &s->reply, &s->has_lease);
+  vestry_err error = VESTRY_OK;
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, open)
+  if (!error) error = at->kind->open(at->state, &s->request, &s->reply, &s->has_sign);
   if (!error) error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
   s->not_acceptable = error == VESTRY_UNSUPPORTED;
   if (error) return error;
@@ -223,22 +221,28 @@ static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err erro
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
 }
 
-/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
-static void tell_done(serving *s) {
-  const char *sent = vestry_request_header(&s->request, "Vestry-Sent");
-  if (!sent || s->reply.status >= 400 || vsi_request_is_safe(&s->request)) return;
-  (void)vsi_bus_publish(s->v->bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
+/* Whether an extension finds the scope of a request; then it has been called. */
+static bool is_scoped(serving *s, vestry_err *ret_error) {
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, find_scope) {
+    *ret_error = at->kind->find_scope(at->state, &s->request, &s->reply);
+    return true;
+  }
+  return false;
 }
 
 vestry_err vsi_serving_find_scope(serving *s) {
   s->reply.v = s->reply.room.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
   s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
-  vestry_err error =
-      s->v->sessions ? vsi_session_begin(&s->request, &s->reply) : vsi_request_scope(&s->request, &s->reply);
-  /* With sessions: until guards or the handler ask. A scope of the program's own names a user as far as is known, and a
-   * handler reads it without asking. */
-  s->own_request.is_personal = !s->v->sessions && (s->own_request.is_personal || s->request.scope.len);
+  vestry_err error = VESTRY_OK;
+  if (!is_scoped(s, &error)) {
+    error = vsi_request_scope(&s->request, &s->reply);
+    /* A scope of the program's own names a user as far as is known, and a handler reads it without asking. That of an
+     * extension does when guards or the handler ask. */
+    s->own_request.is_personal = s->own_request.is_personal || s->request.scope.len;
+  } else {
+    s->own_request.is_personal = false;
+  }
   if (!error) s->reply.scope = s->request.scope;
   return error;
 }
@@ -248,8 +252,8 @@ vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, v
   if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
   /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
-  if (s->v->sessions) vsi_session_tell(&s->request, &s->reply);
-  if (is_answer || !error) tell_done(s);
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
+  at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);
   if (is_answer) return vsi_answer_reply(&s->request, &s->reply);
   return error ? refuse(s, error) : carry_out(s, ret_connection);
 }
@@ -275,7 +279,7 @@ void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void
   s->opened = NULL;
   s->life = NULL;
   s->asked_to_open = false;
-  s->has_lease = false;
+  s->has_sign = false;
   s->not_acceptable = false;
   s->refusal = VESTRY_OK;
   vsi_request_init(&s->request, &s->own_request, v, ops, server_request);
@@ -284,6 +288,6 @@ void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void
 
 void vsi_serving_finish(serving *s) {
   vsi_reply_finish(&s->reply);
-  if (s->v->sessions) vsi_session_end(&s->request);
+  VSI_EXTENSIONS_EACH(at, &s->v->extensions, finish) at->kind->finish(at->state, &s->request);
   vsi_request_finish(&s->request);
 }

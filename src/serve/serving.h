@@ -20,7 +20,7 @@ typedef struct vsi_serving {
 
   vestry_connection *opened; /* the stream of this request; NULL: none */
   struct vsi_life *life;     /* its */
-  bool has_lease;            /* the stream's first event says which, and is a sign */
+  bool has_sign;             /* the stream begins with an event that its element takes as a sign of life */
   bool not_acceptable;       /* the client takes none of the stream's encodings */
   bool asked_to_open;        /* the adapter's open has been called: once a request */
   vestry_err refusal;        /* why there is no connection to dispatch to */
@@ -35,7 +35,7 @@ void vsi_serving_finish(vsi_serving *s);
 void vsi_serving_begin_span(vsi_serving *s);
 void vsi_serving_end_span(vsi_serving *s, vestry_err error);
 
-/* Find the session and the scope. OK | an error, which is answered as a guard's. */
+/* Find the scope. OK | an error, which is answered as a guard's. */
 vestry_err vsi_serving_find_scope(vsi_serving *s);
 /* Perform the reply, or answer the error. is_guarded: it was a guard that returned it. OK | IO */
 vestry_err vsi_serving_conclude(vsi_serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection);

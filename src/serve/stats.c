@@ -3,20 +3,14 @@
 #include "serve/stats.h"
 
 #include "base/options.h"
-#include "channel/histories.h"
 #include "http/intake.h"
-#include "http/lease.h"
 #include "instance/instance.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
-#include "session/session.h"
 
 void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats) {
   vsi_group_stats group;
   vsi_group_stats_get(v->group, &group);
-  /* acquire pairs with the end of a watch, and the ends come first: never more ends than beginnings */
-  uint64_t ended = atomic_load_explicit(&v->watches_ended, memory_order_acquire);
-  uint64_t begun = atomic_load_explicit(&v->watches_begun, memory_order_relaxed);
   vestry_stats stats = {
       .opened_count = group.opened,
       .open_count = group.open,
@@ -36,19 +30,11 @@ void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stat
       .queued_peak_bytes = group.queued_peak_bytes,
       .requests_count = atomic_load_explicit(&v->requests, memory_order_relaxed),
       .rejected_count = atomic_load_explicit(&v->rejected, memory_order_relaxed),
-      .watches_begun_count = begun,
-      .watches_live_count = begun - ended,
-      .watches_ended_count = ended,
-      .watch_steps_count = atomic_load_explicit(&v->watch_steps, memory_order_relaxed),
-      .watch_errors_count = atomic_load_explicit(&v->watch_errors, memory_order_relaxed),
       .outnumbered_count = vsi_shares_outnumbered(v->shares),
   };
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   vsi_intake_stats(v, &stats);
-  vsi_session_stats(v, &stats);
-  vsi_histories_stats(v, &stats);
   vsi_drain_stats(v, &stats);
-  vsi_leases_stats(v, &stats);
   *ret_group = group;
   *ret_stats = stats;
 }

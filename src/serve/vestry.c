@@ -3,22 +3,15 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "bus/bus.h"
 #include "channel/channels.h"
-#include "channel/histories.h"
 #include "coding/coding.h"
 #include "connection/connection.h"
-#include "guard/seal.h"
 #include "http/intake.h"
-#include "http/lease.h"
 #include "http/routes/routes.h"
 #include "instance/life.h"
-#include "presence/spread.h"
 #include "registry/builtin.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
-#include "session/table.h"
-#include "watch/watch.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_LIFE_KEYS_MAX, "a life counts them");
@@ -109,50 +102,28 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
-/* What pages are given is sealed with the instance's secret, or with that of its sessions. */
-static vestry_err create_seals(vestry *v, const vestry_options *options) {
-  vestry_session_options sessions;
-  v->seals = vsi_calloc(v->host, 1, sizeof *v->seals);
-  if (!v->seals) return VESTRY_NO_MEMORY;
-  if (options->secret || options->previous_secret)
-    return vsi_seals_init(v->seals, v->host, options->secret, options->secret_len, options->previous_secret,
-                          options->previous_secret_len);
-  if (VSI_OPTIONS_TAKE(sessions, options->sessions)) return VESTRY_INVALID;
-  return vsi_seals_init(v->seals, v->host, sessions.secret, sessions.secret_len, sessions.previous_secret,
-                        sessions.previous_secret_len);
-}
-
 /* ret_part: what is at fault if it fails. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = "the runtime, threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
-  v->presences = vsi_presences_create(v->host);
-  if (!v->presences) return VESTRY_NO_MEMORY;
   vestry_err error = vestry_registry_create(v->host, &v->registry);
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
-  if (!error) *ret_part = "secret, previous_secret", error = create_seals(v, options);
   if (!error) *ret_part = "store, max_count, idle_ms", error = create_store(v, options);
   if (!error) error = vestry_store_drive(v->store, v->runtime);
   if (!error) *ret_part = "connection", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
-  if (!error) *ret_part = "lease_ms", error = vsi_leases_create(v, options->lease_ms, &v->leases);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
   if (!error)
     *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
                                                        options->bounds->max_epoch_bytes, &v->channels);
-  if (!error) error = vsi_histories_create(v, options->bounds->max_history_bytes);
-  if (!error) error = vsi_bus_create(v->host, options->bounds->max_subscriptions_count, &v->bus);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
-  if (!error && options->sessions)
-    *ret_part = "sessions", error = vsi_sessions_create(v, options->sessions, &v->sessions);
   if (!error) error = vsi_effects_register(v->registry);
-  if (!error) error = vsi_watch_register(v->registry);
   return error;
 }
 
@@ -160,21 +131,16 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vsi_trim_finish(&v->trim);
-  vsi_bus_destroy(v->bus); /* ends subscriptions that are bound to no connection */
-  vsi_sessions_destroy(v->sessions);
+  vsi_extensions_finish(&v->extensions, v);
   vsi_shares_destroy(v->shares);
   (void)vestry_store_drive(v->store, NULL);
   vestry_store_destroy(v->store);
-  vsi_histories_destroy(v);
   vsi_channels_destroy(v->channels);
   vsi_group_destroy(v->group);
-  vsi_leases_destroy(v->leases);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vestry_registry_destroy(v->registry);
-  vsi_presences_destroy(v->presences, v->host);
   vsi_lookouts_finish(&v->lookouts);
-  vsi_free(v->host, v->seals);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
   vsi_free(v->host, v);
@@ -188,7 +154,6 @@ static const vestry_host *host_of(const vestry_options *options) {
 /* Why the options are none; NULL: they are. */
 static const char *find_mistake(const vestry_options *options) {
   if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
-  if (options->sessions && options->scope) return "sessions and scope do not go together: a session is the scope";
   if (options->bounds->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
   return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
@@ -224,6 +189,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->purge = options->purge;
   v->purge_ctx = options->purge_ctx;
   vsi_lookouts_init(&v->lookouts);
+  vsi_extensions_init(&v->extensions);
   v->keep_open = options->keep_open;
   v->is_behind_proxy = options->is_behind_proxy;
   v->max_count = options->bounds->max_count;
@@ -253,7 +219,7 @@ void vestry_close(vestry *v) {
   /* acq_rel pairs with vsi_instance_is_closing. */
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
-  vsi_bus_close(v->bus);
+  vsi_extensions_close(&v->extensions);
   vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
 }
 

@@ -17,10 +17,11 @@ typedef vsi_session_under_way under_way;
 
 /* The request goes on in another session. Takes it; NULL: one without a user. What the handler was told stays valid. */
 static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
-  if (req->own->session.user) req->own->session.former[req->own->session.former_count++] = req->own->session.user;
-  req->own->session.user = session;
-  req->own->session.is_new = req->own->session.was_changed = true;
-  memcpy(req->own->session.id, id, sizeof req->own->session.id);
+  vsi_session *own = vsi_session_of(req);
+  if (own->user) own->former[own->former_count++] = own->user;
+  own->user = session;
+  own->is_new = own->was_changed = true;
+  memcpy(own->id, id, sizeof own->id);
   vsi_session_set_scope(req, reply);
 }
 
@@ -57,11 +58,11 @@ static bool is_user(const char *user) {
 
 /* Why the session cannot be changed here; NULL: it can. */
 static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
-  if (!req->v->sessions) return "a log-in or log-out, but the instance has no sessions (vestry_options.sessions)";
-  if (!req->own->session.id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
+  const vsi_session *own = vsi_session_of(req);
+  if (!own) return "a log-in or log-out, but the instance has no sessions (vestry_sessions_create)";
+  if (!own->id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
   if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
-  return req->own->session.former_count < VSI_SESSION_CHANGES_MAX ? NULL
-                                                                  : "too many log-ins and log-outs of one request";
+  return own->former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
 }
 
 /* Into storage and the table. A reference. */
@@ -98,20 +99,21 @@ static void uncreate_session(vsi_sessions *sessions, const char *id) {
 /* End the request's session: it goes on in a new one, of that id, without a user. Whatever fails, and whatever cookie
  * may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
 static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
-  vestry_err error = vsi_session_end_everywhere(req->v->sessions, req->own->session.user);
-  vsi_session_record_detach(req->own->session.user, reply);
+  record *user = vsi_session_user_of(req);
+  vestry_err error = vsi_session_end_everywhere(vsi_sessions_of(req->v), user);
+  vsi_session_record_detach(user, reply);
   change(req, reply, id, NULL);
   return error;
 }
 
 /* In a new session, of the user's. The one before has ended if it had a user. */
 static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *user) {
-  vsi_sessions *sessions = req->v->sessions;
+  vsi_sessions *sessions = vsi_sessions_of(req->v);
   /* Two ids: that of a log-in that fails may be left in storage. */
   char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
   record *made = NULL;
   vestry_err error = vsi_token_id(sessions->host, id);
-  if (!error && req->own->session.user) {
+  if (!error && vsi_session_user_of(req)) {
     error = vsi_token_id(sessions->host, nobodys);
     if (!error) error = leave_session(req, reply, nobodys);
   }
@@ -129,7 +131,7 @@ static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *u
 
 vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* whose session it is to change */
-  vsi_sessions *sessions = req->v->sessions;
+  vsi_sessions *sessions = vsi_sessions_of(req->v);
   const char *why = why_closed(req, reply);
   if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
   record *other = why ? NULL : vsi_session_look_of(sessions, user);
@@ -146,9 +148,9 @@ vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *repl
   vestry_request *req = (vestry_request *)(uintptr_t)asked; /* as above */
   const char *why = why_closed(req, reply);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
-  if (!req->own->session.user) return VESTRY_OK;
+  if (!vsi_session_user_of(req)) return VESTRY_OK;
   char id[VSI_TOKEN_ID_LEN + 1];
-  vestry_err error = vsi_token_id(req->v->sessions->host, id);
+  vestry_err error = vsi_token_id(req->v->host, id);
   if (error) return error;
   return leave_session(req, reply, id);
 }
@@ -170,8 +172,8 @@ static void end_if_users(const vestry_listed *listed, void *ctx) {
 }
 
 vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
-  if (!v || !v->sessions || !is_user(user)) return VESTRY_INVALID;
-  vsi_sessions *sessions = v->sessions;
+  vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
+  if (!sessions || !is_user(user)) return VESTRY_INVALID;
   const vestry_session_storage_ops *storage = sessions->options.storage;
   under_way end = {.user = user};
   set_out(sessions, &sessions->ends, &end);
@@ -207,8 +209,9 @@ static void check_listed(const vestry_listed *listed, void *ctx) {
 }
 
 vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope) {
-  if (!v || !v->sessions || !v->sessions->options.storage) return VESTRY_INVALID;
-  check c = {v->sessions, VESTRY_OK};
+  vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
+  if (!sessions || !sessions->options.storage) return VESTRY_INVALID;
+  check c = {sessions, VESTRY_OK};
   vestry_list_cursor cursor = {0};
   vestry_err error = VESTRY_OK;
   if (scope) check_one(&c, *scope);

@@ -5,8 +5,10 @@
 
 #include <string.h>
 
+#include "base/options.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
+#include "session/seal.h"
 #include "session/table.h"
 
 enum { ADMIT_TRIES = 8 };
@@ -97,10 +99,9 @@ static bool note_use(vsi_sessions *sessions, record *session) {
 
 void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
-  vsi_token_hash(req->own->session.id, hash);
+  vsi_token_hash(vsi_session_of(req)->id, hash);
   memcpy(req->own->scope, hash, VSI_TOKEN_HASH_LEN);
   vsi_request_set_scope(req, VSI_TOKEN_HASH_LEN);
-  req->own->tab_is_known = false;
   reply->scope = req->scope;
 }
 
@@ -112,7 +113,7 @@ static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req,
                         sessions->has_previous ? &sessions->previous : NULL, ret_token);
 }
 
-static vestry_err find(vsi_sessions *sessions, vestry_request *req, const vsi_token *token) {
+static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
@@ -126,27 +127,28 @@ static vestry_err find(vsi_sessions *sessions, vestry_request *req, const vsi_to
   if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
   if (!session && !token->is_visitor && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
-  req->own->session.user = session;
-  if (session && note_use(sessions, session)) req->own->session.is_new = true;
+  own->user = session;
+  if (session && note_use(sessions, session)) own->is_new = true;
   return VESTRY_OK;
 }
 
-vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply) {
-  vsi_sessions *sessions = req->v->sessions;
+static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
+  vsi_sessions *sessions = state;
+  vsi_session *own = vsi_session_of(req);
   vsi_token token;
   vestry_err error = VESTRY_OK;
   if (read_cookie(sessions, req, &token)) {
-    error = find(sessions, req, &token);
-    memcpy(req->own->session.id, token.id, sizeof token.id);
+    error = find(sessions, own, &token);
+    memcpy(own->id, token.id, sizeof token.id);
     /* One that had a user, and that is over: its id is not used again. */
-    bool is_over = !token.is_visitor && !req->own->session.user;
-    if (!error && is_over) error = vsi_token_id(sessions->host, req->own->session.id);
-    req->own->session.is_new |= is_over;
+    bool is_over = !token.is_visitor && !own->user;
+    if (!error && is_over) error = vsi_token_id(sessions->host, own->id);
+    own->is_new |= is_over;
   } else {
-    error = vsi_token_id(sessions->host, req->own->session.id);
-    req->own->session.is_new = true;
+    error = vsi_token_id(sessions->host, own->id);
+    own->is_new = true;
   }
-  if (!error && req->own->session.user) error = vsi_session_record_enter(req->own->session.user, reply);
+  if (!error && own->user) error = vsi_session_record_enter(own->user, reply);
   if (!error) vsi_session_set_scope(req, reply);
   return error;
 }
@@ -160,14 +162,16 @@ static bool is_for_browsers(const vestry_reply *reply) {
 
 /* A log-in or log-out is told with every answer; what can wait, a renewal or a visitor's id, with a document, unless
  * that one is the same for all users: a handler that wants to know its user says so before. */
-void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
-  const vsi_sessions *sessions = req->v->sessions;
-  const record *session = req->own->session.user;
-  if (!req->own->session.is_new) return;
+static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+  const vsi_sessions *sessions = state;
+  const vsi_session *own = vsi_session_of(req);
+  const record *session = own->user;
+  (void)was_done;
+  if (!own->is_new) return;
   bool waits = !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
-  if (waits && !req->own->session.was_changed) return;
+  if (waits && !own->was_changed) return;
   vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
-  memcpy(token.id, req->own->session.id, sizeof token.id);
+  memcpy(token.id, own->id, sizeof token.id);
   if (token.is_signed) {
     token.created_s = session->created_s;
     token.issued_s = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
@@ -184,31 +188,68 @@ void vsi_session_tell(const vestry_request *req, vestry_reply *reply) {
                                    });
 }
 
-void vsi_session_end(vestry_request *req) {
-  vsi_session_record_unref(req->own->session.user);
-  for (size_t i = 0; i < req->own->session.former_count; i++) vsi_session_record_unref(req->own->session.former[i]);
-  req->own->session.user = NULL;
-  req->own->session.former_count = 0;
+static void end(void *state, vestry_request *req) {
+  vsi_session *own = vsi_session_of(req);
+  (void)state;
+  vsi_session_record_unref(own->user);
+  for (size_t i = 0; i < own->former_count; i++) vsi_session_record_unref(own->former[i]);
+  own->user = NULL;
+  own->former_count = 0;
+}
+
+/* -------------------------------------------------------------------------------------- those of an instance ------ */
+
+static void destroy(vestry *v, void *state) {
+  (void)v;
+  vsi_sessions_destroy(state);
+}
+
+const vsi_extension vsi_sessions_extension = {.name = "vestry_sessions_create",
+                                              .destroy = destroy,
+                                              .request_bytes = sizeof(vsi_session),
+                                              .find_scope = begin,
+                                              .conclude = tell,
+                                              .finish = end};
+
+vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
+  vsi_sessions *sessions;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_sessions_make(v, options, &sessions);
+  if (error) return error;
+  const vestry_session_options *own = &sessions->options;
+  if (own->secret)
+    error = vsi_seals_offer(v, &(vestry_secret){.secret = own->secret,
+                                                .secret_len = own->secret_len,
+                                                .previous = own->previous_secret,
+                                                .previous_len = own->previous_secret_len});
+  if (!error) error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
+  if (error) vsi_sessions_destroy(sessions);
+  return error;
+}
+
+void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
+  vestry_session_stats stats = {.size = 0};
+  vsi_sessions *sessions = vsi_sessions_of(v);
+  if (sessions) {
+    vestry_store_stats table = {.size = sizeof table};
+    vestry_store_stats_get(sessions->table, &table);
+    stats.live_count = table.live_count;
+    stats.logins_count = atomic_load_explicit(&sessions->logins_ok, memory_order_relaxed);
+    stats.failed_count = atomic_load_explicit(&sessions->logins_failed, memory_order_relaxed);
+    stats.repeated_count = atomic_load_explicit(&sessions->repeated, memory_order_relaxed);
+    stats.displaced_count = atomic_load_explicit(&sessions->displaced, memory_order_relaxed);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
 }
 
 const char *vestry_session_user(const vestry_request *req) {
+  const record *user = vsi_session_user_of(req);
   vsi_request_is_asked_who(req);
-  return req->own->session.user ? req->own->session.user->user : NULL;
+  return user ? user->user : NULL;
 }
 
 bool vestry_session_is_visitor(const vestry_request *req) {
+  const vsi_session *own = vsi_session_of(req);
   vsi_request_is_asked_who(req);
-  return req->v->sessions && !req->own->session.user;
-}
-
-void vsi_session_stats(vestry *v, vestry_stats *stats) {
-  vsi_sessions *sessions = v->sessions;
-  if (!sessions) return;
-  vestry_store_stats table = {.size = sizeof table};
-  vestry_store_stats_get(sessions->table, &table);
-  stats->sessions_live_count = table.live_count;
-  stats->logins_count = atomic_load_explicit(&sessions->logins_ok, memory_order_relaxed);
-  stats->logins_failed_count = atomic_load_explicit(&sessions->logins_failed, memory_order_relaxed);
-  stats->logins_repeated_count = atomic_load_explicit(&sessions->repeated, memory_order_relaxed);
-  stats->sessions_displaced_count = atomic_load_explicit(&sessions->displaced, memory_order_relaxed);
+  return own && !own->user;
 }

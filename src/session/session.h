@@ -5,20 +5,40 @@
 
 #include "http/reply.h"
 #include "http/request.h"
+#include "session/table.h"
 #include "session/token.h"
 
-/* Find a request's session: its scope, and its user. The reply's stream, if it opens one, is to be the session's.
- * OK | NO_MEMORY | IO | what storage says */
-vestry_err vsi_session_begin(vestry_request *req, vestry_reply *reply);
-/* Before the reply is performed: have the browser told what it does not know. */
-void vsi_session_tell(const vestry_request *req, vestry_reply *reply);
-/* The request is over. */
-void vsi_session_end(vestry_request *req);
+enum { VSI_SESSION_CHANGES_MAX = 4, VSI_SESSION_ID_BYTES = 33 };
+
+/* The session of a request, in the request's room. */
+typedef struct vsi_session {
+  char id[VSI_SESSION_ID_BYTES];                     /* terminated; "": none was found */
+  bool is_new;                                       /* the browser is to be told */
+  bool was_changed;                                  /* by log-in or log-out */
+  vsi_session_user *user;                            /* a reference; NULL: no user has logged in */
+  vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references: the handler may still hold their names */
+  size_t former_count;
+} vsi_session;
+
+extern const vsi_extension vsi_sessions_extension;
+
+/* Those of an instance; NULL: it has none. */
+static inline vsi_sessions *vsi_sessions_of(const vestry *v) {
+  return vsi_extension_find(v, &vsi_sessions_extension);
+}
+
+/* NULL: the instance has no sessions. */
+static inline vsi_session *vsi_session_of(const vestry_request *req) {
+  return vsi_request_room(req, &vsi_sessions_extension);
+}
+
+/* The user of a request's session; NULL: none has logged in. */
+static inline vsi_session_user *vsi_session_user_of(const vestry_request *req) {
+  const vsi_session *session = vsi_session_of(req);
+  return session ? session->user : NULL;
+}
 
 /* The request's scope is that of its session's id. */
 void vsi_session_set_scope(vestry_request *req, vestry_reply *reply);
-
-/* As vestry_stats has it. */
-void vsi_session_stats(vestry *v, vestry_stats *stats);
 
 #endif

@@ -227,49 +227,7 @@ static bool ops_are_whole(const vestry_session_storage_ops *ops) {
   return VSI_OPS_ARE_KNOWN(ops) && ops->save && ops->load && ops->remove && ops->remove_user;
 }
 
-vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
-  vestry_session_options options;
-  if (VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
-  if (!options.cookie) options.cookie = options.insecure ? "session" : "__Host-session";
-  if (!options.idle_ms) options.idle_ms = IDLE_MS;
-  if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
-  if (!options.max_count) options.max_count = MAX_COUNT;
-  if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;
-  if (!options.now_s) options.now_s = system_s;
-  if (strlen(options.cookie) >= sizeof((vsi_sessions *)0)->cookie) return VESTRY_INVALID;
-  bool secrets_are_good =
-      (!options.secret || options.secret_len >= SECRET_LEAST_BYTES) &&
-      (!options.previous_secret || (options.secret && options.previous_secret_len >= SECRET_LEAST_BYTES));
-  bool storage_is_good = !options.storage || (!options.secret && ops_are_whole(options.storage));
-  if (!secrets_are_good || !storage_is_good) {
-    vsi_log(v->host, VESTRY_LOG_ERROR, "sessions: %s",
-            secrets_are_good ? "a storage has all of its four functions, and goes without a secret"
-                             : "a secret has 32 bytes or more, and so has the one before it");
-    return VESTRY_INVALID;
-  }
-  vsi_sessions *sessions = vsi_calloc(v->host, 1, sizeof *sessions);
-  if (!sessions) return VESTRY_NO_MEMORY;
-  sessions->v = v;
-  sessions->host = v->host;
-  sessions->options = options;
-  strcpy(sessions->cookie, options.cookie);
-  sessions->is_signed = options.secret != NULL;
-  sessions->has_previous = options.previous_secret != NULL;
-  if (options.secret) vsi_secret_init(&sessions->secret, options.secret, options.secret_len);
-  if (options.previous_secret)
-    vsi_secret_init(&sessions->previous, options.previous_secret, options.previous_secret_len);
-  vestry_err error = make_stores(sessions);
-  if (!error) error = make_drivers(sessions);
-  if (error) {
-    vsi_sessions_destroy(sessions);
-    return error;
-  }
-  *ret_sessions = sessions;
-  return VESTRY_OK;
-}
-
 void vsi_sessions_destroy(vsi_sessions *sessions) {
-  if (!sessions) return;
   if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
@@ -277,4 +235,56 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
   for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
   for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
   vsi_free(sessions->host, sessions);
+}
+
+static void set_defaults(vestry_session_options *options) {
+  if (!options->cookie) options->cookie = options->insecure ? "session" : "__Host-session";
+  if (!options->idle_ms) options->idle_ms = IDLE_MS;
+  if (!options->lifetime_ms) options->lifetime_ms = LIFETIME_MS;
+  if (!options->max_count) options->max_count = MAX_COUNT;
+  if (!options->max_per_user_count) options->max_per_user_count = MAX_PER_USER;
+  if (!options->now_s) options->now_s = system_s;
+}
+
+/* Why the options are none; NULL: they are. */
+static const char *find_mistake(const vestry *v, const vestry_session_options *options) {
+  if (v->scope) return "vestry_options.scope is set, and the scope is the session's";
+  if (strlen(options->cookie) >= sizeof((vsi_sessions *)0)->cookie) return "the cookie's name is too long";
+  if ((options->secret && options->secret_len < SECRET_LEAST_BYTES) ||
+      (options->previous_secret && (!options->secret || options->previous_secret_len < SECRET_LEAST_BYTES)))
+    return "a secret has 32 bytes or more, and so has the one before it";
+  if (options->storage && (options->secret || !ops_are_whole(options->storage)))
+    return "a storage has all of its four functions, and goes without a secret";
+  return NULL;
+}
+
+static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *options) {
+  sessions->options = *options;
+  strcpy(sessions->cookie, options->cookie);
+  sessions->is_signed = options->secret != NULL;
+  sessions->has_previous = options->previous_secret != NULL;
+  if (options->secret) vsi_secret_init(&sessions->secret, options->secret, options->secret_len);
+  if (options->previous_secret)
+    vsi_secret_init(&sessions->previous, options->previous_secret, options->previous_secret_len);
+  vestry_err error = make_stores(sessions);
+  return error ? error : make_drivers(sessions);
+}
+
+vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
+  vestry_session_options options;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_sessions_create", "the options are of a later vestry");
+  set_defaults(&options);
+  const char *mistake = find_mistake(v, &options);
+  if (mistake) return vsi_mistake(v->host, "vestry_sessions_create", mistake);
+  vsi_sessions *sessions = vsi_calloc(v->host, 1, sizeof *sessions);
+  if (!sessions) return VESTRY_NO_MEMORY;
+  sessions->v = v;
+  sessions->host = v->host;
+  vestry_err error = fill(sessions, &options);
+  if (error)
+    vsi_sessions_destroy(sessions);
+  else
+    *ret_sessions = sessions;
+  return error;
 }

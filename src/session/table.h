@@ -32,9 +32,9 @@ struct vsi_sessions {
   _Atomic(uint64_t) logins_ok, logins_failed, repeated, displaced; /* relaxed: mere counts */
 };
 
-/* OK | INVALID | NO_MEMORY | IO */
-vestry_err vsi_sessions_create(vestry *v, const vestry_session_options *options, vsi_sessions **ret_sessions);
-/* No request may be under way. NULL is accepted. */
+/* OK | INVALID (the log says so) | NO_MEMORY | IO */
+vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions);
+/* No request may be under way. */
 void vsi_sessions_destroy(vsi_sessions *sessions);
 
 #define VSI_SESSION_KEY VESTRY_KEY("session")

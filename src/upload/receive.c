@@ -126,7 +126,7 @@ static vestry_err end_files(upload *u) {
 
 vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file) {
   if (!req || !req->own || !ret_file) return VESTRY_INVALID;
-  const upload *u = req->own->upload;
+  const upload *u = req->own->lent;
   if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
   const vestry_kept_file file = vsi_stored_told(u->files[index]);
   VSI_RESULT_GIVE(ret_file, file);
@@ -136,9 +136,9 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
 /* The application answers. What it does not take of a folder's files goes. */
 static vestry_err answer(upload *u) {
   const vestry_uploads_options *o = &u->of->options;
-  if (o->folder) u->req->own->upload = u;
+  if (o->folder) u->req->own->lent = u;
   vestry_err error = o->done ? o->done(u->req, u->reply, o->app) : VESTRY_OK;
-  u->req->own->upload = NULL;
+  u->req->own->lent = NULL;
   if (error && u->reply->status < 400) u->reply->status = 0; /* it was begun for the better */
   if (u->resume.of)
     vsi_upload_resume_settle(&u->resume, u->files[0], error);

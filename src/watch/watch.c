@@ -21,7 +21,7 @@
  * Memory.     A watcher is freed with its connection. Each thing that may still touch the watcher holds a reference to
  *             the connection: the actor from READY to the end of the run, the armed timer, a subscription, the
  *             application. */
-#include "watch/watch.h"
+#include "vestry/watch.h"
 
 #include <stddef.h>
 
@@ -31,17 +31,17 @@
 #include "connection/connection.h"
 #include "connection/refusal.h"
 #include "http/reply.h"
+#include "instance/life.h"
 #include "runtime/runtime.h"
-#include "vestry/watch.h"
 
 struct vestry_watcher {
   vsi_attachment attachment; /* first */
   vsi_actor actor;
-  vsi_timer timer; /* armed: it holds a reference to the connection */
-  vestry *v;
+  vsi_timer timer;      /* armed: it holds a reference to the connection */
+  vsi_stream_part part; /* of the stream, from its beginning on */
+  struct vsi_watches *of;
   vestry_runtime *runtime;
-  vestry_connection *connection;  /* whose memory this is a part of, from its beginning on */
-  _Atomic(vestry_watcher *) next; /* of the same stream */
+  vestry_connection *connection; /* the stream's */
   vestry_watch_step_fn step;
   vestry_watch_end_fn end;
   void *ctx;
@@ -61,6 +61,16 @@ struct vestry_watcher {
   uint64_t first_ns;    /* when the first step was called: the beats' origin */
 };
 _Static_assert(sizeof(struct vestry_watcher) <= 256, "what vestry/watch.h says");
+
+/* An instance's. */
+typedef struct vsi_watches {
+  vestry *v;
+  _Atomic(uint64_t) begun, ended, steps, errors; /* relaxed, but for ended: mere counts */
+} vsi_watches;
+
+static vestry_watcher *watcher_of_part(vsi_stream_part *part) {
+  return (vestry_watcher *)((char *)part - offsetof(vestry_watcher, part));
+}
 
 static vestry_watcher *watcher_of(vsi_actor *actor) {
   return (vestry_watcher *)((char *)actor - offsetof(vestry_watcher, actor));
@@ -106,8 +116,8 @@ static uint64_t next_deadline(const vestry_watcher *watcher) {
 
 static void fail(vestry_watcher *watcher, vestry_err error) {
   if (!vestry_connection_close(watcher->connection, VESTRY_CAUSE_ERROR)) return; /* it was closing already */
-  atomic_fetch_add_explicit(&watcher->v->watch_errors, 1, memory_order_relaxed);
-  vsi_log(watcher->v->host, VESTRY_LOG_ERROR, "a watch of connection %llu: %s",
+  atomic_fetch_add_explicit(&watcher->of->errors, 1, memory_order_relaxed);
+  vsi_log(watcher->of->v->host, VESTRY_LOG_ERROR, "a watch of connection %llu: %s",
           (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
 }
 
@@ -115,7 +125,7 @@ static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   if (!watcher->has_stepped) watcher->first_ns = now_ns;
   watcher->is_due = watcher->has_said = false;
   watcher->earliest_ns = vsi_add_saturating(now_ns, watcher->pause_ns);
-  atomic_fetch_add_explicit(&watcher->v->watch_steps, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&watcher->of->steps, 1, memory_order_relaxed);
   vestry_err error = watcher->step(watcher, watcher->connection, watcher->ctx);
   watcher->has_stepped = true;
   set_mark(watcher);
@@ -142,7 +152,7 @@ static void look(vestry_watcher *watcher) {
   if (now < watcher->earliest_ns) {
     arm(watcher, watcher->earliest_ns);
   } else if (!is_written(watcher, watcher->connection)) {
-    atomic_store_explicit(&watcher->awaits, true, memory_order_release); /* pairs with vsi_watches_written */
+    atomic_store_explicit(&watcher->awaits, true, memory_order_release); /* pairs with written */
     vsi_connection_await_written(watcher->connection);
   } else {
     take_step(watcher, now);
@@ -151,7 +161,7 @@ static void look(vestry_watcher *watcher) {
 
 static void run(vsi_actor *actor) {
   vestry_watcher *watcher = watcher_of(actor);
-  /* acquire pairs with vsi_watches_opened */
+  /* acquire pairs with opened */
   if (!atomic_load_explicit(&watcher->is_open, memory_order_acquire)) return;
   if (!vsi_connection_enter(watcher->connection)) return;
   if (vestry_connection_is_open(watcher->connection)) look(watcher);
@@ -197,60 +207,36 @@ static void wake_for(const vestry_bus_message *message, void *ctx) {
 
 vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, const vestry_key *key) {
   const vestry_subscriber subscriber = {.call = wake_for, .ctx = watcher, .connection = watcher->connection};
-  return vestry_subscribe(watcher->v, scope, key, &subscriber, NULL);
+  return vestry_subscribe(watcher->of->v, scope, key, &subscriber, NULL);
 }
 
 /* ------------------------------------------------------------------------------------- those of a stream ---------- */
 
-/* The list grows while the stream begins, and others may know the connection by then: release pairs with acquire. */
-static vestry_watcher *first_of(const vsi_life *life) {
-  return life->has_watches ? atomic_load_explicit(vsi_life_watches(life), memory_order_acquire) : NULL;
+static void opened(vsi_stream_part *part) {
+  vestry_watcher *watcher = watcher_of_part(part);
+  set_mark(watcher);
+  atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with run */
+  vsi_actor_notify(&watcher->actor);
 }
 
-static vestry_watcher *next_of(const vestry_watcher *watcher) {
-  return atomic_load_explicit(&watcher->next, memory_order_acquire);
+static bool written(vsi_stream_part *part, const vestry_connection *connection) {
+  vestry_watcher *watcher = watcher_of_part(part);
+  if (!atomic_load_explicit(&watcher->awaits, memory_order_acquire)) return false;
+  if (!is_written(watcher, connection)) return true;
+  atomic_store_explicit(&watcher->awaits, false, memory_order_relaxed); /* the run that follows looks by itself */
+  vsi_actor_notify(&watcher->actor);
+  return false;
 }
 
-static void append(vsi_life *life, vestry_watcher *watcher) {
-  _Atomic(vestry_watcher *) *at = vsi_life_watches(life);
-  for (vestry_watcher *other = first_of(life); other; other = next_of(other)) at = &other->next;
-  atomic_store_explicit(at, watcher, memory_order_release);
+static void woken(vsi_stream_part *part) {
+  vestry_watch_wake(watcher_of_part(part));
 }
 
-void vsi_watches_opened(vsi_life *life) {
-  for (vestry_watcher *watcher = first_of(life); watcher; watcher = next_of(watcher)) {
-    set_mark(watcher);
-    atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with run */
-    vsi_actor_notify(&watcher->actor);
-  }
+static void freed(vsi_stream_part *part, const vestry_host *host) {
+  vsi_free(host, watcher_of_part(part));
 }
 
-bool vsi_watches_written(vsi_life *life, const vestry_connection *connection) {
-  bool more = false;
-  for (vestry_watcher *watcher = first_of(life); watcher; watcher = next_of(watcher)) {
-    if (!atomic_load_explicit(&watcher->awaits, memory_order_acquire)) continue;
-    if (is_written(watcher, connection)) {
-      atomic_store_explicit(&watcher->awaits, false, memory_order_relaxed); /* the run that follows looks by itself */
-      vsi_actor_notify(&watcher->actor);
-    } else {
-      more = true;
-    }
-  }
-  return more;
-}
-
-void vestry_connection_wake(vestry_connection *connection) {
-  const vsi_life *life = vsi_life_of(connection);
-  if (!life) return;
-  for (vestry_watcher *watcher = first_of(life); watcher; watcher = next_of(watcher)) vestry_watch_wake(watcher);
-}
-
-void vsi_watches_free(vsi_life *life, const vestry_host *host) {
-  for (vestry_watcher *next, *watcher = first_of(life); watcher; watcher = next) {
-    next = next_of(watcher);
-    vsi_free(host, watcher);
-  }
-}
+static const vsi_stream_part_ops watch_part = {.opened = opened, .written = written, .woken = woken, .free = freed};
 
 /* -------------------------------------------------------------------------------------- beginning and end --------- */
 
@@ -261,16 +247,17 @@ static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   vestry_watcher *watcher = (vestry_watcher *)(void *)node;
   if (vsi_ticker_cancel(&watcher->runtime->ticker, &watcher->timer)) vestry_connection_unref(connection);
-  /* release pairs with vestry_stats_get: a thread that sees an end sees its beginning */
-  atomic_fetch_add_explicit(&watcher->v->watches_ended, 1, memory_order_release);
+  /* release pairs with vestry_watch_stats_get: a thread that sees an end sees its beginning */
+  atomic_fetch_add_explicit(&watcher->of->ended, 1, memory_order_release);
   tell_end(watcher, cause);
 }
 
 static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   vestry_watcher *watcher = (vestry_watcher *)attachment;
   watcher->connection = connection;
-  atomic_fetch_add_explicit(&watcher->v->watches_begun, 1, memory_order_relaxed);
-  append(connection->hooks_ctx, watcher);
+  atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
+  watcher->part.ops = &watch_part;
+  vsi_life_append(connection->hooks_ctx, &watcher->part);
   vsi_close_node_init(&attachment->node, stream_ended);
   if (vsi_connection_at_close(connection, &attachment->node)) /* cannot be: it has not been started */
     stream_ended(&attachment->node, connection, vsi_connection_cause(connection));
@@ -278,17 +265,50 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
 
 static void drop(vsi_attachment *attachment) {
   vestry_watcher *watcher = (vestry_watcher *)attachment;
-  const vestry_host *host = watcher->v->host;
+  const vestry_host *host = watcher->of->v->host;
   tell_end(watcher, VESTRY_CAUSE_NONE);
   vsi_free(host, watcher);
 }
 
+/* --------------------------------------------------------------------------------------- those of an instance ----- */
+
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_watches *of = *ret_state = vsi_calloc(v->host, 1, sizeof *of);
+  if (!of) return VESTRY_NO_MEMORY;
+  of->v = v;
+  return VESTRY_OK;
+}
+
+static void destroy(vestry *v, void *state) {
+  vsi_free(v->host, state);
+}
+
+static const vsi_extension kind = {.name = "watches", .create = create, .destroy = destroy};
+
+void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
+  vestry_watch_stats stats = {.size = 0};
+  vsi_watches *of = vsi_extension_find(v, &kind);
+  if (of) {
+    /* acquire pairs with the end of a watch, and the ends come first: never more ends than beginnings */
+    stats.ended_count = atomic_load_explicit(&of->ended, memory_order_acquire);
+    stats.begun_count = atomic_load_explicit(&of->begun, memory_order_relaxed);
+    stats.live_count = stats.begun_count - stats.ended_count;
+    stats.steps_count = atomic_load_explicit(&of->steps, memory_order_relaxed);
+    stats.errors_count = atomic_load_explicit(&of->errors, memory_order_relaxed);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
 static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
-  if (reply->watches_count == VESTRY_REPLY_WATCHES_MAX) return VESTRY_LIMIT;
+  void *of;
+  vestry_err error = vsi_extension_use(reply->v, &kind, &of);
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  if (error) return error;
+  if (reply->parts_count == VESTRY_REPLY_WATCHES_MAX) return VESTRY_LIMIT;
   vestry_watcher *watcher = vsi_calloc(reply->host, 1, sizeof *watcher);
   reply->no_memory |= !watcher;
   if (!watcher) return VESTRY_NO_MEMORY;
-  watcher->v = reply->v;
+  watcher->of = of;
   watcher->runtime = watch->runtime ? watch->runtime : reply->v->runtime;
   watcher->step = watch->step;
   watcher->end = watch->end;
@@ -303,7 +323,7 @@ static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
   watcher->attachment.begin = begin;
   watcher->attachment.drop = drop;
   vsi_attachments_add(&reply->attachments, &watcher->attachment);
-  reply->watches_count++;
+  reply->parts_count++;
   return VESTRY_OK;
 }
 
@@ -314,20 +334,4 @@ vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
   vestry_err error = add(reply, &watch);
   if (error && watch.end) watch.end(VESTRY_CAUSE_NONE, watch.ctx);
   return error;
-}
-
-/* ----------------------------------------------------------------------------------------------- the effect ------- */
-
-/* []: wakes the watches of the streams. */
-static vestry_err wake(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
-  if (json_array_size(args)) return vestry_context_fail(context, VESTRY_INVALID, "no arguments are wanted");
-  vestry_connection *const *connections = vestry_context_info(context)->connections;
-  size_t count = vestry_context_info(context)->connections_count;
-  for (size_t i = 0; i < count; i++) vestry_connection_wake(connections[i]);
-  return VESTRY_OK;
-}
-
-vestry_err vsi_watch_register(vestry_registry *names) {
-  return vestry_registry_effect(names, "wake", wake, NULL);
 }

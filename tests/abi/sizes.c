@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "abi/sizes_extensions.h"
 #include "abi/sizes_jobs.h"
 #include "vestry/memory.h"
 #include "vestry/memory_network.h"
@@ -155,12 +156,6 @@ static vestry_err take_backend_action(const void *given) {
   return vestry_backend_action_string(text, sizeof text, VESTRY_METHOD_GET, given, "/");
 }
 
-static vestry_err take_sessions(const void *given) {
-  return take_options(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .sessions = given});
-}
-static vestry_err take_storage(const void *given) {
-  return take_sessions(&(vestry_session_options){.storage = given});
-}
 static vestry_err take_presence(const void *given) {
   vestry_presence *made;
   vestry_err error = vestry_presence_create(v, given, &made);
@@ -525,8 +520,10 @@ static const struct {
     {"vestry_signals_options", take_signals, zero, sizeof(vestry_signals_options)},
     {"vestry_script_options", take_script, zero, sizeof(vestry_script_options)},
     {"vestry_custom_event_options", take_custom, zero, sizeof(vestry_custom_event_options)},
-    {"vestry_session_options", take_sessions, zero, sizeof(vestry_session_options)},
-    {"vestry_session_storage_ops", take_storage, &storage, sizeof storage},
+    {"vestry_session_options", sizes_take_sessions, zero, sizeof(vestry_session_options)},
+    {"vestry_secret", sizes_take_secret, &sizes_secret, sizeof sizes_secret},
+    {"vestry_bus_options", sizes_take_bus, zero, sizeof(vestry_bus_options)},
+    {"vestry_session_storage_ops", sizes_take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
     {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
@@ -636,9 +633,6 @@ static void fill_upload_folder_stats(void *ret) {
   vestry_upload_folder_stats_get(made, ret);
   vestry_upload_folder_close(made);
 }
-static void fill_bus_stats(void *ret) {
-  vestry_bus_stats_get(v, ret);
-}
 static void fill_cluster(void *ret, bool is_count) {
   vestry *of;
   vestry_memory_network *network;
@@ -703,12 +697,16 @@ static const struct {
 } filled[] = {
     {"vestry_pages_stats", fill_pages_stats, sizeof(vestry_pages_stats)},
     {"vestry_stats", fill_stats, sizeof(vestry_stats)},
+    {"vestry_session_stats", sizes_fill_session_stats, sizeof(vestry_session_stats)},
+    {"vestry_watch_stats", sizes_fill_watch_stats, sizeof(vestry_watch_stats)},
+    {"vestry_lease_stats", sizes_fill_lease_stats, sizeof(vestry_lease_stats)},
+    {"vestry_histories_stats", sizes_fill_histories_stats, sizeof(vestry_histories_stats)},
     {"vestry_store_stats", fill_store_stats, sizeof(vestry_store_stats)},
     {"vestry_connection_stats", fill_connection_stats, sizeof(vestry_connection_stats)},
     {"vestry_channel_stats", fill_channel_stats, sizeof(vestry_channel_stats)},
     {"vestry_channels_stats", fill_channels_stats, sizeof(vestry_channels_stats)},
     {"vestry_history_stats", fill_history_stats, sizeof(vestry_history_stats)},
-    {"vestry_bus_stats", fill_bus_stats, sizeof(vestry_bus_stats)},
+    {"vestry_bus_stats", sizes_fill_bus_stats, sizeof(vestry_bus_stats)},
     {"vestry_uploads_stats", fill_uploads_stats, sizeof(vestry_uploads_stats)},
     {"vestry_upload_folder_stats", fill_upload_folder_stats, sizeof(vestry_upload_folder_stats)},
     {"vestry_cluster_count", fill_cluster_count, sizeof(vestry_cluster_count)},

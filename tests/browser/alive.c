@@ -101,12 +101,14 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   struct app *app = ctx;
   (void)req;
   vestry_stats stats = {0};
+  vestry_lease_stats leases = {0};
   vestry_stats_get(app->program.v, &stats);
+  vestry_lease_stats_get(app->program.v, &leases);
   return vestry_reply_bodyf(
       reply, "{\"opened\": %lu, \"open\": %lu, \"leases\": %lu, \"lapsed\": %lu, \"answers\": %lu, \"unknown\": %lu}",
       (unsigned long)stats.opened_count, (unsigned long)(stats.opened_count - stats.closed_count),
-      (unsigned long)stats.leases_live_count, (unsigned long)stats.closed_by_cause[VESTRY_CAUSE_LAPSED],
-      (unsigned long)stats.renewals_count, (unsigned long)stats.renewals_unknown_count);
+      (unsigned long)leases.live_count, (unsigned long)stats.closed_by_cause[VESTRY_CAUSE_LAPSED],
+      (unsigned long)leases.renewals_count, (unsigned long)leases.unknown_count);
 }
 
 int main(int argc, char **argv) {
@@ -114,8 +116,9 @@ int main(int argc, char **argv) {
   const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
   const char *lease_ms = getenv("LEASE_MS");
   program_start(&app.program, argc, argv, "test_browser_alive", "Streams that look after themselves",
-                &(vestry_options){.connection = &connection, .lease_ms = lease_ms ? strtoul(lease_ms, NULL, 10) : 0});
+                &(vestry_options){.connection = &connection});
   vestry *v = app.program.v;
+  if (vestry_leases_create(v, lease_ms ? strtoul(lease_ms, NULL, 10) : 0)) return 1;
   vestry_route(v, "GET", "/", page, &app);
   vestry_route(v, "GET", "/bare", page, &app);
   vestry_route(v, "GET", "/stream/{which}", stream, &app);

@@ -200,11 +200,11 @@ int main(int argc, char **argv) {
 #ifdef FORM_SQLITE
   vestry_sqlite_record_pages();
 #endif
-  program_start(&app.program, argc, argv, "test_browser_form", "Forms that come back",
-                &(vestry_options){.secret = "at least 32 random bytes, from a file", .secret_len = 37});
+  program_start(&app.program, argc, argv, "test_browser_form", "Forms that come back", &(vestry_options){0});
   vestry *v = app.program.v;
   const vestry_page_options page = {.render = render, .app = &app};
-  if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages) ||
+  const vestry_secret secret = {.secret = "at least 32 random bytes, from a file", .secret_len = 37};
+  if (vestry_secret_set(v, &secret) || vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages) ||
       vestry_page_create(app.pages, &page, &app.page) || open_database(&app, &forms))
     return 1;
   forms.pages = app.pages;

@@ -150,10 +150,11 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
 
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER};
-  program_start(&app.program, argc, argv, "test_browser_guards", "What guards a page",
-                &(vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  program_start(&app.program, argc, argv, "test_browser_guards", "What guards a page", &(vestry_options){0});
   vestry *v = app.program.v;
-  if (vestry_csrf_create(v, NULL, &app.csrf) || vestry_once_create(v, NULL, &app.once)) return 1;
+  if (vestry_sessions_create(v, &(vestry_session_options){.insecure = true}) ||
+      vestry_csrf_create(v, NULL, &app.csrf) || vestry_once_create(v, NULL, &app.once))
+    return 1;
   vestry_guard(v, "/", note, &app);
   vestry_guard(v, "/", vestry_csrf_guard, app.csrf);
   vestry_guard(v, "/", vestry_once_guard, app.once);

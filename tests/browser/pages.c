@@ -237,7 +237,7 @@ int main(int argc, char **argv) {
       .insecure = true, .secret = "the sessions of a test outlive a kill", .secret_len = 32};
   begin_text(&app);
   program_start(&app.program, argc, argv, "test_browser_pages", "Live pages",
-                &(vestry_options){.connection = &connection, .sessions = &sessions});
+                &(vestry_options){.connection = &connection});
   vestry *v = app.program.v;
   const char *retry = getenv("PAGES_RETRY_MS");
   const vestry_pages_options options = {.retry_ms = retry ? strtoul(retry, NULL, 10) : RETRY_MS};
@@ -247,8 +247,9 @@ int main(int argc, char **argv) {
                                     .when_hidden = VESTRY_HIDDEN_OPEN,
                                     .signals = "/^draft$/"},
                             allowed = {.render = render, .app = &app, .allow = may};
-  if (vestry_pages_create(v, &options, &app.pages) || vestry_page_create(app.pages, &page, &app.page) ||
-      vestry_page_create(app.pages, &kept, &app.kept) || vestry_page_create(app.pages, &allowed, &app.allowed)) {
+  if (vestry_sessions_create(v, &sessions) || vestry_pages_create(v, &options, &app.pages) ||
+      vestry_page_create(app.pages, &page, &app.page) || vestry_page_create(app.pages, &kept, &app.kept) ||
+      vestry_page_create(app.pages, &allowed, &app.allowed)) {
     fputs("test_browser_pages: no pages\n", stderr);
     return 1;
   }

@@ -71,11 +71,11 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   (void)req;
-  vestry_stats stats = {0};
-  vestry_stats_get(app->program.v, &stats);
-  json_t *all = json_pack("{s:I,s:I,s:I,s:i}", "begun", (json_int_t)stats.watches_begun_count, "live",
-                          (json_int_t)stats.watches_live_count, "ended", (json_int_t)stats.watches_ended_count, "ends",
-                          atomic_load(&app->ends));
+  vestry_watch_stats stats = {0};
+  vestry_watch_stats_get(app->program.v, &stats);
+  json_t *all =
+      json_pack("{s:I,s:I,s:I,s:i}", "begun", (json_int_t)stats.begun_count, "live", (json_int_t)stats.live_count,
+                "ended", (json_int_t)stats.ended_count, "ends", atomic_load(&app->ends));
   vestry_err err = all ? vestry_reply_json(reply, all) : VESTRY_NO_MEMORY;
   json_decref(all);
   return err;

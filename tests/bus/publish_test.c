@@ -234,7 +234,9 @@ static void code_subscribes_too(void **state) {
 static void subscriptions_are_bounded(void **state) {
   (void)state;
   site w;
-  begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_subscriptions_count = 2}});
+  begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_bus_create(w.v, &(vestry_bus_options){.max_subscriptions_count = 2}), VESTRY_OK);
+  assert_int_equal(vestry_bus_create(w.v, NULL), VESTRY_EXISTS);
   wire a = {.datastar = true}, b = a;
   ear ears[4] = {{.calls = 0}};
   visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};

@@ -153,10 +153,10 @@ static void g12_histories_begin_and_end_among_threads(void **state) {
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &r.v), VESTRY_OK);
   for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&ids[i], NULL, begin_and_end, &r), 0);
   for (int i = 0; i < 3; i++) pthread_join(ids[i], NULL);
-  vestry_stats all = {0};
-  vestry_stats_get(r.v, &all);
-  assert_int_equal(all.histories_begun_count, all.histories_live_count + all.histories_ended_count);
-  assert_true(all.histories_live_count <= 1);
+  vestry_histories_stats all = {0};
+  vestry_histories_stats_get(r.v, &all);
+  assert_int_equal(all.begun_count, all.live_count + all.ended_count);
+  assert_true(all.live_count <= 1);
   vestry_destroy(r.v); /* with what is left of them */
   pthread_mutex_destroy(&r.lock);
 }

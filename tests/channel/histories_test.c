@@ -223,7 +223,7 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
-  vestry_stats all = {0};
+  vestry_histories_stats all = {0};
   vestry_channels_stats channels = {0};
   begin(&s, &(vestry_history_options){.max_age_ms = 1000});
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("for ever"),
@@ -231,13 +231,13 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
                    VESTRY_OK);
   connect(&s, &t);
   for (int i = 0; i < 5000; i++) site_pass_ms(&s.on, 1); /* somebody is there */
-  vestry_stats_get(s.on.v, &all);
-  assert_int_equal(all.histories_live_count, 2);
+  vestry_histories_stats_get(s.on.v, &all);
+  assert_int_equal(all.live_count, 2);
   log_tab_end(&t);
   for (int i = 0; i < 2010; i++) site_pass_ms(&s.on, 1);
-  vestry_stats_get(s.on.v, &all);
-  assert_int_equal(all.histories_live_count, 1);
-  assert_int_equal(all.histories_begun_count, 2);
+  vestry_histories_stats_get(s.on.v, &all);
+  assert_int_equal(all.live_count, 1);
+  assert_int_equal(all.begun_count, 2);
   vestry_channels_stats_get(s.on.v, &channels);
   assert_int_equal(channels.live_count, 1);
   assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);

@@ -50,9 +50,9 @@ static const vestry_mounted routes[] = {
     {"DELETE", "/act", act},    {"GET", "/act", act},        {"OPTIONS", "/act", act}, {"QUERY", "/act", act},
     {"POST", "/login", log_in}, {"POST", "/logout", log_out}};
 
-static void begin(suite *s, vestry_options options, const vestry_csrf_options *csrf) {
+static void begin(suite *s, vestry_options options, site_has has, const vestry_csrf_options *csrf) {
   *s = (suite){.done = 0};
-  site_begin(&s->on, options);
+  site_begin_with(&s->on, options, has);
   assert_int_equal(vestry_csrf_create(s->on.v, csrf, &s->csrf), VESTRY_OK);
   assert_int_equal(vestry_mount(s->on.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
   assert_int_equal(vestry_guard(s->on.v, "/", vestry_csrf_guard, s->csrf), VESTRY_OK);
@@ -121,7 +121,7 @@ static void a_token_is_of_its_session(void **state) {
       {.size = 0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
   for (size_t way = 0; way < 3; way++) {
     suite s;
-    begin(&s, (vestry_options){.sessions = &ways[way]}, NULL);
+    begin(&s, (vestry_options){0}, (site_has){.sessions = &ways[way]}, NULL);
     opened ann = {.cookie = ""}, bob = {.cookie = ""}, before, inside;
     open_page(&s, &ann);
     open_page(&s, &bob);
@@ -154,7 +154,7 @@ static void without_sessions_it_is_of_a_cookie(void **state) {
   (void)state;
   for (int insecure = 0; insecure < 2; insecure++) {
     suite s;
-    begin(&s, (vestry_options){0}, &(vestry_csrf_options){.insecure = insecure});
+    begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = insecure});
     opened ann = {.cookie = ""}, bob = {.cookie = ""}, first;
     open_page(&s, &ann);
     assert_memory_equal(ann.set, insecure ? "csrf=" : "__Host-csrf=", insecure ? 5 : 12);
@@ -194,7 +194,7 @@ static int act_with_body(suite *s, opened *o, const char *method, const char *ty
 static void where_a_token_counts(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
   char form[300], parts[400], json[300], query[300], plain_query[300];
@@ -236,7 +236,7 @@ static void where_a_token_counts(void **state) {
 static void safe_methods_pass(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
   static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "QUERY"};
   for (size_t i = 0; i < 4; i++) {
@@ -313,7 +313,7 @@ static void where_it_comes_from(void **state) {
   };
   const char *trusted[] = {"https://www.a.example", "https://partner.example:8443"};
   suite s;
-  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+  begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
         &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 2});
   trusted[0] = trusted[1] = "https://overwritten.example"; /* they were copied */
   opened o = {.cookie = ""};
@@ -365,7 +365,7 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 static void a_refusal_says_why(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 403);
@@ -394,7 +394,7 @@ static void a_refusal_says_why(void **state) {
 static void hostile_proofs(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
   char cookie[sizeof o.cookie], text[70];
@@ -431,13 +431,9 @@ static vestry_err run_short(test_host *th, void *ctx) {
   opened o = {.cookie = ""};
   wire page_of = {.path = "/"}, action = {.method = "POST", .path = "/act"};
   char form[200];
-  if (vestry_create(&(vestry_options){.host = &th->host,
-                                      .threads_count = VESTRY_THREADS_NONE,
-                                      .secret = secret,
-                                      .secret_len = sizeof secret - 1},
-                    &s.on.v))
-    return error;
-  if (!vestry_csrf_create(s.on.v, &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
+  if (vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &s.on.v)) return error;
+  if (!site_give(s.on.v, (site_has){.secret = secret}) &&
+      !vestry_csrf_create(s.on.v, &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
                           &s.csrf) &&
       !vestry_mount(s.on.v, "", routes, sizeof routes / sizeof *routes, &s) &&
       !vestry_guard(s.on.v, "/", vestry_csrf_guard, s.csrf)) {
@@ -463,7 +459,7 @@ static void short_of_memory(void **state) {
   (void)state;
   test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
   suite s;
-  begin(&s, (vestry_options){.secret = secret, .secret_len = sizeof secret - 1}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.secret = secret}, NULL);
   opened o = {.cookie = ""};
   open_page(&s, &o);
   end(&s);
@@ -475,7 +471,7 @@ static void short_of_memory(void **state) {
 static void no_randomness(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, NULL);
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   atomic_store(&s.on.th.fail_random, true);
   opened o = {.cookie = ""};
   assert_int_equal(ask(&s, &o, &(wire){.path = "/"}), 500);

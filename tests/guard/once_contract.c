@@ -39,7 +39,7 @@ void once_clear(void) {
 
 void once_open(once_node *node, vestry_once_options options) {
   memset(node, 0, sizeof *node);
-  site_begin(&node->on, (vestry_options){.secret = secret, .secret_len = sizeof secret - 1});
+  site_begin_with(&node->on, (vestry_options){0}, (site_has){.secret = secret});
   if (once_contract_world->open) assert_int_equal(once_contract_world->open(node), VESTRY_OK);
   options.storage = node->ops;
   options.storage_ctx = node->ctx;

@@ -53,18 +53,21 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
 static const vestry_mounted routes[] = {
     {"GET", "/", once_page}, {"GET", "/act", act}, {"POST", "/act", act}, {"POST", "/other", act}};
 
-static void begin_with(suite *s, vestry_options options, const vestry_once_options *once) {
+static void begin_with(suite *s, vestry_options options, site_has has, const vestry_once_options *once) {
   *s = (suite){.body_len = 20};
-  options.secret = secret;
-  options.secret_len = sizeof secret - 1;
-  site_begin(&s->on, options);
+  has.secret = secret;
+  site_begin_with(&s->on, options, has);
   assert_int_equal(vestry_once_create(s->on.v, once, &s->once), VESTRY_OK);
   assert_int_equal(vestry_mount(s->on.v, "", routes, sizeof routes / sizeof *routes, s), VESTRY_OK);
   assert_int_equal(vestry_guard(s->on.v, "/", vestry_once_guard, s->once), VESTRY_OK);
 }
 
+static void begin_of(suite *s, const vestry_once_options *once) {
+  begin_with(s, (vestry_options){.scope = scope_of}, (site_has){.secret = NULL}, once);
+}
+
 static void begin(suite *s) {
-  begin_with(s, (vestry_options){.scope = scope_of}, NULL);
+  begin_of(s, NULL);
 }
 
 static void end(suite *s) {
@@ -167,7 +170,7 @@ static void a_form_is_sent_once(void **state) {
 static void what_is_kept_of_an_answer(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answer_bytes = 200});
+  begin_of(&s, &(vestry_once_options){.max_answer_bytes = 200});
   nonce n;
   static const struct {
     size_t body_len;
@@ -213,7 +216,7 @@ static void what_is_kept_of_an_answer(void **state) {
 static void all_answers_together_are_bounded(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_answers_bytes = 3000});
+  begin_of(&s, &(vestry_once_options){.max_answers_bytes = 3000});
   s.body_len = 1000;
   nonce n[4];
   for (int i = 0; i < 4; i++) {
@@ -254,7 +257,7 @@ static void a_log_in_that_was_cut_off_is_told_again(void **state) {
   (void)state;
   suite s;
   char cookie[200], set[2][300] = {"", ""};
-  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}}, NULL);
+  begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
   assert_int_equal(vestry_route(s.on.v, "POST", "/login", log_in, &s), VESTRY_OK);
   wire page_of = {.path = "/"};
   nonce n;
@@ -324,8 +327,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
 static void a_scope_is_bounded_and_harms_no_other(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of},
-             &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
+  begin_of(&s, &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
   nonce of_bob, of_ann, click;
   nonce_of(&s, "bob", of_bob);
   nonce_of(&s, "ann", of_ann);
@@ -350,7 +352,7 @@ static void a_scope_is_bounded_and_harms_no_other(void **state) {
 static void all_scopes_together_are_bounded(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 100});
+  begin_of(&s, &(vestry_once_options){.max_count = 100});
   long full = 0;
   for (int i = 0; i < 1000; i++) {
     char user[16];
@@ -368,7 +370,7 @@ static void all_scopes_together_are_bounded(void **state) {
 static void it_is_forgotten_by_time(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.lifetime_ms = 60000});
+  begin_of(&s, &(vestry_once_options){.lifetime_ms = 60000});
   nonce n;
   nonce_of(&s, "ann", n);
   long live = atomic_load(&s.on.th.live);
@@ -384,7 +386,7 @@ static void it_is_forgotten_by_time(void **state) {
 static void it_can_be_required(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.required = true});
+  begin_of(&s, &(vestry_once_options){.required = true});
   nonce n;
   nonce_of(&s, "ann", n);
   assert_memory_equal(post(&s, "ann", "/act", NULL), "403 ", 4);
@@ -439,7 +441,7 @@ static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void
 }
 
 static void begin_crowd(suite *s) {
-  begin_with(s, (vestry_options){.sessions = &(vestry_session_options){0}},
+  begin_with(s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){
                  .max_count = 200, .max_visitors_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
   assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in_as, s), VESTRY_OK);
@@ -517,7 +519,7 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
 static void visitors_answers_are_bounded_by_themselves(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+  begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_answers_bytes = 4000});
   assert_int_equal(vestry_route(s.on.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
   s.body_len = 1000;
@@ -542,7 +544,8 @@ static void visitors_answers_are_bounded_by_themselves(void **state) {
 static void without_a_scope_presses_are_not_counted_together(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = site_by_cookie}, &(vestry_once_options){.max_per_scope_count = 3});
+  begin_with(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL},
+             &(vestry_once_options){.max_per_scope_count = 3});
   for (int of_bob = 0; of_bob < 2; of_bob++) {
     const int before = s.done;
     visitor first = {.cookie = ""}, other;
@@ -565,7 +568,7 @@ static void an_address_leaves_visitors_their_places(void **state) {
   (void)state;
   enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
   suite s;
-  begin_with(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+  begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_visitors_count = VISITORS});
   static const struct {
     const char *peer;
@@ -682,7 +685,7 @@ static void *fire_away(void *ctx) {
 static void under_fire_nothing_is_left_behind(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){.scope = scope_of}, &(vestry_once_options){.max_count = 4});
+  begin_of(&s, &(vestry_once_options){.max_count = 4});
   assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
   nonce nonces[20];
   for (int i = 0; i < 20; i++) nonce_of(&s, "ann", nonces[i]);
@@ -708,14 +711,9 @@ static vestry_err run_short(test_host *th, void *ctx) {
   suite s = {.body_len = 20};
   vestry_err error = VESTRY_NO_MEMORY;
   char form[200];
-  if (vestry_create(&(vestry_options){.host = &th->host,
-                                      .threads_count = VESTRY_THREADS_NONE,
-                                      .secret = secret,
-                                      .secret_len = sizeof secret - 1},
-                    &s.on.v))
-    return error;
+  if (vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &s.on.v)) return error;
   snprintf(form, sizeof form, "once=%s", run->nonce);
-  if (!vestry_once_create(s.on.v, NULL, &s.once) &&
+  if (!site_give(s.on.v, (site_has){.secret = secret}) && !vestry_once_create(s.on.v, NULL, &s.once) &&
       !vestry_mount(s.on.v, "", routes, sizeof routes / sizeof *routes, &s) &&
       !vestry_guard(s.on.v, "/", vestry_once_guard, s.once)) {
     for (int i = 0; i <= run->repeats; i++) {
@@ -741,7 +739,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
 static void short_of_memory(void **state) {
   (void)state;
   suite s;
-  begin_with(&s, (vestry_options){0}, NULL);
+  begin_with(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   nonce n;
   nonce_of(&s, "", n);
   end(&s);

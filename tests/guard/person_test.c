@@ -28,9 +28,9 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-static void begin(suite *s, vestry_options options) {
+static void begin(suite *s, vestry_options options, site_has has) {
   *s = (suite){.kind = VSI_PERSON_NOBODY};
-  site_begin(&s->on, options);
+  site_begin_with(&s->on, options, has);
   assert_int_equal(vsi_siphash_key_random(&s->on.th.host, &s->key), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/", look, s), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/in", log_in, s), VESTRY_OK);
@@ -53,7 +53,7 @@ static uint64_t hash_of(suite *s, const char *peer, const char *header, const ch
 static void an_address(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL});
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
   assert_false(s.is_visitor);
   const uint64_t one = s.hash;
@@ -73,7 +73,7 @@ static void an_address(void **state) {
 static void behind_a_proxy(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){.is_behind_proxy = true});
+  begin(&s, (vestry_options){.is_behind_proxy = true}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "127.0.0.1", "X-Forwarded-For", "192.0.2.1");
   assert_int_equal(s.kind, VSI_PERSON_ADDRESS);
   assert_int_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", "192.0.2.1"), one);
@@ -86,7 +86,7 @@ static void behind_a_proxy(void **state) {
 static void a_scope(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){.scope = site_by_cookie});
+  begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "192.0.2.1", "Cookie", "ada");
   assert_int_equal(s.kind, VSI_PERSON_SCOPE);
   assert_false(s.is_visitor);
@@ -101,7 +101,7 @@ static void a_user(void **state) {
   (void)state;
   suite s;
   uint64_t hashes[2];
-  begin(&s, (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+  begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});
   for (int i = 0; i < 2; i++) { /* two sessions */
     char cookie[256];
     wire r = {.path = "/in"};

@@ -30,9 +30,9 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-static void begin(suite *s, vestry_options options, const vestry_rate_options *rate) {
+static void begin(suite *s, vestry_options options, site_has has, const vestry_rate_options *rate) {
   *s = (suite){.done = 0};
-  site_begin(&s->on, options);
+  site_begin_with(&s->on, options, has);
   assert_int_equal(vestry_rate_create(s->on.v, rate, &s->rate), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/act", act, s), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in, s), VESTRY_OK);
@@ -80,7 +80,8 @@ static unsigned pass_from(suite *s, const char *peer) {
 static void a_burst_then_as_many_as_come_back(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 6);
   test_host_advance_ms(&s.on.th, 499);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 0); /* a refused one takes nothing: it does not wait for longer */
@@ -96,7 +97,7 @@ static void a_burst_then_as_many_as_come_back(void **state) {
 static void count_is_the_burst(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 3});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 3});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
   test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
@@ -114,7 +115,7 @@ static void count_is_the_burst(void **state) {
 static void a_refusal_says_when(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
   assert_int_equal(ask_from(&s, NULL), 204);
   test_host_advance_ms(&s.on.th, 2500);
   wire r = {.path = "/act"};
@@ -143,7 +144,7 @@ static vestry_err sorry(const vestry_request *req, vestry_reply *reply, void *ap
 static void the_application_has_a_page_for_it(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1});
   assert_int_equal(vestry_error_page(s.on.v, 429, sorry, NULL), VESTRY_OK);
   assert_int_equal(ask_from(&s, NULL), 204);
   wire r = {.path = "/act"};
@@ -161,7 +162,7 @@ static void the_application_has_a_page_for_it(void **state) {
 static void an_address_is_an_ipv4_or_a_64(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_from(&s, "::ffff:192.0.2.1"), 429);
@@ -174,7 +175,7 @@ static void an_address_is_an_ipv4_or_a_64(void **state) {
 static void without_an_address_it_passes_and_says_so(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   for (int i = 0; i < 3; i++) assert_int_equal(ask_from(&s, ""), 204);
   assert_int_equal(s.on.th.log_lines, 1);
   assert_non_null(strstr(s.on.th.last_log, "is_behind_proxy"));
@@ -196,7 +197,8 @@ static void behind_a_proxy(void **state) {
                                      " 192.0.2.1",
                                      "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25.26.27"};
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .is_behind_proxy = true});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 1, .period_ms = 60000, .is_behind_proxy = true});
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
@@ -209,7 +211,7 @@ static void behind_a_proxy(void **state) {
 static void without_a_proxy_nobody_says_another_address(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.7"}}}), 204);
   assert_int_equal(ask(&s, &(wire){.headers = {{"X-Forwarded-For", "192.0.2.8"}}}), 429);
   end(&s);
@@ -230,7 +232,7 @@ static void log_in_as(suite *s, const char *user, char cookie[256]) {
 static void of_a_scope(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){.sessions = &(vestry_session_options){0}},
+  begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE});
   char ada[256], bob[256];
   log_in_as(&s, "ada", ada);
@@ -250,12 +252,12 @@ static void of_no_scope(void **state) {
   suite s;
   vestry_rate *none = NULL;
   const vestry_rate_options by_scope = {.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE};
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1});
   assert_int_equal(vestry_rate_create(s.on.v, &by_scope, &none), VESTRY_INVALID);
   assert_non_null(strstr(s.on.th.last_log, "neither sessions nor scopes"));
   assert_null(none);
   end(&s);
-  begin(&s, (vestry_options){.scope = site_by_cookie}, &by_scope);
+  begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL}, &by_scope);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* without a scope it is the address that counts */
   assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
@@ -282,7 +284,8 @@ static vestry_err name_it(const vestry_request *req, void *app, char *buffer, si
 static void of_what_a_function_names(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.1"}), 204);
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.2"}), 429);
   assert_int_equal(ask(&s, &(wire){.query = "room=b"}), 204);
@@ -298,7 +301,7 @@ static void of_what_a_function_names(void **state) {
 static void a_handler_takes_tokens(void **state) {
   (void)state;
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
   uint64_t wait_ms = 7;
   assert_int_equal(vestry_rate_take(s.rate, "ada", 3, &wait_ms), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, "ada", 3, NULL), VESTRY_OK);
@@ -323,7 +326,8 @@ static void a_flood_of_names(void **state) {
   (void)state;
   enum { FLOOD = 200000, HOLDS = 1024 };
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 10, .period_ms = 60000, .max_count = HOLDS});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 10, .period_ms = 60000, .max_count = HOLDS});
   long allocations = s.on.th.allocations;
   for (int i = 0; i < 10; i++) assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_OK);
   assert_int_equal(vestry_rate_take(s.rate, "busy", 4, NULL), VESTRY_LIMIT);
@@ -345,7 +349,8 @@ static void what_fits_is_remembered(void **state) {
   (void)state;
   enum { NAMES = 2048, HOLDS = 4 * NAMES };
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1, .period_ms = 60000, .max_count = HOLDS});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 1, .period_ms = 60000, .max_count = HOLDS});
   for (uint32_t i = 0; i < NAMES; i++) assert_int_equal(vestry_rate_take(s.rate, &i, sizeof i, NULL), VESTRY_OK);
   unsigned again = 0;
   for (uint32_t i = 0; i < NAMES; i++) again += vestry_rate_take(s.rate, &i, sizeof i, NULL) == VESTRY_OK;
@@ -365,7 +370,8 @@ static void mistakes_are_said(void **state) {
                                               {.count = 1, .by = (vestry_rate_by)2},
                                               {.count = 1, .period_ms = 86400000, .burst_count = 401}};
   suite s;
-  begin(&s, (vestry_options){0}, &(vestry_rate_options){.count = 1000000, .period_ms = 1, .burst_count = 1000000});
+  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
+        &(vestry_rate_options){.count = 1000000, .period_ms = 1, .burst_count = 1000000});
   vestry_rate *none = NULL;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_int_equal(vestry_rate_create(s.on.v, &wrong[i], &none), VESTRY_INVALID);

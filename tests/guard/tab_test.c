@@ -79,8 +79,7 @@ static vestry_err ask(site *w, const tab *t, const char *signal, char id[VESTRY_
 }
 
 static void begin(site *w) {
-  site_begin(
-      w, (vestry_options){.sessions = &(vestry_session_options){0}, .secret = secret, .secret_len = sizeof secret - 1});
+  site_begin_with(w, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}, .secret = secret});
 }
 
 /* capability: D8 */
@@ -294,23 +293,25 @@ static void a_restart_with_the_same_secret_knows_them(void **state) {
     char id[VESTRY_TAB_ID_BYTES];
     for (int run = 0; run < 2; run++) {
       site w;
-      vestry_options options = {.secret = has_secret == 1 ? secret : NULL,
-                                .secret_len = sizeof secret - 1,
-                                .sessions = has_secret == 2 ? &are_signed : NULL};
+      const site_has has = {.secret = has_secret == 1 ? secret : NULL,
+                            .sessions = has_secret == 2 ? &are_signed : NULL};
       test_host_init(&w.th);
       atomic_store(&w.th.seed, (uint64_t)(run + 1));
-      assert_int_equal(site_try(&w, options), VESTRY_OK);
+      assert_int_equal(site_try(&w, (vestry_options){0}, has), VESTRY_OK);
       if (run == 0) load(&w, &t, "");
       if (run == 1) assert_int_equal(ask(&w, &t, t.sealed, id), has_secret ? VESTRY_OK : VESTRY_NOT_FOUND);
       site_end(&w);
     }
   }
   site w;
-  test_host_init(&w.th);
-  assert_int_equal(site_try(&w, (vestry_options){.secret = secret, .secret_len = 8}), VESTRY_INVALID);
-  assert_int_equal(site_try(&w, (vestry_options){.previous_secret = secret, .previous_secret_len = 34}),
-                   VESTRY_INVALID);
-  test_host_assert_clean(&w.th);
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_secret_set(w.v, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_secret_set(w.v, &(vestry_secret){.secret = secret, .secret_len = 8}), VESTRY_INVALID);
+  assert_int_equal(vestry_secret_set(w.v, &(vestry_secret){.previous = secret, .previous_len = 34}), VESTRY_INVALID);
+  const vestry_secret good = {.secret = secret, .secret_len = sizeof secret - 1};
+  assert_int_equal(vestry_secret_set(w.v, &good), VESTRY_OK);
+  assert_int_equal(vestry_secret_set(w.v, &good), VESTRY_EXISTS);
+  site_end(&w);
 }
 
 static vestry_err too_small(const vestry_request *req, vestry_reply *reply, void *app) {

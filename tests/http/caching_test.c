@@ -131,8 +131,7 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 static void begin(site *w, bool has_sessions) {
   vestry_session_options sessions = {.insecure = true, .now_s = now_s, .idle_ms = 1000000, .lifetime_ms = 10000000};
   now = 1000000;
-  site_begin(
-      w, (vestry_options){.secret = secret, .secret_len = sizeof secret, .sessions = has_sessions ? &sessions : NULL});
+  site_begin_with(w, (vestry_options){0}, (site_has){.secret = secret, .sessions = has_sessions ? &sessions : NULL});
   assert_int_equal(vestry_csrf_create(w->v, NULL, &csrf), VESTRY_OK);
   assert_int_equal(vestry_once_create(w->v, NULL, &once), VESTRY_OK);
   for (size_t i = 0; i < sizeof askings / sizeof *askings; i++) {

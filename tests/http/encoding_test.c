@@ -135,10 +135,13 @@ static void instances_refuse_bad_profiles(void **state) {
   static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
   site w;
   test_host_init(&w.th);
-  assert_int_equal(site_try(&w, (vestry_options){.profiles = &bad, .profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(site_try(&w, (vestry_options){.profiles = &none, .profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(site_try(&w, (vestry_options){.profiles_count = 1}), VESTRY_INVALID);
-  assert_int_equal(site_try(&w, (vestry_options){.profiles = offered, .profiles_count = 9}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = &bad, .profiles_count = 1}, (site_has){.secret = NULL}),
+                   VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = &none, .profiles_count = 1}, (site_has){.secret = NULL}),
+                   VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles_count = 1}, (site_has){.secret = NULL}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.profiles = offered, .profiles_count = 9}, (site_has){.secret = NULL}),
+                   VESTRY_INVALID);
 }
 
 /* Beyond the bound a private stream is shared, or takes the next best when its profile knows no segments. */
@@ -200,7 +203,8 @@ static void epochs_are_as_long_as_the_bounds_say(void **state) {
   assert_int_equal(epochs_of(1), 3);
   site w;
   test_host_init(&w.th);
-  assert_int_equal(site_try(&w, (vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}}),
+  assert_int_equal(site_try(&w, (vestry_options){.bounds = &(vestry_bounds){.max_epoch_bytes = UINT64_MAX}},
+                            (site_has){.secret = NULL}),
                    VESTRY_INVALID);
 }
 

@@ -36,7 +36,8 @@ static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *ap
 static void begin_for(suite *s, uint64_t lease_ms) {
   static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
   *s = (suite){.handled = 0};
-  site_begin(&s->on, (vestry_options){.connection = &connection, .lease_ms = lease_ms});
+  site_begin(&s->on, (vestry_options){.connection = &connection});
+  assert_int_equal(vestry_leases_create(s->on.v, lease_ms), VESTRY_OK);
   assert_int_equal(vestry_guard(s->on.v, "/", guard, s), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/stream", stream, s), VESTRY_OK);
 }
@@ -78,10 +79,16 @@ static void answer(suite *s, const char *lease) {
   answer_by(s, "POST", lease, 204);
 }
 
+static vestry_lease_stats leases_of(suite *s) {
+  vestry_lease_stats leases = {0};
+  vestry_lease_stats_get(s->on.v, &leases);
+  assert_int_equal(leases.begun_count, leases.live_count + leases.ended_count);
+  return leases;
+}
+
 static vestry_stats stats_of(suite *s) {
   vestry_stats stats = {.size = sizeof stats};
   vestry_stats_get(s->on.v, &stats);
-  assert_int_equal(stats.leases_begun_count, stats.leases_live_count + stats.leases_ended_count);
   return stats;
 }
 
@@ -103,16 +110,17 @@ static void a_stream_that_is_not_answered_any_more_ends(void **state) {
   site_pass_ms(&s.on, LEASE_MS - 1);
   assert_int_equal(stats_of(&s).open_count, 1);
   site_pass_ms(&s.on, 1);
-  vestry_stats stats = stats_of(&s);
+  const vestry_stats stats = stats_of(&s);
+  const vestry_lease_stats leases = leases_of(&s);
   assert_int_equal(stats.open_count, 0);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_LAPSED], 1);
-  assert_int_equal(stats.leases_begun_count, 1);
-  assert_int_equal(stats.leases_ended_count, 1);
-  assert_int_equal(stats.renewals_count, 6);
-  assert_int_equal(stats.renewals_unknown_count, 0);
+  assert_int_equal(leases.begun_count, 1);
+  assert_int_equal(leases.ended_count, 1);
+  assert_int_equal(leases.renewals_count, 6);
+  assert_int_equal(leases.unknown_count, 0);
   assert_false(vestry_memory_look(page).clean); /* a tab that is there after all comes back */
   answer(&s, lease);
-  assert_int_equal(stats_of(&s).renewals_unknown_count, 1);
+  assert_int_equal(leases_of(&s).unknown_count, 1);
   vestry_memory_destroy(page);
   site_end(&s.on);
 }
@@ -125,7 +133,7 @@ static void a_stream_that_was_never_answered_stays(void **state) {
   vestry_memory_exchange *page = open_stream(&s);
   for (int i = 0; i < 20; i++) site_pass_ms(&s.on, HEARTBEAT_MS);
   assert_int_equal(stats_of(&s).open_count, 1);
-  assert_int_equal(stats_of(&s).leases_begun_count, 0);
+  assert_int_equal(leases_of(&s).begun_count, 0);
   vestry_memory_destroy(page);
   site_end(&s.on);
 }
@@ -145,7 +153,7 @@ static void an_answer_asks_no_guard_and_no_handler(void **state) {
   assert_int_equal(s.guarded, 1);
   answer_by(&s, "GET", lease, 204); /* is no answer: it asks what a browser asks */
   assert_int_equal(s.handled, 2);
-  assert_int_equal(stats_of(&s).renewals_count, 1);
+  assert_int_equal(leases_of(&s).renewals_count, 1);
   vestry_memory_destroy(page);
   site_end(&s.on);
 }
@@ -177,9 +185,9 @@ static void what_is_forged_renews_nothing(void **state) {
   static char long_one[100000];
   memset(long_one, 'a', sizeof long_one - 1);
   answer(&s, long_one);
-  vestry_stats stats = stats_of(&s);
-  assert_int_equal(stats.renewals_count, 1);
-  assert_int_equal(stats.renewals_unknown_count, sizeof forged / sizeof *forged + 32 + 1);
+  const vestry_lease_stats leases = leases_of(&s);
+  assert_int_equal(leases.renewals_count, 1);
+  assert_int_equal(leases.unknown_count, sizeof forged / sizeof *forged + 32 + 1);
   site_pass_ms(&s.on, LEASE_MS);
   assert_int_equal(stats_of(&s).open_count, 0);
   vestry_memory_destroy(page);
@@ -204,13 +212,13 @@ static void each_stream_has_its_own(void **state) {
   for (int i = STREAMS - 2; i >= 0; i -= 2) answer(&s, leases[i]);
   site_pass_ms(&s.on, LEASE_MS / 2);
   for (int i = 0; i < STREAMS; i++) assert_int_equal(vestry_memory_look(pages[i]).ended, i % 2);
-  assert_int_equal(stats_of(&s).leases_live_count, STREAMS / 2);
+  assert_int_equal(leases_of(&s).live_count, STREAMS / 2);
   /* One that its client has closed is no lease any more. */
   vestry_memory_destroy(pages[0]);
   site_settle(&s.on);
-  assert_int_equal(stats_of(&s).leases_live_count, STREAMS / 2 - 1);
+  assert_int_equal(leases_of(&s).live_count, STREAMS / 2 - 1);
   answer(&s, leases[0]);
-  assert_int_equal(stats_of(&s).renewals_unknown_count, 1);
+  assert_int_equal(leases_of(&s).unknown_count, 1);
   for (int i = 1; i < STREAMS; i++) vestry_memory_destroy(pages[i]);
   site_end(&s.on);
 }
@@ -271,10 +279,14 @@ static void how_long_it_may_be(void **state) {
   static const vestry_connection_options never = {.heartbeat_ms = VESTRY_NEVER_MS};
   const vestry_options without = {.threads_count = VESTRY_THREADS_NONE, .connection = &never};
   assert_int_equal(vestry_create(&without, &v), VESTRY_OK);
+  assert_int_equal(vestry_leases_create(v, 0), VESTRY_OK);
+  assert_int_equal(vestry_leases_create(v, 0), VESTRY_EXISTS);
   vestry_destroy(v);
   static const vestry_connection_options second = {.heartbeat_ms = 1000};
-  const vestry_options as_long = {.threads_count = VESTRY_THREADS_NONE, .connection = &second, .lease_ms = 1000};
-  assert_int_equal(vestry_create(&as_long, &v), VESTRY_INVALID);
+  const vestry_options as_long = {.threads_count = VESTRY_THREADS_NONE, .connection = &second};
+  assert_int_equal(vestry_create(&as_long, &v), VESTRY_OK);
+  assert_int_equal(vestry_leases_create(v, 1000), VESTRY_INVALID);
+  vestry_destroy(v);
 }
 
 /* A stream ends while its lease runs, for another reason; and at the same moment. */
@@ -289,7 +301,7 @@ static void whatever_ends_a_stream_ends_its_lease(void **state) {
   answer(&s, lease);
   assert_true(vestry_connection_close(vestry_memory_look(page).connection, VESTRY_CAUSE_CLOSED));
   site_settle(&s.on);
-  assert_int_equal(stats_of(&s).leases_live_count, 0);
+  assert_int_equal(leases_of(&s).live_count, 0);
   vestry_memory_destroy(page);
   page = open_stream(&s);
   lease_of(page, lease);
@@ -326,7 +338,7 @@ static void without_memory_a_stream_is_refused_or_whole(void **state) {
     }
     vestry_memory_destroy(page);
     site_settle(&s.on);
-    assert_int_equal(stats_of(&s).leases_live_count, 0);
+    assert_int_equal(leases_of(&s).live_count, 0);
   }
   site_end(&s.on);
 }

@@ -83,9 +83,8 @@ static void begin(suite *s, bool takes_bodies) {
   assert_non_null(s->bytes);
   memset(s->bytes, 'b', LARGE);
   s->bytes[LARGE] = '\0';
-  site_begin(&s->on, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST},
-                                      .secret = "thirty-two bytes that nobody knows",
-                                      .secret_len = 34});
+  site_begin_with(&s->on, (vestry_options){.bounds = &(vestry_bounds){.max_answer_bytes = MOST}},
+                  (site_has){.secret = "thirty-two bytes that nobody knows"});
   s->table[0] = (vestry_file){.path = "large.html", .bytes = s->bytes, .len = LARGE};
   const vestry_files_options files = {.embedded = s->table, .embedded_count = 1};
   assert_int_equal(vestry_files_create(&files, &s->files), VESTRY_OK);

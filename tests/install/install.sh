@@ -42,7 +42,7 @@ for library in brotli z; do
   fi
 done
 [ "$(needs vestry-store | sed 's/libck *//')" = "" ]
-[ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson libnettle " ]
+[ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson " ]
 [ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
 
 "$here/outside.sh" cmake "$scratch" "$compiler" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix"

@@ -53,9 +53,8 @@ static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *
 void form_begin(form_suite *s, const vestry_forms_options *given) {
   vestry_forms_options options = given ? *given : (vestry_forms_options){.path = NULL};
   *s = (form_suite){.refuses = false};
-  site_begin(&s->on, (vestry_options){.sessions = &(vestry_session_options){.insecure = true},
-                                      .secret = secret,
-                                      .secret_len = sizeof secret - 1});
+  site_begin_with(&s->on, (vestry_options){0},
+                  (site_has){.sessions = &(vestry_session_options){.insecure = true}, .secret = secret});
   if (form_contract_world) options.storage = form_contract_world->open(s);
   assert_int_equal(vestry_forms_create(s->on.v, &options, &s->forms), VESTRY_OK);
   assert_int_equal(vestry_forms_add(s->forms, "report", fields, 3), VESTRY_OK);

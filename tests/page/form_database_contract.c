@@ -344,8 +344,8 @@ static void live_begin(form_live *l, int level) {
   static const char *const fields[] = {"title"};
   static const char secret[] = "thirty-two bytes that nobody knows";
   *l = (form_live){.renders = 0};
-  site_begin_pages(&l->on, (vestry_options){.scope = site_by_cookie, .secret = secret, .secret_len = sizeof secret - 1},
-                   NULL);
+  site_begin_with(&l->on, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = secret});
+  site_add_pages(&l->on, NULL);
   database->open_live(l, level);
   assert_int_equal(
       vestry_forms_create(l->on.v, &(vestry_forms_options){.pages = l->on.pages, .storage = l->stored}, &l->forms),

@@ -218,7 +218,9 @@ static void done_inside(suite *s, vestry_render *render) {
   s->inside = NULL;
   s->heading++; /* after this render has begun, perhaps after it has read */
   vestry_bus_message message = {.data = ADA ".1", .len = sizeof ADA ".1" - 1};
-  assert_int_equal(vsi_bus_publish(s->on.v->bus, VSI_BUS_DONE, &message, NULL), VESTRY_OK);
+  vsi_bus *bus;
+  assert_int_equal(vsi_bus_use(s->on.v, &bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_publish(bus, VSI_BUS_DONE, &message, NULL), VESTRY_OK);
 }
 
 /* capability: L5 */

@@ -42,8 +42,8 @@ static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
                                                 .max_count = bounds->max_count,
                                                 .max_bytes = bounds->max_bytes};
   memset(n, 0, sizeof *n);
-  site_begin_pages(&n->on, (vestry_options){.scope = site_by_cookie, .secret = secret, .secret_len = sizeof secret - 1},
-                   NULL);
+  site_begin_with(&n->on, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = secret});
+  site_add_pages(&n->on, NULL);
   test_host_init(&n->shop.th);
   assert_int_equal(shop_open(&n->shop, (vestry_postgres_pool_options){.connections_count = 2}), VESTRY_OK);
   assert_int_equal(vestry_postgres_tabs_create(n->on.pages, n->shop.pool, &options, &n->tabs), VESTRY_OK);

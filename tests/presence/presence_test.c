@@ -251,8 +251,8 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
   for (int in_session = 0; in_session < 2; in_session++) {
     site w;
     told t;
-    site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16},
-                                    .sessions = &(vestry_session_options){.insecure = true}});
+    site_begin_with(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}},
+                    (site_has){.sessions = &(vestry_session_options){.insecure = true}});
     vestry_presence *presence = create(&w, &t, 0, 0);
     visit v = {.presence = presence, .who = "ada"};
     wire r = {.datastar = true};

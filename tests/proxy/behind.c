@@ -103,12 +103,14 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   (void)req;
   vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
+  vestry_lease_stats leases = {0};
+  vestry_lease_stats_get(app->program.v, &leases);
   pthread_mutex_lock(&app->lock);
   json_t *all = json_pack(
       "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
       (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL], "hangup",
       (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed", (json_int_t)stats.closed_count, "lapsed",
-      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LAPSED], "answers", (json_int_t)stats.renewals_count, "present",
+      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LAPSED], "answers", (json_int_t)leases.renewals_count, "present",
       (json_int_t)vestry_presence_count(app->presence, PLACE), "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
@@ -187,19 +189,19 @@ int main(int argc, char **argv) {
   static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   const char *heartbeat_ms = getenv("HEARTBEAT_MS");
   const char *lease_ms = getenv("LEASE_MS");
-  vestry_options options = {
-      .profiles = offered, .profiles_count = 2, .lease_ms = lease_ms ? strtoul(lease_ms, NULL, 10) : 0};
+  vestry_options options = {.profiles = offered, .profiles_count = 2};
   const vestry_connection_options connection = {.heartbeat_ms = heartbeat_ms ? strtoul(heartbeat_ms, NULL, 10) : 0};
   options.connection = &connection;
   const bool has_people = getenv("SESSIONS") != NULL;
   const vestry_session_options sessions = {.insecure = true};
-  if (has_people) options.sessions = &sessions;
   vestry_csrf *csrf = NULL;
   vestry_files *files = NULL;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
   vestry_pages *pages = NULL;
-  if (vestry_pages_create(app.program.v, NULL, &pages) ||
+  if (vestry_leases_create(app.program.v, lease_ms ? strtoul(lease_ms, NULL, 10) : 0) ||
+      (has_people && vestry_sessions_create(app.program.v, &sessions)) ||
+      vestry_pages_create(app.program.v, NULL, &pages) ||
       vestry_page_create(pages, &(vestry_page_options){.render = show_live, .app = &app}, &app.live) ||
       vestry_presence_create(app.program.v, &(vestry_presence_options){.grace_ms = 1}, &app.presence))
     return 1;

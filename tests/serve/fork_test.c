@@ -90,7 +90,7 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
   all a = {.w = &w};
   vestry_runtime_options options = {.host = &w.th.host, .threads_count = threads_count};
   assert_int_equal(vestry_runtime_create(&options, &a.runtime), VESTRY_OK);
-  assert_int_equal(site_try(&w, (vestry_options){.runtime = a.runtime}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){.runtime = a.runtime}, (site_has){.secret = NULL}), VESTRY_OK);
   assert_int_equal(vestry_timer_create(a.runtime, ring, NULL, &a.timer), VESTRY_OK);
   assert_int_equal(vestry_actor_create(a.runtime, &(vestry_actor_options){.run = run}, &a.actor), VESTRY_OK);
   assert_int_equal(vestry_presence_create(w.v, NULL, &a.presence), VESTRY_OK);

@@ -10,7 +10,7 @@
 static void must_refuse(vestry_options options, vestry_err wanted, const char *said) {
   site w;
   test_host_init(&w.th);
-  assert_int_equal(site_try(&w, options), wanted);
+  assert_int_equal(site_try(&w, options, (site_has){.secret = NULL}), wanted);
   assert_null(w.v);
   assert_true(w.th.log_lines > 0);
   assert_non_null(strstr(w.th.last_log, "vestry_create: "));
@@ -24,19 +24,16 @@ static void options_are_checked(void **state) {
   site w;
   test_host_init(&w.th);
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(site_try(&w, (vestry_options){.size = 7}), VESTRY_INVALID);
+  assert_int_equal(site_try(&w, (vestry_options){.size = 7}, (site_has){.secret = NULL}), VESTRY_INVALID);
   must_refuse((vestry_options){.store = "no-such"}, VESTRY_NOT_FOUND, "store");
   must_refuse((vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = SIZE_MAX}}, VESTRY_INVALID,
               "max_body_bytes");
   must_refuse((vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 2000000}}, VESTRY_INVALID,
               "connection");
   must_refuse((vestry_options){.profiles_count = 1}, VESTRY_INVALID, "profiles");
-  must_refuse((vestry_options){.secret = "short", .secret_len = 5}, VESTRY_INVALID, "secret");
   must_refuse((vestry_options){.hooks = &(vestry_connection_hooks){.size = 1}}, VESTRY_INVALID, "hooks");
-  must_refuse((vestry_options){.sessions = &(vestry_session_options){.secret = "short", .secret_len = 5}},
-              VESTRY_INVALID, "secret");
   atomic_store(&w.th.fail_random, true);
-  assert_int_equal(site_try(&w, (vestry_options){0}), VESTRY_IO);
+  assert_int_equal(site_try(&w, (vestry_options){0}, (site_has){.secret = NULL}), VESTRY_IO);
   assert_null(w.v);
   test_host_assert_clean(&w.th);
 }

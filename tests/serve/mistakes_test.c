@@ -35,7 +35,7 @@ static void who_begins_wrongly_is_told(void **state) {
   vestry_cluster *cluster = NULL;
   vestry_memory_network *network;
   vestry_broker broker;
-  site_begin(&w, (vestry_options){.sessions = &(vestry_session_options){0}});
+  site_begin_with(&w, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}});
   must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.secret = "x"}, &pages), "vestry_pages_create",
            "secret");
   must_say(&w, vestry_pages_create(w.v, &(vestry_pages_options){.interval_ms = UINT32_MAX}, &pages),

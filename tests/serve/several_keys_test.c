@@ -206,7 +206,7 @@ static vestry_err open_many(test_host *th, void *ctx) {
   (void)ctx;
   site w;
   test_host_init(&w.th);
-  assert_int_equal(site_try(&w, (vestry_options){0}), VESTRY_OK);
+  assert_int_equal(site_try(&w, (vestry_options){0}, (site_has){.secret = NULL}), VESTRY_OK);
   test_host_fail_in(&w.th, atomic_load(&th->fail_at));
   int count = 20;
   wire r = {.datastar = true};

@@ -37,16 +37,16 @@ static void one_users_log_ins_end_nobody_elses_session(void **state) {
       members_assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
     }
     if (way == STORED) assert_int_equal(shelf_count(&s), 6);
-    vestry_stats stats = {.size = sizeof stats};
-    vestry_stats_get(w.v, &stats);
-    assert_int_equal(stats.sessions_live_count, 6);
+    vestry_session_stats stats = {.size = sizeof stats};
+    vestry_session_stats_get(w.v, &stats);
+    assert_int_equal(stats.live_count, 6);
     assert_int_equal(stats.logins_count, 201);
-    assert_int_equal(stats.logins_repeated_count, 199);
-    assert_int_equal(stats.sessions_displaced_count, 195);
-    assert_int_equal(stats.logins_failed_count, 0);
+    assert_int_equal(stats.repeated_count, 199);
+    assert_int_equal(stats.displaced_count, 195);
+    assert_int_equal(stats.failed_count, 0);
     assert_int_equal(members_status(&w, &ann, "POST", "/login", "user="), 500);
-    vestry_stats_get(w.v, &stats);
-    assert_int_equal(stats.logins_failed_count, 1);
+    vestry_session_stats_get(w.v, &stats);
+    assert_int_equal(stats.failed_count, 1);
     wires_end(&w, &anns, &bobs);
   }
 }
@@ -104,11 +104,11 @@ static void users_that_log_in_at_once_are_bounded(void **state) {
     assert_int_equal(pthread_create(&entrants[i].thread, NULL, log_in_often, &entrants[i]), 0);
   }
   for (int i = 0; i < 6; i++) pthread_join(entrants[i].thread, NULL);
-  vestry_stats stats = {.size = sizeof stats};
-  vestry_stats_get(w.v, &stats);
+  vestry_session_stats stats = {.size = sizeof stats};
+  vestry_session_stats_get(w.v, &stats);
   assert_int_equal(stats.logins_count, 600);
-  assert_int_equal(stats.sessions_live_count, 15);
-  assert_int_equal(stats.sessions_displaced_count, 585);
+  assert_int_equal(stats.live_count, 15);
+  assert_int_equal(stats.displaced_count, 585);
   site_end(&w);
 }
 

@@ -115,7 +115,7 @@ static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *
 void members_begin(site *w, const vestry_session_options *options) {
   vestry_session_options made = *options;
   made.now_s = members_now_s;
-  site_begin(w, (vestry_options){.sessions = &made});
+  site_begin_with(w, (vestry_options){0}, (site_has){.sessions = &made});
   static const vestry_mounted routes[] = {{"GET", "/", members_who},
                                           {"POST", "/login", members_login},
                                           {"POST", "/logout", members_logout},

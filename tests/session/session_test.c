@@ -203,7 +203,7 @@ static void bad_options_and_users(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     site w;
     test_host_init(&w.th);
-    assert_int_equal(site_try(&w, (vestry_options){.sessions = &bad[i]}), VESTRY_INVALID);
+    assert_int_equal(site_try(&w, (vestry_options){0}, (site_has){.sessions = &bad[i]}), VESTRY_INVALID);
     test_host_assert_clean(&w.th);
   }
   site w;
@@ -226,10 +226,10 @@ static void bad_options_and_users(void **state) {
 static vestry_err log_in_and_out(test_host *th, void *ctx) {
   const vestry_session_options *options = ctx;
   vestry *v;
-  vestry_err error = vestry_create(
-      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = options}, &v);
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  error = vestry_route(v, "POST", "/login", members_login, NULL);
+  error = vestry_sessions_create(v, options);
+  if (!error) error = vestry_route(v, "POST", "/login", members_login, NULL);
   if (!error) error = vestry_route(v, "POST", "/logout", members_logout, NULL);
   if (!error) {
     wire r = {.method = "POST", .path = "/login", .query = "user=a"};

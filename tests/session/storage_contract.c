@@ -36,7 +36,7 @@ vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
                                            .storage = s->ops,
                                            .storage_ctx = s->ctx,
                                            .now_s = storage_now_s};
-  error = site_try(&s->on, (vestry_options){.sessions = &sessions});
+  error = site_try(&s->on, (vestry_options){0}, (site_has){.sessions = &sessions});
   if (!error) error = vestry_route(s->on.v, "GET", "/", who, NULL);
   if (!error) error = vestry_route(s->on.v, "GET", "/in", log_in, NULL);
   return error ? error : vestry_route(s->on.v, "GET", "/out", log_out, NULL);

@@ -202,10 +202,10 @@ typedef struct coming_back {
 static vestry_err come_back(test_host *th, void *ctx) {
   const coming_back *c = ctx;
   vestry *v;
-  vestry_err error = vestry_create(
-      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = c->options}, &v);
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
-  error = vestry_route(v, "GET", "/", members_who, NULL);
+  error = vestry_sessions_create(v, c->options);
+  if (!error) error = vestry_route(v, "GET", "/", members_who, NULL);
   if (!error) {
     wire r = {.path = "/", .headers = {{"Cookie", c->cookie}}};
     site w = {.v = v};

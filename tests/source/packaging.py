@@ -133,11 +133,11 @@ def check(top, built, files):
 
 
 PLANTED = [  # a file, what stands there, and what is put in its place; the word that has to be said
-    ("debian/libvestry0.symbols", " vestry_create@Base", " vestry_creates@Base", "lacks vestry_create:"),
-    ("debian/libvestry-nats0.symbols", None, None, "no libvestry-nats0.symbols"),
-    ("debian/control", "Package: libvestry-sqlite0", "Package: libvestry-sqlite1", "no package libvestry-sqlite0"),
+    ("debian/libvestry1.symbols", " vestry_create@Base", " vestry_creates@Base", "lacks vestry_create:"),
+    ("debian/libvestry-nats1.symbols", None, None, "no libvestry-nats1.symbols"),
+    ("debian/control", "Package: libvestry-sqlite1", "Package: libvestry-sqlite2", "no package libvestry-sqlite1"),
     ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/batch.h is installed"),
-    ("debian/libvestry0.install", "libvestry.so", "libvestry*.so", "and libvestry0.install"),
+    ("debian/libvestry1.install", "libvestry.so", "libvestry*.so", "and libvestry1.install"),
     ("debian/libvestry-dev.install", "cmake/vestry\n", "cmake/vestry\nusr/share/other\n", "nothing installs"),
     ("debian/vestry-tools.install", "obj-*/bin/poll usr/libexec/vestry\n", "", "differ in poll"),
     ("debian/changelog", "vestry (", "vestry (7", "debian/changelog begins with 7"),
@@ -177,7 +177,7 @@ def main():
     if task == ["--write"]:
         return write_symbols(top, build)
     built = libraries(build)
-    assert "libvestry0" in built, f"{build} has no library"
+    assert "libvestry1" in built, f"{build} has no library"
     with tempfile.TemporaryDirectory() as prefix:
         files = list(installed(build, pathlib.Path(prefix)))
     if task == ["--planted"]:

@@ -310,7 +310,8 @@ static void visitors_make_room_before_users(void **state) {
   ledger s;
   ledger_clock(1000000);
   ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
-                 (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+                 (vestry_options){0});
+  assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
   char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
   vestry_memory_exchange *exchange;
@@ -342,7 +343,8 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
   ledger s;
   ledger_clock(1000000);
   ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
-                 (vestry_options){.sessions = &(vestry_session_options){.insecure = true}});
+                 (vestry_options){0});
+  assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
   char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
   vestry_memory_exchange *exchange;

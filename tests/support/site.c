@@ -3,22 +3,42 @@
 
 #include "page/tallies.h"
 
-vestry_err site_try(site *s, vestry_options options) {
+vestry_err site_give(vestry *v, site_has has) {
+  const vestry_secret secret = {.secret = has.secret, .secret_len = has.secret ? strlen(has.secret) : 0};
+  vestry_err error = has.secret ? vestry_secret_set(v, &secret) : VESTRY_OK;
+  return error || !has.sessions ? error : vestry_sessions_create(v, has.sessions);
+}
+
+vestry_err site_try(site *s, vestry_options options, site_has has) {
   options.host = &s->th.host;
   if (!options.runtime && !options.threads_count) options.threads_count = VESTRY_THREADS_NONE;
   s->v = NULL;
   s->pages = NULL;
-  return vestry_create(&options, &s->v);
+  vestry_err error = vestry_create(&options, &s->v);
+  if (!error) error = site_give(s->v, has);
+  if (error) {
+    vestry_destroy(s->v);
+    s->v = NULL;
+  }
+  return error;
+}
+
+void site_begin_with(site *s, vestry_options options, site_has has) {
+  test_host_init(&s->th);
+  assert_int_equal(site_try(s, options, has), VESTRY_OK);
 }
 
 void site_begin(site *s, vestry_options options) {
-  test_host_init(&s->th);
-  assert_int_equal(site_try(s, options), VESTRY_OK);
+  site_begin_with(s, options, (site_has){.sessions = NULL});
+}
+
+void site_add_pages(site *s, const vestry_pages_options *pages) {
+  assert_int_equal(vestry_pages_create(s->v, pages, &s->pages), VESTRY_OK);
 }
 
 void site_begin_pages(site *s, vestry_options options, const vestry_pages_options *pages) {
   site_begin(s, options);
-  assert_int_equal(vestry_pages_create(s->v, pages, &s->pages), VESTRY_OK);
+  site_add_pages(s, pages);
 }
 
 vestry_err site_by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {

@@ -16,11 +16,21 @@ typedef struct site {
   vestry_pages *pages; /* NULL: none */
 } site;
 
+/* What an instance has beside the core. */
+typedef struct site_has {
+  const vestry_session_options *sessions; /* NULL: none */
+  const char *secret;                     /* terminated; NULL: none */
+} site_has;
+
 /* options: the host is the site's; so is the runtime, unless it or a number of threads is given. */
 void site_begin(site *s, vestry_options options);
 void site_begin_pages(site *s, vestry_options options, const vestry_pages_options *pages);
-/* site_begin without the assertion, on a test host that was initialized. */
-vestry_err site_try(site *s, vestry_options options);
+void site_add_pages(site *s, const vestry_pages_options *pages);
+void site_begin_with(site *s, vestry_options options, site_has has);
+/* site_begin_with without the assertion, on a test host that was initialized. On failure s->v is NULL. */
+vestry_err site_try(site *s, vestry_options options, site_has has);
+/* Give an instance what it is to have. */
+vestry_err site_give(vestry *v, site_has has);
 /* A scope for each text of the Cookie header, for options. */
 vestry_err site_by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx);
 

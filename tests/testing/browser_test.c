@@ -51,8 +51,8 @@ static vestry_err begin(test_host *th, vestry **ret_v) {
   static const vestry_mounted routes[] = {
       {"GET", "/", who},       {"POST", "/login", login},  {"GET", "/live", live},       {"POST", "/say", say},
       {"DELETE", "/say", say}, {"GET", "/circle", circle}, {"GET", "/a b/\xc3\xa4", who}};
-  vestry_err error = vestry_create(
-      &(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE, .sessions = &sessions}, ret_v);
+  vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, ret_v);
+  if (!error) error = vestry_sessions_create(*ret_v, &sessions);
   return error ? error : vestry_mount(*ret_v, "", routes, sizeof routes / sizeof *routes, NULL);
 }
 

@@ -66,16 +66,16 @@ void feed_close(site *w, wire *r) {
   wire_finish(r);
 }
 
-vestry_stats feed_stats(site *w) {
-  vestry_stats stats = {0};
-  vestry_stats_get(w->v, &stats);
-  assert_true(stats.watches_begun_count == stats.watches_live_count + stats.watches_ended_count);
+vestry_watch_stats feed_stats(site *w) {
+  vestry_watch_stats stats = {0};
+  vestry_watch_stats_get(w->v, &stats);
+  assert_true(stats.begun_count == stats.live_count + stats.ended_count);
   return stats;
 }
 
 void feed_finish(site *w) {
   site_settle(w);
-  assert_int_equal(feed_stats(w).watches_live_count, 0); /* every test closes its streams */
+  assert_int_equal(feed_stats(w).live_count, 0); /* every test closes its streams */
   site_end(w);
 }
 

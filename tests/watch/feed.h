@@ -36,7 +36,7 @@ vestry_err feed_handler(const vestry_request *req, vestry_reply *reply, void *ap
 vestry_err feed_keyed(const vestry_request *req, vestry_reply *reply, void *app);
 void feed_open(wire *r, feed *f);
 void feed_close(site *w, wire *r);
-vestry_stats feed_stats(site *w);
+vestry_watch_stats feed_stats(site *w);
 void feed_finish(site *w);
 void feed_assert_times(const feed *f, int count, const uint64_t *ms);
 #define assert_steps_at(f, ...)                                                                                        \

@@ -115,14 +115,14 @@ static void each_ends_once(void **state) {
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     assert_int_equal(vestry_stop(v, VESTRY_NEVER_MS), VESTRY_OK);
-    vestry_stats stats = {0};
-    vestry_stats_get(v, &stats);
-    assert_int_equal(stats.watches_live_count, 0);
-    assert_int_equal(stats.watches_ended_count, stats.watches_begun_count);
-    assert_int_equal(atomic_load(&ends), stats.watches_begun_count); /* each that was made has begun */
-    assert_int_equal(atomic_load(&steps), stats.watch_steps_count);
-    assert_true(stats.watch_steps_count > 0); /* a busy machine may end many before their first */
-    print_message("%zu watches, %zu steps\n", (size_t)stats.watches_begun_count, (size_t)stats.watch_steps_count);
+    vestry_watch_stats stats = {0};
+    vestry_watch_stats_get(v, &stats);
+    assert_int_equal(stats.live_count, 0);
+    assert_int_equal(stats.ended_count, stats.begun_count);
+    assert_int_equal(atomic_load(&ends), stats.begun_count); /* each that was made has begun */
+    assert_int_equal(atomic_load(&steps), stats.steps_count);
+    assert_true(stats.steps_count > 0); /* a busy machine may end many before their first */
+    print_message("%zu watches, %zu steps\n", (size_t)stats.begun_count, (size_t)stats.steps_count);
     vestry_destroy(v);
   }
 }

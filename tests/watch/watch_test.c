@@ -93,9 +93,9 @@ static void a_step_finishes(void **state) {
   assert_true(r.clean); /* and what it sent before is written */
   assert_int_equal(wire_count(&r, "signals {\"n\":"), 2);
   wire_finish(&r);
-  assert_int_equal(feed_stats(&w).watches_ended_count, 1);
-  assert_int_equal(feed_stats(&w).watch_steps_count, 2);
-  assert_int_equal(feed_stats(&w).watch_errors_count, 0);
+  assert_int_equal(feed_stats(&w).ended_count, 1);
+  assert_int_equal(feed_stats(&w).steps_count, 2);
+  assert_int_equal(feed_stats(&w).errors_count, 0);
   feed_finish(&w);
 }
 
@@ -114,7 +114,7 @@ static void an_error_ends_the_stream(void **state) {
   assert_false(r.clean); /* the browser comes back */
   assert_int_equal(w.th.log_lines, 1);
   assert_string_equal(w.th.last_log, "a watch of connection 1: nothing goes by that name or key");
-  assert_int_equal(feed_stats(&w).watch_errors_count, 1);
+  assert_int_equal(feed_stats(&w).errors_count, 1);
   wire_finish(&r);
   /* What fails because the stream was closed meanwhile is no news. */
   feed g = feed_of(&w, (vestry_watch){0});
@@ -124,7 +124,7 @@ static void an_error_ends_the_stream(void **state) {
   assert_int_equal(g.ends, 1);
   assert_int_equal(g.cause, VESTRY_CAUSE_REMOVED);
   assert_int_equal(w.th.log_lines, 1);
-  assert_int_equal(feed_stats(&w).watch_errors_count, 1);
+  assert_int_equal(feed_stats(&w).errors_count, 1);
   wire_finish(&r);
   feed_finish(&w);
 }
@@ -305,7 +305,7 @@ static void a_step_that_fills_the_queue_is_told(void **state) {
   feed_open(&r, &f);
   assert_int_equal(f.ends, 1);
   assert_int_equal(f.cause, VESTRY_CAUSE_FULL);
-  assert_int_equal(feed_stats(&w).watch_errors_count, 0); /* the stream's own cause counts */
+  assert_int_equal(feed_stats(&w).errors_count, 0); /* the stream's own cause counts */
   wire_finish(&r);
   feed_finish(&w);
 }
@@ -427,7 +427,7 @@ static void a_stream_has_several(void **state) {
   g.says[0] = g.says[1] = g.says[2] = SAYS_NOTHING;
   g.says_count = 4;
   wire_request(&w, &r, two, &(feed *[]){&f, &g});
-  assert_int_equal(feed_stats(&w).watches_live_count, 2);
+  assert_int_equal(feed_stats(&w).live_count, 2);
   for (int i = 0; i < 8; i++) site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 9);
   assert_int_equal(g.steps, 3);
@@ -443,7 +443,7 @@ static void a_stream_has_several(void **state) {
   assert_int_equal(s.status, 503);
   assert_int_equal(f.ends, VESTRY_REPLY_WATCHES_MAX + 1);
   wire_finish(&s);
-  assert_int_equal(feed_stats(&w).watches_begun_count, 2);
+  assert_int_equal(feed_stats(&w).begun_count, 2);
   feed_finish(&w);
 }
 

@@ -167,14 +167,14 @@ static void a_stop_ends_them_all(void **state) {
     ask(&clients[i], "GET");
     assert_int_equal(client_status(&clients[i]), 200);
   }
-  vestry_stats stats = {0};
-  do vestry_stats_get(s.v, &stats);
-  while (stats.watches_live_count != MANY || stats.watch_steps_count < 10 * MANY);
+  vestry_watch_stats stats = {0};
+  do vestry_watch_stats_get(s.v, &stats);
+  while (stats.live_count != MANY || stats.steps_count < 10 * MANY);
   server_stop_adapter(&s);
   assert_int_equal(vestry_stop(s.v, 10000), VESTRY_OK);
-  vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.watches_live_count, 0);
-  assert_int_equal(stats.watches_ended_count, MANY);
+  vestry_watch_stats_get(s.v, &stats);
+  assert_int_equal(stats.live_count, 0);
+  assert_int_equal(stats.ended_count, MANY);
   assert_int_equal(f.ends, MANY); /* before vestry_stop has returned */
   for (int i = 0; i < MANY; i++) client_close(&clients[i]);
   server_stop(&s);

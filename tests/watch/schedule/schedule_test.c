@@ -228,10 +228,10 @@ static void one_history(uint64_t seed) {
     settle();
   }
   require(h.ends == 1);
-  vestry_stats stats = {0};
-  vestry_stats_get(h.w.v, &stats);
-  require(stats.watches_begun_count == 1 && stats.watches_ended_count == 1 && stats.watches_live_count == 0);
-  require(stats.watch_steps_count == h.steps);
+  vestry_watch_stats stats = {0};
+  vestry_watch_stats_get(h.w.v, &stats);
+  require(stats.begun_count == 1 && stats.ended_count == 1 && stats.live_count == 0);
+  require(stats.steps_count == h.steps);
   wake(true); /* in vain */
   site_close(&h.w);
   vestry_runtime_destroy(h.steps_runtime);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Seals: made here, for this, and for whom. */
+#include "session/seal.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static const char secret[] = "a secret of more than thirty-two bytes",
+                  other[] = "another one, of as many or more bytes";
+static const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
+
+/* capability: D8 */
+static void seals_are_good_for_what_they_were_made_for(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_seals seals, same, random;
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, sizeof secret, NULL, 0), VESTRY_OK);
+  assert_int_equal(vsi_seals_init(&same, &th.host, secret, sizeof secret, NULL, 0), VESTRY_OK);
+  assert_int_equal(vsi_seals_init(&random, &th.host, NULL, 0, NULL, 0), VESTRY_OK);
+  char text[VSI_SEAL_LEN + 2], again[VSI_SEAL_LEN + 1];
+  assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_TAB, ann, "more", text), VESTRY_OK);
+  assert_int_equal(strlen(text), VSI_SEAL_LEN);
+  assert_true(vsi_seal_is_good(&seals, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN));
+  assert_true(vsi_seal_is_good(&same, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN)); /* after a restart */
+  assert_false(vsi_seal_is_good(&random, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN));
+  assert_false(vsi_seal_is_good(&seals, VSI_SEAL_ONCE, ann, "more", text, VSI_SEAL_LEN));
+  assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, nobody, "more", text, VSI_SEAL_LEN));
+  assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
+  /* what is scope and what is more stays apart */
+  assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, (vestry_scope){"annm", 4}, "ore", text, VSI_SEAL_LEN));
+  assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_TAB, ann, "more", again), VESTRY_OK);
+  assert_string_not_equal(text, again); /* each is another */
+}
+
+/* capability: D8 */
+static void any_change_spoils_it(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_seals seals;
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, sizeof secret, NULL, 0), VESTRY_OK);
+  char text[VSI_SEAL_LEN + 2];
+  assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_CSRF, ann, NULL, text), VESTRY_OK);
+  for (size_t i = 0; i < VSI_SEAL_LEN; i++) {
+    char was = text[i];
+    for (int c = 1; c < 256; c++) {
+      text[i] = (char)c;
+      assert_int_equal(vsi_seal_is_good(&seals, VSI_SEAL_CSRF, ann, NULL, text, VSI_SEAL_LEN), (char)c == was);
+    }
+    text[i] = was;
+    assert_false(vsi_seal_is_good(&seals, VSI_SEAL_CSRF, ann, NULL, text, i)); /* cut short */
+  }
+  text[VSI_SEAL_LEN] = '0';
+  assert_false(vsi_seal_is_good(&seals, VSI_SEAL_CSRF, ann, NULL, text, VSI_SEAL_LEN + 1));
+}
+
+static void secrets_change(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_seals before, after, far;
+  assert_int_equal(vsi_seals_init(&before, &th.host, secret, sizeof secret, NULL, 0), VESTRY_OK);
+  assert_int_equal(vsi_seals_init(&after, &th.host, other, sizeof other, secret, sizeof secret), VESTRY_OK);
+  assert_int_equal(vsi_seals_init(&far, &th.host, other, sizeof other, NULL, 0), VESTRY_OK);
+  char text[VSI_SEAL_LEN + 1];
+  assert_int_equal(vsi_seal_make(&before, &th.host, VSI_SEAL_TAB, ann, NULL, text), VESTRY_OK);
+  assert_true(vsi_seal_is_good(&after, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
+  assert_false(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
+  assert_int_equal(vsi_seal_make(&after, &th.host, VSI_SEAL_TAB, ann, NULL, text), VESTRY_OK);
+  assert_true(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN)); /* by the new one */
+}
+
+static void bad_secrets_and_no_randomness(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_seals seals;
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, 31, NULL, 0), VESTRY_INVALID);
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, 32, other, 31), VESTRY_INVALID);
+  assert_int_equal(vsi_seals_init(&seals, &th.host, NULL, 0, other, 32), VESTRY_INVALID);
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, 32, NULL, 0), VESTRY_OK);
+  atomic_store(&th.fail_random, true);
+  char text[VSI_SEAL_LEN + 1];
+  assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_TAB, ann, NULL, text), VESTRY_IO);
+  assert_int_equal(vsi_seals_init(&seals, &th.host, NULL, 0, NULL, 0), VESTRY_IO);
+}
+
+static void tags_tell_scopes_apart(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vsi_seals seals;
+  assert_int_equal(vsi_seals_init(&seals, &th.host, secret, sizeof secret, NULL, 0), VESTRY_OK);
+  char a[VSI_SEAL_TAG_LEN + 1], b[VSI_SEAL_TAG_LEN + 1];
+  vsi_seal_tag(&seals, ann, a);
+  vsi_seal_tag(&seals, ann, b);
+  assert_string_equal(a, b);
+  vsi_seal_tag(&seals, nobody, b);
+  assert_string_not_equal(a, b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(seals_are_good_for_what_they_were_made_for),
+      cmocka_unit_test(any_change_spoils_it),
+      cmocka_unit_test(secrets_change),
+      cmocka_unit_test(bad_secrets_and_no_randomness),
+      cmocka_unit_test(tags_tell_scopes_apart),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
