@@ -89,14 +89,19 @@ QUIET static uint64_t now_ns(void *ctx) {
   return vestry_host_default()->now_ns(NULL) + turned_ns;
 }
 
+static bool conflates; /* the streams do, and are sent elements */
+
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
+  static const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
   (void)req, (void)app;
+  if (conflates) vestry_reply_stream(reply, &(vestry_stream_options){.connection = &conflating});
   MUST(vestry_reply_key(reply, KEY));
   vestry_reply_any_client(reply);
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 QUIET static json_t *effects(void) {
+  if (conflates) return json_pack("[[s,s]]", "patch-elements", "<b id=\"n\">1</b>");
   return json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
 }
 
@@ -188,6 +193,33 @@ QUIET static int serve(vestry *v) {
   return subscribe(server->port);
 }
 
+static vestry_err name_the_key(const vestry_request *req, vestry_reply *reply, void *app) {
+  const int n = 1;
+  (void)req, (void)app;
+  vestry_reply_key(reply, KEY);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", n));
+}
+
+QUIET static void post(vestry *v, int fd) {
+  static const vestry_memory_call call = {.method = "POST", .path = "/", .datastar = true, .body = "{}", .body_len = 2};
+  char some[4096];
+  vestry_memory_exchange *exchange;
+  MUST(vestry_memory_request(v, &call, name_the_key, NULL, &exchange));
+  must(vestry_memory_look(exchange).status == 204 && read(fd, some, sizeof some) > 0, "nothing came");
+  vestry_memory_destroy(exchange);
+}
+
+static void walk_post(void) {
+  vestry *v = create(1);
+  int fd = serve(v);
+  for (int i = 0; i < 3; i++) post(v, fd);
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* what it leaves behind */
+  atomic_store(&is_under_way, true);
+  post(v, fd);
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* until its threads rest again */
+  atomic_store(&is_under_way, false);
+}
+
 static void walk_dispatch(void) {
   vestry *v = create(1);
   int fd = serve(v);
@@ -267,7 +299,9 @@ static void walk_commit(void) {
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "";
   if (!strcmp(name, "key")) walk_key();
-  if (!strcmp(name, "dispatch")) walk_dispatch();
+  if (!strcmp(name, "post")) walk_post();
+  conflates = !strcmp(name, "queue");
+  if (!strcmp(name, "dispatch") || conflates) walk_dispatch();
   if (!strcmp(name, "idle")) walk_idle();
   if (!strcmp(name, "commit")) walk_commit();
   if (!strcmp(name, "far") && argc > 2) walk_far(argv[2]);
