@@ -28,9 +28,8 @@ struct program {
   const unsigned char *style; /* its own, after the one that all have; NULL: small.css */
   size_t style_len;
   bool runs_scripts;          /* it sends script elements of its own: a policy for a client before 1.0.3 lets them in */
-  bool (*prepare)(void *own); /* the options have been read, and the instance is to be created:
-                                                          what it needs is opened here. false: it cannot be, and why has
-                                                          been said */
+  bool (*prepare)(void *own); /* the options have been read, and the instance is to be created: what it needs is opened
+                                 here. false: it cannot be, and why has been said */
 
   vestry *v;
   struct server_options options;

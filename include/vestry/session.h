@@ -84,8 +84,9 @@ typedef struct vestry_session_options {
                                   end others' sessions by logging in again and again. Each log-in looks at so many */
 } vestry_session_options;
 
-/** Give an instance sessions: from here on each request has one, and its scope is the session's. Once, before the first
- *  request; they end with the instance.
+/** Give an instance sessions: from here on each request has one, and its scope is the session's. Call it once, right
+ *  after vestry_create: rates (vestry/rate.h) and actions that run once (vestry/once.h) look when they are created
+ *  whether there are sessions. They end with the instance.
  *  options  NULL: the defaults; copied but for what is borrowed
  *  Returns  OK | INVALID (the log says why; vestry_options.scope is set) | EXISTS (it has sessions) | NO_MEMORY | IO
  *  Threads  any; does not block */

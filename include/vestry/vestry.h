@@ -14,8 +14,9 @@
  *  - What a page says comes as signals (signals.h), by a schema if you like (repository.h); values of C for the way
  *    back are value.h.
  *  - A reply's effects are data, by names (registry.h, effects.h). They are dispatched from any thread (dispatch.h).
- *  - Which user asks: session.h. What is refused: requests that other sites forge (csrf.h), an action's second run
- *    (once.h), clients that ask too often (rate.h), scripts that no policy allows (csp.h); which tab asks: tab.h.
+ *  - Which user asks: session.h; by which secret pages are sealed: secret.h. What is refused: requests that other sites
+ *    forge (csrf.h), an action's second run (once.h), clients that ask too often (rate.h), scripts that no policy
+ *    allows (csp.h); which tab asks: tab.h.
  *  - Pages that render again when their data changes: page.h; the rows of a long list that are seen: window.h; over
  *    SQLite, without naming topics: sqlite.h. Forms that come back: form.h, sqlite_forms.h, postgres_forms.h.
  *    A function that feeds a stream: watch.h. Who is here: presence.h. Work that outlives its process: jobs.h,

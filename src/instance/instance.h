@@ -32,7 +32,7 @@ struct vestry {
   struct vsi_routes *routes;
   struct vsi_shares *shares; /* of streams, of scopes; NULL: no bound */
   json_t *nothing;           /* an empty object: the data and state of dispatches that have none. Never changed, and
-                    references to it are not counted */
+                                references to it are not counted */
 
   vestry_scope_fn scope;
   void *scope_ctx;
