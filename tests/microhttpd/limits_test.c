@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What clients can take of a server: time, memory, connections and descriptors; then hostile requests, by the
  * contract. */
+#include <assert.h>
 #include <poll.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -64,33 +65,36 @@ static void begin_body(client *c, size_t announced, size_t sent) {
   client_send(c, body, sent);
 }
 
-/* Above seven eighths those that hold most go, and leave the rest to newcomers. */
+/* Above seven eighths those that hold most go, and leave the rest to newcomers. A body that is complete is here twice
+ * while its handler gets it, so the bound lies between that and one unfinished body more. */
 static void unfinished_bodies_have_a_budget(void **state) {
   (void)state;
-  enum { HELD = 20, EACH = 100000 };
-  server_start(&s, &(server_settings){.adapter.max_head_bytes = 4096,
-                                      .options.bounds = &(vestry_bounds){.max_request_bytes = 2400000}});
+  enum { HELD = 20, EACH = 65000, HEAD = 4096, COPY = 65536, EACH_HOLDS = EACH + 1 + HEAD, MOST = 1656000 };
+  static_assert(MOST / 8 * 7 > HELD * EACH_HOLDS + COPY && MOST / 8 * 7 < (HELD + 1) * EACH_HOLDS, "between");
+  server_start(&s, &(server_settings){.adapter.max_head_bytes = HEAD,
+                                      .options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
   client held[HELD], more;
   for (int i = 0; i < HELD; i++) begin_body(&held[i], EACH + 1, EACH);
-  UNTIL(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  UNTIL(stats_of().request_bytes == HELD * EACH_HOLDS);
   assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
   begin_body(&more, EACH + 1, EACH); /* announces no more than the others */
   UNTIL(turned_away(VESTRY_REFUSAL_BUDGET) == 1);
-  UNTIL(stats_of().request_bytes == HELD * (EACH + 1 + 4096));
+  UNTIL(stats_of().request_bytes == HELD * EACH_HOLDS);
   client_say(&more, "x");
   assert_int_equal(client_status(&more), 200);
   client_close(&more);
-  int finished = 0;
+  UNTIL(stats_of().request_bytes == (HELD - 1) * EACH_HOLDS);
+  unsigned finished = 0;
   for (int i = 0; i < HELD; i++) {
     (void)send(held[i].fd, "x", 1, MSG_NOSIGNAL);
     while (!held[i].ended && !(held[i].len && strstr(held[i].text, "\r\n\r\n"))) client_read(&held[i]);
     finished += held[i].len && strncmp(held[i].text, "HTTP/1.1 200", 12) == 0;
     client_close(&held[i]);
+    UNTIL(stats_of().request_bytes == (HELD - 1 - finished) * EACH_HOLDS);
   }
   assert_int_equal(finished, HELD - 1);
   assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 1);
-  assert_true(stats_of().request_peak_bytes <= 2400000);
-  UNTIL(stats_of().request_bytes == 0);
+  assert_true(stats_of().request_peak_bytes <= MOST);
   server_stop(&s);
 }
 

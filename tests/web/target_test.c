@@ -130,7 +130,7 @@ static void a_text_in_an_actions_url_is_read_as_it_is_or_refused(void **state) {
   for (int c = 1; c < 128; c++) {
     const char texts[][4] = {{'a', (char)c, 'b'}, {'a', (char)c}, {(char)c}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-      char path[16];
+      char path[sizeof "/s/%s/x" + 4 * 3];
       snprintf(path, sizeof path, "/s/%s/x", texts[i]);
       const bool is_refused = c < ' ' || c == 127 || c == '/' || c == '\\' || (c == '.' && i > 0);
       expect(url_of("/s/%s/x", texts[i]), is_refused ? NULL : path, NULL);
