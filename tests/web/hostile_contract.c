@@ -261,22 +261,24 @@ static void send_body(client *c, size_t announced, size_t sent) {
 
 enum { HELD = 60, FIT = 24, EACH = 100000, SMALL = 1000, MOST = 2400000, MARK = MOST / 8 * 7 };
 
-/* So many bodies were read, and what was too much is gone. */
-static bool has_room_after(size_t bodies) {
+/* So many bodies were read, each of which holds so many bytes; what was too much is gone, and so is who was served. */
+static bool have_settled(size_t bodies, uint64_t each_bytes) {
   vestry_stats stats = stats_of();
-  uint64_t cut = stats.turned_away[VESTRY_REFUSAL_BUDGET];
-  return stats.request_bytes <= MARK && (cut >= bodies || stats.request_bytes >= (bodies - cut) * EACH);
+  return stats.request_bytes == (bodies - stats.turned_away[VESTRY_REFUSAL_BUDGET]) * each_bytes &&
+         stats.request_bytes <= MARK;
 }
 
 /* More of them than fit: those that hold most go, and whoever comes with less is served. */
 static void unfinished_bodies_refuse_no_newcomer(void **state) {
   (void)state;
   static client held[HELD];
+  uint64_t each_bytes = 0;
   seam->start(&s, &(web_settings){.room = HELD, .options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
   for (size_t i = 0; i < HELD; i++) {
     client newcomer;
     send_body(&held[i], EACH + 1, EACH);
-    UNTIL(has_room_after(i + 1));
+    if (!i) UNTIL((each_bytes = stats_of().request_bytes) > EACH);
+    UNTIL(have_settled(i + 1, each_bytes));
     send_body(&newcomer, SMALL, SMALL);
     assert_int_equal(client_status(&newcomer), 200);
     client_close(&newcomer);
