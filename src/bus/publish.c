@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "bus/bus.h"
 #include "channel/name.h"
+#include "http/reply.h"
 #include "instance/elsewhere.h"
 
 /* ------------------------------------------------------------------------------------------- an instance's -------- */
@@ -111,4 +112,47 @@ void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
     vsi_bus_stats_get(bus, ret_stats);
   else
     VSI_RESULT_GIVE(ret_stats, none);
+}
+
+/* -------------------------------------------------------------------------------------- of a reply's stream -------- */
+
+typedef struct subscribing {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  vestry_subscription *subscription;
+} subscribing;
+
+static void begin_subscription(vsi_attachment *attachment, vestry_connection *connection) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_begin(one->subscription, connection);
+  vsi_free(one->host, one);
+}
+
+static void drop_subscription(vsi_attachment *attachment) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_give_up(one->subscription);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                                  const vestry_subscriber *subscriber) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_reply_pack(reply, &name, scope, key);
+  if (error) return error;
+  /* First what can be given back without telling anybody. */
+  subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
+  const vestry_slice topic = {name.key.data, name.key.len};
+  vsi_bus *bus;
+  error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
+  if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);
+  vsi_scoped_key_finish(&name);
+  if (error == VESTRY_INVALID) (void)vsi_reply_refuse(reply, error, "a subscriber has no function, or a connection");
+  if (error) {
+    vsi_free(reply->host, one);
+    return vsi_reply_attach(reply, error, NULL);
+  }
+  one->attachment.begin = begin_subscription;
+  one->attachment.drop = drop_subscription;
+  one->host = reply->host;
+  return vsi_reply_attach(reply, VESTRY_OK, &one->attachment);
 }

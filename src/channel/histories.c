@@ -21,6 +21,7 @@
 #include "channel/histories.h"
 #include "channel/name.h"
 #include "channel/resume.h"
+#include "http/reply.h"
 
 enum { AGAIN_MS = 10 };
 #define DEFAULT_HISTORY_BYTES ((size_t)64 << 20)
@@ -343,15 +344,25 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
 
 /* ------------------------------------------------------------------------------------------------- resuming ------- */
 
+/* A stream that joins a channel where it has left off. */
+typedef struct resuming {
+  vsi_member *member; /* without a stream yet */
+  vsi_history_last last;
+  vestry_resume_fn on_resume; /* NULL: it is not told */
+  void *ctx;
+  bool is_told; /* resume's own */
+} resuming;
+
 static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
-  vsi_resuming *one = ctx;
+  resuming *one = ctx;
   const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
   one->is_told = true;
   return one->on_resume(connection, &resumed, one->ctx);
 }
 
-/* A stream that is not told how things are must not go on. */
-vestry_err vsi_resume(vsi_resuming *one, vestry_connection *connection) {
+/* Takes the member. Returns as vestry_resume. A stream that is not told how things are must not go on: it is closed if
+ * its application was told and said no. */
+static vestry_err resume(resuming *one, vestry_connection *connection) {
   one->is_told = false;
   vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
   if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
@@ -361,9 +372,45 @@ vestry_err vsi_resume(vsi_resuming *one, vestry_connection *connection) {
 vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection,
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  vsi_resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
+  resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
   if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (!error) error = vsi_name_reserve_kept(v, &name, &one.member);
-  return error ? error : vsi_resume(&one, connection);
+  return error ? error : resume(&one, connection);
+}
+
+typedef struct attached {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  resuming is;
+} attached;
+
+static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
+  attached *one = (attached *)attachment;
+  vestry_err error = resume(&one->is, connection);
+  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
+  vsi_free(one->host, one);
+}
+
+static void drop_resuming(vsi_attachment *attachment) {
+  attached *one = (attached *)attachment;
+  vsi_channel_discard(one->is.member);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                               vestry_resume_fn on_resume, void *ctx) {
+  vsi_scoped_key name;
+  resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx, false};
+  vestry_err error = vsi_reply_pack(reply, &name, scope, key);
+  if (error) return error;
+  error = vsi_name_reserve_kept(reply->v, &name, &is.member);
+  if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
+  attached *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!error && !one) {
+    vsi_channel_discard(is.member);
+    error = VESTRY_NO_MEMORY;
+  }
+  if (one) *one = (attached){{.begin = begin_resuming, .drop = drop_resuming}, reply->host, is};
+  return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
 }

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "http/csp.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 
@@ -186,7 +185,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
-  vestry_err error = vsi_csp_apply(req, reply, status, has_body);
+  vestry_err error = reply->document.apply ? reply->document.apply(req, reply, status, has_body) : VESTRY_OK;
   if (error) return answer_instead(req, reply, error);
   vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
   if (!headers) return answer_instead(req, reply, VESTRY_NO_MEMORY);

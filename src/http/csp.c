@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The nonce is put into what has been made already: no render knows it, so none is another's because of it. */
-#include "http/csp.h"
+#include "vestry/csp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,17 @@
 #include "http/reply.h"
 
 static const char header[] = "Content-Security-Policy";
+
+enum { NONCE_BYTES = 33 };
+
+typedef struct policy {
+  char nonce[NONCE_BYTES];
+  char value[]; /* the header's, with the nonce in it */
+} policy;
+
+static policy *csp_of(const vestry_reply *reply) {
+  return reply->document.state;
+}
 
 /* Directives in the order in which they are sent; what is said of the last two is added to. */
 enum { SCRIPTS = 7, STYLES = 8 };
@@ -143,8 +154,8 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
 
 /* ---- what a handler says ----------------------------------------------------------------------------------------- */
 
-static vestry_err make_nonce(const vestry_host *host, char nonce[VSI_CSP_NONCE_BYTES]) {
-  unsigned char bytes[(VSI_CSP_NONCE_BYTES - 1) / 2];
+static vestry_err make_nonce(const vestry_host *host, char nonce[NONCE_BYTES]) {
+  unsigned char bytes[(NONCE_BYTES - 1) / 2];
   vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
   if (!error) vsi_hex_write(nonce, bytes, sizeof bytes);
   return error;
@@ -158,45 +169,33 @@ static vestry_err refuse(vestry_reply *reply, const char *why) {
 
 static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   vestry_csp csp = {.size = 0};
-  char nonce[VSI_CSP_NONCE_BYTES];
+  char nonce[NONCE_BYTES];
   if (VSI_OPTIONS_TAKE(csp, given)) return refuse(reply, "the policy is of a later vestry");
   if (!csp.client) csp.client = VESTRY_DATASTAR_CDN_URL;
   if (!csp.directives) csp.directives = "";
   const char *fault = fault_of(&csp);
   if (fault) return refuse(reply, fault);
   vestry_err error = VESTRY_OK;
-  if (reply->csp)
-    memcpy(nonce, reply->csp->nonce, sizeof nonce);
+  if (csp_of(reply))
+    memcpy(nonce, csp_of(reply)->nonce, sizeof nonce);
   else
     error = make_nonce(reply->host, nonce);
   if (error) return error;
   vsi_buffer text;
   vsi_buffer_init(&text, reply->host);
   put_policy(&text, &csp, nonce);
-  vsi_csp *made = text.error ? NULL : vsi_alloc(reply->host, sizeof *made + text.len + 1);
+  policy *made = text.error ? NULL : vsi_alloc(reply->host, sizeof *made + text.len + 1);
   if (made) {
     memcpy(made->nonce, nonce, sizeof nonce);
     memcpy(made->value, text.data, text.len);
     made->value[text.len] = '\0';
-    vsi_free(reply->host, reply->csp);
-    reply->csp = made;
+    vsi_free(reply->host, reply->document.state);
+    reply->document.state = made;
   }
   vsi_buffer_finish(&text);
   if (made) return VESTRY_OK;
   reply->no_memory = true;
   return VESTRY_NO_MEMORY;
-}
-
-vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *given) {
-  return reply->csp_error = put(reply, given);
-}
-
-const char *vestry_reply_nonce(const vestry_reply *reply) {
-  return reply && reply->csp ? reply->csp->nonce : "";
-}
-
-vestry_err vestry_csp_guard(const vestry_request *req, vestry_reply *reply, void *app) {
-  return req->is_datastar ? VESTRY_OK : vestry_reply_csp(reply, app);
 }
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */
@@ -207,7 +206,7 @@ static vestry_err say(vestry_reply *reply, const char *name, const char *value) 
 
 /* What is no document has no nonce, so that caches keep it. */
 static void cut_nonces(char *value, const char *nonce) {
-  char source[sizeof " 'nonce-'" + VSI_CSP_NONCE_BYTES];
+  char source[sizeof " 'nonce-'" + NONCE_BYTES];
   size_t len = (size_t)snprintf(source, sizeof source, " 'nonce-%s'", nonce);
   for (char *at = value; (at = strstr(at, source)) != NULL;) memmove(at, at + len, strlen(at + len) + 1);
 }
@@ -241,9 +240,9 @@ static vestry_err put_nonce(vestry_reply *reply) {
   const size_t at = vsi_html_root_tag((vestry_slice){reply->body, reply->body_len}, &has_tag);
   vsi_buffer all;
   vsi_buffer_init(&all, reply->host);
-  (void)vsi_buffer_reserve(&all, reply->body_len + sizeof "<html data-nonce=\"\">" + VSI_CSP_NONCE_BYTES);
+  (void)vsi_buffer_reserve(&all, reply->body_len + sizeof "<html data-nonce=\"\">" + NONCE_BYTES);
   vsi_buffer_append(&all, reply->body, at);
-  vsi_buffer_printf(&all, has_tag ? " data-nonce=\"%s\"" : "<html data-nonce=\"%s\">", reply->csp->nonce);
+  vsi_buffer_printf(&all, has_tag ? " data-nonce=\"%s\"" : "<html data-nonce=\"%s\">", csp_of(reply)->nonce);
   vsi_buffer_append(&all, reply->body + at, reply->body_len - at);
   error = vsi_reply_change_body(reply, &all);
   if (!error) drop_validators(reply);
@@ -251,9 +250,13 @@ static vestry_err put_nonce(vestry_reply *reply) {
   return error;
 }
 
-vestry_err vsi_csp_apply(const vestry_request *req, vestry_reply *reply, int status, bool has_body) {
-  if (reply->csp_error) return reply->csp_error;                          /* a handler that did not look at it */
-  if (!reply->csp || req->is_datastar || status == 304) return VESTRY_OK; /* 304: what is kept has its own policy */
+/* The reply is about to be answered: its headers and, in a document, its nonce; says then that it is one document's
+ * (has_nonce). Does nothing for a reply to the client.
+ * OK | INVALID (the body is encoded already; said in the log) | IO | NO_MEMORY */
+static vestry_err apply(const vestry_request *req, vestry_reply *reply, int status, bool has_body) {
+  policy *csp = csp_of(reply);
+  if (reply->document.error) return reply->document.error; /* a handler that did not look at it */
+  if (req->is_datastar || status == 304) return VESTRY_OK; /* 304: what is kept has its own policy */
   vestry_err error = VESTRY_OK;
   const bool is_document = has_body && status != 206 && is_html(reply);
   if (is_document && vsi_reply_header_find(reply, "Content-Encoding"))
@@ -262,9 +265,22 @@ vestry_err vsi_csp_apply(const vestry_request *req, vestry_reply *reply, int sta
   if (is_document)
     error = put_nonce(reply);
   else
-    cut_nonces(reply->csp->value, reply->csp->nonce);
-  if (!error) error = vestry_reply_header(reply, header, reply->csp->value);
+    cut_nonces(csp->value, csp->nonce);
+  if (!error) error = vestry_reply_header(reply, header, csp->value);
   if (!error) error = say(reply, "X-Content-Type-Options", "nosniff");
   if (!error) error = say(reply, "Referrer-Policy", "same-origin");
   return error;
+}
+
+vestry_err vestry_reply_csp(vestry_reply *reply, const vestry_csp *given) {
+  reply->document.apply = apply;
+  return reply->document.error = put(reply, given);
+}
+
+const char *vestry_reply_nonce(const vestry_reply *reply) {
+  return reply && csp_of(reply) ? csp_of(reply)->nonce : "";
+}
+
+vestry_err vestry_csp_guard(const vestry_request *req, vestry_reply *reply, void *app) {
+  return req->is_datastar ? VESTRY_OK : vestry_reply_csp(reply, app);
 }

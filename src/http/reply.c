@@ -46,7 +46,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
   vsi_free(reply->host, reply->headers);
   vsi_free(reply->host, (void *)reply->body_type);
-  vsi_free(reply->host, reply->csp);
+  vsi_free(reply->host, reply->document.state);
   vsi_reply_drop_body(reply);
   vsi_free(reply->host, reply->key);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);

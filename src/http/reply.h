@@ -7,6 +7,7 @@
 #include "http/attachment.h"
 #include "http/body.h"
 #include "instance/life.h"
+#include "store/scoped_key.h"
 #include "vestry/adapter.h"
 
 struct vestry_reply {
@@ -20,11 +21,15 @@ struct vestry_reply {
   vsi_body_source rest; /* instead of body: a part of a file that is lent, or bytes that outlive the request */
   vsi_room room;        /* the body's, from before it is made; of what is no answer, a page rendered again, none */
   bool has_body;
-  bool no_room;         /* there was none for the last body: 503, but for a stream */
-  struct vsi_csp *csp;  /* its document's policy, owned; NULL: none */
-  vestry_err csp_error; /* why it is not the one that was asked for: then there is no document */
-  bool has_nonce;       /* the body is one document's */
-  bool knows_len;       /* 304: a 200 would have had len bytes */
+  bool no_room; /* there was none for the last body: 503, but for a stream */
+  struct {
+    /* Called when the reply is about to be answered: an error is answered instead. NULL: there is no policy. */
+    vestry_err (*apply)(const vestry_request *req, struct vestry_reply *reply, int status, bool has_body);
+    void *state;      /* the policy's, owned */
+    vestry_err error; /* why it is not the one that was asked for: then there is no document */
+  } document;
+  bool has_nonce; /* the body is one document's */
+  bool knows_len; /* 304: a 200 would have had len bytes */
   size_t len;
 
   vestry *v;                 /* whose reply it is; NULL: none's, and then it can have no key */
@@ -65,10 +70,15 @@ void vsi_reply_finish(vestry_reply *reply);
 
 /* OK: the reply's stream may be a part of one thing more | LIMIT: refused, and said why. */
 vestry_err vsi_reply_may_join(vestry_reply *reply);
+/* The same, and the packed key of what it is to be a part of. OK | LIMIT | as vsi_name_pack; the reply knows of errors.
+ */
+vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key);
+/* What it is a part of from its beginning was made, or there is an error: the reply takes it. Returns the error. */
+vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
 
-/* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 /* Add patch-signals. They may be a client's: no placeholder is looked for in them. signals: an object, borrowed. */
 vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals);
+/* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
 /* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before
  * vsi_reply_take_body. OK | LIMIT */

@@ -11,7 +11,6 @@
 #include "http/answer.h"
 #include "http/encoding.h"
 #include "http/routes/routes.h"
-#include "http/stream.h"
 #include "instance/instance.h"
 #include "registry/dispatch.h"
 #include "serve/hooks.h"

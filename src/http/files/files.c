@@ -253,7 +253,7 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
 /* A document that is given a nonce (vestry/csp.h) is for one client: its bytes are not those of the file, so it has no
  * parts, and they are put together here, so it is not encoded. */
 static bool gets_nonce(const vestry_reply *reply, const char *type) {
-  return reply->csp && strncasecmp(type, "text/html", 9) == 0;
+  return reply->document.apply && strncasecmp(type, "text/html", 9) == 0;
 }
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
