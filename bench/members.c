@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "vestry/once.h"
+#include "vestry/app/once.h"
 
 enum { SHARE = 10 };
 

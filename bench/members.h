@@ -3,7 +3,8 @@
 #ifndef BENCH_MEMBERS_H
 #define BENCH_MEMBERS_H
 
-#include "vestry/session.h"
+#include "vestry/app/once.h"
+#include "vestry/app/session.h"
 #include "vestry/vestry.h"
 
 typedef struct bench_members {

@@ -46,7 +46,7 @@ def header(path):
     """A public header as a page: what it says, then each declaration below its name."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"^/\* SPDX.*?\*/\n", "", text)
-    name = f"vestry/{path.name}"
+    name = str(path.relative_to(TOP / "include"))
     head = COMMENT.match(text)
     page = [f"# {name}", "", inside(head.group(1)) if head else "", "", f"    #include <{name}>", ""]
     rest = text[head.end() if head else 0:]
@@ -92,8 +92,9 @@ def rewritten(path, text, wanted):
             if (TOP / readme).exists() and readme in PAGES_OF:
                 return f"{match[1]}{os.path.relpath(readme, path.parent)}{anchor})"
             return f"{match[1]}{os.path.relpath('README.md', path.parent)})"
-        if file.suffix == ".h" and file.parent == pathlib.Path("include/vestry"):
-            return f"{match[1]}{os.path.relpath(f'headers/{file.stem}.md', path.parent)}{anchor})"
+        if file.suffix == ".h" and file.is_relative_to("include/vestry"):
+            page = "headers" / file.relative_to("include/vestry").with_suffix(".md")
+            return f"{match[1]}{os.path.relpath(page, path.parent)}{anchor})"
         if file.suffix in (".md", ".png", ".svg", ".webp"):
             return match[0]
         wanted.add(file)
@@ -137,8 +138,8 @@ def make():
         code = (TOP / path).read_text(encoding="utf-8")
         write(f"{path}.md", f"# {path}\n\n{fence}{LANGUAGES.get(path.suffix, 'text')}\n{code}{fence}\n")
     headers = []
-    for path in sorted((TOP / "include" / "vestry").glob("*.h")):
-        headers.append(f"headers/{path.stem}.md")
+    for path in sorted((TOP / "include" / "vestry").rglob("*.h"), key=lambda path: (len(path.parts), path)):
+        headers.append(f"headers/{path.relative_to(TOP / 'include' / 'vestry').with_suffix('.md')}")
         write(headers[-1], header(path))
     written = essays()
     for path, (_, text) in written.items():
@@ -215,7 +216,7 @@ def check(guide, headers, written):
         for url in re.findall(r"url\([\"']?((?:https?:)?//[^)]*)", style.read_text(encoding="utf-8")):
             faults.append(f"{style.relative_to(SITE)}: loads {url}")
     found = (SITE / "search" / "search_index.json").read_text(encoding="utf-8")
-    for path in (TOP / "include" / "vestry").glob("*.h"):
+    for path in (TOP / "include" / "vestry").rglob("*.h"):
         for name in re.findall(r"^VESTRY_API[^;]*?\b(vestry_[a-z0-9_]+)\(", path.read_text(encoding="utf-8"), re.M):
             if name not in found:
                 faults.append(f"{name} of {path.name} is not found by the search")

@@ -7,6 +7,9 @@
 
 #include "shared/program.h"
 #include "shared/text.h"
+#include "vestry/app/form.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/tab.h"
 
 /* The streams of all pages that show the card. */
 #define CARD VESTRY_KEY("card", 1)

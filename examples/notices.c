@@ -9,6 +9,8 @@
 
 #include "shared/program.h"
 #include "shared/text.h"
+#include "vestry/app/bus.h"
+#include "vestry/app/stream.h"
 
 enum { NAME_MAX = 30, NAME_BYTES = TEXT_BYTES(NAME_MAX), TEXT_MAX = 140 };
 enum { KEPT_MAX = 100, DISMISSED_MAX = 1000 };

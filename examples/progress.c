@@ -7,6 +7,8 @@
 
 #include "shared/program.h"
 #include "shared/text.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/watch.h"
 
 /* The streams of all pages that show the job. */
 #define JOB VESTRY_KEY("job")

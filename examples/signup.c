@@ -7,6 +7,10 @@
 
 #include "shared/program.h"
 #include "shared/text.h"
+#include "vestry/app/form.h"
+#include "vestry/app/repository.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/tab.h"
 
 /* The streams of all pages that show the form. */
 #define FORM VESTRY_KEY("form", "workshop")

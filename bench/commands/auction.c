@@ -7,7 +7,7 @@
  * behind it, which is asked of each page before and behind: so of each kind of page it is counted how many were
  * rendered, how many had to be, and how many for nothing. */
 #include "auction.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>

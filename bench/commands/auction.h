@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <vestry/sqlite.h>
+#include "vestry/data/sqlite.h"
+#include <vestry/data/sqlite.h>
 
 /* Prints a line for each kind of commit and of page. Returns whether it was done, and no page showed what was not. */
 bool auction_measure(const char *folder, vestry_sqlite_level level, const char *name, uint64_t commits);

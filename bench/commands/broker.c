@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <vestry/nats.h>
+#include <vestry/cluster/nats.h>
 
 #include "bench.h"
 #include "broker.h"
 #include "histogram.h"
+#include "vestry/cluster/broker.h"
+#include "vestry/cluster/nats.h"
 
 enum { MAX_BYTES = 65536, PATIENCE_S = 60, WAYS = 3 };
 

@@ -67,7 +67,7 @@ typedef struct viewer {
   unsigned shown_count;
   uint64_t opened_ns; /* 0: all of its window has come */
   char once[SEAL_BYTES];
-  char tag[TAG_BYTES]; /* what its tab claims to have (src/page/script_navigate.c); empty: nothing */
+  char tag[TAG_BYTES]; /* what its tab claims to have (src/app/page/script_navigate.c); empty: nothing */
 } viewer;
 
 /* A connection that presses, which is kept. */

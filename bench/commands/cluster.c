@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster.h"
+#include "vestry/cluster/nats.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #ifdef BENCH_NATS
-#include <vestry/nats.h>
+#include <vestry/cluster/nats.h>
 #endif
 
 struct bench_cluster {

@@ -20,7 +20,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { MAX_ROUNDS = 10000 };
 

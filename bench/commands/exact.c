@@ -12,12 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <vestry/sqlite.h>
+#include <vestry/data/sqlite.h>
 #include <vestry/vestry.h>
 
 #include "auction.h"
 #include "bench.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { PATH_MOST = 300, CHANNELS_MOST = 1000, TURNS = 21 };
 

@@ -14,7 +14,7 @@
 
 #include "bench.h"
 #include "decode.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20, MESSAGE_MOST = 400 };
 

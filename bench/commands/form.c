@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "vestry/memory.h"
-#include "vestry/sqlite_forms.h"
-#include "vestry/tab.h"
+#include "vestry/app/tab.h"
+#include "vestry/data/sqlite_forms.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { PATH_MOST = 300, SEALED_BYTES = 65, HEAD_BYTES = 300 };

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vestry/jobs.h"
+#include "vestry/data/jobs.h"
 
 /* What the command was told. */
 typedef struct jobs_options {

@@ -6,9 +6,9 @@
 
 #include "jobs.h"
 #include "postgres.h"
-#include "vestry/memory.h"
-#include "vestry/postgres.h"
-#include "vestry/postgres_jobs.h"
+#include "vestry/data/postgres.h"
+#include "vestry/data/postgres_jobs.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { CONNECTIONS = 16, WAIT_MS = 60000 };

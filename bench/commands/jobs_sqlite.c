@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "jobs.h"
-#include "vestry/sqlite_jobs.h"
+#include "vestry/data/sqlite_jobs.h"
 
 enum { PATH_MOST = 300, WAIT_MS = 60000 };
 

@@ -7,8 +7,8 @@
 
 #include "bench.h"
 #include "request.h"
-#include "vestry/memory.h"
-#include "vestry/stream.h"
+#include "vestry/app/stream.h"
+#include "vestry/testing/memory.h"
 
 enum { LEASE_BYTES = 65 };
 

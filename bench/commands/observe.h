@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #include "pages.h"
-#include "vestry/memory.h"
+#include "vestry/ops/observe.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { OBSERVE_TURNS_MOST = 10000 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "page_alone.h"
-#include "vestry/memory.h"
+#include "vestry/app/page.h"
+#include "vestry/testing/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vestry/memory.h"
-#include "vestry/postgres.h"
+#include "vestry/data/postgres.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { CHANNELS_SEEN = 20 }; /* of each user: rows that say how far that user has read */

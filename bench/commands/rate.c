@@ -7,7 +7,7 @@
 
 #include "bench.h"
 #include "request.h"
-#include "vestry/rate.h"
+#include "vestry/app/rate.h"
 
 enum { MOST_TURNS = 1000 };
 

@@ -41,6 +41,8 @@
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
+#include "vestry/app/files.h"
+#include "vestry/ops/observe.h"
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 

@@ -13,12 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <vestry/sqlite.h>
-#include <vestry/tab.h>
+#include <vestry/app/tab.h>
+#include <vestry/data/sqlite.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
-#include "vestry/memory.h"
+#include "vestry/app/page.h"
+#include "vestry/app/tab.h"
+#include "vestry/data/sqlite.h"
+#include "vestry/testing/memory.h"
 
 enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
 

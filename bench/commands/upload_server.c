@@ -20,6 +20,7 @@
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
+#include "vestry/app/upload.h"
 
 const char *const upload_kinds[UPLOAD_KINDS] = {"bare", "civetweb", "microhttpd"};
 

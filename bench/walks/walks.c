@@ -3,6 +3,11 @@
  * libraries and this program are built with -finstrument-functions by scripts/walks, which counts what is printed: of
  * each function that was entered or left while the walk was under way, on any thread, "+" or "-", the thread, the
  * library and the place in it. */
+#include "vestry/app/page.h"
+#include "vestry/cluster/broker.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/cluster/nats.h"
+#include "vestry/data/sqlite.h"
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <sqlite3.h>
@@ -13,12 +18,12 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#include <vestry/cluster.h>
-#include <vestry/memory.h>
+#include <vestry/app/page.h>
+#include <vestry/cluster/cluster.h>
+#include <vestry/cluster/nats.h>
+#include <vestry/data/sqlite.h>
 #include <vestry/microhttpd.h>
-#include <vestry/nats.h>
-#include <vestry/page.h>
-#include <vestry/sqlite.h>
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #define QUIET __attribute__((no_instrument_function))

@@ -28,6 +28,7 @@
 #include <utility>
 
 #include <vestry/vestry.h>
+#include "vestry/app/page.h"
 
 namespace vestrypp {
 
@@ -141,7 +142,7 @@ struct reply {
   }
 };
 
-/** A live page that is being made (vestry/page.h). */
+/** A live page that is being made (vestry/app/page.h). */
 struct render {
   vestry_render *c;
   vestry_html *html;

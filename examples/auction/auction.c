@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "auction.h"
+#include "vestry/app/secret.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,9 +7,13 @@
 #include "../shared/program.h"
 #include "../shared/secret.h"
 #include "../shared/text.h"
-#include "vestry/sqlite_forms.h"
-#include "vestry/sqlite_jobs.h"
-#include "vestry/sqlite_sessions.h"
+#include "vestry/app/files.h"
+#include "vestry/app/once.h"
+#include "vestry/app/rate.h"
+#include "vestry/app/upload.h"
+#include "vestry/data/sqlite_forms.h"
+#include "vestry/data/sqlite_jobs.h"
+#include "vestry/data/sqlite_sessions.h"
 
 enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 100000000 };
 enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
@@ -37,7 +41,7 @@ struct app {
 
 int64_t now_ms(void);
 
-/* Render functions (vestry/page.h): the lots, one of them, the form for another. */
+/* Render functions (vestry/app/page.h): the lots, one of them, the form for another. */
 vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_lot(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_offer(vestry_render *render, vestry_html *html, void *app);

@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "auction.h"
+#include "vestry/app/tab.h"
+#include "vestry/app/upload_view.h"
+#include "vestry/app/window.h"
 
 enum { SHOWN_MAX = 60 };
 #define EURO           "€ %lld.%02lld"

@@ -9,7 +9,11 @@
 #include "../shared/secret.h"
 #include "../shared/text.h"
 #include "assets.h"
-#include "vestry/sqlite_sessions.h"
+#include "vestry/app/once.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/stream.h"
+#include "vestry/data/sqlite_sessions.h"
 
 enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 4 };
 

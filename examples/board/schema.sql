@@ -1,5 +1,5 @@
 -- What brings a file to this version, from nothing or from any version before: board.c numbers them.
--- Version 3: who has logged in is in the table of vestry/sqlite_sessions.h, and logs in once more.
+-- Version 3: who has logged in is in the table of vestry/data/sqlite_sessions.h, and logs in once more.
 DROP TABLE IF EXISTS session;
 CREATE TABLE IF NOT EXISTS board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL,
@@ -9,7 +9,7 @@ ALTER TABLE card ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE card ADD COLUMN edited_by TEXT NOT NULL DEFAULT 'Somebody';
 ALTER TABLE card ADD COLUMN moved_by TEXT NOT NULL DEFAULT 'Somebody';
 CREATE INDEX IF NOT EXISTS card_by_board ON card(board, stage, id);
--- Cards as they were asked for, by the nonce of the press (vestry/once.h): one that is asked for again behind a crash was
+-- Cards as they were asked for, by the nonce of the press (vestry/app/once.h): one that is asked for again behind a crash was
 -- made. After an hour no browser asks any more.
 CREATE TABLE IF NOT EXISTS asked(once TEXT PRIMARY KEY, board INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL,
                                  at INTEGER NOT NULL DEFAULT (unixepoch())) WITHOUT ROWID;

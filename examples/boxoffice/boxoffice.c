@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "boxoffice.h"
+#include "vestry/app/secret.h"
 
 #include <errno.h>
 #include <stdio.h>

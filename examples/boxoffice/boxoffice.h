@@ -12,6 +12,7 @@
 #include "../shared/house.h"
 #include "../shared/program.h"
 #include "../shared/robots.h"
+#include "vestry/app/once.h"
 
 enum { BLOCKS = 10, ROWS = 20, PLACES = 10, NAME_MAX_CHARS = 40, EUROS = 25 };
 enum { HELD_MAX = 6, HOLD_MS = 60000, SWEEP_MS = 400, PAUSE_MS = 10000 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "boxoffice.h"
+#include "vestry/app/tab.h"
 
 /* ------------------------------------------------------------------------------------------ what all see ---------- */
 

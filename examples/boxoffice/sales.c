@@ -6,6 +6,7 @@
 #include "boxoffice.h"
 
 #include "../shared/text.h"
+#include "vestry/app/tab.h"
 
 int64_t buyer_of(const vestry_request *req) {
   char tab[VESTRY_TAB_ID_BYTES];

@@ -9,6 +9,10 @@
 #include "../shared/program.h"
 #include "../shared/secret.h"
 #include "assets.h"
+#include "vestry/app/once.h"
+#include "vestry/app/rate.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/window.h"
 
 enum { SIDE = 1000, PART = 10, PARTS = SIDE / PART, PART_PX = 400, SEEN = 4 };
 

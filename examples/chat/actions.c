@@ -202,7 +202,8 @@ static vestry_err keep_pace(struct db_loan *loan, const struct app *app, const c
   return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
-/* A message is told by its nonce (vestry/once.h), here too: one that comes again after a crash is in the database. */
+/* A message is told by its nonce (vestry/app/once.h), here too: one that comes again after a crash is in the
+ * database. */
 static vestry_err add_message(struct db_loan *loan, void *ctx) {
   struct saying *of = ctx;
   const char *user = vestry_session_user(of->req), *once = vestry_request_header(of->req, "X-Once");

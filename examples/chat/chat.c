@@ -2,6 +2,7 @@
 /* From the command line to the end: the database first, which has the secret that the instance seals with; then the
  * instance, its pages, and what they follow. */
 #include "chat.h"
+#include "vestry/app/secret.h"
 
 #include <stdio.h>
 

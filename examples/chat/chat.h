@@ -15,6 +15,11 @@
 
 #include "../shared/db.h"
 #include "../shared/program.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/files.h"
+#include "vestry/app/once.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/session.h"
 
 enum {
   NAME_MAX = 40,   /* characters, of people and channels */
@@ -61,7 +66,7 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx);
 vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *name,
                       const char *error);
 /* The signal, and the member of a tab's state, that a draft is. It is the tab's: a page that was rendered before its
- * tab was known (vestry/tab.h) leaves nothing behind. */
+ * tab was known (vestry/app/tab.h) leaves nothing behind. */
 vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BYTES]);
 /* Somebody has come, or has left; ctx is the struct app. */
 void page_on_presence(const vestry_presence_change *change, void *ctx);

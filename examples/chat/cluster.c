@@ -14,7 +14,8 @@
 #include <string.h>
 
 #ifdef CHAT_NATS
-#include "vestry/nats.h"
+#include "vestry/app/bus.h"
+#include "vestry/cluster/nats.h"
 #endif
 
 enum { SECRET_LEAST_BYTES = 32, SECRET_MAX_BYTES = 1024, BEAT_MS = 1000 };

@@ -4,6 +4,8 @@
  * how far each channel goes, who is here. A page depends on what it has read. It names topics for the rest: for who is
  * here, which is in no database, and for how far its user has read, which is read aside (db.h). */
 #include "chat.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/tab.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "page.h"
 #include "session.h"
+#include "vestry/app/session.h"
 
 /* Each session keeps its streams under this key; the scope, which is the session, is added by vestry. */
 #define COUNTER VESTRY_KEY("counter", 1)

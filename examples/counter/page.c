@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../shared/head.h"
+#include "vestry/app/csp.h"
 
 /* The value of a name, which is len bytes at name; NULL for none of ours. */
 static const char *value_of(const struct page_state *state, const char *name, size_t len, char *buffer,

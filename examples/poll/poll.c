@@ -9,6 +9,7 @@
 #include "../shared/program.h"
 #include "../shared/text.h"
 #include "assets.h"
+#include "vestry/app/session.h"
 
 enum { TEXT_MAX = 120, ANSWERS_MIN = 2, ANSWERS_MAX = 6, QUESTIONS_MAX = 200, VOTERS_MAX = 4096, TOPIC_MAX = 64 };
 

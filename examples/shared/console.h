@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program does, for this machine's eyes: /observe/console and what else vestry/observe.h has, by --console. */
+/* What a program does, for this machine's eyes: /observe/console and what else vestry/ops/observe.h has, by
+ * --console. */
 #ifndef EXAMPLES_CONSOLE_H
 #define EXAMPLES_CONSOLE_H
 
 #include <stdbool.h>
 
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 /* What has metrics beside vestry's own: a database, its pool, a broker. */
 enum { CONSOLE_METRICS_MAX = 4 };

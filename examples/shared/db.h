@@ -8,8 +8,10 @@
 
 #include "console.h"
 #include "secret.h"
-#include "vestry/form.h"
-#include "vestry/sqlite.h"
+#include "vestry/app/form.h"
+#include "vestry/app/once.h"
+#include "vestry/app/session.h"
+#include "vestry/data/sqlite.h"
 #include "vestry/vestry.h"
 
 enum { DB_TAB_MAX_BYTES = 64 * 1024 };
@@ -85,7 +87,7 @@ vestry_err db_run_alone(struct db *db, const char *sql, const vestry_value *valu
 
 /* Does the statements of a transaction; perhaps several times, each time from the beginning. */
 typedef vestry_err (*db_act_fn)(struct db_loan *loan, void *ctx);
-/* Do a transaction, and commit it if fn returns OK. LIMIT: not now, what is repeated (vestry/once.h) may be done
+/* Do a transaction, and commit it if fn returns OK. LIMIT: not now, what is repeated (vestry/app/once.h) may be done
  * later. When the connection to a server is lost during the commit it is not known whether that was done, and it is
  * LIMIT, too: what can be repeated does no more the second time. */
 vestry_err db_act(struct db *db, db_act_fn fn, void *ctx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PostgreSQL, one for all nodes: a few connections to read and write with (vestry/postgres_pool.h), and some more for
- * sessions, states of tabs, and actions that run once, which have transactions of their own.
+/* PostgreSQL, one for all nodes: a few connections to read and write with (vestry/data/postgres_pool.h), and some more
+ * for sessions, states of tabs, and actions that run once, which have transactions of their own.
  *
  * What others commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says
  * with what is to be set), each that a node makes refreshes all pages that have read something, at all nodes. */
@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "db.h"
-#include "vestry/postgres.h"
-#include "vestry/postgres_forms.h"
-#include "vestry/postgres_once.h"
-#include "vestry/postgres_sessions.h"
-#include "vestry/postgres_tab.h"
-#include "vestry/postgres_topics.h"
+#include "vestry/app/tab.h"
+#include "vestry/data/postgres.h"
+#include "vestry/data/postgres_forms.h"
+#include "vestry/data/postgres_once.h"
+#include "vestry/data/postgres_sessions.h"
+#include "vestry/data/postgres_tab.h"
+#include "vestry/data/postgres_topics.h"
 
 enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_NUMBER = 1, LOCK_TAB = 2 };
 #define DATABASE "database" /* the topic of all that has read it */

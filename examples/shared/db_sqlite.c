@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A file of SQLite: connections that are lent (vestry/sqlite_pool.h), one transaction that writes at a time. */
+/* A file of SQLite: connections that are lent (vestry/data/sqlite_pool.h), one transaction that writes at a time. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "db.h"
-#include "vestry/sqlite_forms.h"
-#include "vestry/sqlite_sessions.h"
+#include "vestry/data/sqlite_forms.h"
+#include "vestry/data/sqlite_sessions.h"
 
 enum { CONNECTIONS = 6, SQL_MAX_BYTES = 1024 };
 

@@ -33,7 +33,7 @@ int64_t now_ms(void);
 vestry_err house_begin(struct house *house, vestry_runtime *clerk);
 void house_end(struct house *house);
 
-/* A part's render (vestry/page.h); its app is the house. */
+/* A part's render (vestry/app/page.h); its app is the house. */
 vestry_err house_part(vestry_render *render, vestry_html *html, void *house);
 /* Append an element, outside of the content, that says what the page has shown when that is on the screen, once a
  * second at most: the signal _at is the time of the last write that the page shows, as now_ms. */

@@ -10,6 +10,7 @@
 
 #include "console.h"
 #include "trace.h"
+#include "vestry/app/files.h"
 #include "vestry/vestry.h"
 
 enum { STYLES_MAX = 2 };

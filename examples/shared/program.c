@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
+#include "vestry/app/csp.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Robots who use a page: they come by HTTP, as everybody does, and are as stubborn as the Datastar client: a press that
- * was not answered is sent again, with the same nonce (vestry/once.h), until it is. */
+ * was not answered is sent again, with the same nonce (vestry/app/once.h), until it is. */
 #ifndef EXAMPLES_ROBOTS_H
 #define EXAMPLES_ROBOTS_H
 
@@ -26,7 +26,8 @@ struct robot {
  * none. Threads: one of robots.c. Returns after how many milliseconds it goes on */
 typedef uint64_t (*robot_fn)(struct robot *robot, const char *answer, void *ctx);
 
-/* The page / has the attributes of vestry/tab.h and vestry/once.h. NULL: count or port is 0, or there is no memory */
+/* The page / has the attributes of vestry/app/tab.h and vestry/app/once.h. NULL: count or port is 0, or there is no
+ * memory */
 struct robots *robots_start(unsigned port, unsigned count, uint64_t pace_ms, robot_fn step, void *ctx);
 /* What is under way is answered, or its server is gone. NULL is accepted. */
 void robots_stop(struct robots *robots);

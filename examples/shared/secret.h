@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 enum { SECRET_BYTES = 32 };
 

@@ -97,7 +97,7 @@ typedef struct vestry_request_ops {
    *  memory, and they are counted until it returns.
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
-  /** The body is received in pieces (vestry/upload.h): before the first read, if there is a body. From here on each
+  /** The body is received in pieces (vestry/app/upload.h): before the first read, if there is a body. From here on each
    *  VESTRY_RECEIVE_BYTES of it have the time that the whole of another body has, and the request holds no more than
    *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
   void (*receives)(void *server_request, size_t held_bytes);

@@ -28,8 +28,8 @@ extern "C" {
 
 /** The method of the request. QUERY asks, and changes nothing, as GET does, but has its signals, or its form, in the
  *  body: for what does not fit into an address, and should not stand in logs. What is safe is let pass by the guards of
- *  vestry/csrf.h and vestry/once.h: no other site's page can send it without being let (by CORS, which vestry never
- *  does), and doing it twice does no more than once. civetweb up to 1.17 cannot take it (vestry/civetweb.h);
+ *  vestry/app/csrf.h and vestry/app/once.h: no other site's page can send it without being let (by CORS, which vestry
+ *  never does), and doing it twice does no more than once. civetweb up to 1.17 cannot take it (vestry/civetweb.h);
  *  libmicrohttpd can. */
 typedef enum vestry_method {
 #define VESTRY_METHOD_ENUM(name, action) VESTRY_METHOD_##name,
@@ -94,14 +94,14 @@ typedef struct vestry_backend_action_options {
   uint32_t retry_max_wait_ms; /**< [30,000] */
   uint32_t retry_max_count;   /**< [10]; VESTRY_RETRY_FOREVER */
   vestry_cancellation cancellation;
-  bool csrf; /**< send the page's token along (vestry/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
-  bool once; /**< have it run once, also if the client repeats it (vestry/once.h): by the signal `_once`, in X-Once.
+  bool csrf; /**< send the page's token along (vestry/app/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
+  bool once; /**< have it run once, also if the client repeats it (vestry/app/once.h): by the signal `_once`, in X-Once.
                   What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
                   For GET and QUERY it is the header alone: their retries send what is newest */
   vestry_press press; /**< of once */
   bool unordered;     /**< of once: sent at once, not after the presses of its page that came before it */
   const char *sent;   /**< of once, not of GET and QUERY: the name of a signal that says how many presses were sent and
-                           are not seen yet (vestry/once.h): a letter or '_', then letters, digits and '_', at most
+                           are not seen yet (vestry/app/once.h): a letter or '_', then letters, digits and '_', at most
                            VESTRY_SENT_MAX_BYTES. One that begins with '_' stays in the page [none] */
 } vestry_backend_action_options;
 

@@ -90,7 +90,7 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
  *  event            borrowed
  *  ret_sent_count   members that have accepted it; may be NULL; set in every case
  *  Returns  OK: all have it but those that are closed, or were closed by their policy because they were full |
- *           NOT_FOUND: there is no member, and nothing is kept (vestry/history.h) | FULL, TOO_LARGE, NO_MEMORY: at
+ *           NOT_FOUND: there is no member, and nothing is kept (vestry/app/history.h) | FULL, TOO_LARGE, NO_MEMORY: at
  *           least one that stays open could not take it, the others have it | BUSY: none has it (see below) | INVALID,
  *           TOO_LARGE (scope, key) | NO_MEMORY (also: for a long key) | CLOSED (the instance)
  *  Threads  any; waits for other publishes to the same channel that came before, never for a client or for other

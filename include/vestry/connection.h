@@ -252,7 +252,7 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
-/** Wake what feeds a stream: have the steps of its watches called (vestry/watch.h). A stream that has none takes no
+/** Wake what feeds a stream: have the steps of its watches called (vestry/app/watch.h). A stream that has none takes no
  *  notice. The effect wake [] does so for all streams of a dispatch:
  *  vestry_dispatch(v, scope, key, VESTRY_LIST("wake")).
  *  Threads  any; lock-free but to wake a thread; does not block */

@@ -47,7 +47,7 @@ typedef struct vestry_dispatch_options {
   json_t *results;               /**< an array of the caller's, to which {"effect": effect, "value": value} is appended
                                       for each effect that was performed without an error; value is what it gave
                                       (vestry_context_return), otherwise null. NULL: not wanted */
-  bool only_here;                /**< by key: no other node of a cluster is asked (vestry/cluster.h) */
+  bool only_here;                /**< by key: no other node of a cluster is asked (vestry/cluster/cluster.h) */
 } vestry_dispatch_options;
 
 /** Dispatch a list of effects.

@@ -13,8 +13,8 @@
  *  good at a 503, so it must not come back before. The hint stays the client's delay for later breaks, too; a server
  *  that wants it shorter tells it so (vestry_event_retry, in on_open).
  *
- *  In a cluster (vestry/cluster.h) the other nodes are told at once: to them it is DRAINING, and what they dispatch
- *  reaches the streams that are still there.
+ *  In a cluster (vestry/cluster/cluster.h) the other nodes are told at once: to them it is DRAINING, and what they
+ *  dispatch reaches the streams that are still there.
  *
  *  New streams are refused from the start: 503 with Retry-After. Requests that need no new stream are served as ever,
  *  and effects reach the streams that are still there. */

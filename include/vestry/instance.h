@@ -68,7 +68,7 @@ typedef struct vestry_bounds {
   size_t max_request_bytes;
   /** Of the bodies of all answers that are being made or sent: a reply has the room of its body before there is
    *  memory of it. From seven eighths on the connections whose answers hold most are closed, and beyond it 503.
-   *  Files in folders (vestry/files.h) are sent from their descriptors: of them a piece counts. 0: 256 MiB;
+   *  Files in folders (vestry/app/files.h) are sent from their descriptors: of them a piece counts. 0: 256 MiB;
    *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
   size_t max_channels_count;           /**< by key, at one time (vestry/channel.h); 0: 10,000 */

@@ -35,7 +35,7 @@
  *  control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is no path of a
  *  handler's. A connection is not kept after a chunked body, whose trailers cannot be looked at: the answer says so
  *  with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's own, since
- *  libmicrohttpd cannot be silent about a length and go on; those of vestry/files.h tell it. Folded
+ *  libmicrohttpd cannot be silent about a length and go on; those of vestry/app/files.h tell it. Folded
  *  lines, bare LFs and lines that begin with a colon are refused by libmicrohttpd 1.0 itself, and found by vestry with
  *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry turns
  *  away is counted in vestry_stats.turned_away, what libmicrohttpd refuses is not.

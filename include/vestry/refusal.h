@@ -18,7 +18,7 @@ extern "C" {
   X(ADDRESS, "address")         /* its address had as many as it may */                                                \
   X(AMBIGUOUS, "ambiguous")     /* its head or its path can be read in two ways */                                     \
   X(DESCRIPTORS, "descriptors") /* the process had none left */                                                        \
-  X(RATE, "rate")               /* its client sends more than a rate lets it (vestry/rate.h) */
+  X(RATE, "rate")               /* its client sends more than a rate lets it (vestry/app/rate.h) */
 
 /** Why something was turned away. */
 typedef enum vestry_refusal {

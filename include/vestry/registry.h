@@ -15,7 +15,7 @@
  *  options?], replace-url [url, options?], navigate [url, options?], navigate-replace [url, options?], dispatch-event
  *  [name, detail?, options?], prefetch [url or [url…], options?], send-event [name, data?, options?]
  *  (vestry_event_plain; the data a text, or any value as JSON),
- *  close-sse [], wake [] (vestry/watch.h). Options are objects named as in the Datastar SDKs: selector,
+ *  close-sse [], wake [] (vestry/app/watch.h). Options are objects named as in the Datastar SDKs: selector,
  *  mode, useViewTransition, viewTransitionSelector, namespace, eventId, retryDuration, onlyIfMissing, autoRemove,
  *  attributes, bubbles, cancelable, composed. vestry itself dispatches "connection" [id] when a stream has opened and
  *  "sse-closed" [id, cause name] when it has ended, if the application has registered effects of these names. */

@@ -3,7 +3,8 @@
  *
  *  A handler sends nothing itself. It fills a reply: a status and body, or a key and effects; vestry performs it:
  *  - an ordinary request (no Datastar-Request header): status, headers and body are answered; effects are dropped.
- *  - a Datastar request: with effects, a connection to keep or a watch (vestry/watch.h), vestry finds the connection
+ *  - a Datastar request: with effects, a connection to keep or a watch (vestry/app/watch.h), vestry finds the
+ *  connection
  *    (the one the reply names; the open ones stored under its key), dispatches the effects to it and answers 204; or
  *    opens a new stream, stores it under the key when it is to stay open, and dispatches the effects down that. Without
  *    any of these, status, headers and body are answered (204 when nothing was set).

@@ -3,7 +3,7 @@
  *
  *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client
  *  runs; then it removes itself. A Content-Security-Policy needs what the client needs for expressions:
- *  the document's nonce (vestry/csp.h), or, before client 1.0.3, 'unsafe-eval'. It runs when what was sent and has
+ *  the document's nonce (vestry/app/csp.h), or, before client 1.0.3, 'unsafe-eval'. It runs when what was sent and has
  *  arrived with it is applied. vestry_event_script and prefetching are script elements: the client gives them the
  *  document's nonce, too; before 1.0.3 a policy without 'unsafe-inline' refuses them (the latter needs at least
  *  'inline-speculation-rules').
@@ -68,7 +68,7 @@ VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const ch
                                                const vestry_script_options *options, vestry_event **ret_event);
 
 /** Have the page go to another address within its document, as a marked link does: if the document has a shell
- *  (vestry/page.h), and the address is of its origin. Otherwise as vestry_event_redirect; arguments and results as
+ *  (vestry/app/page.h), and the address is of its origin. Otherwise as vestry_event_redirect; arguments and results as
  *  there. */
 VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,
                                             const vestry_script_options *options, vestry_event **ret_event);

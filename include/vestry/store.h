@@ -315,7 +315,7 @@ typedef struct vestry_store_ops {
   void (*stats)(void *self, vestry_store_stats *ret_stats);
   /** Call a function with the key under which a value is, by the handle of its stay. That is no use of the value. May
    *  run the function under a lock. Returns whether the value is there. NULL: streams are shown without their keys
-   *  (vestry/observe.h). */
+   *  (vestry/ops/observe.h). */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
 } vestry_store_ops;
 

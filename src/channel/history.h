@@ -10,7 +10,7 @@
 #include "connection/budget.h"
 #include "vestry/event.h"
 
-/* What an event costs beside its bytes: vestry/history.h. */
+/* What an event costs beside its bytes: vestry/app/history.h. */
 #define VSI_HISTORY_EVENT_COST ((size_t)48)
 
 /* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which are of a floor above. */

@@ -4,7 +4,7 @@
 #ifndef VSI_TESTING_ARRIVALS_H
 #define VSI_TESTING_ARRIVALS_H
 
-#include "vestry/broker.h"
+#include "vestry/cluster/broker.h"
 
 /* A message, shared by those that it is on its way to. */
 typedef struct vsi_parcel {

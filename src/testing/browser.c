@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vestry/browser.h"
+#include "vestry/testing/browser.h"
 
 #include <stdlib.h>
 #include <string.h>

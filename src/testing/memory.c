@@ -7,7 +7,7 @@
  *
  * Lock: exchange->lock is innermost. Nothing of vestry's is called while it is held: what a far end does (becoming
  * writable, hanging up) is decided under the lock and told to the connection after it. */
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "base/mutex.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "testing/memory_network.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node keeps no thread */
 

@@ -9,7 +9,7 @@
 #include "base/array.h"
 #include "base/memory.h"
 #include "base/options.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 enum { CHANCES = 10000, NODES_MAX = 65536, DEFAULT_DELAY_MS = 100, DEFAULT_PAYLOAD = 1 << 20 };
 

@@ -7,7 +7,7 @@
 
 #include "base/mutex.h"
 #include "testing/arrivals.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 /* One sender's messages to one subject arrive in order: each place remembers when the last of its streams is due. Two
  * streams that share a place are in order too, which is more than was promised. */

@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "vestry/memory.h"
+#include "vestry/app/bus.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 static unsigned opened, closed, purged, heard, intercepted;

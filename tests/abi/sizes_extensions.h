@@ -3,7 +3,7 @@
 #ifndef TESTS_ABI_SIZES_EXTENSIONS_H
 #define TESTS_ABI_SIZES_EXTENSIONS_H
 
-#include "vestry/secret.h"
+#include "vestry/app/secret.h"
 
 /* Each takes on an instance of its own. */
 vestry_err sizes_take_sessions(const void *given);

@@ -2,7 +2,7 @@
 #include "abi/sizes_jobs.h"
 
 #include "support/test.h"
-#include "vestry/sqlite_jobs.h"
+#include "vestry/data/sqlite_jobs.h"
 
 static char path[96];
 static vestry_sqlite_pool *pool;

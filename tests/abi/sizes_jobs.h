@@ -3,7 +3,7 @@
 #ifndef TESTS_ABI_SIZES_JOBS_H
 #define TESTS_ABI_SIZES_JOBS_H
 
-#include "vestry/jobs.h"
+#include "vestry/data/jobs.h"
 
 /* The database is in that folder. */
 void sizes_open_jobs(const char *folder);

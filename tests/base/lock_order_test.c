@@ -132,8 +132,8 @@ static void locks_out_of_order_end_the_program(void **state) {
     void (*body)(void);
     const char *says[3];
   } cases[] = {
-      {earlier_one, {"it takes vestry_sqlite.lock (", "src/sqlite/sqlite.h: lock", "holds vestry_pages.lock ("}},
-      {earlier_one, {of_sqlite, "src/page/pages.h: lock", "tests/base/lock_order_test.c:"}},
+      {earlier_one, {"it takes vestry_sqlite.lock (", "src/data/sqlite/sqlite.h: lock", "holds vestry_pages.lock ("}},
+      {earlier_one, {of_sqlite, "src/app/page/pages.h: lock", "tests/base/lock_order_test.c:"}},
       {earlier_than_one_taken_first, {"it takes vsi_routes.lock (", "it holds vestry_pages.lock (", of_routes}},
       {another_one_of_its_kind, {"it takes vestry_pages.lock (", "it holds vestry_pages.lock (", of_pages}},
       {the_same_one, {"it takes vsi_shard.lock (", "it holds vsi_shard.lock (", "src/store/shard.h: lock"}},

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/stream.h"
 
 enum { HEARTBEAT_MS = 800 };
 

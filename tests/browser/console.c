@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/history.h"
 #include "vestry/channel.h"
-#include "vestry/history.h"
-#include "vestry/memory.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
+#include "vestry/testing/memory.h"
 
 enum { STREAMS_MAX = 12000, ENTRIES_MAX = 10050 };
 

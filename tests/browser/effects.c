@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vestry/app/csp.h"
 #include "vestry/civetweb.h"
-#include "vestry/csp.h"
 #include "vestry/dispatch.h"
 
 static const char page[] =

@@ -12,7 +12,9 @@
 
 #include "../../examples/shared/program.h"
 #ifdef FORM_SQLITE
-#include "vestry/sqlite_forms.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/tab.h"
+#include "vestry/data/sqlite_forms.h"
 #endif
 
 static const char *const fields[] = {"title", "text",     "urgent", "color", "tags",

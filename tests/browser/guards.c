@@ -12,6 +12,10 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
+#include "vestry/app/session.h"
+#include "vestry/app/tab.h"
 
 struct app {
   struct program program;

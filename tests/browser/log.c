@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/history.h"
 
 #define LOG VESTRY_KEY("log")
 

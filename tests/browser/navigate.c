@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/once.h"
+#include "vestry/app/tab.h"
 
 enum { LINES = 120 };
 

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/session.h"
 
 enum { HEARTBEAT_MS = 800, RETRY_MS = 200, USERS = 4, TEXT_BYTES = 400, BIG_ROWS = 2000 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/history.h"
 
 static const vestry_scope everybody = {NULL, 0};
 #define READINGS VESTRY_KEY("readings")

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/once.h"
 
 struct app {
   struct program program;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/upload.h"
+#include "vestry/app/upload_view.h"
 
 enum { KEPT_BYTES = 8192, NAME_BYTES = 256, FILE_BYTES = 64 << 20 };
 

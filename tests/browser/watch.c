@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/watch.h"
 
 enum { BEAT_MS = 50, SECONDS = 3 };
 

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/window.h"
 
 enum { MESSAGES = 10000 };
 

@@ -2,7 +2,7 @@
 /* E5: the bus under many threads. Publishers, subscribers that come and go, and streams that end: whatever the order,
  * nobody is called whose end has been told, everybody's end is told once, and the sums hold. What a subscriber is
  * called with is freed by its end, so the sanitizers see who comes late. */
-#include "bus/bus.h"
+#include "app/bus/bus.h"
 
 #include <sched.h>
 #include <stdlib.h>

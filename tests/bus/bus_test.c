@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* E5: the event bus, on one thread. */
-#include "bus/bus.h"
+#include "app/bus/bus.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* K12: topics by key: who is told, and that what was handed over for it is given back once. */
-#include "vestry/bus.h"
+#include "vestry/app/bus.h"
 
 #include "serve/wire.h"
 #include "vestry/registry.h"

@@ -7,9 +7,9 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/bus.h"
+#include "vestry/app/bus.h"
 #include "vestry/channel.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { THREADS = 4, PLACES = 5, ROUNDS = 1200, OPEN_MOST = 6, STAYING = 2 };
 

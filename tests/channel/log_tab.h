@@ -4,7 +4,7 @@
 #ifndef TESTS_CHANNEL_LOG_TAB_H
 #define TESTS_CHANNEL_LOG_TAB_H
 
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 typedef struct log_tab {

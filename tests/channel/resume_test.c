@@ -6,8 +6,11 @@
 #include "channel/log_tab.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/memory_network.h"
+#include "vestry/app/history.h"
+#include "vestry/app/page.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 static const char secret[32] = "thirty-two bytes, all of them.";

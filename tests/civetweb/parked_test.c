@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "testing/witness.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { STREAMS = 100 };
 

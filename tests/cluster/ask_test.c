@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 /* ---- a stream that is opened just then: it gets what is dispatched, or its node is told of a gap ---- */
 

@@ -4,7 +4,7 @@
 #ifndef TESTS_CLUSTER_BROKER_CONTRACT_H
 #define TESTS_CLUSTER_BROKER_CONTRACT_H
 
-#include "vestry/broker.h"
+#include "vestry/cluster/broker.h"
 
 typedef struct contract_world {
   const char *name;

@@ -5,7 +5,7 @@
 #include "cluster/nodes.h"
 #include "cluster/strict_race.h"
 #include "runtime/random.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 static const char *const names[] = {"a", "b", "c"};
 

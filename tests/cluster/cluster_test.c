@@ -2,7 +2,8 @@
 /* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that does what a test says.
  */
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/app/bus.h"
+#include "vestry/testing/memory_network.h"
 
 #include <stdlib.h>
 

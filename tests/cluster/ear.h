@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "vestry/broker.h"
+#include "vestry/cluster/broker.h"
 
 typedef struct heard {
   bool is_state;

@@ -2,7 +2,7 @@
 /* What a cluster does when a broker, a node or a client does what it should not: loss, repetition, noise, too much, no
  * memory. */
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 #include <stdlib.h>
 

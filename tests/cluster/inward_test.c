@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What others want done here, under load that never ends: the application is told of gaps and members all the same, and
  * others have their turn. */
-#include "cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/inward.h"
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/inward.h"
 #include "testing/memory_broker.h"
 
 #include "cluster/nodes.h"

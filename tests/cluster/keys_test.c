@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who holds which key: the table against a naive one, and what is told of it. */
-#include "cluster/keys.h"
+#include "cluster/cluster/keys.h"
 
 #include <stdlib.h>
 

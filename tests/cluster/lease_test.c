@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cluster/nodes.h"
+#include "vestry/app/stream.h"
 
 /* WAITS_MS: an answer for another node, at most. MANY: more than go in one message. */
 enum { LEASE_MS = 25000, DIGITS = 64, WAITS_MS = 250, MANY = 1500 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* As many nodes as a cluster may have, and one more; and many channels that were sent lately. */
-#include "cluster/cluster.h" /* first */
-#include "cluster/recent.h"
+#include "cluster/cluster/cluster.h" /* first */
+#include "cluster/cluster/recent.h"
 
 #include <stdlib.h>
 
 #include "runtime/random.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/cluster.h"
-#include "vestry/memory_network.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { MOST = (int)VESTRY_CLUSTER_MAX_COUNT, DEAD_MS = 3000 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* How nodes meet: what somebody plays back who reaches the broker (cluster_replay_test.c has all of it, here is what it
  * did before), nodes of one name, nodes of another version. */
-#include "cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/hearing.h"
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/hearing.h"
 
 #include <endian.h>
 
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 /* ---- somebody who reaches the broker ---- */
 

@@ -2,7 +2,7 @@
 #include "testing/memory_broker.h"
 
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 #include <stdlib.h>
 

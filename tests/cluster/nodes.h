@@ -6,8 +6,11 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/memory_network.h"
+#include "vestry/app/page.h"
+#include "vestry/app/presence.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { NODES_MOST = 4, STREAMS_MOST = 64, PLACES_MOST = 3, PEOPLE_MOST = 6, GRACE_MS = 200 };

@@ -10,7 +10,7 @@
 
 #include "cluster/nodes.h"
 #include "runtime/random.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 enum { NODES = 3, SEEN_MOST = 128 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Presence over nodes: who is at a place of one is there on all. */
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 static void begin(nodes *n, size_t count, const vestry_memory_network_options *options) {
   static const char *const names[] = {"a", "b", "c", "d"};

@@ -8,8 +8,10 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/memory.h"
-#include "vestry/memory_network.h"
+#include "vestry/app/presence.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { NODES = 2, TALKERS = 3, TURNS = 200 };

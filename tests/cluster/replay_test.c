@@ -8,14 +8,14 @@
  * And who starts meanwhile is met as ever.
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_adapter_cluster_replay */
-#include "cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/letter.h"
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/letter.h"
 
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
 #include "runtime/random.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 enum { PLACES = 3, LIVES = 3, KEPT = 4096, SEEN = 16384, DELAY_MS = 20 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which thread does what another node asks for: the broker's own, if little waits and nothing of the application's is
  * called; otherwise the actor. Either way it arrives once, in order, and is answered. */
-#include "cluster/cluster.h" /* first: it has names of its own */
+#include "cluster/cluster/cluster.h" /* first: it has names of its own */
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 #include "support/test.h"
 #include "support/until.h"
 #include "testing/memory_broker.h"
-#include "vestry/memory.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 enum { ROUNDS = 100, TOGETHER = 100, ROW_MAX = 64, LARGEST = 512 };

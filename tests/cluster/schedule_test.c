@@ -13,7 +13,7 @@
 
 #include "cluster/nodes.h"
 #include "runtime/random.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 enum { PLACES = 3, KEYS = 3, EVENTS_MOST = 512, ASKS_MOST = 512, SEEN_MOST = 256 };
 

@@ -7,7 +7,8 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/memory.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { KEYS = 2, THREADS = 2 };

@@ -3,7 +3,7 @@
 #ifndef TESTS_CLUSTER_STRICT_RACE_H
 #define TESTS_CLUSTER_STRICT_RACE_H
 
-#include "vestry/broker.h"
+#include "vestry/cluster/broker.h"
 
 enum { STRICT_RACE_NODES = 3 };
 

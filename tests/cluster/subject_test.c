@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is a subject: against a slow definition, for all short strings of telling bytes, and at the bound of lengths. */
 #include "support/test.h"
-#include "vestry/broker.h"
+#include "vestry/cluster/broker.h"
 
 static bool is_word(const char *from, size_t len) {
   for (size_t i = 0; i < len; i++)

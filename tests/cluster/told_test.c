@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What is told to all: what is too large for the broker, and more keys than it takes at once. */
-#include "cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "testing/memory_broker.h"
 
 #include <stdlib.h>
 
 #include "cluster/nodes.h"
-#include "vestry/memory_network.h"
+#include "vestry/app/history.h"
+#include "vestry/testing/memory_network.h"
 
 static size_t kept(const node *of) {
   vestry_history_stats stats = {0};

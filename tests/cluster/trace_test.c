@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Traces that go on at other nodes, and what others may say of them. */
-#include "cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
 #include "support/spans.h"
 
 #include "cluster/nodes.h"

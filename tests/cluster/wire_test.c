@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages: what is written is read, and nothing else is. */
-#include "cluster/wire.h"
+#include "cluster/cluster/wire.h"
 
 #include "support/test.h"
 #include "support/test_host.h"

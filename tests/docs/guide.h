@@ -8,8 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vestry/browser.h"
-#include "vestry/memory.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/session.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/tab.h"
+#include "vestry/testing/browser.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 /* An example does not go on after what should not happen. */

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/cluster.h"
-#include "cluster/hearing.h"
-#include "cluster/members.h"
-#include "cluster/peers.h"
-#include "vestry/memory.h"
-#include "vestry/memory_network.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/hearing.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/peers.h"
+#include "vestry/testing/memory.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {

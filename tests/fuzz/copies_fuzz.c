@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/page/copy.h"
 #include "event/query.h"
-#include "page/copy.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 static void require(bool condition) {

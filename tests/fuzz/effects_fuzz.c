@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { INPUTS_AN_INSTANCE = 500 };

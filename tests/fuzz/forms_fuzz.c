@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "support/test_host.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {

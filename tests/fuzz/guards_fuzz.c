@@ -13,8 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "guard/nonce.h"
-#include "guard/origin.h"
+#include "app/guard/nonce.h"
+#include "app/guard/origin.h"
 #include "vestry/trace.h"
 
 static void require(bool condition) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nats/joined.h"
+#include "cluster/nats/joined.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/files/conditions.h"
+#include "app/files/conditions.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -7,7 +7,7 @@
 
 #include "http/reply.h"
 #include "signals/merge.h"
-#include "vestry/repository.h"
+#include "vestry/app/repository.h"
 #include "json/write.h"
 
 static const vestry_field fields[] = {

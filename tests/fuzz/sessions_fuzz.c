@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session/token.h"
+#include "app/session/token.h"
 
 static void require(bool condition) {
   if (!condition) abort();

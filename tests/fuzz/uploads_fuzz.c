@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "upload/form.h"
-#include "upload/tus.h"
+#include "app/upload/form.h"
+#include "app/upload/tus.h"
 
 enum { SAID_BYTES = 65536 };
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "postgres/ended.h"
-#include "postgres/touched.h"
+#include "data/postgres/ended.h"
+#include "data/postgres/touched.h"
 
 enum { AT = 3 << 16, PAGE = 512, SEGMENT = 4096, LARGE = 65536 };
 

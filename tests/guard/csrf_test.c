@@ -2,11 +2,11 @@
 /* CSRF: who may send what, with which proof. */
 #include <stdlib.h>
 
-#include "guard/origin.h"
+#include "app/guard/origin.h"
+#include "app/session/token.h"
 #include "serve/wire.h"
-#include "session/token.h"
-#include "vestry/csrf.h"
-#include "vestry/session.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/session.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "serve/wire.h"
-#include "vestry/once.h"
+#include "vestry/app/once.h"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char attributes[VESTRY_ONCE_ATTRIBUTES_BYTES], small[VESTRY_ONCE_ATTRIBUTES_BYTES] = "as it was";

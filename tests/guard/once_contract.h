@@ -6,7 +6,7 @@
 #include <semaphore.h>
 
 #include "serve/wire.h"
-#include "vestry/once.h"
+#include "vestry/app/once.h"
 
 /* A node: POST /act answers "201 N", N being how many actions have run at all nodes. */
 typedef struct once_node {

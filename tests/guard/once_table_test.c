@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests of one nonce, as they find each other: one is in the table, and the others are told how it has ended. */
-#include "guard/once_table.h"
+#include "app/guard/once_table.h"
 
 #include "instance/instance.h"
 #include "support/site.h"

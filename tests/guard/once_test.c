@@ -5,8 +5,8 @@
 
 #include "guard/once_contract.h"
 #include "serve/wire.h"
-#include "vestry/once.h"
-#include "vestry/session.h"
+#include "vestry/app/once.h"
+#include "vestry/app/session.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 static const char urlencoded[] = "application/x-www-form-urlencoded";

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose a request is, for bounds of one person. */
-#include "guard/person.h"
+#include "app/guard/person.h"
 
 #include "serve/wire.h"
-#include "vestry/session.h"
+#include "vestry/app/session.h"
 
 typedef struct suite {
   site on;

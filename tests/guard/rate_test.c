@@ -2,10 +2,10 @@
 /* Rates: who may send how much, how long it is told to wait, and what a flood of names costs others. */
 #include <stdlib.h>
 
-#include "guard/buckets.h"
+#include "app/guard/buckets.h"
 #include "serve/wire.h"
-#include "vestry/rate.h"
-#include "vestry/session.h"
+#include "vestry/app/rate.h"
+#include "vestry/app/session.h"
 
 enum { S_NS = 1000000000 };
 

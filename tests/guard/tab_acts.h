@@ -4,7 +4,8 @@
 #define TESTS_GUARD_TAB_ACTS_H
 
 #include "support/site.h"
-#include "vestry/tab.h"
+#include "vestry/app/page.h"
+#include "vestry/app/tab.h"
 
 enum { TAB_TOKEN_BYTES = 100, TAB_READ_BYTES = 300 };
 

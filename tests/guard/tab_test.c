@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Tab ids: made here, known to every request, kept nowhere. */
 #include "serve/wire.h"
-#include "vestry/session.h"
-#include "vestry/tab.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/session.h"
+#include "vestry/app/tab.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 

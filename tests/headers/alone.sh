@@ -23,15 +23,15 @@ compile() { # NAME COMPILER STANDARD < TEXT
 }
 for compiler in $compilers; do
   command -v "$compiler" >/dev/null || continue
-  for header in "$include"/vestry/*.h; do
-    name=vestry/${header##*/}
+  for header in "$include"/vestry/*.h "$include"/vestry/*/*.h; do
+    name=${header#"$include"/}
     compile "$name, alone" "$compiler" "$standard" <<END
 #include "$name"
 #include "$name"
 END
   done
   [ -z "$later" ] || compile 'all headers' "$compiler" "$later" <<END
-$(for header in "$include"/vestry/*.h; do echo "#include \"vestry/${header##*/}\""; done)
+$(for header in "$include"/vestry/*.h "$include"/vestry/*/*.h; do echo "#include \"${header#"$include"/}\""; done)
 END
 done
 echo "$checked compilations, $failed failures"

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "serve/wire.h"
-#include "vestry/csrf.h"
-#include "vestry/once.h"
-#include "vestry/session.h"
-#include "vestry/tab.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
+#include "vestry/app/session.h"
+#include "vestry/app/tab.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 static int64_t now; /* of the sessions */

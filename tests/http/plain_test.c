@@ -3,9 +3,9 @@
 /* Plain events on their way to readers that are not Datastar: in by any client, through the queue, channels, effects,
  * and conflation. */
 #include "serve/wire.h"
+#include "vestry/app/history.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
-#include "vestry/history.h"
 
 static vestry_err readings(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;

@@ -5,10 +5,10 @@
 
 #include "http/reply.h"
 #include "serve/wire.h"
-#include "vestry/csp.h"
-#include "vestry/files.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/files.h"
+#include "vestry/app/once.h"
 #include "vestry/html.h"
-#include "vestry/once.h"
 #include "vestry/routes.h"
 
 enum { KB = 1024, MOST = 1024 * KB, LARGE = 600 * KB, LEFT = 300 * KB, SMALL = 500 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages that show a job: each step of it is a commit to its row. */
 #include "jobs/contract.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 typedef struct desk {

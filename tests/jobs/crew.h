@@ -7,8 +7,8 @@
 
 #include "support/test_host.h"
 #include "support/until.h"
-#include "vestry/jobs.h"
-#include "vestry/page.h"
+#include "vestry/app/page.h"
+#include "vestry/data/jobs.h"
 
 enum { CREW_NODES = 2, CREW_LEASE_MS = 1000, CREW_ENDS = 64, CREW_JOBS = 128, CREW_SEEN_BYTES = 300 };
 #define CREW_BEGIN_MS INT64_C(1700000000000)

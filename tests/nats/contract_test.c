@@ -6,7 +6,7 @@
 #include "nats/server.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/nats.h"
+#include "vestry/cluster/nats.h"
 
 typedef struct world {
   test_host th;

@@ -3,8 +3,8 @@
  * message is told as it is. */
 #include <stdlib.h>
 
-#include "nats/joined.h"
-#include "nats/outbox.h"
+#include "cluster/nats/joined.h"
+#include "cluster/nats/outbox.h"
 #include "support/test.h"
 #include "support/test_host.h"
 

@@ -5,9 +5,9 @@
  * new life now and then.
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
-#include "cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/letter.h"
-#include "cluster/peers.h"
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/letter.h"
+#include "cluster/cluster/peers.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,8 +17,8 @@
 #include "runtime/random.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/memory.h"
-#include "vestry/nats.h"
+#include "vestry/cluster/nats.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { PLACES = 3, LIVES = 3, KEPT = 16384, SEEN = 65536, SEEDS_A_LIFE = 1000 };

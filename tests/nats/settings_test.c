@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "cluster/ear.h"
+#include "cluster/nats/status.h"
 #include "nats/server.h"
-#include "nats/status.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "support/until.h"
-#include "vestry/nats.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/cluster/nats.h"
+#include "vestry/ops/observe.h"
 #include "vestry/vestry.h"
 
 static struct scene {

@@ -4,7 +4,7 @@
 #include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
-#include "vestry/nats.h"
+#include "vestry/cluster/nats.h"
 
 static void never_two_among_threads(void **state) {
   (void)state;

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "cluster/ear.h"
-#include "nats/broker.h"
+#include "cluster/nats/broker.h"
 #include "nats/server.h"
 #include "support/test.h"
 #include "support/test_host.h"

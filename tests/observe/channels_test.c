@@ -7,8 +7,8 @@
 #include "channel/channels.h"
 #include "channel/name.h"
 #include "serve/wire.h"
-#include "vestry/history.h"
-#include "vestry/observe.h"
+#include "vestry/app/history.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "serve/wire.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 enum { STREAMS = 5 };
 

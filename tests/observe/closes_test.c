@@ -6,7 +6,7 @@
 
 #include "serve/wire.h"
 #include "vestry/drain.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -3,7 +3,7 @@
 #include <jansson.h>
 
 #include "cluster/nodes.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 static bool all_may(const vestry_request *req, void *ctx) {
   (void)req, (void)ctx;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What encoding costs and saves, as metrics tell it: held against streams that decode what they were sent. */
 #include "decode/decode.h"
-#include "observe/text.h"
+#include "ops/observe/text.h"
 #include "serve/wire.h"
 #include "vestry/channel.h"
 

@@ -7,7 +7,7 @@
 
 #include "serve/wire.h"
 #include "vestry/channel.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 enum { STREAMS = 7 };
 

@@ -2,7 +2,7 @@
 /* Which requests may see what is mounted: none by default; those with a token, those from this machine, those whom a
  * function lets; all others are answered 403, and nothing else. */
 #include "serve/wire.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

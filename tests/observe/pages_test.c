@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "support/site.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 enum { TABS = 2000, PATHS = 4 };
 

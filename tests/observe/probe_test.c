@@ -7,7 +7,7 @@
 #include "serve/wire.h"
 #include "support/until.h"
 #include "vestry/drain.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "serve/wire.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 #define MARK "zq7xk"
 

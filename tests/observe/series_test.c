@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "observe/series.h"
+#include "ops/observe/series.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "serve/wire.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "serve/wire.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Asks: streams of pages that end with the first thing that is put into them, or when they were held long enough. */
-#include "page/ask.h"
+#include "app/page/ask.h"
 
 #include <stdlib.h>
 

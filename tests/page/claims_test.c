@@ -16,7 +16,7 @@ typedef struct suite {
   int changes_at; /* a part that is changed while the page is rendered; ABSENT: none */
 } suite;
 
-/* As the client and the page's script have it: src/page/script_navigate.c. */
+/* As the client and the page's script have it: src/app/page/script_navigate.c. */
 typedef struct tab {
   vestry_memory_exchange *stream; /* NULL: none */
   int at;

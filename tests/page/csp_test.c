@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/site.h"
+#include "vestry/app/csp.h"
 
 typedef struct suite {
   site on;

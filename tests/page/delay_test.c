@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a change takes until the stream of a page that shows it has the bytes. */
-#include "page/delay.h"
+#include "app/page/delay.h"
 
+#include "app/page/pages.h"
+#include "app/page/topic.h"
 #include "connection/group.h"
 #include "instance/instance.h"
-#include "page/pages.h"
 #include "page/tabs.h"
-#include "page/topic.h"
 
 enum { BOUNDS = VSI_HISTOGRAM_BOUNDS_COUNT };
 

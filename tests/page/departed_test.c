@@ -2,7 +2,7 @@
 /* What tabs had when their streams ended: by numbers that clients say. */
 #include <time.h>
 
-#include "page/departed.h"
+#include "app/page/departed.h"
 #include "support/test.h"
 
 enum { ROOM = 4096, LOOKS = 100000 };

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "vestry/form.h"
-#include "vestry/session.h"
-#include "vestry/tab.h"
+#include "vestry/app/form.h"
+#include "vestry/app/session.h"
+#include "vestry/app/tab.h"
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 static const char *const fields[] = {"title", "text", "tags"};

@@ -5,6 +5,7 @@
 
 #include "serve/wire.h"
 #include "support/site.h"
+#include "vestry/app/form.h"
 
 typedef struct form_suite {
   site on;

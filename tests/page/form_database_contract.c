@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 #include "base/memory.h"
-#include "vestry/tab.h"
+#include "vestry/app/tab.h"
 
 static const form_database *database;
 

@@ -4,8 +4,8 @@
 #ifndef TESTS_PAGE_FORM_DATABASE_CONTRACT_H
 #define TESTS_PAGE_FORM_DATABASE_CONTRACT_H
 
+#include "app/page/form_storage.h"
 #include "page/form_contract.h"
-#include "page/form_storage.h"
 
 /* A node whose page shows the form "report:7", and follows the database. */
 typedef struct form_live {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Live pages: one handler, every open tab up to date, nothing for nothing. On the stepped runtime. */
-#include "vestry/page.h"
+#include "vestry/app/page.h"
+#include "vestry/app/tab.h"
 
 #include "page/rooms.h"
 

@@ -8,7 +8,8 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
+#include "vestry/app/page.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum { ROOMS = 3, TABS = 5, ACTIONS = 40, SCHEDULES = 4000 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What refreshes were for: found by their numbers as long as they are among the last ones, and never another's. */
-#include "page/reason.h"
+#include "app/page/reason.h"
 
 #include <stdio.h>
 

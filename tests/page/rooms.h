@@ -4,6 +4,7 @@
 #define TESTS_PAGE_ROOMS_H
 
 #include "support/site.h"
+#include "vestry/app/page.h"
 
 typedef struct room {
   char text[20000];

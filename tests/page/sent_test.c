@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Which presses a page shows, as its stream is told: behind the render that contains them, and by no other. */
-#include "bus/bus.h"
+#include "app/bus/bus.h"
+#include "app/page/sent.h"
+#include "app/page/topic.h"
 #include "instance/instance.h"
-#include "page/sent.h"
 #include "page/tabs.h"
-#include "page/topic.h"
 
 #define ADA          "00000000000000ad"
 #define BOB          "00000000000000b0"

@@ -4,6 +4,7 @@
 #define TESTS_PAGE_TABS_H
 
 #include "support/site.h"
+#include "vestry/app/page.h"
 
 enum { LONG = 1000000000 }; /* a heading that comes with a lot */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is counted of a page: the last minute, in slices of five seconds, beside a count of each second. */
-#include "page/tally.h"
+#include "app/page/tally.h"
 
 #include "support/test.h"
 

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "support/site.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/window.h"
 
 typedef struct suite {
   site on;

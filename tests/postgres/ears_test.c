@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/ears.h"
+#include "data/postgres/ears.h"
 
 #include "base/wait.h"
 #include "support/test.h"

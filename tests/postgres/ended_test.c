@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/ended.h"
+#include "data/postgres/ended.h"
 
 #include "support/test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the follower of commits goes through: networks that are cut, a standby that takes the place of its primary,
  * transactions that are large. */
-#include "postgres/follower.h"
+#include "data/postgres/follower.h"
 
 #include <stdatomic.h>
 

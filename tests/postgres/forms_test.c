@@ -5,8 +5,8 @@
 
 #include "page/form_database_contract.h"
 #include "postgres/shop.h"
-#include "vestry/postgres.h"
-#include "vestry/postgres_forms.h"
+#include "vestry/data/postgres.h"
+#include "vestry/data/postgres_forms.h"
 
 static _Atomic(int64_t) clock_ms = 1700000000000;
 static bool is_made; /* the database of several suites */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Which of several hosts a connection comes to. */
-#include "postgres/hosts.h"
+#include "data/postgres/hosts.h"
 
 #include "base/wait.h"
-#include "postgres/link.h"
+#include "data/postgres/link.h"
 #include "postgres/relay.h"
 #include "postgres/shop.h"
 #include "support/test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/index.h"
+#include "data/postgres/index.h"
 
 #include "base/memory.h"
 #include "support/test.h"

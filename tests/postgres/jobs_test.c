@@ -4,8 +4,8 @@
 #include "jobs/contract.h"
 #include "postgres/host_clock.h"
 #include "postgres/shop.h"
-#include "vestry/postgres.h"
-#include "vestry/postgres_jobs.h"
+#include "vestry/data/postgres.h"
+#include "vestry/data/postgres_jobs.h"
 #include "vestry/vestry.h"
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a database and its pool count, as metrics beside the instance's. */
 #include "postgres/shown.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 static const char schema[] =
     "CREATE TABLE t(id int PRIMARY KEY, n int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 4000) i;"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The oracle is to find what is wrong: mutations.py SOURCE BUILD [NAME…]
 
-Each mutation leaves out one part of src/postgres, in a copy of its file: the text must be there exactly once. The
+Each mutation leaves out one part of src/data/postgres, in a copy of its file: the text must be there exactly once. The
 oracle is linked with the copy, and is to fail. A mutation that it does not find within its commits is an error."""
 import os
 import pathlib
@@ -46,7 +46,7 @@ def run(source, build, name, folder):
     """Returns what the oracle's exit status was, and what it said."""
     file, before, after = MUTATIONS[name]
     program = folder / "oracle"
-    mutate.link(build, source / "src/postgres" / file, before, after, PROGRAM, program)
+    mutate.link(build, source / "src/data/postgres" / file, before, after, PROGRAM, program)
     environment = {**os.environ, "VESTRY_LEVEL": "reads", "VESTRY_COMMITS": COMMITS}
     ran = subprocess.run([program, "oracle"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                          errors="replace")

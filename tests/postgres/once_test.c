@@ -5,7 +5,7 @@
 #include "guard/once_contract.h"
 #include "postgres/shop.h"
 #include "support/until.h"
-#include "vestry/postgres_once.h"
+#include "vestry/data/postgres_once.h"
 
 enum { LIFETIME_MS = 100000, LEASE_MS = 5000 };
 

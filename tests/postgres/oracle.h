@@ -22,7 +22,7 @@
 
 #include "postgres/shop.h"
 #include "support/site.h"
-#include "vestry/postgres.h"
+#include "vestry/data/postgres.h"
 
 enum {
   ORACLE_PAGES = 40,

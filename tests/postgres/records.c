@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "postgres/ended.h"
-#include "postgres/touched.h"
+#include "data/postgres/ended.h"
+#include "data/postgres/touched.h"
 
 static const char *const touches[] = {"inserted", "changed", "entered", "moved"};
 

@@ -4,7 +4,7 @@
 
 #include "postgres/shop.h"
 #include "session/storage_contract.h"
-#include "vestry/postgres_sessions.h"
+#include "vestry/data/postgres_sessions.h"
 
 static void nothing(void) {}
 

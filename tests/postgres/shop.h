@@ -5,7 +5,7 @@
 
 #include "postgres/server.h"
 #include "support/test_host.h"
-#include "vestry/postgres_pool.h"
+#include "vestry/data/postgres_pool.h"
 
 typedef struct shop {
   test_host th;

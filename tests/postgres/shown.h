@@ -6,7 +6,7 @@
 
 #include "postgres/shop.h"
 #include "support/site.h"
-#include "vestry/postgres.h"
+#include "vestry/data/postgres.h"
 
 enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200, SHOWN_WAIT_MS = 20000 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/snapshot.h"
+#include "data/postgres/snapshot.h"
 
 #include "support/test.h"
 #include "support/test_host.h"

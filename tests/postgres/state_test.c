@@ -6,8 +6,8 @@
 #include "postgres/shown.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/postgres_jobs.h"
-#include "vestry/postgres_topics.h"
+#include "vestry/data/postgres_jobs.h"
+#include "vestry/data/postgres_topics.h"
 
 /* ------------------------------------------------------------------------------------------- definitions ---------- */
 

@@ -2,7 +2,7 @@
 /* State of tabs: (scope, tab) → bytes, in the application's database, for all nodes. */
 #include "guard/tab_contract.h"
 #include "postgres/shop.h"
-#include "vestry/postgres_tab.h"
+#include "vestry/data/postgres_tab.h"
 
 /* Two nodes, of one database. */
 typedef struct node {

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "postgres/shown.h"
-#include "vestry/postgres_topics.h"
+#include "vestry/data/postgres_topics.h"
 
 #define PASSWORD "zq7xk:\\long" /* a password file has a backslash before colons and backslashes */
 

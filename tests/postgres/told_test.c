@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "postgres/shown.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 static const char notes[] = "CREATE TABLE note(id int PRIMARY KEY, text text);"
                             "CREATE TABLE other(x int); INSERT INTO note VALUES(1, 'a'); ANALYZE";

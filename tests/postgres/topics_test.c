@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Topics that transactions refresh, at all nodes of a database. */
-#include "vestry/postgres_topics.h"
+#include "vestry/data/postgres_topics.h"
 
 #include "postgres/pooler.h"
 #include "postgres/relay.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/touched.h"
+#include "data/postgres/touched.h"
 
 #include "postgres/written.h"
 #include "support/test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/transactions.h"
+#include "data/postgres/transactions.h"
 
 #include "postgres/written.h"
 #include "support/test.h"

@@ -4,7 +4,7 @@
 #ifndef TESTS_POSTGRES_WRITTEN_H
 #define TESTS_POSTGRES_WRITTEN_H
 
-#include "postgres/wal.h"
+#include "data/postgres/wal.h"
 
 enum { WRITTEN_AT = 3 << 16, WRITTEN_PAGE = 512, WRITTEN_SEGMENT = 4096, WRITTEN_DATABASE = 5 };
 

@@ -2,8 +2,8 @@
 /* capability: D23 */
 /* Presence: who is where, told once and in order, and exact in the end. */
 #include "serve/wire.h"
-#include "vestry/presence.h"
-#include "vestry/session.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/session.h"
 
 /* What was told, and what must hold of it. */
 typedef struct told {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "support/test.h"
-#include "vestry/memory.h"
-#include "vestry/presence.h"
+#include "vestry/app/presence.h"
+#include "vestry/testing/memory.h"
 
 typedef struct visit {
   vestry_presence *presence;

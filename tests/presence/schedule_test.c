@@ -11,7 +11,7 @@
 #include "runtime/random.h"
 #include "runtime/runtime.h"
 #include "serve/wire.h"
-#include "vestry/presence.h"
+#include "vestry/app/presence.h"
 
 enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GRACE_MS = 10, USUAL = 2500 };
 

@@ -17,6 +17,12 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/session.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/tab.h"
 
 #define PAGES VESTRY_KEY("pages")
 #define PLACE VESTRY_KEY("live")

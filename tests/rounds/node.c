@@ -23,7 +23,10 @@
 #include <unistd.h>
 
 #include "vestry/adapter.h"
-#include "vestry/nats.h"
+#include "vestry/app/bus.h"
+#include "vestry/app/page.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/cluster/nats.h"
 #include "vestry/vestry.h"
 
 enum { LINE_MOST = 8192, NAME_MOST = 1024, STREAMS_MOST = 32768, LAG_STEP_MS = 5, LAG_MOST_MS = 15 };

@@ -7,7 +7,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 enum { STREAMS = 10000, WINDOW_S = 10, PAUSE_S = 2 };
 

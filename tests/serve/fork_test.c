@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "serve/wire.h"
+#include "vestry/app/once.h"
+#include "vestry/app/presence.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
-#include "vestry/once.h"
-#include "vestry/presence.h"
 
 enum { THREADS = 3, CHILDREN = TEST_ROUNDS(30) };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The instance: its making, its own effects and hooks, its end. */
 #include "serve/wire.h"
+#include "vestry/app/session.h"
 #include "vestry/registry.h"
-#include "vestry/session.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Who calls what a program is begun with, and says something that cannot be, is told what, in the log. */
 #include "support/site.h"
-#include "vestry/cluster.h"
-#include "vestry/csrf.h"
-#include "vestry/files.h"
-#include "vestry/memory_network.h"
-#include "vestry/once.h"
-#include "vestry/page.h"
-#include "vestry/presence.h"
-#include "vestry/session.h"
+#include "vestry/app/bus.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/files.h"
+#include "vestry/app/once.h"
+#include "vestry/app/page.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/session.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
 static void must_say(site *w, vestry_err error, const char *function, const char *what) {

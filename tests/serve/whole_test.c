@@ -2,8 +2,8 @@
 /* From a request to the bytes through a whole adapter: the counter of the introduction, and a stream given up. */
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
 #include "vestry/registry.h"
+#include "vestry/testing/memory.h"
 
 typedef struct counter {
   vestry *v;

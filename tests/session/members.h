@@ -3,9 +3,9 @@
 #ifndef TESTS_SESSION_MEMBERS_H
 #define TESTS_SESSION_MEMBERS_H
 
+#include "app/session/token.h"
 #include "serve/wire.h"
-#include "session/token.h"
-#include "vestry/session.h"
+#include "vestry/app/session.h"
 
 extern _Atomic(int64_t) members_clock_s;
 extern void (*members_at_next_look)(void *ctx); /* at the clock, once; NULL: nothing */

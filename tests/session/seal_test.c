@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Seals: made here, for this, and for whom. */
-#include "session/seal.h"
+#include "app/session/seal.h"
 #include "support/test.h"
 #include "support/test_host.h"
 

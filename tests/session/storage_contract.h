@@ -4,7 +4,7 @@
 #define TESTS_SESSION_STORAGE_CONTRACT_H
 
 #include "support/site.h"
-#include "vestry/session.h"
+#include "vestry/app/session.h"
 
 typedef struct storage_suite {
   site on;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams end with their session, and begin with one. */
 #include "session/members.h"
-#include "vestry/presence.h"
+#include "vestry/app/presence.h"
 #include "vestry/registry.h"
 
 /* capability: K6 */

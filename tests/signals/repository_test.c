@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* E3: signals by a schema: filled from what a page sends, set within bounds, saved as far as they differ. */
-#include "vestry/repository.h"
+#include "vestry/app/repository.h"
 
 #include <math.h>
 #include <pthread.h>

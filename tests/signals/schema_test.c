@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* E3: what a schema is refused for, and how its fields are found. */
-#include "signals/schema.h"
+#include "app/signals/schema.h"
 
 #include <math.h>
 

@@ -29,14 +29,15 @@ compare() { # LIBRARY HEADERS…
   echo "$difference"
 }
 
-core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name sqlite.h ! -name 'sqlite_*.h' ! -name 'postgres*.h' ! -name nats.h ! -name 'memory*.h' ! -name browser.h)
+core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name 'sqlite*.h' ! -name 'postgres*.h' ! -name nats.h \
+  ! -path '*/testing/*')
 # shellcheck disable=SC2086 # a list of words
 compare "$lib/libvestry.so" $core
 for library in "$lib"/libvestry-*.so; do
   [ -e "$library" ] || continue
   name=${library##*/libvestry-}
   # shellcheck disable=SC2046 # a list of words
-  [ "$name" != testing.so ] || { compare "$library" "$include/memory.h" "$include/memory_network.h" "$include/browser.h"; continue; }
+  [ "$name" != testing.so ] || { compare "$library" "$include"/testing/*.h; continue; }
   # shellcheck disable=SC2046 # a list of words
   compare "$library" $(find "$include" -name "${name%.so}.h" -o -name "${name%.so}_*.h")
 done

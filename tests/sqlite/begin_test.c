@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "data/sqlite/schema.h"
 #include "sqlite/ledger.h"
-#include "sqlite/schema.h"
 #include "support/until.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 /* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
 typedef struct life {

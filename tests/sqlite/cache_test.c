@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Recording of pages is asked for before SQLite is used, and once. */
-#include "sqlite/cache.h"
+#include "data/sqlite/cache.h"
 
 #include <stdarg.h>
 

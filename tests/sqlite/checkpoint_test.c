@@ -8,7 +8,7 @@
 #include "support/folder.h"
 #include "support/site.h"
 #include "support/until.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 enum { MAX_BYTES = 1 << 20, ROW_BYTES = 64 << 10 };
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "sqlite/sqlite.h"
 
 static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
                                "PRIMARY KEY(channel, id)) WITHOUT ROWID;"

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Pages that SQLite reads past its cache are told of, whatever reads them; and pages over them are not missed. */
-#include "sqlite/file.h"
+#include "data/sqlite/file.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "data/sqlite/reader.h"
+#include "data/sqlite/recording.h"
+#include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
-#include "sqlite/reader.h"
-#include "sqlite/recording.h"
 #include "sqlite/shown.h"
-#include "sqlite/sqlite.h"
 
 enum { VALUE_BYTES = 60000, MOST_PAGES = 4096 };
 

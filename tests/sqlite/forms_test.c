@@ -9,7 +9,7 @@
 
 #include "page/form_database_contract.h"
 #include "sqlite/ledger.h"
-#include "vestry/sqlite_forms.h"
+#include "vestry/data/sqlite_forms.h"
 
 /* The file, of which a test may have several suites. */
 static char folder[FOLDER_BYTES], path[96];

@@ -13,7 +13,7 @@
 #include "sqlite/ledger.h"
 #include "support/patience.h"
 #include "support/until.h"
-#include "vestry/sqlite_jobs.h"
+#include "vestry/data/sqlite_jobs.h"
 
 enum { LEASE_MS = 1000, IDS = 8192, NEVER = -1, POINTS = 100 };
 

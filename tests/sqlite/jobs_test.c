@@ -3,7 +3,7 @@
  * tests/sqlite/jobs_process_test.c. */
 #include "jobs/contract.h"
 #include "sqlite/ledger.h"
-#include "vestry/sqlite_jobs.h"
+#include "vestry/data/sqlite_jobs.h"
 
 static char folder[FOLDER_BYTES], path[96];
 enum { CONNECTIONS = 2 /* of a node's pool */, HISTORIES = 200 };

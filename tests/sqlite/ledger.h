@@ -8,7 +8,7 @@
 
 #include "support/folder.h"
 #include "support/site.h"
-#include "vestry/sqlite.h"
+#include "vestry/data/sqlite.h"
 
 enum { LEDGER_ROOMS = 8 };
 

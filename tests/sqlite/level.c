@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "support/test.h"
-#include "vestry/sqlite.h"
+#include "vestry/data/sqlite.h"
 
 static bool has_pages;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a database and its pool count, as metrics beside the instance's. */
 #include "sqlite/shown.h"
-#include "vestry/observe.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
+#include "vestry/ops/observe.h"
 
 typedef struct suite {
   site on;

@@ -12,8 +12,8 @@
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
-#include "vestry/sqlite.h"
+#include "vestry/data/sqlite.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 enum {

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "data/sqlite/counter.h"
+#include "data/sqlite/others.h"
 #include "runtime/random.h"
-#include "sqlite/counter.h"
 #include "sqlite/level.h"
-#include "sqlite/others.h"
 
 #define chance oracle_chance
 

@@ -9,7 +9,8 @@
 
 #include "sqlite/ledger.h"
 #include "support/until.h"
-#include "vestry/memory_network.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/testing/memory_network.h"
 
 static vestry_sqlite_stats stats_of(ledger *s) {
   vestry_sqlite_stats stats = {0};

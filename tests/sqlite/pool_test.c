@@ -7,7 +7,7 @@
 
 #include "sqlite/ledger.h"
 #include "support/until.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 typedef struct lender {
   test_host th;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows that are looked up by a key: whose key is changed, and nobody else, is rendered; where the key is not known, or
  * compares otherwise than as an integer, all are. */
-#include "sqlite/program.h"
+#include "data/sqlite/program.h"
 
 #include <stdlib.h>
 
+#include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "sqlite/sqlite.h"
 
 /* Lots lie beside each other, forty on a page; bids of a lot all over the table. */
 static const char lots[] =

@@ -6,7 +6,7 @@
 #include "support/folder.h"
 #include "support/site.h"
 #include "support/until.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 typedef struct scene {
   site on;

@@ -4,8 +4,8 @@
  * tables may be there. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "vestry/observe.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
+#include "vestry/ops/observe.h"
 
 #define MARK "zq7xk"
 

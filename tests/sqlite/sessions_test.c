@@ -2,7 +2,7 @@
 /* Sessions in SQLite: all that is promised of a database that keeps them. */
 #include "session/storage_contract.h"
 #include "support/folder.h"
-#include "vestry/sqlite_sessions.h"
+#include "vestry/data/sqlite_sessions.h"
 
 static char folder[FOLDER_BYTES], path[96];
 

@@ -8,7 +8,7 @@
 
 #include "support/folder.h"
 #include "support/site.h"
-#include "vestry/sqlite.h"
+#include "vestry/data/sqlite.h"
 
 enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200 };
 

@@ -3,7 +3,7 @@
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/sqlite_pool.h"
+#include "vestry/data/sqlite_pool.h"
 
 enum { KEPT = 4 };
 

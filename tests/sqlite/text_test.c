@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What SQLite says of a statement is left out of the log where it cites a value. */
-#include "sqlite/text.h"
+#include "data/sqlite/text.h"
 
 #include "support/test.h"
 

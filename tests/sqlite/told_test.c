@@ -3,7 +3,7 @@
  * a value, nor the text of a statement. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 
 #include <stdlib.h>
 

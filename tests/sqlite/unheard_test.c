@@ -3,9 +3,9 @@
  * shows what is. The oracle found all of these by seed, or finds them now. */
 #include <stdlib.h>
 
+#include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "sqlite/sqlite.h"
 
 static const char notes[] =
     "CREATE TABLE note(id INTEGER PRIMARY KEY, text, likes);"

@@ -2,6 +2,7 @@
 /* A window over a table of a million rows: it reads what it shows, and is rendered when that changes. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
+#include "vestry/app/window.h"
 
 typedef struct suite {
   site on;

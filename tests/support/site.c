@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/site.h"
 
-#include "page/tallies.h"
+#include "app/page/tallies.h"
+#include "vestry/app/secret.h"
 
 vestry_err site_give(vestry *v, site_has has) {
   const vestry_secret secret = {.secret = has.secret, .secret_len = has.secret ? strlen(has.secret) : 0};

@@ -7,7 +7,9 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
+#include "vestry/app/page.h"
+#include "vestry/app/session.h"
+#include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
 typedef struct site {

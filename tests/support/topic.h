@@ -3,7 +3,7 @@
 #ifndef TEST_TOPIC_H
 #define TEST_TOPIC_H
 
-#include "bus/bus.h"
+#include "app/bus/bus.h"
 
 static inline vestry_err topic_subscribe(vsi_bus *bus, const char *topic, size_t len,
                                          const vestry_subscriber *subscriber, vestry_subscription **ret_subscription) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A test's browser does what a browser does. */
-#include "vestry/browser.h"
+#include "vestry/testing/browser.h"
 
 #include <string.h>
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/app/session.h"
 #include "vestry/routes.h"
-#include "vestry/session.h"
 
 static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req), *page = vestry_request_value(req, VESTRY_IN_QUERY, "page");

@@ -6,11 +6,11 @@
 
 #include "support/test.h"
 #include "testing/witness.h"
-#include "vestry/csrf.h"
-#include "vestry/once.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/once.h"
+#include "vestry/app/tab.h"
 #include "vestry/registry.h"
 #include "vestry/routes.h"
-#include "vestry/tab.h"
 
 enum { SEEN_MAX = 256, ROOM = 8 };
 

@@ -5,7 +5,7 @@
 #include "cluster/broker_contract.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory_network.h"
+#include "vestry/testing/memory_network.h"
 
 typedef struct world {
   test_host th;

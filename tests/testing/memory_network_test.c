@@ -4,8 +4,8 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/broker.h"
-#include "vestry/memory_network.h"
+#include "vestry/cluster/broker.h"
+#include "vestry/testing/memory_network.h"
 
 enum { NODES = 4 };
 

@@ -5,7 +5,7 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 typedef struct memory_server {
   test_host th;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vestry/memory.h"
+#include "vestry/testing/memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/upload/room.h"
+#include "app/upload/tus.h"
 #include "serve/wire.h"
 #include "support/folder.h"
-#include "upload/room.h"
-#include "upload/tus.h"
-#include "vestry/upload.h"
+#include "vestry/app/upload.h"
 
 enum { MOST = 64, SIZE = 6000, PATH = 128, KEEP_S = 3600 };
 

@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/upload/room.h"
 #include "serve/wire.h"
 #include "support/folder.h"
-#include "upload/room.h"
-#include "vestry/upload.h"
+#include "vestry/app/upload.h"
 
 enum { MB = 1 << 20 };
 

@@ -2,8 +2,8 @@
 /* Forms that come in pieces: cut anywhere, what is told is what the reader of whole bodies finds. */
 #include <stdlib.h>
 
+#include "app/upload/form.h"
 #include "support/test.h"
-#include "upload/form.h"
 
 enum { ROOM = 8192 };
 

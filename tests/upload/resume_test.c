@@ -5,11 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/upload/tus.h"
+#include "app/upload/unfinished.h"
 #include "serve/wire.h"
 #include "support/folder.h"
-#include "upload/tus.h"
-#include "upload/unfinished.h"
-#include "vestry/upload.h"
+#include "vestry/app/upload.h"
 
 enum { MB = 1 << 20, LEN = 100000, PATH = 128 };
 

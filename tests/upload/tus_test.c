@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Headers of tus 1.0.0: numbers, and what a client says of its file. */
+#include "app/upload/tus.h"
 #include "support/test.h"
-#include "upload/tus.h"
 
 static void headers(void **state) {
   (void)state;

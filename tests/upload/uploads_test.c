@@ -2,11 +2,11 @@
 /* Uploads: what is refused before a byte of the body is read, what a writer is told, and that it is told once. */
 #include <stdlib.h>
 
+#include "app/upload/said.h"
 #include "serve/wire.h"
 #include "support/spans.h"
-#include "upload/said.h"
-#include "vestry/once.h"
-#include "vestry/upload.h"
+#include "vestry/app/once.h"
+#include "vestry/app/upload.h"
 
 enum { FILES = 32, ROOM = 1 << 18 };
 

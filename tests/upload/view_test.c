@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The element of a form that sends files: what it is, and what it cannot be. */
-#include "vestry/upload_view.h"
+#include "vestry/app/upload_view.h"
 
 #include <string.h>
 

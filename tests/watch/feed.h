@@ -4,10 +4,10 @@
 #define TESTS_WATCH_FEED_H
 
 #include "serve/wire.h"
-#include "vestry/bus.h"
+#include "vestry/app/bus.h"
+#include "vestry/app/watch.h"
 #include "vestry/drain.h"
 #include "vestry/registry.h"
-#include "vestry/watch.h"
 
 enum { SAYS_MOST = 41, SAYS_NOTHING = -1, SAYS_FINISH = -2, SAYS_NEVER = -3, SAYS_TWICE = -4 };
 

@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "support/test.h"
-#include "vestry/memory.h"
+#include "vestry/app/watch.h"
 #include "vestry/registry.h"
-#include "vestry/watch.h"
+#include "vestry/testing/memory.h"
 
 /* One watch; freed by its end function. Plain members: what orders steps is the watch's. */
 typedef struct feed {

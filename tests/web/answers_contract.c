@@ -11,7 +11,7 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/files.h"
+#include "vestry/app/files.h"
 #include "web/client.h"
 
 /* READERS of LARGE are ten times of what answers may hold. */

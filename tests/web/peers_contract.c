@@ -10,7 +10,7 @@
 #include "support/tries.h"
 #include "support/until.h"
 #include "vestry/event.h"
-#include "vestry/observe.h"
+#include "vestry/ops/observe.h"
 #include "web/client.h"
 #include "web/network.h"
 

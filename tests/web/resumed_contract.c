@@ -13,7 +13,7 @@
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/upload.h"
+#include "vestry/app/upload.h"
 #include "web/client.h"
 
 enum { PIECE = 1 << 20, PIECES = 200, KILLS = 20, STEP = 9, PATH = 128 };

@@ -6,7 +6,7 @@
 
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/upload.h"
+#include "vestry/app/upload.h"
 #include "web/client.h"
 
 enum { MB = 1 << 20, LARGE = 24 * MB, PIECE = VESTRY_RECEIVE_BYTES };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "support/test.h"
-#include "vestry/watch.h"
+#include "vestry/app/watch.h"
 #include "web/client.h"
 
 static const server_seam *seam;

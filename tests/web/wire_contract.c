@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "support/test.h"
-#include "vestry/files.h"
+#include "vestry/app/files.h"
 #include "web/client.h"
 
 static const server_seam *seam;

@@ -2,7 +2,9 @@
 /* The same with the NATS broker, which needs no server to be made. */
 #include <stdio.h>
 
-#include <vestry/nats.h>
+#include "vestry/cluster/broker.h"
+#include "vestry/cluster/nats.h"
+#include <vestry/cluster/nats.h>
 #include <vestry/vestry.h>
 
 int main(void) {

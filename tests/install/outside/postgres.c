@@ -2,7 +2,8 @@
 /* Connections to PostgreSQL, to a server that is not there: that is said, and not waited for. */
 #include <stdio.h>
 
-#include <vestry/postgres_pool.h>
+#include "vestry/data/postgres_pool.h"
+#include <vestry/data/postgres_pool.h>
 #include <vestry/vestry.h>
 
 static int lines;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "vestry/app/page.h"
 #include "vestry/microhttpd.h"
 #include "vestry/vestry.h"
 

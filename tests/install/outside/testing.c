@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <vestry/memory.h>
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 static vestry_err greet(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -5,11 +5,13 @@
 #include <stdio.h>
 
 #include "vestry/civetweb.h"
-#include "vestry/nats.h"
-#include "vestry/postgres.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/cluster/nats.h"
+#include "vestry/data/postgres.h"
+#include "vestry/data/sqlite.h"
+#include "vestry/data/sqlite_pool.h"
+#include "vestry/ops/observe.h"
 #include "vestry/server.h"
-#include "vestry/sqlite.h"
-#include "vestry/sqlite_pool.h"
 #include "vestry/vestry.h"
 
 typedef struct all {

@@ -13,7 +13,7 @@
 #include "runtime/random.h"
 #include "serve/wire.h"
 #include "store/schedule/scheduler.h"
-#include "vestry/watch.h"
+#include "vestry/app/watch.h"
 
 enum { HISTORIES = 3000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Topics by key: the instance's bus, whose topics are packed names. */
+#include "app/bus/publish.h"
+
+#include "app/bus/bus.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "channel/name.h"
+#include "http/reply.h"
+#include "instance/elsewhere.h"
+
+/* ------------------------------------------------------------------------------------------- an instance's -------- */
+
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_create(v->host, 0, &bus);
+  if (!error) *ret_state = bus;
+  return error;
+}
+
+static void close(void *state) {
+  vsi_bus_close(state);
+}
+
+static void destroy(vestry *v, void *state) {
+  (void)v;
+  vsi_bus_destroy(state); /* ends subscriptions that are bound to no connection */
+}
+
+static const vsi_extension kind = {.name = "vestry_bus_create", .create = create, .close = close, .destroy = destroy};
+
+vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus) {
+  void *bus;
+  vestry_err error = vsi_extension_use(v, &kind, &bus);
+  if (!error) *ret_bus = bus;
+  return error;
+}
+
+vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
+  vestry_bus_options options;
+  vsi_bus *bus;
+  if (!v) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_bus_create", "the options are of a later vestry");
+  vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
+  if (error) return error;
+  error = vsi_extension_add(v, &kind, bus);
+  if (error) vsi_bus_destroy(bus);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------------- topics ------ */
+
+static vestry_slice bytes_of(const vsi_scoped_key *name) {
+  return (vestry_slice){name->key.data, name->key.len};
+}
+
+vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_subscriber *subscriber,
+                            vestry_subscription **ret_subscription) {
+  vsi_scoped_key name;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  vsi_bus *bus;
+  error = vsi_bus_use(v, &bus);
+  if (!error) error = vsi_bus_subscribe(bus, bytes_of(&name), subscriber, ret_subscription);
+  vsi_scoped_key_finish(&name);
+  return error;
+}
+
+static vestry_err publish(vestry *v, const vestry_scoped_key *name, const void *data, size_t len, size_t *ret_count) {
+  vestry_bus_message message = {
+      .topic = {name->data + name->key_offset, name->len - name->key_offset},
+      .data = data,
+      .len = len,
+      .scope = {name->scope.data, name->scope.len},
+  };
+  vsi_inside inside;
+  vsi_inside_begin(&inside, v);
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_use(v, &bus);
+  if (!error) error = vsi_bus_publish(bus, (vestry_slice){name->data, name->len}, &message, ret_count);
+  vsi_inside_end(&inside);
+  return error;
+}
+
+vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
+                          size_t *ret_count) {
+  vsi_scoped_key name;
+  size_t count;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = publish(v, &name.key, data, len, &count);
+  vsi_scoped_key_finish(&name);
+  if (error) return error;
+  if (ret_count) *ret_count = count;
+  return count ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len) {
+  size_t count;
+  vestry_err error = publish(v, name, data, len, &count);
+  return error || count ? error : VESTRY_NOT_FOUND;
+}
+
+void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
+  vsi_bus *bus = vsi_extension_find(v, &kind);
+  const vestry_bus_stats none = {.size = 0};
+  if (bus)
+    vsi_bus_stats_get(bus, ret_stats);
+  else
+    VSI_RESULT_GIVE(ret_stats, none);
+}
+
+/* -------------------------------------------------------------------------------------- of a reply's stream
+ * -------- */
+
+typedef struct subscribing {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  vestry_subscription *subscription;
+} subscribing;
+
+static void begin_subscription(vsi_attachment *attachment, vestry_connection *connection) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_begin(one->subscription, connection);
+  vsi_free(one->host, one);
+}
+
+static void drop_subscription(vsi_attachment *attachment) {
+  subscribing *one = (subscribing *)attachment;
+  vsi_bus_give_up(one->subscription);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                                  const vestry_subscriber *subscriber) {
+  vsi_scoped_key name;
+  vestry_err error = vsi_reply_pack(reply, &name, scope, key);
+  if (error) return error;
+  /* First what can be given back without telling anybody. */
+  subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
+  const vestry_slice topic = {name.key.data, name.key.len};
+  vsi_bus *bus;
+  error = one ? vsi_bus_use(reply->v, &bus) : VESTRY_NO_MEMORY;
+  if (!error) error = vsi_bus_prepare(bus, topic, subscriber, &one->subscription);
+  vsi_scoped_key_finish(&name);
+  if (error == VESTRY_INVALID) (void)vsi_reply_refuse(reply, error, "a subscriber has no function, or a connection");
+  if (error) {
+    vsi_free(reply->host, one);
+    return vsi_reply_attach(reply, error, NULL);
+  }
+  one->attachment.begin = begin_subscription;
+  one->attachment.drop = drop_subscription;
+  one->host = reply->host;
+  return vsi_reply_attach(reply, VESTRY_OK, &one->attachment);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/files/conditions.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/* Digits, at least one; more than fits is the largest there is. NULL: none are here. */
+static const char *read_position(const char *at, size_t *ret_position) {
+  size_t position = 0;
+  if (!is_digit(*at)) return NULL;
+  for (; is_digit(*at); at++) {
+    size_t digit = (size_t)(*at - '0');
+    position = position > (SIZE_MAX - digit) / 10 ? SIZE_MAX : position * 10 + digit;
+  }
+  *ret_position = position;
+  return at;
+}
+
+vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size_t *ret_last) {
+  size_t first, last = SIZE_MAX;
+  if (!header || strncasecmp(header, "bytes=", 6) != 0) return VSI_RANGE_WHOLE; /* units are in any case (14.1) */
+  const char *at = header + 6;
+  if (*at == '-') { /* suffix-range: the last so many */
+    at = read_position(at + 1, &last);
+    if (!at || *at) return VSI_RANGE_WHOLE;
+    if (!last || !len) return VSI_RANGE_UNSATISFIABLE; /* 14.1.2 */
+    first = last < len ? len - last : 0;
+    last = len - 1;
+  } else {
+    at = read_position(at, &first);
+    if (!at || *at++ != '-') return VSI_RANGE_WHOLE;
+    if (*at) at = read_position(at, &last);
+    if (!at || *at || last < first) return VSI_RANGE_WHOLE;
+    if (first >= len) return VSI_RANGE_UNSATISFIABLE;
+    if (last >= len) last = len - 1;
+  }
+  *ret_first = first;
+  *ret_last = last;
+  return VSI_RANGE_PART;
+}
+
+bool vsi_etag_is_listed(const char *header, const char *etag, bool weakly) {
+  size_t len = strlen(etag);
+  if (strcmp(header, "*") == 0) return true;
+  for (const char *at = header;;) {
+    at += strspn(at, ", \t");
+    bool is_weak = strncmp(at, "W/", 2) == 0;
+    if (is_weak) at += 2;
+    if (*at != '"') return false;
+    const char *end = strchr(at + 1, '"');
+    if (!end) return false;
+    end++;
+    if ((weakly || !is_weak) && (size_t)(end - at) == len && memcmp(at, etag, len) == 0) return true;
+    at = end;
+  }
+}
+
+static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+bool vsi_http_date_write(int64_t seconds, char text[VSI_HTTP_DATE_BYTES]) {
+  time_t at = (time_t)seconds;
+  struct tm t;
+  if (!gmtime_r(&at, &t) || t.tm_year < -900 || t.tm_year > 8099) return false;
+  snprintf(text, VSI_HTTP_DATE_BYTES, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[t.tm_wday], (unsigned)t.tm_mday % 100,
+           months[t.tm_mon], (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100,
+           (unsigned)t.tm_sec % 100);
+  return true;
+}
+
+bool vsi_http_date_read(const char *text, int64_t *ret_seconds) {
+  struct tm t = {0};
+  char month[4];
+  int end = 0, count = sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year,
+                              &t.tm_hour, &t.tm_min, &t.tm_sec, &end);
+  if (count != 6 || !end) { /* rfc850-date: a year of two digits is at most 50 years ahead */
+    count = sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year, &t.tm_hour,
+                   &t.tm_min, &t.tm_sec, &end);
+    t.tm_year += t.tm_year < 70 ? 2000 : 1900;
+  }
+  if (count != 6 || !end) /* asctime-date */
+    count = sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d%n", month, &t.tm_mday, &t.tm_hour, &t.tm_min,
+                   &t.tm_sec, &t.tm_year, &end);
+  if (count != 6 || !end || text[end] || t.tm_year < 1000 || t.tm_mday < 1 || t.tm_mday > 31 || t.tm_hour < 0 ||
+      t.tm_hour > 23 || t.tm_min < 0 || t.tm_min > 59 || t.tm_sec < 0 || t.tm_sec > 60)
+    return false;
+  t.tm_year -= 1900;
+  for (t.tm_mon = 0; t.tm_mon < 12; t.tm_mon++) {
+    if (strcmp(month, months[t.tm_mon]) != 0) continue;
+    *ret_seconds = (int64_t)timegm(&t);
+    return true;
+  }
+  return false;
+}
+
+const char *vsi_content_type(const char *path) {
+  static const char *const types[][2] = {
+      {"html", "text/html; charset=utf-8"},
+      {"htm", "text/html; charset=utf-8"},
+      {"css", "text/css; charset=utf-8"},
+      {"js", "text/javascript; charset=utf-8"},
+      {"mjs", "text/javascript; charset=utf-8"},
+      {"txt", "text/plain; charset=utf-8"},
+      {"md", "text/markdown; charset=utf-8"},
+      {"csv", "text/csv; charset=utf-8"},
+      {"xml", "text/xml; charset=utf-8"},
+      {"json", "application/json"},
+      {"map", "application/json"},
+      {"webmanifest", "application/manifest+json"},
+      {"svg", "image/svg+xml; charset=utf-8"},
+      {"png", "image/png"},
+      {"jpg", "image/jpeg"},
+      {"jpeg", "image/jpeg"},
+      {"gif", "image/gif"},
+      {"webp", "image/webp"},
+      {"avif", "image/avif"},
+      {"ico", "image/x-icon"},
+      {"woff", "font/woff"},
+      {"woff2", "font/woff2"},
+      {"ttf", "font/ttf"},
+      {"otf", "font/otf"},
+      {"wasm", "application/wasm"},
+      {"pdf", "application/pdf"},
+      {"mp3", "audio/mpeg"},
+      {"ogg", "audio/ogg"},
+      {"mp4", "video/mp4"},
+      {"webm", "video/webm"},
+      {"zip", "application/zip"},
+  };
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+  for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++)
+    if (strcasecmp(dot + 1, types[i][0]) == 0) return types[i][1];
+  return "application/octet-stream";
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Static files. A representation is a file's bytes in one coding, with its ETag: a hash of them, so that it is strong
+ * (RFC 9110, section 8.8.1), each coding has its own (8.8.3.3), and several machines with the same file agree. */
+#include "vestry/app/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <nettle/base64.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "app/files/conditions.h"
+#include "app/files/folder.h"
+#include "app/files/known.h"
+#include "base/field.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/accept.h"
+#include "http/reply.h"
+
+enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
+/* The codings of a file, in the order in which they are offered. */
+enum { BR, GZIP, PLAIN, CODINGS };
+static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".br", ".gz", ""};
+
+struct vestry_files {
+  const vestry_host *host;
+  vestry_files_options options;
+  int folder;       /* -1: the table */
+  vsi_known *known; /* of the folder */
+  char (*etags)[CODINGS][VSI_ETAG_BYTES];
+};
+
+typedef struct representation {
+  const char *bytes; /* the table's; NULL: in the file */
+  size_t len;
+  char etag[VSI_ETAG_BYTES];
+} representation;
+
+/* A file that is there, before it is known what is wanted of it. */
+typedef struct found {
+  const vestry_file *row; /* NULL: in the folder */
+  size_t index;
+  int fd; /* -1: in the table */
+  struct stat stat;
+} found;
+
+/* ---------------------------------------------------------------------------------------------- life -------------- */
+
+static void bytes_of(const vestry_file *row, int coding, const void **ret_bytes, size_t *ret_len) {
+  *ret_bytes = coding == BR ? row->br : coding == GZIP ? row->gzip : row->bytes;
+  *ret_len = coding == BR ? row->br_len : coding == GZIP ? row->gzip_len : row->len;
+}
+
+static vestry_err take_table(vestry_files *files) {
+  size_t count = files->options.embedded_count;
+  for (size_t i = 0; i < count; i++) {
+    const vestry_file *row = &files->options.embedded[i];
+    if (!row->path || (!row->bytes && row->len) || (row->content_type && !vsi_is_field_value(row->content_type)))
+      return VESTRY_INVALID;
+  }
+  files->etags = vsi_calloc(files->host, count ? count : 1, sizeof *files->etags);
+  if (!files->etags) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) {
+    for (int coding = 0; coding < CODINGS; coding++) {
+      const void *bytes;
+      size_t len;
+      bytes_of(&files->options.embedded[i], coding, &bytes, &len);
+      vsi_etag_write(bytes ? bytes : "", bytes ? len : 0, files->etags[i][coding]);
+    }
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err open_folder(vestry_files *files) {
+  files->folder = open(files->options.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (files->folder >= 0) return VESTRY_OK;
+  int why = errno;
+  vsi_log(files->host, VESTRY_LOG_ERROR, "files: cannot open the folder %s: %s", files->options.folder, strerror(why));
+  errno = why;
+  return vsi_folder_error();
+}
+
+vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {
+  vestry_files_options own;
+  if (!ret_files || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(own.host);
+  if (!own.folder == !own.embedded)
+    return vsi_mistake(host, "vestry_files_create", "one of folder and embedded is wanted");
+  vestry_files *files = vsi_calloc(host, 1, sizeof *files);
+  if (!files) return VESTRY_NO_MEMORY;
+  *files = (vestry_files){.host = host, .options = own, .folder = -1};
+  if (!own.max_file_bytes) files->options.max_file_bytes = MAX_FILE_BYTES;
+  vestry_err error = own.folder ? open_folder(files) : take_table(files);
+  if (!error && own.folder) error = vsi_known_create(host, &files->known);
+  files->options.folder = NULL; /* the caller's */
+  if (error)
+    vestry_files_destroy(files);
+  else
+    *ret_files = files;
+  return error;
+}
+
+void vestry_files_destroy(vestry_files *files) {
+  if (!files) return;
+  if (files->folder >= 0) close(files->folder);
+  vsi_known_destroy(files->known);
+  vsi_free(files->host, files->etags);
+  vsi_free(files->host, files);
+}
+
+/* ------------------------------------------------------------------------------------------- finding -------------- */
+
+static vestry_err find(const vestry_files *files, const char *path, found *ret_found) {
+  *ret_found = (found){.fd = -1};
+  if (files->folder >= 0) return vsi_folder_open(files->folder, path, false, &ret_found->fd, &ret_found->stat);
+  for (size_t i = 0; path && i < files->options.embedded_count; i++) {
+    if (strcmp(files->options.embedded[i].path, path) != 0) continue;
+    ret_found->row = &files->options.embedded[i];
+    ret_found->index = i;
+    return VESTRY_OK;
+  }
+  return VESTRY_NOT_FOUND;
+}
+
+static void lose(found *f) {
+  if (f->fd >= 0) close(f->fd);
+  f->fd = -1;
+}
+
+/* The same file as it is encoded. NOT_FOUND: it is not, or only as it was before it last changed. */
+static vestry_err find_encoded(const vestry_files *files, const char *path, int coding, const found *plain,
+                               found *ret_found) {
+  *ret_found = *plain;
+  ret_found->fd = -1;
+  if (plain->row) return (coding == BR ? plain->row->br : plain->row->gzip) ? VESTRY_OK : VESTRY_NOT_FOUND;
+  char name[NAME_BYTES];
+  snprintf(name, sizeof name, "%s%s", path, endings[coding]);
+  vestry_err error = vsi_folder_open(files->folder, name, false, &ret_found->fd, &ret_found->stat);
+  if (error) return error;
+  const struct timespec *made = &ret_found->stat.st_mtim, *changed = &plain->stat.st_mtim;
+  bool is_old = made->tv_sec < changed->tv_sec || (made->tv_sec == changed->tv_sec && made->tv_nsec < changed->tv_nsec);
+  if (!is_old && (uint64_t)ret_found->stat.st_size <= files->options.max_file_bytes) return VESTRY_OK;
+  lose(ret_found);
+  return VESTRY_NOT_FOUND;
+}
+
+static vestry_err represent(const vestry_files *files, const found *f, int coding, representation *ret) {
+  *ret = (representation){0};
+  if (f->row) {
+    const void *bytes;
+    bytes_of(f->row, coding, &bytes, &ret->len);
+    ret->bytes = bytes ? bytes : "";
+    memcpy(ret->etag, files->etags[f->index][coding], sizeof ret->etag);
+    return VESTRY_OK;
+  }
+  if ((uint64_t)f->stat.st_size > files->options.max_file_bytes) return VESTRY_TOO_LARGE;
+  ret->len = (size_t)f->stat.st_size;
+  return vsi_known_etag(files->known, f->fd, &f->stat, ret->etag);
+}
+
+/* Replace what was found by the encoding of it that the client likes best; returns which that is. */
+static int choose(const vestry_files *files, const char *path, const char *accept, found *f) {
+  found encoded[PLAIN];
+  const char *offered[PLAIN];
+  if (!accept) return PLAIN;
+  for (int coding = 0; coding < PLAIN; coding++)
+    offered[coding] = find_encoded(files, path, coding, f, &encoded[coding]) ? NULL : coding_names[coding];
+  size_t chosen = PLAIN;
+  /* a client that takes nothing at all gets it as it is (RFC 9110, section 12.5.3 leaves that to us) */
+  if (vsi_accept_choose(accept, offered, PLAIN, &chosen)) chosen = PLAIN;
+  for (size_t coding = 0; coding < PLAIN; coding++)
+    if (coding != chosen) lose(&encoded[coding]);
+  if (chosen == PLAIN) return PLAIN;
+  lose(f);
+  *f = encoded[chosen];
+  return (int)chosen;
+}
+
+/* ----------------------------------------------------------------------------------------- answering -------------- */
+
+/* If-Match; If-Unmodified-Since counts only without it, and where a date is known (RFC 9110, sections 13.1.4 and
+ * 13.2.2). */
+static bool is_another(const vestry_request *req, const char *etag, const int64_t *modified_s) {
+  const char *tags = vestry_request_header(req, "If-Match");
+  const char *since = vestry_request_header(req, "If-Unmodified-Since");
+  int64_t since_s;
+  if (tags) return !vsi_etag_is_listed(tags, etag, false);
+  return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s > since_s;
+}
+
+/* If-None-Match; If-Modified-Since counts only without it (RFC 9110, sections 13.1.3 and 13.2.2). */
+static bool is_known(const vestry_request *req, const char *etag, const int64_t *modified_s) {
+  const char *tags = vestry_request_header(req, "If-None-Match");
+  const char *since = vestry_request_header(req, "If-Modified-Since");
+  int64_t since_s;
+  if (tags) return vsi_etag_is_listed(tags, etag, true);
+  return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s <= since_s;
+}
+
+/* A range counts if If-Range has this very tag (section 13.1.5). A date there never has: a client that got a tag must
+ * send it. */
+static bool may_be_part(const vestry_request *req, const char *etag) {
+  const char *only_if = vestry_request_header(req, "If-Range");
+  return !only_if || strcmp(only_if, etag) == 0;
+}
+
+/* modified: NULL: not known. NO_MEMORY is the only failure. */
+static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, const char *etag, const char *modified,
+                              int coding) {
+  char age[40] = "no-cache";
+  if (files->options.max_age_s) snprintf(age, sizeof age, "max-age=%" PRIu64, files->options.max_age_s);
+  const vestry_header headers[] = {
+      {"X-Content-Type-Options", "nosniff"},
+      {"ETag", etag},
+      {"Vary", "Accept-Encoding"},
+      {"Accept-Ranges", "bytes"},
+      {vsi_reply_header_find(reply, "Cache-Control") ? NULL : "Cache-Control", age},
+      {modified ? "Last-Modified" : NULL, modified},
+      {coding == PLAIN ? NULL : "Content-Encoding", coding == PLAIN ? NULL : coding_names[coding]},
+  };
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; !error && i < sizeof headers / sizeof *headers; i++)
+    if (headers[i].name) error = vestry_reply_header(reply, headers[i].name, headers[i].value);
+  return error;
+}
+
+/* A file that is small, or one for which there is no descriptor, is read at once; others when they are sent. */
+static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
+                            const representation *r, size_t first, size_t len) {
+  if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);
+  vsi_open_file *file, here = {.fd = f->fd};
+  vestry_err error = VESTRY_LIMIT;
+  if (len > VESTRY_BODY_PIECE_BYTES) error = vsi_known_lend(files->known, f->fd, &f->stat, &file);
+  if (!error) {
+    f->fd = -1;
+    error = vsi_reply_take_file(reply, type, file, first, len);
+    if (error) file->give_back(file);
+    return error;
+  }
+  char *bytes;
+  if (error != VESTRY_LIMIT) return error;
+  error = vsi_reply_make_room(reply, len);
+  if (!error) error = vsi_open_file_load(reply->host, &here, first, len, &bytes);
+  return error ? error : vsi_reply_take_body(reply, type, bytes, len);
+}
+
+/* A document that is given a nonce (vestry/app/csp.h) is for one client: its bytes are not those of the file, so it has
+ * no parts, and they are put together here, so it is not encoded. */
+static bool gets_nonce(const vestry_reply *reply, const char *type) {
+  return reply->document.apply && strncasecmp(type, "text/html", 9) == 0;
+}
+
+static vestry_err answer(const vestry_request *req, vestry_reply *reply, const vestry_files *files, found *f,
+                         const char *type, int coding, bool as_asked, const representation *r) {
+  int64_t modified_s = f->row ? 0 : (int64_t)f->stat.st_mtim.tv_sec;
+  char modified[VSI_HTTP_DATE_BYTES], range[3 * 20 + 16];
+  bool is_dated = !f->row && vsi_http_date_write(modified_s, modified);
+  if (as_asked && is_another(req, r->etag, is_dated ? &modified_s : NULL)) return vestry_reply_status(reply, 412);
+  vestry_err error = add_headers(files, reply, r->etag, is_dated ? modified : NULL, coding);
+  if (error) return error;
+  if (as_asked && is_known(req, r->etag, is_dated ? &modified_s : NULL)) {
+    reply->knows_len = true;
+    reply->len = r->len;
+    return vestry_reply_status(reply, 304);
+  }
+  size_t first = 0, last = 0;
+  vsi_range part = VSI_RANGE_WHOLE;
+  const bool has_parts = coding == PLAIN && !gets_nonce(reply, type);
+  if (as_asked && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */
+    part = vsi_range_read(vestry_request_header(req, "Range"), r->len, &first, &last);
+  if (part == VSI_RANGE_WHOLE) return give_body(reply, files, type, f, r, 0, r->len);
+  if (part == VSI_RANGE_PART)
+    snprintf(range, sizeof range, "bytes %zu-%zu/%zu", first, last, r->len);
+  else
+    snprintf(range, sizeof range, "bytes */%zu", r->len);
+  error = vestry_reply_header(reply, "Content-Range", range);
+  if (!error) error = vestry_reply_status(reply, part == VSI_RANGE_PART ? 206 : 416);
+  if (error || part == VSI_RANGE_UNSATISFIABLE) return error;
+  return give_body(reply, files, type, f, r, first, last - first + 1);
+}
+
+vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
+  /* Conditions count where the answer would be 200 (section 13.2.1), and are those of a request that reads. */
+  bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
+  bool as_asked = is_get && (!reply->status || reply->status == 200);
+  found f;
+  vestry_err error = find(files, path, &f);
+  if (error) return error;
+  const char *type = f.row && f.row->content_type ? f.row->content_type : vsi_content_type(path);
+  /* A part is one of the plain bytes. */
+  bool by_range = as_asked && vestry_request_header(req, "Range");
+  bool is_plain = by_range || gets_nonce(reply, type);
+  const char *accept = is_plain ? NULL : vestry_request_header(req, "Accept-Encoding");
+  int coding = choose(files, path, accept, &f);
+  representation r;
+  error = represent(files, &f, coding, &r);
+  if (error == VESTRY_TOO_LARGE) vsi_reply_refuse(reply, error, "a file is larger than max_file_bytes");
+  if (!error) error = answer(req, reply, files, &f, type, coding, as_asked, &r);
+  if (error == VESTRY_NO_MEMORY) reply->no_memory = true;
+  lose(&f);
+  return error;
+}
+
+vestry_err vestry_files_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_reply_file(req, reply, app, vestry_request_value(req, VESTRY_IN_PATH, "path"));
+}
+
+vestry_err vestry_files_integrity(vestry_files *files, const char *path, char *buffer, size_t capacity) {
+  static const char method[] = "sha384-";
+  if (!buffer || capacity < VESTRY_FILES_INTEGRITY_BYTES) return VESTRY_INVALID;
+  found f;
+  vestry_err error = find(files, path, &f);
+  if (error) return error;
+  const void *bytes;
+  char *read = NULL;
+  size_t len = (size_t)f.stat.st_size;
+  const vsi_open_file file = {.fd = f.fd};
+  if (f.row)
+    bytes_of(f.row, PLAIN, &bytes, &len);
+  else if ((uint64_t)f.stat.st_size > files->options.max_file_bytes)
+    error = VESTRY_TOO_LARGE;
+  else if (!(error = vsi_open_file_load(files->host, &file, 0, len, &read)))
+    bytes = read;
+  lose(&f);
+  if (error) return error;
+  struct sha384_ctx sha;
+  unsigned char digest[SHA384_DIGEST_SIZE];
+  sha384_init(&sha);
+  sha384_update(&sha, len, len ? bytes : "");
+  sha384_digest(&sha, sizeof digest, digest);
+  vsi_free(files->host, read);
+  memcpy(buffer, method, sizeof method - 1);
+  base64_encode_raw(buffer + sizeof method - 1, sizeof digest, digest);
+  buffer[VESTRY_FILES_INTEGRITY_BYTES - 1] = '\0';
+  return VESTRY_OK;
+}

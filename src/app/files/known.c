@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* A file is the same as it was if all of these are: its device, its number, its length, when it was written, and when
+ * anything of it was changed, which cannot be set. The system's clock moves in steps: a file that was changed a moment
+ * ago may be changed again without a sign of it. So what is young is hashed each time, and remembered only later.
+ *
+ * The table has places for sets of four, and no list: of a set, the place that was used longest ago is given away. A
+ * folder of more files than places is read more often, and nothing worse.
+ *
+ * Descriptors that are lent stand in a list, which is short: there are few at once. */
+#include "app/files/known.h"
+
+#include <nettle/sha2.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/hex.h"
+#include "base/memory.h"
+#include "base/mutex.h"
+#include "http/body.h"
+
+enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_LENT = 64 };
+#define YOUNG_NS INT64_C(100000000)
+
+typedef struct identity {
+  uint64_t device, number, len;
+  int64_t written_ns, changed_ns;
+} identity;
+
+typedef struct place {
+  identity of;
+  uint64_t used; /* 0: free */
+  char etag[VSI_ETAG_BYTES];
+} place;
+
+typedef struct lent {
+  vsi_open_file file; /* first */
+  vsi_known *known;
+  struct lent *next;
+  identity of;
+  size_t count; /* of answers that have it */
+} lent;
+
+struct vsi_known {
+  const vestry_host *host;
+  vsi_mutex lock;
+  /* guarded by lock */
+  bool is_destroyed;
+  lent *first;
+  size_t lent_count;
+  uint64_t uses;
+  place places[SETS][WAYS];
+};
+
+static int64_t ns_of(const struct timespec *at) {
+  return (int64_t)at->tv_sec * 1000000000 + at->tv_nsec;
+}
+
+static identity identity_of(const struct stat *stat) {
+  return (identity){(uint64_t)stat->st_dev, (uint64_t)stat->st_ino, (uint64_t)stat->st_size, ns_of(&stat->st_mtim),
+                    ns_of(&stat->st_ctim)};
+}
+
+static bool is_same(const identity *a, const identity *b) {
+  return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Numbers of files are the file system's: no client chooses them. */
+static place *set_of(vsi_known *known, const identity *of) {
+  return known->places[vsi_hash_number(of->number ^ of->device << 32) >> 56];
+}
+
+vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
+  vsi_known *known = vsi_calloc(host, 1, sizeof *known);
+  if (!known) return VESTRY_NO_MEMORY;
+  known->host = host;
+  vsi_mutex_init(&known->lock, VSI_LOCK_KNOWN);
+  *ret_known = known;
+  return VESTRY_OK;
+}
+
+static void free_known(vsi_known *known) {
+  vsi_mutex_finish(&known->lock);
+  vsi_free(known->host, known);
+}
+
+void vsi_known_destroy(vsi_known *known) {
+  if (!known) return;
+  vsi_mutex_lock(&known->lock);
+  known->is_destroyed = true;
+  bool is_last = !known->lent_count;
+  vsi_mutex_unlock(&known->lock);
+  if (is_last) free_known(known);
+}
+
+/* ---------------------------------------------------------------------------------------------- ETags ------------- */
+
+static void etag_of(struct sha256_ctx *sha, char etag[VSI_ETAG_BYTES]) {
+  unsigned char digest[16];
+  sha256_digest(sha, sizeof digest, digest);
+  etag[0] = '"';
+  vsi_hex_write(etag + 1, digest, sizeof digest);
+  memcpy(etag + VSI_ETAG_BYTES - 2, "\"", 2);
+}
+
+void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]) {
+  struct sha256_ctx sha;
+  sha256_init(&sha);
+  sha256_update(&sha, len, bytes);
+  etag_of(&sha, etag);
+}
+
+static vestry_err hash_file(const vestry_host *host, int fd, size_t len, char etag[VSI_ETAG_BYTES]) {
+  struct sha256_ctx sha;
+  size_t room = len < READ_BYTES ? len + 1 : READ_BYTES, at = 0;
+  unsigned char *buffer = vsi_alloc(host, room);
+  if (!buffer) return VESTRY_NO_MEMORY;
+  sha256_init(&sha);
+  vestry_err error = VESTRY_OK;
+  for (size_t got = 0; at < len && !error; at += got) {
+    error = vsi_file_read(fd, at, buffer, len - at < room ? len - at : room, &got);
+    if (!error) sha256_update(&sha, got, buffer);
+  }
+  vsi_free(host, buffer);
+  if (!error) etag_of(&sha, etag);
+  return error;
+}
+
+static bool find(vsi_known *known, const identity *of, char etag[VSI_ETAG_BYTES]) {
+  bool found = false;
+  vsi_mutex_lock(&known->lock);
+  place *set = set_of(known, of);
+  for (size_t i = 0; i < WAYS && !found; i++) {
+    found = set[i].used && is_same(&set[i].of, of);
+    if (!found) continue;
+    set[i].used = ++known->uses;
+    memcpy(etag, set[i].etag, VSI_ETAG_BYTES);
+  }
+  vsi_mutex_unlock(&known->lock);
+  return found;
+}
+
+static void remember(vsi_known *known, const identity *of, const char etag[VSI_ETAG_BYTES]) {
+  vsi_mutex_lock(&known->lock);
+  place *set = set_of(known, of), *oldest = set;
+  for (size_t i = 1; i < WAYS; i++)
+    if (set[i].used < oldest->used) oldest = &set[i];
+  oldest->of = *of;
+  oldest->used = ++known->uses;
+  memcpy(oldest->etag, etag, VSI_ETAG_BYTES);
+  vsi_mutex_unlock(&known->lock);
+}
+
+static bool is_young(const identity *of) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_REALTIME, &now)) return true;
+  return ns_of(&now) - of->changed_ns < YOUNG_NS;
+}
+
+vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]) {
+  identity of = identity_of(stat), after;
+  struct stat again;
+  if (find(known, &of, etag)) return VESTRY_OK;
+  const bool was_young = is_young(&of);
+  vestry_err error = hash_file(known->host, fd, (size_t)of.len, etag);
+  if (error || was_young || fstat(fd, &again)) return error;
+  after = identity_of(&again);
+  if (is_same(&of, &after)) remember(known, &of, etag);
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- descriptors ------- */
+
+static void give_back(vsi_open_file *file) {
+  lent *one = (lent *)file;
+  vsi_known *known = one->known;
+  vsi_mutex_lock(&known->lock);
+  bool is_last = --one->count == 0;
+  if (is_last) {
+    lent **link = &known->first;
+    while (*link != one) link = &(*link)->next;
+    *link = one->next;
+    known->lent_count--;
+  }
+  bool is_over = is_last && known->is_destroyed && !known->lent_count;
+  vsi_mutex_unlock(&known->lock);
+  if (!is_last) return;
+  close(one->file.fd);
+  vsi_free(known->host, one);
+  if (is_over) free_known(known);
+}
+
+vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file) {
+  const identity of = identity_of(stat);
+  lent *made = vsi_alloc(known->host, sizeof *made), *found;
+  if (!made) return VESTRY_NO_MEMORY;
+  *made = (lent){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
+  vsi_mutex_lock(&known->lock);
+  for (found = known->first; found && !is_same(&found->of, &of);) found = found->next;
+  if (found) {
+    found->count++;
+  } else if (known->lent_count < MOST_LENT) {
+    made->next = known->first;
+    known->first = made;
+    known->lent_count++;
+    found = made;
+  }
+  vsi_mutex_unlock(&known->lock);
+  if (found == made) {
+    *ret_file = &made->file;
+    return VESTRY_OK;
+  }
+  vsi_free(known->host, made);
+  if (!found) return VESTRY_LIMIT;
+  close(fd);
+  *ret_file = &found->file;
+  return VESTRY_OK;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: tokens without masks */
+/* A token is a seal of the scope; where there are no sessions, of the cookie's text too, which is a seal itself: then a
+ * site that can neither read nor set the cookie cannot make the two fit. That each token is made anew, and not one for
+ * the session in disguise, is what masking is for (BREACH), with less to it. */
+#include "vestry/app/csrf.h"
+
+#include <string.h>
+
+#include "app/guard/origin.h"
+#include "app/guard/proof.h"
+#include "app/session/seal.h"
+#include "app/session/session.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/cookie.h"
+#include "instance/instance.h"
+
+enum { MAX_ORIGINS = 64 };
+
+struct vestry_csrf {
+  vestry *v;
+  const char *cookie;
+  bool insecure;
+  size_t origins_count;
+  char *origins[]; /* their texts after it, in the same allocation */
+};
+
+vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
+  vestry_csrf_options options;
+  if (!v || !ret_csrf) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_csrf_create", "the options are of a later vestry");
+  const size_t count = options.trusted_origins_count;
+  if (count > MAX_ORIGINS || (count && !options.trusted_origins))
+    return vsi_mistake(v->host, "vestry_csrf_create",
+                       "there are too many trusted_origins, or none where some are counted");
+  size_t bytes = sizeof(vestry_csrf) + count * sizeof(char *);
+  for (size_t i = 0; i < count; i++) {
+    const char *origin = options.trusted_origins[i];
+    if (!origin || !vsi_origin_is_good(origin))
+      return vsi_mistake(v->host, "vestry_csrf_create",
+                         "each of trusted_origins is written https://HOST, with no path");
+    bytes += strlen(origin) + 1;
+  }
+  vestry_csrf *csrf = vsi_calloc(v->host, 1, bytes);
+  if (!csrf) return VESTRY_NO_MEMORY;
+  csrf->v = v;
+  csrf->insecure = options.insecure;
+  csrf->cookie = options.insecure ? "csrf" : "__Host-csrf";
+  csrf->origins_count = count;
+  char *text = (char *)&csrf->origins[count];
+  for (size_t i = 0; i < count; i++) {
+    size_t len = strlen(options.trusted_origins[i]) + 1;
+    csrf->origins[i] = memcpy(text, options.trusted_origins[i], len);
+    text += len;
+  }
+  *ret_csrf = csrf;
+  return VESTRY_OK;
+}
+
+void vestry_csrf_destroy(vestry_csrf *csrf) {
+  if (csrf) vsi_free(csrf->v->host, csrf);
+}
+
+/* ------------------------------------------------------------------------------------------- the token ------------ */
+
+/* The cookie's text, of the request or of its answer; false: there is none that is good. */
+static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
+  const char *header = vestry_request_header(req, "Cookie");
+  const vsi_sealed *own = vsi_sealed_of(req);
+  if (!own) return false;
+  vestry_slice value = {own->csrf_cookie, strlen(own->csrf_cookie)};
+  if (!value.len && (!header || vsi_cookie_find(header, csrf->cookie, &value))) return false;
+  if (!vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, value.data,
+                        value.len))
+    return false;
+  memcpy(text, value.data, value.len);
+  text[value.len] = '\0';
+  return true;
+}
+
+static vestry_err set_cookie(const vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,
+                             char text[VSI_SEAL_LEN + 1]) {
+  vestry_err error =
+      vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_CSRF_COOKIE, (vestry_scope){NULL, 0}, NULL, text);
+  if (!error)
+    error =
+        vestry_reply_cookie(reply, &(vestry_cookie){.name = csrf->cookie, .value = text, .insecure = csrf->insecure});
+  if (!error) memcpy(vsi_sealed_of(req)->csrf_cookie, text, VSI_SEAL_LEN + 1);
+  return error;
+}
+
+vestry_err vestry_csrf_token(vestry_csrf *csrf, const vestry_request *req, vestry_reply *reply,
+                             char token[VESTRY_CSRF_TOKEN_BYTES]) {
+  char cookie[VSI_SEAL_LEN + 1];
+  const char *more = NULL;
+  vsi_request_is_asked_who(req);
+  const vsi_session *session = vsi_session_of(req);
+  if (session && !session->id[0]) return VESTRY_INVALID;
+  if (!session) {
+    vestry_err error = read_cookie(csrf, req, cookie) ? VESTRY_OK : set_cookie(csrf, req, reply, cookie);
+    if (error) return error;
+    more = cookie;
+  }
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_CSRF, req->scope, more, token);
+}
+
+/* OK | NOT_FOUND | NO_MEMORY */
+static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req) {
+  const char *token;
+  vsi_proof_place place;
+  char cookie[VSI_SEAL_LEN + 1];
+  vestry_err error = vsi_proof_find(req, "X-CSRF-Token", "csrf", &token, &place);
+  if (error) return error;
+  const bool has_sessions = vsi_sessions_of(req->v);
+  if (!has_sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
+  const char *more = has_sessions ? NULL : cookie;
+  bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
+  return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
+
+/* ------------------------------------------------------------------------------------------- the guard ------------ */
+
+static bool is_trusted(const vestry_csrf *csrf, const char *origin) {
+  for (size_t i = 0; origin && i < csrf->origins_count; i++)
+    if (vsi_origins_are_equal(csrf->origins[i], origin)) return true;
+  return false;
+}
+
+static bool is_from_here(const vestry_csrf *csrf, const vestry_request *req) {
+  const char *site = vestry_request_header(req, "Sec-Fetch-Site");
+  const char *origin = vestry_request_header(req, "Origin"), *host = vestry_request_header(req, "Host");
+  if (site && (strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0)) return true;
+  if (is_trusted(csrf, origin)) return true;
+  if (site) return false;
+  return !origin || (host && vsi_origin_is_host(origin, host));
+}
+
+vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_csrf *csrf = app;
+  if (vsi_request_is_safe(req)) return VESTRY_OK;
+  if (!is_from_here(csrf, req))
+    return vsi_refuse(req, reply, 403, "This was sent by a page of another site, and was not done.");
+  vestry_err error = check_token(csrf, req);
+  if (error != VESTRY_NOT_FOUND) return error;
+  return vsi_refuse(req, reply, 403,
+                    "This page is out of date, so what it sent was not done. Load it again, and try once more.");
+}

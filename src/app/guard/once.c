@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
+ * has seen is in a table (guard/once_table.h); with a storage (guard/once_stored.h) the request whose record is in the
+ * table asks there, whether another node has the press. */
+#include "vestry/app/once.h"
+
+#include <string.h>
+
+#include "app/guard/nonce.h"
+#include "app/guard/once_owed.h"
+#include "app/guard/once_stored.h"
+#include "app/guard/once_table.h"
+#include "app/guard/person.h"
+#include "app/guard/proof.h"
+#include "app/session/session.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "instance/instance.h"
+
+enum {
+  LIFETIME_MS = 600000,
+  MAX_COUNT = 100000,
+  MAX_PER_SCOPE = 1000,
+  MAX_ANSWER_BYTES = 4096,
+  MAX_ANSWERS_BYTES = 16 << 20,
+  RETRIES_MS = 300000,
+  WAIT_MS = 10000,
+  MAX_STORED_BYTES = 1 << 30
+};
+
+struct vestry_once {
+  vestry *v;
+  bool required;
+  vsi_siphash_key key; /* of persons */
+  vsi_once_table table;
+  vsi_once_storage storage;
+  _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
+};
+
+static void count(_Atomic(uint64_t) *counter) {
+  atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* --------------------------------------------------------------------------------------------- the one that runs -- */
+
+static void finish(vsi_once_record *r) {
+  if (r->sealed && vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer))
+    vsi_once_owed_add(r, false);
+}
+
+static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
+  vsi_once_record *r = (vsi_once_record *)watcher;
+  if (r->progress != VSI_ONCE_RUNS) return; /* no other thread changes it */
+  if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
+    if (r->sealed && vsi_once_stored_forget(&r->once->storage, r->sealed)) vsi_once_owed_add(r, true);
+    vsi_once_record_remove(r);
+    vsi_once_record_settle(r, VSI_ONCE_FORGOTTEN);
+    return;
+  }
+  vsi_once_answer_keep(&r->answer, &r->places->answers, response);
+  finish(r);
+  vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
+}
+
+static void over(vsi_watcher *watcher) {
+  vsi_once_record *r = (vsi_once_record *)watcher;
+  if (r->progress == VSI_ONCE_RUNS) { /* by a stream, or by nothing at all */
+    finish(r);
+    vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
+  }
+  vsi_once_record_unref(r);
+}
+
+/* The scope in which requests are counted together: a user's, of all his sessions. The nonce is the session's all the
+ * same. */
+static vestry_scope scope_of(const vestry_request *req) {
+  const vsi_person person = vsi_person_of(req);
+  return person.name.len ? person.name : req->scope;
+}
+
+static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
+                                vsi_once_record **ret_record) {
+  const bool is_visitor = vestry_session_is_visitor(req);
+  const vsi_person person = vsi_person_of(req);
+  vsi_once_record *made = vsi_once_record_create(&once->table, is_visitor ? &once->table.visitors : &once->table.users);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->watcher = (vsi_watcher){answered, over};
+  made->person = is_visitor ? vsi_person_hash(once->key, &person) : 0;
+  made->once = once;
+  vsi_once_digest(req, place, made->digest);
+  vestry_err error = VESTRY_OK;
+  if (once->storage.ops) {
+    made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
+    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, scope_of(req), nonce) : VESTRY_NO_MEMORY;
+  }
+  if (error)
+    vsi_once_record_unref(made);
+  else
+    *ret_record = made;
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------- the guard ------ */
+
+/* Answer a request that has this digest as the record's request was answered. */
+static vestry_err answer_again(vsi_once_record *there, const unsigned char digest[VSI_ONCE_DIGEST_BYTES],
+                               const vestry_request *req, vestry_reply *reply) {
+  count(&there->once->repeated);
+  if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0) return vsi_once_answer_repeat(&there->answer, reply);
+  return vsi_refuse(req, reply, 409, "This form was sent already, and was done. Load it again to send another.");
+}
+
+static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, vestry_reply *reply) {
+  count(&once->unknown);
+  return vsi_refuse(req, reply, 409,
+                    "This was begun, and whether it was done is not known. Look, before you send it once more.");
+}
+
+/* The record is in the table, and has a storage: another node may have the press.
+ *  ret_found  NEW: this request runs; else it was answered, and the record is settled */
+static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
+                            vestry_once_found *ret_found) {
+  unsigned char digest[VSI_ONCE_DIGEST_BYTES];
+  memcpy(digest, made->digest, sizeof digest);
+  *ret_found = VESTRY_ONCE_RUNNING;
+  vsi_once_owed_pay(&made->once->table, &made->once->storage);
+  vsi_once_owed_take_over(&made->once->table, made->sealed);
+  vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
+                                           &made->answer, ret_found);
+  if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
+  /* The storage may have put it there, and its answer was lost. */
+  if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_owed_add(made, true);
+  const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
+  if (!is_done) vsi_once_record_remove(made); /* the next one asks again */
+  made->error = error;
+  vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : error ? VSI_ONCE_FAILED : VSI_ONCE_FORGOTTEN);
+  if (is_done) return answer_again(made, digest, req, reply);
+  return error ? error : refuse_unknown(made->once, req, reply);
+}
+
+/* The record is in the table, and this request has its reference. */
+static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *reply) {
+  vestry_once_found found = VESTRY_ONCE_NEW;
+  vestry_err error = made->sealed ? run_there(made, req, reply, &found) : VESTRY_OK;
+  if (error || found != VESTRY_ONCE_NEW) {
+    vsi_once_record_unref(made);
+    return error;
+  }
+  count(&made->once->begun);
+  req->own->watcher = &made->watcher; /* has the reference */
+  return VESTRY_OK;
+}
+
+/* The request runs, or is answered as the one before it. */
+static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
+                                vsi_proof_place place) {
+  vsi_once_record *made, *there;
+  vestry_err error = create_record(once, req, nonce, place, &made);
+  if (error) return error;
+  for (;;) {
+    error = vsi_once_table_put(&once->table, scope_of(req), nonce, made, &there);
+    if (!error && !there) return run(made, req, reply);
+    if (error == VESTRY_LIMIT) count(&once->refused);
+    if (error) break;
+    const vsi_once_progress reached = vsi_once_record_wait(there);
+    if (reached == VSI_ONCE_ANSWERED) error = answer_again(there, made->digest, req, reply);
+    if (reached == VSI_ONCE_FAILED) error = there->error;
+    vsi_once_record_unref(there);
+    if (reached != VSI_ONCE_FORGOTTEN) break;
+  }
+  vsi_once_record_unref(made);
+  return error;
+}
+
+vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_once *once = app;
+  const char *nonce;
+  vsi_proof_place place;
+  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
+  if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not come yet */
+  vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
+  if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
+    return vsi_refuse(req, reply, 403,
+                      "This page is out of date, so what it sent was not done. Load it again, and try once more.");
+  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* what serves it made it */
+}
+
+vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
+  vsi_request_is_asked_who(req);
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+static bool ops_are_whole(const vestry_once_storage_ops *ops) {
+  return VSI_OPS_ARE_KNOWN(ops) && ops->begin && ops->finish && ops->forget;
+}
+
+static void set_defaults(vestry_once_options *o, const vestry *v) {
+  if (!o->lifetime_ms) o->lifetime_ms = LIFETIME_MS;
+  if (!o->max_count) o->max_count = MAX_COUNT;
+  if (!o->max_per_scope_count && (vsi_sessions_of(v) || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
+  if (!o->max_answer_bytes) o->max_answer_bytes = MAX_ANSWER_BYTES;
+  if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
+  if (!o->wait_ms) o->wait_ms = WAIT_MS;
+  if (!o->retries_ms) o->retries_ms = RETRIES_MS;
+  if (!o->max_visitors_count) o->max_visitors_count = o->max_count / 2;
+  if (!vsi_sessions_of(v)) o->max_visitors_count = 0;
+}
+
+vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
+  vestry_once_options options;
+  if (!v || !ret_once) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
+  if (options.storage && !ops_are_whole(options.storage))
+    return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
+  set_defaults(&options, v);
+  if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
+    return vsi_mistake(v->host, "vestry_once_create", "a storage takes answers of at most 1 GiB");
+  if (options.max_visitors_count > options.max_count)
+    return vsi_mistake(v->host, "vestry_once_create", "max_visitors_count is more than max_count");
+  vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
+  if (!once) return VESTRY_NO_MEMORY;
+  once->v = v;
+  once->required = options.required;
+  once->storage = (vsi_once_storage){.host = v->host,
+                                     .ops = options.storage,
+                                     .ctx = options.storage_ctx,
+                                     .wait_ms = options.wait_ms,
+                                     .max_answer_bytes = options.max_answer_bytes};
+  vestry_err error = vsi_siphash_key_random(v->host, &once->key);
+  if (error) {
+    vsi_free(v->host, once);
+    return error;
+  }
+  error = vsi_once_table_init(&once->table, v, &options);
+  if (error)
+    vestry_once_destroy(once);
+  else
+    *ret_once = once;
+  return error;
+}
+
+void vestry_once_destroy(vestry_once *once) {
+  if (!once || vestry_is_forked(once->v)) return;
+  vsi_once_owed_finish(&once->table);
+  vsi_once_table_finish(&once->table);
+  vsi_free(once->v->host, once);
+}
+
+void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
+  vsi_once_table *table = &once->table;
+  vestry_once_stats stats = {
+      .begun_count = atomic_load_explicit(&once->begun, memory_order_relaxed),
+      .repeated_count = atomic_load_explicit(&once->repeated, memory_order_relaxed),
+      .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
+      .unknown_count = atomic_load_explicit(&once->unknown, memory_order_relaxed),
+      .answers_bytes = atomic_load_explicit(&table->users.answers.bytes, memory_order_relaxed) +
+                       atomic_load_explicit(&table->visitors.answers.bytes, memory_order_relaxed),
+  };
+  vsi_mutex_lock(&table->lock);
+  stats.visitors_count = table->visitors.count;
+  stats.remembered_count = table->users.count + table->visitors.count;
+  vsi_mutex_unlock(&table->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

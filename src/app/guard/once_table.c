@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a request that is repeated while the first one runs */
+/* A request that was seen is a record in a store of vestry's own, under its scope and nonce: bounded, and emptied by
+ * time. Of several requests the one whose put succeeds runs; the others find its record, and wait for it to be
+ * answered. They wait on threads of the server's, but on no more than there are requests under way, and the one they
+ * wait for has a thread: it came first.
+ *
+ * A record holds a reference of the store's, one of the request that runs, and one of each that waits.
+ *
+ * Places. What is young enough to be repeated by the client is not forgotten for another client's: a request that finds
+ * no place is told to come later. Visitors, which any client can invent, have a share of the places and of the answers'
+ * bytes, of which those of one address have a quarter, and all sessions of a user are one scope, so that none can take
+ * those of others. A record has its place
+ * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
+#include "app/guard/once_table.h"
+
+#include <string.h>
+
+#include "app/session/session.h"
+#include "base/memory.h"
+#include "instance/instance.h"
+
+enum { TRIES = 8, LEAST_PER_PERSON = 1000 };
+
+/* -------------------------------------------------------------------------------------------------- records ------- */
+
+static void ref_record(void *value) {
+  VSI_REFS_TAKE(&((vsi_once_record *)value)->refs);
+}
+
+static void unref_record(void *value) {
+  vsi_once_record *held = value;
+  if (!held || !VSI_REFS_DROP(&held->refs)) return;
+  vsi_once_answer_drop(&held->answer, &held->places->answers);
+  vsi_free(held->table->host, held->sealed);
+  vsi_free(held->table->host, held);
+}
+
+vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *places) {
+  vsi_once_record *made = vsi_calloc(table->host, 1, sizeof *made);
+  if (!made) return NULL;
+  made->table = table;
+  made->places = places;
+  made->came_ns = vsi_now_ns(table->host);
+  VSI_REFS_INIT(&made->refs, 1);
+  return made;
+}
+
+void vsi_once_record_ref(vsi_once_record *record) {
+  ref_record(record);
+}
+
+void vsi_once_record_unref(vsi_once_record *record) {
+  unref_record(record);
+}
+
+void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached) {
+  vsi_mutex_lock(&record->table->lock);
+  record->progress = reached;
+  pthread_cond_broadcast(&record->table->answered);
+  vsi_mutex_unlock(&record->table->lock);
+}
+
+vsi_once_progress vsi_once_record_wait(vsi_once_record *record) {
+  vsi_once_table *table = record->table;
+  vsi_mutex_lock(&table->lock);
+  while (record->progress == VSI_ONCE_RUNS) vsi_mutex_wait(&table->lock, &table->answered);
+  vsi_once_progress found = record->progress;
+  vsi_mutex_unlock(&table->lock);
+  return found;
+}
+
+void vsi_once_record_remove(vsi_once_record *record) {
+  (void)vestry_store_remove_if(record->table->store, record->handle, VESTRY_CAUSE_REMOVED);
+}
+
+/* --------------------------------------------------------------------------------------------------- places ------- */
+
+static void count_locked(vsi_once_record *r, int by) {
+  r->places->count += (size_t)by;
+  if (r->person) r->places->of_person[r->person % VSI_ONCE_PERSONS] += (uint32_t)by;
+}
+
+/* Those of one address leave others theirs. Two addresses of one number bound each other. */
+static bool has_too_many_locked(const vsi_once_record *r) {
+  return r->person && r->places->of_person[r->person % VSI_ONCE_PERSONS] >= r->places->max_per_person;
+}
+
+static void leave_line_locked(vsi_once_record *r) {
+  TAILQ_REMOVE(&r->places->line, r, at);
+  r->in_line = false;
+}
+
+/* A record has left the store. */
+static void close_record(void *value, vestry_cause cause) {
+  vsi_once_record *r = value;
+  (void)cause;
+  vsi_mutex_lock(&r->table->lock);
+  r->has_left = true;
+  if (r->in_line) leave_line_locked(r);
+  count_locked(r, -1);
+  vsi_mutex_unlock(&r->table->lock);
+}
+
+/* A record is in the store, and its handle is known: put it into the line. */
+static void stand_in_line(vsi_once_record *r) {
+  vsi_mutex_lock(&r->table->lock);
+  if (!r->has_left) {
+    TAILQ_INSERT_TAIL(&r->places->line, r, at);
+    r->in_line = true;
+  }
+  vsi_mutex_unlock(&r->table->lock);
+}
+
+/* Take a place for one more record; perhaps that of a request which its client repeats no more. */
+static bool take_place(vsi_once_record *r) {
+  vsi_once_table *table = r->table;
+  for (;;) {
+    vsi_once_record *old = NULL;
+    vsi_mutex_lock(&table->lock);
+    const bool has_too_many = has_too_many_locked(r),
+               has_place = !has_too_many && r->places->count < r->places->max_count;
+    if (has_place) {
+      count_locked(r, 1);
+    } else if (!has_too_many && (old = TAILQ_FIRST(&r->places->line)) &&
+               r->came_ns - old->came_ns >= table->retries_ns) {
+      ref_record(old); /* the store has one as long as it is in line */
+      leave_line_locked(old);
+    } else {
+      old = NULL;
+    }
+    vsi_mutex_unlock(&table->lock);
+    if (!old) return has_place;
+    (void)vestry_store_remove_if(table->store, old->handle, VESTRY_CAUSE_SIZE);
+    unref_record(old);
+  }
+}
+
+static void give_place(vsi_once_record *r) {
+  vsi_mutex_lock(&r->table->lock);
+  count_locked(r, -1);
+  vsi_mutex_unlock(&r->table->lock);
+}
+
+/* -------------------------------------------------------------------------------------------------- the table ----- */
+
+static void take(void *value, void *ctx) {
+  vsi_once_record **found = ctx;
+  if (*found) return;
+  ref_record(value);
+  *found = value;
+}
+
+vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
+                              vsi_once_record **ret_there) {
+  *ret_there = NULL;
+  if (!scope.len && table->has_scopes) scope = (vestry_scope){nonce, strlen(nonce)}; /* no bound of one scope */
+  /* The record that is there may leave before it is looked up. */
+  for (int tries = 0; tries < TRIES; tries++) {
+    vestry_put_result result = {0};
+    vestry_err error = vestry_store_with(table->store, scope, VESTRY_KEY(nonce), take, ret_there);
+    if (error != VESTRY_NOT_FOUND) return error;
+    if (!take_place(made)) break;
+    error = vestry_store_put(table->store, scope, VESTRY_KEY(nonce), made, VESTRY_KEEP_REUSE, 0, &result);
+    made->handle = result.handle;
+    if (!error) stand_in_line(made);
+    if (!error) return VESTRY_OK;
+    give_place(made);
+    if (error != VESTRY_EXISTS) return error;
+  }
+  return VESTRY_LIMIT;
+}
+
+/* Answers' bytes are shared out as the places are. */
+static void share_out(vsi_once_table *table, const vestry_once_options *o) {
+  double share = (double)o->max_visitors_count / (double)o->max_count;
+  TAILQ_INIT(&table->visitors.line);
+  TAILQ_INIT(&table->users.line);
+  table->visitors.max_count = o->max_visitors_count;
+  table->visitors.max_per_person = o->max_visitors_count / 4;
+  if (table->visitors.max_per_person < LEAST_PER_PERSON) table->visitors.max_per_person = LEAST_PER_PERSON;
+  table->visitors.answers = (vsi_once_share){.host = table->host,
+                                             .max_answer_bytes = o->max_answer_bytes,
+                                             .max_bytes = (size_t)(share * (double)o->max_answers_bytes)};
+  table->users.max_count = o->max_count - o->max_visitors_count;
+  table->users.answers = (vsi_once_share){.host = table->host,
+                                          .max_answer_bytes = o->max_answer_bytes,
+                                          .max_bytes = o->max_answers_bytes - table->visitors.answers.max_bytes};
+}
+
+vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options) {
+  static const vestry_value_ops value = {.ref = ref_record, .unref = unref_record, .close = close_record};
+  table->host = v->host;
+  table->retries_ns = vsi_ms_to_ns(options->retries_ms);
+  table->has_scopes = vsi_sessions_of(v) || v->scope;
+  share_out(table, options);
+  TAILQ_INIT(&table->owed);
+  vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);
+  pthread_cond_init(&table->answered, NULL);
+  vestry_err error = vestry_store_create("lru",
+                                         &(vestry_store_options){.host = v->host,
+                                                                 .value = &value,
+                                                                 .max_count = options->max_count,
+                                                                 .idle_ms = VESTRY_NEVER_MS,
+                                                                 .lifetime_ms = options->lifetime_ms,
+                                                                 .max_per_scope_count = options->max_per_scope_count},
+                                         &table->store);
+  return error ? error : vestry_store_drive(table->store, v->runtime);
+}
+
+void vsi_once_table_finish(vsi_once_table *table) {
+  (void)vestry_store_drive(table->store, NULL);
+  vestry_store_destroy(table->store);
+  vsi_mutex_finish(&table->lock);
+  pthread_cond_destroy(&table->answered);
+}

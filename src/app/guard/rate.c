@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#include "vestry/app/rate.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "app/guard/buckets.h"
+#include "app/guard/person.h"
+#include "app/guard/proof.h"
+#include "app/session/session.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/siphash.h"
+#include "instance/instance.h"
+
+enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAULT_MS = 1000, MOST_MS = 86400000 };
+static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
+
+/* What a name is; each kind has hashes of its own. */
+typedef enum kind { OF_ADDRESS, OF_SCOPE, OF_FUNCTION, OF_HANDLER, KINDS } kind;
+
+struct vestry_rate {
+  vestry *v;
+  vestry_rate_options options;
+  vsi_siphash_key keys[KINDS];
+  vsi_buckets *buckets;
+  atomic_bool is_silent; /* the log has been told that addresses are not known */
+};
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
+  if (!o->count || o->count > MOST_TOKENS) return "count is not from 1 to 1,000,000";
+  if (o->burst_count > MOST_TOKENS) return "burst_count is above 1,000,000";
+  if (o->period_ms > MOST_MS) return "period_ms is more than a day";
+  if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
+  if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE) return "by is neither of an address nor of a scope";
+  if (o->by == VESTRY_RATE_SCOPE && !o->key && !vsi_sessions_of(v) && !v->scope)
+    return "by is of a scope, and the instance has neither sessions nor scopes: all clients would be one";
+  if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
+    return "burst_count tokens take more than 400 days to come back";
+  return NULL;
+}
+
+vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestry_rate **ret_rate) {
+  vestry_rate_options options;
+  if (!v || !ret_rate) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_rate_create", "the options are of a later vestry");
+  if (!options.period_ms) options.period_ms = DEFAULT_MS;
+  if (!options.burst_count) options.burst_count = options.count;
+  if (!options.max_count) options.max_count = DEFAULT_COUNT;
+  const char *mistake = mistake_of(v, &options);
+  if (mistake) return vsi_mistake(v->host, "vestry_rate_create", mistake);
+
+  vestry_rate *rate = vsi_calloc(v->host, 1, sizeof *rate);
+  if (!rate) return VESTRY_NO_MEMORY;
+  rate->v = v;
+  rate->options = options;
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < KINDS && !error; i++) error = vsi_siphash_key_random(v->host, &rate->keys[i]);
+  if (!error)
+    error = vsi_buckets_create(v->host, options.period_ms * 1000000 / options.count, options.burst_count,
+                               options.max_count, &rate->buckets);
+  if (error) {
+    vsi_free(v->host, rate);
+    return error;
+  }
+  *ret_rate = rate;
+  return VESTRY_OK;
+}
+
+void vestry_rate_destroy(vestry_rate *rate) {
+  if (!rate) return;
+  vsi_buckets_destroy(rate->buckets);
+  vsi_free(rate->v->host, rate);
+}
+
+void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
+  vsi_buckets_sums sums = vsi_buckets_count(rate->buckets, vsi_now_ns(rate->v->host));
+  vestry_rate_stats stats = {.passed_count = sums.passed_count,
+                             .refused_count = sums.refused_count,
+                             .forgotten_count = sums.forgotten_count,
+                             .filling_count = sums.filling_count};
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+/* Returns 0, or in how many nanoseconds there is one. */
+static uint64_t take(vestry_rate *rate, kind of, const void *name, size_t len) {
+  uint64_t hash = vsi_siphash_1_3(rate->keys[of], name, len);
+  return vsi_buckets_take(rate->buckets, hash, vsi_now_ns(rate->v->host));
+}
+
+vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uint64_t *ret_wait_ms) {
+  if (!rate || (!name && len)) return VESTRY_INVALID;
+  uint64_t wait_ns = take(rate, OF_HANDLER, name, len);
+  if (!wait_ns) return VESTRY_OK;
+  if (ret_wait_ms) *ret_wait_ms = (wait_ns + 999999) / 1000000;
+  return VESTRY_LIMIT;
+}
+
+/* ---- the guard --------------------------------------------------------------------------------------------------- */
+
+/* The address's token; without an address there is nothing to count by. */
+static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
+  const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
+  const vsi_address address = vsi_person_address(req, is_behind_proxy);
+  if (!address.family) {
+    if (!is_behind_proxy && !atomic_exchange(&rate->is_silent, true))
+      vsi_log(rate->v->host, VESTRY_LOG_WARN,
+              "vestry_rate_guard: %s: the peer has no address, so its requests are not counted: behind a proxy set "
+              "is_behind_proxy",
+              req->path);
+    if (!is_behind_proxy) return 0;
+  }
+  const uint64_t words[] = {address.prefix, address.family};
+  return take(rate, OF_ADDRESS, words, sizeof words);
+}
+
+static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_t wait_ns) {
+  char seconds[24], sentence[96];
+  uint64_t wait_s = (wait_ns + 999999999) / 1000000000;
+  snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)wait_s);
+  snprintf(sentence, sizeof sentence, "This is too often, and was not done. Try again in %s %s.", seconds,
+           wait_s == 1 ? "second" : "seconds");
+  vestry_turn_away(req->v, VESTRY_REFUSAL_RATE);
+  vestry_err error = vestry_reply_header(reply, "Retry-After", seconds);
+  if (!error) error = vsi_refuse(req, reply, 429, sentence);
+  return error == VESTRY_FAILED ? VESTRY_LIMIT : error; /* not now: vestry_once_guard lets it come again */
+}
+
+vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_rate *rate = app;
+  uint64_t wait_ns;
+  if (rate->options.key) {
+    char name[VESTRY_SCOPE_MAX_BYTES];
+    size_t len = 0;
+    vestry_err error = rate->options.key(req, rate->options.key_app, name, &len);
+    if (error) return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+    if (len > sizeof name) return vsi_mistake(rate->v->host, "vestry_rate_guard", "the key is longer than its room");
+    wait_ns = take(rate, OF_FUNCTION, name, len);
+  } else {
+    const vsi_person person = vsi_person_of(req);
+    wait_ns = rate->options.by == VESTRY_RATE_SCOPE && person.name.len
+                  ? take(rate, OF_SCOPE, person.name.data, person.name.len)
+                  : take_of_address(rate, req);
+  }
+  return wait_ns ? refuse(req, reply, wait_ns) : VESTRY_OK;
+}

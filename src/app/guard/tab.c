@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a tab, and its duplicate */
+/* The page takes the id out of sessionStorage when it comes, and puts it back when it goes: a copy that a browser makes
+ * of the storage while the page is there has no id in it. That is all it takes to tell a duplicate, at once, in a
+ * hidden tab, on plain http: locks and broadcasts would have to be waited for, and the one is missing there.
+ *
+ * The cookie is set in `beforeunload`, since a reload's request goes out before `pagehide`. It is no tab's own: another
+ * page that loads in the same moment may take it. So the page decides by its storage alone, and what it finds there is
+ * asked for first; the id of the cookie is only what the page was rendered for.
+ *
+ * The storage keeps a tag of the scope beside the id: after a log-in the page has no use for what is there. */
+#include "vestry/app/tab.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/session/seal.h"
+#include "http/cookie.h"
+#include "http/request.h"
+#include "instance/instance.h"
+
+#define SIGNAL "tabId"
+#define COOKIE "vestry-tab"
+
+static bool is_good(const vestry_request *req, const char *text, size_t len) {
+  return vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_TAB, req->scope, NULL, text, len);
+}
+
+static bool take(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
+  if (!text || !is_good(req, text, len)) return false;
+  memcpy(own->tab, text, len);
+  own->tab[len] = '\0';
+  own->tab_is_new = false;
+  return true;
+}
+
+static bool take_said(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
+  own->tab_is_said = take(req, own, text, len);
+  return own->tab_is_said;
+}
+
+static bool take_cookie(const vestry_request *req, vsi_sealed *own) {
+  const char *header = vestry_request_header(req, "Cookie");
+  vestry_slice value;
+  return header && !vsi_cookie_find(header, COOKIE, &value) && take(req, own, value.data, value.len);
+}
+
+static vestry_err find(const vestry_request *req, vsi_sealed *own) {
+  const json_t *signal = json_object_get(req->signals, SIGNAL);
+  if (take_said(req, own, json_string_value(signal), json_string_length(signal))) return VESTRY_OK;
+  const char *field = vestry_request_value(req, VESTRY_IN_FORM, SIGNAL);
+  if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
+  if (take_said(req, own, field, field ? strlen(field) : 0)) return VESTRY_OK;
+  if (req->is_datastar || req->own->is_copy) return VESTRY_NOT_FOUND;
+  if (take_cookie(req, own)) return VESTRY_OK;
+  vestry_err error = vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_TAB, req->scope, NULL, own->tab);
+  if (error) *own->tab = '\0';
+  own->tab_is_new = !error;
+  return error;
+}
+
+/* Find the request's tab. A log-in may have changed the scope since the last call. */
+static vestry_err know(const vestry_request *req, vsi_sealed **ret_own) {
+  const vsi_seals *seals;
+  vestry_err error = vsi_seals_use(req->v, &seals);
+  if (error) return error;
+  vsi_sealed *own = *ret_own = vsi_sealed_of(req);
+  vsi_request_is_asked_who(req);
+  const unsigned now = req->own->scopes_count + 1;
+  if (own->tab_is_known == now) return VESTRY_OK;
+  error = is_good(req, own->tab, strlen(own->tab)) ? VESTRY_OK : find(req, own);
+  own->tab_is_known = error ? 0 : now;
+  return error;
+}
+
+vestry_err vestry_tab_id(const vestry_request *req, char id[VESTRY_TAB_ID_BYTES]) {
+  vsi_sealed *own;
+  vestry_err error = know(req, &own);
+  if (error) return error;
+  memcpy(id, own->tab, VSI_SEAL_ID_LEN);
+  id[VSI_SEAL_ID_LEN] = '\0';
+  return VESTRY_OK;
+}
+
+bool vestry_tab_is_known(const vestry_request *req) {
+  vsi_sealed *own;
+  return !know(req, &own) && own->tab_is_said;
+}
+
+/* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
+static const char attributes[] =
+    "data-signals:tab-id=\"((t,n)=>{try{t=sessionStorage.getItem('vestry-tab'),sessionStorage.removeItem('vestry-tab')}"
+    "catch(e){}return(t||'').startsWith('%s.')?t.slice(%d):n})('','%s')\""
+    " data-on:pagehide__window=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
+    " data-on:freeze__document=\"try{sessionStorage.setItem('vestry-tab','%s.'+$tabId)}catch(e){}\""
+    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-tab'):0}catch(e){}\""
+    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-tab')}catch(e){}\""
+    " data-on:beforeunload__window=\"document.cookie='" COOKIE "='+$tabId+';path=/;max-age=5;samesite=lax'"
+    "+(location.protocol=='https:'?';secure':'')\"";
+
+vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
+  const vsi_seals *seals = vsi_seals_of(req->v);
+  const vestry_scope scope = req->scope;
+  char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
+  vsi_sealed *sealed;
+  vestry_err error = know(req, &sealed);
+  if (error) return error;
+  /* A page that finds nothing in its storage is a new tab, whatever the cookie said. */
+  if (sealed->tab_is_new)
+    memcpy(own, sealed->tab, sizeof own);
+  else
+    error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
+  if (error) return error;
+  vsi_seal_tag(seals, scope, tag);
+  int len = snprintf(text, sizeof text, attributes, tag, VSI_SEAL_TAG_LEN + 1, own, tag, tag);
+  if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
+  const char *header = vestry_request_header(req, "Cookie");
+  vestry_slice value;
+  /* No other page is to take it. Without Secure, so that it goes whether it was set over https or not. */
+  if (header && !vsi_cookie_find(header, COOKIE, &value))
+    error = vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .remove = true, .insecure = true});
+  if (error) return error;
+  memcpy(buffer, text, (size_t)len + 1);
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- what is kept ------ */
+
+#define SAVE                                                                                                           \
+  "try{sessionStorage.setItem('vestry-kept','%s.'+JSON.stringify(Object.fromEntries(Object.entries($)"                 \
+  ".filter(([k])=>k.startsWith('%s')))))}catch(e){}"
+
+/* As the id: the page takes it out when it comes, and puts it back when it goes. */
+static const char kept[] =
+    "<i hidden data-signals=\"((t,o)=>{try{t=sessionStorage.getItem('vestry-kept'),"
+    "sessionStorage.removeItem('vestry-kept'),o=t.startsWith('%s.')?JSON.parse(t.slice(%d)):0}catch(e){}"
+    "return o?(setTimeout(()=>dispatchEvent(new Event('vestry-kept')),1000),o):{}})()\""
+    " data-on:pagehide__window=\"" SAVE "\" data-on:freeze__document=\"" SAVE "\""
+    " data-on:pageshow__window=\"try{evt.persisted?sessionStorage.removeItem('vestry-kept'):0}catch(e){}\""
+    " data-on:resume__document=\"try{sessionStorage.removeItem('vestry-kept')}catch(e){}\"></i>";
+
+static bool is_prefix(const char *prefix) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+  size_t len = prefix ? strlen(prefix) : 0;
+  return len && len <= VESTRY_TAB_PREFIX_MAX_BYTES && strspn(prefix, letters) == len &&
+         !(*prefix >= '0' && *prefix <= '9');
+}
+
+vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const char *prefix) {
+  char tag[VSI_SEAL_TAG_LEN + 1], text[sizeof kept + 4 * VSI_SEAL_TAG_LEN + 2 * VESTRY_TAB_PREFIX_MAX_BYTES];
+  if (!req || !html || !is_prefix(prefix)) return VESTRY_INVALID;
+  const vsi_seals *seals = vsi_seals_of(req->v);
+  if (!seals) return VESTRY_NO_MEMORY;
+  vsi_seal_tag(seals, req->scope, tag);
+  snprintf(text, sizeof text, kept, tag, VSI_SEAL_TAG_LEN + 1, tag, prefix, tag, prefix);
+  return vestry_html_add(html, "%-s", text);
+}

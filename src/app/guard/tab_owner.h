@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What databases that keep states of tabs have in common: whose a state is, when it ends, and its topic. Header only:
+ * libraries of their own do not see the core's functions, which are hidden. */
+#ifndef VSI_GUARD_TAB_OWNER_H
+#define VSI_GUARD_TAB_OWNER_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "vestry/app/session.h"
+#include "vestry/app/tab.h"
+
+enum { VSI_TAB_BYTES = 16, VSI_TAB_TOPIC_BYTES = 44 };
+
+/* Whose state it is. */
+typedef struct vsi_tab_owner {
+  vestry_scope scope;
+  unsigned char tab[VSI_TAB_BYTES];
+  int64_t ttl_s;
+  bool is_visitor;
+} vsi_tab_owner;
+
+/* ttl_s, visitor_ttl_s: so long a state of a user's, or a visitor's, is kept. As vestry_tab_id */
+static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t ttl_s, uint32_t visitor_ttl_s,
+                                            vsi_tab_owner *ret_owner) {
+  char id[VESTRY_TAB_ID_BYTES];
+  vestry_err error = vestry_tab_id(req, id);
+  if (error) return error;
+  ret_owner->scope = req->scope;
+  ret_owner->is_visitor = vestry_session_is_visitor(req);
+  ret_owner->ttl_s = ret_owner->is_visitor ? visitor_ttl_s : ttl_s;
+  vsi_hex_read(ret_owner->tab, id, VSI_TAB_BYTES);
+  return VESTRY_OK;
+}
+
+/* A state that ends before this is put off. */
+static inline int64_t vsi_tab_owner_soon_s(const vsi_tab_owner *whose, int64_t now_s) {
+  return now_s + whose->ttl_s - whose->ttl_s / 10;
+}
+
+static inline void vsi_tab_topic(const unsigned char tab[VSI_TAB_BYTES], char topic[VSI_TAB_TOPIC_BYTES]) {
+  static const char prefix[] = "vestry_tab/";
+  memcpy(topic, prefix, sizeof prefix - 1);
+  vsi_hex_write(topic + sizeof prefix - 1, tab, VSI_TAB_BYTES);
+}
+
+#endif

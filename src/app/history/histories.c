@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a history that ends once, whatever ends it */
+/* Histories by key.
+ *
+ * A history holds its channel, which so is there also without members, and is told of to a cluster. What takes it out
+ * of the channel, inside the turnstile, ends it: the application, its own timer, or the instance. So it ends once.
+ * From then on no publish and no stream finds it; the timer is waited for, unless it is the one that ends it.
+ *
+ * The timer fires when the oldest event is too old, and when the history has been idle for long enough. It does not
+ * wait in front of the turnstile, and looks again soon where that is taken. */
+#include "base/mutex.h"
+#include "vestry/app/history.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "app/history/histories.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "channel/channels.h"
+#include "channel/name.h"
+#include "channel/resume.h"
+#include "http/reply.h"
+
+enum { AGAIN_MS = 10 };
+#define DEFAULT_HISTORY_BYTES ((size_t)64 << 20)
+_Static_assert(VSI_HISTORY_EVENT_COST == VESTRY_HISTORY_EVENT_COST, "two names of one number");
+_Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_CURRENT == VESTRY_RESUME_CURRENT &&
+                   (int)VSI_RESUME_REPLAYED == VESTRY_RESUME_REPLAYED && (int)VSI_RESUME_GAP == VESTRY_RESUME_GAP,
+               "two names of one answer");
+
+/* One channel's. */
+typedef struct keeping {
+  vsi_history history; /* first: a channel's history is its keeping */
+  struct vsi_histories *all;
+  vsi_channel *channel;   /* a reference */
+  vestry_timer *timer;    /* NULL: it never expires */
+  LIST_ENTRY(keeping) in; /* guarded by the lock */
+} keeping;
+
+typedef struct vsi_histories {
+  const vestry_host *host;
+  vestry_runtime *runtime;
+  vsi_budget budget;
+  vsi_mutex lock; /* see docs/locking.md; nothing is called while it is held */
+  pthread_cond_t fewer;
+  /* guarded by lock */
+  LIST_HEAD(, keeping) list; /* those that are in their channels */
+  uint64_t begun, ended;
+} vsi_histories;
+
+/* ------------------------------------------------------------------------------------------------------ all ------- */
+
+static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
+  vsi_histories *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
+  if (!all) return VESTRY_NO_MEMORY;
+  all->host = v->host;
+  all->runtime = v->runtime;
+  vsi_budget_init(&all->budget, max_bytes ? max_bytes : DEFAULT_HISTORY_BYTES);
+  vsi_mutex_init(&all->lock, VSI_LOCK_HISTORIES);
+  pthread_cond_init(&all->fewer, NULL);
+  return VESTRY_OK;
+}
+
+static vestry_err create(vestry *v, void **ret_state) {
+  return make(v, 0, ret_state);
+}
+
+static void destroy(vestry *v, void *state);
+static const vsi_extension kind = {.name = "vestry_histories_create", .create = create, .destroy = destroy};
+
+/* NULL: there never was one. */
+static vsi_histories *histories_of(const vestry *v) {
+  return vsi_extension_find(v, &kind);
+}
+
+vestry_err vestry_histories_create(vestry *v, size_t max_bytes) {
+  void *all;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = make(v, max_bytes, &all);
+  if (error) return error;
+  error = vsi_extension_add(v, &kind, all);
+  if (error) destroy(v, all);
+  return error;
+}
+
+void vsi_histories_lose(vestry *v) {
+  vsi_histories *all = histories_of(v);
+  if (!all) return;
+  vsi_mutex_lock(&all->lock);
+  for (keeping *at = LIST_FIRST(&all->list); at; at = LIST_NEXT(at, in)) vsi_history_lose(&at->history);
+  vsi_mutex_unlock(&all->lock);
+}
+
+void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
+  vestry_histories_stats stats = {.size = 0};
+  vsi_histories *all = histories_of(v);
+  if (all) {
+    stats.bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
+    stats.peak_bytes = atomic_load_explicit(&all->budget.peak, memory_order_relaxed);
+    vsi_mutex_lock(&all->lock);
+    stats.begun_count = all->begun;
+    stats.ended_count = all->ended;
+    vsi_mutex_unlock(&all->lock);
+    stats.live_count = stats.begun_count - stats.ended_count;
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+/* ------------------------------------------------------------------------------------------------------ ends ------ */
+
+/* Inside the turnstile: the channel has it no more, and the caller ends it. */
+static void take_out(keeping *one) {
+  atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
+  vsi_mutex_lock(&one->all->lock);
+  LIST_REMOVE(one, in);
+  vsi_mutex_unlock(&one->all->lock);
+}
+
+static void free_keeping(keeping *one) {
+  vestry_timer_destroy(one->timer);
+  vsi_history_finish(&one->history);
+  vsi_channel_unref(one->channel);
+  vsi_free(one->all->host, one);
+}
+
+/* A history was taken out: free it. */
+static void finish(keeping *one) {
+  vsi_histories *all = one->all;
+  free_keeping(one);
+  vsi_mutex_lock(&all->lock);
+  all->ended++;
+  pthread_cond_broadcast(&all->fewer);
+  vsi_mutex_unlock(&all->lock);
+}
+
+static keeping *keeping_of(const vsi_channel *channel) {
+  return (keeping *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+}
+
+/* OK | NOT_FOUND | BUSY */
+static vestry_err end(vsi_channel *channel) {
+  vestry_err error = vsi_channel_go_in(channel);
+  if (error) return error;
+  keeping *one = keeping_of(channel);
+  if (one) take_out(one);
+  vsi_channel_come_out(channel);
+  if (!one) return VESTRY_NOT_FOUND;
+  finish(one);
+  return VESTRY_OK;
+}
+
+/* A reference to the channel of any; NULL: there is none. */
+static vsi_channel *find_any(vsi_histories *all) {
+  vsi_mutex_lock(&all->lock);
+  vsi_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
+  vsi_mutex_unlock(&all->lock);
+  return channel;
+}
+
+/* End all. No thread is inside a function of theirs; their timers may be. */
+static void destroy(vestry *v, void *state) {
+  vsi_histories *all = state;
+  (void)v;
+  for (vsi_channel *channel; (channel = find_any(all)) != NULL;) {
+    (void)end(channel); /* or its timer was quicker */
+    vsi_channel_unref(channel);
+  }
+  vsi_mutex_lock(&all->lock);
+  while (all->begun > all->ended) vsi_mutex_wait(&all->lock, &all->fewer);
+  vsi_mutex_unlock(&all->lock);
+  pthread_cond_destroy(&all->fewer);
+  vsi_mutex_finish(&all->lock);
+  vsi_free(all->host, all);
+}
+
+/* ------------------------------------------------------------------------------------------------------ time ------ */
+
+static bool has_members(vsi_channel *channel) {
+  vsi_member *any;
+  vsi_mutex_lock(&channel->lock);
+  any = TAILQ_FIRST(&channel->members.list);
+  vsi_mutex_unlock(&channel->lock);
+  return any;
+}
+
+/* When there is something to do: the oldest is too old, or it may be idle. */
+static void set_timer(keeping *one, uint64_t now_ns) {
+  uint64_t due_ns = vsi_history_due_ns(&one->history);
+  uint64_t idle_ns = vsi_add_saturating(one->history.used_ns, one->history.max_age_ns);
+  if (idle_ns < due_ns) due_ns = idle_ns;
+  uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+  (void)vestry_timer_set(one->timer, wait_ns / VSI_NS_PER_MS + 1, 0); /* CLOSED: the end */
+}
+
+/* Inside the turnstile. true: it has been idle for long enough. */
+static bool look(keeping *one) {
+  uint64_t now_ns = vsi_now_ns(one->all->host);
+  vsi_history_expire(&one->history, now_ns);
+  if (has_members(one->channel)) one->history.used_ns = now_ns;
+  bool is_idle = STAILQ_EMPTY(&one->history.kept) && now_ns >= one->history.used_ns &&
+                 now_ns - one->history.used_ns >= one->history.max_age_ns;
+  if (!is_idle) set_timer(one, now_ns);
+  return is_idle;
+}
+
+/* A history's timer. The channel still exists, since the end of the history waits for this call. */
+static void is_due(vestry_timer *timer, void *ctx) {
+  keeping *one = ctx;
+  vsi_channel *channel = one->channel;
+  if (!vsi_channel_try(channel)) {
+    (void)vestry_timer_set(timer, AGAIN_MS, 0);
+    return;
+  }
+  bool is_mine = keeping_of(channel) == one, is_idle = is_mine && look(one);
+  if (is_idle) {
+    vsi_channel_ref(channel);
+    take_out(one);
+  }
+  vsi_channel_come_out(channel);
+  if (!is_idle) return;
+  finish(one);
+  vsi_channel_unref(channel);
+}
+
+/* ------------------------------------------------------------------------------------------------- beginning ------ */
+
+/* A history for a channel, which it holds from here on. Takes the reference in any case. */
+static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
+  const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
+  void *all;
+  vestry_err error = vsi_extension_use(v, &kind, &all);
+  keeping *one = error ? NULL : vsi_calloc(v->host, 1, sizeof *one);
+  if (!one) {
+    vsi_channel_unref(channel);
+    return error ? error : VESTRY_NO_MEMORY;
+  }
+  one->all = all;
+  one->channel = channel;
+  error = vsi_history_init(&one->history, v->host, &one->all->budget, bounds);
+  if (!error && options->max_age_ms != VESTRY_NEVER_MS)
+    error = vestry_timer_create(v->runtime, is_due, one, &one->timer);
+  if (error)
+    free_keeping(one);
+  else
+    *ret_one = one;
+  return error;
+}
+
+/* Inside the turnstile. */
+static void put_in(keeping *one) {
+  vsi_histories *all = one->all;
+  atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
+  vsi_mutex_lock(&all->lock);
+  LIST_INSERT_HEAD(&all->list, one, in);
+  all->begun++;
+  vsi_mutex_unlock(&all->lock);
+  if (one->timer) set_timer(one, one->history.used_ns);
+}
+
+/* Takes the reference. */
+static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
+  keeping *one = NULL;
+  vestry_err error = keep(v, channel, options, &one);
+  if (error) return error;
+  error = vsi_channel_go_in(channel);
+  if (!error) {
+    keeping *former = keeping_of(channel);
+    if (former)
+      former->history.used_ns = vsi_now_ns(v->host);
+    else
+      put_in(one);
+    if (former) error = VESTRY_EXISTS;
+    vsi_channel_come_out(channel);
+  }
+  if (error) free_keeping(one);
+  return error;
+}
+
+vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key *key,
+                                const vestry_history_options *given) {
+  vestry_history_options options;
+  vsi_scoped_key name;
+  vsi_channel *channel;
+  if (!v || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (error) return error;
+  error = vsi_channels_hold(v->channels, name.key.data, name.key.len, name.key.hash, &channel);
+  vsi_scoped_key_finish(&name);
+  return error ? error : begin(v, channel, &options);
+}
+
+vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *key) {
+  vsi_channel *channel;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
+  if (error) return error;
+  error = end(channel);
+  vsi_channel_unref(channel);
+  return error;
+}
+
+static vestry_history_stats stats_of(vsi_history *history) {
+  vsi_history_settle(history);
+  const vsi_history_stats *own = &history->stats;
+  return (vestry_history_stats){
+      .kept_count = own->kept_count,
+      .kept_bytes = own->kept_bytes,
+      .published_count = own->published,
+      .last_seq = history->next - 1,
+      .recorded_count = own->recorded,
+      .dropped_count = own->dropped,
+      .losses_count = own->losses,
+      .fresh_count = own->answers[VSI_RESUME_FRESH],
+      .current_count = own->answers[VSI_RESUME_CURRENT],
+      .replayed_count = own->answers[VSI_RESUME_REPLAYED],
+      .gap_count = own->answers[VSI_RESUME_GAP],
+      .replayed_events_count = own->replayed_events,
+      .replayed_bytes = own->replayed_bytes,
+  };
+}
+
+vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
+                                    vestry_history_stats *ret_stats) {
+  vsi_channel *channel;
+  if (!v || !ret_stats) return VESTRY_INVALID;
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
+  if (error) return error;
+  error = vsi_channel_go_in(channel);
+  if (!error) {
+    keeping *one = keeping_of(channel);
+    vestry_history_stats stats = one ? stats_of(&one->history) : (vestry_history_stats){0};
+    vsi_channel_come_out(channel);
+    if (one)
+      VSI_RESULT_GIVE(ret_stats, stats);
+    else
+      error = VESTRY_NOT_FOUND;
+  }
+  vsi_channel_unref(channel);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------- resuming ------- */
+
+/* A stream that joins a channel where it has left off. */
+typedef struct resuming {
+  vsi_member *member; /* without a stream yet */
+  vsi_history_last last;
+  vestry_resume_fn on_resume; /* NULL: it is not told */
+  void *ctx;
+  bool is_told; /* resume's own */
+} resuming;
+
+static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
+  resuming *one = ctx;
+  const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
+  one->is_told = true;
+  return one->on_resume(connection, &resumed, one->ctx);
+}
+
+/* Takes the member. Returns as vestry_resume. A stream that is not told how things are must not go on: it is closed if
+ * its application was told and said no. */
+static vestry_err resume(resuming *one, vestry_connection *connection) {
+  one->is_told = false;
+  vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
+  if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
+  return error;
+}
+
+vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection,
+                         const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
+  vsi_scoped_key name;
+  resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
+  if (!v || !connection || connection->environment != vsi_group_environment(v->group)) return VESTRY_INVALID;
+  vestry_err error = vsi_name_pack(v, &name, scope, key);
+  if (!error) error = vsi_name_reserve_kept(v, &name, &one.member);
+  return error ? error : resume(&one, connection);
+}
+
+typedef struct attached {
+  vsi_attachment attachment; /* first */
+  const vestry_host *host;
+  resuming is;
+} attached;
+
+static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
+  attached *one = (attached *)attachment;
+  vestry_err error = resume(&one->is, connection);
+  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
+  vsi_free(one->host, one);
+}
+
+static void drop_resuming(vsi_attachment *attachment) {
+  attached *one = (attached *)attachment;
+  vsi_channel_discard(one->is.member);
+  vsi_free(one->host, one);
+}
+
+vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
+                               vestry_resume_fn on_resume, void *ctx) {
+  vsi_scoped_key name;
+  resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx, false};
+  vestry_err error = vsi_reply_pack(reply, &name, scope, key);
+  if (error) return error;
+  error = vsi_name_reserve_kept(reply->v, &name, &is.member);
+  if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
+  attached *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
+  if (!error && !one) {
+    vsi_channel_discard(is.member);
+    error = VESTRY_NO_MEMORY;
+  }
+  if (one) *one = (attached){{.begin = begin_resuming, .drop = drop_resuming}, reply->host, is};
+  return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
+}

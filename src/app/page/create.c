@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of pages: what they are made of, and their end. */
+#include <string.h>
+
+#include "app/bus/bus.h"
+#include "app/guard/proof.h"
+#include "app/page/departed.h"
+#include "app/page/reference.h"
+#include "app/page/schedule.h"
+#include "app/page/secret.h"
+#include "app/page/sent.h"
+#include "app/page/serve.h"
+#include "app/page/view.h"
+#include "app/page/worker.h"
+#include "app/session/seal.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/reply.h"
+#include "http/request.h"
+#include "instance/instance.h"
+#include "runtime/runtime.h"
+#include "vestry/app/stream.h"
+
+enum {
+  THREADS_COUNT = 2,
+  THREADS_MOST = 256,
+  INTERVAL_MS = 15,
+  INTERVAL_MOST_MS = 60000,
+  RELOAD_MS = 5000,
+  RETRY_MS = 1000,
+  SPREAD_MOST_MS = 3600000,
+  DEPARTED_COUNT = 4096 /* 224 bytes each, once there is one */
+};
+#define KEPT_BYTES     ((size_t)64 << 20)
+#define REQUESTS_BYTES ((size_t)256 << 20)
+
+static uint32_t hash_build(const char *build) {
+  static const vsi_siphash_key all_equal = {0, 0}; /* all machines make the same of the same build */
+  return build ? (uint32_t)vsi_siphash_1_3(all_equal, build, strlen(build)) : 0;
+}
+
+static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *options) {
+  const char *offline = options->offline_text ? options->offline_text : "Offline. Trying again…";
+  const char *failing =
+      options->failing_text ? options->failing_text : "This page cannot be brought up to date just now.";
+  pages->offline_text = vsi_strdup(pages->host, offline, strlen(offline));
+  pages->failing_text = vsi_strdup(pages->host, failing, strlen(failing));
+  return pages->offline_text && pages->failing_text ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+static vestry_err make_well(vestry_pages *pages) {
+  bool is_offline = false, is_failing = false; /* literals would be integers */
+  const vestry_value *state = VESTRY_OBJECT("offline", is_offline, "failing", is_failing);
+  return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
+}
+
+/* ------------------------------------------------------------------------------------------ of an instance -------- */
+
+/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
+static void tell_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+  vsi_bus *bus = state;
+  const char *sent = was_done ? vestry_request_header(req, "Vestry-Sent") : NULL;
+  if (!sent || reply->status >= 400 || vsi_request_is_safe(req)) return;
+  (void)vsi_bus_publish(bus, VSI_BUS_DONE, &(vestry_bus_message){.data = sent, .len = strlen(sent)}, NULL);
+}
+
+static bool page_written(void *state, vestry_connection *connection) {
+  (void)state;
+  return vsi_page_written(connection);
+}
+
+static vestry_err use_bus(vestry *v, void **ret_state) {
+  vsi_bus *bus;
+  vestry_err error = vsi_bus_use(v, &bus);
+  if (!error) *ret_state = bus;
+  return error;
+}
+
+/* Of all vestry_pages of an instance. Its state is the bus, by which they are told. */
+static const vsi_extension kind = {
+    .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = page_written};
+
+/* What pages need of an instance: seals for their forms, and leases unless it has some. */
+static vestry_err extend(vestry *v) {
+  void *state;
+  vestry_err error = vsi_extension_use(v, &kind, &state);
+  if (!error && !vsi_seals_of(v)) error = VESTRY_NO_MEMORY;
+  if (!error) error = vestry_leases_create(v, 0);
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+}
+
+static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
+  vsi_bus *bus;
+  uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
+  pages->runtime = options->runtime;
+  if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
+  vestry_err error = vsi_secret_make(pages, options);
+  if (!error) error = copy_texts(pages, options);
+  if (!error) error = vsi_departed_create(pages->host, DEPARTED_COUNT, &pages->departed);
+  if (!error) error = make_well(pages);
+  if (!error && !pages->runtime) {
+    const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
+    error = vestry_runtime_create(&own, &pages->runtime);
+    pages->runtime_is_own = !error;
+  }
+  if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
+  if (!error) error = vsi_workers_create(pages, threads_count);
+  if (!error) error = vsi_bus_use(pages->v, &bus);
+  if (!error)
+    error =
+        vsi_bus_subscribe(bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages}, &pages->done);
+  if (!error) error = extend(pages->v);
+  return error;
+}
+
+static bool are_in_range(const vestry_pages_options *options) {
+  return options->threads_count <= THREADS_MOST && options->interval_ms <= INTERVAL_MOST_MS &&
+         options->reload_ms <= SPREAD_MOST_MS && options->retry_ms <= SPREAD_MOST_MS &&
+         !options->secret == !options->secret_len;
+}
+
+vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
+  vestry_pages_options options;
+  if (!v || !ret_pages) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || !are_in_range(&options))
+    return vsi_mistake(
+        v->host, "vestry_pages_create",
+        "threads_count, interval_ms, reload_ms or retry_ms is out of its bounds, secret and secret_len do "
+        "not go together, or the options are of a later vestry");
+  vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
+  if (!pages) return VESTRY_NO_MEMORY;
+  pages->v = v;
+  pages->host = v->host;
+  pages->refs = 1;
+  pages->interval_ns = (options.interval_ms ? options.interval_ms : INTERVAL_MS) * VSI_NS_PER_MS;
+  pages->max_kept_bytes = options.max_kept_bytes ? options.max_kept_bytes : KEPT_BYTES;
+  pages->max_requests_bytes = options.max_requests_bytes ? options.max_requests_bytes : REQUESTS_BYTES;
+  pages->parts.pages = pages;
+  pages->build = hash_build(options.build);
+  pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
+  pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;
+  STAILQ_INIT(&pages->dirty);
+  vsi_tallies_init(&pages->tallies);
+  vsi_ring_init(&pages->kept);
+  vsi_mutex_init(&pages->lock, VSI_LOCK_PAGES);
+  pthread_cond_init(&pages->quiet, NULL);
+  vestry_err error = fill(pages, &options);
+  if (error) {
+    vestry_pages_destroy(pages);
+    return error;
+  }
+  *ret_pages = pages;
+  return VESTRY_OK;
+}
+
+void vestry_pages_destroy(vestry_pages *pages) {
+  if (!pages || vestry_is_forked(pages->v)) return;
+  (void)vestry_unsubscribe(pages->done);
+  vsi_pages_lock(pages);
+  pages->is_closed = true;
+  while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
+  vsi_pages_unlock(pages);
+  vestry_timer_destroy(pages->timer);
+  vsi_workers_end(pages);
+  if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
+  vsi_pages_unref(pages);
+}
+
+struct vestry *vestry_pages_instance(const vestry_pages *pages) {
+  return pages->v;
+}
+
+void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
+  vsi_pages_lock(pages);
+  pages->stats.views_count = pages->reserved_count;
+  pages->stats.requests_bytes = pages->requests_bytes;
+  pages->stats.topics_count = pages->topics.count;
+  const vestry_pages_stats stats = pages->stats;
+  vsi_pages_unlock(pages);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+#include "vestry/app/form.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/guard/person.h"
+#include "app/page/form_kept.h"
+#include "app/page/form_script.h"
+#include "app/session/seal.h"
+#include "base/array.h"
+#include "base/buffer.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "http/request.h"
+#include "instance/instance.h"
+#include "vestry/app/session.h"
+
+enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
+#define DEFAULT_TTL_MS (UINT64_C(7) * 86400000)
+#define MOST_TTL_MS    (UINT64_C(400) * 86400000)
+static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+/* A form as it was declared. */
+typedef struct declared {
+  char *name;
+  char **fields;
+  size_t fields_count;
+  char *script; /* fields as a JavaScript array */
+} declared;
+
+struct vestry_forms {
+  vestry *v;
+  vestry_forms_options options; /* path is the forms' own */
+  char *path;
+  declared *all;
+  size_t count, room;
+  vestry_forms_storage *storage; /* the application's, or memory, which is the forms' own */
+  atomic_uint_fast64_t letters, kept_count, late, refused, cleared; /* counters: nothing is ordered by them */
+};
+
+struct vestry_form {
+  vestry_forms *forms;
+  vsi_form_state state;
+};
+
+enum { TOPIC_BYTES = 16 + VESTRY_TAB_ID_BYTES + VESTRY_FORM_NAME_MAX_BYTES };
+
+static void write_topic(const char *tab, const char *name, char topic[TOPIC_BYTES]) {
+  snprintf(topic, TOPIC_BYTES, "vestry_form/%s/%s", tab, name);
+}
+
+/* Once it can be read. */
+static void note_cleared(vestry_forms *forms, const char *tab, const char *name) {
+  char topic[TOPIC_BYTES];
+  atomic_fetch_add_explicit(&forms->cleared, 1, memory_order_relaxed);
+  if (!forms->options.pages) return;
+  write_topic(tab, name, topic);
+  (void)vestry_refresh(forms->options.pages, topic, NULL);
+}
+
+/* -------------------------------------------------------------------------------------------------- life ---------- */
+
+static void free_declared(const vestry_forms *forms, declared *one) {
+  const vestry_host *host = forms->v->host;
+  for (size_t i = 0; one->fields && i < one->fields_count; i++) vsi_free(host, one->fields[i]);
+  vsi_free(host, one->fields);
+  vsi_free(host, one->script);
+  vsi_free(host, one->name);
+}
+
+void vestry_forms_destroy(vestry_forms *forms) {
+  if (!forms) return;
+  for (size_t i = 0; i < forms->count; i++) free_declared(forms, &forms->all[i]);
+  vsi_free(forms->v->host, forms->all);
+  vsi_free(forms->v->host, forms->path);
+  if (forms->options.storage)
+    forms->options.storage->forms = NULL;
+  else
+    vsi_form_kept_destroy(forms->storage);
+  vsi_free(forms->v->host, forms);
+}
+
+static const char *mistake_of(const vestry_forms_options *o) {
+  size_t len = strlen(o->path);
+  if (*o->path != '/' || o->path[1] == '/') return "path does not begin with one '/'";
+  for (size_t i = 0; i < len; i++)
+    if (!strchr(letters, o->path[i]) && o->path[i] != '/' && o->path[i] != '.')
+      return "path has something other than letters, digits, '/', '.', '-' and '_'";
+  if (o->ttl_ms > MOST_TTL_MS) return "ttl_ms is more than 400 days";
+  if (o->max_form_bytes > o->max_bytes / 4) return "max_bytes is less than four times max_form_bytes";
+  if (o->storage && o->storage->forms) return "storage is that of other forms";
+  return NULL;
+}
+
+vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
+  vestry_forms_options options;
+  if (!v || !ret_forms) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_forms_create", "the options are of a later vestry");
+  if (!options.path) options.path = "/kept";
+  if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
+  if (!options.max_form_bytes) options.max_form_bytes = (size_t)64 << 10;
+  if (!options.max_per_scope_count) options.max_per_scope_count = DEFAULT_FORMS;
+  if (!options.max_bytes) options.max_bytes = (size_t)64 << 20;
+  const char *mistake = mistake_of(&options);
+  if (mistake) return vsi_mistake(v->host, "vestry_forms_create", mistake);
+  vestry_forms *forms = vsi_calloc(v->host, 1, sizeof *forms);
+  if (!forms) return VESTRY_NO_MEMORY;
+  forms->v = v;
+  forms->options = options;
+  forms->path = vsi_strdup(v->host, options.path, strlen(options.path));
+  forms->storage = options.storage;
+  vestry_err error = forms->path ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error && !forms->storage) error = vsi_form_kept_create(v->host, &options, &forms->storage);
+  if (error) {
+    vestry_forms_destroy(forms);
+    return error;
+  }
+  forms->storage->forms = forms;
+  forms->storage->host = v->host;
+  forms->storage->bounds = options;
+  forms->storage->on_cleared = note_cleared;
+  *ret_forms = forms;
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- what is declared ----- */
+
+static bool is_name(const char *text) {
+  size_t len = text ? strlen(text) : 0;
+  return len && len <= VESTRY_FORM_NAME_MAX_BYTES && strspn(text, letters) == len;
+}
+
+static bool is_field(const char *text) {
+  size_t len = text ? strlen(text) : 0;
+  if (!len || len > VESTRY_FORM_NAME_MAX_BYTES) return false;
+  for (size_t i = 0; i < len; i++)
+    if (!strchr(letters, text[i]) && !strchr(".[]:", text[i])) return false;
+  return true;
+}
+
+/* Of "comment:17" that of "comment". */
+static const declared *find(const vestry_forms *forms, const char *name) {
+  size_t len = strcspn(name, ":");
+  for (size_t i = 0; i < forms->count; i++)
+    if (strlen(forms->all[i].name) == len && memcmp(forms->all[i].name, name, len) == 0) return &forms->all[i];
+  return NULL;
+}
+
+static vestry_err copy_declared(const vestry_forms *forms, const char *name, const char *const *fields, size_t count,
+                                declared *ret) {
+  const vestry_host *host = forms->v->host;
+  vsi_buffer script;
+  size_t len;
+  vsi_buffer_init(&script, host);
+  ret->name = vsi_strdup(host, name, strlen(name));
+  ret->fields = vsi_calloc(host, count, sizeof *ret->fields);
+  ret->fields_count = count;
+  bool is_done = ret->name && ret->fields;
+  for (size_t i = 0; i < count && is_done; i++) {
+    ret->fields[i] = vsi_strdup(host, fields[i], strlen(fields[i]));
+    is_done = ret->fields[i] != NULL;
+    vsi_buffer_printf(&script, "%s'%s'", i ? ", " : "[", fields[i]);
+  }
+  vsi_buffer_append(&script, "]", 2);
+  if (is_done) ret->script = vsi_buffer_take(&script, &len);
+  vsi_buffer_finish(&script);
+  return ret->script ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count) {
+  if (!forms) return VESTRY_INVALID;
+  const vestry_host *host = forms->v->host;
+  if (!is_name(name) || !fields || !count || count > VESTRY_FORM_FIELDS_MAX)
+    return vsi_mistake(host, "vestry_forms_add", "the name is none, or there are no fields, or too many");
+  for (size_t i = 0; i < count; i++)
+    if (!is_field(fields[i]))
+      return vsi_mistake(host, "vestry_forms_add",
+                         "a field's name is empty, too long, or has something other than "
+                         "letters, digits and -_.[]:");
+  if (find(forms, name)) return VESTRY_EXISTS;
+  if (VSI_ARRAY_RESERVE(host, forms->all, forms->count, forms->room, 1)) return VESTRY_NO_MEMORY;
+  declared one = {.name = NULL};
+  vestry_err error = copy_declared(forms, name, fields, count, &one);
+  if (error)
+    free_declared(forms, &one);
+  else
+    forms->all[forms->count++] = one;
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------- which form it is --- */
+
+typedef struct place {
+  char tab[VESTRY_TAB_ID_BYTES];
+  vsi_form_key key;
+  const declared *form;
+} place;
+
+/* OK | INVALID | NOT_FOUND (it is not declared) | as vestry_tab_id: then all else is set */
+static vestry_err find_place(vestry_forms *forms, const vestry_request *req, const char *name, place *ret) {
+  *ret = (place){.tab = ""};
+  size_t len = name ? strlen(name) : 0, first = name ? strcspn(name, ":") : 0;
+  if (!first || len > VESTRY_FORM_NAME_MAX_BYTES) return VESTRY_INVALID;
+  if (strspn(name, letters) != first || (first < len && strspn(name + first + 1, letters) != len - first - 1))
+    return VESTRY_INVALID;
+  ret->form = find(forms, name);
+  if (!ret->form) return VESTRY_NOT_FOUND;
+  if (!req) return VESTRY_OK;
+  ret->key = (vsi_form_key){req->scope, ret->tab, name, false};
+  vestry_err error = vestry_tab_id(req, ret->tab);
+  ret->key.scope = req->scope; /* to ask for the tab has the session looked for, which gives the scope */
+  ret->key.is_visitor = vsi_person_is_visitor(req);
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------- what is rendered --- */
+
+/* A form without a tab is none that is kept. */
+static vestry_err write_attributes(const vestry_forms *forms, const place *at, const vestry_request *req,
+                                   uint64_t generation, vestry_html *html, const char *name) {
+  char tag[VSI_SEAL_TAG_LEN + 1];
+  vestry_err error = vestry_html_add(html, "id=\"%s-%llu\"", name, (unsigned long long)generation);
+  if (error || !*at->tab) return error;
+  vsi_seal_tag(vsi_seals_of(forms->v), req->scope, tag);
+  return vsi_form_script(html, name, at->form->script, forms->path, tag);
+}
+
+vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render, vestry_html *html,
+                            const char *name, vestry_form **ret_form) {
+  place at;
+  if (!forms || !html || !ret_form) return VESTRY_INVALID;
+  const vestry_request *whose = render && render->share ? NULL : req;
+  vestry_err error = find_place(forms, whose, name, &at);
+  if (error == VESTRY_NOT_FOUND && at.form) error = VESTRY_OK; /* no tab */
+  /* A document's tab is a guess. It shows nothing: the page asks when it knows its tab. */
+  const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
+  if (is_known && render) {
+    char topic[TOPIC_BYTES];
+    write_topic(at.tab, name, topic);
+    error = vestry_render_topic(render, topic);
+  }
+  if (error) return error;
+  vestry_form *form = vsi_calloc(forms->v->host, 1, sizeof *form);
+  if (!form) return VESTRY_NO_MEMORY;
+  form->forms = forms;
+  if (is_known) error = forms->storage->ops->find(forms->storage, &at.key, &form->state);
+  if (!error) error = write_attributes(forms, &at, whose, form->state.generation, html, name);
+  if (error) {
+    vestry_form_close(form);
+    return error;
+  }
+  *ret_form = form;
+  return VESTRY_OK;
+}
+
+void vestry_form_close(vestry_form *form) {
+  if (!form) return;
+  const vestry_host *host = form->forms->v->host;
+  vsi_free(host, form->state.pairs);
+  vsi_free(host, form);
+}
+
+/* The pair after this one; NULL: the first. Both texts of a pair are terminated. */
+static const char *next_pair(const vsi_form_state *state, const char *at, const char **ret_value) {
+  const char *end = state->pairs + state->len;
+  at = at ? *ret_value + strlen(*ret_value) + 1 : state->pairs;
+  if (at >= end) return NULL;
+  *ret_value = at + strlen(at) + 1;
+  return at;
+}
+
+const char *vestry_form_text(const vestry_form *form, const char *field, const char *initial) {
+  const char *value = NULL;
+  if (!form || !form->state.len || !field) return initial;
+  for (const char *at = NULL; (at = next_pair(&form->state, at, &value)) != NULL;)
+    if (strcmp(at, field) == 0) return value;
+  return initial;
+}
+
+bool vestry_form_has(const vestry_form *form, const char *field, const char *value, bool initial) {
+  const char *is = NULL;
+  if (!form || !form->state.len || !field || !value) return initial;
+  for (const char *at = NULL; (at = next_pair(&form->state, at, &is)) != NULL;)
+    if (strcmp(at, field) == 0 && strcmp(is, value) == 0) return true;
+  return false;
+}
+
+/* -------------------------------------------------------------------------------------------------- letters ------- */
+
+static vestry_err read_number(const vestry_request *req, const char *name, uint64_t *ret) {
+  const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
+  size_t len = text ? strlen(text) : 0;
+  if (!len || len > MOST_DIGITS || strspn(text, "0123456789") != len) return VESTRY_MALFORMED;
+  *ret = 0;
+  for (; *text; text++) *ret = *ret * 10 + (uint64_t)(*text - '0');
+  return VESTRY_OK;
+}
+
+/* What the letter says of declared fields; others are dropped. */
+static vestry_err read_pairs(const vestry_forms *forms, const vestry_request *req, const declared *form,
+                             vsi_buffer *pairs) {
+  char name[VESTRY_FORM_NAME_MAX_BYTES + 3];
+  for (size_t i = 0; i < form->fields_count; i++) {
+    const char *value;
+    snprintf(name, sizeof name, "v.%s", form->fields[i]);
+    for (size_t n = 0; (value = vestry_request_value_at(req, VESTRY_IN_FORM, name, n)) != NULL; n++) {
+      size_t len = strlen(value) + 1;
+      if (len > forms->options.max_form_bytes) return VESTRY_TOO_LARGE;
+      vsi_buffer_append(pairs, form->fields[i], strlen(form->fields[i]) + 1);
+      vsi_buffer_append(pairs, value, len);
+      if (pairs->len > forms->options.max_form_bytes) return VESTRY_TOO_LARGE;
+    }
+  }
+  if (!pairs->len)
+    vsi_buffer_append(pairs, "\0", 2); /* all boxes are empty: a field without a name says that it is kept */
+  return pairs->error;
+}
+
+static vestry_err keep(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *state) {
+  vsi_buffer pairs;
+  vestry_err error = read_number(req, "generation", &state->generation);
+  if (!error) error = read_number(req, "number", &state->number);
+  if (error) return error;
+  vsi_buffer_init(&pairs, forms->v->host);
+  error = read_pairs(forms, req, at->form, &pairs);
+  const vsi_form_state said = {state->generation, state->number, pairs.len, pairs.data};
+  *state = (vsi_form_state){.len = 0};
+  if (!error) error = forms->storage->ops->put(forms->storage, &at->key, &said, state);
+  state->pairs = NULL;
+  vsi_buffer_finish(&pairs);
+  return error;
+}
+
+/* What is kept; a tab that has nothing yet gets a copy of that which it was made from. */
+static vestry_err ask(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *ret) {
+  const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
+  if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
+    char tab[VESTRY_TAB_ID_BYTES];
+    vsi_form_state now;
+    memcpy(tab, from, sizeof tab - 1);
+    tab[sizeof tab - 1] = '\0';
+    vestry_err error = forms->storage->ops->copy(forms->storage, &at->key, tab, &now);
+    if (error && error != VESTRY_EXISTS && error != VESTRY_NOT_FOUND) return error;
+  }
+  return forms->storage->ops->find(forms->storage, &at->key, ret);
+}
+
+/* OK | EXISTS (it was late) | what is answered. ret_state: what is kept then; its pairs are to be freed */
+static vestry_err take(vestry_forms *forms, const vestry_request *req, vsi_form_state *ret_state) {
+  place at;
+  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "form");
+  if (req->own->values[VESTRY_IN_FORM].error == VESTRY_NO_MEMORY) return VESTRY_NO_MEMORY;
+  vestry_err error = find_place(forms, req, name, &at);
+  if (error) return error == VESTRY_INVALID ? VESTRY_MALFORMED : error;
+  if (!vestry_tab_is_known(req)) return VESTRY_MALFORMED;
+  if (vestry_request_value(req, VESTRY_IN_FORM, "ask")) return ask(forms, req, &at, ret_state);
+  if (vestry_request_value(req, VESTRY_IN_FORM, "clear"))
+    return forms->storage->ops->clear(forms->storage, &at.key, false, ret_state);
+  return keep(forms, req, &at, ret_state);
+}
+
+/* {"generation": 5, "number": 17, "values": [["title", "a"], …]}, without values if none are kept, or none were asked
+ * for. */
+static vestry_err answer(vestry_reply *reply, const vsi_form_state *state) {
+  json_t *json =
+      json_pack("{s:I, s:I}", "generation", (json_int_t)state->generation, "number", (json_int_t)state->number);
+  json_t *values = state->pairs ? json_array() : NULL;
+  bool is_short = !json || (state->pairs && !values);
+  const char *value = NULL;
+  for (const char *at = NULL; values && !is_short && (at = next_pair(state, at, &value)) != NULL;)
+    is_short = *at && json_array_append_new(values, json_pack("[s, s]", at, value)) != 0;
+  if (values && !is_short) is_short = json_object_set(json, "values", values) != 0;
+  vestry_err error = is_short ? VESTRY_NO_MEMORY : vestry_reply_json(reply, json);
+  json_decref(values);
+  json_decref(json);
+  return error;
+}
+
+vestry_err vestry_forms_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_forms *forms = app;
+  vsi_form_state state = {.len = 0};
+  vestry_err error = take(forms, req, &state);
+  atomic_fetch_add_explicit(&forms->letters, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(!error                   ? &forms->kept_count
+                            : error == VESTRY_EXISTS ? &forms->late
+                                                     : &forms->refused,
+                            1, memory_order_relaxed);
+  if (error == VESTRY_EXISTS) error = VESTRY_OK;
+  if (!error) error = answer(reply, &state);
+  vsi_free(forms->v->host, state.pairs);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------- clearing ------- */
+
+vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name) {
+  place at;
+  vsi_form_state state;
+  if (!forms || !req) return VESTRY_INVALID;
+  vestry_err error = find_place(forms, req, name, &at);
+  return error ? error : forms->storage->ops->clear(forms->storage, &at.key, true, &state);
+}
+
+void vestry_forms_forget(vestry_forms *forms, const vestry_request *req) {
+  (void)forms->storage->ops->forget(forms->storage, req->scope); /* what fails is logged */
+}
+
+void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats) {
+  vestry_forms_stats stats = {
+      .letters_count = atomic_load_explicit(&forms->letters, memory_order_relaxed),
+      .kept_count = atomic_load_explicit(&forms->kept_count, memory_order_relaxed),
+      .late_count = atomic_load_explicit(&forms->late, memory_order_relaxed),
+      .refused_count = atomic_load_explicit(&forms->refused, memory_order_relaxed),
+      .cleared_count = atomic_load_explicit(&forms->cleared, memory_order_relaxed),
+  };
+  forms->storage->ops->count(forms->storage, &stats);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a part that takes another one's place, and no news of the former after it */
+/* A private page may replace one part by another. It must not show changes of the former part under the new part's
+ * heading. So its run leaves the former part's channel first: from then on nothing of that part is put into the stream.
+ * Then the content goes out together with the inside of the new part, with nothing in between. Only then the run joins
+ * the new part's channel. The former part's worker may just be letting this stream join: the run marks the seat as
+ * over, under the lock, and the worker looks at that mark under the same lock before it puts anything into the
+ * stream. */
+#include "app/page/private.h"
+
+#include <string.h>
+
+#include "app/page/extra.h"
+#include "app/page/kept.h"
+#include "app/page/say.h"
+#include "app/page/seat.h"
+#include "app/page/secret.h"
+#include "app/page/sent.h"
+#include "app/page/tallies.h"
+#include "base/log.h"
+#include "channel/channel.h"
+#include "connection/connection.h"
+#include "connection/send.h"
+#include "event/mark.h"
+#include "html/builder.h"
+
+/* A part of a private page, while its content is sent. */
+typedef struct change {
+  vsi_seat *seat;  /* held; NULL: new */
+  vsi_seat *taken; /* a new one's, promised */
+  vestry_event *inside;
+  uint64_t hash;
+} change;
+
+static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
+  vsi_seat *seat = viewer->seats;
+  while (seat && !(seat->shared->key_len == key->len && memcmp(seat->shared->key, key->data, key->len) == 0))
+    seat = seat->next_of_viewer;
+  return seat;
+}
+
+/* A part is counted for the page that it stood in first. With the lock. */
+static void name_tally(const vsi_view *view, const vestry_page_part *part, vsi_shared *shared) {
+  if (!shared->tally) shared->tally = vsi_tally_of_part(view->page->pages, vsi_tally_of(view), part->id)->place;
+}
+
+/* The seat that the page has of a part already, or the promise of a new one. */
+static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, change *c) {
+  vestry_pages *pages = r->pages;
+  vsi_viewer *viewer = &r->private->viewer;
+  size_t share_at;
+  vsi_buffer key;
+  vsi_buffer_init(&key, pages->host);
+  vsi_key_of_part(&key, part, &share_at);
+  vestry_err error = key.error;
+  vsi_pages_lock(pages);
+  if (!error && r->view->is_over) error = VESTRY_CLOSED;
+  if (!error) c->seat = find_seat(viewer, &key);
+  if (c->seat) {
+    vsi_seat_hold(c->seat);
+    c->seat->render = r->private->extra->renders;
+  } else if (!error) {
+    error = vsi_seat_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
+    if (!error) name_tally(r->view, part, c->taken->shared);
+  }
+  vsi_pages_unlock(pages);
+  vsi_buffer_finish(&key);
+  if (!c->taken) return error;
+  c->taken->render = r->private->extra->renders;
+  c->taken->page = r->view->page;
+  if (r->view->page->allow) c->taken->request = vsi_request_copy_ref(r->view->request);
+  return error;
+}
+
+/* What is inside a part that its tab has not: it goes out with the page's content. */
+static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *c) {
+  vestry_html html;
+  vestry_html_init(&html, r->pages->host);
+  vestry_slice inside;
+  vestry_err error = vsi_part_render(r->pages, true, part, &html, NULL, NULL);
+  if (!error) error = vestry_html_result(&html, &inside);
+  if (!error) c->hash = vsi_siphash_128_of(r->pages->content_secret, inside.data, inside.len).high;
+  if (!error) error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
+  char why[VSI_HTML_EXPLAINED];
+  if (error)
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vsi_html_explain(&html, error, why));
+  vestry_html_finish(&html);
+  return error;
+}
+
+/* What the part's view shows already, unless that is to be rendered again. */
+static bool take_kept(const vsi_run *r, change *c) {
+  const vsi_view *view = &c->taken->shared->view;
+  vsi_pages_lock(r->pages);
+  bool is_current = view->has_hash && view->kept && !view->is_dirty;
+  if (is_current) {
+    c->inside = vestry_event_ref(view->kept->event);
+    c->hash = view->hash.high;
+  }
+  vsi_pages_unlock(r->pages);
+  return is_current;
+}
+
+/* Leave the parts that the page does not have any more; nothing of them comes after this. */
+static void leave_former(vsi_run *r) {
+  vestry_pages *pages = r->pages;
+  vsi_seat *former[VESTRY_PAGE_PARTS_MAX];
+  size_t former_count = 0;
+  if (!r->private->extra) return; /* it never had any */
+  vsi_pages_lock(pages);
+  for (vsi_seat *next, *seat = r->private->viewer.seats; seat; seat = next) {
+    next = seat->next_of_viewer;
+    if (seat->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
+    vsi_seat_hold(seat);
+    vsi_seat_leave(seat);
+    former[former_count++] = seat;
+  }
+  vsi_pages_unlock(pages);
+  if (!former_count) return;
+  for (size_t i = 0; i < former_count; i++)
+    (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
+  vsi_pages_unlock(pages);
+}
+
+/* What is known of a part's content that was certainly sent before, or will be with this; 0: not known. */
+static uint64_t hash_of(const change *c) {
+  const vsi_seat *seat = c->seat;
+  if (!seat) return c->hash;
+  if (seat->is_in) return seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
+  return seat->has_hash ? seat->hash : 0;
+}
+
+/* Fill in the tag of the event's id: what the tab will have. before: before the insides that come after the content. A
+ * version would say that all is there. */
+static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_state_tag *ret_tag) {
+  *ret_tag = r->render.tag;
+  ret_tag->has_version &= !before;
+  ret_tag->parts_count = 0;
+  vsi_pages_lock(r->pages);
+  for (size_t i = 0; i < r->render.parts_count; i++) {
+    const vestry_page_part *part = &r->render.parts[i].part;
+    if (before && changes[i].inside) continue;
+    ret_tag->parts[ret_tag->parts_count++] = vsi_secret_claim(r->pages, part->id, part->share, hash_of(&changes[i]));
+  }
+  vsi_pages_unlock(r->pages);
+}
+
+/* A part may change while the content is sent. Its event may then stand before the content, whose tag says what the
+ * part was before: so another tag is sent after the content; where the tab reads it in the content's data, with that.
+ */
+static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES],
+                               uint64_t *sent_bytes) {
+  char now[VSI_STATE_TAG_BYTES];
+  const bool is_read = !is_same && r->view->page->shell;
+  for (;;) {
+    vsi_state_tag tag;
+    fill_tag(r, changes, false, &tag);
+    (void)vsi_state_tag_write(&tag, now);
+    if (strcmp(text, now) == 0) return VESTRY_OK;
+    vestry_event *mark = NULL;
+    vestry_err error = is_read ? vsi_run_format(r, now) : vsi_event_mark(r->pages->host, now, &mark);
+    if (!error) error = vestry_connection_send(r->private->viewer.connection, is_read ? r->event : mark);
+    if (!error) *sent_bytes += vestry_event_bytes(is_read ? r->event : mark).len;
+    vestry_event_unref(mark);
+    if (error) return error;
+    memcpy(text, now, sizeof now);
+  }
+}
+
+/* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which presses are
+ * seen by this. */
+static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64_t *sent_bytes) {
+  vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
+  size_t events_count = 0, seen_count;
+  char text[VSI_STATE_TAG_BYTES], before[VSI_STATE_TAG_BYTES];
+  vsi_state_tag tag;
+  bool has_inside = false;
+  for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
+  if (is_same && !has_inside) return VESTRY_OK;
+  fill_tag(r, changes, false, &tag);
+  (void)vsi_state_tag_write(&tag, text);
+  fill_tag(r, changes, has_inside, &tag);
+  (void)vsi_state_tag_write(&tag, before);
+  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, before);
+  if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
+  if (error) return error;
+  if (!is_same) {
+    if (r->has_hash) vestry_event_follow(r->event, r->kept);
+    events[events_count++] = r->event;
+  }
+  for (size_t i = 0; i < r->render.parts_count; i++)
+    if (changes[i].inside) events[events_count++] = changes[i].inside;
+  if (mark) events[events_count++] = mark;
+  vestry_event *seen = vsi_sent_event(r, &seen_count);
+  if (seen) events[events_count++] = seen;
+  vsi_run_begin_sending(r);
+  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count, r->changed_ns);
+  for (size_t i = 0; i < events_count && !error; i++) *sent_bytes += vestry_event_bytes(events[i]).len;
+  vestry_event_unref(mark);
+  vestry_event_unref(seen);
+  if (error) return error;
+  vsi_sent_drop(r, seen_count);
+  vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
+  return correct_mark(r, changes, is_same, text, sent_bytes);
+}
+
+static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  vsi_pages_lock(pages);
+  bool is_sent = !error && !view->is_over;
+  for (size_t i = 0; i < r->render.parts_count; i++) {
+    vsi_seat *taken = changes[i].taken;
+    if (changes[i].seat) vsi_seat_release(changes[i].seat);
+    if (!taken) continue;
+    taken->hash = changes[i].hash;
+    taken->has_hash = true;
+    taken->joined = r->private->extra->sent.from;
+    if (is_sent)
+      vsi_seat_take(taken);
+    else
+      vsi_seat_drop(taken);
+  }
+  vsi_run_settle(r, is_same, error, sent_bytes);
+  vsi_pages_unlock(pages);
+}
+
+/* A run of a private page has come to nothing. */
+static vsi_run_result fail(vsi_run *r) {
+  vestry_connection *connection = r->private->viewer.connection;
+  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to be told */
+  if (!r->failures) vsi_say_failing(connection, true);
+  return VSI_RUN_FAILED;
+}
+
+/* A page with parts, or that had some: each seat has the number of the last render that named it. */
+static vestry_err count_render(vsi_run *r) {
+  vsi_private_extra *extra = r->private->extra;
+  if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
+  extra = vsi_private_extra_get(r->private);
+  if (!extra) return VESTRY_NO_MEMORY;
+  vsi_pages_lock(r->pages);
+  extra->renders++;
+  vsi_pages_unlock(r->pages);
+  return VESTRY_OK;
+}
+
+/* A seat or the promise of one for each part, and what is inside of those that the tab has not. Of the others it has
+ * what it claims, and the part's view sends it what is different (shared.c). */
+static vestry_err prepare_parts(vsi_run *r, change *changes) {
+  const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
+  vestry_err error = count_render(r);
+  for (size_t i = 0; !error && i < r->render.parts_count; i++) {
+    const vestry_page_part *part = &r->render.parts[i].part;
+    error = find_or_promise(r, part, &changes[i]);
+    if (error || changes[i].seat) continue;
+    if (tag && vsi_secret_claimed(r->pages, tag, part->id, part->share, &changes[i].hash)) continue;
+    if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
+  }
+  return error;
+}
+
+static vsi_run_result deliver_private(vsi_run *r) {
+  vsi_view *view = r->view;
+  const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
+  const size_t parts_count = r->render.parts_count;
+  change changes[VESTRY_PAGE_PARTS_MAX];
+  memset(changes, 0, parts_count * sizeof *changes);
+  const vsi_hash_128 *had = r->has_hash ? &view->hash : tag ? &tag->hash : NULL;
+  bool is_same = had && vsi_hash_128_equal(*had, r->hash);
+  uint64_t sent_bytes = 0;
+  vestry_err error = prepare_parts(r, changes);
+  if (!error) {
+    leave_former(r);
+    error = send_content(r, changes, is_same, &sent_bytes);
+  }
+  settle_private(r, changes, is_same, error, sent_bytes);
+  for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
+  if (error) return fail(r);
+  if (r->failures) vsi_say_failing(r->private->viewer.connection, false);
+  if (r->private->viewer.connection->is_answer) vsi_connection_await_written(r->private->viewer.connection);
+  return VSI_RUN_DONE;
+}
+
+/* Put the render off until the stream has written its events: its runner tells (vsi_page_written). */
+static vsi_run_result block(vsi_run *r) {
+  vsi_pages_lock(r->pages);
+  r->pages->stats.postponed_count++;
+  r->view->is_blocked = true;
+  vsi_pages_unlock(r->pages);
+  vsi_connection_await_written(r->private->viewer.connection);
+  return VSI_RUN_BLOCKED;
+}
+
+static vsi_run_result run_private(vsi_run *r) {
+  vsi_view *view = r->view;
+  vestry_connection *connection = r->private->viewer.connection;
+  uint32_t queued_count;
+  bool is_shut;
+  vsi_queue_load(&connection->queue, &queued_count, NULL, &is_shut);
+  if (is_shut) return VSI_RUN_DONE;                  /* it is about to end */
+  if (queued_count && !r->is_first) return block(r); /* at first it is what opens the stream */
+  vsi_outcome made = vsi_run_make(r);
+  if (made == VSI_MADE_CONTENT) {
+    vsi_run_result result = deliver_private(r);
+    if (result == VSI_RUN_DONE) vsi_private_extra_forget_tag(r->private); /* what was not sent is asked of it again */
+    return result;
+  }
+  if (made == VSI_MADE_NOTHING) {
+    vsi_pages_lock(r->pages);
+    view->hash = r->render.had->hash;
+    vsi_run_set_has_hash(r, true);
+    vsi_run_set_version(r, true);
+    vsi_pages_unlock(r->pages);
+    vsi_private_extra_forget_tag(r->private);
+    if (r->failures) vsi_say_failing(connection, false);
+    return VSI_RUN_DONE;
+  }
+  if (made == VSI_MADE_FAILED) return fail(r);
+  vsi_run_lead_away(r, made, connection);
+  return VSI_RUN_DONE;
+}
+
+/* An ask that is not held ends by a sign, if by nothing else; but not before the parts of its page were looked at. */
+vsi_run_result vsi_private_run(vsi_run *r) {
+  const vsi_private_extra *extra = r->private->extra;
+  const bool is_brief = extra && extra->ask.is_brief;
+  vsi_run_result result = run_private(r);
+  if (result == VSI_RUN_DONE && is_brief && !r->render.parts_count)
+    (void)vestry_connection_send(r->private->viewer.connection, r->pages->well);
+  return result;
+}

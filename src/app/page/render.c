@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* One call of a page's handler: what it asks, and what it marks.
+ *
+ * The content's hash must be the same whether the content was made for a document or for a stream, although a document
+ * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
+#include "app/page/render.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "app/page/observe.h"
+#include "app/page/script.h"
+#include "app/page/script_navigate.h"
+#include "app/page/script_window.h"
+#include "app/page/secret.h"
+#include "app/page/topic.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "html/builder.h"
+#include "html/content.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/session.h"
+
+void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share) {
+  memset(render, 0, offsetof(vsi_render, parts));
+  render->said.own = render;
+  render->pages = page->pages;
+  render->page = page;
+  render->html = html;
+  render->said.share = share;
+  render->tag.build = page->pages->build;
+}
+
+void vsi_render_finish(vsi_render *render) {
+  for (size_t i = 0; i < render->parts_count; i++) vsi_free(render->pages->host, render->parts[i].texts);
+  render->parts_count = 0;
+}
+
+static vestry_err handle(vsi_render *render) {
+  const vestry_request *req = render->said.request;
+  vestry_reply *reply = render->said.reply;
+  vestry_page *page = render->page;
+  vestry_err error = page->allow && !render->said.share ? page->allow(req, page->app) : VESTRY_OK;
+  if (error) {
+    render->is_denied = true;
+    return error;
+  }
+  if (page->topics)
+    error = page->topics(&render->said, page->app);
+  else if (page->handler)
+    error = vestry_render_topic(&render->said, req->path);
+  if (error) return error;
+  return page->render ? page->render(&render->said, render->html, page->app) : page->handler(req, reply, page->app);
+}
+
+vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app) {
+  vsi_render *render = app;
+  render->said.request = req;
+  render->said.reply = reply;
+  /* not of a document, nor of the inside of a part in one: its view renders again */
+  uint8_t told = render->names ? vsi_observers_begin(render->pages, &render->said) : 0;
+  vestry_err error = handle(render);
+  vsi_observers_end(render->pages, &render->said, told);
+  return error ? error : render->error;
+}
+
+static const char *text_of(const vsi_render *render) {
+  return render->page->handler ? render->said.reply->body : vsi_html_of(render->html)->data;
+}
+
+vestry_slice vsi_render_content(const vsi_render *render) {
+  return (vestry_slice){text_of(render) + render->begin, render->end - render->begin};
+}
+
+static void hash_content(vsi_render *render) {
+  const char *text = text_of(render);
+  vsi_siphash_128 hash;
+  vsi_siphash_128_init(&hash, render->pages->content_secret);
+  size_t at = render->begin;
+  for (size_t i = 0; i < render->parts_count; i++) {
+    const vsi_named_part *named = &render->parts[i];
+    vsi_siphash_128_update(&hash, text + at, named->inside_from - at);
+    vsi_siphash_128_update(&hash, named->part.share, strlen(named->part.share) + 1);
+    at = named->inside_to;
+  }
+  vsi_siphash_128_update(&hash, text + at, render->end - at);
+  render->tag.hash = vsi_siphash_128_final(&hash);
+}
+
+/* An error that the page need not look at. */
+static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
+  if (!render->error) render->error = error;
+  if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page: %s", why);
+  return error;
+}
+
+static const char *nonce_of(const vsi_render *render) {
+  return render->said.is_stream ? "" : vestry_reply_nonce(render->said.reply);
+}
+
+/* A content is the same for everybody, or it would be sent to each tab as soon as its stream begins. */
+static vestry_err check_nonce(vsi_render *render) {
+  const vestry_slice content = vsi_render_content(render);
+  const char *nonce = nonce_of(render);
+  if (!*nonce || !memmem(content.data, content.len, nonce, strlen(nonce))) return VESTRY_OK;
+  return stick(
+      render, VESTRY_INVALID,
+      "the document's nonce (vestry_reply_nonce) stands in its content: scripts and styles that need it belong "
+      "in front of the content, or behind it");
+}
+
+static bool is_html(const char *type) {
+  return type && strncasecmp(type, "text/html", 9) == 0;
+}
+
+bool vsi_render_find(vsi_render *render) {
+  vestry_reply *reply = render->said.reply;
+  const vestry_page *page = render->page;
+  vsi_content found;
+  if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
+  vsi_content_fault fault = vsi_content_find(reply->body, reply->body_len, page->id, &found);
+  if (fault) {
+    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "a page's element #%s: %s, at byte %zu: %s", page->id,
+            vsi_content_fault_name(fault), found.at, found.why);
+    return false;
+  }
+  render->begin = found.begin;
+  render->end = found.end;
+  render->head_end = found.head_end;
+  if (check_nonce(render)) return false;
+  hash_content(render);
+  return render->is_ended = true;
+}
+
+/* ------------------------------------------------------------------------------------------- what it is asked ----- */
+
+vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
+  vsi_render *render = said->own;
+  size_t len = topic ? strlen(topic) : 0;
+  if (!len) return stick(render, VESTRY_INVALID, "a topic without a name");
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return stick(render, VESTRY_TOO_LARGE, "");
+  if (render->names_count == VESTRY_PAGE_TOPICS_MAX) return stick(render, VESTRY_LIMIT, "it names too many topics");
+  render->names_count++;
+  if (!render->names) return VESTRY_OK;
+  vsi_topics_note(render->pages, render->names, topic, len);
+  return render->names->error ? stick(render, render->names->error, "") : VESTRY_OK;
+}
+
+void vestry_render_again(vestry_render *said) {
+  said->own->is_again = true;
+}
+
+/* Of this page alone: the same number means something else at another address, and for another user. With the own
+ * secret also of this process alone: a count that another one made is never taken for one of ours. */
+static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
+  const char *path = render->said.request->path, *query = render->said.request->query;
+  const vestry_scope scope = render->said.share ? (vestry_scope){NULL, 0} : render->said.request->scope;
+  const char *user = render->said.share ? NULL : vestry_session_user(render->said.request);
+  uint64_t words[6] = {version,
+                       vsi_siphash_1_3(key, path, strlen(path)),
+                       vsi_siphash_1_3(key, query, strlen(query)),
+                       vsi_siphash_1_3(key, scope.data, scope.len),
+                       user ? vsi_siphash_1_3(key, user, strlen(user)) : 0,
+                       render->said.share ? vsi_siphash_1_3(key, render->said.share, strlen(render->said.share)) : 0};
+  return vsi_siphash_1_3(key, words, sizeof words);
+}
+
+static bool is_current(vsi_render *render, vsi_siphash_key key, uint64_t version) {
+  if (render->is_part || render->tag.has_version || render->is_begun) return false;
+  render->tag.has_version = true;
+  render->tag.version = hash_version(render, key, version);
+  const vsi_state_tag *had = render->had;
+  render->is_current = had && had->has_version && had->version == render->tag.version && !had->parts_count;
+  return render->is_current;
+}
+
+bool vestry_render_is_current(vestry_render *said, uint64_t version) {
+  return is_current(said->own, said->own->pages->own_secret, version);
+}
+
+bool vestry_render_is_current_anywhere(vestry_render *said, uint64_t version) {
+  return is_current(said->own, said->own->pages->version_secret, version);
+}
+
+/* ------------------------------------------------------------------------------------------------- the marks ------ */
+
+vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why) {
+  (void)stick(render, VESTRY_INVALID, why);
+  return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, why);
+}
+
+vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
+  vsi_render *render = said->own;
+  if (render->is_part || render->is_begun || html != render->html || render->page->handler)
+    return vsi_render_refuse(render, html, "the content was begun already, or cannot be begun here");
+  render->is_begun = true;
+  render->begin = vsi_html_of(html)->len;
+  if (!render->page->shell) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
+  vsi_navigate_begin(render->page, html);
+  return vestry_html_error(html, NULL, NULL);
+}
+
+vestry_err vestry_render_end(vestry_render *said, vestry_html *html) {
+  vsi_render *render = said->own;
+  if (!render->is_begun || render->is_ended || html != render->html)
+    return vsi_render_refuse(render, html, "the content was not begun, or has ended already");
+  vestry_err error = vestry_html_add(html, "</%-s>", render->page->element);
+  if (error) return error;
+  render->is_ended = true;
+  render->end = vsi_html_of(html)->len;
+  if ((error = check_nonce(render))) return error;
+  hash_content(render);
+  if (render->said.is_stream) return VESTRY_OK;
+  if (render->has_window && (error = vsi_window_put_first(html, nonce_of(render)))) return error;
+  return vsi_stream_element(render->page, render->said.request, &render->tag, html);
+}
+
+vestry_err vestry_render_head(vestry_render *said, vestry_html *html) {
+  return vsi_stream_style(nonce_of(said->own), html);
+}
+
+/* ---------------------------------------------------------------------------------------------------- parts ------- */
+
+static bool is_name(const char *text, size_t most) {
+  size_t len = 0;
+  for (; text[len]; len++) {
+    bool is_letter = (text[len] >= 'a' && text[len] <= 'z') || (text[len] >= 'A' && text[len] <= 'Z');
+    bool is_more = (text[len] >= '0' && text[len] <= '9') || text[len] == '-' || text[len] == '_';
+    if (!is_letter && !(is_more && len)) return false;
+  }
+  return len && len <= most;
+}
+
+bool vsi_is_element_name(const char *text) {
+  return is_name(text, 32);
+}
+
+bool vsi_is_element_id(const char *text) {
+  return is_name(text, 128);
+}
+
+/* Copy what it says. OK | INVALID | LIMIT | NO_MEMORY */
+static vestry_err take_part(vsi_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
+  vsi_named_part *named = &render->parts[render->parts_count];
+  vestry_page_part part;
+  if (render->parts_count == VESTRY_PAGE_PARTS_MAX) return VESTRY_LIMIT;
+  if (!given || VSI_OPTIONS_TAKE(part, given) || !part.render || !part.id || !part.share) return VESTRY_INVALID;
+  if (!part.element) part.element = "div";
+  if (!vsi_is_element_id(part.id) || !vsi_is_element_name(part.element) || strlen(part.share) > 1024)
+    return VESTRY_INVALID;
+  for (size_t i = 0; i < render->parts_count; i++)
+    if (strcmp(render->parts[i].part.id, part.id) == 0) return VESTRY_INVALID;
+  size_t id_len = strlen(part.id) + 1, element_len = strlen(part.element) + 1, share_len = strlen(part.share) + 1;
+  char *texts = vsi_alloc(render->pages->host, id_len + element_len + share_len);
+  if (!texts) return VESTRY_NO_MEMORY;
+  *named = (vsi_named_part){.part = part, .texts = texts};
+  named->part.id = memcpy(texts, part.id, id_len);
+  named->part.element = memcpy(texts + id_len, part.element, element_len);
+  named->part.share = memcpy(texts + id_len + element_len, part.share, share_len);
+  render->parts_count++;
+  *ret_named = named;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
+                           vsi_buffer *names, bool *ret_again) {
+  vsi_render inner;
+  memset(&inner, 0, offsetof(vsi_render, parts));
+  inner.pages = pages;
+  inner.names = names;
+  inner.html = html;
+  inner.said = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
+  inner.is_part = true;
+  uint8_t told = names ? vsi_observers_begin(pages, &inner.said) : 0;
+  vestry_err error = part->render(&inner.said, html, part->app);
+  vsi_observers_end(pages, &inner.said, told);
+  if (ret_again) *ret_again = inner.is_again;
+  if (!error) error = inner.error;
+  return error ? error : vestry_html_error(html, NULL, NULL);
+}
+
+/* In a document its inside stands in it; in a stream it comes by an event of its own, and the client leaves what it has
+ * as it is, because both sides say data-ignore-morph. */
+vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
+  vsi_render *render = said->own;
+  if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
+    return vsi_render_refuse(render, html, "a part stands in the content of a private page");
+  vsi_named_part *named;
+  vestry_err error = take_part(render, given, &named);
+  if (error == VESTRY_INVALID)
+    return vsi_render_refuse(render, html, "a part's id, element, share or render is missing or none");
+  if (error) return stick(render, error, "");
+  error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
+  named->inside_from = named->inside_to = vsi_html_of(html)->len;
+  if (!error && !render->said.is_stream) {
+    error = vsi_part_render(render->pages, false, &named->part, html, NULL, NULL);
+    named->inside_to = vsi_html_of(html)->len;
+    if (error) return stick(render, error, "");
+    const char *inside = vsi_html_of(html)->data + named->inside_from;
+    const vsi_hash_128 hash =
+        vsi_siphash_128_of(render->pages->content_secret, inside, named->inside_to - named->inside_from);
+    render->tag.parts[render->tag.parts_count++] =
+        vsi_secret_claim(render->pages, named->part.id, named->part.share, hash.high);
+  }
+  return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
+}

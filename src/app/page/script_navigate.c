@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: going from one address to another within a document */
+/* What a page with a shell does for links and forms that are marked with data-navigate, and for back and forward: it
+ * changes the address, opens its stream there, and has the content morphed. That is a navigation.
+ *
+ * What is a page of this shell. The page does not know what an address leads to: another page, a log-in, a picture. So
+ * the stream's request names the shell, a page of another one refuses it, and until the stream has said that it is a
+ * page's, nothing of the answer is applied. (That it has a lease, http/lease.c, any stream says.) Whatever else it is,
+ * the address is loaded as without a script. The former stream was ended before, so nothing older comes after anything
+ * newer.
+ *
+ * When a navigation is done. Equal content is not sent, so that no content comes does not say that none will. So a
+ * navigation is numbered as a press is (page/sent.c), and the stream says that it is seen after its first render. Then
+ * the title, the place on the screen, the focus and what a screen reader says change, all at once.
+ *
+ * What the tab has. A navigation claims the content that the last event brought, and each of its parts. These events
+ * say their marks in their data, too (event/mark.h). A part's mark takes the place of the former claim of that part.
+ * The first eight digits of a claim name the part (state_tag.h).
+ *
+ * Loaded plainly. The entry is the new address's by then, and this document has made it. A browser that goes from an
+ * entry to another one of the same document loads nothing, even if one of them was reloaded as something else since. So
+ * the entry is given another address, and is replaced by the new one: that makes another document of it. If the page is
+ * still there after a while, as after a download, it has its stream again.
+ *
+ * Places. Each entry of the history has a key in its state, and the tab keeps where each was scrolled to; the browser
+ * would scroll before the content is there. While a navigation is under way, its entry has no place: what is on the
+ * screen is the former one's. Entries of the browser's own, by a link within the page, get a key when they are first
+ * seen.
+ *
+ * Fields. What one types wins over what the page renders, for the render may be of an earlier letter; after any other
+ * navigation a field shows what the address says. */
+#include "app/page/script_navigate.h"
+
+#include <string.h>
+
+#include "app/page/script_window.h"
+#include "base/buffer.h"
+#include "html/builder.h"
+
+/* Where the entries of the history were scrolled to. */
+static const char places[] =
+    " const state = () => history.state?.vestry;"
+    " const load = () => {"
+    " try { return new Map(JSON.parse(sessionStorage.getItem('vestry-places') ?? '[]')) } catch { return new Map() } };"
+    " const where = () => location.pathname + location.search;"
+    " const fresh = () => Math.random().toString(36).slice(2);"
+    " const keep = () => {"
+    " if (at && !navigation) places.delete(at), places.set(at, [scrollX, scrollY]) };"
+    " const put = ([left, top]) => scrollTo({left, top, behavior: 'instant'});"
+    " const join = () => {"
+    " history.scrollRestoration = 'manual';"
+    " at = at ?? fresh();"
+    " if (state() !== at) history.replaceState({...history.state, vestry: at}, '') };"
+    " let at = state(), shown = where(), navigation = null, typed = null, timer, places = load(), count = 900000000,"
+    " isLeaving = false, status;"
+    " const isOfWindow = (how) => how === 'window' || how === 'place', isQuiet = (how) => how === 'type' || "
+    "isOfWindow(how);"
+    " const own = [...crypto.getRandomValues(new Uint32Array(2))]"
+    ".map((n) => (n + 2 ** 32).toString(16).slice(1)).join('');"
+    " if (at) { join(); if (places.has(at)) put(places.get(at)) }";
+
+/* A navigation from its beginning to its end. */
+static const char navigations[] =
+    " const listen = () => {"
+    " if (status?.isConnected) return;"
+    " status = document.createElement('p'); status.setAttribute('role', 'status');"
+    " Object.assign(status.style, {position: 'absolute', width: '1px', height: '1px', margin: '-1px',"
+    " overflow: 'hidden', clipPath: 'inset(50%%)', whiteSpace: 'nowrap'});"
+    " document.body.append(status) };"
+    " const open = (how) => {"
+    " listen();"
+    " navigation = {number: ++count, how, focus: document.activeElement, isSure: false, from: shown};"
+    " shown = where();"
+    " el.url = location.origin + shown;"
+    " content()?.setAttribute('aria-busy', 'true');"
+    " if (!isQuiet(how)) fill();"
+    " if (el.isAway()) el.run?.abort(), el.run = null; else el.open() };"
+    " const leave = () => {"
+    " const to = location.href, from = navigation && navigation.from !== where() ? navigation.from : '?' + fresh();"
+    " navigation = null; isLeaving = true; el.run?.abort(); el.run = null;"
+    " if (!at) return location.reload();"
+    " history.replaceState(null, '', from); location.replace(to); shown = where(); el.url = location.origin + shown;"
+    " setTimeout(() => { isLeaving = false; if (!el.run && !el.isAway()) el.open() }, 10000) };"
+    " const place = ({how}) => {"
+    " let to = null;" /* a fragment is any text: browsers look for it as it stands, too */
+    " if (location.hash) to = document.getElementById(location.hash.slice(1));"
+    " try { if (location.hash) to = to ?? document.getElementById(decodeURIComponent(location.hash.slice(1))) } catch "
+    "{}"
+    " if (how === 'pop') put(places.get(at) ?? [0, 0]);"
+    " else if (to) to.scrollIntoView({behavior: 'instant'});"
+    " else if (how === 'push') put([0, 0]) };"
+    " const name = () => {"
+    " const title = content()?.dataset.title;"
+    " if (title !== undefined && document.title !== title) document.title = title };"
+    " const done = () => {"
+    " const was = navigation;"
+    " navigation = null;"
+    " content()?.removeAttribute('aria-busy');"
+    " name(); place(was);"
+    " if (!isQuiet(was.how)) {"
+    " if (!was.focus?.isConnected) content()?.focus({preventScroll: true});"
+    " status.textContent = document.title }"
+    " dispatchEvent(new CustomEvent('vestry-navigated', {detail: {url: location.href, how: was.how}})) };"
+    " const go = (to, how) => {"
+    " if (!el.isConnected || el.isOver() || isLeaving) return false;"
+    " try {"
+    " const url = new URL(to, document.baseURI), isSame = url.href === location.href;"
+    " if (url.origin !== location.origin || isOfWindow(how) && navigation) return false;"
+    " clearTimeout(timer); join(); keep();"
+    " if (how === 'push' && !isSame || how === 'type' && typed !== at) {"
+    " const key = fresh(); history.pushState({vestry: key}, '', url); at = key }"
+    " else history.replaceState({...history.state, vestry: at}, '', url);"
+    " if (!isOfWindow(how)) typed = how === 'type' ? at : null;"
+    " if (how === 'place') shown = where(), el.url = location.origin + shown; else open(how);"
+    " return true"
+    " } catch { return false } };";
+
+/* Forms: their addresses, and what their fields show. */
+static const char forms[] =
+    " const addressOf = (form, by) => {"
+    " const url = new URL(form.getAttribute('action') || location.href, document.baseURI);"
+    " const fields = by ? new FormData(form, by) : new FormData(form);"
+    " url.hash = '';"
+    " url.search = new URLSearchParams([...fields]"
+    ".map(([name, value]) => [name, String(value.name ?? value).split('\\n').join('\\r\\n')]));"
+    " return url };"
+    " const isOurs = (form, by) => form?.matches('form[data-navigate]')"
+    " && (form.getAttribute('method') || 'get').toLowerCase() === 'get'"
+    " && ['', '_self'].includes(form.getAttribute('target') ?? '')"
+    " && !['formaction', 'formmethod', 'formtarget'].some((one) => by?.hasAttribute(one));"
+    " const fill = () => {"
+    " for (const field of document.querySelectorAll('form[data-navigate] [name][data-navigate]')) {"
+    " const isHere = addressOf(field.form).pathname === location.pathname;"
+    " const said = new URLSearchParams(isHere ? location.search : '').getAll(field.name);"
+    " if (field.type === 'checkbox' || field.type === 'radio') field.checked = said.includes(field.value);"
+    " else if (field.options) for (const one of field.options)"
+    " one.selected = said.length ? said.includes(one.value) : one.defaultSelected;"
+    " else if (field.type !== 'file') field.value = said[0] ?? '' } };"
+    " const type = (form) => {"
+    " const url = addressOf(form);"
+    " if (url.pathname + url.search !== where()) go(url, 'type') };"
+    " const heard = (e) => {"
+    " if (!el.isConnected || e.isComposing || !e.target.matches?.('[data-navigate]') || !isOurs(e.target.form)) return;"
+    " clearTimeout(timer); timer = setTimeout(type, 150, e.target.form) };"
+    " const protect = () => {"
+    " const field = document.activeElement;"
+    " if (!field?.matches('[data-navigate]') || !field.form || navigation && !isQuiet(navigation.how)) return;"
+    " const {value, selectionStart, selectionEnd} = field;"
+    " queueMicrotask(() => {"
+    " if (!field.isConnected || field.value === value) return;"
+    " field.value = value;"
+    " if (selectionStart != null) field.setSelectionRange(selectionStart, selectionEnd) }) };";
+
+/* What the page hears of. The client's own listeners are the document's: the window's, which capture, come first. */
+static const char ears[] =
+    " document.addEventListener('click', (e) => {"
+    " const link = el.isConnected && e.composedPath().find((node) => node.matches?.('a[href], area[href]'));"
+    " if (!link) return;"
+    " keep();"
+    " if (e.defaultPrevented || e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return;"
+    " if (!link.hasAttribute('data-navigate') || typeof link.href !== 'string' || link.hasAttribute('download')"
+    " || !['', '_self'].includes(link.target)) return;"
+    " if (link.href.includes('#') && link.pathname + link.search === where()) return;"
+    " if (go(link.href, link.dataset.navigate || 'push')) e.preventDefault() });"
+    " document.addEventListener('submit', (e) => {"
+    " if (!el.isConnected || e.defaultPrevented || !isOurs(e.target, e.submitter)) return;"
+    " const url = addressOf(e.target, e.submitter), isTyped = typed && typed === at;"
+    " clearTimeout(timer); typed = null;"
+    " if (isTyped && url.pathname + url.search === where()) return e.preventDefault();"
+    " if (go(url, isTyped ? 'replace' : e.target.dataset.navigate || 'push')) e.preventDefault() });"
+    " document.addEventListener('input', heard);"
+    " document.addEventListener('compositionend', heard);"
+    " const look = () => {"
+    " if (el.isOver()) leave(); else open('pop') };"
+    " addEventListener('popstate', () => {"
+    " if (!el.isConnected || isLeaving) return;"
+    " const key = state(), isNew = !key;"
+    " clearTimeout(timer); typed = null;"
+    " if (isNew && !at && where() === shown) return;"
+    " if (!isNew) keep();"
+    " at = key; join();"
+    " if (where() !== shown) look();"
+    " else if (!isNew && places.has(at)) put(places.get(at)) });"
+    " addEventListener('pagehide', () => {"
+    " if (!el.isConnected || !at) return;"
+    " keep();"
+    " try { sessionStorage.setItem('vestry-places', JSON.stringify([...places].slice(-200))) } catch {} });"
+    " addEventListener('pageshow', (e) => {"
+    " if (!e.persisted || !el.isConnected) return;"
+    " isLeaving = false; places = load(); at = state() ?? at;"
+    " if (where() !== shown) look() });"
+    " const has = (tag, isOfPart) => {"
+    " if (!isOfPart || !el.tag) return el.tag = tag;"
+    " const claim = tag.split('~')[1];"
+    " el.tag = el.tag.split('~').filter((one, i) => !i || one.slice(0, 8) !== claim.slice(0, 8))"
+    ".concat(claim).join('~') };"
+    " const read = (text) => { try { return JSON.parse(text)?._vestry } catch { return null } };"
+    " addEventListener('datastar-fetch', (e) => {"
+    " const {el: of, type, argsRaw} = e.detail;"
+    " if (of !== el || !el.isConnected) return;"
+    " const said = type === 'datastar-patch-signals' ? read(argsRaw.signals) : null;"
+    " if (navigation) {"
+    " if (type === 'started' || type === 'retrying') navigation.isSure = false;"
+    " if (said) navigation.isSure = true;"
+    " const isOther = !navigation.isSure && (type.startsWith('datastar-') && !argsRaw.lease"
+    " || type === 'error' && argsRaw.status < 500 || type === 'finished' && el.live < 2 && el.run);"
+    " if (isOther || said?.go || said?.reload) { e.stopImmediatePropagation(); return leave() } }"
+    " if (type === 'datastar-patch-elements') {"
+    " protect();"
+    " queueMicrotask(() => { name(); if (navigation) place(navigation) });"
+    " if (argsRaw.has) has(argsRaw.has, argsRaw.mode === 'inner') }"
+    " if (navigation && said?.seen && navigation.number in said.seen) done() }, true);";
+
+/* What the request of the stream says, in headers of el.open(); and what a deed of the server's calls. */
+static const char requests[] =
+    " el.told = (headers) => {"
+    " headers['vestry-shell'] = '%s';"
+    " if (el.tag) headers['last-event-id'] = el.tag;"
+    " if (navigation) headers['vestry-sent'] ="
+    " [...(headers['vestry-sent'] ?? own).split('.').slice(0, 16), navigation.number].join('.') };"
+    " el.leave = leave;"
+    " window.vestryNavigate = go;";
+
+void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is_away) {
+  if (!page->shell) return;
+  vestry_html_add(html, " el.isAway = () => %-s; if (!el.told) {", is_away);
+  vestry_html_add(html, " el.tag = el.had; const content = () => document.getElementById('%s');", page->id);
+  vestry_html_add(html, places);
+  vestry_html_add(html, navigations);
+  vestry_html_add(html, forms);
+  vestry_html_add(html, ears);
+  vestry_html_add(html, requests, page->shell);
+  vsi_window_put_script(html);
+  vestry_html_add(html, " }");
+}
+
+bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req) {
+  const char *shell = vestry_request_header(req, "Vestry-Shell");
+  return !shell || (page->shell && strcmp(shell, page->shell) == 0);
+}
+
+/* The text of a title element, as it stands there; it ends where HTML ends it. */
+static vestry_slice find_title(vestry_slice html) {
+  static const char start[] = "<title>", end[] = "</title";
+  const char *all_end = html.data ? (const char *)html.data + html.len : NULL;
+  const char *at = html.data ? memmem(html.data, html.len, start, sizeof start - 1) : NULL;
+  if (!at) return (vestry_slice){NULL, 0};
+  at += sizeof start - 1;
+  const char *to = memmem(at, (size_t)(all_end - at), end, sizeof end - 1);
+  return to ? (vestry_slice){at, (size_t)(to - at)} : (vestry_slice){NULL, 0};
+}
+
+/* References mean the same in an attribute. The title is copied before anything is written, because it stands in the
+ * builder, whose memory moves as it grows. */
+void vsi_navigate_begin(const vestry_page *page, vestry_html *html) {
+  vsi_html *to = vsi_html_of(html);
+  const vestry_slice title = find_title((vestry_slice){to->data, to->len});
+  vsi_buffer copy;
+  vsi_buffer_init(&copy, page->pages->host);
+  for (size_t i = 0; i < title.len; i++) {
+    const char c = ((const char *)title.data)[i];
+    if (c == '"')
+      vsi_buffer_append_str(&copy, "&quot;");
+    else
+      vsi_buffer_append_char(&copy, c);
+  }
+  const char *text = title.data ? vsi_buffer_terminate(&copy) : NULL;
+  vestry_html_add(html, "<%-s id=\"%s\" tabindex=\"-1\"", page->element, page->id);
+  if (text) vestry_html_add(html, " data-title=\"%-s\"", text);
+  vestry_html_add(html, ">");
+  if (title.data && !text) vsi_html_fail(to, VESTRY_NO_MEMORY, NULL);
+  vsi_buffer_finish(&copy);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/page/serve.h"
+
+#include <string.h>
+
+#include "app/page/ask.h"
+#include "app/page/departed.h"
+#include "app/page/extra.h"
+#include "app/page/reference.h"
+#include "app/page/render.h"
+#include "app/page/say.h"
+#include "app/page/schedule.h"
+#include "app/page/script.h"
+#include "app/page/script_navigate.h"
+#include "app/page/seat.h"
+#include "app/page/sent.h"
+#include "app/page/tallies.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "connection/connection.h"
+#include "html/builder.h"
+#include "http/answer.h"
+
+/* ---------------------------------------------------------------------------------------------- the document ------ */
+
+static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *reply) {
+  vestry_err error = vestry_html_error(html, NULL, NULL);
+  if (error) return error;
+  bool has_status = reply->status >= 300 || reply->status == 204;
+  if (!render->is_ended && !has_status)
+    vsi_log(render->pages->host, VESTRY_LOG_WARN, "the page at %s: it has no content, and so no stream",
+            render->said.request->path);
+  vestry_slice made;
+  error = vestry_html_result(html, &made);
+  if (error || (has_status && !made.len)) return error;
+  return vestry_reply_html(reply, html);
+}
+
+/* Put what a live page needs into a document that knows nothing of it. */
+static vestry_err complete(vsi_render *render, vestry_reply *reply) {
+  vestry_html head, element;
+  vestry_slice style = {NULL, 0}, stream = {NULL, 0};
+  if (!vsi_render_find(render)) return render->error;
+  vestry_html_init(&head, render->pages->host);
+  vestry_html_init(&element, render->pages->host);
+  vestry_err error = vestry_render_head(&render->said, &head);
+  if (!error) error = vestry_html_result(&head, &style);
+  if (!error) error = vsi_stream_element(render->page, render->said.request, &render->tag, &element);
+  if (!error) error = vestry_html_result(&element, &stream);
+  if (!error) {
+    vsi_buffer all;
+    vsi_buffer_init(&all, render->pages->host);
+    vsi_buffer_append(&all, reply->body, render->head_end);
+    if (render->head_end) vsi_buffer_append(&all, style.data, style.len);
+    vsi_buffer_append(&all, reply->body + render->head_end, render->end - render->head_end);
+    vsi_buffer_append(&all, stream.data, stream.len);
+    vsi_buffer_append(&all, reply->body + render->end, reply->body_len - render->end);
+    error = vsi_reply_change_body(reply, &all);
+  }
+  vestry_html_finish(&head);
+  vestry_html_finish(&element);
+  return error;
+}
+
+static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  vestry_html html;
+  vsi_render render;
+  vestry_html_init(&html, page->pages->host);
+  vsi_render_init(&render, page, &html, share);
+  if (!share) vsi_request_is_asked_who(req);
+  vestry_err error = page->allow && share ? page->allow(req, page->app) : VESTRY_OK;
+  if (!error && share) {
+    vsi_request_copy *copy = NULL;
+    error = vsi_request_copy_create(req, VSI_COPY_SHARED, &copy);
+    if (!error) error = vsi_request_copy_handle(copy, reply, vsi_render_handle, &render);
+    vsi_request_copy_unref(copy);
+  } else if (!error) {
+    error = vsi_render_handle(req, reply, &render);
+  }
+  render.said.request = req;
+  if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
+  if (error && error == vestry_html_error(&html, NULL, NULL)) {
+    char why[VSI_HTML_EXPLAINED];
+    vsi_log(page->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", req->path, vsi_html_explain(&html, error, why));
+  }
+  vsi_render_finish(&render);
+  vestry_html_finish(&html);
+  vsi_pages_lock(page->pages);
+  page->pages->stats.documents_count++;
+  vsi_tally_of_page(page, req)->documents_count++;
+  vsi_pages_unlock(page->pages);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ the stream ------ */
+
+/* A stream of a shared page. */
+typedef struct vsi_watching {
+  vsi_viewer viewer;  /* first */
+  vsi_seat *promised; /* until the stream begins */
+  vsi_sent *seen;     /* NULL: none */
+  vsi_page_ask ask;
+  bool is_of_other_build;
+} vsi_watching;
+
+/* With the lock. */
+static void leave_locked(vsi_viewer *viewer) {
+  vestry_pages *pages = viewer->pages;
+  pages->stats.streams_count--;
+  pages->stats.streams_closed_count++;
+  while (viewer->seats) vsi_seat_leave(viewer->seats);
+}
+
+static void private_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_private *page = (vsi_private *)(void *)node;
+  vestry_pages *pages = page->viewer.pages;
+  (void)connection, (void)cause;
+  vsi_pages_lock(pages);
+  vsi_private_extra_remember(page);
+  if (page->extra) {
+    vsi_sent_end(page->extra->seen);
+    page->extra->seen = NULL;
+  }
+  leave_locked(&page->viewer);
+  vsi_tally_of(&page->view)->streams_count--;
+  vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
+  vsi_pages_unlock(pages);
+  vsi_pages_unref(pages);
+}
+
+static void watching_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vsi_watching *watching = (vsi_watching *)(void *)node;
+  vestry_pages *pages = watching->viewer.pages;
+  (void)cause;
+  vsi_pages_lock(pages);
+  vsi_sent_end(watching->seen);
+  leave_locked(&watching->viewer);
+  vsi_pages_unlock(pages);
+  vestry_connection_unref(connection);
+  vsi_free(pages->host, watching);
+  vsi_pages_unref(pages);
+}
+
+/* The node is its viewer's, which stays until this runner tells it of the end. An answer ends with what was put into
+ * it; but not in the middle of a page's parts and what corrects their mark (private.c), which are one. */
+bool vsi_page_written(vestry_connection *connection) {
+  vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
+  bool is_blocked = false, is_sending = false;
+  uint32_t queued_count = 0;
+  if (page) {
+    vestry_pages *pages = page->viewer.pages;
+    vsi_pages_lock(pages);
+    is_blocked = page->view.is_blocked;
+    is_sending = page->extra && page->extra->sent.to == UINT64_MAX;
+    vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
+    if (is_blocked && !queued_count) vsi_schedule_unblock(&page->view);
+    vsi_pages_unlock(pages);
+  }
+  if (!connection->is_answer) return is_blocked && queued_count;
+  bool is_over = !is_sending && vsi_connection_is_answered(connection);
+  if (is_over) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+  return !is_over;
+}
+
+static bool is_of_pages(const vsi_close_node *node, const void *pages) {
+  return ((const vsi_viewer *)(const void *)node)->pages == pages;
+}
+
+/* Both functions that end a viewer take the lock before they free it. */
+vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_view **ret_view) {
+  vsi_close_list *list = &connection->at_close;
+  vsi_private *page = (vsi_private *)(void *)vsi_close_list_find_if(list, private_ended, is_of_pages, pages);
+  *ret_view = page ? &page->view : NULL;
+  if (page) return &page->viewer;
+  return (vsi_viewer *)(void *)vsi_close_list_find_if(list, watching_ended, is_of_pages, pages);
+}
+
+/* A time of its own, so that those that break together do not come back together. */
+static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
+  vestry_event *event;
+  vestry_err error = vestry_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
+  if (error) return error;
+  error = vestry_connection_send(connection, event);
+  vestry_event_unref(event);
+  return error;
+}
+
+/* The attachment turns into the viewer that it was made for: what the stream begins with, and which view it sees. */
+static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
+                  bool is_of_other_build, vsi_page_ask ask) {
+  unsigned events_count = 0;
+  vsi_connection_give_signs(connection);
+  events_count += !vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
+  if (ask.is_brief) events_count += !vestry_connection_send(connection, pages->well);
+  events_count += !tell_retry(pages, connection, ask.hold_ms ? vsi_ask_again_ms(pages, has_tag, ask) : pages->retry_ms);
+  if (ask.hold_ms) vsi_connection_answer(connection, ask.hold_ms, events_count);
+  if (is_of_other_build) vsi_say_reload(pages, connection, pages->reload_ms);
+  viewer->connection = vestry_connection_ref(connection);
+  viewer->seats = NULL;
+  viewer->pages = pages;
+}
+
+/* With the lock. */
+static void count_begun(vestry_pages *pages, vsi_page_ask ask) {
+  pages->stats.streams_count++;
+  pages->stats.streams_opened_count++;
+  pages->stats.asks_count += ask.hold_ms > 0;
+  pages->stats.asks_brief_count += ask.is_brief;
+}
+
+static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
+  vsi_close_node_init(&viewer->node, ended);
+  if (vsi_connection_at_close(connection, &viewer->node)) /* it has ended already, and calls no node */
+    ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
+}
+
+/* ----------------------------------------------------------------------------------------------- a private one ---- */
+
+static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
+  vsi_private *page = (vsi_private *)(void *)attachment;
+  vestry_pages *pages = page->view.page->pages;
+  const vsi_state_tag *tag = vsi_private_extra_tag(page);
+  const vsi_page_ask ask = page->extra ? page->extra->ask : (vsi_page_ask){0};
+  begin(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, ask);
+  vsi_pages_lock(pages);
+  count_begun(pages, ask);
+  vsi_schedule_enter(&page->view);
+  vsi_tally_of(&page->view)->streams_count++;
+  vsi_schedule_mark(&page->view, 0);
+  if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->view);
+  vsi_pages_unlock(pages);
+  tell_of_end(&page->viewer, connection, private_ended);
+}
+
+static void drop_private(vsi_attachment *attachment) {
+  vsi_private *page = (vsi_private *)(void *)attachment;
+  vestry_pages *pages = page->view.page->pages;
+  vsi_pages_lock(pages);
+  vsi_schedule_give_back(pages);
+  vsi_requests_give_back(pages, vsi_request_copy_bytes(page->view.request));
+  vsi_pages_unlock(pages);
+  vsi_view_free(&page->view);
+  vsi_pages_unref(pages);
+}
+
+/* Room for the view, and for its request; and a reference to the pages. */
+static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
+  vestry_pages *pages = page->pages;
+  size_t bytes = vsi_request_copy_bytes(request);
+  vsi_pages_lock(pages);
+  vestry_err error = vsi_requests_take(pages, bytes);
+  if (!error) {
+    error = vsi_schedule_reserve(pages, false);
+    if (error) vsi_requests_give_back(pages, bytes);
+  }
+  if (!error) vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
+  pages->refs += !error;
+  vsi_pages_unlock(pages);
+  return error;
+}
+
+static vestry_err attach_private(const vestry_request *req, vestry_reply *reply, vestry_page *page, uint64_t document,
+                                 const vsi_state_tag *tag) {
+  vestry_pages *pages = page->pages;
+  vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
+  if (!own) return VESTRY_NO_MEMORY;
+  own->view.page = page;
+  vsi_sent *seen;
+  vestry_err error = vsi_sent_create(pages, req, &seen);
+  if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_ask_read(req));
+  if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
+  if (!error) error = reserve_private(req, page, own->view.request);
+  if (error) {
+    vsi_view_free(&own->view);
+    return error;
+  }
+  own->viewer.attachment.begin = begin_private;
+  own->viewer.attachment.drop = drop_private;
+  vsi_attachments_add(&reply->attachments, &own->viewer.attachment);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ a shared one ---- */
+
+static void begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
+  vsi_watching *watching = (vsi_watching *)(void *)attachment;
+  vsi_seat *seat = watching->promised;
+  vestry_pages *pages = seat->shared->view.page->pages;
+  begin(&watching->viewer, pages, connection, seat->has_hash, watching->is_of_other_build, watching->ask);
+  vsi_pages_lock(pages);
+  count_begun(pages, watching->ask);
+  vsi_seat_take(seat);
+  if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
+  vsi_pages_unlock(pages);
+  tell_of_end(&watching->viewer, connection, watching_ended);
+}
+
+static void drop_watching(vsi_attachment *attachment) {
+  vsi_watching *watching = (vsi_watching *)(void *)attachment;
+  vestry_pages *pages = watching->promised->shared->view.page->pages;
+  vsi_pages_lock(pages);
+  vsi_seat_drop(watching->promised);
+  vsi_pages_unlock(pages);
+  vsi_free(pages->host, watching->seen);
+  vsi_free(pages->host, watching);
+  vsi_pages_unref(pages);
+}
+
+/* A seat, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
+static vestry_err promise(vsi_watching *watching, const vestry_request *req, vestry_page *page,
+                          vsi_request_copy *request, const char *share, vsi_request_copy *whose) {
+  vestry_pages *pages = page->pages;
+  size_t share_at, whose_bytes = whose ? vsi_request_copy_bytes(whose) : 0;
+  vsi_buffer key;
+  vsi_buffer_init(&key, pages->host);
+  vsi_key_of_page(&key, page, vsi_request_copy_target(request), share, &share_at);
+  vestry_err error = key.error;
+  vsi_pages_lock(pages);
+  if (!error) error = vsi_requests_take(pages, whose_bytes);
+  if (!error) {
+    vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
+    error = vsi_seat_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
+    if (error) vsi_requests_give_back(pages, whose_bytes);
+  }
+  if (!error) {
+    watching->promised->page = page;
+    watching->promised->request = whose;
+    watching->promised->request_bytes = whose_bytes;
+    pages->refs++;
+  }
+  vsi_pages_unlock(pages);
+  vsi_buffer_finish(&key);
+  return error;
+}
+
+static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share,
+                                  const vsi_state_tag *tag) {
+  vsi_request_copy *copy = NULL, *whose = NULL;
+  vsi_watching *watching = vsi_calloc(page->pages->host, 1, sizeof *watching);
+  vestry_err error = watching ? vsi_request_copy_create(req, VSI_COPY_SHARED, &copy) : VESTRY_NO_MEMORY;
+  if (!error && page->allow) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &whose);
+  if (!error) error = vsi_sent_create(page->pages, req, &watching->seen);
+  if (!error) error = promise(watching, req, page, copy, share, whose);
+  vsi_request_copy_unref(copy);
+  if (error) {
+    vsi_request_copy_unref(whose);
+    if (watching) vsi_free(page->pages->host, watching->seen);
+    vsi_free(page->pages->host, watching);
+    return error;
+  }
+  watching->ask = vsi_ask_read(req);
+  watching->promised->is_brief = watching->ask.is_brief;
+  watching->promised->has_hash = tag;
+  if (tag) watching->promised->hash = tag->hash.high;
+  watching->is_of_other_build = tag && tag->build != page->pages->build;
+  watching->viewer.attachment.begin = begin_watching;
+  watching->viewer.attachment.drop = drop_watching;
+  vsi_attachments_add(&reply->attachments, &watching->viewer.attachment);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------ either ---- */
+
+/* What the tab says that it has. */
+static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t document, vsi_state_tag *ret_tag) {
+  const char *text = vestry_request_header(req, "Last-Event-ID");
+  if (!text || !vsi_state_tag_read(text, ret_tag)) return false;
+  if (vsi_state_tag_is_of_part(ret_tag)) {
+    vsi_pages_lock(pages);
+    (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0].content, ret_tag);
+    vsi_pages_unlock(pages);
+  }
+  return true;
+}
+
+/* A stream is of one page: its runner looks for one (vsi_page_written). */
+static bool has_page(const vestry_reply *reply) {
+  const vsi_attachment *at = reply->attachments.first;
+  while (at && at->begin != begin_private && at->begin != begin_watching) at = at->next;
+  return at;
+}
+
+/* On a status of 403 the tab loads its page anew, and so gets the answer itself. After a failure it comes back. */
+static vestry_err deny(vestry_reply *reply, vestry_err error) {
+  return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
+}
+
+static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  vestry_pages *pages = page->pages;
+  if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409); /* the tab loads the address plainly */
+  vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
+  if (error) return deny(reply, error);
+  if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");
+  vsi_state_tag tag;
+  uint64_t document = vsi_document_read(vestry_request_header(req, "Vestry-Document"));
+  bool has_tag = read_tag(pages, req, document, &tag);
+  error = share ? attach_watching(req, reply, page, share, has_tag ? &tag : NULL)
+                : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
+  if (error) return error;
+  if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+  /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
+   * the rest. An ask ends with one event; and the signs that it begins with are counted, so they stay two. */
+  if (share && !reply->stream.full && !vsi_ask_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
+  if (!req || !reply || !page || (share && strlen(share) > 1024))
+    return reply ? vsi_reply_refuse(reply, VESTRY_INVALID, "a page is missing, or its share is too long")
+                 : VESTRY_INVALID;
+  return req->is_datastar ? serve_stream(req, reply, page, share) : serve_document(req, reply, page, share);
+}
+
+vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app) {
+  return vestry_page_serve(req, reply, app, NULL);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a stream that joins a view that many see, and misses nothing */
+/* A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
+ * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between. */
+#include "app/page/shared.h"
+
+#include "app/page/page.h"
+#include "app/page/say.h"
+#include "app/page/seat.h"
+#include "app/page/tallies.h"
+#include "base/memory.h"
+#include "channel/channel.h"
+#include "connection/send.h"
+
+/* Seats that are held. */
+typedef struct held {
+  vsi_seat **seats;
+  size_t count;
+} held;
+
+/* Hold seats. joining: those that join, which this takes off the list of those that join; otherwise all. OK |
+ * NO_MEMORY */
+static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
+  vestry_pages *pages = r->pages;
+  vsi_ring *next, *seats = joining ? &r->shared->joining : &r->shared->seats;
+  size_t room = 0;
+  *ret_held = (held){NULL, 0};
+  vsi_pages_lock(pages);
+  for (vsi_ring *at = seats->next; at != seats; at = at->next) room++;
+  if (room) ret_held->seats = vsi_alloc(pages->host, room * sizeof *ret_held->seats);
+  for (vsi_ring *at = seats->next; at != seats && ret_held->seats; at = next) {
+    vsi_seat *seat = joining ? VSI_RING_OWNER(at, vsi_seat, joining) : VSI_RING_OWNER(at, vsi_seat, of_shared);
+    next = at->next;
+    vsi_seat_hold(seat);
+    if (joining) vsi_seat_joined(seat);
+    ret_held->seats[ret_held->count++] = seat;
+  }
+  vsi_pages_unlock(pages);
+  return room && !ret_held->seats ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+/* Release seats. again: those that are not over join later. */
+static void release(vsi_run *r, held *whom, bool again) {
+  vestry_pages *pages = r->pages;
+  vsi_shared *shared = r->shared;
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < whom->count; i++) {
+    vsi_seat *seat = whom->seats[i];
+    if (again && !seat->is_over) vsi_seat_join(shared, seat);
+    vsi_seat_release(seat);
+  }
+  vsi_pages_unlock(pages);
+  vsi_free(pages->host, whom->seats);
+}
+
+/* Before the page changes, send away the streams whose requests may not see it any more. */
+static vestry_err ask_all(vsi_run *r) {
+  held all;
+  vsi_pages_lock(r->pages);
+  bool asks = r->shared->asks;
+  vsi_pages_unlock(r->pages);
+  if (!asks) return VESTRY_OK;
+  vestry_err error = hold(r, false, &all);
+  for (size_t i = 0; i < all.count; i++)
+    if (all.seats[i]->request && !vsi_page_allows(all.seats[i]->page, all.seats[i]->request))
+      vsi_say_reload(r->pages, all.seats[i]->connection, VSI_SAY_RELOAD_MS);
+  release(r, &all, false);
+  return error;
+}
+
+/* Streams that join are led away too, and join no more. */
+static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining) {
+  held all;
+  vestry_err error = hold(r, false, &all);
+  release(r, joining, error);
+  if (error) return VSI_RUN_FAILED;
+  for (size_t i = 0; i < all.count; i++) vsi_run_lead_away(r, made, all.seats[i]->connection);
+  release(r, &all, false);
+  vsi_pages_lock(r->pages);
+  vsi_run_set_has_hash(r, false); /* streams that come now are not to be shown the old content */
+  vsi_pages_unlock(r->pages);
+  return VSI_RUN_DONE;
+}
+
+static void tell_all(vsi_run *r, bool is_failing) {
+  const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
+  vestry_event *event;
+  if (vsi_view_is_part(r->view) || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event))
+    return;
+  (void)vsi_channel_publish(r->shared->channel, event, NULL);
+  vestry_event_unref(event);
+}
+
+/* Tell the streams that join that the page fails: they are in no channel yet. */
+static void tell_joining(vsi_run *r, const held *joining) {
+  for (size_t i = 0; i < joining->count && !vsi_view_is_part(r->view); i++) {
+    vsi_seat *seat = joining->seats[i];
+    if (!seat->is_told) vsi_say_failing(seat->connection, true);
+    seat->is_told = true;
+  }
+}
+
+/* End a stream that cannot take an event that all others have: its tab comes back, and says what it has. */
+static void send_back(vestry_connection *connection, vestry_err error) {
+  vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
+}
+
+static void member_refused(vestry_connection *connection, vestry_err error, void *ctx) {
+  vestry_err *ret_error = ctx;
+  if (error == VESTRY_NO_MEMORY)
+    *ret_error = error; /* other streams may be short of memory too: all are sent the event again */
+  else
+    send_back(connection, error);
+}
+
+static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
+  vestry_err refused = VESTRY_OK;
+  vsi_pages_lock(r->pages);
+  vsi_run_set_has_hash(r, false); /* meanwhile it is not known what a member has */
+  vsi_pages_unlock(r->pages);
+  size_t sent_count = 0;
+  vestry_err error =
+      vsi_channel_publish_telling(r->shared->channel, r->event, r->changed_ns, member_refused, &refused, &sent_count);
+  *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(r->event).len;
+  return error ? error : refused;
+}
+
+static vestry_err publish(vsi_run *r) {
+  vestry_pages *pages = r->pages;
+  char text[VSI_STATE_TAG_BYTES];
+  bool is_same = r->has_hash && vsi_hash_128_equal(r->view->hash, r->hash);
+  uint64_t sent_bytes = 0;
+  vestry_err error = VESTRY_OK;
+  if (!is_same || !r->kept) {
+    r->render.tag.hash = r->hash;
+    (void)vsi_state_tag_write(&r->render.tag, text);
+    error = vsi_run_format(r, text);
+  }
+  if (!error && !is_same) {
+    vsi_run_begin_sending(r);
+    error = send_to_all(r, &sent_bytes);
+  }
+  vsi_pages_lock(pages);
+  vsi_run_settle(r, is_same, error, sent_bytes);
+  vsi_pages_unlock(pages);
+  return error;
+}
+
+/* Whether the stream that joins has what the view shows. */
+static bool has_content(const vsi_run *r, const vsi_seat *seat) {
+  return r->has_hash && seat->has_hash && seat->hash == r->view->hash.high;
+}
+
+/* Let a stream join, and send it the content if it does not have that. OK | NO_MEMORY */
+static vestry_err join(vsi_run *r, vsi_seat *seat) {
+  vestry_pages *pages = r->pages;
+  vsi_view *view = r->view;
+  vsi_channel *channel = r->shared->channel;
+  vestry_event *event = r->event ? r->event : r->kept;
+  vestry_err error = vsi_channel_join(channel, seat->connection);
+  if (error == VESTRY_NO_MEMORY) return error;
+  vsi_pages_lock(pages);
+  bool has_it = has_content(r, seat), is_over = seat->is_over;
+  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, &event, 1);
+  seat->has_hash = !error;
+  seat->hash = view->hash.high;
+  seat->is_in = !error && !is_over;
+  if (!has_it && !is_over && !error) vsi_tally_of(view)->sent_bytes += vestry_event_bytes(event).len;
+  if (!has_it) seat->joined = ++pages->sent;
+  vsi_pages_unlock(pages);
+  if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
+  if (is_over || error) (void)vsi_channel_leave(channel, seat->connection);
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (error) send_back(seat->connection, error);
+  if (seat->is_told) vsi_say_failing(seat->connection, false);
+  seat->is_told = false;
+  if (seat->is_brief) (void)vestry_connection_send(seat->connection, pages->well); /* it ends */
+  return VESTRY_OK;
+}
+
+static bool needs_content(const vsi_run *r, const held *joining) {
+  for (size_t i = 0; i < joining->count; i++)
+    if (!has_content(r, joining->seats[i])) return true;
+  return false;
+}
+
+static vsi_run_result join_all(vsi_run *r, held *joining) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->seats[i]);
+  release(r, joining, error); /* a stream that has joined and has the content joins again, and is not sent it again */
+  return error ? VSI_RUN_FAILED : VSI_RUN_DONE;
+}
+
+vsi_run_result vsi_shared_run(vsi_run *r, bool is_dirty) {
+  held joining;
+  vsi_outcome made = VSI_MADE_NOTHING;
+  if (hold(r, true, &joining)) return VSI_RUN_FAILED;
+  if (is_dirty || r->is_first || ((!r->kept || !r->has_hash) && needs_content(r, &joining))) {
+    if (ask_all(r)) made = VSI_MADE_FAILED;
+    if (made != VSI_MADE_FAILED) made = vsi_run_make(r);
+  }
+  if (made == VSI_MADE_CONTENT && publish(r)) made = VSI_MADE_FAILED;
+  if (made == VSI_MADE_CONTENT && r->failures) tell_all(r, false);
+  bool can_join = r->has_hash && (r->event || r->kept || !needs_content(r, &joining));
+  if (made == VSI_MADE_CONTENT || made == VSI_MADE_NOTHING) {
+    if (can_join) return join_all(r, &joining);
+    made = VSI_MADE_FAILED;
+  }
+  if (made != VSI_MADE_FAILED) return lead_all_away(r, made, &joining);
+  if (!r->failures) tell_all(r, true);
+  tell_joining(r, &joining);
+  release(r, &joining, true);
+  return VSI_RUN_FAILED;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a refresh that comes while a page renders, or that no page depends on yet */
+/* Topics: what views depend on.
+ *
+ * A render notes the topics that it names. When the render is over, its view is linked to these topics and to no
+ * others. No refresh is lost, whenever it comes. The walk marks each view that is linked to the topic. A view that is
+ * just being linked looks whether a refresh came since its render began: at the topic's number; or, if no view was
+ * linked to the topic until now, at `recent`, which has the last refresh of all topics with the same few bits of the
+ * hash. So a topic that no view depends on takes no memory, however often it is refreshed; at worst a view is rendered
+ * once more for a topic of another name.
+ *
+ * A refresh takes a number, and puts the topic into a list: that is all that its caller pays. A worker walks along the
+ * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
+ * so links may come and go meanwhile.
+ *
+ * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_views).
+ * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
+ * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
+ * for the time of a render. */
+#include "app/page/topic.h"
+
+#include <string.h>
+
+#include "app/page/schedule.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "connection/group.h"
+
+enum { MARKED_AT_ONCE = 256 };
+
+struct vsi_page_topic {
+  vsi_map_link in;                       /* first */
+  uint64_t seq;                          /* of its last refresh */
+  vsi_ring links;                        /* of its views */
+  vsi_ring walk;                         /* among them while the views are marked: after the last one that was */
+  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* among those that were refreshed, whose views are to be marked */
+  uint64_t dirty_seq;                    /* of the first refresh that the walk is for */
+  uint64_t again_seq;                    /* of the first one that came during it, so that it is walked again; 0: none */
+  bool is_dirty, is_walked;
+  bool is_linked, is_named; /* while a view's links are brought up to date: it has one; its render has named it */
+  uint32_t len;
+  size_t views_count; /* links */
+  char name[];
+};
+
+static uint64_t hash_of(const vestry_pages *pages, const char *name, size_t len) {
+  return vsi_siphash_1_3(pages->buckets_secret, name, len);
+}
+
+static vsi_page_topic *find(const vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
+  for (vsi_map_link *at = vsi_map_first(&pages->topics, hash); at; at = vsi_map_further(at)) {
+    vsi_page_topic *topic = (vsi_page_topic *)at;
+    if (topic->len == len && memcmp(topic->name, name, len) == 0) return topic;
+  }
+  return NULL;
+}
+
+static vsi_page_topic *create(vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
+  if (vsi_map_reserve(&pages->topics, pages->host, pages->topics.count + 1)) return NULL;
+  vsi_page_topic *topic = vsi_calloc(pages->host, 1, sizeof *topic + len);
+  if (!topic) return NULL;
+  vsi_ring_init(&topic->links);
+  topic->len = (uint32_t)len;
+  memcpy(topic->name, name, len);
+  topic->seq = pages->recent[hash % VSI_RECENT];
+  vsi_map_add(&pages->topics, &topic->in, hash);
+  return topic;
+}
+
+static void free_if_unused(vestry_pages *pages, vsi_page_topic *topic) {
+  if (!vsi_ring_is_empty(&topic->links) || topic->is_dirty) return;
+  vsi_map_remove(&pages->topics, &topic->in);
+  vsi_free(pages->host, topic);
+}
+
+/* ---------------------------------------------------------------------------------------------------- links ------- */
+
+/* What stands in front of each name in a render's notes. */
+typedef struct note {
+  uint64_t hash;
+  size_t len;
+} note;
+
+/* The name is counted before the render's thread can tell it to another thread; it is taken off the count under the
+ * lock. */
+void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
+  const note of = {hash_of(pages, name, len), len};
+  vsi_buffer_append(names, &of, sizeof of);
+  vsi_buffer_append(names, name, len);
+  if (!names->error) atomic_fetch_add_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
+}
+
+/* The next name that stands in the notes as a whole. A name that there was no memory for is cut off, and left out. */
+static const char *next_name(const vsi_buffer *names, size_t *at, note *ret_of) {
+  if (names->len - *at < sizeof *ret_of) return NULL;
+  memcpy(ret_of, names->data + *at, sizeof *ret_of);
+  if (names->len - *at - sizeof *ret_of < ret_of->len) return NULL;
+  const char *name = names->data + *at + sizeof *ret_of;
+  *at += sizeof *ret_of + ret_of->len;
+  return name;
+}
+
+void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
+  note of;
+  for (size_t at = 0; next_name(names, &at, &of);)
+    atomic_fetch_sub_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
+}
+
+/* Link a view to a topic. Links stay at their addresses: a topic's list goes through them. */
+static bool add_link(vsi_view *view, vsi_page_topic *topic) {
+  vsi_link *link = &view->link;
+  if (link->topic) {
+    vsi_more_link *more = vsi_calloc(view->page->pages->host, 1, sizeof *more);
+    if (!more) return false;
+    more->next = view->more_links;
+    view->more_links = more;
+    link = &more->link;
+  }
+  link->view = view;
+  link->topic = topic;
+  vsi_ring_add_first(&topic->links, &link->at);
+  topic->views_count++;
+  return topic->is_linked = true;
+}
+
+/* The topic was refreshed while its view was rendered. A view that was linked to it has missed no refresh but those
+ * that the next walk is for. */
+static void note_missed(const vsi_page_topic *topic, uint64_t started_seq, vsi_missed *missed) {
+  const bool is_known = topic->is_linked && topic->is_dirty && !topic->is_walked && topic->dirty_seq > started_seq;
+  const vsi_missed is = {is_known ? topic->dirty_seq : started_seq + 1, !is_known};
+  if (!missed->seq || is.seq < missed->seq || (is.seq == missed->seq && is_known)) *missed = is;
+}
+
+static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, vsi_missed *missed) {
+  vestry_pages *pages = view->page->pages;
+  vsi_page_topic *topic = find(pages, of->hash, name, of->len);
+  if (!topic) topic = create(pages, of->hash, name, of->len);
+  if (!topic) return VESTRY_NO_MEMORY;
+  if (topic->seq > started_seq) note_missed(topic, started_seq, missed);
+  if (!topic->is_linked && !add_link(view, topic)) {
+    free_if_unused(pages, topic);
+    return VESTRY_NO_MEMORY;
+  }
+  topic->is_named = true;
+  return VESTRY_OK;
+}
+
+/* Drop a link, and its topic if it was the last. */
+static void drop_link(vsi_link *link) {
+  vsi_page_topic *topic = link->topic;
+  vsi_ring_remove(&link->at);
+  topic->views_count--;
+  link->topic = NULL;
+  free_if_unused(link->view->page->pages, topic);
+}
+
+/* Whether a link stays. Takes the topic's marks (is_linked, is_named) away. */
+static bool stays(const vsi_link *link, bool forget) {
+  bool is_named = link->topic->is_named;
+  link->topic->is_linked = link->topic->is_named = false;
+  return is_named || !forget;
+}
+
+/* Bring a view's links up to date. Topics carry marks meanwhile, so nothing searches a view's links for a topic, or
+ * names for a link. */
+vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
+                           vsi_missed *ret_missed) {
+  vestry_err error = names->error;
+  *ret_missed = (vsi_missed){.seq = 0};
+  if (view->link.topic) view->link.topic->is_linked = true;
+  for (vsi_more_link *more = view->more_links; more; more = more->next) more->link.topic->is_linked = true;
+  note of;
+  const char *name;
+  for (size_t at = 0; !error && (name = next_name(names, &at, &of));)
+    error = name_one(view, &of, name, started_seq, ret_missed);
+  forget &= !error;
+  if (view->link.topic && !stays(&view->link, forget)) drop_link(&view->link);
+  for (vsi_more_link **at = &view->more_links; *at;) {
+    vsi_more_link *more = *at;
+    if (stays(&more->link, forget)) {
+      at = &more->next;
+      continue;
+    }
+    *at = more->next;
+    drop_link(&more->link);
+    vsi_free(view->page->pages->host, more);
+  }
+  return error;
+}
+
+vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
+  return (vestry_slice){topic->name, topic->len};
+}
+
+void vsi_topics_forget(vsi_view *view) {
+  vsi_missed missed;
+  const vsi_buffer nothing = {.len = 0};
+  (void)vsi_topics_name(view, &nothing, true, 0, &missed); /* cannot fail */
+}
+
+/* -------------------------------------------------------------------------------------------------- refresh ------- */
+
+/* Whether a view depends on it. */
+static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
+  uint64_t hash = hash_of(pages, name, len);
+  pages->recent[hash % VSI_RECENT] = pages->seq;
+  vsi_page_topic *topic = find(pages, hash, name, len);
+  if (!topic) return false;
+  topic->seq = pages->seq;
+  if (topic->is_dirty) {
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for views passed already */
+    return true;
+  }
+  topic->is_dirty = true;
+  topic->dirty_seq = pages->seq;
+  STAILQ_INSERT_TAIL(&pages->dirty, topic, in_dirty);
+  return true;
+}
+
+static void begin_walk(vestry_pages *pages, uint64_t seq) {
+  pages->is_all_walked = true;
+  pages->all_at = 0;
+  pages->all_seq = seq;
+  pages->all_again_seq = 0;
+}
+
+static void refresh_all(vestry_pages *pages) {
+  pages->all_number++;
+  if (!pages->is_all_walked)
+    begin_walk(pages, pages->seq);
+  else if (!pages->all_again_seq)
+    pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
+}
+
+/* What an operator is told that a refresh was for, and since when. */
+typedef struct why {
+  vestry_refresh_kind kind;
+  const char *name;
+  size_t len;
+  uint64_t at_ns; /* 0: now */
+} why;
+
+/* topic NULL: every page. is_told: other nodes are told of it. */
+static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, why of, uint64_t *ret_seq) {
+  if (!pages || (topic && !len)) return VESTRY_INVALID;
+  if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  const vestry_trace *trace = vsi_trace_carried(pages->host);
+  vsi_pages_lock(pages);
+  uint64_t seq = ++pages->seq;
+  pages->stats.refreshes_count++;
+  if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
+  if (!topic) refresh_all(pages);
+  if (!topic || refresh_topic(pages, topic, len)) {
+    vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
+    if (vsi_group_is_observed(pages->v->group))
+      vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
+  }
+  if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
+  vsi_refreshed_fn refreshed = is_told ? pages->refreshed : NULL;
+  void *ctx = pages->refreshed_ctx;
+  vsi_pages_unlock(pages);
+  if (refreshed) refreshed(topic, len, ctx);
+  if (ret_seq) *ret_seq = seq;
+  return VESTRY_OK;
+}
+
+static why why_of(const char *topic) {
+  return topic ? (why){VESTRY_REFRESH_TOPIC, topic, strlen(topic), 0} : (why){VESTRY_REFRESH_ALL, "", 0, 0};
+}
+
+vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  const why of = why_of(topic);
+  return refresh(pages, topic, of.len, true, of, ret_seq);
+}
+
+vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  const why of = why_of(topic);
+  return refresh(pages, topic, of.len, false, of, ret_seq);
+}
+
+vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
+  vestry_change is;
+  if (VSI_OPTIONS_TAKE(is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
+    return VESTRY_INVALID; /* NULL has no kind */
+  const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
+  return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
+}
+
+uint64_t vestry_change_now_ns(const vestry_pages *pages) {
+  return pages && vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
+}
+
+void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
+  const why of = {VESTRY_REFRESH_NODE, len ? topic : "", len, 0};
+  (void)refresh(pages, len ? topic : NULL, len, false, of, NULL); /* cannot fail */
+}
+
+void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) {
+  vsi_pages_lock(pages);
+  pages->refreshed = refreshed;
+  pages->refreshed_ctx = ctx;
+  vsi_pages_unlock(pages);
+}
+
+size_t vestry_topic_views(vestry_pages *pages, const char *name, bool *ret_is_used) {
+  size_t len = name ? strlen(name) : 0;
+  uint64_t hash = hash_of(pages, name, len);
+  vsi_pages_lock(pages);
+  const vsi_page_topic *topic = find(pages, hash, name, len);
+  size_t count = topic ? topic->views_count : 0;
+  bool is_used = count || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
+  vsi_pages_unlock(pages);
+  if (ret_is_used) *ret_is_used = is_used;
+  return count;
+}
+
+/* As schedule.c says. */
+static void walk_all(vestry_pages *pages, size_t *left) {
+  for (; pages->is_all_walked && *left; --*left) {
+    if (pages->all_at < pages->waiting_count) pages->all_at = pages->waiting_count;
+    if (pages->all_at < pages->views_count) {
+      vsi_view *view = pages->views[pages->all_at++];
+      if (view->all_number == pages->all_number) continue;
+      view->all_number = pages->all_number;
+      vsi_schedule_mark(view, pages->all_seq);
+    } else {
+      pages->is_all_walked = false;
+      pages->all_at = 0;
+      if (pages->all_again_seq) begin_walk(pages, pages->all_again_seq);
+    }
+  }
+}
+
+static void walk_topic(vsi_page_topic *topic, size_t *left) {
+  vsi_ring *walk = &topic->walk;
+  if (!topic->is_walked) {
+    topic->is_walked = true;
+    vsi_ring_add_first(&topic->links, walk);
+  }
+  for (; walk->next != &topic->links && *left; --*left) {
+    vsi_ring *at = walk->next;
+    vsi_ring_remove(walk);
+    vsi_ring_add_first(at, walk);
+    vsi_schedule_mark(VSI_RING_OWNER(at, vsi_link, at)->view, topic->dirty_seq);
+  }
+}
+
+bool vsi_topics_walk(vestry_pages *pages) {
+  size_t left = MARKED_AT_ONCE;
+  walk_all(pages, &left);
+  while (!STAILQ_EMPTY(&pages->dirty) && left) {
+    vsi_page_topic *topic = STAILQ_FIRST(&pages->dirty);
+    walk_topic(topic, &left);
+    if (topic->walk.next != &topic->links) break;
+    vsi_ring_remove(&topic->walk);
+    topic->is_walked = false;
+    if (topic->again_seq) {
+      topic->dirty_seq = topic->again_seq;
+      topic->again_seq = 0;
+      continue;
+    }
+    topic->is_dirty = false;
+    STAILQ_REMOVE_HEAD(&pages->dirty, in_dirty);
+    free_if_unused(pages, topic);
+  }
+  return !STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked;
+}
+
+void vsi_topics_free(vestry_pages *pages) {
+  /* Only topics are left that were refreshed and are not walked any more. */
+  vsi_map_free_all(&pages->topics, pages->host, 0);
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what an idle page is made of */
+/* Views and their viewers.
+ *
+ * A view is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A
+ * private view has one viewer, and is one with it. A shared one has seats, one for each stream that sees it, and a
+ * channel for what it sends.
+ *
+ * There are many private pages, and most are idle. So what one of them is made of is one allocation, without holes, and
+ * what it needs only while it does something is elsewhere: what it has kept (kept.h), what its tab said and its parts
+ * (vsi_private_extra), more topics than one (vsi_more_link), and what a render needs, in the worker's run (run.h). */
+#ifndef VSI_PAGE_VIEW_H
+#define VSI_PAGE_VIEW_H
+
+#include "app/page/ask.h"
+#include "app/page/copy.h"
+#include "app/page/pages.h"
+#include "app/page/state_tag.h"
+#include "connection/close_list.h"
+#include "http/attachment.h"
+
+typedef struct vsi_viewer vsi_viewer;
+
+/* A view depends on a topic. */
+typedef struct vsi_link {
+  vsi_page_topic *topic; /* NULL: none */
+  vsi_ring at;           /* among the topic's */
+  vsi_view *view;
+} vsi_link;
+
+/* A view's second topic, and those after it. */
+typedef struct vsi_more_link {
+  vsi_link link; /* first */
+  struct vsi_more_link *next;
+} vsi_more_link;
+
+typedef enum vsi_view_state {
+  VSI_VIEW_IDLE,    /* nothing to do, or nothing before its stream is written (is_blocked) */
+  VSI_VIEW_WAITING, /* in a heap */
+  VSI_VIEW_RUNNING  /* a worker has it */
+} vsi_view_state;
+
+/* From when to when something was sent, in pages->sent. To UINT64_MAX: it is being sent. */
+typedef struct vsi_sending {
+  uint64_t from, to;
+} vsi_sending;
+
+/* What is rendered: the part of a vsi_private, or of a vsi_shared. */
+struct vsi_view {
+  vestry_page *page;         /* of a part: pages->parts */
+  vsi_request_copy *request; /* a reference; NULL: a part */
+  union {
+    struct vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
+    vsi_view *next_dead;
+  };
+  vsi_hash_128 hash; /* of the content that all its viewers have, if has_hash; the running worker's */
+  uint64_t version;  /* likewise, if has_version */
+  /* All below is guarded by the lock. */
+  vsi_link link; /* to the first topic */
+  vsi_more_link *more_links;
+  uint64_t at_ns;      /* waiting: when it is due. Otherwise: an interval later it may be rendered again */
+  uint32_t place;      /* in pages->views */
+  uint32_t all_number; /* of the last refresh of everything that it is marked for */
+  /* Of the first refresh that it has not been rendered for; 0: none. It does not wrap: at a million refreshes a second
+   * not for nine years. */
+  uint64_t marked_seq : 48;
+  uint64_t state : 2;    /* vsi_view_state */
+  uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
+  uint64_t is_shared : 1;
+  uint64_t is_dirty : 1;
+  uint64_t is_asked : 1;   /* it is dirty, because of nothing but a press (sent.c): has it shown what that did? */
+  uint64_t is_over : 1;    /* it has begun, and has no viewer any more */
+  uint64_t is_first : 1;   /* nothing has been rendered yet */
+  uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
+  uint64_t has_hash : 1, has_version : 1;
+  uint64_t is_guessed : 1; /* marked_seq is not that of the refresh that marked it, but an earlier one's */
+  uint64_t is_poor : 1;    /* its failures are renders that were shown, and asked to be made again */
+};
+
+enum { VSI_FAILURES_MOST = 7 };
+
+/* A view that many streams see. */
+struct vsi_shared {
+  vsi_view view;   /* first */
+  vsi_map_link in; /* by the key */
+  struct vsi_channel *channel;
+  vsi_ring seats;           /* all that are taken */
+  vsi_ring sents;           /* of streams whose presses it does not show yet (sent.c) */
+  vsi_ring joining;         /* of these: streams that may not have what the view shows */
+  size_t seats_count;       /* those that were only promised included */
+  vsi_sending sent;         /* the last time */
+  uint64_t started_ns;      /* its last render: it is run to let streams join, too */
+  uint16_t tally;           /* of a part: by which it is counted */
+  bool asks;                /* some seats are of pages that not everybody may see */
+  const char *id, *element; /* of a part: of its element; owned */
+  vestry_page_fn render;    /* of a part; NULL: the page's */
+  void *app;
+  uint32_t waiting_place;     /* in pages->shared_waiting */
+  uint32_t key_len, share_at; /* the key says all that makes two views one; in it the share, terminated */
+  char key[];
+};
+
+/* A stream that sees a shared view. */
+struct vsi_seat {
+  vsi_viewer *viewer;
+  vsi_shared *shared;
+  vestry_connection *connection; /* a reference, once it was taken */
+  const vestry_page *page;       /* that is shown there: its own, or the one that the part stands in */
+  vsi_request_copy *request;     /* a reference: whose it is, of a page that not everybody may see; otherwise NULL */
+  size_t request_bytes;          /* that it has of the budget for them */
+  vsi_seat *next_of_viewer;
+  vsi_ring of_shared; /* among the view's, once it was taken */
+  vsi_ring joining;   /* among those of them that join; otherwise alone */
+  uint64_t hash;      /* the first half of that of what the stream has, if has_hash */
+  uint64_t joined;    /* pages->sent when it was put into the stream what the view shows */
+  uint32_t render;    /* of the viewer's own view: the last one that named it */
+  uint16_t holds;     /* of workers: while there are any, it stays, and so does its view */
+  bool has_hash, is_over;
+  bool is_in;    /* it is a member of the channel, and has what the view's hash says */
+  bool is_told;  /* the running worker's: that the page fails */
+  bool is_brief; /* its stream is an ask that is not held */
+};
+
+/* A stream of a page: until it begins one of its reply's attachments, from then on told of its end by the same node. */
+struct vsi_viewer {
+  union {
+    vsi_attachment attachment;
+    struct {
+      vsi_close_node node;
+      vestry_connection *connection; /* a reference */
+      vsi_seat *seats;               /* guarded by the lock: of a shared page one; of a private page its parts' */
+      vestry_pages *pages;           /* a reference */
+    };
+  };
+};
+
+/* What a private page has while its tab's word counts, if it has parts, and if it tells which presses are seen. */
+typedef struct vsi_private_extra {
+  vsi_state_tag *tag; /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
+  vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */
+  uint64_t document;  /* its number, of a page with parts; 0: none */
+  vsi_sending sent;   /* guarded by the lock: the last time */
+  vsi_page_ask ask;
+  uint32_t renders; /* counts those that were delivered: its seats have the number of the last one that named them */
+} vsi_private_extra;
+
+/* A private page: a stream, and what is rendered for it. */
+typedef struct vsi_private {
+  vsi_viewer viewer;        /* first */
+  vsi_private_extra *extra; /* NULL: none. The running worker's, guarded by the lock */
+  vsi_view view;
+} vsi_private;
+_Static_assert(sizeof(vsi_private) <= 168, "an idle page's own memory: docs/bench-pages.md");
+
+static inline vsi_private *vsi_private_of(const vsi_view *view) {
+  return (vsi_private *)(uintptr_t)((const char *)view - offsetof(vsi_private, view));
+}
+static inline vsi_shared *vsi_shared_of(const vsi_view *view) {
+  return (vsi_shared *)(uintptr_t)view;
+}
+
+static inline bool vsi_view_is_part(const vsi_view *view) {
+  return view->page == &view->page->pages->parts;
+}
+
+/* Give the lock up, and free views and seats that have died under it. A wait for a condition gives the lock up, and
+ * frees nothing. */
+void vsi_pages_unlock(vestry_pages *pages);
+/* With the lock: the view, or the seat, which is used no more, is freed when the lock is given up. */
+void vsi_view_bury(vsi_view *view);
+void vsi_seat_bury(vsi_seat *seat);
+void vsi_view_free(vsi_view *view); /* no lock; a private page's with its viewer */
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a window's place is in the address */
+/* Where a tab has scrolled to is state of the tab, and state needs a keeper: one that outlives the stream, the reload
+ * and the process, is on each node, and is bounded. The address is all of this. So a window is a function of the
+ * request, and nothing else of the library knows of windows.
+ *
+ * The place is the row that is seen first. What is rendered begins a third of the buffer before it, rounded down to a
+ * sixth of the buffer: so another place nearby gets the same rows, and tabs that share a page share a render.
+ *
+ * The spacers are svg elements: their sizes are attributes, which no policy of styles forbids, which a morph compares
+ * as any others, and which need no script. */
+#include "vestry/app/window.h"
+
+#include <string.h>
+
+#include "app/page/render.h"
+#include "app/page/script_window.h"
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "html/builder.h"
+#include "vestry/signals.h"
+
+enum {
+  EXTENT_MOST_PX = 8000000, /* of a spacer, in pixels: about half of what the least of the browsers can show */
+  PX = 32,
+  PX_MOST = 10000,
+  BUFFER = 90,
+  DIGITS_MOST = 15
+};
+
+/* A direction of a window. */
+typedef struct axis {
+  uint64_t first, shown, count, place, extent;
+  uint32_t px;
+  double scale; /* pixels of the spacer for one row before the window */
+} axis;
+
+/* ------------------------------------------------------------------------------------------------- the place ----- */
+
+static const char *read_number(const char *text, uint64_t *ret) {
+  const char *at = text;
+  uint64_t number = 0;
+  for (; *at >= '0' && *at <= '9' && at - text <= DIGITS_MOST; at++) number = number * 10 + (uint64_t)(*at - '0');
+  if (at == text || at - text > DIGITS_MOST) return NULL;
+  *ret = number;
+  return at;
+}
+
+/* What the address says: "row" or "row.column". false: nothing, or none. */
+static bool read_place(const char *query, const char *id, uint64_t *ret_row, uint64_t *ret_column) {
+  char text[2 * DIGITS_MOST + 2];
+  uint64_t row, column = 0;
+  size_t len;
+  if (vestry_query_value(query, strlen(query), id, text, sizeof text, &len)) return false;
+  const char *at = read_number(text, &row);
+  if (at && *at == '.') at = read_number(at + 1, &column);
+  if (!at || at != text + len) return false;
+  *ret_row = row;
+  *ret_column = column;
+  return true;
+}
+
+static uint64_t less(uint64_t number, uint64_t by) {
+  return number > by ? number - by : 0;
+}
+
+static void set_axis(axis *to, const vestry_window_axis *given, uint64_t place, bool is_at_end) {
+  uint64_t buffer = given->buffer_count ? given->buffer_count : BUFFER;
+  *to = (axis){.count = given->count, .px = given->px ? given->px : PX};
+  to->shown = buffer < to->count ? buffer : to->count;
+  uint64_t last = to->count - to->shown;
+  to->place = is_at_end || place > less(to->count, 1) ? less(to->count, 1) : place;
+  uint64_t step = to->shown / 6 ? to->shown / 6 : 1, first = less(to->place, to->shown / 3);
+  first -= first % step;
+  to->first = is_at_end || first > last ? last : first;
+  uint64_t whole = to->count * to->px, inside = to->shown * to->px;
+  to->extent = whole <= EXTENT_MOST_PX || inside >= EXTENT_MOST_PX ? whole : EXTENT_MOST_PX;
+  to->scale = last ? (double)(to->extent - inside) / (double)last : 0;
+}
+
+static uint64_t px_before(const axis *of) {
+  return (uint64_t)((double)of->first * of->scale);
+}
+
+static uint64_t px_after(const axis *of) {
+  return less(of->extent, px_before(of) + of->shown * of->px);
+}
+
+/* --------------------------------------------------------------------------------------------------- the HTML ---- */
+
+static void put_axis(vestry_html *html, const axis *of) {
+  vestry_html_add(html, "%llu %llu %llu %u %llu %llu ", (unsigned long long)of->first, (unsigned long long)of->shown,
+                  (unsigned long long)of->count, of->px, (unsigned long long)of->extent, (unsigned long long)of->place);
+}
+
+/* An address with another place, and all else as it is. */
+static void put_link(vestry_html *html, const char *query, const vestry_window_options *options, uint64_t row,
+                     const axis *columns, const char *text) {
+  size_t id_len = strlen(options->id);
+  vestry_html_add(html, "<a href=\"?");
+  for (const char *at = query; *at;) {
+    size_t len = strcspn(at, "&");
+    bool is_own = strncmp(at, options->id, id_len) == 0 && (at[id_len] == '=' || len == id_len);
+    if (len && !is_own) vestry_html_add(html, "%.*s&amp;", (int)len, at);
+    at += len + (at[len] == '&');
+  }
+  vestry_html_add(html, "%s=%llu", options->id, (unsigned long long)row);
+  if (columns->count) vestry_html_add(html, ".%llu", (unsigned long long)columns->place);
+  vestry_html_add(html, "#%s-rows\">%s</a> ", options->id, text);
+}
+
+/* For a browser without a script: the client hides them. */
+static void put_links(vestry_html *html, const char *query, const vestry_window_options *options, const axis *rows,
+                      const axis *columns) {
+  const char *before = options->before_text ? options->before_text : "Earlier";
+  const char *after = options->after_text ? options->after_text : "Later";
+  uint64_t last = rows->count - rows->shown, further = rows->first + rows->shown;
+  if (!last) return;
+  vestry_html_add(html, "<nav class=\"vestry-window-links\" data-show=\"false\">");
+  if (rows->first) put_link(html, query, options, less(further, rows->shown * 5 / 3), columns, before);
+  if (rows->first < last) put_link(html, query, options, further + rows->shown / 3, columns, after);
+  vestry_html_add(html, "</nav>");
+}
+
+/* ------------------------------------------------------------------------------------------------ what is asked -- */
+
+static bool is_axis(const vestry_window_axis *given) {
+  return given->count <= VESTRY_WINDOW_COUNT_MAX && given->px <= PX_MOST &&
+         given->buffer_count <= VESTRY_WINDOW_CELLS_MAX;
+}
+
+static const char *fault_of(const vsi_render *render, const vestry_html *html, const vestry_window_options *given,
+                            vestry_window_options *ret) {
+  if (render->is_part || !render->is_begun || render->is_ended || html != render->html)
+    return "a window stands in the content of a page, and not in a part";
+  if (!render->page->shell) return "a window needs a page with a shell (vestry_page_options.shell)";
+  if (!given || VSI_OPTIONS_TAKE(*ret, given) || !ret->id || !vsi_is_element_id(ret->id))
+    return "a window's options are none, or its id is missing or no name";
+  if (!is_axis(&ret->rows) || !is_axis(&ret->columns))
+    return "a window's count, px or buffer_count is too large (vestry/app/window.h)";
+  if ((unsigned)ret->role > VESTRY_WINDOW_TABLE) return "a window's role is none (vestry/app/window.h)";
+  return NULL;
+}
+
+/* The element whose children the rows are. */
+static vestry_err put_rows(vestry_html *html, const vestry_window_options *options, const axis *rows,
+                           const axis *columns) {
+  vestry_html_add(html, "<div id=\"%s-rows\"", options->id);
+  if (options->role == VESTRY_WINDOW_LIST) vestry_html_add(html, " role=\"list\"");
+  if (options->role == VESTRY_WINDOW_TABLE)
+    vestry_html_add(html, " role=\"table\" aria-rowcount=\"%llu\"", (unsigned long long)rows->count);
+  if (options->role == VESTRY_WINDOW_TABLE && columns->count)
+    vestry_html_add(html, " aria-colcount=\"%llu\"", (unsigned long long)columns->count);
+  return vestry_html_add(html, ">");
+}
+
+vestry_err vestry_window_begin(vestry_render *said, vestry_html *html, const vestry_window_options *given,
+                               vestry_window *ret_window) {
+  vsi_render *render = said->own;
+  vestry_window_options options;
+  axis rows, columns;
+  uint64_t row = 0, column = 0;
+  const char *fault = fault_of(render, html, given, &options);
+  if (fault) return vsi_render_refuse(render, html, fault);
+  const char *query = said->request->query;
+  bool is_said = read_place(query, options.id, &row, &column);
+  bool is_at_end = options.is_at_end && !is_said;
+  set_axis(&rows, &options.rows, row, is_at_end);
+  set_axis(&columns, &options.columns, column, false);
+  if (rows.shown * (columns.shown ? columns.shown : 1) > VESTRY_WINDOW_CELLS_MAX)
+    return vsi_render_refuse(render, html, "a window has more cells than VESTRY_WINDOW_CELLS_MAX");
+  render->has_window = true;
+  put_links(html, query, &options, &rows, &columns);
+  vestry_html_add(html,
+                  "<div id=\"%s\" class=\"vestry-window\" role=\"region\" aria-label=\"%s\" tabindex=\"0\""
+                  " data-window=\"",
+                  options.id, options.label ? options.label : "List");
+  put_axis(html, &rows);
+  put_axis(html, &columns);
+  vestry_html_add(html, "%d\"", options.is_at_end);
+  vsi_window_put_attributes(html);
+  vestry_html_add(html, "><svg aria-hidden=\"true\" width=\"%llu\" height=\"%llu\"></svg>",
+                  (unsigned long long)columns.extent, (unsigned long long)px_before(&rows));
+  vestry_html_add(html,
+                  "<div class=\"vestry-window-rows\"><svg aria-hidden=\"true\" width=\"%llu\" height=\"1\"></svg>",
+                  (unsigned long long)px_before(&columns));
+  vestry_err error = put_rows(html, &options, &rows, &columns);
+  if (error) return error;
+  *ret_window = (vestry_window){.first_row = rows.first,
+                                .rows_count = rows.shown,
+                                .first_column = columns.first,
+                                .columns_count = columns.shown,
+                                .reserved = {px_after(&rows), rows.count, options.role}};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_window_row(vestry_html *html, const vestry_window *window, uint64_t row) {
+  unsigned long long number = (unsigned long long)row + 1;
+  switch (window->reserved[2]) {
+  case VESTRY_WINDOW_LIST:
+    return vestry_html_add(html, " role=\"listitem\" aria-posinset=\"%llu\" aria-setsize=\"%llu\"", number,
+                           (unsigned long long)window->reserved[1]);
+  case VESTRY_WINDOW_TABLE:
+    vestry_html_add(html, " role=\"row\" aria-rowindex=\"%llu\"", number);
+    if (!window->columns_count) return vestry_html_error(html, NULL, NULL);
+    return vestry_html_add(html, " aria-colindex=\"%llu\"", (unsigned long long)window->first_column + 1);
+  default: return vestry_html_error(html, NULL, NULL);
+  }
+}
+
+vestry_err vestry_window_end(vestry_html *html, const vestry_window *window) {
+  return vestry_html_add(html, "</div></div><svg aria-hidden=\"true\" width=\"1\" height=\"%llu\"></svg></div>",
+                         (unsigned long long)window->reserved[0]);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* A log-in is in storage before it is in the table, or out of one before the other. An end of all of its user's
+ * sessions may come in between, and must still end it. By their seconds the two cannot be told apart: a user that
+ * changes a password ends all sessions and logs in again at once. So log-ins and ends that are under way stand in two
+ * lists, and each tells those of the other kind that it finds there, of the same user: a log-in that has met an end
+ * fails. One that has not was in both places before the end began, and is found there; or begins after it is over. */
+#include <string.h>
+
+#include "app/session/session.h"
+#include "app/session/table.h"
+#include "base/control.h"
+#include "base/utf8.h"
+#include "instance/instance.h"
+
+typedef vsi_session_user record;
+typedef vsi_session_under_way under_way;
+
+/* The request goes on in another session. Takes it; NULL: one without a user. What the handler was told stays valid. */
+static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
+  vsi_session *own = vsi_session_of(req);
+  if (own->user) own->former[own->former_count++] = own->user;
+  own->user = session;
+  own->is_new = own->was_changed = true;
+  memcpy(own->id, id, sizeof own->id);
+  vsi_session_set_scope(req, reply);
+}
+
+static void meet_locked(under_way *logins, const char *user) {
+  for (; logins; logins = logins->next) logins->has_met |= strcmp(logins->user, user) == 0;
+}
+
+/* Put it into one of the lists, having looked at the other. */
+static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
+  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
+  if (list == &sessions->ends)
+    meet_locked(sessions->logins, one->user);
+  else
+    for (const under_way *end = sessions->ends; end; end = end->next) one->has_met |= strcmp(end->user, one->user) == 0;
+  one->next = *list;
+  *list = one;
+  vsi_spin_lock_give(&sessions->under_way_lock);
+}
+
+/* Take it out. Whether it has met what it must not. */
+static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
+  vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
+  while (*list != one) list = &(*list)->next;
+  *list = one->next;
+  bool has_met = one->has_met;
+  vsi_spin_lock_give(&sessions->under_way_lock);
+  return has_met;
+}
+
+static bool is_user(const char *user) {
+  size_t len = user ? strlen(user) : 0;
+  return len && len <= VESTRY_SESSION_USER_MAX_BYTES && vsi_is_utf8(user, len) && !vsi_has_control(user, len);
+}
+
+/* Why the session cannot be changed here; NULL: it can. */
+static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
+  const vsi_session *own = vsi_session_of(req);
+  if (!own) return "a log-in or log-out, but the instance has no sessions (vestry_sessions_create)";
+  if (!own->id[0] || req->error) return "a log-in or log-out in an error page, or without a session";
+  if (reply->key || reply->more_keys_count) return "a log-in or log-out behind a key: it comes before keys are named";
+  return own->former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
+}
+
+/* Into storage and the table. A reference. */
+static vestry_err create_session(vsi_sessions *sessions, const char *id, const char *user, record **ret_session) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vestry_err error = VESTRY_OK;
+  under_way login = {.user = user};
+  vsi_token_hash(id, hash);
+  set_out(sessions, &sessions->logins, &login);
+  record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_now_s(sessions));
+  if (!made) error = VESTRY_NO_MEMORY;
+  if (!error && sessions->options.storage) {
+    vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
+    strcpy(stored.user, user);
+    error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
+  }
+  if (!error) error = vsi_session_put(sessions, made, VESTRY_KEEP_REPLACE);
+  if (arrive(sessions, &sessions->logins, &login) && !error) error = VESTRY_CLOSED;
+  if (error)
+    vsi_session_record_unref(made);
+  else
+    *ret_session = made;
+  return error;
+}
+
+/* Remove a session that was just made, as if it had never had a user. */
+static void uncreate_session(vsi_sessions *sessions, const char *id) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vsi_token_hash(id, hash);
+  vsi_session_remove(sessions, hash, VESTRY_CAUSE_CLOSED);
+  if (sessions->options.storage) (void)sessions->options.storage->remove(sessions->options.storage_ctx, hash);
+}
+
+/* End the request's session: it goes on in a new one, of that id, without a user. Whatever fails, and whatever cookie
+ * may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
+static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
+  record *user = vsi_session_user_of(req);
+  vestry_err error = vsi_session_end_everywhere(vsi_sessions_of(req->v), user);
+  vsi_session_record_detach(user, reply);
+  change(req, reply, id, NULL);
+  return error;
+}
+
+/* In a new session, of the user's. The one before has ended if it had a user. */
+static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *user) {
+  vsi_sessions *sessions = vsi_sessions_of(req->v);
+  /* Two ids: that of a log-in that fails may be left in storage. */
+  char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
+  record *made = NULL;
+  vestry_err error = vsi_token_id(sessions->host, id);
+  if (!error && vsi_session_user_of(req)) {
+    error = vsi_token_id(sessions->host, nobodys);
+    if (!error) error = leave_session(req, reply, nobodys);
+  }
+  if (error) return error;
+  error = create_session(sessions, id, user, &made);
+  if (!error) error = vsi_session_record_enter(made, reply);
+  if (error) {
+    uncreate_session(sessions, id);
+    vsi_session_record_unref(made);
+    return error;
+  }
+  change(req, reply, id, made);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
+  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* whose session it is to change */
+  vsi_sessions *sessions = vsi_sessions_of(req->v);
+  const char *why = why_closed(req, reply);
+  if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
+  record *other = why ? NULL : vsi_session_look_of(sessions, user);
+  vestry_err error = why ? vsi_reply_refuse(reply, VESTRY_INVALID, why) : log_in(req, reply, user);
+  if (sessions) {
+    atomic_fetch_add_explicit(error ? &sessions->logins_failed : &sessions->logins_ok, 1, memory_order_relaxed);
+    if (!error && other) atomic_fetch_add_explicit(&sessions->repeated, 1, memory_order_relaxed);
+  }
+  vsi_session_record_unref(other);
+  return error;
+}
+
+vestry_err vestry_session_logout(const vestry_request *asked, vestry_reply *reply) {
+  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* as above */
+  const char *why = why_closed(req, reply);
+  if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
+  if (!vsi_session_user_of(req)) return VESTRY_OK;
+  char id[VSI_TOKEN_ID_LEN + 1];
+  vestry_err error = vsi_token_id(req->v->host, id);
+  if (error) return error;
+  return leave_session(req, reply, id);
+}
+
+typedef struct sweep {
+  vsi_sessions *sessions;
+  const char *user;
+  vestry_err error;
+} sweep;
+
+static void end_if_users(const vestry_listed *listed, void *ctx) {
+  sweep *s = ctx;
+  record *session = vsi_session_look(s->sessions, listed->scope);
+  if (session && strcmp(session->user, s->user) == 0) {
+    vestry_err error = vsi_session_end_everywhere(s->sessions, session);
+    if (error) s->error = error;
+  }
+  vsi_session_record_unref(session);
+}
+
+vestry_err vestry_session_end_user(struct vestry *v, const char *user) {
+  vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
+  if (!sessions || !is_user(user)) return VESTRY_INVALID;
+  const vestry_session_storage_ops *storage = sessions->options.storage;
+  under_way end = {.user = user};
+  set_out(sessions, &sessions->ends, &end);
+  vestry_err error = vsi_session_bury_user(sessions, user);
+  vestry_err of_storage = storage ? storage->remove_user(sessions->options.storage_ctx, user) : VESTRY_OK;
+  sweep s = {sessions, user, VESTRY_OK};
+  vestry_list_cursor cursor = {0};
+  vestry_err of_list = VESTRY_OK;
+  while (!cursor.done && !of_list) of_list = vestry_store_list(sessions->table, NULL, 256, &cursor, end_if_users, &s);
+  (void)arrive(sessions, &sessions->ends, &end);
+  return error ? error : of_list ? of_list : of_storage ? of_storage : s.error;
+}
+
+typedef struct check {
+  vsi_sessions *sessions;
+  vestry_err error;
+} check;
+
+/* A log-in is in storage before it is in the table: one that is in the table and not in storage is over. */
+static void check_one(check *c, vestry_scope scope) {
+  const vestry_session_options *options = &c->sessions->options;
+  vestry_session_record stored = {.size = sizeof stored};
+  record *session = vsi_session_look(c->sessions, scope);
+  if (!session) return;
+  vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);
+  if (error == VESTRY_NOT_FOUND) error = vsi_session_end_here(c->sessions, session);
+  if (error) c->error = error;
+  vsi_session_record_unref(session);
+}
+
+static void check_listed(const vestry_listed *listed, void *ctx) {
+  check_one(ctx, listed->scope);
+}
+
+vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope) {
+  vsi_sessions *sessions = v ? vsi_sessions_of(v) : NULL;
+  if (!sessions || !sessions->options.storage) return VESTRY_INVALID;
+  check c = {sessions, VESTRY_OK};
+  vestry_list_cursor cursor = {0};
+  vestry_err error = VESTRY_OK;
+  if (scope) check_one(&c, *scope);
+  while (!scope && !cursor.done && !error)
+    error = vestry_store_list(c.sessions->table, NULL, 256, &cursor, check_listed, &c);
+  return error ? error : c.error;
+}

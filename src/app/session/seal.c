@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* A seal is ID and MAC, in hexadecimal digits of one form. The MAC is the first half of the HMAC-SHA-256 (RFC 2104) of
+ * the kind, the lengths of what follows, the scope, what else it is bound to, and the ID. */
+#include "app/session/seal.h"
+
+#include <nettle/hmac.h>
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
+#include <string.h>
+
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/request.h"
+#include "instance/instance.h"
+#include "vestry/app/secret.h"
+
+enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
+
+/* A key of its own for seals, so that a secret can serve signed sessions too. */
+static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
+  static const char purpose[] = "vestry seals";
+  struct sha256_ctx sha;
+  struct hmac_sha256_ctx hmac;
+  unsigned char digest[DIGEST_BYTES];
+  sha256_init(&sha);
+  sha256_update(&sha, len, secret);
+  sha256_digest(&sha, sizeof digest, digest);
+  hmac_sha256_set_key(&hmac, sizeof digest, digest);
+  hmac_sha256_update(&hmac, sizeof purpose, (const uint8_t *)purpose);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, key);
+}
+
+vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void *secret, size_t secret_len,
+                          const void *previous, size_t previous_len) {
+  if ((secret && secret_len < VSI_SEAL_SECRET_LEAST_BYTES) ||
+      (previous && (!secret || previous_len < VSI_SEAL_SECRET_LEAST_BYTES)))
+    return VESTRY_INVALID;
+  seals->has_previous = previous != NULL;
+  if (previous) derive(seals->previous, previous, previous_len);
+  if (!secret) return host->random(host->ctx, seals->key, sizeof seals->key);
+  derive(seals->key, secret, secret_len);
+  return VESTRY_OK;
+}
+
+static void add(struct hmac_sha256_ctx *hmac, const void *data, size_t len) {
+  if (len) hmac_sha256_update(hmac, len, data);
+}
+
+static void mac(const unsigned char key[DIGEST_BYTES], unsigned kind, vestry_scope scope, const char *more,
+                const char *id, size_t id_len, char *text, size_t bytes) {
+  struct hmac_sha256_ctx hmac;
+  unsigned char digest[DIGEST_BYTES];
+  size_t more_len = more ? strlen(more) : 0;
+  const unsigned char head[] = {(unsigned char)kind, (unsigned char)(scope.len >> 8), (unsigned char)scope.len,
+                                (unsigned char)(more_len >> 8), (unsigned char)more_len};
+  hmac_sha256_set_key(&hmac, DIGEST_BYTES, key);
+  add(&hmac, head, sizeof head);
+  add(&hmac, scope.data, scope.len);
+  add(&hmac, more, more_len);
+  add(&hmac, id, id_len);
+  hmac_sha256_digest(&hmac, DIGEST_BYTES, digest);
+  vsi_hex_write(text, digest, bytes);
+}
+
+vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_seal_kind kind, vestry_scope scope,
+                         const char *more, char text[VSI_SEAL_LEN + 1]) {
+  if (!seals) return VESTRY_NO_MEMORY;
+  unsigned char id[HALF_BYTES];
+  vestry_err error = host->random(host->ctx, id, sizeof id);
+  if (error) return error;
+  vsi_hex_write(text, id, sizeof id);
+  mac(seals->key, kind, scope, more, text, VSI_SEAL_ID_LEN, text + VSI_SEAL_ID_LEN, HALF_BYTES);
+  return VESTRY_OK;
+}
+
+static bool is_by(const unsigned char key[DIGEST_BYTES], vsi_seal_kind kind, vestry_scope scope, const char *more,
+                  const char *text) {
+  char wanted[VSI_SEAL_ID_LEN + 1];
+  mac(key, kind, scope, more, text, VSI_SEAL_ID_LEN, wanted, HALF_BYTES);
+  return memeql_sec(wanted, text + VSI_SEAL_ID_LEN, VSI_SEAL_ID_LEN);
+}
+
+bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,
+                      const char *text, size_t len) {
+  if (!seals || len != VSI_SEAL_LEN || !vsi_hex_is(text, len)) return false;
+  return is_by(seals->key, kind, scope, more, text) ||
+         (seals->has_previous && is_by(seals->previous, kind, scope, more, text));
+}
+
+void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_TAG_LEN + 1]) {
+  mac(seals->key, TAG, scope, NULL, NULL, 0, tag, VSI_SEAL_TAG_LEN / 2);
+}
+
+/* -------------------------------------------------------------------------------------- those of an instance ------ */
+
+static void destroy(vestry *v, void *state) {
+  vsi_free(v->host, state);
+}
+
+/* OK | INVALID | NO_MEMORY | IO */
+static vestry_err make(vestry *v, const vestry_secret *secret, void **ret_state) {
+  vsi_seals *seals = vsi_calloc(v->host, 1, sizeof *seals);
+  if (!seals) return VESTRY_NO_MEMORY;
+  vestry_err error =
+      vsi_seals_init(seals, v->host, secret->secret, secret->secret_len, secret->previous, secret->previous_len);
+  if (error)
+    destroy(v, seals);
+  else
+    *ret_state = seals;
+  return error;
+}
+
+static vestry_err create(vestry *v, void **ret_state) {
+  return make(v, &(vestry_secret){.size = 0}, ret_state);
+}
+
+static const vsi_extension kind = {
+    .name = "vestry_secret_set", .create = create, .destroy = destroy, .request_bytes = sizeof(vsi_sealed)};
+
+vestry_err vsi_seals_use(vestry *v, const vsi_seals **ret_seals) {
+  void *seals = NULL;
+  vestry_err error = vsi_extension_use(v, &kind, &seals);
+  *ret_seals = seals;
+  return error;
+}
+
+const vsi_seals *vsi_seals_of(vestry *v) {
+  const vsi_seals *seals;
+  return vsi_seals_use(v, &seals) ? NULL : seals;
+}
+
+vsi_sealed *vsi_sealed_of(const vestry_request *req) {
+  return vsi_seals_of(req->v) ? vsi_request_room(req, &kind) : NULL;
+}
+
+static vestry_err give(vestry *v, const vestry_secret *secret) {
+  void *seals = NULL;
+  vestry_err error = make(v, secret, &seals);
+  if (!error) error = vsi_extension_add(v, &kind, seals);
+  if (error && seals) destroy(v, seals);
+  return error;
+}
+
+vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
+  vestry_err error = give(v, secret);
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+}
+
+vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
+  vestry_secret secret;
+  if (!v || !given) return VESTRY_INVALID;
+  vestry_err error = VSI_OPTIONS_TAKE(secret, given);
+  if (!error && !secret.secret) error = VESTRY_INVALID;
+  if (!error) error = give(v, &secret);
+  if (error == VESTRY_INVALID)
+    return vsi_mistake(v->host, "vestry_secret_set", "a secret has 32 bytes or more, and so has the one before it");
+  return error;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: no stream outlives its session */
+/* Which session a request is of, and its user: in memory, or else by a signed cookie, or from storage. */
+#include "app/session/session.h"
+
+#include <string.h>
+
+#include "app/session/seal.h"
+#include "app/session/table.h"
+#include "base/options.h"
+#include "http/cookie.h"
+#include "instance/instance.h"
+
+enum { ADMIT_TRIES = 8 };
+
+typedef vsi_session_user record;
+
+/* -------------------------------------------------------------------------------------------------- finding ------- */
+
+/* Put a record into the table, unless another is there already or it has ended. Takes it. A reference, or NULL: it has
+ * ended, or an error. */
+static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
+  vestry_err error = VESTRY_EXISTS;
+  record *there = NULL;
+  if (vsi_session_is_buried(sessions, made)) { /* before another of its user's goes for it */
+    vsi_session_record_unref(made);
+    return NULL;
+  }
+  /* What is there may be evicted before it is looked up: then there is room for this one. */
+  for (int tries = 0; error == VESTRY_EXISTS && !there && tries < ADMIT_TRIES; tries++) {
+    error = vsi_session_put(sessions, made, VESTRY_KEEP_REUSE);
+    if (error == VESTRY_EXISTS) there = vsi_session_look(sessions, vsi_session_scope_of(made->hash));
+  }
+  if (there) {
+    vsi_session_record_unref(made);
+    return there;
+  }
+  if (!error && !vsi_session_is_buried(sessions, made)) return made;
+  if (!error) vsi_session_remove_this(sessions, made, VESTRY_CAUSE_CLOSED);
+  *ret_error = error == VESTRY_EXISTS ? VESTRY_LIMIT : error;
+  vsi_session_record_unref(made);
+  return NULL;
+}
+
+static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t used_s) {
+  int64_t now = vsi_session_now_s(sessions);
+  return now - created_s >= vsi_session_seconds(sessions->options.lifetime_ms) ||
+         now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
+}
+
+/* From storage. A reference, or NULL: no user has logged in, or an error. */
+static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
+  vestry_session_record stored = {.size = sizeof stored};
+  const vestry_session_storage_ops *ops = sessions->options.storage;
+  vestry_err error = ops->load(sessions->options.storage_ctx, hash, &stored);
+  if (error == VESTRY_NOT_FOUND) return NULL;
+  *ret_error = error;
+  stored.user[sizeof stored.user - 1] = '\0';
+  if (error || !*stored.user) return NULL;
+  if (is_over(sessions, stored.created_s, stored.used_s)) {
+    (void)ops->remove(sessions->options.storage_ctx, hash);
+    return NULL;
+  }
+  record *made = vsi_session_record_create(sessions->host, hash, stored.user, stored.created_s);
+  if (!made) *ret_error = VESTRY_NO_MEMORY;
+  if (!made) return NULL;
+  atomic_store_explicit(&made->saved_s, stored.used_s, memory_order_relaxed);
+  return admit(sessions, made, ret_error);
+}
+
+/* By a signed cookie. Likewise. */
+static record *believe(vsi_sessions *sessions, const vsi_token *token, const char *hash, vestry_err *ret_error) {
+  if (is_over(sessions, token->created_s, token->issued_s)) return NULL;
+  record *made = vsi_session_record_create(sessions->host, hash, token->user, token->created_s);
+  if (!made) *ret_error = VESTRY_NO_MEMORY;
+  if (!made) return NULL;
+  atomic_store_explicit(&made->saved_s, token->issued_s, memory_order_relaxed);
+  return admit(sessions, made, ret_error);
+}
+
+/* Note now and then that it is used. Whether the cookie is to say so. */
+static bool note_use(vsi_sessions *sessions, record *session) {
+  int64_t now = vsi_session_now_s(sessions), saved = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
+  if (now - saved < vsi_session_seconds(sessions->options.idle_ms) / 10) return false;
+  /* One of several requests does it. */
+  if (!atomic_compare_exchange_strong(&session->saved_s, &saved, now)) return false;
+  if (sessions->options.storage) {
+    vestry_session_record stored = {.size = sizeof stored, .created_s = session->created_s, .used_s = now};
+    strcpy(stored.user, session->user);
+    (void)sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored);
+    /* An end that came meanwhile may have removed it before it was saved: it must not come back with a restart. */
+    if (vsi_session_record_has_ended(session) && vsi_session_is_buried(sessions, session))
+      (void)sessions->options.storage->remove(sessions->options.storage_ctx, session->hash);
+  }
+  return true;
+}
+
+/* -------------------------------------------------------------------------------------------- a request's --------- */
+
+void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vsi_token_hash(vsi_session_of(req)->id, hash);
+  memcpy(req->own->scope, hash, VSI_TOKEN_HASH_LEN);
+  vsi_request_set_scope(req, VSI_TOKEN_HASH_LEN);
+  reply->scope = req->scope;
+}
+
+static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req, vsi_token *ret_token) {
+  const char *header = vestry_request_header(req, "Cookie");
+  vestry_slice value;
+  return header && !vsi_cookie_find(header, sessions->cookie, &value) &&
+         vsi_token_read(value, sessions->is_signed ? &sessions->secret : NULL,
+                        sessions->has_previous ? &sessions->previous : NULL, ret_token);
+}
+
+static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token *token) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  vestry_err error = VESTRY_OK;
+  vsi_token_hash(token->id, hash);
+  record *session = token->is_visitor ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
+  if (session &&
+      vsi_session_now_s(sessions) - session->created_s >= vsi_session_seconds(sessions->options.lifetime_ms)) {
+    vsi_session_record_unref(session);
+    session = NULL;
+    vsi_session_remove(sessions, hash, VESTRY_CAUSE_EXPIRED);
+  }
+  if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
+  if (!session && !token->is_visitor && sessions->options.storage) session = load(sessions, hash, &error);
+  if (error) return error;
+  own->user = session;
+  if (session && note_use(sessions, session)) own->is_new = true;
+  return VESTRY_OK;
+}
+
+static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
+  vsi_sessions *sessions = state;
+  vsi_session *own = vsi_session_of(req);
+  vsi_token token;
+  vestry_err error = VESTRY_OK;
+  if (read_cookie(sessions, req, &token)) {
+    error = find(sessions, own, &token);
+    memcpy(own->id, token.id, sizeof token.id);
+    /* One that had a user, and that is over: its id is not used again. */
+    bool is_over = !token.is_visitor && !own->user;
+    if (!error && is_over) error = vsi_token_id(sessions->host, own->id);
+    own->is_new |= is_over;
+  } else {
+    error = vsi_token_id(sessions->host, own->id);
+    own->is_new = true;
+  }
+  if (!error && own->user) error = vsi_session_record_enter(own->user, reply);
+  if (!error) vsi_session_set_scope(req, reply);
+  return error;
+}
+
+/* A page, a redirect or a stream: what a browser shows. */
+static bool is_for_browsers(const vestry_reply *reply) {
+  const vestry_header *type = vsi_reply_header_find(reply, "Content-Type");
+  const char *said = type ? type->value : reply->has_body ? reply->body_type : "text/html";
+  return strncmp(said, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
+}
+
+/* A log-in or log-out is told with every answer; what can wait, a renewal or a visitor's id, with a document, unless
+ * that one is the same for all users: a handler that wants to know its user says so before. */
+static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+  const vsi_sessions *sessions = state;
+  const vsi_session *own = vsi_session_of(req);
+  const record *session = own->user;
+  (void)was_done;
+  if (!own->is_new) return;
+  bool waits = !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
+  if (waits && !own->was_changed) return;
+  vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
+  memcpy(token.id, own->id, sizeof token.id);
+  if (token.is_signed) {
+    token.created_s = session->created_s;
+    token.issued_s = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
+    strcpy(token.user, session->user);
+  }
+  char text[VSI_TOKEN_MAX_LEN + 1];
+  vsi_token_write(&token, &sessions->secret, text);
+  (void)vestry_reply_cookie(reply, &(vestry_cookie){
+                                       .name = sessions->cookie,
+                                       .value = text,
+                                       .max_age_s = session ? vsi_session_seconds(sessions->options.lifetime_ms) : 0,
+                                       .same_site = sessions->options.same_site,
+                                       .insecure = sessions->options.insecure,
+                                   });
+}
+
+static void end(void *state, vestry_request *req) {
+  vsi_session *own = vsi_session_of(req);
+  (void)state;
+  vsi_session_record_unref(own->user);
+  for (size_t i = 0; i < own->former_count; i++) vsi_session_record_unref(own->former[i]);
+  own->user = NULL;
+  own->former_count = 0;
+}
+
+/* -------------------------------------------------------------------------------------- those of an instance ------ */
+
+static void destroy(vestry *v, void *state) {
+  (void)v;
+  vsi_sessions_destroy(state);
+}
+
+const vsi_extension vsi_sessions_extension = {.name = "vestry_sessions_create",
+                                              .destroy = destroy,
+                                              .request_bytes = sizeof(vsi_session),
+                                              .find_scope = begin,
+                                              .conclude = tell,
+                                              .finish = end};
+
+vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
+  vsi_sessions *sessions;
+  if (!v) return VESTRY_INVALID;
+  vestry_err error = vsi_sessions_make(v, options, &sessions);
+  if (error) return error;
+  const vestry_session_options *own = &sessions->options;
+  if (own->secret)
+    error = vsi_seals_offer(v, &(vestry_secret){.secret = own->secret,
+                                                .secret_len = own->secret_len,
+                                                .previous = own->previous_secret,
+                                                .previous_len = own->previous_secret_len});
+  if (!error) error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
+  if (error) vsi_sessions_destroy(sessions);
+  return error;
+}
+
+void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
+  vestry_session_stats stats = {.size = 0};
+  vsi_sessions *sessions = vsi_sessions_of(v);
+  if (sessions) {
+    vestry_store_stats table = {.size = sizeof table};
+    vestry_store_stats_get(sessions->table, &table);
+    stats.live_count = table.live_count;
+    stats.logins_count = atomic_load_explicit(&sessions->logins_ok, memory_order_relaxed);
+    stats.failed_count = atomic_load_explicit(&sessions->logins_failed, memory_order_relaxed);
+    stats.repeated_count = atomic_load_explicit(&sessions->repeated, memory_order_relaxed);
+    stats.displaced_count = atomic_load_explicit(&sessions->displaced, memory_order_relaxed);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+const char *vestry_session_user(const vestry_request *req) {
+  const record *user = vsi_session_user_of(req);
+  vsi_request_is_asked_who(req);
+  return user ? user->user : NULL;
+}
+
+bool vestry_session_is_visitor(const vestry_request *req) {
+  const vsi_session *own = vsi_session_of(req);
+  vsi_request_is_asked_who(req);
+  return own && !own->user;
+}

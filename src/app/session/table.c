@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. A record that leaves that store, for
+ * whatever cause, comes by one door (leave_table), and its streams end.
+ *
+ * Records stand in two more places: among their user's, where the one that came first goes when there are too many;
+ * and among the lifetimes, by which they end though they were loaded late in their life. A record is put into the
+ * table, then there, and then looks whether it has ended meanwhile. The door marks it as ended, and then takes it out
+ * of both. One of the two takes it out.
+ *
+ * A session that has ended by log-out must not come back by a cookie that is still good, a signed one, or by what a
+ * request has just loaded from storage: `ended` keeps its hash until the cookie is good no more. A request that loads
+ * looks there after it has put the record. Graves have a share a user: a user that logs in and out all day long makes
+ * no other's forgotten. */
+#include "app/session/table.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "instance/instance.h"
+
+enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10, SECRET_LEAST_BYTES = 32 };
+#define IDLE_MS     (UINT64_C(7) * 86400000)
+#define LIFETIME_MS (UINT64_C(30) * 86400000)
+
+typedef vsi_session_user record;
+
+vestry_scope vsi_session_scope_of(const char *hash) {
+  return (vestry_scope){hash, strlen(hash)};
+}
+
+static vestry_scope everybody(void) {
+  return (vestry_scope){NULL, 0};
+}
+
+static int64_t system_s(void *ctx) {
+  (void)ctx;
+  return (int64_t)time(NULL);
+}
+
+int64_t vsi_session_now_s(const vsi_sessions *sessions) {
+  return sessions->options.now_s(sessions->options.now_ctx);
+}
+
+int64_t vsi_session_seconds(uint64_t ms) {
+  return (int64_t)(ms / 1000 < INT64_MAX ? ms / 1000 : INT64_MAX);
+}
+
+/* -------------------------------------------------------------------------------------------- coming and going ---- */
+
+/* Take a session out of the lists beside the table. */
+static void leave_lists(record *session, vestry_handle of_user) {
+  vsi_sessions *sessions = session->sessions;
+  if (of_user) (void)vestry_store_remove_if(sessions->of_users, of_user, VESTRY_CAUSE_REMOVED);
+  vsi_session_lifetimes_remove(&sessions->lifetimes, session);
+}
+
+/* A session has left the table. Its browsers come back, unless it was logged out. */
+static void leave_table(void *value, vestry_cause cause) {
+  record *session = value;
+  leave_lists(session, vsi_session_record_end(session, cause));
+}
+
+/* A session has left the list of its user's sessions: a newer one took its place, or it has left the table. */
+static void leave_user(void *value, vestry_cause cause) {
+  record *session = value;
+  if (cause != VESTRY_CAUSE_REPLACED) return;
+  vsi_sessions *sessions = session->sessions;
+  atomic_fetch_add_explicit(&sessions->displaced, 1, memory_order_relaxed);
+  vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* its browser comes back, to log in */
+  (void)vsi_session_end_everywhere(sessions, session);
+}
+
+static void leave_grave(void *value, vestry_cause cause) {
+  (void)value, (void)cause;
+}
+
+static void end_by_time(record *session) {
+  vsi_session_remove_this(session->sessions, session, VESTRY_CAUSE_EXPIRED);
+}
+
+/* When a session's lifetime is over. It begins when the session is created. */
+static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
+  int64_t now = vsi_session_now_s(sessions);
+  uint64_t lifetime_ms = sessions->options.lifetime_ms;
+  uint64_t lived_ms = now > session->created_s ? vsi_ms_to_ns((uint64_t)(now - session->created_s)) / 1000 : 0;
+  if (lifetime_ms == VESTRY_NEVER_MS) return UINT64_MAX;
+  return vsi_add_saturating(vsi_now_ns(sessions->host),
+                            lifetime_ms > lived_ms ? vsi_ms_to_ns(lifetime_ms - lived_ms) : 0);
+}
+
+/* A session is in the table: enter it into the lists beside. */
+static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
+  vestry_put_result result = {0};
+  uint64_t ends = ends_ns(sessions, session);
+  vestry_err error = ends == UINT64_MAX ? VESTRY_OK : vsi_session_lifetimes_add(&sessions->lifetimes, session, ends);
+  if (!error)
+    error = vestry_store_put(sessions->of_users, everybody(), VESTRY_KEY(session->user), session, VESTRY_KEEP_MANY,
+                             sessions->options.max_per_user_count, &result);
+  vsi_spin_lock_take(&session->lock, VSI_LOCK_SESSION);
+  session->of_user = result.handle;
+  bool has_ended = session->has_ended;
+  vsi_spin_lock_give(&session->lock);
+  if (has_ended) leave_lists(session, result.handle);
+  return error;
+}
+
+vestry_err vsi_session_put(vsi_sessions *sessions, record *session, vestry_keep_policy policy) {
+  vestry_put_result result = {0};
+  const vestry_scope scope = vsi_session_scope_of(session->hash);
+  session->sessions = sessions;
+  vestry_err error = vestry_store_put(sessions->table, scope, VSI_SESSION_KEY, session, policy, 0, &result);
+  if (error) return error;
+  session->handle = result.handle;
+  error = enter_lists(sessions, session);
+  if (error) vsi_session_remove_this(sessions, session, VESTRY_CAUSE_CLOSED);
+  return error;
+}
+
+void vsi_session_remove_this(vsi_sessions *sessions, const record *session, vestry_cause cause) {
+  (void)vestry_store_remove_if(sessions->table, session->handle, cause);
+}
+
+void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause) {
+  (void)vestry_store_remove(sessions->table, vsi_session_scope_of(hash), VSI_SESSION_KEY, cause, NULL);
+}
+
+static void take(void *value, void *ctx) {
+  record **found = ctx;
+  if (*found) return;
+  vsi_session_record_ref(value);
+  *found = value;
+}
+
+/* A reference; NULL: it is not there. */
+static record *look(vestry_store *store, vestry_scope scope, const vestry_key *key) {
+  record *found = NULL;
+  (void)vestry_store_with(store, scope, key, take, &found);
+  return found;
+}
+
+record *vsi_session_look(const vsi_sessions *sessions, vestry_scope scope) {
+  return look(sessions->table, scope, VSI_SESSION_KEY);
+}
+
+record *vsi_session_look_of(const vsi_sessions *sessions, const char *user) {
+  return look(sessions->of_users, everybody(), VESTRY_KEY(user));
+}
+
+/* --------------------------------------------------------------------------------------------------- graves ------- */
+
+bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) {
+  record *by_hash = look(sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
+  record *by_user = look(sessions->ended_users, everybody(), VESTRY_KEY(session->user));
+  bool is_buried = by_hash || (by_user && by_user->created_s >= session->created_s);
+  vsi_session_record_unref(by_hash);
+  vsi_session_record_unref(by_user);
+  return is_buried;
+}
+
+static vestry_err bury(vsi_sessions *sessions, vestry_store *graves, vestry_scope scope, const vestry_key *key) {
+  record *grave = vsi_session_record_create(sessions->host, "", "", vsi_session_now_s(sessions));
+  if (!grave) return VESTRY_NO_MEMORY;
+  vestry_err error = vestry_store_put(graves, scope, key, grave, VESTRY_KEEP_REPLACE, 0, NULL);
+  vsi_session_record_unref(grave);
+  return error;
+}
+
+vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
+  return bury(sessions, sessions->ended_users, everybody(), VESTRY_KEY(user));
+}
+
+vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
+  vestry_err error = VESTRY_OK;
+  /* First the grave: a request that puts it back meanwhile looks there afterwards. */
+  if (sessions->is_signed || sessions->options.storage)
+    error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
+  vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
+  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* one that had left the table before */
+  return error;
+}
+
+vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, record *session) {
+  vestry_err error = vsi_session_end_here(sessions, session), of_storage = VESTRY_OK;
+  if (sessions->options.storage)
+    of_storage = sessions->options.storage->remove(sessions->options.storage_ctx, session->hash);
+  return error ? error : of_storage;
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+static vestry_err make_store(const vsi_sessions *sessions, const char *type, void (*leave)(void *, vestry_cause),
+                             vestry_store_options options, vestry_store **ret_store) {
+  const vestry_value_ops value = {.ref = vsi_session_record_ref, .unref = vsi_session_record_unref, .close = leave};
+  options.host = sessions->host;
+  options.value = &value;
+  return vestry_store_create(type, &options, ret_store);
+}
+
+static vestry_err make_stores(vsi_sessions *sessions) {
+  const vestry_session_options *given = &sessions->options;
+  vestry_store_options live = {
+      .max_count = given->max_count, .idle_ms = given->idle_ms, .lifetime_ms = VESTRY_NEVER_MS};
+  vestry_store_options users_graves = {
+      .max_count = given->max_count, .idle_ms = VESTRY_NEVER_MS, .lifetime_ms = given->lifetime_ms};
+  vestry_store_options graves = users_graves;
+  graves.max_per_scope_count =
+      given->max_per_user_count > SIZE_MAX / GRAVES_A_SESSION ? SIZE_MAX : given->max_per_user_count * GRAVES_A_SESSION;
+  vestry_err error = make_store(sessions, "lru", leave_table, live, &sessions->table);
+  if (!error) error = make_store(sessions, "hash", leave_user, (vestry_store_options){0}, &sessions->of_users);
+  if (!error) error = make_store(sessions, "lru", leave_grave, graves, &sessions->ended);
+  if (!error) error = make_store(sessions, "lru", leave_grave, users_graves, &sessions->ended_users);
+  return error;
+}
+
+static vestry_err make_drivers(vsi_sessions *sessions) {
+  vestry_runtime *runtime = sessions->v->runtime;
+  vestry_err error = vestry_store_drive(sessions->table, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended, runtime);
+  if (!error) error = vestry_store_drive(sessions->ended_users, runtime);
+  return error ? error : vsi_session_lifetimes_init(&sessions->lifetimes, sessions->host, runtime, end_by_time);
+}
+
+static bool ops_are_whole(const vestry_session_storage_ops *ops) {
+  return VSI_OPS_ARE_KNOWN(ops) && ops->save && ops->load && ops->remove && ops->remove_user;
+}
+
+void vsi_sessions_destroy(vsi_sessions *sessions) {
+  if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
+  vsi_session_lifetimes_finish(&sessions->lifetimes);
+  vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
+  const size_t stores_count = sizeof stores / sizeof *stores;
+  for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
+  for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
+  vsi_free(sessions->host, sessions);
+}
+
+static void set_defaults(vestry_session_options *options) {
+  if (!options->cookie) options->cookie = options->insecure ? "session" : "__Host-session";
+  if (!options->idle_ms) options->idle_ms = IDLE_MS;
+  if (!options->lifetime_ms) options->lifetime_ms = LIFETIME_MS;
+  if (!options->max_count) options->max_count = MAX_COUNT;
+  if (!options->max_per_user_count) options->max_per_user_count = MAX_PER_USER;
+  if (!options->now_s) options->now_s = system_s;
+}
+
+/* Why the options are none; NULL: they are. */
+static const char *find_mistake(const vestry *v, const vestry_session_options *options) {
+  if (v->scope) return "vestry_options.scope is set, and the scope is the session's";
+  if (strlen(options->cookie) >= sizeof((vsi_sessions *)0)->cookie) return "the cookie's name is too long";
+  if ((options->secret && options->secret_len < SECRET_LEAST_BYTES) ||
+      (options->previous_secret && (!options->secret || options->previous_secret_len < SECRET_LEAST_BYTES)))
+    return "a secret has 32 bytes or more, and so has the one before it";
+  if (options->storage && (options->secret || !ops_are_whole(options->storage)))
+    return "a storage has all of its four functions, and goes without a secret";
+  return NULL;
+}
+
+static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *options) {
+  sessions->options = *options;
+  strcpy(sessions->cookie, options->cookie);
+  sessions->is_signed = options->secret != NULL;
+  sessions->has_previous = options->previous_secret != NULL;
+  if (options->secret) vsi_secret_init(&sessions->secret, options->secret, options->secret_len);
+  if (options->previous_secret)
+    vsi_secret_init(&sessions->previous, options->previous_secret, options->previous_secret_len);
+  vestry_err error = make_stores(sessions);
+  return error ? error : make_drivers(sessions);
+}
+
+vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
+  vestry_session_options options;
+  if (VSI_OPTIONS_TAKE(options, given))
+    return vsi_mistake(v->host, "vestry_sessions_create", "the options are of a later vestry");
+  set_defaults(&options);
+  const char *mistake = find_mistake(v, &options);
+  if (mistake) return vsi_mistake(v->host, "vestry_sessions_create", mistake);
+  vsi_sessions *sessions = vsi_calloc(v->host, 1, sizeof *sessions);
+  if (!sessions) return VESTRY_NO_MEMORY;
+  sessions->v = v;
+  sessions->host = v->host;
+  vestry_err error = fill(sessions, &options);
+  if (error)
+    vsi_sessions_destroy(sessions);
+  else
+    *ret_sessions = sessions;
+  return error;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: which tabs are there, behind a proxy that knows no more than the server */
+/* A proxy takes what is written for a tab whose network is cut, and the server's own TCP is well: it ends at the proxy.
+ * So the tab itself has to say that it is there, by a way that goes round through all of it: what the stream brings,
+ * heartbeats above all, the element answers by a POST (http/stream.c). A stream that is not answered for lease_ms ends.
+ *
+ * Why answers, and not streams of a largest age that the tab opens anew: these cost a request, guards, the handler and
+ * a render each time, and what is sent to a key between two of them is lost. An answer is a look-up. It is taken before
+ * sessions, guards and handlers: it is no sign of a user's, renews no session, counts for no rate. It says nothing but
+ * the lease, which is random, is told to its stream alone, and can do nothing but keep that stream.
+ *
+ * Why answers, and not a timer of the page's: timers of a hidden tab fire once a minute, what the network brings is
+ * handled at once. A timer is there beside it, for a stream that has a large event under way.
+ *
+ * A lease begins with its first answer, not with the stream: where answers cannot come through (a proxy that lets GET
+ * alone through, a host whose six connections are taken), a stream is what it was without leases.
+ *
+ * When. An event that comes less than a pause after the last answer is not answered, and a heartbeat may pass before
+ * the next one comes. So answers are a heartbeat and a pause apart at most, and what is left of lease_ms is for their
+ * way. The pause is a quarter of what a lease is longer than a heartbeat.
+ *
+ * All leases are equally long: those that have begun stand in the order of their answers, and one timer is for the
+ * first. The lock is held for a look-up; the timer is set, and streams are closed, after it. */
+#include "app/stream/lease.h"
+
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mutex.h"
+#include "base/options.h"
+#include "connection/connection.h"
+#include "event/layout.h"
+#include "instance/elsewhere.h"
+#include "runtime/runtime.h"
+#include "vestry/app/stream.h"
+
+enum { DEFAULT_BEYOND_MS = 10000, ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTES, DIGITS = 2 * ALL_BYTES };
+
+typedef struct lease {
+  vsi_attachment attachment; /* first */
+  vsi_leases *leases;
+  vestry_connection *connection; /* a reference, from the stream's beginning to its end */
+  vestry_event *first;           /* until then */
+  unsigned char id[VSI_LEASE_BYTES];
+  /* Guarded by the lock. */
+  vsi_map_link in;
+  TAILQ_ENTRY(lease) place; /* among those that have begun and not run out */
+  uint64_t due_ns;
+  bool has_begun, is_running;
+} lease;
+
+struct vsi_leases {
+  vestry *v;
+  uint64_t lease_ns;
+  uint64_t pause_ms; /* at least 1; 0: none are given */
+  vestry_timer *timer;
+  vsi_mutex lock;
+  /* guarded by lock */
+  vsi_map map;                 /* of all streams that have one, by the first bytes of its id */
+  TAILQ_HEAD(, lease) running; /* in the order in which they are due */
+  bool is_armed;               /* the timer will fire, or does */
+  uint64_t begun, ended, renewals, unknown;
+};
+
+static vsi_leases *of(const vestry *v);
+
+/* ------------------------------------------------------------------------------------------------------ when ------ */
+
+/* Have the timer fire when the first one is due; with the lock, which is given back. */
+static void unlock_and_arm(vsi_leases *leases, bool has_fired) {
+  const lease *first = TAILQ_FIRST(&leases->running);
+  bool is_to_arm = first && (has_fired || !leases->is_armed);
+  uint64_t now = vsi_now_ns(leases->v->host), due = first ? first->due_ns : 0;
+  if (has_fired || is_to_arm) leases->is_armed = is_to_arm;
+  vsi_mutex_unlock(&leases->lock);
+  if (!is_to_arm) return;
+  uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
+  (void)vestry_timer_set(leases->timer, ms, 0); /* CLOSED: the runtime ends, and all streams with it */
+}
+
+static void stop_locked(vsi_leases *leases, lease *one) {
+  if (one->is_running) TAILQ_REMOVE(&leases->running, one, place);
+  one->is_running = false;
+}
+
+static void fire(vestry_timer *timer, void *ctx) {
+  vsi_leases *leases = ctx;
+  uint64_t now = vsi_now_ns(leases->v->host);
+  (void)timer;
+  vsi_mutex_lock(&leases->lock);
+  for (lease *first; (first = TAILQ_FIRST(&leases->running)) && first->due_ns <= now;) {
+    stop_locked(leases, first);
+    vestry_connection *connection = vestry_connection_ref(first->connection);
+    vsi_mutex_unlock(&leases->lock);
+    vestry_connection_close(connection, VESTRY_CAUSE_LAPSED);
+    vestry_connection_unref(connection);
+    vsi_mutex_lock(&leases->lock);
+  }
+  unlock_and_arm(leases, true);
+}
+
+/* ------------------------------------------------------------------------------------------------- one lease ------ */
+
+static uint64_t hash_of(const unsigned char id[VSI_LEASE_BYTES]) {
+  uint64_t hash;
+  memcpy(&hash, id, sizeof hash); /* random: no client aims at a bucket */
+  return hash;
+}
+
+static void ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  lease *one = (lease *)(void *)node;
+  vsi_leases *leases = one->leases;
+  (void)cause;
+  vsi_mutex_lock(&leases->lock);
+  stop_locked(leases, one);
+  leases->ended += one->has_begun;
+  vsi_map_remove(&leases->map, &one->in);
+  vsi_mutex_unlock(&leases->lock);
+  vestry_connection_unref(connection);
+  vsi_free(leases->v->host, one);
+}
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  lease *one = (lease *)(void *)attachment;
+  vsi_leases *leases = one->leases;
+  vestry_event *first = one->first;
+  one->connection = vestry_connection_ref(connection);
+  one->first = NULL;
+  vsi_mutex_lock(&leases->lock);
+  vsi_map_add(&leases->map, &one->in, hash_of(one->id));
+  vsi_mutex_unlock(&leases->lock);
+  vsi_close_node_init(&attachment->node, ended);
+  if (vsi_connection_at_close(connection, &attachment->node)) /* it has ended already, and calls no node */
+    ended(&attachment->node, connection, VESTRY_CAUSE_NONE);
+  else
+    (void)vestry_connection_send(connection, first); /* without it, no answer comes */
+  vestry_event_unref(first);
+}
+
+static void drop(vsi_attachment *attachment) {
+  lease *one = (lease *)(void *)attachment;
+  vestry_event_unref(one->first);
+  vsi_free(one->leases->v->host, one);
+}
+
+/* The lease's id, and the address of the node that has the stream: the element alone reads this line, the client leaves
+ * it be. */
+static void first_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  meaning->kind = VSI_EVENT_NOTHING;
+  vsi_put_str(writer, "event: datastar-patch-signals\ndata: signals {}\ndata: lease ");
+  vsi_put_str(writer, ctx);
+  vsi_put_str(writer, "\n\n");
+}
+
+static vestry_err make_first(const vestry *v, lease *one) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
+  unsigned char all[ALL_BYTES] = {0};
+  char text[DIGITS + 1];
+  memcpy(all, one->id, VSI_LEASE_BYTES);
+  if (elsewhere) elsewhere->address(one->id, all + VSI_LEASE_BYTES, elsewhere->ctx);
+  vsi_hex_write(text, all, sizeof all);
+  return vsi_event_build(v->host, first_layout, text, &one->first);
+}
+
+/* Room in the map: to begin must not fail. */
+static vestry_err make_room(vsi_leases *leases) {
+  vsi_mutex_lock(&leases->lock);
+  vestry_err error = vsi_map_reserve(&leases->map, leases->v->host, leases->map.count + 1);
+  vsi_mutex_unlock(&leases->lock);
+  return error;
+}
+
+/* Give the stream of a request a lease, if it asks for one: it begins with an event that says which, and is a sign. */
+static vestry_err attach(void *state, const vestry_request *req, vestry_reply *reply, bool *ret_has_sign) {
+  vestry *v = req->v;
+  vsi_leases *leases = state;
+  const char *wanted = leases->pause_ms && req->is_datastar ? vestry_request_header(req, VSI_SIGNS_HEADER) : NULL;
+  uint64_t heartbeat_ms = reply->stream.heartbeat_ms ? reply->stream.heartbeat_ms : v->heartbeat_ms;
+  /* What has heartbeats of its own, more seldom ones, brings too little to answer. */
+  if (!wanted || strcmp(wanted, VSI_LEASE_WANTED) != 0 || heartbeat_ms > v->heartbeat_ms ||
+      !vsi_reply_stays_open(reply, v))
+    return VESTRY_OK;
+  lease *one = vsi_calloc(v->host, 1, sizeof *one);
+  if (!one) return VESTRY_NO_MEMORY;
+  one->leases = leases;
+  one->attachment.begin = begin;
+  one->attachment.drop = drop;
+  vestry_err error = v->host->random(v->host->ctx, one->id, sizeof one->id);
+  if (!error) error = make_first(v, one);
+  if (!error) error = make_room(leases);
+  if (error) {
+    drop(&one->attachment);
+    return error;
+  }
+  vsi_attachments_add(&reply->attachments, &one->attachment);
+  *ret_has_sign = true;
+  return VESTRY_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------- renewal ------ */
+
+static lease *find_locked(const vsi_leases *leases, const unsigned char id[VSI_LEASE_BYTES]) {
+  vsi_map_link *at = vsi_map_first(&leases->map, hash_of(id));
+  while (at && memcmp(VSI_MAP_OWNER(at, lease, in)->id, id, VSI_LEASE_BYTES) != 0) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, lease, in);
+}
+
+bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
+  vsi_leases *leases = of(v);
+  if (!leases) return false;
+  uint64_t now = vsi_now_ns(v->host);
+  vsi_mutex_lock(&leases->lock);
+  lease *one = find_locked(leases, id);
+  bool is_there = one && (!one->has_begun || one->is_running); /* otherwise it has run out, and its stream ends */
+  if (is_there) {
+    stop_locked(leases, one);
+    leases->begun += !one->has_begun;
+    one->has_begun = one->is_running = true;
+    one->due_ns = vsi_add_saturating(now, leases->lease_ns);
+    TAILQ_INSERT_TAIL(&leases->running, one, place);
+    leases->renewals++;
+  }
+  unlock_and_arm(leases, false);
+  return is_there;
+}
+
+static void count_unknown(vsi_leases *leases) {
+  vsi_mutex_lock(&leases->lock);
+  leases->unknown++;
+  vsi_mutex_unlock(&leases->lock);
+}
+
+/* Whether a request is a renewal: then it has been done, here or at the node of the stream. */
+static bool is_renewed(void *state, const vestry_request *req) {
+  vsi_leases *leases = state;
+  if (!leases->pause_ms || strcmp(req->method, "POST") != 0) return false;
+  const char *text = vestry_request_header(req, VSI_LEASE_HEADER);
+  if (!text) return false;
+  unsigned char all[ALL_BYTES];
+  if (strlen(text) != DIGITS || !vsi_hex_is(text, DIGITS)) {
+    count_unknown(leases);
+    return true;
+  }
+  vsi_hex_read(all, text, sizeof all);
+  if (vsi_leases_renew(req->v, all)) return true;
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(req->v);
+  if (!elsewhere || !elsewhere->renew(all, all + VSI_LEASE_BYTES, elsewhere->ctx)) count_unknown(leases);
+  return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ all of them ----- */
+
+static uint64_t length_of(const vestry *v, uint64_t lease_ms) {
+  if (lease_ms) return lease_ms;
+  return v->heartbeat_ms >= VESTRY_NEVER_MS - DEFAULT_BEYOND_MS ? VESTRY_NEVER_MS : v->heartbeat_ms + DEFAULT_BEYOND_MS;
+}
+
+static void destroy(vestry *v, void *state) {
+  vsi_leases *leases = state;
+  vestry_timer_destroy(leases->timer);
+  vsi_map_finish(&leases->map, v->host);
+  vsi_mutex_finish(&leases->lock);
+  vsi_free(v->host, leases);
+}
+
+static const vsi_extension kind = {
+    .name = "vestry_leases_create", .destroy = destroy, .answers = is_renewed, .open = attach};
+
+static vsi_leases *of(const vestry *v) {
+  return vsi_extension_find(v, &kind);
+}
+
+vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms) {
+  if (!v) return VESTRY_INVALID;
+  uint64_t length_ms = length_of(v, lease_ms);
+  const bool is_off = length_ms == VESTRY_NEVER_MS;
+  if (length_ms <= v->heartbeat_ms && !is_off)
+    return vsi_mistake(v->host, "vestry_leases_create", "lease_ms is not longer than a heartbeat");
+  vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
+  if (!leases) return VESTRY_NO_MEMORY;
+  leases->v = v;
+  leases->lease_ns = vsi_ms_to_ns(length_ms);
+  if (!is_off) leases->pause_ms = (length_ms - v->heartbeat_ms + 3) / 4;
+  TAILQ_INIT(&leases->running);
+  vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
+  vestry_err error = vestry_timer_create(v->runtime, fire, leases, &leases->timer);
+  if (!error) error = vsi_extension_add(v, &kind, leases);
+  if (error) destroy(v, leases);
+  return error;
+}
+
+uint64_t vsi_leases_pause_ms(const vestry *v) {
+  const vsi_leases *leases = of(v);
+  return leases ? leases->pause_ms : 0;
+}
+
+void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
+  vestry_lease_stats stats = {.size = 0};
+  vsi_leases *leases = of(v);
+  if (leases) {
+    vsi_mutex_lock(&leases->lock);
+    stats.begun_count = leases->begun;
+    stats.ended_count = leases->ended;
+    stats.live_count = leases->begun - leases->ended;
+    stats.renewals_count = leases->renewals;
+    stats.unknown_count = leases->unknown;
+    vsi_mutex_unlock(&leases->lock);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

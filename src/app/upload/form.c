@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a boundary that is cut in two */
+/* A boundary begins with CR, and has no other one in it. So what came and may be the beginning of a boundary is found
+ * from the last CR on, it is known by its length alone, and where it turns out to be none, no boundary begins inside of
+ * it. Pieces are searched as a whole, and handed on as long as they are. */
+#include "app/upload/form.h"
+
+#include <string.h>
+
+vestry_err vsi_form_init(vsi_form *form, const char *content_type, const vsi_form_told *told, void *ctx) {
+  vestry_err error = vsi_boundary_read(content_type, &form->boundary);
+  if (error) return error;
+  form->told = told;
+  form->ctx = ctx;
+  form->at = VSI_FORM_BEFORE;
+  form->matched = form->unsaid = 2; /* the first boundary may stand at the beginning, without the line break */
+  form->head_len = form->count = 0;
+  return VESTRY_OK;
+}
+
+bool vsi_form_is_whole(const vsi_form *form) {
+  return form->at == VSI_FORM_AFTER;
+}
+
+/* Bytes of a value; what is before the first part is none. */
+static vestry_err say(vsi_form *form, const char *bytes, size_t len) {
+  if (!len || form->at != VSI_FORM_VALUE) return VESTRY_OK;
+  return form->told->bytes(form->ctx, bytes, len);
+}
+
+static vestry_err find_end(vsi_form *form) {
+  vestry_err error = form->at == VSI_FORM_VALUE ? form->told->over(form->ctx) : VESTRY_OK;
+  form->at = VSI_FORM_BETWEEN;
+  form->matched = form->unsaid = form->head_len = 0;
+  return error;
+}
+
+/* Go on with a boundary that has begun in a former piece. *ret_taken: how much of this one is its. */
+static vestry_err go_on(vsi_form *form, const char *bytes, size_t len, size_t *ret_taken) {
+  size_t taken = 0;
+  while (taken < len && form->matched < form->boundary.len && bytes[taken] == form->boundary.text[form->matched]) {
+    form->matched++;
+    taken++;
+  }
+  *ret_taken = taken;
+  if (form->matched == form->boundary.len) return find_end(form);
+  if (taken == len) return VESTRY_OK;
+  size_t from = form->unsaid, to = form->matched;
+  form->matched = form->unsaid = 0;
+  return say(form, form->boundary.text + from, to - from);
+}
+
+/* How much of the end may be the beginning of a boundary. */
+static size_t tail_of(const vsi_form *form, const char *bytes, size_t len) {
+  size_t most = len < form->boundary.len - 1 ? len : form->boundary.len - 1;
+  const char *from = most ? memrchr(bytes + len - most, '\r', most) : NULL;
+  size_t tail = from ? (size_t)(bytes + len - from) : 0;
+  return memcmp(bytes + len - tail, form->boundary.text, tail) == 0 ? tail : 0;
+}
+
+/* Before the first part, or in a value. */
+static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size_t *ret_taken) {
+  if (form->matched) return go_on(form, bytes, len, ret_taken);
+  const char *end = memmem(bytes, len, form->boundary.text, form->boundary.len);
+  size_t tail = end ? 0 : tail_of(form, bytes, len), said = end ? (size_t)(end - bytes) : len - tail;
+  *ret_taken = end ? said + form->boundary.len : len;
+  vestry_err error = say(form, bytes, said);
+  form->matched = tail;
+  if (!error && end) error = find_end(form);
+  return error;
+}
+
+/* After a boundary: dashes say that it was the last one; otherwise a line break, perhaps after blanks. */
+static vestry_err take_between(vsi_form *form, const char *bytes, size_t *ret_taken) {
+  *ret_taken = 1;
+  char c = *bytes, *had = form->head;
+  if (form->head_len == 0 && (c == ' ' || c == '\t')) return VESTRY_OK;
+  if (form->head_len == 0 && c != '-' && c != '\r') return VESTRY_MALFORMED;
+  if (form->head_len == 1 && c != (*had == '-' ? '-' : '\n')) return VESTRY_MALFORMED;
+  had[form->head_len++] = c;
+  if (form->head_len < 2) return VESTRY_OK;
+  form->at = *had == '-' ? VSI_FORM_AFTER : VSI_FORM_HEAD;
+  form->head_len = 0;
+  return VESTRY_OK;
+}
+
+static vestry_err begin_part(vsi_form *form) {
+  vsi_part part = {.name = {NULL, 0}};
+  const char *end = form->head + form->head_len;
+  for (const char *at = form->head, *stop; at < end && (stop = memmem(at, (size_t)(end - at), "\r\n", 2));
+       at = stop + 2)
+    if (stop > at) vsi_part_read(at, stop, &part);
+  form->at = VSI_FORM_VALUE;
+  form->matched = form->unsaid = 2; /* the empty line's break may be the boundary's */
+  if (!part.name.data) return VESTRY_MALFORMED;
+  if (++form->count > VSI_FORM_PARTS) return VESTRY_TOO_LARGE;
+  return form->told->part(form->ctx, &part);
+}
+
+/* A head ends with an empty line. */
+static vestry_err take_head(vsi_form *form, const char *bytes, size_t *ret_taken) {
+  *ret_taken = 1;
+  if (form->head_len == sizeof form->head) return VESTRY_TOO_LARGE;
+  form->head[form->head_len++] = *bytes;
+  const char *end = form->head + form->head_len;
+  if (form->head_len == 2 && memcmp(form->head, "\r\n", 2) == 0) return VESTRY_MALFORMED; /* a part without a name */
+  return form->head_len >= 4 && memcmp(end - 4, "\r\n\r\n", 4) == 0 ? begin_part(form) : VESTRY_OK;
+}
+
+vestry_err vsi_form_take(vsi_form *form, const char *bytes, size_t len) {
+  vestry_err error = VESTRY_OK;
+  for (size_t taken = 0; len && !error; bytes += taken, len -= taken) {
+    switch (form->at) {
+    case VSI_FORM_BEFORE:
+    case VSI_FORM_VALUE: error = take_value(form, bytes, len, &taken); break;
+    case VSI_FORM_BETWEEN: error = take_between(form, bytes, &taken); break;
+    case VSI_FORM_HEAD: error = take_head(form, bytes, &taken); break;
+    case VSI_FORM_AFTER: taken = len; break; /* of no meaning */
+    }
+  }
+  return error;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/upload/receive.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/guard/proof.h"
+#include "app/upload/form.h"
+#include "app/upload/resume.h"
+#include "app/upload/said.h"
+#include "app/upload/tus.h"
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/utf8.h"
+#include "http/request.h"
+#include "instance/instance.h"
+
+enum { FIELDS_BYTES = 65536 };
+
+/* One request. The writer is the application's, or the folder's. */
+typedef struct vsi_upload {
+  vestry_uploads *of;
+  vsi_upload_place place;
+  const vestry_request *req; /* while one of its calls runs, like the next */
+  vestry_reply *reply;
+  bool is_form, is_guarded;             /* the guards have looked */
+  bool in_file;                         /* what comes is of the last file */
+  bool is_empty_file;                   /* what comes is of a field for files that none was chosen for */
+  void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's; of a folder: vsi_stored */
+  size_t files_count;                   /* that were begun and not ended */
+  size_t ended_count;                   /* of these, the first ones: they are not aborted any more */
+  uint64_t file_bytes, most_bytes;      /* of the last file: so far; at most */
+  uint64_t written_bytes;               /* of all */
+  vsi_buffer fields;                    /* a name, a NUL, a value, a NUL, and so on */
+  size_t fields_count, value_at;        /* those that are whole; where the last one's value begins */
+  vsi_upload_resume resume;             /* `of` NULL: not one that can be resumed */
+  vsi_form form;
+} upload;
+
+/* ------------------------------------------------------------------------------------------------- refusals ------- */
+
+static vestry_err refuse_size(upload *u) {
+  char sentence[128];
+  snprintf(sentence, sizeof sentence, "This file is too large: it may have %llu bytes at most. It was not kept.",
+           (unsigned long long)u->of->options.max_file_bytes);
+  return vsi_refuse(u->req, u->reply, 413, sentence);
+}
+
+static vestry_err refuse_type(upload *u) {
+  return vsi_refuse(u->req, u->reply, 415, "Files of this type are not taken here. It was not kept.");
+}
+
+static vestry_err refuse_count(upload *u) {
+  return vsi_refuse(u->req, u->reply, 413, "These are too many files at once. None was kept.");
+}
+
+/* ---------------------------------------------------------------------------------------------------- files ------- */
+
+static vestry_err guard(upload *u) {
+  if (u->is_guarded) return VESTRY_OK;
+  u->is_guarded = true;
+  vestry_err error = vsi_request_set_form(u->req, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
+  return error ? error : vsi_request_guard(u->req, u->reply);
+}
+
+static vestry_err open_file(upload *u, const vestry_incoming *file) {
+  const vestry_uploads_options *o = &u->of->options;
+  void **place = &u->files[u->files_count];
+  if (!o->folder) return o->writer->begin(o->app, u->req, u->reply, file, place);
+  vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, file) : VESTRY_OK;
+  if (error) return error;
+  vsi_stored *stored = NULL;
+  error = vsi_stored_begin(o->folder, u->req, u->reply, file, !u->is_form && vsi_request_length(u->req) >= 0, &stored);
+  *place = stored;
+  return error;
+}
+
+static vestry_err begin_file(upload *u, const vestry_incoming *file) {
+  const vestry_uploads_options *o = &u->of->options;
+  vestry_err error = guard(u);
+  if (error) return error;
+  if (u->files_count == o->max_files_count) return refuse_count(u);
+  if (o->types && !vsi_said_type_is_in(o->types, file->type)) return refuse_type(u);
+  error = open_file(u, file);
+  if (error) return error;
+  u->files_count++;
+  u->file_bytes = 0;
+  u->most_bytes = file->most_bytes;
+  u->in_file = true;
+  return VESTRY_OK;
+}
+
+static vestry_err write_file(upload *u, const void *bytes, size_t len) {
+  const vestry_uploads_options *o = &u->of->options;
+  if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u); /* none: all was kept before */
+  void *file = u->files[u->files_count - 1];
+  u->file_bytes += len;
+  u->written_bytes += len;
+  if (u->resume.of) return vsi_upload_resume_write(&u->resume, file, u->req, u->reply, bytes, len);
+  return o->folder ? vsi_stored_write(file, u->req, u->reply, bytes, len)
+                   : o->writer->write(file, u->req, u->reply, bytes, len);
+}
+
+static void abort_files(upload *u, vestry_err why) {
+  const vestry_uploads_options *o = &u->of->options;
+  if (o->folder && !u->resume.of) vsi_stored_end((vsi_stored *const *)u->files, u->files_count, why);
+  for (size_t i = u->ended_count; i < u->files_count; i++) {
+    if (u->resume.of)
+      vsi_upload_resume_pause(&u->resume, u->files[i]);
+    else if (!o->folder)
+      o->writer->abort(u->files[i], why);
+  }
+  u->files_count = u->ended_count = 0;
+}
+
+static vestry_err end_files(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
+  vestry_err error = VESTRY_OK;
+  if (o->folder) error = vsi_stored_keep((vsi_stored *const *)u->files, u->files_count, u->req, u->reply);
+  while (!o->folder && !error && u->ended_count < u->files_count)
+    error = o->writer->end(u->files[u->ended_count++], u->req, u->reply);
+  if (error) abort_files(u, error);
+  return error;
+}
+
+vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_kept_file *ret_file) {
+  if (!req || !req->own || !ret_file) return VESTRY_INVALID;
+  const upload *u = req->own->lent;
+  if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
+  const vestry_kept_file file = vsi_stored_told(u->files[index]);
+  VSI_RESULT_GIVE(ret_file, file);
+  return VESTRY_OK;
+}
+
+/* The application answers. What it does not take of a folder's files goes. */
+static vestry_err answer(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
+  if (o->folder) u->req->own->lent = u;
+  vestry_err error = o->done ? o->done(u->req, u->reply, o->app) : VESTRY_OK;
+  u->req->own->lent = NULL;
+  if (error && u->reply->status < 400) u->reply->status = 0; /* it was begun for the better */
+  if (u->resume.of)
+    vsi_upload_resume_settle(&u->resume, u->files[0], error);
+  else if (o->folder)
+    vsi_stored_end((vsi_stored *const *)u->files, u->files_count, error);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------------- forms ------- */
+
+/* Room for so much more, and the NUL after it, which is there whatever came before. */
+static vestry_err make_room(upload *u, size_t len) {
+  if (u->fields.len >= FIELDS_BYTES || len >= FIELDS_BYTES - u->fields.len) return VESTRY_TOO_LARGE;
+  return vsi_buffer_reserve(&u->fields, len + 1) ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+static vestry_err begin_field(upload *u, const vsi_part *part) {
+  vestry_err error = make_room(u, part->name.len);
+  if (error) return error;
+  char *name = u->fields.data + u->fields.len;
+  size_t len = vsi_part_decode(part->name, name);
+  u->fields.len += len;
+  u->fields.data[u->fields.len++] = '\0';
+  u->value_at = u->fields.len;
+  return vsi_is_utf8(name, len) && !memchr(name, '\0', len) ? VESTRY_OK : VESTRY_MALFORMED;
+}
+
+/* A part of a form begins. A file field that nothing was chosen for comes as a part without a name and bytes. */
+static vestry_err part_begins(void *ctx, const vsi_part *part) {
+  upload *u = ctx;
+  char field[VSI_SAID_NAME_BYTES], name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], decoded[VSI_FORM_HEAD_BYTES];
+  u->in_file = false;
+  u->is_empty_file = part->filename.data && !part->filename.len;
+  if (u->is_empty_file) return VESTRY_OK;
+  if (!part->filename.data) return begin_field(u, part);
+  vsi_said_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
+  vsi_said_name((vestry_slice){decoded, vsi_part_decode(part->name, decoded)}, field);
+  vsi_said_type(part->type, type);
+  return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
+                                          .field = field,
+                                          .name = name,
+                                          .type = type,
+                                          .most_bytes = u->of->options.max_file_bytes});
+}
+
+static vestry_err part_goes_on(void *ctx, const char *bytes, size_t len) {
+  upload *u = ctx;
+  if (u->in_file) return write_file(u, bytes, len);
+  if (u->is_empty_file) return VESTRY_MALFORMED;
+  vestry_err error = make_room(u, len);
+  if (error) return error;
+  memcpy(u->fields.data + u->fields.len, bytes, len);
+  u->fields.len += len;
+  return VESTRY_OK;
+}
+
+/* A part is whole: a field's value has its NUL, and is a text. */
+static vestry_err part_ends(void *ctx) {
+  upload *u = ctx;
+  if (u->in_file || u->is_empty_file) return VESTRY_OK;
+  if (!vsi_buffer_reserve(&u->fields, 1)) return VESTRY_NO_MEMORY;
+  const char *value = u->fields.data + u->value_at;
+  size_t len = u->fields.len - u->value_at;
+  u->fields.data[u->fields.len++] = '\0';
+  u->fields_count++;
+  return vsi_is_utf8(value, len) && !memchr(value, '\0', len) ? VESTRY_OK : VESTRY_MALFORMED;
+}
+
+static const vsi_form_told told = {part_begins, part_goes_on, part_ends};
+
+/* ---------------------------------------------------------------------------------------------------- bodies ------ */
+
+static vestry_err begin_body(upload *u, const char *said_type) {
+  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  if (u->is_form) return vsi_form_init(&u->form, said_type, &told, u);
+  int64_t announced = vsi_request_length(u->req);
+  uint64_t most = u->of->options.max_file_bytes;
+  if (announced > 0 && (uint64_t)announced > most) return refuse_size(u);
+  vsi_said_encoded_name(vestry_request_header(u->req, "Upload-Name"), name);
+  vsi_said_type((vestry_slice){said_type, strlen(said_type)}, type);
+  return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
+                                          .field = "",
+                                          .name = name,
+                                          .type = type,
+                                          .most_bytes = announced >= 0 ? (uint64_t)announced : most});
+}
+
+static void finish(upload *u, bool is_done) {
+  vestry_uploads *of = u->of;
+  vsi_upload_resume_finish(&u->resume);
+  vsi_buffer_finish(&u->fields);
+  vsi_upload_place_give(&of->places, &u->place, is_done, u->written_bytes);
+  vsi_free(of->v->host, u);
+}
+
+/* ---------------------------------------------------------------------------------------------------- resuming ---- */
+
+/* Make the upload that a request's head describes. */
+static vestry_err make_resumable(upload *u) {
+  const vestry_uploads_options *o = &u->of->options;
+  char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
+  vsi_unfinished_plan plan = {.name = name,
+                              .type = type,
+                              .metadata = vestry_request_header(u->req, "Upload-Metadata"),
+                              .scope = u->req->scope,
+                              .person = u->place.person,
+                              .max_per_person_count = o->max_per_person_count};
+  if (!vsi_tus_number(vestry_request_header(u->req, "Upload-Length"), &plan.length) ||
+      vsi_tus_metadata(plan.metadata, name, type))
+    return vsi_refuse(u->req, u->reply, 400, "Upload-Length or Upload-Metadata is missing, or not well formed.");
+  if (plan.length > o->max_file_bytes) return refuse_size(u);
+  if (o->types && !vsi_said_type_is_in(o->types, type)) return refuse_type(u);
+  const vestry_incoming file = {
+      .size = sizeof file, .field = "", .name = name, .type = type, .most_bytes = plan.length};
+  vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, &file) : VESTRY_OK;
+  return error ? error : vsi_upload_resume_make(&u->resume, o->folder, &plan, u->req, u->reply);
+}
+
+static vestry_err begin_resumable(upload *u, bool is_new) {
+  const vestry_uploads_options *o = &u->of->options;
+  vsi_stored *stored = NULL;
+  if (!o->folder) return vsi_refuse(u->req, u->reply, 501, "Uploads to this place cannot be resumed.");
+  vestry_err error = guard(u);
+  if (!error) error = is_new ? make_resumable(u) : vsi_upload_resume_find(&u->resume, o->folder, u->req, u->reply);
+  if (!error) error = vsi_upload_resume_hold(&u->resume, u, u->req, u->reply, &stored);
+  if (error && u->resume.is_made) (void)vsi_unfinished_remove(u->resume.of, error);
+  if (error || !stored) return error;
+  u->files[u->files_count++] = stored;
+  u->file_bytes = stored->len;
+  u->most_bytes = u->resume.of->record.length;
+  u->in_file = true;
+  return VESTRY_OK;
+}
+
+static vestry_err end_resumable(upload *u) {
+  bool is_whole = false;
+  vestry_err error =
+      u->files_count ? vsi_upload_resume_end(&u->resume, u->files[0], u->req, u->reply, &is_whole) : VESTRY_OK;
+  if (!error && is_whole) error = answer(u);
+  return error ? error : vsi_upload_resume_answer(&u->resume, u->req->path, u->req, u->reply);
+}
+
+/* ------------------------------------------------------------------------------------------------ the request ----- */
+
+static vestry_err begin_upload(vestry_uploads *of, const vestry_request *req, vestry_reply *reply,
+                               upload **ret_upload) {
+  upload *u = vsi_alloc(of->v->host, sizeof *u);
+  if (!u) return VESTRY_NO_MEMORY;
+  memset(u, 0, offsetof(upload, form));
+  u->of = of;
+  u->req = req;
+  u->reply = reply;
+  vestry_err error = vsi_upload_place_take(&of->places, req, &u->place);
+  if (error) {
+    vsi_free(of->v->host, u);
+    return error == VESTRY_BUSY ? vsi_refuse(req, reply, 429, "You are sending as many files as you may at once.")
+                                : error;
+  }
+  vsi_buffer_init(&u->fields, of->v->host);
+  *ret_upload = u;
+  return VESTRY_OK;
+}
+
+static vestry_err begun(upload *u, vestry_err error, void **ret_state) {
+  if (error)
+    finish(u, false);
+  else
+    *ret_state = u;
+  return error;
+}
+
+/* Whatever is answered says its version. */
+static vestry_err begin_tus(vestry_uploads *of, const vestry_request *req, vestry_reply *reply, bool is_new,
+                            void **ret_state) {
+  upload *u;
+  vestry_err error = vsi_upload_resume_greet(req, reply);
+  if (!error) error = begin_upload(of, req, reply, &u);
+  if (!error) error = begun(u, begin_resumable(u, is_new), ret_state);
+  return vsi_upload_resume_say_error(req, reply, error);
+}
+
+static vestry_err begin(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  upload *u;
+  if (vestry_request_header(req, "Tus-Resumable")) return begin_tus(app, req, reply, true, ret_state);
+  vestry_err error = begin_upload(app, req, reply, &u);
+  if (error) return error;
+  u->is_form = type && vsi_is_media_type(type, "multipart/form-data");
+  return begun(u, begin_body(u, type ? type : ""), ret_state);
+}
+
+/* PATCH, or what cannot send it. */
+static vestry_err begin_again(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
+  const char *method = vestry_request_header(req, "X-HTTP-Method-Override");
+  if (strcmp(req->method, "POST") == 0 && (!method || strcmp(method, "PATCH") != 0)) {
+    vestry_err error = vsi_upload_resume_greet(req, reply);
+    return error ? error : vsi_refuse(req, reply, 405, "An upload goes on with PATCH.");
+  }
+  return begin_tus(app, req, reply, false, ret_state);
+}
+
+static vestry_err write_body(void *state, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                             size_t len) {
+  upload *u = state;
+  u->req = req;
+  u->reply = reply;
+  if (u->is_form) return vsi_form_take(&u->form, bytes, len);
+  vestry_err error = write_file(u, bytes, len);
+  return u->resume.of ? vsi_upload_resume_say_error(req, reply, error) : error;
+}
+
+static vestry_err end_body(upload *u) {
+  vestry_err error = u->is_form && !vsi_form_is_whole(&u->form) ? VESTRY_MALFORMED : VESTRY_OK;
+  if (!error) error = guard(u);
+  if (!error && u->is_form)
+    error = vsi_request_set_form(u->req, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
+  if (error) abort_files(u, error);
+  return error ? error : end_files(u);
+}
+
+static vestry_err end(void *state, const vestry_request *req, vestry_reply *reply) {
+  upload *u = state;
+  u->req = req;
+  u->reply = reply;
+  vestry_err error = u->resume.of ? vsi_upload_resume_say_error(req, reply, end_resumable(u)) : end_body(u);
+  bool is_done = !error;
+  if (!error && !u->resume.of) error = answer(u);
+  finish(u, is_done && !(error && u->of->options.folder));
+  return error;
+}
+
+static void abort_body(void *state, vestry_err why) {
+  upload *u = state;
+  abort_files(u, why);
+  finish(u, false);
+}
+
+const vsi_receiver vsi_upload_receiver = {begin, write_body, end, abort_body},
+                   vsi_upload_resume_receiver = {begin_again, write_body, end, abort_body};

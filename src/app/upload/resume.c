@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/upload/resume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "app/files/conditions.h"
+#include "app/guard/proof.h"
+#include "app/upload/tus.h"
+#include "base/memory.h"
+#include "http/answer.h"
+#include "http/request.h"
+#include "instance/instance.h"
+
+enum { NUMBER_BYTES = 24, SECRET = VSI_UNFINISHED_SECRET_LEN };
+
+/* ------------------------------------------------------------------------------------------------- refusals ------- */
+
+vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *reply) {
+  const char *version = vestry_request_header(req, "Tus-Resumable");
+  vestry_err error = vestry_reply_header(reply, "Tus-Resumable", VSI_TUS_VERSION);
+  if (error || (version && strcmp(version, VSI_TUS_VERSION) == 0)) return error;
+  error = vestry_reply_header(reply, "Tus-Version", VSI_TUS_VERSION);
+  return error ? error : vsi_refuse(req, reply, 412, "This is not tus 1.0.0, by which uploads are resumed here.");
+}
+
+/* What the application's answer says of elsewhere is for browsers that have sent a form. */
+static void drop_location(vestry_reply *reply) {
+  size_t kept = 0;
+  for (size_t i = 0; i < reply->headers_count; i++) {
+    if (strcasecmp(reply->headers[i].name, "Location") == 0)
+      vsi_free(reply->host, (char *)(uintptr_t)reply->headers[i].name);
+    else
+      reply->headers[kept++] = reply->headers[i];
+  }
+  reply->headers_count = kept;
+}
+
+vestry_err vsi_upload_resume_say_error(const vestry_request *req, vestry_reply *reply, vestry_err error) {
+  if (!error || reply->status) return error;
+  drop_location(reply);
+  return vsi_reply_error(req, reply, error);
+}
+
+static vestry_err refuse_taken(const vestry_request *req, vestry_reply *reply) {
+  return vsi_refuse(req, reply, 423, "Another request goes on with this upload.");
+}
+
+static vestry_err refuse_gone(const vestry_request *req, vestry_reply *reply) {
+  return vsi_refuse(req, reply, 404, "There is no such upload, or not any more.");
+}
+
+static vestry_err refuse_head(const vestry_request *req, vestry_reply *reply, const char *sentence) {
+  return vsi_refuse(req, reply, 400, sentence);
+}
+
+/* ---------------------------------------------------------------------------------------------------- begin ------- */
+
+vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
+                                  const vestry_request *req, vestry_reply *reply) {
+  vestry_err error = vsi_unfinished_create(folder, plan, r->secret, &r->of);
+  r->is_made = !error;
+  switch (error) {
+  case VESTRY_BUSY: return vsi_refuse(req, reply, 429, "You have begun as many uploads as you may at once.");
+  case VESTRY_IO: return errno ? vsi_upload_folder_failed(folder, "an upload is not made", req, reply) : error;
+  default: return error;
+  }
+}
+
+vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *folder, const vestry_request *req,
+                                  vestry_reply *reply) {
+  const char *secret = vestry_request_value(req, VESTRY_IN_PATH, VSI_RESUME_PARAMETER);
+  r->of = vsi_unfinished_find(folder, secret, req->scope);
+  return r->of ? VESTRY_OK : refuse_gone(req, reply);
+}
+
+static bool is_part(const vestry_request *req) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  return type && strcasecmp(type, VSI_TUS_TYPE) == 0;
+}
+
+vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, const vestry_request *req,
+                                  vestry_reply *reply, vsi_stored **ret_stored) {
+  const vsi_unfinished_record *record = &r->of->record;
+  const int64_t announced = vsi_request_length(req);
+  uint64_t offset = 0;
+  if (announced && !is_part(req)) return vsi_refuse(req, reply, 415, "A part of an upload is " VSI_TUS_TYPE ".");
+  if (!r->is_made && !vsi_tus_number(vestry_request_header(req, "Upload-Offset"), &offset))
+    return refuse_head(req, reply, "Upload-Offset is missing, or no number.");
+  if (offset > record->length || (announced > 0 && (uint64_t)announced > record->length - offset))
+    return vsi_refuse(req, reply, 413, "This is more than the upload's length.");
+  switch (vsi_unfinished_hold(r->of, holder, offset)) {
+  case VESTRY_OK: break;
+  case VESTRY_BUSY: return refuse_taken(req, reply);
+  case VESTRY_EXISTS: return vsi_refuse(req, reply, 409, "The upload is at another offset.");
+  default: return refuse_gone(req, reply);
+  }
+  if (vsi_unfinished_is_done(r->of)) {
+    vsi_unfinished_leave(r->of, offset, true);
+    return VESTRY_OK;
+  }
+  const vsi_stored_plan plan = {.id = r->of->id,
+                                .len = offset,
+                                .more = announced > 0 ? (uint64_t)announced : 0,
+                                .is_whole = r->of->file != VSI_FILE_PART,
+                                .is_counted = r->of->file == VSI_FILE_DOUBTFUL,
+                                .file = {.field = "", .name = record->name, .type = record->type}};
+  vestry_err error = vsi_stored_resume(r->of->folder, req, reply, &plan, ret_stored);
+  vsi_unfinished_leave(r->of, offset, error != VESTRY_OK);
+  r->holder = error ? NULL : holder;
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------- what comes, ends ----- */
+
+vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, const vestry_request *req,
+                                   vestry_reply *reply, const void *bytes, size_t len) {
+  if (!vsi_unfinished_enter(r->of, r->holder)) return refuse_taken(req, reply);
+  vestry_err error = vsi_stored_write(stored, req, reply, bytes, len);
+  r->is_changed = true;
+  vsi_unfinished_leave(r->of, stored->len, false);
+  return error;
+}
+
+/* The holder's request is over, and the upload is not. While it is busy. */
+static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
+  vsi_unfinished *u = r->of;
+  if (r->is_changed && !vsi_stored_sync(stored) && !stored->is_whole && stored->len > u->record.synced)
+    vsi_stored_cut(stored, u->record.synced);
+  const uint64_t len = stored->len;
+  const bool is_unsure = stored->is_unsure, is_named = vsi_stored_leave(stored);
+  if (u->file != VSI_FILE_DOUBTFUL) u->file = is_named ? VSI_FILE_UNTOLD : VSI_FILE_PART;
+  if ((r->is_changed && !is_unsure) || u->file == VSI_FILE_UNTOLD)
+    (void)vsi_unfinished_note(u, len, u->file == VSI_FILE_UNTOLD ? VSI_RECORD_UNTOLD : VSI_RECORD_COMES);
+  vsi_unfinished_leave(u, len, true);
+}
+
+void vsi_upload_resume_pause(vsi_upload_resume *r, vsi_stored *stored) {
+  if (vsi_unfinished_enter(r->of, r->holder))
+    pause_held(r, stored);
+  else
+    vsi_stored_leave(stored);
+}
+
+vestry_err vsi_upload_resume_end(vsi_upload_resume *r, vsi_stored *stored, const vestry_request *req,
+                                 vestry_reply *reply, bool *ret_is_whole) {
+  *ret_is_whole = false;
+  if (!vsi_unfinished_enter(r->of, r->holder)) {
+    vsi_stored_leave(stored);
+    return refuse_taken(req, reply);
+  }
+  if (stored->len < r->of->record.length) {
+    pause_held(r, stored);
+    return VESTRY_OK;
+  }
+  vestry_err error = vsi_stored_keep(&stored, 1, req, reply);
+  *ret_is_whole = !error;
+  if (error) pause_held(r, stored);
+  return error;
+}
+
+void vsi_upload_resume_settle(vsi_upload_resume *r, vsi_stored *stored, vestry_err said) {
+  const uint64_t len = stored->len;
+  if (said)
+    vsi_unfinished_refuse(r->of, r->holder);
+  else
+    vsi_unfinished_accept(r->of);
+  vsi_stored_end(&stored, 1, said);
+  if (said) vsi_unfinished_drop_record(r->of);
+  vsi_unfinished_leave(r->of, len, true);
+}
+
+/* ---------------------------------------------------------------------------------------------------- answers ----- */
+
+vestry_err vsi_upload_resume_say_number(vestry_reply *reply, const char *name, uint64_t number) {
+  char text[NUMBER_BYTES];
+  snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+  return vestry_reply_header(reply, name, text);
+}
+
+vestry_err vsi_upload_resume_say_expiry(vestry_reply *reply, int64_t expires_s) {
+  char text[VSI_HTTP_DATE_BYTES];
+  return vsi_http_date_write(expires_s, text) ? vestry_reply_header(reply, "Upload-Expires", text) : VESTRY_OK;
+}
+
+/* The path was decoded. */
+static vestry_err say_location(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
+  static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+  const size_t len = strlen(path), room = 3 * len + sizeof VSI_RESUME_PATH + SECRET;
+  char *text = vsi_alloc(reply->host, room), *at = text;
+  if (!text) return VESTRY_NO_MEMORY;
+  for (const char *c = path; *c; c++) at += sprintf(at, strchr(plain, *c) ? "%c" : "%%%02X", (unsigned char)*c);
+  sprintf(at, "%sresume/%s", len && path[len - 1] == '/' ? "" : "/", r->secret);
+  vestry_err error = vestry_reply_header(reply, "Location", text);
+  vsi_free(reply->host, text);
+  return error;
+}
+
+vestry_err vsi_upload_resume_answer(vsi_upload_resume *r, const char *path, const vestry_request *req,
+                                    vestry_reply *reply) {
+  int64_t expires_s;
+  (void)req;
+  drop_location(reply);
+  vsi_reply_drop_body(reply);
+  vestry_err error = vsi_upload_resume_say_number(reply, "Upload-Offset", vsi_unfinished_offset(r->of, &expires_s));
+  if (!error) error = vsi_upload_resume_say_expiry(reply, expires_s);
+  if (!error && r->is_made) error = say_location(r, path, reply);
+  return error ? error : vestry_reply_status(reply, r->is_made ? 201 : 204);
+}
+
+void vsi_upload_resume_finish(vsi_upload_resume *r) {
+  vsi_unfinished_unref(r->of);
+  r->of = NULL;
+}

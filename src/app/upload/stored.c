@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a file that is whole, or not there */
+/* A file comes into ID.part. When its request is whole, it is synced and then renamed to ID: after a crash the name is
+ * there with all of the file, or not at all. The folder is synced after that, so that the name is on the disk before
+ * the client is told. Of several files of a request all are synced before the first is renamed, since it is the sync
+ * that finds a full disk where a file system puts off finding room.
+ *
+ * A list of them is in the folder from before the first gets its name until after the last has it: a start that finds
+ * the list removes them all, because `done` was not called. The same list is written before files that `done` refused
+ * are removed. Between these two, while `done` runs, a crash leaves the files: it may have accepted them.
+ *
+ * A sync of a large file at its end would last as long as its writing. So the system is told now and then to begin to
+ * write what it has, without waiting for it. */
+#include "app/upload/stored.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/upload/group.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "instance/instance.h"
+
+enum { BEGIN_BYTES = 8 << 20 };
+
+static const char *part_name(const vsi_stored *stored, char name[VSI_STORED_ROOM]) {
+  snprintf(name, VSI_STORED_ROOM, "%s" VSI_STORED_PART, stored->id);
+  return name;
+}
+
+static vestry_err make_file(vsi_stored *stored, const vestry_request *req, vestry_reply *reply) {
+  const vestry_host *host = stored->folder->v->host;
+  unsigned char bytes[VSI_STORED_LEN / 2];
+  char name[VSI_STORED_ROOM];
+  vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
+  if (error) return error;
+  vsi_hex_write(stored->id, bytes, sizeof bytes);
+  stored->fd = stored->folder->disk->make(stored->folder->fd, part_name(stored, name));
+  return stored->fd >= 0 ? VESTRY_OK : vsi_upload_folder_failed(stored->folder, "a file is not made", req, reply);
+}
+
+/* Whether the disk has so much left, as far as it is known. */
+static bool has_disk(const vestry_upload_folder *folder, uint64_t bytes) {
+  uint64_t room;
+  return folder->disk->room(folder->fd, &room) || room >= bytes;
+}
+
+static vsi_stored *create(vestry_upload_folder *folder, const vestry_incoming *file) {
+  const size_t path_len = strlen(folder->path);
+  vsi_stored *stored = vsi_calloc(folder->v->host, 1, sizeof *stored + path_len + 1 + VSI_STORED_LEN + 1);
+  if (!stored) return NULL;
+  stored->folder = folder;
+  stored->id = stored->path + sprintf(stored->path, "%s/", folder->path);
+  snprintf(stored->field, sizeof stored->field, "%s", file->field);
+  snprintf(stored->name, sizeof stored->name, "%s", file->name);
+  snprintf(stored->type, sizeof stored->type, "%s", file->type);
+  return stored;
+}
+
+vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
+                            const vestry_incoming *file, bool announced, vsi_stored **ret_stored) {
+  const uint64_t promised = announced ? file->most_bytes : 0;
+  if (!has_disk(folder, promised) || !vsi_upload_folder_take(folder, promised))
+    return vsi_upload_folder_full(folder, req, reply);
+  vsi_stored *stored = create(folder, file);
+  vestry_err error = stored ? make_file(stored, req, reply) : VESTRY_NO_MEMORY;
+  if (error) {
+    vsi_free(folder->v->host, stored);
+    vsi_upload_folder_give(folder, promised);
+    return error;
+  }
+  stored->promised = promised;
+  vsi_upload_folder_begun(folder);
+  *ret_stored = stored;
+  return VESTRY_OK;
+}
+
+/* Of a file that is whole no byte is changed. */
+static vestry_err open_again(vsi_stored *stored, const vestry_request *req, vestry_reply *reply) {
+  const vsi_disk *disk = stored->folder->disk;
+  char name[VSI_STORED_ROOM];
+  stored->fd = disk->open(stored->folder->fd, stored->is_whole ? stored->id : part_name(stored, name));
+  if (stored->fd >= 0 && (stored->is_whole || !disk->truncate(stored->fd, (off_t)stored->len))) return VESTRY_OK;
+  vestry_err error = vsi_upload_folder_failed(stored->folder, "a file is not opened again", req, reply);
+  if (stored->fd >= 0) close(stored->fd);
+  return error;
+}
+
+vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
+                             const vsi_stored_plan *plan, vsi_stored **ret_stored) {
+  const uint64_t more = plan->is_whole ? 0 : plan->more;
+  if (!has_disk(folder, more) || !vsi_upload_folder_take(folder, more))
+    return vsi_upload_folder_full(folder, req, reply);
+  vsi_stored *stored = create(folder, &plan->file);
+  vestry_err error = stored ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error) {
+    memcpy(stored->id, plan->id, VSI_STORED_LEN);
+    stored->len = stored->begun = plan->len;
+    stored->promised = plan->len + more;
+    stored->is_whole = stored->is_renamed = plan->is_whole;
+    stored->is_counted = plan->is_counted;
+    error = open_again(stored, req, reply);
+  }
+  if (error) {
+    vsi_free(folder->v->host, stored);
+    vsi_upload_folder_give(folder, more);
+    return error;
+  }
+  *ret_stored = stored;
+  return VESTRY_OK;
+}
+
+bool vsi_stored_sync(vsi_stored *stored) {
+  if (stored->folder->disk->sync(stored->fd)) stored->is_unsure = true; /* the next sync may say that all is well */
+  return !stored->is_unsure;
+}
+
+void vsi_stored_cut(vsi_stored *stored, uint64_t len) {
+  (void)stored->folder->disk->truncate(stored->fd, (off_t)len); /* or else it is cut when it is opened again */
+  stored->len = len;
+}
+
+bool vsi_stored_leave(vsi_stored *stored) {
+  const vestry_upload_folder *folder = stored->folder;
+  char name[VSI_STORED_ROOM];
+  close(stored->fd);
+  if (stored->is_renamed && !stored->is_whole &&
+      !folder->disk->rename(folder->fd, stored->id, part_name(stored, name))) {
+    stored->is_renamed = false;
+    (void)folder->disk->sync(folder->fd); /* or else a crash leaves it under its final name, and it stays */
+  }
+  const bool is_renamed = stored->is_renamed;
+  vsi_upload_folder_give(stored->folder, stored->promised - stored->len);
+  vsi_free(stored->folder->v->host, stored);
+  return is_renamed;
+}
+
+static vestry_err take_room(vsi_stored *stored, size_t len, const vestry_request *req, vestry_reply *reply) {
+  const uint64_t left = stored->promised - stored->len, more = len > left ? len - left : 0;
+  if (more && !vsi_upload_folder_take(stored->folder, more)) return vsi_upload_folder_full(stored->folder, req, reply);
+  stored->promised += more;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_stored_write(vsi_stored *stored, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                            size_t len) {
+  if (stored->is_whole) {
+    stored->promised = stored->len += len;
+    return VESTRY_OK;
+  }
+  vestry_err error = take_room(stored, len, req, reply);
+  if (!error && !vsi_disk_write(stored->folder->disk, stored->fd, bytes, len, &stored->len))
+    return vsi_upload_folder_failed(stored->folder, "a file is not written", req, reply);
+  if (!error && stored->len - stored->begun >= BEGIN_BYTES) {
+    (void)sync_file_range(stored->fd, (off_t)stored->begun, (off_t)(stored->len - stored->begun),
+                          SYNC_FILE_RANGE_WRITE); /* what it cannot do, the sync at the end does */
+    stored->begun = stored->len;
+  }
+  return error;
+}
+
+static vsi_upload_group group_of(vsi_stored *const *all, size_t count) {
+  vsi_upload_group group = {.folder = all[0]->folder, .count = count};
+  for (size_t i = 0; i < count; i++) memcpy(group.ids + i * VSI_STORED_LEN, all[i]->id, VSI_STORED_LEN);
+  return group;
+}
+
+/* Together, or not at all, also over a crash. */
+static const char *rename_all(vsi_stored *const *all, size_t count) {
+  const vestry_upload_folder *folder = all[0]->folder;
+  const vsi_upload_group group = group_of(all, count);
+  char name[VSI_STORED_ROOM];
+  if (count > 1 && !vsi_upload_group_mark(&group)) return "the list of a request's files is not written";
+  for (size_t i = 0; i < count; i++) {
+    if (!all[i]->is_renamed && folder->disk->rename(folder->fd, part_name(all[i], name), all[i]->id))
+      return "a file is not renamed";
+    all[i]->is_renamed = true;
+  }
+  if (count > 1 && !vsi_upload_group_unmark(&group)) return "the list of a request's files is not removed";
+  return folder->disk->sync(folder->fd) ? "the folder is not synced" : NULL;
+}
+
+vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_request *req, vestry_reply *reply) {
+  const char *what = NULL;
+  for (size_t i = 0; i < count && !what; i++)
+    if (!vsi_stored_sync(all[i])) what = "a file is not synced";
+  if (count && !what) what = rename_all(all, count);
+  return what ? vsi_upload_folder_failed(all[0]->folder, what, req, reply) : VESTRY_OK;
+}
+
+vestry_kept_file vsi_stored_told(const vsi_stored *stored) {
+  return (vestry_kept_file){.size = sizeof(vestry_kept_file),
+                            .stored = stored->id,
+                            .path = stored->path,
+                            .field = stored->field,
+                            .name = stored->name,
+                            .type = stored->type,
+                            .bytes = stored->len};
+}
+
+bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id) {
+  char name[VSI_STORED_ROOM];
+  if (!folder->disk->remove(folder->fd, id) || errno == ENOENT) return true;
+  snprintf(name, sizeof name, "%s" VSI_STORED_PART, id);
+  return !folder->disk->rename(folder->fd, id, name);
+}
+
+/* Whether it has its final name yet. What is left of one that has not goes with the next start. */
+static bool is_left(const vsi_stored *stored) {
+  const vestry_upload_folder *folder = stored->folder;
+  char name[VSI_STORED_ROOM];
+  if (stored->is_renamed) return !vsi_stored_unname(folder, stored->id);
+  (void)folder->disk->remove(folder->fd, part_name(stored, name));
+  return false;
+}
+
+static void drop_all(vsi_stored *const *all, size_t count) {
+  const vsi_upload_group group = group_of(all, count);
+  bool are_named = false, are_left = false;
+  for (size_t i = 0; i < count; i++) are_named = are_named || all[i]->is_renamed;
+  const bool is_marked = are_named && count > 1 && vsi_upload_group_mark(&group);
+  for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
+  if (are_left && !is_marked && !vsi_upload_group_mark(&group))
+    vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
+            "an upload to %s: %s was refused, and cannot be removed: remove it by hand", group.folder->path,
+            all[0]->id);
+  if (!are_left && count > 1)
+    (void)vsi_upload_group_unmark(&group); /* or else the next start finds nothing to remove */
+}
+
+static void end_one(vsi_stored *stored, vestry_err why) {
+  vestry_upload_folder *folder = stored->folder;
+  close(stored->fd);
+  if (!stored->is_counted)
+    vsi_upload_folder_over(folder, !why, why ? stored->promised : stored->promised - stored->len);
+  else if (why)
+    vsi_upload_folder_lost(folder, stored->len);
+  if (why && folder->dropped) {
+    const vestry_kept_file told = vsi_stored_told(stored);
+    folder->dropped(folder->app, &told, why);
+  }
+  vsi_free(folder->v->host, stored);
+}
+
+void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why) {
+  if (why && count) drop_all(all, count);
+  for (size_t i = 0; i < count; i++) end_one(all[i], why);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The headers of tus 1.0.0 (https://tus.io/protocols/resumable-upload), the protocol by which uploads are resumed. */
+#ifndef VSI_UPLOAD_TUS_H
+#define VSI_UPLOAD_TUS_H
+
+#include "app/upload/said.h"
+#include "vestry/error.h"
+
+#define VSI_TUS_VERSION    "1.0.0"
+#define VSI_TUS_EXTENSIONS "creation,creation-with-upload,expiration,termination"
+#define VSI_TUS_TYPE       "application/offset+octet-stream"
+enum { VSI_TUS_METADATA_BYTES = 2048 };
+
+/* A length or an offset: digits, below 2^62. false, also for NULL: it is none */
+bool vsi_tus_number(const char *said, uint64_t *ret_number);
+/* Pairs of a key and its value in Base64: the file's name and type, if they are among them. NULL: there are none.
+ * OK | MALFORMED (name and type are "" and application/octet-stream) | TOO_LARGE */
+vestry_err vsi_tus_metadata(const char *said, char name[VSI_SAID_NAME_BYTES], char type[VSI_SAID_TYPE_BYTES]);
+
+#endif

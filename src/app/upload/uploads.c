@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "vestry/app/upload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/upload/asked.h"
+#include "app/upload/receive.h"
+#include "app/upload/resume.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "http/routes/routes.h"
+#include "instance/instance.h"
+
+enum { DEFAULT_FILE_BYTES = 64 << 20, DEFAULT_COUNT = 1000, DEFAULT_PERSON_COUNT = 16, FORM_BYTES = 1 << 18 };
+
+static const char *mistake_of(const vestry_uploads_options *o) {
+  if (!o->pattern) return "a pattern is missing";
+  if (!o->writer == !o->folder) return "there is to be a writer, or a folder";
+  if (o->allow && !o->folder) return "allow is for a folder: a writer has its begin";
+  if (o->writer && !VSI_OPS_ARE_KNOWN(o->writer)) return "the writer is of a later vestry";
+  if (o->writer && (!o->writer->begin || !o->writer->write || !o->writer->end || !o->writer->abort))
+    return "the writer lacks a function";
+  if (o->max_files_count > VESTRY_UPLOAD_FILES_MAX) return "max_files_count is above VESTRY_UPLOAD_FILES_MAX";
+  if (o->max_file_bytes > VESTRY_BODY_BYTES_MAX / VESTRY_UPLOAD_FILES_MAX / 2) return "max_file_bytes is too large";
+  return NULL;
+}
+
+/* The path of an upload that is resumed. NULL: no memory */
+static char *resume_pattern(const vestry_uploads *uploads) {
+  const char *pattern = uploads->options.pattern;
+  const size_t len = strlen(pattern), kept = len && pattern[len - 1] == '/' ? len - 1 : len;
+  const size_t room = len + sizeof VSI_RESUME_PATH;
+  char *text = vsi_alloc(uploads->v->host, room);
+  if (text) snprintf(text, room, "%.*s%s", (int)kept, pattern, VSI_RESUME_PATH);
+  return text;
+}
+
+static const struct {
+  const char *method;
+  const vsi_receiver *receiver; /* NULL: a handler */
+  vestry_handler_fn handler;
+  bool is_of_all; /* at the uploads' own path */
+} resume_routes[] = {
+    {"POST", &vsi_upload_resume_receiver, NULL, false},
+    {"PATCH", &vsi_upload_resume_receiver, NULL, false},
+    {"HEAD", NULL, vsi_asked_offset, false},
+    {"DELETE", NULL, vsi_asked_to_drop, false},
+    {"OPTIONS", NULL, vsi_asked_options, true},
+};
+
+static void unmount_resume(vestry_uploads *uploads) {
+  while (uploads->resume_count) {
+    const size_t i = --uploads->resume_count;
+    (void)vestry_unroute(uploads->v, resume_routes[i].method,
+                         resume_routes[i].is_of_all ? uploads->options.pattern : uploads->resume_pattern);
+  }
+  vsi_free(uploads->v->host, uploads->resume_pattern);
+}
+
+static vestry_err mount_resume(vestry_uploads *uploads) {
+  vestry_err error = VESTRY_OK;
+  uploads->resume_pattern = resume_pattern(uploads);
+  if (!uploads->resume_pattern) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; !error && i < sizeof resume_routes / sizeof *resume_routes; i++) {
+    const char *path = resume_routes[i].is_of_all ? uploads->options.pattern : uploads->resume_pattern;
+    error = resume_routes[i].receiver
+                ? vsi_route_receiver(uploads->v, resume_routes[i].method, path, resume_routes[i].receiver, uploads)
+                : vestry_route(uploads->v, resume_routes[i].method, path, resume_routes[i].handler, uploads);
+    if (!error) uploads->resume_count++;
+  }
+  return error;
+}
+
+static void unmount(vestry_uploads *uploads) {
+  unmount_resume(uploads);
+  (void)vestry_unroute(uploads->v, "POST", uploads->options.pattern);
+  (void)vestry_body_limit(uploads->v, uploads->options.pattern, 0);
+}
+
+static vestry_err mount(vestry_uploads *uploads) {
+  const vestry_uploads_options *o = &uploads->options;
+  vestry_err error = vsi_route_receiver(uploads->v, "POST", o->pattern, &vsi_upload_receiver, uploads);
+  if (error) return error;
+  error = vestry_body_limit(uploads->v, o->pattern, (size_t)(o->max_file_bytes * o->max_files_count) + FORM_BYTES);
+  if (!error && o->folder) error = mount_resume(uploads);
+  if (error) unmount(uploads);
+  return error;
+}
+
+vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given, vestry_uploads **ret_uploads) {
+  vestry_uploads_options o;
+  if (!v || !ret_uploads) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(o, given))
+    return vsi_mistake(v->host, "vestry_uploads_create", "the options are of a later vestry");
+  const char *mistake = mistake_of(&o);
+  if (mistake) return vsi_mistake(v->host, "vestry_uploads_create", mistake);
+  if (!o.max_file_bytes) o.max_file_bytes = DEFAULT_FILE_BYTES;
+  if (!o.max_files_count) o.max_files_count = 1;
+  if (!o.max_count) o.max_count = DEFAULT_COUNT;
+  if (!o.max_per_person_count) o.max_per_person_count = DEFAULT_PERSON_COUNT;
+  size_t pattern_len = strlen(o.pattern) + 1, types_len = o.types ? strlen(o.types) + 1 : 0;
+  vestry_uploads *uploads = vsi_calloc(v->host, 1, sizeof *uploads + pattern_len + types_len);
+  if (!uploads) return VESTRY_NO_MEMORY;
+  o.pattern = memcpy(uploads->text, o.pattern, pattern_len);
+  if (o.types) o.types = memcpy(uploads->text + pattern_len, o.types, types_len);
+  uploads->v = v;
+  uploads->options = o;
+  uploads->places.max_count = o.max_count;
+  uploads->places.max_per_person_count = o.max_per_person_count;
+  vestry_err error = vsi_upload_places_init(&uploads->places, v->host);
+  if (!error && (error = mount(uploads))) vsi_upload_places_finish(&uploads->places);
+  if (error) {
+    vsi_free(v->host, uploads);
+    return error;
+  }
+  *ret_uploads = uploads;
+  return VESTRY_OK;
+}
+
+void vestry_uploads_destroy(vestry_uploads *uploads) {
+  if (!uploads) return;
+  unmount(uploads);
+  vsi_upload_places_finish(&uploads->places);
+  vsi_free(uploads->v->host, uploads);
+}
+
+void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads_stats *ret_stats) {
+  const vestry_uploads_stats stats = vsi_upload_places_stats(&uploads->places);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: how far an upload is, as its page says it */
+/* The script of a form that sends files, by attributes of the client's alone. It is one for all forms of a document,
+ * and hears of them at the document: a form that is patched in has it, too.
+ *
+ * Whose truth. What the browser has sent is told by the browser (XMLHttpRequest; fetch tells nothing of it). The server
+ * could tell what has come, by the page's stream. But behind a proxy that takes a body as a whole before it hands it on
+ * (nginx does, unless it is told not to) nothing has come until all has; a page without a stream would see nothing; and
+ * each upload would be ten events a second. What a person waits for is the way up from the own machine, and of that the
+ * browser knows best. What it does not know is whether the server has it: so 100 is said when the server has answered,
+ * and 99 until then.
+ *
+ * Where it goes on. A form whose uploads go to a folder is sent file by file (tus.h). What the server has is asked of
+ * it each time that a request has failed, and never guessed; where it is kept is remembered by the tab, so that the
+ * same file, chosen again after a reload, goes on, too.
+ *
+ * When it ends. A failure is one of three kinds:
+ *
+ *   the file's    Before each request that has some of it a byte is read where the request begins: a file that is gone
+ *                 or was changed since it was chosen cannot be read, and ends the upload. A browser that is asked for
+ *                 the size of a file that is gone says 0, and would send that as the whole.
+ *   the server's  408, 409, 423, 425, 429 and 5xx are tried again some times, all others end the upload.
+ *   the network's It is waited for, for as long as it takes, unless the server is there and has got nothing new of the
+ *                 file in as many tries: something between refuses it.
+ *
+ * The pauses grow until the server has got more of the file than it ever had: an answer alone is no progress.
+ *
+ * A field of a form may be called what a property of forms is called (elements, reset). So these are asked of the
+ * prototype.
+ *
+ * No regular expressions, and no dollars or at signs in strings: the client reads expressions first. */
+#include "vestry/app/upload_view.h"
+
+#include <string.h>
+
+#include "base/options.h"
+#include "html/builder.h"
+
+enum { SIGNAL_MOST = 64 };
+
+/* What is said: signals of the form's, each when it changes. */
+static const char words[] =
+    " const proto = HTMLFormElement.prototype,"
+    " fieldsOf = (form) => [...Object.getOwnPropertyDescriptor(proto, 'elements').get.call(form)],"
+    " attribute = (form, name) => proto.getAttribute.call(form, name);"
+    " const put = (of, what, value) => {"
+    " if (of.said[what] !== value) $[of.signal + what] = of.said[what] = value };"
+    " const fill = (text, parts) => parts.reduce((so, [name, part]) => so.split('{' + name + '}').join(part), text);"
+    " const say = (of, state, word, why) => {"
+    " put(of, 'State', state);"
+    " put(of, 'Text', fill(of.view.dataset[word], [['name', of.name], ['why', why ?? '']]).trim()) };"
+    " const shown = (of) => of.state ? of.percent : Math.min(99, Math.max(0, Math.floor(of.percent)));"
+    " const tell = (of) => put(of, 'Percent', shown(of));"
+    " const beat = (of) => {"
+    " tell(of);"
+    " of.timer = setTimeout(() => {"
+    " of.timer = 0;"
+    " if (!of.state && of.said.Percent !== shown(of)) beat(of) }, 100) };"
+    " const advance = (of, share) => {"
+    " of.percent = 100 * share;"
+    " if (!of.timer) beat(of) };"
+    " const sentence = (of, xhr) => {"
+    " if (!xhr.status) return of.view.dataset.broken;"
+    " const isText = (xhr.getResponseHeader('content-type') ?? '').startsWith('text');"
+    " const plain = (isText ? xhr.responseText : '').split('</title>').pop()"
+    ".split('<').map((part, i) => i ? part.slice(part.indexOf('>') + 1) : part).join(' ');"
+    " const signs = [['lt', 60], ['gt', 62], ['quot', 34], ['#39', 39], ['amp', 38]];"
+    " return signs.reduce((so, [name, code]) => so.split('&' + name + ';').join(String.fromCharCode(code)), plain)"
+    ".trim().slice(0, 300) || String(xhr.status) };";
+
+/* One request. A network that swallows all ends it after a minute, if it can be resumed. */
+static const char requests[] =
+    " const ask = (of, method, url, body, headers, advanced) => new Promise((done) => {"
+    " const xhr = of.xhr = new XMLHttpRequest();"
+    " let heard = Date.now();"
+    " const watch = setInterval(() => of.resumes && Date.now() - heard > 60000 && xhr.abort(), 5000);"
+    " xhr.open(method, url);"
+    " for (const [name, value] of Object.entries(headers)) if (value !== null) xhr.setRequestHeader(name, value);"
+    " xhr.upload.onprogress = (e) => { heard = Date.now(); advanced(e.loaded, e.total) };"
+    " xhr.onloadend = () => { clearInterval(watch); done(xhr) };"
+    " xhr.send(body) });";
+
+/* A file that goes on where it broke off. What it returns says why it did not. */
+static const char files[] =
+    " const recall = (key) => { try { return sessionStorage.getItem(key) } catch { return null } };"
+    " const remember = (key, at) => {"
+    " try { if (at) sessionStorage.setItem(key, at); else sessionStorage.removeItem(key) } catch {} };"
+    " const coded = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));"
+    " const pause = (of) => new Promise((done) => {"
+    " of.wake = done;"
+    " setTimeout(done, Math.min(30000, 300 * 2 ** Math.min(of.fails, 7)) * (0.75 + Math.random() / 2)) });"
+    " const headersOf = (of, what, file, offset) => {"
+    " const headers = {'Tus-Resumable': '1.0.0', 'X-CSRF-Token': of.token};"
+    " if (what === 'PATCH') headers['Upload-Offset'] = offset,"
+    " headers['Content-Type'] = 'application/offset+octet-stream';"
+    " if (what === 'POST') headers['Upload-Length'] = file.size,"
+    " headers['Upload-Metadata'] = 'filename ' + coded(file.name)"
+    " + (file.type ? ',filetype ' + coded(file.type) : '');"
+    " return headers };"
+    " const isReadable = (file, from) =>"
+    " (file.size ? file.slice(from, from + 1) : file).arrayBuffer().then(() => true, () => false);"
+    " const sendFile = async (of, file, before) => {"
+    " const key = ['vestry-upload', of.url, file.name, file.size, file.lastModified].join(' ');"
+    " const advanced = (bytes) => advance(of, (before + Math.min(bytes, file.size)) / of.bytes);"
+    " let at = recall(key), offset = null, anew = 0, refused = 0, best = -1;"
+    " for (of.fails = 0;;) {"
+    " if (of.isCancelled) {"
+    " remember(key, null);"
+    " if (at) ask({}, 'DELETE', at, null, headersOf(of), () => 0);"
+    " return 'cancelled' }"
+    " const what = !at ? 'POST' : offset === null ? 'HEAD' : 'PATCH', from = offset ?? 0;"
+    " if (what !== 'HEAD' && !await isReadable(file, from)) return of.view.dataset.gone;"
+    " if (of.isCancelled) continue;"
+    " const xhr = await ask(of, what, at ?? of.url, what === 'PATCH' ? file.slice(from) : null,"
+    " headersOf(of, what, file, from), (bytes) => advanced(from + bytes));"
+    " const status = xhr.status, has = Number(xhr.getResponseHeader('Upload-Offset') ?? 0);"
+    " if (status > 199 && status < 300 && (what !== 'PATCH' || has > from)) {"
+    " if (what === 'POST') at = new URL(xhr.getResponseHeader('Location'), of.url).href, remember(key, at);"
+    " offset = has;"
+    " if (has > best) best = has, of.fails = refused = 0;"
+    " advanced(has); say(of, 'sending', 'sending');"
+    " if (offset < file.size) continue;"
+    " remember(key, null);"
+    " return '' }"
+    " if (of.isCancelled) continue;"
+    " if (what === 'HEAD' && status === 404 && anew++ < 3) { at = null; continue }"
+    " if (status && ![408, 409, 423, 425, 429].includes(status) && status < 500"
+    " || (status || what === 'PATCH') && ++refused > 8) {"
+    " remember(key, null);"
+    " return sentence(of, xhr) }"
+    " offset = null; of.fails++;"
+    " if (status !== 409 && status !== 423) say(of, 'waiting', 'waiting');"
+    " await pause(of) } };"
+    " const sendAll = async (of) => {"
+    " of.bytes = of.files.reduce((sum, {file}) => sum + file.size, 0) || 1;"
+    " let before = 0;"
+    " for (let i = 0; i < of.files.length; i++) {"
+    " const {file, field} = of.files[i];"
+    " of.name = namesOf(of.files.slice(i).map((one) => one.file)); say(of, 'sending', 'sending');"
+    " const why = await sendFile(of, file, before);"
+    " if (why) return end(of, of.isCancelled ? 'cancelled' : 'failed', why);"
+    " before += file.size;"
+    " const left = new DataTransfer();"
+    " of.files.slice(i + 1).forEach((one) => one.field === field && left.items.add(one.file));"
+    " field.files = left.files }"
+    " of.name = namesOf(of.files.map(({file}) => file)); end(of, 'kept') };";
+
+/* A form, from its submission to its end. */
+static const char forms[] =
+    " const end = (of, state, why) => {"
+    " clearTimeout(of.timer);"
+    " of.state = state; if (state === 'kept') of.percent = 100;"
+    " tell(of); say(of, state, state, why);"
+    " under.delete(of.form); proto.removeAttribute.call(of.form, 'aria-busy');"
+    " if (state === 'kept') proto.reset.call(of.form) };"
+    " const follow = (to) => {"
+    " const url = to && new URL(to, location.href);"
+    " if (url && url.pathname + url.search !== location.pathname + location.search) location.assign(url.href) };"
+    " const send = async (of, fields) => {"
+    " for (const {file} of of.files)"
+    " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
+    " if (of.isCancelled) return end(of, 'cancelled');"
+    " const xhr = await ask(of, 'POST', of.url, fields, {},"
+    " (bytes, all) => { if (all) advance(of, bytes / all) });"
+    " if (of.isCancelled) return end(of, 'cancelled');"
+    " if (!xhr.status) for (const {file} of of.files)"
+    " if (!await isReadable(file, 0)) return end(of, 'failed', of.view.dataset.gone);"
+    " if (xhr.status < 200 || xhr.status > 299) return end(of, 'failed', sentence(of, xhr));"
+    " end(of, 'kept');"
+    " if (xhr.responseURL !== of.url) follow(xhr.responseURL) };"
+    " const namesOf = (all) =>"
+    " all.slice(0, 3).map((file) => file.name).join(', ') + (all.length > 3 ? ', …' : '');"
+    " const begin = (form, view, by) => {"
+    " const fields = by ? new FormData(form, by) : new FormData(form);"
+    " const files = fieldsOf(form).filter((field) => field.type === 'file' && field.name && !field.disabled)"
+    ".flatMap((field) => [...field.files].map((file) => ({field, file})));"
+    " const to = by?.getAttribute('formaction') ?? attribute(form, 'action') ?? '';"
+    " const of = {form, view, files, signal: view.dataset.upload, name: namesOf(files.map(({file}) => file)),"
+    " said: {}, percent: 0, token: fields.get('csrf'), resumes: 'resumes' in view.dataset && files.length,"
+    " url: new URL(to || location.href, document.baseURI).href};"
+    " under.set(form, of); proto.setAttribute.call(form, 'aria-busy', 'true');"
+    " tell(of); say(of, 'sending', 'sending');"
+    " if (of.resumes) sendAll(of); else send(of, fields) };";
+
+/* What the document hears. */
+static const char ears[] =
+    " document.addEventListener('submit', (e) => {"
+    " const form = e.target, view = proto.querySelector.call(form, '[data-upload]');"
+    " const isPost = (e.submitter?.getAttribute('formmethod') ?? attribute(form, 'method') ?? '').toLowerCase();"
+    " if (e.defaultPrevented || !view || isPost !== 'post') return;"
+    " e.preventDefault();"
+    " if (!under.has(form)) begin(form, view, e.submitter) });"
+    " document.addEventListener('click', (e) => {"
+    " const of = under.get(e.target.closest?.('[data-upload-cancel]')?.closest('form'));"
+    " if (of) of.isCancelled = true, of.xhr?.abort(), of.wake?.() });"
+    " const each = (what) => { for (const of of under.values()) if (of.resumes) what(of) };"
+    " addEventListener('offline', () => each((of) => of.xhr?.abort()));"
+    " addEventListener('online', () => each((of) => of.wake?.()));";
+
+static bool is_signal(const char *name) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+  size_t len = strlen(name);
+  return len && len <= SIGNAL_MOST && strspn(name, letters) == len && !strstr(name, "__");
+}
+
+static void put_script(vestry_html *html) {
+  vestry_html_add(html, " data-init=\"window.vestryUpload = window.vestryUpload || (() => { const under = new Map();");
+  vestry_html_raw(html, words, sizeof words - 1);
+  vestry_html_raw(html, requests, sizeof requests - 1);
+  vestry_html_raw(html, files, sizeof files - 1);
+  vestry_html_raw(html, forms, sizeof forms - 1);
+  vestry_html_raw(html, ears, sizeof ears - 1);
+  vestry_html_add(html, " return under })()\"");
+}
+
+static const char *or_else(const char *word, const char *other) {
+  return word ? word : other;
+}
+
+vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_options *given) {
+  vestry_upload_view_options o;
+  if (!html) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(o, given) || (o.signal && !is_signal(o.signal)))
+    return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
+                         "vestry_html_upload: its options are outside what it accepts: a signal is letters and "
+                         "underscores, one beside the other never, at most 64");
+  const char *signal = or_else(o.signal, "_upload");
+  vestry_html_add(html, "<div class=\"vestry-upload\" data-ignore-morph data-upload=\"%-s\" data-sending=\"%s\"",
+                  signal, or_else(o.sending, "Sending {name}…"));
+  vestry_html_add(html, " data-kept=\"%s\" data-failed=\"%s\" data-broken=\"%s\" data-cancelled=\"%s\"",
+                  or_else(o.kept, "Sent: {name}."), or_else(o.failed, "Not sent: {name}. {why}"),
+                  or_else(o.broken, "The connection broke off."), or_else(o.cancelled, "Cancelled: {name}."));
+  vestry_html_add(html, " data-waiting=\"%s\" data-gone=\"%s\"%-s",
+                  or_else(o.waiting, "{name}: the connection broke off. It goes on as soon as it can."),
+                  or_else(o.gone, "It was changed or removed after it was chosen: choose it again."),
+                  o.resumes ? " data-resumes" : "");
+  vestry_html_add(html, " data-signals__ifmissing=\"{%-sPercent: 0, %-sState: '', %-sText: ''}\"", signal, signal,
+                  signal);
+  put_script(html);
+  vestry_html_add(html,
+                  "><progress max=\"100\" value=\"0\" hidden aria-label=\"%s\" data-attr:value=\"$%-sPercent\""
+                  " data-attr:hidden=\"!['sending', 'waiting'].includes($%-sState)\"></progress>",
+                  or_else(o.label, "Files that are sent"), signal, signal);
+  vestry_html_add(html,
+                  "<button type=\"button\" data-upload-cancel hidden data-attr:hidden=\"!['sending', "
+                  "'waiting'].includes($%-sState)\">"
+                  "%s</button>",
+                  signal, or_else(o.cancel, "Cancel"));
+  return vestry_html_add(html, "<p role=\"status\" data-text=\"$%-sText\"></p></div>", signal);
+}

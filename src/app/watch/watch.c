@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: when a step is due, and an end after the last one */
+/* A watch is an actor whose run takes at most one step, and looks at everything anew: so it does not matter why it was
+ * roused. It is embedded in the watcher like its timer: one allocation, in the handler, and then nothing fails.
+ *
+ * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so.
+ *             `is_due` remembers it until the step is taken: a run that must put it off does not forget it.
+ * No wake-up  A wake sets is_woken and notifies; the run that clears is_woken takes a step, or sets is_due. A wake that
+ * is lost.    finds is_woken set already need not notify: the wake that set it does. The run that clears it comes after
+ *             both wakes, and sees what both threads did before them, since both wrote the word that the run reads. A
+ *             wake during a step sets is_woken again, and another run follows (runtime/actor.c).
+ * Pacing.     A step is put off until as many events are settled as had been accepted when the last step returned. The
+ *             watch sets `awaits`, then asks for a look of the connection's runner (vsi_connection_await_written): a
+ *             whole run of the runner follows, sees `awaits`, and notifies now or in a later run. So neither sleeps
+ *             while the other waits for it. The mark is a count, not "the queue is empty": so another sender to the
+ *             stream does not hold the watch up.
+ * Its end.    A step is inside the connection (vsi_connection_enter): the connection does not end before the step has
+ *             left it, and lets no thread in once it ends. So when the close list tells of the end, no step runs, and
+ *             none will: the end function is called there and then. Every end of a stream goes through that one door
+ *             (docs/architecture.md).
+ * Memory.     A watcher is freed with its connection. Each thing that may still touch the watcher holds a reference to
+ *             the connection: the actor from READY to the end of the run, the armed timer, a subscription, the
+ *             application. */
+#include "vestry/app/watch.h"
+
+#include <stddef.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "connection/connection.h"
+#include "connection/refusal.h"
+#include "http/reply.h"
+#include "instance/life.h"
+#include "runtime/runtime.h"
+
+struct vestry_watcher {
+  vsi_attachment attachment; /* first */
+  vsi_actor actor;
+  vsi_timer timer;      /* armed: it holds a reference to the connection */
+  vsi_stream_part part; /* of the stream, from its beginning on */
+  struct vsi_watches *of;
+  vestry_runtime *runtime;
+  vestry_connection *connection; /* the stream's */
+  vestry_watch_step_fn step;
+  vestry_watch_end_fn end;
+  void *ctx;
+  uint64_t every_ns, pause_ns;
+  _Atomic(uint64_t) mark; /* so many events were accepted when the last step returned; relaxed */
+  uint32_t ahead_count;
+  _Atomic(bool) is_open;  /* steps may be taken */
+  _Atomic(bool) is_woken; /* since the last step began */
+  _Atomic(bool) awaits;   /* a step is due, and put off until the mark */
+  /* The run's own. */
+  bool is_due;
+  bool has_stepped;
+  bool has_said; /* this step: wait_ms */
+  uint64_t wait_ms;
+  uint64_t deadline_ns; /* UINT64_MAX: none */
+  uint64_t earliest_ns; /* no step before */
+  uint64_t first_ns;    /* when the first step was called: the beats' origin */
+};
+_Static_assert(sizeof(struct vestry_watcher) <= 256, "what vestry/app/watch.h says");
+
+/* An instance's. */
+typedef struct vsi_watches {
+  vestry *v;
+  _Atomic(uint64_t) begun, ended, steps, errors; /* relaxed, but for ended: mere counts */
+} vsi_watches;
+
+static vestry_watcher *watcher_of_part(vsi_stream_part *part) {
+  return (vestry_watcher *)((char *)part - offsetof(vestry_watcher, part));
+}
+
+static vestry_watcher *watcher_of(vsi_actor *actor) {
+  return (vestry_watcher *)((char *)actor - offsetof(vestry_watcher, actor));
+}
+
+static uint64_t now_of(const vestry_watcher *watcher) {
+  return vsi_now_ns(watcher->runtime->host);
+}
+
+/* ---------------------------------------------------------------------------------------------------- steps ------- */
+
+static void arm(vestry_watcher *watcher, uint64_t due_ns) {
+  bool was_armed = false;
+  if (due_ns == UINT64_MAX) return;
+  vestry_connection_ref(watcher->connection); /* the armed timer's */
+  vestry_err error = vsi_ticker_arm(&watcher->runtime->ticker, &watcher->timer, due_ns, &was_armed);
+  if (error || was_armed) vestry_connection_unref(watcher->connection); /* closed: there are no timers any more */
+}
+
+static void timer_fired(vsi_timer *timer) {
+  vestry_watcher *watcher = (vestry_watcher *)((char *)timer - offsetof(vestry_watcher, timer));
+  vsi_actor_notify(&watcher->actor); /* the run asks the clock: this may belong to a deadline that was replaced */
+  vestry_connection_unref(watcher->connection);
+}
+
+static bool is_written(const vestry_watcher *watcher, const vestry_connection *connection) {
+  uint64_t mark = atomic_load_explicit(&watcher->mark, memory_order_relaxed);
+  return vsi_connection_settled(connection) + watcher->ahead_count >= mark;
+}
+
+static void set_mark(vestry_watcher *watcher) {
+  atomic_store_explicit(&watcher->mark, vsi_connection_accepted(watcher->connection), memory_order_relaxed);
+}
+
+/* The deadline of a step that has returned. */
+static uint64_t next_deadline(const vestry_watcher *watcher) {
+  uint64_t now = now_of(watcher);
+  if (watcher->has_said) return vsi_add_saturating(now, vsi_ms_to_ns(watcher->wait_ms));
+  if (!watcher->every_ns) return UINT64_MAX;
+  uint64_t since_beat = (now - watcher->first_ns) % watcher->every_ns;
+  return vsi_add_saturating(now - since_beat, watcher->every_ns);
+}
+
+static void fail(vestry_watcher *watcher, vestry_err error) {
+  if (!vestry_connection_close(watcher->connection, VESTRY_CAUSE_ERROR)) return; /* it was closing already */
+  atomic_fetch_add_explicit(&watcher->of->errors, 1, memory_order_relaxed);
+  vsi_log(watcher->of->v->host, VESTRY_LOG_ERROR, "a watch of connection %llu: %s",
+          (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
+}
+
+static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
+  if (!watcher->has_stepped) watcher->first_ns = now_ns;
+  watcher->is_due = watcher->has_said = false;
+  watcher->earliest_ns = vsi_add_saturating(now_ns, watcher->pause_ns);
+  atomic_fetch_add_explicit(&watcher->of->steps, 1, memory_order_relaxed);
+  vestry_err error = watcher->step(watcher, watcher->connection, watcher->ctx);
+  watcher->has_stepped = true;
+  set_mark(watcher);
+  if (error) fail(watcher, error);
+  if (watcher->has_said && !watcher->wait_ms) {
+    watcher->is_due = true;
+    watcher->deadline_ns = UINT64_MAX;
+    vsi_actor_notify(&watcher->actor); /* after those that are ready now */
+  } else {
+    watcher->deadline_ns = next_deadline(watcher);
+    arm(watcher, watcher->deadline_ns);
+  }
+}
+
+static void look(vestry_watcher *watcher) {
+  uint64_t now = now_of(watcher);
+  /* acquire pairs with the exchange in vestry_watch_wake */
+  if (atomic_exchange_explicit(&watcher->is_woken, false, memory_order_acq_rel)) watcher->is_due = true;
+  if (watcher->deadline_ns <= now) {
+    watcher->is_due = true;
+    watcher->deadline_ns = UINT64_MAX;
+  }
+  if (!watcher->is_due) return;
+  if (now < watcher->earliest_ns) {
+    arm(watcher, watcher->earliest_ns);
+  } else if (!is_written(watcher, watcher->connection)) {
+    atomic_store_explicit(&watcher->awaits, true, memory_order_release); /* pairs with written */
+    vsi_connection_await_written(watcher->connection);
+  } else {
+    take_step(watcher, now);
+  }
+}
+
+static void run(vsi_actor *actor) {
+  vestry_watcher *watcher = watcher_of(actor);
+  /* acquire pairs with opened */
+  if (!atomic_load_explicit(&watcher->is_open, memory_order_acquire)) return;
+  if (!vsi_connection_enter(watcher->connection)) return;
+  if (vestry_connection_is_open(watcher->connection)) look(watcher);
+  vsi_connection_leave(watcher->connection);
+}
+
+static void hold(vsi_actor *actor) {
+  vestry_connection_ref(watcher_of(actor)->connection);
+}
+
+static void let_go(vsi_actor *actor) {
+  vestry_connection_unref(watcher_of(actor)->connection);
+}
+
+static const vsi_actor_class watch_actor = {.run = run, .ref = hold, .unref = let_go};
+
+/* ------------------------------------------------------------------------------------------- in and around -------- */
+
+void vestry_watch_wait(vestry_watcher *watcher, uint64_t ms) {
+  watcher->has_said = true;
+  watcher->wait_ms = ms;
+}
+
+void vestry_watch_finish(vestry_watcher *watcher) {
+  vestry_connection_close(watcher->connection, VESTRY_CAUSE_CLOSED);
+}
+
+bool vestry_watch_is_first(const vestry_watcher *watcher) {
+  return !watcher->has_stepped;
+}
+
+void vestry_watch_wake(vestry_watcher *watcher) {
+  if (!vestry_connection_is_open(watcher->connection)) return;
+  /* acq_rel pairs with the exchange in look, both ways: a wake that is coalesced publishes what was done before, too */
+  if (atomic_exchange_explicit(&watcher->is_woken, true, memory_order_acq_rel)) return;
+  vsi_actor_notify(&watcher->actor);
+}
+
+static void wake_for(const vestry_bus_message *message, void *ctx) {
+  (void)message;
+  vestry_watch_wake(ctx);
+}
+
+vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, const vestry_key *key) {
+  const vestry_subscriber subscriber = {.call = wake_for, .ctx = watcher, .connection = watcher->connection};
+  return vestry_subscribe(watcher->of->v, scope, key, &subscriber, NULL);
+}
+
+/* ------------------------------------------------------------------------------------- those of a stream ---------- */
+
+static void opened(vsi_stream_part *part) {
+  vestry_watcher *watcher = watcher_of_part(part);
+  set_mark(watcher);
+  atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with run */
+  vsi_actor_notify(&watcher->actor);
+}
+
+static bool written(vsi_stream_part *part, const vestry_connection *connection) {
+  vestry_watcher *watcher = watcher_of_part(part);
+  if (!atomic_load_explicit(&watcher->awaits, memory_order_acquire)) return false;
+  if (!is_written(watcher, connection)) return true;
+  atomic_store_explicit(&watcher->awaits, false, memory_order_relaxed); /* the run that follows looks by itself */
+  vsi_actor_notify(&watcher->actor);
+  return false;
+}
+
+static void woken(vsi_stream_part *part) {
+  vestry_watch_wake(watcher_of_part(part));
+}
+
+static void freed(vsi_stream_part *part, const vestry_host *host) {
+  vsi_free(host, watcher_of_part(part));
+}
+
+static const vsi_stream_part_ops watch_part = {.opened = opened, .written = written, .woken = woken, .free = freed};
+
+/* -------------------------------------------------------------------------------------- beginning and end --------- */
+
+static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
+  if (watcher->end) watcher->end(cause, watcher->ctx);
+}
+
+static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  vestry_watcher *watcher = (vestry_watcher *)(void *)node;
+  if (vsi_ticker_cancel(&watcher->runtime->ticker, &watcher->timer)) vestry_connection_unref(connection);
+  /* release pairs with vestry_watch_stats_get: a thread that sees an end sees its beginning */
+  atomic_fetch_add_explicit(&watcher->of->ended, 1, memory_order_release);
+  tell_end(watcher, cause);
+}
+
+static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+  vestry_watcher *watcher = (vestry_watcher *)attachment;
+  watcher->connection = connection;
+  atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
+  watcher->part.ops = &watch_part;
+  vsi_life_append(connection->hooks_ctx, &watcher->part);
+  vsi_close_node_init(&attachment->node, stream_ended);
+  if (vsi_connection_at_close(connection, &attachment->node)) /* cannot be: it has not been started */
+    stream_ended(&attachment->node, connection, vsi_connection_cause(connection));
+}
+
+static void drop(vsi_attachment *attachment) {
+  vestry_watcher *watcher = (vestry_watcher *)attachment;
+  const vestry_host *host = watcher->of->v->host;
+  tell_end(watcher, VESTRY_CAUSE_NONE);
+  vsi_free(host, watcher);
+}
+
+/* --------------------------------------------------------------------------------------- those of an instance ----- */
+
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_watches *of = *ret_state = vsi_calloc(v->host, 1, sizeof *of);
+  if (!of) return VESTRY_NO_MEMORY;
+  of->v = v;
+  return VESTRY_OK;
+}
+
+static void destroy(vestry *v, void *state) {
+  vsi_free(v->host, state);
+}
+
+static const vsi_extension kind = {.name = "watches", .create = create, .destroy = destroy};
+
+void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
+  vestry_watch_stats stats = {.size = 0};
+  vsi_watches *of = vsi_extension_find(v, &kind);
+  if (of) {
+    /* acquire pairs with the end of a watch, and the ends come first: never more ends than beginnings */
+    stats.ended_count = atomic_load_explicit(&of->ended, memory_order_acquire);
+    stats.begun_count = atomic_load_explicit(&of->begun, memory_order_relaxed);
+    stats.live_count = stats.begun_count - stats.ended_count;
+    stats.steps_count = atomic_load_explicit(&of->steps, memory_order_relaxed);
+    stats.errors_count = atomic_load_explicit(&of->errors, memory_order_relaxed);
+  }
+  VSI_RESULT_GIVE(ret_stats, stats);
+}
+
+static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
+  void *of;
+  vestry_err error = vsi_extension_use(reply->v, &kind, &of);
+  reply->no_memory |= error == VESTRY_NO_MEMORY;
+  if (error) return error;
+  if (reply->parts_count == VESTRY_REPLY_WATCHES_MAX) return VESTRY_LIMIT;
+  vestry_watcher *watcher = vsi_calloc(reply->host, 1, sizeof *watcher);
+  reply->no_memory |= !watcher;
+  if (!watcher) return VESTRY_NO_MEMORY;
+  watcher->of = of;
+  watcher->runtime = watch->runtime ? watch->runtime : reply->v->runtime;
+  watcher->step = watch->step;
+  watcher->end = watch->end;
+  watcher->ctx = watch->ctx;
+  watcher->every_ns = watch->every_ms == VESTRY_NEVER_MS ? 0 : vsi_ms_to_ns(watch->every_ms);
+  watcher->pause_ns = vsi_ms_to_ns(watch->pause_ms);
+  watcher->ahead_count = watch->ahead_count;
+  watcher->is_due = true;
+  watcher->deadline_ns = UINT64_MAX;
+  vsi_actor_init(&watcher->actor, &watch_actor, &watcher->runtime->pool);
+  vsi_timer_init(&watcher->timer, timer_fired);
+  watcher->attachment.begin = begin;
+  watcher->attachment.drop = drop;
+  vsi_attachments_add(&reply->attachments, &watcher->attachment);
+  reply->parts_count++;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
+  vestry_watch watch;
+  if (!reply->v || !given || VSI_OPTIONS_TAKE(watch, given) || !watch.step)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "a watch has a step, and a size that is one");
+  vestry_err error = add(reply, &watch);
+  if (error && watch.end) watch.end(VESTRY_CAUSE_NONE, watch.ctx);
+  return error;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* A tab's answer comes to the node that the proxy chooses, and this one tells the stream's own. A client can send any
+ * answer, as often as it likes, so what an answer costs the broker and the other nodes is bounded:
+ *
+ * An address is the node's number and a seal of it and of the lease, by a key that only nodes have. What no node has
+ * given away is found out by a hash, and no node hears of it.
+ *
+ * What is good waits for up to 250 ms, once: a lease that is said a thousand times meanwhile is 16 bytes, and those of
+ * a thousand tabs are a message to each node. If more than that wait, they go at once, so that a message carries many
+ * whatever there is to do. */
+#include "cluster/cluster/renewals.h"
+
+#include <string.h>
+
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/letter.h"
+#include "cluster/cluster/peers.h"
+
+enum { WAITS_MS = 250, NODE_BYTES = 8, SEALED_BYTES = VSI_LEASE_BYTES + NODE_BYTES };
+
+/* ------------------------------------------------------------------------------------------------- addresses ------ */
+
+static uint64_t seal_of(const vestry_cluster *cluster, const unsigned char *lease, const unsigned char *node) {
+  unsigned char all[SEALED_BYTES];
+  memcpy(all, lease, VSI_LEASE_BYTES);
+  memcpy(all + VSI_LEASE_BYTES, node, NODE_BYTES);
+  return vsi_siphash_128_of(cluster->renewals.key, all, sizeof all).low;
+}
+
+void vsi_renewals_address(const unsigned char *lease, unsigned char *ret_address, void *ctx) {
+  const vestry_cluster *cluster = ctx;
+  memcpy(ret_address, &cluster->id, NODE_BYTES);
+  uint64_t seal = seal_of(cluster, lease, ret_address);
+  memcpy(ret_address + NODE_BYTES, &seal, sizeof seal);
+}
+
+static bool is_sealed(const vestry_cluster *cluster, const unsigned char *lease, const unsigned char *address) {
+  uint64_t seal;
+  memcpy(&seal, address + NODE_BYTES, sizeof seal);
+  return seal == seal_of(cluster, lease, address);
+}
+
+/* -------------------------------------------------------------------------------------------------- those here ---- */
+
+static uint64_t hash_of(const unsigned char *lease) {
+  uint64_t hash;
+  memcpy(&hash, lease, sizeof hash); /* a node's: it was random */
+  return hash;
+}
+
+static bool waits(const vsi_renewals *renewals, const unsigned char *lease) {
+  vsi_map_link *at = vsi_map_first(&renewals->waiting, hash_of(lease));
+  while (at && memcmp(VSI_MAP_OWNER(at, vsi_renewal, in)->lease, lease, VSI_LEASE_BYTES) != 0) at = vsi_map_further(at);
+  return at;
+}
+
+/* As many as the broker carries in one message. */
+static size_t most_a_message(const vestry_cluster *cluster) {
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
+  return most >= head + VSI_LEASE_BYTES ? (most - head) / VSI_LEASE_BYTES : 1;
+}
+
+/* Those of a node from one on; ret_at: where there may be more. */
+static void put_some(vsi_buffer *buffer, const vsi_renewals *renewals, uint64_t node, size_t most, size_t *ret_at) {
+  for (size_t count = 0; count < most && *ret_at < renewals->waiting.count; ++*ret_at) {
+    const vsi_renewal *one = &renewals->all[*ret_at];
+    if (one->node != node) continue;
+    vsi_buffer_append(buffer, one->lease, VSI_LEASE_BYTES);
+    count++;
+  }
+}
+
+static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
+  const vsi_renewals *renewals = &cluster->renewals;
+  size_t most = most_a_message(cluster);
+  for (size_t at = 0; at < renewals->waiting.count;) {
+    vsi_buffer buffer;
+    vsi_wire_begin(&buffer, cluster->host);
+    size_t empty = buffer.len;
+    put_some(&buffer, renewals, peer->id, most, &at);
+    bool has_some = buffer.len > empty;
+    vsi_wire_end(&buffer);
+    if (has_some) (void)vsi_letter_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* tabs answer again */
+    vsi_buffer_finish(&buffer);
+  }
+}
+
+static void send_locked(vestry_cluster *cluster) {
+  vsi_renewals *renewals = &cluster->renewals;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) send_to(cluster, &cluster->peers[i]);
+  while (renewals->waiting.count) vsi_map_remove(&renewals->waiting, &renewals->all[renewals->waiting.count - 1].in);
+}
+
+static void due(vestry_timer *timer, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  (void)timer;
+  vsi_cluster_lock(cluster);
+  send_locked(cluster);
+  vsi_cluster_unlock(cluster);
+}
+
+bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_renewals *renewals = &cluster->renewals;
+  uint64_t node;
+  if (!is_sealed(cluster, lease, address)) return false;
+  memcpy(&node, address, sizeof node);
+  vsi_cluster_lock(cluster);
+  const vsi_peer *peer = vsi_peers_find(cluster, node);
+  bool lives = peer && vsi_peer_lives(peer), is_first = false;
+  if (lives && !waits(renewals, lease)) {
+    if (renewals->waiting.count == VSI_RENEWALS_MAX) send_locked(cluster);
+    is_first = !renewals->waiting.count;
+    vsi_renewal *one = &renewals->all[renewals->waiting.count];
+    one->node = node;
+    memcpy(one->lease, lease, VSI_LEASE_BYTES);
+    vsi_map_add(&renewals->waiting, &one->in, hash_of(lease));
+  }
+  vsi_cluster_unlock(cluster);
+  if (is_first) (void)vestry_timer_set(renewals->timer, WAITS_MS, 0); /* CLOSED: the end */
+  return lives;
+}
+
+void vsi_renewals_take(vestry_cluster *cluster, const unsigned char *body, size_t len) {
+  for (; len >= VSI_LEASE_BYTES; body += VSI_LEASE_BYTES, len -= VSI_LEASE_BYTES)
+    (void)vsi_leases_renew(cluster->v, body); /* false: its stream has ended meanwhile */
+}
+
+/* ------------------------------------------------------------------------------------------------------ made ------ */
+
+vestry_err vsi_renewals_init(vestry_cluster *cluster, vsi_siphash_key key) {
+  vsi_renewals *renewals = &cluster->renewals;
+  renewals->key = key;
+  vestry_err error = vsi_map_reserve(&renewals->waiting, cluster->host, VSI_RENEWALS_MAX);
+  return error ? error : vestry_timer_create(cluster->runtime, due, cluster, &renewals->timer);
+}
+
+void vsi_renewals_stop(vestry_cluster *cluster) {
+  vestry_timer_destroy(cluster->renewals.timer);
+}
+
+void vsi_renewals_finish(vestry_cluster *cluster) {
+  vsi_map_finish(&cluster->renewals.waiting, cluster->host);
+}

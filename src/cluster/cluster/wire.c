@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster/cluster/wire.h"
+
+#include <string.h>
+
+#include "vestry/key.h"
+
+/* All versions have had these many bytes in front of the body at least, and the seal after it. */
+enum { LEAST_HEAD = 40 };
+
+static const unsigned char zeroes[VSI_WIRE_HEAD];
+
+void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host) {
+  vsi_buffer_init(buffer, host);
+  vsi_buffer_append(buffer, zeroes, VSI_WIRE_HEAD);
+}
+
+uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace) {
+  if (!trace) return 0;
+  vsi_buffer_append(buffer, trace->trace_id, sizeof trace->trace_id);
+  vsi_buffer_append(buffer, trace->span_id, sizeof trace->span_id);
+  return VSI_WIRE_TRACED;
+}
+
+void vsi_wire_end(vsi_buffer *buffer) {
+  vsi_buffer_append(buffer, zeroes, VSI_WIRE_SEAL);
+}
+
+static void put_at(unsigned char *at, uint64_t number, unsigned bytes) {
+  for (unsigned i = 0; i < bytes; i++) at[i] = (unsigned char)(number >> 8 * i);
+}
+
+static uint64_t get_at(const unsigned char *at, unsigned bytes) {
+  uint64_t number = 0;
+  for (unsigned i = 0; i < bytes; i++) number |= (uint64_t)at[i] << 8 * i;
+  return number;
+}
+
+void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message) {
+  unsigned char *at = (unsigned char *)buffer->data;
+  size_t len = buffer->len - VSI_WIRE_SEAL;
+  at[0] = 'v';
+  at[1] = VSI_WIRE_VERSION;
+  at[2] = message->kind;
+  at[3] = message->flags;
+  put_at(at + 4, len - VSI_WIRE_HEAD, 4);
+  put_at(at + 8, message->from, 8);
+  put_at(at + 16, message->epoch, 8);
+  put_at(at + 24, message->to, 8);
+  put_at(at + 32, message->seq, 8);
+  put_at(at + 40, message->turn, 8);
+  vsi_hash_128 seal = vsi_siphash_128_of(key, at, len);
+  put_at(at + len, seal.low, 8);
+  put_at(at + len + 8, seal.high, 8);
+}
+
+/* One comparison of all: how long it takes tells nothing. */
+static bool is_sealed(const unsigned char *at, size_t sealed, vsi_siphash_key key) {
+  vsi_hash_128 seal = vsi_siphash_128_of(key, at, sealed);
+  return !((seal.low ^ get_at(at + sealed, 8)) | (seal.high ^ get_at(at + sealed + 8, 8)));
+}
+
+uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key) {
+  const unsigned char *at = data;
+  if (len < LEAST_HEAD + VSI_WIRE_SEAL || at[0] != 'v' || at[1] == VSI_WIRE_VERSION) return 0;
+  return is_sealed(at, len - VSI_WIRE_SEAL, key) ? at[1] : 0;
+}
+
+/* Take the trace off the body's end. Only what is sampled is carried. */
+static vestry_err open_trace(vsi_wire_message *message) {
+  if (!(message->flags & VSI_WIRE_TRACED)) return VESTRY_OK;
+  if (message->len < VSI_WIRE_TRACE) return VESTRY_MALFORMED;
+  message->len -= VSI_WIRE_TRACE;
+  message->flags &= (uint8_t)~VSI_WIRE_TRACED;
+  vestry_trace *trace = &message->trace;
+  memcpy(trace->trace_id, message->body + message->len, sizeof trace->trace_id);
+  memcpy(trace->span_id, message->body + message->len + sizeof trace->trace_id, sizeof trace->span_id);
+  message->is_traced = trace->is_sampled = true;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message) {
+  const unsigned char *at = data;
+  if (len < VSI_WIRE_HEAD + VSI_WIRE_SEAL || at[0] != 'v' || at[1] != VSI_WIRE_VERSION) return VESTRY_MALFORMED;
+  size_t sealed = len - VSI_WIRE_SEAL;
+  if (!is_sealed(at, sealed, key)) return VESTRY_MALFORMED;
+  if (!at[2] || at[2] >= VSI_WIRE_KINDS || get_at(at + 4, 4) != sealed - VSI_WIRE_HEAD) return VESTRY_MALFORMED;
+  *ret_message = (vsi_wire_message){
+      .kind = at[2],
+      .flags = at[3],
+      .from = get_at(at + 8, 8),
+      .epoch = get_at(at + 16, 8),
+      .to = get_at(at + 24, 8),
+      .seq = get_at(at + 32, 8),
+      .turn = get_at(at + 40, 8),
+      .body = at + VSI_WIRE_HEAD,
+      .len = sealed - VSI_WIRE_HEAD,
+  };
+  return ret_message->epoch ? open_trace(ret_message) : VESTRY_MALFORMED;
+}
+
+void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes) {
+  unsigned char *at = (unsigned char *)vsi_buffer_reserve(buffer, bytes);
+  if (!at) return;
+  put_at(at, number, bytes);
+  buffer->len += bytes;
+}
+
+const unsigned char *vsi_wire_bytes(vsi_wire_reader *reader, size_t len) {
+  if (reader->has_failed || len > reader->left) {
+    reader->has_failed = true;
+    return NULL;
+  }
+  const unsigned char *at = reader->at;
+  reader->at += len;
+  reader->left -= len;
+  return at;
+}
+
+uint64_t vsi_wire_number(vsi_wire_reader *reader, unsigned bytes) {
+  const unsigned char *at = vsi_wire_bytes(reader, bytes);
+  return at ? get_at(at, bytes) : 0;
+}
+
+static vestry_slice read_slice(vsi_wire_reader *reader, size_t len) {
+  const unsigned char *at = vsi_wire_bytes(reader, len);
+  return (vestry_slice){at, at ? len : 0};
+}
+
+void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name) {
+  vsi_wire_put(buffer, name.scope.len, 2);
+  vsi_wire_put(buffer, name.key.len, 2);
+  vsi_buffer_append(buffer, name.scope.data, name.scope.len);
+  vsi_buffer_append(buffer, name.key.data, name.key.len);
+}
+
+vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader) {
+  size_t scope_len = vsi_wire_number(reader, 2), key_len = vsi_wire_number(reader, 2);
+  if (!key_len || scope_len > VESTRY_SCOPE_MAX_BYTES || key_len > VESTRY_KEY_MAX_BYTES) reader->has_failed = true;
+  vsi_wire_name name = {.scope = read_slice(reader, scope_len)};
+  name.key = read_slice(reader, key_len);
+  return name;
+}
+
+void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning) {
+  vsi_wire_put(buffer, meaning->kind, 1);
+  vsi_wire_put(buffer, meaning->mode, 1);
+  vsi_wire_put(buffer, meaning->ns, 1);
+  vsi_wire_put(buffer, meaning->of_stream, 1);
+  vsi_wire_put(buffer, meaning->selector, 4);
+  vsi_wire_put(buffer, meaning->selector_len, 4);
+  vsi_wire_put(buffer, meaning->content, 4);
+  vsi_wire_put(buffer, meaning->content_end, 4);
+}
+
+/* They are inside of the bytes, which end with an empty line. */
+static bool are_places(const vsi_event_meaning *meaning, size_t len) {
+  size_t end = meaning->content_end ? meaning->content_end : len;
+  bool is_signals = meaning->kind == VSI_EVENT_SIGNALS || meaning->kind == VSI_EVENT_MISSING_SIGNALS;
+  return meaning->selector <= len && meaning->selector_len <= len - meaning->selector && end <= len &&
+         meaning->content <= end && (!is_signals || (len >= 2 && meaning->content <= len - 2));
+}
+
+vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning) {
+  const vsi_event_meaning meaning = {
+      .kind = (uint8_t)vsi_wire_number(reader, 1),
+      .mode = (uint8_t)vsi_wire_number(reader, 1),
+      .ns = (uint8_t)vsi_wire_number(reader, 1),
+      .of_stream = vsi_wire_number(reader, 1) != 0,
+      .selector = (uint32_t)vsi_wire_number(reader, 4),
+      .selector_len = (uint32_t)vsi_wire_number(reader, 4),
+      .content = (uint32_t)vsi_wire_number(reader, 4),
+      .content_end = (uint32_t)vsi_wire_number(reader, 4),
+  };
+  if (reader->has_failed || meaning.kind > VSI_EVENT_MISSING_SIGNALS || !are_places(&meaning, reader->left))
+    return VESTRY_MALFORMED;
+  *ret_meaning = meaning;
+  return VESTRY_OK;
+}
+
+void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask) {
+  vsi_wire_put(buffer, ask->id, 8);
+  vsi_wire_put_name(buffer, ask->name);
+  vsi_wire_put(buffer, ask->effects.len, 4);
+  vsi_buffer_append(buffer, ask->effects.data, ask->effects.len);
+  vsi_buffer_append(buffer, ask->data.data, ask->data.len);
+}
+
+vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask) {
+  vsi_wire_reader reader = vsi_wire_read(body, len);
+  ret_ask->id = vsi_wire_number(&reader, 8);
+  ret_ask->name = vsi_wire_read_name(&reader);
+  ret_ask->effects = read_slice(&reader, vsi_wire_number(&reader, 4));
+  ret_ask->data = read_slice(&reader, reader.left);
+  return reader.has_failed ? VESTRY_MALFORMED : VESTRY_OK;
+}
+
+void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list) {
+  vsi_wire_put(buffer, list->id, 8);
+  vsi_wire_put(buffer, list->what, 1);
+  if (list->what == VSI_WIRE_LIST_KEY) {
+    vsi_wire_put_name(buffer, list->name);
+    return;
+  }
+  vsi_wire_put(buffer, list->position, 8);
+  if (list->what == VSI_WIRE_LIST_HELD) return;
+  vsi_wire_put(buffer, list->until, 8);
+  vsi_wire_put(buffer, list->page_count, 4);
+  vsi_buffer_append(buffer, list->name.scope.data, list->name.scope.len);
+}
+
+vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list) {
+  vsi_wire_reader reader = vsi_wire_read(body, len);
+  *ret_list = (vsi_wire_list){.id = vsi_wire_number(&reader, 8)};
+  uint64_t what = vsi_wire_number(&reader, 1);
+  if (what > VSI_WIRE_LIST_HELD) return VESTRY_MALFORMED;
+  ret_list->what = (vsi_wire_list_what)what;
+  if (what == VSI_WIRE_LIST_KEY) {
+    ret_list->name = vsi_wire_read_name(&reader);
+  } else if (what == VSI_WIRE_LIST_HELD) {
+    ret_list->position = vsi_wire_number(&reader, 8);
+  } else {
+    ret_list->position = vsi_wire_number(&reader, 8);
+    ret_list->until = vsi_wire_number(&reader, 8);
+    ret_list->page_count = (uint32_t)vsi_wire_number(&reader, 4);
+    ret_list->name.scope = read_slice(&reader, reader.left);
+  }
+  bool is_well = !reader.has_failed && !reader.left && ret_list->name.scope.len <= VESTRY_SCOPE_MAX_BYTES;
+  return is_well ? VESTRY_OK : VESTRY_MALFORMED;
+}

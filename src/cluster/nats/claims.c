@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what refuses a claim, and the revision that it has instead */
+/* JetStream compares and sets for us: a write says which revision it expects. What libnats tells of a refusal is only
+ * that there was one, so the revision is asked for after it; a node that set it meanwhile is another one all the
+ * same. */
+#include "cluster/nats/claims.h"
+
+#include <string.h>
+
+#include "base/wait.h"
+#include "cluster/nats/status.h"
+
+enum { READY_MS = 20 };
+
+void vsi_nats_claims_init(vsi_nats_claims *claims) {
+  memset(claims, 0, sizeof *claims);
+  vsi_mutex_init(&claims->lock, VSI_LOCK_NATS_CLAIMS);
+  pthread_cond_init(&claims->changed, NULL);
+}
+
+void vsi_nats_claims_finish(vsi_nats_claims *claims) {
+  pthread_cond_destroy(&claims->changed);
+  vsi_mutex_finish(&claims->lock);
+}
+
+void vsi_nats_claims_attach(vsi_nats_claims *claims, natsConnection *connection) {
+  vsi_mutex_lock(&claims->lock);
+  claims->connection = connection;
+  vsi_mutex_unlock(&claims->lock);
+}
+
+void vsi_nats_claims_cut(vsi_nats_claims *claims) {
+  vsi_nats_claims_attach(claims, NULL);
+}
+
+void vsi_nats_claims_detach(vsi_nats_claims *claims) {
+  vsi_mutex_lock(&claims->lock);
+  while (claims->users) vsi_mutex_wait(&claims->lock, &claims->changed);
+  kvStore_Destroy(claims->bucket);
+  jsCtx_Destroy(claims->jetstream);
+  claims->bucket = NULL;
+  claims->jetstream = NULL;
+  vsi_mutex_unlock(&claims->lock);
+}
+
+/* ---- the bucket -------------------------------------------------------------------------------------------------- */
+
+static natsStatus open_bucket(natsConnection *connection, const vsi_nats_settings *settings, jsCtx **ret_jetstream,
+                              kvStore **ret_bucket) {
+  jsOptions options;
+  natsStatus s = jsOptions_Init(&options);
+  options.Wait = (int64_t)settings->options.claims_ms;
+  if (!s) s = natsConnection_JetStream(ret_jetstream, connection, &options);
+  if (!s) s = js_KeyValue(ret_bucket, *ret_jetstream, settings->claims_bucket);
+  if (s != NATS_NOT_FOUND) return s;
+  kvConfig config;
+  kvConfig_Init(&config);
+  config.Bucket = settings->claims_bucket;
+  config.Replicas = (int)settings->options.claims_replicas;
+  s = js_CreateKeyValue(ret_bucket, *ret_jetstream, &config);
+  if (s && js_KeyValue(ret_bucket, *ret_jetstream, settings->claims_bucket) == NATS_OK)
+    s = NATS_OK; /* another made it */
+  return s;
+}
+
+/* Whether JetStream is there for us at all. libnats says of it only that something failed. */
+static bool is_without(jsCtx *jetstream) {
+  jsAccountInfo *account = NULL;
+  jsErrCode code = 0;
+  natsStatus s = js_GetAccountInfo(&account, jetstream, NULL, &code);
+  jsAccountInfo_Destroy(account);
+  return s && (code == JSNotEnabledForAccountErr || code == JSNotEnabledErr || s == NATS_NO_RESPONDERS);
+}
+
+/* The bucket of the connection, opened once, with the lock given up meanwhile. The caller is a user. */
+static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings *settings, natsConnection *connection,
+                                kvStore **ret_bucket) {
+  while (claims->opening) vsi_mutex_wait(&claims->lock, &claims->changed);
+  natsStatus s = NATS_OK;
+  if (!claims->bucket) {
+    claims->opening = true;
+    vsi_mutex_unlock(&claims->lock);
+    jsCtx *jetstream = NULL;
+    kvStore *bucket = NULL;
+    s = open_bucket(connection, settings, &jetstream, &bucket);
+    if (s) {
+      if (jetstream && s == NATS_ERR && is_without(jetstream)) s = NATS_NO_RESPONDERS;
+      jsCtx_Destroy(jetstream);
+      jetstream = NULL;
+    }
+    vsi_mutex_lock(&claims->lock);
+    claims->jetstream = jetstream;
+    claims->bucket = bucket;
+    claims->opening = false;
+    pthread_cond_broadcast(&claims->changed);
+  }
+  *ret_bucket = claims->bucket;
+  return s;
+}
+
+/* ---- a claim ----------------------------------------------------------------------------------------------------- */
+
+static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
+  kvEntry *entry = NULL;
+  natsStatus s = kvStore_Get(&entry, bucket, name);
+  *ret_revision = s ? 0 : kvEntry_Revision(entry);
+  kvEntry_Destroy(entry);
+  return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
+}
+
+/* A bucket that was just made does not listen yet. */
+static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint64_t expected, const void *data, int len,
+                      uint64_t *ret_revision) {
+  const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
+  natsStatus s;
+  for (;; nats_Sleep(READY_MS)) {
+    s = expected ? kvStore_Update(ret_revision, bucket, name, data, len, expected)
+                 : kvStore_Create(ret_revision, bucket, name, data, len);
+    if (s != NATS_NO_RESPONDERS || vsi_monotonic_ns() >= until_ns) break;
+  }
+  if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* it was there, and is not any more */
+  if (s != NATS_ERR) return vsi_nats_error(s);   /* what the server refuses is an ERR */
+  uint64_t revision;
+  vestry_err error = revision_of(bucket, name, &revision);
+  if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* it was refused, that is known */
+  if (revision == expected) return VESTRY_IO;                    /* for another reason */
+  *ret_revision = revision;
+  return VESTRY_EXISTS;
+}
+
+vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings *settings, const char *name,
+                               uint64_t expected, const void *data, size_t len, uint64_t *ret_revision) {
+  vsi_mutex_lock(&claims->lock);
+  natsConnection *connection = claims->connection;
+  if (!connection) {
+    vsi_mutex_unlock(&claims->lock);
+    return VESTRY_IO;
+  }
+  claims->users++;
+  kvStore *bucket = NULL;
+  natsStatus s = bucket_locked(claims, settings, connection, &bucket);
+  vsi_mutex_unlock(&claims->lock);
+  vestry_err error = VESTRY_IO; /* it waited for another one to open it, in vain */
+  uint64_t revision = 0;
+  if (s)
+    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set yet */
+  else if (bucket)
+    error = set(bucket, settings->options.claims_ms, name, expected, data, (int)len, &revision);
+  if (!error || error == VESTRY_EXISTS) *ret_revision = revision;
+  vsi_mutex_lock(&claims->lock);
+  claims->users--;
+  pthread_cond_broadcast(&claims->changed);
+  vsi_mutex_unlock(&claims->lock);
+  return error;
+}

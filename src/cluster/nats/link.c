@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: connections that leave nothing behind */
+/* The thread that makes connections, and sleeps while there is one, but for asking whether the server is there.
+ *
+ * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered
+ * after all subscriptions. Down is said as soon as the connection is known to have ended: by a read or a write that
+ * failed, or because the server does not answer. What waits then is dropped: it was never to arrive late.
+ *
+ * libnats calls back for a connection until it has said that it is closed. Until then it has a reference to what it is
+ * called back with. The next connection waits for that; if libnats does not say so within some seconds (without memory
+ * it cannot), it goes on, and what the reference holds is not freed. */
+#include "cluster/nats/link.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/wait.h"
+#include "cluster/nats/broker.h"
+#include "cluster/nats/ear.h"
+
+enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
+
+/* One connection, as its callbacks see it. */
+typedef struct wire {
+  vsi_nats_broker *broker; /* a reference */
+  /* guarded by the broker's lock */
+  unsigned refs; /* the link's thread's, and on_closed's */
+  bool is_closed;
+
+  unsigned complaints_count; /* of on_error's thread */
+} wire;
+
+/* What the thread has in hand. */
+typedef struct linking {
+  vsi_nats_broker *broker;
+  natsConnection *connection;
+  wire *wire;
+  size_t *order; /* of servers */
+  bool has_complained;
+} linking;
+
+/* ---- callbacks --------------------------------------------------------------------------------------------------- */
+
+static void wire_unref_locked(wire *w) {
+  if (--w->refs) return;
+  vsi_nats_broker_unref_locked(w->broker);
+  vsi_free(w->broker->host, w);
+}
+
+static void set_down_locked(vsi_nats_broker *broker) {
+  atomic_store_explicit(&broker->is_up, false, memory_order_release);
+}
+
+/* In libnats's thread for such: exactly once for a connection that was made. */
+static void on_closed(natsConnection *connection, void *ctx) {
+  (void)connection;
+  wire *w = ctx;
+  vsi_nats_broker *broker = w->broker;
+  vsi_mutex_lock(&broker->lock);
+  w->is_closed = true;
+  pthread_cond_broadcast(&broker->changed);
+  wire_unref_locked(w);
+  vsi_mutex_unlock(&broker->lock);
+}
+
+/* There too. */
+static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
+  (void)connection, (void)sub;
+  wire *w = ctx;
+  if (w->complaints_count++ >= COMPLAINTS_MAX) return;
+  vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
+}
+
+/* ---- coming up --------------------------------------------------------------------------------------------------- */
+
+static void complain(linking *l, natsStatus status) {
+  if (l->has_complained) return;
+  l->has_complained = true;
+  vsi_log(l->broker->host, VESTRY_LOG_WARN, "nats: no connection to any of %zu servers: %s; trying on",
+          l->broker->settings.options.servers_count, natsStatus_GetText(status));
+}
+
+static natsStatus connect_to(linking *l, size_t server) {
+  vsi_nats_broker *broker = l->broker;
+  natsOptions *options = broker->settings.nats;
+  wire *w = vsi_calloc(broker->host, 1, sizeof *w);
+  if (!w) return NATS_NO_MEMORY;
+  vsi_mutex_lock(&broker->lock);
+  w->broker = broker;
+  w->refs = 2;
+  broker->refs++;
+  atomic_store(&broker->is_over, false);
+  vsi_mutex_unlock(&broker->lock);
+  atomic_store(&broker->must_write, false);
+  broker->attached = -1;
+  natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
+  if (!s) s = natsOptions_SetClosedCB(options, on_closed, w);
+  if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
+  if (!s) s = vsi_nats_ear_choose(broker);
+  if (!s) s = natsConnection_Connect(&l->connection, options);
+  if (s) { /* on_closed does not come */
+    l->connection = NULL;
+    vsi_mutex_lock(&broker->lock);
+    w->refs = 1;
+    wire_unref_locked(w);
+    vsi_mutex_unlock(&broker->lock);
+    if (broker->attached >= 0) (void)close(broker->attached);
+    return s;
+  }
+  l->wire = w;
+  vsi_mutex_lock(&broker->io);
+  broker->connection = l->connection;
+  broker->socket = broker->attached;
+  vsi_mutex_unlock(&broker->io);
+  vsi_nats_ear_wake(broker);
+  return s;
+}
+
+static natsStatus subscribe(linking *l, size_t number) {
+  vsi_nats_broker *broker = l->broker;
+  natsSubscription *sub = NULL;
+  natsStatus s = natsConnection_SubscribeSync(&sub, l->connection, broker->subjects[number]);
+  if (!s) s = natsSubscription_SetPendingLimits(sub, -1, -1); /* what comes is taken at once */
+  vsi_mutex_lock(&broker->io);
+  broker->subs[number] = sub;
+  vsi_mutex_unlock(&broker->io);
+  return s;
+}
+
+/* All subscriptions, and the server's answer after them. */
+static natsStatus subscribe_all(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  natsStatus s = NATS_OK;
+  for (size_t i = 0; !s && i < broker->subjects_count; i++) s = subscribe(l, i);
+  if (!s) s = natsConnection_FlushTimeout(l->connection, (int64_t)broker->settings.options.connect_ms);
+  if (s) return s;
+  size_t max_payload = (size_t)natsConnection_GetMaxPayload(l->connection);
+  vsi_mutex_lock(&broker->lock);
+  bool is_over = atomic_load(&broker->is_over) || broker->stops;
+  if (!is_over) {
+    broker->connections_count++;
+    atomic_store(&broker->max_payload, max_payload);
+    /* release pairs with the acquire of publish */
+    atomic_store_explicit(&broker->is_up, true, memory_order_release);
+  }
+  vsi_mutex_unlock(&broker->lock);
+  return is_over ? NATS_CONNECTION_CLOSED : NATS_OK;
+}
+
+static bool is_stopping(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  bool stops = broker->stops;
+  vsi_mutex_unlock(&broker->lock);
+  return stops;
+}
+
+static void shuffle(linking *l) {
+  size_t count = l->broker->settings.options.servers_count;
+  for (size_t i = count; i > 1; i--) {
+    uint32_t number = 0;
+    (void)l->broker->host->random(l->broker->host->ctx, &number, sizeof number); /* without: the order stays */
+    size_t other = number % i, swapped = l->order[i - 1];
+    l->order[i - 1] = l->order[other];
+    l->order[other] = swapped;
+  }
+}
+
+static void disconnect(linking *l);
+
+/* One round of attempts. */
+static bool come_up(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  natsStatus s = NATS_NO_SERVER;
+  shuffle(l);
+  for (size_t i = 0; i < broker->settings.options.servers_count && !is_stopping(broker); i++) {
+    vsi_mutex_lock(&broker->lock);
+    broker->attempts_count++;
+    vsi_mutex_unlock(&broker->lock);
+    s = connect_to(l, l->order[i]);
+    if (!s) {
+      s = subscribe_all(l);
+      if (!s) return true;
+      disconnect(l);
+    }
+  }
+  complain(l, s);
+  return false;
+}
+
+/* ---- going down -------------------------------------------------------------------------------------------------- */
+
+static void drop_all(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  vsi_mutex_lock(&broker->lock);
+  vsi_nats_messages messages;
+  vsi_nats_outbox_take(&broker->outbox, &messages);
+  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
+    broker->discarded_count += message->count;
+    broker->outbox.bytes -= message->cost;
+    vsi_nats_message_free(broker->host, message);
+  }
+  vsi_mutex_unlock(&broker->lock);
+}
+
+static void wait_closed(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
+  vsi_mutex_lock(&broker->lock);
+  while (!l->wire->is_closed && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
+  vsi_mutex_unlock(&broker->lock);
+}
+
+/* No thread is inside of libnats for this connection's socket any more. */
+static void close_connection(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for it goes on */
+  vsi_mutex_lock(&broker->io);
+  natsConnection_ProcessReadEvent(l->connection); /* finds its end: a close by itself would wait for an answer */
+  natsConnection_Close(l->connection);
+  broker->connection = NULL;
+  for (size_t i = 0; i < broker->subjects_count; i++) {
+    natsSubscription_Destroy(broker->subs[i]);
+    broker->subs[i] = NULL;
+  }
+  (void)close(broker->socket);
+  broker->socket = -1;
+  vsi_mutex_lock(&broker->lock);
+  broker->discarded_count += broker->taken_count;
+  broker->outbox.bytes -= broker->taken_bytes;
+  vsi_mutex_unlock(&broker->lock);
+  broker->taken_count = broker->taken_bytes = 0;
+  vsi_mutex_unlock(&broker->io);
+}
+
+static void disconnect(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  vsi_mutex_lock(&broker->lock);
+  set_down_locked(broker);
+  vsi_mutex_unlock(&broker->lock);
+  vsi_nats_claims_cut(&broker->claims);
+  close_connection(l);
+  vsi_nats_claims_detach(&broker->claims);
+  drop_all(l);
+  wait_closed(l);
+  natsConnection_Destroy(l->connection);
+  l->connection = NULL;
+  vsi_mutex_lock(&broker->lock);
+  wire_unref_locked(l->wire);
+  vsi_mutex_unlock(&broker->lock);
+  l->wire = NULL;
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
+/* Publish fails by now, so what waits is the last of it. */
+static void say_last_words(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  uint64_t until_ns = vsi_monotonic_in_ms(LAST_WORDS_MS);
+  vsi_nats_ear_wake(broker);
+  vsi_mutex_lock(&broker->lock);
+  while (broker->outbox.bytes && !atomic_load(&broker->is_over) &&
+         vsi_wait_until(&broker->changed, &broker->lock, until_ns))
+    continue;
+  bool are_written = !broker->outbox.bytes;
+  vsi_mutex_unlock(&broker->lock);
+  /* A socket that is closed while something unread is in it takes back what it has sent. */
+  if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
+}
+
+/* Whether the server says something when it is asked. What it has said before may be in front of its answer, and
+ * nothing is read while an event's function runs. */
+static bool is_there(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  atomic_fetch_add(&broker->asks_count, 1);
+  uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
+  return !natsConnection_FlushTimeout(l->connection, (int64_t)(ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS)) ||
+         atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_telling);
+}
+
+/* Until the connection ends, or the broker stops. */
+static void serve(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  const vestry_nats_options *options = &broker->settings.options;
+  const uint64_t ping_ns = options->ping_ms * NS_PER_MS;
+  uint64_t answered_ns = vsi_monotonic_ns();
+  for (;;) {
+    vsi_mutex_lock(&broker->lock);
+    while (!atomic_load(&broker->is_over) && !broker->stops &&
+           vsi_wait_until(&broker->changed, &broker->lock, answered_ns + ping_ns))
+      continue;
+    bool is_over = atomic_load(&broker->is_over), stops = broker->stops;
+    if (stops) set_down_locked(broker);
+    vsi_mutex_unlock(&broker->lock);
+    if (stops && !is_over) say_last_words(l);
+    if (stops || is_over) return;
+    if (is_there(l)) answered_ns = vsi_monotonic_ns();
+    if (vsi_monotonic_ns() - answered_ns > ping_ns * (options->pings_out + 1)) return;
+  }
+}
+
+static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
+  uint32_t number = 0;
+  (void)broker->host->random(broker->host->ctx, &number, sizeof number);
+  uint64_t until_ns = vsi_monotonic_in_ms(ms + number % (ms + 1));
+  vsi_mutex_lock(&broker->lock);
+  while (!broker->stops && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
+  vsi_mutex_unlock(&broker->lock);
+}
+
+/* The ear tells it. */
+static void say(vsi_nats_broker *broker, bool *waits) {
+  vsi_mutex_lock(&broker->lock);
+  *waits = true;
+  vsi_mutex_unlock(&broker->lock);
+  vsi_nats_ear_wake(broker);
+}
+
+static void wait_told(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  while ((broker->up_waits || broker->down_waits) && !broker->stops) vsi_mutex_wait(&broker->lock, &broker->changed);
+  vsi_mutex_unlock(&broker->lock);
+}
+
+static void live(linking *l) {
+  vsi_nats_broker *broker = l->broker;
+  const vestry_nats_options *options = &broker->settings.options;
+  for (uint64_t ms = options->reconnect_ms; !is_stopping(broker);) {
+    if (!come_up(l)) {
+      drop_all(l);
+      pause_ms(broker, ms);
+      ms = ms * 2 < options->reconnect_max_ms ? ms * 2 : options->reconnect_max_ms;
+      continue;
+    }
+    ms = options->reconnect_ms;
+    l->has_complained = false;
+    vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
+    vsi_nats_claims_attach(&broker->claims, l->connection);
+    say(broker, &broker->up_waits);
+    serve(l);
+    disconnect(l);
+    say(broker, &broker->down_waits);
+    if (is_stopping(broker)) break;
+    vsi_log(broker->host, VESTRY_LOG_WARN, "nats: down");
+    wait_told(broker);
+    pause_ms(broker, 1); /* all nodes come back at once otherwise */
+  }
+}
+
+void *vsi_nats_link_run(void *argument) {
+  vsi_nats_broker *broker = argument;
+  linking l = {.broker = broker};
+  size_t count = broker->settings.options.servers_count;
+  while (!(l.order = vsi_alloc(broker->host, count * sizeof *l.order)) && !is_stopping(broker))
+    pause_ms(broker, broker->settings.options.reconnect_ms);
+  for (size_t i = 0; l.order && i < count; i++) l.order[i] = i;
+  if (l.order) live(&l);
+  drop_all(&l);
+  vsi_free(broker->host, l.order);
+  nats_ReleaseThreadMemory();
+  return NULL;
+}

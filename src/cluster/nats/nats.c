@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* What the broker's seam asks for. publish leaves a letter in the outbox; flush and claim speak to libnats. */
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/thread.h"
+#include "base/wait.h"
+#include "cluster/nats/ear.h"
+#include "cluster/nats/link.h"
+
+enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
+
+/* Until libnats has no reference any more: then nothing of the host's is used any more. */
+static bool is_alone(vsi_nats_broker *broker) {
+  uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
+  vsi_mutex_lock(&broker->lock);
+  while (broker->refs > 1 && vsi_wait_until(&broker->changed, &broker->lock, until_ns)) continue;
+  bool alone = broker->refs == 1;
+  vsi_mutex_unlock(&broker->lock);
+  return alone;
+}
+
+/* ---- start and stop ---------------------------------------------------------------------------------------------- */
+
+static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subjects, size_t count) {
+  broker->subjects = vsi_calloc(broker->host, count, sizeof *broker->subjects);
+  broker->subs = vsi_calloc(broker->host, count, sizeof(natsSubscription *));
+  if (!broker->subjects || !broker->subs) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) strcpy(broker->subjects[i], subjects[i]);
+  broker->subjects_count = count;
+  return VESTRY_OK;
+}
+
+static void end_ear(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  broker->ends = true;
+  vsi_mutex_unlock(&broker->lock);
+  vsi_nats_ear_wake(broker);
+  pthread_join(broker->ear, NULL);
+}
+
+static vestry_err start_threads(vsi_nats_broker *broker) {
+  broker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (broker->wake_fd < 0) {
+    vsi_log(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; look at RLIMIT_NOFILE (ulimit -n)");
+    return VESTRY_IO;
+  }
+  vestry_err error = vsi_thread_start(broker->host, &broker->ear, "vestry-nats-ear", vsi_nats_ear_run, broker);
+  if (error) return error;
+  error = vsi_thread_start(broker->host, &broker->link, "vestry-nats", vsi_nats_link_run, broker);
+  if (error) end_ear(broker);
+  return error;
+}
+
+static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
+  vsi_nats_broker *broker = self;
+  vestry_broker_events events;
+  if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped ||
+      !vestry_subjects_are_valid(subjects, count))
+    return VESTRY_INVALID;
+  broker->events = events;
+  vestry_err error = take_subjects(broker, subjects, count);
+  if (!error) error = start_threads(broker);
+  broker->started = !error;
+  broker->stopped = !broker->started;
+  return error;
+}
+
+static void stop(void *self) {
+  vsi_nats_broker *broker = self;
+  if (broker->started && !broker->stopped) {
+    atomic_store(&broker->is_deaf, true);
+    vsi_mutex_lock(&broker->lock);
+    broker->stops = true;
+    pthread_cond_broadcast(&broker->changed);
+    vsi_mutex_unlock(&broker->lock);
+    pthread_join(broker->link, NULL);
+    end_ear(broker);
+  }
+  broker->stopped = true;
+}
+
+static void destroy(void *self) {
+  vsi_nats_broker *broker = self;
+  if (!broker) return;
+  stop(broker);
+  const vestry_host *host = broker->host;
+  if (!is_alone(broker)) { /* an application's handler holds up libnats's thread, or libnats had no memory to call
+                              back */
+    vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
+    return;
+  }
+  if (broker->wake_fd >= 0) (void)close(broker->wake_fd);
+  vsi_free(host, broker->subjects);
+  vsi_free(host, broker->subs);
+  vsi_nats_claims_finish(&broker->claims);
+  pthread_cond_destroy(&broker->changed);
+  vsi_mutex_finish(&broker->lock);
+  vsi_mutex_finish(&broker->io);
+  vsi_nats_settings_finish(&broker->settings);
+  vsi_free(host, broker);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static vestry_broker_state state(void *self) {
+  vsi_nats_broker *broker = self;
+  /* acquire pairs with the release of the link's thread: its subscriptions stand */
+  return atomic_load_explicit(&broker->is_up, memory_order_acquire) ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN;
+}
+
+static size_t max_payload(void *self) {
+  return atomic_load(&((vsi_nats_broker *)self)->max_payload);
+}
+
+static vestry_err publish(void *self, const char *subject, const void *data, size_t len) {
+  vsi_nats_broker *broker = self;
+  if (!vestry_subject_is_valid(subject) || (len && !data)) return VESTRY_INVALID;
+  size_t max = max_payload(broker);
+  if (len > max) return VESTRY_TOO_LARGE;
+  vestry_err error = VESTRY_IO;
+  vsi_mutex_lock(&broker->lock);
+  if (atomic_load_explicit(&broker->is_up, memory_order_relaxed))
+    error = vsi_nats_outbox_add(&broker->outbox, subject, data, len, max);
+  broker->published_count += !error;
+  vsi_mutex_unlock(&broker->lock);
+  return error;
+}
+
+static bool has_more(void *self) {
+  return ((vsi_nats_broker *)self)->has_more;
+}
+
+static void flush(void *self, bool at_once) {
+  vsi_nats_broker *broker = self;
+  if (vsi_nats_ear_is_here(broker)) return; /* it writes when it has told what has come */
+  if (at_once && !broker->settings.tls)
+    vsi_nats_ear_write(broker);
+  else
+    vsi_nats_ear_wake(broker);
+}
+
+/* ---- claims ------------------------------------------------------------------------------------------------------ */
+
+static vestry_err claim(void *self, const char *name, uint64_t expected, const void *data, size_t len,
+                        uint64_t *ret_revision) {
+  vsi_nats_broker *broker = self;
+  if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
+  if (len > max_payload(broker)) return VESTRY_TOO_LARGE;
+  return vsi_nats_claims_set(&broker->claims, &broker->settings, name, expected, data, len, ret_revision);
+}
+
+/* ---- making one -------------------------------------------------------------------------------------------------- */
+
+#define OPS                                                                                                            \
+  .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
+  .max_payload = max_payload, .destroy = destroy, .has_more = has_more
+
+static const vestry_broker_ops ops = {OPS}, ops_with_claims = {OPS, .claim = claim};
+
+vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker) {
+  if (!ret_broker) return VESTRY_INVALID;
+  vsi_nats_settings settings;
+  vestry_err error = vsi_nats_settings_init(&settings, options);
+  if (error) return error;
+  const vestry_host *host = settings.host;
+  vsi_nats_broker *broker = vsi_calloc(host, 1, sizeof *broker);
+  if (!broker) {
+    vsi_nats_settings_finish(&settings);
+    return VESTRY_NO_MEMORY;
+  }
+  broker->host = host;
+  broker->settings = settings;
+  broker->refs = 1;
+  atomic_init(&broker->max_payload, GUESSED_PAYLOAD);
+  broker->wake_fd = broker->socket = -1;
+  vsi_mutex_init(&broker->io, VSI_LOCK_NATS_IO);
+  vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
+  pthread_cond_init(&broker->changed, NULL);
+  vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_out_bytes);
+  vsi_nats_claims_init(&broker->claims);
+  *ret_broker = (vestry_broker){settings.claims_bucket ? &ops_with_claims : &ops, broker};
+  return VESTRY_OK;
+}
+
+void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_stats) {
+  if (!from || (from->ops != &ops && from->ops != &ops_with_claims)) return;
+  vsi_nats_broker *broker = from->broker;
+  vestry_nats_stats stats = {0};
+  vsi_mutex_lock(&broker->lock);
+  stats.published_count = broker->published_count;
+  stats.written_count = broker->written_count;
+  stats.discarded_count = broker->discarded_count;
+  stats.connections_count = broker->connections_count;
+  stats.attempts_count = broker->attempts_count;
+  stats.out_bytes = broker->outbox.bytes;
+  vsi_mutex_unlock(&broker->lock);
+  stats.received_count = atomic_load(&broker->heard_count);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

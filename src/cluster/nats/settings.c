@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Each connection is made anew (link.c), to one server, and libnats never reconnects by itself: it would hold messages
+ * back meanwhile, and would give up after two refusals. The host's name in the server's certificate is always checked,
+ * also by a libnats that was built not to. */
+#include "cluster/nats/settings.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "base/thread.h"
+#include "cluster/nats/status.h"
+
+enum { HOST_MAX = 256 };
+
+static char *copy(const vestry_host *host, const char *text) {
+  size_t size = strlen(text) + 1;
+  char *made = vsi_alloc(host, size);
+  return made ? memcpy(made, text, size) : NULL;
+}
+
+/* ---- what is allowed --------------------------------------------------------------------------------------------- */
+
+static bool is_bucket(const char *name) {
+  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+  return len > 0 && len <= 64 && !name[len];
+}
+
+static bool are_sane(const vestry_nats_options *o) {
+  int identities = !!o->user + !!o->token + !!o->credentials_file + !!o->nkey;
+  return (o->servers != NULL) == (o->servers_count > 0) && o->servers_count <= 1000 && identities <= 1 &&
+         (!o->password || o->user) && !o->nkey == !o->nkey_seed_file && !o->tls_certificate_file == !o->tls_key_file &&
+         (!o->claims_bucket || is_bucket(o->claims_bucket)) && o->connect_ms <= 600000 && o->ping_ms <= 600000 &&
+         o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 && o->reconnect_max_ms <= 600000 &&
+         o->claims_replicas <= 5 && o->claims_ms <= 600000;
+}
+
+#define DEFAULT(member, value)                                                                                         \
+  if (!o->member) o->member = value
+
+static void fill_in(vestry_nats_options *o) {
+  static const char *const nearest[] = {"nats://127.0.0.1:4222"};
+  if (!o->servers_count) o->servers = nearest, o->servers_count = 1;
+  DEFAULT(host, vestry_host_default());
+  DEFAULT(name, "vestry");
+  DEFAULT(connect_ms, 2000);
+  DEFAULT(ping_ms, 1000);
+  DEFAULT(pings_out, 2);
+  DEFAULT(write_ms, 1000);
+  DEFAULT(reconnect_ms, 50);
+  DEFAULT(reconnect_max_ms, 1000);
+  if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
+  DEFAULT(max_out_bytes, (size_t)8 << 20);
+  DEFAULT(claims_replicas, 1);
+  DEFAULT(claims_ms, 1000);
+}
+
+/* ---- libnats's options ------------------------------------------------------------------------------------------- */
+
+static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
+  natsStatus s = natsOptions_SetAllowReconnect(nats, false);
+  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for a claim's answers */
+  if (!s) s = natsOptions_SetSendAsap(nats, true);              /* no thread that waits a millisecond for more */
+  if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
+  if (!s) s = natsOptions_SetName(nats, o->name);
+  if (!s) s = natsOptions_SetTimeout(nats, (int64_t)o->connect_ms);
+  if (!s) s = natsOptions_SetPingInterval(nats, 0); /* libnats would close a connection that others are inside of */
+  if (!s) s = natsOptions_SetWriteDeadline(nats, (int64_t)o->write_ms);
+  return s;
+}
+
+static natsStatus set_identity(natsOptions *nats, const vestry_nats_options *o) {
+  if (o->user) return natsOptions_SetUserInfo(nats, o->user, o->password ? o->password : "");
+  if (o->token) return natsOptions_SetToken(nats, o->token);
+  if (o->credentials_file) return natsOptions_SetUserCredentialsFromFiles(nats, o->credentials_file, NULL);
+  if (o->nkey) return natsOptions_SetNKeyFromSeed(nats, o->nkey, o->nkey_seed_file);
+  return NATS_OK;
+}
+
+/* From the beginning each time: libnats takes a new context when a former connection still has the old one, and then
+ * trusts no authority that it was told of before. */
+static natsStatus set_tls(vsi_nats_settings *settings, const char *host) {
+  natsStatus s = natsOptions_SetSecure(settings->nats, false);
+  if (!s) s = natsOptions_SetSecure(settings->nats, true);
+  if (!s) s = natsOptions_SetExpectedHostname(settings->nats, host);
+  if (!s && settings->ca_file) s = natsOptions_LoadCATrustedCertificates(settings->nats, settings->ca_file);
+  if (!s && settings->certificate_file)
+    s = natsOptions_LoadCertificatesChain(settings->nats, settings->certificate_file, settings->key_file);
+  return s;
+}
+
+static bool has_scheme(const char *url, const char *scheme) {
+  return strncmp(url, scheme, strlen(scheme)) == 0;
+}
+
+/* An address whose host can be found, as libnats reads it. */
+static bool is_address(const char *url) {
+  if (strlen(url) >= HOST_MAX) return false;
+  for (const char *c = url; *c; c++)
+    if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == ',') return false;
+  return has_scheme(url, "nats://") || has_scheme(url, "tls://");
+}
+
+static vestry_err make_nats(vsi_nats_settings *s) {
+  sigset_t before = vsi_signals_block(); /* for the threads that libnats starts now */
+  natsStatus status = natsOptions_Create(&s->nats);
+  vsi_signals_restore(before);
+  if (!status) status = set_common(s->nats, &s->options);
+  const char *part = "credentials";
+  if (!status) status = set_identity(s->nats, &s->options);
+  if (!status && s->tls) {
+    part = "TLS";
+    status = set_tls(s, NULL);
+  }
+  if (!status) return VESTRY_OK;
+  vsi_log(s->host, VESTRY_LOG_ERROR, "nats: %s: %s", part, natsStatus_GetText(status));
+  return vsi_nats_error(status);
+}
+
+/* Which one it is, and not what it says: it may have a password. */
+static vestry_err refuse_server(const vestry_host *host, size_t number) {
+  vsi_log(host, VESTRY_LOG_ERROR,
+          "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
+  return VESTRY_INVALID;
+}
+
+static vestry_err copy_texts(vsi_nats_settings *s) {
+  const vestry_nats_options *o = &s->options;
+  s->servers = vsi_calloc(s->host, o->servers_count, sizeof *s->servers);
+  if (!s->servers) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < o->servers_count; i++) {
+    if (!o->servers[i] || !is_address(o->servers[i])) return refuse_server(s->host, i);
+    if (has_scheme(o->servers[i], "tls://")) s->tls = true;
+    if (!(s->servers[i] = copy(s->host, o->servers[i]))) return VESTRY_NO_MEMORY;
+  }
+  const struct {
+    const char *from;
+    char **to;
+  } texts[] = {{o->tls_host, &s->tls_host},
+               {o->tls_ca_file, &s->ca_file},
+               {o->tls_certificate_file, &s->certificate_file},
+               {o->tls_key_file, &s->key_file},
+               {o->claims_bucket, &s->claims_bucket}};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    if (texts[i].from && !(*texts[i].to = copy(s->host, texts[i].from))) return VESTRY_NO_MEMORY;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_options *given) {
+  memset(s, 0, sizeof *s);
+  if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) {
+    const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
+    vsi_log(
+        host, VESTRY_LOG_ERROR,
+        "vestry_nats_create: an option is out of its bounds, or does not go with another: see vestry/cluster/nats.h");
+    return VESTRY_INVALID;
+  }
+  fill_in(&s->options);
+  s->host = s->options.host;
+  s->tls = s->options.tls || s->options.tls_ca_file || s->options.tls_certificate_file || s->options.tls_host;
+  vestry_err error = copy_texts(s);
+  if (!error) error = make_nats(s);
+  if (error) vsi_nats_settings_finish(s);
+  return error;
+}
+
+void vsi_nats_settings_finish(vsi_nats_settings *s) {
+  natsOptions_Destroy(s->nats);
+  for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_free(s->host, s->servers[i]);
+  vsi_free(s->host, s->servers);
+  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->claims_bucket};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_free(s->host, texts[i]);
+  memset(s, 0, sizeof *s);
+}
+
+/* ---- one connection ---------------------------------------------------------------------------------------------- */
+
+/* The host in an address: after the scheme and the user, before the port. */
+static void host_of(const char *url, char ret_host[HOST_MAX]) {
+  const char *from = strstr(url, "://") + 3;
+  size_t len = strcspn(from, "/?#");
+  for (size_t i = 0; i < len; i++)
+    if (from[i] == '@') from += i + 1, len -= i + 1, i = SIZE_MAX;
+  if (*from == '[') {
+    from++;
+    len = strcspn(from, "]");
+  } else {
+    size_t port = strcspn(from, ":");
+    if (port < len) len = port;
+  }
+  snprintf(ret_host, HOST_MAX, "%.*s", (int)len, from);
+}
+
+natsStatus vsi_nats_settings_choose(vsi_nats_settings *s, size_t server) {
+  natsStatus status = natsOptions_SetURL(s->nats, s->servers[server]);
+  if (status || !s->tls) return status;
+  char host[HOST_MAX];
+  host_of(s->servers[server], host);
+  return set_tls(s, s->tls_host ? s->tls_host : host);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of jobs: which functions there are, when they begin to be called, and when no more. */
+#include "base/array.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "data/jobs/run.h"
+#include "data/jobs/table.h"
+#include "data/jobs/threads.h"
+
+enum {
+  THREADS = 1,
+  THREADS_MOST = 256,
+  LEASE_MS = 30000,
+  LEASE_LEAST_MS = 10,
+  POLL_MS = 50,
+  SLOW_POLL_MS = 1000,
+  POLL_MOST_MS = 60000,
+  BACKOFF_MS = 1000,
+  BACKOFF_MOST_MS = 3600000,
+  ATTEMPTS = 20,
+  PAYLOAD_BYTES = 65536
+};
+#define KEEP_MS      UINT64_C(86400000)
+#define TEN_YEARS_MS (UINT64_C(3653) * 86400000)
+
+/* ---------------------------------------------------------------------------------------------------- life -------- */
+
+static void set_defaults(vestry_jobs_options *options) {
+  if (!options->threads_count) options->threads_count = THREADS;
+  if (!options->lease_ms) options->lease_ms = LEASE_MS;
+  if (!options->poll_ms) options->poll_ms = POLL_MS;
+  if (!options->backoff_ms) options->backoff_ms = BACKOFF_MS;
+  if (!options->backoff_most_ms) options->backoff_most_ms = BACKOFF_MOST_MS;
+  if (!options->attempts_most) options->attempts_most = ATTEMPTS;
+  if (!options->max_payload_bytes) options->max_payload_bytes = PAYLOAD_BYTES;
+  if (!options->keep_ms) options->keep_ms = KEEP_MS;
+}
+
+/* Why the options are none; NULL: they are. */
+static const char *find_mistake(const vestry_jobs_options *options) {
+  if (options->threads_count > THREADS_MOST) return "options.threads_count is more than 256";
+  if (options->lease_ms < LEASE_LEAST_MS) return "options.lease_ms is less than 10";
+  if (options->poll_ms > POLL_MOST_MS) return "options.poll_ms is more than 60,000";
+  if (options->max_payload_bytes > VESTRY_JOB_PAYLOAD_MAX_BYTES)
+    return "options.max_payload_bytes is more than VESTRY_JOB_PAYLOAD_MAX_BYTES";
+  return NULL;
+}
+
+static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+  vestry_jobs_options options;
+  if (VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
+  set_defaults(&options);
+  const char *mistake = find_mistake(&options);
+  if (mistake) return vsi_mistake(table->host, table->function, mistake);
+  vestry_jobs *jobs = vsi_calloc(table->host, 1, sizeof *jobs);
+  if (!jobs) return VESTRY_NO_MEMORY;
+  jobs->table = table;
+  jobs->host = table->host;
+  jobs->options = options;
+  jobs->slow_poll_ms = slow_poll_ms;
+  LIST_INIT(&jobs->runs);
+  vsi_mutex_init(&jobs->lock, VSI_LOCK_JOBS);
+  pthread_cond_init(&jobs->work, NULL);
+  pthread_cond_init(&jobs->look, NULL);
+  *ret_jobs = jobs;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+  vestry_jobs *jobs = NULL;
+  if (!table) return VESTRY_INVALID;
+  vestry_err error = ret_jobs ? make(table, given, &jobs) : VESTRY_INVALID;
+  if (error) {
+    vsi_free(table->host, table);
+    return error;
+  }
+  error = table->ops->make(table);
+  if (error)
+    vestry_jobs_destroy(jobs);
+  else
+    *ret_jobs = jobs;
+  return error;
+}
+
+vestry_err vestry_jobs_start(vestry_jobs *jobs) {
+  if (!jobs) return VESTRY_INVALID;
+  vsi_mutex_lock(&jobs->lock);
+  bool is_begun = jobs->is_begun || jobs->is_over;
+  jobs->is_begun = true;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_begun) return vsi_mistake(jobs->host, "vestry_jobs_start", "they were started, stepped or stopped before");
+  vestry_err error = vsi_jobs_threads_start(jobs);
+  if (!error) return VESTRY_OK;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_begun = false;
+  vsi_mutex_unlock(&jobs->lock);
+  return error;
+}
+
+void vestry_jobs_stop(vestry_jobs *jobs) {
+  if (!jobs) return;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_over = true;
+  vsi_mutex_unlock(&jobs->lock);
+  vsi_jobs_threads_stop(jobs);
+}
+
+void vestry_jobs_destroy(vestry_jobs *jobs) {
+  if (!jobs) return;
+  vestry_jobs_stop(jobs);
+  for (size_t i = 0; i < jobs->kinds_count; i++) vsi_free(jobs->host, jobs->kinds[i].name);
+  vsi_free(jobs->host, jobs->kinds);
+  pthread_cond_destroy(&jobs->work);
+  pthread_cond_destroy(&jobs->look);
+  vsi_mutex_finish(&jobs->lock);
+  vsi_free(jobs->host, jobs->table);
+  vsi_free(jobs->host, jobs);
+}
+
+/* --------------------------------------------------------------------------------------------------- kinds -------- */
+
+static bool is_known(const vestry_jobs *jobs, const char *name) {
+  for (size_t i = 0; i < jobs->kinds_count; i++)
+    if (strcmp(jobs->kinds[i].name, name) == 0) return true;
+  return false;
+}
+
+static vestry_err add_kind(vestry_jobs *jobs, const char *name, vestry_job_fn fn, void *app) {
+  if (!fn || !vsi_jobs_is_name(name, VESTRY_JOB_KIND_MAX_BYTES)) return VESTRY_INVALID;
+  if (jobs->is_begun)
+    return vsi_mistake(jobs->host, "vestry_jobs_on", "functions are named before jobs are started or stepped");
+  if (is_known(jobs, name)) return VESTRY_EXISTS;
+  if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
+  char *copy = vsi_strdup(jobs->host, name, strlen(name));
+  if (!copy) return VESTRY_NO_MEMORY;
+  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app) {
+  return jobs ? add_kind(jobs, kind, fn, app) : VESTRY_INVALID;
+}
+
+vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
+                             vestry_job_fn fn, void *app) {
+  if (!jobs) return VESTRY_INVALID;
+  if (!period_ms || period_ms > TEN_YEARS_MS || offset_ms >= period_ms)
+    return vsi_mistake(jobs->host, "vestry_jobs_every",
+                       "a period is 1 ms to 10 years long, and offset_ms is less than period_ms");
+  vestry_err error = add_kind(jobs, name, fn, app);
+  if (error) return error;
+  error = jobs->table->ops->tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});
+  if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- steps -------- */
+
+vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
+  bool has_run = false;
+  if (!jobs || jobs->threads) return VESTRY_INVALID;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_begun = true;
+  bool is_over = jobs->is_over;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_over) return VESTRY_CLOSED;
+  vestry_err error = vsi_jobs_run_one(jobs, &has_run);
+  if (!error && ret_has_run) *ret_has_run = has_run;
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------- management -------- */
+
+vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
+                            uint32_t count, vestry_job_row_fn fn, void *ctx) {
+  if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
+  return jobs->table->ops->list(jobs, &(vsi_jobs_listing){kind, state, after_id, count, fn, ctx});
+}
+
+vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id) {
+  if (!jobs) return VESTRY_INVALID;
+  vestry_err error = jobs->table->ops->retry(jobs, id);
+  if (!error) vestry_jobs_wake(jobs);
+  return error;
+}
+
+vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
+  return jobs ? jobs->table->ops->remove(jobs, id) : VESTRY_INVALID;
+}
+
+vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
+  if (!jobs || !ret_stats) return VESTRY_INVALID;
+  vestry_jobs_stats stats;
+  vsi_mutex_lock(&jobs->lock);
+  stats = jobs->stats;
+  vsi_mutex_unlock(&jobs->lock);
+  vestry_err error = jobs->table->ops->count(jobs, &stats);
+  if (!error) VSI_RESULT_GIVE(ret_stats, stats);
+  return error;
+}

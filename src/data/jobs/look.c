@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The table is asked when the next job is to be due, and after poll_ms. One that tells what others commit is asked
+ * then, and else seldom: the database's clock may have been set, and a transaction that is rolled back tells nothing,
+ * though it had a job locked. While all workers work the thread that looks asks nothing: each of them looks when it has
+ * ended a job. */
+#include "data/jobs/look.h"
+
+#include "base/wait.h"
+#include "data/jobs/table.h"
+
+enum { APART_MS = 5 /* between two looks of its thread, at least: the table tells of each step of each job */ };
+#define NEVER_NS UINT64_MAX
+
+static const vsi_jobs_table_ops *ops_of(const vestry_jobs *jobs) {
+  return jobs->table->ops;
+}
+
+void vsi_jobs_rouse(vestry_jobs *jobs) {
+  if (ops_of(jobs)->rouse) {
+    ops_of(jobs)->rouse(jobs);
+    return;
+  }
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_roused = true;
+  pthread_cond_signal(&jobs->look);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- looking -------- */
+
+/* What is due is no reason to look again: the worker that takes it does so. */
+static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_jobs_looked *is) {
+  const uint64_t poll_ms = is->is_told ? jobs->slow_poll_ms : jobs->options.poll_ms;
+  if (error) return vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
+  return vsi_monotonic_in_ms(is->wait_ms > 0 && (uint64_t)is->wait_ms < poll_ms ? (uint64_t)is->wait_ms : poll_ms);
+}
+
+vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
+  vsi_jobs_looked is = {INT64_MAX, false};
+  vsi_mutex_lock(&jobs->lock);
+  jobs->look_at_ns = NEVER_NS; /* this look sees what there was to be seen */
+  vsi_mutex_unlock(&jobs->lock);
+  const vestry_err error = ops_of(jobs)->look(jobs, is_aside, &is);
+  const uint64_t at_ns = next_ns(jobs, error, &is);
+  vsi_mutex_lock(&jobs->lock);
+  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns; /* another look may have ended, or the table have told */
+  const bool is_sooner = jobs->look_at_ns < jobs->rests_until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_sooner) vsi_jobs_rouse(jobs);
+  if (!error) *ret_is_due = is.wait_ms == 0;
+  return error;
+}
+
+void vsi_jobs_look_again(vestry_jobs *jobs) {
+  const uint64_t at_ns = vsi_monotonic_in_ms(jobs->options.poll_ms);
+  vsi_mutex_lock(&jobs->lock);
+  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns;
+  const bool is_sooner = jobs->look_at_ns < jobs->rests_until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_sooner) vsi_jobs_rouse(jobs);
+}
+
+/* Whether it is time, and worth while. */
+static bool is_wanted(vestry_jobs *jobs) {
+  bool is_wanted = false;
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const bool is_time = now_ns >= jobs->look_at_ns;
+  if (is_time && now_ns < jobs->paused_until_ns) {
+    jobs->look_at_ns = jobs->paused_until_ns;
+  } else if (is_time && !jobs->idle_count) {
+    jobs->look_at_ns = NEVER_NS;
+    jobs->is_left_out = true;
+  } else {
+    is_wanted = is_time && !jobs->is_over;
+    if (is_wanted) jobs->looked_ns = now_ns;
+  }
+  vsi_mutex_unlock(&jobs->lock);
+  return is_wanted;
+}
+
+static void pause_all(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  jobs->paused_until_ns = vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+void vsi_jobs_look_in_time(vestry_jobs *jobs) {
+  bool is_due = false;
+  if (!is_wanted(jobs)) return;
+  if (vsi_jobs_look(jobs, true, &is_due)) pause_all(jobs);
+  if (is_due) vestry_jobs_wake(jobs);
+}
+
+/* ------------------------------------------------------------------------------------------------- resting -------- */
+
+/* Returns whether others may have changed the table. */
+static bool wait_until(vestry_jobs *jobs, uint64_t until_ns) {
+  if (ops_of(jobs)->rest) return ops_of(jobs)->rest(jobs, until_ns);
+  vsi_mutex_lock(&jobs->lock);
+  while (!jobs->is_roused && vsi_wait_until(&jobs->look, &jobs->lock, until_ns)) continue;
+  jobs->is_roused = false;
+  vsi_mutex_unlock(&jobs->lock);
+  return false;
+}
+
+static void note_told(vestry_jobs *jobs) {
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t at_ns = jobs->looked_ns + (uint64_t)APART_MS * 1000000;
+  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns;
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+bool vsi_jobs_rest(vestry_jobs *jobs, uint32_t every_ms) {
+  vsi_mutex_lock(&jobs->lock);
+  const uint64_t most_ns = vsi_monotonic_in_ms(every_ms);
+  const uint64_t until_ns = jobs->look_at_ns < most_ns ? jobs->look_at_ns : most_ns;
+  const bool is_ended = jobs->is_ended;
+  jobs->rests_until_ns = until_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_ended) return false;
+  if (wait_until(jobs, until_ns)) note_told(jobs);
+  return true;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/jobs/state.h"
+
+void vestry_jobs_wake(vestry_jobs *jobs) {
+  if (!jobs) return;
+  vsi_mutex_lock(&jobs->lock);
+  jobs->is_due = true;
+  pthread_cond_broadcast(&jobs->work); /* few threads wait; a signal may be lost by glibc where several do */
+  vsi_mutex_unlock(&jobs->lock);
+}

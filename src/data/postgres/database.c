@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: MIT */
+/* Renders are observed: what they read goes into an index, as a set, which is a topic that the render names. Commits
+ * are followed, and refresh the topics of the sets that they meet.
+ *
+ * A render gets a connection with its first read, and keeps it to its end. A transaction that the server gives up, for
+ * want of room or because of a conflict, is begun again under the render: what the render had read before is of another
+ * snapshot then, so it is refreshed as soon as it ends. A transaction of the kind RENDER that the application begins in
+ * a render is the same one.
+ *
+ * What was not read leaves no trace. A page can catch a read that failed, and show something else: it would depend on
+ * nothing. So whatever fails on a render's thread, by its pool, makes the render depend on every commit; and where time
+ * may help (no connection is free, the server is away), the render is made again after a while, too. The same for what
+ * is read in a transaction of the application's own, whose locks say nothing, and for a transaction that was ended
+ * under the render.
+ *
+ * Conflicts. A render meets them now and then where many write at once, and begins again. But one may last: a
+ * serializable transaction that has promised its commit, and waits, cannot fail, so all fail that read what it has
+ * written. By tables they do not: that snapshot takes no part in conflicts. So a second conflict in a render has that
+ * render read by tables, and others as before. If it had rows by then it is made once more, by tables from its
+ * beginning. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/wait.h"
+#include "data/postgres/ears.h"
+#include "data/postgres/follower.h"
+#include "data/postgres/footprint.h"
+#include "data/postgres/loan.h"
+#include "data/postgres/recorded.h"
+#include "data/postgres/recorder.h"
+#include "vestry/data/postgres.h"
+
+enum {
+  MAX_BYTES = 64 << 20,
+  MAX_RENDER_KEYS = 4096,
+  MAX_TRANSACTION_KEYS = 16384,
+  MAX_RING = 4096,
+  CONNECT_MS = 5000,
+  FALLBACK_MS = 10000,
+  SILENCE_MS = 10000,
+  SETTLE_MS = 1000,
+  TRIES = 3,
+  CONFLICTS = 2, /* after so many a render reads by tables */
+  TOPIC_BYTES = 48,
+  UNCOVERED_MOST = 32
+};
+
+static const char no_room[] = "53200", conflict[] = "40001";
+
+/* What one render has read so far: its transaction knows it. */
+typedef struct recording {
+  vsi_postgres_recorder is; /* first */
+  vestry_postgres *database;
+  vsi_postgres_ticket ticket; /* if it is followed */
+  uint32_t left_out;          /* the oid of a table that it reads, and does not depend on; 0: none */
+  unsigned conflicts;         /* that it has met */
+  bool by_tables;
+  bool has_rows;                    /* of a read that was done */
+  bool is_torn;                     /* of several snapshots, or it is not known what it has read */
+  bool names_places, has_savepoint; /* its statements */
+} recording;
+
+struct vestry_postgres {
+  vestry_pages *pages;
+  vestry_postgres_pool *pool;
+  const vestry_host *host;
+  vestry_postgres_options options; /* defaults filled in */
+  vsi_postgres_index *index;
+  vsi_postgres_follower *follower;
+  bool is_observing;
+  bool is_going; /* the follower's thread's: it follows */
+  /* Relaxed: a render that has the one before is as right. */
+  _Atomic(vestry_postgres_level) level;
+  _Atomic(unsigned) major;
+  _Atomic(uint64_t) fallback_until_ns;
+  _Atomic(uint64_t) torn; /* bits of renders that begin by tables when they are made again; relaxed: a hint */
+  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations that the log was told of; 0: free. Relaxed: each is alone */
+  _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
+  _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
+};
+
+/* --------------------------------------------------------------------------------------------------- topics ------- */
+
+static void write_topic(const vestry_postgres *database, uint64_t number, char topic[TOPIC_BYTES]) {
+  snprintf(topic, TOPIC_BYTES, "postgres/%llx/%llx", (unsigned long long)(uintptr_t)database,
+           (unsigned long long)number);
+}
+
+/* at_ns: when a commit was seen that it is for; 0: it is for none that is known. */
+static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) {
+  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
+  char topic[TOPIC_BYTES];
+  uint64_t seq = 0;
+  write_topic(database, number, topic);
+  (void)vestry_refresh_for(database->pages, topic, &change, &seq); /* its name is one: it cannot fail */
+  uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
+  while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
+                                                              memory_order_relaxed)) {
+  }
+}
+
+static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
+  refresh(ctx, number, at_ns);
+}
+
+static void seen(void *ctx, const vsi_postgres_keys *keys) {
+  const vestry_postgres *database = ctx;
+  vsi_postgres_ears_tell(database->pool, keys);
+}
+
+static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
+  const vestry_postgres *database = ctx;
+  return vsi_postgres_ears_want(database->pool, keys);
+}
+
+static uint64_t now_ns(void *ctx) {
+  const vestry_postgres *database = ctx;
+  return vestry_change_now_ns(database->pages);
+}
+
+static bool is_used(void *ctx, uint64_t number) {
+  const vestry_postgres *database = ctx;
+  char topic[TOPIC_BYTES];
+  bool is_used;
+  write_topic(database, number, topic);
+  (void)vestry_topic_views(database->pages, topic, &is_used);
+  return is_used;
+}
+
+static void depend(const vestry_postgres *database, vestry_render *render, uint64_t number) {
+  char topic[TOPIC_BYTES];
+  write_topic(database, number, topic);
+  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+}
+
+/* --------------------------------------------------------------------------------------------------- levels ------- */
+
+/* Whether renders are followed by tables for want of locks. When that is over, the first that asks says so. */
+static bool is_fallen_back(vestry_postgres *database) {
+  uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
+  if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
+  if (atomic_compare_exchange_strong_explicit(&database->fallback_until_ns, &until_ns, 0, memory_order_relaxed,
+                                              memory_order_relaxed))
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is READS again", database->pool->name);
+  return false;
+}
+
+static vestry_postgres_level level_of(vestry_postgres *database) {
+  vestry_postgres_level level = atomic_load_explicit(&database->level, memory_order_relaxed);
+  if (level == VESTRY_POSTGRES_DEFAULT) return VESTRY_POSTGRES_TOPICS;
+  return level == VESTRY_POSTGRES_READS && is_fallen_back(database) ? VESTRY_POSTGRES_TABLES : level;
+}
+
+vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
+  return level_of(database);
+}
+
+static void fall_back(vestry_postgres *database) {
+  if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
+  (void)is_fallen_back(database); /* one that is over is said to be so */
+  uint64_t until_ns = atomic_exchange_explicit(
+      &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
+  if (until_ns) return; /* one that began before: it lasts longer now */
+  atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
+          "max_pred_locks_per_transaction there, or look for a transaction that stays open",
+          database->pool->name, database->options.fallback_ms);
+}
+
+static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
+  static const char *const names[] = {"", "TOPICS", "TABLES", "READS"};
+  if (level == VESTRY_POSTGRES_TOPICS)
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
+            "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, a free place of "
+            "max_wal_senders, and the server itself: most poolers pass no replication on",
+            database->pool->name);
+  else
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
+            database->pool->name, names[level], major);
+}
+
+static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
+  vestry_postgres *database = ctx;
+  if (database->is_going != (is == VSI_POSTGRES_GOING)) vsi_postgres_ears_follow(database->pool, !database->is_going);
+  database->is_going = is == VSI_POSTGRES_GOING;
+  if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
+  vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
+  atomic_store_explicit(&database->major, major, memory_order_relaxed);
+  const vestry_postgres_level former = atomic_exchange_explicit(&database->level, level, memory_order_relaxed);
+  /* Renders that begin now have the new level. What was committed since the last record is not known. */
+  if (level == VESTRY_POSTGRES_TOPICS && former > level) vsi_postgres_index_stop(database->index);
+  if (former != level)
+    say_level(database, level, major);
+  else
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, over PostgreSQL %u",
+            database->pool->name, major);
+}
+
+/* The follower gets no connection: whether others do. */
+static bool is_there(void *ctx) {
+  const vestry_postgres *database = ctx;
+  return vestry_postgres_run_alone(database->pool, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- renders ------- */
+
+static recording *find(const vestry_postgres *database) {
+  vsi_postgres_recorder *at = vsi_postgres_recorder_of(NULL);
+  while (at && ((recording *)at)->database != database) at = at->outer;
+  return (recording *)at;
+}
+
+static recording *find_by_pool(const vestry_postgres_pool *pool) {
+  return (recording *)vsi_postgres_recorder_of(pool);
+}
+
+/* Of what a render is of. Others may have the same one: then one of them is by tables for nothing, once, and the render
+ * that it was meant for may be torn, and made, once more. */
+static uint64_t bit_of(const vestry_render *render) {
+  const vestry_request *of = render->request;
+  uint64_t hash = render->share ? vsi_hash_bytes(0, render->share, strlen(render->share)) : 0;
+  if (of) {
+    hash = vsi_hash_bytes(hash, of->path, strlen(of->path));
+    hash = vsi_hash_bytes(hash, of->query, strlen(of->query));
+    hash = vsi_hash_bytes(hash, of->scope.data, of->scope.len);
+  }
+  return UINT64_C(1) << (hash >> 58);
+}
+
+/* Whether conflicts have torn this render when it was made the last time. */
+static bool was_torn(vestry_postgres *database, const vestry_render *render) {
+  if (!atomic_load_explicit(&database->torn, memory_order_relaxed)) return false;
+  const uint64_t bit = bit_of(render);
+  return atomic_fetch_and_explicit(&database->torn, ~bit, memory_order_relaxed) & bit;
+}
+
+static const char *choose_begin(recording *is) {
+  is->by_tables = level_of(is->database) != VESTRY_POSTGRES_READS || is->conflicts >= CONFLICTS;
+  return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
+}
+
+static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
+  recording *is = (recording *)recorder;
+  return vsi_postgres_begin(is->database->pool, VESTRY_POSTGRES_RENDER, choose_begin(is), &is->is.loan);
+}
+
+/* On the same connection, which the application may have, too. */
+static vestry_err begin_again(recording *is) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
+  vestry_err error = vsi_postgres_command(loan, "vestry_postgres_read", "ROLLBACK");
+  if (!error) error = vsi_postgres_command(loan, "vestry_postgres_read", choose_begin(is));
+  loan->is_conflict = loan->is_stale = false;
+  loan->lent.sqlstate[0] = '\0';
+  is->is_torn |= is->has_rows;
+  is->has_rows = false;
+  return error;
+}
+
+static void end_transaction(recording *is) {
+  if (is->is.loan) (void)vestry_postgres_end(is->is.loan, VESTRY_OK);
+  is->is.loan = NULL;
+}
+
+/* Whether the server gave up the transaction for what may be over when it is begun again. */
+static bool is_given_up(recording *is) {
+  const bool is_conflict = strcmp(is->is.loan->sqlstate, conflict) == 0;
+  const bool is_full = strcmp(is->is.loan->sqlstate, no_room) == 0;
+  if (is_conflict) is->conflicts++;
+  if (is_full) fall_back(is->database);
+  return is_conflict || is_full || ((vsi_postgres_loan *)is->is.loan)->is_stale;
+}
+
+static bool names(const char *sql, const char *word) {
+  return strcasestr(sql, word) != NULL;
+}
+
+/* The render's transaction is the loan's, which is there. */
+static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
+                               vestry_postgres_row_fn row, void *ctx) {
+  recording *is = (recording *)recorder;
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
+  vestry_err error = VESTRY_OK;
+  is->names_places |= names(sql, "ctid") || names(sql, "tablesample");
+  is->has_savepoint |= names(sql, "savepoint") || names(sql, "exception");
+  for (int tries = 1; tries <= TRIES; tries++) {
+    loan->begins_again = tries < TRIES;
+    error = vsi_postgres_run(loan, sql, values, row, ctx); /* gives no row if it fails */
+    is->has_rows |= !error || error == VESTRY_NOT_FOUND;
+    if (!error || error == VESTRY_NOT_FOUND || !is_given_up(is)) break;
+    atomic_fetch_add_explicit(&is->database->again, 1, memory_order_relaxed);
+    const vestry_err of_begin = begin_again(is);
+    if (of_begin) return of_begin;
+  }
+  return error;
+}
+
+static void begin(vestry_render *render, void *ctx) {
+  vestry_postgres *database = ctx;
+  recording *is = vsi_calloc(database->host, 1, sizeof *is);
+  const bool is_followed = is && level_of(database) != VESTRY_POSTGRES_TOPICS;
+  if (!is_followed && database->follower) { /* it will not be known what it reads */
+    vsi_postgres_index_add_whole(database->index);
+    depend(database, render, VSI_POSTGRES_EVERYTHING);
+  }
+  if (!is) return;
+  is->database = database;
+  is->is = (vsi_postgres_recorder){
+      .pool = database->pool, .is_followed = is_followed, .begin = begin_transaction, .run = run_recorded};
+  vsi_postgres_recorder_enter(&is->is);
+  if (!is_followed) return;
+  if (was_torn(database, render)) is->conflicts = CONFLICTS;
+  /* A transaction from before the render may not see what was committed before it. */
+  is->is.wants_again = is->is.is_unknown = vsi_postgres_is_lent(database->pool);
+  vsi_postgres_index_begin(database->index, &is->ticket);
+}
+
+static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
+                                void *ctx) {
+  if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application's */
+    is->is.is_unknown = true;
+    return vestry_postgres_run_alone(is->database->pool, sql, values, row, ctx);
+  }
+  vestry_err error = is->is.loan ? VESTRY_OK : begin_transaction(&is->is);
+  return error ? error : vestry_postgres_run(is->is.loan, sql, values, row, ctx);
+}
+
+vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
+                                vestry_postgres_row_fn row, void *ctx) {
+  if (!database || !sql) return VESTRY_INVALID;
+  recording *is = find(database);
+  return is && is->is.is_followed ? read_recorded(is, sql, values, row, ctx)
+                                  : vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
+}
+
+bool vsi_postgres_is_recorded(const vestry_postgres_pool *pool) {
+  const recording *is = find_by_pool(pool);
+  return is && is->is.is_followed;
+}
+
+vestry_err vsi_postgres_read_recorded(const vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
+                                      vestry_postgres_row_fn row, void *ctx) {
+  return read_recorded(find_by_pool(pool), sql, values, row, ctx);
+}
+
+void vsi_postgres_leave_out(const vestry_postgres_pool *pool, uint32_t table) {
+  find_by_pool(pool)->left_out = table;
+}
+
+/* ------------------------------------------------------------------------------------------- end of a render ------ */
+
+/* Each relation once, and so many of them: a temporary table is another one each time. */
+static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
+  size_t at = 0;
+  for (; oid && at < UNCOVERED_MOST; at++) {
+    uint32_t is = 0;
+    if (atomic_compare_exchange_strong_explicit(&database->uncovered[at], &is, oid, memory_order_relaxed,
+                                                memory_order_relaxed))
+      break;
+    if (is == oid) return;
+  }
+  if (!oid || at == UNCOVERED_MOST) return;
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
+          "sequence: what is written to it refreshes nothing; name a topic there%s",
+          database->pool->name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
+}
+
+/* OK | BUSY: the render is to be made again | other errors: it is not known what it has read */
+static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
+  vestry_postgres *database = is->database;
+  unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
+  f->host = database->host;
+  f->by_tables = is->by_tables;
+  f->names_places = is->names_places;
+  f->left_out = is->left_out;
+  f->max_keys = database->options.max_render_keys;
+  ((vsi_postgres_loan *)is->is.loan)->begins_again = true; /* with the whole render */
+  vestry_err error = vsi_postgres_run((vsi_postgres_loan *)is->is.loan, vsi_postgres_footprint_sql(major),
+                                      VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_footprint_row, f);
+  if (error) return is_given_up(is) ? VESTRY_BUSY : error;
+  error = vsi_postgres_footprint_end(f);
+  if (error) return error;
+  tell_uncovered(database, f->uncovered);
+  atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
+  if (f->by_tables && (!is->by_tables || is->conflicts >= CONFLICTS))
+    atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
+  return VESTRY_OK;
+}
+
+static vsi_postgres_entry enter(recording *is, vsi_postgres_footprint *f, uint64_t number) {
+  vestry_postgres *database = is->database;
+  vsi_postgres_entry entry =
+      vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
+  if (entry != VSI_POSTGRES_LARGE) return entry;
+  atomic_fetch_add_explicit(&database->coarse, 1, memory_order_relaxed);
+  return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
+}
+
+static void settle_reads(recording *is, vestry_render *render) {
+  vestry_postgres *database = is->database;
+  vsi_postgres_footprint f = {.by_tables = false};
+  vsi_postgres_entry entry;
+  vestry_err error = is->is_torn         ? VESTRY_OK
+                     : is->is.is_unknown ? VESTRY_UNSUPPORTED
+                     : is->is.loan       ? find_footprint(is, &f)
+                                         : VESTRY_BUSY;
+  end_transaction(is);
+  uint64_t number = vsi_postgres_index_number(database->index);
+  if (is->is_torn || error == VESTRY_BUSY) {
+    atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
+    if (is->conflicts >= CONFLICTS)
+      atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* begin: was_torn */
+    depend(database, render, number);
+    vsi_postgres_index_leave(database->index, &is->ticket);
+    refresh(database, number, 0);
+  } else if (error) {
+    depend(database, render, number);
+    depend(database, render, VSI_POSTGRES_EVERYTHING);
+    entry = vsi_postgres_index_enter_whole(database->index, &is->ticket);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
+  } else {
+    depend(database, render, number);
+    entry = enter(is, &f, number);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
+    if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
+  }
+  vsi_postgres_footprint_finish(&f);
+}
+
+static void end(vestry_render *render, void *ctx) {
+  vestry_postgres *database = ctx;
+  recording *is = find(database);
+  if (!is) return;
+  vsi_postgres_recorder_leave(&is->is);
+  if (is->is.wants_again) vestry_render_again(render);
+  if (is->is.loan || is->has_rows || is->is_torn || (is->is.is_followed && is->is.is_unknown))
+    settle_reads(is, render);
+  else if (is->is.is_followed)
+    vsi_postgres_index_leave(database->index, &is->ticket);
+  vsi_free(database->host, is);
+}
+
+/* --------------------------------------------------------------------------------------------------- settle ------- */
+
+static void take_place(const vestry_postgres_row *row, void *ctx) {
+  const char *text = vestry_postgres_text(row, 0);
+  *(uint64_t *)ctx = text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Where the WAL ends that has all commits until now. One that does not wait for the disk (synchronous_commit = off) may
+ * not be in what is sent: a small one that does takes it along. */
+static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
+  vestry_postgres_loan *loan;
+  vestry_err error = vestry_postgres_begin(database->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
+  if (error) return error;
+  error = vestry_postgres_run(loan, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
+  if (!error) error = vestry_postgres_run(loan, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
+  error = vestry_postgres_end(loan, error);
+  if (error) return error;
+  return vestry_postgres_run_alone(database->pool, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
+                                   ret_place);
+}
+
+static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint64_t until_ns) {
+  vestry_err error = vsi_postgres_follower_wait(database->follower, place, until_ns);
+  return error || vsi_postgres_index_wait(database->index, until_ns) ? error : VESTRY_TIMEOUT;
+}
+
+vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq) {
+  const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  uint64_t place = 0;
+  if (!database || vsi_postgres_recorder_of(NULL)) return VESTRY_INVALID;
+  if (!database->follower) return VESTRY_TIMEOUT;
+  vestry_err error = find_place(database, &place);
+  if (!error) error = wait_for(database, place, until_ns);
+  if (!error && ret_seq) *ret_seq = atomic_load_explicit(&database->seq, memory_order_relaxed);
+  return error;
+}
+
+/* For what was pressed: commits that have waited for the disk are enough, and nothing is written. Where those of this
+ * pool do not wait it is not sure. */
+static bool settle(void *ctx) {
+  static const char flushed[] = "SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN 0 ELSE "
+                                "pg_current_wal_flush_lsn() - '0/0' END";
+  vestry_postgres *database = ctx;
+  vsi_postgres_follower_stats follower;
+  uint64_t place = 0;
+  if (!database->follower) return true; /* topics tell */
+  vsi_postgres_follower_stats_get(database->follower, &follower);
+  if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
+  vestry_err error = vestry_postgres_run_alone(database->pool, flushed, NULL, take_place, &place);
+  return !error && place && !wait_for(database, place, vsi_monotonic_in_ms(SETTLE_MS));
+}
+
+/* ----------------------------------------------------------------------------------------------------- life ------- */
+
+static void set_defaults(vestry_postgres_options *options) {
+  if (options->level == VESTRY_POSTGRES_DEFAULT) options->level = VESTRY_POSTGRES_READS;
+  if (!options->max_bytes) options->max_bytes = MAX_BYTES;
+  if (!options->max_render_keys) options->max_render_keys = MAX_RENDER_KEYS;
+  if (!options->max_transaction_keys) options->max_transaction_keys = MAX_TRANSACTION_KEYS;
+  if (!options->connect_ms) options->connect_ms = CONNECT_MS;
+  if (!options->fallback_ms) options->fallback_ms = FALLBACK_MS;
+  if (!options->silence_ms) options->silence_ms = SILENCE_MS;
+}
+
+static vestry_err start(vestry_postgres *database) {
+  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = settle, .ctx = database};
+  const vsi_postgres_index_options of_index = {.host = database->host,
+                                               .max_bytes = database->options.max_bytes,
+                                               .max_ring = MAX_RING,
+                                               .hit = hit,
+                                               .is_used = is_used,
+                                               .now_ns = now_ns,
+                                               .seen = seen,
+                                               .is_heard = is_heard,
+                                               .ctx = database};
+  vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
+  if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
+    const vsi_postgres_follower_options of_follower = {.host = database->host,
+                                                       .url = database->pool->url,
+                                                       .name = database->pool->name,
+                                                       .index = database->index,
+                                                       .max_keys = database->options.max_transaction_keys,
+                                                       .silence_ms = database->options.silence_ms,
+                                                       .changed = changed,
+                                                       .is_there = is_there,
+                                                       .ctx = database};
+    error = vsi_postgres_follower_create(&of_follower, &database->follower);
+    if (!error)
+      (void)vsi_postgres_follower_settle(database->follower, vsi_monotonic_in_ms(database->options.connect_ms));
+  }
+  if (error) return error;
+  error = vestry_pages_observe(database->pages, &observer);
+  database->is_observing = !error;
+  return error;
+}
+
+vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *pool, const vestry_postgres_options *given,
+                                  vestry_postgres **ret_database) {
+  vestry_postgres_options options;
+  if (!pages || !pool || !ret_database) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || options.level > VESTRY_POSTGRES_READS)
+    return vsi_mistake(pool->host, "vestry_postgres_create", "options.level is none, or a member is not known here");
+  set_defaults(&options);
+  vestry_postgres *database = vsi_calloc(pool->host, 1, sizeof *database);
+  if (!database) return VESTRY_NO_MEMORY;
+  database->pages = pages;
+  database->pool = pool;
+  database->host = pool->host;
+  database->options = options;
+  atomic_init(&database->level, VESTRY_POSTGRES_DEFAULT); /* not found yet */
+  vestry_err error = start(database);
+  if (error)
+    vestry_postgres_destroy(database);
+  else
+    *ret_database = database;
+  return error;
+}
+
+void vestry_postgres_detach(vestry_postgres *database) {
+  if (!database) return;
+  if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
+  database->is_observing = false;
+  vsi_postgres_follower_stop(database->follower);
+}
+
+void vestry_postgres_destroy(vestry_postgres *database) {
+  if (!database) return;
+  vestry_postgres_detach(database);
+  vsi_postgres_follower_destroy(database->follower);
+  vsi_postgres_index_destroy(database->index);
+  vsi_free(database->host, database);
+}
+
+static uint64_t load(const _Atomic(uint64_t) *counter) {
+  return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_refreshed(vestry_postgres_stats *stats, const vsi_postgres_index_stats *of) {
+  const uint64_t *by = of->by_kind;
+  stats->refreshed_count = of->hits_count + of->overtaken_count;
+  stats->refreshed_by_row = by[VSI_POSTGRES_ROW] + by[VSI_POSTGRES_ROWS];
+  stats->refreshed_by_leaf = by[VSI_POSTGRES_LEAF];
+  stats->refreshed_by_table = by[VSI_POSTGRES_CHANGES] + by[VSI_POSTGRES_TABLE] + by[VSI_POSTGRES_VERSIONS] +
+                              by[VSI_POSTGRES_INDEX] + by[VSI_POSTGRES_FILE];
+  stats->refreshed_by_schema = by[VSI_POSTGRES_DEFINITION];
+  stats->refreshed_by_all = by[0];
+}
+
+void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats) {
+  vsi_postgres_index_stats of_index;
+  vsi_postgres_follower_stats of_follower = {.is = VSI_POSTGRES_REFUSED};
+  vsi_postgres_index_stats_get(database->index, &of_index);
+  if (database->follower) vsi_postgres_follower_stats_get(database->follower, &of_follower);
+  vestry_postgres_stats stats = {.level = level_of(database),
+                                 .is_following = of_follower.is == VSI_POSTGRES_GOING,
+                                 .starts_count = of_follower.starts_count,
+                                 .records_count = of_follower.records_count,
+                                 .read_bytes = of_follower.bytes,
+                                 .lag_bytes = of_follower.lag_bytes,
+                                 .lag_ms = of_follower.lag_ms,
+                                 .commits_count = of_index.commits_count,
+                                 .recorded_count = load(&database->recorded),
+                                 .coarse_count = load(&database->coarse),
+                                 .promoted_count = load(&database->promoted),
+                                 .again_count = load(&database->again),
+                                 .fallbacks_count = load(&database->fallbacks),
+                                 .overtaken_count = of_index.overtaken_count,
+                                 .sets_count = of_index.sets_count,
+                                 .sets_bytes = of_index.bytes,
+                                 .ring_count = of_index.ring_count};
+  add_refreshed(&stats, &of_index);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/postgres/fault.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ascii.h"
+#include "base/sql.h"
+
+static bool is(const char *state, const char *prefix) {
+  return strncmp(state, prefix, strlen(prefix)) == 0;
+}
+
+bool vsi_postgres_is_conflict(const char *state) {
+  return is(state, "40001") || is(state, "40P01");
+}
+
+vestry_err vsi_postgres_code(const char *state) {
+  if (!*state || is(state, "57P")) return VESTRY_LIMIT;
+  if (vsi_postgres_is_conflict(state)) return VESTRY_BUSY;
+  if (is(state, "57014")) return VESTRY_TIMEOUT;
+  if (is(state, "08P01")) return VESTRY_INVALID; /* of values: not as many as parameters */
+  if (is(state, "53") || is(state, "55P03") || is(state, "08")) return VESTRY_LIMIT;
+  if (is(state, "23505")) return VESTRY_EXISTS;
+  if (is(state, "54")) return VESTRY_TOO_LARGE;
+  return VESTRY_IO;
+}
+
+static const char *advice(const char *state) {
+  if (is(state, "40")) return "begin the transaction again, as vestry_postgres_act does";
+  if (is(state, "53300")) return "raise max_connections, or have smaller pools";
+  if (is(state, "53200")) return "raise max_pred_locks_per_transaction, or the server's memory";
+  if (is(state, "53100")) return "make room on the server's disk";
+  if (is(state, "57014")) return "raise options.statement_ms, or make the statement faster";
+  if (is(state, "42501")) return "grant the privilege to the pool's user";
+  if (is(state, "42P05") || is(state, "26000"))
+    return "another client has the same connection: name the server itself, or a pooler in session mode";
+  if (is(state, "25006")) return "a render writes nothing: use vestry_postgres_act; or the server is a standby";
+  return NULL;
+}
+
+/* The first line: further ones are the server's hints, and where in the program it was. */
+static int line_of(const char *text) {
+  const size_t len = strcspn(text, "\r\n");
+  return len < 400 ? (int)len : 400;
+}
+
+/* ---------------------------------------------------------------------------- what the server says ---------------- */
+
+enum { SHOWN_BYTES = 400 };
+
+static const char *field_of(const PGresult *result, int field) {
+  const char *text = PQresultErrorField(result, field);
+  return text ? text : "";
+}
+
+/* Whether a word of the text is this name. */
+static bool has_word(const char *text, const char *name, size_t len) {
+  for (const char *at = text; (at = strstr(at, name)) != NULL; at++) {
+    const bool begins = at == text || !vsi_sql_is_word(at[-1]);
+    if (begins && !vsi_sql_is_word(at[len])) return true;
+  }
+  return false;
+}
+
+/* A name that the statement has, or that the server says to be one of a table's, a column's or a constraint's. */
+static bool is_name(const PGresult *result, const char *shown, const char *text, size_t len) {
+  static const int fields[] = {PG_DIAG_TABLE_NAME, PG_DIAG_COLUMN_NAME, PG_DIAG_CONSTRAINT_NAME, PG_DIAG_DATATYPE_NAME,
+                               PG_DIAG_SCHEMA_NAME};
+  char name[128];
+  if (!len || len >= sizeof name) return false;
+  for (size_t i = 0; i < len; i++)
+    if (!vsi_sql_is_word(text[i])) return false;
+  memcpy(name, text, len);
+  name[len] = '\0';
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    if (strcmp(field_of(result, fields[i]), name) == 0) return true;
+  return has_word(shown, name, len);
+}
+
+/* What data do not fit (22), and what functions say which the application has written, can cite any value. */
+static const char *unsaid(const PGresult *result, const char *state) {
+  const bool is_function =
+      is(state, "P0") || is(state, "38") || is(state, "39") || strstr(field_of(result, PG_DIAG_CONTEXT), "PL/") != NULL;
+  return is(state, "22") ? "a value does not fit" : is_function ? "a function refuses it" : NULL;
+}
+
+/* Cut if there is too little room. */
+static void put(char message[SHOWN_BYTES], const char *text, size_t len) {
+  const size_t has = strlen(message), room = SHOWN_BYTES - 1 - has;
+  if (len > room) len = room;
+  memcpy(message + has, text, len);
+  message[has + len] = '\0';
+}
+
+/* A quote that begins here; the server speaks the language of its lc_messages. */
+static bool is_quote(const char *at) {
+  static const char *const quotes[] = {"\"",
+                                       "'",
+                                       "`",
+                                       "\xC2\xAB",
+                                       "\xC2\xBB",
+                                       "\xE2\x80\x98",
+                                       "\xE2\x80\x99",
+                                       "\xE2\x80\x9A",
+                                       "\xE2\x80\x9C",
+                                       "\xE2\x80\x9D",
+                                       "\xE2\x80\x9E",
+                                       "\xE2\x80\xB9",
+                                       "\xE2\x80\xBA",
+                                       "\xE3\x80\x8C",
+                                       "\xE3\x80\x8D"};
+  for (size_t i = 0; i < sizeof quotes / sizeof *quotes; i++)
+    if (is(at, quotes[i])) return true;
+  return false;
+}
+
+/* After what is quoted here, if it is a name that may be shown. Otherwise NULL. */
+static const char *skip_name(const PGresult *result, const char *shown, const char *at) {
+  const size_t len = strcspn(at + 1, "\"");
+  const bool is_shown = *at == '"' && at[1 + len] && is_name(result, shown, at + 1, len);
+  return is_shown ? at + len + 2 : NULL;
+}
+
+/* The server quotes names, and also literals, and values that were to be names. What is quoted is shown if it is a name
+ * that may be shown anyway. Otherwise the message ends there: what is quoted can have quotes in it. Of numbers nothing
+ * is shown. */
+static void show_message(const PGresult *result, const char *shown, char message[SHOWN_BYTES]) {
+  const char *at = field_of(result, PG_DIAG_MESSAGE_PRIMARY), *end = at + line_of(at);
+  *message = '\0';
+  while (at < end) {
+    const char *from = at;
+    if (is_quote(from)) {
+      at = skip_name(result, shown, from);
+      if (!at) break;
+    } else {
+      at++;
+      while (at < end && vsi_sql_is_word(*from) && vsi_sql_is_word(*at) && !is_quote(at)) at++;
+    }
+    if (vsi_is_digit(*from))
+      put(message, "...", 3);
+    else
+      put(message, from, (size_t)(at - from));
+  }
+  if (!at) put(message, "\"...\"", 5);
+}
+
+vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *result, const char *doing) {
+  char shown[SHOWN_BYTES], message[SHOWN_BYTES];
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  const char *why = state ? unsaid(result, state) : PQerrorMessage(db);
+  vsi_sql_show(VSI_SQL_POSTGRES, doing, shown, sizeof shown);
+  if (state && !why) show_message(result, shown, message);
+  if (state && !why) why = message;
+  if (!state) state = "";
+  if (!why || !*why) why = "the connection is lost";
+  const char *helps = advice(state);
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function, call->name, line_of(shown),
+          shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "", helps ? "; " : "",
+          helps ? helps : "");
+  return vsi_postgres_code(state);
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: how commits to PostgreSQL are followed, and begun with anew */
+/* Two connections: one gets the WAL, the other is asked what is visible. Whatever ends one of them ends both, and both
+ * are made again: the server was restarted, a standby has taken its place, the WAL goes on along another timeline, a
+ * segment that was not read yet is gone, the WAL cannot be read. Then it begins with the present, and all that was read
+ * is made again, once: what was committed meanwhile is not known.
+ *
+ * The order of a beginning: where the WAL is; then the number of a transaction, the follower's own; then the WAL from
+ * that place. So a transaction with a later number has all its records after that place.
+ *
+ * The position that others wait for is told after the index has been: so what was committed before it was asked for is
+ * published when they go on. */
+#include "data/postgres/follower.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "base/wait.h"
+#include "data/postgres/link.h"
+#include "data/postgres/stream.h"
+#include "data/postgres/transactions.h"
+
+enum {
+  ASK_MS = 5000,
+  BACK_OFF_FIRST_MS = 50,
+  BACK_OFF_MOST_MS = 1000,
+  REFUSED_MS = 10000,
+  ALONE = 3, /* so many: a server that has just been started may be there for the later of the two */
+  IDLE_MS = 5000,
+  BUSY_MS = 2,       /* between two reads, while WAL comes all the time: for each read two processes wake up */
+  LOOK_MET_MS = 1,   /* a set waits for a commit to become visible: then twice that, and so on */
+  LOOK_SOME_MS = 50, /* no set does */
+  LOOK_MOST_MS = 200,
+  DEFINITIONS_ASKED = 64 /* of more relations in a transaction one counts as a composite type's */
+};
+
+struct vsi_postgres_follower {
+  vsi_postgres_follower_options is;
+  vestry_host quiet; /* the host, without a log: for tries after the first one */
+  pthread_t thread;
+  bool has_thread;
+  int wake; /* an eventfd */
+  vsi_mutex lock;
+  pthread_cond_t moved;
+  /* Guarded by lock. */
+  bool is_over;
+  uint64_t asked, answered; /* waits */
+  uint64_t place;           /* all before it was followed */
+  uint64_t behind_since_ns; /* 0: it is not */
+  vsi_postgres_follower_stats stats;
+  /* The thread's. */
+  vsi_postgres_stream stream;
+  PGconn *side;
+  unsigned major;
+  vsi_postgres_transactions transactions;
+  bool has_transactions;
+  vsi_postgres_catalog *catalogs;
+  size_t catalogs_count;
+  uint64_t records_told;              /* of those of the stream */
+  uint64_t last_look_ns, last_new_ns; /* new: WAL came */
+  uint32_t look_ms;
+  bool was_refused;     /* it could not begin, and the log was told why */
+  unsigned alone_count; /* tries in a row for which the server was not there, and for others it was */
+};
+
+typedef vsi_postgres_follower follower;
+
+static vsi_call call_of(const follower *f) {
+  return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "the follower of commits", f->is.name};
+}
+
+static bool is_over(follower *f) {
+  vsi_mutex_lock(&f->lock);
+  bool is_over = f->is_over;
+  vsi_mutex_unlock(&f->lock);
+  return is_over;
+}
+
+/* The owner first: when those that settle go on, it knows. Others only read stats.is. */
+static void set(follower *f, vsi_postgres_following is) {
+  if (f->stats.is != is) f->is.changed(f->is.ctx, is, f->major);
+  vsi_mutex_lock(&f->lock);
+  f->stats.is = is;
+  if (is == VSI_POSTGRES_GOING) f->stats.starts_count++;
+  f->behind_since_ns = 0;
+  f->stats.lag_bytes = 0;
+  pthread_cond_broadcast(&f->moved);
+  vsi_mutex_unlock(&f->lock);
+}
+
+/* Until the socket can be read, another thread has called (wake), or the time is over. fd: -1: none */
+static void wait_for(follower *f, int fd, uint32_t ms) {
+  struct pollfd at[] = {{.fd = f->wake, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+  uint64_t count;
+  (void)poll(at, 2, (int)ms);
+  if (at[0].revents) (void)!read(f->wake, &count, sizeof count);
+}
+
+/* ------------------------------------------------------------------------------------------------- asking --------- */
+
+/* Rows of at least so many columns. */
+static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_result) {
+  const vsi_call call = call_of(f);
+  PGresult *result = vsi_postgres_ask(f->side, sql, vsi_monotonic_in_ms(ASK_MS));
+  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) >= columns) {
+    *ret_result = result;
+    return VESTRY_OK;
+  }
+  vestry_err error = vsi_postgres_fail(&call, f->side, result, sql);
+  PQclear(result);
+  return error ? error : VESTRY_IO;
+}
+
+static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot) {
+  PGresult *row;
+  vestry_err error = ask(f, "SELECT pg_current_snapshot()", 1, &row);
+  if (error) return error;
+  error = vsi_postgres_snapshot_read(ret_snapshot, f->is.host, PQntuples(row) ? PQgetvalue(row, 0, 0) : "");
+  PQclear(row);
+  return error;
+}
+
+/* A transaction's number that is larger than that of any other which has one. A snapshot does not tell it: it ends
+ * after the last transaction that has ended, and those that run may have larger ones. */
+static vestry_err ask_number(follower *f, uint64_t *ret_number) {
+  PGresult *row;
+  vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
+  if (error) return error;
+  *ret_number = PQntuples(row) ? strtoull(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  PQclear(row);
+  return *ret_number ? VESTRY_OK : VESTRY_IO;
+}
+
+/* Tell the index what is visible by now. */
+static vestry_err look(follower *f) {
+  vsi_postgres_snapshot snapshot;
+  vestry_err error = ask_snapshot(f, &snapshot);
+  if (error) return error;
+  vsi_postgres_index_see(f->is.index, &snapshot);
+  vsi_postgres_snapshot_finish(&snapshot, f->is.host);
+  f->last_look_ns = vsi_monotonic_ns();
+  return VESTRY_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------- beginning --------- */
+
+static vestry_err take_record(const vsi_postgres_record *record, void *ctx) {
+  follower *f = ctx;
+  return vsi_postgres_transactions_take(&f->transactions, record);
+}
+
+static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_t to) {
+  const follower *f = ctx;
+  return vsi_postgres_index_move(f->is.index, relation, from, to);
+}
+
+/* Whether one of the relations whose definitions have changed is a composite type's: no page uses that, but perhaps a
+ * column of the type. It was there before the commit, so that what is visible has it. */
+static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
+  char sql[160 + DEFINITIONS_ASKED * 11];
+  size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
+  *ret_has = false;
+  for (size_t i = 0; i < keys->count && count <= DEFINITIONS_ASKED; i++) {
+    if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_ASKED) continue;
+    len += (size_t)snprintf(sql + len, sizeof sql - len, ",%" PRIu32, keys->keys[i].relation);
+  }
+  if (count > DEFINITIONS_ASKED) *ret_has = true;
+  if (!count || *ret_has) return VESTRY_OK;
+  snprintf(sql + len, sizeof sql - len, ")");
+  PGresult *rows;
+  vestry_err error = ask(f, sql, 0, &rows);
+  if (error) return error;
+  *ret_has = PQntuples(rows) > 0;
+  PQclear(rows);
+  return VESTRY_OK;
+}
+
+static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all) {
+  follower *f = ctx;
+  vestry_err error = is_all ? VESTRY_OK : has_composite(f, keys, &is_all);
+  return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
+}
+
+/* What the server is, and whether it can be followed. UNSUPPORTED: not as it is. */
+typedef struct facts {
+  uint32_t database, page_bytes, segment_bytes;
+  char started[64];
+  const vsi_postgres_format *format;
+} facts;
+
+static vestry_err read_facts(follower *f, const PGresult *row, facts *ret_facts) {
+  const vsi_call call = call_of(f);
+  f->major = (unsigned)strtoul(PQgetvalue(row, 0, 0), NULL, 10) / 10000;
+  ret_facts->database = (uint32_t)strtoul(PQgetvalue(row, 0, 2), NULL, 10);
+  ret_facts->page_bytes = (uint32_t)strtoul(PQgetvalue(row, 0, 3), NULL, 10);
+  ret_facts->segment_bytes = (uint32_t)strtoul(PQgetvalue(row, 0, 4), NULL, 10);
+  snprintf(ret_facts->started, sizeof ret_facts->started, "%s", PQgetvalue(row, 0, 5));
+  ret_facts->format = vsi_postgres_format_of(f->major);
+  if (!ret_facts->format)
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "this version, %u, writes a WAL that is not known here", f->major);
+  if (*PQgetvalue(row, 0, 1) == 't')
+    return vsi_refuse(&call, VESTRY_LIMIT,
+                      "it is a standby: name the primary, or several with target_session_attrs=primary");
+  return VESTRY_OK;
+}
+
+static vestry_err find_facts(follower *f, facts *ret_facts) {
+  static const char sql[] =
+      "SELECT current_setting('server_version_num'), pg_is_in_recovery(), (SELECT oid FROM pg_database WHERE datname = "
+      "current_database()), (SELECT setting FROM pg_settings WHERE name = 'wal_block_size'), (SELECT setting FROM "
+      "pg_settings WHERE name = 'wal_segment_size'), pg_postmaster_start_time()";
+  const vsi_call call = call_of(f);
+  PGresult *row;
+  vestry_err error = vsi_postgres_connect(&call, f->is.url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &f->side);
+  if (!error) error = ask(f, sql, 6, &row);
+  if (error) return error;
+  error = PQntuples(row) == 1 ? read_facts(f, row, ret_facts) : VESTRY_IO;
+  PQclear(row);
+  return error;
+}
+
+/* Tables of the server's own that were rewritten are in files whose numbers do not tell what they are. */
+static vestry_err find_catalogs(follower *f) {
+  static const char sql[] = "SELECT pg_relation_filenode(oid), oid FROM pg_class WHERE oid < 16384 AND "
+                            "pg_relation_filenode(oid) >= 16384";
+  PGresult *rows;
+  vestry_err error = ask(f, sql, 2, &rows);
+  if (error) return error;
+  int count = PQntuples(rows);
+  vsi_free(f->is.host, f->catalogs);
+  f->catalogs_count = 0;
+  f->catalogs = vsi_calloc(f->is.host, (size_t)count + 1, sizeof *f->catalogs);
+  if (!f->catalogs) error = VESTRY_NO_MEMORY;
+  for (int i = 0; i < count && !error; i++)
+    f->catalogs[f->catalogs_count++] =
+        (vsi_postgres_catalog){.file = (uint32_t)strtoul(PQgetvalue(rows, i, 0), NULL, 10),
+                               .oid = (uint32_t)strtoul(PQgetvalue(rows, i, 1), NULL, 10)};
+  PQclear(rows);
+  return error;
+}
+
+static void begin_transactions(follower *f, const facts *is) {
+  vsi_postgres_transactions_init(&f->transactions,
+                                 &(vsi_postgres_transactions_options){.host = f->is.host,
+                                                                      .format = is->format,
+                                                                      .database = is->database,
+                                                                      .max_keys = f->is.max_keys,
+                                                                      .catalogs = f->catalogs,
+                                                                      .catalogs_count = f->catalogs_count,
+                                                                      .move = take_move,
+                                                                      .commit = take_commit,
+                                                                      .ctx = f});
+  f->has_transactions = true;
+}
+
+static vestry_err begin(follower *f) {
+  facts is;
+  vsi_postgres_place place;
+  uint64_t to;
+  vestry_err error = find_facts(f, &is);
+  const vsi_call call = call_of(f);
+  if (!error) error = vsi_postgres_stream_open(&f->stream, &call, f->is.url, &place);
+  if (error) return error;
+  if (strcmp(place.started, is.started) != 0)
+    return vsi_refuse(&call, VESTRY_LIMIT, "two connections have come to two servers");
+  error = ask_number(f, &to);
+  if (!error) error = find_catalogs(f);
+  if (error) return error;
+  begin_transactions(f, &is);
+  error = vsi_postgres_stream_start(&f->stream, &call, &place,
+                                    &(vsi_postgres_wal_options){.host = f->is.host,
+                                                                .format = is.format,
+                                                                .page_bytes = is.page_bytes,
+                                                                .segment_bytes = is.segment_bytes,
+                                                                .tell = take_record,
+                                                                .ctx = f});
+  if (!error) vsi_postgres_index_start(f->is.index, to);
+  return error;
+}
+
+static void end(follower *f) {
+  vsi_postgres_stream_finish(&f->stream);
+  PQfinish(f->side);
+  f->side = NULL;
+  if (f->has_transactions) vsi_postgres_transactions_finish(&f->transactions);
+  f->has_transactions = false;
+}
+
+/* ------------------------------------------------------------------------------------------------ following ------- */
+
+static void tell_position(follower *f, uint64_t asked) {
+  const vsi_postgres_wal *wal = &f->stream.wal;
+  vsi_mutex_lock(&f->lock);
+  f->stats.bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
+  f->place = wal->at;
+  f->answered = asked;
+  f->stats.records_count += wal->records_count - f->records_told;
+  f->records_told = wal->records_count;
+  f->stats.lag_bytes = f->stream.end > wal->at ? f->stream.end - wal->at : 0;
+  if (!f->stats.lag_bytes)
+    f->behind_since_ns = 0;
+  else if (!f->behind_since_ns)
+    f->behind_since_ns = vsi_monotonic_ns();
+  pthread_cond_broadcast(&f->moved);
+  vsi_mutex_unlock(&f->lock);
+}
+
+static uint64_t asked_of(follower *f, bool *ret_is_asked) {
+  vsi_mutex_lock(&f->lock);
+  uint64_t asked = f->asked;
+  *ret_is_asked = asked != f->answered;
+  vsi_mutex_unlock(&f->lock);
+  return asked;
+}
+
+/* Look what is visible, if the index waits for something, and it is time. ret_ms: until when nothing is to be done. */
+static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t *ret_ms) {
+  vsi_postgres_waits waits = vsi_postgres_index_waits(f->is.index);
+  *ret_ms = IDLE_MS;
+  if (waits == VSI_POSTGRES_NOTHING) return VESTRY_OK;
+  bool is_met = waits == VSI_POSTGRES_MET;
+  if (is_new && is_met) f->look_ms = LOOK_MET_MS;
+  if (!is_met && f->look_ms < LOOK_SOME_MS) f->look_ms = LOOK_SOME_MS;
+  uint64_t passed_ms = (vsi_monotonic_ns() - f->last_look_ns) / 1000000;
+  if (is_asked || (is_new && is_met) || passed_ms >= f->look_ms) {
+    vestry_err error = look(f);
+    if (error) return error;
+    passed_ms = 0;
+    f->look_ms = f->look_ms < LOOK_MOST_MS / 2 ? 2 * f->look_ms : LOOK_MOST_MS;
+    waits = vsi_postgres_index_waits(f->is.index);
+    if (waits == VSI_POSTGRES_NOTHING) return VESTRY_OK;
+  }
+  *ret_ms = (uint32_t)(f->look_ms - passed_ms) + 1;
+  return VESTRY_OK;
+}
+
+/* Whether WAL came just before this, too. */
+static bool is_busy(follower *f) {
+  const uint64_t now_ns = vsi_monotonic_ns(), passed_ns = now_ns - f->last_new_ns;
+  f->last_new_ns = now_ns;
+  return passed_ns < (uint64_t)2 * BUSY_MS * 1000000;
+}
+
+/* Until there is more to be done. What comes after a pause is read at once. */
+static void rest(follower *f, bool is_new, uint32_t ms) {
+  if (is_new && is_busy(f))
+    wait_for(f, -1, ms < BUSY_MS ? ms : BUSY_MS);
+  else
+    wait_for(f, PQsocket(f->stream.db), ms);
+}
+
+/* Until it ends; is_over or an error. */
+static vestry_err follow(follower *f) {
+  vestry_err error = VESTRY_OK;
+  bool more = false;
+  while (!error && !is_over(f)) {
+    bool is_asked;
+    uint32_t ms, silent_ms = 0;
+    const uint64_t asked = asked_of(f, &is_asked), before = f->stream.wal.at;
+    error = vsi_postgres_stream_read(&f->stream, &more);
+    const bool is_new = f->stream.wal.at != before;
+    if (!error) error = look_in_time(f, is_new, is_asked, &ms);
+    if (!error && !more) error = vsi_postgres_stream_rouse(&f->stream, f->is.silence_ms, &silent_ms);
+    if (error) break;
+    tell_position(f, asked);
+    vsi_postgres_stream_tell(&f->stream, false);
+    if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
+  }
+  return error;
+}
+
+static void say_end(const follower *f, vestry_err error) {
+  const char *why = error == VESTRY_CLOSED      ? PQerrorMessage(f->stream.db)
+                    : *f->stream.wal.reason     ? f->stream.wal.reason
+                    : error == VESTRY_NOT_FOUND ? "tables of the server's own were rewritten"
+                                                : vestry_strerror(error);
+  vsi_log(f->is.host, VESTRY_LOG_WARN,
+          "the follower of commits, %s: it begins anew, and all pages are rendered again then: %s", f->is.name,
+          *why ? why : "the connection was lost");
+}
+
+/* It has begun. Why it has ended; OK: it is over. */
+static vestry_err go(follower *f) {
+  f->was_refused = false;
+  f->look_ms = 0;
+  f->records_told = 0;
+  vsi_mutex_lock(&f->lock);
+  f->place = 0;
+  vsi_mutex_unlock(&f->lock);
+  set(f, VSI_POSTGRES_GOING);
+  vestry_err error = follow(f);
+  if (error) say_end(f, error);
+  set(f, VSI_POSTGRES_TRYING);
+  return error;
+}
+
+static void *run(void *ctx) {
+  follower *f = ctx;
+  uint32_t back_off_ms = BACK_OFF_FIRST_MS;
+  while (!is_over(f)) {
+    bool was_there = begin(f) != VESTRY_OK && f->side;
+    bool is_going = !was_there && f->side;
+    /* There may be no connection for it, as where a role may have so many. */
+    if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->stats.is != VSI_POSTGRES_REFUSED)
+      f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
+    else
+      f->alone_count = 0;
+    was_there |= f->alone_count == ALONE;
+    const vestry_err error = is_going ? go(f) : VESTRY_OK;
+    if (is_going) back_off_ms = BACK_OFF_FIRST_MS;
+    /* Refused twice, so that it is no server that is about to end; or its WAL cannot be read here, nor later. */
+    if ((was_there && f->was_refused) || error == VESTRY_UNSUPPORTED) {
+      set(f, VSI_POSTGRES_REFUSED);
+      back_off_ms = REFUSED_MS;
+    }
+    f->was_refused = !is_going;
+    end(f);
+    if (!is_over(f)) wait_for(f, -1, back_off_ms);
+    if (back_off_ms < BACK_OFF_MOST_MS) back_off_ms *= 2;
+  }
+  return NULL;
+}
+
+/* --------------------------------------------------------------------------------------------------- others ------- */
+
+static void wake(follower *f) {
+  uint64_t one = 1;
+  (void)!write(f->wake, &one, sizeof one);
+}
+
+vsi_postgres_following vsi_postgres_follower_settle(follower *f, uint64_t until_ns) {
+  vsi_mutex_lock(&f->lock);
+  while (f->stats.is == VSI_POSTGRES_TRYING && vsi_wait_until(&f->moved, &f->lock, until_ns)) {
+  }
+  vsi_postgres_following is = f->stats.is;
+  vsi_mutex_unlock(&f->lock);
+  return is;
+}
+
+vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t until_ns) {
+  bool is_in_time = true;
+  vsi_mutex_lock(&f->lock);
+  const uint64_t number = ++f->asked;
+  wake(f);
+  while (is_in_time && (f->answered < number || f->place < place || f->stats.is != VSI_POSTGRES_GOING))
+    is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);
+  vsi_mutex_unlock(&f->lock);
+  return is_in_time ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+void vsi_postgres_follower_stats_get(follower *f, vsi_postgres_follower_stats *ret_stats) {
+  vsi_mutex_lock(&f->lock);
+  *ret_stats = f->stats;
+  ret_stats->lag_ms = f->behind_since_ns ? (vsi_monotonic_ns() - f->behind_since_ns) / 1000000 : 0;
+  vsi_mutex_unlock(&f->lock);
+}
+
+vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *options, follower **ret_follower) {
+  follower *f = vsi_calloc(options->host, 1, sizeof *f);
+  if (!f) return VESTRY_NO_MEMORY;
+  f->is = *options;
+  f->quiet = *options->host;
+  f->quiet.log = NULL;
+  vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
+  pthread_cond_init(&f->moved, NULL);
+  f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  vestry_err error = f->wake < 0 ? VESTRY_IO : vsi_thread_start(f->is.host, &f->thread, "vestry-postgres", run, f);
+  f->has_thread = !error;
+  if (error)
+    vsi_postgres_follower_destroy(f);
+  else
+    *ret_follower = f;
+  return error;
+}
+
+void vsi_postgres_follower_stop(follower *f) {
+  if (!f || !f->has_thread) return;
+  vsi_mutex_lock(&f->lock);
+  f->is_over = true;
+  vsi_mutex_unlock(&f->lock);
+  wake(f);
+  pthread_join(f->thread, NULL);
+  f->has_thread = false;
+}
+
+void vsi_postgres_follower_destroy(follower *f) {
+  if (!f) return;
+  vsi_postgres_follower_stop(f);
+  if (f->wake >= 0) close(f->wake);
+  vsi_free(f->is.host, f->catalogs);
+  pthread_cond_destroy(&f->moved);
+  vsi_mutex_finish(&f->lock);
+  vsi_free(f->is.host, f);
+}

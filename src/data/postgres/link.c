@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/postgres/link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/wait.h"
+#include "data/postgres/hosts.h"
+
+enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 1000 };
+
+/* Whether the socket can be read, or written, before that time. */
+static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
+  for (;;) {
+    uint64_t now_ns = vsi_monotonic_ns();
+    uint64_t left_ms = until_ns > now_ns ? (until_ns - now_ns + 999999) / 1000000 : 0;
+    struct pollfd at = {.fd = PQsocket(db), .events = events};
+    if (at.fd < 0) return false;
+    int count = poll(&at, 1, left_ms < 60000 ? (int)left_ms : 60000);
+    if (count > 0) return true;
+    if (count < 0 && errno != EINTR) return false;
+    if (count == 0 && left_ms == 0) return false;
+  }
+}
+
+static bool come_to(PGconn *db, uint64_t until_ns) {
+  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+  while (next != PGRES_POLLING_OK) {
+    if (next == PGRES_POLLING_FAILED) return false;
+    if (!wait_for(db, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until_ns)) return false;
+    next = PQconnectPoll(db);
+  }
+  return true;
+}
+
+/* words, values: libpq's parameters, a NULL at the end. OK | NO_MEMORY | LIMIT */
+static vestry_err dial(const vsi_call *call, const char *const *words, const char *const *values, uint64_t until_ns,
+                       PGconn **ret_db) {
+  PGconn *db = PQconnectStartParams(words, values, 1);
+  if (!db) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  if (PQstatus(db) == CONNECTION_BAD)
+    error = vsi_postgres_fail(call, db, NULL, "it cannot be reached");
+  else if (!come_to(db, until_ns))
+    error = PQstatus(db) == CONNECTION_BAD
+                ? vsi_postgres_fail(call, db, NULL, "it cannot be reached")
+                : vsi_refuse(call, VESTRY_LIMIT, "it cannot be reached: no answer came in time");
+  if (error)
+    PQfinish(db);
+  else
+    *ret_db = db;
+  return error;
+}
+
+/* Notices are for people at a terminal. */
+static void drop_notice(void *ctx, const PGresult *result) {
+  (void)ctx, (void)result;
+}
+
+/* ----------------------------------------------------------------------------------------- what it leads to ------- */
+
+int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
+  PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_backend_pid()", until_ns);
+  const int pid = PQntuples(row) == 1 ? (int)strtol(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  PQclear(row);
+  return pid;
+}
+
+/* Whether a pooler gives each transaction another backend. While two connections to it wait they have the same one
+ * then, or one of them has another one the next time. If the second one gets none, the first one has its own. */
+static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
+  for (int i = 0; i < PROBES; i++) {
+    const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
+    const int other = vsi_postgres_backend(second, soon_ns < until_ns ? soon_ns : until_ns);
+    if (!other) return false;
+    if (other == pid || vsi_postgres_backend(db, until_ns) != pid) return true;
+  }
+  return false;
+}
+
+/* A server names the process that serves a connection when it is made; a pooler makes a number up. */
+static vestry_err check_backend(const vsi_call *call, const char *const *words, const char *const *values,
+                                uint64_t until_ns, PGconn *db) {
+  PGconn *second = NULL;
+  vestry_host quiet = *call->host;
+  quiet.log = NULL;
+  const vsi_call of = {&quiet, call->function, call->name};
+  const int pid = vsi_postgres_backend(db, until_ns);
+  if (!pid) return vsi_postgres_fail(call, db, NULL, "it does not say which process serves this connection");
+  if (pid == PQbackendPID(db) || dial(&of, words, values, until_ns, &second)) return VESTRY_OK;
+  const bool is_bad = is_shared(db, second, pid, until_ns);
+  PQfinish(second);
+  return is_bad ? vsi_refuse(call, VESTRY_UNSUPPORTED,
+                             "between here and the server is a pooler that gives each transaction another connection "
+                             "(PgBouncer: pool_mode = transaction or statement): prepared statements, settings and "
+                             "LISTEN would be those of others; name the server itself, or a pooler in session mode")
+                : VESTRY_OK;
+}
+
+/* What a role or a database may have set otherwise (ALTER ROLE … SET), and what this library depends on. bytea is read
+ * in hex; the log leaves out literals as they end by the standard; a statement by itself is read committed, and may
+ * write; an error ends no connection, nor does a pause. */
+static const char settings_sql[] =
+    "SET bytea_output = hex; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
+    " SET exit_on_error = off; SET default_transaction_isolation = 'read committed';"
+    " SET default_transaction_read_only = off; SET default_transaction_deferrable = off";
+/* The same for this library's own connections: no text in a style of the role's, no name of another schema, and no time
+ * but those in which answers are awaited here. The server's default of wal_sender_timeout. */
+static const char own_sql[] = "; SET search_path = pg_catalog; SET DateStyle = 'ISO, MDY'; SET TimeZone = 'UTC';"
+                              " SET statement_timeout = 0; SET lock_timeout = 0;"
+                              " SET idle_in_transaction_session_timeout = 0; SET wal_sender_timeout = '60s'";
+
+vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint64_t until_ns) {
+  char sql[sizeof settings_sql + sizeof own_sql + 96];
+  const int version = PQserverVersion(db);
+  snprintf(sql, sizeof sql, "%s%s%s%s", settings_sql, version >= 140000 ? "; SET idle_session_timeout = 0" : "",
+           is_own ? own_sql : "", is_own && version >= 170000 ? "; SET transaction_timeout = 0" : "");
+  PGresult *result = vsi_postgres_ask(db, sql, until_ns);
+  vestry_err error = vsi_postgres_is_done(result) ? VESTRY_OK : vsi_postgres_fail(call, db, result, sql);
+  PQclear(result);
+  return error;
+}
+
+/* As dial. UNSUPPORTED: a pooler that is no connection to one server */
+static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values, bool is_own,
+                               uint64_t until_ns, PGconn **ret_db) {
+  PGconn *db = NULL;
+  vestry_err error = dial(call, words, values, until_ns, &db);
+  if (error) return error;
+  PQsetNoticeReceiver(db, drop_notice, NULL);
+  error = check_backend(call, words, values, until_ns, db);
+  if (!error) error = vsi_postgres_set(call, db, is_own, until_ns);
+  if (error)
+    PQfinish(db);
+  else
+    *ret_db = db;
+  return error;
+}
+
+/* libpq goes on to the next host when one refuses. One that says nothing would take all of the time: so each of them is
+ * tried by itself, for its share. What the last one says is logged. */
+static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts *hosts, const char **words,
+                                  const char **values, size_t count, bool is_own, uint64_t until_ns, PGconn **ret_db) {
+  vestry_err error = VESTRY_LIMIT;
+  vestry_host quiet = *call->host;
+  quiet.log = NULL;
+  for (size_t i = 0, left; (left = hosts->count - i) && error == VESTRY_LIMIT; i++) {
+    const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name};
+    const uint64_t now_ns = vsi_monotonic_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    vsi_postgres_hosts_choose(hosts, i, words + count, values + count);
+    error = connect_once(&of, words, values, is_own, now_ns + left_ns / left, ret_db);
+  }
+  return error;
+}
+
+vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_own, const char *const *more_words,
+                                const char *const *more_values, uint64_t until_ns, PGconn **ret_db) {
+  const char *words[PARAMETERS_MAX] = {"client_encoding", "fallback_application_name", "dbname"};
+  const char *values[PARAMETERS_MAX] = {"UTF8", "vestry", url};
+  size_t count = 3;
+  for (; more_words && more_words[count - 3] && count + VSI_POSTGRES_HOST_WORDS + 1 < PARAMETERS_MAX; count++) {
+    words[count] = more_words[count - 3];
+    values[count] = more_values[count - 3];
+  }
+  vsi_postgres_hosts hosts;
+  vsi_postgres_hosts_init(&hosts, url);
+  vestry_err error = hosts.count > 1 ? connect_to_each(call, &hosts, words, values, count, is_own, until_ns, ret_db)
+                                     : connect_once(call, words, values, is_own, until_ns, ret_db);
+  vsi_postgres_hosts_finish(&hosts);
+  return error;
+}
+
+/* All of what was sent has gone out; what comes meanwhile is taken. */
+static bool flush(PGconn *db, uint64_t until_ns) {
+  for (;;) {
+    int left = PQflush(db);
+    if (left <= 0) return left == 0;
+    if (!wait_for(db, POLLIN | POLLOUT, until_ns) || !PQconsumeInput(db)) return false;
+  }
+}
+
+PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns) {
+  PGresult *last = NULL;
+  if (!flush(db, until_ns)) return NULL;
+  for (;;) {
+    while (PQisBusy(db))
+      if (!wait_for(db, POLLIN, until_ns) || !PQconsumeInput(db)) {
+        PQclear(last);
+        return NULL;
+      }
+    PGresult *next = PQgetResult(db);
+    if (!next) break;
+    ExecStatusType status = PQresultStatus(next);
+    bool is_copy = status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH;
+    PQclear(last);
+    last = next;
+    if (is_copy) break; /* its caller goes on with it */
+  }
+  if (PQstatus(db) != CONNECTION_BAD) return last;
+  PQclear(last);
+  return NULL;
+}
+
+PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
+  return PQsendQuery(db, sql) ? vsi_postgres_wait(db, until_ns) : NULL;
+}
+
+bool vsi_postgres_is_lost(PGconn *db) {
+  struct pollfd at = {.fd = PQsocket(db), .events = POLLIN};
+  if (PQstatus(db) == CONNECTION_BAD || at.fd < 0) return true;
+  /* What comes is a notice, or a setting that has changed; or a server's last words, and then the end. */
+  while (poll(&at, 1, 0) > 0)
+    if (!PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD) return true;
+  return false;
+}

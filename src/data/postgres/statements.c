@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/postgres/statements.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+/* A row: how many relations the statement names; the witness's text, NULL where it can have none. The relations are
+ * those that this transaction has locked, as it has when it has parsed the statement, and that the text ($1) names: not
+ * those of a view, whose types cannot change while the view is there. A select list has 1,664 columns at most. */
+static const char witness_sql[] =
+    "WITH used AS (SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_lock_status() l WHERE l.pid ="
+    " pg_catalog.pg_backend_pid() AND l.relation >= 16384 AND l.mode <> 'SIReadLock'),"
+    " named AS (SELECT c.oid, row_number() OVER () AS n FROM used JOIN pg_catalog.pg_class c USING (oid)"
+    " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND position(lower(c.relname) IN lower($1::text)) > 0),"
+    " columns AS (SELECT string_agg(format('r%s.%I', n, a.attname), ', ' ORDER BY n, a.attnum) AS list,"
+    " coalesce(count(*) <= 1600 AND bool_and(has_column_privilege(oid, a.attnum, 'SELECT')), false) AS is_readable"
+    " FROM named JOIN pg_catalog.pg_attribute a ON a.attrelid = oid AND a.attnum > 0 AND NOT a.attisdropped)"
+    " SELECT (SELECT count(*) FROM named) + (SELECT count(*) FROM used WHERE NOT EXISTS (SELECT FROM"
+    " pg_catalog.pg_class c WHERE c.oid = used.oid)), CASE WHEN is_readable AND NOT EXISTS (SELECT FROM used WHERE NOT"
+    " EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = used.oid)) THEN 'SELECT ' || list || ' FROM ' ||"
+    " (SELECT string_agg(format('ONLY %s AS r%s', oid::regclass, n), ', ') FROM named) || ' WHERE false' END"
+    " FROM columns";
+
+vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most) {
+  statements->host = host;
+  statements->most = most;
+  statements->all = vsi_calloc(host, most, sizeof *statements->all);
+  return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+void vsi_postgres_statements_finish(vsi_postgres_statements *statements) {
+  if (statements->all) vsi_postgres_statements_forget(statements);
+  if (statements->all) vsi_free(statements->host, statements->all);
+  statements->all = NULL;
+}
+
+void vsi_postgres_statements_forget(vsi_postgres_statements *statements) {
+  for (size_t i = 0; i < statements->count; i++) vsi_free(statements->host, statements->all[i].sql);
+  statements->count = 0;
+  statements->is_stale = false;
+}
+
+/* Two texts whose hashes are the same are an error of the server's, which has that name already. */
+static void name_it(vsi_postgres_prepared *prepared) {
+  const size_t len = strlen(prepared->sql);
+  snprintf(prepared->name, sizeof prepared->name, "vestry_%016llx%016llx",
+           (unsigned long long)vsi_hash_bytes(0, prepared->sql, len),
+           (unsigned long long)vsi_hash_bytes(VSI_HASH_GOLDEN, prepared->sql, len));
+}
+
+static void name_witness(const vsi_postgres_prepared *prepared, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
+  snprintf(name, VSI_POSTGRES_STATEMENT_NAME_BYTES, "%.40s_w", prepared->name);
+}
+
+static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const char *sql) {
+  for (size_t i = 0; i < statements->count; i++)
+    if (strcmp(statements->all[i].sql, sql) == 0) return &statements->all[i];
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ several at once ------- */
+
+/* The results of what was sent since PQenterPipelineMode: so many, then that of PQpipelineSync. false: the connection
+ * is lost, and no result is left. What comes after one that failed was not done. */
+static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, uint64_t until_ns) {
+  bool is_there = is_sent && PQpipelineSync(db);
+  for (int i = 0; i < count; i++) {
+    ret_results[i] = is_there ? vsi_postgres_wait(db, until_ns) : NULL;
+    is_there = ret_results[i] != NULL;
+  }
+  PGresult *end = is_there ? vsi_postgres_wait(db, until_ns) : NULL;
+  is_there = PQresultStatus(end) == PGRES_PIPELINE_SYNC;
+  PQclear(end);
+  if (is_there && PQexitPipelineMode(db)) return true;
+  for (int i = 0; i < count; i++) PQclear(ret_results[i]);
+  return false;
+}
+
+/* The first of two that failed, or the second; NULL: the connection is lost. */
+static PGresult *gather_two(PGconn *db, bool is_sent, bool *ret_first_failed, uint64_t until_ns) {
+  PGresult *results[2];
+  if (!gather(db, is_sent, 2, results, until_ns)) return NULL;
+  *ret_first_failed = !vsi_postgres_is_done(results[0]);
+  PQclear(results[*ret_first_failed ? 1 : 0]);
+  return results[*ret_first_failed ? 0 : 1];
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+/* Have the server give it up. */
+static PGresult *give_up(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *prepared,
+                         uint64_t until_ns) {
+  char sql[2 * (VSI_POSTGRES_STATEMENT_NAME_BYTES + 16)], witness[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  name_witness(prepared, witness);
+  snprintf(sql, sizeof sql, "DEALLOCATE %s", prepared->name);
+  const size_t len = strlen(sql);
+  if (prepared->has_witness) snprintf(sql + len, sizeof sql - len, "; DEALLOCATE %s", witness);
+  PGresult *result = prepared->is_kept ? vsi_postgres_ask(db, sql, until_ns) : NULL;
+  if (prepared->is_kept && !vsi_postgres_is_done(result)) return result;
+  if (!prepared->is_kept) result = PQmakeEmptyPGresult(db, PGRES_COMMAND_OK);
+  vsi_free(statements->host, prepared->sql);
+  *prepared = statements->all[--statements->count];
+  return result;
+}
+
+/* There is a place, and the name is free. */
+static PGresult *make_room(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *doubted,
+                           uint64_t until_ns) {
+  if (statements->is_stale) {
+    PGresult *result = vsi_postgres_ask(db, "DEALLOCATE ALL", until_ns);
+    if (vsi_postgres_is_done(result)) vsi_postgres_statements_forget(statements);
+    return result;
+  }
+  vsi_postgres_prepared *oldest = statements->all;
+  for (size_t i = 1; i < statements->count; i++)
+    if (statements->all[i].used < oldest->used) oldest = &statements->all[i];
+  if (doubted) return give_up(statements, db, doubted, until_ns);
+  if (statements->count == statements->most) return give_up(statements, db, oldest, until_ns);
+  return PQmakeEmptyPGresult(db, PGRES_COMMAND_OK);
+}
+
+static PGresult *prepare(const vsi_postgres_prepared *made, PGconn *db, uint64_t until_ns) {
+  return PQsendPrepare(db, made->name, made->sql, 0, NULL) ? vsi_postgres_wait(db, until_ns) : NULL;
+}
+
+/* The witness ahead of the statement, in one transaction: no definition changes between them. */
+static PGresult *prepare_both(const vsi_postgres_prepared *made, PGconn *db, const char *witness, uint64_t until_ns) {
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  bool first_failed;
+  name_witness(made, name);
+  const bool is_sent = PQenterPipelineMode(db) && PQsendPrepare(db, name, witness, 0, NULL) &&
+                       PQsendPrepare(db, made->name, made->sql, 0, NULL);
+  return gather_two(db, is_sent, &first_failed, until_ns);
+}
+
+static PGresult *ask_for_witness(const vsi_postgres_prepared *made, PGconn *db, uint64_t until_ns) {
+  const char *const texts[] = {made->sql};
+  bool first_failed;
+  const bool is_sent = PQenterPipelineMode(db) && PQsendPrepare(db, "", made->sql, 0, NULL) &&
+                       PQsendQueryParams(db, witness_sql, 1, NULL, texts, NULL, NULL, 0);
+  return gather_two(db, is_sent, &first_failed, until_ns);
+}
+
+static PGresult *make(vsi_postgres_prepared *made, PGconn *db, bool has_values, uint64_t until_ns) {
+  made->is_kept = true;
+  if (!has_values) return prepare(made, db, until_ns);
+  PGresult *row = ask_for_witness(made, db, until_ns), *result = row;
+  if (PQresultStatus(row) != PGRES_TUPLES_OK) return row;
+  const bool names_any = strtol(PQgetvalue(row, 0, 0), NULL, 10) > 0;
+  made->has_witness = names_any && !PQgetisnull(row, 0, 1);
+  made->is_kept = made->has_witness || !names_any;
+  if (!made->is_kept) return row;
+  result = made->has_witness ? prepare_both(made, db, PQgetvalue(row, 0, 1), until_ns) : prepare(made, db, until_ns);
+  PQclear(row);
+  return result;
+}
+
+/* OK: *ret_prepared, or *ret_result is what the server said against it, and NULL if the connection is lost. */
+static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const char *sql, bool has_values,
+                       uint64_t until_ns, vsi_postgres_prepared **ret_prepared, vsi_postgres_ran *ran) {
+  vsi_postgres_prepared *found = look(statements, sql);
+  *ret_prepared = found;
+  if (found && !found->is_doubted && !statements->is_stale) return VESTRY_OK;
+  vsi_postgres_prepared made = {.sql = vsi_strdup(statements->host, sql, strlen(sql))};
+  *ret_prepared = NULL;
+  if (!made.sql) return VESTRY_NO_MEMORY;
+  name_it(&made);
+  ran->result = make_room(statements, db, found, until_ns);
+  if (vsi_postgres_is_done(ran->result)) {
+    PQclear(ran->result);
+    ran->result = make(&made, db, has_values, until_ns);
+  }
+  if (!vsi_postgres_is_done(ran->result)) {
+    vsi_free(statements->host, made.sql);
+    return VESTRY_OK;
+  }
+  PQclear(ran->result);
+  ran->is_new = true;
+  *ret_prepared = &statements->all[statements->count++];
+  **ret_prepared = made;
+  return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- running ------- */
+
+static bool is_state(const PGresult *result, const char *prefix) {
+  const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+  return state && strncmp(state, prefix, strlen(prefix)) == 0;
+}
+
+/* A result of other columns, a name that is not there or that this role may not use, a statement that is not there. */
+static bool is_of_definitions(const PGresult *result) {
+  return is_state(result, "0A000") || is_state(result, "42") || is_state(result, "26000");
+}
+
+static void run_witnessed(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values,
+                          uint64_t until_ns, vsi_postgres_ran *ran) {
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  name_witness(is, name);
+  const bool is_sent = PQenterPipelineMode(db) && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0) &&
+                       PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0);
+  bool first_failed = false;
+  ran->result = gather_two(db, is_sent, &first_failed, until_ns);
+  ran->is_stale = first_failed && is_of_definitions(ran->result);
+}
+
+vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGconn *db, const char *sql,
+                                       const vsi_postgres_values *values, uint64_t until_ns,
+                                       vsi_postgres_ran *ret_ran) {
+  vsi_postgres_prepared *is;
+  *ret_ran = (vsi_postgres_ran){.result = NULL};
+  vestry_err error = find(statements, db, sql, values->count > 0, until_ns, &is, ret_ran);
+  if (error || !is) return error;
+  is->used = ++statements->looks;
+  ret_ran->result = NULL;
+  if (is->has_witness)
+    run_witnessed(is, db, values, until_ns, ret_ran);
+  else if (is->is_kept ? PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0)
+                       : PQsendQueryParams(db, is->sql, values->count, NULL, values->texts, NULL, NULL, 0))
+    ret_ran->result = vsi_postgres_wait(db, until_ns);
+  const PGresult *result = ret_ran->result;
+  if (vsi_postgres_is_done(result)) return VESTRY_OK;
+  const bool was_kept = is->is_kept && !ret_ran->is_new;
+  if (was_kept && (is_state(result, "0A000") || is_state(result, "26000"))) ret_ran->is_stale = true;
+  if (ret_ran->is_stale) statements->is_stale = true;
+  /* A value, or a name, that does not fit: as the types of a function that was replaced. */
+  ret_ran->is_doubted = was_kept && values->count && (is_state(result, "22") || is_state(result, "42"));
+  if (ret_ran->is_doubted) is->is_doubted = true;
+  return VESTRY_OK;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/postgres/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/wait.h"
+#include "data/postgres/link.h"
+
+enum {
+  ASK_MS = 5000,
+  TELL_EACH_MS = 10000, /* a server that hears nothing for a minute ends the connection */
+  MESSAGES_MAX = 64,    /* read at once */
+  DATA_HEAD = 25,       /* of a message with WAL: its mark, where it is, the end, the time */
+  KEEP_ALIVE = 18,
+  SINCE_S = 946684800 /* from 1970 to 2000 */
+};
+
+static uint64_t load(const char *at) {
+  uint64_t value = 0;
+  for (int i = 0; i < 8; i++) value = value << 8 | (unsigned char)at[i];
+  return value;
+}
+
+static void store(char *at, uint64_t value) {
+  for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (char)value;
+}
+
+/* One row of texts. */
+static vestry_err ask(const vsi_postgres_stream *stream, const vsi_call *call, const char *sql, int columns,
+                      PGresult **ret_result) {
+  PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
+  if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 && PQnfields(result) >= columns) {
+    *ret_result = result;
+    return VESTRY_OK;
+  }
+  vestry_err error = vsi_postgres_fail(call, stream->db, result, sql);
+  PQclear(result);
+  return error ? error : VESTRY_IO;
+}
+
+static bool read_place(const PGresult *row, vsi_postgres_place *ret_place) {
+  unsigned high, low;
+  if (sscanf(PQgetvalue(row, 0, 2), "%X/%X", &high, &low) != 2) return false;
+  ret_place->timeline = (uint32_t)strtoul(PQgetvalue(row, 0, 1), NULL, 10);
+  ret_place->at = (uint64_t)high << 32 | low;
+  return true;
+}
+
+vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call *call, const char *url,
+                                    vsi_postgres_place *ret_place) {
+  static const char *const words[] = {"replication", NULL}, *const values[] = {"database", NULL};
+  PGresult *row = NULL;
+  vestry_err error = vsi_postgres_connect(call, url, true, words, values, vsi_monotonic_in_ms(ASK_MS), &stream->db);
+  if (!error) error = ask(stream, call, "SELECT pg_postmaster_start_time()", 1, &row);
+  if (error) return error;
+  snprintf(ret_place->started, sizeof ret_place->started, "%s", PQgetvalue(row, 0, 0));
+  PQclear(row);
+  error = ask(stream, call, "IDENTIFY_SYSTEM", 3, &row);
+  if (error) return error;
+  if (!read_place(row, ret_place)) error = vsi_refuse(call, VESTRY_IO, "it does not say where its WAL is");
+  PQclear(row);
+  return error;
+}
+
+vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call *call, const vsi_postgres_place *place,
+                                     const vsi_postgres_wal_options *given) {
+  vsi_postgres_wal_options options = *given;
+  char sql[96];
+  options.at = place->at & ~(uint64_t)(options.page_bytes - 1);
+  if (vsi_postgres_wal_init(&stream->wal, &options))
+    return vsi_refuse(call, VESTRY_IO, "its WAL has pages or segments of a size that is none");
+  stream->end = options.at;
+  snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %" PRIX32 "/%" PRIX32 " TIMELINE %" PRIu32,
+           (uint32_t)(options.at >> 32), (uint32_t)options.at, place->timeline);
+  PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
+  bool is_copy = PQresultStatus(result) == PGRES_COPY_BOTH;
+  vestry_err error = is_copy ? VESTRY_OK : vsi_postgres_fail(call, stream->db, result, sql);
+  PQclear(result);
+  if (!is_copy) return error ? error : VESTRY_IO;
+  stream->heard_at_ns = vsi_monotonic_ns();
+  vsi_postgres_stream_tell(stream, true);
+  return VESTRY_OK;
+}
+
+/* By the server's count: since 2000. It shows in pg_stat_replication. */
+static uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (uint64_t)(now.tv_sec - SINCE_S) * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Written is what was read; flushed and applied is nothing: it is no standby, and no commit waits for it. */
+static void tell(vsi_postgres_stream *stream, bool asks) {
+  char answer[34] = "r";
+  stream->told_at_ns = vsi_monotonic_ns();
+  store(answer + 1, stream->wal.at);
+  store(answer + 25, now_us());
+  answer[sizeof answer - 1] = asks;
+  if (PQputCopyData(stream->db, answer, sizeof answer) == 1) (void)PQflush(stream->db);
+}
+
+void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked) {
+  if (is_asked || vsi_monotonic_ns() - stream->told_at_ns >= (uint64_t)TELL_EACH_MS * 1000000) tell(stream, false);
+}
+
+/* This process may have been stopped for long: so what counts is the time since the server was asked. */
+vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silence_ms, uint32_t *ret_ms) {
+  const uint64_t now_ns = vsi_monotonic_ns();
+  const uint64_t since_ns = stream->asked_at_ns ? stream->asked_at_ns : stream->heard_at_ns;
+  const uint64_t passed_ms = (now_ns - since_ns) / 1000000;
+  *ret_ms = silence_ms;
+  if (passed_ms < silence_ms) {
+    *ret_ms = silence_ms - (uint32_t)passed_ms;
+  } else if (!stream->asked_at_ns) {
+    tell(stream, true);
+    stream->asked_at_ns = now_ns;
+  } else {
+    snprintf(stream->wal.reason, sizeof stream->wal.reason, "the server says nothing, for %" PRIu32 " ms", silence_ms);
+    return VESTRY_TIMEOUT;
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err take(vsi_postgres_stream *stream, const char *message, size_t len) {
+  stream->heard_at_ns = vsi_monotonic_ns();
+  stream->asked_at_ns = 0;
+  if (len >= KEEP_ALIVE && message[0] == 'k') {
+    stream->end = load(message + 1);
+    if (message[KEEP_ALIVE - 1]) vsi_postgres_stream_tell(stream, true);
+    return VESTRY_OK;
+  }
+  if (len < DATA_HEAD || message[0] != 'w') return VESTRY_OK;
+  stream->end = load(message + 9);
+  if (load(message + 1) == stream->wal.at)
+    return vsi_postgres_wal_feed(&stream->wal, message + DATA_HEAD, len - DATA_HEAD);
+  snprintf(stream->wal.reason, sizeof stream->wal.reason, "some of it was left out");
+  return VESTRY_MALFORMED;
+}
+
+vestry_err vsi_postgres_stream_read(vsi_postgres_stream *stream, bool *ret_more) {
+  vestry_err error = VESTRY_OK;
+  *ret_more = false;
+  if (!PQconsumeInput(stream->db)) return VESTRY_CLOSED;
+  for (int i = 0; i < MESSAGES_MAX && !error; i++) {
+    char *message = NULL;
+    int len = PQgetCopyData(stream->db, &message, 1);
+    if (len == 0) return VESTRY_OK;
+    if (len < 0) return VESTRY_CLOSED;
+    error = take(stream, message, (size_t)len);
+    PQfreemem(message);
+  }
+  *ret_more = true;
+  return error;
+}
+
+void vsi_postgres_stream_finish(vsi_postgres_stream *stream) {
+  if (stream->wal.is.host) vsi_postgres_wal_finish(&stream->wal);
+  PQfinish(stream->db);
+  *stream = (vsi_postgres_stream){.db = NULL};
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* A connection that listens to one channel, and a thread that waits for what comes.
+ *
+ * The server puts what transactions notify into one queue for all channels, in the order in which they commit, and
+ * hands it to a connection once the transaction's rows can be read
+ * (https://www.postgresql.org/docs/current/sql-notify.html; src/backend/commands/async.c says how). So whatever settles
+ * notifies a second channel of a number of its own: when that is heard, all that was committed before has been.
+ *
+ * What is committed before LISTEN has been done is not heard: so every page is refreshed after it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/thread.h"
+#include "base/wait.h"
+#include "data/postgres/link.h"
+#include "data/postgres/loan.h"
+#include "vestry/data/postgres_topics.h"
+
+enum {
+  ASK_MS = 5000,
+  TELL_AGAIN_MS = 500,
+  SILENCE_MS = 10000,
+  BACK_OFF_FIRST_MS = 50,
+  BACK_OFF_MOST_MS = 1000,
+  NAME_BYTES = 33
+};
+
+static const char lost[] = "the connection was lost";
+static const char unheard[] = "what is notified is not heard: is there a pooler in transaction mode? Name the server "
+                              "itself, or a pooler in session mode";
+static const char listen_sql[] = "LISTEN vestry; LISTEN vestry_settled";
+static const char tell_sql[] = "SELECT pg_notify('vestry', $1)";
+static const char settle_sql[] = "SELECT pg_notify('vestry_settled', $1)";
+
+typedef vestry_postgres_topics topics;
+
+struct vestry_postgres_topics {
+  vestry_pages *pages;
+  vestry_postgres_pool *pool;
+  vestry_host quiet; /* the pool's host, without a log: for tries after the first one */
+  uint32_t silence_ms;
+  char name[NAME_BYTES]; /* random: what this settles is its own */
+  pthread_t thread;
+  bool has_thread;
+  int wake; /* an eventfd */
+  vsi_mutex lock;
+  pthread_cond_t moved;
+  /* Guarded by lock. */
+  bool is_over;
+  uint64_t asked, settled; /* numbers, from 1: the last that was notified, and that was heard */
+  uint64_t seq;            /* of the last refresh */
+  vestry_postgres_topics_stats stats;
+  /* The thread's, and before it is there vestry_postgres_topics_create's. */
+  PGconn *db;      /* NULL: it is not connected */
+  bool has_come;   /* what it has notified itself, to know that it hears */
+  const char *why; /* it hears no more */
+  bool was_refused;
+};
+
+/* ---------------------------------------------------------------------------------------------- telling ----------- */
+
+vestry_err vestry_postgres_refresh(vestry_postgres_loan *loan, const char *topic) {
+  if (!loan || (topic && !*topic)) return VESTRY_INVALID;
+  if (topic && strlen(topic) > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
+  return vestry_postgres_run(loan, tell_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
+}
+
+/* -------------------------------------------------------------------------------------------- listening ----------- */
+
+static bool is_over(topics *t) {
+  vsi_mutex_lock(&t->lock);
+  const bool is_over = t->is_over;
+  vsi_mutex_unlock(&t->lock);
+  return is_over;
+}
+
+/* topic: NULL: every page */
+static void refresh(topics *t, const char *topic, bool is_heard) {
+  uint64_t seq = 0;
+  const vestry_err error = vestry_refresh_here(t->pages, topic, &seq);
+  vsi_mutex_lock(&t->lock);
+  if (!error) t->seq = seq;
+  if (is_heard) {
+    t->stats.heard_count++;
+    if (error)
+      t->stats.refused_count++;
+    else
+      t->stats.refreshed_count++;
+  }
+  vsi_mutex_unlock(&t->lock);
+}
+
+/* "NAME NUMBER"; other nodes settle, too. */
+static void take_settled(topics *t, const char *text) {
+  if (strncmp(text, t->name, NAME_BYTES - 1) != 0 || text[NAME_BYTES - 1] != ' ') return;
+  const uint64_t number = strtoull(text + NAME_BYTES, NULL, 10);
+  if (!number) t->has_come = true;
+  vsi_mutex_lock(&t->lock);
+  if (number > t->settled && number <= t->asked) t->settled = number;
+  pthread_cond_broadcast(&t->moved);
+  vsi_mutex_unlock(&t->lock);
+}
+
+static void take_all(topics *t) {
+  for (PGnotify *said; (said = PQnotifies(t->db)) != NULL; PQfreemem(said)) {
+    if (strcmp(said->relname, "vestry") == 0)
+      refresh(t, *said->extra ? said->extra : NULL, true);
+    else if (strcmp(said->relname, "vestry_settled") == 0)
+      take_settled(t, said->extra);
+  }
+}
+
+static void set_listening(topics *t, bool is_listening) {
+  vsi_mutex_lock(&t->lock);
+  t->stats.is_listening = is_listening;
+  if (is_listening) t->stats.starts_count++;
+  vsi_mutex_unlock(&t->lock);
+}
+
+/* Whether the server did it, in time. */
+static bool ask(topics *t, const vsi_call *call, const char *sql) {
+  PGresult *result = vsi_postgres_ask(t->db, sql, vsi_monotonic_in_ms(ASK_MS));
+  const bool is_done = vsi_postgres_is_done(result);
+  if (!is_done) (void)vsi_postgres_fail(call, t->db, result, sql);
+  PQclear(result);
+  return is_done;
+}
+
+/* What came, within a time. */
+static bool await_own(topics *t, uint64_t until_ns) {
+  for (;;) {
+    take_all(t);
+    const uint64_t now_ns = vsi_monotonic_ns();
+    if (t->has_come || now_ns >= until_ns || is_over(t)) return t->has_come;
+    struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
+    const int count = poll(at, 2, (int)((until_ns - now_ns) / 1000000) + 1);
+    if (count > 0 && at[1].revents && !PQconsumeInput(t->db)) return false;
+  }
+}
+
+/* Whether what another connection notifies comes here: through a pooler that has given the server's connection to
+ * others nothing does, and nothing says so. If the pool has none to spare that is not known. */
+static bool is_hearing(topics *t, const vsi_call *call) {
+  char text[NAME_BYTES + 8];
+  t->has_come = false;
+  snprintf(text, sizeof text, "%s 0", t->name);
+  if (!ask(t, call, "SELECT 1")) return false;
+  if (vsi_postgres_is_lent(t->pool) ||
+      vestry_postgres_run_alone(t->pool, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
+    return true;
+  const bool is_heard = await_own(t, vsi_monotonic_in_ms(ASK_MS)) || is_over(t);
+  if (!is_heard && PQstatus(t->db) != CONNECTION_BAD) t->why = unheard;
+  return is_heard;
+}
+
+static void hang_up(topics *t) {
+  PQfinish(t->db);
+  t->db = NULL;
+  set_listening(t, false);
+}
+
+static void begin(topics *t) {
+  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->host, "the listener to topics", t->pool->name};
+  const vestry_err error =
+      vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
+  const bool was_refused = t->was_refused;
+  t->why = lost;
+  t->was_refused = error || !ask(t, &call, listen_sql) || !is_hearing(t, &call);
+  if (t->was_refused) {
+    if (t->why == unheard) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, unheard);
+    if (!error) hang_up(t);
+    return;
+  }
+  set_listening(t, true);
+  if (was_refused) vsi_log(t->pool->host, VESTRY_LOG_INFO, "%s, %s: it hears again", call.function, call.name);
+  refresh(t, NULL, false);
+}
+
+/* Until the connection is lost, or it is over. */
+static void listen_on(topics *t) {
+  const vsi_call call = {t->pool->host, "the listener to topics", t->pool->name};
+  bool is_there = true;
+  t->why = lost;
+  while (is_there && !is_over(t)) {
+    struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
+    take_all(t); /* also what came along with an answer */
+    const int count = poll(at, 2, (int)t->silence_ms);
+    if (count == 0)
+      is_there = is_hearing(t, &call);
+    else if (count > 0 && at[1].revents)
+      is_there = PQconsumeInput(t->db);
+  }
+  if (!is_over(t))
+    vsi_log(t->pool->host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again once it is back", call.function,
+            call.name, t->why);
+  hang_up(t);
+}
+
+static void *run(void *ctx) {
+  topics *t = ctx;
+  uint32_t back_off_ms = BACK_OFF_FIRST_MS;
+  while (!is_over(t)) {
+    if (t->db) {
+      listen_on(t);
+      t->was_refused = true; /* the log knows it */
+      back_off_ms = BACK_OFF_FIRST_MS;
+    }
+    struct pollfd wake = {.fd = t->wake, .events = POLLIN};
+    if (!is_over(t)) (void)poll(&wake, 1, (int)back_off_ms);
+    if (back_off_ms < BACK_OFF_MOST_MS) back_off_ms *= 2;
+    if (!is_over(t)) begin(t);
+  }
+  if (t->db) hang_up(t);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------- settle --------- */
+
+/* What is notified while nothing listens is not heard, as when the connection is made anew: so it is done again. */
+static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t until_ns, uint64_t *ret_seq) {
+  bool is_settled = false, is_in_time = true;
+  vestry_err error = VESTRY_OK;
+  while (!error && !is_settled && is_in_time) {
+    const uint64_t again_ns = vsi_monotonic_in_ms(TELL_AGAIN_MS);
+    error = vestry_postgres_run_alone(t->pool, settle_sql, VESTRY_LIST(text), NULL, NULL);
+    is_in_time = vsi_monotonic_ns() < until_ns;
+    vsi_mutex_lock(&t->lock);
+    while (!error && t->settled < number &&
+           vsi_wait_until(&t->moved, &t->lock, again_ns < until_ns ? again_ns : until_ns)) {
+    }
+    is_settled = t->settled >= number;
+    if (is_settled) *ret_seq = t->seq;
+    vsi_mutex_unlock(&t->lock);
+  }
+  return error || is_settled ? error : VESTRY_TIMEOUT;
+}
+
+vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_t *ret_seq) {
+  char text[NAME_BYTES + 24];
+  uint64_t seq = 0;
+  if (!t || vsi_postgres_is_lent(t->pool)) return VESTRY_INVALID;
+  const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  vsi_mutex_lock(&t->lock);
+  const uint64_t number = ++t->asked;
+  vsi_mutex_unlock(&t->lock);
+  snprintf(text, sizeof text, "%s %" PRIu64, t->name, number);
+  const vestry_err error = settle(t, text, number, until_ns, &seq);
+  if (!error && ret_seq) *ret_seq = seq;
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- life --------- */
+
+static vestry_err start(topics *t) {
+  unsigned char bytes[(NAME_BYTES - 1) / 2];
+  if (t->wake < 0 || t->pool->host->random(t->pool->host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
+  vsi_hex_write(t->name, bytes, sizeof bytes);
+  begin(t);
+  const vestry_err error = vsi_thread_start(t->pool->host, &t->thread, "vestry-topics", run, t);
+  t->has_thread = !error;
+  return error;
+}
+
+vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_postgres_pool *pool,
+                                         const vestry_postgres_topics_options *given, topics **ret_topics) {
+  vestry_postgres_topics_options options;
+  if (!pages || !pool || !ret_topics) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(options, given) || options.silence_ms > INT32_MAX)
+    return vsi_mistake(pool->host, "vestry_postgres_topics_create", "options.silence_ms, or a member not known here");
+  topics *t = vsi_calloc(pool->host, 1, sizeof *t);
+  if (!t) return VESTRY_NO_MEMORY;
+  t->pages = pages;
+  t->pool = pool;
+  t->quiet = *pool->host;
+  t->quiet.log = NULL;
+  t->silence_ms = options.silence_ms ? options.silence_ms : SILENCE_MS;
+  vsi_mutex_init(&t->lock, VSI_LOCK_POSTGRES_TOPICS);
+  pthread_cond_init(&t->moved, NULL);
+  t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  vestry_err error = start(t);
+  if (error)
+    vestry_postgres_topics_destroy(t);
+  else
+    *ret_topics = t;
+  return error;
+}
+
+void vestry_postgres_topics_destroy(topics *t) {
+  const uint64_t one = 1;
+  if (!t) return;
+  vsi_mutex_lock(&t->lock);
+  t->is_over = true;
+  vsi_mutex_unlock(&t->lock);
+  if (t->has_thread) {
+    (void)!write(t->wake, &one, sizeof one);
+    pthread_join(t->thread, NULL);
+  }
+  PQfinish(t->db); /* NULL, if its thread has run */
+  if (t->wake >= 0) close(t->wake);
+  pthread_cond_destroy(&t->moved);
+  vsi_mutex_finish(&t->lock);
+  vsi_free(t->pool->host, t);
+}
+
+void vestry_postgres_topics_stats_get(topics *t, vestry_postgres_topics_stats *ret_stats) {
+  vsi_mutex_lock(&t->lock);
+  const vestry_postgres_topics_stats stats = t->stats;
+  vsi_mutex_unlock(&t->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

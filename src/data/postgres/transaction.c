@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Transactions: begun, ended, and done again where another one was in the way. */
+#include <time.h>
+
+#include "data/postgres/loan.h"
+#include "data/postgres/recorder.h"
+
+static const char *const begins[] = {
+    [VESTRY_POSTGRES_RENDER] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    [VESTRY_POSTGRES_SERIALIZABLE] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
+    [VESTRY_POSTGRES_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+    [VESTRY_POSTGRES_READ_COMMITTED] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
+
+static bool is_kind(vestry_postgres_kind kind) {
+  return kind >= VESTRY_POSTGRES_RENDER && kind <= VESTRY_POSTGRES_READ_COMMITTED;
+}
+
+/* --------------------------------------------------------------------------------------------------- begin -------- */
+
+/* The loan is lent to this thread for the first time. A connection that was lost while it waited is found by the first
+ * thing that it is asked for, which is asked again of a new one. */
+static vestry_err open(vsi_postgres_loan *loan, vestry_postgres_kind kind, const char *begin) {
+  vestry_err error = VESTRY_OK;
+  for (int i = 0; i < 2; i++) {
+    loan->is_lost = false;
+    error = vsi_postgres_reach(loan, "vestry_postgres_begin");
+    if (!error) error = vsi_postgres_begin_in(loan, "vestry_postgres_begin", begin);
+    if (!loan->is_lost) break;
+  }
+  loan->kind = kind;
+  return error;
+}
+
+vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind, const char *begin,
+                              vestry_postgres_loan **ret_loan) {
+  vsi_postgres_loan *loan;
+  vestry_err error = vsi_postgres_lend(pool, "vestry_postgres_begin", &loan);
+  vsi_postgres_recorder_fail(pool, error);
+  if (error) return error;
+  bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
+  if (is_inside && kind != VESTRY_POSTGRES_RENDER) {
+    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_begin");
+    (void)vsi_postgres_is_last(loan);
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread has a transaction already: end it before another one is begun");
+  }
+  if (!is_inside) error = open(loan, kind, begin);
+  vsi_postgres_recorder_fail(pool, error);
+  if (error)
+    vsi_postgres_give_back(loan);
+  else
+    *ret_loan = &loan->lent;
+  return error;
+}
+
+vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind,
+                                 vestry_postgres_loan **ret_loan) {
+  if (!pool || !ret_loan || !is_kind(kind)) return VESTRY_INVALID;
+  vsi_postgres_recorder *of = kind == VESTRY_POSTGRES_RENDER ? vsi_postgres_recorder_of(pool) : NULL;
+  const bool is_first = of && of->is_followed && !of->loan && !vsi_postgres_is_lent(pool);
+  vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
+  if (error) return error;
+  return vsi_postgres_begin(pool, kind, begins[kind], ret_loan);
+}
+
+/* ---------------------------------------------------------------------------------------------------- end --------- */
+
+static void count(vsi_postgres_loan *loan, vestry_err error) {
+  vestry_postgres_pool *pool = loan->pool;
+  vsi_mutex_lock(&pool->lock);
+  if (error || loan->kind == VESTRY_POSTGRES_RENDER)
+    pool->stats.rolled_back_count++;
+  else
+    pool->stats.committed_count++;
+  if (loan->is_conflict) pool->stats.conflicts_count++;
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static vestry_err commit(vsi_postgres_loan *loan) {
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_end");
+  if (loan->is_conflict) return VESTRY_BUSY; /* that is said already */
+  if (loan->is_lost) return vsi_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
+  if (PQtransactionStatus(loan->lent.db) != PQTRANS_INTRANS)
+    return vsi_refuse(&call, VESTRY_IO,
+                      "what was written is rolled back: a statement has failed, or has ended the transaction");
+  vestry_err error = vsi_postgres_command(loan, call.function, "COMMIT");
+  if (!loan->is_lost) return error;
+  return vsi_refuse(&call, VESTRY_IO, "it is not known whether what was written is committed");
+}
+
+vestry_err vestry_postgres_end(vestry_postgres_loan *lent, vestry_err error) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+  if (!loan || !vsi_postgres_is_last(loan)) return error;
+  vsi_after *after = vsi_after_take(&loan->after);
+  if (!error && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
+  if (!error && loan->kind != VESTRY_POSTGRES_RENDER) error = commit(loan);
+  count(loan, error);
+  /* What cancels may come late, and would meet the next statement. */
+  if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(loan);
+  if (loan->lent.db && PQtransactionStatus(loan->lent.db) != PQTRANS_IDLE &&
+      vsi_postgres_command(loan, "vestry_postgres_end", "ROLLBACK"))
+    vsi_postgres_hang_up(loan);
+  vsi_postgres_give_back(loan);
+  vsi_after_run(after, !error);
+  return error;
+}
+
+void vestry_postgres_cancel(vestry_postgres_loan *lent) {
+  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+  char why[256];
+  atomic_store_explicit(&loan->is_cancelled, true, memory_order_relaxed);
+  (void)PQcancel(loan->cancel, why, sizeof why); /* if it fails, the statement ends by itself, or by its time */
+}
+
+/* ---------------------------------------------------------------------------------------------------- again ------- */
+
+/* A moment, longer each time, and another one for each thread, so that those that met do not meet again. */
+static void pause_before(const vestry_host *host, unsigned tries) {
+  uint32_t number = 0;
+  const uint64_t most_us = UINT64_C(1000) << (tries < 8 ? tries : 8);
+  (void)host->random(host->ctx, &number, sizeof number);
+  uint64_t ns = (most_us / 2 + number % most_us) * 1000;
+  nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)}, NULL);
+}
+
+static vestry_err act_once(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn, void *ctx,
+                           bool is_last, bool *has_met, bool *ret_conflict) {
+  vestry_postgres_loan *loan;
+  *ret_conflict = false;
+  vestry_err error = vestry_postgres_begin(pool, kind, &loan);
+  if (error) return error;
+  vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
+  own->begins_again = !is_last;
+  own->has_met = is_last ? NULL : has_met;
+  error = fn(loan, ctx);
+  bool was_conflict = own->is_conflict;
+  error = vestry_postgres_end(loan, error);
+  *ret_conflict = error && (was_conflict || error == VESTRY_BUSY);
+  return error;
+}
+
+vestry_err vestry_postgres_act(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn,
+                               void *ctx) {
+  if (!pool || !fn || kind == VESTRY_POSTGRES_RENDER) return VESTRY_INVALID;
+  bool has_met = false;
+  for (unsigned tries = 1;; tries++) {
+    const bool is_last = tries == pool->options.tries_count;
+    bool was_conflict;
+    vestry_err error = act_once(pool, kind, fn, ctx, is_last, &has_met, &was_conflict);
+    if (!was_conflict) return error;
+    if (is_last) return VESTRY_BUSY;
+    pause_before(pool->host, tries);
+  }
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what a transaction of PostgreSQL wrote, and definitions that change */
+/* Tables of the server's own say what a query means. A transaction that writes them names, when it commits, the
+ * relations that others are to look up anew: those that a render has used refresh it. Statistics are no part of that:
+ * they change how a query is run, not what it finds. Functions, types, casts, operators, roles and texts to search are
+ * not named so: what writes those refreshes all. Each table has a type, so of types and schemas only updates count: a
+ * new name, or a right that was given or taken.
+ *
+ * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c). So what
+ * writes views, or which table is part of another, has a key for all of those renders, too. */
+#include "data/postgres/transactions.h"
+
+#include "data/postgres/bytes.h"
+#include "data/postgres/ended.h"
+#include "data/postgres/touched.h"
+
+enum {
+  FIRST_OID = 16384 /* of relations that the server does not bring */
+};
+
+typedef struct transaction {
+  vsi_map_link in; /* first */
+  uint32_t xid;
+  bool is_capped;
+  bool is_all; /* it has written more files than keys are kept */
+  bool has_catalog, has_meaning, has_views;
+  vsi_postgres_keys keys;
+} transaction;
+
+/* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, those of texts to search
+ * (pg_ts_*), pg_aggregate, pg_collation */
+static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
+/* pg_rewrite, pg_inherits, pg_partitioned_table: of relations that have no rows of their own */
+static const uint32_t views[] = {2618, 2611, 3350};
+/* pg_type, pg_namespace: of their rows updates alone count */
+static const uint32_t meanings_updated[] = {1247, 2615};
+/* pg_statistic with what is stored beside it, pg_statistic_ext, pg_statistic_ext_data */
+static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429};
+
+static bool has(const uint32_t *oids, size_t count, uint32_t oid) {
+  for (size_t i = 0; i < count; i++)
+    if (oids[i] == oid) return true;
+  return false;
+}
+
+void vsi_postgres_transactions_init(vsi_postgres_transactions *transactions,
+                                    const vsi_postgres_transactions_options *options) {
+  *transactions = (vsi_postgres_transactions){.is = *options};
+}
+
+static void release(vsi_postgres_transactions *all, transaction *t) {
+  vsi_postgres_keys_clear(&t->keys, all->is.host);
+  vsi_free(all->is.host, t);
+}
+
+void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
+  for (vsi_map_link *next, *at = vsi_map_after(&all->by_xid, NULL); at; at = next) {
+    next = vsi_map_after(&all->by_xid, at);
+    release(all, (transaction *)at);
+  }
+  vsi_map_finish(&all->by_xid, all->is.host);
+}
+
+static transaction *find(const vsi_postgres_transactions *all, uint32_t xid) {
+  return (transaction *)vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* two numbers have two hashes */
+}
+
+/* NULL: no memory. */
+static transaction *make(vsi_postgres_transactions *all, uint32_t xid) {
+  transaction *t = find(all, xid);
+  if (t) return t;
+  if (vsi_map_reserve(&all->by_xid, all->is.host, all->by_xid.count + 1)) return NULL;
+  t = vsi_calloc(all->is.host, 1, sizeof *t);
+  if (!t) return NULL;
+  t->xid = xid;
+  vsi_map_add(&all->by_xid, &t->in, vsi_hash_number(xid));
+  return t;
+}
+
+static void forget(vsi_postgres_transactions *all, uint32_t xid) {
+  transaction *t = find(all, xid);
+  if (!t) return;
+  vsi_map_remove(&all->by_xid, &t->in);
+  release(all, t);
+}
+
+/* ----------------------------------------------------------------------------------------------------- keys ------- */
+
+static vestry_err add(const vsi_postgres_transactions *all, vsi_postgres_keys *keys, vsi_postgres_key key) {
+  vestry_err error = vsi_postgres_keys_add(keys, all->is.host, key);
+  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+}
+
+/* Too many keys: files from now on, and definitions. Too many files: all. */
+static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
+  vsi_postgres_keys files = {.count = 0};
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < t->keys.count && !error; i++) {
+    vsi_postgres_key key = t->keys.keys[i];
+    if (key.kind != VSI_POSTGRES_DEFINITION)
+      key = (vsi_postgres_key){.relation = key.relation, .kind = VSI_POSTGRES_FILE};
+    error = add(all, &files, key);
+  }
+  vsi_postgres_keys_clear(&t->keys, all->is.host);
+  t->keys = files;
+  t->is_capped = true;
+  if (files.count > all->is.max_keys) {
+    vsi_postgres_keys_clear(&t->keys, all->is.host);
+    t->is_all = true;
+  }
+  return error;
+}
+
+static vestry_err note(const vsi_postgres_transactions *all, transaction *t, vsi_postgres_key key) {
+  if (t->is_all) return VESTRY_OK;
+  if (t->is_capped) key = (vsi_postgres_key){.relation = key.relation, .kind = VSI_POSTGRES_FILE};
+  vestry_err error = add(all, &t->keys, key);
+  if (!error && t->keys.count > all->is.max_keys) error = cap(all, t);
+  return error;
+}
+
+static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *t, const vsi_postgres_touched *touched,
+                             const vsi_postgres_kind *kinds, size_t count) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count && !error; i++) {
+    vsi_postgres_key key = {.relation = touched->relation, .kind = (uint16_t)kinds[i]};
+    bool is_row = kinds[i] == VSI_POSTGRES_ROW;
+    if (is_row || kinds[i] == VSI_POSTGRES_ROWS || kinds[i] == VSI_POSTGRES_LEAF) key.block = touched->block;
+    if (is_row) key.offset = touched->offset;
+    error = note(all, t, key);
+  }
+  return error;
+}
+
+#define NOTE(all, t, touched, ...)                                                                                     \
+  note_kinds(all, t, touched, (const vsi_postgres_kind[]){__VA_ARGS__},                                                \
+             sizeof((const vsi_postgres_kind[]){__VA_ARGS__}) / sizeof(vsi_postgres_kind))
+
+/* -------------------------------------------------------------------------------------------------- records ------- */
+
+/* The oid of a table of the server's own; 0: it is none. */
+static uint32_t catalog_of(const vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
+  for (size_t i = 0; i < all->is.catalogs_count; i++)
+    if (all->is.catalogs[i].file == touched->relation) return all->is.catalogs[i].oid;
+  return touched->relation < FIRST_OID || !touched->database ? touched->relation : 0;
+}
+
+static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const vsi_postgres_touched *touched,
+                           bool is_update) {
+  uint32_t catalog = catalog_of(all, touched);
+  if (catalog && has(statistics, sizeof statistics / sizeof *statistics, catalog)) return VESTRY_OK;
+  transaction *t = make(all, xid);
+  if (!t) return VESTRY_NO_MEMORY;
+  if (catalog) {
+    t->has_catalog = true;
+    if (has(meanings, sizeof meanings / sizeof *meanings, catalog)) t->has_meaning = true;
+    if (has(views, sizeof views / sizeof *views, catalog)) t->has_views = true;
+    if (is_update && has(meanings_updated, sizeof meanings_updated / sizeof *meanings_updated, catalog))
+      t->has_meaning = true;
+    return VESTRY_OK;
+  }
+  if (touched->touch == VSI_POSTGRES_INSERTED) return NOTE(all, t, touched, VSI_POSTGRES_TABLE, VSI_POSTGRES_VERSIONS);
+  return NOTE(all, t, touched, VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE);
+}
+
+/* What a transaction has entered may have been moved: it counts as entered into both leaves. */
+static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
+  const vsi_postgres_key from = {.relation = touched->relation, .block = touched->block, .kind = VSI_POSTGRES_LEAF};
+  vsi_postgres_key to = from;
+  to.block = touched->to;
+  vestry_err error = VESTRY_OK;
+  for (vsi_map_link *at = vsi_map_after(&all->by_xid, NULL); at && !error; at = vsi_map_after(&all->by_xid, at)) {
+    transaction *t = (transaction *)at;
+    if (vsi_postgres_keys_have(&t->keys, from)) error = note(all, t, to);
+  }
+  return error ? error : all->is.move(all->is.ctx, touched->relation, touched->block, touched->to);
+}
+
+static vestry_err take_entry(vsi_postgres_transactions *all, uint32_t xid, const vsi_postgres_touched *touched) {
+  if (catalog_of(all, touched)) return VESTRY_OK;
+  if (touched->touch == VSI_POSTGRES_MOVED) return move(all, touched);
+  transaction *t = make(all, xid);
+  return t ? NOTE(all, t, touched, VSI_POSTGRES_LEAF, VSI_POSTGRES_INDEX) : VESTRY_NO_MEMORY;
+}
+
+static vestry_err take_touches(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
+  size_t count;
+  vestry_err error = vsi_postgres_touched_read(record, touched, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    bool is_row = touched[i].touch == VSI_POSTGRES_INSERTED || touched[i].touch == VSI_POSTGRES_CHANGED;
+    if (touched[i].database && touched[i].database != all->is.database) continue;
+    error = is_row ? take_row(all, record->xid, &touched[i], count == 2) : take_entry(all, record->xid, &touched[i]);
+  }
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- an end ------- */
+
+static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, const transaction *sub) {
+  vestry_err error = VESTRY_OK;
+  t->has_catalog |= sub->has_catalog;
+  t->has_meaning |= sub->has_meaning;
+  t->has_views |= sub->has_views;
+  t->is_all |= sub->is_all;
+  for (size_t i = 0; i < sub->keys.count && !error && !t->is_all; i++) error = note(all, t, sub->keys.keys[i]);
+  return error;
+}
+
+/* Relations that others are to look up anew. NOT_FOUND: one is the server's own, which is in another file now. */
+static vestry_err take_definitions(const vsi_postgres_transactions *all, transaction *t,
+                                   const vsi_postgres_ended *ended) {
+  vestry_err error = VESTRY_OK;
+  bool has_moved = false;
+  for (uint32_t i = 0; i < ended->messages_count && !error; i++) {
+    uint32_t database, relation;
+    if (!vsi_postgres_ended_definition(ended, i, &database, &relation)) continue;
+    if (database && database != all->is.database) continue;
+    if (!relation)
+      t->is_all = true;
+    else if (relation < FIRST_OID)
+      has_moved = true;
+    else if (!t->is_all)
+      error = add(all, &t->keys, (vsi_postgres_key){.relation = relation, .kind = VSI_POSTGRES_DEFINITION});
+  }
+  return error ? error : has_moved ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ended *ended) {
+  transaction *t = make(all, ended->xid);
+  vestry_err error = t ? VESTRY_OK : VESTRY_NO_MEMORY;
+  for (uint32_t i = 0; i < ended->subtransactions_count && !error; i++) {
+    const transaction *sub = find(all, vsi_postgres_ended_subtransaction(ended, i));
+    if (sub) error = unite(all, t, sub);
+  }
+  if (!error && t->has_catalog) error = take_definitions(all, t, ended);
+  if (!error && t->has_views && !t->is_all) error = add(all, &t->keys, vsi_postgres_views_key);
+  if (error) return error;
+  return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);
+}
+
+static vestry_err end(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  vsi_postgres_ended ended;
+  vestry_err error = vsi_postgres_ended_read(all->is.format, record, &ended);
+  if (!error && ended.is_commit && ended.xid) error = commit(all, &ended);
+  if (error) return error;
+  for (uint32_t i = 0; i < ended.subtransactions_count; i++) forget(all, vsi_postgres_ended_subtransaction(&ended, i));
+  forget(all, ended.xid);
+  return VESTRY_OK;
+}
+
+/* Tables that all databases have, and the first ones of each, are found by a map, which a rewrite changes; of the
+ * former also one from another database, whose definitions are none of this one's. */
+static vestry_err take_map(const vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  if (record->main_len < sizeof(uint32_t)) return VESTRY_MALFORMED;
+  const uint32_t database = vsi_postgres_load_u32(record->main);
+  return !database || database == all->is.database ? VESTRY_NOT_FOUND : VESTRY_OK;
+}
+
+vestry_err vsi_postgres_transactions_take(vsi_postgres_transactions *all, const vsi_postgres_record *record) {
+  if (record->manager == VSI_POSTGRES_RELATION_MAP) return take_map(all, record);
+  return vsi_postgres_is_end(record) ? end(all, record) : take_touches(all, record);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: records of a stream that begins anywhere, and that none of them is another's bytes */
+/* The WAL is pages, each with a head; in what is left of them records follow each other, each at a multiple of eight
+ * bytes, and go on after the next page's head where a page ends. A stream begins with a page, most likely inside of a
+ * record: its head says how much of that is left, and the first record that is read is the next one.
+ *
+ * A reader that has lost its place would take bytes of a row for a record. So everything is compared that is said
+ * twice: each page's head names its place, and how much is missing of the record that goes on there; each record names
+ * the place of the one before; the parts of a record say their lengths, which are all of it. What does not agree ends
+ * the reading with a reason, and the follower begins anew. The checksum is not computed: what it is against, disks and
+ * torn writes, is the server's to find before it sends.
+ *
+ * A record is given up when the server crashed while it was being written: the page after it says so, and goes on with
+ * another one. Records that are not told are passed without being kept, however long. */
+#include "data/postgres/wal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/array.h"
+#include "data/postgres/bytes.h"
+
+enum {
+  PAGE_HEAD = 24,
+  LONG_PAGE_HEAD = 40, /* of a segment's first page */
+  PAGE_GOES_ON = 0x1,
+  PAGE_IS_LONG = 0x2,
+  PAGE_GIVES_UP = 0x8,
+  PAGE_FLAGS = 0xf,
+  PAGE_BYTES_MIN = 512,
+  PAGE_BYTES_MAX = 65536,
+  RECORD_HEAD = 24,
+  RECORD_ALIGNMENT = 8,
+  RECORD_BYTES_MAX = 0x3fffffff, /* a server can allocate no more */
+  LOG_MANAGER = 0,
+  LOG_SWITCH = 0x40,
+  BLOCK_FORK = 0x0f,
+  BLOCK_HAS_IMAGE = 0x10,
+  BLOCK_HAS_DATA = 0x20,
+  BLOCK_SAME_RELATION = 0x80,
+  IMAGE_HAS_HOLE = 0x01,
+  ID_TRANSACTION = 252, /* of the transaction that a record's is part of */
+  ID_ORIGIN = 253,
+  ID_MAIN_LONG = 254,
+  ID_MAIN = 255
+};
+
+#define PLACE         "%" PRIX32 "/%" PRIX32
+#define PLACE_OF(lsn) (uint32_t)((lsn) >> 32), (uint32_t)(lsn)
+
+static vestry_err fail(vsi_postgres_wal *wal, vestry_err error, const char *format, ...) VESTRY_PRINTF(3, 4);
+static vestry_err fail(vsi_postgres_wal *wal, vestry_err error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(wal->reason, sizeof wal->reason, format, arguments);
+  va_end(arguments);
+  return error;
+}
+
+/* -------------------------------------------------------------------------------------------------- one record ---- */
+/* One block's head, whose number was taken. Adds to `rest` the bytes that it has after all heads. */
+static bool take_block(vsi_postgres_bytes *bytes, const vsi_postgres_format *format, const vsi_postgres_block *before,
+                       vsi_postgres_block *ret_block, size_t *rest) {
+  uint8_t flags = vsi_postgres_take_u8(bytes);
+  uint16_t data_len = vsi_postgres_take_u16(bytes);
+  if (!(flags & BLOCK_HAS_DATA) != !data_len) return false;
+  *rest += data_len;
+  if (flags & BLOCK_HAS_IMAGE) {
+    *rest += vsi_postgres_take_u16(bytes);
+    vsi_postgres_take_u16(bytes); /* where its hole is */
+    uint8_t image = vsi_postgres_take_u8(bytes);
+    if ((image & format->compressed) && (image & IMAGE_HAS_HOLE)) vsi_postgres_take_u16(bytes);
+  }
+  ret_block->fork = flags & BLOCK_FORK;
+  if (flags & BLOCK_SAME_RELATION) {
+    if (!before) return false;
+    ret_block->database = before->database;
+    ret_block->relation = before->relation;
+  } else {
+    vsi_postgres_take_u32(bytes); /* the tablespace */
+    ret_block->database = vsi_postgres_take_u32(bytes);
+    ret_block->relation = vsi_postgres_take_u32(bytes);
+  }
+  ret_block->number = vsi_postgres_take_u32(bytes);
+  ret_block->is_there = true;
+  return true;
+}
+
+/* Heads of blocks in the order of their ids, the head of the main data; then, in that order, what they have. */
+static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
+  vsi_postgres_bytes bytes = {wal->record + RECORD_HEAD, wal->record_len - RECORD_HEAD, false};
+  const vsi_postgres_block *before = NULL;
+  size_t rest = 0;
+  while (bytes.len > rest) {
+    uint8_t id = vsi_postgres_take_u8(&bytes);
+    if (id == ID_MAIN || id == ID_MAIN_LONG) {
+      record->main_len = id == ID_MAIN ? vsi_postgres_take_u8(&bytes) : vsi_postgres_take_u32(&bytes);
+      rest += record->main_len;
+      break;
+    }
+    if (id == ID_ORIGIN) {
+      vsi_postgres_take_u16(&bytes);
+    } else if (id == ID_TRANSACTION) {
+      vsi_postgres_take_u32(&bytes);
+    } else {
+      if (id >= VSI_POSTGRES_BLOCKS_MAX || id < record->blocks_count) return false;
+      if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;
+      before = &record->blocks[id];
+      record->blocks_count = id + 1;
+    }
+  }
+  if (bytes.is_short || bytes.len != rest) return false;
+  record->main = bytes.at + rest - record->main_len;
+  return true;
+}
+
+static vestry_err tell(vsi_postgres_wal *wal) {
+  vsi_postgres_record record = {.at = wal->record_at,
+                                .xid = vsi_postgres_load_u32(wal->record + 4),
+                                .info = wal->record[16],
+                                .manager = wal->record[17]};
+  if (!parse(wal, &record))
+    return fail(wal, VESTRY_MALFORMED, "the parts of the record at " PLACE " do not add up", PLACE_OF(wal->record_at));
+  return wal->is.tell(&record, wal->is.ctx);
+}
+
+static bool is_told(uint8_t manager) {
+  return manager == VSI_POSTGRES_TRANSACTION || manager == VSI_POSTGRES_RELATION_MAP || manager == VSI_POSTGRES_HEAP ||
+         manager == VSI_POSTGRES_HEAP2 || manager == VSI_POSTGRES_BTREE;
+}
+
+/* A record's head is whole. */
+static vestry_err take_head(vsi_postgres_wal *wal) {
+  uint32_t bytes = vsi_postgres_load_u32(wal->record);
+  uint64_t last_at = vsi_postgres_load_u64(wal->record + 8);
+  uint8_t info = wal->record[16], manager = wal->record[17];
+  if (bytes < RECORD_HEAD || bytes > RECORD_BYTES_MAX)
+    return fail(wal, VESTRY_MALFORMED, "no record has %" PRIu32 " bytes, as the one at " PLACE " says", bytes,
+                PLACE_OF(wal->record_at));
+  if (last_at >= wal->record_at || (wal->last_at && last_at != wal->last_at))
+    return fail(wal, VESTRY_MALFORMED,
+                "the record at " PLACE " says that the one before is at " PLACE ", not at " PLACE,
+                PLACE_OF(wal->record_at), PLACE_OF(last_at), PLACE_OF(wal->last_at));
+  wal->part = is_told(manager) ? VSI_POSTGRES_BODY : VSI_POSTGRES_PASSED;
+  if (wal->part == VSI_POSTGRES_BODY && bytes > VSI_POSTGRES_RECORD_BYTES_MAX)
+    return fail(wal, VESTRY_TOO_LARGE, "the record at " PLACE " has %" PRIu32 " bytes, more than %d",
+                PLACE_OF(wal->record_at), bytes, VSI_POSTGRES_RECORD_BYTES_MAX);
+  wal->left = bytes - RECORD_HEAD;
+  if (manager == LOG_MANAGER && (info & 0xf0) == LOG_SWITCH) {
+    uint64_t mask = wal->is.segment_bytes - 1;
+    wal->skip_to = (wal->at + mask) & ~mask;
+  }
+  return VESTRY_OK;
+}
+
+/* Nothing is missing of what is being read. */
+static vestry_err end_part(vsi_postgres_wal *wal) {
+  if (wal->part == VSI_POSTGRES_HEAD) {
+    vestry_err error = take_head(wal);
+    if (error || wal->left) return error;
+  }
+  vestry_err error = wal->part == VSI_POSTGRES_BODY ? tell(wal) : VESTRY_OK;
+  if (wal->record_len) { /* its beginning was read */
+    wal->last_at = wal->record_at;
+    wal->records_count++;
+  }
+  wal->part = VSI_POSTGRES_BETWEEN;
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------------ pages ----- */
+/* How many bytes are missing of the record that is being read. Its length is its first number, and what is left of a
+ * page has room for that: records begin at multiples of eight bytes. */
+static uint32_t missing(const vsi_postgres_wal *wal) {
+  if (wal->part == VSI_POSTGRES_BETWEEN) return 0;
+  if (wal->part == VSI_POSTGRES_HEAD) return vsi_postgres_load_u32(wal->record) - (uint32_t)wal->record_len;
+  return wal->left;
+}
+
+static vestry_err refuse_page(vsi_postgres_wal *wal, uint64_t at, const char *what, uint64_t said, uint64_t wanted) {
+  return fail(wal, VESTRY_MALFORMED, "%s of the page at " PLACE " is %" PRIX64 ", not %" PRIX64, what, PLACE_OF(at),
+              said, wanted);
+}
+
+/* A page's head is whole: `at` is where the page begins. */
+static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
+  uint16_t magic = vsi_postgres_load_u16(wal->page_head), flags = vsi_postgres_load_u16(wal->page_head + 2);
+  uint64_t place = vsi_postgres_load_u64(wal->page_head + 8);
+  uint32_t left = vsi_postgres_load_u32(wal->page_head + 16);
+  if (magic != wal->is.format->magic) {
+    unsigned major = vsi_postgres_format_major(magic);
+    if (major)
+      return fail(wal, VESTRY_MALFORMED, "the page at " PLACE " is PostgreSQL %u's, not %u's", PLACE_OF(at), major,
+                  wal->is.format->major);
+    if (vsi_postgres_format_major((uint16_t)(magic << 8 | magic >> 8)))
+      return fail(wal, VESTRY_UNSUPPORTED,
+                  "the page at " PLACE " is of a machine that has the other order of bytes, which cannot be followed",
+                  PLACE_OF(at));
+    return refuse_page(wal, at, "the mark", magic, wal->is.format->magic);
+  }
+  if (place != at) return refuse_page(wal, at, "the place", place, at);
+  if (flags & ~PAGE_FLAGS) return refuse_page(wal, at, "the set of flags", flags, flags & PAGE_FLAGS);
+  if (flags & PAGE_IS_LONG) {
+    uint32_t segment_bytes = vsi_postgres_load_u32(wal->page_head + 32);
+    uint32_t page_bytes = vsi_postgres_load_u32(wal->page_head + 36);
+    if (segment_bytes != wal->is.segment_bytes)
+      return refuse_page(wal, at, "the segment's size", segment_bytes, wal->is.segment_bytes);
+    if (page_bytes != wal->is.page_bytes) return refuse_page(wal, at, "the size", page_bytes, wal->is.page_bytes);
+  }
+  if (!(flags & PAGE_GOES_ON)) left = 0;
+  if (wal->is_first_page) {
+    wal->is_first_page = false;
+    wal->left = left;
+    wal->part = left ? VSI_POSTGRES_PASSED : VSI_POSTGRES_BETWEEN;
+  } else if (flags & PAGE_GIVES_UP) {
+    wal->part = VSI_POSTGRES_BETWEEN;
+  }
+  return left == missing(wal) ? VESTRY_OK : refuse_page(wal, at, "the rest of a record", left, missing(wal));
+}
+
+/* -------------------------------------------------------------------------------------------------- the stream ---- */
+/* These take what they can of the bytes, and say how much. */
+static size_t feed_page_head(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
+  uint64_t page_at = wal->at & ~(uint64_t)(wal->is.page_bytes - 1);
+  unsigned head_len = page_at & (wal->is.segment_bytes - 1) ? PAGE_HEAD : LONG_PAGE_HEAD;
+  if (len > head_len - wal->page_head_len) len = head_len - wal->page_head_len;
+  memcpy(wal->page_head + wal->page_head_len, data, len);
+  wal->page_head_len += (unsigned)len;
+  if (wal->page_head_len == head_len) {
+    bool is_long = vsi_postgres_load_u16(wal->page_head + 2) & PAGE_IS_LONG;
+    wal->in_page_head = false;
+    *ret_error = take_page_head(wal, page_at);
+    if (!*ret_error && is_long != (head_len == LONG_PAGE_HEAD))
+      *ret_error = refuse_page(wal, page_at, "the length of the head", is_long ? LONG_PAGE_HEAD : PAGE_HEAD, head_len);
+  }
+  return len;
+}
+
+static size_t feed_record(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
+  if (wal->part == VSI_POSTGRES_BETWEEN) {
+    wal->part = VSI_POSTGRES_HEAD;
+    wal->left = RECORD_HEAD;
+    wal->record_at = wal->at;
+    wal->record_len = 0;
+  }
+  if (len > wal->left) len = wal->left;
+  if (wal->part != VSI_POSTGRES_PASSED) {
+    *ret_error = VSI_ARRAY_RESERVE(wal->is.host, wal->record, wal->record_len, wal->record_room, len);
+    if (*ret_error) {
+      fail(wal, *ret_error, "there is no memory for the record at " PLACE, PLACE_OF(wal->record_at));
+      return 0;
+    }
+    memcpy(wal->record + wal->record_len, data, len);
+    wal->record_len += len;
+  }
+  wal->left -= (uint32_t)len;
+  return len;
+}
+
+vestry_err vsi_postgres_wal_feed(vsi_postgres_wal *wal, const void *data, size_t len) {
+  const unsigned char *at = data;
+  while (len && !wal->error) {
+    size_t in_page = wal->is.page_bytes - (size_t)(wal->at & (wal->is.page_bytes - 1));
+    size_t taken = len < in_page ? len : in_page;
+    if (wal->at < wal->skip_to) {
+      if (taken > wal->skip_to - wal->at) taken = (size_t)(wal->skip_to - wal->at);
+    } else if (in_page == wal->is.page_bytes || wal->in_page_head) {
+      if (!wal->in_page_head) wal->page_head_len = 0;
+      wal->in_page_head = true;
+      taken = feed_page_head(wal, at, taken, &wal->error);
+    } else if (wal->part == VSI_POSTGRES_BETWEEN && wal->at % RECORD_ALIGNMENT) {
+      size_t between = RECORD_ALIGNMENT - (size_t)(wal->at % RECORD_ALIGNMENT);
+      if (taken > between) taken = between;
+    } else {
+      taken = feed_record(wal, at, taken, &wal->error);
+    }
+    at += taken;
+    len -= taken;
+    wal->at += taken;
+    if (!wal->error && !wal->left && wal->part != VSI_POSTGRES_BETWEEN) wal->error = end_part(wal);
+  }
+  return wal->error;
+}
+
+vestry_err vsi_postgres_wal_init(vsi_postgres_wal *wal, const vsi_postgres_wal_options *options) {
+  uint32_t page = options->page_bytes, segment = options->segment_bytes;
+  if (page < PAGE_BYTES_MIN || page > PAGE_BYTES_MAX || (page & (page - 1))) return VESTRY_INVALID;
+  if (segment < page || (segment & (segment - 1)) || (options->at & (page - 1))) return VESTRY_INVALID;
+  *wal = (vsi_postgres_wal){.is = *options, .at = options->at, .is_first_page = true};
+  return VESTRY_OK;
+}
+
+void vsi_postgres_wal_finish(vsi_postgres_wal *wal) {
+  vsi_free(wal->is.host, wal->record);
+  wal->record = NULL;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: columns that have changed, as far as anybody wants to know */
+/* A row that comes or goes changes all columns. One that is updated changes those whose values differ; but to compare
+ * costs, so only columns that some statement reads are, and all others are taken to have changed: a statement that
+ * begins to read one of them meanwhile misses nothing. When many rows were compared, it is enough.
+ *
+ * Of columns by which statements look rows up, and of the rowid, all values are noted that rows have before and after:
+ * a look-up of others is not concerned. One that begins meanwhile, by a column without such values, is.
+ *
+ * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and
+ * if the schema changes before the commit, everything is refreshed for that. */
+#include "data/sqlite/changes.h"
+
+#include "base/array.h"
+
+enum { COMPARED_MOST = 1024, KEYS_MOST = 1024 };
+
+#pragma weak sqlite3_preupdate_old
+#pragma weak sqlite3_preupdate_new
+
+static bool are_equal(sqlite3_value *one, sqlite3_value *other) {
+  int type = sqlite3_value_type(one);
+  if (type != sqlite3_value_type(other)) return false;
+  if (type == SQLITE_NULL) return true;
+  if (type == SQLITE_INTEGER) return sqlite3_value_int64(one) == sqlite3_value_int64(other);
+  if (type == SQLITE_FLOAT) {
+    double first = sqlite3_value_double(one), second = sqlite3_value_double(other);
+    return memcmp(&first, &second, sizeof first) == 0;
+  }
+  const void *first = sqlite3_value_blob(one), *second = sqlite3_value_blob(other);
+  int len = sqlite3_value_bytes(one);
+  return len == sqlite3_value_bytes(other) && (!len || (first && second && memcmp(first, second, (size_t)len) == 0));
+}
+
+/* What a row that is older than its column has there, the column's default, is said to be NULL. */
+static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
+  sqlite3_value *before, *after;
+  return sqlite3_preupdate_old(db, (int)column, &before) || sqlite3_preupdate_new(db, (int)column, &after) ||
+         (is_filled && sqlite3_value_type(before) == SQLITE_NULL) || !are_equal(before, after);
+}
+
+bool vsi_sqlite_change_is_told(sqlite3 *db, int column) {
+  sqlite3_value *before, *after;
+  return !sqlite3_preupdate_old(db, column, &before) && !sqlite3_preupdate_new(db, column, &after) &&
+         sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
+}
+
+/* Of these columns, the ones that have. */
+static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t columns_count) {
+  uint64_t changed = 0;
+  for (uint32_t i = 0; i < columns_count && columns & ~changed; i++) {
+    uint64_t bit = vsi_sqlite_column(i);
+    if (columns & bit & ~changed && has_changed(db, i, filled & bit)) changed |= bit;
+  }
+  return changed;
+}
+
+/* Of rows from before, values of columns that no look-up went by were not noted. */
+static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
+  vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
+  size_t len = strlen(name);
+  changes->name[0] = '\0';
+  if (vsi_sqlite_tables_find(tables, name, &use.table)) return false;
+  (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
+  for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
+    if (changes->uses.uses[changes->use].table == use.table) break;
+  use.told = changes->known.keyed;
+  if (changes->use == changes->uses.count) {
+    if (vsi_sqlite_uses_add(tables->host, &changes->uses, &use)) return false;
+  } else {
+    changes->uses.uses[changes->use].told &= use.told;
+  }
+  changes->generation = generation;
+  if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
+  return true;
+}
+
+static bool add_key(const vestry_host *host, vsi_sqlite_changes *changes, int32_t column, int64_t key) {
+  const vsi_sqlite_key added = {key, changes->uses.uses[changes->use].table, column};
+  for (uint32_t i = changes->keys_count; i-- && changes->keys_count - i <= 4;) {
+    const vsi_sqlite_key *at = &changes->keys[i];
+    if (at->key == key && at->table == added.table && at->column == column) return true;
+  }
+  if (changes->keys_count == KEYS_MOST) return false;
+  if (VSI_ARRAY_RESERVE(host, changes->keys, changes->keys_count, changes->keys_room, 1)) return false;
+  changes->keys[changes->keys_count++] = added;
+  return true;
+}
+
+/* A value by which a row is found or is not. What is neither an integer nor NULL may compare as equal to one; and NULL
+ * may be a default that is not told. */
+static bool note_value(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3_value *value, uint32_t column) {
+  int type = sqlite3_value_type(value);
+  if (type == SQLITE_INTEGER) return add_key(host, changes, (int32_t)column, sqlite3_value_int64(value));
+  return type == SQLITE_NULL && !(changes->known.filled & vsi_sqlite_column(column));
+}
+
+static bool note_column(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
+                        uint32_t column) {
+  sqlite3_value *value;
+  if (operation != SQLITE_INSERT &&
+      (sqlite3_preupdate_old(db, (int)column, &value) || !note_value(host, changes, value, column)))
+    return false;
+  return operation == SQLITE_DELETE ||
+         (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(host, changes, value, column));
+}
+
+static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
+  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+  uint64_t wanted = use->told & ~VSI_SQLITE_ROWS;
+  if (use->told & VSI_SQLITE_ROWS &&
+      ((row->operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
+       (row->operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, row->new_rowid))))
+    use->told &= ~VSI_SQLITE_ROWS;
+  for (uint32_t i = 0; wanted; i++, wanted >>= 1)
+    if (wanted & 1 && !note_column(host, changes, row->db, row->operation, i)) use->told &= ~vsi_sqlite_column(i);
+}
+
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                            const vsi_sqlite_row *row) {
+  if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
+  if (changes->are_unknown) return;
+  if ((!*changes->name || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {
+    changes->are_unknown = true;
+    return;
+  }
+  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+  const vsi_sqlite_known *known = &changes->known;
+  if (use->told) note_keys(tables->host, changes, row);
+  if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
+  bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read &&
+                     changes->compared_count++ < COMPARED_MOST;
+  uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
+  uint64_t changed = is_compared ? compare(row->db, columns & ~use->columns, known->filled, known->columns_count) : 0;
+  uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
+  use->columns |= ~unchanged;
+}
+
+void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
+  changes->uses.count = changes->keys_count = 0;
+  changes->are_unknown = false;
+  changes->name[0] = '\0';
+  changes->compared_count = 0;
+}
+
+void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes) {
+  vsi_sqlite_uses_finish(host, &changes->uses);
+  vsi_free(host, changes->keys);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What a transaction changes, by tables and columns, while it runs. The connection's thread's. */
+#ifndef VSI_SQLITE_CHANGES_H
+#define VSI_SQLITE_CHANGES_H
+
+#include <sqlite3.h>
+
+#include "data/sqlite/tables.h"
+
+enum { VSI_SQLITE_NAME_MOST = 63 };
+
+typedef struct vsi_sqlite_changes {
+  vsi_sqlite_uses uses; /* each table once */
+  vsi_sqlite_key *keys;
+  size_t keys_count, keys_room;
+  bool are_unknown; /* there was no memory for all */
+  /* The table that was changed last: most changes are of the same one. */
+  char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
+  uint32_t use, generation;
+  vsi_sqlite_known known;
+  uint32_t compared_count; /* rows of this transaction whose columns were */
+} vsi_sqlite_changes;
+
+/* A row that is being changed: what the preupdate hook is told. */
+typedef struct vsi_sqlite_row {
+  sqlite3 *db;
+  int operation; /* SQLITE_INSERT, UPDATE, DELETE */
+  const char *table;
+  int64_t old_rowid, new_rowid;
+} vsi_sqlite_row;
+
+/* A row is being changed: from within the hook. */
+void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                            const vsi_sqlite_row *row);
+/* Whether a column of the row has another value than before, and its former value is known: from within the hook. */
+bool vsi_sqlite_change_is_told(sqlite3 *db, int column);
+/* None any more. */
+void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
+void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a WAL that does not grow while readers overlap */
+/* SQLite begins the WAL anew when all of it is in the database and no connection reads from it. Under load there is no
+ * such moment: each reader begins before the one before has ended, and the WAL grows for as long. So the pool makes
+ * one. Above max_wal_bytes the thread that has just committed, which still has the turn to write, brings into the
+ * database what it can while others read; then no thread that has no connection gets one, until those that have one
+ * gave it back; then the rest goes into the database, and the file is emptied.
+ *
+ * A thread that has a connection gets another one, of the other kind, all the same: it may be what the rest waits for.
+ * A reader that takes long, or is another program's, is not waited for: after HOLD_MS the others go on, and it is tried
+ * again when the WAL has grown by half.
+ *
+ * A follower reads commits in the WAL. A commit that it has not read would count as lost, and all pages be rendered
+ * again. So it is made to read before the file is emptied. */
+#include "data/sqlite/checkpoint.h"
+
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/wait.h"
+#include "data/sqlite/others.h"
+#include "data/sqlite/schema.h"
+#include "data/sqlite/sqlite.h"
+
+enum { HOLD_MS = 250 };
+
+static uint64_t bytes_of_wal(const vsi_sqlite_loan *loan) {
+  struct stat is;
+  const char *name = sqlite3_db_filename(loan->lent.db, "main");
+  return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
+}
+
+static bool is_quiet_locked(const vestry_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->loans_count; i++)
+    if (pool->loans[i].depth && !pthread_equal(pool->loans[i].owner, pthread_self())) return false;
+  return true;
+}
+
+/* Whether no thread but this one has a connection; those that have none wait meanwhile. */
+static bool hold_others(vestry_sqlite_pool *pool) {
+  const uint32_t hold_ms = pool->options.wait_ms / 2 < HOLD_MS ? pool->options.wait_ms / 2 : HOLD_MS;
+  const uint64_t until_ns = vsi_monotonic_in_ms(hold_ms);
+  bool is_in_time = true;
+  vsi_mutex_lock(&pool->lock);
+  pool->is_held = true;
+  pool->stats.wal_holds_count++;
+  while (!is_quiet_locked(pool) && is_in_time) is_in_time = vsi_wait_until(&pool->returned, &pool->lock, until_ns);
+  const bool is_quiet = is_quiet_locked(pool);
+  vsi_mutex_unlock(&pool->lock);
+  return is_quiet;
+}
+
+static void let_others_go_on(vestry_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  pool->is_held = false;
+  vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_CONNECTION]);
+  vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_ASIDE]);
+  vsi_mutex_unlock(&pool->lock);
+}
+
+static void have_followed(vestry_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  vestry_sqlite *database = pool->database;
+  vsi_mutex_unlock(&pool->lock);
+  if (!database) return;
+  vsi_mutex_lock(&database->lock);
+  (void)vsi_sqlite_look(database);
+  vsi_mutex_unlock(&database->lock);
+}
+
+/* Whether the file is empty. SQLite does not wait for other connections. */
+static bool empty(const vsi_sqlite_loan *loan) {
+  int busy_ms = 0;
+  const bool knows = !vsi_sqlite_ask(loan->lent.db, "PRAGMA busy_timeout", NULL, &busy_ms);
+  (void)sqlite3_busy_timeout(loan->lent.db, 0);
+  const int result = sqlite3_wal_checkpoint_v2(loan->lent.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  (void)sqlite3_busy_timeout(loan->lent.db, knows ? busy_ms : (int)loan->pool->options.busy_ms);
+  return !result;
+}
+
+/* The WAL has that size, and is still too large, or not. */
+static void note(vestry_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
+  vsi_mutex_lock(&pool->lock);
+  const bool is_new = is_stuck && !pool->wal_next_bytes;
+  pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
+  pool->stats.wal_bytes = bytes;
+  pool->stats.wal_stuck_count += is_stuck;
+  vsi_mutex_unlock(&pool->lock);
+  if (is_new)
+    vsi_log(pool->host, VESTRY_LOG_WARN,
+            "vestry_sqlite_give, %s: its WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied: a "
+            "connection has been reading for long; look for a handler, or another program, that keeps a statement open",
+            pool->path, (unsigned long long)bytes);
+}
+
+void vsi_sqlite_checkpoint(vsi_sqlite_loan *loan) {
+  vestry_sqlite_pool *pool = loan->pool;
+  const uint64_t bytes = bytes_of_wal(loan);
+  vsi_mutex_lock(&pool->lock);
+  pool->stats.wal_bytes = bytes;
+  const bool is_due = bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
+  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
+  vsi_mutex_unlock(&pool->lock);
+  if (!is_due) return;
+  (void)sqlite3_wal_checkpoint_v2(loan->lent.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  bool is_empty = false;
+  if (hold_others(pool)) {
+    have_followed(pool);
+    is_empty = empty(loan);
+  }
+  let_others_go_on(pool);
+  note(pool, bytes_of_wal(loan), !is_empty);
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: when every connection can see a commit, and what says so */
+/* Connections that are attached, and what their hooks do.
+ *
+ * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the
+ * statement's trace (SQLITE_TRACE_PROFILE), when it can. But a statement that is reset before its end, as one with
+ * RETURNING that was stepped once, commits in its reset, after its trace. A COMMIT that finds the file locked has
+ * called the commit hook, and will again. And a transaction that changes no byte, as an UPDATE with equal values, calls
+ * the hook and commits nothing: the number that it would have had is that of another commit to come. So no hook says by
+ * itself that something is committed, and a number that was announced and is reached says it only of a transaction that
+ * surely changes a byte: of one in which a row comes, say (is_sure_change has all). That one is published where the
+ * number is found reached: the trace nearly always, otherwise the connection's next hook, or the thread that looks for
+ * commits of others. Before it is reached, it is not published.
+ *
+ * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
+ * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
+ * nothing else is written. The count is of all files of the connection, and of all connections that share its cache: if
+ * there are several, and for the thread that looks, it may be either, and is taken for both: what was announced, and
+ * another connection's commit of which no more is known.
+ *
+ * Where the number in the file stands still, because one connection has the file for itself (locking_mode EXCLUSIVE
+ * with a rollback journal), no other can commit, and what that connection commits is published by its own hooks.
+ *
+ * A commit may fail after its hook, and its lock be gone before the rollback hook is called. If the number was reached
+ * in between, by another connection, and taken for this one's, everything is refreshed.
+ *
+ * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
+ * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
+ * for a change of everything. VACUUM calls no commit hook at all: what it commits is taken for another connection's,
+ * unless no other can see its number. */
+#include "data/sqlite/connection.h"
+
+#include <ctype.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "data/sqlite/counter.h"
+#include "data/sqlite/publish.h"
+#include "data/sqlite/tab.h"
+
+#pragma weak sqlite3_preupdate_hook
+#pragma weak sqlite3_preupdate_old
+#pragma weak sqlite3_preupdate_new
+#pragma weak sqlite3_preupdate_count
+#pragma weak sqlite3_db_name
+
+/* ------------------------------------------------------------------------------------------------- settling ------- */
+
+/* Pages that SQLite has written so far, in all files of the connection. The connection's thread's. */
+static int count_written(const vestry_sqlite_connection *connection) {
+  int now = 0, most;
+  (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
+  return now;
+}
+
+/* Whether the connection has the file for itself, so that no other commits, nor looks. */
+static bool is_exclusive(const vestry_sqlite_connection *connection) {
+  enum { EXCLUSIVE = 4 };
+  int lock = 0;
+  sqlite3_file *file = connection->file;
+  return !file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) && lock == EXCLUSIVE;
+}
+
+/* What was announced was committed, or not: there was nothing to commit; or the file was locked, and it will be
+ * announced again. The connection's thread. */
+static void settle_locked(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_number last;
+  connection->is_committing = false;
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
+  int written = connection->is_sure ? connection->written : count_written(connection);
+  bool has_written = connection->is_sure || written != connection->written;
+  bool is_read = vsi_sqlite_counter(database, connection->file, &last);
+  bool is_reached = is_read && vsi_sqlite_is_reached(connection->announced, last);
+  connection->written = written;
+  if (!is_read) {
+    database->is_lost = true;
+    vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
+  } else if (is_reached && has_written) {
+    bool is_own = connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
+                  (!last.is_wal && is_exclusive(connection));
+    /* if it may be another's, a look finds the number, and takes it for that */
+    vsi_sqlite_publish(connection, is_own ? VSI_SQLITE_COMMITTED : VSI_SQLITE_REACHED);
+  } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
+    atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
+  } else if (!connection->announced.is_wal && (has_written || is_exclusive(connection))) {
+    vsi_sqlite_publish(connection, VSI_SQLITE_STANDING); /* a page may have been written before the hook */
+  } else {
+    vsi_sqlite_publish_nothing(connection);
+  }
+}
+
+/* Whatever runs on the connection after a commit hook runs after that commit. Inside of a hook the connection's mutex
+ * is held already; it comes before the database's lock everywhere. */
+static void settle(vestry_sqlite_connection *connection) {
+  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
+  connection->is_committing = false;
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
+  sqlite3_mutex_enter(mutex);
+  vsi_mutex_lock(&connection->database->lock);
+  settle_locked(connection);
+  vsi_mutex_unlock(&connection->database->lock);
+  sqlite3_mutex_leave(mutex);
+}
+
+void vsi_sqlite_settle(void *connection) {
+  settle(connection);
+}
+
+/* VACUUM commits, and no hook is called. It is found by its number like a commit of another connection, unless none can
+ * look. */
+static void settle_unannounced(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_number last;
+  int written = count_written(connection);
+  if (written == connection->written || sqlite3_txn_state(connection->db, "main") != SQLITE_TXN_NONE) return;
+  connection->written = written;
+  vsi_mutex_lock(&database->lock);
+  if (vsi_sqlite_counter(database, connection->file, &last) && !last.is_wal && is_exclusive(connection))
+    vsi_sqlite_begin_anew(database, last);
+  vsi_mutex_unlock(&database->lock);
+}
+
+/* ----------------------------------------------------------------------------------------------------- hooks ------ */
+
+sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side, int column) {
+  sqlite3_value *value = NULL;
+  const bool is_old = side == VESTRY_SQLITE_OLD;
+  if (change->operation == (is_old ? SQLITE_INSERT : SQLITE_DELETE)) return NULL;
+  int result = (is_old ? sqlite3_preupdate_old : sqlite3_preupdate_new)(change->connection->db, column, &value);
+  return result == SQLITE_OK ? value : NULL;
+}
+
+void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
+  size_t len = topic ? strnlen(topic, VESTRY_PAGE_TOPIC_MAX_BYTES + 1) : 0;
+  if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
+}
+
+static void say_tab(vestry_sqlite_change *change) {
+  sqlite3_value *value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
+  if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
+  const void *tab = value ? sqlite3_value_blob(value) : NULL;
+  char topic[VSI_TAB_TOPIC_BYTES];
+  if (!tab || sqlite3_value_bytes(value) != VSI_TAB_BYTES) return; /* no row of a tab's */
+  vsi_tab_topic(tab, topic);
+  vestry_sqlite_topic(change, topic);
+}
+
+static void say_table(vestry_sqlite_change *change, const char *table) {
+  static const char prefix[] = "table/";
+  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
+  size_t len = strlen(table), prefix_len = sizeof prefix - 1;
+  if (len > sizeof topic - prefix_len) {
+    change->connection->topics.are_all = true;
+    return;
+  }
+  memcpy(topic, prefix, prefix_len);
+  memcpy(topic + prefix_len, table, len);
+  vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
+}
+
+/* In tables WITHOUT ROWID that have a column made of others, the new values that are told are other columns' (up to
+ * SQLite 3.46 at least). Then the last column cannot be had, before or after. */
+static bool are_in_place(sqlite3 *db, int count) {
+  sqlite3_value *value;
+  return count > 0 && !sqlite3_preupdate_old(db, count - 1, &value) && !sqlite3_preupdate_new(db, count - 1, &value);
+}
+
+/* Whether a byte of the file surely changes by it. A row that comes is one that was not there, unless others went
+ * before: INSERT OR REPLACE of a row by an equal one says that both happen, and writes nothing. So what goes is sure if
+ * nothing else happens (before_commit). What is said to have been NULL may have been a column's default. */
+static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool has_moved) {
+  bool had_deleted = connection->has_deleted;
+  *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
+  if (operation == SQLITE_INSERT) return !had_deleted;
+  if (operation == SQLITE_DELETE) return false;
+  if (has_moved) return true;
+  int count = sqlite3_preupdate_count(db);
+  for (int i = are_in_place(db, count) ? count : 0; i--;) /* keys come first, and change least */
+    if (vsi_sqlite_change_is_told(db, i)) return true;
+  return false;
+}
+
+static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+  vestry_sqlite_connection *connection = ctx;
+  const vestry_sqlite_options *options = &connection->database->options;
+  if (strcmp(schema, "main") != 0) return;
+  settle(connection);
+  if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
+  const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
+  bool is_of_render =
+      vsi_sqlite_transaction_row(&connection->transaction, &connection->database->commits, connection, &row);
+  bool is_tab = sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
+  if (is_tab) connection->transaction.changes_tabs = true;
+  if (connection->is_quiet || is_of_render) return;
+  vestry_sqlite_change change = {connection, operation};
+  if (is_tab) {
+    say_tab(&change);
+  } else if (options->topics) {
+    options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
+    if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
+  } else {
+    say_table(&change, table);
+  }
+}
+
+/* Whether other files than this one are written by the transaction. */
+static bool is_mixed(sqlite3 *db) {
+  if (!sqlite3_db_name) return true;
+  for (int i = 1;; i++) {
+    const char *name = sqlite3_db_name(db, i);
+    if (!name) return false;
+    if (sqlite3_txn_state(db, name) == SQLITE_TXN_WRITE) return true;
+  }
+}
+
+static int before_commit(void *ctx) {
+  vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
+  vsi_mutex_lock(&database->lock);
+  settle_locked(connection);
+  if (vsi_sqlite_counter(database, connection->file, &connection->announced))
+    connection->announced.value++;
+  else
+    database->is_lost = true;
+  connection->is_sure |= connection->has_deleted && !connection->has_others;
+  if (!connection->is_sure) {
+    connection->written = count_written(connection);
+    connection->is_mixed = is_mixed(connection->db);
+  }
+  const vestry_trace *here = vestry_trace_here();
+  if (here) connection->transaction.trace = *here;
+  connection->is_committing = true;
+  atomic_store_explicit(&connection->is_announced, true, memory_order_release);
+  vsi_mutex_unlock(&database->lock);
+  return 0;
+}
+
+static void after_rollback(void *ctx) {
+  vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
+  vsi_mutex_lock(&database->lock);
+  if (connection->is_committing && !atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
+    vsi_sqlite_refresh_all(database);
+  connection->is_committing = false;
+  vsi_sqlite_commits_forget(&database->commits, &connection->transaction, &database->seq);
+  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_publish_forget(connection);
+}
+
+/* Whether a statement changes rows, or nothing, by its first word. */
+static bool is_of_rows(const char *sql) {
+  static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",   "VALUES",
+                                      "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT"};
+  for (;;) {
+    while (isspace((unsigned char)*sql) || *sql == ';') sql++;
+    if (sql[0] == '-' && sql[1] == '-') {
+      sql += strcspn(sql, "\n");
+    } else if (sql[0] == '/' && sql[1] == '*') {
+      const char *end = strstr(sql + 2, "*/");
+      if (!end) return false;
+      sql = end + 2;
+    } else {
+      break;
+    }
+  }
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    size_t len = strlen(words[i]);
+    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !isalnum((unsigned char)sql[len]) && sql[len] != '_')
+      return true;
+  }
+  return false;
+}
+
+static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
+                            const char *inside) {
+  (void)inside;
+  return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->reader, action, first, second, schema);
+}
+
+/* Before and after every statement, those that others run inside of theirs included. */
+static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
+  vestry_sqlite_connection *connection = ctx;
+  if (what == SQLITE_TRACE_STMT) {
+    settle(connection);
+    if (!connection->database->commits.records) return 0;
+    vsi_sqlite_transaction_read(&connection->transaction, &connection->database->commits);
+    vsi_sqlite_reader_begins(&connection->reader, statement, took);
+    return 0;
+  }
+  bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
+  if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
+    vsi_mutex_lock(&connection->database->lock);
+    if (is_of_schema) connection->topics.are_all = true;
+    settle_locked(connection);
+    vsi_mutex_unlock(&connection->database->lock);
+  } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
+    connection->topics.are_all = true;
+  } else if (is_of_schema) {
+    settle_unannounced(connection);
+  }
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------ life ------ */
+
+/* Statements that were prepared before there were hooks would not call them for all they do. */
+static void expire_statements(sqlite3 *db) {
+  int was;
+  if (sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &was) != SQLITE_OK) return;
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, !was, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, was, NULL);
+}
+
+static void set_hooks(vestry_sqlite_connection *connection) {
+  sqlite3 *db = connection->db;
+  sqlite3_preupdate_hook(db, before_change, connection);
+  sqlite3_commit_hook(db, before_commit, connection);
+  sqlite3_rollback_hook(db, after_rollback, connection);
+  vsi_sqlite_commits *commits = &connection->database->commits;
+  if (commits->records)
+    vsi_sqlite_reader_init(&connection->reader, commits->host, db, commits, &commits->tables, &commits->generation,
+                           &commits->numbers, commits->records_pages);
+  sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, at_statement, connection);
+  if (commits->records) sqlite3_set_authorizer(db, before_statement, connection);
+  expire_statements(db);
+}
+
+static void take_hooks(const vestry_sqlite *database, sqlite3 *db) {
+  if (database->commits.records) sqlite3_set_authorizer(db, NULL, NULL);
+  sqlite3_preupdate_hook(db, NULL, NULL);
+  sqlite3_commit_hook(db, NULL, NULL);
+  sqlite3_rollback_hook(db, NULL, NULL);
+  sqlite3_trace_v2(db, 0, NULL, NULL);
+}
+
+static bool is_attached_locked(const vestry_sqlite *database, const sqlite3 *db) {
+  for (const vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
+    if (at->db == db) return true;
+  return false;
+}
+
+vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
+  sqlite3_file *file = NULL;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods) return VESTRY_IO;
+  vestry_sqlite_connection *connection = vsi_calloc(database->host, 1, sizeof *connection);
+  if (!connection) return VESTRY_NO_MEMORY;
+  connection->database = database;
+  connection->db = db;
+  connection->file = file;
+  vsi_sqlite_topics_init(&connection->topics, database->host);
+  vsi_mutex_lock(&database->lock);
+  bool is_new = !is_attached_locked(database, db);
+  for (vestry_sqlite_connection *at = is_new ? LIST_FIRST(&database->connections) : NULL; at; at = LIST_NEXT(at, in))
+    if (at->file == file) at->is_shared = connection->is_shared = true;
+  if (is_new) {
+    LIST_INSERT_HEAD(&database->connections, connection, in);
+    (void)vsi_sqlite_counter_open(database); /* the mode may be another one by now */
+  }
+  vsi_mutex_unlock(&database->lock);
+  if (!is_new) {
+    vsi_free(database->host, connection);
+    return VESTRY_EXISTS;
+  }
+  /* What is mapped is read past the cache, whose pages are recorded. */
+  if (!vsi_sqlite_commits_watches_files(&database->commits))
+    (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
+  connection->written = count_written(connection);
+  set_hooks(connection);
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+/* Whether a connection's main database is this one's file. */
+static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
+  const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
+  struct stat of_one, of_other;
+  int has_moved = 0; /* and what is there now is another one */
+  (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+  if (!one || !other || !*other || has_moved) return false;
+  if (strcmp(one, other) == 0) return true;
+  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
+         of_one.st_ino == of_other.st_ino;
+}
+
+vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
+  if (!database || !db || !ret_connection || db == database->db || db == database->writer_db) return VESTRY_INVALID;
+  const vsi_call call = {database->host, "vestry_sqlite_attach", database->path};
+  if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)
+    return vsi_refuse(&call, VESTRY_BUSY, "the connection is in a transaction, or in a statement: end that first");
+  if (!is_same_file(database, db)) {
+    const char *name = sqlite3_db_filename(db, "main");
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "the connection is open on %s; or the file was replaced since: open "
+                      "the one that is followed",
+                      name && *name ? name : "a database in memory");
+  }
+  vestry_sqlite_connection *connection;
+  vestry_err error = vsi_sqlite_connect(database, db, &connection);
+  if (error)
+    return vsi_refuse(&call, error, "%s",
+                      error == VESTRY_EXISTS ? "the connection is attached already: once is enough"
+                                             : vestry_strerror(error));
+  bool is_coarse = database->commits.records_pages && !vsi_sqlite_reader_knows_pages(&connection->reader);
+  vsi_mutex_lock(&database->lock);
+  database->stats.connections_count++;
+  bool is_news = is_coarse && !database->is_coarse;
+  database->is_coarse |= is_coarse;
+  vsi_mutex_unlock(&database->lock);
+  if (is_news)
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "%s, %s: which pages of the file a connection reads is not known, and what it renders is followed by "
+            "tables: it shares its cache with another one, or there is no memory",
+            call.function, call.name);
+  *ret_connection = connection;
+  return VESTRY_OK;
+}
+
+void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
+  if (!connection) return;
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_tab_finish(connection);
+  settle(connection);
+  vsi_sqlite_commits_leaves(&database->commits, connection);
+  take_hooks(database, connection->db);
+  vsi_mutex_lock(&database->lock);
+  LIST_REMOVE(connection, in);
+  if (connection != database->writer) database->stats.connections_count--;
+  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_reader_finish(&connection->reader);
+  vsi_sqlite_changes_finish(database->host, &connection->transaction.changes);
+  vsi_sqlite_topics_finish(&connection->topics);
+  vsi_free(database->host, connection);
+}

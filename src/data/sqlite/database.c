@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
+#include "base/log.h"
+#include "base/options.h"
+#include "base/thread.h"
+#include "data/sqlite/connection.h"
+#include "data/sqlite/counter.h"
+#include "data/sqlite/others.h"
+#include "data/sqlite/tab.h"
+
+enum {
+  POLL_MS = 50,
+  POLL_MOST_MS = 60000,
+  MAX_PAGES = 2048,
+  TAB_TTL_S = 30 * 24 * 3600,
+  TABS_PER_SCOPE = 64,
+  MAX_TAB_BYTES = 65536,
+  MAX_TABS = 100000,
+  MAX_BYTES = 16 << 20,
+  OPEN_WAITS_MS = 5000 /* for others that make the tables, too */
+};
+
+#pragma weak sqlite3_preupdate_hook
+
+static void set_defaults(vestry_sqlite_options *options) {
+  if (!options->poll_ms) options->poll_ms = POLL_MS;
+  if (!options->max_file_pages) options->max_file_pages = MAX_PAGES;
+  if (!options->max_bytes) options->max_bytes = MAX_BYTES;
+  if (!options->tab_ttl_s) options->tab_ttl_s = TAB_TTL_S;
+  if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
+  if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
+  if (!options->max_tabs) options->max_tabs = MAX_TABS;
+  if (!options->visitor_tab_ttl_s) options->visitor_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
+}
+
+static vsi_call call_of(const vestry_sqlite *database) {
+  return (vsi_call){database->host, "vestry_sqlite_create", database->path};
+}
+
+static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  const vsi_call call = call_of(database);
+  int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
+  if (!result) result = sqlite3_busy_timeout(*ret_db, OPEN_WAITS_MS);
+  return vsi_sqlite_fail(&call, *ret_db, result, "it cannot be opened");
+}
+
+static vestry_err open_both(vestry_sqlite *database) {
+  const vsi_call call = call_of(database);
+  vestry_err error = open_one(database, &database->db);
+  if (!error) error = open_one(database, &database->writer_db);
+  if (error) return error;
+  const char *name = sqlite3_db_filename(database->db, "main");
+  if (!name || !*name)
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this is a database in memory, which one connection alone can see: give it a file");
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file) ||
+      sqlite3_file_control(database->db, "main", SQLITE_FCNTL_VFS_POINTER, &database->vfs))
+    return vsi_refuse(&call, VESTRY_IO, "this SQLite's VFS does not show its files: use another VFS");
+  return VESTRY_OK;
+}
+
+static void wait_a_moment(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* The head of the WAL's index cannot be read in the moment in which another process writes it. */
+static vestry_err open_counter(vestry_sqlite *database) {
+  const vsi_call call = call_of(database);
+  for (int waits = 0;; waits++) {
+    vestry_err error = vsi_sqlite_counter_open(database);
+    if (!error) return VESTRY_OK;
+    int result = sqlite3_extended_errcode(database->db);
+    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "it cannot be read");
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
+      return vsi_refuse(&call, error, "the number of its last commit cannot be read: %s",
+                        error == VESTRY_BUSY ? "another program writes it all the time; end that one"
+                                             : vestry_strerror(error));
+    wait_a_moment();
+  }
+}
+
+static vestry_err start(vestry_sqlite *database) {
+  vestry_err error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
+  database->has_thread = !error;
+  return error;
+}
+
+static vestry_err fill(vestry_sqlite *database) {
+  const vsi_call call = call_of(database);
+  vestry_err error = open_both(database);
+  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
+  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_visitor_schema);
+  if (!error) error = open_counter(database);
+  if (error) return error;
+  if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
+  /* From here on neither waits for anybody. */
+  sqlite3_busy_timeout(database->db, 0);
+  sqlite3_busy_timeout(database->writer_db, 0);
+  if (!vsi_sqlite_counter(database, database->file, &database->seen))
+    return vsi_refuse(&call, VESTRY_IO, "the number of its last commit cannot be read");
+  error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
+  if (error) return vsi_refuse(&call, error, "its own connection is not attached: %s", vestry_strerror(error));
+  database->writer->is_quiet = true;
+  return start(database);
+}
+
+/* For the pages, which hear of commits here before the database's thread does. */
+static bool look(void *commits) {
+  vestry_sqlite *database = (vestry_sqlite *)(void *)((char *)commits - offsetof(vestry_sqlite, commits));
+  vsi_mutex_lock(&database->lock);
+  bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
+  vsi_mutex_unlock(&database->lock);
+  return is_done;
+}
+
+/* Why the arguments are none; NULL: they are. */
+static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
+  if (!given) return "there are no options";
+  if (VSI_OPTIONS_TAKE(*ret_options, given)) return "the options are of a later version of vestry: set no new members";
+  if (!ret_options->path || !*ret_options->path) return "options.path is to name a file";
+  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is no level";
+  return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
+}
+
+vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
+  vestry_sqlite_options options;
+  if (!pages) return VESTRY_INVALID;
+  const vestry_host *host = vestry_parts_of(vestry_pages_instance(pages))->host;
+  const char *mistake = find_mistake(given, &options);
+  if (!mistake && !ret_database) mistake = "ret_database is NULL";
+  const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
+  if (mistake) return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
+  if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED,
+                      "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads: link another");
+  vestry_sqlite *database = vsi_calloc(host, 1, sizeof *database);
+  if (!database) return vsi_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
+  database->pages = pages;
+  database->host = host;
+  database->options = options;
+  database->options.path = NULL;
+  set_defaults(&database->options);
+  vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
+  vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
+  pthread_cond_init(&database->end, NULL);
+  database->path = vsi_strdup(host, options.path, strlen(options.path));
+  vestry_err error = VESTRY_NO_MEMORY;
+  if (database->path) {
+    database->commits.settle = vsi_sqlite_settle;
+    database->commits.look = look;
+    error = vsi_sqlite_commits_init(&database->commits, pages, host, &database->options);
+  }
+  if (error == VESTRY_UNSUPPORTED)
+    vsi_refuse(&call, error,
+               vsi_sqlite_cache_is_refused()
+                   ? "level FILE_PAGES cannot be had: this SQLite lets nobody stand before its page cache"
+                   : "level FILE_PAGES wants vestry_sqlite_record_pages before any other use of SQLite");
+  else if (error)
+    vsi_refuse(&call, error, "%s", vestry_strerror(error));
+  else
+    error = fill(database);
+  if (error) {
+    vestry_sqlite_destroy(database);
+    return error;
+  }
+  if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
+    vsi_log(host, VESTRY_LOG_WARN,
+            "%s, %s: the level is TABLES, and commits render more than they would at PAGES: this SQLite lets "
+            "nobody stand before its page cache",
+            call.function, options.path);
+  vsi_mutex_lock(&database->lock);
+  database->is_open = true;
+  vsi_mutex_unlock(&database->lock);
+  *ret_database = database;
+  return VESTRY_OK;
+}
+
+void vestry_sqlite_destroy(vestry_sqlite *database) {
+  if (!database) return;
+  vsi_mutex_lock(&database->lock);
+  database->is_over = true;
+  pthread_cond_signal(&database->end);
+  vsi_mutex_unlock(&database->lock);
+  if (database->has_thread) pthread_join(database->thread, NULL);
+  vestry_sqlite_detach(database->writer);
+  vsi_sqlite_commits_finish(&database->commits);
+  vsi_sqlite_tab_forget_touches(database);
+  sqlite3_close(database->writer_db);
+  sqlite3_close(database->db);
+  pthread_cond_destroy(&database->end);
+  vsi_mutex_finish(&database->writer_lock);
+  vsi_mutex_finish(&database->lock);
+  vsi_free(database->host, database->path);
+  vsi_free(database->host, database);
+}
+
+vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
+  vsi_sqlite_tab_touch_all(database);
+  vestry_err error;
+  for (int waits = 0;; waits++) {
+    vsi_mutex_lock(&database->lock);
+    vsi_sqlite_miss_file(database);
+    error = vsi_sqlite_look(database);
+    if (!error && ret_seq) *ret_seq = database->seq;
+    vsi_mutex_unlock(&database->lock);
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
+    wait_a_moment(); /* another connection writes; never in WAL mode */
+  }
+}
+
+void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
+  vsi_sqlite_index_stats of_index;
+  vsi_sqlite_index_stats_get(database->commits.index, &of_index);
+  vsi_mutex_lock(&database->lock);
+  database->stats.refreshed_count = of_index.refreshed_count;
+  database->stats.refreshed_sets_count = of_index.refreshed_sets_count;
+  database->stats.recorded_count = of_index.recorded_count;
+  database->stats.coarse_count = of_index.coarse_count;
+  database->stats.recorded_bytes = of_index.bytes;
+  const vestry_sqlite_stats stats = database->stats;
+  vsi_mutex_unlock(&database->lock);
+  VSI_RESULT_GIVE(ret_stats, stats);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/sqlite/fault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+vestry_err vsi_sqlite_code(int result) {
+  switch (result & 0xff) {
+  case SQLITE_OK:
+  case SQLITE_ROW:
+  case SQLITE_DONE: return VESTRY_OK;
+  case SQLITE_NOMEM: return VESTRY_NO_MEMORY;
+  case SQLITE_BUSY:
+  case SQLITE_LOCKED: return VESTRY_BUSY;
+  case SQLITE_TOOBIG: return VESTRY_TOO_LARGE;
+  case SQLITE_FULL: return VESTRY_LIMIT;
+  default: return VESTRY_IO;
+  }
+}
+
+/* What helps. system: what the system has said. */
+static const char *advice(int result, int system) {
+  if (system == ENOSPC || system == EDQUOT) return "make room on the disk";
+  if (system == EMFILE || system == ENFILE) return "let there be more descriptors (ulimit -n)";
+  switch (result & 0xff) {
+  case SQLITE_BUSY:
+  case SQLITE_LOCKED: return "another program is writing to it: end that one, or wait until it is done";
+  case SQLITE_NOMEM: return "give the process more memory";
+  case SQLITE_FULL: return "make room on the disk";
+  case SQLITE_READONLY:
+  case SQLITE_PERM: return "let this user write to the file and to its folder";
+  case SQLITE_CANTOPEN: return "its folder must be there, and this user must be allowed to write there";
+  case SQLITE_NOTADB: return "it is not a database of SQLite: choose another file";
+  case SQLITE_CORRUPT: return "bring back a copy of it, or save what `.recover` of the sqlite3 shell can read";
+  case SQLITE_IOERR: return "look whether the disk is full or broken, or ulimit -f too low";
+  default: return NULL;
+  }
+}
+
+static void say(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
+  const int kind = result & 0xff, extended = db ? sqlite3_extended_errcode(db) : result;
+  if ((extended & 0xff) == kind) result = extended;
+  const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
+  const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
+  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->name, doing, why, result,
+          system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
+}
+
+vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
+  vestry_err error = vsi_sqlite_code(result);
+  if (error) say(call, db, result, doing);
+  return error;
+}
+
+vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
+  vestry_err error = vsi_sqlite_code(result);
+  if (error == VESTRY_IO || error == VESTRY_LIMIT) say(call, db, result, doing);
+  return error;
+}

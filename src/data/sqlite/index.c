@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: why a render misses no change of what it has read */
+/* Sets of reads, found by pages, and by tables and keys. Renders that have read the same share a set, and a set is a
+ * topic, which its renders name: so a page that a thousand tabs show alike costs one set and one refresh.
+ *
+ * Why no change is missed. A render is made of the pages of the file that it has read, and of nothing else (but for
+ * what the guide says must be named as a topic). While none of them is written, to render again would read the same
+ * pages, and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what
+ * a statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one
+ * of its tables; and where its statements look rows up by a key (program.c), rows of that key. Each is true by itself,
+ * so both together are: a commit that is known by pages and by tables refreshes those that it meets in both.
+ *
+ * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
+ * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when
+ * it is not known what tables a commit changed, by everything, until its renders come again, and enter a new one. The
+ * same with what a render itself writes, which refreshes nothing. Rows of thousands of renders can lie on one page: so
+ * thousands of sets may be void, and those that look rows up by a key are found by it, without a look at the others.
+ *
+ * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so
+ * it does not matter which comes first. Too many of them, and the render is made again.
+ *
+ * Page 1 is read by every statement, and written whenever the file grows: it counts only for those that look at the
+ * schema. A change of the schema refreshes all.
+ *
+ * Locks: the index's is taken before that of the pages. */
+#include "data/sqlite/index.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/queue.h>
+
+enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20 };
+
+typedef vsi_sqlite_set set;
+typedef vsi_sqlite_place place;
+typedef vsi_sqlite_plan plan;
+typedef vsi_sqlite_verdict verdict;
+
+/* A commit that renders under way may have missed. */
+typedef struct recent {
+  STAILQ_ENTRY(recent) in;
+  uint64_t number;
+  size_t bytes;
+  vsi_sqlite_commit commit; /* its arrays are after it */
+} recent;
+
+struct vsi_sqlite_index {
+  vsi_sqlite_sets sets; /* guarded by lock, but for its topics and host */
+  vsi_sqlite_tables *tables;
+  vsi_mutex lock;
+  /* All below is guarded by it. */
+  uint64_t commits; /* that were followed */
+  size_t running;   /* renders */
+  STAILQ_HEAD(, recent) recent;
+  size_t recent_count, recent_bytes;
+  uint64_t forgotten; /* the last commit that is not among them any more */
+  vsi_sqlite_index_stats stats;
+};
+
+/* -------------------------------------------------------------------------------------------------- commits ------- */
+
+static void drop_recent(vsi_sqlite_index *index) {
+  recent *first = STAILQ_FIRST(&index->recent);
+  index->forgotten = first->number;
+  STAILQ_REMOVE_HEAD(&index->recent, in);
+  index->recent_count--;
+  index->recent_bytes -= first->bytes;
+  vsi_free(index->sets.host, first);
+}
+
+/* Keep a commit for the renders that run. */
+static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
+  size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
+                 commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
+  recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
+  if (!made) { /* it is not missed, or there is no room for it: a render of now is made again */
+    while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
+    index->forgotten = index->commits;
+    return;
+  }
+  while (index->recent_count == RECENT_MAX || index->recent_bytes + bytes > RECENT_BYTES) drop_recent(index);
+  vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
+  vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
+  uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
+  made->number = index->commits;
+  made->bytes = bytes;
+  made->commit = *commit;
+  made->commit.uses = uses;
+  made->commit.keys = keys;
+  made->commit.pages = pages;
+  if (commit->uses_count) memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
+  if (commit->keys_count) memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
+  if (commit->pages_count) memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
+  STAILQ_INSERT_TAIL(&index->recent, made, in);
+  index->recent_count++;
+  index->recent_bytes += bytes;
+}
+
+/* One refresh after the other, counted. */
+typedef struct refreshes {
+  vsi_sqlite_index *index;
+  const vsi_sqlite_commit *commit;
+  size_t count; /* of sets */
+  uint64_t *ret_seq;
+  uint32_t page;    /* that is followed; 0: none */
+  uint32_t named;   /* the table whose name it is */
+  const char *name; /* NULL: none yet */
+} refreshes;
+
+/* Refresh a topic, and say what for: a table that the commit changed; if none is known, the page that is followed. */
+static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
+  vestry_pages *topics = r->index->sets.topics;
+  const vsi_sqlite_use *use = vsi_sqlite_met_use(r->commit, p);
+  char number[12];
+  if (use && (!r->name || r->named != use->table)) {
+    r->name = vsi_sqlite_tables_name(r->index->tables, use->table);
+    r->named = use->table;
+  }
+  vestry_change is = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = r->commit->at_ns};
+  if (use) {
+    is.kind = VESTRY_REFRESH_TABLE;
+    is.name = r->name;
+  } else if (r->page) {
+    snprintf(number, sizeof number, "%" PRIu32, r->page);
+    is.kind = VESTRY_REFRESH_DATABASE_PAGE;
+    is.name = number;
+  }
+  (void)vestry_refresh_for(topics, topic, &is, r->ret_seq);
+}
+
+static void refresh(refreshes *r, set *s) {
+  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  size_t views;
+  if (s->hit == r->index->commits) return;
+  s->hit = r->index->commits;
+  if (!vsi_sqlite_set_is_used(&r->index->sets, s, topic, &views)) {
+    vsi_sqlite_set_remove(&r->index->sets, s);
+    return;
+  }
+  r->index->stats.refreshed_count += views;
+  refresh_topic(r, &s->plan, topic);
+  r->count++;
+}
+
+static void judge_set(refreshes *r, set *s) {
+  verdict is = vsi_sqlite_judge(r->commit, &s->plan);
+  if (is == VSI_SQLITE_VOID) vsi_sqlite_set_make_void(&r->index->sets, s);
+  if (is == VSI_SQLITE_REFRESH) refresh(r, s);
+}
+
+/* Follow a page that was written to the sets that have read it: they need no search by pages. */
+static void follow_page(refreshes *r) {
+  const vsi_sqlite_commit *commit = r->commit;
+  vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, r->page);
+  for (place *next, *at = entry ? LIST_FIRST(&entry->places) : NULL; at; at = next) {
+    set *s = at->of;
+    next = LIST_NEXT(at, in); /* another set's; the entry may be gone when the last one left */
+    if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &s->plan))
+      vsi_sqlite_set_make_void(&r->index->sets, s);
+    else
+      refresh(r, s);
+  }
+}
+
+static void judge_found(set *s, void *ctx) {
+  judge_set(ctx, s);
+}
+
+static void follow_tables(refreshes *r) {
+  const vsi_sqlite_commit *commit = r->commit;
+  for (size_t i = 0; i < commit->uses_count; i++)
+    vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, r);
+}
+
+/* Follow a commit to the sets that depend on more than tables; and to all that are followed by tables, if it is not
+ * known which it changed. */
+static void follow_coarse(refreshes *r) {
+  vsi_sqlite_sets *sets = &r->index->sets;
+  for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
+    next = LIST_NEXT(s, in_coarse);
+    refresh(r, s);
+  }
+  for (set *next, *s = r->commit->knows_tables ? NULL : LIST_FIRST(&sets->coarse_sets); s; s = next) {
+    next = LIST_NEXT(s, in_coarse);
+    refresh(r, s);
+  }
+}
+
+static void follow_all(refreshes *r) {
+  for (set *next, *s = LIST_FIRST(&r->index->sets.all_sets); s; s = next) {
+    next = LIST_NEXT(s, in_all);
+    judge_set(r, s);
+  }
+}
+
+size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
+  refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq};
+  vsi_mutex_lock(&index->lock);
+  index->commits++;
+  remember(index, commit);
+  if (commit->is_whole) index->stats.whole_count++;
+  if (commit->is_whole || !commit->knows_pages) {
+    follow_all(&r);
+  } else {
+    for (size_t i = 0; i < commit->pages_count; i++) {
+      r.page = commit->pages[i];
+      follow_page(&r);
+    }
+    r.page = 0;
+    if (!commit->is_of_render && commit->knows_tables) follow_tables(&r);
+    if (!commit->is_of_render) follow_coarse(&r);
+  }
+  index->stats.refreshed_sets_count += r.count;
+  vsi_mutex_unlock(&index->lock);
+  return r.count;
+}
+
+/* -------------------------------------------------------------------------------------------------- renders ------- */
+
+uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index) {
+  vsi_mutex_lock(&index->lock);
+  index->running++;
+  uint64_t commits = index->commits;
+  vsi_mutex_unlock(&index->lock);
+  return commits;
+}
+
+static plan plan_for(vsi_sqlite_recording *recording) {
+  plan p = {.is_wild = recording->is_wild, .is_all = recording->reads_all};
+  p.is_exact = !recording->lacks_pages && !p.is_all;
+  if (p.is_all) p.is_wild = false;
+  if (!p.is_all) {
+    vsi_sqlite_uses_sort(&recording->uses);
+    p.uses = recording->uses.uses;
+    p.uses_count = recording->uses.count;
+  }
+  if (p.is_exact) {
+    p.pages_count = vsi_sqlite_reads_sort(recording);
+    p.pages = recording->slots;
+    if (p.pages_count && p.pages[0] == 1 && !p.is_wild) p.pages++, p.pages_count--;
+  }
+  return p;
+}
+
+/* What came while it ran. change: of the commit that refreshes it, with the table, if these are known. After a commit
+ * that makes it void it is followed by tables. */
+static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
+  verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
+  const recent *at;
+  STAILQ_FOREACH(at, &index->recent, in) {
+    if (worst == VSI_SQLITE_REFRESH) break;
+    verdict is = at->number > begun ? vsi_sqlite_judge(&at->commit, p) : VSI_SQLITE_NOTHING;
+    if (is > worst) worst = is;
+    const vsi_sqlite_use *use = is == VSI_SQLITE_REFRESH ? vsi_sqlite_met_use(&at->commit, p) : NULL;
+    if (is == VSI_SQLITE_REFRESH) change->at_ns = at->commit.at_ns;
+    if (use) {
+      change->kind = VESTRY_REFRESH_TABLE;
+      change->name = vsi_sqlite_tables_name(index->tables, use->table);
+    }
+    if (is == VSI_SQLITE_VOID) vsi_sqlite_plan_without_pages(p);
+  }
+  return worst;
+}
+
+static void end_locked(vsi_sqlite_index *index) {
+  if (--index->running) return;
+  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
+}
+
+void vsi_sqlite_index_end(vsi_sqlite_index *index) {
+  vsi_mutex_lock(&index->lock);
+  end_locked(index);
+  vsi_mutex_unlock(&index->lock);
+}
+
+void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
+  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  vsi_sqlite_set_topic(&index->sets, index->sets.everything, topic);
+  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+}
+
+void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
+  plan p = plan_for(recording);
+  char topic[VSI_SQLITE_SET_TOPIC_BYTES];
+  vsi_mutex_lock(&index->lock);
+  verdict is = VSI_SQLITE_NOTHING;
+  set *s = NULL;
+  vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
+  if (recording->has_read) {
+    bool was_exact = p.is_exact;
+    is = judge_recent(index, &p, recording->begun, &change);
+    s = vsi_sqlite_sets_place(&index->sets, &p);
+    s->pins++;
+    index->stats.recorded_count++;
+    if (was_exact ? !p.is_exact && is != VSI_SQLITE_VOID : recording->max_file_pages != 0) index->stats.coarse_count++;
+    vsi_sqlite_set_topic(&index->sets, s, topic);
+  }
+  end_locked(index);
+  vsi_mutex_unlock(&index->lock);
+  if (!s) return;
+  (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
+  if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
+  vsi_mutex_lock(&index->lock);
+  s->pins--;
+  vsi_mutex_unlock(&index->lock);
+}
+
+/* ----------------------------------------------------------------------------------------------------- life ------- */
+
+vestry_err vsi_sqlite_index_create(vestry_pages *pages, const vestry_host *host, vsi_sqlite_tables *tables,
+                                   size_t max_bytes, vsi_sqlite_index **ret_index) {
+  vsi_sqlite_index *index = vsi_calloc(host, 1, sizeof *index);
+  if (!index) return VESTRY_NO_MEMORY;
+  index->tables = tables;
+  STAILQ_INIT(&index->recent);
+  vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
+  if (vsi_sqlite_sets_init(&index->sets, pages, host, max_bytes)) {
+    vsi_sqlite_index_destroy(index);
+    return VESTRY_NO_MEMORY;
+  }
+  *ret_index = index;
+  return VESTRY_OK;
+}
+
+void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
+  if (!index) return;
+  while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
+  const vestry_host *host = index->sets.host;
+  vsi_sqlite_sets_finish(&index->sets);
+  vsi_mutex_finish(&index->lock);
+  vsi_free(host, index);
+}
+
+void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats) {
+  vsi_mutex_lock(&index->lock);
+  *ret_stats = index->stats;
+  ret_stats->bytes = index->sets.bytes;
+  ret_stats->sets_count = index->sets.sets_count;
+  vsi_mutex_unlock(&index->lock);
+}

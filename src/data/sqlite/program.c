@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: which rows a statement can look at, by its program */
+/* A page of the file holds forty rows; a look-up of one of them by its key depends on that one alone. The program of a
+ * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index
+ * to the first entry of a key and on to the next ones, each compared with the same key before it is read. If that
+ * register is loaded once, from a parameter or with a constant, the rows that the statement can see of the table are
+ * those of that key, whatever else it does with them: a row of another key that comes, goes, or changes can make no
+ * difference.
+ *
+ * Which plan SQLite had in mind matters not, though another connection may have another one: that the result depends on
+ * these rows alone is true of the question, and shown by one way to answer it.
+ *
+ * Every operation of the program must be one of those that are listed here with what they write and how they move a
+ * cursor. A program with any other, of a later version of SQLite, say, may read anything. Only integers count: how
+ * texts compare depends on collations. */
+#include "data/sqlite/program.h"
+
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/sql.h"
+
+enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
+
+/* What an operation writes, of the registers that its operands name. */
+typedef enum writes {
+  NONE,
+  P1 = 1,
+  P2 = 2,
+  P3 = 4,
+  TO_P3 = 8,   /* from P2 to P3 */
+  MANY = 16,   /* P3 + 1 from P2 on */
+  MOVED = 32,  /* P3 from P1 and from P2 on */
+  IS_COPY = 64 /* of P1 */
+} writes;
+
+/* How it moves the cursor P1. */
+typedef enum moves {
+  NOT,       /* P1 is no cursor, or is one that is not of the file */
+  STAYS,     /* it reads where the cursor is */
+  OPENS,     /* a tree of the file */
+  OTHERWISE, /* another one is opened under the number */
+  ANYWHERE,
+  TO_ROW,
+  UP,
+  DOWN,
+  ENDS_UP,
+  ENDS_DOWN,
+  NEXT,
+  PREVIOUS,
+  LEADS /* the cursor P3 to the row of an entry */
+} moves;
+
+/* Operations that write and move alike, their names with spaces in between. */
+typedef struct kind {
+  uint8_t writes, moves;
+  const char *names;
+} kind;
+
+/* What loads a register with what find_source knows. */
+enum { IS_VARIABLE, IS_INTEGER, IS_INT64 };
+
+/* MustBeInt: what it makes of a register compares as before. */
+static const kind kinds[] = {
+    [IS_VARIABLE] = {P2, NOT, "Variable"},
+    [IS_INTEGER] = {P2, NOT, "Integer"},
+    [IS_INT64] = {P2, NOT, "Int64"},
+    {NONE, NOT,
+     "Init Goto Halt HaltIfNull Transaction TableLock Noop Explain Expire ReleaseReg Jump Compare Permutation Once "
+     "If IfNot IsNull NotNull Eq Ne Lt Le Gt Ge ElseEq ResultRow Return MustBeInt Affinity RealAffinity Filter"},
+    {P1, NOT,
+     "CollSeq Gosub InitCoroutine EndCoroutine Yield SoftNull AddImm Cast AggFinal IfPos IfNotZero DecrJumpZero "
+     "MemMax FilterAdd RowSetAdd RowSetTest"},
+    {P2, NOT, "BeginSubrtn Real String8 String Blob ReadCookie Not BitNot IsTrue ZeroOrNull OffsetLimit"},
+    {P2 | TO_P3, NOT, "Null"},
+    {MOVED, NOT, "Move"},
+    {MANY | IS_COPY, NOT, "Copy"},
+    {P2 | IS_COPY, NOT, "SCopy IntCopy"},
+    {P3, NOT,
+     "Concat Add Subtract Multiply Divide Remainder BitAnd BitOr ShiftLeft ShiftRight And Or Function PureFunc "
+     "MakeRecord AggStep AggStep1 AggInverse AggValue"},
+    {P1 | P3, NOT, "RowSetRead"},
+    {NONE, OPENS, "OpenRead ReopenIdx"},
+    {NONE, OTHERWISE, "OpenEphemeral OpenAutoindex OpenPseudo OpenDup SorterOpen"},
+    {P3, STAYS, "Column IfNullRow"},
+    {P2, STAYS, "Rowid IdxRowid"},
+    {NONE, STAYS, "NullRow Close FinishSeek ColumnsUsed"},
+    {NONE, TO_ROW, "SeekRowid NotExists"},
+    {NONE, UP, "SeekGE SeekGT"},
+    {NONE, DOWN, "SeekLE SeekLT"},
+    {NONE, ENDS_UP, "IdxGE IdxGT"},
+    {NONE, ENDS_DOWN, "IdxLE IdxLT"},
+    {NONE, NEXT, "Next"},
+    {NONE, PREVIOUS, "Prev"},
+    {NONE, LEADS, "DeferredSeek"},
+    {NONE, ANYWHERE,
+     "Rewind Last Found NotFound NoConflict IfNoHope SeekHit Sort SorterSort SorterNext SorterInsert SorterCompare "
+     "ResetSorter Insert IdxInsert Delete SequenceTest"},
+    {P2, ANYWHERE, "Count SorterData RowData Sequence"},
+    {P2 | P3, ANYWHERE, "NewRowid"},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static bool has_word(const char *words, const char *word) {
+  size_t len = strlen(word);
+  for (const char *at = words; len && (at = strstr(at, word)) != NULL; at += len)
+    if ((at == words || at[-1] == ' ') && (!at[len] || at[len] == ' ')) return true;
+  return false;
+}
+
+static uint16_t kind_of(const char *name) {
+  uint16_t i = 0;
+  while (i < KINDS && !has_word(kinds[i].names, name)) i++;
+  return i;
+}
+
+void vsi_sqlite_program_add(vsi_sqlite_program *program, const char *name, int p1, int p2, int p3, const char *p4) {
+  uint16_t which = program->is_unknown ? KINDS : kind_of(name);
+  if (which == KINDS || program->count == OPERATIONS_MOST ||
+      VSI_ARRAY_RESERVE(program->host, program->operations, program->count, program->room, 1)) {
+    program->is_unknown = true;
+    return;
+  }
+  program->operations[program->count++] =
+      (vsi_sqlite_operation){.kind = which, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4 ? strtoll(p4, NULL, 10) : 0};
+}
+
+void vsi_sqlite_program_finish(vsi_sqlite_program *program) {
+  vsi_free(program->host, program->operations);
+  program->operations = NULL;
+  program->count = program->room = 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- registers ----- */
+
+static bool writes_to(const vsi_sqlite_operation *is, int at) {
+  uint8_t what = kinds[is->kind].writes;
+  return (what & P1 && is->p1 == at) || (what & P2 && is->p2 == at) || (what & P3 && is->p3 == at) ||
+         (what & TO_P3 && at >= is->p2 && at <= is->p3) || (what & MANY && at >= is->p2 && at <= is->p2 + is->p3) ||
+         (what & MOVED && ((at >= is->p1 && at < is->p1 + is->p3) || (at >= is->p2 && at < is->p2 + is->p3)));
+}
+
+/* Where a register is loaded; NULL: nowhere, or in several places. */
+static const vsi_sqlite_operation *find_load(const vsi_sqlite_program *program, int at) {
+  const vsi_sqlite_operation *found = NULL;
+  for (uint32_t i = 0; i < program->count; i++) {
+    if (!writes_to(&program->operations[i], at)) continue;
+    if (found) return NULL;
+    found = &program->operations[i];
+  }
+  return found;
+}
+
+/* Whether a register has always the same integer, or what is bound to one parameter. */
+static bool find_source(const vsi_sqlite_program *program, int at, vsi_sqlite_source *ret_source) {
+  for (int copies = 0; copies <= COPIES_MOST; copies++) {
+    const vsi_sqlite_operation *load = find_load(program, at);
+    if (!load) return false;
+    *ret_source = (vsi_sqlite_source){.parameter = 0};
+    if (!(kinds[load->kind].writes & IS_COPY)) {
+      if (load->kind == IS_VARIABLE) ret_source->parameter = (uint32_t)load->p1;
+      if (load->kind == IS_INTEGER) ret_source->value = load->p1;
+      if (load->kind == IS_INT64) ret_source->value = load->p4;
+      return load->kind == IS_VARIABLE ? load->p1 > 0 : load->kind == IS_INTEGER || load->kind == IS_INT64;
+    }
+    at = load->p1 + at - load->p2;
+  }
+  return false;
+}
+
+/* ---------------------------------------------------------------------------------------------------- cursors ----- */
+
+static moves moves_of(const vsi_sqlite_operation *is) {
+  return (moves)kinds[is->kind].moves;
+}
+
+/* Whether the operation at that place compares the entry with the key from that register on, and ends after it. */
+static bool is_end(const vsi_sqlite_program *program, int64_t at, int cursor, moves how, int key) {
+  if (at < 0 || at >= program->count) return false;
+  const vsi_sqlite_operation *is = &program->operations[at];
+  return moves_of(is) == how && is->p1 == cursor && is->p3 == key && is->p4 >= 1;
+}
+
+static bool add(const vsi_sqlite_program *program, int at, bool is_rowid, vsi_sqlite_source *sources, int *count) {
+  vsi_sqlite_source source;
+  if (!find_source(program, at, &source)) return false;
+  source.is_rowid = is_rowid;
+  for (int i = 0; i < *count; i++)
+    if (sources[i].parameter == source.parameter && sources[i].value == source.value &&
+        sources[i].is_rowid == source.is_rowid)
+      return true;
+  if (*count == VSI_SQLITE_SOURCES_MAX) return false;
+  sources[(*count)++] = source;
+  return true;
+}
+
+/* A cursor's operations, one by one. false: it may be anywhere. */
+static bool follow(const vsi_sqlite_program *program, int cursor, vsi_sqlite_source *sources, int *count,
+                   bool *ret_is_led) {
+  int key = -1; /* of the entries that it goes through */
+  moves ends = NOT;
+  for (uint32_t i = 0; i < program->count; i++) {
+    const vsi_sqlite_operation *is = &program->operations[i];
+    moves how = moves_of(is);
+    if (how == LEADS && is->p3 == cursor) *ret_is_led = true;
+    if (how == NOT || is->p1 != cursor) continue;
+    switch (how) {
+    case STAYS:
+    case OPENS:
+    case LEADS: break;
+    case TO_ROW:
+      if (!add(program, is->p3, true, sources, count)) return false;
+      break;
+    case UP:
+    case DOWN:
+      ends = how == UP ? ENDS_UP : ENDS_DOWN;
+      key = is->p3;
+      if (is->p4 < 1 || !is_end(program, (int64_t)i + 1, cursor, ends, key) ||
+          !add(program, key, false, sources, count))
+        return false;
+      break;
+    case ENDS_UP:
+    case ENDS_DOWN: break; /* where it matters it was looked at */
+    case NEXT:
+    case PREVIOUS:
+      if (ends != (how == NEXT ? ENDS_UP : ENDS_DOWN) || !is_end(program, is->p2, cursor, ends, key)) return false;
+      break;
+    default: return false;
+    }
+  }
+  return true;
+}
+
+int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
+                               vsi_sqlite_source ret_sources[VSI_SQLITE_SOURCES_MAX]) {
+  int count = 0;
+  bool is_led = false;
+  if (program->is_unknown) return -1;
+  for (uint32_t i = 0; i < program->count; i++) {
+    const vsi_sqlite_operation *is = &program->operations[i];
+    if (moves_of(is) != OPENS || is->p3 != 0 || (uint32_t)is->p2 != root) continue;
+    for (uint32_t j = 0; j < program->count; j++) { /* the number is this tree's alone */
+      const vsi_sqlite_operation *other = &program->operations[j];
+      if (i != j && other->p1 == is->p1 && (moves_of(other) == OTHERWISE || moves_of(other) == OPENS)) return -1;
+    }
+    if (!follow(program, is->p1, ret_sources, &count, &is_led)) return -1;
+  }
+  return count || is_led ? count : -1;
+}
+
+/* ------------------------------------------------------------------------------------------- what is bound -------- */
+
+/* After a value that was written for a parameter. */
+static const char *skip_value(const char *at, bool *ret_is_integer) {
+  const char *begin = at;
+  *ret_is_integer = false;
+  if (strncmp(at, "NULL", 4) == 0) return at + 4;
+  if (strncmp(at, "zeroblob(", 9) == 0) return at + strcspn(at, ")") + 1;
+  if (at[0] == 'x' && at[1] == '\'') at++;
+  if (*at == '\'') return vsi_sql_skip(VSI_SQL_SQLITE, at);
+  if (*at == '-') at++;
+  at += strspn(at, "0123456789");
+  *ret_is_integer = at > begin && at[-1] != '-' && *at != '.' && *at != 'e';
+  if (*at == '.') at += 1 + strspn(at + 1, "0123456789");
+  if (*at == 'e') at += 1 + strspn(at + 1, "+-0123456789");
+  return at;
+}
+
+/* SQLite tells what is bound by the statement's text, in which values stand for parameters. Both texts are gone through
+ * together: if they are not the same but for that, nothing is known. */
+uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values) {
+  const char *text = sqlite3_sql(statement);
+  char *expanded = text ? sqlite3_expanded_sql(statement) : NULL;
+  const char *at = expanded;
+  uint32_t known = 0, last = 0;
+  while (at && *text) {
+    const char *end = vsi_sql_skip(VSI_SQL_SQLITE, text);
+    if (!end && vsi_sql_is_word(*text))
+      for (end = text; vsi_sql_is_word(*end) || *end == '$';) end++;
+    if (!end && !strchr("?:@$#", *text)) end = text + 1;
+    if (end) {
+      if (strncmp(text, at, (size_t)(end - text)) != 0) break;
+      at += end - text;
+      text = end;
+      continue;
+    }
+    char name[64];
+    size_t len = 1;
+    while (vsi_sql_is_word(text[len])) len++;
+    if (*text == '$' || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
+    memcpy(name, text, len);
+    name[len] = '\0';
+    uint32_t number = len == 1       ? last + 1
+                      : *text == '?' ? (uint32_t)strtoul(name + 1, NULL, 10)
+                                     : (uint32_t)sqlite3_bind_parameter_index(statement, name);
+    if (number > last) last = number;
+    bool is_integer;
+    const char *behind = skip_value(at, &is_integer);
+    for (uint32_t i = 0; i < count && is_integer; i++) {
+      if (wanted[i] != number) continue;
+      ret_values[i] = strtoll(at, NULL, 10);
+      known |= UINT32_C(1) << i;
+    }
+    at = behind;
+    text += len;
+  }
+  if (!at || *text || *at) known = 0;
+  sqlite3_free(expanded);
+  return known;
+}

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what a statement reads, and a schema that changes under it */
+/* What a render has read: which pages of the file, and which tables and columns its statements name.
+ *
+ * Pages are told of by SQLite's cache (cache.c), and by its file (file.c). For tables, each statement that begins
+ * while a render runs is looked at by its text: the first time it is prepared once more, to be explained. The
+ * program says which trees it opens: these are its tables, all of them. An authorizer is told of columns meanwhile.
+ * That is kept for as long as the schema is what it was.
+ *
+ * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
+ * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
+ * so they are of a table that is opened and was not named. What a view of TEMP stands for is not looked up: where there
+ * is one, all columns are read, whatever is asked.
+ *
+ * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
+ * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs
+ * under another one, that was committed later, and will be followed later than this render began: the change of a
+ * schema renders anew whatever has read before it is followed (index.c). Views of TEMP and databases that are attached
+ * by SQL change what a name means without any commit: connections that have these keep nothing.
+ *
+ * What a statement reads that is no ordinary table is marked as wild: any change is one of it. A PRAGMA is not looked
+ * at: to prepare it may be to run it. What cannot be prepared has read the schema.
+ *
+ * A module of virtual tables may keep in memory what it has read of the file before this render, and read it no more.
+ * FTS5 keeps the list of its segments, which is one row of a table of its own; a read of an index of FTS5 is taken to
+ * read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders that
+ * read its tables are not followed by pages. */
+#include "data/sqlite/reader.h"
+
+#include <stdio.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "data/sqlite/program.h"
+#include "data/sqlite/recording.h"
+
+static void add_uses(vsi_sqlite_recording *recording, const vsi_sqlite_use *uses, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (vsi_sqlite_uses_add(recording->host, &recording->uses, &uses[i])) recording->reads_all = true;
+}
+
+/* ------------------------------------------------------------------------------------------------- statements ----- */
+
+struct vsi_sqlite_statement {
+  vsi_map_link in; /* first */
+  uint64_t number;
+  size_t len;
+  uint32_t uses_count;
+  bool is_wild, lacks_pages;
+  bool is_keyed;        /* some of its uses are of rows whose key is bound */
+  vsi_sqlite_use *uses; /* after the text, in its allocation */
+  const char *besides;  /* after those: SQL that reads what else it depends on; NULL: nothing */
+  char text[];
+};
+
+/* One name that a statement reads. */
+typedef struct name {
+  struct name *next;
+  const char *column; /* in the same allocation */
+  char table[];
+} name;
+
+/* What is found out of a statement. */
+typedef struct vsi_sqlite_analysis {
+  name *names;     /* as the authorizer is told: not of all tables, nor all columns */
+  uint32_t *roots; /* of all trees of the main database that it opens */
+  size_t roots_count, roots_room;
+  vsi_sqlite_program program;
+  bool opens_virtual;
+  bool is_rough; /* the names are not to be relied on */
+  bool has_failed, is_wild;
+  bool has_unknown; /* it reads a virtual table that does not only look at its arguments */
+  bool lacks_pages; /* what it depends on is not only on the pages that it fetches */
+  char *besides;    /* SQL that reads what else it depends on, or NULL; SQLite's */
+} analysis;
+
+static void forget_statements(vsi_sqlite_reader *reader) {
+  vsi_map_free_all(&reader->statements, reader->host, 0);
+}
+
+/* Texts are the application's, not its users'. */
+static uint64_t hash_of(const char *text, size_t *ret_len) {
+  *ret_len = strlen(text);
+  return vsi_hash_bytes(0, text, *ret_len);
+}
+
+static vsi_sqlite_statement *find(const vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash) {
+  vsi_map_link *at = vsi_map_first(&reader->statements, hash);
+  while (at && (((vsi_sqlite_statement *)at)->len != len || memcmp(((vsi_sqlite_statement *)at)->text, text, len) != 0))
+    at = vsi_map_further(at);
+  return (vsi_sqlite_statement *)at;
+}
+
+bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
+  bool was = reader->is_own;
+  vsi_sqlite_recording *recording = vsi_sqlite_reads_of(reader->owner);
+  reader->is_own = is_own;
+  if (recording) recording->is_paused = is_own;
+  return was;
+}
+
+/* ---------------------------------------------------------------------------------- what a statement reads -------- */
+
+static void note(vsi_sqlite_reader *reader, const char *table, const char *column, const char *schema) {
+  analysis *a = reader->analysis;
+  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* a temporary one, or of another database */
+  for (const name *at = a->names; at; at = at->next)
+    if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
+  size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
+  name *made = vsi_calloc(reader->host, 1, sizeof *made + table_len + column_len);
+  if (!made) {
+    a->has_failed = true;
+    return;
+  }
+  memcpy(made->table, table, table_len);
+  made->column = memcpy(made->table + table_len, column, column_len);
+  made->next = a->names;
+  a->names = made;
+}
+
+/* What changes what a name stands for, and no commit says. */
+static bool is_odd_action(int action, const char *schema) {
+  return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
+         action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
+}
+
+int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
+                                const char *schema) {
+  if (action == SQLITE_PRAGMA && second && !reader->wants_file && sqlite3_stricmp(first, "mmap_size") == 0)
+    return SQLITE_IGNORE;
+  if (is_odd_action(action, schema)) reader->is_odd = true;
+  if (!reader->analysis) {
+    /* What cannot be prepared does not run: under another schema it may. */
+    vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
+    if (recording) recording->has_read = true;
+    return SQLITE_OK;
+  }
+  switch (action) {
+  case SQLITE_READ:
+  case SQLITE_UPDATE: note(reader, first, second, schema); break;
+  case SQLITE_INSERT:
+  case SQLITE_DELETE: note(reader, first, "", schema); break;
+  case SQLITE_PRAGMA: return SQLITE_DENY; /* it would run */
+  default: break;
+  }
+  return SQLITE_OK;
+}
+
+/* A row of an own query. Returns whether it is to go on. */
+typedef bool (*row_fn)(sqlite3_stmt *row, void *ctx);
+
+/* OK also if there is none. */
+static int query(sqlite3 *db, const char *sql, const char *argument, row_fn fn, void *ctx) {
+  sqlite3_stmt *statement;
+  int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if (result) return result;
+  if (argument) sqlite3_bind_text(statement, 1, argument, -1, SQLITE_STATIC);
+  while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+    if (!fn(statement, ctx)) break;
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW || result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+static bool count_row(sqlite3_stmt *row, void *ctx) {
+  (void)row;
+  ++*(int *)ctx;
+  return true;
+}
+
+/* The columns of a table while they are gathered. */
+typedef struct columns {
+  const vestry_host *host;
+  char *bytes; /* the names, each terminated */
+  size_t len, room;
+  uint32_t count;
+  uint64_t always, filled;
+  bool has_failed, is_made;
+} columns;
+
+/* name, whether it is hidden, its place in the key, whether it has a default */
+static bool take_column(sqlite3_stmt *row, void *ctx) {
+  columns *all = ctx;
+  const char *text = (const char *)sqlite3_column_text(row, 0);
+  size_t len = text ? strlen(text) + 1 : 0;
+  if (!len || VSI_ARRAY_RESERVE(all->host, all->bytes, all->len, all->room, len)) return !(all->has_failed = true);
+  memcpy(all->bytes + all->len, text, len);
+  all->len += len;
+  if (sqlite3_column_int(row, 1) >= 2) { /* it is made of others */
+    all->always = VSI_SQLITE_ALL_COLUMNS;
+    all->is_made = true;
+  }
+  if (sqlite3_column_int(row, 2)) all->always |= vsi_sqlite_column(all->count);
+  if (sqlite3_column_int(row, 3)) all->filled |= vsi_sqlite_column(all->count);
+  all->count++;
+  return true;
+}
+
+static bool take_indexed(sqlite3_stmt *row, void *ctx) {
+  columns *all = ctx;
+  int column = sqlite3_column_int(row, 0);
+  bool is_partial = sqlite3_column_int(row, 1);
+  if (is_partial || column < -1)
+    all->always = VSI_SQLITE_ALL_COLUMNS; /* an expression, of whatever columns */
+  else if (column >= 0)
+    all->always |= vsi_sqlite_column((size_t)column);
+  return true;
+}
+
+/* Look up a table's columns. OK | NO_MEMORY | IO */
+static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
+  columns all = {.host = reader->host};
+  int result = query(reader->db,
+                     "SELECT name, hidden, pk, dflt_value IS NOT NULL FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
+                     table, take_column, &all);
+  if (!result)
+    result = query(reader->db,
+                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
+                   "WHERE x.key",
+                   table, take_indexed, &all);
+  char **names = NULL;
+  if (!result && !all.has_failed && all.count) names = vsi_calloc(reader->host, 1, all.count * sizeof *names + all.len);
+  if (names) {
+    char *at = (char *)(names + all.count);
+    memcpy(at, all.bytes, all.len);
+    for (uint32_t i = 0; i < all.count; i++, at += strlen(at) + 1) names[i] = at;
+    vsi_sqlite_tables_tell(reader->tables, number, generation, all.always, all.filled, all.is_made, names, all.count);
+  }
+  vsi_free(reader->host, all.bytes);
+  return names ? VESTRY_OK : VESTRY_IO;
+}
+
+/* What it opens, by its program. */
+static bool take_operation(sqlite3_stmt *row, void *ctx) {
+  enum { OPERATION = 1, P1, ROOT, DATABASE, P4, FLAGS, IS_REGISTER = 16 };
+  analysis *a = ((vsi_sqlite_reader *)ctx)->analysis;
+  const vestry_host *host = ((vsi_sqlite_reader *)ctx)->host;
+  const char *operation = (const char *)sqlite3_column_text(row, OPERATION);
+  if (!operation) return !(a->has_failed = true);
+  vsi_sqlite_program_add(&a->program, operation, sqlite3_column_int(row, P1), sqlite3_column_int(row, ROOT),
+                         sqlite3_column_int(row, DATABASE), (const char *)sqlite3_column_text(row, P4));
+  if (strcmp(operation, "VOpen") == 0 || strcmp(operation, "VUpdate") == 0) a->opens_virtual = true;
+  bool opens =
+      strcmp(operation, "OpenRead") == 0 || strcmp(operation, "OpenWrite") == 0 || strcmp(operation, "ReopenIdx") == 0;
+  if (!opens || sqlite3_column_int(row, DATABASE) != 0) return true;
+  uint32_t root = (uint32_t)sqlite3_column_int64(row, ROOT);
+  if (sqlite3_column_int(row, FLAGS) & IS_REGISTER || root <= 1) {
+    a->is_wild = true; /* the schema, or what is not there yet */
+    return true;
+  }
+  for (uint32_t i = 0; i < a->roots_count; i++)
+    if (a->roots[i] == root) return true;
+  if (VSI_ARRAY_RESERVE(host, a->roots, a->roots_count, a->roots_room, 1)) return !(a->has_failed = true);
+  a->roots[a->roots_count++] = root;
+  return true;
+}
+
+/* Prepare it, to be explained: then it does not run, and the authorizer is told of the same. OK | NO_MEMORY | IO */
+static vestry_err explain(vsi_sqlite_reader *reader, const char *text, analysis *a) {
+  sqlite3_stmt *statement = NULL;
+  char *sql = sqlite3_mprintf("EXPLAIN %s", text);
+  if (!sql) return VESTRY_NO_MEMORY;
+  reader->analysis = a;
+  int result = sqlite3_prepare_v2(reader->db, sql, -1, &statement, NULL);
+  while (!result && (result = sqlite3_step(statement)) == SQLITE_ROW) result = !take_operation(statement, reader);
+  reader->analysis = NULL;
+  sqlite3_finalize(statement);
+  sqlite3_free(sql);
+  return result == SQLITE_DONE && !a->has_failed ? VESTRY_OK : VESTRY_IO;
+}
+
+/* Whether the virtual tables are those alone that look at nothing but their arguments. */
+static bool are_harmless(const analysis *a) {
+  bool has_one = false;
+  for (const name *n = a->names; n; n = n->next)
+    has_one |= sqlite3_stricmp(n->table, "json_each") == 0 || sqlite3_stricmp(n->table, "json_tree") == 0;
+  return has_one && !a->is_rough;
+}
+
+static bool look_at_anything(const name *n) {
+  return sqlite3_strnicmp(n->table, "pragma_", 7) == 0 || sqlite3_stricmp(n->table, "dbstat") == 0 ||
+         sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
+}
+
+/* How a virtual table was made: the name of its module, in its declaration, which SQLite writes. NULL: not known. */
+static const char *find_module(const char *sql) {
+  static const char begin[] = "CREATE VIRTUAL TABLE ";
+  if (!sql || strncmp(sql, begin, sizeof begin - 1) != 0) return NULL;
+  sql += sizeof begin - 1;
+  char end = *sql == '[' ? ']' : *sql == '"' || *sql == '\'' || *sql == '`' ? *sql : ' ';
+  if (end != ' ') sql++;
+  while (*sql && *sql != end) sql++;
+  while (*sql == end) sql++; /* one that is doubled is part of a name: then no module is found */
+  while (*sql == ' ') sql++;
+  if (sqlite3_strnicmp(sql, "USING ", 6) != 0) return NULL;
+  for (sql += 6; *sql == ' ';) sql++;
+  return sql;
+}
+
+static bool is_module(const char *at, const char *module) {
+  size_t len = strlen(module);
+  return sqlite3_strnicmp(at, module, (int)len) == 0 && strchr(" (;", at[len]);
+}
+
+/* name, sql: of a virtual table, or of a view, in which one may be. */
+static bool take_module(sqlite3_stmt *row, void *ctx) {
+  analysis *a = ctx;
+  const char *module = find_module((const char *)sqlite3_column_text(row, 1));
+  a->has_unknown = true;
+  if (module && is_module(module, "fts5")) {
+    char *more = sqlite3_mprintf("%sSELECT block FROM main.\"%w_data\" WHERE id = 10;", a->besides ? a->besides : "",
+                                 (const char *)sqlite3_column_text(row, 0));
+    sqlite3_free(a->besides);
+    a->besides = more;
+    a->has_failed |= !more;
+  } else if (!module || !(is_module(module, "fts3") || is_module(module, "fts4") || is_module(module, "rtree"))) {
+    a->lacks_pages = true;
+  }
+  return true;
+}
+
+static bool was_named(const analysis *a, const name *n) {
+  for (const name *at = a->names; at != n; at = at->next)
+    if (sqlite3_stricmp(at->table, n->table) == 0) return true;
+  return false;
+}
+
+/* OK | any error: it cannot be told what it reads */
+static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
+  static const char of_file[] =
+      "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
+  static const char of_process[] = "SELECT 1 FROM pragma_module_list WHERE name = ?1 COLLATE NOCASE AND name NOT IN "
+                                   "('json_each', 'json_tree')";
+  bool is_harmless = are_harmless(a);
+  for (const name *n = a->names; n; n = n->next) {
+    int count = 0;
+    if (look_at_anything(n)) return VESTRY_IO;
+    if (was_named(a, n)) continue;
+    if (query(reader->db, of_process, n->table, count_row, &count) ||
+        query(reader->db, of_file, n->table, take_module, a))
+      return VESTRY_IO;
+    if (count) a->has_unknown = a->lacks_pages = true;
+  }
+  if (is_harmless && !a->has_unknown) return VESTRY_OK;
+  a->is_wild = true;
+  a->lacks_pages |= a->is_rough || !a->has_unknown; /* some may not have been named */
+  return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
+}
+
+/* A table's name, while it is looked up. */
+typedef struct table_name {
+  char name[VSI_SQLITE_TABLE_BYTES];
+  bool is_found, is_index;
+} table_name;
+
+static bool take_owner(sqlite3_stmt *row, void *ctx) {
+  table_name *of = ctx;
+  const char *text = (const char *)sqlite3_column_text(row, 0);
+  size_t len = text ? strlen(text) + 1 : sizeof of->name + 1;
+  if (len > sizeof of->name) return false;
+  memcpy(of->name, text, len);
+  of->is_found = true;
+  of->is_index = sqlite3_column_int(row, 1);
+  return false;
+}
+
+static bool take_number(sqlite3_stmt *row, void *ctx) {
+  *(int *)ctx = sqlite3_column_type(row, 0) == SQLITE_NULL ? VSI_SQLITE_ANY_ROW : sqlite3_column_int(row, 0);
+  return false;
+}
+
+/* The first column of the key that a tree is sorted by, as the table counts it. ANY_ROW: it is none */
+static int find_key_column(vsi_sqlite_reader *reader, const char *root, const table_name *of) {
+  static const char of_index[] = "SELECT x.cid FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x WHERE "
+                                 "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
+  static const char of_table[] = "SELECT cid FROM pragma_table_xinfo(?1, 'main') WHERE pk = 1"; /* WITHOUT ROWID */
+  int column = VSI_SQLITE_ANY_ROW;
+  int result =
+      query(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, take_number, &column);
+  return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
+}
+
+/* The rows that it reads of the tree, if they are looked up. Returns whether they are. */
+static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const table_name *of,
+                      uint32_t generation, const vsi_sqlite_use *use, const analysis *a, vsi_sqlite_uses *uses) {
+  vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
+  vsi_sqlite_use keyed[VSI_SQLITE_SOURCES_MAX];
+  int count = vsi_sqlite_program_sources(&a->program, root, sources);
+  int column = count > 0 ? find_key_column(reader, root_text, of) : VSI_SQLITE_ANY_ROW;
+  for (int i = 0; i < count; i++) {
+    keyed[i] = *use;
+    keyed[i].column = (int16_t)(sources[i].is_rowid ? VSI_SQLITE_ROWID : column);
+    keyed[i].key = sources[i].value;
+    keyed[i].parameter = (uint16_t)sources[i].parameter;
+    if (sources[i].parameter > UINT16_MAX ||
+        !vsi_sqlite_tables_key(reader->tables, use->table, generation, keyed[i].column))
+      return false;
+  }
+  for (int i = 0; i < count; i++)
+    if (vsi_sqlite_uses_add(reader->host, uses, &keyed[i])) return false;
+  return count >= 0;
+}
+
+/* What is read of the table that a tree belongs to. OK | any error */
+static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t generation, vsi_sqlite_uses *uses,
+                            analysis *a) {
+  table_name of = {.is_found = false};
+  char text[16];
+  snprintf(text, sizeof text, "%u", root);
+  if (query(reader->db, "SELECT tbl_name, type = 'index' FROM main.sqlite_schema WHERE rootpage = CAST(?1 AS INTEGER)",
+            text, take_owner, &of) ||
+      !of.is_found)
+    return VESTRY_IO;
+  if (sqlite3_strnicmp(of.name, "sqlite_", 7) == 0) {
+    a->is_wild = true;
+    return VESTRY_OK;
+  }
+  uint32_t number;
+  uint64_t bits = 0;
+  vsi_sqlite_known known;
+  vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
+  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &known))
+    error = load(reader, of.name, number, generation);
+  if (error) return error;
+  for (const name *n = a->names; n && !a->is_rough; n = n->next)
+    if (sqlite3_stricmp(n->table, of.name) == 0)
+      bits |= vsi_sqlite_tables_read(reader->tables, number, generation, n->column);
+  const vsi_sqlite_use use = {
+      .columns = bits ? bits : VSI_SQLITE_ALL_COLUMNS, .table = number, .column = VSI_SQLITE_ANY_ROW};
+  if (add_keyed(reader, text, root, &of, generation, &use, a, uses)) return VESTRY_OK;
+  return vsi_sqlite_uses_add(reader->host, uses, &use);
+}
+
+static bool has_word(const char *text, const char *word) {
+  size_t len = strlen(word);
+  for (; *text; text++)
+    if (sqlite3_strnicmp(text, word, (int)len) == 0) return true;
+  return false;
+}
+
+/* Whether it reads views. */
+static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
+  static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
+  int count = 0;
+  for (const name *n = a->names; n; n = n->next)
+    if (query(reader->db, sql, n->table, count_row, &count)) return true;
+  return count;
+}
+
+/* ret_found: besides is the caller's to free, also after an error */
+static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
+                          analysis *ret_found) {
+  analysis a = {.program = {.host = reader->host},
+                .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
+  int count = 0;
+  /* First a read, by which the connection finds out if the schema is another one. */
+  if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
+  vestry_err error = explain(reader, text, &a);
+  a.is_rough = a.is_rough || has_view(reader, &a);
+  if (!error && a.opens_virtual) error = take_virtual(reader, &a);
+  for (uint32_t i = 0; i < a.roots_count && !error; i++) error = take_root(reader, a.roots[i], generation, uses, &a);
+  VSI_LIST_FREE(reader->host, a.names);
+  vsi_free(reader->host, a.roots);
+  vsi_sqlite_program_finish(&a.program);
+  *ret_found = a;
+  return error;
+}
+
+/* NULL: there is no memory for it, or nothing is kept. */
+static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
+                                  const vsi_sqlite_uses *uses, const analysis *found) {
+  if (reader->is_odd) return NULL;
+  if (reader->statements.count == VSI_SQLITE_STATEMENTS_MAX) forget_statements(reader);
+  if (vsi_map_reserve(&reader->statements, reader->host, reader->statements.count + 1)) return NULL;
+  size_t uses_bytes = uses->count * sizeof *uses->uses, text_bytes = (len + 8) / 8 * 8;
+  size_t besides_bytes = found->besides ? strlen(found->besides) + 1 : 0;
+  vsi_sqlite_statement *made =
+      vsi_calloc(reader->host, 1, (sizeof *made + 7) / 8 * 8 + text_bytes + uses_bytes + besides_bytes);
+  if (!made) return NULL;
+  *made = (vsi_sqlite_statement){.number = atomic_fetch_add_explicit(reader->numbers, 1, memory_order_relaxed),
+                                 .len = len,
+                                 .uses_count = uses->count,
+                                 .is_wild = found->is_wild,
+                                 .lacks_pages = found->lacks_pages};
+  for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
+  memcpy(made->text, text, len + 1);
+  made->uses = (vsi_sqlite_use *)(void *)((char *)made + (sizeof *made + 7) / 8 * 8 + text_bytes);
+  if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
+  if (besides_bytes) made->besides = memcpy((char *)made->uses + uses_bytes, found->besides, besides_bytes);
+  vsi_map_add(&reader->statements, &made->in, hash);
+  return made;
+}
+
+static bool was_seen(const vsi_sqlite_recording *recording, uint64_t number) {
+  for (size_t i = recording->seen_count; i--;)
+    if (recording->seen[i] == number) return true;
+  return false;
+}
+
+/* Without memory it is united again. */
+static void see(vsi_sqlite_recording *recording, uint64_t number) {
+  vestry_err error = VSI_ARRAY_RESERVE_FROM(recording->host, recording->first_seen, recording->seen,
+                                            recording->seen_count, recording->seen_room, 1);
+  if (!error) recording->seen[recording->seen_count++] = number;
+}
+
+/* Run statements of the library's own, so that the pages that they read are recorded for the render. */
+static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *sql) {
+  bool was_own = reader->is_own;
+  reader->is_own = true;
+  while (sql && *sql) {
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(reader->db, sql, -1, &statement, &sql);
+    if (!result) result = sqlite3_step(statement);
+    if (result == SQLITE_ROW) (void)sqlite3_column_blob(statement, 0);
+    sqlite3_finalize(statement);
+    if (result != SQLITE_ROW && result != SQLITE_DONE) {
+      recording->lacks_pages = true;
+      break;
+    }
+  }
+  reader->is_own = was_own;
+}
+
+/* With what is bound for keys. */
+static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const vsi_sqlite_use *uses,
+                      uint32_t uses_count) {
+  enum { MOST = 16 };
+  uint32_t wanted[MOST], count = 0;
+  int64_t values[MOST];
+  for (uint32_t i = 0; i < uses_count && count < MOST; i++)
+    if (uses[i].parameter) wanted[count++] = uses[i].parameter;
+  uint32_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
+  for (uint32_t i = 0, at = 0; i < uses_count; i++) {
+    vsi_sqlite_use use = uses[i];
+    if (use.parameter) {
+      bool is_known = at < count && are_known >> at & 1;
+      use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
+      use.key = is_known ? values[at] : 0;
+      use.parameter = 0;
+      at++;
+    }
+    add_uses(recording, &use, 1);
+  }
+}
+
+/* What a statement reads is read by the render. */
+static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
+                  const vsi_sqlite_use *uses, uint32_t uses_count, bool is_wild, bool lacks_pages,
+                  const char *besides) {
+  recording->is_wild |= is_wild;
+  recording->lacks_pages |= lacks_pages;
+  add_bound(recording, statement, uses, uses_count);
+  if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
+}
+
+/* Analyse a statement that is not among the kept ones, add what it reads to the recording, and keep it. */
+static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
+                 size_t len, uint64_t hash, uint32_t generation) {
+  vsi_sqlite_uses uses = {NULL, 0, 0};
+  analysis found = {.besides = NULL};
+  bool was_own = vsi_sqlite_reader_pause(reader, true);
+  vestry_err error = analyse(reader, text, generation, &uses, &found);
+  vsi_sqlite_reader_pause(reader, was_own);
+  if (error) {
+    recording->reads_all = true;
+  } else {
+    vsi_sqlite_statement *kept = keep(reader, text, len, hash, &uses, &found);
+    if (kept) see(recording, kept->number);
+    unite(reader, recording, statement, uses.uses, uses.count, found.is_wild, found.lacks_pages, found.besides);
+  }
+  sqlite3_free(found.besides);
+  vsi_sqlite_uses_finish(reader->host, &uses);
+}
+
+bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
+  sqlite3_int64 mapped = -1; /* it is asked, and not set */
+  if (!reader->cache.cache || !reader->file) return false;
+  if (reader->wants_file) return vsi_sqlite_file_is_watched(&reader->watch);
+  int result = reader->file->pMethods->xFileControl(reader->file, SQLITE_FCNTL_MMAP_SIZE, &mapped);
+  return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
+}
+
+/* By this FTS5 asks whether what it has read is still true. It reads it anew otherwise. */
+static bool is_of_full_text(const char *text, const char *traced) {
+  return strncmp(traced, "--", 2) == 0 && strcmp(text, "PRAGMA 'main'.data_version") == 0;
+}
+
+static void learn_again(vsi_sqlite_reader *reader) {
+  bool was_own = vsi_sqlite_reader_pause(reader, true);
+  (void)vsi_sqlite_cache_learn(&reader->cache, reader->db, reader->owner);
+  vsi_sqlite_reader_pause(reader, was_own);
+}
+
+void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *traced) {
+  vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
+  if (!recording || recording->reads_all) return;
+  const char *text = sqlite3_sql(statement);
+  if (text && is_of_full_text(text, traced)) return;
+  recording->has_read = true;
+  if (!text || sqlite3_stmt_isexplain(statement)) {
+    recording->reads_all = true;
+    return;
+  }
+  uint32_t generation = atomic_load_explicit(reader->generation, memory_order_acquire);
+  if (reader->known_generation != generation || reader->is_odd) {
+    forget_statements(reader);
+    reader->known_generation = generation;
+  }
+  if (reader->wants_pages && reader->cache.is_lost) learn_again(reader);
+  if (reader->wants_pages && !vsi_sqlite_reader_knows_pages(reader)) recording->lacks_pages = true;
+  size_t len;
+  uint64_t hash = hash_of(text, &len);
+  const vsi_sqlite_statement *known = find(reader, text, len, hash);
+  if (!known) {
+    look(reader, recording, statement, text, len, hash, generation);
+  } else if (!was_seen(recording, known->number)) {
+    see(recording, known->number);
+    unite(reader, recording, statement, known->uses, known->uses_count, known->is_wild, known->lacks_pages,
+          known->besides);
+  } else if (known->is_keyed) {
+    add_bound(recording, statement, known->uses, known->uses_count);
+  }
+}
+
+static bool take_count(sqlite3_stmt *row, void *ctx) {
+  *(int *)ctx += sqlite3_column_int(row, 0);
+  return true;
+}
+
+void vsi_sqlite_reader_init(vsi_sqlite_reader *reader, const vestry_host *host, sqlite3 *db, void *owner,
+                            vsi_sqlite_tables *tables, const _Atomic(uint32_t) *generation, _Atomic(uint64_t) *numbers,
+                            bool wants_pages) {
+  int odd = 0, databases = 0;
+  memset(reader, 0, sizeof *reader);
+  reader->host = host;
+  reader->db = db;
+  reader->owner = owner;
+  reader->tables = tables;
+  reader->generation = generation;
+  reader->numbers = numbers;
+  reader->wants_pages = wants_pages;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &reader->file)) reader->file = NULL;
+  reader->known_generation = atomic_load_explicit(generation, memory_order_acquire);
+  reader->is_odd =
+      query(db, "SELECT count(*) FROM sqlite_temp_schema WHERE type IN ('table', 'view')", NULL, take_count, &odd) ||
+      odd || query(db, "PRAGMA database_list", NULL, count_row, &databases) || databases > 2;
+  if (wants_pages) (void)vsi_sqlite_cache_learn(&reader->cache, db, owner);
+  reader->wants_file = wants_pages && vsi_sqlite_file_is_read_past_cache();
+  if (reader->wants_file && reader->cache.cache && reader->file)
+    (void)vsi_sqlite_file_watch(&reader->watch, reader->file, &reader->cache);
+}
+
+void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader) {
+  vsi_sqlite_file_forget(&reader->watch);
+  vsi_sqlite_cache_forget(&reader->cache);
+  forget_statements(reader);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/sqlite/schema.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What there is. */
+typedef struct state {
+  bool has_table, has_parts; /* vestry_schema; and in it the column `part`, which came later */
+  int version;               /* of the part that is asked for; 0: none */
+} state;
+
+int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number) {
+  sqlite3_stmt *statement = NULL;
+  int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if (!result && argument) result = sqlite3_bind_text(statement, 1, argument, -1, SQLITE_STATIC);
+  if (!result) result = sqlite3_step(statement);
+  if (result == SQLITE_ROW) *ret_number = sqlite3_column_int(statement, 0);
+  sqlite3_finalize(statement);
+  return result == SQLITE_ROW ? SQLITE_OK : result;
+}
+
+static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
+  int result = sqlite3_table_column_metadata(db, "main", "vestry_schema", column, NULL, NULL, NULL, NULL, NULL);
+  *ret_is_there = result == SQLITE_OK;
+  return result == SQLITE_ERROR ? SQLITE_OK : result; /* ERROR: there is no such column, or no such table */
+}
+
+static int read_found(sqlite3 *db, const char *part, state *ret_found) {
+  *ret_found = (state){0};
+  /* The schema that this connection knows is perhaps one of before; a statement looks again. */
+  int result = sqlite3_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+  if (!result) result = look_for(db, "version", &ret_found->has_table);
+  if (!result) result = look_for(db, "part", &ret_found->has_parts);
+  if (result || !ret_found->has_table || (!ret_found->has_parts && strcmp(part, "tab") != 0)) return result;
+  if (!ret_found->has_parts)
+    return vsi_sqlite_ask(db, "SELECT max(version) FROM vestry_schema", NULL, &ret_found->version);
+  return vsi_sqlite_ask(db, "SELECT max(version) FROM vestry_schema WHERE part = ?1", part, &ret_found->version);
+}
+
+static int note_version(sqlite3 *db, const vsi_sqlite_schema *schema, const state *found) {
+  char sql[320];
+  int result = SQLITE_OK;
+  if (!found->has_table)
+    result = sqlite3_exec(
+        db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL, part TEXT NOT NULL DEFAULT 'tab') STRICT", NULL, NULL,
+        NULL);
+  else if (!found->has_parts)
+    result =
+        sqlite3_exec(db, "ALTER TABLE vestry_schema ADD COLUMN part TEXT NOT NULL DEFAULT 'tab'", NULL, NULL, NULL);
+  snprintf(sql, sizeof sql,
+           "DELETE FROM vestry_schema WHERE part = '%s'; INSERT INTO vestry_schema(version, part) VALUES(%d, '%s')",
+           schema->part, schema->version, schema->part);
+  return result ? result : sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+static int take_steps(sqlite3 *db, const vsi_sqlite_schema *schema, state *ret_found) {
+  int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been quicker */
+  if (!result && ret_found->version < schema->version) {
+    for (int at = ret_found->version; !result && at < schema->version; at++)
+      result = sqlite3_exec(db, schema->steps[at], NULL, NULL, NULL);
+    if (!result) result = note_version(db, schema, ret_found);
+  }
+  return result ? result : sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+}
+
+vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sqlite_schema *schema) {
+  state found;
+  int result = read_found(db, schema->part, &found);
+  if (!result && found.version < schema->version) result = take_steps(db, schema, &found);
+  vestry_err error = vsi_sqlite_fail(call, db, result, "vestry's tables cannot be made");
+  if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  if (error || found.version <= schema->version) return error;
+  return vsi_refuse(call, VESTRY_IO,
+                    "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; nothing "
+                    "was changed: use the program that wrote them, or a later vestry",
+                    schema->part, found.version, schema->version);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/sqlite/statements.h"
+
+#include "base/array.h"
+
+vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const vestry_host *host, size_t most) {
+  statements->host = host;
+  statements->most = statements->room = most;
+  statements->all = vsi_calloc(host, most, sizeof *statements->all);
+  return statements->all ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements) {
+  for (size_t i = 0; i < statements->count; i++) sqlite3_finalize(statements->all[i].statement);
+  vsi_free(statements->host, statements->all);
+  statements->all = NULL;
+  statements->count = 0;
+}
+
+static bool is_in_use(const vsi_sqlite_prepared *at) {
+  return at->is_borrowers || sqlite3_stmt_busy(at->statement);
+}
+
+/* A statement that runs, in the function of one of its rows, say, has another one beside it. So has one that was given
+ * out, unless it is to be given out again. */
+static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_borrowers) {
+  for (size_t i = 0; i < statements->count; i++) {
+    vsi_sqlite_prepared *at = &statements->all[i];
+    if (sqlite3_stmt_busy(at->statement) || (at->is_borrowers && !is_borrowers)) continue;
+    if (strcmp(sqlite3_sql(at->statement), sql) == 0) return at;
+  }
+  return NULL;
+}
+
+/* The one used longest ago, of those that are not in use; NULL: all are. */
+static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
+  vsi_sqlite_prepared *oldest = NULL;
+  for (size_t i = 0; i < statements->count; i++) {
+    vsi_sqlite_prepared *at = &statements->all[i];
+    if (!is_in_use(at) && (!oldest || at->used < oldest->used)) oldest = at;
+  }
+  return oldest;
+}
+
+/* A place; NULL: no memory. Statements inside of statements are as many as they are deep. */
+static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
+  vsi_sqlite_prepared *oldest = statements->count < statements->most ? NULL : oldest_of(statements);
+  if (oldest) {
+    sqlite3_finalize(oldest->statement);
+    return oldest;
+  }
+  if (VSI_ARRAY_RESERVE(statements->host, statements->all, statements->count, statements->room, 1)) return NULL;
+  return &statements->all[statements->count++];
+}
+
+int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_borrowers,
+                               sqlite3_stmt **ret_statement) {
+  vsi_sqlite_prepared *found = look(statements, sql, is_borrowers);
+  if (found) {
+    found->is_borrowers = is_borrowers;
+    found->used = ++statements->looks;
+    *ret_statement = found->statement;
+    return SQLITE_OK;
+  }
+  sqlite3_stmt *made = NULL;
+  int result = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &made, NULL);
+  if (!result && !made) result = SQLITE_MISUSE; /* nothing but a comment */
+  if (result) return result;
+  found = make_place(statements);
+  if (!found) {
+    sqlite3_finalize(made);
+    return SQLITE_NOMEM;
+  }
+  *found = (vsi_sqlite_prepared){made, ++statements->looks, is_borrowers};
+  statements->prepared++;
+  *ret_statement = made;
+  return SQLITE_OK;
+}
+
+void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements) {
+  for (size_t i = 0; i < statements->count; i++) {
+    if (sqlite3_stmt_busy(statements->all[i].statement)) sqlite3_reset(statements->all[i].statement);
+    sqlite3_clear_bindings(statements->all[i].statement);
+    statements->all[i].is_borrowers = false;
+  }
+  while (statements->count > statements->most) {
+    vsi_sqlite_prepared *oldest = oldest_of(statements);
+    sqlite3_finalize(oldest->statement);
+    *oldest = statements->all[--statements->count];
+  }
+}

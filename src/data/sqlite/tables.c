@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/sqlite/tables.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+
+/* ------------------------------------------------------------------------------------------------------ uses ------ */
+
+static bool are_of_same_rows(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
+  return one->table == other->table && one->column == other->column && one->parameter == other->parameter &&
+         (one->column == VSI_SQLITE_ANY_ROW || one->key == other->key);
+}
+
+/* Any row instead of those of keys. */
+static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < uses->count; i++) {
+    if (uses->uses[i].table == ret_use->table)
+      ret_use->columns |= uses->uses[i].columns;
+    else
+      uses->uses[count++] = uses->uses[i];
+  }
+  uses->count = count;
+  ret_use->column = VSI_SQLITE_ANY_ROW;
+  ret_use->parameter = 0;
+  ret_use->key = 0;
+}
+
+vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, const vsi_sqlite_use *use) {
+  vsi_sqlite_use added = *use;
+  uint32_t keys = 0;
+  for (uint32_t i = 0; i < uses->count; i++) {
+    vsi_sqlite_use *at = &uses->uses[i];
+    if (are_of_same_rows(at, &added)) {
+      at->columns |= added.columns;
+      return VESTRY_OK;
+    }
+    keys += at->table == added.table;
+  }
+  if (keys >= VSI_SQLITE_KEYS_MAX) unite(uses, &added);
+  if (VSI_ARRAY_RESERVE(host, uses->uses, uses->count, uses->room, 1)) return VESTRY_NO_MEMORY;
+  uses->uses[uses->count++] = added;
+  return VESTRY_OK;
+}
+
+static int compare(const void *a, const void *b) {
+  const vsi_sqlite_use *first = a, *second = b;
+  if (first->table != second->table) return first->table > second->table ? 1 : -1;
+  if (first->column != second->column) return first->column > second->column ? 1 : -1;
+  if (first->parameter != second->parameter) return first->parameter > second->parameter ? 1 : -1;
+  return first->column == VSI_SQLITE_ANY_ROW ? 0 : (first->key > second->key) - (first->key < second->key);
+}
+
+void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
+  if (uses->count > 1) qsort(uses->uses, uses->count, sizeof *uses->uses, compare);
+}
+
+void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
+  vsi_free(host, uses->uses);
+  *uses = (vsi_sqlite_uses){NULL, 0, 0};
+}
+
+bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
+  return are_of_same_rows(one, other) && one->columns == other->columns;
+}
+
+static int compare_keys(const void *a, const void *b) {
+  const vsi_sqlite_key *first = a, *second = b;
+  if (first->table != second->table) return first->table > second->table ? 1 : -1;
+  if (first->column != second->column) return first->column > second->column ? 1 : -1;
+  return (first->key > second->key) - (first->key < second->key);
+}
+
+void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
+  if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
+}
+
+size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table) {
+  size_t low = 0, high = count;
+  while (low < high) {
+    size_t middle = (low + high) / 2;
+    if (keys[middle].table < table)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* Whether a row that is read may be one that is changed. */
+static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
+                       size_t keys_count) {
+  if (read->column == VSI_SQLITE_ANY_ROW) return true;
+  const vsi_sqlite_key wanted = {read->key, read->table, read->column};
+  if (!(changed->told & vsi_sqlite_key_column(read->column))) return true;
+  return keys_count && bsearch(&wanted, keys, keys_count, sizeof *keys, compare_keys);
+}
+
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+                          size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count) {
+  while (read_count && changed_count) {
+    if (read->table > changed->table) {
+      changed++, changed_count--;
+      continue;
+    }
+    if (read->table == changed->table && read->columns & changed->columns &&
+        meets_rows(read, changed, keys, keys_count))
+      return true;
+    read++, read_count--;
+  }
+  return false;
+}
+
+/* ---------------------------------------------------------------------------------------------------- tables ------ */
+
+void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) {
+  memset(tables, 0, sizeof *tables);
+  tables->host = host;
+  vsi_mutex_init(&tables->lock, VSI_LOCK_SQLITE_TABLES);
+}
+
+void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables) {
+  for (size_t i = 0; i < tables->count; i++) {
+    vsi_free(tables->host, tables->tables[i]->columns);
+    vsi_free(tables->host, tables->tables[i]);
+  }
+  vsi_free(tables->host, tables->tables);
+  vsi_map_finish(&tables->by_name, tables->host);
+  vsi_mutex_finish(&tables->lock);
+}
+
+const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table) {
+  vsi_mutex_lock(&tables->lock);
+  const char *name = tables->tables[table]->name;
+  vsi_mutex_unlock(&tables->lock);
+  return name;
+}
+
+/* Names are of the schema's author, not of users: no client aims at this. In any case. */
+static uint64_t hash_of(const char *name) {
+  uint64_t hash = 0;
+  for (; *name; name++) hash = vsi_hash_mix(hash, (unsigned char)(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name));
+  return hash;
+}
+
+static vestry_err find_locked(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
+  uint64_t hash = hash_of(name);
+  vsi_map_link *at = vsi_map_first(&tables->by_name, hash);
+  while (at && sqlite3_stricmp(((vsi_sqlite_table *)at)->name, name) != 0) at = vsi_map_further(at);
+  if (at) {
+    *ret_table = ((vsi_sqlite_table *)at)->number;
+    return VESTRY_OK;
+  }
+  if (tables->count == VSI_SQLITE_TABLES_MAX) return VESTRY_LIMIT;
+  if (VSI_ARRAY_RESERVE(tables->host, tables->tables, tables->count, tables->room, 1) ||
+      vsi_map_reserve(&tables->by_name, tables->host, tables->count + 1))
+    return VESTRY_NO_MEMORY;
+  size_t len = strlen(name) + 1;
+  vsi_sqlite_table *table = vsi_calloc(tables->host, 1, sizeof *table + len);
+  if (!table) return VESTRY_NO_MEMORY;
+  memcpy(table->name, name, len);
+  *ret_table = table->number = (uint32_t)tables->count;
+  tables->tables[tables->count++] = table;
+  vsi_map_add(&tables->by_name, &table->by_name, hash);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table) {
+  vsi_mutex_lock(&tables->lock);
+  vestry_err error = find_locked(tables, name, ret_table);
+  vsi_mutex_unlock(&tables->lock);
+  return error;
+}
+
+void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, uint64_t always,
+                            uint64_t filled, bool is_made, char **names, uint32_t names_count) {
+  vsi_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  bool is_again = table->columns && table->generation == generation; /* by another thread at the same time */
+  vsi_free(tables->host, table->columns);
+  table->generation = generation;
+  table->always = always | VSI_SQLITE_ROWS;
+  table->columns = names;
+  table->columns_count = names_count;
+  table->filled = filled;
+  table->is_made = is_made;
+  if (!is_again) table->read = always;
+  if (!is_again) table->keyed = 0;
+  vsi_mutex_unlock(&tables->lock);
+}
+
+static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
+  if (!*column) return 0;
+  for (uint32_t i = 0; i < table->columns_count; i++)
+    if (sqlite3_stricmp(table->columns[i], column) == 0) return vsi_sqlite_column(i);
+  /* Another name of the rowid, which changes as rows come and go. */
+  return 0;
+}
+
+uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, const char *column) {
+  vsi_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  uint64_t bits = VSI_SQLITE_ALL_COLUMNS;
+  if (table->columns && table->generation == generation) {
+    bits = table->always | bits_of(table, column);
+    table->read |= bits;
+  }
+  vsi_mutex_unlock(&tables->lock);
+  return bits;
+}
+
+bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation, int column) {
+  vsi_mutex_lock(&tables->lock);
+  vsi_sqlite_table *table = tables->tables[number];
+  bool is_told = table->columns && table->generation == generation && column >= VSI_SQLITE_ROWID &&
+                 column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->is_made);
+  if (is_told) table->keyed |= column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
+  vsi_mutex_unlock(&tables->lock);
+  return is_told;
+}
+
+bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
+                           vsi_sqlite_known *ret_known) {
+  vsi_mutex_lock(&tables->lock);
+  const vsi_sqlite_table *table = tables->tables[number];
+  bool is_known = table->columns && table->generation == generation;
+  *ret_known = is_known ? (vsi_sqlite_known){table->read, table->filled, table->keyed, table->columns_count}
+                        : (vsi_sqlite_known){.columns_count = 0};
+  vsi_mutex_unlock(&tables->lock);
+  return is_known;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/sqlite/text.h"
+
+#include <string.h>
+
+#include "base/ascii.h"
+
+bool vsi_sqlite_text_cites(const char *message) {
+  for (const char *at = message; (at = strchr(at, '"')) != NULL; at++) {
+    const char first = at[1];
+    if (first == '\'' || first == '"' || vsi_is_digit(first)) return true;
+    if ((first == 'x' || first == 'X') && at[2] == '\'') return true;
+  }
+  return strstr(message, "string literal") != NULL;
+}

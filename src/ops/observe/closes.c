@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a stream that has ended, and the key that it had */
+/* Closes in a ring: a record each, the newest in the place of the oldest.
+ *
+ * A stream's key is known to the store alone, and a stream that is evicted, replaced or removed has left the store
+ * before it ends. So keys are noted when values leave. The two come in either order, on two threads perhaps:
+ *
+ *   the stream ends first   its key is found in the store, by the handle that its life has. If it is just leaving
+ *                           there, the record has no key yet, and what leaves finds the record in the ring, and fills
+ *                           the key in.
+ *   the key leaves first    it waits among those that have parted, by the stream's number, and the record takes it.
+ *
+ * Both look and write under the lock, so one of them sees the other. Between the two any number of other streams may
+ * end: a thread that has just taken a value out of the store may have to wait for its processor. So records are found
+ * by the numbers of their streams, in a map whose room is made at the beginning. A key that leaves when its stream has
+ * been told of already must not wait for ever: if its record is there no more, the life says that the end is over,
+ * which it does after it was told here. Without memory for a key that has parted, the record has none.
+ *
+ * A stream of several keys is shown by the first that is still stored, otherwise by that which left first. */
+#include "ops/observe/closes.h"
+
+#include <string.h>
+
+#include "base/map.h"
+#include "connection/connection.h"
+#include "connection/tail.h"
+#include "ops/observe/shown.h"
+
+enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
+
+typedef struct record {
+  vsi_map_link in;
+  vestry_close_info info; /* but for ago_ms */
+  uint64_t at_ns;
+} record;
+
+/* The key of a stream that has left the store and not ended. */
+typedef struct parted {
+  vsi_map_link in;
+  uint64_t id;
+  vsi_shown_key key;
+} parted;
+
+struct vsi_closes {
+  vestry *v;
+  vsi_lookout lookout;
+  size_t room;
+  vsi_mutex lock;
+  /* guarded by lock */
+  uint64_t count; /* so far: the number of the last one */
+  uint64_t by_cause[VESTRY_CAUSES_MAX];
+  uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* of these */
+  vsi_map parted, told; /* keys without a record yet; all records. Both by the numbers of streams */
+  record records[];
+};
+
+static record *record_locked(vsi_closes *closes, uint64_t number) {
+  return &closes->records[(number - 1) % closes->room];
+}
+
+static uint64_t oldest_locked(const vsi_closes *closes) {
+  return closes->count > closes->room ? closes->count - closes->room + 1 : 1;
+}
+
+/* Numbers of streams are no user's, so they need no secret. */
+static uint64_t hash_of(uint64_t id) {
+  return id * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static parted *find_parted_locked(const vsi_closes *closes, uint64_t id) {
+  vsi_map_link *at = vsi_map_first(&closes->parted, hash_of(id));
+  while (at && VSI_MAP_OWNER(at, parted, in)->id != id) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, parted, in);
+}
+
+static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
+  vsi_map_link *at = vsi_map_first(&closes->told, hash_of(id));
+  while (at && VSI_MAP_OWNER(at, record, in)->info.id != id) at = vsi_map_further(at);
+  return VSI_MAP_OWNER(at, record, in);
+}
+
+/* In the place of the oldest, if there is no room for more. */
+static void add_record_locked(vsi_closes *closes, const record *made) {
+  record *at = record_locked(closes, ++closes->count);
+  if (closes->count > closes->room) vsi_map_remove(&closes->told, &at->in);
+  *at = *made;
+  at->info.number = closes->count;
+  vsi_map_add(&closes->told, &at->in, hash_of(made->info.id));
+}
+
+/* ----------------------------------------------------------------------------------------------- what is told ----- */
+
+static void fill(record *to, const vsi_life *life, vestry_connection *connection, vestry_cause cause) {
+  vestry_connection_stats stats = {0};
+  vsi_shown_key key;
+  vestry_connection_stats_get(connection, &stats);
+  to->at_ns = vsi_now_ns(life->v->host);
+  to->info = (vestry_close_info){.size = sizeof to->info,
+                                 .id = vsi_connection_id(connection),
+                                 .is_console = vsi_tail_is_excluded(connection),
+                                 .cause = cause,
+                                 .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
+                                 .adapter = vsi_shown_adapter(connection),
+                                 .coding = vsi_shown_coding(connection),
+                                 .written_count = stats.written_count,
+                                 .conflated_count = stats.conflated_count,
+                                 .refused_count = stats.refused_count,
+                                 .discarded_count = stats.discarded_count,
+                                 .discarded_bytes = stats.discarded_bytes,
+                                 .written_bytes = stats.written_bytes,
+                                 .wire_bytes = stats.wire_bytes,
+                                 .last_error = vsi_shown_refusal(connection)};
+  vsi_shown_scope(life->v, vsi_life_scope(life), to->info.scope);
+  vsi_shown_key_of_life(life, &key);
+  memcpy(to->info.key, key.text, sizeof to->info.key);
+  to->info.is_key_cut = key.is_cut;
+}
+
+static void put_key(record *to, const vsi_shown_key *key) {
+  if (*to->info.key) return;
+  memcpy(to->info.key, key->text, sizeof to->info.key);
+  to->info.is_key_cut = key->is_cut;
+}
+
+static void ended(vsi_life *life, vestry_connection *connection, vestry_cause cause, void *ctx) {
+  vsi_closes *closes = ctx;
+  record made;
+  fill(&made, life, connection, cause);
+  vsi_mutex_lock(&closes->lock);
+  parted *before = closes->parted.count ? find_parted_locked(closes, made.info.id) : NULL;
+  if (before) {
+    put_key(&made, &before->key);
+    vsi_map_remove(&closes->parted, &before->in);
+  }
+  add_record_locked(closes, &made);
+  closes->by_cause[cause]++;
+  closes->consoles_by_cause[cause] += made.info.is_console;
+  vsi_mutex_unlock(&closes->lock);
+  vsi_free(closes->v->host, before);
+}
+
+/* Whether the stream is among those that are told of: then its record has the key now. */
+static bool fill_in_locked(vsi_closes *closes, uint64_t id, const vsi_shown_key *key) {
+  record *at = find_record_locked(closes, id);
+  if (at) put_key(at, key);
+  return at;
+}
+
+static void left(const vestry_purged *purged, void *ctx) {
+  vsi_closes *closes = ctx;
+  const vestry_connection *connection = purged->value;
+  const vsi_life *life = vsi_life_of(connection);
+  if (!life) return;
+  parted *made = vsi_calloc(closes->v->host, 1, sizeof *made);
+  if (!made) return;
+  made->id = vsi_connection_id(connection);
+  vsi_shown_key_of(purged->key, purged->key_len, &made->key);
+  vsi_mutex_lock(&closes->lock);
+  /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
+  const bool is_told = fill_in_locked(closes, made->id, &made->key) ||
+                       atomic_load_explicit(&life->ended, memory_order_acquire) ||
+                       find_parted_locked(closes, made->id) ||
+                       vsi_map_reserve(&closes->parted, closes->v->host, closes->parted.count + 1);
+  if (!is_told) vsi_map_add(&closes->parted, &made->in, hash_of(made->id));
+  vsi_mutex_unlock(&closes->lock);
+  if (is_told) vsi_free(closes->v->host, made);
+}
+
+/* ------------------------------------------------------------------------------------------------------- life ----- */
+
+vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
+  if (count > VSI_CLOSES_MOST) return VESTRY_INVALID;
+  const size_t room = count ? count : DEFAULT_COUNT;
+  vsi_closes *closes = vsi_calloc(v->host, 1, sizeof *closes + room * sizeof(record));
+  if (!closes) return VESTRY_NO_MEMORY;
+  if (vsi_map_reserve(&closes->told, v->host, room)) {
+    vsi_free(v->host, closes);
+    return VESTRY_NO_MEMORY;
+  }
+  closes->v = v;
+  closes->room = room;
+  vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
+  closes->lookout = (vsi_lookout){.left = left, .ended = ended, .ctx = closes};
+  vsi_lookouts_add(&v->lookouts, &closes->lookout);
+  *ret_closes = closes;
+  return VESTRY_OK;
+}
+
+void vsi_closes_destroy(vsi_closes *closes) {
+  if (!closes) return;
+  vsi_lookouts_remove(&closes->v->lookouts, &closes->lookout);
+  vsi_mutex_finish(&closes->lock);
+  vsi_map_finish(&closes->told, closes->v->host);
+  vsi_map_free_all(&closes->parted, closes->v->host, offsetof(parted, in));
+  vsi_free(closes->v->host, closes);
+}
+
+/* ----------------------------------------------------------------------------------------------------- looking ---- */
+
+/* Copy what is asked for from a number on downwards, which is moved along. Returns how many. */
+static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t *number, size_t limit, record *to) {
+  size_t count = 0;
+  vsi_mutex_lock(&closes->lock);
+  if (*number > closes->count) *number = closes->count;
+  uint64_t oldest = oldest_locked(closes);
+  if (query->after >= oldest) oldest = query->after < UINT64_MAX ? query->after + 1 : UINT64_MAX;
+  for (int i = 0; *number >= oldest && count < limit && i < SCANNED_A_LOCK; i++, --*number) {
+    const record *at = record_locked(closes, *number);
+    if (query->no_consoles && at->info.is_console) continue;
+    if (!query->cause || at->info.cause == query->cause) to[count++] = *at;
+  }
+  if (*number < oldest) *number = 0;
+  vsi_mutex_unlock(&closes->lock);
+  return count;
+}
+
+vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *ret_info) {
+  record found;
+  vsi_mutex_lock(&closes->lock);
+  const record *at = find_record_locked(closes, id);
+  if (at) found = *at;
+  vsi_mutex_unlock(&closes->lock);
+  if (!at) return VESTRY_NOT_FOUND;
+  *ret_info = found.info;
+  ret_info->ago_ms = vsi_shown_ms(vsi_now_ns(closes->v->host), found.at_ns);
+  return VESTRY_OK;
+}
+
+void vsi_closes_look(vsi_closes *closes, const vestry_close_query *query, vestry_close_info_fn fn, void *ctx,
+                     uint64_t *ret_next) {
+  size_t left_count = query->limit ? query->limit : VESTRY_STREAMS_MAX_COUNT;
+  uint64_t number = query->before ? query->before - 1 : UINT64_MAX;
+  while (number && left_count) {
+    record chunk[COPIED_A_LOCK];
+    const size_t wanted = left_count < COPIED_A_LOCK ? left_count : COPIED_A_LOCK;
+    const size_t count = copy(closes, query, &number, wanted, chunk);
+    const uint64_t now_ns = vsi_now_ns(closes->v->host);
+    for (size_t i = 0; i < count; i++) {
+      chunk[i].info.ago_ms = vsi_shown_ms(now_ns, chunk[i].at_ns);
+      fn(&chunk[i].info, ctx);
+    }
+    left_count -= count;
+  }
+  *ret_next = number ? number + 1 : 0;
+}
+
+void vsi_closes_count(vsi_closes *closes, uint64_t counts[VESTRY_CAUSES_MAX], uint64_t consoles[VESTRY_CAUSES_MAX]) {
+  vsi_mutex_lock(&closes->lock);
+  memcpy(counts, closes->by_cause, sizeof closes->by_cause);
+  if (consoles) memcpy(consoles, closes->consoles_by_cause, sizeof closes->consoles_by_cause);
+  vsi_mutex_unlock(&closes->lock);
+}

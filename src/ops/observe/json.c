@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/observe/json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "vestry/cause.h"
+#include "json/literal.h"
+
+void vsi_json_begin(vsi_json_writer *json, const vestry_host *host) {
+  vsi_buffer_init(&json->text, host);
+  json->is_first = true;
+}
+
+void vsi_json_finish(vsi_json_writer *json) {
+  vsi_buffer_finish(&json->text);
+}
+
+static void put_name(vsi_json_writer *json, const char *name) {
+  if (!json->is_first) vsi_buffer_append_char(&json->text, ',');
+  json->is_first = false;
+  if (name) vsi_buffer_printf(&json->text, "\"%s\":", name);
+}
+
+void vsi_json_open(vsi_json_writer *json, const char *name, char bracket) {
+  put_name(json, name);
+  vsi_buffer_append_char(&json->text, bracket);
+  json->is_first = true;
+}
+
+void vsi_json_close(vsi_json_writer *json, char end) {
+  vsi_buffer_append_char(&json->text, end);
+  json->is_first = false;
+}
+
+/* What is no UTF-8 becomes U+FFFD, sequence by sequence. */
+static void put_repaired(vsi_buffer *text, const char *at, const char *end) {
+  vsi_buffer whole;
+  vsi_buffer_init(&whole, text->host);
+  while (at < end) {
+    bool is_valid;
+    const size_t len = vsi_utf8_next(at, end, &is_valid);
+    if (is_valid)
+      vsi_buffer_append(&whole, at, len);
+    else
+      vsi_buffer_append_str(&whole, VSI_UTF8_REPLACEMENT);
+    at += len;
+  }
+  if (whole.error)
+    text->error = whole.error;
+  else
+    vsi_literal_append(text, whole.data, whole.len);
+  vsi_buffer_finish(&whole);
+}
+
+void vsi_json_text(vsi_json_writer *json, const char *name, const char *text, size_t len) {
+  put_name(json, name);
+  if (vsi_is_utf8(text, len))
+    vsi_literal_append(&json->text, len ? text : "", len);
+  else
+    put_repaired(&json->text, text, text + len);
+}
+
+void vsi_json_str(vsi_json_writer *json, const char *name, const char *text) {
+  if (text)
+    vsi_json_text(json, name, text, strlen(text));
+  else
+    vsi_json_null(json, name);
+}
+
+void vsi_json_count(vsi_json_writer *json, const char *name, uint64_t value) {
+  put_name(json, name);
+  vsi_buffer_printf(&json->text, "%" PRIu64, value);
+}
+
+/* By whole numbers: a locale's comma is none of JSON's. */
+void vsi_json_number(vsi_json_writer *json, const char *name, double value) {
+  const double most = 1e15;
+  const double bounded = value > most ? most : value < -most ? -most : value == value ? value : 0;
+  const bool is_negative = bounded < 0;
+  const uint64_t milli = (uint64_t)((is_negative ? -bounded : bounded) * 1000 + 0.5);
+  put_name(json, name);
+  vsi_buffer_printf(&json->text, "%s%" PRIu64 ".%03u", is_negative && milli ? "-" : "", milli / 1000,
+                    (unsigned)(milli % 1000));
+}
+
+void vsi_json_bool(vsi_json_writer *json, const char *name, bool value) {
+  put_name(json, name);
+  vsi_buffer_append_str(&json->text, value ? "true" : "false");
+}
+
+void vsi_json_null(vsi_json_writer *json, const char *name) {
+  put_name(json, name);
+  vsi_buffer_append_str(&json->text, "null");
+}
+
+void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *counts) {
+  vsi_json_open(json, name, '{');
+  for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
+    if (counts[cause]) vsi_json_count(json, vestry_cause_name((vestry_cause)cause), counts[cause]);
+  vsi_json_close(json, '}');
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/observe/inside.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "instance/instance.h"
+#include "ops/observe/closed.h"
+#include "ops/observe/console.h"
+#include "ops/observe/lists.h"
+#include "ops/observe/may.h"
+#include "ops/observe/show.h"
+#include "ops/observe/tail.h"
+#include "ops/observe/text.h"
+#include "vestry/routes.h"
+
+vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
+  vestry_observe_options options;
+  if (!v || !ret_observe || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (options.token && !vsi_may_token_is_valid(options.token)) {
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_observe_create: a token has 16 to 128 letters, digits and \"-._~\"");
+    return VESTRY_INVALID;
+  }
+  vestry_observe *observe = vsi_calloc(v->host, 1, sizeof *observe);
+  if (!observe) return VESTRY_NO_MEMORY;
+  observe->v = v;
+  observe->options = options;
+  if (options.token) observe->options.token = strcpy(observe->token, options.token);
+  vestry_err error = vsi_probe_create(v, options.ready_ms, &observe->probe);
+  if (!error) error = vsi_closes_create(v, options.closes_count, &observe->closes);
+  if (error) {
+    vsi_probe_destroy(observe->probe);
+    vsi_free(v->host, observe);
+    return error;
+  }
+  vsi_showings_init(&observe->showings);
+  vsi_group_observe(v->group, true);
+  vsi_pool_observe(&v->runtime->pool, true);
+  *ret_observe = observe;
+  return VESTRY_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------- closes ------ */
+
+vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
+                                 void *ctx, uint64_t *ret_next) {
+  vestry_close_query query;
+  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+      (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
+    return VESTRY_INVALID;
+  uint64_t next;
+  vsi_closes_look(observe->closes, &query, fn, ctx, &next);
+  if (ret_next) *ret_next = next;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[VESTRY_CAUSES_MAX]) {
+  if (!observe || !counts) return VESTRY_INVALID;
+  vsi_closes_count(observe->closes, counts, NULL);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- metrics ------ */
+
+static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vestry_metrics *metrics) {
+  const vestry_observe_options *options = &observe->options;
+  vsi_metrics_begin(metrics, observe->v->host, format);
+  vsi_metrics_put_all(metrics, observe->v, options->pages, options->cluster);
+  metrics->is_own = false;
+  vestry_err error = metrics->text.error;
+  if (!error && options->more) error = options->more(metrics, options->more_ctx);
+  return error ? error : vsi_metrics_end(metrics);
+}
+
+vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format format, char *text, size_t room,
+                                  size_t *ret_len) {
+  if (!observe || (room && !text) || (format != VESTRY_METRICS_OPEN && format != VESTRY_METRICS_TEXT))
+    return VESTRY_INVALID;
+  vestry_metrics metrics;
+  vestry_err error = make(observe, format, &metrics);
+  const size_t len = metrics.text.len;
+  if (room) *text = '\0';
+  if (!error && ret_len) *ret_len = len;
+  if (!error && len >= room) error = VESTRY_TOO_LARGE;
+  if (!error) memcpy(text, metrics.text.data, len + 1);
+  vsi_metrics_finish(&metrics);
+  return error;
+}
+
+/* GET {prefix}/metrics, in the format that the scraper asks for. */
+static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_observe *observe = app;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  const char *accept = vestry_request_header(req, "Accept");
+  const bool is_open = accept && strstr(accept, "application/openmetrics-text");
+  vestry_metrics metrics;
+  vestry_err error = make(observe, is_open ? VESTRY_METRICS_OPEN : VESTRY_METRICS_TEXT, &metrics);
+  if (!error) error = vestry_reply_header(reply, "Cache-Control", "no-store");
+  if (!error) error = vestry_reply_header(reply, "Vary", "Accept");
+  if (!error)
+    error = vestry_reply_body(reply,
+                              is_open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                      : "text/plain; version=0.0.4; charset=utf-8",
+                              metrics.text.data, metrics.text.len);
+  vsi_metrics_finish(&metrics);
+  return error;
+}
+
+/* ---------------------------------------------------------------------------------------------- live, ready ------ */
+
+/* GET {prefix}/live: that this is answered is all. */
+static vestry_err show_live(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_observe *observe = app;
+  return vsi_may_see(&observe->options, req) ? vsi_show_text(reply, 200, "live\n") : vestry_reply_status(reply, 403);
+}
+
+/* GET {prefix}/ready: 200, or 503 and why. */
+static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_observe *observe = app;
+  if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
+  char why[128];
+  const bool is_ready = vsi_probe_is_ready(observe->probe, why, sizeof why);
+  return vsi_show_text(reply, is_ready ? 200 : 503, why);
+}
+
+/* ------------------------------------------------------------------------------------------------- mounted ------ */
+
+static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
+                                      {"GET", "/live", show_live},
+                                      {"GET", "/ready", show_ready},
+                                      {"GET", "/streams/{id}/tail", vsi_observe_tail},
+                                      {"GET", "/streams", vsi_list_streams},
+                                      {"GET", "/streams/{id}", vsi_list_stream},
+                                      {"GET", "/channels", vsi_list_channels},
+                                      {"GET", "/closed", vsi_list_closed},
+                                      {"GET", "/store", vsi_list_store},
+                                      {"GET", "/pages", vsi_list_pages},
+                                      {"GET", "/cluster", vsi_list_cluster},
+                                      {"GET", "/console", vsi_console_page},
+                                      {"GET", "/console/events", vsi_console_events}};
+enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
+
+vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
+  if (!observe || !prefix) return VESTRY_INVALID;
+  if (observe->path) return VESTRY_EXISTS;
+  const size_t len = strlen(prefix);
+  char *path = vsi_alloc(observe->v->host, len + PATTERN_BYTES);
+  if (!path) return VESTRY_NO_MEMORY;
+  memcpy(path, prefix, len + 1);
+  vestry_err error = vestry_mount(observe->v, prefix, rows, ROWS_COUNT, observe);
+  if (error) {
+    vsi_free(observe->v->host, path);
+    return error;
+  }
+  observe->path = path;
+  observe->prefix_len = len;
+  return VESTRY_OK;
+}
+
+/* Row by row, in memory that is there: vestry_unmount could find none. */
+static void unmount(vestry_observe *observe) {
+  for (size_t i = 0; i < ROWS_COUNT; i++) {
+    strcpy(observe->path + observe->prefix_len, rows[i].pattern);
+    (void)vestry_unroute(observe->v, rows[i].method, observe->path);
+  }
+  vsi_free(observe->v->host, observe->path);
+}
+
+void vestry_observe_destroy(vestry_observe *observe) {
+  if (!observe) return;
+  if (observe->path) unmount(observe);
+  vsi_group_observe(observe->v->group, false);
+  vsi_pool_observe(&observe->v->runtime->pool, false);
+  vsi_showings_finish(&observe->showings, observe->v->runtime);
+  vsi_closes_destroy(observe->closes);
+  vsi_probe_destroy(observe->probe);
+  vsi_free(observe->v->host, observe);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* A probe is a stream of a group of its own, so that no counter of the instance's has it. All else is the instance's:
+ * the stream has a queue, is run by the threads that run all streams, and ends as they do. Its event is delivered when
+ * the transport, which keeps nothing, was given as many bytes as the event has, and the end was a clean one.
+ *
+ * One that is late is kept: the next look waits for the same one. So threads that are stuck do not make probes pile up;
+ * looks at the same time may begin a probe each, MOST at most. */
+#include "ops/observe/probe.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "instance/instance.h"
+
+enum { DEFAULT_WAIT_MS = 1000, MOST = 16 };
+
+struct vsi_probe {
+  vestry *v;
+  vsi_group *group;
+  vestry_event *event;
+  uint32_t wait_ms;
+  _Atomic(vestry_connection *) late; /* a reference; NULL: none. Taken and put back by exchanges: see below */
+};
+
+/* ------------------------------------------------------------------------------------------ its transport ------- */
+
+static vestry_io sink_open(void *transport) {
+  (void)transport;
+  return VESTRY_IO_OK;
+}
+static vestry_io sink_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  (void)transport, (void)slices, (void)count, (void)ret_written;
+  return VESTRY_IO_OK;
+}
+static void sink_end(void *transport, bool clean, vestry_cause cause) {
+  (void)transport, (void)clean, (void)cause;
+}
+static void sink_release(void *transport) {
+  (void)transport;
+}
+static const vestry_transport_ops sink = {
+    .open = sink_open, .write = sink_write, .end = sink_end, .release = sink_release};
+
+/* ------------------------------------------------------------------------------------------------- a probe ------ */
+
+vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe) {
+  static const char text[] = "probe";
+  vsi_probe *probe = vsi_calloc(v->host, 1, sizeof *probe);
+  if (!probe) return VESTRY_NO_MEMORY;
+  probe->v = v;
+  probe->wait_ms = wait_ms ? wait_ms : DEFAULT_WAIT_MS;
+  atomic_init(&probe->late, NULL);
+  vestry_err error = vestry_event_comment(v->host, text, &probe->event);
+  const vestry_connection_options quiet = {.heartbeat_ms = VESTRY_NEVER_MS};
+  if (!error) error = vsi_group_create(v->runtime, &quiet, &probe->group);
+  if (error)
+    vsi_probe_destroy(probe);
+  else
+    *ret_probe = probe;
+  return error;
+}
+
+void vsi_probe_destroy(vsi_probe *probe) {
+  if (!probe) return;
+  vestry_connection_unref(atomic_load_explicit(&probe->late, memory_order_relaxed));
+  if (probe->group) vsi_group_close(probe->group); /* its streams end when the runtime comes to them, and free it */
+  vsi_group_destroy(probe->group);
+  vestry_event_unref(probe->event);
+  vsi_free(probe->v->host, probe);
+}
+
+/* A stream that is sent one event and ends after it. OK | LIMIT (too many are late) | NO_MEMORY */
+static vestry_err begin(vsi_probe *probe, vestry_connection **ret_connection) {
+  vsi_group_stats stats;
+  vsi_group_stats_get(probe->group, &stats);
+  if (stats.open >= MOST) return VESTRY_LIMIT;
+  vestry_connection *connection = NULL;
+  vestry_err error = vsi_group_connect(probe->group, &sink, NULL, NULL, NULL, NULL, &connection);
+  if (error) return error;
+  vsi_connection_start(connection);
+  error = vestry_connection_send(connection, probe->event);
+  vestry_connection_close(connection, error ? VESTRY_CAUSE_ERROR : VESTRY_CAUSE_CLOSED);
+  if (error)
+    vestry_connection_unref(connection);
+  else
+    *ret_connection = connection;
+  return error;
+}
+
+static bool has_ended(const vestry_connection *connection) {
+  return vsi_connection_state(connection) == VESTRY_STATE_CLOSED;
+}
+
+static bool is_delivered(const vestry_connection *connection) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  return stats.cause == VESTRY_CAUSE_CLOSED && stats.written_count == 1;
+}
+
+static bool is_late(const vsi_probe *probe, const vestry_connection *connection) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  const uint64_t now = vsi_now_ns(probe->v->host);
+  return now >= vsi_add_saturating(stats.opened_ns, vsi_ms_to_ns(probe->wait_ms));
+}
+
+/* acq_rel: the thread that takes it sees the stream as the one that put it back. */
+static vestry_connection *swap_late(vsi_probe *probe, vestry_connection *connection) {
+  return atomic_exchange_explicit(&probe->late, connection, memory_order_acq_rel);
+}
+
+/* Look at a probe, this thread's; it is dropped, or kept for the next look. OK | TIMEOUT | FAILED (it was lost) */
+static vestry_err judge(vsi_probe *probe, vestry_connection *connection, bool is_stepped) {
+  if (has_ended(connection)) {
+    const vestry_err error = is_delivered(connection) ? VESTRY_OK : VESTRY_FAILED;
+    vestry_connection_unref(connection);
+    if (is_stepped && !begin(probe, &connection)) vestry_connection_unref(swap_late(probe, connection));
+    return error;
+  }
+  const bool is_pending = is_stepped && !is_late(probe, connection);
+  vestry_connection_unref(swap_late(probe, connection));
+  return is_pending ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+static vestry_err deliver(vsi_probe *probe) {
+  const bool is_stepped = vsi_runtime_is_stepped(probe->v->runtime);
+  vestry_connection *connection = swap_late(probe, NULL);
+  vestry_err error = connection ? VESTRY_OK : begin(probe, &connection);
+  if (error) return error;
+  if (!is_stepped) (void)vsi_group_wait(probe->group, probe->wait_ms); /* which says nothing of this very one */
+  return judge(probe, connection, is_stepped);
+}
+
+bool vsi_probe_is_ready(vsi_probe *probe, char *why, size_t room) {
+  if (vsi_instance_is_closing(probe->v)) return snprintf(why, room, "closing\n"), false;
+  if (vsi_instance_is_draining(probe->v)) return snprintf(why, room, "draining\n"), false;
+  switch (deliver(probe)) {
+  case VESTRY_OK: return snprintf(why, room, "ready\n"), true;
+  case VESTRY_TIMEOUT: snprintf(why, room, "a probe is not delivered within %u ms\n", (unsigned)probe->wait_ms); break;
+  case VESTRY_LIMIT: snprintf(why, room, "%d probes are not delivered\n", MOST); break;
+  case VESTRY_NO_MEMORY: snprintf(why, room, "no memory for a probe\n"); break;
+  default: snprintf(why, room, "a probe was lost\n"); break;
+  }
+  return false;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/observe/shown.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "coding/coding.h"
+#include "connection/connection.h"
+#include "store/key.h"
+#include "store/store.h"
+
+/* By the secret of the store's, but another function than those that place keys: SipHash-2-4, from whose results the
+ * secret cannot be found. */
+void vsi_shown_scope(const vestry *v, vestry_scope scope, char digits[VSI_SHOWN_SCOPE_BYTES]) {
+  *digits = '\0';
+  if (!scope.len) return;
+  const vsi_hash_128 hash = vsi_siphash_128_of(v->store->exit.hash.siphash, scope.data, scope.len);
+  snprintf(digits, VSI_SHOWN_SCOPE_BYTES, "%08x", (unsigned)(hash.low & UINT32_MAX));
+}
+
+void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key) {
+  key->is_cut = vsi_key_show(encoded, len, key->text, sizeof key->text);
+}
+
+bool vsi_shown_begins(const char *text, const char *prefix) {
+  const size_t len = prefix ? strlen(prefix) : 0;
+  if (strncmp(text, prefix ? prefix : "", len) == 0) return true;
+  return strncmp(text + strspn(text, "[{\""), prefix, len) == 0;
+}
+
+static void show_key(const vestry_scoped_key *key, void *ctx) {
+  vsi_shown_key_of(key->data + key->key_offset, key->len - key->key_offset, ctx);
+}
+
+static bool find(const vsi_life *life, const _Atomic(vestry_handle) *at, vsi_shown_key *key) {
+  /* relaxed: a number that the store knows, or does not know any more */
+  const vestry_handle handle = atomic_load_explicit(at, memory_order_relaxed);
+  return vsi_store_key_of(life->v->store, handle, show_key, key);
+}
+
+bool vsi_shown_key_of_life(const vsi_life *life, vsi_shown_key *key) {
+  bool is_found = life && find(life, &life->handle, key);
+  for (size_t i = 0; life && !is_found && i < life->more_keys_count; i++)
+    is_found = find(life, &vsi_life_handles(life)[i], key);
+  if (!is_found) *key = (vsi_shown_key){.text = ""};
+  return is_found;
+}
+
+uint32_t vsi_shown_keys_count(const vsi_life *life) {
+  if (!life) return 0;
+  uint32_t count = atomic_load_explicit(&life->handle, memory_order_relaxed) != 0;
+  for (size_t i = 0; i < life->more_keys_count; i++)
+    count += atomic_load_explicit(&vsi_life_handles(life)[i], memory_order_relaxed) != 0;
+  return count;
+}
+
+const char *vsi_shown_adapter(const vestry_connection *connection) {
+  return VSI_OPS_HAVE(connection->ops, vestry_transport_ops, name) ? connection->ops->name : "";
+}
+
+/* The coder comes when others can find the connection already, but before the start: acquire pairs with the release of
+ * the state after that (runner.c). */
+const char *vsi_shown_coding(const vestry_connection *connection) {
+  const bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
+  return has_begun && connection->coder ? connection->coder->coding->profile.ops->coding : "identity";
+}
+
+vestry_err vsi_shown_refusal(const vestry_connection *connection) {
+  return (vestry_err)atomic_load_explicit(&connection->refusal, memory_order_relaxed);
+}
+
+void vsi_shown_name(const char *name, size_t len, char *text, size_t room) {
+  const char *at = name, *end = name + len;
+  size_t shown = 0;
+  while (at < end) {
+    bool is_valid;
+    size_t step = vsi_utf8_next(at, end, &is_valid);
+    is_valid &= (unsigned char)*at >= 0x20 && *at != 0x7f;
+    const char *from = is_valid ? at : VSI_UTF8_REPLACEMENT;
+    const size_t bytes = is_valid ? step : sizeof VSI_UTF8_REPLACEMENT - 1;
+    if (bytes >= room - shown) break;
+    memcpy(text + shown, from, bytes);
+    shown += bytes;
+    at += step;
+  }
+  text[shown] = '\0';
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams, one by one and listed. Nothing is kept for them: what is known of a stream is in its connection, the key in
+ * the store, found by the handle that its life has, and its page in the pages, found by the node that waits for its
+ * end. So streams that are older than what looks at them are as well known as others. */
+#include <string.h>
+
+#include "app/page/explain.h"
+#include "base/options.h"
+#include "connection/connection.h"
+#include "connection/tail.h"
+#include "ops/observe/best.h"
+#include "ops/observe/inside.h"
+#include "ops/observe/shown.h"
+
+/* ----------------------------------------------------------------------------------------------- one stream ------ */
+
+static int64_t unacknowledged_of(const vestry_connection *connection) {
+  const vestry_transport_ops *ops = connection->ops;
+  return VSI_OPS_HAVE(ops, vestry_transport_ops, unacknowledged) ? ops->unacknowledged(connection->transport) : -1;
+}
+
+static void tell_path(const char *path, void *ctx) {
+  vestry_stream_info *info = ctx;
+  vsi_shown_name(path, strlen(path), info->path, sizeof info->path);
+}
+
+static void tell_topic(const char *name, size_t len, void *ctx) {
+  vestry_stream_info *info = ctx;
+  const uint32_t number = info->topics_count++;
+  if (number < VESTRY_SHOWN_TOPICS_COUNT) vsi_shown_name(name, len, info->topics[number], sizeof *info->topics);
+}
+
+static void put_name(const vestry_observe *observe, const vestry_connection *connection, vestry_stream_info *info) {
+  const vsi_life *life = vsi_life_of(connection);
+  vsi_shown_key key;
+  if (!life) return;
+  vsi_shown_scope(observe->v, vsi_life_scope(life), info->scope);
+  vsi_shown_key_of_life(life, &key);
+  memcpy(info->key, key.text, sizeof info->key);
+  info->is_key_cut = key.is_cut;
+  info->keys_count = vsi_shown_keys_count(life);
+}
+
+static void put_counts(const vestry_connection *connection, vestry_stream_info *info) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  const uint64_t now_ns = vsi_now_ns(vsi_connection_host(connection));
+  info->state = stats.state;
+  info->cause = stats.cause;
+  info->age_ms = vsi_shown_ms(now_ns, stats.opened_ns);
+  info->ratio = stats.wire_bytes ? (double)stats.written_bytes / (double)stats.wire_bytes : 0;
+  info->queued_count = stats.queued_count;
+  info->queued_bytes = stats.queued_bytes;
+  info->accepted_count = stats.accepted_count;
+  info->written_count = stats.written_count;
+  info->discarded_count = stats.discarded_count;
+  info->conflated_count = stats.conflated_count;
+  info->refused_count = stats.refused_count;
+  info->written_bytes = stats.written_bytes;
+  info->wire_bytes = stats.wire_bytes;
+  info->last_write_ms = stats.last_write_ns ? vsi_shown_ms(now_ns, stats.last_write_ns) : VESTRY_NEVER_MS;
+  info->last_error = vsi_shown_refusal(connection);
+}
+
+/* connection: a reference is held. */
+static void explain(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
+  *info = (vestry_stream_info){.size = sizeof *info, .id = connection->id};
+  info->adapter = vsi_shown_adapter(connection);
+  info->coding = vsi_shown_coding(connection);
+  info->unacknowledged_bytes = unacknowledged_of(connection);
+  info->is_console = vsi_tail_is_excluded(connection);
+  put_name(observe, connection, info);
+  put_counts(connection, info);
+  vestry_pages *pages = observe->options.pages;
+  info->is_page = pages && vsi_page_explain(pages, connection, &(vsi_page_told){tell_path, tell_topic, info});
+}
+
+vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_stream_info *ret_info) {
+  if (!observe || !ret_info) return VESTRY_INVALID;
+  vestry_connection *connection = vsi_group_find(observe->v->group, id);
+  if (!connection) return VESTRY_NOT_FOUND;
+  vestry_stream_info info;
+  explain(observe, connection, &info);
+  vestry_connection_unref(connection);
+  VSI_RESULT_GIVE(ret_info, info);
+  return VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- a listing ------ */
+
+static uint64_t value_of(const vestry_connection *connection, vestry_stream_order order) {
+  size_t bytes;
+  switch (order) {
+  case VESTRY_STREAMS_NEWEST: return connection->id;
+  case VESTRY_STREAMS_OLDEST: return 0; /* equal ones stand in the order of their ids */
+  case VESTRY_STREAMS_QUEUED: vsi_queue_load(&connection->queue, NULL, &bytes, NULL); return bytes;
+  case VESTRY_STREAMS_BYTES: return atomic_load_explicit(&connection->wire_bytes, memory_order_relaxed);
+  }
+  return 0;
+}
+
+static bool has_prefix(const vestry_connection *connection, const char *prefix) {
+  if (!prefix || !*prefix) return true;
+  vsi_shown_key key;
+  return vsi_shown_key_of_life(vsi_life_of(connection), &key) && vsi_shown_begins(key.text, prefix);
+}
+
+/* Keep it if it is among the best; takes the reference. */
+static void consider(vsi_best *best, const vestry_stream_query *query, vestry_connection *connection) {
+  const vsi_best_item item = {value_of(connection, query->order), connection->id, connection};
+  const vestry_stream_cursor *from = &query->from;
+  const bool is_after = !from->id || vsi_best_is_better(from->value, from->id, item.value, item.id);
+  const bool is_kept = is_after && vsi_best_takes(best, item.value, item.id) && has_prefix(connection, query->prefix);
+  vestry_connection_unref(is_kept ? vsi_best_add(best, &item) : connection);
+}
+
+static void find_best(vsi_group *group, const vestry_stream_query *query, vsi_best *best) {
+  vestry_connection *chunk[VSI_GROUP_CHUNK];
+  vsi_group_walk walk;
+  vsi_group_walk_begin(group, &walk);
+  bool more = true; /* it ends, however many streams open meanwhile */
+  for (size_t count; more && (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;) {
+    more = chunk[count - 1]->id < walk.last_id;
+    for (size_t i = 0; i < count; i++) consider(best, query, chunk[i]);
+  }
+  vsi_group_walk_end(group, &walk);
+  vsi_best_sort(best);
+}
+
+vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *given, vestry_stream_info_fn fn,
+                                  void *ctx, vestry_stream_cursor *ret_next) {
+  vestry_stream_query query;
+  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+      (unsigned)query.order > VESTRY_STREAMS_BYTES)
+    return VESTRY_INVALID;
+  vsi_best best;
+  vsi_best_init(&best, query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT);
+  find_best(observe->v->group, &query, &best);
+  const bool is_full = best.count == best.limit;
+  const vsi_best_item *last = &best.items[best.count - is_full];
+  if (ret_next) *ret_next = is_full ? (vestry_stream_cursor){last->value, last->id} : (vestry_stream_cursor){0, 0};
+  for (size_t i = 0; i < best.count; i++) {
+    vestry_stream_info info;
+    explain(observe, best.items[i].of, &info);
+    vestry_connection_unref(best.items[i].of);
+    fn(&info, ctx);
+  }
+  return VESTRY_OK;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* What looks on is a stream that is fed by a watch: its steps take what waits in the tail, redact it and send it, on a
+ * thread of the runtime's that is not the watched stream's runner. A viewer that reads slowly slows its own steps; what
+ * there is no room for meanwhile is counted by the tail, and told. */
+#include "ops/observe/tail.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/utf8.h"
+#include "connection/tail.h"
+#include "instance/instance.h"
+#include "ops/observe/inside.h"
+#include "ops/observe/may.h"
+#include "ops/observe/show.h"
+#include "vestry/app/watch.h"
+
+enum { EVENTS_A_STEP = 32, LOOK_MS = 1000 };
+
+typedef struct tail_view {
+  vsi_showing showing;
+  vestry_observe *observe;
+  const vestry_host *host;
+  vsi_tail *tail;
+  vestry_tail_info info;
+  uint64_t ends_ns;
+} tail_view;
+
+/* --------------------------------------------------------------------------------------------- what is told ----- */
+
+static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
+  const vestry_observe_options *options = &viewer->observe->options;
+  viewer->info.req = req;
+  viewer->info.is_over = is_over;
+  if (options->on_tail) options->on_tail(&viewer->info, options->on_tail_ctx);
+}
+
+static vestry_err send(vestry_connection *connection, const char *name, vsi_json_writer *json) {
+  vestry_err error = json->text.error;
+  if (!error) error = vestry_connection_event(connection, name, json->text.data, json->text.len, NULL);
+  vsi_json_finish(json);
+  return error;
+}
+
+static vestry_err send_begin(const tail_view *viewer, vestry_connection *connection) {
+  vsi_json_writer json;
+  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_count(&json, "stream", viewer->info.stream_id);
+  vsi_json_count(&json, "ends_in_ms", VESTRY_TAIL_MS);
+  vsi_json_close(&json, '}');
+  return send(connection, "begin", &json);
+}
+
+/* why: "closed" and its cause, or "time". */
+static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
+                           vestry_cause cause) {
+  vsi_json_writer json;
+  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_str(&json, "why", why);
+  if (cause) vsi_json_str(&json, "cause", vestry_cause_name(cause));
+  vsi_json_close(&json, '}');
+  return send(connection, "end", &json);
+}
+
+static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection) {
+  const uint64_t count = vsi_tail_take_left_out(viewer->tail);
+  if (!count) return VESTRY_OK;
+  vsi_json_writer json;
+  viewer->info.left_out_count += count;
+  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_count(&json, "count", count);
+  vsi_json_close(&json, '}');
+  return send(connection, "left-out", &json);
+}
+
+/* text: its bytes, redacted. */
+static vestry_err send_text(tail_view *viewer, vestry_connection *connection, const char *text, size_t len,
+                            const vsi_tail_event *event) {
+  vsi_json_writer json;
+  const bool is_cut = len > VESTRY_TAIL_EVENT_BYTES;
+  const size_t shown = is_cut ? vsi_utf8_trim(text, VESTRY_TAIL_EVENT_BYTES) : len;
+  vsi_json_begin(&json, viewer->observe->v->host);
+  vsi_json_open(&json, NULL, '{');
+  vsi_json_text(&json, "text", text, shown);
+  vsi_json_count(&json, "bytes", vestry_event_bytes(event->event).len);
+  vsi_json_bool(&json, "cut", is_cut);
+  vsi_json_bool(&json, "written", event->was_written);
+  vsi_json_close(&json, '}');
+  viewer->info.shown_count++;
+  return send(connection, "event", &json);
+}
+
+/* The application redacts a copy. */
+static vestry_err send_event(tail_view *viewer, vestry_connection *connection, const vsi_tail_event *event) {
+  const vestry_observe_options *options = &viewer->observe->options;
+  const vestry_slice bytes = vestry_event_bytes(event->event);
+  if (!options->redact) return send_text(viewer, connection, bytes.data, bytes.len, event);
+  const vestry_host *host = viewer->observe->v->host;
+  char *copy = vsi_alloc(host, bytes.len + 1);
+  if (!copy) return VESTRY_NO_MEMORY;
+  memcpy(copy, bytes.data, bytes.len);
+  copy[bytes.len] = '\0';
+  const size_t len = options->redact(copy, bytes.len, options->redact_ctx);
+  vestry_err error = VESTRY_OK;
+  if (len) error = send_text(viewer, connection, copy, len < bytes.len ? len : bytes.len, event);
+  vsi_free(host, copy);
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ its steps ----- */
+
+static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
+  viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
+  vsi_showings_begin(&viewer->observe->showings, &viewer->showing, connection);
+  vsi_tail_rouse(viewer->tail, vestry_connection_wake, connection);
+  return send_begin(viewer, connection);
+}
+
+static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
+  tail_view *viewer = ctx;
+  vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
+  const vestry_cause cause = vsi_tail_cause(viewer->tail); /* all that it was sent is told before */
+  vsi_tail_event event;
+  int count = 0;
+  for (; !error && count < EVENTS_A_STEP && vsi_tail_take(viewer->tail, &event); count++) {
+    error = send_event(viewer, connection, &event);
+    vestry_event_unref(event.event);
+  }
+  if (!error) error = send_left_out(viewer, connection);
+  if (error) return error;
+  if (vsi_now_ns(viewer->observe->v->host) >= viewer->ends_ns) {
+    error = send_end(viewer, connection, "time", VESTRY_CAUSE_NONE);
+    vestry_watch_finish(watcher);
+  } else if (count == EVENTS_A_STEP) {
+    vestry_watch_wait(watcher, 0);
+  } else if (cause) {
+    error = send_end(viewer, connection, "closed", cause);
+    vestry_watch_finish(watcher);
+  }
+  return error;
+}
+
+static void end(vestry_cause cause, void *ctx) {
+  tail_view *viewer = ctx;
+  vestry_observe *observe = viewer->observe;
+  (void)cause;
+  vsi_tail_end(viewer->tail);
+  audit(viewer, NULL, true);
+  const vestry_host *host = viewer->host; /* the observe may be gone as soon as the showing has left */
+  vsi_showings_leave(&observe->showings, &viewer->showing);
+  vsi_free(host, viewer);
+}
+
+/* ---------------------------------------------------------------------------------------------- its request ----- */
+
+static vestry_err make(vestry_observe *observe, vestry_connection *connection, tail_view **ret_viewer) {
+  tail_view *made = vsi_calloc(observe->v->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->observe = observe;
+  made->host = observe->v->host;
+  made->info = (vestry_tail_info){.size = sizeof made->info, .stream_id = vsi_connection_id(connection)};
+  made->info.tail_id = atomic_fetch_add_explicit(&observe->tails_count, 1, memory_order_relaxed) + 1;
+  vestry_err error = vsi_showings_enter(&observe->showings, &made->showing);
+  if (!error) {
+    error = vsi_tail_begin(connection, &made->tail);
+    if (error) vsi_showings_leave(&observe->showings, &made->showing);
+  }
+  if (error)
+    vsi_free(made->host, made);
+  else
+    *ret_viewer = made;
+  return error;
+}
+
+static vestry_err answer(vestry_reply *reply, vestry_err error) {
+  switch (error) {
+  case VESTRY_NOT_FOUND:
+  case VESTRY_CLOSED: return vsi_show_text(reply, 404, "no open stream has this number\n");
+  case VESTRY_INVALID: return vsi_show_text(reply, 409, "this stream shows others, and has no tail\n");
+  case VESTRY_LIMIT: return vsi_show_text(reply, 503, "too many tails are shown\n");
+  default: return error;
+  }
+}
+
+vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_observe *observe = app;
+  int64_t id;
+  if (!vsi_may_see_tails(&observe->options, req)) return vestry_reply_status(reply, 403);
+  if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, INT64_MAX)))
+    return vsi_show_text(reply, 400, "the number of a stream is digits\n");
+  vestry_connection *connection = vsi_group_find(observe->v->group, (uint64_t)id);
+  tail_view *viewer = NULL;
+  vestry_err error = connection ? make(observe, connection, &viewer) : VESTRY_NOT_FOUND;
+  vestry_connection_unref(connection);
+  if (error) return answer(reply, error);
+  audit(viewer, req, false);
+  vestry_reply_any_client(reply);
+  return vestry_reply_watch(
+      reply,
+      &(vestry_watch){.step = step, .end = end, .ctx = viewer, .every_ms = LOOK_MS, .ahead_count = EVENTS_A_STEP});
+}

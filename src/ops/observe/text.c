@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/observe/text.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/utf8.h"
+#include "ops/observe/series.h"
+
+enum { NAME_MAX_LEN = 100 };
+
+void vsi_metrics_begin(vestry_metrics *metrics, const vestry_host *host, vestry_metrics_format format) {
+  *metrics = (vestry_metrics){.host = host, .format = format, .is_own = true};
+  vsi_buffer_init(&metrics->text, host);
+}
+
+void vsi_metrics_finish(vestry_metrics *metrics) {
+  vsi_buffer_finish(&metrics->text);
+}
+
+vestry_err vsi_metrics_end(vestry_metrics *metrics) {
+  if (metrics->format == VESTRY_METRICS_OPEN) vsi_buffer_append_str(&metrics->text, "# EOF\n");
+  (void)vsi_buffer_terminate(&metrics->text);
+  return metrics->text.error;
+}
+
+static bool is_name(const char *name) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+  static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+  const size_t len = name ? strlen(name) : 0;
+  return len && len <= NAME_MAX_LEN && strchr(letters, *name) && strspn(name, all) == len;
+}
+
+/* What is added to the names of families, and what another family's series would be taken for. */
+static bool has_end(const char *name) {
+  static const char *const ends[] = {"_total", "_bucket", "_sum", "_count"};
+  const size_t len = strlen(name);
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    const size_t end = strlen(ends[i]);
+    if (len >= end && strcmp(name + len - end, ends[i]) == 0) return true;
+  }
+  return false;
+}
+
+static bool is_of_library(const char *name) {
+  return strncmp(name, "vestry_", 7) == 0;
+}
+
+static bool has_good_bounds(const vestry_metric *metric) {
+  if (!metric->bounds || !metric->counts) return false;
+  if (!metric->bounds_count || metric->bounds_count > VESTRY_METRICS_BOUNDS_MAX_COUNT) return false;
+  for (size_t i = 0; i < metric->bounds_count; i++)
+    if (!isfinite(metric->bounds[i]) || (i && metric->bounds[i] <= metric->bounds[i - 1])) return false;
+  return true;
+}
+
+static const char *mistake_of(const vestry_metric *metric) {
+  const bool is_histogram = metric->kind == VESTRY_METRIC_HISTOGRAM;
+  if (!is_name(metric->name) || has_end(metric->name)) return "the name of a metric is none";
+  if (metric->is_library && !is_of_library(metric->name)) return "the name of a library's metric is none";
+  if (metric->label && !is_name(metric->label)) return "the name of a label is none";
+  if (metric->label && is_histogram && strcmp(metric->label, "le") == 0) return "a histogram's label is that of bounds";
+  const char *value = metric->label_value ? metric->label_value : "";
+  if (strlen(value) > NAME_MAX_LEN || !vsi_is_utf8(value, strlen(value)))
+    return "the value of a label is no UTF-8 of at most 100 bytes";
+  if (metric->kind != VESTRY_METRIC_COUNTER && metric->kind != VESTRY_METRIC_GAUGE && !is_histogram)
+    return "a kind of metric is none";
+  if (!isfinite(metric->value) || (metric->kind != VESTRY_METRIC_GAUGE && metric->value < 0))
+    return "the value of a metric is none";
+  if (is_histogram && !has_good_bounds(metric)) return "the bounds of a histogram are none";
+  return NULL;
+}
+
+/* Help has no quotation marks to escape in Prometheus' own format, so these become apostrophes in both. */
+static void put_help(vsi_buffer *text, const char *from) {
+  for (const char *at = from; *at; at++)
+    vsi_buffer_append_char(text, *at == '\n' || *at == '\\' ? ' ' : *at == '"' ? '\'' : *at);
+}
+
+/* Whether a line of the text says what kind the family is. */
+static bool has_family(const vestry_metrics *metrics, const char *name) {
+  static const char type[] = "# TYPE ";
+  const size_t len = strlen(name);
+  const char *at = metrics->text.data, *end = at ? at + metrics->text.len : NULL;
+  while (at && (size_t)(end - at) >= sizeof type + len) {
+    if (memcmp(at, type, sizeof type - 1) == 0 && memcmp(at + sizeof type - 1, name, len) == 0) {
+      const char *rest = at + sizeof type - 1 + len;
+      if (*rest == ' ' || ((size_t)(end - rest) > 6 && memcmp(rest, "_total ", 7) == 0)) return true;
+    }
+    at = memchr(at, '\n', (size_t)(end - at));
+    if (at) at++;
+  }
+  return false;
+}
+
+static bool is_of_last_family(const vestry_metrics *metrics, const char *name) {
+  const size_t len = strlen(name);
+  return metrics->text.data && len == metrics->family_len &&
+         memcmp(metrics->text.data + metrics->family_at, name, len) == 0;
+}
+
+/* In Prometheus' own format a counter's family is called as its series. */
+static void put_family(vestry_metrics *metrics, const vestry_metric *metric) {
+  static const char *const kinds[] = {"counter", "gauge", "histogram"};
+  const bool is_counter = metric->kind == VESTRY_METRIC_COUNTER;
+  const char *end = is_counter && metrics->format == VESTRY_METRICS_TEXT ? "_total" : "";
+  vsi_buffer *text = &metrics->text;
+  vsi_buffer_append_str(text, "# TYPE ");
+  metrics->family_at = text->len;
+  metrics->family_len = strlen(metric->name);
+  metrics->family_kind = metric->kind;
+  vsi_buffer_printf(text, "%s%s %s\n# HELP %s%s ", metric->name, end, kinds[metric->kind], metric->name, end);
+  put_help(text, metric->help ? metric->help : "");
+  vsi_buffer_append_char(text, '\n');
+}
+
+vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *given) {
+  vestry_metric metric;
+  if (!metrics || !given || VSI_OPTIONS_TAKE(metric, given)) return VESTRY_INVALID;
+  if (metrics->text.error) return metrics->text.error;
+  const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
+  if (!metrics->is_own) {
+    const char *mistake = mistake_of(&metric);
+    if (!mistake && is_more && metric.kind != metrics->family_kind) mistake = "a family has metrics of two kinds";
+    if (mistake) return vsi_mistake(metrics->host, "vestry_metrics_add", mistake);
+    if (!metric.is_library && is_of_library(metric.name)) return VESTRY_EXISTS;
+    if (!is_more && has_family(metrics, metric.name)) return VESTRY_EXISTS;
+  }
+  if (metrics->series_count + vsi_series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return VESTRY_LIMIT;
+  if (!is_more) put_family(metrics, &metric);
+  metrics->series_count += vsi_series_count(&metric);
+  vsi_series_put(&metrics->text, metrics->format, &metric);
+  return metrics->text.error;
+}

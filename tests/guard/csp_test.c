@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* capability: L11 */
+/* Policies of documents: what the header says, where the nonce stands, and what it is kept out of. */
+#include "vestry/app/csp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/wire.h"
+#include "vestry/app/files.h"
+
+#define PLAIN_DOCUMENT "<!doctype html><html lang=\"en\"><title>A</title><p>text</p></html>"
+
+/* What a handler does. */
+typedef struct page {
+  const vestry_csp *csp;
+  const char *body; /* NULL: none */
+  const char *type;
+  vestry_header headers[4];
+  int status;
+  bool redirects, streams, has_style;
+  vestry_err error; /* of vestry_reply_csp */
+} page;
+
+static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
+  page *p = app;
+  (void)req;
+  assert_string_equal(vestry_reply_nonce(reply), "");
+  p->error = vestry_reply_csp(reply, p->csp);
+  if (p->error) return p->error;
+  if (p->status) vestry_reply_status(reply, p->status);
+  for (size_t i = 0; i < 4 && p->headers[i].name; i++)
+    vestry_reply_header(reply, p->headers[i].name, p->headers[i].value);
+  if (p->redirects) return vestry_reply_redirect(reply, 303, "/elsewhere");
+  if (p->streams) return vestry_reply_patch_elements(reply, "<p id=\"a\">");
+  if (p->has_style) {
+    assert_int_equal(strlen(vestry_reply_nonce(reply)), 32);
+    return vestry_reply_bodyf(reply, "<!doctype html><style nonce=\"%s\">p{}</style>", vestry_reply_nonce(reply));
+  }
+  return p->body ? vestry_reply_body(reply, p->type, p->body, strlen(p->body)) : VESTRY_OK;
+}
+
+/* The value of the one header with that name; "": none. */
+static void value_of(const wire *r, const char *name, char value[1024]) {
+  size_t len = strlen(name);
+  *value = '\0';
+  for (const char *at = r->head; *at; at += strcspn(at, "\n") + 1) {
+    if (strncasecmp(at, name, len) != 0 || strncmp(at + len, ": ", 2) != 0) continue;
+    assert_string_equal(value, "");
+    snprintf(value, 1024, "%.*s", (int)(strcspn(at, "\n") - len - 2), at + len + 2);
+  }
+}
+
+static void policy_of(const wire *r, char policy[1024]) {
+  value_of(r, "Content-Security-Policy", policy);
+}
+
+/* The nonce that the policy has: of scripts and styles the same. */
+static void nonce_of(const wire *r, char nonce[33]) {
+  static const char mark[] = "'nonce-";
+  char policy[1024];
+  policy_of(r, policy);
+  const char *at = strstr(policy, mark);
+  assert_non_null(at);
+  at += sizeof mark - 1;
+  assert_int_equal(strspn(at, "0123456789abcdef"), 32);
+  assert_int_equal(at[32], '\'');
+  memcpy(nonce, at, 32);
+  nonce[32] = '\0';
+  const char *next = strstr(at, mark);
+  if (next) assert_memory_equal(next + sizeof mark - 1, nonce, 32);
+}
+
+static void ask(site *w, wire *r, page *p) {
+  wire_request(w, r, show, p);
+}
+
+/* ---- documents --------------------------------------------------------------------------------------------------- */
+
+static void a_document_has_its_nonce_twice(void **state) {
+  (void)state;
+  site w;
+  char nonce[33], expected[512], policy[1024], value[1024];
+  site_begin(&w, (vestry_options){0});
+  page p = {.body = PLAIN_DOCUMENT};
+  wire r = {.path = "/"};
+  ask(&w, &r, &p);
+  assert_int_equal(r.status, 200);
+  nonce_of(&r, nonce);
+  snprintf(expected, sizeof expected,
+           "<!doctype html><html data-nonce=\"%s\" lang=\"en\"><title>A</title><p>text</p></html>", nonce);
+  assert_string_equal(r.text, expected);
+  policy_of(&r, policy);
+  snprintf(expected, sizeof expected,
+           "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self'; "
+           "frame-ancestors 'none'; img-src 'self' data:; script-src " VESTRY_DATASTAR_CDN_URL
+           " 'nonce-%s'; style-src 'self' 'nonce-%s'",
+           nonce, nonce);
+  assert_string_equal(policy, expected);
+  value_of(&r, "X-Content-Type-Options", value);
+  assert_string_equal(value, "nosniff");
+  value_of(&r, "Referrer-Policy", value);
+  assert_string_equal(value, "same-origin");
+  value_of(&r, "Cache-Control", value);
+  assert_string_equal(value, "private, no-store");
+  wire again = {.path = "/"};
+  char other[33];
+  ask(&w, &again, &p);
+  nonce_of(&again, other);
+  assert_string_not_equal(nonce, other);
+  wire_finish(&r);
+  wire_finish(&again);
+  site_end(&w);
+}
+
+static void where_there_is_no_tag_one_is_put_in(void **state) {
+  (void)state;
+  site w;
+  char nonce[33], expected[256];
+  site_begin(&w, (vestry_options){0});
+  page p = {.body = "<!doctype html>\n<title>A</title>"};
+  wire r = {.path = "/"};
+  ask(&w, &r, &p);
+  nonce_of(&r, nonce);
+  snprintf(expected, sizeof expected, "<!doctype html>\n<html data-nonce=\"%s\"><title>A</title>", nonce);
+  assert_string_equal(r.text, expected);
+  wire_finish(&r);
+  page styled = {.has_style = true};
+  wire s = {.path = "/"};
+  ask(&w, &s, &styled);
+  nonce_of(&s, nonce);
+  snprintf(expected, sizeof expected, "<!doctype html><html data-nonce=\"%s\"><style nonce=\"%s\">p{}</style>", nonce,
+           nonce);
+  assert_string_equal(s.text, expected);
+  wire_finish(&s);
+  site_end(&w);
+}
+
+/* Nobody keeps it, and nothing says that it is the same as another one. */
+static void a_nonce_is_in_no_cache(void **state) {
+  (void)state;
+  site w;
+  char value[1024];
+  site_begin(&w, (vestry_options){0});
+  page p = {.body = PLAIN_DOCUMENT,
+            .headers = {{"Cache-Control", "public, max-age=3600"},
+                        {"ETag", "\"a\""},
+                        {"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"},
+                        {"Accept-Ranges", "bytes"}}};
+  wire r = {.path = "/"};
+  ask(&w, &r, &p);
+  value_of(&r, "Cache-Control", value);
+  assert_string_equal(value, "private, no-store");
+  static const char *const gone[] = {"ETag", "Last-Modified", "Accept-Ranges"};
+  for (size_t i = 0; i < 3; i++) {
+    value_of(&r, gone[i], value);
+    assert_string_equal(value, "");
+  }
+  wire_finish(&r);
+  site_end(&w);
+}
+
+static void what_is_no_document_has_none(void **state) {
+  (void)state;
+  site w;
+  char policy[1024], value[1024];
+  site_begin(&w, (vestry_options){0});
+  /* Data: a policy without a nonce, kept by caches. */
+  page data = {
+      .body = "{}", .type = "application/json", .headers = {{"Cache-Control", "max-age=60"}, {"ETag", "\"a\""}}};
+  wire r = {.path = "/"};
+  ask(&w, &r, &data);
+  assert_string_equal(r.text, "{}");
+  policy_of(&r, policy);
+  assert_null(strstr(policy, "nonce"));
+  assert_non_null(strstr(policy, "script-src " VESTRY_DATASTAR_CDN_URL "; style-src 'self'"));
+  value_of(&r, "Cache-Control", value);
+  assert_string_equal(value, "max-age=60");
+  value_of(&r, "ETag", value);
+  assert_string_equal(value, "\"a\"");
+  wire_finish(&r);
+  /* A redirect has no body; an answer that nothing has changed has no policy, and so that of what is kept. */
+  page elsewhere = {.redirects = true};
+  wire s = {.path = "/"};
+  ask(&w, &s, &elsewhere);
+  assert_int_equal(s.status, 303);
+  policy_of(&s, policy);
+  assert_null(strstr(policy, "nonce"));
+  wire_finish(&s);
+  page same = {.status = 304};
+  wire t = {.path = "/"};
+  ask(&w, &t, &same);
+  policy_of(&t, policy);
+  assert_string_equal(policy, "");
+  wire_finish(&t);
+  /* What the client asks for is a piece of a page, or a stream. */
+  page piece = {.body = "<p id=\"a\">"};
+  wire u = {.path = "/", .datastar = true};
+  ask(&w, &u, &piece);
+  assert_string_equal(u.text, "<p id=\"a\">");
+  policy_of(&u, policy);
+  assert_string_equal(policy, "");
+  wire_finish(&u);
+  page stream = {.streams = true};
+  wire v = {.path = "/", .datastar = true};
+  ask(&w, &v, &stream);
+  assert_null(strstr(v.head, "nonce"));
+  assert_null(strstr(v.text, "nonce"));
+  wire_finish(&v);
+  site_end(&w);
+}
+
+static void what_cannot_have_one_is_refused(void **state) {
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
+  wire r = {.path = "/"};
+  ask(&w, &r, &p);
+  assert_int_equal(r.status, 500);
+  assert_true(atomic_load(&w.th.log_lines) > 0);
+  wire_finish(&r);
+  /* Without randomness there is no document. */
+  atomic_store(&w.th.fail_random, true);
+  page q = {.body = PLAIN_DOCUMENT};
+  wire s = {.path = "/"};
+  ask(&w, &s, &q);
+  atomic_store(&w.th.fail_random, false);
+  assert_int_equal(q.error, VESTRY_IO);
+  assert_int_equal(s.status, 500);
+  wire_finish(&s);
+  site_end(&w);
+}
+
+/* ---- what is said of it ------------------------------------------------------------------------------------------ */
+
+static void the_application_says_more(void **state) {
+  (void)state;
+  static const struct {
+    vestry_csp csp;
+    const char *has[4], *has_not[3];
+  } rows[] = {
+      {{.client = "/js/datastar.js"}, {"script-src 'self' 'nonce-"}, {"jsdelivr", "unsafe"}},
+      {{.client = "https://a.example/d.js?v=1#x"},
+       {"script-src https://a.example/d.js 'nonce-"},
+       {"?v", "'self' 'nonce-a"}},
+      {{.client_needs_eval = true}, {"datastar.js 'unsafe-eval' 'nonce-"}, {"trusted"}},
+      {{.trusted_types = true}, {"; require-trusted-types-for 'script'; trusted-types datastar"}, {"unsafe"}},
+      {{.trusted_types = true, .directives = "trusted-types datastar mine"},
+       {"require-trusted-types-for 'script'; trusted-types datastar mine"},
+       {"trusted-types datastar;"}},
+      {{.directives = " IMG-SRC https://pictures.example ;; media-src 'self'; upgrade-insecure-requests;"},
+       {"; IMG-SRC https://pictures.example", "; media-src 'self'; upgrade-insecure-requests"},
+       {"data:", ";;", "; ;"}},
+      {{.directives = "script-src https://b.example; style-src https://c.example"},
+       {"bundles/datastar.js https://b.example 'nonce-", "style-src 'self' https://c.example 'nonce-"},
+       {"script-src https://b"}},
+      {{.directives = "script-src"}, {"bundles/datastar.js 'nonce-"}, {"script-src;"}},
+      {{.client_needs_eval = true, .directives = "script-src 'unsafe-inline'"},
+       {"datastar.js 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'nonce-"},
+       {"trusted"}},
+      {{.directives = "frame-ancestors 'self'"}, {"frame-ancestors 'self'"}, {"frame-ancestors 'none'"}},
+      {{.client = VESTRY_CSP_NO_CLIENT}, {"; script-src 'nonce-"}, {"none' 'nonce", "jsdelivr", "unsafe"}},
+  };
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char policy[1024];
+    page p = {.csp = &rows[i].csp, .body = PLAIN_DOCUMENT};
+    wire r = {.path = "/"};
+    ask(&w, &r, &p);
+    assert_int_equal(r.status, 200);
+    policy_of(&r, policy);
+    for (size_t n = 0; n < 4 && rows[i].has[n]; n++)
+      if (!strstr(policy, rows[i].has[n])) fail_msg("\"%s\" is not in %s", rows[i].has[n], policy);
+    for (size_t n = 0; n < 3 && rows[i].has_not[n]; n++)
+      if (strstr(policy, rows[i].has_not[n])) fail_msg("\"%s\" is in %s", rows[i].has_not[n], policy);
+    wire_finish(&r);
+  }
+  site_end(&w);
+}
+
+static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  (void)vestry_reply_csp(reply, &(vestry_csp){.client = "evil"});
+  return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
+}
+
+static void no_document_goes_without_its_policy(void **state) {
+  (void)state;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  wire r = {.path = "/"};
+  wire_request(&w, &r, heedless, NULL);
+  assert_int_equal(r.status, 500);
+  assert_null(strstr(r.text, "text</p>"));
+  wire_finish(&r);
+  site_end(&w);
+}
+
+static void what_is_no_policy_is_refused(void **state) {
+  (void)state;
+  static const vestry_csp wrong[] = {
+      {.client = "datastar.js"},
+      {.client = ""},
+      {.client = "//evil.example/d.js"},
+      {.client = "javascript:x"},
+      {.client = "'self'"},
+      {.client = "https://a.example/ 'unsafe-inline'"},
+      {.client = "https://a.example/;script-src"},
+      {.client = "/a'b"},
+      {.client = "/a\r\nX: y"},
+      {.directives = "img-src a, script-src b"},
+      {.directives = "img-src a\r\nX: y"},
+      {.directives = "'self' a"},
+  };
+  /* Of a later version, with something set that this one does not know. */
+  static const struct {
+    vestry_csp csp;
+    char more[8];
+  } later = {{.size = sizeof later}, "more"};
+  const size_t count = sizeof wrong / sizeof *wrong;
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i <= count; i++) {
+    page p = {.csp = i < count ? &wrong[i] : &later.csp, .body = PLAIN_DOCUMENT};
+    wire r = {.path = "/"};
+    long before = atomic_load(&w.th.log_lines);
+    ask(&w, &r, &p);
+    if (p.error != VESTRY_INVALID || r.status != 500) fail_msg("row %zu is taken", i);
+    assert_true(atomic_load(&w.th.log_lines) > before);
+    wire_finish(&r);
+  }
+  site_end(&w);
+}
+
+static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *app) {
+  char nonce[33];
+  (void)req, (void)app;
+  assert_int_equal(vestry_reply_csp(reply, NULL), VESTRY_OK);
+  strcpy(nonce, vestry_reply_nonce(reply));
+  assert_int_equal(vestry_reply_csp(reply, &(vestry_csp){.client = "/d.js"}), VESTRY_OK);
+  assert_string_equal(vestry_reply_nonce(reply), nonce);
+  vestry_reply_header(reply, "Referrer-Policy", "no-referrer");
+  return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
+}
+
+static void the_last_word_counts(void **state) {
+  (void)state;
+  site w;
+  char policy[1024], value[1024];
+  site_begin(&w, (vestry_options){0});
+  assert_string_equal(vestry_reply_nonce(NULL), "");
+  wire r = {.path = "/"};
+  wire_request(&w, &r, twice, NULL);
+  policy_of(&r, policy);
+  assert_non_null(strstr(policy, "script-src 'self' 'nonce-"));
+  value_of(&r, "Referrer-Policy", value);
+  assert_string_equal(value, "no-referrer");
+  wire_finish(&r);
+  site_end(&w);
+}
+
+/* ---- as a guard, and files --------------------------------------------------------------------------------------- */
+
+static void a_guard_has_all_documents(void **state) {
+  (void)state;
+  static const char html[] = "<!doctype html><html><p>a file that is long enough to be worth compressing, and longer "
+                             "still, and longer still, and longer still, and longer still</p></html>";
+  static const char css[] = "p { color: red }";
+  const vestry_file table[] = {{.path = "a.html", .bytes = html, .len = sizeof html - 1},
+                               {.path = "a.css", .bytes = css, .len = sizeof css - 1}};
+  vestry_files *files = NULL;
+  site w;
+  char nonce[33], value[1024], expected[128];
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(
+      vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 2, .max_age_s = 60}, &files),
+      VESTRY_OK);
+  assert_int_equal(vestry_guard(w.v, "/", vestry_csp_guard, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "GET", "/files/{path...}", vestry_files_handler, files), VESTRY_OK);
+  wire r = {.path = "/files/a.html", .headers = {{"Accept-Encoding", "gzip, br"}, {"Range", "bytes=0-3"}}};
+  wire_request(&w, &r, NULL, NULL);
+  assert_int_equal(r.status, 200);
+  nonce_of(&r, nonce);
+  snprintf(expected, sizeof expected, "<!doctype html><html data-nonce=\"%s\">", nonce);
+  assert_memory_equal(r.text, expected, strlen(expected));
+  assert_string_equal(r.text + strlen(expected), html + strlen("<!doctype html><html>"));
+  value_of(&r, "ETag", value);
+  assert_string_equal(value, "");
+  value_of(&r, "Cache-Control", value);
+  assert_string_equal(value, "private, no-store");
+  wire s = {.path = "/files/a.css"};
+  wire_request(&w, &s, NULL, NULL);
+  assert_string_equal(s.text, css);
+  value_of(&s, "Cache-Control", value);
+  assert_string_equal(value, "max-age=60");
+  assert_null(strstr(s.head, "nonce"));
+  wire h = {.method = "HEAD", .path = "/files/a.html"};
+  wire_request(&w, &h, NULL, NULL);
+  nonce_of(&h, nonce);
+  wire_finish(&r);
+  wire_finish(&s);
+  wire_finish(&h);
+  site_close(&w);
+  vestry_files_destroy(files);
+}
+
+/* ---- no memory --------------------------------------------------------------------------------------------------- */
+
+static void no_memory_is_an_answer(void **state) {
+  (void)state;
+  bool is_done = false;
+  for (long fail = 0; !is_done; fail++) {
+    site w;
+    site_begin(&w, (vestry_options){0});
+    page p = {.body = PLAIN_DOCUMENT,
+              .csp = &(vestry_csp){.trusted_types = true, .directives = "img-src a; script-src b"}};
+    wire r = {.path = "/"};
+    test_host_fail_in(&w.th, fail);
+    (void)wire_serve(&w, &r, show, &p);
+    is_done = !test_host_has_failed(&w.th);
+    assert_true(r.status == 200 || (r.status == 500 && !is_done)); /* never a document without its policy */
+    assert_int_equal(strstr(r.text, "data-nonce") != NULL, r.status == 200);
+    wire_finish(&r);
+    site_end(&w);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_document_has_its_nonce_twice),
+      cmocka_unit_test(where_there_is_no_tag_one_is_put_in),
+      cmocka_unit_test(a_nonce_is_in_no_cache),
+      cmocka_unit_test(what_is_no_document_has_none),
+      cmocka_unit_test(what_cannot_have_one_is_refused),
+      cmocka_unit_test(the_application_says_more),
+      cmocka_unit_test(what_is_no_policy_is_refused),
+      cmocka_unit_test(no_document_goes_without_its_policy),
+      cmocka_unit_test(the_last_word_counts),
+      cmocka_unit_test(a_guard_has_all_documents),
+      cmocka_unit_test(no_memory_is_an_answer),
+  };
+  return cmocka_run_group_tests_name("policies of documents", tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* G12 under threads: some write, others come, break and come back with what they have seen, wherever the stream was
+ * cut. State and events are one, by a lock of the application's. Whatever the order, nobody misses a line or has one
+ * twice. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "app/history/histories.h"
+#include "channel/log_tab.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+enum { WRITERS = 2, TABS = 3, ROUNDS = 400 };
+#define LOG     VESTRY_KEY("log")
+#define NOWHERE ((vestry_scope){NULL, 0})
+
+typedef struct race {
+  test_host th;
+  vestry *v;
+  pthread_mutex_t lock;
+  uint64_t last;                /* guarded by lock */
+  _Atomic(int) writing, coming; /* threads */
+  _Atomic(uint64_t) answers[VESTRY_RESUME_GAP + 1];
+} race;
+
+static void write_line(race *r) {
+  pthread_mutex_lock(&r->lock);
+  assert_int_equal(log_write(r->v, LOG, ++r->last), VESTRY_OK);
+  pthread_mutex_unlock(&r->lock);
+}
+
+static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
+  race *r = ctx;
+  atomic_fetch_add(&r->answers[resumed->answer], 1);
+  if (resumed->answer != VESTRY_RESUME_FRESH && resumed->answer != VESTRY_RESUME_GAP) return VESTRY_OK;
+  pthread_mutex_lock(&r->lock);
+  vestry_err error = log_send_state(connection, r->last);
+  pthread_mutex_unlock(&r->lock);
+  return error;
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req;
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+  return vestry_reply_resume(reply, req->scope, LOG, show, app);
+}
+
+static void *write_lines(void *ctx) {
+  race *r = ctx;
+  for (int i = 0; atomic_load(&r->coming); i++) {
+    write_line(r);
+    if (i % 64 == 0) sched_yield();
+    if (i % 5000 == 4999) vsi_histories_lose(r->v); /* nothing was: who is away has a gap all the same */
+  }
+  atomic_fetch_sub(&r->writing, 1);
+  return NULL;
+}
+
+static void break_off(log_tab *t) {
+  vestry_connection_close(vestry_memory_look(t->stream).connection, VESTRY_CAUSE_SIZE);
+  while (!vestry_memory_look(t->stream).ended) sched_yield();
+}
+
+static _Atomic(unsigned) seeds;
+
+static void *come_and_go(void *ctx) {
+  race *r = ctx;
+  unsigned random = 1 + atomic_fetch_add(&seeds, 1);
+  log_tab t = {0};
+  for (int i = 0; i < ROUNDS; i++) {
+    log_tab_connect(&t, r->v, live, r);
+    for (int k = rand_r(&random) % 20; k > 0; k--) sched_yield();
+    break_off(&t);
+    size_t all = vestry_memory_look(t.stream).received.len;
+    log_tab_read(&t, rand_r(&random) % 3 ? SIZE_MAX : all ? (size_t)rand_r(&random) % all : 0);
+    log_tab_cut(&t);
+  }
+  atomic_fetch_sub(&r->coming, 1);
+  while (atomic_load(&r->writing)) sched_yield();
+  log_tab_connect(&t, r->v, live, r);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* what was accepted is written */
+  while (!vestry_memory_look(t.stream).ended) sched_yield();
+  log_tab_read(&t, SIZE_MAX);
+  assert_int_equal(t.wrong, 0);
+  assert_int_equal(t.broken, 0);
+  assert_int_equal(t.last, r->last);
+  log_tab_end(&t);
+  return NULL;
+}
+
+/* capability: G12 */
+static void g12_nobody_misses_a_line_or_has_one_twice(void **state) {
+  (void)state;
+  static race r;
+  pthread_t writers[WRITERS], tabs[TABS];
+  memset(&r, 0, sizeof r);
+  test_host_init(&r.th);
+  pthread_mutex_init(&r.lock, NULL);
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &r.v), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(r.v, NOWHERE, LOG, &(vestry_history_options){.max_count = 2000}), VESTRY_OK);
+  atomic_store(&r.writing, WRITERS);
+  atomic_store(&r.coming, TABS);
+  for (int i = 0; i < WRITERS; i++) assert_int_equal(pthread_create(&writers[i], NULL, write_lines, &r), 0);
+  for (int i = 0; i < TABS; i++) assert_int_equal(pthread_create(&tabs[i], NULL, come_and_go, &r), 0);
+  for (int i = 0; i < WRITERS; i++) pthread_join(writers[i], NULL);
+  for (int i = 0; i < TABS; i++) pthread_join(tabs[i], NULL);
+  vestry_history_stats stats = {0};
+  assert_int_equal(vestry_history_stats_get(r.v, NOWHERE, LOG, &stats), VESTRY_OK);
+  assert_int_equal(stats.published_count, r.last);
+  assert_int_equal(stats.recorded_count, stats.kept_count + stats.dropped_count);
+  assert_int_equal(stats.fresh_count, atomic_load(&r.answers[VESTRY_RESUME_FRESH]));
+  assert_int_equal(stats.current_count, atomic_load(&r.answers[VESTRY_RESUME_CURRENT]));
+  assert_int_equal(stats.replayed_count, atomic_load(&r.answers[VESTRY_RESUME_REPLAYED]));
+  assert_int_equal(stats.gap_count, atomic_load(&r.answers[VESTRY_RESUME_GAP]));
+  vestry_stop(r.v, 1000);
+  vestry_destroy(r.v);
+  pthread_mutex_destroy(&r.lock);
+}
+
+/* Histories begin, end by hand and by themselves, while others write and resume: in the end nothing is left. */
+static void *begin_and_end(void *ctx) {
+  race *r = ctx;
+  for (int i = 0; i < 400; i++) {
+    vestry_err error = vestry_history_begin(r->v, NOWHERE, LOG, &(vestry_history_options){.max_age_ms = 1});
+    assert_true(error == VESTRY_OK || error == VESTRY_EXISTS);
+    error = log_write(r->v, LOG, (uint64_t)i + 1);
+    assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
+    vestry_connection *connection = NULL;
+    log_tab t = {0};
+    log_tab_try(&t, r->v, live, r);
+    if (t.stream) connection = vestry_memory_look(t.stream).connection;
+    if (connection && i % 2) (void)vestry_leave(r->v, NOWHERE, LOG, connection);
+    if (t.stream) log_tab_cut(&t);
+    if (i % 3 == 0) (void)vestry_history_end(r->v, NOWHERE, LOG);
+    vestry_history_stats stats = {0};
+    (void)vestry_history_stats_get(r->v, NOWHERE, LOG, &stats);
+    vsi_histories_lose(r->v);
+  }
+  return NULL;
+}
+
+/* capability: G12 */
+static void g12_histories_begin_and_end_among_threads(void **state) {
+  (void)state;
+  static race r;
+  pthread_t ids[3];
+  memset(&r, 0, sizeof r);
+  test_host_init(&r.th);
+  pthread_mutex_init(&r.lock, NULL);
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &r.v), VESTRY_OK);
+  for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&ids[i], NULL, begin_and_end, &r), 0);
+  for (int i = 0; i < 3; i++) pthread_join(ids[i], NULL);
+  vestry_histories_stats all = {0};
+  vestry_histories_stats_get(r.v, &all);
+  assert_int_equal(all.begun_count, all.live_count + all.ended_count);
+  assert_true(all.live_count <= 1);
+  vestry_destroy(r.v); /* with what is left of them */
+  pthread_mutex_destroy(&r.lock);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(g12_nobody_misses_a_line_or_has_one_twice),
+      cmocka_unit_test(g12_histories_begin_and_end_among_threads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

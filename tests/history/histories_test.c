@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: MIT */
+/* G12: streams that break, and miss nothing. A tab is a model of the client: it applies what comes, and remembers ids
+ * as soon as their line has come. On the stepped runtime. */
+#include "vestry/app/history.h"
+
+#include <stdlib.h>
+
+#include "app/history/histories.h"
+#include "channel/log_tab.h"
+#include "support/site.h"
+
+typedef struct suite {
+  site on;
+  uint64_t last;      /* lines so far: the state */
+  unsigned states;    /* that were sent */
+  vestry_err fails;   /* on_resume does */
+  uint64_t meanwhile; /* lines that come while a gap is answered: half before its state, half behind it */
+  vestry_connection_options stream;
+  bool has_no_state;
+  vestry_resumed said; /* last */
+} suite;
+
+#define LOG     VESTRY_KEY("log")
+#define NOWHERE ((vestry_scope){NULL, 0})
+
+static vestry_err write_line(suite *s) {
+  return log_write(s->on.v, LOG, ++s->last);
+}
+
+static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
+  suite *s = ctx;
+  assert_int_equal(resumed->size, sizeof *resumed);
+  s->said = *resumed;
+  if (s->fails) return s->fails;
+  if (resumed->answer != VESTRY_RESUME_FRESH && resumed->answer != VESTRY_RESUME_GAP) return VESTRY_OK;
+  s->states++;
+  for (uint64_t i = 0; i < s->meanwhile; i++) write_line(s);
+  vestry_err error = log_send_state(connection, s->last);
+  for (uint64_t i = 0; i < s->meanwhile; i++) write_line(s);
+  return error;
+}
+
+static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
+  suite *s = app;
+  (void)req;
+  vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &s->stream});
+  return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
+}
+
+static void begin(suite *s, const vestry_history_options *options) {
+  memset(s, 0, sizeof *s);
+  site_begin(&s->on, (vestry_options){0});
+  assert_int_equal(vestry_history_begin(s->on.v, NOWHERE, LOG, options), VESTRY_OK);
+}
+
+static vestry_history_stats stats_of(suite *s) {
+  vestry_history_stats stats = {0};
+  assert_int_equal(vestry_history_stats_get(s->on.v, NOWHERE, LOG, &stats), VESTRY_OK);
+  assert_int_equal(stats.recorded_count, stats.kept_count + stats.dropped_count);
+  return stats;
+}
+
+static void connect(suite *s, log_tab *t) {
+  log_tab_connect(t, s->on.v, live, s);
+  site_settle(&s->on);
+}
+
+/* The tab reads all, and has every line up to the last, once and in order. */
+static void assert_whole(suite *s, log_tab *t) {
+  site_settle(&s->on);
+  log_tab_read(t, SIZE_MAX);
+  assert_int_equal(t->wrong, 0);
+  assert_int_equal(t->broken, 0);
+  assert_int_equal(t->last, s->last);
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+/* capability: G12 */
+static void g12_a_stream_goes_on_where_it_broke(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* nobody is there: kept */
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_FRESH);
+  assert_whole(&s, &t);
+  write_line(&s);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  site_settle(&s.on);
+  for (int i = 0; i < 5; i++) write_line(&s);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+  assert_int_equal(s.said.replayed_count, 5);
+  assert_whole(&s, &t);
+  write_line(&s);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
+  assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* nothing, not a byte */
+  assert_whole(&s, &t);
+  assert_int_equal(s.states, 1);
+  vestry_history_stats stats = stats_of(&s);
+  assert_int_equal(stats.fresh_count, 1);
+  assert_int_equal(stats.replayed_count, 1);
+  assert_int_equal(stats.current_count, 1);
+  assert_int_equal(stats.replayed_events_count, 5);
+  assert_int_equal(stats.published_count, 10);
+  assert_int_equal(stats.last_seq, 10);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* A tab that has been shown the state and no event since is current. */
+/* capability: G12 */
+static void g12_the_state_has_an_id_too(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  connect(&s, &t);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
+  log_tab_cut(&t);
+  write_line(&s);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+  assert_whole(&s, &t);
+  assert_int_equal(s.states, 1);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* capability: G12 */
+static void g12_what_is_unknown_is_a_gap(void **state) {
+  (void)state;
+  static const char *const ids[] = {
+      "gap", "x", "0123456789abcdef.1", "0123456789abcdef.", "700102dd0e5f676a.99999999999", "4318e255"};
+  static char endless[100000];
+  memset(endless, '1', sizeof endless - 1);
+  suite s;
+  begin(&s, NULL);
+  write_line(&s);
+  for (size_t i = 0; i <= sizeof ids / sizeof *ids; i++) {
+    log_tab t = {0};
+    const char *id = i < sizeof ids / sizeof *ids ? ids[i] : endless;
+    t.given = id;
+    connect(&s, &t);
+    assert_int_equal(vestry_memory_look(t.stream).status, 200); /* the client retries after nothing else */
+    assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+    assert_whole(&s, &t);
+    log_tab_end(&t);
+  }
+  assert_int_equal(stats_of(&s).gap_count, sizeof ids / sizeof *ids + 1);
+  site_end(&s.on);
+}
+
+/* capability: G12 */
+static void g12_a_new_life_is_a_gap(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  connect(&s, &t);
+  write_line(&s);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
+  write_line(&s); /* its seq is one that the tab has seen */
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_whole(&s, &t);
+  /* Members stay when it ends, and get events that claim nothing. */
+  assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
+  write_line(&s);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_whole(&s, &t);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* capability: G12 */
+static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0}, stays = {0};
+  begin(&s, &(vestry_history_options){.max_age_ms = 1000});
+  connect(&s, &stays);
+  connect(&s, &t);
+  write_line(&s);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  site_settle(&s.on);
+  write_line(&s);
+  assert_int_equal(stats_of(&s).kept_count, 2);
+  for (int i = 0; i < 1001; i++) site_pass_ms(&s.on, 1); /* without traffic: its memory is given back */
+  assert_int_equal(stats_of(&s).kept_count, 0);
+  assert_int_equal(stats_of(&s).kept_bytes, 0);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_whole(&s, &t);
+  assert_whole(&s, &stays);
+  log_tab_end(&t);
+  log_tab_end(&stays);
+  site_end(&s.on);
+}
+
+/* capability: G12 */
+static void g12_a_history_that_nobody_needs_ends(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  vestry_histories_stats all = {0};
+  vestry_channels_stats channels = {0};
+  begin(&s, &(vestry_history_options){.max_age_ms = 1000});
+  assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("for ever"),
+                                        &(vestry_history_options){.max_age_ms = VESTRY_NEVER_MS}),
+                   VESTRY_OK);
+  connect(&s, &t);
+  for (int i = 0; i < 5000; i++) site_pass_ms(&s.on, 1); /* somebody is there */
+  vestry_histories_stats_get(s.on.v, &all);
+  assert_int_equal(all.live_count, 2);
+  log_tab_end(&t);
+  for (int i = 0; i < 2010; i++) site_pass_ms(&s.on, 1);
+  vestry_histories_stats_get(s.on.v, &all);
+  assert_int_equal(all.live_count, 1);
+  assert_int_equal(all.begun_count, 2);
+  vestry_channels_stats_get(s.on.v, &channels);
+  assert_int_equal(channels.live_count, 1);
+  assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  site_end(&s.on);
+}
+
+/* ---- a stream that breaks ---------------------------------------------------------------------------------------- */
+
+/* The state is asked for while others write: they come before it, or behind it, and the stream is cut at every byte. */
+/* capability: G12 */
+static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
+  (void)state;
+  for (size_t cut = 0;; cut++) {
+    suite s;
+    log_tab t = {0};
+    begin(&s, NULL);
+    write_line(&s);
+    t.given = "0123456789abcdef.7"; /* of another life */
+    s.meanwhile = 2;
+    connect(&s, &t);
+    s.meanwhile = 0;
+    write_line(&s);
+    site_settle(&s.on);
+    size_t all = vestry_memory_look(t.stream).received.len;
+    log_tab_read(&t, cut);
+    log_tab_cut(&t);
+    write_line(&s);
+    connect(&s, &t);
+    site_settle(&s.on);
+    log_tab_read(&t, SIZE_MAX);
+    assert_int_equal(t.last, s.last);
+    assert_int_equal(t.wrong, 0);
+    log_tab_end(&t);
+    site_end(&s.on);
+    if (cut > all) break;
+  }
+}
+
+/* A line that is in the state and never comes: the cluster has told of it. Who is here is shown the state. */
+static void lose_line(suite *s, log_tab *tabs, size_t count) {
+  s->last++;
+  vsi_histories_lose(s->on.v);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *connection = tabs[i].stream ? vestry_memory_look(tabs[i].stream).connection : NULL;
+    if (connection && log_send_state(connection, s->last)) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
+  }
+}
+
+/* Lines come, pass, and break, as a seed says. */
+static void run_seed(unsigned seed) {
+  enum { TABS = 3, STEPS = 120 };
+  suite s;
+  log_tab tabs[TABS];
+  memset(tabs, 0, sizeof tabs);
+  unsigned random = seed;
+  const vestry_history_options options = {.max_count = 5 + (uint32_t)rand_r(&random) % 20,
+                                          .max_age_ms = 200 + (uint64_t)(rand_r(&random) % 2000)};
+  begin(&s, &options);
+  s.stream = (vestry_connection_options){.max_queued_count = 8, .full = 1 + (vestry_full_policy)(seed % 3)};
+  for (int step = 0; step < STEPS; step++) {
+    log_tab *t = &tabs[rand_r(&random) % TABS];
+    switch (rand_r(&random) % 12) {
+    case 0:
+    case 1:
+      if (!t->stream) log_tab_connect(t, s.on.v, live, &s);
+      break;
+    case 2:
+      if (!t->stream) break;
+      log_tab_read(t, (size_t)(rand_r(&random) % 300)); /* the rest is lost on its way */
+      log_tab_cut(t);
+      break;
+    case 3:
+      if (t->stream) vestry_memory_mode_set(t->stream, VESTRY_MEMORY_BLOCKS);
+      break;
+    case 4:
+      if (t->stream) vestry_memory_mode_set(t->stream, VESTRY_MEMORY_READS);
+      break;
+    case 5: test_host_advance_ms(&s.on.th, (uint64_t)(rand_r(&random) % 300)); break;
+    case 6:
+      if (rand_r(&random) % 4 == 0) lose_line(&s, tabs, TABS);
+      break;
+    case 7:
+      if (rand_r(&random) % 8 == 0) (void)vestry_history_end(s.on.v, NOWHERE, LOG);
+      break;
+    case 8: s.meanwhile = (uint64_t)(rand_r(&random) % 3); break;
+    case 9: site_settle(&s.on); break;
+    default: write_line(&s);
+    }
+    vestry_err error = vestry_history_begin(s.on.v, NOWHERE, LOG, &options);
+    assert_true(error == VESTRY_OK || error == VESTRY_EXISTS);
+  }
+  s.meanwhile = 0;
+  for (int i = 0; i < TABS; i++) {
+    if (tabs[i].stream) vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
+    site_settle(&s.on);
+    if (tabs[i].stream) log_tab_read(&tabs[i], SIZE_MAX);
+    if (tabs[i].stream && vestry_memory_look(tabs[i].stream).ended) log_tab_cut(&tabs[i]); /* it was full: back */
+    if (!tabs[i].stream) connect(&s, &tabs[i]);
+    site_settle(&s.on);
+    log_tab_read(&tabs[i], SIZE_MAX);
+    if (tabs[i].last != s.last || tabs[i].wrong || tabs[i].broken)
+      fail_msg("seed %u, tab %d: last %llu of %llu, wrong %u, broken %u", seed, i, (unsigned long long)tabs[i].last,
+               (unsigned long long)s.last, tabs[i].wrong, tabs[i].broken);
+    log_tab_end(&tabs[i]);
+  }
+  site_end(&s.on);
+}
+
+/* capability: G12 */
+static void g12_under_seeded_schedules(void **state) {
+  (void)state;
+  for (unsigned seed = 1; seed <= 3000; seed++) run_seed(seed);
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+/* Who cannot take an event does not stay and claim it by the next. */
+/* capability: G12 */
+static void g12_who_is_full_comes_back_for_the_rest(void **state) {
+  (void)state;
+  static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
+  for (size_t i = 0; i < 3; i++) {
+    suite s;
+    log_tab t = {0};
+    begin(&s, NULL);
+    s.stream = (vestry_connection_options){.max_queued_count = 4, .full = policies[i]};
+    connect(&s, &t);
+    assert_whole(&s, &t);
+    vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
+    for (int k = 0; k < 4; k++) assert_int_equal(write_line(&s), VESTRY_OK);
+    assert_int_equal(write_line(&s), VESTRY_OK);
+    assert_int_equal(vestry_connection_look(vestry_memory_look(t.stream).connection).cause, VESTRY_CAUSE_FULL);
+    vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
+    site_settle(&s.on);
+    log_tab_read(&t, SIZE_MAX);
+    log_tab_cut(&t);
+    connect(&s, &t);
+    assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+    assert_whole(&s, &t);
+    assert_int_equal(s.states, 1);
+    log_tab_end(&t);
+    site_end(&s.on);
+  }
+}
+
+/* capability: G12 */
+static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
+  connect(&s, &t);
+  assert_whole(&s, &t);
+  log_tab_cut(&t);
+  for (int i = 0; i < 100; i++) write_line(&s);
+  connect(&s, &t);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_whole(&s, &t);
+  assert_int_equal(stats_of(&s).gap_count, 1);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(vestry_memory_look(t.stream).connection, &stats);
+  assert_int_equal(stats.refused_count, 0);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* A gap whose state comes, and whose id does not: what is kept must not be put behind it, though it would fit now. */
+/* capability: G12 */
+static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
+  (void)state;
+  for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
+    suite s;
+    log_tab t = {0};
+    begin(&s, NULL);
+    connect(&s, &t);
+    assert_whole(&s, &t);
+    log_tab_cut(&t);
+    for (int i = 0; i < 20; i++) write_line(&s);
+    s.stream = (vestry_connection_options){.max_queued_bytes = 1000};
+    connect(&s, &t);
+    assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+    all = vestry_memory_look(t.stream).received.len;
+    log_tab_read(&t, cut);
+    log_tab_cut(&t);
+    s.stream = (vestry_connection_options){0};
+    connect(&s, &t);
+    assert_whole(&s, &t);
+    log_tab_end(&t);
+    site_end(&s.on);
+  }
+}
+
+/* A later event of something else would take its place, and come behind an id that claims it. */
+/* capability: G12 */
+static void g12_events_that_are_kept_are_not_conflated(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  s.stream = (vestry_connection_options){.max_queued_count = 4, .full = VESTRY_FULL_CONFLATE};
+  connect(&s, &t);
+  assert_whole(&s, &t);
+  vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
+  static const char html[] = "<div id=\"x\">1</div>";
+  write_line(&s); /* it is being written, and not looked at any more */
+  site_settle(&s.on);
+  assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, NULL), VESTRY_OK);
+  for (int i = 0; i < 3; i++) /* of the first two one goes for the third */
+    assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, NULL), VESTRY_OK);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  assert_int_equal(stats.conflated_count, 1);
+  vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
+  site_settle(&s.on);
+  assert_non_null(strstr(vestry_memory_look(t.stream).received.data, ".2\n\n"));
+  assert_whole(&s, &t);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* The allocation with each number fails, from the cut to the end: nothing is lost without a word. */
+/* capability: G12 */
+static void g12_memory_runs_out_anywhere(void **state) {
+  (void)state;
+  for (long fail = 0;; fail++) {
+    suite s;
+    log_tab t = {0};
+    begin(&s, NULL);
+    connect(&s, &t);
+    write_line(&s);
+    assert_whole(&s, &t);
+    log_tab_cut(&t);
+    site_settle(&s.on);
+    test_host_fail_in(&s.on.th, fail);
+    write_line(&s);
+    write_line(&s);
+    log_tab_try(&t, s.on.v, live, &s);
+    site_settle(&s.on);
+    write_line(&s);
+    site_settle(&s.on);
+    bool has_failed = test_host_has_failed(&s.on.th);
+    for (int again = 0; again < 3; again++) { /* it comes back until it is let in */
+      site_settle(&s.on);
+      if (t.stream) log_tab_read(&t, SIZE_MAX);
+      if (t.stream && !vestry_memory_look(t.stream).ended && vestry_memory_look(t.stream).connection) break;
+      log_tab_cut(&t);
+      connect(&s, &t);
+    }
+    write_line(&s); /* an event that could not even be made is lost here: the next one shows it */
+    site_settle(&s.on);
+    log_tab_read(&t, SIZE_MAX);
+    if (t.last != s.last) fail_msg("allocation %ld", fail);
+    log_tab_end(&t);
+    site_end(&s.on);
+    if (!has_failed) break;
+  }
+}
+
+/* ---- by hand ----------------------------------------------------------------------------------------------------- */
+
+static vestry_err without_history(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  assert_int_equal(vestry_reply_resume(reply, req->scope, VESTRY_KEY("none"), NULL, NULL), VESTRY_NOT_FOUND);
+  return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
+}
+
+static void g12_connections_resume_by_hand(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  write_line(&s);
+  log_tab_connect(&t, s.on.v, without_history, NULL);
+  site_settle(&s.on);
+  vestry_connection *connection = vestry_memory_look(t.stream).connection;
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, VESTRY_KEY("none"), connection, NULL, show, &s), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, "nonsense", show, &s), VESTRY_OK);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_EXISTS);
+  assert_whole(&s, &t);
+  assert_int_equal(s.states, 1);
+  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
+  write_line(&s);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
+  assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
+  assert_whole(&s, &t);
+  /* What cannot show the state comes back. */
+  assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
+  s.fails = VESTRY_FAILED;
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
+  assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_ERROR);
+  s.fails = VESTRY_OK;
+  site_settle(&s.on);
+  assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_CLOSED);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+/* Without a state, a gap is where it is: what comes behind it is not lost. */
+static void g12_without_a_state_it_goes_on(void **state) {
+  (void)state;
+  suite s;
+  log_tab t = {0};
+  begin(&s, NULL);
+  s.has_no_state = true;
+  write_line(&s);
+  t.last = 1;
+  connect(&s, &t);
+  t.awaits = false;
+  log_tab_read(&t, SIZE_MAX);
+  log_tab_cut(&t);
+  write_line(&s);
+  connect(&s, &t);
+  assert_whole(&s, &t);
+  assert_int_equal(s.states, 0);
+  assert_int_equal(stats_of(&s).replayed_count, 1);
+  log_tab_end(&t);
+  site_end(&s.on);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(g12_a_stream_goes_on_where_it_broke),
+      cmocka_unit_test(g12_the_state_has_an_id_too),
+      cmocka_unit_test(g12_what_is_unknown_is_a_gap),
+      cmocka_unit_test(g12_a_new_life_is_a_gap),
+      cmocka_unit_test(g12_what_is_too_old_is_a_gap_on_time),
+      cmocka_unit_test(g12_a_history_that_nobody_needs_ends),
+      cmocka_unit_test(g12_a_gap_is_filled_wherever_the_stream_is_cut),
+      cmocka_unit_test(g12_under_seeded_schedules),
+      cmocka_unit_test(g12_who_is_full_comes_back_for_the_rest),
+      cmocka_unit_test(g12_what_does_not_fit_the_queue_is_a_gap),
+      cmocka_unit_test(g12_a_gap_stays_one_until_it_is_filled),
+      cmocka_unit_test(g12_events_that_are_kept_are_not_conflated),
+      cmocka_unit_test(g12_memory_runs_out_anywhere),
+      cmocka_unit_test(g12_connections_resume_by_hand),
+      cmocka_unit_test(g12_without_a_state_it_goes_on),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A module includes itself and the modules below it, never one above; the core includes nothing of an extension:
+layers.py REPOSITORY
+
+The modules, the public headers and the library of each are read from the table under "Layers" in docs/architecture.md.
+Each row is a layer or a part of one, the highest first; in a row each module uses those before it. The folder of a
+module and of its public headers is the library's, but for the core's, which has none. Programs include public headers
+alone, but for the one that measures private containers."""
+import pathlib
+import re
+import sys
+
+PROGRAMS = ("examples", "bench")
+MEASURES_PRIVATE = {pathlib.Path("bench/containers.c"): ("base", "runtime")}
+FOLDERS = ("app", "data", "cluster", "ops")  # of src/: libraries, whose folders are modules
+
+
+def module_of(path):
+    """The module of a path inside src/: app/page/page.h is of page, store/lru.h of store."""
+    parts = pathlib.PurePath(path).parts
+    return parts[1] if parts[0] in FOLDERS else parts[0]
+
+
+def layers(top):
+    """Module → its level, public header → its module, and module → its library, by the table."""
+    text = (top / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| \d+ \|([^|]*)\|([^|]*)\|([^|]*)\|", text.split("## Layers", 1)[1].split("\n## ", 1)[0], re.M)
+    levels, homes, libraries = {}, {}, {}
+    for library, folders, headers in reversed(rows):
+        library = library.strip()
+        folder = "" if library == "core" else f"{library}/"
+        for path in re.findall(r"`src/([\w/]+)/`", folders):
+            levels[module_of(path)] = len(levels)
+            libraries[module_of(path)] = library
+            if library != "testing" and pathlib.PurePath(path).parts[:-1] != (() if library == "core" else (library,)):
+                sys.exit(f"docs/architecture.md: src/{path} is no folder of the library {library}")
+        for module, names in re.findall(r"(\w+): ((?:`\w+\.h`(?:, )?)+)", headers):
+            for name in re.findall(r"`(\w+\.h)`", names):
+                homes[f"vestry/{folder}{name}"] = module
+    return levels, homes, libraries
+
+
+def main():
+    top = pathlib.Path(sys.argv[1])
+    levels, homes, libraries = layers(top)
+    problems, files = [], 0
+    for folder in ("include", "src", *PROGRAMS):
+        for path in sorted((top / folder).rglob("*.[ch]")):
+            files += 1
+            name = path.relative_to(top)
+            is_public, is_program = folder == "include", folder in PROGRAMS
+            inside = str(path.relative_to(top / folder))
+            module = homes.get(inside) if is_public else module_of(inside)
+            is_tour = is_public and inside == "vestry/vestry.h"
+            if not is_program and module not in levels and not is_tour:
+                problems.append(f"{name}: in no module of the table in docs/architecture.md: name it there")
+                continue
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                found = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
+                if not found:
+                    continue
+                target, where = found[1], f"{name}:{number}"
+                if is_program:
+                    seen = ("vestry", *MEASURES_PRIVATE.get(name, ()))
+                    is_own = (path.parent / target).exists() or (top / folder / target).exists()
+                    if target.split("/")[0] not in seen and not is_own:
+                        problems.append(f"{where}: includes {target}, which is not public")
+                    continue
+                to = homes.get(target) or module_of(target)
+                if is_public and target not in homes:
+                    problems.append(f"{where}: a public header includes {target}, which is of no module")
+                elif to not in levels:
+                    problems.append(f"{where}: includes {target}, which is in no module")
+                elif (is_tour or libraries[module] == "core") and libraries[to] != "core":
+                    problems.append(f"{where}: the core includes {target}, which is of {libraries[to]}")
+                elif module in levels and levels[to] > levels[module]:
+                    problems.append(f"{where}: {module} includes {target}, which is of {to}")
+    print("\n".join(problems + [f"{files} files, {len(levels)} modules, {len(problems)} against the layers"]))
+    return 1 if problems or not files or not levels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
