@@ -10,7 +10,8 @@
  *   jobs      a job to a worker: many producers, many consumers
  *   map       a number is looked up, or is taken out and put in again
  *   noted     numbers are noted, each once, most of them again and again, as a render's pages of a database are: in a
- *             map, a member allocated for each; or in an array of their own (sqlite/recording.h, sqlite/topics.h)
+ *             map, a member allocated for each; or in an array of their own (data/sqlite/recording.h,
+ *             data/sqlite/topics.h)
  *
  * A message is a node that its producer uses again when a consumer has given it back, WINDOW of them a producer: as
  * with actors, little is under way at a time. A ring that is full, or a queue that is empty, gives the processor away.

@@ -78,8 +78,9 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
 }
 
 /* Since when a page shows what no longer comes: $_stale is that time as text, empty while the stream is there; the root
- * has data-stale for the style sheets, and the sign of connection (http/stream.c) says the time. It is the time of what
- * the stream brought last, a heartbeat among it: not that at which its loss was noticed. The client sends it nowhere.
+ * has data-stale for the style sheets, and the sign of connection (app/stream/stream.c) says the time. It is the time
+ * of what the stream brought last, a heartbeat among it: not that at which its loss was noticed. The client sends it
+ * nowhere.
  */
 #define TRUTH                                                                                                          \
   "<i hidden id=\"truth\" data-signals:_stale=\"''\" data-on:datastar-fetch=\"evt.detail.el === el.sign"               \

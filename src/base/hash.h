@@ -2,8 +2,9 @@
 /* The hash of keys that are vestry's or the application's own: no client chooses them to collide. What a stranger may
  * choose is hashed with a secret: base/keyed_hash.h, base/siphash.h. The upper bits are the good ones.
  *
- * Rows that all nodes lock are picked by vsi_hash_bytes (postgres/jobs.c, postgres/forms.c, sqlite/forms.c): it is the
- * same on every machine, whatever its order of bytes, and stays what it is in later versions. */
+ * Rows that all nodes lock are picked by vsi_hash_bytes (data/postgres/jobs.c, data/postgres/forms.c,
+ * data/sqlite/forms.c): it is the same on every machine, whatever its order of bytes, and stays what it is in later
+ * versions. */
 #ifndef VSI_BASE_HASH_H
 #define VSI_BASE_HASH_H
 

@@ -11,56 +11,56 @@
 #define VSI_BASE_LOCK_ORDER_H
 
 #define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
-  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "presence/table.h: telling")                                      \
+  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "app/presence/table.h: telling")                                  \
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
   OUTER(CIVETWEB_SWEEPING, "vsi_civetweb_mounts.sweeping", "adapter/civetweb/mounts.h: sweeping")                      \
   OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/neighbours.c: lock")                            \
   OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
-  OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "sqlite/sqlite.h: writer_lock")                                    \
-  OUTER(SQLITE, "vestry_sqlite.lock", "sqlite/sqlite.h: lock")                                                         \
-  OUTER(SQLITE_INDEX, "vsi_sqlite_index.lock", "sqlite/index.c: lock")                                                 \
-  OUTER(POSTGRES_INDEX, "vsi_postgres_index.lock", "postgres/index.c: lock")                                           \
-  OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster.h: lock")                                                     \
-  OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/keys.h: lock")                                                         \
-  OUTER(PRESENCES, "vsi_presences.lock", "presence/presences.h: lock")                                                 \
-  OUTER(PRESENCE, "vestry_presence.lock", "presence/table.h: lock")                                                    \
-  OUTER(PAGES, "vestry_pages.lock", "page/pages.h: lock")                                                              \
+  OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "data/sqlite/sqlite.h: writer_lock")                               \
+  OUTER(SQLITE, "vestry_sqlite.lock", "data/sqlite/sqlite.h: lock")                                                    \
+  OUTER(SQLITE_INDEX, "vsi_sqlite_index.lock", "data/sqlite/index.c: lock")                                            \
+  OUTER(POSTGRES_INDEX, "vsi_postgres_index.lock", "data/postgres/index.c: lock")                                      \
+  OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster/cluster.h: lock")                                             \
+  OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/cluster/keys.h: lock")                                                 \
+  OUTER(PRESENCES, "vsi_presences.lock", "app/presence/presences.h: lock")                                             \
+  OUTER(PRESENCE, "vestry_presence.lock", "app/presence/table.h: lock")                                                \
+  OUTER(PAGES, "vestry_pages.lock", "app/page/pages.h: lock")                                                          \
   OUTER(SHARES, "vsi_shares.lock", "serve/shares.c: lock")                                                             \
   OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/front.h: driver_lock")                                        \
-  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.lock", "session/lifetimes.h: lock")                                  \
+  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.lock", "app/session/lifetimes.h: lock")                              \
   OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
-  OUTER(NATS_IO, "vsi_nats_broker.io", "nats/broker.h: io")                                                            \
-  OUTER(NATS, "vsi_nats_broker.lock", "nats/broker.h: lock")                                                           \
+  OUTER(NATS_IO, "vsi_nats_broker.io", "cluster/nats/broker.h: io")                                                    \
+  OUTER(NATS, "vsi_nats_broker.lock", "cluster/nats/broker.h: lock")                                                   \
   OUTER(TIMER, "vestry_timer.lock", "runtime/timer.c: lock")                                                           \
   OUTER(TICKER, "vsi_ticker.lock", "runtime/ticker.h: lock")                                                           \
   OUTER(CHANNEL, "vsi_channel.lock", "channel/channel.h: lock")                                                        \
   OUTER(GROUP, "vsi_group.lock", "connection/group.c: lock")                                                           \
   OUTER(SHARD, "vsi_shard.lock", "store/shard.h: lock")                                                                \
-  INNERMOST(SESSION, "a session's lock", "session/record.h: lock")                                                     \
+  INNERMOST(SESSION, "a session's lock", "app/session/record.h: lock")                                                 \
   INNERMOST(CONFLATION, "vsi_conflation.lock", "connection/conflation.h: lock")                                        \
   INNERMOST(CLOSE_LIST, "vsi_close_list.lock", "connection/close_list.h: lock")                                        \
   INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/job_queue.h: lock")                                             \
   INNERMOST(PARK, "park_lock", "runtime/pool.h: park_lock")                                                            \
   INNERMOST(STAGE, "stage_lock", "runtime/runtime.h: stage_lock")                                                      \
-  INNERMOST(BUS, "vsi_bus.lock", "bus/bus.c: lock")                                                                    \
+  INNERMOST(BUS, "vsi_bus.lock", "app/bus/bus.c: lock")                                                                \
   INNERMOST(CHANNELS, "vsi_channels.lock", "channel/channels.c: lock")                                                 \
-  INNERMOST(HISTORIES, "vsi_histories.lock", "channel/histories.c: lock")                                              \
+  INNERMOST(HISTORIES, "vsi_histories.lock", "app/history/histories.c: lock")                                          \
   INNERMOST(CODINGS, "vsi_codings.lock", "coding/coding.c: lock")                                                      \
-  INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "session/table.h: under_way_lock")                                  \
-  INNERMOST(ONCE, "vsi_once_table.lock", "guard/once_table.h: lock")                                                   \
-  INNERMOST(BUCKETS, "a lock of a rate's buckets", "guard/buckets.c: lock")                                            \
-  INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "upload/place.h: lock")                                           \
-  INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "upload/room.h: lock")                                         \
-  INNERMOST(FORMS, "vsi_form_kept.lock", "page/form_kept.c: lock")                                                     \
+  INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "app/session/table.h: under_way_lock")                              \
+  INNERMOST(ONCE, "vsi_once_table.lock", "app/guard/once_table.h: lock")                                               \
+  INNERMOST(BUCKETS, "a lock of a rate's buckets", "app/guard/buckets.c: lock")                                        \
+  INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "app/upload/place.h: lock")                                       \
+  INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "app/upload/room.h: lock")                                     \
+  INNERMOST(FORMS, "vsi_form_kept.lock", "app/page/form_kept.c: lock")                                                 \
   INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
-  INNERMOST(KNOWN, "vsi_known.lock", "http/files/known.c: lock")                                                       \
-  INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "sqlite/tables.h: lock")                                          \
-  INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "sqlite/loan.h: lock")                                             \
-  INNERMOST(POSTGRES_POOL, "vestry_postgres_pool.lock", "postgres/loan.h: lock")                                       \
-  INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "postgres/follower.c: lock")                              \
-  INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "postgres/topics.c: lock")                                 \
-  INNERMOST(SQLITE_CACHE, "the page cache's lock", "sqlite/cache.c: lock")                                             \
-  INNERMOST(NATS_CLAIMS, "vsi_nats_claims.lock", "nats/claims.h: lock")                                                \
+  INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
+  INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
+  INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "data/sqlite/loan.h: lock")                                        \
+  INNERMOST(POSTGRES_POOL, "vestry_postgres_pool.lock", "data/postgres/loan.h: lock")                                  \
+  INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
+  INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
+  INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \
+  INNERMOST(NATS_CLAIMS, "vsi_nats_claims.lock", "cluster/nats/claims.h: lock")                                        \
   INNERMOST(EXCHANGE, "a memory exchange's lock", "testing/memory.c: lock")                                            \
   INNERMOST(GATE, "an adapter's gate", "adapter/web/gate.h: lock")                                                     \
   INNERMOST(ADDRESSES, "vsi_web_addresses.lock", "adapter/web/addresses.h: lock")                                      \
@@ -76,13 +76,13 @@
   INNERMOST(MICROHTTPD_SENDINGS, "vsi_microhttpd_sendings.lock", "adapter/microhttpd/sending.h: lock")                 \
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.lock", "adapter/microhttpd/arrivals.h: lock")                \
   INNERMOST(MICROHTTPD_WRITERS, "vsi_microhttpd_writers.lock", "adapter/microhttpd/writers.h: lock")                   \
-  INNERMOST(JOBS, "vestry_jobs.lock", "jobs/state.h: lock")                                                            \
-  INNERMOST(LEASES, "vsi_leases.lock", "http/lease.c: lock")                                                           \
+  INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
+  INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
-  INNERMOST(SHOWINGS, "vsi_showings.lock", "observe/showings.h: lock")                                                 \
+  INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/showings.h: lock")                                             \
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
   INNERMOST(LOOKOUTS, "vsi_lookouts.lock", "instance/lookout.h: lock")                                                 \
-  INNERMOST(CLOSES, "vsi_closes.lock", "observe/closes.c: lock")                                                       \
+  INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,

@@ -26,7 +26,7 @@
 #include "runtime/runtime.h"
 
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
-/* The client tells of it, and nothing changes (http/stream.c). */
+/* The client tells of it, and nothing changes (app/stream/stream.c). */
 static const char sign[] = "{}";
 
 /* Where connections begin whose numbers differ in the last bits only: so one is found by its number, a short walk from

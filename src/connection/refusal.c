@@ -11,7 +11,7 @@
  * hush came first, and the hook is not called. No thread waits: neither the runner for a hook, nor a sender for the
  * runner.
  *
- * The step of a watch (watch/watch.c) enters and leaves likewise: its context lives as long. */
+ * The step of a watch (app/watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "connection/refusal.h"
 
 #include "base/probe.h"

@@ -2,7 +2,7 @@
 /* An action that runs once carries what it says (vestry/app/once.h). The client builds a retry's URL and body anew, of
  * the signals as they are then (since 1.0.3), but what is in the action's `payload` was evaluated at the press. So the
  * expression filters the signals itself, as the client's own filter does, and copies them. It is handed to what the
- * page's attributes define (guard/once_attributes.c), which keeps the order of presses, and forms; a page without
+ * page's attributes define (app/guard/once_attributes.c), which keeps the order of presses, and forms; a page without
  * these sends it at once. */
 #include "event/backend_action.h"
 

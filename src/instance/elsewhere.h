@@ -33,9 +33,9 @@ typedef struct vsi_elsewhere {
    * known) | NO_MEMORY. It may wait, for some seconds. */
   vestry_err (*claim)(const vestry_scoped_key *key, void *ctx);
   void (*claimed)(const vestry_scoped_key *key, void *ctx);
-  /* The address of this node for a lease of a stream of its own (http/lease.h: VSI_LEASE_BYTES, VSI_ADDRESS_BYTES); and
-   * tell the node of an address that its lease is renewed: whether there is such a node, and it gave that address for
-   * that lease. Neither blocks. */
+  /* The address of this node for a lease of a stream of its own (app/stream/lease.h: VSI_LEASE_BYTES,
+   * VSI_ADDRESS_BYTES); and tell the node of an address that its lease is renewed: whether there is such a node, and it
+   * gave that address for that lease. Neither blocks. */
   void (*address)(const unsigned char *lease, unsigned char *ret_address, void *ctx);
   bool (*renew)(const unsigned char *lease, const unsigned char *address, void *ctx);
   void *ctx;

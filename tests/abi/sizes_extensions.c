@@ -2,11 +2,6 @@
 #include "abi/sizes_extensions.h"
 
 #include "support/test.h"
-#include "vestry/app/bus.h"
-#include "vestry/app/history.h"
-#include "vestry/app/session.h"
-#include "vestry/app/stream.h"
-#include "vestry/app/watch.h"
 
 const vestry_secret sizes_secret = {.secret = "0123456789012345678901234567890123456789", .secret_len = 40};
 

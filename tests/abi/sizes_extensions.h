@@ -1,9 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* Takes and fills the structs of what an instance is given after its creation: sessions, secrets, topics, leases. */
+/* The extensions whose structs are taken and filled; and those of what an instance is given after its creation:
+ * sessions, secrets, topics, leases. */
 #ifndef TESTS_ABI_SIZES_EXTENSIONS_H
 #define TESTS_ABI_SIZES_EXTENSIONS_H
 
+#include "vestry/app/bus.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/csrf.h"
+#include "vestry/app/files.h"
+#include "vestry/app/form.h"
+#include "vestry/app/history.h"
+#include "vestry/app/once.h"
+#include "vestry/app/page.h"
+#include "vestry/app/presence.h"
+#include "vestry/app/rate.h"
 #include "vestry/app/secret.h"
+#include "vestry/app/session.h"
+#include "vestry/app/stream.h"
+#include "vestry/app/upload.h"
+#include "vestry/app/upload_view.h"
+#include "vestry/app/watch.h"
+#include "vestry/app/window.h"
+#include "vestry/cluster/cluster.h"
+#include "vestry/ops/metrics.h"
+#include "vestry/ops/observe.h"
 
 /* Each takes on an instance of its own. */
 vestry_err sizes_take_sessions(const void *given);

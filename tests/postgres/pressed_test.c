@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A press renders what it has changed in the database, and not all that its page shows (page/sent.c). */
+/* A press renders what it has changed in the database, and not all that its page shows (app/page/sent.c). */
 #include "postgres/shown.h"
 
 static const char notes[] = "CREATE TABLE note(id int PRIMARY KEY, text text);"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
- * has seen is in a table (guard/once_table.h); with a storage (guard/once_stored.h) the request whose record is in the
- * table asks there, whether another node has the press. */
+ * has seen is in a table (app/guard/once_table.h); with a storage (app/guard/once_stored.h) the request whose record is
+ * in the table asks there, whether another node has the press. */
 #include "vestry/app/once.h"
 
 #include <string.h>

@@ -20,12 +20,12 @@
  * says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when it
  * is pressed again, it says so with the nonce that it had.
  *
- * Sent and seen (page/sent.c). A press that names a signal has a number, which the request says, and which the page's
- * stream says when the page shows what became of it. Until then it is counted in the signal; unless it failed, which
- * another signal says: of several presses of one element, that one has failed whose request ends directly after the
- * client has told of a failure. One that was answered, but is not seen, is looked after: where the page's stream is not
- * there, it is opened at once, and otherwise after five seconds, in which no message may have come through; a stream
- * that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
+ * Sent and seen (app/page/sent.c). A press that names a signal has a number, which the request says, and which the
+ * page's stream says when the page shows what became of it. Until then it is counted in the signal; unless it failed,
+ * which another signal says: of several presses of one element, that one has failed whose request ends directly after
+ * the client has told of a failure. One that was answered, but is not seen, is looked after: where the page's stream is
+ * not there, it is opened at once, and otherwise after five seconds, in which no message may have come through; a
+ * stream that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
  *
  * No inline script, and nothing of it is in what is patched. */
 #include <stdio.h>

@@ -14,7 +14,7 @@ vsi_page_ask vsi_ask_read(const vestry_request *req);
 /* After how long up to twice that it is to be repeated. has_tag: it says what the tab has. */
 uint32_t vsi_ask_again_ms(const vestry_pages *pages, bool has_tag, vsi_page_ask ask);
 
-/* Inside of data-init (http/stream.h), whose is_away this is: when el.request asks, and when it opens a stream.
+/* Inside of data-init (app/stream/stream.h), whose is_away this is: when el.request asks, and when it opens a stream.
  *   el.begins(headers, include)  a request begins; returns which signals it has
  *   el.counts()                  an event has come
  *   el.rests()                   it may be between two asks */

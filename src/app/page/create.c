@@ -57,7 +57,8 @@ static vestry_err make_well(vestry_pages *pages) {
 
 /* ------------------------------------------------------------------------------------------ of an instance -------- */
 
-/* Pages are told of an action that was done, before it is answered: what they show, they show at once (page/sent.c). */
+/* Pages are told of an action that was done, before it is answered: what they show, they show at once
+ * (app/page/sent.c). */
 static void tell_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   vsi_bus *bus = state;
   const char *sent = was_done ? vestry_request_header(req, "Vestry-Sent") : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where forms are kept: in memory (form_kept.h), or in a database (sqlite/forms.c, postgres/forms.c). A storage is
- * whole in its ops; none is called while the instance holds a lock. */
+/* Where forms are kept: in memory (form_kept.h), or in a database (data/sqlite/forms.c, data/postgres/forms.c). A
+ * storage is whole in its ops; none is called while the instance holds a lock. */
 #ifndef VSI_PAGE_FORM_STORAGE_H
 #define VSI_PAGE_FORM_STORAGE_H
 

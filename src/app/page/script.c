@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a tab claims to have, and when it may */
-/* The element that opens a page's stream and looks after it (http/stream.c), by attributes of the client's alone.
+/* The element that opens a page's stream and looks after it (app/stream/stream.c), by attributes of the client's alone.
  *
  * The first request says what the document has, and the client itself keeps that up to date: while it tries again, and
  * when a hidden tab is shown. To open the stream anew starts a new request, which would say again what the document had

@@ -5,13 +5,13 @@
  *
  * What is a page of this shell. The page does not know what an address leads to: another page, a log-in, a picture. So
  * the stream's request names the shell, a page of another one refuses it, and until the stream has said that it is a
- * page's, nothing of the answer is applied. (That it has a lease, http/lease.c, any stream says.) Whatever else it is,
- * the address is loaded as without a script. The former stream was ended before, so nothing older comes after anything
- * newer.
+ * page's, nothing of the answer is applied. (That it has a lease, app/stream/lease.c, any stream says.) Whatever else
+ * it is, the address is loaded as without a script. The former stream was ended before, so nothing older comes after
+ * anything newer.
  *
  * When a navigation is done. Equal content is not sent, so that no content comes does not say that none will. So a
- * navigation is numbered as a press is (page/sent.c), and the stream says that it is seen after its first render. Then
- * the title, the place on the screen, the focus and what a screen reader says change, all at once.
+ * navigation is numbered as a press is (app/page/sent.c), and the stream says that it is seen after its first render.
+ * Then the title, the place on the screen, the focus and what a screen reader says change, all at once.
  *
  * What the tab has. A navigation claims the content that the last event brought, and each of its parts. These events
  * say their marks in their data, too (event/mark.h). A part's mark takes the place of the former claim of that part.

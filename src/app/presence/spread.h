@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What nodes say to each other of the presences that have a name. The floor above (cluster/guests.c) carries it: it
- * takes the changes to tell, and passes on what it has heard. */
+/* What nodes say to each other of the presences that have a name. The floor above (cluster/cluster/guests.c) carries
+ * it: it takes the changes to tell, and passes on what it has heard. */
 #ifndef VSI_PRESENCE_SPREAD_H
 #define VSI_PRESENCE_SPREAD_H
 

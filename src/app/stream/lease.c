@@ -2,7 +2,8 @@
 /* essay: which tabs are there, behind a proxy that knows no more than the server */
 /* A proxy takes what is written for a tab whose network is cut, and the server's own TCP is well: it ends at the proxy.
  * So the tab itself has to say that it is there, by a way that goes round through all of it: what the stream brings,
- * heartbeats above all, the element answers by a POST (http/stream.c). A stream that is not answered for lease_ms ends.
+ * heartbeats above all, the element answers by a POST (app/stream/stream.c). A stream that is not answered for lease_ms
+ * ends.
  *
  * Why answers, and not streams of a largest age that the tab opens anew: these cost a request, guards, the handler and
  * a render each time, and what is sent to a key between two of them is lost. An answer is a look-up. It is taken before

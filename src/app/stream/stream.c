@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that says nothing any more, seen by its page */
-/* An element that opens a stream and looks after it, by attributes of the client's alone. A page's (page/script.c) and
- * one of any other stream are the same but for what vsi_care says, and for what is done with what comes.
+/* An element that opens a stream and looks after it, by attributes of the client's alone. A page's (app/page/script.c)
+ * and one of any other stream are the same but for what vsi_care says, and for what is done with what comes.
  *
  * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So the heartbeats
  * of such a stream are signals, which the client tells of; they are empty, so that one stream says nothing of another.

@@ -29,7 +29,7 @@ enum { VSI_CARE_RETRY_MOST_MS = 10000 };
  *   el.request()      begins a request, whose requestCancellation is el.run
  *   el.hears(type, args)  an event has come
  *   el.ended()        the stream has ended, and was not broken
- * and may define (page/ask.c)
+ * and may define (app/page/ask.c)
  *   el.tried()        the client tries again; true: that is no fault
  *   el.silent()       nothing has come for long: el.open(), or what takes its place
  *   el.again()        the network is another one, perhaps

@@ -9,7 +9,7 @@
 #include "vestry/app/upload.h"
 
 /* A name: 32 digits. A file that is coming has ".part" after it; what is known of one that can be resumed is beside it
- * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (upload/group.h). */
+ * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (app/upload/group.h). */
 enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Guests of presences, told and heard: presences know their own (presence/spread.c), and here it becomes messages. It
- * goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what their hashes add
- * up to, and after a gap all are named anew, before the keys are. */
+/* Guests of presences, told and heard: presences know their own (app/presence/spread.c), and here it becomes messages.
+ * It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what their hashes
+ * add up to, and after a gap all are named anew, before the keys are. */
 #include "cluster/cluster/guests.h"
 
 #include <string.h>

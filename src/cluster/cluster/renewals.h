@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers of tabs to streams of other nodes (http/lease.h). */
+/* Answers of tabs to streams of other nodes (app/stream/lease.h). */
 #ifndef VSI_CLUSTER_RENEWALS_H
 #define VSI_CLUSTER_RENEWALS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam of jobs: what a database does for them (sqlite/jobs_table.c, postgres/jobs_table.c). The clock is the
- * options', if they have one, otherwise the database's own. Each function is one transaction, but for `look` and what
- * the application begins; each may also say what its pool fails with, as LIMIT (not now: nothing was done) and IO. */
+/* The seam of jobs: what a database does for them (data/sqlite/jobs_table.c, data/postgres/jobs_table.c). The clock is
+ * the options', if they have one, otherwise the database's own. Each function is one transaction, but for `look` and
+ * what the application begins; each may also say what its pool fails with, as LIMIT (not now: nothing was done) and
+ * IO. */
 #ifndef VSI_JOBS_TABLE_H
 #define VSI_JOBS_TABLE_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ears of a pool: each listens to one table, and hears that a commit which can be seen by now may have written to it,
- * if a follower of commits (postgres/follower.h) goes over that pool. Any thread; the pool's lock is taken briefly. */
+ * if a follower of commits (data/postgres/follower.h) goes over that pool. Any thread; the pool's lock is taken
+ * briefly. */
 #ifndef VSI_POSTGRES_EARS_H
 #define VSI_POSTGRES_EARS_H
 

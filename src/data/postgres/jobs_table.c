@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a job that one node of many has, and none that waits for another's */
-/* The rows are those of sqlite/jobs_table.c: `due` says when a row is to be looked at, `fence` with which number it was
- * taken, and whatever a run writes to its row it writes where the row still has that number, and runs.
+/* The rows are those of data/sqlite/jobs_table.c: `due` says when a row is to be looked at, `fence` with which number
+ * it was taken, and whatever a run writes to its row it writes where the row still has that number, and runs.
  *
  * Several nodes take jobs at once. A taking locks its row, and passes over those that are locked (SKIP LOCKED): another
  * node takes them at this moment, or the application's transaction has finished them and is not over. So no node waits
