@@ -13,6 +13,7 @@ def said_by_pkg_config(option):
 
 ffi = FFI()
 ffi.set_source("vestry._vestry", """
+#include <vestry/app/page.h>
 #include <vestry/microhttpd.h>
 #include <vestry/vestry.h>
 static const char *const datastar_url = VESTRY_DATASTAR_CDN_URL;
