@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions: who somebody is, from cookie to cookie. */
 #include "session/members.h"
+#include "vestry/app/once.h"
+#include "vestry/app/page.h"
+#include "vestry/app/secret.h"
 
 /* capability: K6 */
 static void a_session_from_its_beginning_to_its_end(void **state) {
@@ -223,6 +226,44 @@ static void bad_options_and_users(void **state) {
   site_end(&w);
 }
 
+/* What depends on sessions, or on their secret, was made before them: that is said. */
+static void what_depends_on_sessions_comes_after_them(void **state) {
+  (void)state;
+  const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {.size = 0};
+  const vestry_secret own = {.secret = members_secret, .secret_len = 34};
+  site w;
+  vestry_once *once;
+  vestry_pages *pages;
+
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
+  assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "create sessions first"));
+  vestry_once_destroy(once);
+  site_end(&w);
+
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_pages_create(w.v, NULL, &pages), VESTRY_OK);
+  assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "random key"));
+  assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_OK); /* has no secret */
+  vestry_pages_destroy(pages);
+  site_end(&w);
+
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* pages are sealed with the program's own */
+  assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_OK);
+  site_end(&w);
+
+  site_begin(&w, (vestry_options){0});
+  assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_OK);
+  assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_EXISTS);
+  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* the second one's secret was not taken */
+  assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
+  vestry_once_destroy(once);
+  site_end(&w);
+}
+
 static vestry_err log_in_and_out(test_host *th, void *ctx) {
   const vestry_session_options *options = ctx;
   vestry *v;
@@ -270,6 +311,7 @@ int main(void) {
       cmocka_unit_test(what_caches_may_keep_has_no_cookie),
       cmocka_unit_test(visitors_are_not_looked_up),
       cmocka_unit_test(bad_options_and_users),
+      cmocka_unit_test(what_depends_on_sessions_comes_after_them),
       cmocka_unit_test(no_memory_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,16 +199,16 @@ static bool ops_are_whole(const vestry_once_storage_ops *ops) {
   return VSI_OPS_ARE_KNOWN(ops) && ops->begin && ops->finish && ops->forget;
 }
 
-static void set_defaults(vestry_once_options *o, const vestry *v) {
+static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessions) {
   if (!o->lifetime_ms) o->lifetime_ms = LIFETIME_MS;
   if (!o->max_count) o->max_count = MAX_COUNT;
-  if (!o->max_per_scope_count && (vsi_sessions_of(v) || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
+  if (!o->max_per_scope_count && (has_sessions || v->scope)) o->max_per_scope_count = MAX_PER_SCOPE;
   if (!o->max_answer_bytes) o->max_answer_bytes = MAX_ANSWER_BYTES;
   if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
   if (!o->wait_ms) o->wait_ms = WAIT_MS;
   if (!o->retries_ms) o->retries_ms = RETRIES_MS;
   if (!o->max_visitors_count) o->max_visitors_count = o->max_count / 2;
-  if (!vsi_sessions_of(v)) o->max_visitors_count = 0;
+  if (!has_sessions) o->max_visitors_count = 0;
 }
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
@@ -218,7 +218,10 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
     return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
   if (options.storage && !ops_are_whole(options.storage))
     return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
-  set_defaults(&options, v);
+  bool has_sessions;
+  vestry_err error = vsi_sessions_settle(v, &has_sessions);
+  if (error) return error;
+  set_defaults(&options, v, has_sessions);
   if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
     return vsi_mistake(v->host, "vestry_once_create", "a storage takes answers of at most 1 GiB");
   if (options.max_visitors_count > options.max_count)
@@ -232,7 +235,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
                                      .ctx = options.storage_ctx,
                                      .wait_ms = options.wait_ms,
                                      .max_answer_bytes = options.max_answer_bytes};
-  vestry_err error = vsi_siphash_key_random(v->host, &once->key);
+  error = vsi_siphash_key_random(v->host, &once->key);
   if (error) {
     vsi_free(v->host, once);
     return error;

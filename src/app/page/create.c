@@ -86,7 +86,8 @@ static const vsi_extension kind = {
 static vestry_err extend(vestry *v) {
   void *state;
   vestry_err error = vsi_extension_use(v, &kind, &state);
-  if (!error && !vsi_seals_of(v)) error = VESTRY_NO_MEMORY;
+  const vsi_seals *seals;
+  if (!error) error = vsi_seals_use(v, &seals);
   if (!error) error = vestry_leases_create(v, 0);
   return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }

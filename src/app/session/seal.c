@@ -39,6 +39,7 @@ vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void 
     return VESTRY_INVALID;
   seals->has_previous = previous != NULL;
   if (previous) derive(seals->previous, previous, previous_len);
+  seals->is_random = !secret;
   if (!secret) return host->random(host->ctx, seals->key, sizeof seals->key);
   derive(seals->key, secret, secret_len);
   return VESTRY_OK;
@@ -145,7 +146,8 @@ static vestry_err give(vestry *v, const vestry_secret *secret) {
 
 vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
   vestry_err error = give(v, secret);
-  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+  const vsi_seals *seals = error == VESTRY_EXISTS ? vsi_extension_find(v, &kind) : NULL;
+  return seals && !seals->is_random ? VESTRY_OK : error;
 }
 
 vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {

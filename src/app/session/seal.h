@@ -24,6 +24,7 @@ typedef enum vsi_seal_kind { VSI_SEAL_TAB = 1, VSI_SEAL_CSRF, VSI_SEAL_CSRF_COOK
 typedef struct vsi_seals {
   unsigned char key[32], previous[32];
   bool has_previous;
+  bool is_random; /* no secret was given */
 } vsi_seals;
 
 /* secret: NULL: a random key. previous: NULL: none. OK | INVALID (shorter than VSI_SEAL_SECRET_LEAST_BYTES; a previous
@@ -36,7 +37,8 @@ vestry_err vsi_seals_init(vsi_seals *seals, const vestry_host *host, const void 
 vestry_err vsi_seals_use(vestry *v, const vsi_seals **ret_seals);
 /* The same; NULL: an error. */
 const vsi_seals *vsi_seals_of(vestry *v);
-/* The secret of signed sessions, for an instance that has none yet. As vestry_secret_set. */
+/* The secret of signed sessions, for an instance that has none yet. As vestry_secret_set; EXISTS: seals were made
+ * already, by a random key. */
 vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);
 
 /* What a request remembers of seals, in its room. */

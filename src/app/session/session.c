@@ -7,6 +7,7 @@
 
 #include "app/session/seal.h"
 #include "app/session/table.h"
+#include "base/log.h"
 #include "base/options.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
@@ -211,9 +212,29 @@ const vsi_extension vsi_sessions_extension = {.name = "vestry_sessions_create",
                                               .conclude = tell,
                                               .finish = end};
 
+static vestry_err create_nothing(vestry *v, void **ret_state) {
+  static char nothing;
+  (void)v;
+  *ret_state = &nothing;
+  return VESTRY_OK;
+}
+
+/* In the list of extensions, it says that there are no sessions, and that something depends on it. */
+static const vsi_extension no_sessions = {.name = "no sessions", .create = create_nothing};
+
+vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {
+  void *nothing;
+  *ret_are_there = vsi_sessions_of(v) != NULL;
+  return *ret_are_there ? VESTRY_OK : vsi_extension_use(v, &no_sessions, &nothing);
+}
+
 vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
   vsi_sessions *sessions;
   if (!v) return VESTRY_INVALID;
+  if (vsi_sessions_of(v)) return VESTRY_EXISTS; /* before a secret is offered */
+  if (vsi_extension_find(v, &no_sessions))
+    return vsi_mistake(v->host, "vestry_sessions_create",
+                       "a vestry_once was created before, for no sessions: create sessions first");
   vestry_err error = vsi_sessions_make(v, options, &sessions);
   if (error) return error;
   const vestry_session_options *own = &sessions->options;
@@ -224,7 +245,9 @@ vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *optio
                                                 .previous_len = own->previous_secret_len});
   if (!error) error = vsi_extension_add(v, &vsi_sessions_extension, sessions);
   if (error) vsi_sessions_destroy(sessions);
-  return error;
+  if (error != VESTRY_EXISTS || vsi_sessions_of(v)) return error;
+  return vsi_mistake(v->host, "vestry_sessions_create",
+                     "pages or forms were sealed with a random key before: create signed sessions first");
 }
 
 void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {

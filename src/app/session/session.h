@@ -27,6 +27,10 @@ static inline vsi_sessions *vsi_sessions_of(const vestry *v) {
   return vsi_extension_find(v, &vsi_sessions_extension);
 }
 
+/* The same question, by what depends on the answer for as long as the instance lives: if there are none, none can be
+ * created from here on. OK | NO_MEMORY */
+vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there);
+
 /* NULL: the instance has no sessions. */
 static inline vsi_session *vsi_session_of(const vestry_request *req) {
   return vsi_request_room(req, &vsi_sessions_extension);

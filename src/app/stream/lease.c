@@ -287,7 +287,7 @@ vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms) {
   if (!is_off) leases->pause_ms = (length_ms - v->heartbeat_ms + 3) / 4;
   TAILQ_INIT(&leases->running);
   vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
-  vestry_err error = vestry_timer_create(v->runtime, fire, leases, &leases->timer);
+  vestry_err error = is_off ? VESTRY_OK : vestry_timer_create(v->runtime, fire, leases, &leases->timer);
   if (!error) error = vsi_extension_add(v, &kind, leases);
   if (error) destroy(v, leases);
   return error;
