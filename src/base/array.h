@@ -14,6 +14,7 @@
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 
@@ -51,6 +52,7 @@ static inline vestry_err vsi_array_move(const vestry_host *host, void *items_at,
 
 static inline vestry_err vsi_array_make_room(const vestry_host *host, void *items_at, size_t count, size_t *room,
                                              size_t more, size_t size) {
+  VSI_ASSERT(count <= *room);
 #ifndef VSI_NO_SLACK
   if (more <= *room - count) return VESTRY_OK;
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/buffer.h"
+#include "base/assert.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ void vsi_buffer_finish(vsi_buffer *buffer) {
 }
 
 void vsi_buffer_clear(vsi_buffer *buffer) {
+  VSI_ASSERT(buffer->len <= buffer->capacity);
   buffer->len = 0;
   buffer->error = VESTRY_OK;
 }

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/assert.h"
+
 /* Four ranks for each doubling, up to 2^46. */
 enum { VSI_LOAD_RANKS = 46 * 4 };
 
@@ -44,6 +46,7 @@ static inline uint8_t vsi_load_rank_of(const vsi_load_place *place) {
 /* File it last of a rank, or take it out (0). */
 static inline void vsi_loads_file(vsi_loads *loads, vsi_load *load, vsi_load_place *place, uint8_t rank) {
   uint8_t before = vsi_load_rank_of(place);
+  VSI_ASSERT(before < VSI_LOAD_RANKS && rank < VSI_LOAD_RANKS);
   if (before == rank) return;
   if (before) TAILQ_REMOVE(&loads->ranks[before], load, in);
   if (rank) TAILQ_INSERT_TAIL(&loads->ranks[rank], load, in);

@@ -14,6 +14,7 @@
 #ifndef VSI_BASE_MAP_H
 #define VSI_BASE_MAP_H
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 
@@ -86,6 +87,7 @@ static inline void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_
 
 /* There are buckets. */
 static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) {
+  VSI_ASSERT(map->buckets);
   vsi_map_link **bucket = vsi_map_bucket(map, hash);
   *link = (vsi_map_link){*bucket, hash};
   *bucket = link;
@@ -93,7 +95,8 @@ static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) 
 }
 static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
   vsi_map_link **at = vsi_map_bucket(map, link->hash);
-  while (*at != link) at = &(*at)->next;
+  while (VSI_ASSERT(*at), *at != link) at = &(*at)->next; /* it is there */
+  VSI_ASSERT(map->count > 0);
   *at = link->next;
   map->count--;
 }

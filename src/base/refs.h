@@ -9,14 +9,27 @@
 #define VSI_BASE_REFS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/assert.h"
 
 typedef _Atomic(uint32_t) vsi_refs;
 
 /* No other thread sees it yet. */
 #define VSI_REFS_INIT(refs, count) atomic_init(refs, count)
-#define VSI_REFS_TAKE(refs)        ((void)atomic_fetch_add_explicit(refs, 1, memory_order_relaxed))
+#define VSI_REFS_TAKE(refs)        vsi_refs_taken(atomic_fetch_add_explicit(refs, 1, memory_order_relaxed))
 /* Whether it was the last one. */
-#define VSI_REFS_DROP(refs) (atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1)
+#define VSI_REFS_DROP(refs) vsi_refs_dropped(atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel))
+
+/* By the count before. One that has ended is neither held nor dropped again. */
+static inline void vsi_refs_taken(uint64_t before) {
+  (void)before;
+  VSI_ASSERT(before > 0);
+}
+static inline bool vsi_refs_dropped(uint64_t before) {
+  VSI_ASSERT(before > 0);
+  return before == 1;
+}
 
 #endif

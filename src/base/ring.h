@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+
 typedef struct vsi_ring {
   struct vsi_ring *next, *prev;
 } vsi_ring;
@@ -22,10 +24,12 @@ static inline bool vsi_ring_is_empty(const vsi_ring *head) {
   return head->next == head;
 }
 static inline void vsi_ring_remove(vsi_ring *member) {
+  VSI_ASSERT(member->prev->next == member && member->next->prev == member);
   member->prev->next = member->next;
   member->next->prev = member->prev;
 }
 static inline void vsi_ring_add_last(vsi_ring *head, vsi_ring *member) {
+  VSI_ASSERT(head->prev->next == head && head->next->prev == head);
   member->next = head;
   member->prev = head->prev;
   head->prev->next = member;

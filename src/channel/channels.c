@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/refs.h"
 
@@ -136,6 +137,7 @@ static const vsi_channels_watch *watch_of(vsi_channels *channels) {
 
 static void take_out_locked(vsi_channels *channels, vsi_channel *channel) {
   vsi_map_remove(&channels->map, &channel->name.in);
+  VSI_ASSERT(channels->stats.live > 0);
   channels->stats.live--;
   channels->stats.ended++;
 }

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "event/layout.h"
 #include "event/mark.h"
@@ -94,6 +95,7 @@ static size_t cost_of(size_t len) {
 static void drop_first(vsi_history *history) {
   vsi_history_entry *entry = STAILQ_FIRST(&history->kept);
   STAILQ_REMOVE_HEAD(&history->kept, in);
+  VSI_ASSERT(history->stats.kept_count > 0);
   history->stats.kept_count--;
   history->stats.kept_bytes -= cost_of(entry->len);
   history->stats.dropped++;

@@ -13,6 +13,7 @@
  *
  * Cost. One relaxed read-modify-write for each send and each settlement. */
 #include "connection/budget.h"
+#include "base/assert.h"
 
 enum { HEADROOM = 8 };
 
@@ -28,6 +29,7 @@ bool vsi_budget_take(vsi_budget *budget, uint64_t cost) {
   } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + cost, memory_order_relaxed,
                                                   memory_order_relaxed));
   used += cost;
+  VSI_ASSERT(used <= budget->max);
   uint64_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
   while (peak < used &&
          !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, used, memory_order_relaxed, memory_order_relaxed))

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/assert.h"
+
 /* What a delivery is counted as beside its event's bytes: itself, the event's head, and the allocator's own. */
 enum { VSI_DELIVERY_COST = 160 };
 #define VSI_BUDGET_DEFAULT_BYTES ((size_t)1 << 30)
@@ -34,7 +36,9 @@ bool vsi_budget_take(vsi_budget *budget, uint64_t cost);
 
 /* Any thread, wait-free. Relaxed: the sum alone is what others look at. */
 static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {
-  atomic_fetch_sub_explicit(&budget->used, cost, memory_order_relaxed);
+  const uint64_t used = atomic_fetch_sub_explicit(&budget->used, cost, memory_order_relaxed);
+  VSI_ASSERT(used >= cost); /* it was taken */
+  (void)used;
 }
 
 /* Whether more is held than the mark, but for what is given back soon. */

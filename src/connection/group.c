@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <sys/queue.h>
 
+#include "base/assert.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/refs.h"
@@ -314,6 +315,7 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   block *empty = leave_block_locked(group, connection);
   TAILQ_REMOVE(&group->list, connection, in_group);
   vsi_loads_file(&group->loads, &connection->load, &connection->place, 0);
+  VSI_ASSERT(group->totals.open > 0);
   group->totals.open--;
   group->totals.closed++;
   group->totals.closed_by_cause[vsi_connection_cause(connection)]++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a queue that can be shut and then is empty for ever */
 #include "connection/queue.h"
+#include "base/assert.h"
 
 /* The word. Reservation and settlement are single read-modify-writes of it, so its modification order is the truth
  * about room; the deliveries themselves travel through the mailbox, whose push (release) and pop (acquire) hand them
@@ -43,7 +44,9 @@ vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uin
 
 bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
   /* release: pairs with the acquire in reserve and load */
-  return atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release) & GOING;
+  const uint64_t load = atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release);
+  VSI_ASSERT(count_of(load) >= 1 && (load & BYTES_MASK) >= bytes); /* it was reserved */
+  return load & GOING;
 }
 
 bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes) {

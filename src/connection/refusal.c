@@ -14,6 +14,7 @@
  * The step of a watch (app/watch/watch.c) enters and leaves likewise: its context lives as long. */
 #include "connection/refusal.h"
 
+#include "base/assert.h"
 #include "base/probe.h"
 
 #define HUSHED (UINT32_C(1) << 31)
@@ -30,8 +31,9 @@ bool vsi_connection_enter(vestry_connection *connection) {
 
 void vsi_connection_leave(vestry_connection *connection) {
   /* release pairs with the acquire in vsi_connection_hush: what the hook did to its context happens before on_close */
-  if (atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel) & HUSHED)
-    vsi_actor_notify(&connection->actor);
+  const uint32_t word = atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel);
+  VSI_ASSERT((word & ~HUSHED) > 0); /* it entered */
+  if (word & HUSHED) vsi_actor_notify(&connection->actor);
 }
 
 bool vsi_connection_hush(vestry_connection *connection) {

@@ -23,6 +23,7 @@
 
 #include <sched.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/probe.h"
 #include "connection/backlog.h"
@@ -63,6 +64,7 @@ static vsi_delivery *take_out_first(vestry_connection *connection) {
     connection->taken_last = NULL;
   else
     vsi_delivery_link(last, vsi_delivery_next(first));
+  VSI_ASSERT(connection->taken_count > 0);
   connection->taken_count--;
   connection->offset = 0;
   return first;

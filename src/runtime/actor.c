@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: no lost wake-up, at most one thread in an actor, also one that only looks in */
 #include "runtime/actor.h"
+#include "base/assert.h"
 
 /* The scheduling state is two bits:
  *
@@ -58,6 +59,7 @@ static void schedule(vsi_actor *actor) {
 
 void vsi_actor_release(vsi_actor *actor) {
   uint32_t state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
+  VSI_ASSERT(state & RUNNING);
   if (state == RUNNING_NOTIFIED)
     schedule(actor);
   else
@@ -111,6 +113,7 @@ bool vsi_actor_run(vsi_actor *actor) {
     return false;
   class->run(actor);
   state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
+  VSI_ASSERT(state & RUNNING); /* no other thread ended this run */
   if (state == RUNNING_NOTIFIED) {
     if (class->wake)
       class->wake(actor);

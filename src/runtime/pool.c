@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -52,6 +53,7 @@ static void wake_one(vsi_pool *pool) {
   vsi_mutex_lock(&pool->park_lock);
   vsi_pool_worker *worker = pool->first_parked;
   if (worker) {
+    VSI_ASSERT(!worker->is_woken);
     pool->first_parked = worker->parked_next;
     atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
     worker->is_woken = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the timing wheel */
 #include "runtime/wheel.h"
+#include "base/assert.h"
 
 #include <stddef.h>
 
@@ -29,6 +30,7 @@
 enum { EXPIRED_LEVEL = VSI_WHEEL_LEVELS };
 
 static void list_remove(vsi_wheel_list *list, vsi_timer *timer) {
+  VSI_ASSERT(timer->in.tqe_prev && *timer->in.tqe_prev == timer);
   TAILQ_REMOVE(list, timer, in);
   timer->in.tqe_prev = NULL;
 }
@@ -52,6 +54,7 @@ static unsigned digit(uint64_t tick, unsigned level) {
 
 static void file(vsi_wheel *wheel, vsi_timer *timer) {
   uint64_t due = timer->due_tick;
+  VSI_ASSERT(due >= wheel->now_tick);               /* what was due before has expired */
   uint64_t differing = (due ^ wheel->now_tick) | 1; /* equal: level 0 */
   unsigned level = (63 - (unsigned)__builtin_clzll(differing)) / VSI_WHEEL_LEVEL_BITS;
   unsigned slot = digit(due, level);
@@ -63,6 +66,7 @@ static void file(vsi_wheel *wheel, vsi_timer *timer) {
     wheel->soonest[level][slot] = due;
     wheel->stale[level] &= ~bit;
   }
+  VSI_ASSERT(level < VSI_WHEEL_LEVELS);
   timer->level = level & 0xff;
   TAILQ_INSERT_TAIL(&wheel->slots[level][slot], timer, in);
 }
@@ -82,6 +86,7 @@ void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
   unsigned slot = digit(timer->due_tick, level);
   vsi_wheel_list *list = &wheel->slots[level][slot];
   uint64_t bit = UINT64_C(1) << slot;
+  VSI_ASSERT(wheel->occupied[level] & bit);
   list_remove(list, timer);
   if (TAILQ_EMPTY(list)) {
     wheel->occupied[level] &= ~bit;
@@ -115,6 +120,7 @@ void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick) {
   unsigned level, slot;
   while (first_slot(wheel, &level, &slot)) {
     uint64_t stop = slot_start(wheel, level, slot);
+    VSI_ASSERT(stop >= wheel->now_tick);
     if (stop > now_tick) break;
     wheel->now_tick = stop;
     vsi_wheel_list *list = &wheel->slots[level][slot];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/crowds.h"
 
+#include "base/assert.h"
 #include "base/processor.h"
 
 /* Neither is chosen by a client: handles are numbered, values are addresses. */
@@ -101,6 +102,7 @@ VSI_SELDOM void vsi_crowds_remove_from(vsi_crowds *crowds, const vestry_host *ho
   if (!node) of_newest = node_of(crowds, newest_of(entry)->handle);
   if (!of_newest) return; /* a key of few values */
   vsi_crowd *crowd = of_newest->crowd;
+  VSI_ASSERT(crowd->count > 0);
   crowd->count--;
   if (!node) return;
   vsi_map_remove(&crowds->by_handle, &node->by_handle);

@@ -16,6 +16,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/assert.h"
 #include "base/processor.h"
 #include "store/entry.h"
 
@@ -162,6 +163,7 @@ static inline void vsi_index_remove(vsi_index *index, const vsi_entry *entry) {
       in->at[place] = NULL;
       return;
     }
+    VSI_ASSERT(in->passed > 0);
     in->passed--;
   }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/scopes.h"
 
+#include "base/assert.h"
 #include "store/exit.h"
 
 static vsi_scope_share *create_share(vsi_map *scopes, const vestry_host *host, uint64_t hash,
@@ -34,6 +35,7 @@ vsi_scope_share *vsi_scopes_enter(vsi_map *scopes, const vestry_host *host, vsi_
 }
 
 void vsi_scopes_leave(vsi_map *scopes, const vestry_host *host, vsi_scope_share *share) {
+  VSI_ASSERT(share->puts_count > 0);
   share->puts_count--;
   drop_if_unused(scopes, host, share);
 }
@@ -54,6 +56,7 @@ void vsi_scopes_use(vsi_entry *entry) {
 void vsi_scopes_remove(vsi_map *scopes, const vestry_host *host, vsi_entry *entry) {
   vsi_extra *extra = vsi_entry_extra(entry);
   vsi_ring_remove(&extra->scope_in);
+  VSI_ASSERT(extra->share->count > 0);
   extra->share->count--;
   drop_if_unused(scopes, host, extra->share);
 }

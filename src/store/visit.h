@@ -5,6 +5,7 @@
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 
+#include "base/assert.h"
 #include "store/table.h"
 
 /* ---------------------------------------------------------------------------------------------- order and time ---- */
@@ -101,6 +102,7 @@ static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entr
   }
   vsi_visit_unfile(table, shard, entry);
   if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_take_extra(table, shard, entry);
+  VSI_ASSERT(shard->live > 0);
   shard->live--;
 }
 

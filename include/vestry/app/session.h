@@ -85,10 +85,11 @@ typedef struct vestry_session_options {
 } vestry_session_options;
 
 /** Give an instance sessions: from here on each request has one, and its scope is the session's. Call it once, right
- *  after vestry_create: actions that run once (vestry/app/once.h) and rates by scope (vestry/app/rate.h) depend on whether
- *  there are sessions, and pages on the secret of signed ones. They end with the instance.
+ *  after vestry_create: actions that run once (vestry/app/once.h) and rates by scope (vestry/app/rate.h) depend on
+ *  whether there are sessions, and pages on the secret of signed ones. They end with the instance.
  *  options  NULL: the defaults; copied but for what is borrowed
- *  Returns  OK | INVALID (the log says why; vestry_options.scope is set, or what depends on sessions was created before) | EXISTS (it has sessions) | NO_MEMORY | IO
+ *  Returns  OK | INVALID (the log says why; vestry_options.scope is set, or what depends on sessions was created
+ *           before) | EXISTS (it has sessions) | NO_MEMORY | IO
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_session_options *options);
 

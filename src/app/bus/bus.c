@@ -34,6 +34,7 @@
 #include <sys/queue.h>
 
 #include "app/bus/topics.h"
+#include "base/assert.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/options.h"
@@ -122,6 +123,7 @@ void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats) {
 static void wait_locked(vsi_bus *bus) {
   bus->waiters++;
   vsi_mutex_wait(&bus->lock, &bus->changed);
+  VSI_ASSERT(bus->waiters > 0);
   bus->waiters--;
 }
 
@@ -157,6 +159,7 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
     if (cursor->at == s) cursor->at = TAILQ_NEXT(s, at);
   TAILQ_REMOVE(&topic->subscriptions, s, at);
   s->state = ENDED;
+  VSI_ASSERT(bus->stats.live_count > 0);
   bus->stats.live_count--;
   bus->stats.ended_count++;
   if (by_connection) bus->stats.ended_by_connection_count++;
@@ -324,6 +327,7 @@ static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subs
   vsi_topic *unused = NULL;
   vsi_mutex_lock(&bus->lock);
   bool begins = is_wanted && !bus->closed && s->state == MADE;
+  VSI_ASSERT(s->topic->kept_count > 0 && bus->kept_count > 0);
   s->topic->kept_count--;
   bus->kept_count--;
   if (begins) {
@@ -454,6 +458,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
     s->subscriber.call(message, s->subscriber.ctx);
     count++;
     vsi_mutex_lock(&bus->lock);
+    VSI_ASSERT(s->calls > 0);
     s->calls--;
     settle_locked(s); /* if it has ended, and this was the last call */
   }
@@ -473,6 +478,7 @@ vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *
     bus->publishers++; /* whatever is called, the bus stays */
     vsi_topic *found = vsi_topics_find(&bus->topics, hash, name.data, name.len);
     if (found) count = call_all_locked(bus, found, message);
+    VSI_ASSERT(bus->publishers > 0);
     bus->publishers--;
     wake_locked(bus);
   }

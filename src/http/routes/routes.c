@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/assert.h"
 #include "base/field.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -205,6 +206,7 @@ static void tell_waiters(vsi_routes *routes) {
 }
 
 void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
+  VSI_ASSERT(visits == visit); /* the innermost one of this thread */
   visits = visit->outer;
   leave_guards(visit);
   atomic_fetch_sub(&visit->route->running, 1);
