@@ -18,6 +18,16 @@ bool postgres_pooler_is_installed(void) {
   return access(program, X_OK) == 0;
 }
 
+bool postgres_pooler_keeps_servers(void) {
+  unsigned major = 0, minor = 0;
+  FILE *says = popen("/usr/sbin/pgbouncer --version", "r");
+  assert_non_null(says);
+  const int found = fscanf(says, "PgBouncer %u.%u", &major, &minor);
+  pclose(says);
+  assert_int_equal(found, 2);
+  return major > 1 || minor > 23;
+}
+
 static void write_settings(const postgres_pooler *pooler, const postgres_server *server, const char *mode,
                            char path[128]) {
   snprintf(path, 128, "%s/pooler.ini", server->folder);

@@ -37,8 +37,7 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
   if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE) return "by is neither of an address nor of a scope";
   if (o->by == VESTRY_RATE_SCOPE && !o->key && !vsi_sessions_of(v) && !v->scope)
-    return "by is of a scope, and the instance has neither sessions (create them first) nor scopes: all clients would "
-           "be one";
+    return "by is of a scope, and the instance has neither sessions nor scopes, which come first: all would be one";
   if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
     return "burst_count tokens take more than 400 days to come back";
   return NULL;
