@@ -14,7 +14,8 @@ typedef struct postgres_pooler {
 } postgres_pooler;
 
 bool postgres_pooler_is_installed(void);
-/* It keeps its connections to the server when it gets another mode (from 1.24.0 on, by its change log); older ones close them. */
+/* It keeps its connections to the server when it gets another mode: from 1.24.0 on, by its change log. Older ones close
+ * them. */
 bool postgres_pooler_keeps_servers(void);
 /* Run it, until it lets clients in. It has at most 4 connections to the server. mode: its pool_mode */
 void postgres_pooler_start(postgres_pooler *pooler, const postgres_server *server, const char *mode);
