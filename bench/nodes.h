@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "vestry/cluster/cluster.h"
+#include <vestry/cluster/cluster.h>
 #include <vestry/vestry.h>
 
 /* A process that ends with this one. Zero: none. */

@@ -7,7 +7,6 @@
  * behind it, which is asked of each page before and behind: so of each kind of page it is counted how many were
  * rendered, how many had to be, and how many for nothing. */
 #include "auction.h"
-#include "vestry/testing/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 enum { USERS = 60, LOTS = 50, LOT_PAGES = 200, PAGES = LOT_PAGES + USERS + 1, PATH_MOST = 300 };

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vestry/data/sqlite.h"
 #include <vestry/data/sqlite.h>
 
 /* Prints a line for each kind of commit and of page. Returns whether it was done, and no page showed what was not. */

@@ -21,8 +21,6 @@
 #include "bench.h"
 #include "broker.h"
 #include "histogram.h"
-#include "vestry/cluster/broker.h"
-#include "vestry/cluster/nats.h"
 
 enum { MAX_BYTES = 65536, PATIENCE_S = 60, WAYS = 3 };
 

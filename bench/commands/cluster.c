@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "cluster.h"
-#include "vestry/cluster/nats.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #ifndef BENCH_CLUSTER_H
 #define BENCH_CLUSTER_H
 
-#include "vestry/app/page.h"
-#include "vestry/cluster/cluster.h"
+#include <vestry/app/page.h>
+#include <vestry/cluster/cluster.h>
 #include <vestry/vestry.h>
 
 typedef struct bench_cluster bench_cluster;

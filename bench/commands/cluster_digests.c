@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
@@ -22,7 +23,6 @@
 #include "cluster_load.h"
 #include "memory.h"
 #include "nodes.h"
-#include "vestry/testing/memory.h"
 
 enum { HOLDERS = 2, SETTLE_MS = 60, PATIENCE_MS = 10000, ENOUGH = 1000, ROUNDS = 60, EACH = 3000, TURNS_MOST = 100 };
 

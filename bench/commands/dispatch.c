@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
-#include "vestry/testing/memory.h"
 
 enum { MAX_ROUNDS = 10000 };
 

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include <vestry/data/sqlite.h>
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "auction.h"
 #include "bench.h"
-#include "vestry/testing/memory.h"
 
 enum { PATH_MOST = 300, CHANNELS_MOST = 1000, TURNS = 21 };
 

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
 #include "decode.h"
-#include "vestry/testing/memory.h"
 
 enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20, MESSAGE_MOST = 400 };
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "page_alone.h"
-#include "vestry/app/page.h"
-#include "vestry/testing/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <vestry/app/page.h>
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"

@@ -3,7 +3,7 @@
 #ifndef BENCH_PAGES_H
 #define BENCH_PAGES_H
 
-#include "vestry/app/page.h"
+#include <vestry/app/page.h>
 #include <vestry/vestry.h>
 
 typedef struct bench_pages bench_pages;

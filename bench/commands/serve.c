@@ -32,6 +32,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vestry/app/files.h>
+#include <vestry/ops/observe.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
@@ -41,8 +43,6 @@
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
-#include "vestry/app/files.h"
-#include "vestry/ops/observe.h"
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 

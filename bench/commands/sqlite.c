@@ -15,13 +15,10 @@
 
 #include <vestry/app/tab.h>
 #include <vestry/data/sqlite.h>
+#include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
-#include "vestry/app/page.h"
-#include "vestry/app/tab.h"
-#include "vestry/data/sqlite.h"
-#include "vestry/testing/memory.h"
 
 enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
 

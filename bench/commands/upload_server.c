@@ -14,13 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vestry/app/upload.h>
 #include <vestry/vestry.h>
 
 #include "bench.h"
 #include "memory.h"
 #include "pages.h"
 #include "server.h"
-#include "vestry/app/upload.h"
 
 const char *const upload_kinds[UPLOAD_KINDS] = {"bare", "civetweb", "microhttpd"};
 

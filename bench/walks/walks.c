@@ -3,11 +3,6 @@
  * libraries and this program are built with -finstrument-functions by scripts/walks, which counts what is printed: of
  * each function that was entered or left while the walk was under way, on any thread, "+" or "-", the thread, the
  * library and the place in it. */
-#include "vestry/app/page.h"
-#include "vestry/cluster/broker.h"
-#include "vestry/cluster/cluster.h"
-#include "vestry/cluster/nats.h"
-#include "vestry/data/sqlite.h"
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <sqlite3.h>

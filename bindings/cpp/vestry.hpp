@@ -27,8 +27,8 @@
 #include <string_view>
 #include <utility>
 
+#include <vestry/app/page.h>
 #include <vestry/vestry.h>
-#include "vestry/app/page.h"
 
 namespace vestrypp {
 

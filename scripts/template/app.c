@@ -1,16 +1,14 @@
 /* One page with all notes, and a form for the next one. Each open tab shows a note as soon as it is committed: the page
  * reads the database, and vestry sees which commits change what it has read. */
 #include "app.h"
-#include "vestry/app/csrf.h"
-#include "vestry/app/once.h"
-#include "vestry/app/page.h"
-#include "vestry/app/secret.h"
-#include "vestry/data/sqlite.h"
-#include "vestry/data/sqlite_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <vestry/app/csrf.h>
+#include <vestry/app/once.h>
+#include <vestry/app/page.h>
+#include <vestry/app/secret.h>
 #include <vestry/data/sqlite_pool.h>
 
 enum { TEXT_MAX = 200 /* as browsers count a text's length */, SECRET_BYTES = 32 };

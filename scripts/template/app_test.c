@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vestry/app/csrf.h>
 #include <vestry/testing/browser.h>
 
 #include "app.h"
-#include "vestry/app/csrf.h"
 
 static char file[] = "/tmp/APPNAME-XXXXXX";
 

@@ -24,7 +24,6 @@ typedef _Atomic(uint32_t) vsi_refs;
 
 /* By the count before. One that has ended is neither held nor dropped again. */
 static inline void vsi_refs_taken(uint64_t before) {
-  (void)before;
   VSI_ASSERT(before > 0);
 }
 static inline bool vsi_refs_dropped(uint64_t before) {

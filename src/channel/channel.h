@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels, as the floors above make them, and what one is made of, which the table of those with a name (channels.h)
+/* Channels, as the layers above make them, and what one is made of, which the table of those with a name (channels.h)
  * knows too. */
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H

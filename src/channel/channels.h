@@ -14,7 +14,7 @@ typedef struct vsi_channels_stats {
   uint64_t refused; /* for max_count */
 } vsi_channels_stats;
 
-/* Told of names: by another floor, which knows which channels there are. Any thread, no lock held. */
+/* Told of names: by another layer, which knows which channels there are. Any thread, no lock held. */
 typedef struct vsi_channels_watch {
   vestry_err (*coming)(const void *bytes, size_t len, void *ctx); /* OK | NO_MEMORY: the channel is not made */
   void (*left)(const void *bytes, size_t len, void *ctx);         /* it has ended, or was not made after all */

@@ -13,7 +13,7 @@
 /* What an event costs beside its bytes: vestry/app/history.h. */
 #define VSI_HISTORY_EVENT_COST ((size_t)48)
 
-/* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which are of a floor above. */
+/* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which are of a layer above. */
 typedef enum vsi_resume_answer {
   VSI_RESUME_FRESH,
   VSI_RESUME_CURRENT,

@@ -38,7 +38,6 @@ bool vsi_budget_take(vsi_budget *budget, uint64_t cost);
 static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {
   const uint64_t used = atomic_fetch_sub_explicit(&budget->used, cost, memory_order_relaxed);
   VSI_ASSERT(used >= cost); /* it was taken */
-  (void)used;
 }
 
 /* Whether more is held than the mark, but for what is given back soon. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What other floors keep with an event for as long as it lives: encoded forms of it, made once for all streams. */
+/* What other layers keep with an event for as long as it lives: encoded forms of it, made once for all streams. */
 #ifndef VSI_EVENT_EXTRAS_H
 #define VSI_EVENT_EXTRAS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lookouts: what a floor above is told of streams that end, by whichever thread ends them. A host without one pays a
+/* Lookouts: what a layer above is told of streams that end, by whichever thread ends them. A host without one pays a
  * load and a comparison a stream. */
 #ifndef VSI_INSTANCE_LOOKOUT_H
 #define VSI_INSTANCE_LOOKOUT_H

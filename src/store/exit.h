@@ -8,7 +8,7 @@
 #include "base/histogram.h"
 #include "store/scoped_key.h"
 
-/* How another floor, which knows the keys that there are, is told of values that come and leave. Any thread, no lock
+/* How another layer, which knows the keys that there are, is told of values that come and leave. Any thread, no lock
  * held. */
 typedef struct vsi_store_watch {
   /* A value is about to be put. OK | NO_MEMORY: it is not. */

@@ -84,9 +84,8 @@ typedef struct vestry_forms_options {
   size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is visitors'
                                    (vestry_session_is_visitor; with vestry_options.scope, requests without a scope),
                                    whose forms make room before those of users */
-  vestry_forms_storage
-      *storage; /**< of vestry/data/sqlite_forms.h or postgres_forms.h; for these forms alone. Borrowed,
-                                      until they are destroyed [the memory of this process] */
+  vestry_forms_storage *storage; /**< of sqlite_forms.h or postgres_forms.h (vestry/data/); for these forms alone.
+                                      Borrowed, until they are destroyed [the memory of this process] */
 } vestry_forms_options;
 
 /** Create them.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bus, as the floor above uses it: topics of any length, whose bytes are not shown to subscribers; and a
+/* The bus, as the layer above uses it: topics of any length, whose bytes are not shown to subscribers; and a
  * subscription in two steps, of which the second needs no memory. */
 #ifndef VSI_BUS_BUS_H
 #define VSI_BUS_BUS_H

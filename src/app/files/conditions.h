@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a request for a file asks: a range of it, or whether it has changed. Headers are terminated. */
-#ifndef VSI_HTTP_CONDITIONS_H
-#define VSI_HTTP_CONDITIONS_H
+#ifndef VSI_FILES_CONDITIONS_H
+#define VSI_FILES_CONDITIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

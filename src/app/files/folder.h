@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening and reading what is in a folder, and nothing else. */
-#ifndef VSI_HTTP_FOLDER_H
-#define VSI_HTTP_FOLDER_H
+#ifndef VSI_FILES_FOLDER_H
+#define VSI_FILES_FOLDER_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

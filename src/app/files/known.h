@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Files of a folder that were asked for before: their ETags, so that a file is read once and not for each request; and
  * the descriptors of those that are being sent, each once, however many answers send it. */
-#ifndef VSI_HTTP_KNOWN_H
-#define VSI_HTTP_KNOWN_H
+#ifndef VSI_FILES_KNOWN_H
+#define VSI_FILES_KNOWN_H
 
 #include <sys/stat.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Histories of an instance's channels by key: history.c has them. */
-#ifndef VSI_CHANNEL_HISTORIES_H
-#define VSI_CHANNEL_HISTORIES_H
+/* Histories of an instance's channels by key. What one is made of: channel/history.h. */
+#ifndef VSI_HISTORY_HISTORIES_H
+#define VSI_HISTORY_HISTORIES_H
 
 #include "channel/history.h"
 #include "vestry/app/history.h"

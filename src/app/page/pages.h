@@ -54,7 +54,7 @@ struct vestry_page {
   const char *shell;                  /* likewise: "SHELL/ELEMENT/ID"; NULL: none */
 };
 
-/* Told of each refresh that this process makes: by another floor. len 0: of every page. Any thread, no lock held. */
+/* Told of each refresh that this process makes: by another layer. len 0: of every page. Any thread, no lock held. */
 typedef void (*vsi_refreshed_fn)(const char *topic, size_t len, void *ctx);
 
 /* A refresh that belongs to a trace. Later ones take the place of earlier ones: then a render has no parent. */

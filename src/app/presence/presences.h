@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The presences of an instance that have a name, and the watch of the floor above, which tells other nodes of them
+/* The presences of an instance that have a name, and the watch of the layer above, which tells other nodes of them
  * (spread.h). */
 #ifndef VSI_PRESENCE_PRESENCES_H
 #define VSI_PRESENCE_PRESENCES_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nodes say to each other of the presences that have a name. The floor above (cluster/cluster/guests.c) carries
+/* What nodes say to each other of the presences that have a name. The layer above (cluster/cluster/guests.c) carries
  * it: it takes the changes to tell, and passes on what it has heard. */
 #ifndef VSI_PRESENCE_SPREAD_H
 #define VSI_PRESENCE_SPREAD_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Leases of streams: a tab that has answered once goes on answering, or its stream ends. See lease.c for the essay. */
-#ifndef VSI_HTTP_LEASE_H
-#define VSI_HTTP_LEASE_H
+#ifndef VSI_STREAM_LEASE_H
+#define VSI_STREAM_LEASE_H
 
 #include "http/reply.h"
 #include "http/request.h"

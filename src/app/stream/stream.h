@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements that open a stream and look after it: of pages, and of streams that are no page. */
-#ifndef VSI_HTTP_STREAM_H
-#define VSI_HTTP_STREAM_H
+#ifndef VSI_STREAM_STREAM_H
+#define VSI_STREAM_STREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -12,7 +12,7 @@
 #include <vestry/microhttpd.h>
 #define SERVER vestry_server_microhttpd
 #endif
-#include "vestry/app/page.h"
+#include <vestry/app/page.h>
 #include <vestry/vestry.h>
 
 typedef struct counter {

@@ -2,8 +2,6 @@
 /* The same with the NATS broker, which needs no server to be made. */
 #include <stdio.h>
 
-#include "vestry/cluster/broker.h"
-#include "vestry/cluster/nats.h"
 #include <vestry/cluster/nats.h>
 #include <vestry/vestry.h>
 

@@ -2,7 +2,6 @@
 /* Connections to PostgreSQL, to a server that is not there: that is said, and not waited for. */
 #include <stdio.h>
 
-#include "vestry/data/postgres_pool.h"
 #include <vestry/data/postgres_pool.h>
 #include <vestry/vestry.h>
 

@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vestry/app/page.h"
-#include "vestry/data/jobs.h"
-#include "vestry/data/sqlite.h"
-#include "vestry/data/sqlite_jobs.h"
-#include "vestry/data/sqlite_pool.h"
-#include "vestry/data/sqlite_sessions.h"
 #include <vestry/data/sqlite_jobs.h>
 #include <vestry/data/sqlite_sessions.h>
 #include <vestry/vestry.h>
