@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Other nodes, as the modules above see them: a layer above says how they are reached (cluster/). A room that looks here
- * first and finds what it looks for pays a hash and a few loads. */
+/* Other nodes, as the modules above see them: a layer above says how they are reached (cluster/). A room that looks
+ * here first and finds what it looks for pays a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H
 #define VSI_INSTANCE_ELSEWHERE_H
 

@@ -22,8 +22,9 @@ MUTATIONS = {
 def soak(source, build, name, folder):
     """Returns the soak's exit status, and what it said."""
     file, before, after = MUTATIONS[name]
-    library = (build / "lib/libvestry.so").resolve()
-    mutate.link(build, source / "src" / file, before, after, str(library.relative_to(build)), folder / "libvestry.so.0")
+    link = build / "lib/libvestry.so"
+    library, soname = link.resolve(), link.readlink()
+    mutate.link(build, source / "src" / file, before, after, str(library.relative_to(build)), folder / soname)
     command = [sys.executable, "-B", str(source / "tests/soak/observe.py"), str(build / "bin/vestry-bench"), "--server",
                "microhttpd", "--seconds", SECONDS]
     ran = subprocess.run(command, env={**os.environ, "LD_LIBRARY_PATH": str(folder)}, stdout=subprocess.PIPE,
