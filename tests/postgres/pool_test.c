@@ -261,7 +261,7 @@ static void a_setup_is_of_each_connection(void **state) {
 static void a_statement_has_its_time(void **state) {
   (void)state;
   shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1});
+  shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* the set-up of connections has as long */
   assert_int_equal(alone(&s, "SELECT pg_sleep(600)", NULL), VESTRY_TIMEOUT);
   assert_said(&s, "vestry_postgres_run", "(57014); raise options.statement_ms");
   assert_int_equal(shop_stats(&s).connected_count, 1);
