@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
   vestry_page *birds_page;
   program_start(&program, argc, argv, "search", "A search that answers while one types", &(vestry_options){0});
   vestry_err err = vestry_pages_create(program.v, NULL, &pages);
-  const vestry_page_options options = {.render = page, .shell = "search", .app = &program};
+  const vestry_page_options options = {.render = page, .layout = "search", .app = &program};
   if (!err) err = vestry_page_create(pages, &options, &birds_page);
   if (!err) err = vestry_route(program.v, "GET", "/", vestry_page_handler, birds_page);
   program.options.shown.pages = pages;

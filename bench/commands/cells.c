@@ -365,8 +365,8 @@ static bool open_stream(cells *c, viewer *v, const char *more) {
   const uint64_t number = (uint64_t)(v - c->viewers);
   snprintf(path, sizeof path, "/?at=%d.%d", v->row, v->column);
   if (*v->tag) snprintf(had, sizeof had, "Last-Event-ID: %s\r\n", v->tag);
-  snprintf(headers, sizeof headers, "Vestry-Shell: cells/main/content\r\nVestry-Sent: %016" PRIx64 ".900000001\r\n%s%s",
-           number + 1, had, more);
+  snprintf(headers, sizeof headers,
+           "Vestry-Layout: cells/main/content\r\nVestry-Sent: %016" PRIx64 ".900000001\r\n%s%s", number + 1, had, more);
   struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = v}};
   const bench_subscription how = {.port = (int)c->port,
                                   .path = path,

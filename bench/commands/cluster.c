@@ -61,7 +61,7 @@ json_t *bench_cluster_stats(const bench_cluster *cluster) {
                 {"keys", s.keys_count},
                 {"others_keys", s.others_keys_count},
                 {"keys_bytes", s.keys_bytes},
-                {"asked", s.asked_count},
+                {"asked", s.remote_requests_count},
                 {"ok", s.ok_count},
                 {"not_found", s.not_found_count},
                 {"timeout", s.timeout_count},
@@ -79,7 +79,7 @@ json_t *bench_cluster_stats(const bench_cluster *cluster) {
                 {"gaps", s.gaps_count},
                 {"lost", s.lost_count},
                 {"over_budget", s.over_budget_count},
-                {"inward_bytes", s.inward_bytes},
+                {"inward_bytes", s.remote_bytes},
                 {"replaced", s.replaced_count}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

@@ -185,7 +185,7 @@ static json_t *pages_stats(const served *all) {
     const char *name;
     uint64_t number;
   } fields[] = {{"streams", s.streams_count},
-                {"views", s.views_count},
+                {"views", s.fragments_count},
                 {"topics", s.topics_count},
                 {"refreshes", s.refreshes_count},
                 {"documents", s.documents_count},
@@ -201,8 +201,8 @@ static json_t *pages_stats(const served *all) {
                 {"kept_dropped", s.kept_dropped_count},
                 {"requests_bytes", s.requests_bytes},
                 {"requests_refused", s.requests_refused_count},
-                {"asks", s.asks_count},
-                {"asks_brief", s.asks_brief_count},
+                {"asks", s.long_polls_count},
+                {"asks_brief", s.long_polls_brief_count},
                 {"sleeping", all->pages ? bench_pages_sleeping(all->pages) : 0}};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -224,7 +224,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   json_t *turned_away = json_object();
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
     json_object_set_new(turned_away, vestry_refusal_name((vestry_refusal)i),
-                        json_integer((json_int_t)s.turned_away[i]));
+                        json_integer((json_int_t)s.refused_by_reason[i]));
   json_t *all = json_pack(
       "{s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:{s:I,s:I,s:I}}", "opened",
       (json_int_t)s.opened_count, "open", (json_int_t)s.open_count, "closed", (json_int_t)s.closed_count, "causes",

@@ -176,8 +176,8 @@ vestry_err actions_mount(struct app *app) {
                                           {"GET", "/lot/{lot}/bids.csv", report},
                                           {"GET", "/picture/{name}", picture}};
   static const char *const inside[] = {"/lot", "/lots", "/offer", "/bid", "/picture", "/kept"};
-  const vestry_page_options lot = {.render = page_lot, .allow = page_may_see, .shell = "auction", .app = app};
-  const vestry_page_options another = {.render = page_offer, .allow = page_may_see, .shell = "auction", .app = app};
+  const vestry_page_options lot = {.render = page_lot, .allow = page_may_see, .layout = "auction", .app = app};
+  const vestry_page_options another = {.render = page_offer, .allow = page_may_see, .layout = "auction", .app = app};
   const vestry_uploads_options pictures = {.pattern = "/lots",
                                            .folder = app->folder,
                                            .types = "image/png, image/jpeg, image/webp, image/gif",

@@ -65,7 +65,7 @@ static vestry_err begin(struct app *app) {
   static const char *const fields[] = {"title", "about", "price", "minutes"};
   vestry *v = app->program.v;
   const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret};
-  const vestry_page_options lots = {.render = page_lots, .allow = page_may_see, .shell = "auction", .app = app};
+  const vestry_page_options lots = {.render = page_lots, .allow = page_may_see, .layout = "auction", .app = app};
   const vestry_rate_options rate = {.count = 5, .burst_count = 20, .by = VESTRY_RATE_SCOPE};
   const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
   vestry_err err = vestry_secret_set(v, &secret);

@@ -157,7 +157,7 @@ static void put_about(sqlite3_stmt *row, void *ctx) {
 
 static void put_form(vestry_html *html, const struct lot *lot) {
   const vestry_backend_action_options once = {
-      .filter_include = "^amount$", .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED, .sent = "_bidding"};
+      .filter_include = "^amount$", .once = true, .deduplicate = true, .sent = "_bidding"};
   vestry_html_add(html, "<form class=\"bid\" data-on:submit=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/bid/%lld", lot->id);
   vestry_html_add(html,

@@ -261,7 +261,7 @@ static void read_title(sqlite3_stmt *row, void *title) {
 /* What a form sends, once; the same again before it is answered is no other. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
-      .size = sizeof options, .filter_include = signals, .once = true, .press = VESTRY_PRESS_UNTIL_ANSWERED};
+      .size = sizeof options, .filter_include = signals, .once = true, .deduplicate = true};
   return vestry_backend_action_string(action, size, VESTRY_METHOD_POST, &options, "%-s", url);
 }
 

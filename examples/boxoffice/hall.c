@@ -146,7 +146,7 @@ static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html
   struct basket basket = {.html = html};
   vestry_backend_action_options once = pressed;
   once.content = VESTRY_CONTENT_FORM;
-  once.press = VESTRY_PRESS_UNTIL_ANSWERED;
+  once.deduplicate = true;
   once.sent = "_paying";
   vestry_form *form;
   vestry_html_add(html, "<section id=\"basket\" aria-label=\"Your seats\"><h2>Your seats</h2><ul>");

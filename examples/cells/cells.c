@@ -161,7 +161,7 @@ static bool prepare(void *ctx) {
 
 static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
-  const vestry_page_options one = {.render = page, .shell = "cells", .app = app};
+  const vestry_page_options one = {.render = page, .layout = "cells", .app = app};
   const vestry_rate_options rate = {.count = 20, .burst_count = 100};
   vestry_page *served;
   vestry_err err = vestry_secret_set(v, &(vestry_secret){.secret = app->secret, .secret_len = sizeof app->secret});

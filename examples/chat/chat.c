@@ -112,7 +112,7 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_pages_options pages = {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
-  const vestry_page_options page = {.render = page_render, .allow = page_may_see, .shell = "chat", .app = app};
+  const vestry_page_options page = {.render = page_render, .allow = page_may_see, .layout = "chat", .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
   const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
   app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};

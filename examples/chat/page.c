@@ -15,8 +15,8 @@
  * What changes something as it is typed, or as it is named, is the same if it is pressed again before it is answered;
  * messages can be, and channels can be looked at, twice. */
 #define OPTIONS(signals, again)                                                                                        \
-  (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .press = again})
-#define WITH(signals) OPTIONS(signals, VESTRY_PRESS_UNTIL_ANSWERED)
+  (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .deduplicate = again})
+#define WITH(signals) OPTIONS(signals, true)
 #define EACH(signals, seen)                                                                                            \
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
 #define ALONE EACH("^tabId$", NULL)

@@ -25,7 +25,7 @@ static const struct kind {
 } kinds[] = {
     [VESTRY_SPAN_REQUEST] = {"request", NULL, SERVER},
     [VESTRY_SPAN_DISPATCH] = {"dispatch", "vestry.streams", INTERNAL},
-    [VESTRY_SPAN_ASK] = {"ask", "vestry.streams", CLIENT},
+    [VESTRY_SPAN_REMOTE_REQUEST] = {"remote-request", "vestry.streams", CLIENT},
     [VESTRY_SPAN_RENDER] = {"render", NULL, INTERNAL},
     [VESTRY_SPAN_WRITE] = {"write", "vestry.bytes", INTERNAL},
 };

@@ -101,7 +101,7 @@ typedef struct vestry_request_ops {
    *  VESTRY_RECEIVE_BYTES of it have the time that the whole of another body has, and the request holds no more than
    *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
   void (*receives)(void *server_request, size_t held_bytes);
-  /** How many streams there are now, and how many there may be: pages that ask instead of having a stream
+  /** How many streams there are now, and how many there may be: pages that poll instead of having a stream
    *  (docs/guide/proxies.md) are not held while three quarters of them are taken. NULL: there is always room. Does not
    *  block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
@@ -207,7 +207,7 @@ struct vestry_server_adapter {
   void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< _room */
 };
 
-/** Count a connection or request that the adapter turns away. What vestry_serve turns away it counts itself. NONE, and
+/** Count a connection or request that the adapter refuses. What vestry_serve refuses it counts itself. NONE, and
  *  what is no refusal, is not counted. Threads any; does not block. */
 VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 

@@ -65,12 +65,6 @@ typedef enum vestry_cancellation {
   VESTRY_CANCEL_DISABLED  /**< both go on */
 } vestry_cancellation;
 
-/** What a second press is, of an action that runs once. */
-typedef enum vestry_press {
-  VESTRY_PRESS_EACH = 0,       /**< an action of its own: two presses are two messages */
-  VESTRY_PRESS_UNTIL_ANSWERED, /**< none, if it says the same before the first is answered, or is of a double click */
-} vestry_press;
-
 /** For retry_max_count: without end. */
 #define VESTRY_RETRY_FOREVER UINT32_MAX
 
@@ -96,11 +90,12 @@ typedef struct vestry_backend_action_options {
   vestry_cancellation cancellation;
   bool csrf; /**< send the page's token along (vestry/app/csrf.h): of the signal `_csrf`, in the header X-CSRF-Token */
   bool once; /**< have it run once, also if the client repeats it (vestry/app/once.h): by the signal `_once`, in X-Once.
-                  What it sends, signals or a form's fields, is what they were at the press. [cancellation: DISABLED].
-                  For GET and QUERY it is the header alone: their retries send what is newest */
-  vestry_press press; /**< of once */
-  bool unordered;     /**< of once: sent at once, not after the presses of its page that came before it */
-  const char *sent;   /**< of once, not of GET and QUERY: the name of a signal that says how many presses were sent and
+                  What it sends, signals or a form's fields, is what they were at the submission. [cancellation:
+                  DISABLED]. For GET and QUERY it is the header alone: their retries send what is newest */
+  bool deduplicate; /**< of once: an identical submission before the first is answered, or of a double click, is none */
+  bool unordered;   /**< of once: sent at once, not after the earlier submissions of its page */
+  const char
+      *sent; /**< of once, not of GET and QUERY: the name of a signal that says how many submissions were sent and
                            are not seen yet (vestry/app/once.h): a letter or '_', then letters, digits and '_', at most
                            VESTRY_SENT_MAX_BYTES. One that begins with '_' stays in the page [none] */
 } vestry_backend_action_options;

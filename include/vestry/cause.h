@@ -30,7 +30,7 @@ extern "C" {
   X(ERROR, "error", false)       /* a failure in the server, such as memory */                                         \
   X(DRAIN, "drain", false)       /* vestry_drain sent it away, with a hint when to come back */                        \
   X(BUDGET, "budget", false)     /* all queues together were nearly full, and it held most */                          \
-  X(LAPSED, "lapsed", false)     /* its tab does not answer any more: vestry_leases_create */
+  X(LEASE_EXPIRED, "lease_expired", false) /* its tab does not answer any more: vestry_leases_create */
 
 /** Why something ended. */
 typedef enum vestry_cause {

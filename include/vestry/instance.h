@@ -134,8 +134,8 @@ typedef struct vestry_stats {
    *  memory comes back when their runners get to it. A sender that fills the last eighth faster than that gets FULL, as
    *  from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
-  uint64_t requests_count, rejected_count;   /**< served; of these answered 503: no room, or closing */
-  uint64_t turned_away[VESTRY_REFUSALS_MAX]; /**< connections and requests, by why */
+  uint64_t requests_count, rejected_count;         /**< served; of these answered 503: no room, or closing */
+  uint64_t refused_by_reason[VESTRY_REFUSALS_MAX]; /**< connections and requests, by why */
   /** What the heads and bodies of all requests under way hold now, and the most there ever was: the memory itself, so
    *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
    *  above max_request_bytes. */

@@ -37,8 +37,8 @@
  *  with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's own, since
  *  libmicrohttpd cannot be silent about a length and go on; those of vestry/app/files.h tell it. Folded
  *  lines, bare LFs and lines that begin with a colon are refused by libmicrohttpd 1.0 itself, and found by vestry with
- *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry turns
- *  away is counted in vestry_stats.turned_away, what libmicrohttpd refuses is not.
+ *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry
+ *  refuses is counted in vestry_stats.refused_by_reason, what libmicrohttpd refuses is not.
  *
  *  The connection of a stream closes after it, and its head says so ("Connection: close"): a browser then closes it as
  *  soon as the tab is closed or shows another page, and does not wait for more of an answer first.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Refusals: why a connection or a request was turned away before a handler saw it. Adapters and the registry count
+/** Refusals: why a connection or a request was refused before a handler saw it. Adapters and the registry count
  *  them; vestry_stats tells how many there were. */
 #ifndef VESTRY_REFUSAL_H
 #define VESTRY_REFUSAL_H
@@ -12,7 +12,7 @@ extern "C" {
 
 /** X(enum, name) */
 #define VESTRY_REFUSALS(X)                                                                                             \
-  X(NONE, "none")               /* it was not turned away; never counted */                                            \
+  X(NONE, "none")               /* it was not refused; never counted */                                                \
   X(DEADLINE, "deadline")       /* its head or its body did not come in time */                                        \
   X(BUDGET, "budget")           /* requests under way held nearly max_request_bytes, and it held most */               \
   X(ADDRESS, "address")         /* its address had as many as it may */                                                \
@@ -20,7 +20,7 @@ extern "C" {
   X(DESCRIPTORS, "descriptors") /* the process had none left */                                                        \
   X(RATE, "rate")               /* its client sends more than a rate lets it (vestry/app/rate.h) */
 
-/** Why something was turned away. */
+/** Why something was refused. */
 typedef enum vestry_refusal {
 #define VESTRY_REFUSAL_ENUM(name, text) VESTRY_REFUSAL_##name,
   VESTRY_REFUSALS(VESTRY_REFUSAL_ENUM)

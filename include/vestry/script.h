@@ -67,7 +67,7 @@ VESTRY_API vestry_err vestry_event_redirect(const vestry_host *host, const char 
 VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const char *url,
                                                const vestry_script_options *options, vestry_event **ret_event);
 
-/** Have the page go to another address within its document, as a marked link does: if the document has a shell
+/** Have the page go to another address within its document, as a marked link does: if the document has a layout
  *  (vestry/app/page.h), and the address is of its origin. Otherwise as vestry_event_redirect; arguments and results as
  *  there. */
 VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,

@@ -31,7 +31,7 @@ typedef struct vestry_signals_error {
 /** Parse signals: one JSON object, nothing after it but white space. Size, depth and count are checked before a tree is
  *  built. Of duplicate names the last wins, as in the browser. An integer beyond 64 bits is read as a real; a zero
  *  character (`\u0000`; C would end the text there) and half a surrogate pair become U+FFFD: each request of a tab has
- *  all of its signals, so that refusing them would refuse every press. A number beyond a double is MALFORMED.
+ *  all of its signals, so that refusing them would refuse every submission. A number beyond a double is MALFORMED.
  *  json         len bytes, not terminated; an empty text is an empty object
  *  limits       NULL: the defaults
  *  ret_signals  an object; a new reference, the caller's (json_decref); untouched on failure

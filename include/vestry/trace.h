@@ -32,12 +32,12 @@ typedef struct vestry_trace {
 
 /** What a span is of. */
 typedef enum vestry_span_kind {
-  VESTRY_SPAN_REQUEST = 1, /**< a request, until its answer is made; name: its method; count: none */
-  VESTRY_SPAN_DISPATCH,    /**< effects that are performed; name: the first one's; count: streams */
-  VESTRY_SPAN_ASK,         /**< a dispatch that goes to other nodes, until all have answered; count: streams there */
-  VESTRY_SPAN_RENDER,      /**< a page, or a shared part; name: its path, or its element's id; count: none. Its parent
+  VESTRY_SPAN_REQUEST = 1,    /**< a request, until its answer is made; name: its method; count: none */
+  VESTRY_SPAN_DISPATCH,       /**< effects that are performed; name: the first one's; count: streams */
+  VESTRY_SPAN_REMOTE_REQUEST, /**< a dispatch that goes to other nodes, until all have answered; count: streams there */
+  VESTRY_SPAN_RENDER, /**< a page, or a shared part; name: its path, or its element's id; count: none. Its parent
                                 is the first of the refreshes that it is for, as far as that is still known */
-  VESTRY_SPAN_WRITE        /**< an event, from when it was made until the transport has it; count: its bytes. Of one
+  VESTRY_SPAN_WRITE   /**< an event, from when it was made until the transport has it; count: its bytes. Of one
                                 that goes to many streams the first VESTRY_TRACE_WRITES_MAX are told */
 } vestry_span_kind;
 

@@ -187,7 +187,7 @@ static inline bool vsi_cause_flushes(vestry_cause cause) {
 /* The peer is not there any more, or as good as: nothing that is written arrives. */
 static inline bool vsi_cause_is_of_peer(vestry_cause cause) {
   return cause == VESTRY_CAUSE_HANGUP || cause == VESTRY_CAUSE_LOST || cause == VESTRY_CAUSE_STALLED ||
-         cause == VESTRY_CAUSE_LAPSED;
+         cause == VESTRY_CAUSE_LEASE_EXPIRED;
 }
 
 #endif

@@ -64,7 +64,7 @@ static bool are_valid(const vestry_backend_action_options *o) {
                   !is_signal(o->sent, strlen(o->sent))))
     return false;
   if ((unsigned)o->content > VESTRY_CONTENT_FORM || (unsigned)o->when_hidden > VESTRY_HIDDEN_CLOSED) return false;
-  if ((unsigned)o->press > VESTRY_PRESS_UNTIL_ANSWERED || ((o->press || o->unordered) && !o->once)) return false;
+  if ((o->deduplicate || o->unordered) && !o->once) return false;
   if ((unsigned)o->retry >= COUNT(retries) || (unsigned)o->cancellation >= COUNT(cancellations)) return false;
   if (o->selector && o->content != VESTRY_CONTENT_FORM) return false;
   if (!(o->retry_scaler >= 0 && o->retry_scaler <= 1e6)) return false; /* also NaN */
@@ -224,7 +224,7 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
   else
     put_text(&o, "requestCancellation",
              cancellations[is_carried && !options->cancellation ? VESTRY_CANCEL_DISABLED : options->cancellation]);
-  if (options->press) put_word(&o, "untilAnswered", "true");
+  if (options->deduplicate) put_word(&o, "untilAnswered", "true");
   if (options->unordered) put_word(&o, "unordered", "true");
   put_text(&o, "sent", options->sent);
   if (o.is_open) vsi_html_put_str(html, "}");

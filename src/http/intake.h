@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes in: which requests are turned away, and what all that are under way hold. */
+/* What comes in: which requests are refused, and what all that are under way hold. */
 #ifndef VSI_HTTP_INTAKE_H
 #define VSI_HTTP_INTAKE_H
 

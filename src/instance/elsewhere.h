@@ -28,11 +28,11 @@ typedef struct vsi_elsewhere {
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
   /* The instance has begun to drain. Does not block. */
   void (*drains)(void *ctx);
-  /* NULL, both: is_held is all that is known. This node alone may keep streams under a key, until `claimed` at least,
+  /* NULL, both: is_held is all that is known. This node alone may keep streams under a key, until `reserved` at least,
    * which is called once they are in the store, or are not. OK | EXISTS (another node holds it) | LIMIT (that is not
    * known) | NO_MEMORY. It may wait, for some seconds. */
-  vestry_err (*claim)(const vestry_scoped_key *key, void *ctx);
-  void (*claimed)(const vestry_scoped_key *key, void *ctx);
+  vestry_err (*reserve)(const vestry_scoped_key *key, void *ctx);
+  void (*reserved)(const vestry_scoped_key *key, void *ctx);
   /* The address of this node for a lease of a stream of its own (app/stream/lease.h: VSI_LEASE_BYTES,
    * VSI_ADDRESS_BYTES); and tell the node of an address that its lease is renewed: whether there is such a node, and it
    * gave that address for that lease. Neither blocks. */

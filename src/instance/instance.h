@@ -54,7 +54,7 @@ struct vestry {
   _Atomic(struct vsi_drain *) drain;    /* NULL → one, once, for good (serve/drain.c) */
   _Atomic(uint64_t) drain_ends_ns;      /* relaxed: its window; 0 until it has begun */
   _Atomic(uint64_t) requests, rejected; /* relaxed: mere counts */
-  _Atomic(uint64_t) turned_away[VESTRY_REFUSAL_COUNT];
+  _Atomic(uint64_t) refused_by_reason[VESTRY_REFUSAL_COUNT];
   vsi_budget request_bytes;        /* of requests under way */
   vsi_budget answer_bytes;         /* of answers that are being sent */
   _Atomic(uint64_t) answer_wanted; /* by the last one that was refused (http/body.c) */

@@ -53,7 +53,7 @@ static vestry_err check_free(vestry_dispatch_context *context) {
   vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
-  if (!elsewhere || elsewhere->claim) return VESTRY_OK; /* it is asked for when the stream is kept */
+  if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* it is asked for when the stream is kept */
   return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
@@ -159,11 +159,11 @@ static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *
 /* The same, where other nodes may hold the key. */
 static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
-  if (!elsewhere || !elsewhere->claim) return keep_alone_here(context, s);
-  vestry_err error = elsewhere->claim(s->key, elsewhere->ctx);
+  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context, s);
+  vestry_err error = elsewhere->reserve(s->key, elsewhere->ctx);
   if (error) return error;
   error = keep_alone_here(context, s);
-  elsewhere->claimed(s->key, elsewhere->ctx);
+  elsewhere->reserved(s->key, elsewhere->ctx);
   return error;
 }
 

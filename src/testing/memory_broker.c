@@ -208,36 +208,37 @@ static size_t max_payload(void *broker) {
   return max;
 }
 
-/* A claim's data is never read, so it is not kept. */
-static vestry_err claim_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
+/* A reservation's data is never read, so it is not kept. */
+static vestry_err reserve_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
   vestry_memory_network *network = node->network;
   size_t at = 0;
-  while (at < network->claims_count && strcmp(network->claims[at].name, name) != 0) at++;
-  if (at == network->claims_count) {
+  while (at < network->reservations_count && strcmp(network->reservations[at].name, name) != 0) at++;
+  if (at == network->reservations_count) {
     *ret_revision = 0;
     if (expected) return VESTRY_EXISTS;
-    if (VSI_ARRAY_RESERVE(network->host, network->claims, network->claims_count, network->claims_room, 1))
+    if (VSI_ARRAY_RESERVE(network->host, network->reservations, network->reservations_count, network->reservations_room,
+                          1))
       return VESTRY_NO_MEMORY;
-    network->claims_count++;
-    memcpy(network->claims[at].name, name, strlen(name) + 1);
-    network->claims[at].revision = 0;
+    network->reservations_count++;
+    memcpy(network->reservations[at].name, name, strlen(name) + 1);
+    network->reservations[at].revision = 0;
   }
-  vsi_memory_claim *claim = &network->claims[at];
-  vestry_err error = claim->revision == expected ? VESTRY_OK : VESTRY_EXISTS;
-  if (!error) claim->revision = ++network->revision;
-  *ret_revision = claim->revision;
+  vsi_memory_reservation *reservation = &network->reservations[at];
+  vestry_err error = reservation->revision == expected ? VESTRY_OK : VESTRY_EXISTS;
+  if (!error) reservation->revision = ++network->revision;
+  *ret_revision = reservation->revision;
   return error;
 }
 
-static vestry_err claim(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                        uint64_t *ret_revision) {
+static vestry_err reserve(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                          uint64_t *ret_revision) {
   vsi_memory_node *node = broker;
   if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
   vsi_mutex_lock(&node->network->lock);
   vestry_err error = len > node->network->options.max_payload ? VESTRY_TOO_LARGE
                      : !vsi_memory_node_is_up(node)           ? VESTRY_IO
                      : node->part != 0                        ? VESTRY_TIMEOUT
-                                                              : claim_locked(node, name, expected, ret_revision);
+                                                              : reserve_locked(node, name, expected, ret_revision);
   vsi_mutex_unlock(&node->network->lock);
   return error;
 }
@@ -250,7 +251,7 @@ const vestry_broker_ops vsi_memory_broker_ops = {
     .flush = flush,
     .state = state,
     .max_payload = max_payload,
-    .claim = claim,
+    .reserve = reserve,
     .destroy = destroy,
 };
 

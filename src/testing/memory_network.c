@@ -56,7 +56,7 @@ void vsi_memory_network_unref(vestry_memory_network *network) {
   if (!is_last) return;
   const vestry_host *host = network->host;
   vsi_free(host, network->nodes);
-  vsi_free(host, network->claims);
+  vsi_free(host, network->reservations);
   pthread_cond_destroy(&network->changed);
   vsi_mutex_finish(&network->lock);
   vsi_free(host, network);

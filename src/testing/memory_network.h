@@ -13,10 +13,10 @@
  * streams that share a place are in order too, which is more than was promised. */
 enum { VSI_MEMORY_STREAMS = 1024 };
 
-typedef struct vsi_memory_claim {
+typedef struct vsi_memory_reservation {
   char name[VESTRY_SUBJECT_MAX_BYTES + 1];
   uint64_t revision;
-} vsi_memory_claim;
+} vsi_memory_reservation;
 
 /* A node. All is guarded by the network's lock, but for what is set when it joins. */
 typedef struct vsi_memory_node {
@@ -49,8 +49,8 @@ struct vestry_memory_network {
   size_t nodes_count, nodes_room;
   uint64_t order; /* of what was sent */
   uint64_t revision;
-  vsi_memory_claim *claims;
-  size_t claims_count, claims_room;
+  vsi_memory_reservation *reservations;
+  size_t reservations_count, reservations_room;
   vestry_memory_network_stats stats; /* but for waiting_count */
 };
 

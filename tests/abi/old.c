@@ -146,7 +146,7 @@ int main(void) {
   vestry_stats_get(v, &stats);
   assert(stats.drain_has_begun && !stats.open_count);
   assert(stats.opened_count == 1 && stats.closed_count == 1 && stats.closed_by_cause[VESTRY_CAUSE_HANGUP] == 1);
-  assert(closed == 1 && stats.turned_away[VESTRY_REFUSAL_BUDGET] == 0);
+  assert(closed == 1 && stats.refused_by_reason[VESTRY_REFUSAL_BUDGET] == 0);
   vestry_destroy(v);
   return 0;
 }

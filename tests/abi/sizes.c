@@ -324,8 +324,8 @@ static vestry_err take_window(const void *given) {
   vestry_memory_exchange *document;
   vestry_err error = vestry_pages_create(v, NULL, &pages);
   if (error) return error;
-  error =
-      vestry_page_create(pages, &(vestry_page_options){.render = render_window, .shell = "s", .app = &taken_by}, &page);
+  error = vestry_page_create(pages, &(vestry_page_options){.render = render_window, .layout = "s", .app = &taken_by},
+                             &page);
   if (!error) error = vestry_memory_request(v, NULL, vestry_page_handler, page, &document);
   if (!error) vestry_memory_destroy(document);
   vestry_pages_destroy(pages);
@@ -407,16 +407,16 @@ static vestry_err remove_nothing(void *ctx, const char *name) {
 static const vestry_session_storage_ops storage = {
     .save = save_nothing, .load = load_nothing, .remove = remove_nothing, .remove_user = remove_nothing};
 
-static vestry_err begin_nothing(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
-                                size_t capacity, size_t *ret_len) {
+static vestry_err begin_nothing(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found,
+                                void *answer, size_t capacity, size_t *ret_len) {
   (void)ctx, (void)press, (void)ret_found, (void)answer, (void)capacity, (void)ret_len;
   return VESTRY_LIMIT;
 }
-static vestry_err finish_nothing(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
+static vestry_err finish_nothing(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
   (void)ctx, (void)press, (void)answer, (void)len;
   return VESTRY_OK;
 }
-static vestry_err forget_nothing(void *ctx, const vestry_once_press *press) {
+static vestry_err forget_nothing(void *ctx, const vestry_once_submission *press) {
   (void)ctx, (void)press;
   return VESTRY_OK;
 }

@@ -5,7 +5,7 @@
  *   POST /say        the body is the number that is shown from now on
  *   POST /end        streams /stream/b end cleanly
  *   POST /forbid     streams are answered 403 from now on, and the page says so
- *   GET /seen        as JSON: streams opened and open, those that lapsed, answers
+ *   GET /seen        as JSON: streams opened and open, those that expired, answers
  * LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdio.h>
@@ -106,9 +106,9 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_stats_get(app->program.v, &stats);
   vestry_lease_stats_get(app->program.v, &leases);
   return vestry_reply_bodyf(
-      reply, "{\"opened\": %lu, \"open\": %lu, \"leases\": %lu, \"lapsed\": %lu, \"answers\": %lu, \"unknown\": %lu}",
+      reply, "{\"opened\": %lu, \"open\": %lu, \"leases\": %lu, \"expired\": %lu, \"answers\": %lu, \"unknown\": %lu}",
       (unsigned long)stats.opened_count, (unsigned long)(stats.opened_count - stats.closed_count),
-      (unsigned long)leases.live_count, (unsigned long)stats.closed_by_cause[VESTRY_CAUSE_LAPSED],
+      (unsigned long)leases.live_count, (unsigned long)stats.closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED],
       (unsigned long)leases.renewals_count, (unsigned long)leases.unknown_count);
 }
 

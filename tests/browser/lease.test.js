@@ -40,8 +40,8 @@ describe('lease', { concurrency: 4 }, () => {
     await until(({ leases }) => leases === 2);
     await until(({ answers }) => answers >= 16); // about seven heartbeats of each, of which a lease is five
     await say('7');
-    const { opened, open, lapsed, unknown } = await seen();
-    assert.deepEqual({ opened, open, lapsed, unknown }, { opened: 2, open: 2, lapsed: 0, unknown: 0 });
+    const { opened, open, expired, unknown } = await seen();
+    assert.deepEqual({ opened, open, expired, unknown }, { opened: 2, open: 2, expired: 0, unknown: 0 });
     assert.deepEqual(problems, []);
   });
 
@@ -52,8 +52,8 @@ describe('lease', { concurrency: 4 }, () => {
     await until(({ answers }) => answers >= 12);
     const before = await seen();
     for (let n = 1; n <= 30; n++) await say(String(n)); // at once: far more than answers
-    const { opened, lapsed, answers } = await seen();
-    assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
+    const { opened, expired, answers } = await seen();
+    assert.deepEqual({ opened, expired }, { opened: 2, expired: 0 });
     assert.ok(answers - before.answers < 60, `${answers - before.answers} answers to 60 events`);
     assert.deepEqual(problems, []);
   });
@@ -64,8 +64,8 @@ describe('lease', { concurrency: 4 }, () => {
     await until(({ leases }) => leases === 2);
     proxy.swallow();
     await until(({ open }) => open === 0);
-    const { lapsed, leases } = await seen();
-    assert.deepEqual({ lapsed, leases }, { lapsed: 2, leases: 0 });
+    const { expired, leases } = await seen();
+    assert.deepEqual({ expired, leases }, { expired: 2, leases: 0 });
     proxy.back();
     await say('8');
     await until(({ open, leases: begun }) => open === 2 && begun === 2);
@@ -83,8 +83,8 @@ describe('lease', { concurrency: 4 }, () => {
     const tab = await session.tab(proxy.url);
     const signs = () => proxy.streams.length === 2 && proxy.streams.every((stream) => stream.signs() >= 9); // two leases' time
     while (!signs()) await new Promise((done) => setTimeout(done, 20));
-    const { opened, leases, lapsed } = JSON.parse((await send('GET', `${server.url}seen`)).text);
-    assert.deepEqual({ opened, leases, lapsed }, { opened: 2, leases: 0, lapsed: 0 });
+    const { opened, leases, expired } = JSON.parse((await send('GET', `${server.url}seen`)).text);
+    assert.deepEqual({ opened, leases, expired }, { opened: 2, leases: 0, expired: 0 });
     assert.equal(proxy.answers, 2);
     await send('POST', `${server.url}say`, '9');
     await tab.shows('a', '9');
@@ -102,8 +102,8 @@ describe('lease', { concurrency: 4 }, () => {
       const { answers } = await seen();
       await until((now) => now.answers >= answers + 4);
     }
-    const { opened, lapsed } = await seen();
-    assert.deepEqual({ opened, lapsed }, { opened: 2, lapsed: 0 });
+    const { opened, expired } = await seen();
+    assert.deepEqual({ opened, expired }, { opened: 2, expired: 0 });
     assert.deepEqual(faults(problems), []);
   });
 
@@ -114,8 +114,8 @@ describe('lease', { concurrency: 4 }, () => {
     proxy.lose(); // the event's last bytes never come
     const { answers } = await seen();
     await until((now) => now.answers >= answers + 16); // more than two leases' time
-    const { opened, open, lapsed } = await seen();
-    assert.deepEqual({ opened, open, lapsed }, { opened: 2, open: 2, lapsed: 0 });
+    const { opened, open, expired } = await seen();
+    assert.deepEqual({ opened, open, expired }, { opened: 2, open: 2, expired: 0 });
   });
 
   // capability: L9
@@ -130,7 +130,7 @@ describe('lease', { concurrency: 4 }, () => {
     await until(({ answers: now }) => now >= before + 8);
     await other.page.close();
     assert.equal(proxy.answers, answers);
-    assert.equal((await seen()).lapsed, 0);
+    assert.equal((await seen()).expired, 0);
     await page.evaluate(() => window.setHidden(false));
     await until(({ leases }) => leases === 2);
     assert.deepEqual(problems, []);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A server for navigate.test.js: pages of one shell, and addresses that are none of it.
- *   GET  /list?q=…&page=…   lines, and a search field; /item/{n}: another page of the same shell
- *   GET  /about             a page of another shell; /plain: a document that is no page; /login: likewise
+/* A server for navigate.test.js: pages of one layout, and addresses that are none of it.
+ *   GET  /list?q=…&page=…   lines, and a search field; /item/{n}: another page of the same layout
+ *   GET  /about             a page of another layout; /plain: a document that is no page; /login: likewise
  *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none: 404;
  *                           /item/100: so does its render; /file: a download
  *   POST /add               changes the lists; /go?url=…&how=…: the effect, as an answer
@@ -184,7 +184,7 @@ static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *c
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .released = PTHREAD_COND_INITIALIZER};
   static const struct {
-    const char *path, *shell;
+    const char *path, *layout;
     vestry_page_fn render;
   } pages[] = {
       {"/list", "shop", list}, {"/item/{number}", "shop", item}, {"/about", "info", about}, {"/moved", "shop", moved}};
@@ -192,7 +192,7 @@ int main(int argc, char **argv) {
   vestry *v = app.program.v;
   if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-    const vestry_page_options options = {.render = pages[i].render, .shell = pages[i].shell, .app = &app};
+    const vestry_page_options options = {.render = pages[i].render, .layout = pages[i].layout, .app = &app};
     vestry_page *page;
     if (vestry_page_create(app.pages, &options, &page)) return 1;
     vestry_route(v, "GET", pages[i].path, vestry_page_handler, page);

@@ -295,7 +295,7 @@ test('l3: the last of several wins, and nothing older comes after it', async (t)
 });
 
 // capability: L3
-test('l3: another shell, a document, an error and a redirect are loaded plainly, and back leads back', async (t) => {
+test('l3: another layout, a document, an error and a redirect are loaded plainly, and back leads back', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));

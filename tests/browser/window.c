@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for window.test.js and window_ways.test.js: windows of lists that are longer than any document.
  *   GET  /rows      a list of a million rows of 40 px; /short: 500 rows; /cells: a table, 1,000 rows of 1,000 columns
- *   GET  /chat      messages of different heights, the newest last; /away: another page of the shell
+ *   GET  /chat      messages of different heights, the newest last; /away: another page of the layout
  *   POST /add       a message more, at the end; /above: ten rows more above the first one of /short; /fewer: 200 less
  *                   at its end
  *   POST /touch     row 500,000 changes */
@@ -144,7 +144,7 @@ int main(int argc, char **argv) {
   vestry *v = app.program.v;
   if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-    const vestry_page_options options = {.render = pages[i].render, .shell = "lists", .app = &app};
+    const vestry_page_options options = {.render = pages[i].render, .layout = "lists", .app = &app};
     vestry_page *page;
     if (vestry_page_create(app.pages, &options, &page)) return 1;
     vestry_route(v, "GET", pages[i].path, vestry_page_handler, page);

@@ -64,7 +64,7 @@ static void one_address_takes_no_more_than_its_share(void **state) {
   assert_int_equal(client_status(&other), 200);
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.turned_away[VESTRY_REFUSAL_ADDRESS] >= 1); /* the look at connections may find it too */
+  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS] >= 1); /* the look at connections may find it too */
   vestry_connection_close(witness_connection(&s.witness, 0), VESTRY_CAUSE_CLOSED);
   client_read_all(&clients[0]);
   uint32_t streams;
@@ -104,7 +104,7 @@ static void silent_connections_leave_room_for_others(void **state) {
   assert_int_equal(closed, SILENT - LIMIT + 1); /* the stream is one of the three, and stays */
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_int_equal(stats.turned_away[VESTRY_REFUSAL_ADDRESS], closed);
+  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_ADDRESS], closed);
   server_patch(connection, "{\"still\":1}");
   client_expect(&stream, "still");
   for (int i = 0; i < SILENT; i++) client_close(&silent[i]);

@@ -57,7 +57,7 @@ static void fence(void) {
   }
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------------------------- */
 
 /* capability: G1 */
 static void all_who_are_subscribed_hear_it_the_sender_too(void **state) {
@@ -205,8 +205,8 @@ static void what_is_no_subject_is_refused(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(e->broker.ops->publish(e->broker.broker, bad[i], "x", 1), VESTRY_INVALID);
     uint64_t revision = 0;
-    if (e->broker.ops->claim)
-      assert_int_equal(e->broker.ops->claim(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
+    if (e->broker.ops->reserve)
+      assert_int_equal(e->broker.ops->reserve(e->broker.broker, bad[i], 0, "x", 1, &revision), VESTRY_INVALID);
   }
   assert_int_equal(ear_publish(e, longer, "x"), VESTRY_INVALID);
   assert_int_equal(ear_publish(e, longest, "x"), VESTRY_OK);
@@ -216,7 +216,7 @@ static void what_is_no_subject_is_refused(void **state) {
   assert_int_equal(ear_states(e, VESTRY_BROKER_DOWN), 0);
 }
 
-/* ---- many threads ------------------------------------------------------------------------------------------------ */
+/* ---- many threads ----------------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, EACH = 300 };
 
@@ -323,7 +323,7 @@ static void what_was_published_before_the_stop_arrives(void **state) {
   AWAIT(ear_messages(&the.nodes[1], "last") == 200);
 }
 
-/* ---- up and down ------------------------------------------------------------------------------------------------- */
+/* ---- up and down ------------------------------------------------------------------------------------------ */
 
 static void it_is_down_before_it_is_started(void **state) {
   (void)state;
@@ -395,54 +395,54 @@ static void it_may_be_down_when_it_is_started(void **state) {
   AWAIT(ear_messages(e, "patience") == 1);
 }
 
-/* ---- claims ------------------------------------------------------------------------------------------------------ */
+/* ---- reservations ----------------------------------------------------------------------------------------------- */
 
-static vestry_err claim(ear *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
-  return e->broker.ops->claim(e->broker.broker, name, expected, "me", 2, ret_revision);
+static vestry_err reserve(ear *e, const char *name, uint64_t expected, uint64_t *ret_revision) {
+  return e->broker.ops->reserve(e->broker.broker, name, expected, "me", 2, ret_revision);
 }
 
 /* capability: G1 */
-static void a_claim_is_one_nodes(void **state) {
+static void a_reservation_is_one_nodes(void **state) {
   (void)state;
-  if (!the.kind->has_claims) {
-    assert_null(the.nodes[0].broker.ops->claim);
-    TEST_SKIP("this broker has no claims");
+  if (!the.kind->has_reservations) {
+    assert_null(the.nodes[0].broker.ops->reserve);
+    TEST_SKIP("this broker has no reservations");
   }
   start_all();
   uint64_t first = 0, now = 0, second = 0;
-  assert_int_equal(claim(&the.nodes[0], "seat.1", 0, &first), VESTRY_OK);
+  assert_int_equal(reserve(&the.nodes[0], "seat.1", 0, &first), VESTRY_OK);
   assert_true(first > 0);
-  assert_int_equal(claim(&the.nodes[1], "seat.1", 0, &now), VESTRY_EXISTS);
+  assert_int_equal(reserve(&the.nodes[1], "seat.1", 0, &now), VESTRY_EXISTS);
   assert_int_equal(now, first);
-  assert_int_equal(claim(&the.nodes[1], "seat.1", first, &second), VESTRY_OK);
+  assert_int_equal(reserve(&the.nodes[1], "seat.1", first, &second), VESTRY_OK);
   assert_true(second > first);
-  assert_int_equal(claim(&the.nodes[0], "seat.1", first, &now), VESTRY_EXISTS);
+  assert_int_equal(reserve(&the.nodes[0], "seat.1", first, &now), VESTRY_EXISTS);
   assert_int_equal(now, second);
-  assert_int_equal(claim(&the.nodes[0], "seat.2", 77, &now), VESTRY_EXISTS);
+  assert_int_equal(reserve(&the.nodes[0], "seat.2", 77, &now), VESTRY_EXISTS);
   assert_int_equal(now, 0);
-  assert_int_equal(claim(&the.nodes[0], "seat.2", 0, &now), VESTRY_OK);
+  assert_int_equal(reserve(&the.nodes[0], "seat.2", 0, &now), VESTRY_OK);
   size_t max = the.nodes[0].broker.ops->max_payload(the.nodes[0].broker.broker);
   char *data = calloc(1, max + 1);
-  assert_int_equal(the.nodes[0].broker.ops->claim(the.nodes[0].broker.broker, "seat.3", 0, data, max + 1, &now),
+  assert_int_equal(the.nodes[0].broker.ops->reserve(the.nodes[0].broker.broker, "seat.3", 0, data, max + 1, &now),
                    VESTRY_TOO_LARGE);
   free(data);
 }
 
-static void *claim_one(void *ctx) {
+static void *reserve_one(void *ctx) {
   uint64_t revision = 0;
-  vestry_err error = claim(&the.nodes[(intptr_t)ctx % NODES], "race", 0, &revision);
-  if (error && error != VESTRY_EXISTS) fprintf(stderr, "a claim that fails: %s\n", vestry_strerror(error));
+  vestry_err error = reserve(&the.nodes[(intptr_t)ctx % NODES], "race", 0, &revision);
+  if (error && error != VESTRY_EXISTS) fprintf(stderr, "a reservation that fails: %s\n", vestry_strerror(error));
   return (void *)(intptr_t)(error == VESTRY_OK ? 1 : error == VESTRY_EXISTS && revision ? 0 : -1000);
 }
 
 /* capability: G1 */
-static void of_many_that_claim_one_has_it(void **state) {
+static void of_many_that_reserve_one_has_it(void **state) {
   (void)state;
-  if (!the.kind->has_claims) TEST_SKIP("this broker has no claims");
+  if (!the.kind->has_reservations) TEST_SKIP("this broker has no reservations");
   start_all();
   pthread_t threads[6];
   intptr_t winners = 0;
-  for (intptr_t i = 0; i < 6; i++) assert_int_equal(pthread_create(&threads[i], NULL, claim_one, (void *)i), 0);
+  for (intptr_t i = 0; i < 6; i++) assert_int_equal(pthread_create(&threads[i], NULL, reserve_one, (void *)i), 0);
   for (int i = 0; i < 6; i++) {
     void *won;
     pthread_join(threads[i], &won);
@@ -468,8 +468,8 @@ int broker_contract_run(const contract_world *world) {
       TEST(it_is_down_before_it_is_started),
       TEST(it_comes_back_with_all_subscriptions),
       TEST(it_may_be_down_when_it_is_started),
-      TEST(a_claim_is_one_nodes),
-      TEST(of_many_that_claim_one_has_it),
+      TEST(a_reservation_is_one_nodes),
+      TEST(of_many_that_reserve_one_has_it),
   };
   the.kind = world;
   return cmocka_run_group_tests_name(world->name, tests, NULL, NULL);

@@ -14,7 +14,7 @@ typedef struct contract_world {
   void (*settle)(void *world);        /* let run what is ready, if it does not run by itself */
   void (*bring_down)(void *world);    /* it dies, and nobody is told */
   void (*bring_up)(void *world);      /* it is back, and remembers nothing */
-  bool has_claims;
+  bool has_reservations;
 } contract_world;
 
 /* Returns the number of failed tests. */

@@ -112,7 +112,7 @@ static void g2_a_key_is_reached_wherever_it_is(void **state) {
   assert_int_equal(count_in(there, "two"), 1);
   /* With data, which placeholders read. */
   vestry_cluster_stats stats = node_stats(a);
-  assert_int_equal(stats.asked_count, 2);
+  assert_int_equal(stats.remote_requests_count, 2);
   assert_int_equal(stats.ok_count, 1);
   assert_int_equal(stats.not_found_count, 1);
   nodes_end(&n);
@@ -468,7 +468,7 @@ static void only_here_asks_nobody(void **state) {
   assert_int_equal(count, 1);
   assert_int_equal(count_in(here, "\"here\""), 2);
   assert_int_equal(count_in(there, "\"here\""), 0);
-  assert_int_equal(node_stats(&n.all[0]).asked_count, 0);
+  assert_int_equal(node_stats(&n.all[0]).remote_requests_count, 0);
   nodes_end(&n);
 }
 

@@ -73,7 +73,7 @@ static void g9_what_comes_in_is_bounded(void **state) {
                                                  .secret = nodes_secret,
                                                  .secret_len = sizeof nodes_secret,
                                                  .allow = allow,
-                                                 .max_inward_bytes = 400});
+                                                 .max_remote_bytes = 400});
   nodes_pass_ms(&n, 600);
   node_open(b, "x", VESTRY_KEEP_REPLACE);
   node_join(b, "x");
@@ -101,7 +101,7 @@ static void g9_what_comes_in_is_bounded(void **state) {
   nodes_settle(&n);
   assert_int_equal(b->gaps, gaps + 1);
   assert_int_equal(node_stats(b).over_budget_count, full + 2);
-  assert_int_equal(node_stats(b).inward_bytes, 0);
+  assert_int_equal(node_stats(b).remote_bytes, 0);
   nodes_end(&n);
 }
 

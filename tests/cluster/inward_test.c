@@ -69,7 +69,7 @@ static void what_is_told_is_told_under_any_load(void **state) {
   assert_in_range(feed.gap_at, NEWS_AT, NEWS_AT + 2 * RUN_MAX);
   assert_in_range(feed.member_at, NEWS_AT, NEWS_AT + 2 * RUN_MAX);
   assert_true(turns >= FED_MOST / RUN_MAX);
-  assert_int_equal(node_stats(b).inward_bytes, 0);
+  assert_int_equal(node_stats(b).remote_bytes, 0);
   nodes_end(&n);
 }
 

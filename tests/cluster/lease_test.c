@@ -79,7 +79,7 @@ static void an_answer_reaches_the_node_of_its_stream(void **state) {
   assert_int_equal(leases_of(&n.all[1]).unknown_count, 0);
   nodes_pass_ms(&n, LEASE_MS / 3 + WAITS_MS + 1);
   assert_true(vestry_memory_look(page).ended);
-  assert_int_equal(stats_of(&n.all[0]).closed_by_cause[VESTRY_CAUSE_LAPSED], 1);
+  assert_int_equal(stats_of(&n.all[0]).closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], 1);
   assert_int_equal(leases_of(&n.all[1]).begun_count, 0);
   for (size_t i = 0; i < 3; i++) assert_int_equal(node_stats(&n.all[i]).malformed_count, 0);
   vestry_memory_destroy(page);

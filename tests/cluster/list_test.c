@@ -27,7 +27,7 @@ static void g8_the_count_is_the_sum(void **state) {
     assert_int_equal(z.nodes_count, 0);
     assert_false(x.is_partial || y.is_partial || z.is_partial);
   }
-  assert_int_equal(node_stats(&n.all[1]).asked_count, 1); /* who holds a key is known */
+  assert_int_equal(node_stats(&n.all[1]).remote_requests_count, 1); /* who holds a key is known */
   nodes_end(&n);
 }
 

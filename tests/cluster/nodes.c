@@ -128,7 +128,7 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   if (!error) {
     of->ops = *of->broker.ops;
     of->ops.start = start_watched;
-    if (n->claim) of->ops.claim = n->claim;
+    if (n->reserve) of->ops.reserve = n->reserve;
     of->broker.ops = &of->ops;
   }
   own.pages = of->pages;
@@ -155,8 +155,8 @@ node *node_start(nodes *n, size_t place, const char *name, const vestry_cluster_
 static void end(node *of) {
   if (!of->cluster) return;
   vestry_cluster_stats stats = node_stats(of);
-  assert_int_equal(stats.asked_count, stats.ok_count + stats.not_found_count + stats.timeout_count +
-                                          stats.unsent_count + stats.refused_count + stats.waiting_count);
+  assert_int_equal(stats.remote_requests_count, stats.ok_count + stats.not_found_count + stats.timeout_count +
+                                                    stats.unsent_count + stats.refused_count + stats.waiting_count);
   assert_int_equal(stats.received_count,
                    stats.taken_count + stats.duplicates_count + stats.malformed_count + stats.stale_count);
   assert_int_equal(vestry_stop(of->v, 0), VESTRY_OK);

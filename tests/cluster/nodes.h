@@ -43,8 +43,8 @@ typedef struct nodes {
   unsigned on_broker; /* inside of an event of a broker's: no hook of the application's is called there */
   bool have_presence; /* nodes that start have one */
   size_t max_present;
-  vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                      uint64_t *ret_revision); /* the broker's, of nodes that start; NULL: its own */
+  vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                        uint64_t *ret_revision); /* the broker's, of nodes that start; NULL: its own */
   node all[NODES_MOST];
   size_t count;
 } nodes;

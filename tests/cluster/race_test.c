@@ -177,7 +177,7 @@ static void all_at_once(void **state) {
     assert_int_equal(vestry_stop(w.nodes[n].v, VESTRY_NEVER_MS), VESTRY_OK);
     vestry_cluster_stats_get(w.nodes[n].cluster, &stats);
     assert_int_equal(stats.lost_count, 0);
-    assert_int_equal(stats.asked_count, stats.ok_count + stats.not_found_count + stats.timeout_count);
+    assert_int_equal(stats.remote_requests_count, stats.ok_count + stats.not_found_count + stats.timeout_count);
     assert_int_equal(stats.waiting_count, 0);
     if (n) vestry_presence_destroy(w.nodes[n].presence); /* before or after the cluster */
     vestry_cluster_destroy(w.nodes[n].cluster);

@@ -33,7 +33,7 @@ static void a_dispatch_goes_on_at_the_other_node(void **state) {
   (void)vestry_trace_enter(NULL);
   nodes_settle(&n);
   assert_int_equal(count_in(stream, "followed"), 1);
-  const vestry_span *ask = spans_one(&told, VESTRY_SPAN_ASK), *written = spans_one(&told, VESTRY_SPAN_WRITE);
+  const vestry_span *ask = spans_one(&told, VESTRY_SPAN_REMOTE_REQUEST), *written = spans_one(&told, VESTRY_SPAN_WRITE);
   spans_assert_child(ask, &said);
   assert_int_equal(ask->count, 1);
   assert_int_equal(ask->error, VESTRY_OK);

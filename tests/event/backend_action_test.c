@@ -138,7 +138,7 @@ static void once(void **state) {
                                           .filter_include = "/^a\\.b/",
                                           .filter_exclude = "'",
                                           .cancellation = VESTRY_CANCEL_CLEANUP,
-                                          .press = VESTRY_PRESS_UNTIL_ANSWERED,
+                                          .deduplicate = true,
                                           .unordered = true},
          ONCE "headers:{" Q NONCE "," SNAPSHOT "RegExp(" Q "^a\\x5c.b" Q ").test(p+k)&amp;&amp;!RegExp(" Q "\\x27" Q
               ").test(p+k))?{...r,[k]:v}:r,void 0))),requestCancellation:" Q "cleanup" Q
@@ -193,11 +193,10 @@ static void bad_options_are_refused(void **state) {
       {.retry = (vestry_action_retry)4},
       {.cancellation = (vestry_cancellation)-1},
       {.selector = "#a"},
-      {.press = VESTRY_PRESS_UNTIL_ANSWERED},
+      {.deduplicate = true},
       {.unordered = true},
       {.sent = "_saving"},
       {.once = true, .sent = "_saving"}, /* of GET */
-      {.once = true, .press = (vestry_press)2},
       {.headers_count = 1},
       {.headers = bad, .headers_count = 65},
       {.retry_scaler = -1},

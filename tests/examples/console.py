@@ -53,7 +53,7 @@ def lives_twice(name, kind, folder):
         else:
             kind(port).opens()
         seen = is_seen(port)
-        for metric, names in (('vestry_page_views ', WITH_PAGES), ('vestry_sqlite_pool_loans_total ', WITH_DATABASES),
+        for metric, names in (('vestry_page_fragments ', WITH_PAGES), ('vestry_sqlite_pool_loans_total ', WITH_DATABASES),
                               ('vestry_sqlite_commits_total{', set(WITH_DATABASES) & set(WITH_PAGES))):
             assert (metric in seen) == (name in names), (name, metric)
         program.end()

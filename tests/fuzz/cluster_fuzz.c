@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                           .secret_len = sizeof secret,
                                           .pages = pages,
                                           .allow = allow,
-                                          .max_inward_bytes = 4096,
+                                          .max_remote_bytes = 4096,
                                           .strict = true};
   require(!vestry_cluster_create(v, &broker, &options, &cluster));
   require(!vestry_presence_create(v, &(vestry_presence_options){.name = "p", .max_count = 4}, &presence));
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   vestry_cluster_stats_get(cluster, &stats);
   require(stats.received_count ==
           stats.taken_count + stats.duplicates_count + stats.malformed_count + stats.stale_count);
-  require(performed == 0 && stats.inward_bytes == 0);
+  require(performed == 0 && stats.remote_bytes == 0);
   vestry_presence_stats present = {0};
   vestry_presence_stats_get(presence, &present);
   require(present.here_count <= 4 && present.own_count <= 1);

@@ -36,10 +36,10 @@ static void check_any(const void *text, size_t len, const vsi_secret *secret, co
   vsi_token token;
   if (read_token(text, len, NULL, NULL, &token)) {
     require(!token.is_signed && !*token.user && is_written(&token, NULL, text, len));
-    require(read_token(text, len, secret, previous, &token) == token.is_visitor); /* others must be signed */
+    require(read_token(text, len, secret, previous, &token) == token.is_anonymous); /* others must be signed */
   }
   if (!read_token(text, len, secret, previous, &token)) return;
-  require(token.is_visitor != token.is_signed && token.is_signed == (*token.user != '\0'));
+  require(token.is_anonymous != token.is_signed && token.is_signed == (*token.user != '\0'));
   require(strspn(token.id, "0123456789abcdef") == VSI_TOKEN_ID_LEN); /* one form only */
   require(is_written(&token, secret, text, len) || is_written(&token, previous, text, len));
 }
@@ -53,7 +53,7 @@ static void check_made(const vsi_token *made, size_t place, unsigned char change
   require(len <= VSI_TOKEN_MAX_LEN);
   for (int i = 0; i < 2; i++) {
     require(read_token(text, len, i ? other : secret, i ? secret : NULL, &token));
-    require(token.is_signed && !token.is_visitor && strcmp(token.id, made->id) == 0);
+    require(token.is_signed && !token.is_anonymous && strcmp(token.id, made->id) == 0);
     require(token.created_s == made->created_s && token.issued_s == made->issued_s);
     require(strcmp(token.user, made->user) == 0);
   }

@@ -443,7 +443,7 @@ static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void
 static void begin_crowd(suite *s) {
   begin_with(s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){
-                 .max_count = 200, .max_visitors_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
+                 .max_count = 200, .max_anonymous_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
   assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in_as, s), VESTRY_OK);
 }
 
@@ -496,7 +496,7 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
   assert_int_equal(s.done, done);
   vestry_once_stats stats = {0};
   vestry_once_stats_get(s.once, &stats);
-  assert_int_equal(stats.visitors_count, 80);
+  assert_int_equal(stats.anonymous_count, 80);
   assert_int_equal(stats.remembered_count, 80 + 30 + 1);
   assert_int_equal(stats.refused_count, 421);
   assert_int_equal(stats.repeated_count, 3);
@@ -569,7 +569,7 @@ static void an_address_leaves_visitors_their_places(void **state) {
   enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
-             &(vestry_once_options){.max_visitors_count = VISITORS});
+             &(vestry_once_options){.max_anonymous_count = VISITORS});
   static const struct {
     const char *peer;
     int presses, status; /* status: of the last one */

@@ -10,7 +10,7 @@ typedef struct suite {
   vsi_siphash_key key;
   vsi_person_kind kind; /* of the last request, like the next two */
   uint64_t hash;
-  bool is_visitor;
+  bool is_anonymous;
 } suite;
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -18,7 +18,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   const vsi_person person = vsi_person_of(req);
   s->kind = person.kind;
   s->hash = vsi_person_hash(s->key, &person);
-  s->is_visitor = vsi_person_is_visitor(req);
+  s->is_anonymous = vsi_person_is_anonymous(req);
   return vestry_reply_status(reply, 204);
 }
 
@@ -55,7 +55,7 @@ static void an_address(void **state) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL});
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
-  assert_false(s.is_visitor);
+  assert_false(s.is_anonymous);
   const uint64_t one = s.hash;
   assert_int_equal(hash_of(&s, "::ffff:192.0.2.1", NULL, NULL), one);
   assert_int_not_equal(hash_of(&s, "192.0.2.2", NULL, NULL), one);
@@ -89,11 +89,11 @@ static void a_scope(void **state) {
   begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "192.0.2.1", "Cookie", "ada");
   assert_int_equal(s.kind, VSI_PERSON_SCOPE);
-  assert_false(s.is_visitor);
+  assert_false(s.is_anonymous);
   assert_int_equal(hash_of(&s, "127.0.0.1", "Cookie", "ada"), one);
   assert_int_not_equal(hash_of(&s, "192.0.2.1", "Cookie", "bob"), one);
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
-  assert_true(s.is_visitor);
+  assert_true(s.is_anonymous);
   site_end(&s.on);
 }
 
@@ -110,11 +110,11 @@ static void a_user(void **state) {
     wire_finish(&r);
     hashes[i] = hash_of(&s, i ? "192.0.2.1" : "127.0.0.1", "Cookie", cookie);
     assert_int_equal(s.kind, VSI_PERSON_USER);
-    assert_false(s.is_visitor);
+    assert_false(s.is_anonymous);
   }
   assert_int_equal(hashes[0], hashes[1]);
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS); /* a new visitor each time */
-  assert_true(s.is_visitor);
+  assert_true(s.is_anonymous);
   assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
   site_end(&s.on);
 }

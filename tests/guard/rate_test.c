@@ -49,7 +49,7 @@ static vestry_rate_stats stats_of(suite *s) {
 static void end(suite *s) {
   vestry_stats all = {0};
   vestry_stats_get(s->on.v, &all);
-  assert_int_equal(all.turned_away[VESTRY_REFUSAL_RATE], stats_of(s).refused_count);
+  assert_int_equal(all.refused_by_reason[VESTRY_REFUSAL_RATE], stats_of(s).refused_count);
   vestry_rate_destroy(s->rate);
   site_end(&s->on);
 }

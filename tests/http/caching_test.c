@@ -33,7 +33,7 @@ static void user(const vestry_request *req, vestry_reply *reply) {
 
 static void visitor(const vestry_request *req, vestry_reply *reply) {
   (void)reply;
-  (void)vestry_session_is_visitor(req);
+  (void)vestry_session_is_anonymous(req);
 }
 
 static void token(const vestry_request *req, vestry_reply *reply) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is turned away, and what all requests under way hold. */
+/* Who is refused, and what all requests under way hold. */
 #include <string.h>
 
 #include "serve/wire.h"
@@ -20,7 +20,7 @@ static void refusals_are_counted(void **state) {
   vestry_turn_away(w.v, VESTRY_REFUSAL_COUNT);
   vestry_turn_away(w.v, (vestry_refusal)-1);
   vestry_stats stats = stats_of(&w);
-  for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) assert_int_equal(stats.turned_away[i], i);
+  for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) assert_int_equal(stats.refused_by_reason[i], i);
   site_end(&w);
 }
 
@@ -126,7 +126,7 @@ static void a_body_beyond_the_bound_is_refused(void **state) {
     wire_request(&w, &small, look, &s); /* there is room again */
     assert_int_equal(small.status, 204);
     vestry_stats stats = stats_of(&w);
-    assert_int_equal(stats.turned_away[VESTRY_REFUSAL_BUDGET], 1);
+    assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_BUDGET], 1);
     assert_int_equal(stats.rejected_count, 1);
     assert_int_equal(stats.request_bytes, 0);
     assert_true(stats.request_peak_bytes <= bound);
@@ -145,7 +145,7 @@ static void a_body_that_comes_too_slowly_is_a_deadline(void **state) {
   wire_request(&w, &broken, look, &s);
   assert_int_equal(late.status, 408);
   assert_int_equal(broken.status, 400);
-  assert_int_equal(stats_of(&w).turned_away[VESTRY_REFUSAL_DEADLINE], 1);
+  assert_int_equal(stats_of(&w).refused_by_reason[VESTRY_REFUSAL_DEADLINE], 1);
   wires_end(&w, &late, &broken);
 }
 

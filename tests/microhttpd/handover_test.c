@@ -435,7 +435,7 @@ static void one_without_a_descriptor_ends_alone(void **state) {
 
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_true(stats.turned_away[VESTRY_REFUSAL_DESCRIPTORS] >= 2); /* the door may have found none, too */
+  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_DESCRIPTORS] >= 2); /* the door may have found none, too */
   client_close(&other);
   server_stop(&s);
 }

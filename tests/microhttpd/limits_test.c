@@ -25,8 +25,8 @@ static vestry_stats stats_of(void) {
   return stats;
 }
 
-static uint64_t turned_away(vestry_refusal refusal) {
-  return stats_of().turned_away[refusal];
+static uint64_t refused(vestry_refusal refusal) {
+  return stats_of().refused_by_reason[refusal];
 }
 
 static double cpu_seconds(void) {
@@ -76,9 +76,9 @@ static void unfinished_bodies_have_a_budget(void **state) {
   client held[HELD], more;
   for (int i = 0; i < HELD; i++) begin_body(&held[i], EACH + 1, EACH);
   UNTIL(stats_of().request_bytes == HELD * EACH_HOLDS);
-  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
+  assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 0);
   begin_body(&more, EACH + 1, EACH); /* announces no more than the others */
-  UNTIL(turned_away(VESTRY_REFUSAL_BUDGET) == 1);
+  UNTIL(refused(VESTRY_REFUSAL_BUDGET) == 1);
   UNTIL(stats_of().request_bytes == HELD * EACH_HOLDS);
   client_say(&more, "x");
   assert_int_equal(client_status(&more), 200);
@@ -93,7 +93,7 @@ static void unfinished_bodies_have_a_budget(void **state) {
     UNTIL(stats_of().request_bytes == (HELD - 1 - finished) * EACH_HOLDS);
   }
   assert_int_equal(finished, HELD - 1);
-  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 1);
+  assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 1);
   assert_true(stats_of().request_peak_bytes <= MOST);
   server_stop(&s);
 }
@@ -105,7 +105,7 @@ static void announced_bodies_cost_nothing(void **state) {
   client c[10];
   for (int i = 0; i < 10; i++) begin_body(&c[i], 1000000, 1000);
   server_assert_serves(&s);
-  assert_int_equal(turned_away(VESTRY_REFUSAL_BUDGET), 0);
+  assert_int_equal(refused(VESTRY_REFUSAL_BUDGET), 0);
   for (int i = 0; i < 10; i++) client_close(&c[i]);
   server_stop(&s);
 }
@@ -127,7 +127,7 @@ static void one_address_has_so_many_connections(void **state) {
     client_read_all(&more);
     assert_int_equal(more.len, 0);
     client_close(&more);
-    assert_int_equal(turned_away(VESTRY_REFUSAL_ADDRESS), i);
+    assert_int_equal(refused(VESTRY_REFUSAL_ADDRESS), i);
   }
   client_close(&half);
   UNTIL(stats_of().request_bytes == 4 * 4096);
@@ -170,7 +170,7 @@ static void requests_in_drops_are_cut_off(void **state) {
     if (!refuses || *texts[i] != '\r') { /* more than one empty line it refuses at once */
       assert_true(took >= 0.4);
       assert_int_equal(c.len, 0);
-      assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 1);
+      assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 1);
     }
     server_assert_serves(&s);
     server_stop(&s);
@@ -193,7 +193,7 @@ static void later_requests_in_drops_are_cut_off(void **state) {
   client_say(&c, "GET /echo HTTP/1.1\r\n");
   assert_true(drip(&c, "Host: aaaaa") < 20);
   client_close(&c);
-  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 2);
+  assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 2);
   server_stop(&s);
 }
 
@@ -219,7 +219,7 @@ static void handlers_and_streams_have_time(void **state) {
   assert_int_equal(client_status(&late), 200);
   server_patch(connection, "{\"b\":1}");
   client_expect(&stream, "{\"b\":1}");
-  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 0);
+  assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 0);
   client_close(&late);
   client_close(&stream);
   server_stop(&s);
@@ -276,7 +276,7 @@ static void half_a_handshake_costs_no_time(void **state) {
   assert_true(took > 1.5 && took < PROMPT_S);
   assert_true(cpu < took / 2);
   client_close(&c);
-  assert_int_equal(turned_away(VESTRY_REFUSAL_DEADLINE), 1);
+  assert_int_equal(refused(VESTRY_REFUSAL_DEADLINE), 1);
   client_tls_ops_used = ops;
   server_assert_serves(&s);
   server_stop(&s);
@@ -332,7 +332,7 @@ static void connections_wait_for_descriptors(void **state) {
     assert_true(count > 0 && count < TAKEN);
     close(taken[--count]); /* for the client */
     client_ask(&waiting, s.port, "GET", "/echo", NULL);
-    UNTIL(turned_away(VESTRY_REFUSAL_DESCRIPTORS) == 1);
+    UNTIL(refused(VESTRY_REFUSAL_DESCRIPTORS) == 1);
     double cpu = cpu_seconds(), since = seconds_now();
     assert_int_equal(poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 500), 0);
     assert_true(cpu_seconds() - cpu < (seconds_now() - since) / 2 + 0.2);

@@ -38,8 +38,8 @@ static vestry_broker join(void *ctx) {
                                                              .reconnect_max_ms = 100,
                                                              .ping_ms = 30000, /* a slow machine is no dead server */
                                                              .write_ms = 30000,
-                                                             .claims_bucket = "claims",
-                                                             .claims_ms = 30000},
+                                                             .reservations_bucket = "reservations",
+                                                             .reservations_ms = 30000},
                                       &broker),
                    VESTRY_OK);
   return broker;
@@ -65,6 +65,6 @@ int main(void) {
                                .settle = settle,
                                .bring_down = bring_down,
                                .bring_up = bring_up,
-                               .has_claims = true};
+                               .has_reservations = true};
   return broker_contract_run(&nats);
 }

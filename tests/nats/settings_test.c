@@ -92,7 +92,7 @@ static void what_it_counts_is_metrics(void **state) {
   assert_non_null(strstr(text, "\nvestry_nats_connects_total 1\n"));
   assert_non_null(strstr(text, "\nvestry_nats_published_total 1\n"));
   assert_non_null(strstr(text, "\nvestry_nats_received_total 1\n"));
-  assert_non_null(strstr(text, "\nvestry_nats_outbox_bytes 0\n"));
+  assert_non_null(strstr(text, "\nvestry_nats_send_queue_bytes 0\n"));
   assert_int_equal(vestry_nats_metrics(NULL, &e.broker), VESTRY_INVALID);
   vestry_observe_destroy(observe);
   vestry_destroy(v);
@@ -419,11 +419,11 @@ static void what_is_wrong_is_refused(void **state) {
       {.nkey_seed_file = "f"},
       {.tls_key_file = "f"},
       {.tls_certificate_file = "f"},
-      {.claims_bucket = "a.b"},
-      {.claims_bucket = ""},
+      {.reservations_bucket = "a.b"},
+      {.reservations_bucket = ""},
       {.ping_ms = 600001},
-      {.claims_replicas = 6},
-      {.claims_ms = 600001},
+      {.reservations_replicas = 6},
+      {.reservations_ms = 600001},
       {.size = 4},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -460,20 +460,20 @@ static void every_status_is_an_error(void **state) {
     assert_int_not_equal(vsi_nats_error((natsStatus)status), VESTRY_OK);
 }
 
-static void a_server_may_be_unable_to_keep_claims(void **state) {
+static void a_server_may_be_unable_to_keep_reservations(void **state) {
   (void)state;
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
   ear e;
-  start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .claims_bucket = "claims"});
+  start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .reservations_bucket = "reservations"});
   UNTIL(ear_states(&e, VESTRY_BROKER_UP) == 1);
   uint64_t revision = 5;
-  vestry_err error = e.broker.ops->claim(e.broker.broker, "x", 0, "x", 1, &revision);
+  vestry_err error = e.broker.ops->reserve(e.broker.broker, "x", 0, "x", 1, &revision);
   assert_int_equal(error, VESTRY_UNSUPPORTED);
   assert_int_equal(revision, 5);
   ear_finish(&e);
   vestry_broker broker;
   assert_int_equal(vestry_nats_create(&(vestry_nats_options){.host = &the.th.host}, &broker), VESTRY_OK);
-  assert_null(broker.ops->claim); /* no bucket */
+  assert_null(broker.ops->reserve); /* no bucket */
   broker.ops->destroy(broker.broker);
 }
 
@@ -484,10 +484,12 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
   (void)ctx;
   const char *servers[] = {the.server.url};
   vestry_broker broker;
-  vestry_err error = vestry_nats_create(
-      &(vestry_nats_options){
-          .host = &th->host, .servers = servers, .servers_count = 1, .reconnect_ms = 1, .claims_bucket = "claims"},
-      &broker);
+  vestry_err error = vestry_nats_create(&(vestry_nats_options){.host = &th->host,
+                                                               .servers = servers,
+                                                               .servers_count = 1,
+                                                               .reconnect_ms = 1,
+                                                               .reservations_bucket = "reservations"},
+                                        &broker);
   if (error) return error;
   ear e;
   ear_init(&e, broker);
@@ -527,7 +529,7 @@ int main(void) {
       TEST(nodes_meet_as_the_guide_says_and_may_no_more),
       TEST(what_is_wrong_is_refused),
       TEST(every_status_is_an_error),
-      TEST(a_server_may_be_unable_to_keep_claims),
+      TEST(a_server_may_be_unable_to_keep_reservations),
       TEST(memory_runs_out_anywhere),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

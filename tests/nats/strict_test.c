@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: G4 */
-/* Keys that one stream has alone, by claims of JetStream's. */
+/* Keys that one stream has alone, by reservations of JetStream's. */
 #include "cluster/strict_race.h"
 #include "nats/server.h"
 #include "support/test.h"
@@ -14,10 +14,11 @@ static void never_two_among_threads(void **state) {
   nats_server_start(&server, NULL);
   const char *servers[] = {server.url};
   for (size_t i = 0; i < STRICT_RACE_NODES; i++)
-    assert_int_equal(vestry_nats_create(
-                         &(vestry_nats_options){
-                             .servers = servers, .servers_count = 1, .claims_bucket = "claims", .claims_ms = 30000},
-                         &brokers[i]),
+    assert_int_equal(vestry_nats_create(&(vestry_nats_options){.servers = servers,
+                                                               .servers_count = 1,
+                                                               .reservations_bucket = "reservations",
+                                                               .reservations_ms = 30000},
+                                        &brokers[i]),
                      VESTRY_OK);
   strict_race(brokers, 60);
   nats_server_finish(&server);

@@ -144,7 +144,7 @@ static void several_threads_of_libnats_do_not_call_at_once(void **state) {
 static void nothing_arrives_late(void **state) {
   (void)state;
   ear sender, hearer;
-  come_up(&sender, (vestry_nats_options){.max_out_bytes = 1 << 20, .ping_ms = 60000});
+  come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
   come_up_and_hear(&hearer, "late", (vestry_nats_options){0});
   nats_server_freeze(&the.server, true);
   static char text[10000];
@@ -170,7 +170,7 @@ static void nothing_arrives_late(void **state) {
   while (!hearer.all[before].is_state || hearer.all[before].state != VESTRY_BROKER_DOWN) before++;
   while (++before < hearer.count)
     assert_true(hearer.all[before].is_state || strcmp(hearer.all[before].data, "now") == 0);
-  UNTIL(stats_of(&sender).out_bytes == 0);
+  UNTIL(stats_of(&sender).send_queue_bytes == 0);
   vestry_nats_stats stats = stats_of(&sender);
   assert_true(stats.discarded_count > 0);
   assert_int_equal(stats.written_count, written + 1);
@@ -197,7 +197,7 @@ static void a_server_that_stops_is_noticed(void **state) {
 static void a_full_socket_makes_nobody_wait(void **state) {
   (void)state;
   ear e;
-  come_up(&e, (vestry_nats_options){.max_out_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
+  come_up(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
   nats_server_freeze(&the.server, true);
   static char text[10000];
   memset(text, 'x', sizeof text - 1);
@@ -214,9 +214,9 @@ static void a_full_socket_makes_nobody_wait(void **state) {
   assert_true(e.broker.ops->max_payload(e.broker.broker) > 0);
   assert_true(seconds_now() - since < 60); /* write_ms, had anybody waited */
   vestry_nats_stats stats = stats_of(&e);
-  assert_true(stats.out_bytes <= 1 << 20);
+  assert_true(stats.send_queue_bytes <= 1 << 20);
   nats_server_freeze(&the.server, false);
-  UNTIL(stats_of(&e).out_bytes == 0);
+  UNTIL(stats_of(&e).send_queue_bytes == 0);
   ear_finish(&e);
 }
 
@@ -278,7 +278,7 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
   ear_hears(&e, "flood");
   e.then = stay;
   start(&e);
-  come_up(&sender, (vestry_nats_options){.max_out_bytes = 100000});
+  come_up(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
   assert_int_equal(ear_publish(&sender, "flood", "0"), VESTRY_OK);
   wait_gate();
   size_t before = mallinfo2().uordblks; /* libnats's too */
@@ -288,7 +288,7 @@ static void who_is_slow_is_sent_what_it_takes(void **state) {
     text[strlen(text)] = ' ';
     UNTIL(ear_publish(&sender, "flood", text) == VESTRY_OK);
   }
-  UNTIL(stats_of(&sender).out_bytes == 0);
+  UNTIL(stats_of(&sender).send_queue_bytes == 0);
   /* The server answers, and nothing is read meanwhile: that is not its end. */
   uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count);
   UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->asks_count) > asked + 10);

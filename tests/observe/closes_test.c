@@ -125,8 +125,8 @@ static void each_end_by_the_client(void **state) {
   vestry_connection_close(connection_of(stream), VESTRY_CAUSE_LOST); /* as adapters do */
   check_last(&s, stream, VESTRY_CAUSE_LOST, "[\"user\",4]");
   stream = open_user(&s, 4);
-  vestry_connection_close(connection_of(stream), VESTRY_CAUSE_LAPSED); /* as a lease does */
-  check_last(&s, stream, VESTRY_CAUSE_LAPSED, "[\"user\",4]");
+  vestry_connection_close(connection_of(stream), VESTRY_CAUSE_LEASE_EXPIRED); /* as a lease does */
+  check_last(&s, stream, VESTRY_CAUSE_LEASE_EXPIRED, "[\"user\",4]");
   end(&s);
 }
 

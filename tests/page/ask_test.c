@@ -227,7 +227,7 @@ static void a_thousand_are_held_and_cost_what_streams_cost(void **state) {
       }
       held[j] = s.on.th.live - before;
       assert_int_equal(site_pages_stats(&s.on).streams_count, TABS);
-      assert_int_equal(site_pages_stats(&s.on).asks_count, j ? TABS + 1 : 1);
+      assert_int_equal(site_pages_stats(&s.on).long_polls_count, j ? TABS + 1 : 1);
       site_check_pages(&s.on);
       s.heading++;
       tabs_refresh(&s, "all");
@@ -361,11 +361,11 @@ static void a_server_with_little_room_holds_none(void **state) {
       assert_in_range(signs_of(&t), 2, 3);
       assert_clean_end(&s, &t);
     }
-    assert_int_equal(site_pages_stats(&s.on).asks_brief_count, 7);
+    assert_int_equal(site_pages_stats(&s.on).long_polls_brief_count, 7);
     ask_at(&s, &t, paths[i], "25000", 74);
     assert_false(has_ended(&t));
     assert_int_equal(signs_of(&t), 1);
-    assert_int_equal(site_pages_stats(&s.on).asks_brief_count, 7);
+    assert_int_equal(site_pages_stats(&s.on).long_polls_brief_count, 7);
     vestry_memory_destroy(t.stream);
     site_settle(&s.on);
     site_end(&s.on);

@@ -69,7 +69,7 @@ static void begin(suite *s) {
   s->changes_at = ABSENT;
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
   vestry_page *page;
-  const vestry_page_options options = {.render = put_page, .shell = "shop", .app = s};
+  const vestry_page_options options = {.render = put_page, .layout = "shop", .app = s};
   assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
 }
@@ -131,7 +131,7 @@ static void read_tab(tab *t, size_t most) {
 static void open_stream(suite *s, tab *t, const char *claim) {
   char query[16];
   snprintf(query, sizeof query, "%d", t->at);
-  vestry_header headers[2] = {{"Vestry-Shell", "shop/main/content"}, {"Last-Event-ID", claim}};
+  vestry_header headers[2] = {{"Vestry-Layout", "shop/main/content"}, {"Last-Event-ID", claim}};
   t->stream = site_request(
       &s->on,
       &(vestry_memory_call){.query = query, .headers = headers, .headers_count = *claim ? 2 : 1, .datastar = true});
@@ -378,7 +378,7 @@ static void without_memory(void **state) {
     long before = atomic_load(&s.on.th.allocations);
     atomic_store(&s.on.th.fail_at, before + number);
     t.at = 1;
-    const vestry_header headers[] = {{"Vestry-Shell", "shop/main/content"}, {"Last-Event-ID", t.tag}};
+    const vestry_header headers[] = {{"Vestry-Layout", "shop/main/content"}, {"Last-Event-ID", t.tag}};
     const vestry_memory_call call = {.query = "1", .headers = headers, .headers_count = 2, .datastar = true};
     if (vestry_memory_request(s.on.v, &call, NULL, NULL, &t.stream)) t.stream = NULL;
     site_settle(&s.on);

@@ -76,8 +76,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   bool failed = atomic_load(&s.on.th.allocations) > before + number;
   test_host_fail_no_more(&s.on.th);
   atomic_store(&s.on.th.fail_after, false);
-  for (int i = 0; i < 70;
-       i++) { /* longer than the longest wait; who was turned away comes back, and says what it has */
+  for (int i = 0; i < 70; i++) { /* longer than the longest wait; who was refused comes back, and says what it has */
     for (size_t j = 0; j < 3; j++) {
       if (tabs[j].stream && vestry_memory_look(tabs[j].stream).ended) tabs_break_off(&tabs[j]);
       if (!tabs[j].stream) tabs_stream(&s, &tabs[j]);

@@ -68,7 +68,7 @@ void form_begin(form_suite *s, const vestry_forms_options *given) {
 vestry_forms_stats form_stats(const form_suite *s) {
   vestry_forms_stats stats = {0};
   vestry_forms_stats_get(s->forms, &stats);
-  assert_int_equal(stats.letters_count, stats.kept_count + stats.late_count + stats.refused_count);
+  assert_int_equal(stats.messages_count, stats.kept_count + stats.late_count + stats.refused_count);
   return stats;
 }
 

@@ -153,7 +153,7 @@ static void many_type_and_send_at_once(void **state) {
     form_shows(&s, &people[i].tab, "value=\"first\"");
   }
   const vestry_forms_stats stats = form_stats(&s);
-  assert_int_equal(stats.letters_count, PEOPLE * LETTERS);
+  assert_int_equal(stats.messages_count, PEOPLE * LETTERS);
   assert_int_equal(stats.kept_count,
                    PEOPLE * SUBMITS_EACH); /* the others are of the generation before the first submit */
   assert_int_equal(stats.cleared_count, PEOPLE * (LETTERS / SUBMITS_EACH));

@@ -32,7 +32,7 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 
 static void begin(suite *s) {
   static const struct {
-    const char *path, *shell, *id;
+    const char *path, *layout, *id;
     vestry_handler_fn handler;
   } pages[] = {{"/list", "shop", NULL, vestry_page_handler},
                {"/shared", "shop", NULL, serve_shared},
@@ -43,7 +43,7 @@ static void begin(suite *s) {
   s->title = "List";
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-    const vestry_page_options options = {.render = render, .shell = pages[i].shell, .id = pages[i].id, .app = s};
+    const vestry_page_options options = {.render = render, .layout = pages[i].layout, .id = pages[i].id, .app = s};
     vestry_page *page;
     assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
     assert_int_equal(vestry_route(s->on.v, "GET", pages[i].path, pages[i].handler, page), VESTRY_OK);
@@ -55,10 +55,10 @@ static void end(suite *s) {
 }
 
 /* A stream, as of a tab that has gone to that address. had: NULL: nothing. The caller destroys it. */
-static vestry_memory_exchange *go(suite *s, const char *path, const char *query, const char *shell, const char *had) {
+static vestry_memory_exchange *go(suite *s, const char *path, const char *query, const char *layout, const char *had) {
   vestry_header headers[3];
   size_t count = 0;
-  if (shell) headers[count++] = (vestry_header){"Vestry-Shell", shell};
+  if (layout) headers[count++] = (vestry_header){"Vestry-Layout", layout};
   headers[count++] = (vestry_header){"Vestry-Sent", MINE};
   if (had) headers[count++] = (vestry_header){"Last-Event-ID", had};
   vestry_memory_exchange *tab = site_request(
@@ -126,7 +126,7 @@ static void equal_content_is_not_sent_at_another_address(void **state) {
 static void only_a_page_of_the_shell_answers(void **state) {
   (void)state;
   static const struct {
-    const char *path, *shell;
+    const char *path, *layout;
     int status;
   } cases[] = {
       {"/list", HERE, 200},
@@ -148,7 +148,7 @@ static void only_a_page_of_the_shell_answers(void **state) {
   large[sizeof large - 1] = '\0';
   begin(&s);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    vestry_memory_exchange *tab = go(&s, cases[i].path, NULL, cases[i].shell, NULL);
+    vestry_memory_exchange *tab = go(&s, cases[i].path, NULL, cases[i].layout, NULL);
     assert_int_equal(vestry_memory_look(tab).status, cases[i].status);
     assert_true((strstr(text_of(tab), "patch-elements") != NULL) == (cases[i].status == 200));
     leave(&s, tab);
@@ -231,7 +231,7 @@ static void a_title_as_it_stands_in_html(void **state) {
     char attribute[200];
     vestry_page *page;
     site_begin_pages(&on, (vestry_options){0}, NULL);
-    const vestry_page_options options = {.render = render_raw, .shell = "shop", .app = (void *)(uintptr_t)cases[i][0]};
+    const vestry_page_options options = {.render = render_raw, .layout = "shop", .app = (void *)(uintptr_t)cases[i][0]};
     assert_int_equal(vestry_page_create(on.pages, &options, &page), VESTRY_OK);
     assert_int_equal(vestry_route(on.v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
     vestry_memory_exchange *document = site_request(&on, NULL);
@@ -250,14 +250,14 @@ static void a_shell_is_a_name(void **state) {
   vestry_page *page = NULL;
   begin(&s);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    const vestry_page_options options = {.render = render, .shell = bad[i]};
+    const vestry_page_options options = {.render = render, .layout = bad[i]};
     assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_INVALID);
   }
   assert_null(page);
   end(&s);
 }
 
-/* A page without a shell has nothing of it. */
+/* A page without a layout has nothing of it. */
 static void a_page_without_a_shell_is_as_ever(void **state) {
   (void)state;
   suite s;
@@ -265,7 +265,7 @@ static void a_page_without_a_shell_is_as_ever(void **state) {
   vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/plain"});
   vestry_memory_exchange *tab = go(&s, "/plain", NULL, NULL, NULL);
   vestry_memory_exchange *with_shell = site_request(&s.on, &(vestry_memory_call){.path = "/list"});
-  print_message("a document with a shell: %zu bytes more\n",
+  print_message("a document with a layout: %zu bytes more\n",
                 vestry_memory_look(with_shell).received.len - vestry_memory_look(document).received.len);
   vestry_memory_destroy(with_shell);
   assert_null(strstr(text_of(document), "vestryNavigate"));
@@ -287,7 +287,7 @@ static void without_memory(void **state) {
     begin(&s);
     vestry_memory_exchange *first = go(&s, "/list", "same=1", HERE, NULL), *document = NULL, *tab = NULL;
     cut_out(text_of(first), "data: has ", '\n', had, sizeof had);
-    const vestry_header headers[] = {{"Vestry-Shell", HERE}, {"Vestry-Sent", MINE}, {"Last-Event-ID", had}};
+    const vestry_header headers[] = {{"Vestry-Layout", HERE}, {"Vestry-Sent", MINE}, {"Last-Event-ID", had}};
     const vestry_memory_call call = {
         .path = "/list", .query = "q=2", .headers = headers, .headers_count = 3, .datastar = true};
     long before = atomic_load(&s.on.th.allocations);

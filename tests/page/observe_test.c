@@ -25,8 +25,8 @@ typedef struct observer {
 
 static bool is_used(vestry_pages *pages, const char *topic) {
   bool used;
-  size_t views = vestry_topic_views(pages, topic, &used);
-  assert_int_equal(views, vestry_topic_views(pages, topic, NULL));
+  size_t views = vestry_topic_fragments(pages, topic, &used);
+  assert_int_equal(views, vestry_topic_fragments(pages, topic, NULL));
   assert_true(used || !views);
   return used;
 }

@@ -154,7 +154,7 @@ static void close_world(world *w) {
   vestry_stop(w->v, 0);
   vestry_pages_stats_get(w->pages, &s);
   assert_int_equal(s.streams_opened_count, s.streams_closed_count);
-  assert_int_equal(s.streams_count + s.views_count + s.topics_count + s.kept_bytes + s.requests_bytes, 0);
+  assert_int_equal(s.streams_count + s.fragments_count + s.topics_count + s.kept_bytes + s.requests_bytes, 0);
   assert_int_equal(s.renders_count,
                    s.changed_count + s.unchanged_count + s.current_count + s.failed_count + s.dropped_count);
   vestry_pages_destroy(w->pages);

@@ -22,7 +22,7 @@ static void a_shared_page_is_rendered_once(void **state) {
   for (size_t i = 0; i < TABS; i++) assert_non_null(strstr(rooms_since(&tabs[i]), "<p>second</p>"));
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
-  assert_int_equal(stats.views_count, 1);
+  assert_int_equal(stats.fragments_count, 1);
   assert_int_equal(stats.streams_count, TABS);
   tab late;
   rooms_get(&s, "/shared", "room=1", NULL, tabs[0].tag, true, &late.stream);
@@ -233,7 +233,7 @@ static void another_part_comes_with_the_content_and_the_former_is_silent(void **
   assert_non_null(strstr(rooms_since(&t), "<li>new news</li>"));
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
-  assert_int_equal(stats.views_count, 2); /* the page, and the part that it shows */
+  assert_int_equal(stats.fragments_count, 2); /* the page, and the part that it shows */
   rooms_close(&t);
   site_end(&s.on);
 }

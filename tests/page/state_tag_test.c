@@ -134,7 +134,7 @@ static void tags_that_lie_harm_nobody_else(void **state) {
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.streams_count, 1);
-  assert_int_equal(stats.views_count, 2);
+  assert_int_equal(stats.fragments_count, 2);
   assert_in_range(atomic_load(&s.on.th.live), live - 100, live + 100);
   s.heading++;
   tabs_refresh(&s, "all");
@@ -171,7 +171,7 @@ static void a_share_key_leaks_nothing(void **state) {
   tabs_open(&s, &bob, "/mine", "session=bobs-secret");
   site_settle_pages(&s.on);
   vestry_pages_stats_get(s.on.pages, &stats);
-  assert_int_equal(stats.views_count, 2); /* two keys are two pages */
+  assert_int_equal(stats.fragments_count, 2); /* two keys are two pages */
   vestry_memory_exchange *document;
   assert_int_equal(tabs_get(&s, &ada, false, &document), VESTRY_OK);
   assert_null(strstr(vestry_memory_look(document).received.data, "secret"));

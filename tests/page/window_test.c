@@ -45,14 +45,14 @@ static vestry_err with_part(vestry_render *render, vestry_html *html, void *app)
 
 static void begin(suite *s) {
   const struct {
-    const char *path, *shell;
+    const char *path, *layout;
     vestry_page_fn render;
   } pages[] = {{"/rows", "lists", render}, {"/plain", NULL, render}, {"/part", "lists", with_part}};
   memset(s, 0, sizeof *s);
   s->options = (vestry_window_options){.id = "list", .rows = {.count = 1000000, .px = 40}};
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-    const vestry_page_options options = {.render = pages[i].render, .shell = pages[i].shell, .app = s};
+    const vestry_page_options options = {.render = pages[i].render, .layout = pages[i].layout, .app = s};
     vestry_page *page;
     assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
     assert_int_equal(vestry_route(s->on.v, "GET", pages[i].path, vestry_page_handler, page), VESTRY_OK);

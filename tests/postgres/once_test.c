@@ -63,7 +63,7 @@ static int64_t count(once_node *of) {
 
 static const once_world in_postgres = {2, shop_clear, open_node, close_node, count};
 
-static vestry_err finish_nothing(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
+static vestry_err finish_nothing(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
   (void)ctx, (void)press, (void)answer, (void)len;
   return VESTRY_OK;
 }
@@ -238,13 +238,13 @@ static void action_that_was_not_done_runs_when_the_server_is_back(void **state) 
 static int doubtful_count;
 
 /* The storage has the press, and its answer is lost. */
-static vestry_err begin_in_doubt(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
-                                 size_t capacity, size_t *ret_len) {
+static vestry_err begin_in_doubt(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found,
+                                 void *answer, size_t capacity, size_t *ret_len) {
   const vestry_err error = vestry_postgres_once_ops.begin(ctx, press, ret_found, answer, capacity, ret_len);
   return error || --doubtful_count < 0 ? error : VESTRY_LIMIT;
 }
 
-static vestry_err forget_in_doubt(void *ctx, const vestry_once_press *press) {
+static vestry_err forget_in_doubt(void *ctx, const vestry_once_submission *press) {
   return --doubtful_count < 0 ? vestry_postgres_once_ops.forget(ctx, press) : VESTRY_LIMIT;
 }
 
@@ -339,7 +339,7 @@ static void what_a_late_run_finishes_is_not_kept(void **state) {
   memset(first, 'b', 32);
   memset(next, 'c', 32);
   hash[64] = first[32] = next[32] = '\0';
-  const vestry_once_press late = {sizeof late, hash, hash, first}, own = {sizeof own, hash, hash, next};
+  const vestry_once_submission late = {sizeof late, hash, hash, first}, own = {sizeof own, hash, hash, next};
   const vestry_once_storage_ops *ops = &vestry_postgres_once_ops;
   once_clear();
   runs_again = true;
@@ -556,7 +556,7 @@ static vestry_err create(test_host *th, void *ctx) {
   (void)ctx;
   memset(digits, 'd', 64);
   digits[64] = '\0';
-  const vestry_once_press press = {sizeof press, digits, digits, digits + 32};
+  const vestry_once_submission press = {sizeof press, digits, digits, digits + 32};
   vestry_once_found found;
   size_t len;
   vestry_err error = vestry_postgres_pool_create(

@@ -115,9 +115,9 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   json_t *all = json_pack(
       "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
       (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL], "hangup",
-      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed", (json_int_t)stats.closed_count, "lapsed",
-      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LAPSED], "answers", (json_int_t)leases.renewals_count, "present",
-      (json_int_t)vestry_presence_count(app->presence, PLACE), "seen", app->seen);
+      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed", (json_int_t)stats.closed_count, "expired",
+      (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], "answers", (json_int_t)leases.renewals_count,
+      "present", (json_int_t)vestry_presence_count(app->presence, PLACE), "seen", app->seen);
   char *text = all ? json_dumps(all, 0) : NULL;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = text ? vestry_reply_body(reply, "application/json", text, strlen(text)) : VESTRY_NO_MEMORY;

@@ -63,13 +63,13 @@ for (const kind of KINDS) {
     await until('both have a stream', async () => (await server.seen()).open === 2);
     const { answers } = await server.seen();
     await until('both have answered', async () => (await server.seen()).answers >= answers + 4);
-    assert.equal((await server.seen()).lapsed, 0);
+    assert.equal((await server.seen()).expired, 0);
     const before = await server.seen();
     relay.cut();
     const took = await until('one is gone', async () => (await server.seen()).open === 1);
     t.diagnostic(`gone ${took.toFixed(0)} ms after the cut; a lease has ${LEASE_MS} ms`);
-    const { lapsed, hangup } = await server.seen();
-    assert.deepEqual({ lapsed, hangup }, { lapsed: 1, hangup: before.hangup });
+    const { expired, hangup } = await server.seen();
+    assert.deepEqual({ expired, hangup }, { expired: 1, hangup: before.hangup });
     await stays.context.close();
     await until('nobody is present', async () => (await server.seen()).present === 0);
     relay.back();

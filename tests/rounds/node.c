@@ -457,7 +457,7 @@ static vestry_err begin(int argc, char **argv) {
       .suspect_ms = setting(argc, argv, "suspect_ms", 0),
       .dead_ms = setting(argc, argv, "dead_ms", 0),
       .answer_ms = setting(argc, argv, "answer_ms", 0),
-      .max_inward_bytes = setting(argc, argv, "max_inward_bytes", 0),
+      .max_remote_bytes = setting(argc, argv, "max_remote_bytes", 0),
       .allow = allow,
       .on_gap = on_gap,
       .on_member = on_member,

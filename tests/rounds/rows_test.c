@@ -37,7 +37,7 @@ static const char *const unhurried[] = {"heartbeat_ms=50",
 static const char *const defaults[] = {NULL};
 /* Nobody is suspected meanwhile, however slow the machine is. */
 static const char *const narrow[] = {"heartbeat_ms=50", "suspect_ms=20000",      "dead_ms=60000",
-                                     "answer_ms=60000", "max_inward_bytes=8192", NULL};
+                                     "answer_ms=60000", "max_remote_bytes=8192", NULL};
 enum { A, B, C };
 
 static world w;

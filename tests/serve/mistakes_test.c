@@ -45,8 +45,8 @@ static void who_begins_wrongly_is_told(void **state) {
   must_say(&w, vestry_page_create(w.pages, NULL, &page), "vestry_page_create", "render");
   must_say(&w, vestry_page_create(w.pages, &(vestry_page_options){.render = render, .id = "a b"}, &page),
            "vestry_page_create", "id");
-  must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_visitors_count = 2}, &once),
-           "vestry_once_create", "max_visitors_count");
+  must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_anonymous_count = 2}, &once),
+           "vestry_once_create", "max_anonymous_count");
   must_say(&w, vestry_once_create(w.v, &(vestry_once_options){.size = 1}, &once), "vestry_once_create", "later");
   static const char *const origins[] = {"shop.example/path"};
   must_say(&w, vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), "vestry_csrf_create",

@@ -68,7 +68,7 @@ class Tree:
         # A program that is run for each adapter is named after it, and the adapter.
         nouns = [noun] + ([noun.rpartition("_")[0]] if name in self.added else [])
         places = [place for each in nouns for place in (f"{each}_test.c", f"{each}/{each}_test.c")]
-        inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # of a room's schedules
+        inner = self.tests.glob(f"*/{folder}/{noun}_test.c")  # of a module's schedules
         for program in (*(self.tests / folder / place for place in places), *inner):
             if program.exists():
                 return self.sources(program)

@@ -52,7 +52,7 @@ static void a_commit_outside_of_the_window_renders_nothing(void **state) {
                       "INSERT INTO bird SELECT i, 'bird' FROM n");
   assert_int_equal(sqlite3_open(s.path, &s.reader), SQLITE_OK);
   site_begin_pages(&s.on, (vestry_options){0}, NULL);
-  const vestry_page_options options = {.render = render, .shell = "birds", .app = &s};
+  const vestry_page_options options = {.render = render, .layout = "birds", .app = &s};
   assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "GET", "/birds", vestry_page_handler, page), VESTRY_OK);
   assert_int_equal(vestry_sqlite_create(

@@ -114,7 +114,7 @@ static void a_stream_that_is_not_answered_any_more_ends(void **state) {
   const vestry_stats stats = stats_of(&s);
   const vestry_lease_stats leases = leases_of(&s);
   assert_int_equal(stats.open_count, 0);
-  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_LAPSED], 1);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], 1);
   assert_int_equal(leases.begun_count, 1);
   assert_int_equal(leases.ended_count, 1);
   assert_int_equal(leases.renewals_count, 6);
@@ -312,7 +312,7 @@ static void whatever_ends_a_stream_ends_its_lease(void **state) {
   site_settle(&s.on);
   vestry_stats stats = stats_of(&s);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_SHUTDOWN], 1);
-  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_LAPSED], 0);
+  assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], 0);
   vestry_memory_destroy(page);
   site_end(&s.on);
 }

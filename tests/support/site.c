@@ -146,7 +146,7 @@ void site_check_stopped(vestry *v) {
 static void end_pages(site *s) {
   const vestry_pages_stats stats = site_pages_stats(s);
   assert_int_equal(stats.streams_count, 0);
-  assert_int_equal(stats.views_count, 0);
+  assert_int_equal(stats.fragments_count, 0);
   assert_int_equal(stats.topics_count, 0);
   assert_int_equal(stats.kept_bytes, 0);
   assert_int_equal(stats.requests_bytes, 0);

@@ -76,7 +76,7 @@ int main(void) {
                          .settle = step,
                          .bring_down = bring_down,
                          .bring_up = bring_up,
-                         .has_claims = true};
+                         .has_reservations = true};
   int failed = broker_contract_run(&kind);
   kind.name = "memory, with threads";
   kind.begin = begin_threads;

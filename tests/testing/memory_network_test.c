@@ -268,10 +268,10 @@ static void parts_do_not_hear_each_other(void **state) {
   assert_int_equal(stats_of(&n).cut_count, 8);
   uint64_t revision = 0;
   const vestry_broker *minor = &n.nodes[1].broker, *major = &n.nodes[0].broker;
-  assert_int_equal(minor->ops->claim(minor->broker, "c", 0, "x", 1, &revision), VESTRY_TIMEOUT);
-  assert_int_equal(major->ops->claim(major->broker, "c", 0, "x", 1, &revision), VESTRY_OK);
+  assert_int_equal(minor->ops->reserve(minor->broker, "c", 0, "x", 1, &revision), VESTRY_TIMEOUT);
+  assert_int_equal(major->ops->reserve(major->broker, "c", 0, "x", 1, &revision), VESTRY_OK);
   assert_int_equal(vestry_memory_network_divide(n.network, NULL, 0), VESTRY_OK);
-  assert_int_equal(minor->ops->claim(minor->broker, "c", 0, "x", 1, &revision), VESTRY_EXISTS);
+  assert_int_equal(minor->ops->reserve(minor->broker, "c", 0, "x", 1, &revision), VESTRY_EXISTS);
   assert_int_equal(say(&n, 0, "s0", 2), VESTRY_OK);
   settle(&n);
   for (size_t i = 0; i < 4; i++) assert_int_equal(n.nodes[i].messages, 3);
@@ -374,7 +374,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
     uint64_t revision = 0;
     char name[8];
     snprintf(name, sizeof name, "c%d", i);
-    error = nodes[0].ops->claim(nodes[0].broker, name, 0, NULL, 0, &revision);
+    error = nodes[0].ops->reserve(nodes[0].broker, name, 0, NULL, 0, &revision);
   }
   while (vestry_runtime_step(runtime)) continue;
   for (int i = 0; i < 2; i++)

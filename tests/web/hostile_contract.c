@@ -88,7 +88,7 @@ static void heads_are_read_in_one_way_only(void **state) {
   }
   server_assert_serves(&s);
   /* a server may refuse some by itself, or most */
-  assert_true(stats_of().turned_away[VESTRY_REFUSAL_AMBIGUOUS] >=
+  assert_true(stats_of().refused_by_reason[VESTRY_REFUSAL_AMBIGUOUS] >=
               (seam->refuses_most && seam->refuses_most() ? 1 : 12));
   server_stop(&s);
 }
@@ -264,7 +264,7 @@ enum { HELD = 60, FIT = 24, EACH = 100000, SMALL = 1000, MOST = 2400000, MARK = 
 /* So many bodies were read, each of which holds so many bytes; what was too much is gone, and so is who was served. */
 static bool have_settled(size_t bodies, uint64_t each_bytes) {
   vestry_stats stats = stats_of();
-  return stats.request_bytes == (bodies - stats.turned_away[VESTRY_REFUSAL_BUDGET]) * each_bytes &&
+  return stats.request_bytes == (bodies - stats.refused_by_reason[VESTRY_REFUSAL_BUDGET]) * each_bytes &&
          stats.request_bytes <= MARK;
 }
 
@@ -284,7 +284,7 @@ static void unfinished_bodies_refuse_no_newcomer(void **state) {
     client_close(&newcomer);
   }
   vestry_stats stats = stats_of();
-  assert_true(stats.turned_away[VESTRY_REFUSAL_BUDGET] >= HELD - FIT);
+  assert_true(stats.refused_by_reason[VESTRY_REFUSAL_BUDGET] >= HELD - FIT);
   assert_true(stats.request_peak_bytes <= MOST);
   for (int i = 0; i < HELD; i++) client_close(&held[i]);
   UNTIL(!stats_of().request_bytes);

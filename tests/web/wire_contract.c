@@ -100,7 +100,7 @@ static void refuses_other_ways_to_a_path(void **state) {
   }
   vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
-  assert_in_range(stats.turned_away[VESTRY_REFUSAL_AMBIGUOUS], 1, sizeof ambiguous / sizeof *ambiguous);
+  assert_in_range(stats.refused_by_reason[VESTRY_REFUSAL_AMBIGUOUS], 1, sizeof ambiguous / sizeof *ambiguous);
   server_stop(&s);
 }
 
@@ -261,7 +261,7 @@ static void a_body_that_trickles_in_is_given_up(void **state) {
     server_assert_serves(&s);
     vestry_stats stats = {0};
     vestry_stats_get(s.v, &stats);
-    assert_int_equal(stats.turned_away[VESTRY_REFUSAL_DEADLINE], 1);
+    assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_DEADLINE], 1);
     server_stop(&s);
   }
 }

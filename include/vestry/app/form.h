@@ -81,8 +81,8 @@ typedef struct vestry_forms_options {
   size_t max_per_scope_count; /**< forms of one scope, of all its tabs [64]; the one that was changed longest ago makes
                                    room. Not of the scope without a name, which is everybody's: in memory a tab of it
                                    has so many, in a database there is no such bound */
-  size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is visitors'
-                                   (vestry_session_is_visitor; with vestry_options.scope, requests without a scope),
+  size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is anonymous users'
+                                   (vestry_session_is_anonymous; with vestry_options.scope, requests without a scope),
                                    whose forms make room before those of users */
   vestry_forms_storage *storage; /**< of sqlite_forms.h or postgres_forms.h (vestry/data/); for these forms alone.
                                       Borrowed, until they are destroyed [the memory of this process] */
@@ -146,16 +146,16 @@ VESTRY_API void vestry_forms_forget(vestry_forms *forms, const vestry_request *r
 
 /** Counters, since they were created, and sizes now. letters = kept + late + refused. */
 typedef struct vestry_forms_stats {
-  size_t size;            /**< sizeof(vestry_forms_stats), or 0 */
-  uint64_t letters_count; /**< that came */
-  uint64_t kept_count;    /**< of these were kept, or cleared the form, or asked */
-  uint64_t late_count;    /**< came after a later one, or after the form was cleared */
-  uint64_t refused_count; /**< were none, or too large, or of no tab, or there was no memory, or the storage failed */
-  uint64_t cleared_count; /**< forms, by vestry_forms_clear; once that is committed */
-  uint64_t evicted_count; /**< forms that made room. Rises: an attack, or a bound is too low */
-  uint64_t expired_count; /**< forms whose time was over */
-  size_t forms_count;     /**< now, also those that are only known to be cleared. Of a database: by all processes */
-  size_t bytes;           /**< likewise. Of a database: in steps of 512 a form */
+  size_t size;             /**< sizeof(vestry_forms_stats), or 0 */
+  uint64_t messages_count; /**< that came */
+  uint64_t kept_count;     /**< of these were kept, or cleared the form, or asked */
+  uint64_t late_count;     /**< came after a later one, or after the form was cleared */
+  uint64_t refused_count;  /**< were none, or too large, or of no tab, or there was no memory, or the storage failed */
+  uint64_t cleared_count;  /**< forms, by vestry_forms_clear; once that is committed */
+  uint64_t evicted_count;  /**< forms that made room. Rises: an attack, or a bound is too low */
+  uint64_t expired_count;  /**< forms whose time was over */
+  size_t forms_count;      /**< now, also those that are only known to be cleared. Of a database: by all processes */
+  size_t bytes;            /**< likewise. Of a database: in steps of 512 a form */
 } vestry_forms_stats;
 
 /** A snapshot. Threads any; takes a lock briefly, or reads the database (if it cannot, the sizes are 0). */

@@ -46,7 +46,7 @@
  *  knows its last event: a tab that comes to another node with the id of a part is sent the page's content and its
  *  other parts.
  *
- *  A page with a shell changes its address within its document. Links and forms (method GET) are marked:
+ *  A page with a layout changes its address within its document. Links and forms (method GET) are marked:
  *
  *      <a href="/birds?page=2" data-navigate>                 // an entry of the history; ="replace": in its place
  *      <form action="/birds" data-navigate><input name="q" data-navigate></form>   // also while one types into q
@@ -56,7 +56,7 @@
  *  where it was. What differs from another document: the tab and its id, signals, and all that is outside of the
  *  content stay. The text of the title element in front of the content, which a render writes in a stream as in a
  *  document, becomes the document's title; a screen reader says it. If the element with the focus is gone, the content
- *  gets the focus. The window has the event vestry-navigated then. The answer of another shell, of what is no page,
+ *  gets the focus. The window has the event vestry-navigated then. The answer of another layout, of what is no page,
  *  a redirect and a status of 400 to 499 are loaded plainly; so are links with a target, download or another origin,
  *  and those that are clicked with a key or another button. A link within the page is the browser's. Without a
  *  script all of them are plain links and forms. From the server: vestry_event_navigate.
@@ -172,14 +172,15 @@ typedef struct vestry_page_options {
                                    in its URL: no text that a user writes, which may be too long (414)
                                    ["^tabId$": vestry/app/tab.h]. Copied */
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
-  const char *shell; /**< what stands around its content: links that are marked with data-navigate lead from one page to
-                          another of the same shell, element and id without a new document, see below; a name as id
+  const char
+      *layout; /**< what stands around its content: links that are marked with data-navigate lead from one page to
+                          another of the same layout, element and id without a new document, see below; a name as id
                           is one. Copied [none: links are plain] */
 } vestry_page_options;
 
 /** Create a page.
  *  ret_page  belongs to pages; untouched on failure
- *  Returns  OK | INVALID (no render or both; id, element, shell) | NO_MEMORY
+ *  Returns  OK | INVALID (no render or both; id, element, layout) | NO_MEMORY
  *  Threads  any */
 VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *options,
                                          vestry_page **ret_page);
@@ -253,8 +254,8 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  after it. The stream is one request at one URL. The element tries it again for ever, each tab at times of its own,
  *  and begins it anew when the browser is online again, when the page comes back from the browser's cache, when nothing
  *  was heard for two and a half heartbeats (vestry_options), and when the stream was ended, as by a log-out, but not by
- *  a status of 204. Where streams are held back or cut on their way, the element asks instead: for streams that end
- *  with the first thing that is put into them, or after 25 s at most (docs/guide/proxies.md). After an answer of 401
+ *  a status of 204. Where streams are held back or cut on their way, the element polls instead: a long poll is a
+ *  stream that ends with its first event, or after 25 s at most (docs/guide/proxies.md). After an answer of 401
  *  or 403 the tab loads its page anew. A tab that is loaded in the background, or hidden while its stream is broken,
  *  opens the stream when the tab is shown. The signal _vestry.offline says whether the stream is broken; the banner
  *  shows it. Redirects, and loading the page anew, are signals that the element looks at. The element needs no
@@ -299,7 +300,7 @@ VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic
 typedef enum vestry_refresh_kind {
   VESTRY_REFRESH_NONE = 0,      /**< there was none, or it is not known any more */
   VESTRY_REFRESH_FIRST,         /**< a stream began */
-  VESTRY_REFRESH_PRESS,         /**< of a button, by the page itself (vestry/app/once.h) */
+  VESTRY_REFRESH_SUBMISSION,    /**< of a button, by the page itself (vestry/app/once.h) */
   VESTRY_REFRESH_TOPIC,         /**< vestry_refresh and its like */
   VESTRY_REFRESH_ALL,           /**< of every page */
   VESTRY_REFRESH_NODE,          /**< another node's, of a topic or of every page */
@@ -347,7 +348,7 @@ static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq,
  *               topics up finds out by this which ones no page needs any more. While renders run, it may be true of
  *               some that no page needs. NULL: not wanted
  *  Threads  any; takes a lock briefly */
-VESTRY_API size_t vestry_topic_views(vestry_pages *pages, const char *topic, bool *ret_is_used);
+VESTRY_API size_t vestry_topic_fragments(vestry_pages *pages, const char *topic, bool *ret_is_used);
 
 /** An observer of renders: it finds out what they depend on, from what they do. Both are called on the render's thread,
  *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
@@ -357,9 +358,9 @@ typedef struct vestry_render_observer {
   void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
   void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
   void *ctx;
-  /** Refresh what it follows for all that was changed until now. false: it is not sure. NULL: it never is. So a press
-   *  that is to be seen (vestry/app/once.h) renders what it has changed, and not all of its page. On a thread of the
-   *  pages', outside of a render; may block */
+  /** Refresh what it follows for all that was changed until now. false: it is not sure. NULL: it never is. So a
+   *  submission that is to be seen (vestry/app/once.h) renders what it has changed, and not all of its page. On a
+   *  thread of the pages', outside of a render; may block */
   bool (*settle)(void *ctx);
 } vestry_render_observer;
 
@@ -388,7 +389,7 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t views_count;       /**< that are rendered: private pages, shared ones and parts; each once, however many see
+  size_t fragments_count;   /**< that are rendered: private pages, shared ones and parts; each once, however many see
                                  it */
   size_t topics_count;      /**< that some page depends on */
   uint64_t refreshes_count; /**< of topics, and of all pages: calls of vestry_refresh and its like, not renders */
@@ -406,8 +407,8 @@ typedef struct vestry_pages_stats {
   size_t requests_bytes;           /**< of the copied requests that pages are rendered from, now */
   uint64_t requests_refused_count; /**< streams that were answered 503, or parts that were not shown, for
                                         max_requests_bytes */
-  uint64_t asks_count;             /**< of the streams that were opened: asks (docs/guide/proxies.md) */
-  uint64_t asks_brief_count;       /**< of these: that were not held, since the server had little room */
+  uint64_t long_polls_count;       /**< of the streams that were opened: long polls (docs/guide/proxies.md) */
+  uint64_t long_polls_brief_count; /**< of these: that were not held, since the server had little room */
 } vestry_pages_stats;
 
 /** A snapshot. Threads any; takes a lock briefly. */

@@ -112,7 +112,7 @@ VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
 /** Whether the instance has sessions and the request's has no user: any client can invent such a session. Handler's
  *  thread only. */
-VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
+VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
 
 /** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The
  *  session that the request came with ends, with its streams, if it had a user. From here on the request's scope is the
@@ -123,7 +123,7 @@ VESTRY_API bool vestry_session_is_visitor(const vestry_request *req);
  *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure the session has
  *           no user. The session before may have ended: then the request goes on as after a log-out,
  *           vestry_session_user says NULL, and what is answered, a page or a stream that says what went wrong, is a
- *           visitor's
+ *           anonymous user's
  *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 

@@ -47,8 +47,8 @@ VESTRY_API vestry_err vestry_html_stream(vestry_html *html, const vestry_request
  *  ends at the proxy. So the element that looks after a stream (of a page: vestry/app/page.h; of any stream:
  *  vestry_html_stream) answers what comes, heartbeats above all, by a POST without a body to the document's path, which
  *  is answered before guards, sessions and handlers are asked. A stream that was answered once and then is not for so
- *  long ends for LAPSED; so does the presence of its user. An idle page answers once a heartbeat. Streams with a longer
- *  heartbeat of their own, or none, have no lease.
+ *  long ends with cause LEASE_EXPIRED; so does the presence of its user. An idle page answers once a heartbeat. Streams
+ *  with a longer heartbeat of their own, or none, have no lease.
  *
  *  Once, before the first request. vestry_pages_create does it with the default where it was not done.
  *  lease_ms  more than the heartbeat; 0: ten seconds more, 25 s by default; VESTRY_NEVER_MS: no stream has a lease, and
@@ -58,7 +58,7 @@ VESTRY_API vestry_err vestry_html_stream(vestry_html *html, const vestry_request
 VESTRY_API vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms);
 
 /** Counters of leases that have begun, with their first answer: begun_count = live_count + ended_count;
- *  vestry_stats.closed_by_cause[LAPSED] says how many of them ran out. */
+ *  vestry_stats.closed_by_cause[LEASE_EXPIRED] says how many of them ran out. */
 typedef struct vestry_lease_stats {
   size_t size; /**< sizeof(vestry_lease_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;

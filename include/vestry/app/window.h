@@ -20,7 +20,7 @@
  *  The place is in the page's address, in a parameter that is named as the window's element: `?birds=5000`. So it
  *  outlives a reload, a stream that breaks, the process, and the way there and back again; it is the same on every
  *  node, and the server keeps nothing for it. Shared pages share their windows: the places where windows begin are
- *  rounded. The page needs a shell (vestry_page_options.shell): scrolling is a navigation that takes the place of the
+ *  rounded. The page needs a layout (vestry_page_options.layout): scrolling is a navigation that takes the place of the
  *  history's entry. There is one request at a time; after it the tab asks for where it was scrolled to last.
  *
  *  A row is one element of any height; `px` is what rows are about as high as. Give each row an id that stays with what
@@ -87,7 +87,7 @@ typedef struct vestry_window {
  *  one; one past the end as the last one.
  *  options     read during the call
  *  ret_window  where the application begins, and how many it puts; untouched on failure
- *  Returns     as vestry_html_add; INVALID also: an option is none; a page without a shell, a part, outside of the
+ *  Returns     as vestry_html_add; INVALID also: an option is none; a page without a layout, a part, outside of the
  *              content. The error sticks, and the log says why | NO_MEMORY
  *  Threads     the render's */
 VESTRY_API vestry_err vestry_window_begin(vestry_render *render, vestry_html *html,

@@ -77,7 +77,7 @@ typedef struct vestry_broker_ops {
    *  Returns   OK | EXISTS (it has another) | INVALID (name) | TOO_LARGE | TIMEOUT (unknown: it may have been set) |
    *            IO (down) | UNSUPPORTED (what it is connected to cannot) | NO_MEMORY
    *  Blocks, for some seconds at most: not from an event's function */
-  vestry_err (*claim)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
+  vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
   /** Stop, and free it. NULL is accepted. */
   void (*destroy)(void *broker);
   /** Asked inside of on_message, by its thread: whether another message is there already, and is told right after this

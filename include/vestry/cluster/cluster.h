@@ -27,13 +27,14 @@
  *    if another node is known to hold the key; two that come within milliseconds may both be let in. REUSE looks at
  *    this node alone. With options.strict REJECT and REUSE let one stream in, on whatever node: the second stream gets
  *    EXISTS (409), with REUSE too if the first is on another node. The handler's thread asks all nodes and the broker
- *    for that, once for each stream that is kept so, and waits as vestry_dispatch does, and for the broker's claim,
- *    which may take seconds if that is ill. Where a node that lives has not answered, where nothing can be claimed, on
- *    a thread that must not wait, and for dead_ms after this node has begun or has reached the broker again, no stream
- *    is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a partition only
- *    the side that reaches the claims lets in more, once it takes the other side for dead. The other side keeps its
- *    streams, so that a key may have two until one ends. A strict key over time, with REJECT on nodes A, B and C:
- *        0 ms      A is asked for a stream: B and C say no, A sets the claim: it opens
+ *    for that, once for each stream that is kept so, and waits as vestry_dispatch does, and for the broker's
+ *    reservation, which may take seconds if that is ill. Where a node that lives has not answered, where nothing can be
+ *    reserved, on a thread that must not wait, and for dead_ms after this node has begun or has reached the broker
+ *    again, no stream is let in: LIMIT (503). A stream's end frees its key at once, a node's death after dead_ms. In a
+ *    partition only the side that reaches the reservations lets in more, once it takes the other side for dead. The
+ *    other side keeps its streams, so that a key may have two until one ends. A strict key over time, with REJECT on
+ *    nodes A, B and C:
+ *        0 ms      A is asked for a stream: B and C say no, A sets the reservation: it opens
  *        5 ms      B is asked for one: A says yes: EXISTS
  *        9,000 ms  A's stream ends; B is asked again: it opens
  *        9,500 ms  B dies; C is asked: B does not answer: LIMIT
@@ -123,12 +124,12 @@ typedef struct vestry_cluster_options {
   uint32_t answer_ms;         /**< how long answers are waited for [1,000]; at most 60,000 */
   const char *const *allow;   /**< names of effects and actions that other nodes may have performed here, up to a NULL;
                                     all others are INVALID. NULL: none. Copied */
-  size_t max_inward_bytes;    /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
+  size_t max_remote_bytes;    /**< of what has arrived and is not done yet [16 MiB]: beyond it dispatches are FULL, and
                                     all else is a gap */
   vestry_gap_fn on_gap;       /**< NULL: gaps are not told */
   vestry_member_fn on_member; /**< NULL: likewise */
   void *ctx;                  /**< handed to both */
-  bool strict;                /**< REJECT and REUSE are exact (see above); the broker must be able to claim. The same on
+  bool strict; /**< REJECT and REUSE are exact (see above); the broker must be able to reserve. The same on
                                     all nodes */
   size_t
       max_waiting_count; /**< dispatches, counts and pages that wait for answers at once [65,536]: one more is FULL */
@@ -139,7 +140,7 @@ typedef struct vestry_cluster_options {
  *  broker       copied; its self is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; streams are there) | EXISTS (v has one) |
- *           UNSUPPORTED (strict, and the broker cannot claim) | NO_MEMORY | IO (no randomness, no thread) | CLOSED
+ *           UNSUPPORTED (strict, and the broker cannot reserve) | NO_MEMORY | IO (no randomness, no thread) | CLOSED
  *  Threads  one, before the first request */
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
@@ -234,16 +235,16 @@ VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_
                                           vestry_cluster_cursor *cursor, vestry_cluster_list_fn fn, void *ctx);
 
 /** Everything since it was created.
- *  asked_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
+ *  remote_requests_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
 typedef struct vestry_cluster_stats {
-  size_t size;                /**< sizeof(vestry_cluster_stats), or 0 */
-  size_t alive_count;         /**< other nodes that are alive, draining or suspect, now */
-  size_t unsynced_count;      /**< of these, whose keys are not known in full, now */
-  uint64_t keys_count;        /**< keys and channels of this node that others have been told of, now */
-  uint64_t others_keys_count; /**< those of all others, now */
-  size_t keys_bytes;          /**< what they take, now */
-  uint64_t asked_count;       /**< dispatches, counts and pages of keys that other nodes were asked for */
+  size_t size;                    /**< sizeof(vestry_cluster_stats), or 0 */
+  size_t alive_count;             /**< other nodes that are alive, draining or suspect, now */
+  size_t unsynced_count;          /**< of these, whose keys are not known in full, now */
+  uint64_t keys_count;            /**< keys and channels of this node that others have been told of, now */
+  uint64_t others_keys_count;     /**< those of all others, now */
+  size_t keys_bytes;              /**< what they take, now */
+  uint64_t remote_requests_count; /**< dispatches, counts and pages of keys that were requested from other nodes */
   uint64_t ok_count, not_found_count, timeout_count;
   uint64_t unsent_count;      /**< IO, FULL of the broker, TOO_LARGE, NO_MEMORY */
   uint64_t refused_count;     /**< another error, from afar; CLOSED */
@@ -255,17 +256,17 @@ typedef struct vestry_cluster_stats {
   uint64_t malformed_count;        /**< not of this cluster's secret, or not well formed */
   uint64_t stale_count;            /**< from or for a former life of a node, or one that has not proven that it lives */
   uint64_t gaps_count, lost_count; /**< gaps that were told; messages in them */
-  uint64_t over_budget_count;      /**< refused for max_inward_bytes */
-  uint64_t inward_bytes;           /**< now */
+  uint64_t over_budget_count;      /**< refused for max_remote_bytes */
+  uint64_t remote_bytes;           /**< now */
   uint64_t replaced_count;         /**< streams here that a newer one elsewhere has closed */
   uint64_t present_count;          /**< who and place of presences with a name, that others have been told of, now */
   uint64_t others_present_count;   /**< those of all others, as far as they have told, now */
-  uint64_t claims_count;           /**< keys that were claimed, or were not: */
-  uint64_t claims_refused_count;   /**< of these, another node had it */
-  uint64_t claims_unknown_count;   /**< of these, it could not be known */
-  uint64_t over_waiting_count;     /**< refused for max_waiting_count: in unsent_count or refused_count */
-  uint64_t other_version_count;    /**< of malformed_count: of a node with this secret that is of another version */
-  uint64_t placeless_count;        /**< lives of nodes that had no place here, since there were as many as there may be:
+  uint64_t reservations_count;     /**< key reservations, granted or refused */
+  uint64_t reservations_refused_count; /**< of these, refused: another node had the key */
+  uint64_t reservations_unknown_count; /**< of these, with an unknown outcome */
+  uint64_t over_waiting_count;         /**< refused for max_waiting_count: in unsent_count or refused_count */
+  uint64_t other_version_count;        /**< of malformed_count: of a node with this secret that is of another version */
+  uint64_t placeless_count; /**< lives of nodes that had no place here, since there were as many as there may be:
                                         the youngest is refused. Until it has gone, for dead_ms at most after its last
                                         word, what was NOT_FOUND is TIMEOUT */
 } vestry_cluster_stats;

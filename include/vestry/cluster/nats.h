@@ -61,12 +61,16 @@ typedef struct vestry_nats_options {
   uint64_t reconnect_ms;     /**< between rounds of attempts, at first; 0: 50. Each pause is a random part of it more */
   uint64_t reconnect_max_ms; /**< it doubles up to this; 0: 1,000 */
 
-  size_t max_out_bytes; /**< what waits to be written, with 128 bytes for each message; beyond it FULL. 0: 8 MiB */
+  size_t
+      max_send_queue_bytes; /**< what waits to be written, with 128 bytes for each message; beyond it FULL. 0: 8 MiB */
 
-  const char *claims_bucket; /**< a key-value bucket of JetStream's for claims, which the first claim makes if there
-                                   is none: letters, digits, '-' and '_'. NULL: no claims */
-  uint32_t claims_replicas;  /**< of a bucket that is made; 0: 1 */
-  uint64_t claims_ms;        /**< how long each question of a claim waits for JetStream's answer, at most; 0: 1,000 */
+  const char *
+      reservations_bucket; /**< a key-value bucket of JetStream's for reservations, which the first reservation makes if
+                                there
+                                   is none: letters, digits, '-' and '_'. NULL: no reservations */
+  uint32_t reservations_replicas; /**< of a bucket that is made; 0: 1 */
+  uint64_t
+      reservations_ms; /**< how long each request of a reservation waits for JetStream's answer, at most; 0: 1,000 */
 } vestry_nats_options;
 
 /** Make a broker; nothing is connected before its start.
@@ -86,7 +90,7 @@ typedef struct vestry_nats_stats {
   uint64_t received_count;    /**< from the server, for on_message */
   uint64_t connections_count; /**< how often it has come up */
   uint64_t attempts_count;    /**< how often it has tried */
-  size_t out_bytes;           /**< waiting now, as bounded */
+  size_t send_queue_bytes;    /**< waiting now, as bounded */
 } vestry_nats_stats;
 
 /** A snapshot of a broker that vestry_nats_create made.

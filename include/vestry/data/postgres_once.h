@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/** Actions that run once (vestry/app/once.h), kept in PostgreSQL (libvestry-postgres): a press that is repeated at
+/** Actions that run once (vestry/app/once.h), kept in PostgreSQL (libvestry-postgres): a submission that is repeated at
  *  another node, or after a restart, is answered there as it was answered, and its handler runs at one node.
  *
  *      vestry_postgres_once_create(pool, NULL, &stored);
  *      const vestry_once_options options = {.storage = &vestry_postgres_once_ops, .storage_ctx = stored};
  *      vestry_once_create(v, &options, &once);
  *
- *  A press whose node dies while it runs is held by it for lease_ms. Until then repetitions are answered 503, after
- *  waiting for vestry_once_options.wait_ms: the node may yet live. Then they are answered 409, and are not done: how
- *  far the handler had come is not known. So lease_ms is longer than any handler takes. Where a handler is harmless
+ *  A submission whose node dies while it runs is held by it for lease_ms. Until then repetitions are answered 503,
+ *  after waiting for vestry_once_options.wait_ms: the node may yet live. Then they are answered 409, and are not done:
+ *  how far the handler had come is not known. So lease_ms is longer than any handler takes. Where a handler is harmless
  *  when it is done twice, as one transaction that keeps the nonce beside the data is, set runs_again: then one
  *  repetition runs.
  *
- *  A row has a hash of the press's nonce, and its answer, sealed with another hash of it: readers of the database, or
- *  of a copy, learn neither the nonce nor the answer.
+ *  A row has a hash of the submission's nonce, and its answer, sealed with another hash of it: readers of the database,
+ *  or of a copy, learn neither the nonce nor the answer.
  */
 #ifndef VESTRY_POSTGRES_ONCE_H
 #define VESTRY_POSTGRES_ONCE_H
@@ -30,14 +30,14 @@ typedef struct vestry_postgres_once vestry_postgres_once;
 
 /** How they are kept. Zero is the default, in brackets. */
 typedef struct vestry_postgres_once_options {
-  size_t size;                  /**< sizeof(vestry_postgres_once_options), or 0 */
-  uint64_t lifetime_ms;         /**< a press is forgotten so long after it began [10 minutes] */
-  uint64_t lease_ms;            /**< so long it is the node's that runs it [1 minute] */
-  bool runs_again;              /**< when a run's lease is over, and its end is not known: another run begins */
-  uint32_t per_owner_count;     /**< of one user or scope, and if it is set, of all presses without a scope together;
-                                     the oldest that are done make room. Looked after once in 64 presses of a node,
+  size_t size;              /**< sizeof(vestry_postgres_once_options), or 0 */
+  uint64_t lifetime_ms;     /**< a submission is forgotten so long after it began [10 minutes] */
+  uint64_t lease_ms;        /**< so long it is the node's that runs it [1 minute] */
+  bool runs_again;          /**< when a run's lease is over, and its end is not known: another run begins */
+  uint32_t per_owner_count; /**< of one user or scope, and if it is set, of all submissions without a scope together;
+                                     the oldest that are done make room. Looked after once in 64 submissions of a node,
                                      so there may be so many more for each node [1,000] */
-  uint32_t expired_at_once;     /**< so many that are over are deleted at once, at most [64] */
+  uint32_t expired_at_once; /**< so many that are over are deleted at once, at most [64] */
   int64_t (*now_ms)(void *ctx); /**< since 1970; NULL: the database's clock, which is one for all nodes. For tests */
   void *now_ctx;                /**< handed to it */
 } vestry_postgres_once_options;

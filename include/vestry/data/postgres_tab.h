@@ -25,11 +25,12 @@ typedef struct vestry_postgres_tabs vestry_postgres_tabs;
 typedef struct vestry_postgres_tabs_options {
   size_t size;              /**< sizeof(vestry_postgres_tabs_options), or 0 */
   uint32_t ttl_s;           /**< a state is kept this long after it was last written or read [30 days] */
-  uint32_t visitor_ttl_s;   /**< as ttl_s, of visitors (vestry_session_is_visitor) [half of ttl_s] */
+  uint32_t anonymous_ttl_s; /**< as ttl_s, of anonymous users (vestry_session_is_anonymous) [half of ttl_s] */
   uint32_t per_scope_count; /**< at most; the one that is nearest to its end makes room [64]. Not of the scope
                                     without a name, which is everybody's */
   size_t max_bytes;         /**< of one state [64 KiB]; at most 64 MiB */
-  uint32_t max_count; /**< of all scopes; those nearest to their end make room, visitors' before users'. Counted once
+  uint32_t
+      max_count; /**< of all scopes; those nearest to their end make room, anonymous users' before users'. Counted once
                            in 1,024 new states of a node, so there may be so many more for each node [100,000] */
   int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the system's clock. For tests */
   void *now_ctx;               /**< handed to it */

@@ -87,10 +87,10 @@ typedef struct vestry_sqlite_options {
   uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64]. Not of the scope
                                        without a name, which is everybody's */
   size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
-  uint32_t max_tabs;              /**< states of all scopes together; those nearest to their end make room, visitors'
-                                       (vestry_session_is_visitor) before users' [100,000]. The
+  uint32_t max_tabs; /**< states of all scopes together; those nearest to their end make room, anonymous users'
+                                       (vestry_session_is_anonymous) before users' [100,000]. The
                                        file has so many times max_tab_bytes at most */
-  uint32_t visitor_tab_ttl_s;     /**< as tab_ttl_s, of visitors [half of tab_ttl_s] */
+  uint32_t anonymous_tab_ttl_s; /**< as tab_ttl_s, of anonymous users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
 /** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole

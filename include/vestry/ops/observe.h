@@ -175,7 +175,7 @@ typedef struct vestry_page_info {
                                         there was no other */
   const char *refreshed_by;        /**< the same as a text, UTF-8 without control characters, at most 127 bytes: "topic
                                         room/7", "table messages", "page 12 of the database", "database", "node, topic
-                                        room/7", "all", "press", "first"; "": not known */
+                                        room/7", "all", "submission", "first"; "": not known */
   uint64_t refreshed_ago_ms;       /**< since then; 0: not known */
   vestry_refresh_kind unchanged;   /**< what the last render for nothing was for */
   const char *unchanged_by;        /**< likewise as a text */

@@ -300,7 +300,7 @@ void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
 }
 
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
-  if (!socket) { /* it was turned away, but it was there */
+  if (!socket) { /* it was refused, but it was there */
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
     return;
   }

@@ -57,7 +57,7 @@ typedef struct vsi_microhttpd_sockets {
   bool is_shut;         /* guarded by lock */
   uint64_t going;       /* guarded by lock: of all that were cut and are not closed yet */
   vsi_web_addresses addresses;
-  _Atomic(uint32_t) count; /* that are open, those that are turned away too; relaxed */
+  _Atomic(uint32_t) count; /* that are open, those that are refused too; relaxed */
   vsi_microhttpd_arrivals arrivals;
   vsi_microhttpd_sendings sendings;
 } vsi_microhttpd_sockets;
@@ -84,7 +84,7 @@ uint32_t vsi_microhttpd_sockets_count(vsi_microhttpd_sockets *sockets);
 
 /* All of these but vsi_microhttpd_sockets_leave are called on the connection's thread. */
 
-/* A connection was accepted. NULL: it is turned away, and its socket shut down. */
+/* A connection was accepted. NULL: it is refused, and its socket shut down. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_create(vsi_microhttpd_sockets *sockets, struct MHD_Connection *conn);
 /* A stand-in for the connection of one request that another daemon serves: from the request's head on, until the
  * request is over. The daemon tells that before it closes the connection. NULL: no memory. */
@@ -92,7 +92,7 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
 void vsi_microhttpd_socket_release(vsi_microhttpd_socket *socket);
 /* A connection will be closed: from here on it is not looked at, and not cut. Its request ends next. */
 void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket);
-/* A connection has ended, and has no request. NULL: it was turned away. */
+/* A connection has ended, and has no request. NULL: it was refused. */
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
 /* The body of its request holds so much. Where all hold too much, those that hold most are cut. */
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
@@ -112,7 +112,7 @@ vsi_address vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
 /* Its answer is out; another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
-/* The socket of a connection; NULL: it was turned away. */
+/* The socket of a connection; NULL: it was refused. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
  * has seen is in a table (app/guard/once_table.h); with a storage (app/guard/once_stored.h) the request whose record is
- * in the table asks there, whether another node has the press. */
+ * in the table asks there, whether another node has the submission. */
 #include "vestry/app/once.h"
 
 #include <string.h>
@@ -81,12 +81,13 @@ static vestry_scope scope_of(const vestry_request *req) {
 
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 vsi_once_record **ret_record) {
-  const bool is_visitor = vestry_session_is_visitor(req);
+  const bool is_anonymous = vestry_session_is_anonymous(req);
   const vsi_person person = vsi_person_of(req);
-  vsi_once_record *made = vsi_once_record_create(&once->table, is_visitor ? &once->table.visitors : &once->table.users);
+  vsi_once_record *made =
+      vsi_once_record_create(&once->table, is_anonymous ? &once->table.anonymous : &once->table.users);
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
-  made->person = is_visitor ? vsi_person_hash(once->key, &person) : 0;
+  made->person = is_anonymous ? vsi_person_hash(once->key, &person) : 0;
   made->once = once;
   vsi_once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;
@@ -117,7 +118,7 @@ static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, v
                     "This was begun, and whether it was done is not known. Look, before you send it once more.");
 }
 
-/* The record is in the table, and has a storage: another node may have the press.
+/* The record is in the table, and has a storage: another node may have the submission.
  *  ret_found  NEW: this request runs; else it was answered, and the record is settled */
 static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
                             vestry_once_found *ret_found) {
@@ -207,8 +208,8 @@ static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessi
   if (!o->max_answers_bytes) o->max_answers_bytes = MAX_ANSWERS_BYTES;
   if (!o->wait_ms) o->wait_ms = WAIT_MS;
   if (!o->retries_ms) o->retries_ms = RETRIES_MS;
-  if (!o->max_visitors_count) o->max_visitors_count = o->max_count / 2;
-  if (!has_sessions) o->max_visitors_count = 0;
+  if (!o->max_anonymous_count) o->max_anonymous_count = o->max_count / 2;
+  if (!has_sessions) o->max_anonymous_count = 0;
 }
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
@@ -224,8 +225,8 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
   set_defaults(&options, v, has_sessions);
   if (options.storage && options.max_answer_bytes > MAX_STORED_BYTES)
     return vsi_mistake(v->host, "vestry_once_create", "a storage takes answers of at most 1 GiB");
-  if (options.max_visitors_count > options.max_count)
-    return vsi_mistake(v->host, "vestry_once_create", "max_visitors_count is more than max_count");
+  if (options.max_anonymous_count > options.max_count)
+    return vsi_mistake(v->host, "vestry_once_create", "max_anonymous_count is more than max_count");
   vestry_once *once = vsi_calloc(v->host, 1, sizeof *once);
   if (!once) return VESTRY_NO_MEMORY;
   once->v = v;
@@ -263,11 +264,11 @@ void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
       .refused_count = atomic_load_explicit(&once->refused, memory_order_relaxed),
       .unknown_count = atomic_load_explicit(&once->unknown, memory_order_relaxed),
       .answers_bytes = atomic_load_explicit(&table->users.answers.bytes, memory_order_relaxed) +
-                       atomic_load_explicit(&table->visitors.answers.bytes, memory_order_relaxed),
+                       atomic_load_explicit(&table->anonymous.answers.bytes, memory_order_relaxed),
   };
   vsi_mutex_lock(&table->lock);
-  stats.visitors_count = table->visitors.count;
-  stats.remembered_count = table->users.count + table->visitors.count;
+  stats.anonymous_count = table->anonymous.count;
+  stats.remembered_count = table->users.count + table->anonymous.count;
   vsi_mutex_unlock(&table->lock);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: presses of a page: their order, what they say, and which are one */
+/* essay: submissions of a page: their order, what they say, and which are one */
 /* What a page does for its actions that run once. Each is handed over by its expression (event/backend_action.c), with
  * what it says, and with a function that has the client send it.
  *
  * Order. Each of the client's requests backs off by itself: of three that wait for a server, the last may be the first
- * that finds it. So a page sends one at a time, in the order of the presses, and the next one when the former is
+ * that finds it. So a page sends one at a time, in the order of the submissions, and the next one when the former is
  * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up no
- * other. The client's waits grow to half a minute: a press that waits for its next try is sent at once when an event of
- * the page's stream has come, which says that the server is there. It is sent anew then, with the nonce that it had: a
- * try that was under way has perhaps been done. But only HURRIES times: a press whose requests alone do not get through
- * would be sent again with each event of a stream that does, and the client would never give up.
+ * other. The client's waits grow to half a minute: a submission that waits for its next try is sent at once when an
+ * event of the page's stream has come, which says that the server is there. It is sent anew then, with the nonce that
+ * it had: a try that was under way has perhaps been done. But only HURRIES times: a submission whose requests alone do
+ * not get through would be sent again with each event of a stream that does, and the client would never give up.
  *
  * Forms. A retry reads the form anew, which may be another by then, or invalid: then the client gives up silently. So
  * what is sent is a copy: its fields, files too, in a form without rules that is not shown, outside of the body, which
  * may be patched. A form that is invalid when it is pressed is shown to be, and is not sent.
  *
  * Presses. What says the same as one that is not answered yet is that one, and so is what comes within half a second of
- * it: a second press is most often later than the answer. And so is the second click of a double click, whatever it
- * says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when it
- * is pressed again, it says so with the nonce that it had.
+ * it: a second submission is most often later than the answer. And so is the second click of a double click, whatever
+ * it says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when
+ * it is pressed again, it says so with the nonce that it had.
  *
- * Sent and seen (app/page/sent.c). A press that names a signal has a number, which the request says, and which the
+ * Sent and seen (app/page/sent.c). A submission that names a signal has a number, which the request says, and which the
  * page's stream says when the page shows what became of it. Until then it is counted in the signal; unless it failed,
- * which another signal says: of several presses of one element, that one has failed whose request ends directly after
- * the client has told of a failure. One that was answered, but is not seen, is looked after: where the page's stream is
- * not there, it is opened at once, and otherwise after five seconds, in which no message may have come through; a
- * stream that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
+ * which another signal says: of several submissions of one element, that one has failed whose request ends directly
+ * after the client has told of a failure. One that was answered, but is not seen, is looked after: where the page's
+ * stream is not there, it is opened at once, and otherwise after five seconds, in which no message may have come
+ * through; a stream that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
  *
  * No inline script, and nothing of it is in what is patched. */
 #include <stdio.h>
@@ -35,7 +35,7 @@
 
 enum { HURRIES = 4 };
 
-/* Which presses are not seen yet. */
+/* Which submissions are not seen yet. */
 static const char seen[] =
     " const own = [...crypto.getRandomValues(new Uint32Array(2))].map((n) => (n + 2 ** "
     "32).toString(16).slice(1)).join('');"
@@ -55,7 +55,7 @@ static const char seen[] =
     " if (!page?.isConnected || page.isOver()) return over(number);"
     " if (page.isUp()) setTimeout(ask, 5000, number); else ask(number) };";
 
-/* A form that says what another one said at its press. */
+/* A form that says what another one said at its submission. */
 static const char copies[] = " const copy = (form, fields) => {"
                              " const made = document.createElement('form');"
                              " made.id = 'vestry-once-' + ++count; made.hidden = made.noValidate = true;"
@@ -79,7 +79,7 @@ static const char attributes[] =
     " if (el === page &amp;&amp; type.startsWith('datastar-')) for (const again of waiting) again() });"
     " addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);"
     "%s"
-    " const send = async (url, o, run, el, press, made) => {"
+    " const send = async (url, o, run, el, submission, made) => {"
     " let heard, stop, hurries = %d; const first = new Promise((done) => heard = done),"
     " again = () => { waiting.delete(again); hurries--; stop.abort(); stop = null };"
     " const hear = ({detail: {el: of, type, argsRaw}}) => {"
@@ -87,7 +87,7 @@ static const char attributes[] =
     " if (type.startsWith('datastar-')) heard();"
     " if (type === 'error') failures.set(el, argsRaw.status);"
     " if (type === 'retrying') failures.delete(el), stop &amp;&amp; hurries &amp;&amp; waiting.add(again);"
-    " if (type === 'retries-failed') press.failed = true, failures.set(el, failures.get(el) ?? 'network') };"
+    " if (type === 'retries-failed') submission.failed = true, failures.set(el, failures.get(el) ?? 'network') };"
     " const before = line, sent = (async () => {"
     " if (!o.unordered) await before;"
     " if (made) document.documentElement.append(made);"
@@ -98,14 +98,16 @@ static const char attributes[] =
     " await run(url, o) } while (isOurs &amp;&amp; !stop) }"
     " finally { waiting.delete(again); document.removeEventListener('datastar-fetch', hear); made?.remove(); heard();"
     " const why = failures.get(el); failures.delete(el);"
-    " if (why) over(press.number, why); else answered(press.number) }"
+    " if (why) over(submission.number, why); else answered(submission.number) }"
     " })();"
     " if (!o.unordered) line = first;"
-    " first.then(() => { press.over = !press.failed; if (!o.untilAnswered) return; el.removeAttribute('aria-busy');"
-    " if (press.over) setTimeout(() => pressed.get(press.said) === press &amp;&amp; pressed.delete(press.said), 1000) "
+    " first.then(() => { submission.over = !submission.failed; if (!o.untilAnswered) return; "
+    "el.removeAttribute('aria-busy');"
+    " if (submission.over) setTimeout(() => pressed.get(submission.said) === submission &amp;&amp; "
+    "pressed.delete(submission.said), 1000) "
     "});"
     " return sent };"
-    " const press = (url, o, run, el, evt) => {"
+    " const submission = (url, o, run, el, evt) => {"
     " let made, said = o.payload;"
     " if (o.contentType === 'form') {"
     " const form = o.selector ? document.querySelector(o.selector) : el.closest('form');"
@@ -115,20 +117,20 @@ static const char attributes[] =
     " made = copy(form, fields); o.selector = '#' + made.id;"
     " said = fields.map(([name, value]) => [name, value.name ?? value, value.size, value.name &amp;&amp; "
     "value.lastModified]) } }"
-    " const press = {said: run + url + JSON.stringify(said), nonce: o.headers['X-Once'], at: Date.now()};"
+    " const submission = {said: run + url + JSON.stringify(said), nonce: o.headers['X-Once'], at: Date.now()};"
     " if (o.untilAnswered) {"
-    " const same = pressed.get(press.said), former = last.get(el);"
-    " const it = clicks > 1 &amp;&amp; press.at - former?.at &lt; 2000 ? former"
-    " : same &amp;&amp; !same.failed &amp;&amp; !(same.over &amp;&amp; press.at - same.at > 500) ? same : 0;"
-    " if (it) { it.at = press.at; return it.sent }"
-    " if (same?.failed) press.nonce = o.headers['X-Once'] = same.nonce;"
-    " pressed.set(press.said, press); last.set(el, press); el.setAttribute('aria-busy', 'true') }"
+    " const same = pressed.get(submission.said), former = last.get(el);"
+    " const it = clicks > 1 &amp;&amp; submission.at - former?.at &lt; 2000 ? former"
+    " : same &amp;&amp; !same.failed &amp;&amp; !(same.over &amp;&amp; submission.at - same.at > 500) ? same : 0;"
+    " if (it) { it.at = submission.at; return it.sent }"
+    " if (same?.failed) submission.nonce = o.headers['X-Once'] = same.nonce;"
+    " pressed.set(submission.said, submission); last.set(el, submission); el.setAttribute('aria-busy', 'true') }"
     " if (o.sent) {"
-    " press.number = ++count; unseen.set(count, {name: o.sent});"
+    " submission.number = ++count; unseen.set(count, {name: o.sent});"
     " o.headers['Vestry-Sent'] = own + '.' + count;"
     " $[o.sent + 'Failed'] = ''; leave(o.sent, 1) }"
-    " return press.sent = send(url, o, run, el, press, made) };"
-    " return Object.assign(press, {"
+    " return submission.sent = send(url, o, run, el, submission, made) };"
+    " return Object.assign(submission, {"
     " look: (el) => {"
     " page = el;"
     " return own + [...unseen].filter(([, of]) => of.answered).slice(-16).map(([number]) => '.' + number).join('') },"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A press whose action was refused for the moment, or did not begin, is free for the next request. If the storage is
- * away when it is to learn that, it has the press as one that may be done, and once the lease is over a repetition
- * would be answered "not known" although nothing was done. So the record is kept, and written later: by requests that
- * ask the storage for their own press. One thread writes at a time; a request for the same press waits for it. */
+/* A submission whose action was refused for the moment, or did not begin, is free for the next request. If the storage
+ * is away when it is to learn that, it has the submission as one that may be done, and once the lease is over a
+ * repetition would be answered "not known" although nothing was done. So the record is kept, and written later: by
+ * requests that ask the storage for their own submission. One thread writes at a time; a request for the same
+ * submission waits for it. */
 #include "app/guard/once_owed.h"
 
 #include <string.h>

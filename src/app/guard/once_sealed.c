@@ -40,8 +40,8 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
   return VESTRY_OK;
 }
 
-vestry_once_press vsi_once_sealed_press(const vsi_once_sealed *sealed) {
-  return (vestry_once_press){sizeof(vestry_once_press), sealed->hash, sealed->owner, sealed->run};
+vestry_once_submission vsi_once_sealed_press(const vsi_once_sealed *sealed) {
+  return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run};
 }
 
 static void start(struct chacha_poly1305_ctx *chacha, const vsi_once_sealed *sealed, const unsigned char *number) {

@@ -28,7 +28,7 @@ static vestry_err read_answer(const vsi_once_storage *storage, const vsi_once_se
                               unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                               vsi_once_answer *answer) {
   if (!vsi_once_open(sealed, bytes, len) || len < ANSWER_AT)
-    return refuse_answer(storage, "it is not as it was sealed for this press");
+    return refuse_answer(storage, "it is not as it was sealed for this submission");
   if (vsi_once_answer_unpack(answer, share, bytes + ANSWER_AT, len - ANSWER_AT))
     return refuse_answer(storage, "another version of vestry has written it");
   memcpy(digest, bytes + DIGEST_AT, VSI_ONCE_DIGEST_BYTES);
@@ -40,7 +40,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
                                  vestry_once_found *ret_found) {
   const size_t capacity = ANSWER_AT + vsi_once_answer_packed_len(&(vsi_once_answer){.len = storage->max_answer_bytes});
   const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
-  const vestry_once_press press = vsi_once_sealed_press(sealed);
+  const vestry_once_submission submission = vsi_once_sealed_press(sealed);
   unsigned char *bytes = vsi_alloc(storage->host, capacity);
   if (!bytes) return VESTRY_NO_MEMORY;
   vestry_err error;
@@ -48,7 +48,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   size_t len = 0;
   unsigned tries = 0;
   do {
-    error = storage->ops->begin(storage->ctx, &press, &found, bytes, capacity, &len);
+    error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
   } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
   if (!error && found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
   if (!error && found == VESTRY_ONCE_DONE)
@@ -61,7 +61,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
 
 vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
                                   const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer) {
-  const vestry_once_press press = vsi_once_sealed_press(sealed);
+  const vestry_once_submission submission = vsi_once_sealed_press(sealed);
   const size_t len = ANSWER_AT + vsi_once_answer_packed_len(answer);
   vestry_err error = VESTRY_NO_MEMORY;
   unsigned char *bytes = vsi_alloc(storage->host, len);
@@ -69,7 +69,7 @@ vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_onc
     memcpy(bytes + DIGEST_AT, digest, VSI_ONCE_DIGEST_BYTES);
     vsi_once_answer_pack(answer, bytes + ANSWER_AT);
     vsi_once_seal(sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
-    error = storage->ops->finish(storage->ctx, &press, bytes, len);
+    error = storage->ops->finish(storage->ctx, &submission, bytes, len);
     vsi_free(storage->host, bytes);
   }
   if (error)
@@ -81,8 +81,8 @@ vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_onc
 }
 
 vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed) {
-  const vestry_once_press press = vsi_once_sealed_press(sealed);
-  const vestry_err error = storage->ops->forget(storage->ctx, &press);
+  const vestry_once_submission submission = vsi_once_sealed_press(sealed);
+  const vestry_err error = storage->ops->forget(storage->ctx, &submission);
   if (error)
     vsi_log(storage->host, VESTRY_LOG_WARN,
             "vestry_once_guard: an action that was refused stays in the storage as if it might be done, until that "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A press in a storage that several nodes have. */
+/* A submission in a storage that several nodes have. */
 #ifndef VSI_GUARD_ONCE_STORED_H
 #define VSI_GUARD_ONCE_STORED_H
 
@@ -15,7 +15,7 @@ typedef struct vsi_once_storage {
   size_t max_answer_bytes; /* of one answer */
 } vsi_once_storage;
 
-/* Ask whose press it is, until this run has it, another run has done it, or its end is not known.
+/* Ask whose submission it is, until this run has it, another run has done it, or its end is not known.
  *  digest, answer  of DONE: those of the run that has done it
  *  ret_found       also after an error: RUNNING, if the storage said that another run has it
  *  Returns  OK | NO_MEMORY | LIMIT (another node runs it, and takes long) | FAILED (it was done, and its answer cannot

@@ -173,19 +173,19 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
 
 /* Answers' bytes are shared out as the places are. */
 static void share_out(vsi_once_table *table, const vestry_once_options *o) {
-  double share = (double)o->max_visitors_count / (double)o->max_count;
-  TAILQ_INIT(&table->visitors.line);
+  double share = (double)o->max_anonymous_count / (double)o->max_count;
+  TAILQ_INIT(&table->anonymous.line);
   TAILQ_INIT(&table->users.line);
-  table->visitors.max_count = o->max_visitors_count;
-  table->visitors.max_per_person = o->max_visitors_count / 4;
-  if (table->visitors.max_per_person < LEAST_PER_PERSON) table->visitors.max_per_person = LEAST_PER_PERSON;
-  table->visitors.answers = (vsi_once_share){.host = table->host,
-                                             .max_answer_bytes = o->max_answer_bytes,
-                                             .max_bytes = (size_t)(share * (double)o->max_answers_bytes)};
-  table->users.max_count = o->max_count - o->max_visitors_count;
+  table->anonymous.max_count = o->max_anonymous_count;
+  table->anonymous.max_per_person = o->max_anonymous_count / 4;
+  if (table->anonymous.max_per_person < LEAST_PER_PERSON) table->anonymous.max_per_person = LEAST_PER_PERSON;
+  table->anonymous.answers = (vsi_once_share){.host = table->host,
+                                              .max_answer_bytes = o->max_answer_bytes,
+                                              .max_bytes = (size_t)(share * (double)o->max_answers_bytes)};
+  table->users.max_count = o->max_count - o->max_anonymous_count;
   table->users.answers = (vsi_once_share){.host = table->host,
                                           .max_answer_bytes = o->max_answer_bytes,
-                                          .max_bytes = o->max_answers_bytes - table->visitors.answers.max_bytes};
+                                          .max_bytes = o->max_answers_bytes - table->anonymous.answers.max_bytes};
 }
 
 vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options) {

@@ -21,10 +21,10 @@ struct vsi_once_record;
 
 enum { VSI_ONCE_PERSONS = 1024 };
 
-/* Places of users, or of visitors. */
+/* Places of users, or of anonymous. */
 typedef struct vsi_once_places {
   size_t max_count, count; /* count: guarded by table->lock */
-  size_t max_per_person;   /* of visitors; of_person: by a hash of their address, guarded by table->lock */
+  size_t max_per_person;   /* of anonymous users; of_person: by a hash of their address, guarded by table->lock */
   uint32_t of_person[VSI_ONCE_PERSONS];
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
   vsi_once_share answers;
@@ -37,7 +37,7 @@ typedef struct vsi_once_table {
   bool has_scopes;     /* so the one without a name is of clients that are not known */
   vsi_mutex lock;
   pthread_cond_t answered; /* a record was, or one that is owed was written */
-  vsi_once_places users, visitors;
+  vsi_once_places users, anonymous;
   TAILQ_HEAD(, vsi_once_record) owed; /* ends that the storage has not (once_owed.h); guarded by lock, and so for two */
   size_t owed_count;
   struct vsi_once_record *paid; /* the one that is being written; NULL: none */
@@ -47,7 +47,8 @@ typedef enum vsi_once_progress {
   VSI_ONCE_RUNS,
   VSI_ONCE_ANSWERED,
   VSI_ONCE_FORGOTTEN, /* the next request runs */
-  VSI_ONCE_FAILED /* the storage did not say whose press it is: those that have waited are answered with the error */
+  VSI_ONCE_FAILED     /* the storage did not say whose submission it is: those that have waited are answered with the
+                     error */
 } vsi_once_progress;
 
 typedef struct vsi_once_record {
@@ -57,7 +58,7 @@ typedef struct vsi_once_record {
   vsi_once_places *places; /* its own is among them */
   vsi_refs refs;
   uint64_t came_ns;
-  uint64_t person;                 /* a visitor's, by its address; 0: not known, or a user's */
+  uint64_t person;                 /* an anonymous user's, by its address; 0: not known, or a user's */
   TAILQ_ENTRY(vsi_once_record) at; /* guarded by table->lock */
   bool in_line, has_left;          /* guarded by table->lock; has_left: the store */
   vestry_handle handle;            /* written and read by the request that runs */

@@ -36,8 +36,8 @@ vsi_person vsi_person_of(const vestry_request *req) {
   return by_address(req);
 }
 
-bool vsi_person_is_visitor(const vestry_request *req) {
-  return vestry_session_is_visitor(req) || (req->v->scope && !req->scope.len);
+bool vsi_person_is_anonymous(const vestry_request *req) {
+  return vestry_session_is_anonymous(req) || (req->v->scope && !req->scope.len);
 }
 
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose a request is, where a bound is one person's. A name that a client can invent is none: the session of a visitor,
- * or the scope without a name, which is everybody's. */
+/* Whose a request is, where a bound is one person's. A name that a client can invent is none: the session of an
+ * anonymous user, or the scope without a name, which is everybody's. */
 #ifndef VSI_GUARD_PERSON_H
 #define VSI_GUARD_PERSON_H
 
@@ -25,7 +25,7 @@ typedef struct vsi_person {
  * its address is not the client's; with is_behind_proxy of vestry_options the client's is what the proxy says. */
 vsi_person vsi_person_of(const vestry_request *req);
 /* Whether the instance has sessions or scopes, and the request is of no user or scope: those are bounded apart. */
-bool vsi_person_is_visitor(const vestry_request *req);
+bool vsi_person_is_anonymous(const vestry_request *req);
 /* 0: not known; otherwise odd. */
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person);
 

@@ -18,18 +18,18 @@ typedef struct vsi_tab_owner {
   vestry_scope scope;
   unsigned char tab[VSI_TAB_BYTES];
   int64_t ttl_s;
-  bool is_visitor;
+  bool is_anonymous;
 } vsi_tab_owner;
 
-/* ttl_s, visitor_ttl_s: so long a state of a user's, or a visitor's, is kept. As vestry_tab_id */
-static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t ttl_s, uint32_t visitor_ttl_s,
+/* ttl_s, anonymous_ttl_s: so long a state of a user's, or an anonymous user's, is kept. As vestry_tab_id */
+static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t ttl_s, uint32_t anonymous_ttl_s,
                                             vsi_tab_owner *ret_owner) {
   char id[VESTRY_TAB_ID_BYTES];
   vestry_err error = vestry_tab_id(req, id);
   if (error) return error;
   ret_owner->scope = req->scope;
-  ret_owner->is_visitor = vestry_session_is_visitor(req);
-  ret_owner->ttl_s = ret_owner->is_visitor ? visitor_ttl_s : ttl_s;
+  ret_owner->is_anonymous = vestry_session_is_anonymous(req);
+  ret_owner->ttl_s = ret_owner->is_anonymous ? anonymous_ttl_s : ttl_s;
   vsi_hex_read(ret_owner->tab, id, VSI_TAB_BYTES);
   return VESTRY_OK;
 }

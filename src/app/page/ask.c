@@ -25,9 +25,9 @@
  * with tells the page that it was not cut; a third one, after the look, is what it ends by where nothing has changed. A
  * page with parts, which are looked at after it, is held for BRIEF_MOST_MS then.
  *
- * The headers of a request stay what they were when the client repeats it. So one that told of presses
- * (app/page/sent.c) is not repeated, for it would be answered at once, again and again. And where a press was answered
- * between two asks, or the ask ended before the press was seen, the page tells of it by the next one. */
+ * The headers of a request stay what they were when the client repeats it. So one that told of submissions
+ * (app/page/sent.c) is not repeated, for it would be answered at once, again and again. And where a submission was
+ * answered between two asks, or the ask ended before the submission was seen, the page tells of it by the next one. */
 #include "app/page/ask.h"
 
 #include "app/page/pages.h"

@@ -175,7 +175,7 @@ struct vestry *vestry_pages_instance(const vestry_pages *pages) {
 
 void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
   vsi_pages_lock(pages);
-  pages->stats.views_count = pages->reserved_count;
+  pages->stats.fragments_count = pages->reserved_count;
   pages->stats.requests_bytes = pages->requests_bytes;
   pages->stats.topics_count = pages->topics.count;
   const vestry_pages_stats stats = pages->stats;

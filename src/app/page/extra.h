@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a private page also has while what its tab said counts, if it has parts, and if it tells of presses. */
+/* What a private page also has while what its tab said counts, if it has parts, and if it tells of submissions. */
 #ifndef VSI_PAGE_EXTRA_H
 #define VSI_PAGE_EXTRA_H
 
@@ -9,8 +9,8 @@
 static inline const vsi_state_tag *vsi_private_extra_tag(const vsi_private *page) {
   return page->extra ? page->extra->tag : NULL;
 }
-/* Before the stream begins: its document, 0: none; what its tab said, NULL: nothing; and what tells of presses, NULL:
- * nothing, which is the page's now in any case; hold_ms: of an answer. OK | NO_MEMORY */
+/* Before the stream begins: its document, 0: none; what its tab said, NULL: nothing; and what tells of submissions,
+ * NULL: nothing, which is the page's now in any case; hold_ms: of an answer. OK | NO_MEMORY */
 vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen,
                                   vsi_page_ask ask);
 /* The page's extra, made if there is none; NULL: no memory. For the running worker; takes the lock. */

@@ -213,7 +213,7 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   ret->key = (vsi_form_key){req->scope, ret->tab, name, false};
   vestry_err error = vestry_tab_id(req, ret->tab);
   ret->key.scope = req->scope; /* to ask for the tab has the session looked for, which gives the scope */
-  ret->key.is_visitor = vsi_person_is_visitor(req);
+  ret->key.is_anonymous = vsi_person_is_anonymous(req);
   return error;
 }
 
@@ -411,7 +411,7 @@ void vestry_forms_forget(vestry_forms *forms, const vestry_request *req) {
 
 void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats) {
   vestry_forms_stats stats = {
-      .letters_count = atomic_load_explicit(&forms->letters, memory_order_relaxed),
+      .messages_count = atomic_load_explicit(&forms->letters, memory_order_relaxed),
       .kept_count = atomic_load_explicit(&forms->kept_count, memory_order_relaxed),
       .late_count = atomic_load_explicit(&forms->late, memory_order_relaxed),
       .refused_count = atomic_load_explicit(&forms->refused, memory_order_relaxed),

@@ -9,9 +9,9 @@
  * been forgotten, by a restart or for room, what clears the form next is later than all that pages have. A letter of a
  * generation that is not known, since it was forgotten, is kept: some page has the text.
  *
- * A form takes the place of its scope's oldest, then of the oldest of all; visitors', which any client can invent, have
- * half of the room, and make it before users'. The scope without a name is everybody's: there a tab bounds itself.
- * Those that are over are looked for where the list by age begins. */
+ * A form takes the place of its scope's oldest, then of the oldest of all; anonymous users', which any client can
+ * invent, have half of the room, and make it before users'. The scope without a name is everybody's: there a tab bounds
+ * itself. Those that are over are looked for where the list by age begins. */
 #include "app/page/form_kept.h"
 
 #include <string.h>
@@ -27,7 +27,7 @@ typedef struct owner {
   vsi_map_link in; /* first */
   vsi_ring forms;  /* the one that was changed longest ago first */
   size_t count;
-  bool is_visitor, is_tab; /* is_tab: scope is a tab's id, of the scope without a name */
+  bool is_anonymous, is_tab; /* is_tab: scope is a tab's id, of the scope without a name */
   size_t scope_len;
   unsigned char scope[];
 } owner;
@@ -50,7 +50,7 @@ typedef struct vsi_form_kept {
   vsi_mutex lock;
   /* guarded by lock, all below */
   vsi_map owners;
-  vsi_ring by_age[2]; /* of users, of visitors */
+  vsi_ring by_age[2]; /* of users, of anonymous users */
   size_t bytes[2], count;
   uint64_t generation; /* the last one that was begun */
   uint64_t evicted_count, expired_count;
@@ -64,7 +64,7 @@ static size_t bytes_of(const kept_form *form) {
 
 static void take_out(vsi_form_kept *kept, kept_form *form) {
   owner *whose = form->whose;
-  kept->bytes[whose->is_visitor] -= bytes_of(form);
+  kept->bytes[whose->is_anonymous] -= bytes_of(form);
   kept->count--;
   vsi_ring_remove(&form->of_owner);
   vsi_ring_remove(&form->by_age);
@@ -77,10 +77,10 @@ static void take_out(vsi_form_kept *kept, kept_form *form) {
 static void put_in(vsi_form_kept *kept, owner *whose, kept_form *form) {
   form->whose = whose;
   vsi_ring_add_last(&whose->forms, &form->of_owner);
-  vsi_ring_add_last(&kept->by_age[whose->is_visitor], &form->by_age);
+  vsi_ring_add_last(&kept->by_age[whose->is_anonymous], &form->by_age);
   whose->count++;
   kept->count++;
-  kept->bytes[whose->is_visitor] += bytes_of(form);
+  kept->bytes[whose->is_anonymous] += bytes_of(form);
 }
 
 void vsi_form_kept_destroy(vestry_forms_storage *storage) {
@@ -150,7 +150,7 @@ static owner *need_owner(vsi_form_kept *kept, const vsi_form_key *key) {
   if (vsi_map_reserve(&kept->owners, kept->host, kept->owners.count + 1)) return NULL;
   whose = vsi_calloc(kept->host, 1, sizeof *whose + scope.len);
   if (!whose) return NULL;
-  whose->is_visitor = key->is_visitor;
+  whose->is_anonymous = key->is_anonymous;
   whose->is_tab = !key->scope.len;
   whose->scope_len = scope.len;
   memcpy(whose->scope, scope.data, scope.len);

@@ -12,7 +12,7 @@ typedef struct vsi_form_key {
   vestry_scope scope;
   const char *tab;  /* VESTRY_TAB_ID_BYTES - 1 digits */
   const char *name; /* terminated */
-  bool is_visitor;
+  bool is_anonymous;
 } vsi_form_key;
 
 /* What is kept of one: pairs of a field and a value, both terminated, one after the other. */

@@ -21,12 +21,12 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
   if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
     return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
-  if (options.shell && !vsi_is_element_id(options.shell))
+  if (options.layout && !vsi_is_element_id(options.layout))
     return vsi_mistake(pages->host, "vestry_page_create",
-                       "shell is a letter, then letters, digits, '-' and '_', at most 128 bytes");
+                       "layout is a letter, then letters, digits, '-' and '_', at most 128 bytes");
   size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
-  size_t shell_len = options.shell ? strlen(options.shell) + 1 + element_len + id_len : 0;
-  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len + shell_len);
+  size_t layout_len = options.layout ? strlen(options.layout) + 1 + element_len + id_len : 0;
+  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len + layout_len);
   if (!page) return VESTRY_NO_MEMORY;
   char *texts = (char *)(page + 1);
   page->pages = pages;
@@ -39,10 +39,10 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   page->id = memcpy(texts, id, id_len);
   page->element = memcpy(texts + id_len, element, element_len);
   page->signals = memcpy(texts + id_len + element_len, signals, signals_len);
-  if (options.shell) {
-    char *shell = texts + id_len + element_len + signals_len;
-    snprintf(shell, shell_len, "%s/%s/%s", options.shell, element, id);
-    page->shell = shell;
+  if (options.layout) {
+    char *layout = texts + id_len + element_len + signals_len;
+    snprintf(layout, layout_len, "%s/%s/%s", options.layout, element, id);
+    page->layout = layout;
     atomic_store_explicit(&pages->has_shells, true, memory_order_relaxed);
   }
   vsi_pages_lock(pages);

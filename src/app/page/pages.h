@@ -51,7 +51,7 @@ struct vestry_page {
   void *app;
   vestry_when_hidden when_hidden;
   const char *id, *element, *signals; /* in its allocation */
-  const char *shell;                  /* likewise: "SHELL/ELEMENT/ID"; NULL: none */
+  const char *layout;                 /* likewise: "LAYOUT/ELEMENT/ID"; NULL: none */
 };
 
 /* Told of each refresh that this process makes: by another layer. len 0: of every page. Any thread, no lock held. */

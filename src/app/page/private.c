@@ -153,7 +153,7 @@ static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_s
 static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES],
                                uint64_t *sent_bytes) {
   char now[VSI_STATE_TAG_BYTES];
-  const bool is_read = !is_same && r->view->page->shell;
+  const bool is_read = !is_same && r->view->page->layout;
   for (;;) {
     vsi_state_tag tag;
     fill_tag(r, changes, false, &tag);
@@ -169,8 +169,8 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
   }
 }
 
-/* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which presses are
- * seen by this. */
+/* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which submissions
+ * are seen by this. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64_t *sent_bytes) {
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;

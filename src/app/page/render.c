@@ -197,7 +197,7 @@ vestry_err vestry_render_begin(vestry_render *said, vestry_html *html) {
     return vsi_render_refuse(render, html, "the content was begun already, or cannot be begun here");
   render->is_begun = true;
   render->begin = vsi_html_of(html)->len;
-  if (!render->page->shell) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
+  if (!render->page->layout) return vestry_html_add(html, "<%-s id=\"%s\">", render->page->element, render->page->id);
   vsi_navigate_begin(render->page, html);
   return vestry_html_error(html, NULL, NULL);
 }

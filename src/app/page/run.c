@@ -5,8 +5,8 @@
  *
  * The id after a page's event claims the page's parts too, and stands after all that it claims. When a part changes
  * later, the tab's id would still claim the part's former content; and the part may come back to that content while the
- * tab is away. So a part's event has an id of its own, which claims that part alone. A page with a shell adds it to the
- * claims that it has (script_navigate.c). */
+ * tab is away. So a part's event has an id of its own, which claims that part alone. A page with a layout adds it to
+ * the claims that it has (script_navigate.c). */
 #include "app/page/run.h"
 
 #include <stdio.h>
@@ -213,7 +213,7 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   vestry_event_unref(r->event); /* of another tag */
   r->event = NULL;
   return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
-                                   r->view->page->shell != NULL, &r->event);
+                                   r->view->page->layout != NULL, &r->event);
 }
 
 /* By the rules of vestry_event_redirect: an address that would run code is none. */

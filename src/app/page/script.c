@@ -65,7 +65,7 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
                   "%-s'%s', {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden: %-s,"
                   " retry: el.ask ? 'always' : 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d,"
                   " retryMaxCount: Infinity, requestCancellation: el.run}) };",
-                  page->signals, page->shell ? " el.told(headers); @get(el.url ?? " : " @get(", url,
+                  page->signals, page->layout ? " el.told(headers); @get(el.url ?? " : " @get(", url,
                   page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
                   VSI_CARE_RETRY_MOST_MS);
 }
@@ -100,7 +100,7 @@ static void put_leave(vestry_html *html, const char *reload) {
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                               const char *number) {
   const vestry_pages *pages = page->pages;
-  const char *reload = page->shell ? "el.leave()" : "location.reload()";
+  const char *reload = page->layout ? "el.leave()" : "location.reload()";
   const vsi_care care = {.is_over = "$_vestry.over",
                          .is_offline = "$_vestry.offline",
                          .set_offline = "$_vestry.offline = is",

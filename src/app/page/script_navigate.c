@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: going from one address to another within a document */
-/* What a page with a shell does for links and forms that are marked with data-navigate, and for back and forward: it
+/* What a page with a layout does for links and forms that are marked with data-navigate, and for back and forward: it
  * changes the address, opens its stream there, and has the content morphed. That is a navigation.
  *
- * What is a page of this shell. The page does not know what an address leads to: another page, a log-in, a picture. So
- * the stream's request names the shell, a page of another one refuses it, and until the stream has said that it is a
+ * What is a page of this layout. The page does not know what an address leads to: another page, a log-in, a picture. So
+ * the stream's request names the layout, a page of another one refuses it, and until the stream has said that it is a
  * page's, nothing of the answer is applied. (That it has a lease, app/stream/lease.c, any stream says.) Whatever else
  * it is, the address is loaded as without a script. The former stream was ended before, so nothing older comes after
  * anything newer.
  *
  * When a navigation is done. Equal content is not sent, so that no content comes does not say that none will. So a
- * navigation is numbered as a press is (app/page/sent.c), and the stream says that it is seen after its first render.
- * Then the title, the place on the screen, the focus and what a screen reader says change, all at once.
+ * navigation is numbered as a submission is (app/page/sent.c), and the stream says that it is seen after its first
+ * render. Then the title, the place on the screen, the focus and what a screen reader says change, all at once.
  *
  * What the tab has. A navigation claims the content that the last event brought, and each of its parts. These events
  * say their marks in their data, too (event/mark.h). A part's mark takes the place of the former claim of that part.
@@ -214,7 +214,7 @@ static const char ears[] =
 /* What the request of the stream says, in headers of el.open(); and what a deed of the server's calls. */
 static const char requests[] =
     " el.told = (headers) => {"
-    " headers['vestry-shell'] = '%s';"
+    " headers['vestry-layout'] = '%s';"
     " if (el.tag) headers['last-event-id'] = el.tag;"
     " if (navigation) headers['vestry-sent'] ="
     " [...(headers['vestry-sent'] ?? own).split('.').slice(0, 16), navigation.number].join('.') };"
@@ -222,21 +222,21 @@ static const char requests[] =
     " window.vestryNavigate = go;";
 
 void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is_away) {
-  if (!page->shell) return;
+  if (!page->layout) return;
   vestry_html_add(html, " el.isAway = () => %-s; if (!el.told) {", is_away);
   vestry_html_add(html, " el.tag = el.had; const content = () => document.getElementById('%s');", page->id);
   vestry_html_add(html, places);
   vestry_html_add(html, navigations);
   vestry_html_add(html, forms);
   vestry_html_add(html, ears);
-  vestry_html_add(html, requests, page->shell);
+  vestry_html_add(html, requests, page->layout);
   vsi_window_put_script(html);
   vestry_html_add(html, " }");
 }
 
 bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req) {
-  const char *shell = vestry_request_header(req, "Vestry-Shell");
-  return !shell || (page->shell && strcmp(shell, page->shell) == 0);
+  const char *layout = vestry_request_header(req, "Vestry-Layout");
+  return !layout || (page->layout && strcmp(layout, page->layout) == 0);
 }
 
 /* The text of a title element, as it stands there; it ends where HTML ends it. */

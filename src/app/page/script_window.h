@@ -9,7 +9,8 @@
  * spaces between them, for rows and then for columns: first, shown, count, px, extent, place; and whether the window is
  * at its end. */
 void vsi_window_put_attributes(vestry_html *html);
-/* What these call, once for all windows that a page of a shell may lead to: in an attribute of its stream's element. */
+/* What these call, once for all windows that a page of a layout may lead to: in an attribute of its stream's
+ * element. */
 void vsi_window_put_script(vestry_html *html);
 /* A script after the content of a document: its first frame shows the place of each window. nonce: "": none. As
  * vestry_html_add. */

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: when what was sent is seen */
-/* A page says "saving…" until it shows what became of a press. That the press was answered does not say so: the answer
- * is on one connection, what the page shows comes by another one, after a render that may not have begun. Nor does a
- * change of the page: it may be another's, and the press may change nothing that is to be seen.
+/* A page says "saving…" until it shows what became of a submission. That the submission was answered does not say so:
+ * the answer is on one connection, what the page shows comes by another one, after a render that may not have begun.
+ * Nor does a change of the page: it may be another's, and the submission may change nothing that is to be seen.
  *
- * So the page numbers its presses and sends the number along, with a number of its own that its stream has said, too.
- * When a press's handler has ended, all that its stream sees (its private view, the parts in it, or its shared page) is
- * marked, as by a refresh that comes after all that the handler refreshed. A view that nothing else has marked is
- * asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of renders find,
- * such as commits), and if that does not mark the view, it shows them, and is not rendered. So a press renders what it
- * has changed. What a press did on another node, or before the stream, may not be known here yet: then all is rendered.
+ * So the page numbers its submissions and sends the number along, with a number of its own that its stream has said,
+ * too. When a submission's handler has ended, all that its stream sees (its private view, the parts in it, or its
+ * shared page) is marked, as by a refresh that comes after all that the handler refreshed. A view that nothing else has
+ * marked is asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of
+ * renders find, such as commits), and if that does not mark the view, it shows them, and is not rendered. So a
+ * submission renders what it has changed. What a submission did on another node, or before the stream, may not be known
+ * here yet: then all is rendered.
  *
  * A view that has no mark up to that one, and is not being run, shows all. When this is true of all views, the stream
  * is told the numbers, after what renders sent. A render that fails shows nothing; one that changes nothing does.
  *
- * A stream that begins says which presses were answered while there was none: its first renders show them.
+ * A stream that begins says which submissions were answered while there was none: its first renders show them.
  *
  * A stream waits for one view at a time: the one that shows the oldest state. Each view that many see has a list of the
  * streams that wait for it; a private view has none but its own. */
@@ -27,7 +28,7 @@
 #include "app/page/script.h"
 #include "base/memory.h"
 
-enum { PRESSES = 16, DIGITS = 9 }; /* of a stream at one time; of a press's number */
+enum { SUBMISSIONS = 16, DIGITS = 9 }; /* of a stream at one time; of a submission's number */
 
 struct vsi_sent {
   vsi_map_link in; /* first; in pages->sents while it has begun */
@@ -37,17 +38,17 @@ struct vsi_sent {
   vsi_ring at;   /* among those that wait for a view that many see; otherwise alone */
   bool is_in;    /* pages->sents */
   size_t count;
-  uint32_t presses[PRESSES];
-  uint64_t seqs[PRESSES]; /* in ascending order: when their handlers had ended */
+  uint32_t submissions[SUBMISSIONS];
+  uint64_t seqs[SUBMISSIONS]; /* in ascending order: when their handlers had ended */
 };
 
 /* ---------------------------------------------------------------------------------------------- what is said ----- */
 
-/* What a page says: its number, 16 hexadecimal digits, and presses' numbers, with a dot before each. */
+/* What a page says: its number, 16 hexadecimal digits, and submissions' numbers, with a dot before each. */
 typedef struct said {
   uint64_t number;
   size_t count;
-  uint32_t presses[PRESSES];
+  uint32_t submissions[SUBMISSIONS];
 } said;
 
 static bool read_said(const char *text, size_t len, said *ret) {
@@ -57,13 +58,13 @@ static bool read_said(const char *text, size_t len, said *ret) {
   number[16] = '\0';
   *ret = (said){.number = vsi_document_read(number)};
   for (size_t i = 16; i < len;) {
-    uint32_t press = 0;
+    uint32_t submission = 0;
     size_t digits = 0;
     if (text[i++] != '.') return false;
     for (; i < len && text[i] >= '0' && text[i] <= '9' && digits <= DIGITS; i++, digits++)
-      press = press * 10 + (uint32_t)(text[i] - '0');
-    if (!digits || digits > DIGITS || ret->count == PRESSES) return false;
-    ret->presses[ret->count++] = press;
+      submission = submission * 10 + (uint32_t)(text[i] - '0');
+    if (!digits || digits > DIGITS || ret->count == SUBMISSIONS) return false;
+    ret->submissions[ret->count++] = submission;
   }
   return ret->number;
 }
@@ -107,7 +108,7 @@ static void stop_waiting(vsi_sent *sent) {
   vsi_ring_init(&sent->at);
 }
 
-/* How many presses are seen, the first ones; for the others it waits. */
+/* How many submissions are seen, the first ones; for the others it waits. */
 static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
   vsi_shared *last;
   size_t seen = 0;
@@ -124,10 +125,10 @@ static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
 static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
-  vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_PRESS, "", 0);
-  for (size_t i = 0; i < what->count && sent->count < PRESSES; i++) { /* those for which there is no room, the page
+  vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
+  for (size_t i = 0; i < what->count && sent->count < SUBMISSIONS; i++) { /* those for which there is no room, the page
                                                                          asks for again */
-    sent->presses[sent->count] = what->presses[i];
+    sent->submissions[sent->count] = what->submissions[i];
     sent->seqs[sent->count++] = seq;
   }
   if (sent->own) mark(sent->own, seq);
@@ -137,21 +138,21 @@ static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, u
 
 static void drop(vsi_sent *sent, size_t count) {
   sent->count -= count;
-  memmove(sent->presses, sent->presses + count, sent->count * sizeof *sent->presses);
+  memmove(sent->submissions, sent->submissions + count, sent->count * sizeof *sent->submissions);
   memmove(sent->seqs, sent->seqs + count, sent->count * sizeof *sent->seqs);
 }
 
-/* Signals that say so: each press has its own, so that none takes another one's place in a queue. Their value is null,
- * so that the page keeps none. */
+/* Signals that say so: each submission has its own, so that none takes another one's place in a queue. Their value is
+ * null, so that the page keeps none. */
 typedef struct seen_text {
-  char json[32 + PRESSES * (DIGITS + 8)];
+  char json[32 + SUBMISSIONS * (DIGITS + 8)];
 } seen_text;
 
 static void write_seen(const vsi_sent *sent, size_t count, seen_text *ret) {
   size_t len = (size_t)snprintf(ret->json, sizeof ret->json, "{\"_vestry\":{\"seen\":{");
   for (size_t i = 0; i < count; i++)
     len += (size_t)snprintf(ret->json + len, sizeof ret->json - len, "%s\"%lu\":null", i ? "," : "",
-                            (unsigned long)sent->presses[i]);
+                            (unsigned long)sent->submissions[i]);
   snprintf(ret->json + len, sizeof ret->json - len, "}}}");
 }
 
@@ -232,7 +233,7 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
   if (!sent) return VESTRY_NO_MEMORY;
   sent->number = what.number;
   sent->count = what.count;
-  memcpy(sent->presses, what.presses, sizeof what.presses);
+  memcpy(sent->submissions, what.submissions, sizeof what.submissions);
   vsi_ring_init(&sent->at);
   *ret_sent = sent;
   return VESTRY_OK;
@@ -241,7 +242,7 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
 void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_view *own) {
   vestry_pages *pages = viewer->pages;
   said what = {.number = sent->number, .count = sent->count};
-  memcpy(what.presses, sent->presses, sizeof what.presses);
+  memcpy(what.submissions, sent->submissions, sizeof what.submissions);
   sent->count = 0;
   sent->viewer = viewer;
   sent->own = own;

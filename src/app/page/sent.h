@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Which presses of a tab its page shows: what the signals of "sent and seen" (vestry_backend_action_options.sent) are
- * cleared by. */
+/* Which submissions of a tab its page shows: what the signals of "sent and seen" (vestry_backend_action_options.sent)
+ * are cleared by. */
 #ifndef VSI_PAGE_SENT_H
 #define VSI_PAGE_SENT_H
 
 #include "app/bus/bus.h"
 #include "app/page/run.h"
 
-/* What the first byte of a refresh says that tells other nodes of a press. */
+/* What the first byte of a refresh says that tells other nodes of a submission. */
 enum { VSI_SENT_MARK = 1 };
 
 /* Of the stream that this request opens; *ret_sent NULL: its page has no such actions. OK | NO_MEMORY */
@@ -22,12 +22,12 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx);
 /* The same, told by another node. */
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len);
 
-/* What says that presses are seen by this run of a private page: an event, owned; NULL: none is, or no memory.
+/* What says that submissions are seen by this run of a private page: an event, owned; NULL: none is, or no memory.
  * *ret_count: of how many, for vsi_sent_drop, once it has been sent. */
 vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count);
 void vsi_sent_drop(vsi_run *r, size_t count);
-/* A run of the view is over: tell the streams whose presses are seen by it. With the lock, which it gives up meanwhile,
- * and then the view may be no more. */
+/* A run of the view is over: tell the streams whose submissions are seen by it. With the lock, which it gives up
+ * meanwhile, and then the view may be no more. */
 void vsi_sent_settle(vsi_view *view);
 
 #endif

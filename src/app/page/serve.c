@@ -205,8 +205,8 @@ static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *co
 static void count_begun(vestry_pages *pages, vsi_page_ask ask) {
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
-  pages->stats.asks_count += ask.hold_ms > 0;
-  pages->stats.asks_brief_count += ask.is_brief;
+  pages->stats.long_polls_count += ask.hold_ms > 0;
+  pages->stats.long_polls_brief_count += ask.is_brief;
 }
 
 static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {

@@ -13,7 +13,7 @@
  * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
  * so links may come and go meanwhile.
  *
- * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_views).
+ * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_fragments).
  * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
  * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
  * for the time of a render. */
@@ -302,7 +302,7 @@ void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx) 
   vsi_pages_unlock(pages);
 }
 
-size_t vestry_topic_views(vestry_pages *pages, const char *name, bool *ret_is_used) {
+size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_is_used) {
   size_t len = name ? strlen(name) : 0;
   uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);

@@ -68,7 +68,7 @@ struct vsi_view {
   uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
   uint64_t is_shared : 1;
   uint64_t is_dirty : 1;
-  uint64_t is_asked : 1;   /* it is dirty, because of nothing but a press (sent.c): has it shown what that did? */
+  uint64_t is_asked : 1;   /* it is dirty, because of nothing but a submission (sent.c): has it shown what that did? */
   uint64_t is_over : 1;    /* it has begun, and has no viewer any more */
   uint64_t is_first : 1;   /* nothing has been rendered yet */
   uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
@@ -85,7 +85,7 @@ struct vsi_shared {
   vsi_map_link in; /* by the key */
   struct vsi_channel *channel;
   vsi_ring seats;           /* all that are taken */
-  vsi_ring sents;           /* of streams whose presses it does not show yet (sent.c) */
+  vsi_ring sents;           /* of streams whose submissions it does not show yet (sent.c) */
   vsi_ring joining;         /* of these: streams that may not have what the view shows */
   size_t seats_count;       /* those that were only promised included */
   vsi_sending sent;         /* the last time */
@@ -134,7 +134,7 @@ struct vsi_viewer {
   };
 };
 
-/* What a private page has while its tab's word counts, if it has parts, and if it tells which presses are seen. */
+/* What a private page has while its tab's word counts, if it has parts, and if it tells which submissions are seen. */
 typedef struct vsi_private_extra {
   vsi_state_tag *tag; /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
   vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */

@@ -118,7 +118,7 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
-  record *session = token->is_visitor ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
+  record *session = token->is_anonymous ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
   if (session &&
       vsi_session_now_s(sessions) - session->created_s >= vsi_session_seconds(sessions->options.lifetime_ms)) {
     vsi_session_record_unref(session);
@@ -126,7 +126,7 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
     vsi_session_remove(sessions, hash, VESTRY_CAUSE_EXPIRED);
   }
   if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
-  if (!session && !token->is_visitor && sessions->options.storage) session = load(sessions, hash, &error);
+  if (!session && !token->is_anonymous && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;
   own->user = session;
   if (session && note_use(sessions, session)) own->is_new = true;
@@ -142,7 +142,7 @@ static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
     error = find(sessions, own, &token);
     memcpy(own->id, token.id, sizeof token.id);
     /* One that had a user, and that is over: its id is not used again. */
-    bool is_over = !token.is_visitor && !own->user;
+    bool is_over = !token.is_anonymous && !own->user;
     if (!error && is_over) error = vsi_token_id(sessions->host, own->id);
     own->is_new |= is_over;
   } else {
@@ -161,8 +161,8 @@ static bool is_for_browsers(const vestry_reply *reply) {
   return strncmp(said, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
 }
 
-/* A log-in or log-out is told with every answer; what can wait, a renewal or a visitor's id, with a document, unless
- * that one is the same for all users: a handler that wants to know its user says so before. */
+/* A log-in or log-out is told with every answer; what can wait, a renewal or an anonymous user's id, with a document,
+ * unless that one is the same for all users: a handler that wants to know its user says so before. */
 static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   const vsi_sessions *sessions = state;
   const vsi_session *own = vsi_session_of(req);
@@ -171,7 +171,7 @@ static void tell(void *state, const vestry_request *req, vestry_reply *reply, bo
   if (!own->is_new) return;
   bool waits = !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
   if (waits && !own->was_changed) return;
-  vsi_token token = {.is_visitor = !session, .is_signed = session && sessions->is_signed};
+  vsi_token token = {.is_anonymous = !session, .is_signed = session && sessions->is_signed};
   memcpy(token.id, own->id, sizeof token.id);
   if (token.is_signed) {
     token.created_s = session->created_s;
@@ -271,7 +271,7 @@ const char *vestry_session_user(const vestry_request *req) {
   return user ? user->user : NULL;
 }
 
-bool vestry_session_is_visitor(const vestry_request *req) {
+bool vestry_session_is_anonymous(const vestry_request *req) {
   const vsi_session *own = vsi_session_of(req);
   vsi_request_is_asked_who(req);
   return own && !own->user;

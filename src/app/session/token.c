@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A token is -ID, a visitor's; ID; or ID.CREATED.ISSUED.USER.MAC: all in hexadecimal digits, so that it can stand in a
- * cookie and has one form only. The MAC is HMAC-SHA-256 (RFC 2104) of all that is before its dot, and is compared in
- * constant time. */
+/* A token is -ID, an anonymous user's; ID; or ID.CREATED.ISSUED.USER.MAC: all in hexadecimal digits, so that it can
+ * stand in a cookie and has one form only. The MAC is HMAC-SHA-256 (RFC 2104) of all that is before its dot, and is
+ * compared in constant time. */
 #include "app/session/token.h"
 
 #include <inttypes.h>
@@ -50,7 +50,7 @@ static void sign(const vsi_secret *secret, const char *text, size_t len, char ma
 
 void vsi_token_write(const vsi_token *token, const vsi_secret *secret, char text[VSI_TOKEN_MAX_LEN + 1]) {
   *text = '-';
-  strcpy(text + token->is_visitor, token->id);
+  strcpy(text + token->is_anonymous, token->id);
   if (!token->is_signed) return;
   size_t len = VSI_TOKEN_ID_LEN;
   len +=
@@ -80,14 +80,14 @@ static const char *read_number(const char *at, int64_t *ret_number) {
 
 bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secret *previous, vsi_token *ret_token) {
   char text[VSI_TOKEN_MAX_LEN + 1];
-  *ret_token = (vsi_token){.is_visitor = given.len && *(const char *)given.data == '-'};
-  if (ret_token->is_visitor) given = (vestry_slice){(const char *)given.data + 1, given.len - 1};
+  *ret_token = (vsi_token){.is_anonymous = given.len && *(const char *)given.data == '-'};
+  if (ret_token->is_anonymous) given = (vestry_slice){(const char *)given.data + 1, given.len - 1};
   if (given.len < VSI_TOKEN_ID_LEN || given.len > VSI_TOKEN_MAX_LEN) return false;
   memcpy(text, given.data, given.len);
   text[given.len] = '\0';
   ret_token->is_signed = given.len > VSI_TOKEN_ID_LEN;
   /* A session that is known only by a signature has no user without one. */
-  if (ret_token->is_visitor ? ret_token->is_signed : ret_token->is_signed != (secret != NULL)) return false;
+  if (ret_token->is_anonymous ? ret_token->is_signed : ret_token->is_signed != (secret != NULL)) return false;
   if (!vsi_hex_is(text, VSI_TOKEN_ID_LEN)) return false;
   memcpy(ret_token->id, text, VSI_TOKEN_ID_LEN);
   if (!ret_token->is_signed) return true;

@@ -96,7 +96,7 @@ static void fire(vestry_timer *timer, void *ctx) {
     stop_locked(leases, first);
     vestry_connection *connection = vestry_connection_ref(first->connection);
     vsi_mutex_unlock(&leases->lock);
-    vestry_connection_close(connection, VESTRY_CAUSE_LAPSED);
+    vestry_connection_close(connection, VESTRY_CAUSE_LEASE_EXPIRED);
     vestry_connection_unref(connection);
     vsi_mutex_lock(&leases->lock);
   }

@@ -330,7 +330,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_ask *ask, vsi_ask **done) {
   if (vsi_map_reserve(&cluster->asks, cluster->host, cluster->asks.count + 1)) return VESTRY_NO_MEMORY;
   if (!is_full && ask->kind == VSI_WIRE_ASK && enter_line(cluster, ask)) return VESTRY_NO_MEMORY;
   ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
-  cluster->stats.asked_count++;
+  cluster->stats.remote_requests_count++;
   cluster->stats.waiting_count++;
   bool is_first = !oldest(cluster);
   vsi_map_add(&cluster->asks, &ask->in, vsi_hash_number(ask->id));
@@ -360,7 +360,7 @@ vestry_err vsi_ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint
   ask->page = asking->page;
   vsi_wire_begin(&ask->message, cluster->host);
   ask->is_followed = !asking->list && vsi_trace_carried(cluster->host);
-  if (ask->is_followed) vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_ASK, &ask->span);
+  if (ask->is_followed) vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &ask->span);
   if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
   vsi_cluster_lock(cluster);
   ask->id = ++cluster->last_ask_id;

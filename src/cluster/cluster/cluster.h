@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: links between nodes, lives, and what is lost on the way */
-/* A node's part of a cluster: the struct that all files of this room share, and no behaviour. From the bottom up:
+/* A node's part of a cluster: the struct that all files of this module share, and no behaviour. From the bottom up:
  *
  * peer.h      another node                          members.c   which nodes live, what of theirs came
  * peers.c     which nodes there are, and are known  meet.c      how nodes meet
- * letter.c    what goes to a node: sealed, counted  claims.c    a key that one stream has alone
+ * letter.c    what goes to a node: sealed, counted  reservations.c    a key that one stream has alone
  * digest.c    keys and guests on their way          list.c      which keys there are
  * recent.c    what some nodes alone were sent       replaced.c  streams that newer ones have replaced
  * guests.c    guests, told and heard                news.c      what the application is told
@@ -101,7 +101,7 @@ struct vestry_cluster {
   uint64_t heartbeat_ns, suspect_ns, dead_ns, answer_ns, begun_ns;
   char **allow;
   size_t allow_count;
-  size_t max_inward_bytes, max_waiting_count;
+  size_t max_remote_bytes, max_waiting_count;
   vsi_quickness quickness; /* guarded by the lock */
   bool is_strict, is_tied; /* is_tied: to the instance; another cluster may be */
   vsi_elsewhere elsewhere;
@@ -113,11 +113,11 @@ struct vestry_cluster {
   vestry_actor *actor; /* does what others want, and calls the application */
 
   vsi_keys keys;
-  _Atomic(size_t) inward_bytes;
+  _Atomic(size_t) remote_bytes;
 
   vsi_mutex lock;
-  pthread_cond_t quiet;   /* the actor does not run */
-  pthread_cond_t claimed; /* a claim is sure, or there is none any more */
+  pthread_cond_t quiet;    /* the actor does not run */
+  pthread_cond_t reserved; /* a reservation is sure, or there is none any more */
   /* All below is guarded by the lock. */
   vsi_peer peers[VSI_NODES_MAX];
   size_t peers_count;
@@ -139,12 +139,12 @@ struct vestry_cluster {
   uint64_t twin_epoch;                       /* a life of such a node that is to give up; 0: none */
   uint8_t other_version; /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
-  /* What is asked (ask.c), and claimed (claims.c). */
+  /* What is asked (ask.c), and reserved (reservations.c). */
   vsi_map asks;   /* by id */
   vsi_map lines;  /* by key */
   vsi_ring asked; /* the oldest first */
   uint64_t last_ask_id;
-  struct vsi_claim *claims; /* of keys that threads of this node put streams under */
+  struct vsi_reservation *reservations; /* of keys that threads of this node put streams under */
   vsi_renewals renewals;
   /* What is told (tell.c), and was sent (recent.c). */
   bool refreshes_all;

@@ -24,13 +24,13 @@
 #include "base/memory.h"
 #include "channel/broadcast.h"
 #include "cluster/cluster/ask.h"
-#include "cluster/cluster/claims.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/letter.h"
 #include "cluster/cluster/list.h"
 #include "cluster/cluster/news.h"
 #include "cluster/cluster/peers.h"
 #include "cluster/cluster/replaced.h"
+#include "cluster/cluster/reservations.h"
 #include "event/layout.h"
 #include "registry/builtin.h"
 #include "registry/dispatch.h"
@@ -96,14 +96,14 @@ static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, 
 
 static bool reserve(vestry_cluster *cluster, size_t bytes) {
   /* relaxed: a bound, and nothing else hangs on it */
-  size_t before = atomic_fetch_add_explicit(&cluster->inward_bytes, bytes, memory_order_relaxed);
-  if (before <= cluster->max_inward_bytes && bytes <= cluster->max_inward_bytes - before) return true;
-  atomic_fetch_sub_explicit(&cluster->inward_bytes, bytes, memory_order_relaxed);
+  size_t before = atomic_fetch_add_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
+  if (before <= cluster->max_remote_bytes && bytes <= cluster->max_remote_bytes - before) return true;
+  atomic_fetch_sub_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
   return false;
 }
 
 static void free_work(vestry_cluster *cluster, work *w) {
-  atomic_fetch_sub_explicit(&cluster->inward_bytes, w->said.len + WORK_BYTES, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&cluster->remote_bytes, w->said.len + WORK_BYTES, memory_order_relaxed);
   vsi_free(cluster->host, w);
 }
 
@@ -128,7 +128,7 @@ static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wi
   vsi_wire_list list;
   if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
   if (list.what != VSI_WIRE_LIST_HELD) return false;
-  bool is_held = vsi_claims_hold(cluster, list.position);
+  bool is_held = vsi_reservations_hold(cluster, list.position);
   cluster->stats.answered_count++;
   answer(cluster, peer, list.id, is_held ? VESTRY_OK : VESTRY_NOT_FOUND, is_held, NULL);
   return true;
@@ -141,7 +141,7 @@ static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   }
   work *w = vsi_alloc(cluster->host, sizeof *w + message->len);
   if (!w) {
-    atomic_fetch_sub_explicit(&cluster->inward_bytes, message->len + WORK_BYTES, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&cluster->remote_bytes, message->len + WORK_BYTES, memory_order_relaxed);
     refuse(cluster, peer, message, VESTRY_NO_MEMORY);
     return;
   }

@@ -34,7 +34,7 @@ static void free_cluster(void *ctx) {
   vsi_asks_free(cluster);
   vsi_renewals_finish(cluster);
   vsi_keys_finish(&cluster->keys);
-  pthread_cond_destroy(&cluster->claimed);
+  pthread_cond_destroy(&cluster->reserved);
   pthread_cond_destroy(&cluster->quiet);
   vsi_mutex_finish(&cluster->lock);
   vsi_free(host, cluster);
@@ -89,7 +89,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
   cluster->dead_ns = in_ns(options->dead_ms, DEAD_MS);
   cluster->answer_ns = in_ns(options->answer_ms, ANSWER_MS);
-  cluster->max_inward_bytes = options->max_inward_bytes ? options->max_inward_bytes : INWARD_BYTES;
+  cluster->max_remote_bytes = options->max_remote_bytes ? options->max_remote_bytes : INWARD_BYTES;
   cluster->max_waiting_count = options->max_waiting_count ? options->max_waiting_count : WAITING_COUNT;
   cluster->seal_key = derive(options, 1);
   cluster->hash_key = derive(options, 2);
@@ -146,7 +146,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
     return vsi_mistake(
         v->host, "vestry_cluster_create",
         "a node's name, a secret of 32 bytes or more, and heartbeat_ms < suspect_ms < dead_ms are wanted");
-  if (options.strict && !broker->ops->claim) return VESTRY_UNSUPPORTED;
+  if (options.strict && !broker->ops->reserve) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;
   cluster->v = v;
@@ -155,7 +155,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   cluster->broker = *broker;
   vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
   pthread_cond_init(&cluster->quiet, NULL);
-  pthread_cond_init(&cluster->claimed, NULL);
+  pthread_cond_init(&cluster->reserved, NULL);
   vsi_buffer_init(&cluster->refreshes, cluster->host);
   vsi_ring_init(&cluster->asked);
   vestry_err error = vsi_presences_use(v, &cluster->presences);

@@ -80,7 +80,7 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   for (size_t i = 0; i < cluster->peers_count; i++)
     if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
-  stats.inward_bytes = atomic_load_explicit(&cluster->inward_bytes, memory_order_relaxed);
+  stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
   VSI_RESULT_GIVE(ret_stats, stats);
 }

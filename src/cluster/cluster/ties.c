@@ -4,11 +4,11 @@
 #include "app/page/topic.h"
 #include "app/presence/spread.h"
 #include "base/memory.h"
-#include "cluster/cluster/claims.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/dispatch.h"
 #include "cluster/cluster/peers.h"
 #include "cluster/cluster/renewals.h"
+#include "cluster/cluster/reservations.h"
 #include "cluster/cluster/tell.h"
 
 static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
@@ -100,8 +100,8 @@ vestry_err vsi_ties_make(vestry_cluster *cluster) {
       .broadcast = broadcast,
       .is_held = is_held,
       .drains = drains,
-      .claim = cluster->is_strict ? vsi_claims_begin : NULL,
-      .claimed = cluster->is_strict ? vsi_claims_end : NULL,
+      .reserve = cluster->is_strict ? vsi_reservations_begin : NULL,
+      .reserved = cluster->is_strict ? vsi_reservations_end : NULL,
       .address = vsi_renewals_address,
       .renew = vsi_renewals_add,
       .ctx = cluster,

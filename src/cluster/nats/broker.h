@@ -7,8 +7,8 @@
 #include <nats/nats.h>
 #include <stdatomic.h>
 
-#include "cluster/nats/claims.h"
 #include "cluster/nats/outbox.h"
+#include "cluster/nats/reservations.h"
 #include "cluster/nats/settings.h"
 
 enum { VSI_NATS_TOLD_MOST = 64 };
@@ -55,7 +55,7 @@ typedef struct vsi_nats_broker {
   vsi_nats_outbox outbox;
   uint64_t published_count, written_count, discarded_count, connections_count, attempts_count;
 
-  vsi_nats_claims claims;
+  vsi_nats_reservations reservations;
 } vsi_nats_broker;
 
 /* libnats is waited for so long, until it has called back for the last time. */

@@ -240,9 +240,9 @@ static void disconnect(linking *l) {
   vsi_mutex_lock(&broker->lock);
   set_down_locked(broker);
   vsi_mutex_unlock(&broker->lock);
-  vsi_nats_claims_cut(&broker->claims);
+  vsi_nats_reservations_cut(&broker->reservations);
   close_connection(l);
-  vsi_nats_claims_detach(&broker->claims);
+  vsi_nats_reservations_detach(&broker->reservations);
   drop_all(l);
   wait_closed(l);
   natsConnection_Destroy(l->connection);
@@ -337,7 +337,7 @@ static void live(linking *l) {
     ms = options->reconnect_ms;
     l->has_complained = false;
     vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
-    vsi_nats_claims_attach(&broker->claims, l->connection);
+    vsi_nats_reservations_attach(&broker->reservations, l->connection);
     say(broker, &broker->up_waits);
     serve(l);
     disconnect(l);

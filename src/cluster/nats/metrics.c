@@ -15,7 +15,8 @@ vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker) {
       {"vestry_nats_received", "Messages that the server has sent.", NULL, NULL, 0, stats.received_count},
       {"vestry_nats_connects", "Times that the connection has come up.", NULL, NULL, 0, stats.connections_count},
       {"vestry_nats_attempts", "Times that a connection was tried.", NULL, NULL, 0, stats.attempts_count},
-      {"vestry_nats_outbox_bytes", "Bytes that wait to be written.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.out_bytes},
+      {"vestry_nats_send_queue_bytes", "Bytes that wait to be written.", NULL, NULL, VESTRY_METRIC_GAUGE,
+       stats.send_queue_bytes},
   };
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }

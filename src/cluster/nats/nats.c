@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the broker's seam asks for. publish leaves a letter in the outbox; flush and claim speak to libnats. */
+/* What the broker's seam asks for. publish leaves a letter in the outbox; flush and reserve speak to libnats. */
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ static bool is_alone(vsi_nats_broker *broker) {
   return alone;
 }
 
-/* ---- start and stop ---------------------------------------------------------------------------------------------- */
+/* ---- start and stop --------------------------------------------------------------------------------------- */
 
 static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subjects, size_t count) {
   broker->subjects = vsi_calloc(broker->host, count, sizeof *broker->subjects);
@@ -96,7 +96,7 @@ static void destroy(void *self) {
   if (broker->wake_fd >= 0) (void)close(broker->wake_fd);
   vsi_free(host, broker->subjects);
   vsi_free(host, broker->subs);
-  vsi_nats_claims_finish(&broker->claims);
+  vsi_nats_reservations_finish(&broker->reservations);
   pthread_cond_destroy(&broker->changed);
   vsi_mutex_finish(&broker->lock);
   vsi_mutex_finish(&broker->io);
@@ -104,7 +104,7 @@ static void destroy(void *self) {
   vsi_free(host, broker);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------------------------- */
 
 static vestry_broker_state state(void *self) {
   vsi_nats_broker *broker = self;
@@ -143,23 +143,23 @@ static void flush(void *self, bool at_once) {
     vsi_nats_ear_wake(broker);
 }
 
-/* ---- claims ------------------------------------------------------------------------------------------------------ */
+/* ---- reservations ----------------------------------------------------------------------------------------------- */
 
-static vestry_err claim(void *self, const char *name, uint64_t expected, const void *data, size_t len,
-                        uint64_t *ret_revision) {
+static vestry_err reserve(void *self, const char *name, uint64_t expected, const void *data, size_t len,
+                          uint64_t *ret_revision) {
   vsi_nats_broker *broker = self;
   if (!vestry_subject_is_valid(name) || (len && !data) || !ret_revision) return VESTRY_INVALID;
   if (len > max_payload(broker)) return VESTRY_TOO_LARGE;
-  return vsi_nats_claims_set(&broker->claims, &broker->settings, name, expected, data, len, ret_revision);
+  return vsi_nats_reservations_set(&broker->reservations, &broker->settings, name, expected, data, len, ret_revision);
 }
 
-/* ---- making one -------------------------------------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------------------------------- */
 
 #define OPS                                                                                                            \
   .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
   .max_payload = max_payload, .destroy = destroy, .has_more = has_more
 
-static const vestry_broker_ops ops = {OPS}, ops_with_claims = {OPS, .claim = claim};
+static const vestry_broker_ops ops = {OPS}, ops_with_reservations = {OPS, .reserve = reserve};
 
 vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker) {
   if (!ret_broker) return VESTRY_INVALID;
@@ -180,14 +180,14 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   vsi_mutex_init(&broker->io, VSI_LOCK_NATS_IO);
   vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
   pthread_cond_init(&broker->changed, NULL);
-  vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_out_bytes);
-  vsi_nats_claims_init(&broker->claims);
-  *ret_broker = (vestry_broker){settings.claims_bucket ? &ops_with_claims : &ops, broker};
+  vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_send_queue_bytes);
+  vsi_nats_reservations_init(&broker->reservations);
+  *ret_broker = (vestry_broker){settings.reservations_bucket ? &ops_with_reservations : &ops, broker};
   return VESTRY_OK;
 }
 
 void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_stats) {
-  if (!from || (from->ops != &ops && from->ops != &ops_with_claims)) return;
+  if (!from || (from->ops != &ops && from->ops != &ops_with_reservations)) return;
   vsi_nats_broker *broker = from->broker;
   vestry_nats_stats stats = {0};
   vsi_mutex_lock(&broker->lock);
@@ -196,7 +196,7 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.discarded_count = broker->discarded_count;
   stats.connections_count = broker->connections_count;
   stats.attempts_count = broker->attempts_count;
-  stats.out_bytes = broker->outbox.bytes;
+  stats.send_queue_bytes = broker->outbox.bytes;
   vsi_mutex_unlock(&broker->lock);
   stats.received_count = atomic_load(&broker->heard_count);
   VSI_RESULT_GIVE(ret_stats, stats);

@@ -31,9 +31,9 @@ static bool are_sane(const vestry_nats_options *o) {
   int identities = !!o->user + !!o->token + !!o->credentials_file + !!o->nkey;
   return (o->servers != NULL) == (o->servers_count > 0) && o->servers_count <= 1000 && identities <= 1 &&
          (!o->password || o->user) && !o->nkey == !o->nkey_seed_file && !o->tls_certificate_file == !o->tls_key_file &&
-         (!o->claims_bucket || is_bucket(o->claims_bucket)) && o->connect_ms <= 600000 && o->ping_ms <= 600000 &&
-         o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 && o->reconnect_max_ms <= 600000 &&
-         o->claims_replicas <= 5 && o->claims_ms <= 600000;
+         (!o->reservations_bucket || is_bucket(o->reservations_bucket)) && o->connect_ms <= 600000 &&
+         o->ping_ms <= 600000 && o->write_ms <= 600000 && o->pings_out <= 1000 && o->reconnect_ms <= 600000 &&
+         o->reconnect_max_ms <= 600000 && o->reservations_replicas <= 5 && o->reservations_ms <= 600000;
 }
 
 #define DEFAULT(member, value)                                                                                         \
@@ -51,16 +51,16 @@ static void fill_in(vestry_nats_options *o) {
   DEFAULT(reconnect_ms, 50);
   DEFAULT(reconnect_max_ms, 1000);
   if (o->reconnect_max_ms < o->reconnect_ms) o->reconnect_max_ms = o->reconnect_ms;
-  DEFAULT(max_out_bytes, (size_t)8 << 20);
-  DEFAULT(claims_replicas, 1);
-  DEFAULT(claims_ms, 1000);
+  DEFAULT(max_send_queue_bytes, (size_t)8 << 20);
+  DEFAULT(reservations_replicas, 1);
+  DEFAULT(reservations_ms, 1000);
 }
 
 /* ---- libnats's options ------------------------------------------------------------------------------------------- */
 
 static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   natsStatus s = natsOptions_SetAllowReconnect(nats, false);
-  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for a claim's answers */
+  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for a reservation's answers */
   if (!s) s = natsOptions_SetSendAsap(nats, true);              /* no thread that waits a millisecond for more */
   if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
   if (!s) s = natsOptions_SetName(nats, o->name);
@@ -141,7 +141,7 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
                {o->tls_ca_file, &s->ca_file},
                {o->tls_certificate_file, &s->certificate_file},
                {o->tls_key_file, &s->key_file},
-               {o->claims_bucket, &s->claims_bucket}};
+               {o->reservations_bucket, &s->reservations_bucket}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (texts[i].from && !(*texts[i].to = copy(s->host, texts[i].from))) return VESTRY_NO_MEMORY;
   return VESTRY_OK;
@@ -169,7 +169,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *s) {
   natsOptions_Destroy(s->nats);
   for (size_t i = 0; s->servers && i < s->options.servers_count; i++) vsi_free(s->host, s->servers[i]);
   vsi_free(s->host, s->servers);
-  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->claims_bucket};
+  char *const texts[] = {s->tls_host, s->ca_file, s->certificate_file, s->key_file, s->reservations_bucket};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) vsi_free(s->host, texts[i]);
   memset(s, 0, sizeof *s);
 }

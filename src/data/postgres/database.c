@@ -127,7 +127,7 @@ static bool is_used(void *ctx, uint64_t number) {
   char topic[TOPIC_BYTES];
   bool is_used;
   write_topic(database, number, topic);
-  (void)vestry_topic_views(database->pages, topic, &is_used);
+  (void)vestry_topic_fragments(database->pages, topic, &is_used);
   return is_used;
 }
 

@@ -253,7 +253,7 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* The oldest make room, but for this one: visitors' beyond their half, then visitors' before users'. */
+/* The oldest make room, but for this one: anonymous users' beyond their half, then anonymous users' before users'. */
 static void bound_all(stored *in, const vsi_form_key *key) {
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
   totals all = {0, 0, 0};
@@ -307,7 +307,7 @@ static vestry_err put_row(stored *in, const vsi_form_key *key, const char *scope
   if (!error)
     error = change(in, put_sql,
                    VESTRY_LIST(scope, key->tab, key->name, (int64_t)state->generation, (int64_t)state->number, pairs,
-                               room, now_ms(in), ttl_ms, key->is_visitor),
+                               room, now_ms(in), ttl_ms, key->is_anonymous),
                    NULL, NULL);
   if (!error) bound(in, key, room);
   return error;
@@ -375,7 +375,7 @@ static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, 
   int64_t generation = 0, room = room_of(key, 0);
   vestry_err error = change(in, clear_sql,
                             VESTRY_LIST(write_scope(scope, key->scope), key->tab, key->name, slot_of(key), now_ms(in),
-                                        room, (int64_t)storage->bounds.ttl_ms, key->is_visitor),
+                                        room, (int64_t)storage->bounds.ttl_ms, key->is_anonymous),
                             vestry_postgres_row_integer, &generation);
   if (!error && tells) error = tell_then(in, key);
   if (error) return error;

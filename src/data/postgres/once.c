@@ -88,7 +88,7 @@ static vestry_once_found found_by(const looking *at) {
 }
 
 /* Now and then, by a run that writes anyway: it has begun whatever this says. */
-static void clear_up(vestry_postgres_once *once, const vestry_once_press *press) {
+static void clear_up(vestry_postgres_once *once, const vestry_once_submission *press) {
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
   if (*press->owner || once->bounds_all)
     (void)vsi_postgres_run_again(once->pool, bound_sql, VESTRY_LIST(press->owner, once->options.per_owner_count), NULL,
@@ -96,7 +96,7 @@ static void clear_up(vestry_postgres_once *once, const vestry_once_press *press)
   (void)vestry_postgres_once_expire(once, NULL);
 }
 
-static vestry_err begin(void *ctx, const vestry_once_press *press, vestry_once_found *ret_found, void *answer,
+static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found, void *answer,
                         size_t capacity, size_t *ret_len) {
   vestry_postgres_once *once = ctx;
   looking at = {.answer = answer, .capacity = capacity};
@@ -121,7 +121,7 @@ static vestry_err begin(void *ctx, const vestry_once_press *press, vestry_once_f
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */
 
-static vestry_err finish(void *ctx, const vestry_once_press *press, const void *answer, size_t len) {
+static vestry_err finish(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
   vestry_postgres_once *once = ctx;
   char *text = vsi_alloc(once->pool->host, VSI_POSTGRES_BYTEA_BYTES(len));
   if (!text) return VESTRY_NO_MEMORY;
@@ -132,7 +132,7 @@ static vestry_err finish(void *ctx, const vestry_once_press *press, const void *
   return error;
 }
 
-static vestry_err forget(void *ctx, const vestry_once_press *press) {
+static vestry_err forget(void *ctx, const vestry_once_submission *press) {
   vestry_postgres_once *once = ctx;
   return vsi_postgres_run_again(once->pool, forget_sql, VESTRY_LIST(press->hash, press->run), NULL, NULL);
 }

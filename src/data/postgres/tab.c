@@ -4,7 +4,7 @@
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires`
  * alone, and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone:
  * the row is put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and
- * now and then what is too much of all together, visitors' first, which a table beside it names. That a state is
+ * now and then what is too much of all together, anonymous users' first, which a table beside it names. That a state is
  * read is noted when a tenth of its time has gone by. */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static vestry_err find(vestry_postgres_tabs *tabs, const char *function, const v
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread has a transaction: the state of a tab is read and written outside of it");
   ret_state->tabs = tabs;
-  vestry_err error = vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.visitor_ttl_s, &ret_state->whose);
+  vestry_err error = vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.anonymous_ttl_s, &ret_state->whose);
   if (error) return error;
   const vestry_scope scope = ret_state->whose.scope;
   ret_state->scope = vsi_alloc(tabs->pool->host, VSI_POSTGRES_BYTEA_BYTES(scope.len) + VSI_POSTGRES_BYTEA_BYTES(len));
@@ -178,7 +178,7 @@ static vestry_err put(vestry_postgres_loan *loan, void *ctx) {
   const int64_t now = now_s(of->tabs);
   vestry_err error = vestry_postgres_run(
       loan, put_sql, VESTRY_LIST(of->scope, (const char *)of->tab, now + of->whose.ttl_s, of->data), NULL, NULL);
-  if (!error && of->whose.is_visitor)
+  if (!error && of->whose.is_anonymous)
     error = vestry_postgres_run(loan, name_visitor_sql, VESTRY_LIST(of->scope, (const char *)of->tab), NULL, NULL);
   if (!error && of->whose.scope.len) /* or else it is everybody's */
     error = vestry_postgres_run(loan, evict_sql,
@@ -219,7 +219,7 @@ vestry_err vestry_postgres_tabs_create(vestry_pages *pages, vestry_postgres_pool
   vestry_postgres_tabs_options options;
   if (!pages || !pool || !ret_tabs || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
   if (!options.ttl_s) options.ttl_s = TTL_S;
-  if (!options.visitor_ttl_s) options.visitor_ttl_s = options.ttl_s / 2;
+  if (!options.anonymous_ttl_s) options.anonymous_ttl_s = options.ttl_s / 2;
   if (!options.per_scope_count) options.per_scope_count = PER_SCOPE;
   if (!options.max_bytes) options.max_bytes = MAX_BYTES;
   if (!options.max_count) options.max_count = MAX_COUNT;

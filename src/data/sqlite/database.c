@@ -30,7 +30,7 @@ static void set_defaults(vestry_sqlite_options *options) {
   if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
   if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
   if (!options->max_tabs) options->max_tabs = MAX_TABS;
-  if (!options->visitor_tab_ttl_s) options->visitor_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
+  if (!options->anonymous_tab_ttl_s) options->anonymous_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
 }
 
 static vsi_call call_of(const vestry_sqlite *database) {

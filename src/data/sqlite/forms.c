@@ -250,7 +250,7 @@ static vestry_err read_totals(vestry_sqlite_loan *loan, uint64_t forms[2], uint6
   return error;
 }
 
-/* The oldest make room, but for this one: visitors' beyond their half, then visitors' before users'. */
+/* The oldest make room, but for this one: anonymous users' beyond their half, then anonymous users' before users'. */
 static vestry_err bound_all(operation *now, vestry_sqlite_loan *loan, int64_t id) {
   const uint64_t most = now->in->storage.bounds.max_bytes;
   uint64_t forms[2] = {0, 0}, bytes[2] = {0, 0};
@@ -288,7 +288,7 @@ static vestry_err insert(vestry_sqlite_loan *loan, const vsi_form_key *key, cons
   if (error) return error;
   int result = bind_key(statement, key);
   if (!result) result = bind_state(statement, 5, state, room);
-  if (!result) result = sqlite3_bind_int(statement, 9, key->is_visitor);
+  if (!result) result = sqlite3_bind_int(statement, 9, key->is_anonymous);
   if (!result) result = sqlite3_bind_int64(statement, 10, expires_ms);
   return run(loan, statement, result);
 }
@@ -378,7 +378,7 @@ static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, 
 static vestry_err copy_from(operation *now, vestry_sqlite_loan *loan, const vsi_form_key *key, const char *tab,
                             row *former) {
   const vestry_host *host = now->in->storage.host;
-  const vsi_form_key other = {key->scope, tab, key->name, key->is_visitor};
+  const vsi_form_key other = {key->scope, tab, key->name, key->is_anonymous};
   row from = {0};
   vestry_err error = look(loan, &other, host, &from);
   if (!error && !from.state.len) error = VESTRY_NOT_FOUND;

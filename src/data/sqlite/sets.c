@@ -224,7 +224,7 @@ bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s, char topi
                             size_t *ret_views) {
   bool is_used;
   vsi_sqlite_set_topic(sets, s, topic);
-  *ret_views = vestry_topic_views(sets->topics, topic, &is_used);
+  *ret_views = vestry_topic_fragments(sets->topics, topic, &is_used);
   return is_used || s->pins || s == sets->everything;
 }
 

@@ -5,9 +5,9 @@
  * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
  * and with it the index. When a tenth of ttl has gone by, or there is no row yet, a longer way is gone: the row is
  * put, what is too much of its scope is removed, unless that is everybody's, some of what has expired, and what is
- * too much of all together, visitors' first, which a table beside it names: these are counted when so many have been
- * put that there may be too many, or COUNTED_EACH, since other processes put some too. A few more than must go then
- * make room for others, so that they are counted seldom. It is a savepoint, so that it is all or nothing, in the
+ * too much of all together, anonymous users' first, which a table beside it names: these are counted when so many have
+ * been put that there may be too many, or COUNTED_EACH, since other processes put some too. A few more than must go
+ * then make room for others, so that they are counted seldom. It is a savepoint, so that it is all or nothing, in the
  * application's transaction too.
  *
  * That a state is read is noted when a tenth of ttl has gone by, not by the reader, which may be a render, inside of a
@@ -78,7 +78,7 @@ typedef vsi_tab_owner owner;
 
 static vestry_err find_owner(const vestry_sqlite *database, const vestry_request *req, owner *ret_owner) {
   const vestry_sqlite_options *options = &database->options;
-  return vsi_tab_owner_find(req, options->tab_ttl_s, options->visitor_tab_ttl_s, ret_owner);
+  return vsi_tab_owner_find(req, options->tab_ttl_s, options->anonymous_tab_ttl_s, ret_owner);
 }
 
 /* Seconds since 1970, by SQLite's clock. */
@@ -307,7 +307,7 @@ static int put_state(vestry_sqlite_connection *connection, const owner *whose, i
   if (!result) result = run(connection, BEGIN);
   if (result) return result;
   result = run_state(connection, INSERT, whose, now + whose->ttl_s, data, len);
-  if (!result && whose->is_visitor) {
+  if (!result && whose->is_anonymous) {
     result = bind(connection, NAME_VISITOR, whose);
     if (!result) result = run(connection, NAME_VISITOR);
   }

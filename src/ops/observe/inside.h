@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What looks into an instance: its parts, which the files of this room share. */
+/* What looks into an instance: its parts, which the files of this module share. */
 #ifndef VSI_OBSERVE_INSIDE_H
 #define VSI_OBSERVE_INSIDE_H
 

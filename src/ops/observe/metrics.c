@@ -126,8 +126,8 @@ static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
   count(m, "vestry_requests", "Requests that were served.", stats->requests_count);
   count(m, "vestry_requests_rejected", "Requests that were answered 503.", stats->rejected_count);
   for (int why = VESTRY_REFUSAL_NONE + 1; why < VESTRY_REFUSAL_COUNT; why++)
-    count_of(m, "vestry_turned_away", "Connections and requests that no handler saw, by why.", "reason",
-             vestry_refusal_name((vestry_refusal)why), stats->turned_away[why]);
+    count_of(m, "vestry_refused", "Connections and requests that were refused before a handler, by reason.", "reason",
+             vestry_refusal_name((vestry_refusal)why), stats->refused_by_reason[why]);
   gauge(m, "vestry_request_bytes", "Bytes of all requests under way.", stats->request_bytes);
   gauge(m, "vestry_answer_bytes", "Bytes of all answers that are being sent.", stats->answer_bytes);
   count(m, "vestry_answers_cut", "Answers that were cut, since all of them held too much.", stats->answers_cut_count);
@@ -161,7 +161,8 @@ static void put_pages(vestry_metrics *m, vestry_pages *pages, const vsi_histogra
   vestry_pages_stats of_pages = {0}, *stats = &of_pages;
   vestry_pages_stats_get(pages, stats);
   gauge(m, "vestry_page_streams_open", "Streams of pages.", stats->streams_count);
-  gauge(m, "vestry_page_views", "Private pages, shared ones and parts that are rendered.", stats->views_count);
+  gauge(m, "vestry_page_fragments", "Rendered fragments: private pages, shared ones and parts.",
+        stats->fragments_count);
   gauge(m, "vestry_page_topics", "Topics that some page depends on.", stats->topics_count);
   count(m, "vestry_page_refreshes", "Refreshes of topics, and of all pages.", stats->refreshes_count);
   count(m, "vestry_page_documents", "Documents that were served.", stats->documents_count);
@@ -189,18 +190,18 @@ static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
   gauge(m, "vestry_cluster_nodes_unsynced", "Other nodes whose keys are not known in full.", stats->unsynced_count);
   gauge(m, "vestry_cluster_keys", "Keys of this node that others were told of.", stats->keys_count);
   gauge(m, "vestry_cluster_others_keys", "Keys of all other nodes.", stats->others_keys_count);
-  static const char asked[] = "vestry_cluster_asked", asked_help[] = "Questions to other nodes, by their answer.";
-  count_of(m, asked, asked_help, "outcome", "ok", stats->ok_count);
-  count_of(m, asked, asked_help, "outcome", "not_found", stats->not_found_count);
-  count_of(m, asked, asked_help, "outcome", "timeout", stats->timeout_count);
-  count_of(m, asked, asked_help, "outcome", "unsent", stats->unsent_count);
-  count_of(m, asked, asked_help, "outcome", "refused", stats->refused_count);
-  gauge(m, "vestry_cluster_waiting", "Questions that wait for their answer.", stats->waiting_count);
-  count(m, "vestry_cluster_answered", "Questions of other nodes that were answered.", stats->answered_count);
+  static const char requests[] = "vestry_cluster_remote_requests", help[] = "Requests to other nodes, by their answer.";
+  count_of(m, requests, help, "outcome", "ok", stats->ok_count);
+  count_of(m, requests, help, "outcome", "not_found", stats->not_found_count);
+  count_of(m, requests, help, "outcome", "timeout", stats->timeout_count);
+  count_of(m, requests, help, "outcome", "unsent", stats->unsent_count);
+  count_of(m, requests, help, "outcome", "refused", stats->refused_count);
+  gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for their answer.", stats->waiting_count);
+  count(m, "vestry_cluster_answered", "Requests of other nodes that were answered.", stats->answered_count);
   count(m, "vestry_cluster_sent", "Messages that the broker has taken.", stats->sent_count);
   count(m, "vestry_cluster_send_failed", "Messages that the broker has not taken.", stats->send_failed_count);
   count(m, "vestry_cluster_received", "Messages that came.", stats->received_count);
-  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages that were not taken, by why.";
+  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages that were not taken, by reason.";
   count_of(m, left, left_help, "reason", "duplicate", stats->duplicates_count);
   count_of(m, left, left_help, "reason", "malformed", stats->malformed_count);
   count_of(m, left, left_help, "reason", "stale", stats->stale_count);

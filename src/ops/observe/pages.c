@@ -34,7 +34,7 @@ static void write_reason(const vsi_reason *reason, char text[TEXT_BYTES]) {
   switch (reason->kind) {
   case VESTRY_REFRESH_NONE: break;
   case VESTRY_REFRESH_FIRST: strcpy(text, "first"); break;
-  case VESTRY_REFRESH_PRESS: strcpy(text, "press"); break;
+  case VESTRY_REFRESH_SUBMISSION: strcpy(text, "submission"); break;
   case VESTRY_REFRESH_TOPIC: snprintf(text, TEXT_BYTES, "topic %s", name); break;
   case VESTRY_REFRESH_ALL: strcpy(text, "all"); break;
   case VESTRY_REFRESH_NODE: snprintf(text, TEXT_BYTES, "node%s%s", *name ? ", topic " : "", name); break;

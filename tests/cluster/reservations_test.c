@@ -62,13 +62,13 @@ static void one_has_it_wherever(void **state) {
   node_stop(c); /* and when its node goes */
   assert_int_equal(want(b, "x", VESTRY_KEEP_REJECT, NULL), 200);
   vestry_cluster_stats stats = node_stats(b);
-  assert_int_equal(stats.claims_count, 3); /* x, y, x */
-  assert_int_equal(stats.claims_refused_count, 1);
-  assert_int_equal(stats.claims_unknown_count, 0);
+  assert_int_equal(stats.reservations_count, 3); /* x, y, x */
+  assert_int_equal(stats.reservations_refused_count, 1);
+  assert_int_equal(stats.reservations_unknown_count, 0);
   /* Others are not asked. */
   assert_int_equal(want(a, "m", VESTRY_KEEP_MANY, NULL), 200);
   assert_int_equal(want(b, "m", VESTRY_KEEP_MANY, NULL), 200);
-  assert_int_equal(node_stats(b).claims_count, 3);
+  assert_int_equal(node_stats(b).reservations_count, 3);
   nodes_end(&n);
 }
 
@@ -95,7 +95,7 @@ static void a_dead_node_has_nothing(void **state) {
   nodes_end(&n);
 }
 
-/* The part without the claims lets nobody in; the other one only when the first is taken for dead. */
+/* The part without the reservations lets nobody in; the other one only when the first is taken for dead. */
 /* capability: G4 */
 static void in_a_partition_it_is_refused(void **state) {
   (void)state;
@@ -131,14 +131,14 @@ static void in_a_partition_it_is_refused(void **state) {
 static struct {
   nodes *in;
   const vestry_broker_ops *own;
-  size_t claims, asked_at;
+  size_t reservations, asked_at;
   int status;
 } nosy;
 
-static vestry_err claim_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
-                               uint64_t *ret_revision) {
-  vestry_err error = nosy.own->claim(broker, name, expected, data, len, ret_revision);
-  if (++nosy.claims == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_KEEP_REJECT, NULL);
+static vestry_err reserve_nosily(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
+                                 uint64_t *ret_revision) {
+  vestry_err error = nosy.own->reserve(broker, name, expected, data, len, ret_revision);
+  if (++nosy.reservations == nosy.asked_at) nosy.status = want(&nosy.in->all[1], "x", VESTRY_KEEP_REJECT, NULL);
   return error;
 }
 
@@ -151,10 +151,10 @@ static void whoever_asks_in_between_is_refused(void **state) {
     nodes_prepare(&n, NULL);
     assert_int_equal(vestry_memory_network_join(n.network, &probe), VESTRY_OK);
     n.joined++;
-    nosy.in = &n, nosy.own = probe.ops, nosy.claims = 0, nosy.asked_at = at, nosy.status = 0;
-    n.claim = claim_nosily;
+    nosy.in = &n, nosy.own = probe.ops, nosy.reservations = 0, nosy.asked_at = at, nosy.status = 0;
+    n.reserve = reserve_nosily;
     start(&n, 0);
-    n.claim = NULL;
+    n.reserve = NULL;
     start(&n, 1);
     nodes_pass_ms(&n, SURE_MS);
     int status = want(&n.all[0], "x", VESTRY_KEEP_REJECT, NULL);
@@ -196,7 +196,7 @@ static void want_and_note(nodes *n, size_t place, size_t key) {
 }
 
 /* One is not heard, for less than it takes to be taken for dead; who wants a key meanwhile is in the part with the
- * claims. */
+ * reservations. */
 static void blink(nodes *n, size_t place) {
   static const char *const ways[] = {"baa", "aba", "aab"};
   nodes_divide(n, ways[place]);
@@ -325,7 +325,7 @@ static void a_broker_must_be_able_to(void **state) {
   assert_int_equal(vestry_create(&(vestry_options){.host = &n.th.host, .runtime = n.runtime}, &v), VESTRY_OK);
   assert_int_equal(vestry_memory_network_join(n.network, &broker), VESTRY_OK);
   vestry_broker_ops ops = *broker.ops;
-  ops.claim = NULL;
+  ops.reserve = NULL;
   const vestry_cluster_options options = {
       .node = "z", .secret = nodes_secret, .secret_len = sizeof nodes_secret, .strict = true};
   assert_int_equal(vestry_cluster_create(v, &(vestry_broker){&ops, broker.broker}, &options, &cluster),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what refuses a claim, and the revision that it has instead */
+/* essay: what refuses a reservation, and the revision that it has instead */
 /* JetStream compares and sets for us: a write says which revision it expects. What libnats tells of a refusal is only
  * that there was one, so the revision is asked for after it; a node that set it meanwhile is another one all the
  * same. */
-#include "cluster/nats/claims.h"
+#include "cluster/nats/reservations.h"
 
 #include <string.h>
 
@@ -12,53 +12,53 @@
 
 enum { READY_MS = 20 };
 
-void vsi_nats_claims_init(vsi_nats_claims *claims) {
-  memset(claims, 0, sizeof *claims);
-  vsi_mutex_init(&claims->lock, VSI_LOCK_NATS_CLAIMS);
-  pthread_cond_init(&claims->changed, NULL);
+void vsi_nats_reservations_init(vsi_nats_reservations *reservations) {
+  memset(reservations, 0, sizeof *reservations);
+  vsi_mutex_init(&reservations->lock, VSI_LOCK_NATS_RESERVATIONS);
+  pthread_cond_init(&reservations->changed, NULL);
 }
 
-void vsi_nats_claims_finish(vsi_nats_claims *claims) {
-  pthread_cond_destroy(&claims->changed);
-  vsi_mutex_finish(&claims->lock);
+void vsi_nats_reservations_finish(vsi_nats_reservations *reservations) {
+  pthread_cond_destroy(&reservations->changed);
+  vsi_mutex_finish(&reservations->lock);
 }
 
-void vsi_nats_claims_attach(vsi_nats_claims *claims, natsConnection *connection) {
-  vsi_mutex_lock(&claims->lock);
-  claims->connection = connection;
-  vsi_mutex_unlock(&claims->lock);
+void vsi_nats_reservations_attach(vsi_nats_reservations *reservations, natsConnection *connection) {
+  vsi_mutex_lock(&reservations->lock);
+  reservations->connection = connection;
+  vsi_mutex_unlock(&reservations->lock);
 }
 
-void vsi_nats_claims_cut(vsi_nats_claims *claims) {
-  vsi_nats_claims_attach(claims, NULL);
+void vsi_nats_reservations_cut(vsi_nats_reservations *reservations) {
+  vsi_nats_reservations_attach(reservations, NULL);
 }
 
-void vsi_nats_claims_detach(vsi_nats_claims *claims) {
-  vsi_mutex_lock(&claims->lock);
-  while (claims->users) vsi_mutex_wait(&claims->lock, &claims->changed);
-  kvStore_Destroy(claims->bucket);
-  jsCtx_Destroy(claims->jetstream);
-  claims->bucket = NULL;
-  claims->jetstream = NULL;
-  vsi_mutex_unlock(&claims->lock);
+void vsi_nats_reservations_detach(vsi_nats_reservations *reservations) {
+  vsi_mutex_lock(&reservations->lock);
+  while (reservations->users) vsi_mutex_wait(&reservations->lock, &reservations->changed);
+  kvStore_Destroy(reservations->bucket);
+  jsCtx_Destroy(reservations->jetstream);
+  reservations->bucket = NULL;
+  reservations->jetstream = NULL;
+  vsi_mutex_unlock(&reservations->lock);
 }
 
-/* ---- the bucket -------------------------------------------------------------------------------------------------- */
+/* ---- the bucket ------------------------------------------------------------------------------------------- */
 
 static natsStatus open_bucket(natsConnection *connection, const vsi_nats_settings *settings, jsCtx **ret_jetstream,
                               kvStore **ret_bucket) {
   jsOptions options;
   natsStatus s = jsOptions_Init(&options);
-  options.Wait = (int64_t)settings->options.claims_ms;
+  options.Wait = (int64_t)settings->options.reservations_ms;
   if (!s) s = natsConnection_JetStream(ret_jetstream, connection, &options);
-  if (!s) s = js_KeyValue(ret_bucket, *ret_jetstream, settings->claims_bucket);
+  if (!s) s = js_KeyValue(ret_bucket, *ret_jetstream, settings->reservations_bucket);
   if (s != NATS_NOT_FOUND) return s;
   kvConfig config;
   kvConfig_Init(&config);
-  config.Bucket = settings->claims_bucket;
-  config.Replicas = (int)settings->options.claims_replicas;
+  config.Bucket = settings->reservations_bucket;
+  config.Replicas = (int)settings->options.reservations_replicas;
   s = js_CreateKeyValue(ret_bucket, *ret_jetstream, &config);
-  if (s && js_KeyValue(ret_bucket, *ret_jetstream, settings->claims_bucket) == NATS_OK)
+  if (s && js_KeyValue(ret_bucket, *ret_jetstream, settings->reservations_bucket) == NATS_OK)
     s = NATS_OK; /* another made it */
   return s;
 }
@@ -73,13 +73,13 @@ static bool is_without(jsCtx *jetstream) {
 }
 
 /* The bucket of the connection, opened once, with the lock given up meanwhile. The caller is a user. */
-static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings *settings, natsConnection *connection,
-                                kvStore **ret_bucket) {
-  while (claims->opening) vsi_mutex_wait(&claims->lock, &claims->changed);
+static natsStatus bucket_locked(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
+                                natsConnection *connection, kvStore **ret_bucket) {
+  while (reservations->opening) vsi_mutex_wait(&reservations->lock, &reservations->changed);
   natsStatus s = NATS_OK;
-  if (!claims->bucket) {
-    claims->opening = true;
-    vsi_mutex_unlock(&claims->lock);
+  if (!reservations->bucket) {
+    reservations->opening = true;
+    vsi_mutex_unlock(&reservations->lock);
     jsCtx *jetstream = NULL;
     kvStore *bucket = NULL;
     s = open_bucket(connection, settings, &jetstream, &bucket);
@@ -88,17 +88,17 @@ static natsStatus bucket_locked(vsi_nats_claims *claims, const vsi_nats_settings
       jsCtx_Destroy(jetstream);
       jetstream = NULL;
     }
-    vsi_mutex_lock(&claims->lock);
-    claims->jetstream = jetstream;
-    claims->bucket = bucket;
-    claims->opening = false;
-    pthread_cond_broadcast(&claims->changed);
+    vsi_mutex_lock(&reservations->lock);
+    reservations->jetstream = jetstream;
+    reservations->bucket = bucket;
+    reservations->opening = false;
+    pthread_cond_broadcast(&reservations->changed);
   }
-  *ret_bucket = claims->bucket;
+  *ret_bucket = reservations->bucket;
   return s;
 }
 
-/* ---- a claim ----------------------------------------------------------------------------------------------------- */
+/* ---- a reservation ---------------------------------------------------------------------------------------------- */
 
 static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
   kvEntry *entry = NULL;
@@ -128,28 +128,29 @@ static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint6
   return VESTRY_EXISTS;
 }
 
-vestry_err vsi_nats_claims_set(vsi_nats_claims *claims, const vsi_nats_settings *settings, const char *name,
-                               uint64_t expected, const void *data, size_t len, uint64_t *ret_revision) {
-  vsi_mutex_lock(&claims->lock);
-  natsConnection *connection = claims->connection;
+vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
+                                     const char *name, uint64_t expected, const void *data, size_t len,
+                                     uint64_t *ret_revision) {
+  vsi_mutex_lock(&reservations->lock);
+  natsConnection *connection = reservations->connection;
   if (!connection) {
-    vsi_mutex_unlock(&claims->lock);
+    vsi_mutex_unlock(&reservations->lock);
     return VESTRY_IO;
   }
-  claims->users++;
+  reservations->users++;
   kvStore *bucket = NULL;
-  natsStatus s = bucket_locked(claims, settings, connection, &bucket);
-  vsi_mutex_unlock(&claims->lock);
+  natsStatus s = bucket_locked(reservations, settings, connection, &bucket);
+  vsi_mutex_unlock(&reservations->lock);
   vestry_err error = VESTRY_IO; /* it waited for another one to open it, in vain */
   uint64_t revision = 0;
   if (s)
     error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set yet */
   else if (bucket)
-    error = set(bucket, settings->options.claims_ms, name, expected, data, (int)len, &revision);
+    error = set(bucket, settings->options.reservations_ms, name, expected, data, (int)len, &revision);
   if (!error || error == VESTRY_EXISTS) *ret_revision = revision;
-  vsi_mutex_lock(&claims->lock);
-  claims->users--;
-  pthread_cond_broadcast(&claims->changed);
-  vsi_mutex_unlock(&claims->lock);
+  vsi_mutex_lock(&reservations->lock);
+  reservations->users--;
+  pthread_cond_broadcast(&reservations->changed);
+  vsi_mutex_unlock(&reservations->lock);
   return error;
 }

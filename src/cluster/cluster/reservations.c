@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a key that one stream has alone, on whatever node */
+/* REJECT and REUSE on all nodes, exactly: a node that opens such a stream reserves the key first.
+ *
+ * Each node knows best whether it holds a key, and answers for itself. No node sees which other node asks at the same
+ * time: the broker's reservations show that. They are names with a revision each, and the hash of a key says which name
+ * is set for it. A node that wants the key reads the name's revision, asks all other nodes whether they hold the key,
+ * and sets the name if its revision is still the one that was read. If two nodes do so at once, one of them is refused,
+ * and asks again. Nothing has to be released: the reservation is no lock, it shows that no other node has come in
+ * between. When a stream ends, or its node dies, no node says any more that it holds the key, and that is all. Keys
+ * whose hashes share a name disturb each other, and no more.
+ *
+ * A node says that it holds the key from just before it sets the name: a node that asks while the outcome is open must
+ * not hear a no. Before that it says no, so that two nodes that ask each other do not both give up.
+ *
+ * A node that cannot be asked may hold the key: until that node is taken for dead, no other node lets a stream in. A
+ * node that has just begun, or has just reached the broker again, does not know which nodes are silent: until dead_ms
+ * have passed it lets no stream in. In a partition only the side that reaches the reservations lets streams in; the
+ * other side keeps its own. */
+#include "cluster/cluster/reservations.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cluster/cluster/ask.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/peers.h"
+#include "runtime/runtime.h"
+
+enum { NAMES = 65536, TRIES = 5 };
+
+typedef struct vsi_reservation {
+  struct vsi_reservation *next;
+  uint64_t hash;
+  size_t users; /* threads of this node that put a stream under it */
+  bool is_ours; /* others are told that it is held */
+  bool is_sure; /* and this node holds it: the reservation was granted */
+} vsi_reservation;
+
+static vsi_reservation *find(vestry_cluster *cluster, uint64_t hash) {
+  vsi_reservation *reservation = cluster->reservations;
+  while (reservation && reservation->hash != hash) reservation = reservation->next;
+  return reservation;
+}
+
+bool vsi_reservations_hold(vestry_cluster *cluster, uint64_t hash) {
+  const vsi_reservation *reservation = find(cluster, hash);
+  return (reservation && reservation->is_ours) || vsi_keys_are_here(&cluster->keys, hash);
+}
+
+static void let_go(vestry_cluster *cluster, vsi_reservation *reservation) {
+  if (--reservation->users) return;
+  vsi_reservation **link = &cluster->reservations;
+  while (*link != reservation) link = &(*link)->next;
+  *link = reservation->next;
+  vsi_free(cluster->host, reservation);
+}
+
+/* Ask all other nodes whether they hold the key. OK: none does | EXISTS: one does | LIMIT: that is not known |
+ * NO_MEMORY */
+static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
+  vsi_cluster_lock(cluster);
+  bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
+  uint64_t alive = vsi_peers_alive(cluster);
+  vsi_cluster_unlock(cluster);
+  if (!are_known) return VESTRY_LIMIT;
+  if (!alive) return VESTRY_OK;
+  uint32_t count;
+  const vsi_wire_list list = {.what = VSI_WIRE_LIST_HELD, .position = hash};
+  vestry_err error = vsi_ask_wait(cluster, &(vsi_asking){.list = &list, .only = alive}, &count);
+  if (error == VESTRY_NO_MEMORY) return error;
+  if (count) return VESTRY_EXISTS;
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_LIMIT;
+}
+
+static void set_ours(vestry_cluster *cluster, vsi_reservation *reservation, bool is_ours) {
+  vsi_cluster_lock(cluster);
+  reservation->is_ours = is_ours;
+  vsi_cluster_unlock(cluster);
+}
+
+/* OK: no other node has come in between | EXISTS: the key is held | LIMIT: that is not known | NO_MEMORY */
+static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation) {
+  char name[VESTRY_SUBJECT_MAX_BYTES + 1];
+  const vestry_broker *broker = &cluster->broker;
+  snprintf(name, sizeof name, "c.%016llx.%04x", (unsigned long long)cluster->subject_hash,
+           (unsigned)(reservation->hash / 2 % NAMES));
+  for (int tries = 0; tries < TRIES; tries++) {
+    uint64_t revision;
+    size_t len = strlen(cluster->name); /* for people who look into the broker */
+    vestry_err error = broker->ops->reserve(broker->broker, name, 0, cluster->name, len, &revision);
+    if (error && error != VESTRY_EXISTS) return error == VESTRY_NO_MEMORY ? error : VESTRY_LIMIT;
+    error = ask_others(cluster, reservation->hash);
+    if (error) return error;
+    set_ours(cluster, reservation, true);
+    error = broker->ops->reserve(broker->broker, name, revision, cluster->name, len, &revision);
+    if (!error) return VESTRY_OK;
+    set_ours(cluster, reservation, false);
+    if (error != VESTRY_EXISTS) return error == VESTRY_NO_MEMORY ? error : VESTRY_LIMIT;
+  }
+  return VESTRY_LIMIT;
+}
+
+/* Find or make the reservation of a key, and count this thread as a user of it. While another thread of this node
+ * acquires the reservation, wait until it is sure or gone. OK | LIMIT (this thread must not wait) | NO_MEMORY */
+static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_reservation **ret_reservation) {
+  vsi_reservation *reservation;
+  while ((reservation = find(cluster, hash)) != NULL && !reservation->is_sure) {
+    if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* this thread acquires it */
+    vsi_mutex_wait(&cluster->lock, &cluster->reserved);
+  }
+  if (!reservation) {
+    reservation = vsi_calloc(cluster->host, 1, sizeof *reservation);
+    if (!reservation) return VESTRY_NO_MEMORY;
+    reservation->hash = hash;
+    reservation->is_ours = reservation->is_sure =
+        vsi_keys_are_here(&cluster->keys, hash); /* then this node's store decides */
+    reservation->next = cluster->reservations;
+    cluster->reservations = reservation;
+  }
+  reservation->users++;
+  *ret_reservation = reservation;
+  return VESTRY_OK;
+}
+
+vestry_err vsi_reservations_begin(const vestry_scoped_key *key, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  if (!vsi_ask_may_wait(cluster)) return VESTRY_LIMIT;
+  vsi_reservation *reservation = NULL;
+  vsi_cluster_lock(cluster);
+  vestry_err error = enter(cluster, vsi_cluster_hash_key(cluster, key), &reservation);
+  bool is_sure = error || reservation->is_sure;
+  vsi_cluster_unlock(cluster);
+  if (is_sure) return error;
+  error = acquire(cluster, reservation);
+  vsi_cluster_lock(cluster);
+  cluster->stats.reservations_count++;
+  cluster->stats.reservations_refused_count += error == VESTRY_EXISTS;
+  cluster->stats.reservations_unknown_count += error && error != VESTRY_EXISTS;
+  reservation->is_sure = !error;
+  if (error) let_go(cluster, reservation);
+  pthread_cond_broadcast(&cluster->reserved);
+  vsi_cluster_unlock(cluster);
+  return error;
+}
+
+void vsi_reservations_end(const vestry_scoped_key *key, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  let_go(cluster, find(cluster, vsi_cluster_hash_key(cluster, key)));
+  vsi_cluster_unlock(cluster);
+}
