@@ -93,7 +93,7 @@ static const struct {
      "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
      "      making events of elements and of signals, on one thread; GB/s of text; fails if an event is wrong"},
     {"dispatch", bench_dispatch,
-     "dispatch [--way direct|dispatch|format|broadcast|nobody] [--rounds 100] [--count 5000]\n"
+     "dispatch [--way direct|dispatch|format|broadcast|post|nobody] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
     {"lease", bench_lease,
      "lease [--tabs 10000] [--count 200000] [--turns 9]\n"

@@ -6,6 +6,8 @@
  *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
  *   broadcast vestry_broadcast of an event made beforehand to a channel that it is in
+ *   post      vestry_serve of a POST whose handler names the key and patches the signals; no interceptor: from the
+ *             request's method to the answer 204, and the event in the stream
  * and, to have something to compare with,
  *   nobody    vestry_broadcast to a key where nobody is
  *
@@ -92,15 +94,89 @@ static vestry_err send_nobody(work *w) {
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_FAILED;
 }
 
+/* A POST as the Datastar client makes it, of a page without signals; of a server that keeps nothing of it. */
+static const char body[] = "{}";
+typedef struct post {
+  size_t read;
+  int status;
+} post;
+
+static const char *post_method(void *request) {
+  (void)request;
+  return "POST";
+}
+
+static const char *post_path(void *request) {
+  (void)request;
+  return "/";
+}
+
+static const char *post_query(void *request) {
+  (void)request;
+  return NULL;
+}
+
+static const char *post_header(void *request, const char *name) {
+  (void)request;
+  if (strcmp(name, "Content-Type") == 0) return "application/json";
+  return strcmp(name, "Datastar-Request") == 0 ? "true" : NULL;
+}
+
+static int64_t post_body_length(void *request) {
+  (void)request;
+  return sizeof body - 1;
+}
+
+static vestry_err post_read(void *request, void *buffer, size_t capacity, size_t *ret_len) {
+  post *p = request;
+  *ret_len = sizeof body - 1 - p->read < capacity ? sizeof body - 1 - p->read : capacity;
+  memcpy(buffer, body + p->read, *ret_len);
+  p->read += *ret_len;
+  return VESTRY_OK;
+}
+
+static vestry_err post_respond(void *request, const vestry_response *response) {
+  ((post *)request)->status = response->status;
+  return VESTRY_OK;
+}
+
+static vestry_err post_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                            void **ret_transport) {
+  (void)request, (void)head, (void)ret_ops, (void)ret_transport;
+  return VESTRY_LIMIT;
+}
+
+static vestry_err handle_post(const vestry_request *req, vestry_reply *reply, void *app) {
+  const int counter = 1234;
+  (void)req, (void)app;
+  vestry_reply_key(reply, VESTRY_KEY("counter", 1));
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", counter));
+}
+
+static vestry_err send_post(work *w) {
+  static const vestry_request_ops ops = {.method = post_method,
+                                         .path = post_path,
+                                         .query = post_query,
+                                         .header = post_header,
+                                         .peer = post_path,
+                                         .body_length = post_body_length,
+                                         .read = post_read,
+                                         .respond = post_respond,
+                                         .open = post_open};
+  post p = {0};
+  vestry_connection *opened;
+  vestry_err error = vestry_serve(w->v, &ops, &p, handle_post, NULL, &opened);
+  return !error && p.status != 204 ? VESTRY_FAILED : error;
+}
+
 static const struct way {
   const char *name;
   vestry_err (*send)(work *w);
   bool is_silent; /* nothing arrives */
-} ways[] = {{"direct", send_direct, false},
-            {"dispatch", send_dispatch, false},
-            {"format", send_format, false},
-            {"broadcast", send_broadcast, false},
-            {"nobody", send_nobody, true}};
+  bool is_alone;  /* without the interceptor */
+} ways[] = {{"direct", send_direct, false, false}, {"dispatch", send_dispatch, false, false},
+            {"format", send_format, false, false}, {"broadcast", send_broadcast, false, false},
+            {"post", send_post, false, true},      {"nobody", send_nobody, true, false}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\"counter\":1234}\n\n";
@@ -110,7 +186,7 @@ static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\
 typedef struct measured {
   double ns[MAX_ROUNDS]; /* an event, a round each */
   size_t rounds_count;
-  uint64_t events_count, allocations;
+  uint64_t events_count, allocations, cpu_ns;
 } measured;
 
 /* Whether the stream got what it was sent, all of it and nothing else. */
@@ -130,12 +206,13 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   w->connection = vestry_memory_look(exchange).connection;
   vestry_runtime *runtime = vestry_parts_of(w->v)->runtime;
   vestry_err error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
-  uint64_t allocated = allocations, began = bench_now_ns();
+  uint64_t allocated = allocations, used = bench_cpu_ns(0), began = bench_now_ns();
   for (uint64_t i = 0; !error && i < count; i++) {
     error = way->send(w);
     while (vestry_runtime_step(runtime)) continue;
   }
   m->ns[m->rounds_count++] = (double)(bench_now_ns() - began) / (double)count;
+  m->cpu_ns += bench_cpu_ns(0) - used;
   m->allocations += allocations - allocated;
   m->events_count += count;
   bool right = !error && is_right(exchange, way->is_silent ? 0 : count);
@@ -152,22 +229,21 @@ static int by_size(const void *a, const void *b) {
 
 static void print(const struct way *way, measured *m) {
   qsort(m->ns, m->rounds_count, sizeof *m->ns, by_size);
-  printf("vestry dispatch way=%s ns_per_event=%.1f best=%.1f p90=%.1f allocations_per_event=%.2f events=%" PRIu64 "\n",
+  printf("vestry dispatch way=%s ns_per_event=%.1f best=%.1f p90=%.1f cpu_ns=%.1f allocations_per_event=%.2f "
+         "events=%" PRIu64 "\n",
          way->name, m->ns[m->rounds_count / 2], m->ns[0], m->ns[m->rounds_count * 9 / 10],
-         (double)m->allocations / (double)m->events_count, m->events_count);
+         (double)m->cpu_ns / (double)m->events_count, (double)m->allocations / (double)m->events_count,
+         m->events_count);
 }
 
-static bool begin(work *w, vestry_host *host) {
-  *host = *vestry_host_default();
-  host->reallocate = count_reallocate;
-  json_set_alloc_funcs(count_malloc, free);
+static bool begin(work *w, const vestry_host *host, bool is_alone) {
   *w = (work){.effects = json_pack("[[s,{s:i}]]", "patch-signals", "counter", 1234)};
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
   if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
-  return vestry_registry_intercept(vestry_parts_of(w->v)->registry,
-                                   &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) ==
-         VESTRY_OK;
+  return is_alone || vestry_registry_intercept(
+                         vestry_parts_of(w->v)->registry,
+                         &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) == VESTRY_OK;
 }
 
 int bench_dispatch(int argc, char **argv) {
@@ -177,24 +253,28 @@ int bench_dispatch(int argc, char **argv) {
       {"--way", &only, NULL, 0, 0}, {"--rounds", NULL, &rounds, 1, MAX_ROUNDS}, {"--count", NULL, &count, 1, 1000000}};
   int status = bench_options(argc, argv, options, 3);
   if (status) return status;
-  vestry_host host;
-  work w;
+  vestry_host host = *vestry_host_default();
+  host.reallocate = count_reallocate;
+  json_set_alloc_funcs(count_malloc, free);
+  work works[2] = {{0}, {0}}; /* is_alone: the second */
   measured *m = calloc(WAYS, sizeof *m);
-  bool right = begin(&w, &host) && m, known = !only;
+  bool right = begin(&works[0], &host, false) && begin(&works[1], &host, true) && m, known = !only;
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
   if (!known)
-    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, broadcast, nobody\n", only);
+    fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, broadcast, post, nobody\n", only);
   for (uint64_t round = 0; right && known && round < rounds + 1; round++) /* in turn: what comes over one, all share */
     for (int i = 0; right && i < WAYS; i++) {
       if (only && strcmp(only, ways[i].name) != 0) continue;
-      right = run_round(&w, &ways[i], count, &m[i]);
+      right = run_round(&works[ways[i].is_alone], &ways[i], count, &m[i]);
       if (round == 0) memset(&m[i], 0, sizeof m[i]); /* the first one warms up */
     }
   for (int i = 0; right && known && i < WAYS; i++)
     if (m[i].rounds_count) print(&ways[i], &m[i]);
-  vestry_event_unref(w.event);
-  vestry_destroy(w.v);
-  json_decref(w.effects);
+  for (int i = 0; i < 2; i++) {
+    vestry_event_unref(works[i].event);
+    vestry_destroy(works[i].v);
+    json_decref(works[i].effects);
+  }
   free(m);
   return !known ? 2 : right ? 0 : 1;
 }
