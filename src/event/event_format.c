@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Events by formats of the builder's, and of typed values. */
+/* Events by formats of the builder's. */
 #include "event/event_format.h"
 
 #include <string.h>
 
 #include "base/log.h"
-#include "event/signals_patch.h"
 #include "html/builder.h"
 
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
@@ -33,14 +32,5 @@ vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements
   va_start(arguments, format);
   vestry_err error = vsi_event_velements(host, options, ret_event, format, arguments);
   va_end(arguments);
-  return error;
-}
-
-vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
-                                const vestry_signals_options *options, vestry_event **ret_event) {
-  json_t *made = NULL;
-  vestry_err error = vestry_value_to_json(signals, &made);
-  if (!error) error = vsi_event_signals_value(host, made, options, ret_event);
-  json_decref(made);
   return error;
 }

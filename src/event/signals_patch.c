@@ -12,7 +12,7 @@ typedef struct patch {
   vestry_signals_options options;
   const char *json; /* of a text */
   size_t len;
-  const json_t *signals;
+  const vestry_value *signals;
   vestry_err *error; /* of the writing: of both passes the same */
 } patch;
 
@@ -23,7 +23,7 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
   vsi_put_content_key(writer, meaning, "data: signals ");
   if (p->signals)
-    *p->error = vsi_json_put(writer, p->signals);
+    *p->error = vsi_json_put_value(writer, p->signals);
   else
     vsi_put_lines(writer, p->json, p->len, "data: signals ");
   vsi_put(writer, "\n\n", 2);
@@ -51,9 +51,11 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
   return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
 }
 
-vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
-                                   const vestry_signals_options *options, vestry_event **ret_event) {
-  if (!json_is_object(signals)) return VESTRY_INVALID;
+vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
+                                const vestry_signals_options *options, vestry_event **ret_event) {
+  if (!signals ||
+      (signals->type == VESTRY_VALUE_JSON ? !json_is_object(signals->json) : signals->type != VESTRY_VALUE_OBJECT))
+    return VESTRY_INVALID;
   vestry_err written = VESTRY_OK;
   patch p = {.signals = signals, .error = &written};
   vestry_event *event = NULL;
@@ -65,4 +67,10 @@ vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signal
   }
   vestry_event_unref(event);
   return written ? written : error;
+}
+
+vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
+                                   const vestry_signals_options *options, vestry_event **ret_event) {
+  const vestry_value value = vestry_value_json((json_t *)(uintptr_t)signals);
+  return vestry_event_signals(host, &value, options, ret_event);
 }

@@ -4,6 +4,7 @@
  * ends what contains itself. */
 #include "json/write.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,4 +124,44 @@ static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth) {
 
 vestry_err vsi_json_put(vsi_writer *writer, const json_t *json) {
   return put(writer, json, 0);
+}
+
+static vestry_err put_value(vsi_writer *writer, const vestry_value *value, unsigned depth);
+
+static vestry_err put_items(vsi_writer *writer, const vestry_value *value, unsigned depth) {
+  const bool is_object = value->type == VESTRY_VALUE_OBJECT;
+  if ((!value->items && value->count) || (is_object && value->count % 2)) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  vsi_put(writer, is_object ? "{" : "[", 1);
+  for (size_t i = 0; !error && i < value->count; i++) {
+    const bool is_name = is_object && i % 2 == 0;
+    if (i) vsi_put(writer, is_object && !is_name ? ":" : ",", 1);
+    error = is_name && value->items[i].type != VESTRY_VALUE_STRING ? VESTRY_INVALID
+                                                                   : put_value(writer, &value->items[i], depth + 1);
+  }
+  vsi_put(writer, is_object ? "}" : "]", 1);
+  return error;
+}
+
+static vestry_err put_value(vsi_writer *writer, const vestry_value *value, unsigned depth) {
+  if (depth > VESTRY_VALUE_MAX_DEPTH || writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE;
+  switch (value->type) {
+  case VESTRY_VALUE_NULL: vsi_put(writer, "null", 4); break;
+  case VESTRY_VALUE_BOOLEAN: vsi_put_str(writer, value->boolean ? "true" : "false"); break;
+  case VESTRY_VALUE_INTEGER: put_integer(writer, value->integer); break;
+  case VESTRY_VALUE_NUMBER:
+    if (!isfinite(value->number)) return VESTRY_INVALID;
+    put_real(writer, value->number);
+    break;
+  case VESTRY_VALUE_STRING: return value->text ? put_text(writer, value->text, strlen(value->text)) : VESTRY_INVALID;
+  case VESTRY_VALUE_JSON: return put(writer, value->json, depth);
+  case VESTRY_VALUE_LIST:
+  case VESTRY_VALUE_OBJECT: return put_items(writer, value, depth);
+  default: return VESTRY_INVALID;
+  }
+  return VESTRY_OK;
+}
+
+vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value) {
+  return put_value(writer, value, 0);
 }

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "base/writer.h"
-#include "vestry/error.h"
+#include "vestry/value.h"
 
 /* Nothing longer is written, as no event is longer (event/layout.h). Parts that are shared add up to anything. */
 #define VSI_JSON_MAX_BYTES ((size_t)64 << 20)
@@ -16,5 +16,9 @@
  * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has come
  * beyond VESTRY_EVENT_MAX_BYTES). What was put before a failure stays. */
 vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
+/* Put a value of C's own, without making JSON of it first: what vestry_value_to_json takes, but a name that comes twice
+ * in an object is written twice (the last one counts for who reads it). Returns as vsi_json_put, and what
+ * vestry_value_to_json refuses. */
+vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
 
 #endif

@@ -188,6 +188,51 @@ static void signals_are_the_same_as_from_text(void **state) {
     }
 }
 
+/* A value is written as what vestry_value_to_json makes of it, and what that refuses is refused. */
+static void values_are_written_as_their_json(void **state) {
+  (void)state;
+  const vestry_value none = {.type = (vestry_value_type)0},
+                     odd = {.type = VESTRY_VALUE_OBJECT, .count = 1, .items = &none};
+  json_t *json = json_pack("{s:[i,s]}", "in", 7, "\xc3\xa4");
+  vestry_value deep[VESTRY_VALUE_MAX_DEPTH + 2];
+  deep[0] = vestry_value_integer(1);
+  for (size_t i = 1; i < sizeof deep / sizeof *deep; i++) deep[i] = vestry_value_list(&deep[i - 1], 1);
+  const vestry_value *const values[] = {
+      VESTRY_OBJECT("a", 1, "b", "\n\"\xc3\xa4\x01", "c", vestry_value_null(), "d", VESTRY_TRUE, "e", VESTRY_FALSE),
+      VESTRY_OBJECT("n", 0.1, "least", INT64_MIN, "most", INT64_MAX, "tenth", 1e300, "none", -0.0),
+      VESTRY_OBJECT("list", VESTRY_LIST(1, "x", VESTRY_OBJECT("y", VESTRY_LIST(2))), "json", json),
+      VESTRY_VALUES(json),
+      &(const vestry_value){.type = VESTRY_VALUE_OBJECT},
+      VESTRY_OBJECT("a", (const char *)NULL),
+      VESTRY_OBJECT("a", "\xff"),
+      VESTRY_OBJECT("\xff", 1),
+      VESTRY_OBJECT("a", (json_t *)NULL),
+      VESTRY_OBJECT("a", 1e300 * 1e300),
+      VESTRY_OBJECT("a", none),
+      VESTRY_OBJECT("a", UINT64_MAX),
+      &odd,
+      VESTRY_OBJECT("a", deep[VESTRY_VALUE_MAX_DEPTH - 1]),
+      VESTRY_OBJECT("a", deep[VESTRY_VALUE_MAX_DEPTH]),
+  };
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    json_t *made = NULL;
+    vestry_event *of_json = NULL, *of_value = NULL;
+    vestry_err error = vestry_value_to_json(values[i], &made);
+    if (!error) error = vsi_event_signals_value(NULL, made, NULL, &of_json);
+    assert_int_equal(vestry_event_signals(NULL, values[i], NULL, &of_value), error);
+    assert_int_equal(error, i < 5 || i == 13 ? VESTRY_OK : i == 14 ? VESTRY_TOO_LARGE : VESTRY_INVALID);
+    if (!error) {
+      vestry_slice a = vestry_event_bytes(of_json), b = vestry_event_bytes(of_value);
+      assert_int_equal(a.len, b.len);
+      assert_memory_equal(a.data, b.data, a.len);
+    }
+    vestry_event_unref(of_json);
+    vestry_event_unref(of_value);
+    json_decref(made);
+  }
+  json_decref(json);
+}
+
 static void signals_that_cannot_be_sent_are_refused(void **state) {
   (void)state;
   vestry_event *event = NULL;
@@ -268,6 +313,7 @@ int main(void) {
       cmocka_unit_test(what_is_not_utf8_is_refused),
       cmocka_unit_test(depth_and_length_are_bounded),
       cmocka_unit_test(signals_are_the_same_as_from_text),
+      cmocka_unit_test(values_are_written_as_their_json),
       cmocka_unit_test(signals_that_cannot_be_sent_are_refused),
       cmocka_unit_test(building_survives_every_allocation_failure),
       cmocka_unit_test(a_copy_is_whole_or_none),
