@@ -46,9 +46,9 @@ struct vestry_request {
   const char *query;  /**< as sent, without '?'; "" when there is none. See vestry_query_value */
   vestry_slice body;  /**< whole; len 0 when there is none. Bounded by max_body_bytes (vestry/instance.h) */
   json_t *signals;    /**< the page's, an object; NULL for an ordinary request. json_incref to keep them on this thread,
-                             json_deep_copy for another. A form sent by the client (contentType 'form') has an empty
-                             object. Signals that are too large are answered 413 and malformed ones 400 before the
-                             handler is called */
+                             json_deep_copy to change them, or for another thread: empty ones may be shared by all
+                             requests. A form sent by the client (contentType 'form') has an empty object. Signals that
+                             are too large are answered 413 and malformed ones 400 before the handler is called */
   vestry_scope scope; /**< what the scope function made of the request */
   bool is_datastar;   /**< the Datastar client sent it: header Datastar-Request is "true" */
   int error;          /**< in a handler of vestry_error_page: the status that it makes a page for; otherwise 0 */

@@ -15,7 +15,7 @@ enum { READ_BYTES = 16384 };
 
 void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
                       void *server_request) {
-  memset(own, 0, offsetof(vsi_request, scope)); /* the scope's room is written before it is read */
+  memset(own, 0, offsetof(vsi_request, scope)); /* what comes after is written before it is read */
   *req = (vestry_request){.v = v, .own = own};
   req->own->ops = ops;
   req->own->server_request = server_request;
@@ -34,7 +34,7 @@ void vsi_request_finish(vestry_request *req) {
   json_decref(req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
     if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
-  vestry_request_bytes_give(req->v, req->own->body_taken);
+  if (req->own->body_taken) vestry_request_bytes_give(req->v, req->own->body_taken);
   req->own->body = NULL;
   req->body = (vestry_slice){NULL, 0};
   req->own->body_taken = 0;
@@ -69,11 +69,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
   return body->len > most ? VESTRY_TOO_LARGE : VESTRY_OK;
 }
 
-static vestry_err read_body(vestry_request *req) {
-  int64_t announced = req->own->ops->body_length(req->own->server_request);
-  if (announced == 0) return VESTRY_OK;
-  const size_t most = vestry_max_body_bytes_at(req->v, req->path);
-  if (announced > 0 && (uint64_t)announced > most) return VESTRY_TOO_LARGE;
+static vestry_err read_long(vestry_request *req, int64_t announced, size_t most) {
   vsi_buffer body;
   vsi_buffer_init(&body, req->v->host);
   vestry_err error = read_pieces(req, announced, most, &body);
@@ -87,13 +83,37 @@ static vestry_err read_body(vestry_request *req) {
   return error;
 }
 
+/* Where it needs no memory. */
+static vestry_err read_short(vestry_request *req, size_t announced) {
+  size_t at = 0;
+  while (at < announced) {
+    size_t len = 0;
+    vestry_err error = req->own->ops->read(req->own->server_request, req->own->short_body + at, announced - at, &len);
+    if (error) return error;
+    if (!len || len > announced - at) return VESTRY_IO; /* it broke off before its length */
+    at += len;
+  }
+  req->own->short_body[at] = '\0';
+  req->body = (vestry_slice){req->own->short_body, at};
+  return VESTRY_OK;
+}
+
+static vestry_err read_body(vestry_request *req) {
+  int64_t announced = req->own->ops->body_length(req->own->server_request);
+  if (announced == 0) return VESTRY_OK;
+  const size_t most = vestry_max_body_bytes_at(req->v, req->path);
+  if (announced > 0 && (uint64_t)announced > most) return VESTRY_TOO_LARGE;
+  if (announced > 0 && announced < VSI_SHORT_BODY_BYTES) return read_short(req, (size_t)announced);
+  return read_long(req, announced, most);
+}
+
 bool vsi_is_media_type(const char *content_type, const char *wanted) {
   size_t len = strcspn(content_type, "; \t");
   return len == strlen(wanted) && strncasecmp(content_type, wanted, len) == 0;
 }
 
 bool vsi_request_is_form(const vestry_request *req) {
-  const char *type = vestry_request_header(req, "Content-Type");
+  const char *type = req->own->ops->header(req->own->server_request, "Content-Type");
   return type && (vsi_is_media_type(type, "application/x-www-form-urlencoded") ||
                   vsi_is_media_type(type, "multipart/form-data"));
 }
@@ -102,13 +122,16 @@ static bool has_signals_in_query(const vestry_request *req) {
   return strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;
 }
 
+/* A page without signals sends {}, and one object is enough for all of these, and for forms. */
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
     return vestry_signals_parse_query(req->v->host, req->query, strlen(req->query), limits, &req->signals, why);
-  if (!vsi_request_is_form(req)) return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);
-  req->signals = json_object();
-  return req->signals ? VESTRY_OK : VESTRY_NO_MEMORY;
+  const bool is_empty = !req->body.len || (req->body.len == 2 && memcmp(req->body.data, "{}", 2) == 0);
+  if (!is_empty && !vsi_request_is_form(req))
+    return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);
+  req->signals = req->v->nothing;
+  return VESTRY_OK;
 }
 
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {

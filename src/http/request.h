@@ -27,6 +27,8 @@ typedef struct vsi_watcher {
  * ask an extension for more. */
 #define VSI_SIGNS_HEADER "Vestry-Signs"
 
+enum { VSI_SHORT_BODY_BYTES = 512 };
+
 /* What a vestry_request has beside what everybody may read (vestry/request.h). */
 typedef struct vsi_request {
   const vestry_request_ops *ops;
@@ -39,11 +41,12 @@ typedef struct vsi_request {
   vsi_watcher *watcher;  /* NULL: none */
   void *lent;            /* by the route's receiver to the handler that it calls; NULL: nothing */
   vestry_err handled;    /* what the guards and the handler said */
-  char *body;            /* owned; NULL: none */
+  char *body;            /* owned; NULL: none, or it is short_body */
   size_t body_taken;     /* of the instance's request bytes */
   unsigned scopes_count; /* how often its scope was set */
   _Alignas(max_align_t) unsigned char room[VSI_REQUEST_ROOM_BYTES]; /* of extensions (instance/extension.h) */
   char scope[VESTRY_SCOPE_MAX_BYTES];
+  char short_body[VSI_SHORT_BODY_BYTES]; /* a body with its length said before, and the NUL after it */
 } vsi_request;
 
 /* So many bytes of its own room are its scope. */

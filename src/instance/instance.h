@@ -31,8 +31,8 @@ struct vestry {
   struct vsi_channels *channels; /* by key */
   struct vsi_routes *routes;
   struct vsi_shares *shares; /* of streams, of scopes; NULL: no bound */
-  json_t *nothing;           /* an empty object: the data and state of dispatches that have none. Never changed, and
-                                references to it are not counted */
+  json_t *nothing;           /* vsi_json_nothing: the data and state of dispatches that have none, signals of pages
+                                that have none */
 
   vestry_scope_fn scope;
   void *scope_ctx;
