@@ -11,15 +11,21 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/utf8.h"
 #include "coding/coding.h"
 #include "connection/create.h"
 #include "instance/instance.h"
+#include "registry/names.h"
 #include "store/store.h"
 
 enum { STATUS_MIN = 200, STATUS_MAX = 599 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host) {
-  *reply = (vestry_reply){.host = host, .policy = VESTRY_KEEP_REUSE};
+  memset(reply, 0, offsetof(vestry_reply, few_effects));
+  reply->host = host;
+  reply->policy = VESTRY_KEEP_REUSE;
+  reply->effects = reply->few_effects;
+  reply->effects_room = VSI_REPLY_FEW_EFFECTS;
 }
 
 static void header_free(const vestry_reply *reply, const vestry_header *header) {
@@ -41,6 +47,18 @@ void vsi_reply_drop_body(vestry_reply *reply) {
   reply->body_len = 0;
 }
 
+static void free_key(const vestry_reply *reply) {
+  if ((void *)reply->key != (void *)reply->key_room) vsi_free(reply->host, reply->key);
+}
+
+static void free_effects(vestry_reply *reply) {
+  for (size_t i = 0; i < reply->effects_count; i++) {
+    vestry_event_unref(reply->effects[i].event);
+    json_decref(reply->effects[i].list);
+  }
+  VSI_ARRAY_FREE(reply->host, reply->few_effects, reply->effects);
+}
+
 void vsi_reply_finish(vestry_reply *reply) {
   vsi_attachments_settle(&reply->attachments, NULL);
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
@@ -48,18 +66,17 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_free(reply->host, (void *)reply->body_type);
   vsi_free(reply->host, reply->document.state);
   vsi_reply_drop_body(reply);
-  vsi_free(reply->host, reply->key);
+  free_key(reply);
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vsi_free(reply->host, reply->more_keys);
   vestry_connection_unref(reply->connection);
-  json_decref(reply->effects);
-  vsi_free(reply->host, reply->are_plain);
+  free_effects(reply);
   vsi_data_destroy(&reply->data);
   vsi_reply_init(reply, reply->host);
 }
 
 bool vsi_reply_is_stream(const vestry_reply *reply) {
-  return reply->keep || reply->parts_count || json_array_size(reply->effects) > 0;
+  return reply->keep || reply->parts_count || reply->effects_count;
 }
 
 bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
@@ -237,22 +254,22 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
 /* ---------------------------------------------------------------------------------------- key and connection ------ */
 
 /* Pack a key, once for all that is done with it. */
-static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
-                           vestry_scoped_key **ret_key) {
+static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, void *room,
+                           size_t room_bytes, vestry_scoped_key **ret_key) {
   vsi_scoped_key packed;
   reply->key_error = vsi_store_pack(reply->v->store, &packed, scope, key);
   if (reply->key_error == VESTRY_NO_MEMORY) return remember(reply, VESTRY_NO_MEMORY);
   if (reply->key_error) return vsi_reply_refuse(reply, reply->key_error, "the key is not well formed or too large");
-  *ret_key = vsi_scoped_key_keep(reply->host, &packed.key);
+  *ret_key = vsi_scoped_key_keep(reply->host, &packed.key, room, room_bytes);
   vsi_scoped_key_finish(&packed);
   return *ret_key ? VESTRY_OK : remember(reply, VESTRY_NO_MEMORY);
 }
 
 vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
   vestry_scoped_key *packed;
-  vestry_err error = pack_key(reply, reply->scope, key, &packed);
+  vestry_err error = pack_key(reply, reply->scope, key, reply->key_room, sizeof reply->key_room, &packed);
   if (error) return error;
-  vsi_free(reply->host, reply->key);
+  if (packed != reply->key) free_key(reply);
   reply->key = packed;
   return VESTRY_OK;
 }
@@ -279,7 +296,7 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const v
   if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
     return remember(reply, VESTRY_NO_MEMORY);
   vestry_scoped_key *packed;
-  vestry_err error = pack_key(reply, scope, key, &packed);
+  vestry_err error = pack_key(reply, scope, key, NULL, 0, &packed);
   if (error) return error;
   reply->key_error = before; /* a key that is good mends no other */
   reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
@@ -346,76 +363,59 @@ void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destro
 
 /* --------------------------------------------------------------------------------------------------- effects ------ */
 
-static vestry_err add_effect(vestry_reply *reply, json_t *effect, bool is_plain) {
-  size_t count = json_array_size(reply->effects);
-  if (!reply->effects) reply->effects = json_array();
-  if (!reply->effects || VSI_ARRAY_RESERVE(reply->host, reply->are_plain, count, reply->plain_room, 1) ||
-      json_array_append(reply->effects, effect))
-    return remember(reply, VESTRY_NO_MEMORY);
-  reply->are_plain[count] = is_plain;
-  return VESTRY_OK;
+/* Takes what it has. */
+static vestry_err add_effect(vestry_reply *reply, const vsi_effect_item *effect) {
+  if (!VSI_ARRAY_RESERVE_FROM(reply->host, reply->few_effects, reply->effects, reply->effects_count,
+                              reply->effects_room, 1)) {
+    reply->effects[reply->effects_count++] = *effect;
+    return VESTRY_OK;
+  }
+  vestry_event_unref(effect->event);
+  json_decref(effect->list);
+  return remember(reply, VESTRY_NO_MEMORY);
 }
 
-/* Takes a reference. */
-static vestry_err add_named(vestry_reply *reply, json_t *effect) {
-  if (!json_is_string(json_array_get(effect, 0)))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
-  return add_effect(reply, effect, false);
-}
-
-vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals) {
-  json_t *effect = json_pack("[s,O]", "patch-signals", signals);
-  vestry_err error = effect ? add_effect(reply, effect, true) : remember(reply, VESTRY_NO_MEMORY);
-  json_decref(effect);
-  return error;
-}
-
-/* Add an effect that was just packed, taking it; NULL: it could not be. */
-static vestry_err add_packed(vestry_reply *reply, json_t *effect, const json_error_t *why) {
-  if (!effect && json_error_code(why) == json_error_out_of_memory) return remember(reply, VESTRY_NO_MEMORY);
-  if (!effect) return vsi_reply_refuse(reply, VESTRY_INVALID, why->text);
-  vestry_err error = add_named(reply, effect);
-  json_decref(effect);
-  return error;
-}
-
-/* Why a value was refused: to the log, as for formats. */
-static vestry_err made_or_refused(vestry_reply *reply, const vestry_value *value, json_t **ret_json) {
-  vestry_err error = vestry_value_to_json(value, ret_json);
-  if (!error || error == VESTRY_NO_MEMORY) return remember(reply, error);
+static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
+  if (error == VESTRY_NO_MEMORY) return remember(reply, error);
   return vsi_reply_refuse(
       reply, error,
-      "a value is none that JSON has: a text that is NULL or no UTF-8, HTML that failed, a number without end");
+      "a value is none that JSON has, or signals are no object: a text that is NULL or no UTF-8, HTML that failed, a "
+      "number without end");
+}
+
+/* Add a built-in effect: as its event where only sending it is left, otherwise as a list, which interceptors see.
+ * Takes the event. argument: what the effect has beside its name. */
+static vestry_err add_built_in(vestry_reply *reply, const char *name, vestry_event *event,
+                               const vestry_value *argument) {
+  if (!reply->v || vsi_names_are_direct(reply->v->registry))
+    return add_effect(reply, &(vsi_effect_item){.name = name, .event = event});
+  json_t *list;
+  vestry_event_unref(event);
+  vestry_err error = vestry_value_to_json(VESTRY_LIST(name, *argument), &list);
+  return error ? refuse_value(reply, error) : add_effect(reply, &(vsi_effect_item){.list = list, .is_plain = true});
 }
 
 vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {
-  json_t *made;
-  vestry_err error = made_or_refused(reply, effect, &made);
-  return error ? error : add_packed(reply, made, NULL);
-}
-
-/* Takes them. */
-static vestry_err add_signals(vestry_reply *reply, json_t *signals) {
-  vestry_err error = json_is_object(signals) ? vsi_reply_add_signals(reply, signals)
-                                             : vsi_reply_refuse(reply, VESTRY_INVALID, "signals are an object");
-  json_decref(signals);
-  return error;
+  json_t *list;
+  vestry_err error = vestry_value_to_json(effect, &list);
+  if (error) return refuse_value(reply, error);
+  if (json_is_string(json_array_get(list, 0))) return add_effect(reply, &(vsi_effect_item){.list = list});
+  json_decref(list);
+  return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
 }
 
 vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {
-  json_t *made;
-  vestry_err error = made_or_refused(reply, signals, &made);
-  return error ? error : add_signals(reply, made);
-}
-
-static vestry_err add_text_effect(vestry_reply *reply, const char *name, const char *text) {
-  json_error_t why = {.line = 0};
-  if (!text) return VESTRY_INVALID;
-  return add_packed(reply, json_pack_ex(&why, 0, "[s,s]", name, text), &why);
+  vestry_event *event;
+  vestry_err error = vestry_event_signals(reply->host, signals, NULL, &event);
+  return error ? refuse_value(reply, error) : add_built_in(reply, "patch-signals", event, signals);
 }
 
 vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
-  return add_text_effect(reply, "patch-elements", html);
+  vestry_event *event;
+  if (!html) return VESTRY_INVALID;
+  if (!vsi_is_utf8(html, strlen(html))) return refuse_value(reply, VESTRY_INVALID);
+  vestry_err error = vestry_event_elements(reply->host, html, strlen(html), NULL, &event);
+  return error ? refuse_value(reply, error) : add_built_in(reply, "patch-elements", event, VESTRY_VALUES(html));
 }
 
 void *vestry_connection_data(const vestry_connection *connection) {

@@ -7,9 +7,13 @@
 #include "http/attachment.h"
 #include "http/body.h"
 #include "instance/life.h"
+#include "registry/dispatch.h"
 #include "store/scoped_key.h"
 #include "vestry/adapter.h"
 
+enum { VSI_REPLY_FEW_EFFECTS = 4, VSI_REPLY_KEY_WORDS = 24 };
+
+/* It stays where it was initialized. */
 struct vestry_reply {
   const vestry_host *host;
   int status;             /* 0: not set */
@@ -36,7 +40,7 @@ struct vestry_reply {
   bool is_datastar;          /* the request is the client's */
   vestry_scope scope;        /* the request's */
   const char *last_event_id; /* likewise, in the request; NULL: none */
-  vestry_scoped_key *key;    /* packed, in that scope; NULL: none */
+  vestry_scoped_key *key;    /* packed, in that scope, in key_room or in memory of its own; NULL: none */
   vestry_err key_error;      /* of the last vestry_reply_key, or of any vestry_reply_add_key */
   struct vsi_more_key {
     vestry_scoped_key *key; /* packed */
@@ -58,11 +62,12 @@ struct vestry_reply {
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];
   size_t profiles_count;
-  json_t *effects; /* an array; NULL: none */
-  bool *are_plain; /* of each: no placeholder is looked for in it */
-  size_t plain_room;
+  vsi_effect_item *effects; /* few_effects, or an allocation */
+  size_t effects_count, effects_room;
   bool no_memory;     /* some builder had none */
   vestry_err refused; /* what the last builder said that refused what it was given */
+  vsi_effect_item few_effects[VSI_REPLY_FEW_EFFECTS];
+  uint64_t key_room[VSI_REPLY_KEY_WORDS]; /* a usual key takes no allocation */
 };
 
 void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
@@ -76,8 +81,6 @@ vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scop
 /* What it is a part of from its beginning was made, or there is an error: the reply takes it. Returns the error. */
 vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
 
-/* Add patch-signals. They may be a client's: no placeholder is looked for in them. signals: an object, borrowed. */
-vestry_err vsi_reply_add_signals(vestry_reply *reply, json_t *signals);
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
 /* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before

@@ -17,7 +17,7 @@
  * beyond VESTRY_EVENT_MAX_BYTES). What was put before a failure stays. */
 vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
 /* Put a value of C's own, without making JSON of it first: what vestry_value_to_json takes, but a name that comes twice
- * in an object is written twice (the last one counts for who reads it). Returns as vsi_json_put, and what
+ * in an object is written twice: the reader takes the last one. Returns as vsi_json_put, and what
  * vestry_value_to_json refuses. */
 vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
 

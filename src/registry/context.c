@@ -46,6 +46,13 @@ void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_c
   context->nesting = parent->nesting + 1;
 }
 
+void vsi_context_connected(vestry_dispatch_context *context) {
+  clear(context->result);
+  context->phase = VESTRY_PHASE_DISPATCH;
+  context->opened = NULL;
+  context->life = NULL;
+}
+
 void vsi_context_finish(vestry_dispatch_context *context) {
   json_decref(context->args);
   if (context->data_is_own) json_decref(context->data);
@@ -148,13 +155,16 @@ vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connec
 vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_err error = vsi_targets_add(&context->targets, connection);
-  if (error || !context->opened) return error;
-  /* In favour of this one: the opened stream is the first target. Its own reference is the server's (serve.c). */
+  if (!error && context->opened) vsi_context_give_up(context);
+  return error;
+}
+
+/* Its own reference is the server's (serve.c). */
+void vsi_context_give_up(vestry_dispatch_context *context) {
   vestry_connection_unref(context->targets.items[0]);
   context->targets.count--;
   memmove(context->targets.items, context->targets.items + 1, context->targets.count * sizeof *context->targets.items);
   context->opened = NULL;
-  return VESTRY_OK;
 }
 
 vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error) {
@@ -171,37 +181,37 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
   return error;
 }
 
-/* One round over the connections from `first` on. Returns as vestry_context_send. */
-static vestry_err send_from(vestry_dispatch_context *root, size_t first, vestry_event *event) {
-  vestry_err failure = VESTRY_OK;
-  bool accepted = false, writes = root->may_write && root->targets.count <= VSI_TARGETS_INLINE;
-  for (size_t i = first; i < root->targets.count; i++) {
-    vestry_connection *to = root->targets.items[i];
-    bool is_quick = writes && !to->coder; /* a stream that is compressed is left to the runner's threads */
-    vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1, 0) : vestry_connection_send(to, event);
-    if (!error)
-      accepted = true;
-    else if (error != VESTRY_CLOSED && !failure)
-      failure = error;
+/* All connections were closed before any took anything: find others. Those that closed stay in the list: an effect may
+ * hold what vestry_context_info gave it. false: there are none. */
+static bool reconnect(vestry_dispatch_context *context, int tries) {
+  vestry_dispatch_context *root = context->root;
+  if (root->accepted || !root->reconnect || tries == RECONNECTS_MAX) return false;
+  if (root->reconnect(root, root->reconnect_ctx)) {
+    root->reconnect = NULL;
+    return false;
   }
-  root->accepted |= accepted;
-  if (failure) return failure;
-  return accepted ? VESTRY_OK : VESTRY_CLOSED;
+  root->result->connections_count = context->result->connections_count = (uint32_t)root->targets.count;
+  return true;
 }
 
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
   vestry_dispatch_context *root = context->root;
-  vestry_err error = send_from(root, 0, event);
-  for (int i = 0; error == VESTRY_CLOSED && !root->accepted && root->reconnect && i < RECONNECTS_MAX; i++) {
-    /* The closed ones stay in the list: an effect may hold what vestry_context_info gave it. */
-    size_t first = root->targets.count;
-    if (root->reconnect(root, root->reconnect_ctx)) {
-      root->reconnect = NULL;
-      break;
+  vestry_err failure = VESTRY_OK;
+  bool accepted = false;
+  size_t at = 0;
+  int tries = 0;
+  do {
+    const bool writes = root->may_write && root->targets.count - at <= VSI_TARGETS_INLINE;
+    for (; at < root->targets.count; at++) {
+      vestry_connection *to = root->targets.items[at];
+      bool is_quick = writes && !to->coder; /* a stream that is compressed is left to the runner's threads */
+      vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1, 0) : vestry_connection_send(to, event);
+      accepted |= !error;
+      if (error && error != VESTRY_CLOSED && !failure) failure = error;
     }
-    root->result->connections_count = context->result->connections_count = (uint32_t)root->targets.count;
-    error = send_from(root, first, event);
-  }
-  if (error == VESTRY_CLOSED && !root->accepted) root->lost = true;
-  return error;
+  } while (!accepted && !failure && reconnect(context, tries++));
+  root->accepted |= accepted;
+  if (failure || accepted) return failure;
+  if (!root->accepted) root->lost = true;
+  return VESTRY_CLOSED;
 }

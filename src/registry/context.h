@@ -23,14 +23,13 @@ struct vestry_dispatch_context {
   json_t *data, *state; /* objects, never NULL; borrowed, but merged data is own */
   bool data_is_own;
   bool fail_fast;
-  bool may_write;        /* this thread writes what it sends, if that is little: it has nothing else to do */
-  const bool *are_plain; /* of each entry that is dispatched: it has no placeholders; NULL: all may have some */
-  json_t *results;       /* of the caller's; NULL: not wanted */
-  json_t *value;         /* what the running effect gave; owned; NULL: nothing */
-  bool in_effect;        /* an effect runs: value may be set */
-  json_t *args;          /* vsi_context_args; owned; NULL: none yet */
-  const char *within;    /* the action that gave what is performed; NULL: none */
-  bool said_exhausted;   /* the result says already that the bound was reached */
+  bool may_write;      /* this thread writes what it sends, if that is little: it has nothing else to do */
+  json_t *results;     /* of the caller's; NULL: not wanted */
+  json_t *value;       /* what the running effect gave; owned; NULL: nothing */
+  bool in_effect;      /* an effect runs: value may be set */
+  json_t *args;        /* vsi_context_args; owned; NULL: none yet */
+  const char *within;  /* the action that gave what is performed; NULL: none */
+  bool said_exhausted; /* the result says already that the bound was reached */
 
   /* Nesting. What is below is kept by the outermost dispatch; nested ones reach it through root. */
   vestry_dispatch_context *root; /* the outermost, or itself */
@@ -61,6 +60,10 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result);
 void vsi_context_finish(vestry_dispatch_context *context);
+/* Its connections are found: what was recorded of that is not the dispatch's, which begins. */
+void vsi_context_connected(vestry_dispatch_context *context);
+/* The stream that was opened, its first target, is given up in favour of the other ones. */
+void vsi_context_give_up(vestry_dispatch_context *context);
 /* Give the caller what came of it; ret_result may be NULL. */
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);
 

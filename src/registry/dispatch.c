@@ -202,6 +202,18 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
   if (!is_plain) json_decref(replaced);
 }
 
+/* The event of a built-in effect, which nothing steps in around: only its sending is left. */
+static void send_made(vestry_dispatch_context *context, const vsi_effect_item *effect) {
+  context->detail[0] = '\0';
+  context->phase = VESTRY_PHASE_EFFECT;
+  context->is_after = false;
+  vestry_err error = vestry_context_send(context, effect->event);
+  if (error)
+    fail(context, VESTRY_PHASE_EFFECT, effect->name, error);
+  else
+    context->result->effects_count++;
+}
+
 /* depth: 0 for the list that was dispatched. */
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth) {
   for (size_t i = 0; i < json_array_size(list); i++) {
@@ -210,19 +222,17 @@ static void go_through(vestry_dispatch_context *context, const json_t *list, uns
       context->result->skipped_count += (uint32_t)(json_array_size(list) - i);
       return;
     }
-    perform(context, entry, !depth && context->are_plain && context->are_plain[i], depth);
+    perform(context, entry, false, depth);
   }
 }
 
-static vestry_err go_through_all(vestry_dispatch_context *context, json_t *effects) {
-  context->result->connections_count = (uint32_t)context->root->targets.count;
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
-  go_through(context, effects, 0);
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL);
-  return context->result->errors_count ? context->result->errors[0].error : VESTRY_OK;
+static const char *name_of(const vsi_effect_item *effect) {
+  return effect->event ? effect->name : json_string_value(json_array_get(effect->list, 0));
 }
 
-vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
+vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects) {
+  const vsi_effect_item first = {.list = json_array_get(effects->list, 0)};
+  vestry_dispatch_result *result = context->result;
   if (dispatches > VESTRY_DISPATCH_MAX_NESTING) {
     vsi_log(context->v->host, VESTRY_LOG_WARN,
             "a dispatch was refused: an effect, action or interceptor that dispatches is nested in others deeper than "
@@ -236,12 +246,24 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, json_t *effects) {
   vsi_inside inside;
   vsi_inside_begin(&inside, context->v);
   dispatches++;
-  vestry_err error = go_through_all(context, effects);
+  result->connections_count = (uint32_t)context->root->targets.count;
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
+  go_through(context, effects->list, 0);
+  for (const vsi_effect_item *at = effects->items, *end = at + effects->count; at < end; at++) {
+    if (is_over(context))
+      result->skipped_count++;
+    else if (at->event)
+      send_made(context, at);
+    else
+      perform(context, at->list, at->is_plain, 0);
+  }
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL);
   dispatches--;
   vsi_inside_end(&inside);
-  const char *name = json_string_value(json_array_get(json_array_get(effects, 0), 0));
-  vsi_span_end(&span, name, context->result->connections_count, error);
-  VSI_PROBE3(dispatched, name, context->result->connections_count, error);
+  vestry_err error = result->errors_count ? result->errors[0].error : VESTRY_OK;
+  const char *name = name_of(effects->count ? effects->items : &first);
+  vsi_span_end(&span, name, result->connections_count, error);
+  VSI_PROBE3(dispatched, name, result->connections_count, error);
   return error;
 }
 
@@ -260,7 +282,7 @@ vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *ef
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error && key) error = vsi_targets_find(&context.targets, v->store, key);
   if (!error && one) error = vestry_connection_is_open(one) ? vsi_targets_add(&context.targets, one) : VESTRY_NOT_FOUND;
-  if (!error) error = vsi_dispatch(&context, effects);
+  if (!error) error = vsi_dispatch(&context, &(vsi_effects){.list = effects});
   vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   if (ret_count) *ret_count = result.connections_count;

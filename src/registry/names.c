@@ -56,10 +56,12 @@ vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_mea
   if (!at) at = make(names, name, len);
   if (!at) return VESTRY_NO_MEMORY;
   if (meaning->kind == VSI_KIND_EFFECT || meaning->kind == VSI_KIND_ACTION) {
+    names->has_overridden |= at->is_performed || at->is_replaced;
     at->is_performed = true;
     at->performed = *meaning;
   } else {
     names->has_placeholders |= meaning->kind == VSI_KIND_PLACEHOLDER;
+    names->has_overridden |= at->is_performed;
     at->is_replaced = true;
     at->replaced = *meaning;
   }
@@ -117,6 +119,7 @@ vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more) {
     vsi_names_finish(&sum);
     return error;
   }
+  sum.has_overridden |= names->has_overridden;
   vsi_names_finish(names);
   *names = sum;
   return VESTRY_OK;

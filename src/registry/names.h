@@ -49,6 +49,7 @@ struct vestry_registry {
   const vestry_host *host;
   vsi_map map;
   bool has_placeholders; /* a function of the application's stands for a value */
+  bool has_overridden;   /* a name of an effect or action has been given another meaning */
   vsi_interceptors phases[VSI_PHASES];
 };
 
@@ -62,6 +63,12 @@ vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_mea
 vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor);
 /* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
+
+/* Whether a built-in effect can be made an event when it is named: it means what vestry says, and no interceptor is to
+ * see it. */
+static inline bool vsi_names_are_direct(const vestry_registry *names) {
+  return !names->has_overridden && !names->phases[VESTRY_PHASE_EFFECT].count;
+}
 
 /* What a name means, an effect or action; or a placeholder or quote. NULL: not registered. name: any bytes. */
 const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);

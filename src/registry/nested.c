@@ -41,7 +41,7 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
   vestry_dispatch_context nested;
   vsi_context_init_nested(&nested, context, result);
   vestry_err error = vsi_context_configure(&nested, &own_options);
-  if (!error) error = vsi_dispatch(&nested, effects);
+  if (!error) error = vsi_dispatch(&nested, &(vsi_effects){.list = effects});
   vsi_context_give(&nested, ret_result);
   vsi_context_finish(&nested);
   vsi_free(host, result);
@@ -130,7 +130,7 @@ vestry_err vestry_dispatch_later(vestry_dispatch_handle *handle, json_t *effects
     error = vsi_context_configure(&context, &own_options);
   }
   if (!error) error = vsi_instance_is_closing(handle->v) ? VESTRY_CLOSED : find_again(&context, handle);
-  if (!error) error = vsi_dispatch(&context, effects);
+  if (!error) error = vsi_dispatch(&context, &(vsi_effects){.list = effects});
   vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   json_decref(data);

@@ -24,7 +24,7 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
   json_int_t id = (json_int_t)vsi_connection_id(connection);
   json_t *effects = json_pack("[[s, I, s*]]", name, id, cause);
   if (effects)
-    vsi_dispatch(context, effects);
+    vsi_dispatch(context, &(vsi_effects){.list = effects});
   else
     vsi_log(v->host, VESTRY_LOG_ERROR, "%s of connection %llu: out of memory", name, (unsigned long long)id);
   json_decref(effects);

@@ -32,19 +32,12 @@ typedef struct seat {
   _Atomic(vestry_handle) *handle;
 } seat;
 
-/* Make the open connections under the key the targets. OK | NOT_FOUND (none is open) | errors of the look. */
+/* Make the open connections under the key the targets, instead of the stream that was opened, if there is one.
+ * OK | NOT_FOUND (none is open) | errors of the look. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
-  vsi_targets found;
-  vsi_targets_init(&found, context->v->host);
-  vestry_err error = vsi_targets_find(&found, context->v->store, context->reply->key);
-  size_t added = 0;
-  for (size_t i = 0; !error && i < found.count; i++) {
-    error = vsi_context_target(context, found.items[i]);
-    if (!error) added++;
-    if (error == VESTRY_CLOSED) error = VESTRY_OK;
-  }
-  vsi_targets_finish(&found);
-  return error ? error : added ? VESTRY_OK : VESTRY_NOT_FOUND;
+  vestry_err error = vsi_targets_find(&context->targets, context->v->store, context->reply->key);
+  if (!error && context->opened) vsi_context_give_up(context);
+  return error;
 }
 
 /* OK: no open one is there | EXISTS | errors of the look. */
@@ -197,7 +190,7 @@ static vestry_err keep_more(vestry_dispatch_context *context) {
 }
 
 void vsi_keeper_keep(vestry_dispatch_context *context) {
-  if (!context->opened || context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
+  if (context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
   vestry_err error = keep_first(context);
   if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another */
   if (error) vsi_context_refuse(context, error);

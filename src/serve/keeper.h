@@ -9,7 +9,7 @@
  * the reply is refused, as its policy says. */
 void vsi_keeper_find(vestry_dispatch_context *context);
 
-/* A stream was opened and will stay: put it under the key, or give it up for one that was quicker. */
+/* A stream was opened (context->opened). If it stays: put it under the key, or give it up for one that was quicker. */
 void vsi_keeper_keep(vestry_dispatch_context *context);
 
 /* The stream has ended, and its life says so: take it out of the store, from under all its keys, by identity, for the

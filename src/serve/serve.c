@@ -9,23 +9,22 @@
 typedef vsi_serving serving;
 
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
-  if (vsi_instance_is_closing(s->v)) return vsi_answer_error(&s->request, VESTRY_CLOSED);
   vestry_signals_error why;
-  vestry_err error = vsi_request_read(&s->request, &why);
-  if (error) return vsi_serving_refuse_reading(s, error, &why);
-  error = vsi_serving_find_scope(s);
-  if (!error && s->own_request.visit) error = vsi_request_guard(&s->request, &s->reply);
-  bool is_guarded = error != VESTRY_OK;
-  if (!error) error = handler(&s->request, &s->reply, app);
-  return vsi_serving_conclude(s, error, is_guarded, ret_connection);
-}
-
-static vestry_err serve_watched(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   vsi_serving_begin_span(s);
-  vestry_err error = serve(s, handler, app, ret_connection);
-  vsi_serving_end_span(s, error);
+  const bool is_closing = vsi_instance_is_closing(s->v);
+  vestry_err error = is_closing ? VESTRY_CLOSED : vsi_request_read(&s->request, &why), done;
+  if (error) {
+    done = is_closing ? vsi_answer_error(&s->request, error) : vsi_serving_refuse_reading(s, error, &why);
+  } else {
+    error = vsi_serving_find_scope(s);
+    if (!error && s->own_request.visit) error = vsi_request_guard(&s->request, &s->reply);
+    const bool is_guarded = error != VESTRY_OK;
+    if (!error) error = handler(&s->request, &s->reply, app);
+    done = vsi_serving_conclude(s, error, is_guarded, ret_connection);
+  }
+  vsi_serving_end_span(s, done);
   vsi_serving_tell_watcher(s);
-  return error;
+  return done;
 }
 
 static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
@@ -33,9 +32,8 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   char allow[VSI_ALLOW_BYTES];
   if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
   req->own->visit = &s->visit;
-  vestry_err error = s->visit.route->receiver
-                         ? vsi_receive(s, ret_connection)
-                         : serve_watched(s, s->visit.route->handler, s->visit.route->app, ret_connection);
+  vestry_err error = s->visit.route->receiver ? vsi_receive(s, ret_connection)
+                                              : serve(s, s->visit.route->handler, s->visit.route->app, ret_connection);
   vsi_routes_leave(s->v->routes, &s->visit);
   req->own->visit = NULL;
   return error;
@@ -65,7 +63,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   if (!vsi_instance_is_closing(v) && is_answered(&s.request))
     error = vsi_answer_nothing(&s.request);
   else
-    error = handler ? serve_watched(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
+    error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_serving_finish(&s);
   vsi_inside_end(&inside);
   return error;

@@ -95,21 +95,22 @@ static vestry_cause cause_of_refusal(vestry_err refusal) {
   }
 }
 
-/* PHASE_CONNECT: those that interceptors find, or else a new stream. context: its targets are what comes of it.
- * OK | the refusal. */
-static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *context) {
+/* PHASE_CONNECT: the connection that the reply names, those that are stored under its key or that interceptors find, or
+ * else a new stream, become the context's targets. OK | the refusal, which is kept. */
+static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   context->reply = &s->reply;
+  if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* few need no memory */
   vsi_keeper_find(context);
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
   vsi_targets_prune(&context->targets);
   if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
   if (s->opened && !context->refusal) {
-    (void)vsi_targets_add(&context->targets, s->opened); /* the first needs no memory */
+    (void)vsi_targets_add(&context->targets, s->opened);
     context->opened = s->opened;
     context->life = s->life;
   }
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
-  vsi_keeper_keep(context);
+  if (context->opened) vsi_keeper_keep(context);
   if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
     context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
   if (s->opened && context->refusal)
@@ -118,26 +119,24 @@ static vestry_err connect_stored_or_new(serving *s, vestry_dispatch_context *con
     give_up(s, VESTRY_CAUSE_CLOSED); /* for another */
   else if (s->opened)
     vsi_attachments_settle(&s->reply.attachments, s->opened);
-  return context->refusal;
+  vsi_dispatch_log(s->v, context->result, "a reply's connections");
+  return s->refusal = context->refusal;
 }
 
-/* Add to a dispatch the connections that it is for. OK | the refusal, which is kept. */
-static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
-  vestry_dispatch_context finding;
-  vestry_dispatch_result found;
-  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
-  if (s->reply.connection) (void)vsi_targets_add(&finding.targets, s->reply.connection);
-  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
-  if (!s->refusal) s->refusal = connect_stored_or_new(s, &finding);
-  if (!s->refusal) s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
-  vsi_dispatch_log(s->v, &found, "a reply's connections");
-  vsi_context_finish(&finding);
-  return s->refusal;
-}
-
+/* All that were found have closed before they took anything: look again, once more as from the beginning, and add what
+ * is found. */
 static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
   serving *s = ctx;
-  return s->opened ? VESTRY_CLOSED : find_connections(s, context);
+  if (s->opened) return VESTRY_CLOSED;
+  vestry_dispatch_context finding;
+  vestry_dispatch_result found;
+  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
+  if (s->refusal) return s->refusal;
+  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
+  vestry_err error = find_connections(s, &finding);
+  if (!error) error = s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
+  vsi_context_finish(&finding);
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
@@ -160,22 +159,26 @@ static vestry_err answer_refusal(serving *s, vestry_err refusal) {
   return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
 }
 
-static vestry_err dispatch_reply(serving *s, vestry_dispatch_context *context, vestry_connection **ret_connection) {
-  vestry_err error = find_connections(s, context);
-  if (error) return answer_refusal(s, error);
-  context->reconnect = s->reply.connection ? NULL : find_again;
-  context->reconnect_ctx = s;
-  context->fail_fast = s->reply.fail_fast;
-  context->are_plain = s->reply.are_plain;
-  vsi_dispatch(context, s->reply.effects);
-  vsi_dispatch_log(s->v, &s->result, "a reply");
-  if (s->opened) {
-    *ret_connection = start(s);
-    return VESTRY_OK;
+/* The reply's effects, to the connections that are found, or to a new stream: one dispatch. */
+static vestry_err perform(serving *s, vestry_connection **ret_connection) {
+  const vestry_reply *reply = &s->reply;
+  vestry_dispatch_context context;
+  vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
+  vestry_err error = find_connections(s, &context);
+  if (!error) {
+    vsi_context_connected(&context);
+    context.reconnect = reply->connection ? NULL : find_again;
+    context.reconnect_ctx = s;
+    context.fail_fast = reply->fail_fast;
+    vsi_dispatch(&context, &(vsi_effects){.items = reply->effects, .count = reply->effects_count});
+    vsi_dispatch_log(s->v, &s->result, "a reply");
+    if (context.lost && !s->opened) error = s->refusal ? s->refusal : reply->connection ? VESTRY_CLOSED : VESTRY_LIMIT;
   }
-  if (context->lost)
-    return answer_refusal(s, s->refusal ? s->refusal : s->reply.connection ? VESTRY_CLOSED : VESTRY_LIMIT);
-  return vsi_answer_nothing(&s->request);
+  vsi_context_finish(&context);
+  if (error) return answer_refusal(s, error);
+  if (!s->opened) return vsi_answer_nothing(&s->request);
+  *ret_connection = start(s);
+  return VESTRY_OK;
 }
 
 /* The reply is not performed: what it has is given up, before the error's page needs room. */
@@ -190,16 +193,12 @@ static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
   if (!is_client || !vsi_reply_is_stream(reply))
     return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
-  vsi_reply_drop_body(reply);
+  if (reply->has_body) vsi_reply_drop_body(reply);
   if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
-  vestry_dispatch_context context;
-  vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
-  vestry_err error = dispatch_reply(s, &context, ret_connection);
-  vsi_context_finish(&context);
-  return error;
+  return perform(s, ret_connection);
 }
 
-/* -------------------------------------------------------------------------------------------- the whole of it ----- */
+/* ------------------------------------------------------------------------------------------------- the reply ----- */
 
 vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry_signals_error *why) {
   char text[160] = "";

@@ -134,7 +134,8 @@ VSI_SELDOM void vsi_scoped_key_free(vsi_scoped_key *scoped) {
   scoped->heap = NULL;
 }
 
-vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key) {
+vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,
+                                       size_t room_bytes) {
   struct kept {
     vestry_scoped_key key;
     uint32_t unused, lens;
@@ -142,7 +143,7 @@ vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_sco
   };
   uint32_t lens = vsi_scoped_key_lens(key);
   size_t bytes = vsi_lens_words(lens) * sizeof(uint64_t);
-  struct kept *kept = vsi_alloc(host, sizeof *kept + bytes);
+  struct kept *kept = sizeof *kept + bytes <= room_bytes ? room : vsi_alloc(host, sizeof *kept + bytes);
   if (!kept) return NULL;
   kept->lens = lens;
   memcpy(kept->words, vsi_scoped_key_words(key), bytes);

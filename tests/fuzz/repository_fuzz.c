@@ -7,6 +7,7 @@
 
 #include "http/reply.h"
 #include "signals/merge.h"
+#include "support/reply_effects.h"
 #include "vestry/app/repository.h"
 #include "json/write.h"
 
@@ -63,7 +64,7 @@ static json_t *save(vestry_repository *r, json_t *page, bool all) {
                 : vestry_repository_save_reply(r, VESTRY_SAVE_CHANGED, &reply, &saved)));
   require(all || saved == changed);
   require(!vestry_repository_is_changed(r));
-  json_t *signals = json_array_get(json_array_get(reply.effects, 0), 1);
+  json_t *effects = reply_effects(&reply), *signals = json_array_get(json_array_get(effects, 0), 1);
   require(saved == json_is_object(signals));
   if (saved) {
     char *text = json_dumps(signals, JSON_COMPACT);
@@ -73,6 +74,7 @@ static json_t *save(vestry_repository *r, json_t *page, bool all) {
     free(text);
     page = merge_patch(page, signals);
   }
+  json_decref(effects);
   vsi_reply_finish(&reply);
   return page;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "http/reply.h"
 
+#include "support/reply_effects.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -23,12 +24,14 @@ static void bodies_and_elements_by_formats(void **state) {
 
   /* whatever a client sends, the effect's text is valid UTF-8 */
   assert_int_equal(vestry_reply_patch_elementsf(&reply, "<p id=\"a\">%s %c</p>", "\"\xC3<", 0), VESTRY_OK);
-  const json_t *effect = json_array_get(reply.effects, 0);
+  json_t *effects = reply_effects(&reply);
+  const json_t *effect = json_array_get(effects, 0);
   assert_string_equal(json_string_value(json_array_get(effect, 0)), "patch-elements");
   assert_string_equal(json_string_value(json_array_get(effect, 1)),
                       "<p id=\"a\">&quot;\xEF\xBF\xBD&lt; \xEF\xBF\xBD</p>");
+  json_decref(effects);
   assert_int_equal(vestry_reply_patch_elementsf(&reply, "<!-- %s", "a"), VESTRY_INVALID);
-  assert_int_equal(json_array_size(reply.effects), 1);
+  assert_int_equal(reply.effects_count, 1);
   assert_false(reply.no_memory);
   vsi_reply_finish(&reply);
   test_host_assert_clean(&th);

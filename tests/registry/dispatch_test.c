@@ -450,6 +450,63 @@ static bool dispatch_failing(long number) {
   return failed;
 }
 
+/* ------------------------------------------------------------------------------------- a reply's shorthands ------ */
+
+static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, ROOM("a"));
+  vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1, "quoted", VESTRY_LIST("data", "x")));
+  vestry_reply_effect(reply, VESTRY_LIST("e", "between"));
+  return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
+}
+
+#define BOTH                                                                                                           \
+  "event: datastar-patch-signals\ndata: signals {\"n\":1,\"quoted\":[\"data\",\"x\"]}\n\n"                             \
+  "event: datastar-patch-elements\ndata: elements <p id=\"p\">1</p>\n\n"
+
+/* Have a reply patch a stored stream, whose text is compared. meddle: called before; NULL: nothing is. */
+static void patch_stored(notes *n, void (*meddle)(site *w, notes *n, noter *o), noter *o, const char *expected) {
+  site w;
+  wire r;
+  begin_with_one(&w, &r);
+  register_all(&w, n);
+  if (meddle) meddle(&w, n, o);
+  wire post = {.method = "POST", .datastar = true, .body = "{}", .body_len = 2};
+  wire_request(&w, &post, patch_both, NULL);
+  assert_int_equal(post.status, 204);
+  wire_assert_text(&r, expected);
+  wires_end(&w, &r, &post);
+}
+
+static void watch_effects(site *w, notes *n, noter *o) {
+  (void)n;
+  intercept(w, o, VESTRY_PHASE_EFFECT);
+}
+
+static void take_signals(site *w, notes *n, noter *o) {
+  (void)o;
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "patch-signals", noting_effect, n),
+                   VESTRY_OK);
+}
+
+/* They are events before the dispatch. An interceptor, and an effect of the application's that has the name, see them
+ * all the same. */
+/* capability: B11 */
+static void b11_shorthands_of_replies_are_effects(void **state) {
+  (void)state;
+  notes n = {""};
+  noter o = {&n, "o", false};
+  patch_stored(&n, NULL, NULL, BOTH);
+  assert_string_equal(n.text, "e[\"between\"] ");
+  n = (notes){""};
+  patch_stored(&n, watch_effects, &o, BOTH);
+  assert_string_equal(n.text,
+                      "o<patch-signals o>patch-signals o<e e[\"between\"] o>e o<patch-elements o>patch-elements ");
+  n = (notes){""};
+  patch_stored(&n, take_signals, NULL, "event: datastar-patch-elements\ndata: elements <p id=\"p\">1</p>\n\n");
+  assert_string_equal(n.text, "e[{\"n\":1,\"quoted\":[\"data\",\"x\"]}] e[\"between\"] ");
+}
+
 static void dispatching_survives_every_allocation_failure(void **state) {
   (void)state;
   long number = 0;
@@ -471,6 +528,7 @@ int main(void) {
       cmocka_unit_test(an_interceptor_finds_connections),
       cmocka_unit_test(an_interceptor_refuses),
       cmocka_unit_test(an_interceptor_gives_the_new_stream_up),
+      cmocka_unit_test(b11_shorthands_of_replies_are_effects),
       cmocka_unit_test(dispatching_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "runtime/random.h"
 #include "serve/wire.h"
 #include "signals/merge.h"
+#include "support/reply_effects.h"
 
 static const vestry_field fields[] = {
     VESTRY_BOOLEAN_FIELD("open", true),       VESTRY_INTEGER_FIELD("count", 5, -10, 100),
@@ -73,12 +74,14 @@ static void assert_saves(vestry_repository *r, bool all, const char *expected) {
   if (!all) assert_int_equal(changed, saved);
   assert_false(vestry_repository_is_changed(r));
   if (saved) {
-    char *text = json_dumps(reply.effects, JSON_COMPACT), wanted[512];
+    json_t *effects = reply_effects(&reply);
+    char *text = json_dumps(effects, JSON_COMPACT), wanted[512];
     snprintf(wanted, sizeof wanted, "[[\"patch-signals\",%s]]", expected);
     assert_string_equal(text, wanted);
     free(text);
+    json_decref(effects);
   } else {
-    assert_null(reply.effects);
+    assert_int_equal(reply.effects_count, 0);
   }
   vsi_reply_finish(&reply);
 }
@@ -360,7 +363,9 @@ static void e3_the_page_has_what_was_saved(void **state) {
         assert_int_equal(vestry_repository_save_reply(r, VESTRY_SAVE_ALL, &reply, NULL), VESTRY_OK);
         saved = set[0] = set[1] = set[2] = true;
       }
-      if (saved) page = merge_patch(page, json_array_get(json_array_get(reply.effects, 0), 1));
+      json_t *effects = reply_effects(&reply);
+      if (saved) page = merge_patch(page, json_array_get(json_array_get(effects, 0), 1));
+      json_decref(effects);
       vsi_reply_finish(&reply);
       for (int i = 0; i < 3; i++) {
         json_t *value;

@@ -240,7 +240,8 @@ static vestry_err save(vestry_repository *repository, vestry_connection *connect
                        bool *ret_saved) {
   json_t *signals = NULL;
   vestry_err error = make_signals(repository, all, &signals);
-  if (!error && signals) error = connection ? send(connection, signals) : vsi_reply_add_signals(reply, signals);
+  if (!error && signals)
+    error = connection ? send(connection, signals) : vestry_reply_patch_signals(reply, VESTRY_VALUES(signals));
   bool saved = signals != NULL;
   json_decref(signals);
   if (error) return error;
