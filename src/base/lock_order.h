@@ -81,7 +81,7 @@
   INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/showings.h: lock")                                             \
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
-  INNERMOST(LOOKOUTS, "vsi_lookouts.lock", "instance/lookout.h: lock")                                                 \
+  INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/stream.h: asking")
 

@@ -28,7 +28,7 @@ typedef struct vsi_connection_hooks {
   vestry_on_error_fn on_error;
   void (*on_free)(const vestry_host *host, void *ctx);
   bool (*on_written)(vestry_connection *connection, void *ctx);
-  bool has_life; /* its context is a vsi_life (instance/life.h) */
+  bool has_stream_context; /* its context is a vsi_stream_context (instance/stream_context.h) */
 } vsi_connection_hooks;
 
 /* A clean end that waits for its peer: as long as that takes of it, for so long only, or not any more. */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What script.h has: deeds, and a rule for the browser, which is a script element of its own kind. */
+/* What script.h has: actions, and a rule for the browser, which is a script element of its own kind. */
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/options.h"
-#include "event/deed.h"
+#include "event/client_action.h"
 #include "event/escape.h"
 #include "vestry/script.h"
 #include "json/json.h"
 #include "json/literal.h"
 
-/* The deed as an event; finishes it. */
-static vestry_err send_off(vsi_deed *deed, const vestry_script_options *options, vestry_event **ret_event) {
-  vestry_err error = vsi_deed_event(deed, options, ret_event);
-  vsi_deed_finish(deed);
+/* The action as an event; finishes it. */
+static vestry_err send_off(vsi_client_action *action, const vestry_script_options *options, vestry_event **ret_event) {
+  vestry_err error = vsi_client_action_event(action, options, ret_event);
+  vsi_client_action_finish(action);
   return error;
 }
 
@@ -21,12 +21,12 @@ static vestry_err send_off(vsi_deed *deed, const vestry_script_options *options,
 static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len, const char *behind,
                        const vestry_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vsi_deed deed;
-  vsi_deed_init(&deed, host);
-  vsi_deed_code(&deed, before);
-  vsi_deed_string(&deed, string ? string : "", len);
-  vsi_deed_code(&deed, behind);
-  return send_off(&deed, options, ret_event);
+  vsi_client_action action;
+  vsi_client_action_init(&action, host);
+  vsi_client_action_code(&action, before);
+  vsi_client_action_string(&action, string ? string : "", len);
+  vsi_client_action_code(&action, behind);
+  return send_off(&action, options, ret_event);
 }
 
 vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
@@ -65,10 +65,10 @@ vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const
                                  vestry_event **ret_event) {
   if (!vsi_is_web_address(url)) return VESTRY_INVALID;
   if (strlen(url) > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vsi_deed deed;
-  vsi_deed_init(&deed, host);
-  vsi_deed_leave(&deed, url);
-  return send_off(&deed, options, ret_event);
+  vsi_client_action action;
+  vsi_client_action_init(&action, host);
+  vsi_client_action_leave(&action, url);
+  return send_off(&action, options, ret_event);
 }
 
 vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,
@@ -78,22 +78,22 @@ vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, co
               ret_event);
 }
 
-/* By a timer, as a redirect (deed.c): this ends the page's stream, of which events may have come that are not applied
- * yet. */
+/* By a timer, as a redirect (client_action.c): this ends the page's stream, of which events may have come that are not
+ * applied yet. */
 static vestry_err navigate(const vestry_host *host, const char *url, const char *how, const char *otherwise,
                            const vestry_script_options *options, vestry_event **ret_event) {
   if (!vsi_is_web_address(url)) return VESTRY_INVALID;
   if (strlen(url) > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vsi_deed deed;
-  vsi_deed_init(&deed, host);
-  vsi_deed_code(&deed, "setTimeout((url) => window.vestryNavigate?.(url, ");
-  vsi_deed_code(&deed, how);
-  vsi_deed_code(&deed, ") || window.location.");
-  vsi_deed_code(&deed, otherwise);
-  vsi_deed_code(&deed, "(url), 0, ");
-  vsi_deed_string(&deed, url, strlen(url));
-  vsi_deed_code(&deed, ")");
-  return send_off(&deed, options, ret_event);
+  vsi_client_action action;
+  vsi_client_action_init(&action, host);
+  vsi_client_action_code(&action, "setTimeout((url) => window.vestryNavigate?.(url, ");
+  vsi_client_action_code(&action, how);
+  vsi_client_action_code(&action, ") || window.location.");
+  vsi_client_action_code(&action, otherwise);
+  vsi_client_action_code(&action, "(url), 0, ");
+  vsi_client_action_string(&action, url, strlen(url));
+  vsi_client_action_code(&action, ")");
+  return send_off(&action, options, ret_event);
 }
 
 vestry_err vestry_event_navigate(const vestry_host *host, const char *url, const vestry_script_options *options,
@@ -159,25 +159,25 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
   if (error) return error;
-  vsi_deed deed;
-  vsi_deed_init(&deed, host);
+  vsi_client_action action;
+  vsi_client_action_init(&action, host);
   if (own.selector && *own.selector) {
-    vsi_deed_code(&deed, "for (const to of document.querySelectorAll(");
-    vsi_deed_string(&deed, own.selector, strlen(own.selector));
-    vsi_deed_code(&deed, ")) to");
+    vsi_client_action_code(&action, "for (const to of document.querySelectorAll(");
+    vsi_client_action_string(&action, own.selector, strlen(own.selector));
+    vsi_client_action_code(&action, ")) to");
   } else {
-    vsi_deed_code(&deed, "document");
+    vsi_client_action_code(&action, "document");
   }
-  vsi_deed_code(&deed, ".dispatchEvent(new CustomEvent(");
-  vsi_deed_string(&deed, name, strlen(name));
-  vsi_deed_code(&deed, own.no_bubbles ? ", {bubbles: false" : ", {bubbles: true");
-  vsi_deed_code(&deed, own.not_cancelable ? ", cancelable: false" : ", cancelable: true");
-  vsi_deed_code(&deed, own.not_composed ? ", composed: false" : ", composed: true");
+  vsi_client_action_code(&action, ".dispatchEvent(new CustomEvent(");
+  vsi_client_action_string(&action, name, strlen(name));
+  vsi_client_action_code(&action, own.no_bubbles ? ", {bubbles: false" : ", {bubbles: true");
+  vsi_client_action_code(&action, own.not_cancelable ? ", cancelable: false" : ", cancelable: true");
+  vsi_client_action_code(&action, own.not_composed ? ", composed: false" : ", composed: true");
   if (detail_len) {
-    vsi_deed_code(&deed, ", detail: JSON.parse(");
-    vsi_deed_string(&deed, detail, detail_len);
-    vsi_deed_code(&deed, ")");
+    vsi_client_action_code(&action, ", detail: JSON.parse(");
+    vsi_client_action_string(&action, detail, detail_len);
+    vsi_client_action_code(&action, ")");
   }
-  vsi_deed_code(&deed, "}))");
-  return send_off(&deed, own.script, ret_event);
+  vsi_client_action_code(&action, "}))");
+  return send_off(&action, own.script, ret_event);
 }

@@ -419,7 +419,7 @@ vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
 }
 
 void *vestry_connection_data(const vestry_connection *connection) {
-  const vsi_life *life = vsi_life_of(connection);
-  const vsi_data *data = life ? vsi_life_data(life) : NULL;
+  const vsi_stream_context *stream = vsi_stream_context_of(connection);
+  const vsi_data *data = stream ? vsi_stream_context_data(stream) : NULL;
   return data ? data->data : NULL;
 }

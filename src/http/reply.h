@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 #include "http/attachment.h"
 #include "http/body.h"
-#include "instance/life.h"
+#include "instance/stream_context.h"
 #include "registry/dispatch.h"
 #include "store/scoped_key.h"
 #include "vestry/adapter.h"
@@ -57,7 +57,7 @@ struct vestry_reply {
   vestry_connection_hooks hooks;
   vsi_data data; /* owned */
   vsi_attachments attachments;
-  size_t parts_count; /* of its stream, by which it stays open: see instance/life.h */
+  size_t parts_count; /* of its stream, by which it stays open: see instance/stream_context.h */
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
   vestry_profile profiles[VESTRY_PROFILES_MAX];

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "event/deed.h"
+#include "event/client_action.h"
 #include "event/escape.h"
 #include "http/reply.h"
 #include "json/write.h"
@@ -11,21 +11,21 @@
 /* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It appends HTML to
  * the body, and runs what it finds there as an expression: an answer that is a script would be an inline script, which
  * a strict policy refuses, and would never be over (the client does not say that it has finished). */
-static vestry_err redirect_by_deed(vestry_reply *reply, const char *url) {
-  vsi_deed deed;
+static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
+  vsi_client_action action;
   vestry_html html;
   vestry_slice body;
-  vsi_deed_init(&deed, reply->host);
+  vsi_client_action_init(&action, reply->host);
   vestry_html_init(&html, reply->host);
-  vsi_deed_leave(&deed, url);
-  vestry_err error = vsi_deed_html(&deed, &html);
+  vsi_client_action_leave(&action, url);
+  vestry_err error = vsi_client_action_html(&action, &html);
   if (!error) error = vestry_html_result(&html, &body);
   if (!error) error = vestry_reply_header(reply, "datastar-selector", "body");
   if (!error) error = vestry_reply_header(reply, "datastar-mode", "append");
   if (!error) error = vestry_reply_body(reply, "text/html; charset=utf-8", body.data, body.len);
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   vestry_html_finish(&html);
-  vsi_deed_finish(&deed);
+  vsi_client_action_finish(&action);
   return error ? error : vestry_reply_status(reply, 200);
 }
 
@@ -34,7 +34,7 @@ vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *ur
   if (!is_redirect || !vsi_is_web_address(url))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "a redirect: 301, 302, 303, 307 or 308, and an address of the web, are wanted");
-  if (reply->is_datastar) return redirect_by_deed(reply, url);
+  if (reply->is_datastar) return redirect_by_action(reply, url);
   vestry_err error = vestry_reply_header(reply, "Location", url);
   return error ? error : vestry_reply_status(reply, status);
 }

@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 #include "connection/group.h"
+#include "instance/close_listener.h"
 #include "instance/extension.h"
-#include "instance/lookout.h"
 #include "instance/trim.h"
 #include "runtime/runtime.h"
 #include "vestry/instance.h"
@@ -38,7 +38,7 @@ struct vestry {
   void *scope_ctx;
   vestry_purge_fn purge; /* the application's; NULL: none */
   void *purge_ctx;
-  vsi_lookouts lookouts;
+  vsi_close_listeners close_listeners;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
   size_t profiles_count;

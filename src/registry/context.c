@@ -50,7 +50,7 @@ void vsi_context_connected(vestry_dispatch_context *context) {
   clear(context->result);
   context->phase = VESTRY_PHASE_DISPATCH;
   context->opened = NULL;
-  context->life = NULL;
+  context->stream = NULL;
 }
 
 void vsi_context_finish(vestry_dispatch_context *context) {

@@ -4,7 +4,7 @@
 #define VSI_REGISTRY_CONTEXT_H
 
 #include "instance/instance.h"
-#include "instance/life.h"
+#include "instance/stream_context.h"
 #include "registry/targets.h"
 #include "vestry/dispatch.h"
 
@@ -40,9 +40,9 @@ struct vestry_dispatch_context {
 
   /* PHASE_CONNECT */
   const vestry_reply *reply;
-  vestry_connection *opened; /* borrowed from targets; NULL: none, or given up */
-  vsi_life *life;            /* of the opened stream; in PHASE_CLOSE of the one that ended; else NULL */
-  vestry_err refusal;        /* OK: not refused */
+  vestry_connection *opened;  /* borrowed from targets; NULL: none, or given up */
+  vsi_stream_context *stream; /* of the opened stream; in PHASE_CLOSE of the one that ended; else NULL */
+  vestry_err refusal;         /* OK: not refused */
 
   /* What became of the events sent by vestry_context_send. */
   bool accepted; /* some connection took one */

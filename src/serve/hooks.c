@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens when a stream has opened and when it has ended: the keeper, the reply's hooks and the instance's, and
- * the effects that the application registered for it. */
+/* What happens when a stream has opened and when it has ended: its registration, the reply's hooks and the instance's,
+ * and the effects that the application registered for it. */
 #include "serve/hooks.h"
 
 #include <string.h>
@@ -9,11 +9,11 @@
 #include "connection/connection.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
-#include "serve/keeper.h"
+#include "serve/registration.h"
 
-static const vestry_connection_hooks *hooks_of(const vsi_life *life) {
+static const vestry_connection_hooks *hooks_of(const vsi_stream_context *stream) {
   static const vestry_connection_hooks none = {.ctx = NULL};
-  return life->has_hooks ? (const vestry_connection_hooks *)life->tail : &none;
+  return stream->has_hooks ? (const vestry_connection_hooks *)stream->tail : &none;
 }
 
 /* Dispatch one of vestry's own effects, if the application has registered it, as an effect or as an action. */
@@ -31,43 +31,45 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
 }
 
 static void on_open(vestry_connection *connection, void *ctx) {
-  vsi_life *life = ctx;
-  vestry *v = life->v;
-  const vestry_connection_hooks *own = hooks_of(life);
+  vsi_stream_context *stream = ctx;
+  vestry *v = stream->v;
+  const vestry_connection_hooks *own = hooks_of(stream);
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
   if (own->on_open) own->on_open(connection, own->ctx);
   if (v->hooks.on_open) v->hooks.on_open(connection, v->hooks.ctx);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, NULL, vsi_life_scope(life), &result);
+  vsi_context_init(&context, v, NULL, NULL, vsi_stream_context_scope(stream), &result);
   if (!vsi_targets_add(&context.targets, connection)) announce(&context, "connection", connection, NULL);
   vsi_dispatch_log(v, &result, "an opened stream");
   vsi_context_finish(&context);
-  for (vsi_stream_part *part = vsi_life_first(life); part; part = vsi_stream_part_next(part)) part->ops->opened(part);
+  for (vsi_stream_part *part = vsi_stream_context_parts(stream); part; part = vsi_stream_part_next(part))
+    part->ops->opened(part);
   vsi_inside_end(&inside);
 }
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  vsi_life *life = ctx;
-  vestry *v = life->v;
+  vsi_stream_context *stream = ctx;
+  vestry *v = stream->v;
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
-  if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_ended(&v->lookouts, life, connection, cause);
-  /* seq_cst, then the handle is loaded: pairs with the keeper, which stores the handle, then loads this. */
-  atomic_store_explicit(&life->ended, true, memory_order_seq_cst);
+  if (vsi_close_listeners_exist(&v->close_listeners))
+    vsi_close_listeners_report_ended(&v->close_listeners, stream, connection, cause);
+  /* seq_cst, then the handle is loaded: pairs with registration.c, which stores the handle, then loads this. */
+  atomic_store_explicit(&stream->ended, true, memory_order_seq_cst);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
-  vsi_context_init(&context, v, NULL, NULL, vsi_life_scope(life), &result);
-  context.life = life;
+  vsi_context_init(&context, v, NULL, NULL, vsi_stream_context_scope(stream), &result);
+  context.stream = stream;
   (void)vsi_targets_add(&context.targets, connection); /* the first needs no memory */
-  vsi_keeper_remove(life, cause);
+  vsi_registration_remove(stream, cause);
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL);
-  const vestry_connection_hooks *own = hooks_of(life);
+  const vestry_connection_hooks *own = hooks_of(stream);
   if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
   /* A stream that was given up for another was never told of: nothing was dispatched to it. */
-  if (!life->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
+  if (!stream->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
   vsi_dispatch_log(v, &result, "an ended stream");
   vsi_context_finish(&context);
@@ -75,10 +77,10 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
 }
 
 static vestry_verdict on_error(vestry_connection *connection, vestry_err error, void *ctx) {
-  vsi_life *life = ctx;
-  const vestry_connection_hooks *own = hooks_of(life), *all = &life->v->hooks;
+  vsi_stream_context *stream = ctx;
+  const vestry_connection_hooks *own = hooks_of(stream), *all = &stream->v->hooks;
   vsi_inside inside;
-  vsi_inside_begin(&inside, life->v);
+  vsi_inside_begin(&inside, stream->v);
   vestry_verdict first = own->on_error ? own->on_error(connection, error, own->ctx) : VESTRY_VERDICT_DEFAULT;
   vestry_verdict second = all->on_error ? all->on_error(connection, error, all->ctx) : VESTRY_VERDICT_DEFAULT;
   vsi_inside_end(&inside);
@@ -86,27 +88,27 @@ static vestry_verdict on_error(vestry_connection *connection, vestry_err error, 
 }
 
 static void on_free(const vestry_host *host, void *ctx) {
-  vsi_life *life = ctx;
-  if (vsi_life_data(life)) vsi_data_destroy(vsi_life_data(life));
-  for (vsi_stream_part *next, *part = vsi_life_first(life); part; part = next) {
+  vsi_stream_context *stream = ctx;
+  if (vsi_stream_context_data(stream)) vsi_data_destroy(vsi_stream_context_data(stream));
+  for (vsi_stream_part *next, *part = vsi_stream_context_parts(stream); part; part = next) {
     next = vsi_stream_part_next(part);
     part->ops->free(part, host);
   }
-  vsi_life_unref(life, host);
+  vsi_stream_context_unref(stream, host);
 }
 
 static bool on_written(vestry_connection *connection, void *ctx) {
-  const vsi_life *life = ctx;
+  const vsi_stream_context *stream = ctx;
   bool more = false;
-  for (vsi_stream_part *part = vsi_life_first(life); part; part = vsi_stream_part_next(part))
+  for (vsi_stream_part *part = vsi_stream_context_parts(stream); part; part = vsi_stream_part_next(part))
     more |= part->ops->written(part, connection);
-  VSI_EXTENSIONS_EACH(at, &life->v->extensions, written) more |= at->kind->written(at->state, connection);
+  VSI_EXTENSIONS_EACH(at, &stream->v->extensions, written) more |= at->kind->written(at->state, connection);
   return more;
 }
 
-const vsi_connection_hooks vsi_life_hooks = {.has_life = true,
-                                             .on_open = on_open,
-                                             .on_close = on_close,
-                                             .on_error = on_error,
-                                             .on_free = on_free,
-                                             .on_written = on_written};
+const vsi_connection_hooks vsi_stream_context_hooks = {.has_stream_context = true,
+                                                       .on_open = on_open,
+                                                       .on_close = on_close,
+                                                       .on_error = on_error,
+                                                       .on_free = on_free,
+                                                       .on_written = on_written};

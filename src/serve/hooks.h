@@ -3,9 +3,9 @@
 #ifndef VSI_SERVE_HOOKS_H
 #define VSI_SERVE_HOOKS_H
 
-#include "instance/life.h"
+#include "instance/stream_context.h"
 
-/* What the connection is created with; a vsi_life is their context. */
-extern const vsi_connection_hooks vsi_life_hooks;
+/* What the connection is created with; a vsi_stream_context is their context. */
+extern const vsi_connection_hooks vsi_stream_context_hooks;
 
 #endif

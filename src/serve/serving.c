@@ -14,7 +14,7 @@
 #include "instance/instance.h"
 #include "registry/dispatch.h"
 #include "serve/hooks.h"
-#include "serve/keeper.h"
+#include "serve/registration.h"
 #include "serve/shares.h"
 
 typedef vsi_serving serving;
@@ -29,13 +29,14 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   s->asked_to_open = true;
   vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
-  s->life = vsi_life_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0,
-                            s->reply.more_keys_count);
-  error = s->life ? VESTRY_OK : VESTRY_NO_MEMORY;
+  s->stream = vsi_stream_context_create(s->v, req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0,
+                                        s->reply.more_keys_count);
+  error = s->stream ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
-    error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_life_hooks, s->life, &s->opened);
+    error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, s->stream,
+                              &s->opened);
     if (error)
-      vsi_life_unref(s->life, s->v->host); /* the connection's */
+      vsi_stream_context_unref(s->stream, s->v->host); /* the connection's */
     else
       s->reply.data = (vsi_data){0};                                                    /* the connection's now */
     if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
@@ -47,8 +48,8 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
     return VESTRY_OK;
   }
-  vsi_life_unref(s->life, s->v->host);
-  s->life = NULL;
+  vsi_stream_context_unref(s->stream, s->v->host);
+  s->stream = NULL;
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
   ops->release(transport);
   return error;
@@ -78,11 +79,11 @@ static vestry_err open_stream(serving *s) {
 
 /* The stream shall not open after all. Its hooks run here. */
 static void give_up(serving *s, vestry_cause cause) {
-  s->life->given_up = true;
+  s->stream->given_up = true;
   vsi_connection_abandon(s->opened, cause);
   s->opened = vestry_connection_unref(s->opened);
-  vsi_life_unref(s->life, s->v->host);
-  s->life = NULL;
+  vsi_stream_context_unref(s->stream, s->v->host);
+  s->stream = NULL;
 }
 
 /* --------------------------------------------------------------------------------------- finding connections ------ */
@@ -100,17 +101,17 @@ static vestry_cause cause_of_refusal(vestry_err refusal) {
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   context->reply = &s->reply;
   if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* few need no memory */
-  vsi_keeper_find(context);
+  vsi_registration_find(context);
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
   vsi_targets_prune(&context->targets);
   if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
   if (s->opened && !context->refusal) {
     (void)vsi_targets_add(&context->targets, s->opened);
     context->opened = s->opened;
-    context->life = s->life;
+    context->stream = s->stream;
   }
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL);
-  if (context->opened) vsi_keeper_keep(context);
+  if (context->opened) vsi_registration_keep(context);
   if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
     context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
   if (s->opened && context->refusal)
@@ -146,9 +147,9 @@ static vestry_connection *start(serving *s) {
   vestry_connection *connection = s->opened;
   if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   vsi_connection_start(connection);
-  vsi_life_unref(s->life, s->v->host);
+  vsi_stream_context_unref(s->stream, s->v->host);
   s->opened = NULL;
-  s->life = NULL;
+  s->stream = NULL;
   return connection;
 }
 
@@ -275,7 +276,7 @@ void vsi_serving_tell_watcher(serving *s) {
 void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void *server_request) {
   s->v = v;
   s->opened = NULL;
-  s->life = NULL;
+  s->stream = NULL;
   s->asked_to_open = false;
   s->has_sign = false;
   s->not_acceptable = false;

@@ -18,13 +18,13 @@ typedef struct vsi_serving {
   vestry_reply reply;
   vestry_dispatch_result result;
 
-  vestry_connection *opened; /* the stream of this request; NULL: none */
-  struct vsi_life *life;     /* its */
-  bool has_sign;             /* the stream begins with an event that its element takes as a sign of life */
-  bool not_acceptable;       /* the client takes none of the stream's encodings */
-  bool asked_to_open;        /* the adapter's open has been called: once a request */
-  vestry_err refusal;        /* why there is no connection to dispatch to */
-  vsi_span span;             /* of the request */
+  vestry_connection *opened;         /* the stream of this request; NULL: none */
+  struct vsi_stream_context *stream; /* its */
+  bool has_sign;                     /* the stream begins with an event that its element takes as a sign of life */
+  bool not_acceptable;               /* the client takes none of the stream's encodings */
+  bool asked_to_open;                /* the adapter's open has been called: once a request */
+  vestry_err refusal;                /* why there is no connection to dispatch to */
+  vsi_span span;                     /* of the request */
 } vsi_serving;
 
 /* ops: checked already. */

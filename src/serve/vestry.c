@@ -8,14 +8,14 @@
 #include "connection/connection.h"
 #include "http/intake.h"
 #include "http/routes/routes.h"
-#include "instance/life.h"
+#include "instance/stream_context.h"
 #include "registry/builtin.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
 #include "json/value.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
-_Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_LIFE_KEYS_MAX, "a life counts them");
+_Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context counts them");
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
 #define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
@@ -47,7 +47,7 @@ static void value_purged(const vestry_purged *purged, void *ctx) {
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
   if (v->purge) v->purge(purged, v->purge_ctx);
-  if (vsi_lookouts_are_there(&v->lookouts)) vsi_lookouts_tell_all_left(&v->lookouts, purged);
+  if (vsi_close_listeners_exist(&v->close_listeners)) vsi_close_listeners_report_removed(&v->close_listeners, purged);
   vsi_inside_end(&inside);
 }
 
@@ -138,7 +138,7 @@ static void take_apart(vestry *v) {
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vestry_registry_destroy(v->registry);
-  vsi_lookouts_finish(&v->lookouts);
+  vsi_close_listeners_finish(&v->close_listeners);
   vsi_free(v->host, v);
 }
 
@@ -150,7 +150,7 @@ static const vestry_host *host_of(const vestry_options *options) {
 /* Why the options are none; NULL: they are. */
 static const char *find_mistake(const vestry_options *options) {
   if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
-  if (options->bounds->max_per_stream_count > VSI_LIFE_KEYS_MAX) return "max_per_stream_count is too large";
+  if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
   if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
   return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
 }
@@ -184,7 +184,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->scope_ctx = options->scope_ctx;
   v->purge = options->purge;
   v->purge_ctx = options->purge_ctx;
-  vsi_lookouts_init(&v->lookouts);
+  vsi_close_listeners_init(&v->close_listeners);
   vsi_extensions_init(&v->extensions);
   v->keep_open = options->keep_open;
   v->is_behind_proxy = options->is_behind_proxy;

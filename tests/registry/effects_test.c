@@ -76,7 +76,7 @@ static void they_send_what_the_protocol_says(void **state) {
 #define SCRIPT(text)                                                                                                   \
   "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
   "data: elements <script data-effect=\"el.remove()\">" text "</script>\n\n"
-#define DEED(text)                                                                                                     \
+#define ACTION(text)                                                                                                   \
   "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"                                           \
   "data: elements <i hidden data-init=\"" text "; el.remove()\"></i>\n\n"
 
@@ -96,26 +96,26 @@ static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
        "event: datastar-patch-signals\ndata: signals {\"user\":{\"name\":null}}\n\n"},
       {"[\"remove-signals\",[\"user.name\",\"x\"],{\"eventId\":\"7\"}]",
        "event: datastar-patch-signals\nid: 7\ndata: signals {\"user\":{\"name\":null},\"x\":null}\n\n"},
-      {"[\"console-log\",\"a\\\"b\"]", DEED("console.log('a\\x22b')")},
-      {"[\"console-error\",\"a\\u0000b\",null]", DEED("console.error('a\\x00b')")},
+      {"[\"console-log\",\"a\\\"b\"]", ACTION("console.log('a\\x22b')")},
+      {"[\"console-error\",\"a\\u0000b\",null]", ACTION("console.error('a\\x00b')")},
       {"[\"console-error\",\"\",{\"autoRemove\":false,\"attributes\":{\"nonce\":\"x\"}}]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
        "data: elements <i hidden nonce=\"x\" data-init=\"console.error('')\"></i>\n\n"},
-      {"[\"redirect\",\"/cart?a=1\"]", DEED("setTimeout(() => window.location.href = '/cart?a=1')")},
-      {"[\"replace-url\",\"?page=2\"]", DEED("window.history.replaceState(window.history.state, '', '?page=2')")},
-      {"[\"navigate\",\"?page=2\"]", DEED("setTimeout((url) => window.vestryNavigate?.(url, 'push') || "
-                                          "window.location.assign(url), 0, '?page=2')")},
-      {"[\"navigate-replace\",\"/a\"]", DEED("setTimeout((url) => window.vestryNavigate?.(url, 'replace') || "
-                                             "window.location.replace(url), 0, '/a')")},
+      {"[\"redirect\",\"/cart?a=1\"]", ACTION("setTimeout(() => window.location.href = '/cart?a=1')")},
+      {"[\"replace-url\",\"?page=2\"]", ACTION("window.history.replaceState(window.history.state, '', '?page=2')")},
+      {"[\"navigate\",\"?page=2\"]", ACTION("setTimeout((url) => window.vestryNavigate?.(url, 'push') || "
+                                            "window.location.assign(url), 0, '?page=2')")},
+      {"[\"navigate-replace\",\"/a\"]", ACTION("setTimeout((url) => window.vestryNavigate?.(url, 'replace') || "
+                                               "window.location.replace(url), 0, '/a')")},
       {"[\"dispatch-event\",\"saved\"]",
-       DEED("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))")},
+       ACTION("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))")},
       {"[\"dispatch-event\",\"saved\",{\"id\":7},{\"selector\":\"#a\",\"bubbles\":false,\"cancelable\":false,"
        "\"composed\":false,\"autoRemove\":true}]",
-       DEED("for (const to of document.querySelectorAll('#a')) to.dispatchEvent(new CustomEvent('saved', "
-            "{bubbles: false, cancelable: false, composed: false, detail: JSON.parse('{\\x22id\\x22:7}')}))")},
+       ACTION("for (const to of document.querySelectorAll('#a')) to.dispatchEvent(new CustomEvent('saved', "
+              "{bubbles: false, cancelable: false, composed: false, detail: JSON.parse('{\\x22id\\x22:7}')}))")},
       {"[\"dispatch-event\",\"saved\",null,null]",
-       DEED("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true, "
-            "detail: JSON.parse('null')}))")},
+       ACTION("document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true, "
+              "detail: JSON.parse('null')}))")},
       {"[\"dispatch-event\",\"saved\",\"text\",{\"attributes\":{\"nonce\":\"x\"}}]",
        "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
        "data: elements <i hidden nonce=\"x\" data-init=\"document.dispatchEvent(new CustomEvent('saved', "

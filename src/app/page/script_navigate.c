@@ -211,7 +211,7 @@ static const char ears[] =
     " if (argsRaw.has) has(argsRaw.has, argsRaw.mode === 'inner') }"
     " if (navigation && said?.seen && navigation.number in said.seen) done() }, true);";
 
-/* What the request of the stream says, in headers of el.open(); and what a deed of the server's calls. */
+/* What the request of the stream says, in headers of el.open(); and what an action of the server's calls. */
 static const char requests[] =
     " el.told = (headers) => {"
     " headers['vestry-layout'] = '%s';"

@@ -31,7 +31,7 @@
 #include "connection/connection.h"
 #include "connection/refusal.h"
 #include "http/reply.h"
-#include "instance/life.h"
+#include "instance/stream_context.h"
 #include "runtime/runtime.h"
 
 struct vestry_watcher {
@@ -257,7 +257,7 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   watcher->connection = connection;
   atomic_fetch_add_explicit(&watcher->of->begun, 1, memory_order_relaxed);
   watcher->part.ops = &watch_part;
-  vsi_life_append(connection->hooks_ctx, &watcher->part);
+  vsi_stream_context_add_part(connection->hooks_ctx, &watcher->part);
   vsi_close_node_init(&attachment->node, stream_ended);
   if (vsi_connection_at_close(connection, &attachment->node)) /* cannot be: it has not been started */
     stream_ended(&attachment->node, connection, vsi_connection_cause(connection));

@@ -5,7 +5,7 @@
  * A stream's key is known to the store alone, and a stream that is evicted, replaced or removed has left the store
  * before it ends. So keys are noted when values leave. The two come in either order, on two threads perhaps:
  *
- *   the stream ends first   its key is found in the store, by the handle that its life has. If it is just leaving
+ *   the stream ends first   its key is found in the store, by the handle in its context. If it is just leaving
  *                           there, the record has no key yet, and what leaves finds the record in the ring, and fills
  *                           the key in.
  *   the key leaves first    it waits among those that have parted, by the stream's number, and the record takes it.
@@ -13,7 +13,7 @@
  * Both look and write under the lock, so one of them sees the other. Between the two any number of other streams may
  * end: a thread that has just taken a value out of the store may have to wait for its processor. So records are found
  * by the numbers of their streams, in a map whose room is made at the beginning. A key that leaves when its stream has
- * been told of already must not wait for ever: if its record is there no more, the life says that the end is over,
+ * been told of already must not wait for ever: if its record is there no more, its context says that the end is over,
  * which it does after it was told here. Without memory for a key that has parted, the record has none.
  *
  * A stream of several keys is shown by the first that is still stored, otherwise by that which left first. */
@@ -43,7 +43,7 @@ typedef struct parted {
 
 struct vsi_closes {
   vestry *v;
-  vsi_lookout lookout;
+  vsi_close_listener listener;
   size_t room;
   vsi_mutex lock;
   /* guarded by lock */
@@ -90,11 +90,11 @@ static void add_record_locked(vsi_closes *closes, const record *made) {
 
 /* ----------------------------------------------------------------------------------------------- what is told ----- */
 
-static void fill(record *to, const vsi_life *life, vestry_connection *connection, vestry_cause cause) {
+static void fill(record *to, const vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vestry_connection_stats stats = {0};
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
-  to->at_ns = vsi_now_ns(life->v->host);
+  to->at_ns = vsi_now_ns(stream->v->host);
   to->info = (vestry_close_info){.size = sizeof to->info,
                                  .id = vsi_connection_id(connection),
                                  .is_console = vsi_tail_is_excluded(connection),
@@ -110,8 +110,8 @@ static void fill(record *to, const vsi_life *life, vestry_connection *connection
                                  .written_bytes = stats.written_bytes,
                                  .wire_bytes = stats.wire_bytes,
                                  .last_error = vsi_shown_refusal(connection)};
-  vsi_shown_scope(life->v, vsi_life_scope(life), to->info.scope);
-  vsi_shown_key_of_life(life, &key);
+  vsi_shown_scope(stream->v, vsi_stream_context_scope(stream), to->info.scope);
+  vsi_shown_key_of_stream(stream, &key);
   memcpy(to->info.key, key.text, sizeof to->info.key);
   to->info.is_key_cut = key.is_cut;
 }
@@ -122,10 +122,10 @@ static void put_key(record *to, const vsi_shown_key *key) {
   to->info.is_key_cut = key->is_cut;
 }
 
-static void ended(vsi_life *life, vestry_connection *connection, vestry_cause cause, void *ctx) {
+static void ended(vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_closes *closes = ctx;
   record made;
-  fill(&made, life, connection, cause);
+  fill(&made, stream, connection, cause);
   vsi_mutex_lock(&closes->lock);
   parted *before = closes->parted.count ? find_parted_locked(closes, made.info.id) : NULL;
   if (before) {
@@ -149,8 +149,8 @@ static bool fill_in_locked(vsi_closes *closes, uint64_t id, const vsi_shown_key 
 static void left(const vestry_purged *purged, void *ctx) {
   vsi_closes *closes = ctx;
   const vestry_connection *connection = purged->value;
-  const vsi_life *life = vsi_life_of(connection);
-  if (!life) return;
+  const vsi_stream_context *stream = vsi_stream_context_of(connection);
+  if (!stream) return;
   parted *made = vsi_calloc(closes->v->host, 1, sizeof *made);
   if (!made) return;
   made->id = vsi_connection_id(connection);
@@ -158,7 +158,7 @@ static void left(const vestry_purged *purged, void *ctx) {
   vsi_mutex_lock(&closes->lock);
   /* acquire pairs with the store in the close hook (serve/hooks.c), which comes after `ended` above */
   const bool is_told = fill_in_locked(closes, made->id, &made->key) ||
-                       atomic_load_explicit(&life->ended, memory_order_acquire) ||
+                       atomic_load_explicit(&stream->ended, memory_order_acquire) ||
                        find_parted_locked(closes, made->id) ||
                        vsi_map_reserve(&closes->parted, closes->v->host, closes->parted.count + 1);
   if (!is_told) vsi_map_add(&closes->parted, &made->in, hash_of(made->id));
@@ -180,15 +180,15 @@ vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
   closes->v = v;
   closes->room = room;
   vsi_mutex_init(&closes->lock, VSI_LOCK_CLOSES);
-  closes->lookout = (vsi_lookout){.left = left, .ended = ended, .ctx = closes};
-  vsi_lookouts_add(&v->lookouts, &closes->lookout);
+  closes->listener = (vsi_close_listener){.left = left, .ended = ended, .ctx = closes};
+  vsi_close_listeners_add(&v->close_listeners, &closes->listener);
   *ret_closes = closes;
   return VESTRY_OK;
 }
 
 void vsi_closes_destroy(vsi_closes *closes) {
   if (!closes) return;
-  vsi_lookouts_remove(&closes->v->lookouts, &closes->lookout);
+  vsi_close_listeners_remove(&closes->v->close_listeners, &closes->listener);
   vsi_mutex_finish(&closes->lock);
   vsi_map_finish(&closes->told, closes->v->host);
   vsi_map_free_all(&closes->parted, closes->v->host, offsetof(parted, in));

@@ -33,25 +33,25 @@ static void show_key(const vestry_scoped_key *key, void *ctx) {
   vsi_shown_key_of(key->data + key->key_offset, key->len - key->key_offset, ctx);
 }
 
-static bool find(const vsi_life *life, const _Atomic(vestry_handle) *at, vsi_shown_key *key) {
+static bool find(const vsi_stream_context *stream, const _Atomic(vestry_handle) *at, vsi_shown_key *key) {
   /* relaxed: a number that the store knows, or does not know any more */
   const vestry_handle handle = atomic_load_explicit(at, memory_order_relaxed);
-  return vsi_store_key_of(life->v->store, handle, show_key, key);
+  return vsi_store_key_of(stream->v->store, handle, show_key, key);
 }
 
-bool vsi_shown_key_of_life(const vsi_life *life, vsi_shown_key *key) {
-  bool is_found = life && find(life, &life->handle, key);
-  for (size_t i = 0; life && !is_found && i < life->more_keys_count; i++)
-    is_found = find(life, &vsi_life_handles(life)[i], key);
+bool vsi_shown_key_of_stream(const vsi_stream_context *stream, vsi_shown_key *key) {
+  bool is_found = stream && find(stream, &stream->handle, key);
+  for (size_t i = 0; stream && !is_found && i < stream->more_keys_count; i++)
+    is_found = find(stream, &vsi_stream_context_handles(stream)[i], key);
   if (!is_found) *key = (vsi_shown_key){.text = ""};
   return is_found;
 }
 
-uint32_t vsi_shown_keys_count(const vsi_life *life) {
-  if (!life) return 0;
-  uint32_t count = atomic_load_explicit(&life->handle, memory_order_relaxed) != 0;
-  for (size_t i = 0; i < life->more_keys_count; i++)
-    count += atomic_load_explicit(&vsi_life_handles(life)[i], memory_order_relaxed) != 0;
+uint32_t vsi_shown_keys_count(const vsi_stream_context *stream) {
+  if (!stream) return 0;
+  uint32_t count = atomic_load_explicit(&stream->handle, memory_order_relaxed) != 0;
+  for (size_t i = 0; i < stream->more_keys_count; i++)
+    count += atomic_load_explicit(&vsi_stream_context_handles(stream)[i], memory_order_relaxed) != 0;
   return count;
 }
 

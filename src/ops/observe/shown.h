@@ -3,7 +3,7 @@
 #ifndef VSI_OBSERVE_SHOWN_H
 #define VSI_OBSERVE_SHOWN_H
 
-#include "instance/life.h"
+#include "instance/stream_context.h"
 #include "store/scoped_key.h"
 #include "vestry/ops/observe.h"
 
@@ -21,10 +21,10 @@ void vsi_shown_key_of(const void *encoded, size_t len, vsi_shown_key *key);
 /* Whether a key's text begins with the prefix, or begins with it after any of [ and " and {. NULL, "": it does. */
 bool vsi_shown_begins(const char *text, const char *prefix);
 /* That under which a stream is kept: the first of its keys that is still in the store. Returns whether there is one;
- * if not, key is "". life: may be NULL. */
-bool vsi_shown_key_of_life(const vsi_life *life, vsi_shown_key *key);
+ * if not, key is "". stream: may be NULL. */
+bool vsi_shown_key_of_stream(const vsi_stream_context *stream, vsi_shown_key *key);
 /* Under how many keys it was kept. */
-uint32_t vsi_shown_keys_count(const vsi_life *life);
+uint32_t vsi_shown_keys_count(const vsi_stream_context *stream);
 
 /* As vestry_stream_info has them. */
 const char *vsi_shown_adapter(const vestry_connection *connection);

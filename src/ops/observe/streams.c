@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams, one by one and listed. Nothing is kept for them: what is known of a stream is in its connection, the key in
- * the store, found by the handle that its life has, and its page in the pages, found by the node that waits for its
+ * the store, found by the handle in its context, and its page in the pages, found by the node that waits for its
  * end. So streams that are older than what looks at them are as well known as others. */
 #include <string.h>
 
@@ -31,14 +31,14 @@ static void tell_topic(const char *name, size_t len, void *ctx) {
 }
 
 static void put_name(const vestry_observe *observe, const vestry_connection *connection, vestry_stream_info *info) {
-  const vsi_life *life = vsi_life_of(connection);
+  const vsi_stream_context *stream = vsi_stream_context_of(connection);
   vsi_shown_key key;
-  if (!life) return;
-  vsi_shown_scope(observe->v, vsi_life_scope(life), info->scope);
-  vsi_shown_key_of_life(life, &key);
+  if (!stream) return;
+  vsi_shown_scope(observe->v, vsi_stream_context_scope(stream), info->scope);
+  vsi_shown_key_of_stream(stream, &key);
   memcpy(info->key, key.text, sizeof info->key);
   info->is_key_cut = key.is_cut;
-  info->keys_count = vsi_shown_keys_count(life);
+  info->keys_count = vsi_shown_keys_count(stream);
 }
 
 static void put_counts(const vestry_connection *connection, vestry_stream_info *info) {
@@ -102,7 +102,7 @@ static uint64_t value_of(const vestry_connection *connection, vestry_stream_orde
 static bool has_prefix(const vestry_connection *connection, const char *prefix) {
   if (!prefix || !*prefix) return true;
   vsi_shown_key key;
-  return vsi_shown_key_of_life(vsi_life_of(connection), &key) && vsi_shown_begins(key.text, prefix);
+  return vsi_shown_key_of_stream(vsi_stream_context_of(connection), &key) && vsi_shown_begins(key.text, prefix);
 }
 
 /* Keep it if it is among the best; takes the reference. */

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stored connection that ends while it is being put */
-/* The keeper finds connections for replies, and keeps and removes new ones. Two races need care.
+/* The stream registration finds connections for replies, and keeps and removes new ones. Two races need care.
  *
  * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the
- * instance closes. So the keeper stores the handle where the end can find it, and then looks whether the end has come;
- * the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations, so at
- * least one of them sees the other, and removal by handle happens once, whichever of them tries.
+ * instance closes. So the registration stores the handle where the end can find it, and then looks whether the end has
+ * come; the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations,
+ * so at least one of them sees the other, and removal by handle happens once, whichever of them tries.
  *
  * For REUSE and REJECT at most one open stream may hold the key. The store's own REUSE decides when there is nothing
  * under the key. But there may be connections that are closing and have not left yet; they have no claim. Then the
  * stream joins them, and looks: the first open one in the order of the store's list holds the key. Each stream that
  * joined looks after joining, and all see the same order, so of several all but one find another one before theirs, and
  * take theirs out again. */
-#include "serve/keeper.h"
+#include "serve/registration.h"
 
 #include "base/log.h"
 #include "connection/connection.h"
@@ -26,11 +26,11 @@
 enum { DEFAULT_MANY_COUNT = 8 };
 
 /* A key of a reply, and where the handle of its entry goes. */
-typedef struct seat {
+typedef struct slot {
   const vestry_scoped_key *key;
   size_t many_count;
   _Atomic(vestry_handle) *handle;
-} seat;
+} slot;
 
 /* Make the open connections under the key the targets, instead of the stream that was opened, if there is one.
  * OK | NOT_FOUND (none is open) | errors of the look. */
@@ -83,7 +83,7 @@ static bool fits_the_store(const vestry_dispatch_context *context) {
   return true;
 }
 
-void vsi_keeper_find(vestry_dispatch_context *context) {
+void vsi_registration_find(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
   if (!context->targets.count && !context->refusal && !fits_the_store(context))
     vsi_context_refuse(context, VESTRY_INVALID);
@@ -102,23 +102,24 @@ void vsi_keeper_find(vestry_dispatch_context *context) {
 }
 
 /* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
-static vestry_err put_opened(vestry_dispatch_context *context, const seat *s, vestry_keep_policy policy,
+static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, vestry_keep_policy policy,
                              size_t many_count) {
   vestry_store *store = context->v->store;
   vestry_put_result result = {0};
   vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
   if (error) return error;
   /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
-   * vsi_keeper_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
+   * vsi_registration_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
   atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
-  if (atomic_load_explicit(&context->life->ended, memory_order_seq_cst) || !vestry_connection_is_open(context->opened))
+  if (atomic_load_explicit(&context->stream->ended, memory_order_seq_cst) ||
+      !vestry_connection_is_open(context->opened))
     vestry_store_remove_if(store, result.handle, vsi_connection_cause(context->opened));
   return VESTRY_OK;
 }
 
 /* All streams under the key are closed: put this one beside them, then look which holds the key now.
  * OK | EXISTS: another stream does, and this one has been removed and closed. */
-static vestry_err join(vestry_dispatch_context *context, const seat *s) {
+static vestry_err join(vestry_dispatch_context *context, const slot *s) {
   vestry_err error = put_opened(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
   if (error) return error;
   vsi_targets found;
@@ -130,14 +131,14 @@ static vestry_err join(vestry_dispatch_context *context, const seat *s) {
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
   if (!error) return VESTRY_OK;
-  vestry_handle handle = atomic_load_explicit(&context->life->handle, memory_order_relaxed); /* put on this thread */
+  vestry_handle handle = atomic_load_explicit(&context->stream->handle, memory_order_relaxed); /* put on this thread */
   vestry_store_remove_if(context->v->store, handle, VESTRY_CAUSE_CLOSED);
   return error;
 }
 
 /* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
  * the key. */
-static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *s) {
+static vestry_err keep_alone_here(vestry_dispatch_context *context, const slot *s) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
   vestry_err error = put_opened(context, s, VESTRY_KEEP_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
@@ -150,7 +151,7 @@ static vestry_err keep_alone_here(vestry_dispatch_context *context, const seat *
 }
 
 /* The same, where other nodes may hold the key. */
-static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
+static vestry_err keep_alone(vestry_dispatch_context *context, const slot *s) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
   if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context, s);
   vestry_err error = elsewhere->reserve(s->key, elsewhere->ctx);
@@ -161,7 +162,7 @@ static vestry_err keep_alone(vestry_dispatch_context *context, const seat *s) {
 }
 
 /* Keep it beside others. Closed streams that the store still has go before open ones. */
-static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
+static vestry_err keep_many(vestry_dispatch_context *context, const slot *s) {
   size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT;
   return put_opened(context, s, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT);
 }
@@ -169,7 +170,7 @@ static vestry_err keep_many(vestry_dispatch_context *context, const seat *s) {
 /* Under the key of vestry_reply_key, as the policy says. */
 static vestry_err keep_first(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  const seat s = {reply->key, reply->many_count, &context->life->handle};
+  const slot s = {reply->key, reply->many_count, &context->stream->handle};
   if (!s.key) return VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
   case VESTRY_KEEP_REPLACE: return put_opened(context, &s, VESTRY_KEEP_REPLACE, 0);
@@ -182,27 +183,28 @@ static vestry_err keep_first(vestry_dispatch_context *context) {
 
 static vestry_err keep_more(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
-  _Atomic(vestry_handle) *handles = vsi_life_handles(context->life);
+  _Atomic(vestry_handle) *handles = vsi_stream_context_handles(context->stream);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < reply->more_keys_count && !error; i++)
-    error = keep_many(context, &(seat){reply->more_keys[i].key, reply->more_keys[i].many_count, &handles[i]});
+    error = keep_many(context, &(slot){reply->more_keys[i].key, reply->more_keys[i].many_count, &handles[i]});
   return error;
 }
 
-void vsi_keeper_keep(vestry_dispatch_context *context) {
+void vsi_registration_keep(vestry_dispatch_context *context) {
   if (context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
   vestry_err error = keep_first(context);
   if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another */
   if (error) vsi_context_refuse(context, error);
 }
 
-static void remove_handle(const vsi_life *life, _Atomic(vestry_handle) *at, vestry_cause cause) {
+static void remove_handle(const vsi_stream_context *stream, _Atomic(vestry_handle) *at, vestry_cause cause) {
   /* seq_cst, after the store of `ended`: see put_opened */
   vestry_handle handle = atomic_load_explicit(at, memory_order_seq_cst);
-  if (handle) vestry_store_remove_if(life->v->store, handle, cause);
+  if (handle) vestry_store_remove_if(stream->v->store, handle, cause);
 }
 
-void vsi_keeper_remove(vsi_life *life, vestry_cause cause) {
-  remove_handle(life, &life->handle, cause);
-  for (size_t i = 0; i < life->more_keys_count; i++) remove_handle(life, &vsi_life_handles(life)[i], cause);
+void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause) {
+  remove_handle(stream, &stream->handle, cause);
+  for (size_t i = 0; i < stream->more_keys_count; i++)
+    remove_handle(stream, &vsi_stream_context_handles(stream)[i], cause);
 }

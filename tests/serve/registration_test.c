@@ -333,7 +333,7 @@ static void a_store_that_is_full_refuses(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- races --------- */
 
-/* An interceptor whose after runs before the keeper's: what happens between opening a stream and keeping it. */
+/* An interceptor whose after runs before the registration: what happens between opening a stream and keeping it. */
 typedef struct meddler {
   site *w;
   wire *rival; /* served meanwhile */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "event/deed.h"
+#include "event/client_action.h"
 
 #include <string.h>
 
@@ -7,22 +7,22 @@
 #include "event/script.h"
 #include "html/escape.h"
 
-void vsi_deed_init(vsi_deed *deed, const vestry_host *host) {
-  deed->host = host;
-  vestry_html_init(&deed->code, host);
+void vsi_client_action_init(vsi_client_action *action, const vestry_host *host) {
+  action->host = host;
+  vestry_html_init(&action->code, host);
 }
 
-void vsi_deed_finish(vsi_deed *deed) {
-  vestry_html_finish(&deed->code);
+void vsi_client_action_finish(vsi_client_action *action) {
+  vestry_html_finish(&action->code);
 }
 
-void vsi_deed_code(vsi_deed *deed, const char *code) {
-  vsi_html_put_str(vsi_html_of(&deed->code), code);
+void vsi_client_action_code(vsi_client_action *action, const char *code) {
+  vsi_html_put_str(vsi_html_of(&action->code), code);
 }
 
 /* HTML has no NUL; a string has. */
-void vsi_deed_string(vsi_deed *deed, const char *text, size_t len) {
-  vsi_html *code = vsi_html_of(&deed->code);
+void vsi_client_action_string(vsi_client_action *action, const char *text, size_t len) {
+  vsi_html *code = vsi_html_of(&action->code);
   const char *end = text + len;
   vsi_html_put_str(code, "'");
   while (text < end) {
@@ -36,10 +36,10 @@ void vsi_deed_string(vsi_deed *deed, const char *text, size_t len) {
 
 /* A timer, because a browser that is sent away while it still loads the page would put the new address in place of this
  * page's in its history; and so that the rest of the batch is still applied. */
-void vsi_deed_leave(vsi_deed *deed, const char *url) {
-  vsi_deed_code(deed, "setTimeout(() => window.location.href = ");
-  vsi_deed_string(deed, url, strlen(url));
-  vsi_deed_code(deed, ")");
+void vsi_client_action_leave(vsi_client_action *action, const char *url) {
+  vsi_client_action_code(action, "setTimeout(() => window.location.href = ");
+  vsi_client_action_string(action, url, strlen(url));
+  vsi_client_action_code(action, ")");
 }
 
 static const char opening[] = "<i hidden", attribute[] = " data-init=\"", removal[] = "; el.remove()",
@@ -50,7 +50,7 @@ typedef struct framed {
   vestry_slice code;
 } framed;
 
-static void deed_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void action_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const framed *f = ctx;
   vsi_put_script_head(writer, meaning, &f->options);
   vsi_put_str(writer, opening);
@@ -62,17 +62,18 @@ static void deed_layout(vsi_writer *writer, vsi_event_meaning *meaning, const vo
   vsi_put_str(writer, "\n\n");
 }
 
-vestry_err vsi_deed_event(vsi_deed *deed, const vestry_script_options *options, vestry_event **ret_event) {
+vestry_err vsi_client_action_event(vsi_client_action *action, const vestry_script_options *options,
+                                   vestry_event **ret_event) {
   framed f = {.code = {NULL, 0}};
-  vestry_err error = vestry_html_result(&deed->code, &f.code);
+  vestry_err error = vestry_html_result(&action->code, &f.code);
   if (!error) error = VSI_OPTIONS_TAKE(f.options, options);
   if (!error) error = vsi_script_options_check(&f.options, "data-init");
-  return error ? error : vsi_event_build(deed->host, deed_layout, &f, ret_event);
+  return error ? error : vsi_event_build(action->host, action_layout, &f, ret_event);
 }
 
-vestry_err vsi_deed_html(vsi_deed *deed, vestry_html *html) {
+vestry_err vsi_client_action_html(vsi_client_action *action, vestry_html *html) {
   vestry_slice code;
-  vestry_err error = vestry_html_result(&deed->code, &code);
+  vestry_err error = vestry_html_result(&action->code, &code);
   if (error) return error;
   vsi_html *to = vsi_html_of(html);
   vsi_html_put_str(to, opening);
