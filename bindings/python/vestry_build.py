@@ -7,7 +7,7 @@ from cffi import FFI
 
 
 def said_by_pkg_config(option):
-    command = ["pkg-config", option, "vestry", "vestry-microhttpd"]
+    command = ["pkg-config", option, "vestry-app", "vestry-microhttpd"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 

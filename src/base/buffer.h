@@ -14,21 +14,21 @@ typedef struct vsi_buffer {
   vestry_err error; /* VESTRY_OK or VESTRY_NO_MEMORY; once set, appends do nothing */
 } vsi_buffer;
 
-void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host);
-void vsi_buffer_finish(vsi_buffer *buffer); /* frees; may be called twice */
-void vsi_buffer_clear(vsi_buffer *buffer);  /* len = 0, error = OK, memory kept */
+VESTRY_API void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host);
+VESTRY_API void vsi_buffer_finish(vsi_buffer *buffer); /* frees; may be called twice */
+VESTRY_API void vsi_buffer_clear(vsi_buffer *buffer);  /* len = 0, error = OK, memory kept */
 
 /* Make room for `more` further bytes and return where they go (the caller then adds to len), or NULL. */
-char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more);
-void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
-void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
-void vsi_buffer_append_char(vsi_buffer *buffer, char c);
-void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
+VESTRY_API char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more);
+VESTRY_API void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
+VESTRY_API void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
+VESTRY_API void vsi_buffer_append_char(vsi_buffer *buffer, char c);
+VESTRY_API void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) VESTRY_PRINTF(2, 3);
 
 /* Put a NUL after the bytes (not counted in len) and return them; NULL when out of memory. */
-const char *vsi_buffer_terminate(vsi_buffer *buffer);
+VESTRY_API const char *vsi_buffer_terminate(vsi_buffer *buffer);
 /* Hand the terminated bytes over to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
-char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
+VESTRY_API char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
 /* The same for bytes that live long: without the NUL, and without what the buffer has grown ahead. */
 char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 

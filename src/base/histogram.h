@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vestry/error.h"
+
 enum { VSI_HISTOGRAM_BOUNDS_COUNT = 14 };
 
 /* Bounds, which belong to the bucket below them, and their unit. */
@@ -16,8 +18,8 @@ typedef struct vsi_histogram_scale {
   uint64_t bounds[VSI_HISTOGRAM_BOUNDS_COUNT];
 } vsi_histogram_scale;
 
-extern const vsi_histogram_scale vsi_moments; /* in ns, 10 us to 5 s: how long a reader or a thread waits */
-extern const vsi_histogram_scale vsi_ages;    /* in ms, 1 s to 7 days: how old something is when it ends */
+VESTRY_API extern const vsi_histogram_scale vsi_moments; /* in ns, 10 us to 5 s: how long a reader or a thread waits */
+extern const vsi_histogram_scale vsi_ages;               /* in ms, 1 s to 7 days: how old something is when it ends */
 
 /* Zeroed, it is empty. Whether it is one of moments or of ages is known to its owner. */
 typedef struct vsi_histogram {
@@ -43,6 +45,7 @@ typedef struct vsi_histogram_counts {
 
 /* While times are noted, each count only grows from one call to the next, and the last one is the sum of the others.
  * The sum of times may lack some that are counted already, or have some that are not yet. Any thread. */
-void vsi_histogram_get(const vsi_histogram *histogram, const vsi_histogram_scale *scale, vsi_histogram_counts *ret);
+VESTRY_API void vsi_histogram_get(const vsi_histogram *histogram, const vsi_histogram_scale *scale,
+                                  vsi_histogram_counts *ret);
 
 #endif

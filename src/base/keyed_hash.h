@@ -20,7 +20,7 @@ typedef struct vsi_keyed_hash {
 } vsi_keyed_hash;
 
 /* Draw a secret. OK | IO (the host has no randomness). */
-vestry_err vsi_keyed_hash_init(vsi_keyed_hash *hash, const vestry_host *host);
+VESTRY_API vestry_err vsi_keyed_hash_init(vsi_keyed_hash *hash, const vestry_host *host);
 
 /* Of more words than NH has keys for. */
 uint64_t vsi_keyed_hash_long(const vsi_keyed_hash *hash, const uint64_t *words, size_t count, uint64_t number);

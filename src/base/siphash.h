@@ -17,10 +17,10 @@ typedef struct vsi_siphash_key {
 /* From 16 bytes, little-endian, as the paper has it. */
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]);
 /* A random key. OK | IO (no randomness) */
-vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key);
+VESTRY_API vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key);
 
 /* One compression and three finalization rounds: what hash tables use. data may be NULL when len is 0. */
-uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);
+VESTRY_API uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);
 
 /* SipHash-1-3 of 16 to 23 bytes, given as two words and, in the lower bytes of a third, the rest (little-endian). Of
  * fewer bytes it is a keyed hash too, of the words and the length, but not the SipHash of the bytes. */
@@ -61,11 +61,11 @@ typedef struct vsi_siphash_128 {
   uint64_t len;
 } vsi_siphash_128;
 
-void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
+VESTRY_API void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 /* data may be NULL when len is 0. */
-void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
+VESTRY_API void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
 /* Of all so far; more can come after it. */
-vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
+VESTRY_API vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
 
 /* Of bytes that are all there. */
 static inline vsi_hash_128 vsi_siphash_128_of(vsi_siphash_key key, const void *data, size_t len) {

@@ -20,16 +20,17 @@ static inline const vestry_tracer *vsi_tracer_of(const vestry_host *host) {
 }
 
 /* A trace's next span: parent NULL: a new trace begins. */
-void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind, vestry_span *ret_span);
+VESTRY_API void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind,
+                               vestry_span *ret_span);
 /* It ends now; told, if it is sampled. No lock held. */
-void vsi_trace_tell(const vestry_host *host, vestry_span *span);
+VESTRY_API void vsi_trace_tell(const vestry_host *host, vestry_span *span);
 
 /* The trace that this thread is in, if it is sampled and there is a tracer; NULL: there is nothing to carry on. */
-const vestry_trace *vsi_trace_carried(const vestry_host *host);
+VESTRY_API const vestry_trace *vsi_trace_carried(const vestry_host *host);
 
-void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
-                             const vestry_trace *parent);
-void vsi_span_end_followed(vsi_span *span);
+VESTRY_API void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
+                                        const vestry_trace *parent);
+VESTRY_API void vsi_span_end_followed(vsi_span *span);
 
 /* parent NULL: the trace that this thread is in, or none. Between begin and end the thread is in the span. */
 static inline void vsi_span_begin(vsi_span *span, const vestry_host *host, vestry_span_kind kind,

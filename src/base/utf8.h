@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "vestry/error.h"
+
 /* What a decoder puts in the place of a sequence that is none: U+FFFD. */
 #define VSI_UTF8_REPLACEMENT "\xEF\xBF\xBD"
 
@@ -41,6 +43,6 @@ static inline bool vsi_is_utf8(const char *text, size_t len) {
 }
 
 /* The length without a sequence at the end that misses bytes: for texts that were cut. */
-size_t vsi_utf8_trim(const char *text, size_t len);
+VESTRY_API size_t vsi_utf8_trim(const char *text, size_t len);
 
 #endif

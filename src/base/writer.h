@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vestry/error.h"
+
 typedef struct vsi_writer {
   char *to;   /* where the first byte goes; NULL: count only */
   size_t len; /* put so far; SIZE_MAX when that would not fit a size_t */
 } vsi_writer;
 
-void vsi_put(vsi_writer *writer, const void *data, size_t len);
-void vsi_put_str(vsi_writer *writer, const char *text);
+VESTRY_API void vsi_put(vsi_writer *writer, const void *data, size_t len);
+VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
 void vsi_put_uint(vsi_writer *writer, uint32_t number); /* decimal */
 
 /* A sum that stops at SIZE_MAX. */

@@ -7,6 +7,6 @@
 #include "vestry/channel.h"
 
 /* Publish to the members that are here. Returns as vestry_broadcast. */
-vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
+VESTRY_API vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
 
 #endif

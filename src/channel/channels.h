@@ -32,10 +32,10 @@ void vsi_channels_destroy(vsi_channels *channels);
 /* A reference to the channel of that name; NULL: there is none. */
 vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash);
 /* The same, which is made if there is none. OK | LIMIT | NO_MEMORY */
-vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
-                             vsi_channel **ret_channel);
+VESTRY_API vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
+                                        vsi_channel **ret_channel);
 
-void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
+VESTRY_API void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
 /* A place among channels, which stand in the order of their hashes, those of one hash as they were made. Zero: the
  * beginning, and the end. */
@@ -46,9 +46,10 @@ typedef struct vsi_channels_place {
 /* The next channels from a place on, each with a reference, which the caller drops. Returns how many: the most that
  * ret_found has room for, or fewer. It goes through some thousands of buckets at most, so it can be 0 before the end.
  * from: in and out. */
-size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found, size_t room);
+VESTRY_API size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found,
+                                    size_t room);
 
 /* Set the watcher; NULL: none any more. While no channel is live. It must outlive what is under way. */
-void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
+VESTRY_API void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 
 #endif

@@ -70,24 +70,24 @@ size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]);
 /* false: the text is no id. It is a client's, so it can be anything. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id);
 /* What a Last-Event-ID says; NULL: there is none. */
-vsi_history_last vsi_history_last_of(const char *text);
+VESTRY_API vsi_history_last vsi_history_last_of(const char *text);
 
 /* OK | IO (no randomness) */
-vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
-                            vsi_history_bounds bounds);
-void vsi_history_finish(vsi_history *history);
+VESTRY_API vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
+                                       vsi_history_bounds bounds);
+VESTRY_API void vsi_history_finish(vsi_history *history);
 
 /* Give the next event its id, and keep it. Returns a reference to the event that members are sent. An event that cannot
  * be kept is a loss. NULL: out of memory, and the event goes out without an id, as a loss. */
 vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns);
 /* Drop what is too old. */
-void vsi_history_expire(vsi_history *history, uint64_t now_ns);
+VESTRY_API void vsi_history_expire(vsi_history *history, uint64_t now_ns);
 /* When the oldest event becomes too old; UINT64_MAX: there is none, or it never does. */
-uint64_t vsi_history_due_ns(const vsi_history *history);
+VESTRY_API uint64_t vsi_history_due_ns(const vsi_history *history);
 /* An event was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
-void vsi_history_lose(vsi_history *history);
+VESTRY_API void vsi_history_lose(vsi_history *history);
 /* Count a loss elsewhere: it takes a seq, and nothing before it is kept. Call this before anything is answered. */
-void vsi_history_settle(vsi_history *history);
+VESTRY_API void vsi_history_settle(vsi_history *history);
 
 /* What a stream has missed. ret_count: events, of REPLAYED. */
 vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count);

@@ -12,7 +12,7 @@ typedef vestry_err (*vsi_resume_fn)(vestry_connection *connection, vsi_resume_an
 /* Put what the connection has missed into its queue, make it the reserved member, and call on_resume. Takes the member
  * in any case. OK | EXISTS | CLOSED | INVALID | FULL (also: no memory) | BUSY (see vsi_channel_go_in) | what on_resume
  * says */
-vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
-                              vsi_resume_fn on_resume, void *ctx);
+VESTRY_API vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection,
+                                         const vsi_history_last *last, vsi_resume_fn on_resume, void *ctx);
 
 #endif

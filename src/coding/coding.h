@@ -85,7 +85,7 @@ vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, 
                              const vestry_event *event, vsi_segment **ret_segment);
 
 /* How often events were encoded so far. Any thread. */
-uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind);
+VESTRY_API uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind);
 
 /* A number that no other epoch of the group has; from 1. */
 uint64_t vsi_codings_epoch(vsi_codings *codings);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vestry/error.h"
+
 #include "base/assert.h"
 
 /* What a delivery is counted as beside its event's bytes: itself, the event's head, and the allocator's own. */
@@ -25,7 +27,7 @@ typedef struct vsi_budget {
 } vsi_budget;
 
 /* max_bytes 0: the default. Before it is used. */
-void vsi_budget_init(vsi_budget *budget, size_t max_bytes);
+VESTRY_API void vsi_budget_init(vsi_budget *budget, size_t max_bytes);
 
 static inline uint64_t vsi_budget_cost(size_t count, size_t bytes) {
   return (uint64_t)count * VSI_DELIVERY_COST + bytes;

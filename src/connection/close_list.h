@@ -36,12 +36,13 @@ vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
 /* The first node with that function; NULL: none. On the runner, and only for nodes that are never taken back: so it
  * stays where it is until the runner itself tells it. */
-vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
+VESTRY_API vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
 
 /* The same on any thread, of the nodes of which `is` says so: it looks at a node under the list's lock, so the node is
  * there. What is found is there as long as its function has not begun to free it. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);
-vsi_close_node *vsi_close_list_find_if(vsi_close_list *list, vsi_close_fn fn, vsi_close_is_fn is, const void *ctx);
+VESTRY_API vsi_close_node *vsi_close_list_find_if(vsi_close_list *list, vsi_close_fn fn, vsi_close_is_fn is,
+                                                  const void *ctx);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};

@@ -112,10 +112,10 @@ void vsi_connection_discard(vestry_connection *connection);
 /* Have its bytes encoded; before the start. Takes the coder. */
 void vsi_connection_encode(vestry_connection *connection, vsi_coder *coder);
 /* Whether its bytes are encoded, or might be, as it has not begun. */
-bool vsi_connection_may_encode(const vestry_connection *connection);
+VESTRY_API bool vsi_connection_may_encode(const vestry_connection *connection);
 
 /* Let it run: the head is written, then what was sent meanwhile. Once. */
-void vsi_connection_start(vestry_connection *connection);
+VESTRY_API void vsi_connection_start(vestry_connection *connection);
 
 /* When the transport last took bytes of an event, or the head; 0: never. Any thread. */
 static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *connection) {
@@ -123,16 +123,16 @@ static inline uint64_t vsi_connection_last_write_ns(const vestry_connection *con
 }
 
 /* Have its heartbeats be seen by its page; before the start. */
-void vsi_connection_give_signs(vestry_connection *connection);
+VESTRY_API void vsi_connection_give_signs(vestry_connection *connection);
 /* Make it an answer, which begins with so many events, three at most: it ends cleanly when it has written nothing for
  * so long, and on_written is called after each write, to end it earlier. Before the start. */
-void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
+VESTRY_API void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsigned events_count);
 /* Whether an answer has more than its beginning, by whichever thread. */
-bool vsi_connection_is_answered(const vestry_connection *connection);
+VESTRY_API bool vsi_connection_is_answered(const vestry_connection *connection);
 /* Have heartbeats be seen, and begin with one. */
 void vsi_connection_begin_signs(vestry_connection *connection);
 
-const vestry_host *vsi_connection_host(const vestry_connection *connection);
+VESTRY_API const vestry_host *vsi_connection_host(const vestry_connection *connection);
 
 /* As vestry_connection_look tells them. Any thread. */
 static inline uint64_t vsi_connection_id(const vestry_connection *connection) {
@@ -142,17 +142,17 @@ static inline vestry_cause vsi_connection_cause(const vestry_connection *connect
   /* acquire pairs with the swap in close */
   return (vestry_cause)atomic_load_explicit(&connection->cause, memory_order_acquire);
 }
-vestry_connection_state vsi_connection_state(const vestry_connection *connection);
+VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection *connection);
 
 /* Have a node's function called when the connection ends; a closing connection that has not ended counts as one that
  * will. The node must stay where it is until it was called or cancelled.
  * OK: it will be called once, unless it is cancelled; which may be before this returns | CLOSED: the connection has
  * ended already, the node will not be called. Any thread that holds a reference. */
-vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
+VESTRY_API vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
 /* Take a node back. true: it was in the list, and will not be called. false: its call is to come at any moment, or
  * under way, or over; or it was never let in, or was cancelled before. The function's owner must know when it is over:
  * this does not wait. Any thread that holds a reference, the function of this or another node included. */
-bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
+VESTRY_API bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
 
 /* Whether this process is a child of the one that has the stream's socket and its runner. A closed connection that is
  * held outlives its runtime, so that one is not asked. (relaxed: a holder that outlives the runtime saw it end.) */
@@ -175,9 +175,9 @@ vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection);
 static inline uint64_t vsi_connection_accepted(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->accepted_count, memory_order_relaxed);
 }
-uint64_t vsi_connection_settled(const vestry_connection *connection);
+VESTRY_API uint64_t vsi_connection_settled(const vestry_connection *connection);
 /* Have on_written called. Any thread that holds a reference; does not block. */
-void vsi_connection_await_written(vestry_connection *connection);
+VESTRY_API void vsi_connection_await_written(vestry_connection *connection);
 
 /* What was accepted before a close for this cause is written. */
 static inline bool vsi_cause_flushes(vestry_cause cause) {

@@ -20,10 +20,11 @@ typedef struct vsi_group_stats {
 } vsi_group_stats;
 
 /* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
-vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults, vsi_group **ret_group);
+VESTRY_API vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
+                                       vsi_group **ret_group);
 
 /* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
-void vsi_group_close(vsi_group *group);
+VESTRY_API void vsi_group_close(vsi_group *group);
 
 /* Bound what all queues hold together; before the first connection. 0: the default. */
 void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
@@ -40,17 +41,17 @@ typedef struct vsi_group_walk {
 } vsi_group_walk;
 
 /* Begin a walk at the first connection, and end it. Between the two the struct must stay at its address. Any thread. */
-void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
-void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
+VESTRY_API void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
+VESTRY_API void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
 
 /* References to the connections that a walk meets next, in order; limit: VSI_GROUP_CHUNK at most. Returns how many: if
  * they are fewer than limit, there is none left. */
 enum { VSI_GROUP_CHUNK = 64 };
-size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
-                           vestry_connection *chunk[VSI_GROUP_CHUNK]);
+VESTRY_API size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
+                                      vestry_connection *chunk[VSI_GROUP_CHUNK]);
 
 /* A reference to the connection with this number; NULL: it has left, or there never was one. Any thread. */
-vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
+VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
 /* Send off the connections that a walk meets next, limit at most. Each is given the hint that retry_ms returns for it,
  * its own. Returns how many were met: fewer than limit, there is none left. ret_sent_count: those that were not closing
@@ -59,27 +60,27 @@ size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, 
                           void *ctx, size_t *ret_sent_count);
 
 /* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
-vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
+VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
 /* Drop the creator's reference; connections hold one too, so references to them may outlive this call. NULL is
  * accepted. */
-void vsi_group_destroy(vsi_group *group);
+VESTRY_API void vsi_group_destroy(vsi_group *group);
 
 /* What all connections of the group share. Any thread. */
-const vsi_environment *vsi_group_environment(const vsi_group *group);
+VESTRY_API const vsi_environment *vsi_group_environment(const vsi_group *group);
 /* The codings of its connections. */
-vsi_codings *vsi_group_codings(const vsi_group *group);
+VESTRY_API vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);
 void vsi_group_unref(vsi_group *group);
 
 /* The heartbeat of connections that have no options of their own. */
-uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
+VESTRY_API uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
 /* Of the moment of the call, but for what connections count of events: each is looked at once from then on, no later
  * than it leaves. A thread that makes or ends a connection meanwhile waits for a walk through 64 of them at most. */
-void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
+VESTRY_API void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
 /* Something observes the connections, or has ceased to: while it does, some events are timed. Any thread. */
-void vsi_group_observe(vsi_group *group, bool observes);
+VESTRY_API void vsi_group_observe(vsi_group *group, bool observes);
 /* Any thread; relaxed: true soon after it has begun. */
 static inline bool vsi_group_is_observed(const vsi_group *group) {
   return atomic_load_explicit(&vsi_group_environment(group)->observers_count, memory_order_relaxed) != 0;
@@ -87,8 +88,8 @@ static inline bool vsi_group_is_observed(const vsi_group *group) {
 
 /* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
  * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */
-vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
-                             const vestry_connection_options *options, const vsi_connection_hooks *hooks,
-                             void *hooks_ctx, vestry_connection **ret_connection);
+VESTRY_API vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
+                                        const vestry_connection_options *options, const vsi_connection_hooks *hooks,
+                                        void *hooks_ctx, vestry_connection **ret_connection);
 
 #endif

@@ -44,6 +44,6 @@ bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
 void vsi_queue_shut(vsi_queue *queue);
 
 /* What is counted now: queued and taken events, until they are settled. Any thread. */
-void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut);
+VESTRY_API void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut);
 
 #endif

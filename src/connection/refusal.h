@@ -11,8 +11,8 @@ vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err erro
 /* Stay inside, for a callback whose context lives until the connection has ended: it does not end before the leave.
  * false: it is about to end, or has, and no thread enters any more. Any thread that holds a reference; neither
  * waits. */
-bool vsi_connection_enter(vestry_connection *connection);
-void vsi_connection_leave(vestry_connection *connection);
+VESTRY_API bool vsi_connection_enter(vestry_connection *connection);
+VESTRY_API void vsi_connection_leave(vestry_connection *connection);
 /* No sender enters from here on, and no on_error hook is called. Returns whether none is inside; if one is, it notifies
  * the actor when it leaves. Idempotent; runner, or abandon. */
 bool vsi_connection_hush(vestry_connection *connection);

@@ -25,13 +25,13 @@ void vsi_tails_finish(vsi_tails *tails);
  * left out here, and counted.
  * ret_tail: the caller's, to be ended. OK | CLOSED (the stream has ended) | INVALID (it shows others' tails) |
  * LIMIT (VSI_TAILS_MAX) | NO_MEMORY. Any thread that holds a reference */
-vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail);
+VESTRY_API vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail);
 /* Keep nothing more, and free it, soon: a rouse may still be under way. NULL is accepted. Any thread. */
-void vsi_tail_end(vsi_tail *tail);
+VESTRY_API void vsi_tail_end(vsi_tail *tail);
 
 /* Have a function called for each event that finds none before it, and when the stream has ended: on the stream's
  * runner, no lock held; it must not block. to: a reference is held until the last call. Once. */
-void vsi_tail_rouse(vsi_tail *tail, void (*rouse)(vestry_connection *to), vestry_connection *to);
+VESTRY_API void vsi_tail_rouse(vsi_tail *tail, void (*rouse)(vestry_connection *to), vestry_connection *to);
 
 /* What there is to take. */
 typedef struct vsi_tail_event {
@@ -40,15 +40,15 @@ typedef struct vsi_tail_event {
 } vsi_tail_event;
 
 /* Take the oldest event. false: there is none now. One thread at a time. */
-bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
+VESTRY_API bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
 /* Events that were left out since the last call. Any thread. */
-uint64_t vsi_tail_take_left_out(vsi_tail *tail);
+VESTRY_API uint64_t vsi_tail_take_left_out(vsi_tail *tail);
 /* Why the stream has ended; NONE: it has not. Ask before the last event is taken. Any thread. */
-vestry_cause vsi_tail_cause(vsi_tail *tail);
+VESTRY_API vestry_cause vsi_tail_cause(vsi_tail *tail);
 
 /* From now on the stream has no tail: it shows those of others, and would show its own without end. Any thread. */
-void vsi_tail_exclude(vestry_connection *connection);
-bool vsi_tail_is_excluded(const vestry_connection *connection);
+VESTRY_API void vsi_tail_exclude(vestry_connection *connection);
+VESTRY_API bool vsi_tail_is_excluded(const vestry_connection *connection);
 
 /* An event is done with. */
 void vsi_tail_tell(vestry_connection *connection, vestry_event *event, bool was_written);

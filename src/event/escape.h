@@ -16,7 +16,7 @@ void vsi_put_attribute_value(vsi_writer *writer, const char *value);
 bool vsi_is_attribute_name(const char *name);
 
 /* Whether it is an address that is safe to go to: relative, http or https, without control characters. */
-bool vsi_is_web_address(const char *url);
+VESTRY_API bool vsi_is_web_address(const char *url);
 
 /* Whether text begins with `lower`, in any case: ASCII's, as in HTML, whatever the locale. */
 bool vsi_starts_with(const char *text, size_t len, const char *lower);

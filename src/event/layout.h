@@ -42,10 +42,10 @@ void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const c
 /* meaning: zero before each pass; what it says after the second one counts. */
 typedef void vsi_event_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx);
 /* Make an event: both passes over the layout. OK | TOO_LARGE | NO_MEMORY; ret_event untouched on failure. */
-vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
-                           vestry_event **ret_event);
+VESTRY_API vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
+                                      vestry_event **ret_event);
 
 /* What it says. Any thread; valid as long as the event. */
-const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event);
+VESTRY_API const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event);
 
 #endif

@@ -18,10 +18,10 @@
 
 /* vestry_event_elements, and after it a block with the id. options: whole, without an id; mark: not empty, no line
  * break; is_told: it stands in the data, too. */
-vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
-                                     const vestry_elements_options *options, const char *mark, bool is_told,
-                                     vestry_event **ret_event);
+VESTRY_API vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
+                                                const vestry_elements_options *options, const char *mark, bool is_told,
+                                                vestry_event **ret_event);
 /* The id's block alone, for what stands in several events before it. */
-vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event);
+VESTRY_API vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event);
 
 #endif

@@ -51,11 +51,12 @@ static inline bool vsi_html_reserve(vsi_html *html, size_t more) {
 void vsi_html_put(vsi_html *html, const char *bytes, size_t len);
 void vsi_html_put_str(vsi_html *html, const char *text);
 /* The first error sticks. why: static. Returns the error that sticks now. */
-vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why);
+VESTRY_API vestry_err vsi_html_fail(vsi_html *html, vestry_err error, const char *why);
 /* Note where in the format it failed: at this byte of it. */
 void vsi_html_fail_at(vsi_html *html, const char *format, size_t at);
 /* An error as a log reports it: if it is the one that sticks in the builder, with the reason, the byte of the format
  * and the format's text up to it; otherwise vestry_strerror. Returns text, or a static text. */
-const char *vsi_html_explain(const vestry_html *html, vestry_err error, char text[static VSI_HTML_EXPLAINED]);
+VESTRY_API const char *vsi_html_explain(const vestry_html *html, vestry_err error,
+                                        char text[static VSI_HTML_EXPLAINED]);
 
 #endif

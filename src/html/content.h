@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "vestry/error.h"
+
 enum { VSI_CONTENT_MAX_BYTES = 16 << 20 };
 
 typedef enum vsi_content_fault {
@@ -35,9 +37,9 @@ typedef struct vsi_content {
  *   id          not empty
  *   ret         set when it is found; else only `at` and `why` are
  *   Threads     any; no memory, linear, and a stack of about 2 kB */
-vsi_content_fault vsi_content_find(const char *html, size_t len, const char *id, vsi_content *ret);
+VESTRY_API vsi_content_fault vsi_content_find(const char *html, size_t len, const char *id, vsi_content *ret);
 
 /* "not found" and so on: static. */
-const char *vsi_content_fault_name(vsi_content_fault fault);
+VESTRY_API const char *vsi_content_fault_name(vsi_content_fault fault);
 
 #endif

@@ -11,6 +11,6 @@
  * of its start tag. Where the document begins without one, ret_has_tag is false, and a whole tag can be put there: in
  * front of what the parser would make the element for. A second tag of that name adds what the first has not.
  *  html  UTF-8, borrowed for the call; linear, no memory */
-size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag);
+VESTRY_API size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag);
 
 #endif

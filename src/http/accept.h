@@ -17,6 +17,7 @@ enum { VSI_ACCEPT_MAX = 16 };
  * codings  names in lower case, at most VSI_ACCEPT_MAX; NULL: not on offer after all
  * ret_index  count: identity
  * OK | UNSUPPORTED: nothing on offer is acceptable, identity neither */
-vestry_err vsi_accept_choose(const char *header, const char *const *codings, size_t count, size_t *ret_index);
+VESTRY_API vestry_err vsi_accept_choose(const char *header, const char *const *codings, size_t count,
+                                        size_t *ret_index);
 
 #endif

@@ -7,7 +7,7 @@
 #include "http/request.h"
 
 /* What an error is answered with (vestry_handler_fn); below 500: the client got something wrong. */
-int vsi_status_of(vestry *v, vestry_err error);
+VESTRY_API int vsi_status_of(vestry *v, vestry_err error);
 
 /* All: OK | IO (the peer is gone). */
 
@@ -16,7 +16,7 @@ vestry_err vsi_answer_status(const vestry_request *req, int status, const char *
 /* The same for an error: of a handler, an interceptor, the store or the adapter. Counts and logs what it should. */
 vestry_err vsi_answer_error(const vestry_request *req, vestry_err error);
 /* The same in a reply, whose headers stay. Returns the error; another one: there is no memory for it */
-vestry_err vsi_reply_error(const vestry_request *req, vestry_reply *reply, vestry_err error);
+VESTRY_API vestry_err vsi_reply_error(const vestry_request *req, vestry_reply *reply, vestry_err error);
 /* For a path, or a method on it, that has no route: 404, 405 with Allow; OPTIONS 204. allow: "": it has no methods. */
 vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow);
 /* 204 */

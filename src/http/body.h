@@ -37,10 +37,10 @@ typedef struct vsi_body_source {
 vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body);
 
 /* Read what comes at once of a part of a file. OK | IO (it is shorter) */
-vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
+VESTRY_API vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
 
 /* Read a part of a file into memory of the host, and a NUL after it. OK | IO (it is shorter) | NO_MEMORY */
-vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
-                              char **ret_bytes);
+VESTRY_API vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
+                                         char **ret_bytes);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* Find a cookie's value in the text of a Cookie header: a piece of it, without quotes around it. Of several with that
  * name the first that is well formed. OK | NOT_FOUND. */
-vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value);
+VESTRY_API vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value);
 /* Whether all bytes may stand in a value without quotes (cookie-octet). */
 bool vsi_is_cookie_value(const char *value, size_t len);
 

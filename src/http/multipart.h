@@ -26,16 +26,16 @@ typedef struct vsi_parts {
 } vsi_parts;
 
 /* OK | MALFORMED: a content type that names none */
-vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret_boundary);
+VESTRY_API vestry_err vsi_boundary_read(const char *content_type, vsi_boundary *ret_boundary);
 /* Take a line of a part's head, which is without its line break, into the part. */
-void vsi_part_read(const char *line, const char *end, vsi_part *part);
+VESTRY_API void vsi_part_read(const char *line, const char *end, vsi_part *part);
 
 /* OK | MALFORMED: no boundary in the content type, or not in the body. */
-vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body);
+VESTRY_API vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_slice body);
 /* OK | NOT_FOUND (that was the last) | MALFORMED */
-vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part);
+VESTRY_API vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part);
 
 /* The text of a name, at most text.len bytes into to: how many. */
-size_t vsi_part_decode(vestry_slice text, char *to);
+VESTRY_API size_t vsi_part_decode(vestry_slice text, char *to);
 
 #endif

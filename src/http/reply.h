@@ -70,40 +70,42 @@ struct vestry_reply {
   uint64_t key_room[VSI_REPLY_KEY_WORDS]; /* a usual key takes no allocation */
 };
 
-void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
-void vsi_reply_finish(vestry_reply *reply);
+VESTRY_API void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
+VESTRY_API void vsi_reply_finish(vestry_reply *reply);
 
 /* OK: the reply's stream may be a part of one thing more | LIMIT: refused, and said why. */
-vestry_err vsi_reply_may_join(vestry_reply *reply);
+VESTRY_API vestry_err vsi_reply_may_join(vestry_reply *reply);
 /* The same, and the packed key of what it is to be a part of. OK | LIMIT | as vsi_name_pack; the reply knows of errors.
  */
-vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope, const vestry_key *key);
+VESTRY_API vestry_err vsi_reply_pack(vestry_reply *reply, vsi_scoped_key *name, vestry_scope scope,
+                                     const vestry_key *key);
 /* What it is a part of from its beginning was made, or there is an error: the reply takes it. Returns the error. */
-vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
+VESTRY_API vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachment *attachment);
 
 /* Remember that a builder refused what the handler gave it, and log why: returns its second argument. */
-vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
+VESTRY_API vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why);
 /* Whatever body it has is dropped, and there is room for one of len bytes: before there is memory of it, and before
  * vsi_reply_take_body. OK | LIMIT */
-vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len);
+VESTRY_API vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len);
 /* Drop a reply's body, and give its room back. */
-void vsi_reply_drop_body(vestry_reply *reply);
+VESTRY_API void vsi_reply_drop_body(vestry_reply *reply);
 /* vestry_reply_body without a copy: body is of the reply's host, and is taken in any case. The type is a header's
  * value. OK | LIMIT | NO_MEMORY */
-vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
+VESTRY_API vestry_err vsi_reply_take_body(vestry_reply *reply, const char *content_type, char *body, size_t len);
 /* Put another body in the place of one, which has its type. The text is finished in any case. Returns as above. */
-vestry_err vsi_reply_change_body(vestry_reply *reply, vsi_buffer *text);
+VESTRY_API vestry_err vsi_reply_change_body(vestry_reply *reply, vsi_buffer *text);
 /* The same with a part of a file, which is lent on OK only; and with bytes that are borrowed until the request is over.
  * Neither is read before the body is wanted. */
-vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file, uint64_t at,
-                               size_t len);
-vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body, size_t len);
+VESTRY_API vestry_err vsi_reply_take_file(vestry_reply *reply, const char *content_type, vsi_open_file *file,
+                                          uint64_t at, size_t len);
+VESTRY_API vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *content_type, const char *body,
+                                            size_t len);
 /* Whatever it is made of, reply->body has the body from here on. OK | LIMIT | IO | NO_MEMORY */
-vestry_err vsi_reply_load(vestry_reply *reply);
+VESTRY_API vestry_err vsi_reply_load(vestry_reply *reply);
 /* Whether it wants a connection, rather than an answer. */
-bool vsi_reply_is_stream(const vestry_reply *reply);
+VESTRY_API bool vsi_reply_is_stream(const vestry_reply *reply);
 /* Whether a stream that it opens stays open when its effects are done. */
-bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
+VESTRY_API bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
 
 /* When streams are stored under its key already. */
 vestry_keep_policy vsi_reply_policy(const vestry_reply *reply);
@@ -115,8 +117,8 @@ typedef enum vsi_caching {
   VSI_CACHING_ASKED, /* kept, and given out only after asking here */
   VSI_CACHING_KEPT   /* whatever else */
 } vsi_caching;
-vsi_caching vsi_reply_caching(const vestry_reply *reply);
+VESTRY_API vsi_caching vsi_reply_caching(const vestry_reply *reply);
 /* The header of that name, in any case; NULL: none. */
-const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
+VESTRY_API const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char *name);
 
 #endif

@@ -68,14 +68,14 @@ static inline void vsi_request_is_asked_who(const vestry_request *req) {
 }
 
 /* The media type alone, without its parameters. */
-bool vsi_is_media_type(const char *content_type, const char *wanted);
+VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);
 /* Whether the body is a form's, in either coding. */
 bool vsi_request_is_form(const vestry_request *req);
 
 /* own: its other half, which stays as long as it. ops: checked already. */
-void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
-                      void *server_request);
-void vsi_request_finish(vestry_request *req);
+VESTRY_API void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
+                                 void *server_request);
+VESTRY_API void vsi_request_finish(vestry_request *req);
 
 /* Read the body and the signals. Blocks as the server does.
  * why: set on MALFORMED and TOO_LARGE of the signals; its message is empty otherwise.
@@ -83,11 +83,11 @@ void vsi_request_finish(vestry_request *req);
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
 /* The form's fields, of a body that came in pieces: a name, a NUL, a value, a NUL, and so on, count times; UTF-8
  * without other NULs. Copied; what was handed out of fields before is not valid any more. OK | TOO_LARGE | NO_MEMORY */
-vestry_err vsi_request_set_form(const vestry_request *req, vestry_slice texts, size_t count);
+VESTRY_API vestry_err vsi_request_set_form(const vestry_request *req, vestry_slice texts, size_t count);
 /* Have the guards of the request's route look: of a receiver's, once. The first error. */
-vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
+VESTRY_API vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
 /* How long the body is to be; -1: it is not said. */
-int64_t vsi_request_length(const vestry_request *req);
+VESTRY_API int64_t vsi_request_length(const vestry_request *req);
 /* Ask the application for the scope. OK | whatever it says | FAILED (it claims to have written too much). */
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply);
 

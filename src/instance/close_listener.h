@@ -38,9 +38,9 @@ void vsi_close_listeners_init(vsi_close_listeners *listeners);
 void vsi_close_listeners_finish(vsi_close_listeners *listeners);
 
 /* listener: borrowed until it is removed. */
-void vsi_close_listeners_add(vsi_close_listeners *listeners, vsi_close_listener *listener);
+VESTRY_API void vsi_close_listeners_add(vsi_close_listeners *listeners, vsi_close_listener *listener);
 /* Waits until no thread is inside. */
-void vsi_close_listeners_remove(vsi_close_listeners *listeners, vsi_close_listener *listener);
+VESTRY_API void vsi_close_listeners_remove(vsi_close_listeners *listeners, vsi_close_listener *listener);
 
 void vsi_close_listeners_report_removed(vsi_close_listeners *listeners, const vestry_purged *purged);
 void vsi_close_listeners_report_ended(vsi_close_listeners *listeners, struct vsi_stream_context *stream,

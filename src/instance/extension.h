@@ -79,7 +79,7 @@ void vsi_extensions_finish(vsi_extensions *extensions, vestry *v);
  * one of this kind, or another one that finds scopes) | LIMIT */
 vestry_err vsi_extensions_add(vsi_extensions *extensions, const vsi_extension *kind, void *state);
 /* The row of a kind, by its table; NULL: there is none. Any thread; a few loads. */
-const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind);
+VESTRY_API const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind);
 
 /* Call one function of all that have it:
  *   VSI_EXTENSIONS_EACH(at, &v->extensions, finish) at->kind->finish(at->state, req); */

@@ -65,11 +65,11 @@ struct vestry {
 _Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts, max_body_bytes), "the names of parts");
 
 /* Extensions of an instance (extension.h). Add one: as vsi_extensions_add; too many are said in the log. */
-vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state);
+VESTRY_API vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state);
 /* The state of a kind, by its table; NULL: the instance has none. Any thread; a few loads. */
-void *vsi_extension_find(const vestry *v, const vsi_extension *kind);
+VESTRY_API void *vsi_extension_find(const vestry *v, const vsi_extension *kind);
 /* The state of a kind that can be created: it is, unless it is there. Any thread. OK | NO_MEMORY | IO | LIMIT */
-vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_state);
+VESTRY_API vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_state);
 
 /* A child process, where no thread of the instance's runs: no lock of its may be waited for. */
 static inline bool vsi_instance_is_forked(const vestry *v) {
@@ -93,8 +93,8 @@ typedef struct vsi_inside {
   const vestry *v;
   struct vsi_inside *outer;
 } vsi_inside;
-void vsi_inside_begin(vsi_inside *inside, const vestry *v);
-void vsi_inside_end(const vsi_inside *inside);
+VESTRY_API void vsi_inside_begin(vsi_inside *inside, const vestry *v);
+VESTRY_API void vsi_inside_end(const vsi_inside *inside);
 /* Whether this thread is inside of a callback, or of something that the instance's runtime runs. */
 bool vsi_instance_is_inside(const vestry *v);
 

@@ -61,7 +61,7 @@ vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, con
 void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host);
 
 /* NULL: the connection is of no instance. */
-vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection);
+VESTRY_API vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection);
 
 /* NULL: none. */
 static inline const vsi_data *vsi_stream_context_data(const vsi_stream_context *stream) {
@@ -98,6 +98,6 @@ static inline vsi_stream_part *vsi_stream_part_next(const vsi_stream_part *part)
   return atomic_load_explicit(&part->next, memory_order_acquire);
 }
 /* While the stream begins, by the thread that begins it; it has_parts. */
-void vsi_stream_context_add_part(vsi_stream_context *stream, vsi_stream_part *part);
+VESTRY_API void vsi_stream_context_add_part(vsi_stream_context *stream, vsi_stream_part *part);
 
 #endif

@@ -8,6 +8,6 @@
 /* Read a value into a variable, which borrows from it. Untouched on failure.
  * OK | MALFORMED (another type; an integer outside of its bounds; a text with a zero character) | INVALID (into is
  * none) */
-vestry_err vsi_into_take(vestry_into into, const json_t *value);
+VESTRY_API vestry_err vsi_into_take(vestry_into into, const json_t *value);
 
 #endif

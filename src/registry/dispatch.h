@@ -9,9 +9,9 @@
 /* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
  * store, NULL: to the options' connection, or to none; options: their key does not count; may_write: this thread writes
  * to the sockets of a few streams itself; ret_count: how many connections; NULL: not wanted. */
-vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
-                             uint32_t *ret_count);
+VESTRY_API vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
+                                        const vestry_dispatch_options *options, bool may_write,
+                                        vestry_dispatch_result *ret_result, uint32_t *ret_count);
 
 /* One effect of a reply: the event of a built-in one, or a list that is headed by a name. */
 typedef struct vsi_effect_item {

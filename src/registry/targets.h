@@ -15,8 +15,8 @@ typedef struct vsi_targets {
   vestry_connection *few[VSI_TARGETS_INLINE]; /* so a list stays where it is made */
 } vsi_targets;
 
-void vsi_targets_init(vsi_targets *targets, const vestry_host *host);
-void vsi_targets_finish(vsi_targets *targets); /* drops the references */
+VESTRY_API void vsi_targets_init(vsi_targets *targets, const vestry_host *host);
+VESTRY_API void vsi_targets_finish(vsi_targets *targets); /* drops the references */
 void vsi_targets_clear(vsi_targets *targets);
 
 /* Make room for so many more, for which the next appends then need no memory. OK | NO_MEMORY. */
@@ -31,8 +31,8 @@ void vsi_targets_prune(vsi_targets *targets);
 /* Append the open connections that are stored under a key, oldest first, as many as there are. A connection that is
  * closing is still stored until its hooks run; it has no claim to the key any more.
  * OK | NOT_FOUND (none is open) | NO_MEMORY (list unchanged). */
-vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key);
+VESTRY_API vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key);
 /* Whether any is open, and how many are closing; set on OK and NOT_FOUND. As vsi_targets_find. */
-vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count);
+VESTRY_API vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count);
 
 #endif

@@ -32,7 +32,7 @@ struct vsi_actor {
   _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
 };
 
-void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
+VESTRY_API void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
 /* Initialize held: no run begins before vsi_actor_release. A notify meanwhile is remembered, and wakes no worker. The
  * caller has taken a reference by the class for it, which vsi_actor_release drops. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
@@ -42,7 +42,7 @@ void vsi_actor_release(vsi_actor *actor);
 /* The actor will run at least once after this call; everything the caller wrote before is visible to that run.
  * Any thread; lock-free but for the pool's queue. Works on a closed runtime; after it has stopped, the run waits for
  * the destroy. */
-void vsi_actor_notify(vsi_actor *actor);
+VESTRY_API void vsi_actor_notify(vsi_actor *actor);
 
 /* vsi_actor_notify by a thread that would rather do itself what the notify is for.
  * Returns  true: the actor was IDLE and is RUNNING; the caller is inside until it calls vsi_actor_release. What others

@@ -67,7 +67,7 @@ void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
 /* Something observes the pool, or has ceased to: while it does, jobs are timed now and then. Any thread. */
-void vsi_pool_observe(vsi_pool *pool, bool observes);
+VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);
 
 /* This thread is one of its workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

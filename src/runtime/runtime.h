@@ -45,13 +45,13 @@ static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
 
 /* This thread is inside of something that the runtime runs: if it waited for what the runtime is to run, that could be
  * for ever. */
-bool vsi_runtime_is_inside(const vestry_runtime *runtime);
+VESTRY_API bool vsi_runtime_is_inside(const vestry_runtime *runtime);
 
 /* vestry_actor_post in two steps, for a thread that posts several: vestry_actor_notify must follow the last. */
-vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message);
+VESTRY_API vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message);
 /* vsi_actor_try_enter and vsi_actor_release of a vestry_actor: true: nothing that was posted before is left to be done,
  * and what is posted meanwhile waits. */
-bool vsi_message_actor_try_enter(vestry_actor *actor);
-void vsi_message_actor_release(vestry_actor *actor);
+VESTRY_API bool vsi_message_actor_try_enter(vestry_actor *actor);
+VESTRY_API void vsi_message_actor_release(vestry_actor *actor);
 
 #endif

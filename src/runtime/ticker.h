@@ -42,9 +42,9 @@ void vsi_ticker_rest(vsi_ticker *ticker);
 /* Arm a timer, or move it when it is armed. It never fires before due_ns. When the ticker closes, armed timers are not
  * fired: an owner that holds a reference for an armed timer cancels it when it closes itself.
  * OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed. Any thread. */
-vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
+VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
 /* true: it was armed and will not fire. false: it was not armed, or fires now. Any thread. */
-bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
+VESTRY_API bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
 
 /* Host time; UINT64_MAX: nothing is armed, or closed. */
 uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker);

@@ -6,6 +6,6 @@
 #include "vestry/runtime.h"
 
 /* vestry_timer_set for a time on the host's clock, once. As that. */
-vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
+VESTRY_API vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
 
 #endif

@@ -26,7 +26,7 @@ typedef struct vsi_timer {
   void (*fire)(struct vsi_timer *timer);
 } vsi_timer;
 
-void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer));
+VESTRY_API void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer));
 
 typedef TAILQ_HEAD(vsi_wheel_list, vsi_timer) vsi_wheel_list;
 

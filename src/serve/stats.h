@@ -7,6 +7,6 @@
 #include "vestry/instance.h"
 
 /* vestry_stats_get, and what the group says in the same look. Any thread. */
-void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats);
+VESTRY_API void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stats);
 
 #endif

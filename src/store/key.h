@@ -27,17 +27,17 @@ typedef struct vsi_key_reader {
   bool whole;                        /* the outermost part has been read */
 } vsi_key_reader;
 
-void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len);
+VESTRY_API void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len);
 
 /* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: how many tuples end after it.
  * OK | NOT_FOUND (the end: what was read is exactly one key) | MALFORMED. */
-vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed);
+VESTRY_API vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed);
 
 /* Read a number; returns where the next byte is, NULL when malformed. */
 const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number);
 
 /* As vestry_key_format, of a key of any length: the text is cut where the buffer is full, but not inside a character.
  * Returns whether it is. capacity: not 0. What is not well formed ends the text. */
-bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
+VESTRY_API bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
 
 #endif

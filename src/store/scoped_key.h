@@ -28,8 +28,8 @@ typedef struct vsi_scoped_key {
 } vsi_scoped_key;
 
 /* OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY. */
-vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
-                               vestry_scope scope, const vestry_key *key);
+VESTRY_API vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
+                                          vestry_scope scope, const vestry_key *key);
 /* The same, the long way, which any key can go. */
 vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                    vestry_scope scope, const vestry_key *key);

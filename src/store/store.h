@@ -18,7 +18,7 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
 vestry_err vsi_store_with(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
 
 /* How long entries were unused that had to make room, of a built-in store that evicts; of one in 16. Any thread. */
-void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);
+VESTRY_API void vsi_store_evictions(const vestry_store *store, vsi_histogram_counts *ret_counts);
 /* Call a function with the key of a value, by its handle, perhaps under a lock of the store's. Returns whether it was
  * called. handle: of this store's, or 0. */
 static inline bool vsi_store_key_of(const vestry_store *store, vestry_handle handle, vestry_key_of_fn fn, void *ctx) {

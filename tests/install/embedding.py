@@ -45,19 +45,21 @@ def main():
     for number, (source, commands) in enumerate(programs):
         file = folder / f"embedding{number}.c"
         file.write_text(source)
-        module = "vestry-" + re.search(r'#include "vestry/(civetweb|microhttpd)\.h"', source)[1]
+        modules = ["vestry-" + re.search(r'#include "vestry/(civetweb|microhttpd)\.h"', source)[1]]
+        if '#include "vestry/app/' in source:
+            modules.append("vestry-app")
         # The program's own, as it was linked before.
         own = words("pkg-config", "--libs", "libmicrohttpd") if "#include <microhttpd.h>" in source else []
         assert commands, f"program {number} is not used"
         for kind in ([], ["--static"]):
-            flags = words("pkg-config", *kind, "--cflags", "--libs", module) + own
+            flags = words("pkg-config", *kind, "--cflags", "--libs", *modules) + own
             if kind:
                 flags = [re.sub(r"^-l(vestry[a-z-]*)$", r"-l:lib\1.a", flag) for flag in flags]
             program = str(folder / f"embedding{number}")
             subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", str(file), "-o",
                             program, "-pthread", *flags], check=True)
             bad |= guide.serve(program, folder, commands)
-            print(f"{file.name}: {module} {' '.join(kind)}: {'wrong' if bad else 'well'}", flush=True)
+            print(f"{file.name}: {' '.join(modules)} {' '.join(kind)}: {'wrong' if bad else 'well'}", flush=True)
     assert len(programs) >= 2, "the page has lost its programs"
     return 1 if bad else 0
 

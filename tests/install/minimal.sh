@@ -31,7 +31,7 @@ quietly cmake -S "$top" -B "$scratch/build" -G "$generator" -DCMAKE_C_COMPILER="
   -DVESTRY_MICROHTTPD=ON -DCMAKE_C_COMPILER_LAUNCHER="$launcher"
 quietly cmake --build "$scratch/build"
 quietly cmake --install "$scratch/build" --prefix "$scratch/prefix"
-find "$scratch/prefix" -name '*.so*' -o -name 'libvestry-*.a' ! -name '*-microhttpd.a' ! -name '*-testing.a' |
+find "$scratch/prefix" -name '*.so*' -o -name 'libvestry-[cnsp]*.a' ! -name '*-cluster.a' |
   refuse "These were to be left out."
 if grep -q -e -lbrotli -e -lz "$scratch"/prefix/lib*/cmake/vestry/*.cmake; then
   echo "This was to do without encodings."
@@ -45,7 +45,7 @@ export PKG_CONFIG_PATH
 pkg-config --static --libs vestry | tr ' ' '\n' | grep -e brotli -e '^-lz$' | refuse "This was to do without encodings."
 # shellcheck disable=SC2046 # lists of words
 "$compiler" -std=c11 -Os -Wall -Wextra -Werror "$here/outside/counter.c" -o "$scratch/small" \
-  $(pkg-config --static --cflags --libs vestry-microhttpd)
+  $(pkg-config --static --cflags --libs vestry-app vestry-microhttpd)
 "$here/answers.sh" "$scratch/small"
 
 step "by CMake"
@@ -75,12 +75,15 @@ step sizes
 version="-std=c11 -O2 -I$top/include $here/outside/counter.c"
 others="-lck -ljansson -lnettle -lmicrohttpd -lgnutls -pthread"
 # shellcheck disable=SC2086
-"$compiler" $version -o "$scratch/shared" -L"$build/lib" -lvestry-microhttpd -lvestry -pthread
+"$compiler" $version -o "$scratch/shared" -L"$build/lib" -lvestry-microhttpd -lvestry-app -lvestry -pthread
 # shellcheck disable=SC2086
-"$compiler" $version -o "$scratch/static" "$build/lib/libvestry-microhttpd.a" "$build/lib/libvestry.a" $others
+"$compiler" $version -o "$scratch/static" "$build/lib/libvestry-microhttpd.a" "$build/lib/libvestry-app.a" "$build/lib/libvestry.a" $others
 shared=$(bytes "$scratch/shared")
 static=$(bytes "$scratch/static")
 small=$(bytes "$scratch/small")
-libraries=$(($(bytes "$(realpath "$build/lib/libvestry.so")") + $(bytes "$(realpath "$build/lib/libvestry-microhttpd.so")")))
+libraries=0
+for part in "" -app -microhttpd; do
+  libraries=$((libraries + $(bytes "$(realpath "$build/lib/libvestry$part.so")")))
+done
 echo "a stripped counter: shared $shared bytes and libraries of $libraries, static $static, minimal $small"
 [ "$small" -lt "$static" ] && [ "$small" -lt 500000 ] && [ "$shared" -lt 30000 ]

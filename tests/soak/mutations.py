@@ -22,7 +22,7 @@ MUTATIONS = {
 def soak(source, build, name, folder):
     """Returns the soak's exit status, and what it said."""
     file, before, after = MUTATIONS[name]
-    link = build / "lib/libvestry.so"
+    link = build / f"lib/libvestry{'-observe' if file.startswith('ops/') else ''}.so"
     library, soname = link.resolve(), link.readlink()
     mutate.link(build, source / "src" / file, before, after, str(library.relative_to(build)), folder / soname)
     command = [sys.executable, "-B", str(source / "tests/soak/observe.py"), str(build / "bin/vestry-bench"), "--server",

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-LINE = re.compile(r"^ (\w+)@Base (\S+)$", re.M)
+LINE = re.compile(r"^ (\w+)@VESTRY_\d+ (\S+)$", re.M)
 
 
 def version(top):
@@ -31,7 +31,8 @@ def has_releases(top):
 
 
 def libraries(build):
-    """Package → soname, and the functions that the library exports."""
+    """Package → soname, the version of the public functions that the library exports, and these; the private ones, which
+    other libraries of the same version call, have another version."""
     found = {}
     for path in sorted((build / "lib").glob("libvestry*.so")):
         dynamic = subprocess.run(["readelf", "-d", path], check=True, capture_output=True, text=True).stdout
@@ -40,12 +41,14 @@ def libraries(build):
             continue  # a helper of the tests
         names = subprocess.run(["nm", "-D", "--defined-only", path], check=True, capture_output=True, text=True).stdout
         package = re.sub(r"\.so\.", "", soname[1])
-        found[package] = soname[1], sorted(line.split()[2] for line in names.splitlines())
+        node = f"VESTRY_{soname[1].rpartition('.')[2]}"
+        public = [line.split()[2].partition("@")[0] for line in names.splitlines() if line.endswith(node)]
+        found[package] = soname[1], node, sorted(public)
     return found
 
 
 def write_symbols(top, build):
-    for package, (soname, names) in libraries(build).items():
+    for package, (soname, node, names) in libraries(build).items():
         path = top / "debian" / f"{package}.symbols"
         before = dict(LINE.findall(path.read_text())) if path.exists() else {}
         gone = sorted(set(before) - set(names))
@@ -53,13 +56,14 @@ def write_symbols(top, build):
             before = {}
         elif gone:
             sys.exit(f"{path.name}: {', '.join(gone)}: gone since a release, which breaks programs (docs/abi.md)")
-        lines = "".join(f" {name}@Base {before.get(name, version(top))}\n" for name in names)
+        lines = "".join(f" {name}@{node} {before.get(name, version(top))}\n" for name in names)
+        lines += f" (symver)VESTRY_PRIVATE_{version(top)} {version(top)}\n"
         path.write_text(f"{soname} {package} #MINVER#\n* Build-Depends-Package: libvestry-dev\n{lines}")
 
 
 def check_symbols(top, built):
     control = (top / "debian/control").read_text()
-    for package, (soname, names) in built.items():
+    for package, (soname, node, names) in built.items():
         path = top / "debian" / f"{package}.symbols"
         if f"\nPackage: {package}\n" not in control:
             yield f"debian/control has no package {package} for {soname}"
@@ -67,6 +71,8 @@ def check_symbols(top, built):
             yield f"debian/ has no {package}.symbols: scripts/packages --symbols"
             continue
         listed = {name for name, _ in LINE.findall(path.read_text())}
+        if f" (symver)VESTRY_PRIVATE_{version(top)} {version(top)}\n" not in path.read_text():
+            yield f"{path.name} lacks the private functions of {version(top)}: scripts/packages --symbols"
         if new := sorted(set(names) - listed):
             yield f"{path.name} lacks {', '.join(new)}: scripts/packages --symbols"
         if gone := sorted(listed - set(names)):
@@ -133,7 +139,7 @@ def check(top, built, files):
 
 
 PLANTED = [  # a file, what stands there, and what is put in its place; the word that has to be said
-    ("debian/libvestry1.symbols", " vestry_create@Base", " vestry_creates@Base", "lacks vestry_create:"),
+    ("debian/libvestry1.symbols", " vestry_create@VESTRY", " vestry_creates@VESTRY", "lacks vestry_create:"),
     ("debian/libvestry-nats1.symbols", None, None, "no libvestry-nats1.symbols"),
     ("debian/control", "Package: libvestry-sqlite1", "Package: libvestry-sqlite2", "no package libvestry-sqlite1"),
     ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/batch.h is installed"),

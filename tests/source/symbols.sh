@@ -1,6 +1,7 @@
 #!/bin/sh
-# The shared libraries export what the public headers declare, no more and no less, and the static ones define nothing
-# outside of vestry_ and vsi_: symbols.sh REPOSITORY LIBRARY_DIRECTORY
+# The shared libraries export what the public headers declare, no more and no less, and beside it only those private
+# functions (vsi_) that another library of vestry calls; the static ones define nothing outside of vestry_ and vsi_:
+# symbols.sh REPOSITORY LIBRARY_DIRECTORY
 # SPDX-License-Identifier: MIT
 set -eu
 include=$1/include/vestry
@@ -11,35 +12,45 @@ declared() { # HEADERS…: names of the functions and objects marked VESTRY_API
   cat "$@" | sed 's|//.*||; /^#/d' | tr '\n' ' ' | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/||g' |
     grep -oE 'VESTRY_API [^;{(]*[(;]' | sed -E 's/[ ]*[(;]$//; s/.*[^a-z0-9_]//' | sort -u
 }
-exported() { nm -D --defined-only "$1" | awk '{ print $3 }' | grep -vE '^(_init|_fini)$' | sort -u; }
+# Names without their version. (A version is a symbol itself: VESTRY_…)
+exported() { nm -D --defined-only "$1" | sed 's/@.*//' | awk '$3 !~ /^(_init|_fini|VESTRY_.*)$/ { print $3 }' | sort -u; }
+wanted=$(nm -D --undefined-only "$lib"/libvestry*.so | sed -n 's/.* \(vsi_[a-z0-9_]*\).*/\1/p' | sort -u)
+
 compare() { # LIBRARY HEADERS…
   library=$1
   shift
-  if difference=$(printf '%s\n---\n%s\n' "$(declared "$@")" "$(exported "$library")" | awk -v library="${library##*/}" '
-    /^---$/ { second = 1; next }
-    NF && !second { declared[$1] = 1 }
-    NF && second { exported[$1] = 1; count++ }
+  if difference=$(printf '%s\n---\n%s\n---\n%s\n' "$(declared "$@")" "$wanted" "$(exported "$library")" |
+    awk -v library="${library##*/}" '
+    /^---$/ { part++; next }
+    NF && part == 0 { declared[$1] = 1 }
+    NF && part == 1 { wanted[$1] = 1 }
+    NF && part == 2 { exported[$1] = 1; if ($1 ~ /^vsi_/) inside++; else count++ }
     END {
       for (name in declared) if (!(name in exported)) { print name " is declared, but not in " library; bad = 1 }
-      for (name in exported) if (!(name in declared)) { print name " is in " library ", but not public"; bad = 1 }
+      for (name in exported)
+        if (name ~ /^vsi_/ ? !(name in wanted) : !(name in declared)) {
+          print name " is in " library ", but " (name ~ /^vsi_/ ? "no other library calls it" : "not public"); bad = 1
+        }
       if (!count) { print library " exports nothing"; bad = 1 }
-      if (!bad) print library ": " count " symbols"
+      if (!bad) print library ": " count " symbols, and " inside + 0 " private ones"
       exit bad
     }'); then :; else failed=1; fi
   echo "$difference"
 }
 
-core=$(find "$include" -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name 'sqlite*.h' ! -name 'postgres*.h' ! -name nats.h \
-  ! -path '*/testing/*')
-# shellcheck disable=SC2086 # a list of words
-compare "$lib/libvestry.so" $core
-for library in "$lib"/libvestry-*.so; do
+for library in "$lib"/libvestry.so "$lib"/libvestry-*.so; do
   [ -e "$library" ] || continue
-  name=${library##*/libvestry-}
-  # shellcheck disable=SC2046 # a list of words
-  [ "$name" != testing.so ] || { compare "$library" "$include"/testing/*.h; continue; }
-  # shellcheck disable=SC2046 # a list of words
-  compare "$library" $(find "$include" -name "${name%.so}.h" -o -name "${name%.so}_*.h")
+  name=${library##*/libvestry}
+  name=${name%.so}
+  case $name in
+  '') set -- $(find "$include" -maxdepth 1 -name '*.h' ! -name civetweb.h ! -name microhttpd.h) ;;
+  -app) set -- "$include"/app/*.h "$include"/data/jobs.h ;;
+  -cluster) set -- "$include"/cluster/cluster.h "$include"/cluster/broker.h ;;
+  -observe) set -- "$include"/ops/*.h ;;
+  -testing) set -- "$include"/testing/*.h ;;
+  *) set -- $(find "$include" -name "${name#-}.h" -o -name "${name#-}_*.h") ;;
+  esac
+  compare "$library" "$@"
 done
 for archive in "$lib"/libvestry*.a; do
   [ -e "$archive" ] || continue

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-/** Metrics that are being written. */
+/** Metrics that are being written. A library that adds to them, by vestry_metrics_add, needs no libvestry-observe. */
 typedef struct vestry_metrics vestry_metrics;
 
 /** Series at most, in all. A histogram is one for each bound, and three. */
@@ -72,7 +72,16 @@ typedef struct vestry_metric {
  *  Returns  OK | INVALID (what is said above; the host's log says which) | EXISTS (its family has ended, since a series
  *           of another name came in between; or it is the library's) | LIMIT (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
  *  Threads  in a vestry_metrics_fn, on its thread */
-VESTRY_API vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
+static inline vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
+
+/** How series are added; libvestry-observe sets it. */
+struct vestry_metrics {
+  vestry_err (*add)(vestry_metrics *metrics, const vestry_metric *metric);
+};
+
+static inline vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric) {
+  return metrics ? metrics->add(metrics, metric) : VESTRY_INVALID;
+}
 
 #ifdef __cplusplus
 }

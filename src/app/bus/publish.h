@@ -7,6 +7,6 @@
 #include "vestry/app/bus.h"
 
 /* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
-vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
+VESTRY_API vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
 
 #endif

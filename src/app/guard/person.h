@@ -30,7 +30,7 @@ bool vsi_person_is_anonymous(const vestry_request *req);
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person);
 
 /* Whether the request has a header that proxies add. A proxy need not add one. */
-bool vsi_person_is_passed_on(const vestry_request *req);
+VESTRY_API bool vsi_person_is_passed_on(const vestry_request *req);
 /* The client's address as X-Forwarded-For says it, if that is one address and is_behind_proxy; else the peer's. */
 vsi_address vsi_person_address(const vestry_request *req, bool is_behind_proxy);
 

@@ -8,6 +8,6 @@
 
 /* What some channels should have been sent may have been lost: none of them is known to be whole. Any thread; takes a
  * lock briefly. */
-void vsi_histories_lose(vestry *v);
+VESTRY_API void vsi_histories_lose(vestry *v);
 
 #endif

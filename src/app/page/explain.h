@@ -16,6 +16,6 @@ typedef struct vsi_page_told {
 
 /* Tell of the page whose stream a connection is, if it is one of these. Returns whether it is. Any thread that holds a
  * reference. */
-bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_told *told);
+VESTRY_API bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_told *told);
 
 #endif

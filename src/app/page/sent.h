@@ -20,7 +20,7 @@ void vsi_sent_end(vsi_sent *sent);
 /* vestry_bus_message_fn; ctx: the pages. An action's handler has ended: its data are what the page has sent of it. */
 void vsi_sent_done(const vestry_bus_message *message, void *ctx);
 /* The same, told by another node. */
-void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len);
+VESTRY_API void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len);
 
 /* What says that submissions are seen by this run of a private page: an event, owned; NULL: none is, or no memory.
  * *ret_count: of how many, for vsi_sent_drop, once it has been sent. */

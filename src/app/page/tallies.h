@@ -12,6 +12,6 @@ vsi_tally *vsi_tally_of_part(vestry_pages *pages, vsi_tally *of, const char *id)
 /* That of a view. */
 vsi_tally *vsi_tally_of(const vsi_view *view);
 /* All as they are now: no lock. Returns how many there are. */
-size_t vsi_tallies_copy(vestry_pages *pages, vsi_tally ret[VSI_TALLIES]);
+VESTRY_API size_t vsi_tallies_copy(vestry_pages *pages, vsi_tally ret[VSI_TALLIES]);
 
 #endif

@@ -49,7 +49,7 @@ void vsi_tallies_finish(vsi_tallies *tallies, const vestry_host *host);
 /* A new one, with a copy of its name. NULL: no memory. */
 vsi_tally *vsi_tallies_add(vsi_tallies *tallies, const vestry_host *host, const char *name);
 /* What a minute's counts come to at that time. */
-uint64_t vsi_minute_sum(const vsi_minute *minute, uint64_t now_ns);
+VESTRY_API uint64_t vsi_minute_sum(const vsi_minute *minute, uint64_t now_ns);
 
 /* A call of the handler is over. */
 void vsi_tally_made(vsi_tally *tally, const vsi_reason *reason, uint64_t began_ns, uint64_t ended_ns);

@@ -31,8 +31,8 @@ bool vsi_topics_walk(vestry_pages *pages);
 void vsi_topics_free(vestry_pages *pages);
 
 /* No lock: as vestry_refresh, but not told to other nodes; len: at most VESTRY_PAGE_TOPIC_MAX_BYTES, 0: every page. */
-void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
+VESTRY_API void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
 /* No lock: refreshed is called from now on; NULL: nothing is. ctx must outlive what is under way. */
-void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
+VESTRY_API void vsi_pages_tell(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
 
 #endif

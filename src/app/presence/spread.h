@@ -8,7 +8,7 @@
 #include "vestry/app/presence.h"
 
 /* Those of an instance, which are made when they are first needed. OK | NO_MEMORY */
-vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
+VESTRY_API vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
 
 /* A guest has come to a place of one node's, or has left it. */
 typedef struct vsi_guest_said {
@@ -19,31 +19,31 @@ typedef struct vsi_guest_said {
 } vsi_guest_said;
 
 /* One number for a guest, his place and its presence, the same on all nodes. */
-uint64_t vsi_guest_hash(const vsi_guest_said *said);
+VESTRY_API uint64_t vsi_guest_hash(const vsi_guest_said *said);
 
 /* Other nodes are told of guests from the begin until the end. The end forgets no guest. */
-void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
-void vsi_presences_end(vsi_presences *all);
+VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
+VESTRY_API void vsi_presences_end(vsi_presences *all);
 
 /* Called under locks: it must not call a presence. */
 typedef void (*vsi_guest_said_fn)(const vsi_guest_said *said, void *ctx);
 /* All changes that wait to be told; they count as told. */
-void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
+VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
 /* All guests that were told to be here. */
-void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
+VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx);
 /* How many these are, and what their hashes add up to. */
-void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
+VESTRY_API void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
 
 /* Another node says that one of its guests has come or left. OK, also if there is no such presence or no room |
  * MALFORMED | NO_MEMORY */
-vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said);
+VESTRY_API vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said);
 /* doubt: the node begins to name all its guests. sweep: it has named all; a guest that it has not named is gone. */
-void vsi_presences_doubt(vsi_presences *all, unsigned node);
-void vsi_presences_sweep(vsi_presences *all, unsigned node);
+VESTRY_API void vsi_presences_doubt(vsi_presences *all, unsigned node);
+VESTRY_API void vsi_presences_sweep(vsi_presences *all, unsigned node);
 /* The node has no guest, as far as is known. */
-void vsi_presences_forget(vsi_presences *all, unsigned node);
+VESTRY_API void vsi_presences_forget(vsi_presences *all, unsigned node);
 /* Whether there was no room for some guests of the node, and now there is. */
-bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);
+VESTRY_API bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);
 
 /* A presence begins: OK | EXISTS (the name); and ends. One without a name is of its node alone. No lock held. */
 vestry_err vsi_presence_begin(vestry_presence *presence);

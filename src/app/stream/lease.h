@@ -16,7 +16,7 @@ typedef struct vsi_leases vsi_leases;
 enum { VSI_LEASE_BYTES = 16, VSI_ADDRESS_BYTES = 16 };
 
 /* A renewal that another node was asked for. Whether the stream is here. Any thread. */
-bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]);
+VESTRY_API bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]);
 
 /* How long a page may leave what comes unanswered; 0: there are no leases. */
 uint64_t vsi_leases_pause_ms(const vestry *v);

@@ -16,6 +16,6 @@ typedef void (*vsi_cluster_member_fn)(const vsi_cluster_member *member, void *ct
 /* Tell of each member, this node first: on this thread, no lock held. A node that has lost its place to another one
  * is not told of, so gaps of all may be fewer than vestry_cluster_stats counts. OK | NO_MEMORY. Any thread; takes a
  * lock briefly. */
-vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx);
+VESTRY_API vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx);
 
 #endif

@@ -36,10 +36,10 @@ void vsi_visit_pause(vsi_visit *visit);
 void vsi_visit_go_on(vsi_visit *visit);
 
 /* vestry_route for bodies that come in pieces. receiver: borrowed, static. */
-vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
-                              void *app);
+VESTRY_API vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern,
+                                         const vsi_receiver *receiver, void *app);
 
 /* The page for an error; NULL: none. */
-vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);
+VESTRY_API vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);
 
 #endif

@@ -64,13 +64,13 @@ vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[
 
 /* ------------------------------------------------------------------------------------------------- metrics ------ */
 
-static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vestry_metrics *metrics) {
+static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vsi_metrics *metrics) {
   const vestry_observe_options *options = &observe->options;
   vsi_metrics_begin(metrics, observe->v->host, format);
-  vsi_metrics_put_all(metrics, observe->v, options->pages, options->cluster);
+  vsi_metrics_put_all(&metrics->to, observe->v, options->pages, options->cluster);
   metrics->is_own = false;
   vestry_err error = metrics->text.error;
-  if (!error && options->more) error = options->more(metrics, options->more_ctx);
+  if (!error && options->more) error = options->more(&metrics->to, options->more_ctx);
   return error ? error : vsi_metrics_end(metrics);
 }
 
@@ -78,7 +78,7 @@ vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format
                                   size_t *ret_len) {
   if (!observe || (room && !text) || (format != VESTRY_METRICS_OPEN && format != VESTRY_METRICS_TEXT))
     return VESTRY_INVALID;
-  vestry_metrics metrics;
+  vsi_metrics metrics;
   vestry_err error = make(observe, format, &metrics);
   const size_t len = metrics.text.len;
   if (room) *text = '\0';
@@ -95,7 +95,7 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   const char *accept = vestry_request_header(req, "Accept");
   const bool is_open = accept && strstr(accept, "application/openmetrics-text");
-  vestry_metrics metrics;
+  vsi_metrics metrics;
   vestry_err error = make(observe, is_open ? VESTRY_METRICS_OPEN : VESTRY_METRICS_TEXT, &metrics);
   if (!error) error = vestry_reply_header(reply, "Cache-Control", "no-store");
   if (!error) error = vestry_reply_header(reply, "Vary", "Accept");

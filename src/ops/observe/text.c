@@ -11,21 +11,6 @@
 
 enum { NAME_MAX_LEN = 100 };
 
-void vsi_metrics_begin(vestry_metrics *metrics, const vestry_host *host, vestry_metrics_format format) {
-  *metrics = (vestry_metrics){.host = host, .format = format, .is_own = true};
-  vsi_buffer_init(&metrics->text, host);
-}
-
-void vsi_metrics_finish(vestry_metrics *metrics) {
-  vsi_buffer_finish(&metrics->text);
-}
-
-vestry_err vsi_metrics_end(vestry_metrics *metrics) {
-  if (metrics->format == VESTRY_METRICS_OPEN) vsi_buffer_append_str(&metrics->text, "# EOF\n");
-  (void)vsi_buffer_terminate(&metrics->text);
-  return metrics->text.error;
-}
-
 static bool is_name(const char *name) {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
   static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
@@ -80,7 +65,7 @@ static void put_help(vsi_buffer *text, const char *from) {
 }
 
 /* Whether a line of the text says what kind the family is. */
-static bool has_family(const vestry_metrics *metrics, const char *name) {
+static bool has_family(const vsi_metrics *metrics, const char *name) {
   static const char type[] = "# TYPE ";
   const size_t len = strlen(name);
   const char *at = metrics->text.data, *end = at ? at + metrics->text.len : NULL;
@@ -95,14 +80,14 @@ static bool has_family(const vestry_metrics *metrics, const char *name) {
   return false;
 }
 
-static bool is_of_last_family(const vestry_metrics *metrics, const char *name) {
+static bool is_of_last_family(const vsi_metrics *metrics, const char *name) {
   const size_t len = strlen(name);
   return metrics->text.data && len == metrics->family_len &&
          memcmp(metrics->text.data + metrics->family_at, name, len) == 0;
 }
 
 /* In Prometheus' own format a counter's family is called as its series. */
-static void put_family(vestry_metrics *metrics, const vestry_metric *metric) {
+static void put_family(vsi_metrics *metrics, const vestry_metric *metric) {
   static const char *const kinds[] = {"counter", "gauge", "histogram"};
   const bool is_counter = metric->kind == VESTRY_METRIC_COUNTER;
   const char *end = is_counter && metrics->format == VESTRY_METRICS_TEXT ? "_total" : "";
@@ -116,9 +101,10 @@ static void put_family(vestry_metrics *metrics, const vestry_metric *metric) {
   vsi_buffer_append_char(text, '\n');
 }
 
-vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *given) {
+static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
+  vsi_metrics *metrics = (vsi_metrics *)to;
   vestry_metric metric;
-  if (!metrics || !given || VSI_OPTIONS_TAKE(metric, given)) return VESTRY_INVALID;
+  if (!given || VSI_OPTIONS_TAKE(metric, given)) return VESTRY_INVALID;
   if (metrics->text.error) return metrics->text.error;
   const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
   if (!metrics->is_own) {
@@ -132,5 +118,20 @@ vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *give
   if (!is_more) put_family(metrics, &metric);
   metrics->series_count += vsi_series_count(&metric);
   vsi_series_put(&metrics->text, metrics->format, &metric);
+  return metrics->text.error;
+}
+
+void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format) {
+  *metrics = (vsi_metrics){.to = {add}, .host = host, .format = format, .is_own = true};
+  vsi_buffer_init(&metrics->text, host);
+}
+
+void vsi_metrics_finish(vsi_metrics *metrics) {
+  vsi_buffer_finish(&metrics->text);
+}
+
+vestry_err vsi_metrics_end(vsi_metrics *metrics) {
+  if (metrics->format == VESTRY_METRICS_OPEN) vsi_buffer_append_str(&metrics->text, "# EOF\n");
+  (void)vsi_buffer_terminate(&metrics->text);
   return metrics->text.error;
 }

@@ -6,7 +6,8 @@
 #include "base/buffer.h"
 #include "vestry/ops/observe.h"
 
-struct vestry_metrics {
+typedef struct vsi_metrics {
+  vestry_metrics to;
   const vestry_host *host;
   vestry_metrics_format format;
   vsi_buffer text;
@@ -14,12 +15,12 @@ struct vestry_metrics {
   size_t family_at, family_len; /* the last family's name, in text */
   vestry_metric_kind family_kind;
   bool is_own; /* the library's are being written: names are known to be good */
-};
+} vsi_metrics;
 
-void vsi_metrics_begin(vestry_metrics *metrics, const vestry_host *host, vestry_metrics_format format);
+void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format);
 /* Write the end of the text. OK | NO_MEMORY */
-vestry_err vsi_metrics_end(vestry_metrics *metrics);
-void vsi_metrics_finish(vestry_metrics *metrics); /* frees */
+vestry_err vsi_metrics_end(vsi_metrics *metrics);
+void vsi_metrics_finish(vsi_metrics *metrics); /* frees */
 
 /* The instance's, its store's, and those of what is given; NULL: none. Errors stick in the text's buffer. */
 void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages, vestry_cluster *cluster);
