@@ -8,7 +8,7 @@
  *  Streams are aborted in the order in which they were opened, at an even pace: each one's share of the window. What a
  *  stream was sent before is written first, then a hint of its own (an SSE `retry`), then it is aborted for DRAIN: the
  *  browser comes back when the hint says. Hints are such that all come back after the window is over, and the time that
- *  a 503 asks for (vestry_options.retry_after_s) beyond that, evenly over as long as the window again: the server that
+ *  a 503 asks for (vestry_bounds.retry_after_s) beyond that, evenly over as long as the window again: the server that
  *  takes over has that time to start. A client that retries on network errors alone (Datastar's default) gives up for
  *  good at a 503, so it must not come back before. The hint stays the client's delay for later breaks, too; a server
  *  that wants it shorter tells it so (vestry_event_retry, in on_open).

@@ -75,6 +75,7 @@ typedef struct vestry_bounds {
   uint64_t max_epoch_bytes;            /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
   uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
   uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
+  uint32_t retry_after_s;              /**< seconds after which a 503 lets a client try again; 0: 2 */
 } vestry_bounds;
 
 /** What an instance is made of. Zero is the default. */
@@ -84,9 +85,8 @@ typedef struct vestry_options {
   vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
   uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
 
-  const char *store;                    /**< type by name; NULL: "lru" */
-  const vestry_store_type *store_types; /**< of your own, beside the built-in ones (vestry/store.h); NULL: none */
-  size_t store_types_count;             /**< rows of it */
+  const char *store;                   /**< type by name; NULL: that of store_type, or else "lru" */
+  const vestry_store_type *store_type; /**< of your own, beside the built-in ones (vestry/store.h); NULL: none */
   uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
                          leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
                          one whose client is gone ends by itself. As vestry_store_options otherwise */
@@ -103,7 +103,6 @@ typedef struct vestry_options {
   const vestry_connection_hooks *hooks;        /**< for every stream */
   bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
   const vestry_signals_limits *signals; /**< of what requests bring */
-  uint32_t retry_after_s;               /**< of a 503; 0: 2 */
 
   const vestry_profile *profiles; /**< offered to every stream, best first; copied. NULL: identity alone */
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */

@@ -29,8 +29,7 @@
  *  - vestry/testing/: for tests of your own (memory.h, browser.h, memory_network.h).
  *
  *  Structs grow from version to version, and programs that were compiled before run on. One rule for all of them: the
- *  first member is `size`, sizeof the struct; 0 stands for the struct as the first release has it. There is
- *  none yet: until then 0 stands for the struct as it is here.
+ *  first member is `size`, sizeof the struct; 0 stands for the struct as 0.3.0 has it. Set it to use a later member.
  *  - What goes in (options, hooks, tables of functions): zero is the default, so name the members that you set. A
  *    shorter struct has the default where it ends; a longer one may have nothing but zeroes there, otherwise INVALID.
  *    What a member points to is read during the call and copied, unless it says that it is borrowed. (In C a compound

@@ -28,7 +28,8 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || !VSI_OPS_ARE_KNOWN(adapter) || !ret_server || VSI_OPTIONS_TAKE(options, given)) {
+  if (!adapter || !VSI_OPS_ARE_KNOWN(vestry_server_adapter, adapter) || !ret_server ||
+      VSI_OPTIONS_TAKE(vestry_server_options, options, given)) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_server_create: no adapter, or adapter or options of a later version");
     return VESTRY_INVALID;
   }
@@ -167,7 +168,7 @@ vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, co
   vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || VSI_OPTIONS_TAKE(options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
+  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given) || options.drain_ms > VESTRY_DRAIN_MAX_MS) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_server_run: no adapter, options of a later version, or too large a drain_ms");
     return VESTRY_INVALID;

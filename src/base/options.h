@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The one rule for public structs, which grow from version to version (include/vestry/vestry.h says it to users).
  *
- * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as the
- * first release has it; until there is one, as it is now. A caller that uses a member that came later sets size too.
+ * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as 0.3.0 has
+ * it, up to the member that base/frozen.h names. A caller that uses a later member sets size too.
  *
  * What goes in: a caller that knows fewer members than this library leaves the others at zero, which is the default. A
  * caller that knows more may use what this library knows: what is beyond must be zero. What comes out: the caller gets
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/frozen.h"
 #include "vestry/error.h"
 
 /* Whether a caller's struct can be read: its size is one, and beyond what this library knows it is zero. */
@@ -55,17 +56,22 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
   memset((char *)ret + known, 0, size - known);
 }
 
-/* The same for structs that have not grown since they were frozen. own: the struct itself. */
-#define VSI_OPTIONS_TAKE(own, given) vsi_options_take(&(own), sizeof(own), sizeof(own), given)
-#define VSI_RESULT_GIVE(ret, own)    vsi_result_give(ret, &(own), sizeof(own), sizeof(own))
+/* The bytes of a struct of 0.3.0: up to the end of its last member. */
+#define VSI_FROZEN_SIZE_OF(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
+#define VSI_FROZEN_SIZE_BY(type, last) VSI_FROZEN_SIZE_OF(type, last)
+#define VSI_FROZEN_SIZE(type)          VSI_FROZEN_SIZE_BY(type, VSI_LAST_OF_##type)
+/* The same for a struct of a type that base/frozen.h has. own: the struct itself. */
+#define VSI_OPTIONS_TAKE(type, own, given) vsi_options_take(&(own), sizeof(type), VSI_FROZEN_SIZE(type), given)
+#define VSI_RESULT_GIVE(type, ret, own)    vsi_result_give(ret, &(own), sizeof(type), VSI_FROZEN_SIZE(type))
 /* A table of functions, which is not copied: whether it is whole, and says nothing that this library does not know. */
-#define VSI_OPS_ARE_KNOWN(ops)                                                                                         \
-  (((ops)->size == 0 || (ops)->size >= sizeof *(ops)) && vsi_options_are_known(ops, sizeof *(ops), sizeof *(ops)))
-/* The same for a table whose first function that came later is `since`; and whether it has one that did. */
+#define VSI_OPS_ARE_KNOWN(type, ops)                                                                                   \
+  (((ops)->size == 0 || (ops)->size >= VSI_FROZEN_SIZE(type)) &&                                                       \
+   vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))
+/* The same for a table whose functions from `since` on may be absent; and whether it has one of them. */
 #define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
   (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
-   vsi_options_are_known(ops, sizeof *(ops), sizeof *(ops)))
+   vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))
 #define VSI_OPS_HAVE(ops, type, member)                                                                                \
-  (((ops)->size == 0 || (ops)->size >= offsetof(type, member) + sizeof(ops)->member) && (ops)->member)
+  (((ops)->size ? (ops)->size : VSI_FROZEN_SIZE(type)) >= offsetof(type, member) + sizeof(ops)->member && (ops)->member)
 
 #endif

@@ -125,5 +125,5 @@ void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
   vsi_channels_stats_get(v->channels, &all);
   const vestry_channels_stats stats = {
       .made_count = all.made, .live_count = all.live, .ended_count = all.ended, .refused_count = all.refused};
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_channels_stats, ret_stats, stats);
 }

@@ -481,5 +481,5 @@ void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats
         stats.alone_count += atomic_load_explicit(&channel->lanes[i].epoch->alone, memory_order_relaxed);
     leave_turnstile(channel);
   }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_channel_stats, ret_stats, stats);
 }

@@ -96,8 +96,8 @@ static bool is_coding_name(const char *name) {
 }
 
 static bool ops_are_whole(const vestry_profile_ops *ops) {
-  if (!ops || !VSI_OPS_ARE_KNOWN(ops) || !is_coding_name(ops->coding) || !ops->resolve || !ops->create ||
-      !ops->encode || !ops->finish || !ops->destroy)
+  if (!ops || !VSI_OPS_ARE_KNOWN(vestry_profile_ops, ops) || !is_coding_name(ops->coding) || !ops->resolve ||
+      !ops->create || !ops->encode || !ops->finish || !ops->destroy)
     return false;
   bool shared = ops->primer != NULL;
   if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;

@@ -214,5 +214,5 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   }
 #undef READ
   vsi_queue_load(&connection->queue, &stats.queued_count, &stats.queued_bytes, NULL);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_connection_stats, ret_stats, stats);
 }

@@ -15,7 +15,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
                                           vestry_connection_options *ret_options) {
   static const vestry_connection_options none = {0};
   vestry_connection_options own;
-  if (VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_connection_options, own, options)) return VESTRY_INVALID;
   if (!defaults) defaults = &none;
   vestry_connection_options made = {.size = sizeof made};
 #define PICK(field, fallback) made.field = own.field ? own.field : defaults->field ? defaults->field : (fallback)

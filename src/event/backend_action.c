@@ -262,7 +262,8 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
                              const char *cancel, const char *url, va_list arguments) {
   static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
   vestry_backend_action_options options = {.size = 0};
-  if (VSI_OPTIONS_TAKE(options, given) || (unsigned)method >= COUNT(actions) || !are_valid(&options))
+  if (VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || (unsigned)method >= COUNT(actions) ||
+      !are_valid(&options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are outside what it accepts");
   const char *quote;
   const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;

@@ -66,7 +66,7 @@ vestry_err vsi_client_action_event(vsi_client_action *action, const vestry_scrip
                                    vestry_event **ret_event) {
   framed f = {.code = {NULL, 0}};
   vestry_err error = vestry_html_result(&action->code, &f.code);
-  if (!error) error = VSI_OPTIONS_TAKE(f.options, options);
+  if (!error) error = VSI_OPTIONS_TAKE(vestry_script_options, f.options, options);
   if (!error) error = vsi_script_options_check(&f.options, "data-init");
   return error ? error : vsi_event_build(action->host, action_layout, &f, ret_event);
 }

@@ -125,7 +125,7 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
                                  const vestry_elements_options *options, vestry_event **ret_event) {
   if (!html && len) return VESTRY_INVALID;
   patch p = {.html = html, .len = len};
-  vestry_err error = VSI_OPTIONS_TAKE(p.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_elements_options, p.options, options);
   return error ? error : build(host, &p, ret_event);
 }
 

@@ -34,7 +34,7 @@ static bool is_datastars(const char *name) {
 vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
                               const vestry_plain_options *options, vestry_event **ret_event) {
   plain p = {.name = name, .data = data, .len = len};
-  if (VSI_OPTIONS_TAKE(p.options, options) || (!data && len)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_plain_options, p.options, options) || (!data && len)) return VESTRY_INVALID;
   if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.event.id) || (name && is_datastars(name)))
     return VESTRY_INVALID;
   if (!data) p.data = "";

@@ -60,7 +60,7 @@ vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t
                                const vestry_script_options *options, vestry_event **ret_event) {
   if (!text && len) return VESTRY_INVALID;
   script s = {.text = text ? text : "", .len = len};
-  vestry_err error = VSI_OPTIONS_TAKE(s.options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_script_options, s.options, options);
   if (!error) error = vsi_script_options_check(&s.options, s.options.keep ? NULL : "data-effect");
   return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
 }

@@ -112,7 +112,7 @@ enum { MAX_ATTRIBUTES = 64 };
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                                  const vestry_script_options *options, vestry_event **ret_event) {
   vestry_script_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_script_options, own, options);
   if (error) return error;
   if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
   vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
@@ -153,7 +153,7 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
   if (!name || !*name || (!detail && detail_len)) return VESTRY_INVALID;
   vestry_custom_event_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_custom_event_options, own, options);
   if (error) return error;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);

@@ -10,7 +10,7 @@ enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUN
 
 /* The caller's limits, with the defaults where it says nothing. OK | INVALID. */
 static vestry_err resolve(const vestry_signals_limits *given, vestry_signals_limits *ret_limits) {
-  if (VSI_OPTIONS_TAKE(*ret_limits, given)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_signals_limits, *ret_limits, given)) return VESTRY_INVALID;
   if (!ret_limits->max_bytes) ret_limits->max_bytes = DEFAULT_MAX_BYTES;
   if (!ret_limits->max_depth) ret_limits->max_depth = DEFAULT_MAX_DEPTH;
   if (!ret_limits->max_count) ret_limits->max_count = DEFAULT_MAX_COUNT;

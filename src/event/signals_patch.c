@@ -30,7 +30,8 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
 }
 
 static vestry_err take_options(patch *p, const vestry_signals_options *options) {
-  if (VSI_OPTIONS_TAKE(p->options, options) || !vsi_is_one_line(p->options.event.id)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_signals_options, p->options, options) || !vsi_is_one_line(p->options.event.id))
+    return VESTRY_INVALID;
   return VESTRY_OK;
 }
 

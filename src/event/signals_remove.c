@@ -88,7 +88,7 @@ static void append_object(vsi_buffer *json, const char *const *paths, size_t cou
 vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
                                        const vestry_signals_options *options, vestry_event **ret_event) {
   vestry_signals_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(own, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_signals_options, own, options);
   if (error) return error;
   if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
   for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);

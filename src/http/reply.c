@@ -337,8 +337,9 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
   vestry_connection_options connection, resolved;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX];
-  if (!options || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(connection, own.connection) ||
-      VSI_OPTIONS_TAKE(hooks, own.hooks))
+  if (!options || VSI_OPTIONS_TAKE(vestry_stream_options, own, options) ||
+      VSI_OPTIONS_TAKE(vestry_connection_options, connection, own.connection) ||
+      VSI_OPTIONS_TAKE(vestry_connection_hooks, hooks, own.hooks))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's options have a size that is none");
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
     return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's bounds are none");

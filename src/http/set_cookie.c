@@ -58,7 +58,8 @@ static const char *fault_of(const vestry_cookie *cookie) {
 vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) {
   static const char *const same_sites[] = {"Lax", "Strict", "None"};
   vestry_cookie cookie;
-  if (!given || VSI_OPTIONS_TAKE(cookie, given)) return vsi_reply_refuse(reply, VESTRY_INVALID, "no cookie");
+  if (!given || VSI_OPTIONS_TAKE(vestry_cookie, cookie, given))
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "no cookie");
   const char *fault = fault_of(&cookie);
   if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
   vsi_buffer text;

@@ -241,7 +241,7 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
     if (!part.filename.data || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
       continue;
     const vestry_upload file = {.name = part.filename, .type = part.type, .bytes = part.value};
-    VSI_RESULT_GIVE(ret_file, file);
+    VSI_RESULT_GIVE(vestry_upload, ret_file, file);
     return VESTRY_OK;
   }
   return error;

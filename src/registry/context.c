@@ -133,7 +133,7 @@ void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_re
   const vestry_dispatch_result *result = context->result;
   size_t kept = result->errors_count < VESTRY_DISPATCH_ERRORS_MAX ? result->errors_count : VESTRY_DISPATCH_ERRORS_MAX;
   vsi_result_give(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors,
-                  sizeof *result);
+                  VSI_FROZEN_SIZE(vestry_dispatch_result));
 }
 
 vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value) {

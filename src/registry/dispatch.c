@@ -313,7 +313,7 @@ static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, js
 /* What fails before anything was looked for. */
 static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_result) {
   const vestry_dispatch_result none = {0};
-  if (ret_result) VSI_RESULT_GIVE(ret_result, none);
+  if (ret_result) VSI_RESULT_GIVE(vestry_dispatch_result, ret_result, none);
   return error;
 }
 
@@ -325,7 +325,8 @@ static bool makes_sense(const vestry_dispatch_options *options) {
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own;
-  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(own, options) || !makes_sense(&own)) return VESTRY_INVALID;
+  if (!v || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
+    return VESTRY_INVALID;
   if (!own.key) return vsi_dispatch_here(v, NULL, effects, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
   vsi_scoped_key key;

@@ -82,8 +82,8 @@ const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *
 
 vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor) {
   vestry_interceptor own;
-  if (VSI_OPTIONS_TAKE(own, interceptor) || !own.name || !*own.name || (unsigned)own.phase >= VSI_PHASES ||
-      (!own.before && !own.after))
+  if (VSI_OPTIONS_TAKE(vestry_interceptor, own, interceptor) || !own.name || !*own.name ||
+      (unsigned)own.phase >= VSI_PHASES || (!own.before && !own.after))
     return VESTRY_INVALID;
   vsi_interceptors *phase = &names->phases[own.phase];
   if (VSI_ARRAY_RESERVE(names->host, phase->items, phase->count, phase->room, 1)) return VESTRY_NO_MEMORY;

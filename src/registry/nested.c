@@ -21,7 +21,7 @@ struct vestry_dispatch_handle {
 
 /* Options of a dispatch whose connections are settled. OK | INVALID. */
 static vestry_err take_options(const vestry_dispatch_options *options, vestry_dispatch_options *ret_options) {
-  vestry_err error = VSI_OPTIONS_TAKE(*ret_options, options);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_dispatch_options, *ret_options, options);
   bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len;
   return error || settled ? error : VESTRY_INVALID;
 }

@@ -20,7 +20,7 @@ static uint32_t processors(void) {
 
 vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
   vestry_runtime_options own;
-  if (!ret_runtime || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  if (!ret_runtime || VSI_OPTIONS_TAKE(vestry_runtime_options, own, options)) return VESTRY_INVALID;
   const vestry_host *host = vsi_host(own.host);
   if (!host->reallocate || !host->now_ns || !host->random) return VESTRY_INVALID;
   bool threaded = own.threads_count != VESTRY_THREADS_NONE;

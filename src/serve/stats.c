@@ -43,5 +43,5 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vsi_group_stats group;
   vestry_stats stats;
   vsi_stats_get(v, &group, &stats);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_stats, ret_stats, stats);
 }

@@ -77,10 +77,11 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
       .idle_ms = options->idle_ms ? options->idle_ms : VESTRY_NEVER_MS,
       .lifetime_ms = options->lifetime_ms,
       .max_per_scope_count = options->bounds->max_per_scope_count,
-      .types = options->store_types,
-      .types_count = options->store_types_count,
+      .types = options->store_type,
+      .types_count = options->store_type != NULL,
   };
-  const char *type = options->store ? options->store : "lru";
+  const vestry_store_ops *own = options->store_type ? options->store_type->ops : NULL;
+  const char *type = options->store ? options->store : own && own->type ? own->type : "lru";
   vestry_err error = vestry_store_create(type, &store, &v->store);
   if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
   return error;
@@ -164,18 +165,19 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_options own;
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(own, given))
+  if (VSI_OPTIONS_TAKE(vestry_options, own, given))
     return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
   const vestry_host *host = host_of(options);
   vestry_bounds bounds;
-  if (VSI_OPTIONS_TAKE(bounds, options->bounds))
+  if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
     return refuse(host, "bounds have a size that is none, or members of a later vestry");
   own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
   if (mistake) return refuse(host, mistake);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
-  if (VSI_OPTIONS_TAKE(v->hooks, options->hooks) || VSI_OPTIONS_TAKE(v->signals, options->signals)) {
+  if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||
+      VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
     vsi_free(host, v);
     return refuse(host, "hooks or signals have a size that is none, or members of a later vestry");
   }
@@ -197,7 +199,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
                   options->bounds->max_request_bytes ? options->bounds->max_request_bytes : DEFAULT_REQUEST_BYTES);
   vsi_budget_init(&v->answer_bytes,
                   options->bounds->max_answer_bytes ? options->bounds->max_answer_bytes : DEFAULT_ANSWER_BYTES);
-  v->retry_after_s = options->retry_after_s ? options->retry_after_s : DEFAULT_RETRY_AFTER_S;
+  v->retry_after_s = options->bounds->retry_after_s ? options->bounds->retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill(v, options, &part);
   if (error) {
     vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));

@@ -29,7 +29,8 @@ static bool never_ended(void *value) {
 vestry_err vestry_store_create(const char *type, const vestry_store_options *options, vestry_store **ret_store) {
   vestry_store_options own;
   vestry_value_ops value;
-  if (!type || !ret_store || VSI_OPTIONS_TAKE(own, options) || VSI_OPTIONS_TAKE(value, own.value))
+  if (!type || !ret_store || VSI_OPTIONS_TAKE(vestry_store_options, own, options) ||
+      VSI_OPTIONS_TAKE(vestry_value_ops, value, own.value))
     return VESTRY_INVALID;
   if (!value.ref || !value.unref || !value.close) return VESTRY_INVALID;
   if (!value.used_ns) value.used_ns = never_used;
@@ -104,7 +105,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
     if (error) return error;
   }
   vsi_store_driver_wake(store);
-  if (ret_result) VSI_RESULT_GIVE(ret_result, result);
+  if (ret_result) VSI_RESULT_GIVE(vestry_put_result, ret_result, result);
   return VESTRY_OK;
 }
 
@@ -225,7 +226,7 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
   vestry_store_stats stats = {0};
   if (store->ops->stats) {
     store->ops->stats(store->self, &stats);
-    VSI_RESULT_GIVE(ret_stats, stats);
+    VSI_RESULT_GIVE(vestry_store_stats, ret_stats, stats);
     return;
   }
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
@@ -237,5 +238,5 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
   stats.live_count = stats.put_count - stats.removed_count;
   stats.hits_count = atomic_load_explicit(&store->hits, memory_order_relaxed);
   stats.misses_count = atomic_load_explicit(&store->misses, memory_order_relaxed);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_store_stats, ret_stats, stats);
 }

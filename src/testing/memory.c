@@ -256,7 +256,7 @@ static const vestry_request_ops request_ops = {
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {
   vestry_memory_call own;
-  if (VSI_OPTIONS_TAKE(own, call)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_memory_call, own, call)) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
   if (!exchange) return VESTRY_NO_MEMORY;

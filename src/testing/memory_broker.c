@@ -120,7 +120,8 @@ static char **copy_subjects(const vestry_host *host, const char *const *subjects
 static vestry_err start(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_memory_node *node = broker;
   vestry_broker_events events;
-  if (!node || VSI_OPTIONS_TAKE(events, given) || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
+  if (!node || VSI_OPTIONS_TAKE(vestry_broker_events, events, given) || !vestry_subjects_are_valid(subjects, count))
+    return VESTRY_INVALID;
   char **own = copy_subjects(node->host, subjects, count);
   if (!own) return VESTRY_NO_MEMORY;
   vsi_mutex_lock(&node->network->lock);

@@ -23,8 +23,8 @@ uint64_t vsi_memory_chance(uint64_t *stream) {
 
 static vestry_err take_options(const vestry_memory_network_options *given, vestry_memory_network_options *ret_options) {
   vestry_memory_network_options o;
-  if (VSI_OPTIONS_TAKE(o, given) || o.drop > CHANCES || o.duplicate > CHANCES || o.delay > CHANCES ||
-      o.tell > CHANCES || o.full > CHANCES)
+  if (VSI_OPTIONS_TAKE(vestry_memory_network_options, o, given) || o.drop > CHANCES || o.duplicate > CHANCES ||
+      o.delay > CHANCES || o.tell > CHANCES || o.full > CHANCES)
     return VESTRY_INVALID;
   if (!o.max_delay_ms) o.max_delay_ms = DEFAULT_DELAY_MS;
   if (!o.max_payload) o.max_payload = DEFAULT_PAYLOAD;
@@ -228,5 +228,5 @@ void vestry_memory_network_stats_get(vestry_memory_network *network, vestry_memo
     for (size_t j = 0; node && j < node->arrivals.count; j++) stats.waiting_count += !!node->arrivals.heap[j].parcel;
   }
   vsi_mutex_unlock(&network->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_memory_network_stats, ret_stats, stats);
 }

@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
   app.seen = json_array();
   app.program.runs_scripts = true;
   program_start(&app.program, argc, argv, "test_browser_streams", "Streams that are watched",
-                &(vestry_options){.retry_after_s = RETRY_AFTER_S});
+                &(vestry_options){.bounds = &(vestry_bounds){.retry_after_s = RETRY_AFTER_S}});
   vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "burst", effect_burst, &app);
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);

@@ -46,7 +46,7 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
   vestry_options options = {.host = &d->th.host,
                             .threads_count = VESTRY_THREADS_NONE,
                             .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS},
-                            .retry_after_s = PAUSE_S,
+                            .bounds = &(vestry_bounds){.retry_after_s = PAUSE_S},
                             .hooks = &(vestry_connection_hooks){.on_close = note_end, .ctx = d}};
   assert_int_equal(vestry_create(&options, &d->v), VESTRY_OK);
   const vestry_memory_call call = {.datastar = true};

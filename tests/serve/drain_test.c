@@ -68,7 +68,7 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
   (void)state;
   site w;
   wire r[STREAMS], late = {0}, known = {0}, plain = {0};
-  site_begin(&w, (vestry_options){.retry_after_s = 3});
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.retry_after_s = 3}});
   open_streams(&w, r);
   assert_int_equal(vestry_drain(w.v, 4000), VESTRY_OK);
   site_pass_ms(&w, 1500);

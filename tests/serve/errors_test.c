@@ -75,7 +75,7 @@ static void errors_of_handlers_have_their_status(void **state) {
       {VESTRY_FAILED, 500},
   };
   site w;
-  site_begin(&w, (vestry_options){.retry_after_s = 7});
+  site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.retry_after_s = 7}});
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     wire r = {0};
     wire_plan(&w, &r, &(plan){.error = cases[i].error, .body = "thrown away", .effects = "[" TICK "]"});

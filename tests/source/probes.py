@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The probes of the library are those of the guide, with as many arguments: probes.py REPOSITORY LIBRARY
+"""The probes of the libraries are those of the guide, with as many arguments: probes.py REPOSITORY LIBRARIES…
 
 What the guide's lines for bpftrace name is there, too: each probe, and no argument that it has not."""
 import re
@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 
-def of_library(library):
+def of_libraries(libraries):
     """Name: number of arguments. A probe may stand in several places."""
-    notes = subprocess.run(["readelf", "-nW", library], check=True, capture_output=True, text=True).stdout
+    notes = subprocess.run(["readelf", "-nW", *libraries], check=True, capture_output=True, text=True).stdout
     found = {}
     for name, arguments in re.findall(r"Provider: vestry\s+Name: (\w+)\s+Location: [^\n]*\n\s+Arguments: ([^\n]*)", notes):
         count = len(re.findall(r"-?\d+@", arguments))
@@ -27,10 +27,10 @@ def of_guide(text):
 
 def main():
     guide = (Path(sys.argv[1]) / "docs/guide/probes.md").read_text()
-    there, said = of_library(sys.argv[2]), of_guide(guide)
+    there, said = of_libraries(sys.argv[2:]), of_guide(guide)
     bad = []
     if not there:
-        bad.append(f"{sys.argv[2]} has no probes")
+        bad.append(f"{sys.argv[2:]} have no probes")
     for name in sorted(set(there) | set(said)):
         if there.get(name) != said.get(name):
             bad.append(f"{name}: {there.get(name)} arguments in the library, {said.get(name)} in the guide")

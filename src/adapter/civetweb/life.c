@@ -127,7 +127,7 @@ static const vestry_server_adapter inside = {
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
                                   vestry_server **ret_server) {
   vestry_civetweb_options own;
-  if (!v || !context || !ret_server || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (!v || !context || !ret_server || VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given)) return VESTRY_INVALID;
   const vestry_civetweb_options *options = &own;
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_civetweb_settings settings;

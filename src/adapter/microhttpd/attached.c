@@ -131,7 +131,7 @@ bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
                                     vestry_server **ret_server) {
   vestry_microhttpd_attach_options own;
-  if (!v || !ret_server || VSI_OPTIONS_TAKE(own, given)) return VESTRY_INVALID;
+  if (!v || !ret_server || VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given)) return VESTRY_INVALID;
   const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;
   if (streams > VSI_MICROHTTPD_MAX_STREAMS || requests > MAX_REQUESTS ||

@@ -72,7 +72,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   vestry_microhttpd_options own;
   if (!v || !ret_server) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (VSI_OPTIONS_TAKE(own, given) || vsi_microhttpd_settings_resolve(v, &own)) {
+  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given) || vsi_microhttpd_settings_resolve(v, &own)) {
     vsi_log(host, VESTRY_LOG_ERROR,
             "vestry_microhttpd_create: an option is out of its bounds, or does not go with another: see "
             "vestry/microhttpd.h");

@@ -41,7 +41,7 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
   vestry_bus_options options;
   vsi_bus *bus;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given))
     return vsi_mistake(v->host, "vestry_bus_create", "the options are of a later vestry");
   vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
   if (error) return error;
@@ -111,7 +111,7 @@ void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
   if (bus)
     vsi_bus_stats_get(bus, ret_stats);
   else
-    VSI_RESULT_GIVE(ret_stats, none);
+    VSI_RESULT_GIVE(vestry_bus_stats, ret_stats, none);
 }
 
 /* -------------------------------------------------------------------------------------- of a reply's stream

@@ -88,7 +88,7 @@ static vestry_err open_folder(vestry_files *files) {
 
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {
   vestry_files_options own;
-  if (!ret_files || VSI_OPTIONS_TAKE(own, options)) return VESTRY_INVALID;
+  if (!ret_files || VSI_OPTIONS_TAKE(vestry_files_options, own, options)) return VESTRY_INVALID;
   const vestry_host *host = vsi_host(own.host);
   if (!own.folder == !own.embedded)
     return vsi_mistake(host, "vestry_files_create", "one of folder and embedded is wanted");

@@ -170,7 +170,7 @@ static vestry_err refuse(vestry_reply *reply, const char *why) {
 static vestry_err put(vestry_reply *reply, const vestry_csp *given) {
   vestry_csp csp = {.size = 0};
   char nonce[NONCE_BYTES];
-  if (VSI_OPTIONS_TAKE(csp, given)) return refuse(reply, "the policy is of a later vestry");
+  if (VSI_OPTIONS_TAKE(vestry_csp, csp, given)) return refuse(reply, "the policy is of a later vestry");
   if (!csp.client) csp.client = VESTRY_DATASTAR_CDN_URL;
   if (!csp.directives) csp.directives = "";
   const char *fault = fault_of(&csp);

@@ -30,7 +30,7 @@ struct vestry_csrf {
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
   vestry_csrf_options options;
   if (!v || !ret_csrf) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_csrf_options, options, given))
     return vsi_mistake(v->host, "vestry_csrf_create", "the options are of a later vestry");
   const size_t count = options.trusted_origins_count;
   if (count > MAX_ORIGINS || (count && !options.trusted_origins))

@@ -197,7 +197,7 @@ vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_N
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
 static bool ops_are_whole(const vestry_once_storage_ops *ops) {
-  return VSI_OPS_ARE_KNOWN(ops) && ops->begin && ops->finish && ops->forget;
+  return VSI_OPS_ARE_KNOWN(vestry_once_storage_ops, ops) && ops->begin && ops->finish && ops->forget;
 }
 
 static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessions) {
@@ -215,7 +215,7 @@ static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessi
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
   vestry_once_options options;
   if (!v || !ret_once) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_once_options, options, given))
     return vsi_mistake(v->host, "vestry_once_create", "the options are of a later vestry");
   if (options.storage && !ops_are_whole(options.storage))
     return vsi_mistake(v->host, "vestry_once_create", "a storage has all of its three functions");
@@ -270,5 +270,5 @@ void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
   stats.anonymous_count = table->anonymous.count;
   stats.remembered_count = table->users.count + table->anonymous.count;
   vsi_mutex_unlock(&table->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_once_stats, ret_stats, stats);
 }

@@ -46,7 +46,7 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
 vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestry_rate **ret_rate) {
   vestry_rate_options options;
   if (!v || !ret_rate) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_rate_options, options, given))
     return vsi_mistake(v->host, "vestry_rate_create", "the options are of a later vestry");
   if (!options.period_ms) options.period_ms = DEFAULT_MS;
   if (!options.burst_count) options.burst_count = options.count;
@@ -83,7 +83,7 @@ void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
                              .refused_count = sums.refused_count,
                              .forgotten_count = sums.forgotten_count,
                              .filling_count = sums.filling_count};
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_rate_stats, ret_stats, stats);
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */

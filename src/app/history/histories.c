@@ -105,7 +105,7 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
     vsi_mutex_unlock(&all->lock);
     stats.live_count = stats.begun_count - stats.ended_count;
   }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_histories_stats, ret_stats, stats);
 }
 
 /* ------------------------------------------------------------------------------------------------------ ends ------ */
@@ -283,7 +283,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   vestry_history_options options;
   vsi_scoped_key name;
   vsi_channel *channel;
-  if (!v || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!v || VSI_OPTIONS_TAKE(vestry_history_options, options, given)) return VESTRY_INVALID;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
@@ -334,7 +334,7 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
     vestry_history_stats stats = one ? stats_of(&one->history) : (vestry_history_stats){0};
     vsi_channel_come_out(channel);
     if (one)
-      VSI_RESULT_GIVE(ret_stats, stats);
+      VSI_RESULT_GIVE(vestry_history_stats, ret_stats, stats);
     else
       error = VESTRY_NOT_FOUND;
   }

@@ -125,7 +125,7 @@ static bool are_in_range(const vestry_pages_options *options) {
 vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
   vestry_pages_options options;
   if (!v || !ret_pages) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || !are_in_range(&options))
+  if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given) || !are_in_range(&options))
     return vsi_mistake(
         v->host, "vestry_pages_create",
         "threads_count, interval_ms, reload_ms or retry_ms is out of its bounds, secret and secret_len do "
@@ -180,5 +180,5 @@ void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) 
   pages->stats.topics_count = pages->topics.count;
   const vestry_pages_stats stats = pages->stats;
   vsi_pages_unlock(pages);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_pages_stats, ret_stats, stats);
 }

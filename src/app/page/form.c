@@ -98,7 +98,7 @@ static const char *mistake_of(const vestry_forms_options *o) {
 vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
   vestry_forms_options options;
   if (!v || !ret_forms) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_forms_options, options, given))
     return vsi_mistake(v->host, "vestry_forms_create", "the options are of a later vestry");
   if (!options.path) options.path = "/kept";
   if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
@@ -418,5 +418,5 @@ void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats) 
       .cleared_count = atomic_load_explicit(&forms->cleared, memory_order_relaxed),
   };
   forms->storage->ops->count(forms->storage, &stats);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_forms_stats, ret_stats, stats);
 }

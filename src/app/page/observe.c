@@ -79,7 +79,8 @@ static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *
 
 vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
   vestry_render_observer own;
-  if (!pages || !observer || VSI_OPTIONS_TAKE(own, observer) || !own.begin || !own.end) return VESTRY_INVALID;
+  if (!pages || !observer || VSI_OPTIONS_TAKE(vestry_render_observer, own, observer) || !own.begin || !own.end)
+    return VESTRY_INVALID;
   vsi_pages_lock(pages);
   vestry_err error = add_locked(pages, &own);
   vsi_pages_unlock(pages);

@@ -14,7 +14,7 @@
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
   vestry_page_options options;
   if (!pages || !ret_page) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || !options.render == !options.handler)
+  if (VSI_OPTIONS_TAKE(vestry_page_options, options, given) || !options.render == !options.handler)
     return vsi_mistake(pages->host, "vestry_page_create",
                        "one of render and handler is wanted, or the options are of a later vestry");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";

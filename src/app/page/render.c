@@ -246,7 +246,8 @@ static vestry_err take_part(vsi_render *render, const vestry_page_part *given, v
   vsi_named_part *named = &render->parts[render->parts_count];
   vestry_page_part part;
   if (render->parts_count == VESTRY_PAGE_PARTS_MAX) return VESTRY_LIMIT;
-  if (!given || VSI_OPTIONS_TAKE(part, given) || !part.render || !part.id || !part.share) return VESTRY_INVALID;
+  if (!given || VSI_OPTIONS_TAKE(vestry_page_part, part, given) || !part.render || !part.id || !part.share)
+    return VESTRY_INVALID;
   if (!part.element) part.element = "div";
   if (!vsi_is_element_id(part.id) || !vsi_is_element_name(part.element) || strlen(part.share) > 1024)
     return VESTRY_INVALID;

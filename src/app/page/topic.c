@@ -280,7 +280,7 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
   vestry_change is;
-  if (VSI_OPTIONS_TAKE(is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
+  if (VSI_OPTIONS_TAKE(vestry_change, is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
     return VESTRY_INVALID; /* NULL has no kind */
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);

@@ -135,7 +135,7 @@ static const char *fault_of(const vsi_render *render, const vestry_html *html, c
   if (render->is_part || !render->is_begun || render->is_ended || html != render->html)
     return "a window stands in the content of a page, and not in a part";
   if (!render->page->layout) return "a window needs a page with a layout (vestry_page_options.layout)";
-  if (!given || VSI_OPTIONS_TAKE(*ret, given) || !ret->id || !vsi_is_element_id(ret->id))
+  if (!given || VSI_OPTIONS_TAKE(vestry_window_options, *ret, given) || !ret->id || !vsi_is_element_id(ret->id))
     return "a window's options are none, or its id is missing or no name";
   if (!is_axis(&ret->rows) || !is_axis(&ret->columns))
     return "a window's count, px or buffer_count is too large (vestry/app/window.h)";

@@ -68,7 +68,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
                                   vestry_presence **ret_presence) {
   vestry_presence_options options;
   if (!v || !ret_presence) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || options.grace_ms > GRACE_MAX_MS)
+  if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given) || options.grace_ms > GRACE_MAX_MS)
     return vsi_mistake(v->host, "vestry_presence_create",
                        "grace_ms is out of its bounds, or the options are of a later vestry");
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
@@ -140,7 +140,7 @@ void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats 
   const vsi_presence_watch *watch = presence->watch;
   vsi_mutex_unlock(&presence->lock);
   if (watch && !watch->knows_all(watch->ctx)) stats.is_partial = true;
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_presence_stats, ret_stats, stats);
 }
 
 size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {

@@ -153,7 +153,7 @@ vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
 vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
   vestry_secret secret;
   if (!v || !given) return VESTRY_INVALID;
-  vestry_err error = VSI_OPTIONS_TAKE(secret, given);
+  vestry_err error = VSI_OPTIONS_TAKE(vestry_secret, secret, given);
   if (!error && !secret.secret) error = VESTRY_INVALID;
   if (!error) error = give(v, &secret);
   if (error == VESTRY_INVALID)

@@ -262,7 +262,7 @@ void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
     stats.repeated_count = atomic_load_explicit(&sessions->repeated, memory_order_relaxed);
     stats.displaced_count = atomic_load_explicit(&sessions->displaced, memory_order_relaxed);
   }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_session_stats, ret_stats, stats);
 }
 
 const char *vestry_session_user(const vestry_request *req) {

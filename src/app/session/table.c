@@ -224,7 +224,8 @@ static vestry_err make_drivers(vsi_sessions *sessions) {
 }
 
 static bool ops_are_whole(const vestry_session_storage_ops *ops) {
-  return VSI_OPS_ARE_KNOWN(ops) && ops->save && ops->load && ops->remove && ops->remove_user;
+  return VSI_OPS_ARE_KNOWN(vestry_session_storage_ops, ops) && ops->save && ops->load && ops->remove &&
+         ops->remove_user;
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
@@ -272,7 +273,7 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
 
 vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
   vestry_session_options options;
-  if (VSI_OPTIONS_TAKE(options, given))
+  if (VSI_OPTIONS_TAKE(vestry_session_options, options, given))
     return vsi_mistake(v->host, "vestry_sessions_create", "the options are of a later vestry");
   set_defaults(&options);
   const char *mistake = find_mistake(v, &options);

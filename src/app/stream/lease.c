@@ -310,5 +310,5 @@ void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
     stats.unknown_count = leases->unknown;
     vsi_mutex_unlock(&leases->lock);
   }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_lease_stats, ret_stats, stats);
 }

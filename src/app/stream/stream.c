@@ -143,8 +143,8 @@ vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, cons
                               const vestry_backend_action_options *given, const char *url, ...) {
   vestry_backend_action_options options = {.size = 0};
   if (!html) return VESTRY_INVALID;
-  if (!req || VSI_OPTIONS_TAKE(options, given) || options.cancellation || options.headers_count > HEADERS_MOST ||
-      (options.headers_count && !options.headers))
+  if (!req || VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || options.cancellation ||
+      options.headers_count > HEADERS_MOST || (options.headers_count && !options.headers))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
                          "vestry_html_stream: its request is missing, or its options are outside what it accepts");
   const vsi_care care = {.is_over = "el.over",

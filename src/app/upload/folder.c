@@ -109,7 +109,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
                                      vestry_upload_folder **ret_folder) {
   vestry_upload_folder_options o;
   if (!v || !ret_folder) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(o, given))
+  if (VSI_OPTIONS_TAKE(vestry_upload_folder_options, o, given))
     return vsi_mistake(v->host, "vestry_upload_folder_open", "the options are of a later vestry");
   if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "a path is missing");
   const size_t path_len = strlen(o.path) + 1;
@@ -160,5 +160,5 @@ void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_
   vsi_mutex_lock(&folder->lock);
   const vestry_upload_folder_stats stats = folder->stats;
   vsi_mutex_unlock(&folder->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_upload_folder_stats, ret_stats, stats);
 }

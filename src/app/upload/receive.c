@@ -129,7 +129,7 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
   const upload *u = req->own->lent;
   if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
   const vestry_kept_file file = vsi_stored_told(u->files[index]);
-  VSI_RESULT_GIVE(ret_file, file);
+  VSI_RESULT_GIVE(vestry_kept_file, ret_file, file);
   return VESTRY_OK;
 }
 

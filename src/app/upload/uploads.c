@@ -19,7 +19,7 @@ static const char *mistake_of(const vestry_uploads_options *o) {
   if (!o->pattern) return "a pattern is missing";
   if (!o->writer == !o->folder) return "there is to be a writer, or a folder";
   if (o->allow && !o->folder) return "allow is for a folder: a writer has its begin";
-  if (o->writer && !VSI_OPS_ARE_KNOWN(o->writer)) return "the writer is of a later vestry";
+  if (o->writer && !VSI_OPS_ARE_KNOWN(vestry_upload_writer, o->writer)) return "the writer is of a later vestry";
   if (o->writer && (!o->writer->begin || !o->writer->write || !o->writer->end || !o->writer->abort))
     return "the writer lacks a function";
   if (o->max_files_count > VESTRY_UPLOAD_FILES_MAX) return "max_files_count is above VESTRY_UPLOAD_FILES_MAX";
@@ -92,7 +92,7 @@ static vestry_err mount(vestry_uploads *uploads) {
 vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given, vestry_uploads **ret_uploads) {
   vestry_uploads_options o;
   if (!v || !ret_uploads) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(o, given))
+  if (VSI_OPTIONS_TAKE(vestry_uploads_options, o, given))
     return vsi_mistake(v->host, "vestry_uploads_create", "the options are of a later vestry");
   const char *mistake = mistake_of(&o);
   if (mistake) return vsi_mistake(v->host, "vestry_uploads_create", mistake);
@@ -128,5 +128,5 @@ void vestry_uploads_destroy(vestry_uploads *uploads) {
 
 void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads_stats *ret_stats) {
   const vestry_uploads_stats stats = vsi_upload_places_stats(&uploads->places);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_uploads_stats, ret_stats, stats);
 }

@@ -220,7 +220,7 @@ static const char *or_else(const char *word, const char *other) {
 vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_options *given) {
   vestry_upload_view_options o;
   if (!html) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(o, given) || (o.signal && !is_signal(o.signal)))
+  if (VSI_OPTIONS_TAKE(vestry_upload_view_options, o, given) || (o.signal && !is_signal(o.signal)))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
                          "vestry_html_upload: its options are outside what it accepts: a signal is letters and "
                          "underscores, one beside the other never, at most 64");

@@ -296,7 +296,7 @@ void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
     stats.steps_count = atomic_load_explicit(&of->steps, memory_order_relaxed);
     stats.errors_count = atomic_load_explicit(&of->errors, memory_order_relaxed);
   }
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_watch_stats, ret_stats, stats);
 }
 
 static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
@@ -329,7 +329,7 @@ static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
 
 vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
   vestry_watch watch;
-  if (!reply->v || !given || VSI_OPTIONS_TAKE(watch, given) || !watch.step)
+  if (!reply->v || !given || VSI_OPTIONS_TAKE(vestry_watch, watch, given) || !watch.step)
     return vsi_reply_refuse(reply, VESTRY_INVALID, "a watch has a step, and a size that is one");
   vestry_err error = add(reply, &watch);
   if (error && watch.end) watch.end(VESTRY_CAUSE_NONE, watch.ctx);

@@ -53,7 +53,8 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,
                                    vestry_answer_fn on_answer, void *ctx) {
   vestry_dispatch_options options;
-  if (!cluster || !json_is_array(effects) || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!cluster || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, options, given))
+    return VESTRY_INVALID;
   if (!options.key || options.connection || (options.data && !json_is_object(options.data))) return VESTRY_INVALID;
   options.results = NULL;
   vsi_scoped_key key;

@@ -140,7 +140,7 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
                                  vestry_cluster **ret_cluster) {
   vestry_cluster_options options;
   if (!v || !broker || !broker->ops || !ret_cluster) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || !VSI_OPS_ARE_KNOWN(broker->ops))
+  if (VSI_OPTIONS_TAKE(vestry_cluster_options, options, given) || !VSI_OPS_ARE_KNOWN(vestry_broker_ops, broker->ops))
     return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later vestry");
   if (!make_sense(&options))
     return vsi_mistake(

@@ -112,7 +112,7 @@ vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope,
   if (error) return error;
   error = count_streams(cluster, &name.key, &count);
   vsi_scoped_key_finish(&name);
-  if (!error) VSI_RESULT_GIVE(ret_count, count);
+  if (!error) VSI_RESULT_GIVE(vestry_cluster_count, ret_count, count);
   return error;
 }
 

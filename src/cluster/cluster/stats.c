@@ -82,5 +82,5 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_cluster_stats, ret_stats, stats);
 }

@@ -58,7 +58,7 @@ static vestry_err start_threads(vsi_nats_broker *broker) {
 static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_nats_broker *broker = self;
   vestry_broker_events events;
-  if (VSI_OPTIONS_TAKE(events, given) || broker->started || broker->stopped ||
+  if (VSI_OPTIONS_TAKE(vestry_broker_events, events, given) || broker->started || broker->stopped ||
       !vestry_subjects_are_valid(subjects, count))
     return VESTRY_INVALID;
   broker->events = events;
@@ -199,5 +199,5 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.send_queue_bytes = broker->outbox.bytes;
   vsi_mutex_unlock(&broker->lock);
   stats.received_count = atomic_load(&broker->heard_count);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_nats_stats, ret_stats, stats);
 }

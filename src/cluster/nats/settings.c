@@ -149,7 +149,7 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
 
 vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_options *given) {
   memset(s, 0, sizeof *s);
-  if (VSI_OPTIONS_TAKE(s->options, given) || !are_sane(&s->options)) {
+  if (VSI_OPTIONS_TAKE(vestry_nats_options, s->options, given) || !are_sane(&s->options)) {
     const vestry_host *host = s->options.host ? s->options.host : vestry_host_default();
     vsi_log(
         host, VESTRY_LOG_ERROR,

@@ -48,7 +48,7 @@ static const char *find_mistake(const vestry_jobs_options *options) {
 
 static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
-  if (VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_jobs_options, options, given)) return VESTRY_INVALID;
   const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
@@ -196,6 +196,6 @@ vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats
   stats = jobs->stats;
   vsi_mutex_unlock(&jobs->lock);
   vestry_err error = jobs->table->ops->count(jobs, &stats);
-  if (!error) VSI_RESULT_GIVE(ret_stats, stats);
+  if (!error) VSI_RESULT_GIVE(vestry_jobs_stats, ret_stats, stats);
   return error;
 }

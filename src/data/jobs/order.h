@@ -14,7 +14,8 @@ static inline vestry_err vsi_jobs_order_take(const vestry_jobs *jobs, const vsi_
                                              const vestry_job_order *given, vestry_job_order *ret_order) {
   const uint64_t most_ms = INT64_MAX / 4;
   vestry_job_order order;
-  if (!jobs || jobs->table->ops != ops || !given || VSI_OPTIONS_TAKE(order, given)) return VESTRY_INVALID;
+  if (!jobs || jobs->table->ops != ops || !given || VSI_OPTIONS_TAKE(vestry_job_order, order, given))
+    return VESTRY_INVALID;
   if (!vsi_jobs_is_name(order.kind, VESTRY_JOB_KIND_MAX_BYTES) || order.unique > VESTRY_JOB_UNIQUE_WAITING ||
       (order.key && !vsi_jobs_is_name(order.key, VESTRY_JOB_KEY_MAX_BYTES)) ||
       (order.payload.len && !order.payload.data))

@@ -547,7 +547,7 @@ vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *poo
                                   vestry_postgres **ret_database) {
   vestry_postgres_options options;
   if (!pages || !pool || !ret_database) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || options.level > VESTRY_POSTGRES_READS)
+  if (VSI_OPTIONS_TAKE(vestry_postgres_options, options, given) || options.level > VESTRY_POSTGRES_READS)
     return vsi_mistake(pool->host, "vestry_postgres_create", "options.level is none, or a member is not known here");
   set_defaults(&options);
   vestry_postgres *database = vsi_calloc(pool->host, 1, sizeof *database);
@@ -618,5 +618,5 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
                                  .sets_bytes = of_index.bytes,
                                  .ring_count = of_index.ring_count};
   add_refreshed(&stats, &of_index);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_postgres_stats, ret_stats, stats);
 }

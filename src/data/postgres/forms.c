@@ -437,7 +437,7 @@ static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 vestry_err vestry_postgres_forms_create(vestry_postgres_pool *pool, const vestry_postgres_forms_options *given,
                                         vestry_forms_storage **ret_storage) {
   vestry_postgres_forms_options options;
-  if (!pool || !ret_storage || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!pool || !ret_storage || VSI_OPTIONS_TAKE(vestry_postgres_forms_options, options, given)) return VESTRY_INVALID;
   vestry_err error = vsi_postgres_schema_bring(pool, "vestry_postgres_forms_create", &schema);
   if (error) return error;
   stored *in = vsi_calloc(pool->host, 1, sizeof *in);

@@ -155,7 +155,7 @@ vestry_err vestry_postgres_once_expire(vestry_postgres_once *once, size_t *ret_c
 vestry_err vestry_postgres_once_create(vestry_postgres_pool *pool, const vestry_postgres_once_options *given,
                                        vestry_postgres_once **ret_once) {
   vestry_postgres_once_options options;
-  if (!pool || !ret_once || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!pool || !ret_once || VSI_OPTIONS_TAKE(vestry_postgres_once_options, options, given)) return VESTRY_INVALID;
   if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
   if (!options.lease_ms) options.lease_ms = LEASE_MS;
   const bool bounds_all = options.per_owner_count != 0;

@@ -77,7 +77,7 @@ static vestry_postgres_pool *allocate(const vestry_host *host, const vestry_post
 vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given, vestry_postgres_pool **ret_pool) {
   vestry_postgres_pool_options options;
   char name[sizeof((vestry_postgres_pool *)0)->name];
-  if (!given || !ret_pool || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given)) return VESTRY_INVALID;
   const vestry_host *host = vsi_host(options.host);
   set_defaults(&options);
   if (!options.url) return refuse_options(host, "name a database in options.url");
@@ -230,5 +230,5 @@ void vestry_postgres_pool_stats_get(vestry_postgres_pool *pool, vestry_postgres_
   vsi_mutex_lock(&pool->lock);
   vestry_postgres_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_postgres_pool_stats, ret_stats, stats);
 }

@@ -125,7 +125,8 @@ const vestry_session_storage_ops vestry_postgres_sessions_ops = {.size = sizeof(
 vestry_err vestry_postgres_sessions_create(vestry_postgres_pool *pool, const vestry_postgres_sessions_options *given,
                                            vestry_postgres_sessions **ret_sessions) {
   vestry_postgres_sessions_options options;
-  if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(vestry_postgres_sessions_options, options, given))
+    return VESTRY_INVALID;
   VSI_SESSIONS_SET_DEFAULTS(&options);
   vestry_err error = vsi_postgres_schema_bring(pool, "vestry_postgres_sessions_create", &schema);
   if (error) return error;

@@ -217,7 +217,8 @@ vestry_err vestry_postgres_tab_set(vestry_postgres_tabs *tabs, const vestry_requ
 vestry_err vestry_postgres_tabs_create(vestry_pages *pages, vestry_postgres_pool *pool,
                                        const vestry_postgres_tabs_options *given, vestry_postgres_tabs **ret_tabs) {
   vestry_postgres_tabs_options options;
-  if (!pages || !pool || !ret_tabs || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!pages || !pool || !ret_tabs || VSI_OPTIONS_TAKE(vestry_postgres_tabs_options, options, given))
+    return VESTRY_INVALID;
   if (!options.ttl_s) options.ttl_s = TTL_S;
   if (!options.anonymous_ttl_s) options.anonymous_ttl_s = options.ttl_s / 2;
   if (!options.per_scope_count) options.per_scope_count = PER_SCOPE;

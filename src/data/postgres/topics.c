@@ -273,7 +273,7 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_postgres_po
                                          const vestry_postgres_topics_options *given, topics **ret_topics) {
   vestry_postgres_topics_options options;
   if (!pages || !pool || !ret_topics) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(options, given) || options.silence_ms > INT32_MAX)
+  if (VSI_OPTIONS_TAKE(vestry_postgres_topics_options, options, given) || options.silence_ms > INT32_MAX)
     return vsi_mistake(pool->host, "vestry_postgres_topics_create", "options.silence_ms, or a member not known here");
   topics *t = vsi_calloc(pool->host, 1, sizeof *t);
   if (!t) return VESTRY_NO_MEMORY;
@@ -314,5 +314,5 @@ void vestry_postgres_topics_stats_get(topics *t, vestry_postgres_topics_stats *r
   vsi_mutex_lock(&t->lock);
   const vestry_postgres_topics_stats stats = t->stats;
   vsi_mutex_unlock(&t->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_postgres_topics_stats, ret_stats, stats);
 }

@@ -118,7 +118,8 @@ static bool look(void *commits) {
 /* Why the arguments are none; NULL: they are. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
   if (!given) return "there are no options";
-  if (VSI_OPTIONS_TAKE(*ret_options, given)) return "the options are of a later version of vestry: set no new members";
+  if (VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_options, given))
+    return "the options are of a later version of vestry: set no new members";
   if (!ret_options->path || !*ret_options->path) return "options.path is to name a file";
   if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is no level";
   return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
@@ -221,5 +222,5 @@ void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_s
   database->stats.recorded_bytes = of_index.bytes;
   const vestry_sqlite_stats stats = database->stats;
   vsi_mutex_unlock(&database->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_sqlite_stats, ret_stats, stats);
 }

@@ -61,7 +61,7 @@ static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite
 
 vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sqlite_pool **ret_pool) {
   vestry_sqlite_pool_options options;
-  if (!given || !ret_pool || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given)) return VESTRY_INVALID;
   const vestry_host *host = options.host ? options.host : vestry_host_default();
   set_defaults(&options);
   if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
@@ -414,5 +414,5 @@ void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_s
   vsi_mutex_lock(&pool->lock);
   const vestry_sqlite_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);
-  VSI_RESULT_GIVE(ret_stats, stats);
+  VSI_RESULT_GIVE(vestry_sqlite_pool_stats, ret_stats, stats);
 }

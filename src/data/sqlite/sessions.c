@@ -138,7 +138,7 @@ static vestry_err make_table(vestry_sqlite_pool *pool) {
 vestry_err vestry_sqlite_sessions_create(vestry_sqlite_pool *pool, const vestry_sqlite_sessions_options *given,
                                          vestry_sqlite_sessions **ret_sessions) {
   vestry_sqlite_sessions_options options;
-  if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!pool || !ret_sessions || VSI_OPTIONS_TAKE(vestry_sqlite_sessions_options, options, given)) return VESTRY_INVALID;
   VSI_SESSIONS_SET_DEFAULTS(&options);
   vestry_err error = make_table(pool);
   if (error) return error;

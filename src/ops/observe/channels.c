@@ -58,7 +58,7 @@ static size_t tell(const vestry_observe *observe, vsi_channel *channel, const ve
 vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel_query *given,
                                    vestry_channel_info_fn fn, void *ctx, vestry_stream_cursor *ret_next) {
   vestry_channel_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
+  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_channel_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
     return VESTRY_INVALID;
   vsi_channel *found[VESTRY_STREAMS_MAX_COUNT];
   vsi_channels_place place = {query.from.value, query.from.id};

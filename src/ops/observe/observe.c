@@ -18,7 +18,7 @@
 
 vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
   vestry_observe_options options;
-  if (!v || !ret_observe || VSI_OPTIONS_TAKE(options, given)) return VESTRY_INVALID;
+  if (!v || !ret_observe || VSI_OPTIONS_TAKE(vestry_observe_options, options, given)) return VESTRY_INVALID;
   if (options.token && !vsi_may_token_is_valid(options.token)) {
     vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_observe_create: a token has 16 to 128 letters, digits and \"-._~\"");
     return VESTRY_INVALID;
@@ -47,7 +47,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
 vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
                                  void *ctx, uint64_t *ret_next) {
   vestry_close_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
+  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
       (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
     return VESTRY_INVALID;
   uint64_t next;

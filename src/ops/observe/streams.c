@@ -82,7 +82,7 @@ vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_st
   vestry_stream_info info;
   explain(observe, connection, &info);
   vestry_connection_unref(connection);
-  VSI_RESULT_GIVE(ret_info, info);
+  VSI_RESULT_GIVE(vestry_stream_info, ret_info, info);
   return VESTRY_OK;
 }
 
@@ -130,8 +130,8 @@ static void find_best(vsi_group *group, const vestry_stream_query *query, vsi_be
 vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *given, vestry_stream_info_fn fn,
                                   void *ctx, vestry_stream_cursor *ret_next) {
   vestry_stream_query query;
-  if (!observe || !fn || VSI_OPTIONS_TAKE(query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
-      (unsigned)query.order > VESTRY_STREAMS_BYTES)
+  if (!observe || !fn || VSI_OPTIONS_TAKE(vestry_stream_query, query, given) ||
+      query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.order > VESTRY_STREAMS_BYTES)
     return VESTRY_INVALID;
   vsi_best best;
   vsi_best_init(&best, query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT);
