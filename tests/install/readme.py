@@ -128,24 +128,32 @@ def install(system):
     for line in lines:
         system.run(line, system.clone)
     found = subprocess.run(["/sbin/ldconfig", "-r", system.root, "-p"], capture_output=True, text=True, check=True).stdout
-    for library in ("", "-civetweb", "-microhttpd", "-sqlite", "-postgres", "-nats", "-testing"):
+    for library in ("", "-app", "-cluster", "-observe", "-civetweb", "-microhttpd", "-sqlite", "-postgres", "-nats", "-testing"):
         assert f"libvestry{library}.so." in found, f"ldconfig does not know libvestry{library}:\n{found}"
 
 
-def live_page(system):
-    """README's program, built with what README says; each open tab shows the new count."""
+def programs(system):
+    """README's two programs, built with what README says: a stream under a key gets what a handler and a timer send;
+    each open tab shows the new count."""
     readme = (system.clone / "README.md").read_text()
-    page, vote = C_BLOCK.search(readme)[1].split("\n\n")
+    keyed, live_page = C_BLOCK.findall(readme)
+    page, vote = live_page.split("\n\n")
+    (system.home / "keyed.h").write_text(keyed)
     (system.home / "page.h").write_text(page + "\n")
     (system.home / "vote.h").write_text(vote)
     flags = re.search(r"`(pkg-config [^`]*)`", readme)[1]
-    system.run(f"""cc -Wall -Werror -DREADME_PAGE='"page.h"' -DREADME_VOTE='"vote.h"' -I. {HERE}/outside/readme.c $({flags}) -o readme""", system.home)
+    system.run(f"""cc -Wall -Werror -DREADME_PAGE='"page.h"' -DREADME_VOTE='"vote.h"' -DREADME_KEYED='"keyed.h"' -I. {HERE}/outside/readme.c $({flags}) -o readme""", system.home)
     with Program(system, "./readme 8080", system.home) as program:
         assert "<p>Tea 0, coffee 0</p>" in program.page()
         stream = urllib.request.Request(program.url, headers={"Datastar-Request": "true"})
         with urllib.request.urlopen(stream, timeout=PATIENCE_S) as tab:
             urllib.request.urlopen(urllib.request.Request(program.url + "/vote", b"", {"Datastar-Request": "true"}), timeout=PATIENCE_S).close()
             assert any("<p>Tea 1, coffee 0</p>" in line.decode() for line in tab), "the tab does not show the vote"
+        stream = urllib.request.Request(program.url + "/live", headers={"Datastar-Request": "true"})
+        with urllib.request.urlopen(stream, timeout=PATIENCE_S) as tab:
+            urllib.request.urlopen(urllib.request.Request(program.url + "/reset", b"", {"Datastar-Request": "true"}), timeout=PATIENCE_S).close()
+            for wanted in ('{"value":0}', '{"value":230}'):
+                assert any(wanted in line.decode() for line in tab), f"the stream does not have {wanted}"
         program.ctrl_c()
 
 
@@ -258,7 +266,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         system = System(Path(scratch).resolve())
         system.run(f"git -c safe.directory='*' clone --quiet {TOP} {system.clone}", "/")
-        for part in (install, live_page, demos, shells, guide, first_hour):
+        for part in (install, programs, demos, shells, guide, first_hour):
             began = time.monotonic()
             part(system)
             print(f"-- {part.__name__}: {time.monotonic() - began:.0f} s", flush=True)

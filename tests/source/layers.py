@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """A module includes itself and the modules below it, never one above; the core includes nothing of an extension:
-layers.py REPOSITORY
+layers.py REPOSITORY [--picture]
+
+With --picture, docs/libraries.svg is drawn anew: the libraries that CMake makes, each above those that it links with.
 
 The modules, the public headers and the library of each are read from the table under "Layers" in docs/architecture.md.
 Each row is a layer or a part of one, the highest first; in a row each module uses those before it. The folder of a
@@ -41,10 +43,49 @@ def layers(top):
     return levels, homes, libraries
 
 
+def picture(top):
+    """The libraries as boxes, by the lists of modules and the PARTS in the CMakeLists.txt."""
+    text = "".join(path.read_text() for path in [top / "CMakeLists.txt", *sorted((top / "src").rglob("CMakeLists.txt"))])
+    needs = {name: set(parts.split()) for name, parts in re.findall(
+        r"^vestry_add_library\((\w+) OBJECTS [^\s)]+(?: PARTS ([a-z ]+?))?(?=[\s)]|$)", text, re.M)}
+    contents = {name: [name] for name in needs}
+    for name, modules in re.findall(r"^set\((core|app)_modules ([^)]*)\)", text, re.M):
+        contents["" if name == "core" else name] = [module.rpartition("/")[2] for module in modules.split()]
+
+    def height(name):
+        return 0 if not name else 1 + max([0, *map(height, needs[name])])
+
+    rows = {}
+    for name in sorted(["", *needs]):
+        rows.setdefault(height(name), []).append(name)
+    wide, high, gap, out = 900, 62, 10, []
+    for level, names in rows.items():
+        width = (wide - gap * (len(names) - 1)) // len(names)
+        for i, name in enumerate(names):
+            x, y = i * (width + gap), (max(rows) - level) * (high + gap)
+            on = "".join(f" on {need}" for need in sorted(needs.get(name, ())))
+            modules = contents[name] if contents[name] != [name] else []
+            out.append(f'<rect x="{x}" y="{y}" width="{width}" height="{high}" rx="6" fill="{"#dbe8f5" if not name else "#f3f3ee"}" stroke="#667"/>')
+            out.append(f'<text x="{x + 10}" y="{y + 22}" font-weight="bold">libvestry{"-" * bool(name)}{name}<tspan font-weight="normal">{on}</tspan></text>')
+            half = (len(modules) + 1) // 2 if len(" ".join(modules)) * 6.6 > width - 20 else len(modules)
+            for line, part in enumerate((modules[:half], modules[half:])):
+                out.append(f'<text x="{x + 10}" y="{y + 40 + 15 * line}" font-size="11">{" ".join(part)}</text>' if part else "")
+    tall = (max(rows) + 1) * (high + gap) - gap
+    lines = "\n".join(filter(None, out))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {tall}" font-family="sans-serif" font-size="13">\n'
+            f"<title>Libraries of vestry, each above those that it links with</title>\n{lines}\n</svg>\n")
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
+    drawn = top / "docs/libraries.svg"
+    if sys.argv[2:] == ["--picture"]:
+        drawn.write_text(picture(top))
+        return 0
     levels, homes, libraries = layers(top)
     problems, files = [], 0
+    if drawn.read_text() != picture(top):
+        problems.append("docs/libraries.svg is not what CMake makes: tests/source/layers.py . --picture")
     for folder in ("include", "src", *PROGRAMS):
         for path in sorted((top / folder).rglob("*.[ch]")):
             files += 1
