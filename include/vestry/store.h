@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** Stores: where connections are kept by scoped key.
  *
- *  A store holds values under keys; in vestry a value is a connection, but a store knows a value only by a few
- *  functions. A key can hold several values at once. Whatever leaves a store does so exactly once, with one cause: the
- *  purge hook is called, then the value's close, then its reference is dropped.
+ *  A store holds values under keys. In vestry a value is a connection; the store reaches it through vestry_value_ops.
+ *  A key can hold several values. A value leaves exactly once, with one cause: the store calls the purge hook, then
+ *  close, then unref.
  *
  *      static const vestry_value_ops functions = {.ref = item_ref, .unref = item_unref, .close = item_close};
  *      vestry_store_options options = {.value = &functions, .idle_ms = 600000, .max_count = 10000};
@@ -12,7 +12,7 @@
  *      count = 4; vestry_store_get(store, scope, &key, found, &count);   // … use … and unref each
  *      vestry_store_remove(store, scope, &key, VESTRY_CAUSE_REMOVED, NULL);
  *
- *  The second half of this header is for those who bring a store of their own. */
+ *  The second half of this header is the interface for other store implementations. */
 #ifndef VESTRY_STORE_H
 #define VESTRY_STORE_H
 
@@ -27,31 +27,30 @@ extern "C" {
 /** Values by scoped key. */
 typedef struct vestry_store vestry_store;
 
-/** How a store reaches a value. All of them: any thread, must not block. */
+/** Functions by which a store reaches a value. They are called on any thread and must not block. */
 typedef struct vestry_value_ops {
   size_t size; /**< sizeof(vestry_value_ops), or 0 */
-  /** May run under a lock of the store's, so that what get hands out cannot leave meanwhile: count, and do nothing
-   *  else. */
+  /** Take a reference. May run under a lock of the store, because get must not return a value that is being freed:
+   *  only count. */
   void (*ref)(void *value);
-  /** No lock held; may call the store. */
+  /** Drop a reference. No lock is held; may call the store. */
   void (*unref)(void *value);
-  /** The value has left the store: close it for this cause. Does nothing to a value that is closed already. No lock
+  /** Close a value that has left the store, with this cause. Must accept a value that is closed already. No lock is
    *  held; may call the store. */
   void (*close)(void *value, vestry_cause cause);
-  /** When the value was last used otherwise than through the store, on the clock of the store's host; 0: never. The
-   *  store asks this of a value that would leave for IDLE. May run under a lock of the store's: read, and do nothing
-   *  else. NULL: only what goes through the store is a use. */
+  /** Return the time of the value's last use outside the store, on the clock of the store's host; 0: never used. The
+   *  store calls it before it evicts the value with cause IDLE. May run under a lock of the store: only read. NULL:
+   *  only store operations count as use. */
   uint64_t (*used_ns)(void *value);
-  /** Whether the value has ended, or is about to, and has not left the store yet: such a value makes room in its scope,
-   *  and under its key, before any other. May run under a lock of the store's: read, and do nothing else. NULL: none
-   *  has. */
+  /** Return whether the value has ended or is ending, but has not left the store yet. A full scope or key evicts such a
+   *  value before a live one. May run under a lock of the store: only read. NULL: no value has. */
   bool (*has_ended)(void *value);
 } vestry_value_ops;
 
-/** Names one stay of one value in one store; never reused. 0 is none. */
+/** Identifies one entry of a store from its put to its removal. Never reused; 0 is none. */
 typedef uint64_t vestry_handle;
 
-/** What a purge hook is told. Pointers are valid during the call. */
+/** The argument of a purge hook. Its pointers are valid during the call. */
 typedef struct vestry_purged {
   vestry_scope scope;
   const void *key; /**< encoded; see vestry_key_format */
@@ -61,261 +60,268 @@ typedef struct vestry_purged {
   vestry_cause cause;
 } vestry_purged;
 
-/** Called once for each value that leaves, before its close. Any thread that calls or drives the store, no lock held;
- *  may call the store. (A hook that puts the value into a full store again makes another value leave, and so on.) */
+/** Called once for each value that leaves, before its close, on a thread that calls or drives the store. No lock is
+ *  held; may call the store. A hook that puts the value into a full store again evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
-/** Which value of an "lru" store goes when there is no room: the least recently used.
- *    - A put uses the value that it puts, and no other of its key; one that refreshes uses that value alone.
- *    - A look-up (get, with) uses all values of its key, one after the other in the order of their puts: the newest is
- *      the last one used, so it is the last one to go.
- *    - When a scope is full (max_per_scope_count), the value of it that was used longest ago goes, in the order of all
- *      uses; but one that has ended before those that live (found among the 64 that were used longest ago), and never
- *      the very value that is put: LIMIT if the scope has no other.
- *    - When the store is full (max_count), the values that were last used go by ticks of a 4,000th of idle_ms or
- *      lifetime_ms, in whole ms: none before one of an earlier tick. Inside a tick the order is exact among values of
- *      one key, and near it among keys.
- *    - When a key is full (KEEP_MANY), the value that was put longest ago goes, whatever was looked up; but one that
- *      has ended before those that live (found among the 64 that were put longest ago). Of a "hash" store, too. */
+/** Eviction order of an "lru" store.
+ *
+ *  - max_count, of the whole store: the least recently used goes, by ticks of 1/4,000 of idle_ms or lifetime_ms (whole
+ *    ms). Values of an earlier tick go first; within a tick the order is exact among values of one key, and approximate
+ *    among keys.
+ *  - max_per_scope_count: the least recently used of the scope goes, in exact order. An ended value (has_ended) among
+ *    the 64 least recently used goes first. The value being put never goes: LIMIT if the scope has no other.
+ *  - many_count of KEEP_MANY, in a "hash" store, too: the oldest put of the key goes. An ended value among the 64
+ *    oldest goes first.
+ *
+ *  A put uses the value that it puts. A lookup (get, with) uses all values of its key in the order of their puts, so
+ *  the newest becomes the most recently used. */
 
 struct vestry_store_ops;
-/** A type of stores of the application's own. */
+/** A store type that the application implements. */
 typedef struct vestry_store_type {
-  const struct vestry_store_ops *ops; /**< which has its name. Borrowed: must outlive the stores of the type */
-  void *ctx;                          /**< handed to its create */
+  const struct vestry_store_ops
+      *ops;  /**< with the type's name; borrowed until the last store of the type is destroyed */
+  void *ctx; /**< passed to create */
 } vestry_store_type;
 
-/** What a store keeps, and how long. Zero is the default. */
+/** Options of a store. Zero is the default. */
 typedef struct vestry_store_options {
   size_t size;                   /**< sizeof(vestry_store_options), or 0 */
   const vestry_host *host;       /**< borrowed; NULL: default */
-  const vestry_value_ops *value; /**< copied; all mandatory but the last two */
+  const vestry_value_ops *value; /**< copied; ref, unref and close are mandatory */
   vestry_purge_fn purge;         /**< NULL: none */
   void *purge_ctx;
-  size_t max_count;           /**< lru: values held at most; 0: 10,000; hash: 0: no bound, else FULL beyond it */
-  uint64_t idle_ms;           /**< lru: unused for so long → IDLE; 0: 10 minutes (but in vestry_options: never);
-                                   VESTRY_NEVER_MS. hash: ignored. Where many were used otherwise (used_ns) it may be
-                                   longer: for up to twice as long */
-  uint64_t lifetime_ms;       /**< lru: so long after its first put → EXPIRED; 0: never. hash: ignored */
-  size_t max_per_scope_count; /**< lru: entries of one scope at most, the least recently used goes → SIZE (see above);
-                                   0: no cap. hash: LIMIT beyond it. A value under several keys has several entries */
-  const vestry_store_type *types; /**< the application's own, each by a name that no other has, nor a built-in one.
-                                       Read by vestry_store_create */
-  size_t types_count;             /**< rows of it */
+  size_t max_count;           /**< lru: maximum number of entries, then eviction; 0: 10,000. hash: FULL beyond it;
+                                   0: no maximum */
+  uint64_t idle_ms;           /**< lru: an entry that was not used for this time leaves with cause IDLE; 0: 10 minutes
+                                   (vestry_options: never); VESTRY_NEVER_MS: never. If entries are used through
+                                   used_ns, they may leave late, at most after twice idle_ms. hash: ignored */
+  uint64_t lifetime_ms;       /**< lru: an entry leaves with cause EXPIRED this time after its first put; 0: never.
+                                   hash: ignored */
+  size_t max_per_scope_count; /**< lru: maximum number of entries of one scope, then eviction with cause SIZE; 0: no
+                                   maximum. hash: LIMIT beyond it. A value under several keys has several entries */
+  const vestry_store_type *types; /**< store types of the application; each name differs from the others and from the
+                                       built-in ones. Read by vestry_store_create */
+  size_t types_count;             /**< number of types */
 } vestry_store_options;
 
-/** The defaults. */
+/** Initializer with the defaults. */
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** What a put does when the key holds values already. If the value that is put is
- *  one of them, it is refreshed under every policy, and keeps its place among them. */
+/** What a put does if its key has values already. A value that is put again under its key is refreshed under every
+ *  policy and keeps its position. */
 typedef enum vestry_keep_policy {
-  VESTRY_KEEP_REPLACE = 0, /**< the others leave for REPLACED */
-  VESTRY_KEEP_REUSE,       /**< nothing is put or refreshed; the caller gets EXISTS and may get what is there */
-  VESTRY_KEEP_REJECT,      /**< nothing is put, EXISTS: as REUSE for the store; the registry answers differently */
-  VESTRY_KEEP_MANY         /**< the value joins them; beyond the maximum the oldest put leaves for REPLACED,
-                                one that has ended (has_ended) before those that live */
+  VESTRY_KEEP_REPLACE = 0, /**< the old values leave with cause REPLACED */
+  VESTRY_KEEP_REUSE,       /**< nothing is stored or refreshed: EXISTS; the caller can get the old values */
+  VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. Same as REUSE for the store; a reply answers differently */
+  VESTRY_KEEP_MANY /**< the value is added; beyond the maximum the oldest put leaves with cause REPLACED, an ended
+                                one first */
 } vestry_keep_policy;
 
-/** What a put did. */
+/** Result of a put. */
 typedef struct vestry_put_result {
   size_t size;            /**< sizeof(vestry_put_result), or 0 */
-  vestry_handle handle;   /**< of the value that is now stored */
-  size_t displaced_count; /**< values that left because of this put: REPLACED or SIZE */
-  bool refreshed;         /**< the same value was under the key already: its use was refreshed, its creation time and
-                               handle are as they were */
+  vestry_handle handle;   /**< of the stored entry */
+  size_t displaced_count; /**< number of values that left because of this put, with cause REPLACED or SIZE */
+  bool refreshed;         /**< the value was under the key already: its use is refreshed, its creation time and handle
+                               are unchanged */
 } vestry_put_result;
 
-/** Names for list: where a page ended. Zero to start. */
+/** Position of a listing. Begin with zero. */
 typedef struct vestry_list_cursor {
-  uint64_t position; /**< opaque; 0 starts */
-  uint64_t until;    /**< opaque; 0 starts */
-  bool done;         /**< set when the last page was handed out */
+  uint64_t position; /**< opaque */
+  uint64_t until;    /**< opaque */
+  bool done;         /**< set after the last page */
 } vestry_list_cursor;
 
-/** One key that a page of a list names. Valid during the call. */
+/** One listed key. Valid during the call. */
 typedef struct vestry_listed {
   vestry_scope scope;
   const void *key; /**< encoded */
   size_t key_len;
   size_t values_count;
 } vestry_listed;
-/** Takes one key of a page. On the thread that lists, no lock held. */
+/** Receives one key, on the listing thread. No lock is held. */
 typedef void (*vestry_list_fn)(const vestry_listed *listed, void *ctx);
 
-/** live = put - removed; removed = the sum of removed_by_cause. Taken when no operation is under way they are exact. */
+/** Counters: live = put - removed, and removed is the sum of removed_by_cause. Exact if no operation runs meanwhile. */
 typedef struct vestry_store_stats {
   size_t size; /**< sizeof(vestry_store_stats), or 0 */
   uint64_t put_count, removed_count, live_count;
-  uint64_t hits_count, misses_count; /**< of get, by key */
+  uint64_t hits_count, misses_count; /**< of lookups by key */
   uint64_t removed_by_cause[VESTRY_CAUSES_MAX];
 } vestry_store_stats;
 
-/** Create a store of a type by its name: "hash" (no eviction), "lru" (bounded, evicts the least recently used, expires
- *  the idle), or one of the options' types.
- *  options    copied, the functions of value too; must be given, with value and its ref, unref and close. host, the
- *             purge hook's context and the operations of types are borrowed until the store is destroyed
+/** Create a store.
+ *  type       "hash" (no eviction), "lru" (bounded; evicts the least recently used, expires the idle), or the name of
+ *             one of options->types
+ *  options    copied, with the functions of value; value is mandatory. host, purge_ctx and the ops of types are
+ *             borrowed until vestry_store_destroy
  *  ret_store  owned by the caller; untouched on failure
- *  Returns  OK | NOT_FOUND (no such type) | INVALID (also: a type of the options' is not complete) | EXISTS (one has a
- *           name that is taken) | NO_MEMORY | IO (no randomness for the hash key)
- *  Threads  any */
+ *  Returns  OK | NOT_FOUND (no such type) | INVALID (options, or an incomplete type) | EXISTS (two types of one name) |
+ *           NO_MEMORY | IO (no randomness for the hash key)
+ *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_store_create(const char *type, const vestry_store_options *options,
                                           vestry_store **ret_store);
 
-/** Remove everything for SHUTDOWN; puts fail with CLOSED from here on. Idempotent.
+/** Remove all values with cause SHUTDOWN. Later puts return CLOSED. Idempotent.
  *  Threads  any; runs callbacks on this thread */
 VESTRY_API void vestry_store_close(vestry_store *store);
 
-/** Close, then free. No other call may be under way or follow, and nothing may drive it any more. NULL is accepted.
+/** Close and free a store. No other call may run or follow, and no runtime may drive the store. NULL is accepted.
  *  Threads  one; runs callbacks on this thread */
 VESTRY_API void vestry_store_destroy(vestry_store *store);
 
 /** Store a value under a key.
- *  value       borrowed; the store takes a reference on OK only
- *  many_count  for KEEP_MANY: values under one key at most; 0: 8
+ *  value       borrowed; the store takes a reference if it returns OK
+ *  many_count  for KEEP_MANY: maximum number of values under the key; 0: 8
  *  ret_result  may be NULL; untouched on failure
- *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value NULL, policy) | TOO_LARGE (key, scope) | FULL, LIMIT
- *           (hash store's bounds; LIMIT of an lru store: only this very value could make room in the scope) | CLOSED
- *           (the store) | NO_MEMORY (store unchanged in every one of these cases, but for values that have expired:
- *           they leave first)
- *  Threads  any; takes a lock briefly; runs the callbacks of what leaves, after the lock is released. The victim of a
- *           full store is never the value being put
- *  A value that ends while it is being put may do so before its handle is known. After the put, check whether the value
- *  has ended; if so, remove it by its handle. The code that ends a value marks it as ended before it looks for a handle
- *  to remove. Then no ended value stays stored. An instance does so for the streams that replies keep; a stream that
- *  the application puts into the instance's store by itself stays there until the application removes it. */
+ *  Returns  OK | EXISTS (REUSE, REJECT) | INVALID (key, value, policy) | TOO_LARGE (key, scope) | FULL, LIMIT (bounds
+ *           of a hash store; LIMIT of an lru store: the scope has no other value to evict) | CLOSED (the store) |
+ *           NO_MEMORY. On failure the store is unchanged, except that expired values may leave
+ *  Threads  any; takes a lock briefly; runs the callbacks of evicted values after it has released the lock
+ *
+ *  A full store never evicts the value being put. A value can end before the caller knows its handle. Therefore, check
+ *  after the put whether the value has ended, and if so, remove it by its handle; the code that ends a value marks it
+ *  as ended before it looks for the handle. An instance does this for streams that replies keep. A stream that the
+ *  application itself puts into the instance's store stays until the application removes it. */
 VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, const vestry_key *key, void *value,
                                        vestry_keep_policy policy, size_t many_count, vestry_put_result *ret_result);
 
-/** Find the values of a key, most recently put last, and count as their use.
- *  values     receives held references, which the caller drops with the value's own unref
- *  count      in: room in values; out: how many were written. With more values than room the most recent are written
- *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never when scope and key together encode to 250
- *           bytes or less). count is 0 in all but the first
- *  Threads  any; does not block on I/O; runs ref, and the callbacks of this key's expired values that no tick has
- *           removed yet: they are removed first, no lock held, and are not returned */
+/** Get the values of a key, the most recent put last. This counts as use of them.
+ *  values     receives references, which the caller drops with unref
+ *  count      in: capacity of values; out: number of values written. If there are more, the most recent ones are
+ *  written
+ *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never if scope and key encode to at most 250 bytes).
+ *           count is 0 unless OK
+ *  Threads  any; no I/O; runs ref. Expired values of this key that no tick has removed are removed first, with their
+ *           callbacks and no lock held, and are not returned */
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
 
-/** Looks at a value where it is kept. On the thread that asks, under a lock of the store's: it must be short, and must
- *  not block, wait for another thread, or call the store. The value is not referenced: to keep it, ref it here. */
+/** Receives a value under a lock of the store, on the calling thread. It must be short and must not block, wait for
+ *  another thread, or call the store. The value is borrowed; take a reference to keep it. */
 typedef void (*vestry_with_fn)(void *value, void *ctx);
-/** Call a function for each value of a key, the most recently put first, and count as their use: get without
- *  references, for what can be done at once.
- *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as get)
- *  Threads  any; takes a lock briefly; runs fn under it, and callbacks as get does, after it */
+/** Call a function for each value of a key, the most recent put first: a get without references. This counts as use of
+ *  the values.
+ *  Returns  OK | NOT_FOUND (fn was not called) | INVALID, TOO_LARGE, NO_MEMORY (as vestry_store_get)
+ *  Threads  any; takes a lock briefly and runs fn under it; then runs callbacks of expired values */
 VESTRY_API vestry_err vestry_store_with(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                         vestry_with_fn fn, void *ctx);
 
-/** Remove all values of a key for a cause.
- *  ret_count  may be NULL; how many left
- *  Returns  OK | NOT_FOUND | INVALID (key, or cause NONE) | TOO_LARGE (key) | NO_MEMORY (as get)
+/** Remove all values of a key.
+ *  cause      any but NONE
+ *  ret_count  may be NULL; number of removed values
+ *  Returns  OK | NOT_FOUND | INVALID (key, cause) | TOO_LARGE (key) | NO_MEMORY (as vestry_store_get)
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API vestry_err vestry_store_remove(vestry_store *store, vestry_scope scope, const vestry_key *key,
                                           vestry_cause cause, size_t *ret_count);
 
-/** Remove one value by identity, if it is still there: an old connection's late end never touches its successor.
- *  cause    not NONE
- *  Returns  true: it left for this cause; false: it had left before, or its time had come
+/** Remove one entry by its handle, so that the late end of an old connection does not remove its successor.
+ *  cause    any but NONE
+ *  Returns  whether the entry left with this cause; false if it had left before or had expired
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle, vestry_cause cause);
 
-/** Hand out keys, a bounded page a call: while (!cursor.done) vestry_store_list(…, &cursor). A key that is there during
- *  the whole listing is named exactly once; one that comes or goes meanwhile at most once.
- *  Keys that come after the first page need not be named, so a listing ends however much is put.
+/** List keys, one bounded page for each call: while (!cursor.done) vestry_store_list(…, &cursor). A key that is present
+ *  during the whole listing is listed once; a key that comes or goes meanwhile at most once. Keys that come after the
+ *  first page may be missing, because a listing must end however much is put.
  *  only_scope  NULL: all scopes
- *  page_count  keys a page at most (but keys whose hashes are alike share a page); 0: 256; at most 4,096
- *  fn          on this thread, no lock held; may call the store
- *  Returns  OK | NO_MEMORY (the page is not handed out, the cursor stays)
+ *  page_count  maximum number of keys in a page; 0: 256; at most 4,096. Keys with equal hashes share a page
+ *  fn          called on this thread, no lock held; may call the store
+ *  Returns  OK | NO_MEMORY (the page is not listed, the cursor does not move)
  *  Threads  any; takes locks briefly, however large the store */
 VESTRY_API vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
                                         vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx);
 
-/** Remove what is due by the host's clock.
- *  Returns  when to call again at the latest (host's clock); UINT64_MAX: nothing is due unless something is put
+/** Remove the values that are due on the host's clock.
+ *  Returns  the time, on that clock, of the next call at the latest; UINT64_MAX: none until the next put
  *  Threads  any; runs callbacks on this thread, no lock held */
 VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
 
-/** Counters, a snapshot. Threads any; takes locks briefly. */
+/** Get a snapshot of the counters. Threads any; takes locks briefly. */
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
-/** Expire on time without traffic: the store is ticked from a timer of a runtime's.
- *  runtime  on the same host as the store, whose clock both go by; borrowed until the store is driven no more. NULL:
- *           that it is; this waits for a tick that is under way, so not from a callback of the store's
- *  Returns  OK | EXISTS (a runtime drives it) | INVALID | NO_MEMORY | CLOSED (the runtime); NULL: OK
+/** Tick a store from a timer of a runtime, so that values expire on time without traffic.
+ *  runtime  has the host of the store, because both use one clock; borrowed. NULL: stop driving; waits for a running
+ *           tick, so do not call it in a callback of the store
+ *  Returns  OK | EXISTS (a runtime drives the store) | INVALID | NO_MEMORY | CLOSED (the runtime); always OK for NULL
  *  Threads  any */
 VESTRY_API vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime);
 
-/* ------------------------------------------------------------------ for those who bring a store of their own ---- */
+/* -------------------------------------------------------------------------------- store implementations ---- */
 
-/** A key in canonical form, as a store implementation sees it: lengths, scope and key in one run of bytes. Two keys are
- *  equal if, and only if, their bytes are. */
+/** A key in canonical form: lengths, scope and key in one run of bytes. Two keys are equal if and only if their bytes
+ *  are. */
 typedef struct vestry_scoped_key {
   const unsigned char *data; /**< lengths and scope, then the encoded key; aligned for a uint32_t */
   size_t len;
-  size_t key_offset;  /**< data + key_offset is what vestry_key_encode made */
-  vestry_scope scope; /**< the scope's own bytes, inside data */
-  /** Of the bytes, by a secret of the store's, for a table of the implementation's: without the secret no client can
-   *  choose keys that collide in its upper bits. vestry_store_leave does not read it. */
+  size_t key_offset;  /**< data + key_offset is the key as vestry_key_encode writes it */
+  vestry_scope scope; /**< borrows the scope's bytes in data */
+  /** Keyed hash of the bytes, for tables. The key is a secret of the store, so that clients cannot choose keys whose
+   *  upper hash bits collide. vestry_store_leave does not read it. */
   uint64_t hash;
 } vestry_scoped_key;
 
-/** The key whose bytes an implementation has copied, data and len of one that it was given. Borrows the copy, of any
- *  alignment; hash is 0. Threads any. */
+/** Read a key from a copy of its data and len. The result borrows the copy, which may have any alignment; hash is 0.
+ *  Threads any. */
 VESTRY_API vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len);
 
-/** Looks at a key. On the thread that asks, perhaps under a lock of the store's: it must be short, and must not block,
- *  wait for another thread, or call the store. key: valid during the call; its hash is 0. */
+/** Receives a key on the calling thread, possibly under a lock of the store. It must be short and must not block, wait
+ *  for another thread, or call the store. key is valid during the call; its hash is 0. */
 typedef void (*vestry_key_of_fn)(const vestry_scoped_key *key, void *ctx);
 
-/** The way out of a store, for its implementation. */
+/** The store, as an implementation reports removed values to it. */
 typedef struct vestry_store_exit vestry_store_exit;
-/** How an implementation tells the store that a value has left. Call it exactly once for each, on any thread, with no
- *  lock of the implementation's held and the key bytes still valid. It counts, purges, closes and drops the value. */
+/** Report that a value has left. The store counts it, calls the purge hook and close, and drops the reference. Call it
+ *  exactly once for each value, on any thread, with no lock of the implementation held and the key's bytes valid. */
 VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value,
                                    vestry_handle handle, vestry_cause cause);
-/** An implementation. It keeps (key, value, handle) triples, finds them again, and says when one leaves. All
- *  members are mandatory but with, tick, next_deadline_ns, stats and key_of; any thread, concurrently. */
+/** Functions of a store implementation, which keeps entries (key, value, handle). with, tick, next_deadline_ns, stats
+ *  and key_of may be NULL. Called on any thread, concurrently. */
 typedef struct vestry_store_ops {
   size_t size;      /**< sizeof(vestry_store_ops), or 0 */
-  const char *type; /**< the name of the type; static */
-  /** Make an instance. options: valid during the call, its host set, and its value: that is valid until destroy, and
-   *  all its functions are there. get takes a reference by its ref before it releases its lock; ask its used_ns before
-   *  a value leaves for IDLE (one that was used since stays), and its has_ended before one leaves because its scope or
-   *  its key is full (one that has goes first). exit: to be kept, valid until destroy.
-   *  OK | INVALID | NO_MEMORY | IO. */
+  const char *type; /**< name of the type; static */
+  /** Create a store of this type.
+   *  options  valid during the call; host is set. value is valid until destroy, and all its functions are set. get
+   *           calls ref before it releases its lock. Call used_ns before a value leaves with cause IDLE, and keep a
+   *           value that was used since; call has_ended before a full scope or key evicts a value, and evict an ended
+   *           one first
+   *  exit     valid until destroy
+   *  Returns  OK | INVALID | NO_MEMORY | IO */
   vestry_err (*create)(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx, void **ret_self);
-  /** Free an instance; it is empty. */
+  /** Free a store that is empty. */
   void (*destroy)(void *self);
-  /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is there. The caller has taken the value's
-   *  reference already and keeps it on failure, and when the value was only refreshed. Handles are the
-   *  implementation's to choose: unique for its life, not 0. */
+  /** As vestry_store_put. Copies the key; many_count is not 0, ret_result is not NULL. The caller has taken a reference
+   *  to the value, and keeps it on failure and if the value was only refreshed. Handles are unique for the life of the
+   *  store, and not 0. */
   vestry_err (*put)(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy, size_t many_count,
                     vestry_put_result *ret_result);
-  /** As vestry_store_get: OK | NOT_FOUND; *count on OK only. */
+  /** As vestry_store_get: OK | NOT_FOUND; *count is read if OK. */
   vestry_err (*get)(void *self, const vestry_scoped_key *key, void **values, size_t *count);
-  /** As vestry_store_with: OK | NOT_FOUND; may run fn under a lock. NULL: get serves for it. */
+  /** As vestry_store_with: OK | NOT_FOUND; may run fn under a lock. NULL: the store uses get. */
   vestry_err (*with)(void *self, const vestry_scoped_key *key, vestry_with_fn fn, void *ctx);
-  /** As vestry_store_remove: how many left. */
+  /** As vestry_store_remove; returns the number of removed values. */
   size_t (*remove)(void *self, const vestry_scoped_key *key, vestry_cause cause);
+  /** As vestry_store_remove_if. */
   bool (*remove_if)(void *self, vestry_handle handle, vestry_cause cause);
-  /** Remove everything; later puts fail with CLOSED. Idempotent. */
+  /** Remove all values; later puts return CLOSED. Idempotent. */
   void (*clear)(void *self, vestry_cause cause);
-  /** As vestry_store_list; page_count is 1 to 4,096, the cursor not done. */
+  /** As vestry_store_list; page_count is 1 to 4,096, and the cursor is not done. */
   vestry_err (*list)(void *self, const vestry_scope *only_scope, size_t page_count, vestry_list_cursor *cursor,
                      vestry_list_fn fn, void *ctx);
-  /** Remove what is due. NULL: nothing expires. */
+  /** Remove the values that are due. NULL: no value expires. */
   void (*tick)(void *self);
-  /** When the next tick is due, by what the store holds now; UINT64_MAX: never. Asked for after each tick, and after
-   *  each put while a driver is there, so it should be cheap. NULL with tick. */
+  /** Return the time of the next tick; UINT64_MAX: never. Called after each tick, and after each put while a runtime
+   *  drives the store, so it should be cheap. NULL if tick is. */
   uint64_t (*next_deadline_ns)(void *self);
-  /** Counters of an implementation that counts for itself, so that no two threads write one counter. NULL: the store
+  /** Fill in the counters, for an implementation that counts by itself, for example for each thread. NULL: the store
    *  counts. */
   void (*stats)(void *self, vestry_store_stats *ret_stats);
-  /** Call a function with the key under which a value is, by the handle of its stay. That is no use of the value. May
-   *  run the function under a lock. Returns whether the value is there. NULL: streams are shown without their keys
-   *  (vestry/ops/observe.h). */
+  /** Call a function with the key of an entry. This is no use of the value. May run fn under a lock. Returns whether
+   *  the entry is present. NULL: streams are shown without their keys (vestry/ops/observe.h). */
   bool (*key_of)(void *self, vestry_handle handle, vestry_key_of_fn fn, void *ctx);
 } vestry_store_ops;
 
