@@ -15,7 +15,7 @@
  * it can be counted first and written then.
  * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has come
  * beyond VESTRY_EVENT_MAX_BYTES). What was put before a failure stays. */
-vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
+VESTRY_API vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
 /* Put a value of C's own, without making JSON of it first: what vestry_value_to_json takes, but a name that comes twice
  * in an object is written twice: the reader takes the last one. Returns as vsi_json_put, and what
  * vestry_value_to_json refuses. */

@@ -34,9 +34,9 @@ VESTRY_API vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keye
 vestry_err vsi_scoped_key_init_any(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
                                    vestry_scope scope, const vestry_key *key);
 /* The same for a key that is encoded, whether well or not: one that is not equals none. */
-vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, const vestry_host *host,
-                                       vestry_scope scope, vestry_slice encoded);
-void vsi_scoped_key_free(vsi_scoped_key *scoped);
+VESTRY_API vestry_err vsi_scoped_key_init_encoded(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
+                                                  const vestry_host *host, vestry_scope scope, vestry_slice encoded);
+VESTRY_API void vsi_scoped_key_free(vsi_scoped_key *scoped);
 /* Keep a packed key: in `room`, so many bytes for any type, if it is short enough, otherwise in one allocation, which
  * vsi_free frees. room: NULL, 0: an allocation. NULL: out of memory. */
 vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_scoped_key *key, void *room,
