@@ -8,8 +8,8 @@ names something; each example is in vestry-tools. The versions of version.h, REA
 are one, and so are the maintainers of debian/ and MAINTAINERS.md.
 
 With --write the symbols files are made anew (scripts/packages --symbols): a function keeps its version, a new one has
-that of version.h. As long as no version was released all have that of version.h, and a function that is gone goes from
-its file. With --planted faults of each kind are put into a copy, and have to be found."""
+that of version.h. A function of the version that is being made goes from its file with the
+library; that one of an earlier version is gone is an error. With --planted faults of each kind are put into a copy, and have to be found."""
 import fnmatch
 import pathlib
 import re
@@ -51,7 +51,7 @@ def write_symbols(top, build):
     for package, (soname, node, names) in libraries(build).items():
         path = top / "debian" / f"{package}.symbols"
         before = dict(LINE.findall(path.read_text())) if path.exists() else {}
-        gone = sorted(set(before) - set(names))
+        gone = sorted(name for name, first in before.items() if name not in names and first != version(top))
         if not has_releases(top):
             before = {}
         elif gone:
