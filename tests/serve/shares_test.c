@@ -25,8 +25,7 @@ static const vestry_store_type naive = {&naive_lru_ops, NULL};
 
 static vestry_options options_of(const char *store) {
   static const vestry_bounds bounds = {.max_streams_per_scope_count = CAP};
-  return (vestry_options){
-      .store = store, .store_type = &naive, .scope = by_user, .bounds = &bounds};
+  return (vestry_options){.store = store, .store_type = &naive, .scope = by_user, .bounds = &bounds};
 }
 
 static void open_as(site *w, wire *r, const char *user, const plan *p) {
