@@ -1,36 +1,38 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Sentences about things do not have a person for their subject: words.py REPOSITORY | words.py --planted
+"""Constructions that make texts hard to read only become fewer:
+words.py REPOSITORY [--report | --write] | words.py --planted
 
-Where a comment or a page says "who", "somebody" or "nobody" of a thread, a stream or a node, its reader stops and asks
-"which?". Where it says "behind" of a moment or a byte, he asks "where?": "after" is meant. So these words stand only
-where a person is meant, or a place. Comments of src/ and include/ are read, and the pages in docs/ and at the top; of
-the pages' programs, their comments. `code`, "texts" and rules that are drawn are passed over.
-
-To mend a line that is shown, say which thing does what: "a stream that has missed it has a gap". With --planted it
-tries itself on sentences of either kind."""
+Comments of include/ and src/, and the pages in docs/ and at the top, are searched for the constructions below; `code`,
+"quotations" and programs are passed over. tests/source/words.txt has the most that each area may have: the test fails if
+an area has more, and names the sentences of the files that git says are changed. --write lowers the limits to what
+there is. --report shows hits for each 1,000 words by area and construction, and the files with the most."""
+import collections
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
-STOPS = re.compile(r"\b(who|whom|whoever|whomever|somebody|someone|nobody|behind)\b", re.I)
-
-# What stands before a "who" that is right.
-PEOPLE = r"(?:people|persons?|users?|readers?|Bob's,)"
-# Sentences of people, and places. Each is a pattern of a whole phrase, so that nothing else hides behind it.
-ALLOWED = [
-    (rf"\b{PEOPLE} who(?:m)?\b", "people"),
-    (r"\bthose who (?:write|bring)\b|\bOne who has left\b", "people: implementers of a seam, guests"),
-    (r"\bwho and place\b|\bwho, the place\b|\bwho UTF-8|\bpresence or who\b|\bplace, who\b|\bbytes of who\b",
-     "an argument"),
-    (r"\bof who, by a key\b|\bchange->who\b", "the same argument"),
-    (r"\bwho is (?:at a place|here|there)\b", "presences are about people"),
-    (r"\bbehind (?:an? |the |one )?(?:proxy|balancer|NAT|nginx|HAProxy|seam)\b", "a place in the network, or in the design"),
-    (r"\b(?:leaves?|left)\b[^.;:]{0,50}\bbehind\b", "what stays"),
-    (r"\bhowever far it is behind\b", "late"),
-]
-ALLOWED = [re.compile(pattern, re.I) for pattern, _ in ALLOWED]
+# Construction → what to write instead.
+CONSTRUCTIONS = {
+    "a clause is the subject": (r"(?:(?<=[.;:!?] )|(?<=\* )|(?<=\| )|(?<=- )|(?<=\(NULL\) ))(?:What|That which|Whatever|Who|Whoever)\b(?![^.?]*\?)"
+                                r"|(?<=[;:] )what\b",
+                                "a noun: the term of the field or of the glossary"),
+    "a verb of speech": (r"\b(?:say|says|said|saying|tell|tells|told|telling|hear|hears|heard|hearing|ask|asks|asked|asking)\b",
+                         "report, send, request, receive, return, publish, announce, name"),
+    "a pronoun for a quantity": (r"\b(?:of these|of those|of (?:its|their) own|so (?:many|long|often|much)\b(?! (?:as|that)\b))",
+                                 "the number, the time, the thing"),
+    "a double genitive": (r"\bof (?:the|an?|one|this|that) (?:[\w-]+ )?[\w-]+'s(?= (?:and|or|that|which|is|are)\b|[.,;:)])",
+                          "a timer of the runtime"),
+    "a word that the glossary replaces": (r"\b(?:lookouts?|deeds?|guests?|floors?|outbox(?:es)?|turnstile|keepers?|visitors?|"
+                                          r"turned away|leaves? for [A-Z]{3,}|goes for [A-Z]{3,})\b", "the glossary's term"),
+    "a person for a thing": (r"\b(?:whom|whoever|whomever|somebody|someone|nobody)\b", "the thing"),
+}
+CONSTRUCTIONS = {name: (re.compile(pattern), instead) for name, (pattern, instead) in CONSTRUCTIONS.items()}
+AREAS = (("headers of the core", r"include/vestry/[^/]+$"), ("headers of extensions", r"include/"),
+         ("src, extensions", r"src/(?:app|data|cluster|ops|testing)/"), ("src, core", r"src/"),
+         ("guide", r"docs/guide/"), ("docs", r"docs/"), ("top", r"[^/]+\.md$"))
 
 C_PARTS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/|//[^\n]*', re.S)
 FENCE = re.compile(r"^(?:```\w*|<!-- c)\n.*?^(?:```|-->)$", re.M | re.S)
@@ -67,59 +69,94 @@ def flowing(text):
 
 
 def findings(path):
-    """Lines on which a word stops the reader, with the word."""
+    """Line, construction and words of each hit; and how many words the file has."""
     text = flowing(prose(path))
-    one_line = re.sub(r"\n", " ", text)
+    one_line = re.sub(r"/\*+<?|\*/|\n", lambda mark: " " * len(mark[0]), text)
     # Blanks of any number count as one: patterns are matched on a text without them, by a map of places.
     places = [i for i, c in enumerate(one_line) if c != " " or (i and one_line[i - 1] != " ")]
     dense = "".join(one_line[i] for i in places)
-    free = [(found.start(), found.end()) for pattern in ALLOWED for found in pattern.finditer(dense)]
-    for word in STOPS.finditer(dense):
-        if any(begin <= word.start() and word.end() <= end for begin, end in free):
-            continue
-        yield text.count("\n", 0, places[word.start()]) + 1, word[0]
+    hits = [(text.count("\n", 0, places[hit.start()]) + 1, name, hit[0])
+            for name, (pattern, _) in CONSTRUCTIONS.items() for hit in pattern.finditer(dense)]
+    return hits, len(re.findall(r"[A-Za-z]{2,}", dense))
+
+
+def area_of(name):
+    return next(area for area, pattern in AREAS if re.match(pattern, name))
 
 
 def files(top):
     for folder in ("src", "include", "docs"):
         for pattern in ("*.c", "*.h", "*.md"):
             yield from sorted((top / folder).rglob(pattern))
-    yield from sorted(top.glob("*.md"))
+    yield from (path for path in sorted(top.glob("*.md")) if path.name != "CHANGELOG.md")
+
+
+def counted(top):
+    """Area → hits by construction; area → words; file → its hits."""
+    by_area, words, by_file = collections.defaultdict(collections.Counter), collections.Counter(), {}
+    for path in files(top):
+        name = str(path.relative_to(top))
+        by_file[name], count = findings(path)
+        words[area_of(name)] += count
+        by_area[area_of(name)].update(kind for _, kind, _ in by_file[name])
+    return by_area, words, by_file
+
+
+def limits(top):
+    path = top / "tests/source/words.txt"
+    rows = re.findall(r"^(\d+) (.+)$", path.read_text(), re.M) if path.exists() else []
+    return {area: int(most) for most, area in rows}
 
 
 def check(top):
-    found = 0
-    for path in files(top):
-        if path.name == "CHANGELOG.md":
+    by_area, _, by_file = counted(top)
+    allowed, found = limits(top), 0
+    changed = set(subprocess.run(["git", "-C", top, "diff", "--name-only", "HEAD~1"], capture_output=True, text=True,
+                                 check=False).stdout.split())
+    for area, kinds in by_area.items():
+        if kinds.total() <= allowed.get(area, 0):
             continue
-        lines = path.read_text().splitlines()
-        for number, word in findings(path):
-            print(f"{path.relative_to(top)}:{number}: {word}: {lines[number - 1].strip()[:160]}")
-            found += 1
-    if found:
-        print(f"{found} sentences: say which thing does what. See tests/source/words.py for what is meant.")
+        found += 1
+        print(f"{area}: {kinds.total()} constructions, {allowed.get(area, 0)} allowed (tests/source/words.txt)")
+        for name, hits in by_file.items():
+            if area_of(name) == area and (name in changed or not changed):
+                for line, kind, words in hits:
+                    print(f"{name}:{line}: {words}: {kind}; write {CONSTRUCTIONS[kind][1]}")
     return found
+
+
+def write(top):
+    by_area, _, _ = counted(top)
+    allowed = limits(top)
+    rows = [f"{min(kinds.total(), allowed.get(area, kinds.total()))} {area}\n" for area, kinds in sorted(by_area.items())]
+    (top / "tests/source/words.txt").write_text("".join(rows))
+
+
+def report(top):
+    by_area, words, by_file = counted(top)
+    for area, kinds in by_area.items():
+        print(f"{area}: {kinds.total()} in {words[area]} words, {1000 * kinds.total() / max(1, words[area]):.1f} in 1,000")
+        for kind, count in kinds.most_common():
+            print(f"  {count:5} {kind}")
+    for name, hits in sorted(by_file.items(), key=lambda row: -len(row[1]))[:40]:
+        print(f"{len(hits):5} {name}")
 
 
 PLANTED = {
     "src/a.c": [
-        "/* The lock is given up for who waits. */",
-        "/* Whoever finds it full comes back. */",
+        "/* The lock is given up. What waits goes on. */",
+        "/* A node that is told of it forgets it. */",
         "int nobody; // somebody has left",
         "/* It is freed when nobody\n * holds it. */",
-        "/* A NUL stands behind the bytes. */",
+        "/* So many of these are kept. */",
     ],
-    "include/vestry/a.h": ["/** Told to whom it concerns. */"],
-    "docs/a.md": ["Who is late is told.", "```c\nint x; // nobody else\n```"],
+    "include/vestry/a.h": ["/** A timer of the runtime's. */"],
+    "docs/a.md": ["Whatever is late is dropped.\n\n- What is late is dropped.", "```c\nint x; // nobody else\n```"],
 }
 LEFT_ALONE = {
-    "src/b.c": [
-        'const char *who = "nobody";',
-        "/* People who read this, behind a proxy. */",
-        "/* A file that was left\n * behind. */",
-        '/* "who" is an argument. */',
-    ],
-    "docs/b.md": ["For people who write C, `who` is here, [behind](behind.md) a NAT.", "```c\nwho(nobody);\n```"],
+    "src/b.c": ['const char *said = "nobody";', "/* What is a key? */", '/* "said" is an argument. */',
+                "/* It waits so long as the lock is held. */"],
+    "docs/b.md": ["The member `said` [tells](told.md) nothing.".replace("tells", "names"), "```c\ntold(nobody);\n```"],
 }
 
 
@@ -140,6 +177,9 @@ def try_planted():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(1 if (try_planted() if sys.argv[1] == "--planted" else check(pathlib.Path(sys.argv[1]))) else 0)
+    if sys.argv[1] == "--planted":
+        sys.exit(1 if try_planted() else 0)
+    task = {"--report": report, "--write": write}.get(sys.argv[2] if len(sys.argv) > 2 else "", check)
+    sys.exit(1 if task(pathlib.Path(sys.argv[1])) else 0)
