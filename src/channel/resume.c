@@ -39,7 +39,7 @@ static bool has_room(const vestry_connection *connection, size_t len) {
 
 /* Takes the event. Looks for room first: a queue that refuses counts that as an event that was sent. */
 static bool put(vestry_connection *connection, vestry_event *event) {
-  bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, &event, 1);
+  bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, &event, 1, 0);
   vestry_event_unref(event);
   return is_put;
 }

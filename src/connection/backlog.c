@@ -11,13 +11,6 @@
 #include "base/memory.h"
 #include "base/probe.h"
 
-void vsi_delivery_drop_event(vsi_delivery *delivery) {
-  if (delivery->broadcast)
-    vsi_broadcast_unref(delivery->broadcast);
-  else
-    vestry_event_unref(delivery->event);
-}
-
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes) {
   const size_t target_bytes = delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;

@@ -49,16 +49,17 @@ void vsi_connection_start(vestry_connection *connection) {
 }
 
 vestry_connection *vestry_connection_ref(vestry_connection *connection) {
-  VSI_REFS_TAKE(&connection->refs);
-  return connection;
+  return vsi_connection_hold(connection);
 }
 
-vestry_connection *vestry_connection_unref(vestry_connection *connection) {
-  if (!connection) return NULL;
-  if (!VSI_REFS_DROP(&connection->refs)) return NULL;
+void vsi_connection_free(vestry_connection *connection) {
   connection->ops->release(connection->transport);
   if (connection->hooks->on_free) connection->hooks->on_free(connection->environment->host, connection->hooks_ctx);
   vsi_connection_discard(connection);
+}
+
+vestry_connection *vestry_connection_unref(vestry_connection *connection) {
+  if (connection) vsi_connection_let_go(connection);
   return NULL;
 }
 
@@ -78,21 +79,11 @@ vestry_connection_now vestry_connection_look(const vestry_connection *connection
 }
 
 bool vestry_connection_is_open(const vestry_connection *connection) {
-  return vsi_connection_cause(connection) == VESTRY_CAUSE_NONE;
+  return vsi_connection_is_open(connection);
 }
 
 const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
-}
-
-uint64_t vsi_connection_held(const vestry_connection *connection) {
-  uint32_t count;
-  size_t bytes;
-  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
-  uint64_t held = vsi_budget_cost(count, bytes);
-  if (connection->conflation)
-    held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* a mere number */
-  return held;
 }
 
 uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes) {

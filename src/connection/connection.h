@@ -9,6 +9,7 @@
 #include "base/load.h"
 #include "base/refs.h"
 #include "coding/coder.h"
+#include "connection/budget.h"
 #include "connection/close_list.h"
 #include "connection/conflation.h"
 #include "connection/environment.h"
@@ -99,8 +100,26 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 360, "an idle stream's own memory: docs/bench-streams.md");
 
+/* Take a reference, and drop one. */
+static inline vestry_connection *vsi_connection_hold(vestry_connection *connection) {
+  VSI_REFS_TAKE(&connection->refs);
+  return connection;
+}
+VESTRY_API void vsi_connection_free(vestry_connection *connection); /* the last one was dropped */
+static inline void vsi_connection_let_go(vestry_connection *connection) {
+  if (VSI_REFS_DROP(&connection->refs)) vsi_connection_free(connection);
+}
+
 /* What its queue holds of the budget. Any thread. */
-uint64_t vsi_connection_held(const vestry_connection *connection);
+static inline uint64_t vsi_connection_held(const vestry_connection *connection) {
+  uint32_t count;
+  size_t bytes;
+  vsi_queue_load(&connection->queue, &count, &bytes, NULL);
+  uint64_t held = vsi_budget_cost(count, bytes);
+  if (connection->conflation)
+    held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* a mere number */
+  return held;
+}
 /* It gives back all it holds, soon: from here on that counts as gone, as often as it is called. Shuts the queue. */
 void vsi_connection_goes(vestry_connection *connection);
 /* So much that is gone, and is given back, for each of its events. */
@@ -141,6 +160,9 @@ static inline uint64_t vsi_connection_id(const vestry_connection *connection) {
 static inline vestry_cause vsi_connection_cause(const vestry_connection *connection) {
   /* acquire pairs with the swap in close */
   return (vestry_cause)atomic_load_explicit(&connection->cause, memory_order_acquire);
+}
+static inline bool vsi_connection_is_open(const vestry_connection *connection) {
+  return vsi_connection_cause(connection) == VESTRY_CAUSE_NONE;
 }
 VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection *connection);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a queue that can be shut and then is empty for ever */
 #include "connection/queue.h"
-#include "base/assert.h"
 
 /* The word. Reservation and settlement are single read-modify-writes of it, so its modification order is the truth
  * about room; the deliveries themselves travel through the mailbox, whose push (release) and pop (acquire) hand them
@@ -11,16 +10,6 @@
  * fails on a shut word, so after the shut no count is added; each reservation before it was counted in the same word
  * and is subtracted only when its event was taken and settled. The runner reads the word with acquire, pairing with the
  * release of the last settlement (its own) and of the shut. */
-
-#define SHUT       (UINT64_C(1) << 63)
-#define GOING      (UINT64_C(1) << 62)
-#define BYTES_BITS 40
-#define ONE_EVENT  (UINT64_C(1) << BYTES_BITS)
-#define BYTES_MASK (ONE_EVENT - 1)
-
-static uint32_t count_of(uint64_t load) {
-  return (uint32_t)((load & ~(SHUT | GOING)) >> BYTES_BITS);
-}
 
 void vsi_queue_init(vsi_queue *queue) {
   atomic_init(&queue->load, 0);
@@ -32,37 +21,24 @@ vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uin
   uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
   uint64_t more;
   do {
-    if (load & SHUT) return VESTRY_CLOSED;
-    if (count > max_count || count_of(load) > max_count - count) return VESTRY_FULL;
-    if (bytes > max_bytes || (load & BYTES_MASK) > max_bytes - bytes) return VESTRY_FULL;
-    more = load + count * ONE_EVENT + bytes;
+    if (load & VSI_QUEUE_SHUT) return VESTRY_CLOSED;
+    if (count > max_count || vsi_queue_count_of(load) > max_count - count) return VESTRY_FULL;
+    if (bytes > max_bytes || (load & VSI_QUEUE_BYTES_MASK) > max_bytes - bytes) return VESTRY_FULL;
+    more = load + count * VSI_QUEUE_ONE_EVENT + bytes;
     /* acq_rel: pairs with vsi_queue_settle and vsi_queue_shut */
   } while (
       !atomic_compare_exchange_weak_explicit(&queue->load, &load, more, memory_order_acq_rel, memory_order_relaxed));
   return VESTRY_OK;
 }
 
-bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
-  /* release: pairs with the acquire in reserve and load */
-  const uint64_t load = atomic_fetch_sub_explicit(&queue->load, ONE_EVENT + bytes, memory_order_release);
-  VSI_ASSERT(count_of(load) >= 1 && (load & BYTES_MASK) >= bytes); /* it was reserved */
-  return load & GOING;
-}
-
 bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes) {
-  uint64_t load = atomic_fetch_or_explicit(&queue->load, SHUT | GOING, memory_order_acq_rel); /* as in shut */
-  *ret_count = count_of(load);
-  *ret_bytes = (size_t)(load & BYTES_MASK);
-  return !(load & GOING);
+  uint64_t load =
+      atomic_fetch_or_explicit(&queue->load, VSI_QUEUE_SHUT | VSI_QUEUE_GOING, memory_order_acq_rel); /* as in shut */
+  *ret_count = vsi_queue_count_of(load);
+  *ret_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK);
+  return !(load & VSI_QUEUE_GOING);
 }
 
 void vsi_queue_shut(vsi_queue *queue) {
-  atomic_fetch_or_explicit(&queue->load, SHUT, memory_order_acq_rel); /* pairs with reserve */
-}
-
-void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut) {
-  uint64_t load = atomic_load_explicit(&queue->load, memory_order_acquire); /* pairs with settle and shut */
-  if (ret_count) *ret_count = count_of(load);
-  if (ret_bytes) *ret_bytes = (size_t)(load & BYTES_MASK);
-  if (ret_shut) *ret_shut = (load & SHUT) != 0;
+  atomic_fetch_or_explicit(&queue->load, VSI_QUEUE_SHUT, memory_order_acq_rel); /* pairs with reserve */
 }

@@ -8,7 +8,13 @@
 #ifndef VSI_CONNECTION_QUEUE_H
 #define VSI_CONNECTION_QUEUE_H
 
+#include "base/assert.h"
 #include "coding/delivery.h"
+
+#define VSI_QUEUE_SHUT       (UINT64_C(1) << 63)
+#define VSI_QUEUE_GOING      (UINT64_C(1) << 62)
+#define VSI_QUEUE_ONE_EVENT  (UINT64_C(1) << 40)
+#define VSI_QUEUE_BYTES_MASK (VSI_QUEUE_ONE_EVENT - 1)
 
 typedef struct vsi_queue {
   _Atomic(uint64_t) load; /* bit 63: shut; bit 62: going; 22 bits: count; 40 bits: bytes */
@@ -34,8 +40,17 @@ static inline vsi_delivery *vsi_queue_take(vsi_queue *queue) {
   return (vsi_delivery *)vsi_mailbox_pop(&queue->mailbox);
 }
 
+static inline uint32_t vsi_queue_count_of(uint64_t load) {
+  return (uint32_t)((load & ~(VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) / VSI_QUEUE_ONE_EVENT);
+}
+
 /* An event that was taken is done with. Runner only. Returns whether the queue goes. */
-bool vsi_queue_settle(vsi_queue *queue, size_t bytes);
+static inline bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
+  /* release: pairs with the acquire in reserve and load */
+  const uint64_t load = atomic_fetch_sub_explicit(&queue->load, VSI_QUEUE_ONE_EVENT + bytes, memory_order_release);
+  VSI_ASSERT(vsi_queue_count_of(load) >= 1 && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* it was reserved */
+  return load & VSI_QUEUE_GOING;
+}
 /* Shut it, and mark that all it holds is given back soon: each settlement from here on returns true. true: it was not
  * marked before; then what it holds, which is settled in so many settlements. Any thread. */
 bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
@@ -44,6 +59,11 @@ bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
 void vsi_queue_shut(vsi_queue *queue);
 
 /* What is counted now: queued and taken events, until they are settled. Any thread. */
-VESTRY_API void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut);
+static inline void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut) {
+  uint64_t load = atomic_load_explicit(&queue->load, memory_order_acquire); /* pairs with settle and shut */
+  if (ret_count) *ret_count = vsi_queue_count_of(load);
+  if (ret_bytes) *ret_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK);
+  if (ret_shut) *ret_shut = (load & VSI_QUEUE_SHUT) != 0;
+}
 
 #endif

@@ -45,11 +45,6 @@ static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
 }
 
-static vestry_slice wire_of(const vsi_delivery *delivery) {
-  if (!delivery->wire) return vestry_event_bytes(delivery->event);
-  return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
-}
-
 static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
   vsi_delivery *last = connection->taken_last;
   vsi_delivery_link(delivery, last ? vsi_delivery_next(last) : delivery);
@@ -84,7 +79,8 @@ static vestry_event *heartbeat_of(const vestry_connection *connection) {
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
     break_off(connection);
-  vestry_event_unref(vsi_event_take_previous(delivery->event)); /* its taker has it already */
+  vestry_event *previous = vsi_event_take_previous(delivery->event);
+  if (previous) vestry_event_unref(previous); /* its taker has it already */
 }
 
 /* Bytes of the coder's own, which are no event. */
@@ -240,7 +236,7 @@ static void write_taken(vestry_connection *connection) {
   for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
     at = vsi_delivery_next(at);
     has_event |= at->event && !at->is_heartbeat;
-    vestry_slice slice = wire_of(at);
+    vestry_slice slice = vsi_delivery_wire(at);
     if (!count) {
       slice.data = (const char *)slice.data + connection->offset;
       slice.len -= connection->offset;
@@ -368,10 +364,10 @@ static void run(vsi_actor *actor) {
   if (state == VESTRY_STATE_CLOSED) return;
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
-    if (vestry_connection_is_open(connection)) keep_heartbeat(connection);
+    if (vsi_connection_is_open(connection)) keep_heartbeat(connection);
     write_waiting(connection);
   }
-  if (vestry_connection_is_open(connection)) {
+  if (vsi_connection_is_open(connection)) {
     tell_written(connection);
     return;
   }
@@ -404,18 +400,18 @@ static void run(vsi_actor *actor) {
  * follows. But a page that waits until its events are written needs a run after each visit. */
 void vsi_connection_visit(vestry_connection *connection) {
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
-  bool is_well = has_begun && vestry_connection_is_open(connection) && !is_over(connection);
+  bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
   if (is_well) write_waiting(connection);
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
     vsi_actor_notify(&connection->actor);
 }
 
 static void hold(vsi_actor *actor) {
-  vestry_connection_ref(connection_of(actor));
+  vsi_connection_hold(connection_of(actor));
 }
 
 static void let_go(vsi_actor *actor) {
-  vestry_connection_unref(connection_of(actor));
+  vsi_connection_let_go(connection_of(actor));
 }
 
 /* A parked thread leaves when its connection is CLOSED. A notify that comes later finds no thread that runs the actor,

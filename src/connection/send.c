@@ -40,7 +40,7 @@ static vestry_err reserve(vestry_connection *connection, size_t count, size_t by
 }
 
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
-  if (!vestry_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
+  if (!vsi_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
   size_t count = 0, bytes = 0;
   vsi_delivery *last = NULL;
   for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {
@@ -97,14 +97,17 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   return decided;
 }
 
-/* A chain of deliveries of events; NULL: no memory. */
-static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *events, size_t count) {
+vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,
+                              uint64_t changed_ns) {
+  if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
+  const vestry_host *host = connection->environment->host;
   vsi_delivery *first = NULL, *last = NULL;
-  for (size_t i = 0; i < count; i++) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count && !error; i++) { /* memory first, room second: what is reserved must be put */
     vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
     if (!delivery) {
-      free_chain(host, first);
-      return NULL;
+      error = VESTRY_NO_MEMORY;
+      break;
     }
     *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
     if (last)
@@ -113,33 +116,24 @@ static vsi_delivery *make_chain(const vestry_host *host, vestry_event *const *ev
       first = delivery;
     last = delivery;
   }
-  return first;
-}
-
-static vestry_err put(vestry_connection *connection, vestry_event *const *events, size_t count, uint64_t changed_ns) {
-  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  const vestry_host *host = connection->environment->host;
-  vsi_delivery *chain = make_chain(host, events, count); /* memory first, room second: what is reserved must be put */
-  if (chain) chain->times = vsi_group_tally_change(host, changed_ns);
-  vestry_err error = chain ? vsi_connection_post(connection, chain) : VESTRY_NO_MEMORY;
-  if (error) free_chain(host, chain);
+  if (!error) {
+    first->times = vsi_group_tally_change(host, changed_ns);
+    error = vsi_connection_post(connection, first);
+  }
+  if (error) free_chain(host, first);
   return error;
-}
-
-vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count) {
-  return put(connection, events, count, 0);
 }
 
 vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events, size_t count) {
   if (!count) return VESTRY_INVALID;
-  vestry_err error = vsi_connection_put(connection, events, count);
+  vestry_err error = vsi_connection_put(connection, events, count, 0);
   vsi_connection_posted(connection, error);
   return error;
 }
 
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count,
                                     uint64_t changed_ns) {
-  vestry_err error = put(connection, events, count, changed_ns);
+  vestry_err error = vsi_connection_put(connection, events, count, changed_ns);
   if (error) {
     vsi_connection_posted(connection, error);
     return error;

@@ -59,23 +59,20 @@ vestry_event *vestry_event_ref(vestry_event *event) {
   return event;
 }
 
-/* Returns the reference that the event held. */
-static vestry_event *destroy(vestry_event *event) {
-  vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* no other holder is left */
-  while (extra) {
-    vsi_event_extra *next = extra->next;
-    extra->release(extra);
-    extra = next;
-  }
-  vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed);
-  vsi_free(event->host, event);
-  return previous;
-}
-
 vestry_event *vestry_event_unref(vestry_event *event) {
   /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
    * else's, before the memory is given back. Each unref pairs with the last. */
-  while (event && VSI_REFS_DROP(&event->references)) event = destroy(event);
+  while (event && VSI_REFS_DROP(&event->references)) {
+    vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* no other holder is left */
+    while (extra) {
+      vsi_event_extra *next = extra->next;
+      extra->release(extra);
+      extra = next;
+    }
+    vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* what it held of that */
+    vsi_free(event->host, event);
+    event = previous;
+  }
   return NULL;
 }
 

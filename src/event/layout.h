@@ -28,11 +28,27 @@ typedef struct vsi_event_meaning {
 /* Text of any length, each line but the first with the prefix in front; see lines.h. */
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix);
 /* key (with its separators) and value on a line of their own; nothing when value is NULL or empty. */
-void vsi_put_line(vsi_writer *writer, const char *key, const char *value);
+static inline void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {
+  if (!value || !*value) return;
+  vsi_put_str(writer, key);
+  vsi_put_str(writer, value);
+  vsi_put(writer, "\n", 1);
+}
 
 /* The fields of an event but for its data. name, id: NULL: none; retry_ms: 0: none */
-void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
-                    uint32_t retry_ms);
+static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
+                                  uint32_t retry_ms) {
+  meaning->of_stream = id || retry_ms;
+  vsi_put_line(writer, "event: ", name);
+  /* An id field without a value sets the last event id to the empty string. The colon is needed: the Datastar client
+   * passes over a line without one, though the specification reads a bare "id" as the same. */
+  if (id && !*id) vsi_put_str(writer, "id:\n");
+  vsi_put_line(writer, "id: ", id);
+  if (!retry_ms) return;
+  vsi_put_str(writer, "retry: ");
+  vsi_put_uint(writer, retry_ms);
+  vsi_put(writer, "\n", 1);
+}
 /* The lines that open an event for the page: its type, id and retry. Notes them. */
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
                   const vestry_event_options *options);

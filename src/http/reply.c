@@ -51,14 +51,6 @@ static void free_key(const vestry_reply *reply) {
   if ((void *)reply->key != (void *)reply->key_room) vsi_free(reply->host, reply->key);
 }
 
-static void free_effects(vestry_reply *reply) {
-  for (size_t i = 0; i < reply->effects_count; i++) {
-    vestry_event_unref(reply->effects[i].event);
-    json_decref(reply->effects[i].list);
-  }
-  VSI_ARRAY_FREE(reply->host, reply->few_effects, reply->effects);
-}
-
 void vsi_reply_finish(vestry_reply *reply) {
   vsi_attachments_settle(&reply->attachments, NULL);
   for (size_t i = 0; i < reply->headers_count; i++) header_free(reply, &reply->headers[i]);
@@ -70,22 +62,13 @@ void vsi_reply_finish(vestry_reply *reply) {
   for (size_t i = 0; i < reply->more_keys_count; i++) vsi_free(reply->host, reply->more_keys[i].key);
   vsi_free(reply->host, reply->more_keys);
   vestry_connection_unref(reply->connection);
-  free_effects(reply);
+  for (size_t i = 0; i < reply->effects_count; i++) {
+    vestry_event_unref(reply->effects[i].event);
+    json_decref(reply->effects[i].list);
+  }
+  VSI_ARRAY_FREE(reply->host, reply->few_effects, reply->effects);
   vsi_data_destroy(&reply->data);
   vsi_reply_init(reply, reply->host);
-}
-
-bool vsi_reply_is_stream(const vestry_reply *reply) {
-  return reply->keep || reply->parts_count || reply->effects_count;
-}
-
-bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
-  if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
-  return reply->keep || reply->parts_count || v->keep_open;
-}
-
-vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
-  return reply->parts_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its parts are its own stream's */
 }
 
 /* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */

@@ -103,12 +103,19 @@ VESTRY_API vestry_err vsi_reply_borrow_body(vestry_reply *reply, const char *con
 /* Whatever it is made of, reply->body has the body from here on. OK | LIMIT | IO | NO_MEMORY */
 VESTRY_API vestry_err vsi_reply_load(vestry_reply *reply);
 /* Whether it wants a connection, rather than an answer. */
-VESTRY_API bool vsi_reply_is_stream(const vestry_reply *reply);
+static inline bool vsi_reply_is_stream(const vestry_reply *reply) {
+  return reply->keep || reply->parts_count || reply->effects_count;
+}
 /* Whether a stream that it opens stays open when its effects are done. */
-VESTRY_API bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v);
+static inline bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
+  if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
+  return reply->keep || reply->parts_count || v->keep_open;
+}
 
 /* When streams are stored under its key already. */
-vestry_keep_policy vsi_reply_policy(const vestry_reply *reply);
+static inline vestry_keep_policy vsi_reply_policy(const vestry_reply *reply) {
+  return reply->parts_count && !reply->keep ? VESTRY_KEEP_MANY : reply->policy; /* its parts are its own stream's */
+}
 
 /* What its own Cache-Control says to caches that many share. */
 typedef enum vsi_caching {

@@ -9,10 +9,6 @@
 #include "registry/effect_options.h"
 #include "json/write.h"
 
-static const vestry_host *host_of(vestry_dispatch_context *context) {
-  return vestry_parts_of(vestry_context_info(context)->v)->host;
-}
-
 /* Send an event and drop it. error: what making it returned; if that is an error, nothing is sent. what: names the
  * event's content in the message. */
 static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
@@ -32,7 +28,7 @@ static vestry_err send_elements(vestry_dispatch_context *context, const char *ht
   if (!is_by_id && !(options.selector && *options.selector))
     return vestry_context_fail(context, VESTRY_INVALID, "this mode needs a selector: {\"selector\": \"#id\", …}");
   vestry_event *event = NULL;
-  error = vestry_event_elements(host_of(context), html, len, &options, &event);
+  error = vestry_event_elements(context->v->host, html, len, &options, &event);
   return send(context, error, event, "the elements");
 }
 
@@ -49,7 +45,7 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
   if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");
   vestry_err error = VESTRY_OK;
   vsi_buffer joined;
-  vsi_buffer_init(&joined, host_of(context));
+  vsi_buffer_init(&joined, context->v->host);
   for (size_t i = 0; !error && i < json_array_size(list); i++) {
     const json_t *html = json_array_get(list, i);
     if (i) vsi_buffer_append_char(&joined, '\n');
@@ -67,22 +63,22 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
 static vestry_err send_signals(vestry_dispatch_context *context, const char *text, size_t len,
                                const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals_text(host_of(context), text, len, options, &event);
+  vestry_err error = vestry_event_signals_text(context->v->host, text, len, options, &event);
   return send(context, error, event, "the signals");
 }
 
 /* [object or its JSON text, options?] */
 static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *args) {
-  vestry_signals_options options;
-  vestry_err error = vsi_signals_options_read(context, json_array_get(args, 1), &options);
+  vestry_signals_options options = {.size = sizeof options};
+  const json_t *signals = json_array_get(args, 0), *given = json_array_get(args, 1);
+  vestry_err error = given ? vsi_signals_options_read(context, given, &options) : VESTRY_OK;
   if (error) return error;
-  const json_t *signals = json_array_get(args, 0);
   if (json_is_string(signals))
     return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
   if (!json_is_object(signals))
     return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
   vestry_event *event = NULL;
-  error = vsi_event_signals_value(host_of(context), signals, &options, &event);
+  error = vsi_event_signals_value(context->v->host, signals, &options, &event);
   return send(context, error, event, "the signals");
 }
 
@@ -91,7 +87,7 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
 static vestry_err read_texts(vestry_dispatch_context *context, const json_t *value, const char *what,
                              const char ***ret_texts, size_t *ret_count) {
   size_t count = json_is_array(value) ? json_array_size(value) : 1;
-  const char **texts = vsi_calloc(host_of(context), count, sizeof *texts);
+  const char **texts = vsi_calloc(context->v->host, count, sizeof *texts);
   if (!texts) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: at least one is wanted", what);
@@ -102,7 +98,7 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
           vestry_context_fail(context, VESTRY_INVALID, "%s: a text without NUL, or a list of them, is wanted", what);
   }
   if (error) {
-    vsi_free(host_of(context), texts);
+    vsi_free(context->v->host, texts);
     return error;
   }
   *ret_texts = texts;
@@ -118,7 +114,7 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
   const char *selector = vsi_text_of(json_array_get(args, 0));
   if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector is a text without NUL");
   vestry_event *event = NULL;
-  error = vestry_event_remove(host_of(context), selector, &options, &event);
+  error = vestry_event_remove(context->v->host, selector, &options, &event);
   return send(context, error, event, "the selector");
 }
 
@@ -131,8 +127,8 @@ static vestry_err remove_signals(vestry_dispatch_context *context, const json_t 
   if (!error) error = read_texts(context, json_array_get(args, 0), "the paths", &paths, &count);
   if (error) return error;
   vestry_event *event = NULL;
-  error = vestry_event_remove_signals(host_of(context), paths, count, &options, &event);
-  vsi_free(host_of(context), paths);
+  error = vestry_event_remove_signals(context->v->host, paths, count, &options, &event);
+  vsi_free(context->v->host, paths);
   return send(context, error, event, "a path");
 }
 
@@ -158,7 +154,7 @@ static vestry_err send_text(vestry_dispatch_context *context, const json_t *args
   const json_t *text = json_array_get(args, 0);
   if (!json_is_string(text)) return vestry_context_fail(context, VESTRY_INVALID, "%s", wanted);
   vestry_event *event = NULL;
-  error = make(host_of(context), json_string_value(text), json_string_length(text), &script.options, &event);
+  error = make(context->v->host, json_string_value(text), json_string_length(text), &script.options, &event);
   return send(context, error, event, what);
 }
 
@@ -187,7 +183,7 @@ static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn
   const char *url = vsi_text_of(json_array_get(args, 0));
   if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address is a text without NUL");
   vestry_event *event = NULL;
-  error = make(host_of(context), url, &script.options, &event);
+  error = make(context->v->host, url, &script.options, &event);
   return send(context, error, event, "the address (relative, http or https)");
 }
 
@@ -220,8 +216,8 @@ static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args)
   if (!error) error = read_texts(context, json_array_get(args, 0), "the addresses", &urls, &count);
   if (error) return error;
   vestry_event *event = NULL;
-  error = vestry_event_prefetch(host_of(context), urls, count, &script.options, &event);
-  vsi_free(host_of(context), urls);
+  error = vestry_event_prefetch(context->v->host, urls, count, &script.options, &event);
+  vsi_free(context->v->host, urls);
   return send(context, error, event, "an address (relative, http or https)");
 }
 
@@ -246,7 +242,7 @@ static vestry_err send_event(vestry_dispatch_context *context, const json_t *arg
   if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
   const json_t *data = json_array_get(args, 1);
   vsi_buffer text;
-  vsi_buffer_init(&text, host_of(context));
+  vsi_buffer_init(&text, context->v->host);
   vestry_event *event = NULL;
   if (json_is_string(data))
     vsi_buffer_append(&text, json_string_value(data), json_string_length(data));
@@ -254,7 +250,7 @@ static vestry_err send_event(vestry_dispatch_context *context, const json_t *arg
     error = write_detail(context, data, &text);
   if (!error) error = text.error;
   if (!error) {
-    error = vestry_event_plain(host_of(context), name, text.data, text.len, &options, &event);
+    error = vestry_event_plain(context->v->host, name, text.data, text.len, &options, &event);
     error = send(context, error, event, "the event's name");
   }
   vsi_buffer_finish(&text);
@@ -271,11 +267,11 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
   if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
   const json_t *detail = json_array_get(args, 1);
   vsi_buffer text;
-  vsi_buffer_init(&text, host_of(context));
+  vsi_buffer_init(&text, context->v->host);
   vestry_event *event = NULL;
   if (detail) error = write_detail(context, detail, &text);
   if (!error) {
-    error = vestry_event_custom(host_of(context), name, text.data, text.len, &options.event, &event);
+    error = vestry_event_custom(context->v->host, name, text.data, text.len, &options.event, &event);
     error = send(context, error, event, "the event's name");
   }
   vsi_buffer_finish(&text);

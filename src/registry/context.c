@@ -12,15 +12,10 @@
 /* Finding connections again can meet the same race again; so often it is no race. */
 enum { RECONNECTS_MAX = 4 };
 
-static void clear(vestry_dispatch_result *result) {
-  result->size = sizeof *result;
-  result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
-}
-
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result) {
   memset(context, 0, offsetof(vestry_dispatch_context, info));
-  clear(result);
+  vsi_context_clear(result);
   context->v = v;
   context->request = request;
   context->scope = scope;
@@ -34,7 +29,7 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result) {
   memset(context, 0, offsetof(vestry_dispatch_context, info));
-  clear(result);
+  vsi_context_clear(result);
   context->v = parent->v;
   context->request = parent->request;
   context->scope = parent->scope;
@@ -47,7 +42,7 @@ void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_c
 }
 
 void vsi_context_connected(vestry_dispatch_context *context) {
-  clear(context->result);
+  vsi_context_clear(context->result);
   context->phase = VESTRY_PHASE_DISPATCH;
   context->opened = NULL;
   context->stream = NULL;
@@ -79,7 +74,6 @@ const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *c
 
 /* Once a context: what was there is borrowed. */
 static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
-  if (!json_object_size(more)) return VESTRY_OK;
   if (!json_object_size(context->data)) { /* nothing to lay it over */
     context->data = more;
     return VESTRY_OK;
@@ -99,7 +93,7 @@ vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_
   if (options->results && !json_is_array(options->results)) return VESTRY_INVALID;
   context->fail_fast = options->fail_fast;
   context->results = options->results;
-  return merge_data(context, options->data);
+  return json_object_size(options->data) ? merge_data(context, options->data) : VESTRY_OK;
 }
 
 /* One array serves all effects of a dispatch, unless one of them keeps it. */
@@ -153,7 +147,7 @@ vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connec
 }
 
 vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
-  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_err error = vsi_targets_add(&context->targets, connection);
   if (!error && context->opened) vsi_context_give_up(context);
   return error;
@@ -161,7 +155,7 @@ vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connectio
 
 /* Its own reference is the server's (serve.c). */
 void vsi_context_give_up(vestry_dispatch_context *context) {
-  vestry_connection_unref(context->targets.items[0]);
+  vsi_connection_let_go(context->targets.items[0]);
   context->targets.count--;
   memmove(context->targets.items, context->targets.items + 1, context->targets.count * sizeof *context->targets.items);
   context->opened = NULL;

@@ -53,6 +53,12 @@ struct vestry_dispatch_context {
   vestry_dispatch_info info; /* of vestry_context_info, which makes it */
 };
 
+/* Begin to count. */
+static inline void vsi_context_clear(vestry_dispatch_result *result) {
+  result->size = sizeof *result;
+  result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
+}
+
 /* The counts of result are cleared; data and state are the signals, the request's if there is one; NULL: empty. */
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result);

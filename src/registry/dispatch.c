@@ -197,7 +197,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
     else
       perform_effect(context, &of, replaced);
     vsi_context_intercept(context, of.phase, true, replaced);
-    drop_value(context);
+    if (context->value) drop_value(context);
   }
   if (!is_plain) json_decref(replaced);
 }

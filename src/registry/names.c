@@ -25,16 +25,6 @@ void vsi_names_finish(vestry_registry *names) {
 
 /* ---------------------------------------------------------------------------------------------------- the map ----- */
 
-/* Names in the map are the application's own, so no client chooses them to collide; what a stranger looks up costs a
- * walk along a bucket at worst. A longer name than any that can be set is not even hashed: a list may be headed by a
- * megabyte of text. */
-static vsi_name *find(const vestry_registry *names, const char *name, size_t len) {
-  if (!len || len > VSI_NAME_MAX_BYTES) return NULL;
-  vsi_name *at = (vsi_name *)vsi_map_first(&names->map, vsi_hash_bytes(0, name, len));
-  while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
-  return at;
-}
-
 /* NULL: no memory. */
 static vsi_name *make(vestry_registry *names, const char *name, size_t len) {
   vsi_map_room room = {NULL, 0}; /* without memory for more buckets it is not made, as without memory for itself */
@@ -52,7 +42,7 @@ static vsi_name *make(vestry_registry *names, const char *name, size_t len) {
 vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning) {
   size_t len = name ? strnlen(name, VSI_NAME_MAX_BYTES + 1) : 0;
   if (!len || len > VSI_NAME_MAX_BYTES) return VESTRY_INVALID;
-  vsi_name *at = find(names, name, len);
+  vsi_name *at = vsi_names_find(names, name, len);
   if (!at) at = make(names, name, len);
   if (!at) return VESTRY_NO_MEMORY;
   if (meaning->kind == VSI_KIND_EFFECT || meaning->kind == VSI_KIND_ACTION) {
@@ -66,16 +56,6 @@ vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_mea
     at->replaced = *meaning;
   }
   return VESTRY_OK;
-}
-
-const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
-  const vsi_name *found = find(names, name, len);
-  return found && found->is_performed ? &found->performed : NULL;
-}
-
-const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
-  const vsi_name *found = find(names, name, len);
-  return found && found->is_replaced ? &found->replaced : NULL;
 }
 
 /* ----------------------------------------------------------------------------------------------- interceptors ----- */

@@ -8,6 +8,9 @@
 #ifndef VSI_REGISTRY_NAMES_H
 #define VSI_REGISTRY_NAMES_H
 
+#include <string.h>
+
+#include "base/hash.h"
 #include "base/map.h"
 #include "vestry/registry.h"
 
@@ -70,8 +73,23 @@ static inline bool vsi_names_are_direct(const vestry_registry *names) {
   return !names->has_overridden && !names->phases[VESTRY_PHASE_EFFECT].count;
 }
 
-/* What a name means, an effect or action; or a placeholder or quote. NULL: not registered. name: any bytes. */
-const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len);
-const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len);
+/* NULL: not registered. name: any bytes. Names in the map are the application's own, so no client chooses them to
+ * collide; a name that a client sends costs a walk along a bucket at worst. A longer name than any that can be set is
+ * not even hashed: a list may be headed by a megabyte of text. */
+static inline vsi_name *vsi_names_find(const vestry_registry *names, const char *name, size_t len) {
+  if (!len || len > VSI_NAME_MAX_BYTES) return NULL;
+  vsi_name *at = (vsi_name *)vsi_map_first(&names->map, vsi_hash_bytes(0, name, len));
+  while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
+  return at;
+}
+/* What a name means, an effect or action; or a placeholder or quote. */
+static inline const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
+  const vsi_name *found = vsi_names_find(names, name, len);
+  return found && found->is_performed ? &found->performed : NULL;
+}
+static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names, const char *name, size_t len) {
+  const vsi_name *found = vsi_names_find(names, name, len);
+  return found && found->is_replaced ? &found->replaced : NULL;
+}
 
 #endif

@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "registry/targets.h"
 
-#include "base/array.h"
 #include "store/store.h"
-
-void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
-  targets->host = host;
-  targets->items = targets->few;
-  targets->count = 0;
-  targets->capacity = VSI_TARGETS_INLINE;
-}
-
-void vsi_targets_clear(vsi_targets *targets) {
-  while (targets->count) vestry_connection_unref(targets->items[--targets->count]);
-}
-
-void vsi_targets_finish(vsi_targets *targets) {
-  vsi_targets_clear(targets);
-  VSI_ARRAY_FREE(targets->host, targets->few, targets->items);
-  vsi_targets_init(targets, targets->host);
-}
 
 vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
   return VSI_ARRAY_RESERVE_FROM(targets->host, targets->few, targets->items, targets->count, targets->capacity, more);
@@ -27,23 +9,23 @@ vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
 
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {
   if (vsi_targets_reserve(targets, 1)) return VESTRY_NO_MEMORY;
-  targets->items[targets->count++] = vestry_connection_ref(connection);
+  targets->items[targets->count++] = vsi_connection_hold(connection);
   return VESTRY_OK;
 }
 
 vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more) {
   if (vsi_targets_reserve(targets, more->count)) return VESTRY_NO_MEMORY;
-  for (size_t i = 0; i < more->count; i++) targets->items[targets->count++] = vestry_connection_ref(more->items[i]);
+  for (size_t i = 0; i < more->count; i++) targets->items[targets->count++] = vsi_connection_hold(more->items[i]);
   return VESTRY_OK;
 }
 
 void vsi_targets_prune(vsi_targets *targets) {
   size_t kept = 0;
   for (size_t i = 0; i < targets->count; i++) {
-    if (vestry_connection_is_open(targets->items[i]))
+    if (vsi_connection_is_open(targets->items[i]))
       targets->items[kept++] = targets->items[i];
     else
-      vestry_connection_unref(targets->items[i]);
+      vsi_connection_let_go(targets->items[i]);
   }
   targets->count = kept;
 }
@@ -55,11 +37,11 @@ typedef struct search {
 
 static void meet(void *value, void *ctx) {
   search *s = ctx;
-  if (!vestry_connection_is_open(value)) {
+  if (!vsi_connection_is_open(value)) {
     s->closed_count++;
     return;
   }
-  if (s->open_count < s->room) s->found[s->open_count] = vestry_connection_ref(value);
+  if (s->open_count < s->room) s->found[s->open_count] = vsi_connection_hold(value);
   s->open_count++;
 }
 
@@ -78,7 +60,7 @@ vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const ves
     vestry_err error = vsi_store_with(store, key, meet, &s);
     if (error) return error;
     if (s.open_count <= s.room) break;
-    for (size_t i = 0; i < s.room; i++) vestry_connection_unref(s.found[i]);
+    for (size_t i = 0; i < s.room; i++) vsi_connection_let_go(s.found[i]);
     if (vsi_targets_reserve(targets, s.open_count)) return VESTRY_NO_MEMORY;
   }
   for (size_t i = 0; i < s.open_count / 2; i++) { /* the oldest first */

@@ -3,7 +3,8 @@
 #ifndef VSI_REGISTRY_TARGETS_H
 #define VSI_REGISTRY_TARGETS_H
 
-#include "vestry/connection.h"
+#include "base/array.h"
+#include "connection/connection.h"
 #include "vestry/store.h"
 
 enum { VSI_TARGETS_INLINE = 8 };
@@ -15,9 +16,20 @@ typedef struct vsi_targets {
   vestry_connection *few[VSI_TARGETS_INLINE]; /* so a list stays where it is made */
 } vsi_targets;
 
-VESTRY_API void vsi_targets_init(vsi_targets *targets, const vestry_host *host);
-VESTRY_API void vsi_targets_finish(vsi_targets *targets); /* drops the references */
-void vsi_targets_clear(vsi_targets *targets);
+static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
+  targets->host = host;
+  targets->items = targets->few;
+  targets->count = 0;
+  targets->capacity = VSI_TARGETS_INLINE;
+}
+/* Drop the references; clear: the list can be used again. */
+static inline void vsi_targets_clear(vsi_targets *targets) {
+  while (targets->count) vsi_connection_let_go(targets->items[--targets->count]);
+}
+static inline void vsi_targets_finish(vsi_targets *targets) {
+  vsi_targets_clear(targets);
+  VSI_ARRAY_FREE(targets->host, targets->few, targets->items);
+}
 
 /* Make room for so many more, for which the next appends then need no memory. OK | NO_MEMORY. */
 vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more);

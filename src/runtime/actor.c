@@ -50,18 +50,11 @@ void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_poo
   atomic_init(&actor->state, RUNNING);
 }
 
-static void schedule(vsi_actor *actor) {
-  if (actor->class->wake)
-    actor->class->wake(actor);
-  else
-    vsi_pool_submit(actor->pool, &actor->job);
-}
-
 void vsi_actor_release(vsi_actor *actor) {
   uint32_t state = atomic_fetch_and_explicit(&actor->state, ~(uint32_t)RUNNING, memory_order_release); /* [E] */
   VSI_ASSERT(state & RUNNING);
   if (state == RUNNING_NOTIFIED)
-    schedule(actor);
+    vsi_actor_schedule(actor);
   else
     actor->class->unref(actor);
 }
@@ -82,7 +75,7 @@ void vsi_actor_notify(vsi_actor *actor) {
     if (held) class->unref(actor); /* another thread was faster; not the last one: the caller holds one */
     return;
   }
-  schedule(actor);
+  vsi_actor_schedule(actor);
 }
 
 bool vsi_actor_try_enter(vsi_actor *actor) {
@@ -105,7 +98,8 @@ bool vsi_actor_enter(vsi_actor *actor) {
   return false;
 }
 
-bool vsi_actor_run(vsi_actor *actor) {
+bool vsi_actor_run_job(vsi_job *job) {
+  vsi_actor *actor = (vsi_actor *)job;
   const vsi_actor_class *class = actor->class;
   uint32_t state = READY;
   if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
@@ -123,8 +117,4 @@ bool vsi_actor_run(vsi_actor *actor) {
   }
   class->unref(actor);
   return false;
-}
-
-void vsi_actor_run_job(vsi_job *job) {
-  vsi_actor_run((vsi_actor *)job);
 }

@@ -32,6 +32,14 @@ struct vsi_actor {
   _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
 };
 
+/* It has become READY: have it run. */
+static inline void vsi_actor_schedule(vsi_actor *actor) {
+  if (actor->class->wake)
+    actor->class->wake(actor);
+  else
+    vsi_pool_submit(actor->pool, &actor->job);
+}
+
 VESTRY_API void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
 /* Initialize held: no run begins before vsi_actor_release. A notify meanwhile is remembered, and wakes no worker. The
  * caller has taken a reference by the class for it, which vsi_actor_release drops. */
@@ -54,9 +62,9 @@ bool vsi_actor_try_enter(vsi_actor *actor);
 
 /* Run a READY actor once, on this thread. Returns true when it was notified meanwhile and is READY again (a pool actor
  * has been queued again, a woken one has been woken again); false when it is IDLE or was not READY. */
-bool vsi_actor_run(vsi_actor *actor);
-
-/* How a pool runs its jobs when they are actors: vsi_pool_init's run. */
-void vsi_actor_run_job(vsi_job *job);
+bool vsi_actor_run_job(vsi_job *job); /* as vsi_pool_init wants it */
+static inline bool vsi_actor_run(vsi_actor *actor) {
+  return vsi_actor_run_job(&actor->job);
+}
 
 #endif

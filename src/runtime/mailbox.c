@@ -2,8 +2,6 @@
 /* essay: the mailbox */
 #include "runtime/mailbox.h"
 
-#include <stddef.h>
-
 /* The queue is a singly linked list that producers extend at `head` and the consumer eats at `tail`:
  *
  *        tail                          head
@@ -38,16 +36,6 @@ void vsi_mailbox_init(vsi_mailbox *box) {
   atomic_init(&box->stub.next, NULL);
   atomic_init(&box->head, &box->stub);
   box->tail = &box->stub;
-}
-
-void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last) {
-  atomic_store_explicit(&last->next, NULL, memory_order_relaxed);                    /* published by [X] */
-  vsi_mail *prev = atomic_exchange_explicit(&box->head, last, memory_order_acq_rel); /* [X] */
-  atomic_store_explicit(&prev->next, first, memory_order_release);                   /* [L] */
-}
-
-void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail) {
-  vsi_mailbox_push_chain(box, mail, mail);
 }
 
 vsi_mail *vsi_mailbox_pop(vsi_mailbox *box) {

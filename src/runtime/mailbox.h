@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef struct vsi_mail {
   _Atomic(struct vsi_mail *) next;
@@ -19,8 +20,14 @@ typedef struct vsi_mailbox {
 void vsi_mailbox_init(vsi_mailbox *box);
 
 /* Put a chain first → … → last (linked by `next`) in, with nothing between its members. Wait-free, any thread. */
-void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last);
-void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail);
+static inline void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last) {
+  atomic_store_explicit(&last->next, NULL, memory_order_relaxed);                    /* published by [X] */
+  vsi_mail *prev = atomic_exchange_explicit(&box->head, last, memory_order_acq_rel); /* [X] */
+  atomic_store_explicit(&prev->next, first, memory_order_release);                   /* [L] */
+}
+static inline void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail) {
+  vsi_mailbox_push_chain(box, mail, mail);
+}
 
 /* Take the oldest. NULL: empty, or a push is under way (its producer has not linked it yet, and will notify the
  * consumer when it has). One consumer at a time. */

@@ -203,7 +203,7 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, void (*run)(vsi_job *job)) {
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, bool (*run)(vsi_job *job)) {
   vsi_pool_worker *workers = NULL;
   if (workers_count && !(workers = vsi_calloc(host, workers_count, sizeof *workers))) return VESTRY_NO_MEMORY;
   pool->host = host;

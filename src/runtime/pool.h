@@ -27,7 +27,7 @@ typedef struct vsi_pool_worker {
 typedef struct vsi_pool {
   const vestry_host *host;
   vsi_home *home; /* NULL: it is not asked */
-  void (*run)(vsi_job *job);
+  bool (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
   vsi_job_queue outside; /* what threads that are no workers submit */
@@ -45,8 +45,8 @@ typedef struct vsi_pool {
 } vsi_pool;
 
 /* Start `workers_count` threads; 0: stepped. run: runs one job, which is in no queue then and may be submitted again
- * meanwhile. OK | NO_MEMORY | IO; on failure nothing is left. */
-vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, void (*run)(vsi_job *job));
+ * meanwhile; what it returns is for others. OK | NO_MEMORY | IO; on failure nothing is left. */
+vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t workers_count, bool (*run)(vsi_job *job));
 /* Run dry and join the threads. Once; afterwards submitted jobs wait for vsi_pool_drain. */
 void vsi_pool_stop(vsi_pool *pool);
 /* Stopped first. Frees; does not run anything. */

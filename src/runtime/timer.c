@@ -43,8 +43,8 @@ struct vestry_timer {
   uint64_t period_ns;  /* guarded by lock; 0: once */
 };
 
-static void timer_ref(vestry_timer *timer) {
-  VSI_REFS_TAKE(&timer->references);
+static void class_ref(vsi_actor *actor) {
+  VSI_REFS_TAKE(&((vestry_timer *)actor)->references);
 }
 
 static void timer_unref(vestry_timer *timer) {
@@ -53,10 +53,6 @@ static void timer_unref(vestry_timer *timer) {
   pthread_cond_destroy(&timer->idle);
   vsi_mutex_finish(&timer->lock);
   vsi_free(timer->runtime->host, timer);
-}
-
-static void class_ref(vsi_actor *actor) {
-  timer_ref((vestry_timer *)actor);
 }
 
 static void class_unref(vsi_actor *actor) {
@@ -84,7 +80,7 @@ static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, 
 /* Put it on the wheel for due_ns, or move it there. */
 static vestry_err arm_locked(vestry_timer *timer) {
   bool was_armed;
-  timer_ref(timer); /* first: once armed it may fire, and let go */
+  VSI_REFS_TAKE(&timer->references); /* first: once armed it may fire, and let go */
   vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, &was_armed);
   if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last: the caller has one */
   return error;

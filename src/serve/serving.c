@@ -232,7 +232,7 @@ static bool is_scoped(serving *s, vestry_err *ret_error) {
 vestry_err vsi_serving_find_scope(serving *s) {
   s->reply.v = s->reply.room.v = s->v;
   s->reply.is_datastar = s->request.is_datastar;
-  s->reply.last_event_id = vestry_request_header(&s->request, "Last-Event-ID");
+  s->reply.last_event_id = s->own_request.ops->header(s->own_request.server_request, "Last-Event-ID");
   vestry_err error = VESTRY_OK;
   if (!is_scoped(s, &error)) {
     error = vsi_request_scope(&s->request, &s->reply);

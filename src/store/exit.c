@@ -2,6 +2,7 @@
 #include "store/exit.h"
 
 #include "base/probe.h"
+#include "store/leaving.h"
 
 void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
                         vestry_cause cause) {
@@ -17,4 +18,19 @@ void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, v
   if (__builtin_expect(watch != NULL, 0)) watch->left(key, handle, watch->ctx);
   exit->value.close(value, cause);
   exit->value.unref(value);
+}
+
+void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit) {
+  vsi_parted *parted = &leaving->parted;
+  if (parted->value) {
+    vestry_scoped_key key = vsi_scoped_key_at(&parted->lens, parted->lens, 0);
+    vestry_store_leave(exit, &key, parted->value, parted->handle, VESTRY_CAUSE_SIZE);
+  }
+  for (vsi_ring *node = leaving->first, *next; node; node = next) {
+    next = node->next;
+    vsi_entry *entry = vsi_entry_of_used(node);
+    vestry_scoped_key key = vsi_entry_key(entry);
+    vestry_store_leave(exit, &key, entry->value, entry->handle, (vestry_cause)entry->touched);
+    vsi_entry_destroy(host, extra_bytes, entry);
+  }
 }

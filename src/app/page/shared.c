@@ -161,7 +161,7 @@ static vestry_err join(vsi_run *r, vsi_seat *seat) {
   if (error == VESTRY_NO_MEMORY) return error;
   vsi_pages_lock(pages);
   bool has_it = has_content(r, seat), is_over = seat->is_over;
-  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, &event, 1);
+  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, &event, 1, 0);
   seat->has_hash = !error;
   seat->hash = view->hash.high;
   seat->is_in = !error && !is_over;
