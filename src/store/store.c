@@ -218,7 +218,7 @@ uint64_t vestry_store_tick(vestry_store *store) {
   return vsi_store_deadline_ns(store);
 }
 
-/* A driven store sleeps on a timer until its next deadline, ticks, and asks for the deadline after that (deadline.c). */
+/* A driven store sleeps on a timer until its next deadline, ticks, and asks for the one after that (deadline.c). */
 
 /* timer: NULL to detach. Returns the timer that has nothing to do any more: the store's, or one that finds another. */
 static vestry_timer *attach(vestry_store *store, vestry_timer *timer) {
