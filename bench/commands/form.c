@@ -13,7 +13,7 @@
 
 #include "bench.h"
 #include "vestry/app/tab.h"
-#include "vestry/data/sqlite_forms.h"
+#include "vestry/data/sqlite.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
@@ -22,7 +22,7 @@ enum { PATH_MOST = 300, SEALED_BYTES = 65, HEAD_BYTES = 300 };
 typedef struct bench {
   vestry *v;
   vestry_forms *forms;
-  vestry_sqlite_pool *pool; /* NULL: in memory */
+  vestry_sql_pool *pool; /* NULL: in memory */
   vestry_forms_storage *stored;
   char path[PATH_MOST];
   char (*tabs)[SEALED_BYTES];
@@ -39,15 +39,15 @@ static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err submit(const vestry_request *req, vestry_reply *reply, bench *b, bool clears) {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   vestry_err error = VESTRY_OK;
   if (b->pool) {
-    error = vestry_sqlite_borrow(b->pool, VESTRY_SQLITE_WRITE, &loan);
+    error = vestry_sql_begin(b->pool, VESTRY_SQL_WRITE, &transaction);
     if (error) return error;
-    error = vestry_sqlite_run(loan, "INSERT INTO report(title) VALUES('sent')", NULL, NULL, NULL);
+    error = vestry_sql_run(transaction, "INSERT INTO report(title) VALUES('sent')", NULL, NULL, NULL);
   }
   if (!error && clears) error = vestry_forms_clear(b->forms, req, "report");
-  if (b->pool) error = vestry_sqlite_give(loan, error);
+  if (b->pool) error = vestry_sql_end(transaction, error);
   return error ? error : vestry_reply_status(reply, 204);
 }
 
@@ -106,11 +106,11 @@ static int by_size(const void *a, const void *b) {
 
 /* Pages that the pool has written so far: on one thread it is always the same connection. */
 static int64_t pages_written(const bench *b) {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   int now = 0, most;
-  if (!b->pool || vestry_sqlite_borrow(b->pool, VESTRY_SQLITE_READ, &loan)) return 0;
-  sqlite3_db_status(loan->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
-  (void)vestry_sqlite_give(loan, VESTRY_OK);
+  if (!b->pool || vestry_sql_begin(b->pool, VESTRY_SQL_READ, &transaction)) return 0;
+  sqlite3_db_status(vestry_sqlite_handle(transaction), SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
+  (void)vestry_sql_end(transaction, VESTRY_OK);
   return now;
 }
 
@@ -140,7 +140,7 @@ static vestry_err create(bench *b, const char *setup) {
   const vestry_sqlite_pool_options file = {
       .path = b->path, .schema = "CREATE TABLE report(title TEXT)", .schema_version = 1, .setup = setup};
   if (!error && setup) error = vestry_sqlite_pool_create(&file, &b->pool);
-  if (!error && setup) error = vestry_sqlite_forms_create(b->pool, &b->stored);
+  if (!error && setup) error = vestry_sql_forms_create(b->pool, NULL, &b->stored);
   options.storage = b->stored;
   if (!error) error = vestry_forms_create(b->v, &options, &b->forms);
   if (!error) error = vestry_forms_add(b->forms, "report", fields, 1);
@@ -154,10 +154,10 @@ static void finish(bench *b) {
   static const char *const ends[] = {"", "-wal", "-shm"};
   char path[PATH_MOST + 8];
   vestry_forms_destroy(b->forms);
-  vestry_sqlite_forms_destroy(b->stored);
+  vestry_sql_forms_destroy(b->stored);
   if (b->v) vestry_stop(b->v, 0);
   vestry_destroy(b->v);
-  vestry_sqlite_pool_destroy(b->pool);
+  vestry_sql_pool_destroy(b->pool);
   for (size_t i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s%s", b->path, ends[i]);
     unlink(path);

@@ -6,8 +6,8 @@
 
 #include "jobs.h"
 #include "postgres.h"
+#include "vestry/data/jobs.h"
 #include "vestry/data/postgres.h"
-#include "vestry/data/postgres_jobs.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
@@ -46,12 +46,11 @@ static bool follow(jobs_node *n) {
 }
 
 static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed) {
-  vestry_postgres_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   const vestry_postgres_pool_options options = {.url = is->url, .connections_count = CONNECTIONS, .wait_ms = WAIT_MS};
   if (!jobs_is_well(vestry_postgres_pool_create(&options, &pool), "vestry_postgres_pool_create")) return false;
   n->pool = pool;
-  return jobs_is_well(vestry_postgres_jobs_create(pool, how, &n->jobs), "vestry_postgres_jobs_create") &&
-         (!is_followed || follow(n));
+  return jobs_is_well(vestry_jobs_create(pool, how, &n->jobs), "vestry_jobs_create") && (!is_followed || follow(n));
 }
 
 static void close_node(jobs_node *n) {
@@ -64,19 +63,19 @@ static void close_node(jobs_node *n) {
     vestry_destroy(f->v);
     free(f);
   }
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_pool_destroy(n->pool);
 }
 
-static vestry_err add_one(vestry_postgres_loan *loan, jobs_node *n, int64_t number) {
+static vestry_err add_one(vestry_sql_transaction *transaction, jobs_node *n, int64_t number) {
   const vestry_job_order order = {.kind = "work", .payload = {&number, sizeof number}};
-  vestry_err error = vestry_postgres_run(loan, "INSERT INTO message VALUES($1)", VESTRY_LIST(number), NULL, NULL);
-  return error ? error : vestry_postgres_jobs_enqueue(n->jobs, loan, &order, NULL);
+  vestry_err error = vestry_sql_run(transaction, "INSERT INTO message VALUES($1)", VESTRY_LIST(number), NULL, NULL);
+  return error ? error : vestry_jobs_enqueue(n->jobs, transaction, &order, NULL);
 }
 
 static bool add(jobs_node *n, int64_t number) {
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(n->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
-  if (!error) error = vestry_postgres_end(loan, add_one(loan, n, number));
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction);
+  if (!error) error = vestry_sql_end(transaction, add_one(transaction, n, number));
   return jobs_is_well(error, "a job is not added");
 }
 

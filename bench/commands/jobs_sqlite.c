@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include "jobs.h"
-#include "vestry/data/sqlite_jobs.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sqlite.h"
 
 enum { PATH_MOST = 300, WAIT_MS = 60000 };
 
@@ -27,7 +28,7 @@ static bool make(const jobs_options *is) {
 }
 
 static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_options *how, bool is_followed) {
-  vestry_sqlite_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   const vestry_sqlite_pool_options file = {.path = path,
                                            .schema = "CREATE TABLE message(number INTEGER)",
                                            .schema_version = 1,
@@ -37,22 +38,22 @@ static bool open_node(jobs_node *n, const jobs_options *is, const vestry_jobs_op
   (void)is, (void)is_followed;
   if (!jobs_is_well(vestry_sqlite_pool_create(&file, &pool), path)) return false;
   n->pool = pool;
-  return jobs_is_well(vestry_sqlite_jobs_create(pool, how, &n->jobs), "vestry_sqlite_jobs_create");
+  return jobs_is_well(vestry_jobs_create(pool, how, &n->jobs), "vestry_jobs_create");
 }
 
 static void close_node(jobs_node *n) {
   vestry_jobs_destroy(n->jobs);
-  vestry_sqlite_pool_destroy(n->pool);
+  vestry_sql_pool_destroy(n->pool);
 }
 
 static bool add(jobs_node *n, int64_t number) {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   const vestry_job_order order = {.kind = "work", .payload = {&number, sizeof number}};
-  vestry_err error = vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan);
-  if (error) return jobs_is_well(error, "vestry_sqlite_borrow");
-  error = vestry_sqlite_run(loan, "INSERT INTO message VALUES(?)", VESTRY_LIST(number), NULL, NULL);
-  if (!error) error = vestry_sqlite_jobs_enqueue(n->jobs, loan->db, &order, NULL);
-  return jobs_is_well(vestry_sqlite_give(loan, error), "a job is not added");
+  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction);
+  if (error) return jobs_is_well(error, "vestry_sql_begin");
+  error = vestry_sql_run(transaction, "INSERT INTO message VALUES(?)", VESTRY_LIST(number), NULL, NULL);
+  if (!error) error = vestry_jobs_enqueue(n->jobs, transaction, &order, NULL);
+  return jobs_is_well(vestry_sql_end(transaction, error), "a job is not added");
 }
 
 const jobs_database jobs_sqlite = {

@@ -98,24 +98,23 @@ bool channels_make(const channels_options *options) {
 static const char messages_sql[] = "SELECT id, body FROM message WHERE channel = $1 ORDER BY id DESC LIMIT 50";
 static const char seen_sql[] = "SELECT channel, id FROM seen WHERE person = $1 ORDER BY channel";
 
-static void add_row(const vestry_postgres_row *row, void *html) {
-  vestry_html_add(html, "<p id=\"m%s\">%s</p>", vestry_postgres_text(row, 0), vestry_postgres_text(row, 1));
+static void add_row(const vestry_sql_row *row, void *html) {
+  vestry_html_add(html, "<p id=\"m%s\">%s</p>", vestry_sql_text(row, 0), vestry_sql_text(row, 1));
 }
 
 static vestry_err read_channel(const channels *c, int64_t channel, int64_t person, vestry_html *html) {
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *transaction;
   vestry_err error = VESTRY_OK;
   if (c->database) {
-    error = vestry_postgres_read(c->database, messages_sql, VESTRY_LIST(channel), add_row, html);
-    if (!error && c->way.has_seen)
-      error = vestry_postgres_read(c->database, seen_sql, VESTRY_LIST(person), add_row, html);
+    error = vestry_sql_read(c->pool, messages_sql, VESTRY_LIST(channel), add_row, html);
+    if (!error && c->way.has_seen) error = vestry_sql_read(c->pool, seen_sql, VESTRY_LIST(person), add_row, html);
     return error;
   }
-  error = vestry_postgres_begin(c->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
+  error = vestry_sql_begin(c->pool, VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_postgres_run(loan, messages_sql, VESTRY_LIST(channel), add_row, html);
-  if (!error && c->way.has_seen) error = vestry_postgres_run(loan, seen_sql, VESTRY_LIST(person), add_row, html);
-  return vestry_postgres_end(loan, error);
+  error = vestry_sql_run(transaction, messages_sql, VESTRY_LIST(channel), add_row, html);
+  if (!error && c->way.has_seen) error = vestry_sql_run(transaction, seen_sql, VESTRY_LIST(person), add_row, html);
+  return vestry_sql_end(transaction, error);
 }
 
 static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
@@ -155,7 +154,7 @@ void channels_close(channels *c) {
   if (c->v) vestry_stop(c->v, 0);
   vestry_pages_destroy(c->pages);
   if (c->v) vestry_destroy(c->v);
-  vestry_postgres_pool_destroy(c->pool);
+  vestry_sql_pool_destroy(c->pool);
   PQfinish(c->writer);
 }
 

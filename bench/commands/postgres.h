@@ -41,7 +41,7 @@ typedef struct channels {
   PGconn *writer;
   vestry *v;
   vestry_pages *pages;
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
   vestry_postgres *database; /* NULL: they are not followed */
   vestry_memory_exchange **tabs;
   uint64_t tabs_count, random, written;

@@ -37,6 +37,8 @@ typedef struct bench {
   vestry_pages *pages;
   vestry_sqlite *database;
   vestry_sqlite_connection *connection;
+  vestry_sql_pool *pool;
+  vestry_sql_tabs *states;
   uint64_t rounds, tabs;
   vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
@@ -83,8 +85,7 @@ static void read_bare(bench *b, unsigned char *buffer) {
 
 static void read_followed(bench *b, const vestry_request *req, unsigned char *buffer) {
   size_t len = 0;
-  if (vestry_sqlite_tab_get(b->connection, req, NULL, buffer, STATE_BYTES, &len) || len != STATE_BYTES)
-    b->failed = true;
+  if (vestry_sql_tab_get(b->states, req, NULL, buffer, STATE_BYTES, &len) || len != STATE_BYTES) b->failed = true;
 }
 
 static void write_bare(bench *b) {
@@ -97,7 +98,7 @@ static void write_bare(bench *b) {
 }
 
 static void write_followed(bench *b, const vestry_request *req) {
-  if (vestry_sqlite_tab_set(b->connection, req, b->state, STATE_BYTES)) b->failed = true;
+  if (vestry_sql_tab_set(b->states, req, b->state, STATE_BYTES)) b->failed = true;
 }
 
 typedef enum what { INSERT, READ, WRITE } what;
@@ -224,6 +225,10 @@ static bool open_followed(bench *b) {
   const vestry_sqlite_options options = {.path = b->followed.path, .level = b->level};
   if (!error) error = vestry_sqlite_create(b->pages, &options, &b->database);
   if (!error) error = vestry_sqlite_attach(b->database, b->followed.db, &b->connection);
+  const vestry_sqlite_pool_options file = {.path = b->followed.path, .connections_count = 1};
+  if (!error) error = vestry_sqlite_pool_create(&file, &b->pool); /* for states of tabs */
+  if (!error) error = vestry_sqlite_pool_follow(b->pool, b->database);
+  if (!error) error = vestry_sql_tabs_create(b->pages, b->pool, NULL, &b->states);
   if (error) fprintf(stderr, "vestry-bench: sqlite: %s\n", vestry_strerror(error));
   return !error;
 }
@@ -298,6 +303,9 @@ int bench_sqlite(int argc, char **argv) {
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&
             measure_all(&b);
+  vestry_sql_tabs_destroy(b.states);
+  vestry_sqlite_pool_follow(b.pool, NULL);
+  vestry_sql_pool_destroy(b.pool);
   vestry_sqlite_detach(b.connection);
   vestry_sqlite_destroy(b.database);
   if (b.v) vestry_stop(b.v, 0);

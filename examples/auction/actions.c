@@ -47,8 +47,8 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_page_serve(req, reply, ((struct app *)ctx)->lots, NULL);
 }
 
-static void read_text(sqlite3_stmt *row, void *room) {
-  snprintf(room, ROOM, "%s", (const char *)sqlite3_column_text(row, 0));
+static void read_text(const vestry_sql_row *row, void *room) {
+  snprintf(room, ROOM, "%s", vestry_sql_text(row, 0));
 }
 
 /* POST /bid/{lot}: decided once, by one statement; a trigger does the rest in its transaction. One that was made
@@ -61,14 +61,14 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
   if (!read_cents(program_text(req, "amount", 12), &cents))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "An amount is wanted, such as 12.50."));
-  vestry_err err = vestry_sqlite_run_alone(
+  vestry_err err = vestry_sql_run_alone(
       app->db,
       "INSERT INTO bid SELECT id, bids + 1, ?2, ?3, ?4 FROM lot WHERE id = ?1 AND is_over = 0 AND ends_ms > ?4 AND "
       "leader <> ?2 AND ?3 >= cents + iif(bids, ?5, 0) RETURNING number",
       VESTRY_LIST(lot, who, cents, now_ms(), STEP_CENTS), NULL, NULL);
   if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", "", "amount", ""));
   if (err == VESTRY_NOT_FOUND)
-    err = vestry_sqlite_run_alone(
+    err = vestry_sql_run_alone(
         app->db,
         "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: it is over.' WHEN leader = ?2 AND cents = ?3 "
         "THEN '' WHEN leader = ?2 THEN 'You lead already.' ELSE 'Too little by now.' END FROM lot WHERE id = ?1",
@@ -76,11 +76,11 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", why));
 }
 
-vestry_err actions_end_later(struct app *app, vestry_sqlite_loan *loan, int64_t lot, int64_t ends_ms) {
+vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms) {
   char key[24];
   snprintf(key, sizeof key, "%lld", (long long)lot);
   const vestry_job_order end = {.kind = "end", .key = key, .payload = {key, strlen(key)}, .not_before_ms = ends_ms};
-  vestry_err err = vestry_sqlite_jobs_enqueue(app->jobs, loan->db, &end, NULL);
+  vestry_err err = vestry_jobs_enqueue(app->jobs, transaction, &end, NULL);
   return err == VESTRY_EXISTS ? VESTRY_OK : err;
 }
 
@@ -96,7 +96,7 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   const char *title = vestry_request_value(req, VESTRY_IN_FORM, "title"),
              *about = vestry_request_value(req, VESTRY_IN_FORM, "about");
   vestry_kept_file picture = {0};
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   int64_t cents, minutes, id;
   char url[40];
   if (!text_is_good(title, TITLE_MAX) || !text_fits(about, ABOUT_MAX))
@@ -107,18 +107,18 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
     return refuse(reply, "A lot is offered for a minute to a day.");
   const bool has_picture = !vestry_uploads_kept(req, 0, &picture);
   const int64_t ends_ms = now_ms() + minutes * 60000;
-  vestry_err err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err err = vestry_sql_begin(app->db, VESTRY_SQL_WRITE, &transaction);
   if (err) return err;
-  err = vestry_sqlite_run(
-      loan,
+  err = vestry_sql_run(
+      transaction,
       "INSERT INTO lot(title, about, seller, picture, type, cents, ends_ms) VALUES(?, ?, ?, ?, ?, ?, ?) RETURNING id",
       VESTRY_LIST(title, about, vestry_session_user(req), has_picture ? picture.stored : "",
                   has_picture ? picture.type : "", cents, ends_ms),
-      vestry_sqlite_row_integer, &id);
-  if (!err) err = actions_end_later(app, loan, id, ends_ms);
+      vestry_sql_row_integer, &id);
+  if (!err) err = actions_end_later(app, transaction, id, ends_ms);
   if (!err) err = vestry_forms_clear(app->forms, req, "lot"); /* as the lot is there */
   if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;               /* a program's request, of no tab */
-  err = vestry_sqlite_give(loan, err);
+  err = vestry_sql_end(transaction, err);
   if (err) return err;
   snprintf(url, sizeof url, "/lot/%lld", (long long)id);
   return vestry_reply_redirect(reply, 303, url);
@@ -129,20 +129,20 @@ static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
   char type[ROOM];
-  vestry_err err = vestry_sqlite_run_alone(app->db, "SELECT type FROM lot WHERE picture = ? AND picture <> ''",
-                                           VESTRY_LIST(name), read_text, type);
+  vestry_err err = vestry_sql_run_alone(app->db, "SELECT type FROM lot WHERE picture = ? AND picture <> ''",
+                                        VESTRY_LIST(name), read_text, type);
   if (!err) err = vestry_reply_header(reply, "Cache-Control", "private, max-age=86400, immutable");
   if (!err) err = vestry_reply_file(req, reply, app->files, name);
   return err ? err : vestry_reply_header(reply, "Content-Type", type);
 }
 
 /* A name could begin as a formula does: a spreadsheet is told that it is a text. */
-static void write_row(sqlite3_stmt *row, void *file) {
-  const char *name = (const char *)sqlite3_column_text(row, 1);
-  fprintf(file, "%d,\"%s", sqlite3_column_int(row, 0), *name && strchr("=+-@\t\r", *name) ? "'" : "");
+static void write_row(const vestry_sql_row *row, void *file) {
+  const char *name = vestry_sql_text(row, 1);
+  fprintf(file, "%d,\"%s", (int)vestry_sql_integer(row, 0), *name && strchr("=+-@\t\r", *name) ? "'" : "");
   for (; *name; name++) fprintf(file, *name == '"' ? "\"\"" : "%c", *name);
-  fprintf(file, "\",%lld.%02lld,%s\r\n", (long long)sqlite3_column_int64(row, 2) / 100,
-          (long long)sqlite3_column_int64(row, 2) % 100, (const char *)sqlite3_column_text(row, 3));
+  fprintf(file, "\",%lld.%02lld,%s\r\n", (long long)vestry_sql_integer(row, 2) / 100,
+          (long long)vestry_sql_integer(row, 2) % 100, vestry_sql_text(row, 3));
 }
 
 /* GET /lot/{lot}/bids.csv */
@@ -155,10 +155,10 @@ static vestry_err report(const vestry_request *req, vestry_reply *reply, void *c
   FILE *file = open_memstream(&text, &len);
   if (!file) return VESTRY_NO_MEMORY;
   fprintf(file, "number,person,euros,time\r\n");
-  vestry_err err = vestry_sqlite_run_alone(app->db,
-                                           "SELECT number, person, cents, strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, "
-                                           "'unixepoch') FROM bid WHERE lot = ? ORDER BY number",
-                                           VESTRY_LIST(lot), write_row, file);
+  vestry_err err = vestry_sql_run_alone(app->db,
+                                        "SELECT number, person, cents, strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, "
+                                        "'unixepoch') FROM bid WHERE lot = ? ORDER BY number",
+                                        VESTRY_LIST(lot), write_row, file);
   bool is_whole = fclose(file) == 0;
   if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;
   if (!err && !is_whole) err = VESTRY_NO_MEMORY;

@@ -27,37 +27,37 @@ static bool prepare(void *ctx) {
   const vestry_sqlite_pool_options file = {
       .path = app->file, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
   if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  if (vestry_sqlite_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
-    vestry_sqlite_sessions_destroy(app->stored);
-    vestry_sqlite_pool_destroy(app->db);
+  if (vestry_sql_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
+    vestry_sql_sessions_destroy(app->stored);
+    vestry_sql_pool_destroy(app->db);
     return false;
   }
   snprintf(app->pictures, sizeof app->pictures, "%s.pictures", app->file); /* fits: SQLite could open the file */
   (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open says what is wrong with it */
   app->sessions =
-      (vestry_session_options){.insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->stored};
+      (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->stored};
   return true;
 }
 
 /* In one process of all; doing it twice does no more than once. */
 static vestry_err end_lot(vestry_job *job, void *ctx) {
-  return vestry_sqlite_run_alone(((struct app *)ctx)->db, "UPDATE lot SET is_over = 1 WHERE id = ?",
-                                 VESTRY_LIST((int64_t)atoll(job->payload.data)), NULL, NULL);
+  return vestry_sql_run_alone(((struct app *)ctx)->db, "UPDATE lot SET is_over = 1 WHERE id = ?",
+                              VESTRY_LIST((int64_t)atoll(job->payload.data)), NULL, NULL);
 }
 
 /* The lots that the database began with have no job until then. */
 static vestry_err begin_jobs(struct app *app) {
-  vestry_sqlite_loan *loan;
-  vestry_err err = vestry_sqlite_jobs_create(app->db, NULL, &app->jobs);
+  vestry_sql_transaction *transaction;
+  vestry_err err = vestry_jobs_create(app->db, NULL, &app->jobs);
   if (!err) err = vestry_jobs_on(app->jobs, "end", end_lot, app);
-  if (!err) err = vestry_sqlite_borrow(app->db, VESTRY_SQLITE_WRITE, &loan);
+  if (!err) err = vestry_sql_begin(app->db, VESTRY_SQL_WRITE, &transaction);
   if (err) return err;
   for (int64_t lot = 1, ends_ms; lot <= FIRST_LOTS && !err; lot++) {
-    err = vestry_sqlite_run(loan, "SELECT ends_ms FROM lot WHERE id = ?", VESTRY_LIST(lot), vestry_sqlite_row_integer,
-                            &ends_ms);
-    if (!err) err = actions_end_later(app, loan, lot, ends_ms);
+    err = vestry_sql_run(transaction, "SELECT ends_ms FROM lot WHERE id = ?", VESTRY_LIST(lot), vestry_sql_row_integer,
+                         &ends_ms);
+    if (!err) err = actions_end_later(app, transaction, lot, ends_ms);
   }
-  err = vestry_sqlite_give(loan, err);
+  err = vestry_sql_end(transaction, err);
   return err ? err : vestry_jobs_start(app->jobs);
 }
 
@@ -75,7 +75,7 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->followed);
   if (!err) err = vestry_sqlite_pool_follow(app->db, app->followed);
   if (!err) err = begin_jobs(app);
-  if (!err) err = vestry_sqlite_forms_create(app->db, &app->typed);
+  if (!err) err = vestry_sql_forms_create(app->db, NULL, &app->typed);
   if (!err)
     err = vestry_forms_create(v, &(vestry_forms_options){.pages = app->pages, .storage = app->typed}, &app->forms);
   if (!err) err = vestry_forms_add(app->forms, "lot", fields, sizeof fields / sizeof *fields);
@@ -95,7 +95,7 @@ static void end(struct app *app) {
   vestry_rate_destroy(app->rate);
   vestry_once_destroy(app->once);
   vestry_forms_destroy(app->forms);
-  vestry_sqlite_forms_destroy(app->typed);
+  vestry_sql_forms_destroy(app->typed);
   (void)vestry_sqlite_pool_follow(app->db, NULL);
   vestry_sqlite_destroy(app->followed);
   vestry_pages_destroy(app->pages);
@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
   end(&app);
   int status = program_finish(&app.program);
   vestry_files_destroy(app.files);
-  vestry_sqlite_sessions_destroy(app.stored);
-  vestry_sqlite_pool_destroy(app.db);
+  vestry_sql_sessions_destroy(app.stored);
+  vestry_sql_pool_destroy(app.db);
   return err ? 1 : status;
 }

@@ -11,9 +11,8 @@
 #include "vestry/app/once.h"
 #include "vestry/app/rate.h"
 #include "vestry/app/upload.h"
-#include "vestry/data/sqlite_forms.h"
-#include "vestry/data/sqlite_jobs.h"
-#include "vestry/data/sqlite_sessions.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sql.h"
 
 enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 100000000 };
 enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
@@ -22,8 +21,8 @@ struct app {
   struct program program;
   const char *file;    /* the database */
   char pictures[4096]; /* the folder */
-  vestry_sqlite_pool *db;
-  vestry_sqlite_sessions *stored;
+  vestry_sql_pool *db;
+  vestry_sql_sessions *stored;
   vestry_session_options sessions;
   unsigned char secret[SECRET_BYTES];
   vestry_pages *pages;
@@ -52,7 +51,7 @@ vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, co
 /* Routes, guards and what uploads end in. */
 vestry_err actions_mount(struct app *app);
 /* A job that ends a lot when its time has come: in the transaction that makes the lot. */
-vestry_err actions_end_later(struct app *app, vestry_sqlite_loan *loan, int64_t lot, int64_t ends_ms);
+vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms);
 
 /* Files of this folder, made into arrays by the build. */
 extern const unsigned char auction_css[], schema_sql[];

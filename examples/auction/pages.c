@@ -66,24 +66,23 @@ struct lot {
   "lot.id, title, about, seller, picture, lot.cents, bids, leader, ends_ms, is_over, best.cents FROM lot LEFT JOIN "   \
   "best ON best.lot = lot.id AND best.person = "
 
-static const char *standing(sqlite3_stmt *row, const char *who, bool is_over, const char **ret_class) {
-  const char *leader = (const char *)sqlite3_column_text(row, 7);
-  bool has_bid = sqlite3_column_type(row, 10) != SQLITE_NULL, leads = has_bid && strcmp(leader, who) == 0;
+static const char *standing(const vestry_sql_row *row, const char *who, bool is_over, const char **ret_class) {
+  const char *leader = vestry_sql_text(row, 7);
+  bool has_bid = vestry_sql_text(row, 10) != NULL, leads = has_bid && strcmp(leader, who) == 0;
   *ret_class = leads ? "good" : has_bid ? "bad" : "";
   if (is_over) return leads ? "You have won it." : has_bid ? "Another one has it." : "";
   return leads ? "You lead." : has_bid ? "You were outbid." : "";
 }
 
-static void put_lot(sqlite3_stmt *row, void *ctx) {
+static void put_lot(const vestry_sql_row *row, void *ctx) {
   struct lot *lot = ctx;
-  const char *class, *picture = (const char *)sqlite3_column_text(row, 4),
-                     *leader = (const char *)sqlite3_column_text(row, 7);
-  const char *title = (const char *)sqlite3_column_text(row, 1);
-  lot->id = sqlite3_column_int64(row, 0);
-  lot->cents = sqlite3_column_int64(row, 5);
-  lot->bids = sqlite3_column_int64(row, 6);
-  lot->ends_ms = sqlite3_column_int64(row, 8);
-  lot->is_over = sqlite3_column_int(row, 9);
+  const char *class, *picture = vestry_sql_text(row, 4), *leader = vestry_sql_text(row, 7);
+  const char *title = vestry_sql_text(row, 1);
+  lot->id = vestry_sql_integer(row, 0);
+  lot->cents = vestry_sql_integer(row, 5);
+  lot->bids = vestry_sql_integer(row, 6);
+  lot->ends_ms = vestry_sql_integer(row, 8);
+  lot->is_over = vestry_sql_integer(row, 9);
   const char *says = standing(row, lot->who, lot->is_over, &class);
   vestry_html_add(lot->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
   if (*picture)
@@ -115,20 +114,20 @@ vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
                   "</form><section class=\"lots\">",
                   q, TITLE_MAX);
   if (!err)
-    err = vestry_sqlite_run_alone(app->db,
-                                  "SELECT " COLUMNS "?1 WHERE ?2 = '' OR instr(lower(title), lower(?2)) "
-                                  "ORDER BY is_over, ends_ms LIMIT ?3",
-                                  VESTRY_LIST(lot.who, q, SHOWN_MAX), put_lot, &lot);
+    err = vestry_sql_run_alone(app->db,
+                               "SELECT " COLUMNS "?1 WHERE ?2 = '' OR instr(lower(title), lower(?2)) "
+                               "ORDER BY is_over, ends_ms LIMIT ?3",
+                               VESTRY_LIST(lot.who, q, SHOWN_MAX), put_lot, &lot);
   if (err == VESTRY_NOT_FOUND)
     err = vestry_html_add(html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
   vestry_html_add(html, "</section>");
   return err ? err : end(render, html);
 }
 
-static void put_bid(sqlite3_stmt *row, void *html) {
-  int number = sqlite3_column_int(row, 0);
+static void put_bid(const vestry_sql_row *row, void *html) {
+  int number = vestry_sql_integer(row, 0);
   vestry_html_add(html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>" EURO "</span></div>", number,
-                  number, sqlite3_column_text(row, 1), EURO_OF(sqlite3_column_int64(row, 2)));
+                  number, vestry_sql_text(row, 1), EURO_OF(vestry_sql_integer(row, 2)));
 }
 
 /* The bids as a window: those that are seen are read by their key, however many there are. */
@@ -141,18 +140,18 @@ static vestry_err put_bids(struct app *app, vestry_render *render, vestry_html *
   vestry_err err = vestry_window_begin(render, html, &options, &window);
   const int64_t first = (int64_t)window.first_row;
   if (!err && window.rows_count)
-    err = vestry_sqlite_run_alone(
+    err = vestry_sql_run_alone(
         app->db, "SELECT number, person, cents FROM bid WHERE lot = ? AND number > ? AND number <= ? ORDER BY number",
         VESTRY_LIST((int64_t)lot->id, first, first + (int64_t)window.rows_count), put_bid, html);
   return err ? err : vestry_window_end(html, &window);
 }
 
-static void put_about(sqlite3_stmt *row, void *ctx) {
+static void put_about(const vestry_sql_row *row, void *ctx) {
   struct lot *lot = ctx;
-  vestry_html_add(lot->html, "<h1 dir=\"auto\">%s</h1>", sqlite3_column_text(row, 1));
+  vestry_html_add(lot->html, "<h1 dir=\"auto\">%s</h1>", vestry_sql_text(row, 1));
   put_lot(row, ctx);
   vestry_html_add(lot->html, "<p class=\"about\" dir=\"auto\">%s</p><p class=\"soft\">Offered by <bdi>%s</bdi></p>",
-                  sqlite3_column_text(row, 2), sqlite3_column_text(row, 3));
+                  vestry_sql_text(row, 2), vestry_sql_text(row, 3));
 }
 
 static void put_form(vestry_html *html, const struct lot *lot) {
@@ -178,8 +177,8 @@ vestry_err page_lot(vestry_render *render, vestry_html *html, void *ctx) {
   if (err) return VESTRY_NOT_FOUND;
   err = begin(app, render, html, "A lot");
   if (!err)
-    err = vestry_sqlite_run_alone(app->db, "SELECT " COLUMNS "?1 WHERE lot.id = ?2", VESTRY_LIST(lot.who, id),
-                                  put_about, &lot);
+    err = vestry_sql_run_alone(app->db, "SELECT " COLUMNS "?1 WHERE lot.id = ?2", VESTRY_LIST(lot.who, id), put_about,
+                               &lot);
   if (err) return err;
   if (!lot.is_over) put_form(html, &lot);
   vestry_html_add(html, "<h2>%lld %-s</h2>", lot.bids, lot.bids == 1 ? "bid" : "bids");

@@ -13,14 +13,14 @@
 #include "vestry/app/presence.h"
 #include "vestry/app/secret.h"
 #include "vestry/app/stream.h"
-#include "vestry/data/sqlite_sessions.h"
+#include "vestry/data/sqlite.h"
 
 enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 4 };
 
 struct app {
   struct program program;
-  vestry_sqlite_pool *db; /* boards and cards; and sessions, which vestry stores there */
-  vestry_sqlite_sessions *stored;
+  vestry_sql_pool *db; /* boards and cards; and sessions, which vestry stores there */
+  vestry_sql_sessions *stored;
   vestry_session_options sessions;
   vestry_presence *presence;
   vestry_actor *painter;
@@ -99,8 +99,8 @@ static vestry_err error_page(const vestry_request *req, vestry_reply *reply, voi
                       req->error == 404 ? "There is no such page" : "That did not work");
 }
 
-static void add_board(sqlite3_stmt *row, void *html) {
-  vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", sqlite3_column_int(row, 0), sqlite3_column_text(row, 1));
+static void add_board(const vestry_sql_row *row, void *html) {
+  vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", (int)vestry_sql_integer(row, 0), vestry_sql_text(row, 1));
 }
 
 static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -110,7 +110,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   char once[VESTRY_ONCE_NONCE_BYTES];
   if (!vestry_session_user(req)) return program_page(&app->program, reply, "The board", LOGIN, NAME_MAX, "", "");
   vestry_html_init(&html, NULL);
-  vestry_err err = vestry_sqlite_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
+  vestry_err err = vestry_sql_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
   if (!err) err = vestry_html_result(&html, &boards);
   if (!err) err = vestry_once_nonce(req, once);
   if (!err) err = program_page(&app->program, reply, "Boards", HOME, (const char *)boards.data, once, NAME_MAX);
@@ -150,8 +150,8 @@ static vestry_err create_board(const vestry_request *req, vestry_reply *reply, v
   int64_t id;
   char url[40];
   if (!title) return vestry_reply_redirect(reply, 303, "/");
-  vestry_err err = vestry_sqlite_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id",
-                                           VESTRY_LIST(title), vestry_sqlite_row_integer, &id);
+  vestry_err err = vestry_sql_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_LIST(title),
+                                        vestry_sql_row_integer, &id);
   snprintf(url, sizeof url, "/board/%lld", (long long)(err ? 0 : id));
   return err ? err : vestry_reply_redirect(reply, 303, url);
 }
@@ -190,11 +190,12 @@ static void add_person(const char *who, size_t streams_count, void *html) {
 
 static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
 
-static void add_card(sqlite3_stmt *row, void *html) {
+static void add_card(const vestry_sql_row *row, void *html) {
   static const char *const moves[STAGES] = {"Back to To do", "To Doing", "To Done"};
-  int id = sqlite3_column_int(row, 0), board = sqlite3_column_int(row, 1), stage = sqlite3_column_int(row, 4);
-  int version = sqlite3_column_int(row, 5);
-  vestry_html_add(html, CARD, id, sqlite3_column_text(row, 2), sqlite3_column_text(row, 3), version, id);
+  int id = (int)vestry_sql_integer(row, 0), board = (int)vestry_sql_integer(row, 1),
+      stage = (int)vestry_sql_integer(row, 4);
+  int version = (int)vestry_sql_integer(row, 5);
+  vestry_html_add(html, CARD, id, vestry_sql_text(row, 2), vestry_sql_text(row, 3), version, id);
   for (int to = stage - 1; to <= stage + 1; to += 2)
     if (to >= 0 && to < STAGES) vestry_html_add(html, MOVE, board, id, stage, to, moves[to]);
   vestry_html_add(html, DELETE, board, id, version);
@@ -218,7 +219,7 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)vestry_sqlite_run_alone(
+    (void)vestry_sql_run_alone(
         app->db, "SELECT id, board, text, author, stage, version FROM card WHERE board = ? AND stage = ? ORDER BY id",
         VESTRY_LIST(board, stage), add_card, &html);
     vestry_html_add(&html, "</section>");
@@ -254,8 +255,8 @@ static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
   return vestry_request_get(req, VESTRY_IN_PATH, "board", vestry_into_between(ret_board, 1, INT32_MAX));
 }
 
-static void read_title(sqlite3_stmt *row, void *title) {
-  snprintf(title, TEXT_BYTES(NAME_MAX), "%s", (const char *)sqlite3_column_text(row, 0));
+static void read_title(const vestry_sql_row *row, void *title) {
+  snprintf(title, TEXT_BYTES(NAME_MAX), "%s", vestry_sql_text(row, 0));
 }
 
 /* What a form sends, once; the same again before it is answered is no other. */
@@ -271,8 +272,7 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
   if (!err)
-    err =
-        vestry_sqlite_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
+    err = vestry_sql_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
   if (err) return err;
   int id = (int)board;
   snprintf(url, sizeof url, "/board/%d/card", id);
@@ -327,14 +327,13 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
   vestry_err err = board_of(req, &board);
   if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text, and not a long one.");
   if (!err)
-    err = vestry_sqlite_run_alone(
+    err = vestry_sql_run_alone(
         app->db,
         "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
         "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
         VESTRY_LIST(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
   if (err == VESTRY_NOT_FOUND)
-    err =
-        vestry_sqlite_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
+    err = vestry_sql_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
@@ -345,20 +344,20 @@ struct found {
   char text[TEXT_BYTES(TEXT_MAX)], edited_by[TEXT_BYTES(NAME_MAX)], moved_by[TEXT_BYTES(NAME_MAX)];
 };
 
-static void read_card(sqlite3_stmt *row, void *ctx) {
+static void read_card(const vestry_sql_row *row, void *ctx) {
   struct found *card = ctx;
-  card->version = sqlite3_column_int64(row, 0);
-  card->stage = sqlite3_column_int(row, 1);
-  snprintf(card->text, sizeof card->text, "%s", (const char *)sqlite3_column_text(row, 2));
-  snprintf(card->edited_by, sizeof card->edited_by, "%s", (const char *)sqlite3_column_text(row, 3));
-  snprintf(card->moved_by, sizeof card->moved_by, "%s", (const char *)sqlite3_column_text(row, 4));
+  card->version = vestry_sql_integer(row, 0);
+  card->stage = vestry_sql_integer(row, 1);
+  snprintf(card->text, sizeof card->text, "%s", vestry_sql_text(row, 2));
+  snprintf(card->edited_by, sizeof card->edited_by, "%s", vestry_sql_text(row, 3));
+  snprintf(card->moved_by, sizeof card->moved_by, "%s", vestry_sql_text(row, 4));
 }
 
 /* Nothing was changed, since another person has changed the card meanwhile: say who it was, and what it is now. */
 static vestry_err say_who(struct app *app, const vestry_request *req, vestry_reply *reply, int64_t board, int64_t id) {
   struct found card;
   char what[2 * TEXT_BYTES(TEXT_MAX)];
-  vestry_err err = vestry_sqlite_run_alone(
+  vestry_err err = vestry_sql_run_alone(
       app->db, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
       VESTRY_LIST(id, board), read_card, &card);
   if (err) return err;
@@ -388,11 +387,11 @@ static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void
   if (err) return err;
   if (!text_is_good(text, TEXT_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text, of at most 500 characters."));
-  err = vestry_sqlite_run_alone(app->db,
-                                "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
-                                "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
-                                "(version = ?5 OR text = ?1) RETURNING id",
-                                VESTRY_LIST(text, user, id, board, base), NULL, NULL);
+  err = vestry_sql_run_alone(app->db,
+                             "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
+                             "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
+                             "(version = ?5 OR text = ?1) RETURNING id",
+                             VESTRY_LIST(text, user, id, board, base), NULL, NULL);
   if (err == VESTRY_NOT_FOUND) return say_who(app, req, reply, board, id);
   return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
 }
@@ -411,7 +410,7 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
   if (!err)
     err = vestry_signals_get(req->signals, is_move ? "from" : "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
   if (err) return err;
-  err = vestry_sqlite_run_alone(
+  err = vestry_sql_run_alone(
       app->db,
       is_move ? "UPDATE card SET stage = ?1, moved_by = iif(stage = ?1, moved_by, ?2) WHERE id = ?3 AND board = ?4 "
                 "AND stage >= 0 AND stage IN (?1, ?5) RETURNING id"
@@ -460,13 +459,13 @@ static bool prepare(void *ctx) {
                                            .schema_version = VERSION,
                                            .setup = "PRAGMA synchronous = NORMAL"};
   if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  if (vestry_sqlite_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
-    vestry_sqlite_sessions_destroy(app->stored);
-    vestry_sqlite_pool_destroy(app->db);
+  if (vestry_sql_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
+    vestry_sql_sessions_destroy(app->stored);
+    vestry_sql_pool_destroy(app->db);
     return false;
   }
   app->sessions =
-      (vestry_session_options){.insecure = true, .storage = &vestry_sqlite_sessions_ops, .storage_ctx = app->stored};
+      (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->stored};
   return true;
 }
 
@@ -523,7 +522,7 @@ int main(int argc, char **argv) {
   vestry_once_destroy(app.once);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);
-  vestry_sqlite_sessions_destroy(app.stored);
-  vestry_sqlite_pool_destroy(app.db);
+  vestry_sql_sessions_destroy(app.stored);
+  vestry_sql_pool_destroy(app.db);
   return err ? 1 : status;
 }

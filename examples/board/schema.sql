@@ -1,5 +1,5 @@
 -- What brings a file to this version, from nothing or from any version before: board.c numbers them.
--- Version 3: who has logged in is in the table of vestry/data/sqlite_sessions.h, and logs in once more.
+-- Version 3: who has logged in is in the table of vestry/data/sql.h, and logs in once more.
 DROP TABLE IF EXISTS session;
 CREATE TABLE IF NOT EXISTS board(id INTEGER PRIMARY KEY, title TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS card(id INTEGER PRIMARY KEY, board INTEGER NOT NULL REFERENCES board, stage INTEGER NOT NULL,

@@ -48,8 +48,8 @@ static bool prepare(void *ctx) {
   app->has_door = *app->door;
   if (!app->house.node.number && app->nodes_count > 1)
     exit(nodes_run(served, app->argv, (unsigned)app->nodes_count, ended));
-  if (db_open(&app->db, &app->kept) || db_secret(&app->db, app->secret)) {
-    db_close(&app->db);
+  if (database_open(&app->db, &app->kept) || database_secret(&app->db, app->secret)) {
+    database_close(&app->db);
     return false;
   }
   return true;
@@ -60,13 +60,13 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_pages_options pages = {.secret = app->secret, .secret_len = sizeof app->secret, .retry_ms = 300};
   const vestry_page_options hall = {.render = hall_page, .app = app};
-  const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
+  const vestry_once_options once = {.storage = app->db.once ? &vestry_sql_once_ops : NULL, .storage_ctx = app->db.once};
   vestry_page *page;
   const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
   vestry_err err = vestry_secret_set(v, &secret);
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &hall, &page);
-  if (!err) err = db_attach(&app->db, app->pages);
+  if (!err) err = database_attach(&app->db, app->pages);
   if (!err)
     err = vestry_forms_create(v, &(vestry_forms_options){.pages = app->pages, .storage = app->db.forms}, &app->forms);
   if (!err) err = vestry_forms_add(app->forms, "buyer", fields, 1);
@@ -89,7 +89,7 @@ static void end(struct app *app) {
   vestry_runtime_destroy(app->clerk);
   vestry_once_destroy(app->once);
   vestry_forms_destroy(app->forms);
-  db_detach(&app->db);
+  database_detach(&app->db);
   vestry_pages_destroy(app->pages);
 }
 
@@ -133,11 +133,11 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "boxoffice", "A hall of 2,000 seats, robots who buy them, and you", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
-  db_metrics(&app.db, &app.program.options.metrics);
+  database_metrics(&app.db, &app.program.options.metrics);
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);
-  db_close(&app.db);
+  database_close(&app.db);
   if (app.told) fclose(app.told);
   return err ? 1 : status;
 }

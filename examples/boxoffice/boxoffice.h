@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "../shared/db.h"
+#include "../shared/database.h"
 #include "../shared/house.h"
 #include "../shared/program.h"
 #include "../shared/robots.h"
@@ -22,10 +22,10 @@ struct app {
   uint64_t robots_count, pace_ms, nodes_count;
   FILE *told; /* the payments that robots were told of; NULL: nobody asks */
   char **argv;
-  char door[QR_DOOR_BYTES]; /* where a phone finds the page, */
-  atomic_bool has_door;     /* once it does */
-  struct db_options kept;   /* where, and what */
-  struct db db;
+  char door[QR_DOOR_BYTES];     /* where a phone finds the page, */
+  atomic_bool has_door;         /* once it does */
+  struct database_options kept; /* where, and what */
+  struct database db;
   vestry_pages *pages;
   vestry_forms *forms;
   vestry_once *once;

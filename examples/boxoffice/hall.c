@@ -14,14 +14,14 @@ struct block {
 };
 
 /* SELECT row, place, kept, payment, until_ms, at_ms */
-static void put_seat(const struct db_row *row, void *ctx) {
+static void put_seat(const vestry_sql_row *row, void *ctx) {
   struct block *block = ctx;
-  const int line = (int)db_integer(row, 0), place = (int)db_integer(row, 1);
-  const char *is = db_integer(row, 3)                ? "sold"
-                   : (int)db_integer(row, 2)         ? "kept"
-                   : db_integer(row, 4) > block->now ? "held"
-                                                     : "free";
-  const int64_t at_ms = db_integer(row, 5);
+  const int line = (int)vestry_sql_integer(row, 0), place = (int)vestry_sql_integer(row, 1);
+  const char *is = vestry_sql_integer(row, 3)                ? "sold"
+                   : (int)vestry_sql_integer(row, 2)         ? "kept"
+                   : vestry_sql_integer(row, 4) > block->now ? "held"
+                                                             : "free";
+  const int64_t at_ms = vestry_sql_integer(row, 5);
   if (at_ms > block->newest_ms) block->newest_ms = at_ms;
   block->free_count += *is == 'f';
   vestry_html_add(block->html,
@@ -37,10 +37,10 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   const unsigned counts = render->is_stream;
   const unsigned renders = atomic_fetch_add(&app->renders[block.letter - 1], counts) + counts;
   vestry_html_add(html, "<div class=\"seats\" role=\"group\" aria-label=\"Seats of block %s\">", render->share);
-  vestry_err err =
-      db_read(&app->db, render,
-              "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
-              VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
+  vestry_err err = database_read(
+      &app->db, render,
+      "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
+      VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
   vestry_html_add(
       html,
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
@@ -51,8 +51,8 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   return err;
 }
 
-static void put_sale(const struct db_row *row, void *html) {
-  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", db_text(row, 0), (int)db_integer(row, 1));
+static void put_sale(const vestry_sql_row *row, void *html) {
+  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", vestry_sql_text(row, 0), (int)vestry_sql_integer(row, 1));
 }
 
 struct audit {
@@ -69,17 +69,17 @@ struct audit {
   "LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND coalesce(seat.payment, 0) <> t.payment), (SELECT "   \
   "next_ms "                                                                                                           \
   "FROM show WHERE number = now.show) FROM now"
-static void read_audit(const struct db_row *row, void *ctx) {
+static void read_audit(const vestry_sql_row *row, void *ctx) {
   struct audit *audit = ctx;
   long long *const into[] = {&audit->show, &audit->sold, &audit->paid, &audit->twice, &audit->lost, &audit->next_ms};
-  for (int i = 0; i < 6; i++) *into[i] = db_integer(row, i);
+  for (int i = 0; i < 6; i++) *into[i] = vestry_sql_integer(row, i);
 }
 
 /* The ticker: an audit of the database, at each payment. */
 static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct audit audit = {0};
-  vestry_err err = db_read(&app->db, render, AUDIT, NULL, read_audit, &audit);
+  vestry_err err = database_read(&app->db, render, AUDIT, NULL, read_audit, &audit);
   vestry_html_add(html,
                   "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
                   "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
@@ -90,7 +90,8 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
                   audit.next_ms ? ": sold out. The next one is on sale in a moment." : "");
   vestry_html_add(html, "<ul>");
   if (!err)
-    err = db_read(&app->db, render, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale, html);
+    err = database_read(&app->db, render, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale,
+                        html);
   vestry_html_add(html, "</ul>");
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
@@ -109,12 +110,12 @@ struct basket {
 };
 
 /* SELECT id, block, row, place, payment, until_ms */
-static void put_own(const struct db_row *row, void *ctx) {
+static void put_own(const vestry_sql_row *row, void *ctx) {
   struct basket *basket = ctx;
-  const long long id = db_integer(row, 0), until_ms = db_integer(row, 5);
-  const char *block = db_text(row, 1);
-  const int line = (int)db_integer(row, 2), place = (int)db_integer(row, 3);
-  const bool is_sold = db_integer(row, 4) > 0;
+  const long long id = vestry_sql_integer(row, 0), until_ms = vestry_sql_integer(row, 5);
+  const char *block = vestry_sql_text(row, 1);
+  const int line = (int)vestry_sql_integer(row, 2), place = (int)vestry_sql_integer(row, 3);
+  const bool is_sold = vestry_sql_integer(row, 4) > 0;
   if (basket->is_for_hall && *block != basket->block) return;
   basket->held += !is_sold;
   basket->sold += is_sold;
@@ -135,10 +136,11 @@ static void put_own(const struct db_row *row, void *ctx) {
 }
 
 static vestry_err put_all_own(struct app *app, vestry_render *render, int64_t buyer, struct basket *basket) {
-  vestry_err err = db_read(&app->db, render,
-                           "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND (payment > "
-                           "0 OR until_ms > 0) ORDER BY id",
-                           VESTRY_LIST(buyer), put_own, basket);
+  vestry_err err =
+      database_read(&app->db, render,
+                    "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND (payment > "
+                    "0 OR until_ms > 0) ORDER BY id",
+                    VESTRY_LIST(buyer), put_own, basket);
   return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
 }
 

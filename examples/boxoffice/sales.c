@@ -37,12 +37,12 @@ static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 0, BLOCKS * 1000 + 999));
   if (err || !buyer) return err ? err : VESTRY_INVALID;
-  err = db_run_alone(&app->db, HOLD, VESTRY_LIST(seat, buyer, now + HOLD_MS, now, HELD_MAX), NULL, NULL);
+  err = database_run_alone(&app->db, HOLD, VESTRY_LIST(seat, buyer, now + HOLD_MS, now, HELD_MAX), NULL, NULL);
   if (err != VESTRY_NOT_FOUND) return err ? err : say(reply, "");
   int64_t held = 0;
-  err = db_read(&app->db, NULL,
-                "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
-                VESTRY_LIST(buyer, now, seat), db_take_integer, &held);
+  err = database_read(&app->db, NULL,
+                      "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
+                      VESTRY_LIST(buyer, now, seat), vestry_sql_row_integer, &held);
   if (err) return err;
   return say(reply, held >= HELD_MAX ? "Six seats at a time: pay for these first, or let one go."
                     : seat           ? "Somebody was faster: that seat is gone."
@@ -53,7 +53,7 @@ static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 1, BLOCKS * 1000 + 999));
-  if (!err) err = db_run_alone(&app->db, FREE, VESTRY_LIST(seat, buyer_of(req), now_ms()), NULL, NULL);
+  if (!err) err = database_run_alone(&app->db, FREE, VESTRY_LIST(seat, buyer_of(req), now_ms()), NULL, NULL);
   return err && err != VESTRY_NOT_FOUND ? err : say(reply, "");
 }
 
@@ -65,7 +65,7 @@ struct sale {
 
 /* All that the buyer holds is sold, or nothing is. The nonce of the press is kept with the payment: whichever node is
  * asked again, after whatever crash, it has been paid once. */
-static vestry_err sell(struct db_loan *loan, void *ctx) {
+static vestry_err sell(vestry_sql_transaction *transaction, void *ctx) {
   const struct sale *of = ctx;
   const int64_t buyer = buyer_of(of->req), now = now_ms();
   const char *nonce = vestry_request_header(of->req, "X-Once");
@@ -73,21 +73,25 @@ static vestry_err sell(struct db_loan *loan, void *ctx) {
   int64_t payment, was;
   snprintf(own, sizeof own, "%lld at %lld", (long long)buyer, (long long)now);
   if (!nonce || !*nonce) nonce = own;
-  vestry_err err = db_run(loan, "SELECT id FROM payment WHERE nonce = $1", VESTRY_LIST(nonce), db_take_integer, &was);
+  vestry_err err = vestry_sql_run(transaction, "SELECT id FROM payment WHERE nonce = $1", VESTRY_LIST(nonce),
+                                  vestry_sql_row_integer, &was);
   if (err != VESTRY_NOT_FOUND) return err;
-  err = db_run(loan,
-               "INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) SELECT $1, (SELECT max(number) FROM show), "
-               "$2, $3, count(*), $4 FROM seat WHERE holder = $2 AND payment = 0 AND until_ms > $4 HAVING count(*) > 0 "
-               "RETURNING id",
-               VESTRY_LIST(nonce, buyer, of->name, now), db_take_integer, &payment);
+  err = vestry_sql_run(
+      transaction,
+      "INSERT INTO payment(nonce, show, buyer, name, seats, at_ms) SELECT $1, (SELECT max(number) FROM show), "
+      "$2, $3, count(*), $4 FROM seat WHERE holder = $2 AND payment = 0 AND until_ms > $4 HAVING count(*) > 0 "
+      "RETURNING id",
+      VESTRY_LIST(nonce, buyer, of->name, now), vestry_sql_row_integer, &payment);
   if (!err)
-    err = db_run(loan,
-                 "INSERT INTO ticket SELECT (SELECT max(number) FROM show), id, $1 FROM seat WHERE holder = $2 AND "
-                 "payment = 0 AND until_ms > $3",
-                 VESTRY_LIST(payment, buyer, now), NULL, NULL);
+    err = vestry_sql_run(
+        transaction,
+        "INSERT INTO ticket SELECT (SELECT max(number) FROM show), id, $1 FROM seat WHERE holder = $2 AND "
+        "payment = 0 AND until_ms > $3",
+        VESTRY_LIST(payment, buyer, now), NULL, NULL);
   if (!err)
-    err = db_run(loan, "UPDATE seat SET payment = $1, at_ms = $3 WHERE holder = $2 AND payment = 0 AND until_ms > $3",
-                 VESTRY_LIST(payment, buyer, now), NULL, NULL);
+    err = vestry_sql_run(transaction,
+                         "UPDATE seat SET payment = $1, at_ms = $3 WHERE holder = $2 AND payment = 0 AND until_ms > $3",
+                         VESTRY_LIST(payment, buyer, now), NULL, NULL);
   return err ? err : vestry_forms_clear(of->app->forms, of->req, "buyer");
 }
 
@@ -98,7 +102,7 @@ static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx)
   if (!buyer_of(req)) return VESTRY_INVALID;
   if (!text_is_good(name, NAME_MAX_CHARS))
     return say(reply, "Whose tickets are they? A name is wanted, of at most 40 characters.");
-  vestry_err err = db_act(&app->db, sell, &(struct sale){.app = app, .req = req, .name = name});
+  vestry_err err = database_act(&app->db, sell, &(struct sale){.app = app, .req = req, .name = name});
   if (err == VESTRY_NOT_FOUND) return say(reply, "Nothing is held for you any more: the minute is over.");
   return err ? err : say(reply, "");
 }
@@ -115,7 +119,7 @@ static vestry_err plug(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_status(reply, 204);
 }
 
-static vestry_err sweep(struct db_loan *loan, void *ctx) {
+static vestry_err sweep(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const steps[] = {
       "UPDATE seat SET until_ms = 0, at_ms = $1 WHERE payment = 0 AND until_ms > 0 AND until_ms <= $1",
       "UPDATE show SET next_ms = $1 WHERE number = (SELECT max(number) FROM show) AND next_ms = 0 AND NOT EXISTS "
@@ -127,7 +131,7 @@ static vestry_err sweep(struct db_loan *loan, void *ctx) {
   const int64_t now = *(const int64_t *)ctx;
   vestry_err err = VESTRY_OK;
   for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
-    err = db_run(loan, steps[i], VESTRY_LIST(i == 1 ? now + PAUSE_MS : now), NULL, NULL);
+    err = vestry_sql_run(transaction, steps[i], VESTRY_LIST(i == 1 ? now + PAUSE_MS : now), NULL, NULL);
   return err;
 }
 
@@ -140,7 +144,7 @@ void sales_sweep(vestry_timer *timer, void *ctx) {
       "SELECT 1 WHERE EXISTS (SELECT 1 FROM seat WHERE payment = 0 AND until_ms BETWEEN 1 AND $1) OR NOT EXISTS "
       "(SELECT 1 FROM seat WHERE row > 0 AND payment = 0 AND kept = 0) AND (SELECT next_ms = 0 OR next_ms <= $1 FROM "
       "show ORDER BY number DESC LIMIT 1)";
-  if (!db_read(&app->db, NULL, due, VESTRY_LIST(now), NULL, NULL)) (void)db_act(&app->db, sweep, &now);
+  if (!database_read(&app->db, NULL, due, VESTRY_LIST(now), NULL, NULL)) (void)database_act(&app->db, sweep, &now);
 }
 
 vestry_err sales_mount(struct app *app) {

@@ -19,7 +19,7 @@ enum { SIDE = 1000, PART = 10, PARTS = SIDE / PART, PART_PX = 400, SEEN = 4 };
 struct app {
   struct program program;
   const char *file;
-  vestry_sqlite_pool *db;
+  vestry_sql_pool *db;
   vestry_sqlite *database;
   vestry_pages *pages;
   vestry_once *once;
@@ -31,9 +31,9 @@ struct app {
 
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
 
-static void read_box(sqlite3_stmt *row, void *ctx) {
+static void read_box(const vestry_sql_row *row, void *ctx) {
   bool *is_ticked = ctx;
-  int box = sqlite3_column_int(row, 0);
+  int box = vestry_sql_integer(row, 0);
   if (box >= 0 && box < PART * PART) is_ticked[box] = true;
 }
 
@@ -43,7 +43,7 @@ static vestry_err put_part(vestry_render *render, vestry_html *html, void *ctx) 
   bool is_ticked[PART * PART] = {false};
   int number = atoi(render->share), down = number / PARTS, across = number % PARTS;
   vestry_err err =
-      vestry_sqlite_run_alone(app->db, "SELECT box FROM tick WHERE part = ?", VESTRY_LIST(number), read_box, is_ticked);
+      vestry_sql_run_alone(app->db, "SELECT box FROM tick WHERE part = ?", VESTRY_LIST(number), read_box, is_ticked);
   if (err && err != VESTRY_NOT_FOUND) return err;
   for (int box = 0; box < PART * PART; box++) {
     int row = down * PART + box / PART, column = across * PART + box % PART;
@@ -120,7 +120,7 @@ static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx
   const char *sql = to ? "INSERT INTO tick(part, box) VALUES(?, ?) ON CONFLICT DO NOTHING"
                        : "DELETE FROM tick WHERE part = ? AND box = ?";
   int64_t row = box / SIDE, column = box % SIDE;
-  err = vestry_sqlite_run_alone(
+  err = vestry_sql_run_alone(
       app->db, sql, VESTRY_LIST(row / PART * PARTS + column / PART, row % PART * PART + column % PART), NULL, NULL);
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -204,6 +204,6 @@ int main(int argc, char **argv) {
   vestry_sqlite_destroy(app.database);
   vestry_pages_destroy(app.pages);
   int status = program_finish(&app.program);
-  vestry_sqlite_pool_destroy(app.db);
+  vestry_sql_pool_destroy(app.db);
   return err ? 1 : status;
 }

@@ -33,12 +33,13 @@ static vestry_err for_members_but_pages(const vestry_request *req, vestry_reply 
 /* The user has seen that channel until a message; ALL: until its last one. */
 enum { ALL = INT32_MAX };
 
-static vestry_err mark_seen(struct db_loan *loan, const char *user, int channel, int until) {
-  return db_run(loan,
-                "INSERT INTO seen SELECT $1, c.id, CASE WHEN l.last < $3 THEN l.last ELSE $3 END FROM channel c, "
-                "(SELECT coalesce(max(id), 0) AS last FROM message WHERE channel = $2) l WHERE c.id = $2 "
-                "ON CONFLICT(\"user\", channel) DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
-                VESTRY_LIST(user, channel, until), NULL, NULL);
+static vestry_err mark_seen(vestry_sql_transaction *transaction, const char *user, int channel, int until) {
+  return vestry_sql_run(
+      transaction,
+      "INSERT INTO seen SELECT $1, c.id, CASE WHEN l.last < $3 THEN l.last ELSE $3 END FROM channel c, "
+      "(SELECT coalesce(max(id), 0) AS last FROM message WHERE channel = $2) l WHERE c.id = $2 "
+      "ON CONFLICT(\"user\", channel) DO UPDATE SET id = excluded.id WHERE excluded.id > seen.id",
+      VESTRY_LIST(user, channel, until), NULL, NULL);
 }
 
 /* What the tab showed of that channel at the end (chat.js): what was said since may be more. Else otherwise. */
@@ -80,11 +81,12 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ct
     vestry_reply_status(reply, 422);
     return page_login(app, req, reply, (int)channel, name, "A name is wanted, of at most 40 characters.");
   }
-  err = db_run_alone(&app->db,
-                     "INSERT INTO seen SELECT $1, id, coalesce((SELECT max(m.id) FROM message m WHERE m.channel = "
-                     "c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE \"user\" = $1) "
-                     "ON CONFLICT DO NOTHING",
-                     VESTRY_LIST(name), NULL, NULL);
+  err =
+      database_run_alone(&app->db,
+                         "INSERT INTO seen SELECT $1, id, coalesce((SELECT max(m.id) FROM message m WHERE m.channel = "
+                         "c.id), 0) FROM channel c WHERE NOT EXISTS (SELECT 1 FROM seen WHERE \"user\" = $1) "
+                         "ON CONFLICT DO NOTHING",
+                         VESTRY_LIST(name), NULL, NULL);
   return err ? err : vestry_reply_redirect(reply, 303, address);
 }
 
@@ -97,20 +99,21 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
 }
 
 struct entering {
+  struct app *app;
   const vestry_request *req;
   int channel;
 };
 
 /* The user has seen all that there is of the channel that is entered, and of the one before what the tab has shown. */
-static vestry_err see(struct db_loan *loan, void *ctx) {
+static vestry_err see(vestry_sql_transaction *transaction, void *ctx) {
   const struct entering *of = ctx;
   const char *user = vestry_session_user(of->req);
-  json_t *state = db_tab(loan->db, of->req, NULL);
+  json_t *state = database_tab(&of->app->db, of->req, NULL);
   if (!state) return VESTRY_LIMIT;
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
   json_decref(state);
-  vestry_err err = mark_seen(loan, user, before, shown_of(of->req, before, before == of->channel ? ALL : 0));
-  return err || of->channel == before ? err : mark_seen(loan, user, of->channel, ALL);
+  vestry_err err = mark_seen(transaction, user, before, shown_of(of->req, before, before == of->channel ? ALL : 0));
+  return err || of->channel == before ? err : mark_seen(transaction, user, of->channel, ALL);
 }
 
 /* This tab shows that channel from now on, or did until now. */
@@ -154,9 +157,9 @@ static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, 
 /* POST /channel/{channel} */
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct entering of = {.req = req};
+  struct entering of = {.app = app, .req = req};
   vestry_err err = channel_of(req, &of.channel);
-  if (!err) err = db_change(&app->db, req, see, arrive, &of);
+  if (!err) err = database_change(&app->db, req, see, arrive, &of);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -172,10 +175,11 @@ static vestry_err create_channel(const vestry_request *req, vestry_reply *reply,
   const char *name = program_text(req, "name", NAME_MAX * 4);
   int64_t id = 0;
   if (!is_good(name, NAME_MAX)) return complain(reply, "A channel needs a name, of at most 40 characters.");
-  vestry_err err = db_run_alone(&app->db,
-                                "INSERT INTO channel(name) SELECT trim($1) WHERE (SELECT count(*) FROM channel) < $2 "
-                                "ON CONFLICT(name) DO NOTHING RETURNING id",
-                                VESTRY_LIST(name, (int)CHANNELS_MAX), db_take_integer, &id);
+  vestry_err err =
+      database_run_alone(&app->db,
+                         "INSERT INTO channel(name) SELECT trim($1) WHERE (SELECT count(*) FROM channel) < $2 "
+                         "ON CONFLICT(name) DO NOTHING RETURNING id",
+                         VESTRY_LIST(name, (int)CHANNELS_MAX), vestry_sql_row_integer, &id);
   if (err == VESTRY_NOT_FOUND) return complain(reply, "There is a channel of that name, or there are too many.");
   char address[32];
   snprintf(address, sizeof address, "/channel/%lld", (long long)id);
@@ -192,33 +196,35 @@ struct saying {
 };
 
 /* Whether somebody may say something more just now. */
-static vestry_err keep_pace(struct db_loan *loan, const struct app *app, const char *user) {
+static vestry_err keep_pace(vestry_sql_transaction *transaction, const struct app *app, const char *user) {
   int64_t count = 0;
-  vestry_err err = db_run(loan,
-                          "INSERT INTO pace VALUES($1, $2, 1) ON CONFLICT(\"user\") DO UPDATE SET count = CASE WHEN "
-                          "pace.slot = excluded.slot THEN pace.count + 1 ELSE 1 END, slot = excluded.slot "
-                          "RETURNING count",
-                          VESTRY_LIST(user, (int64_t)time(NULL) / SLOT_S), db_take_integer, &count);
+  vestry_err err =
+      vestry_sql_run(transaction,
+                     "INSERT INTO pace VALUES($1, $2, 1) ON CONFLICT(\"user\") DO UPDATE SET count = CASE WHEN "
+                     "pace.slot = excluded.slot THEN pace.count + 1 ELSE 1 END, slot = excluded.slot "
+                     "RETURNING count",
+                     VESTRY_LIST(user, (int64_t)time(NULL) / SLOT_S), vestry_sql_row_integer, &count);
   return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
 /* A message is told by its nonce (vestry/app/once.h), here too: one that comes again after a crash is in the
  * database. */
-static vestry_err add_message(struct db_loan *loan, void *ctx) {
+static vestry_err add_message(vestry_sql_transaction *transaction, void *ctx) {
   struct saying *of = ctx;
   const char *user = vestry_session_user(of->req), *once = vestry_request_header(of->req, "X-Once");
   of->is_again = false;
-  vestry_err err = keep_pace(loan, of->app, user);
-  if (!err) err = db_lock(loan, of->channel); /* messages are numbered */
-  if (!err) err = db_run(loan, "SELECT id FROM channel WHERE id = $1", VESTRY_LIST(of->channel), NULL, NULL);
+  vestry_err err = keep_pace(transaction, of->app, user);
+  if (!err) err = database_lock(&of->app->db, transaction, of->channel); /* messages are numbered */
+  if (!err)
+    err = vestry_sql_run(transaction, "SELECT id FROM channel WHERE id = $1", VESTRY_LIST(of->channel), NULL, NULL);
   if (err) return err;
-  err = db_run(loan,
-               "INSERT INTO message(channel, id, author, text, once) "
-               "SELECT CAST($1 AS integer), coalesce(max(id), 0) + 1, $2, $3, nullif($4, '') FROM message "
-               "WHERE channel = $1 ON CONFLICT(once) DO NOTHING RETURNING id",
-               VESTRY_LIST(of->channel, user, of->text, once ? once : ""), NULL, NULL);
+  err = vestry_sql_run(transaction,
+                       "INSERT INTO message(channel, id, author, text, once) "
+                       "SELECT CAST($1 AS integer), coalesce(max(id), 0) + 1, $2, $3, nullif($4, '') FROM message "
+                       "WHERE channel = $1 ON CONFLICT(once) DO NOTHING RETURNING id",
+                       VESTRY_LIST(of->channel, user, of->text, once ? once : ""), NULL, NULL);
   of->is_again = err == VESTRY_NOT_FOUND;
-  return err && !of->is_again ? err : mark_seen(loan, user, of->channel, ALL);
+  return err && !of->is_again ? err : mark_seen(transaction, user, of->channel, ALL);
 }
 
 /* Forget a tab's draft, or keep it. */
@@ -260,8 +266,8 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   else if (!is_good(text, TEXT_MAX))
     wrong = "A message has at most 2,000 characters.";
   else
-    err = db_change(&app->db, req, add_message, forget_draft,
-                    &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
+    err = database_change(&app->db, req, add_message, forget_draft,
+                          &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
   if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
@@ -279,7 +285,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = page_draft(req, channel, draft);
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
-  if (text) err = db_change(&app->db, req, NULL, keep_draft, &(struct saying){.draft = draft, .text = text});
+  if (text) err = database_change(&app->db, req, NULL, keep_draft, &(struct saying){.draft = draft, .text = text});
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -293,20 +299,21 @@ static vestry_err add_older(json_t *state, void *ctx) {
 /* POST /channel/{channel}/older */
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  vestry_err err = db_change(&app->db, req, NULL, add_older, NULL);
+  vestry_err err = database_change(&app->db, req, NULL, add_older, NULL);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 /* What only who has written it may do. */
 static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_value *values) {
-  vestry_err err = db_run_alone(&app->db, sql, values, NULL, NULL);
+  vestry_err err = database_run_alone(&app->db, sql, values, NULL, NULL);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
 /* Whether that message was this user's, and is no more. */
 static bool is_deleted(struct app *app, int channel, int64_t id, const char *user) {
-  return db_run_alone(&app->db, "SELECT 1 FROM message WHERE channel = $1 AND id = $2 AND author = $3 AND text IS NULL",
-                      VESTRY_LIST(channel, id, user), NULL, NULL) == VESTRY_OK;
+  return database_run_alone(&app->db,
+                            "SELECT 1 FROM message WHERE channel = $1 AND id = $2 AND author = $3 AND text IS NULL",
+                            VESTRY_LIST(channel, id, user), NULL, NULL) == VESTRY_OK;
 }
 
 /* PUT /channel/{channel}/message */
@@ -348,10 +355,10 @@ static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, v
 /* GET /counters: how closely the pages follow the database, and what came of it so far. */
 static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct db_counters followed = {0};
+  struct database_counters followed = {0};
   vestry_pages_stats pages = {0};
   (void)req;
-  db_counters(&app->db, &followed);
+  database_counters(&app->db, &followed);
   vestry_pages_stats_get(app->pages, &pages);
   json_t *counters =
       json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "level", followed.level, "commits",

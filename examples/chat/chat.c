@@ -9,7 +9,7 @@
 /* Every message moves its channel's tally, which all tabs show, and each that is deleted is one less to read. So these
  * are brought up to date now and then, by a thread of its own: two thousand tabs are told twice a second at most,
  * however much is said, and by whatever process. */
-static vestry_err bring_up_to_date(struct db_loan *loan, void *ctx) {
+static vestry_err bring_up_to_date(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const updates[] = {
       ("INSERT INTO tally SELECT id, newest FROM (SELECT id, coalesce((SELECT max(m.id) FROM message m WHERE "
        "m.channel = c.id), 0) AS newest FROM channel c) n WHERE newest <> coalesce((SELECT t.last FROM tally t "
@@ -17,47 +17,47 @@ static vestry_err bring_up_to_date(struct db_loan *loan, void *ctx) {
       "INSERT INTO gone SELECT channel, id FROM dropped WHERE true ON CONFLICT DO NOTHING",
       ("DELETE FROM dropped WHERE EXISTS (SELECT 1 FROM gone g WHERE g.channel = dropped.channel AND "
        "g.id = dropped.id)")};
-  (void)ctx;
-  vestry_err err = db_lock(loan, 0); /* one process at a time */
+  vestry_err err = database_lock(ctx, transaction, 0); /* one process at a time */
   for (size_t i = 0; i < sizeof updates / sizeof *updates && !err; i++)
-    err = db_run(loan, updates[i], NULL, NULL, NULL);
+    err = vestry_sql_run(transaction, updates[i], NULL, NULL, NULL);
   return err;
 }
 
 static void count(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
-  vestry_err err =
-      db_read(&app->db, NULL,
-              "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE coalesce(t.last, -1) <> coalesce("
-              "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
-              NULL, NULL, NULL);
-  if (!err) (void)db_act(&app->db, bring_up_to_date, NULL);
+  vestry_err err = database_read(
+      &app->db, NULL,
+      "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE coalesce(t.last, -1) <> coalesce("
+      "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
+      NULL, NULL, NULL);
+  if (!err) (void)database_act(&app->db, bring_up_to_date, &app->db);
 }
 
 /* Sessions that are over go, whoever comes back; and what else has had its time. */
 static void sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
-  db_expire(&app->db);
+  database_expire(&app->db);
 }
 
 /* A first conversation, if nothing has been said yet. */
-static vestry_err welcome(struct db_loan *loan, void *ctx) {
+static vestry_err welcome(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const said[] = {
       "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
       ("Then end the server with Ctrl-C, and go on writing. What you send stands below in grey, and goes out once, in "
        "this order, when the server is back."),
       "Each channel has an address. Send somebody the one of #random; Back leads here again."};
   (void)ctx;
-  vestry_err err = db_run(loan, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
+  vestry_err err = vestry_sql_run(transaction, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);
   if (err != VESTRY_NOT_FOUND) return err;
   err = VESTRY_OK;
   for (int i = 0; i < (int)(sizeof said / sizeof *said) && !err; i++)
-    err = db_run(loan,
-                 "INSERT INTO message(channel, id, author, text) SELECT min(id), CAST($1 AS integer), 'Guide', $2 FROM "
-                 "channel WHERE true ON CONFLICT DO NOTHING",
-                 VESTRY_LIST(i + 1, said[i]), NULL, NULL);
+    err = vestry_sql_run(
+        transaction,
+        "INSERT INTO message(channel, id, author, text) SELECT min(id), CAST($1 AS integer), 'Guide', $2 FROM "
+        "channel WHERE true ON CONFLICT DO NOTHING",
+        VESTRY_LIST(i + 1, said[i]), NULL, NULL);
   return err;
 }
 
@@ -98,13 +98,13 @@ static bool prepare(void *ctx) {
     fprintf(stderr, "chat: --cluster and --node go together\n");
     return false;
   }
-  if (db_open(&app->db, &app->kept) || db_secret(&app->db, app->secret) ||
-      (app->welcomes && db_act(&app->db, welcome, NULL))) {
-    db_close(&app->db);
+  if (database_open(&app->db, &app->kept) || database_secret(&app->db, app->secret) ||
+      (app->welcomes && database_act(&app->db, welcome, NULL))) {
+    database_close(&app->db);
     return false;
   }
   app->sessions =
-      (vestry_session_options){.insecure = true, .storage = app->db.sessions_ops, .storage_ctx = app->db.sessions};
+      (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->db.sessions};
   return true;
 }
 
@@ -114,7 +114,7 @@ static vestry_err begin(struct app *app) {
       .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
   const vestry_page_options page = {.render = page_render, .allow = page_may_see, .layout = "chat", .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
-  const vestry_once_options once = {.storage = app->db.once_ops, .storage_ctx = app->db.once};
+  const vestry_once_options once = {.storage = app->db.once ? &vestry_sql_once_ops : NULL, .storage_ctx = app->db.once};
   app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
   const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
   vestry_err err = vestry_secret_set(v, &secret);
@@ -126,7 +126,7 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_pages_create(v, &pages, &app->pages);
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = db_attach(&app->db, app->pages);
+  if (!err) err = database_attach(&app->db, app->pages);
   if (!err) err = cluster_begin(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
@@ -144,7 +144,7 @@ static void end(struct app *app) {
   vestry_runtime_destroy(app->clerk);
   cluster_leave(app);
   vestry_presence_destroy(app->presence);
-  db_detach(&app->db);
+  database_detach(&app->db);
   vestry_pages_destroy(app->pages);
   vestry_once_destroy(app->once);
   vestry_csrf_destroy(app->csrf);
@@ -191,7 +191,7 @@ int main(int argc, char **argv) {
   program_start(&app.program, argc, argv, "chat", "Channels, and people who talk in them", &options);
   vestry_err err = begin(&app);
   app.program.options.shown.pages = app.pages;
-  db_metrics(&app.db, &app.program.options.metrics);
+  database_metrics(&app.db, &app.program.options.metrics);
   cluster_show(&app);
   if (!err)
     program_wait(&app.program);
@@ -200,6 +200,6 @@ int main(int argc, char **argv) {
   end(&app);
   int status = program_finish(&app.program);
   cluster_end(&app);
-  db_close(&app.db);
+  database_close(&app.db);
   return err ? 1 : status;
 }

@@ -9,11 +9,11 @@
  *    cluster.c  several processes on one database, which tell each other to look
  *    chat.c     from the command line to the end
  *
- * The database is SQLite or PostgreSQL: ../shared/db.h. */
+ * The database is SQLite or PostgreSQL: ../shared/database.h. */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
-#include "../shared/db.h"
+#include "../shared/database.h"
 #include "../shared/program.h"
 #include "vestry/app/csrf.h"
 #include "vestry/app/files.h"
@@ -41,12 +41,12 @@ enum {
 
 struct app {
   struct program program;
-  struct db_options kept;                       /* where, and what */
+  struct database_options kept;                 /* where, and what */
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: it is alone */
   struct cluster *cluster;                      /* likewise */
   bool welcomes;                                /* whoever comes first finds a conversation */
   uint64_t rate;                                /* messages of a person within SLOT_S */
-  struct db db;
+  struct database db;
   unsigned char secret[SECRET_BYTES];
   vestry_pages *pages;
   vestry_page *page;

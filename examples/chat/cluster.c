@@ -68,7 +68,7 @@ static void on_member(const char *node, vestry_member_state state, void *ctx) {
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
-  db_look(&cluster->app->db);
+  database_look(&cluster->app->db);
   (void)vestry_session_check(cluster->app->program.v, NULL);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
@@ -78,7 +78,7 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
 static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;
   bool is_own = message->len == strlen(cluster->app->node) && !memcmp(message->data, cluster->app->node, message->len);
-  if (!is_own) db_look(&cluster->app->db);
+  if (!is_own) database_look(&cluster->app->db);
 }
 
 static void hear_session(const vestry_bus_message *message, void *ctx) {
@@ -264,7 +264,7 @@ vestry_err cluster_begin(struct app *app) {
   if (!err) err = vestry_route(v, "GET", "/cluster", serve, cluster);
   if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, beat, cluster, &cluster->timer);
   if (!err) err = vestry_timer_set(cluster->timer, 0, BEAT_MS);
-  if (!err) db_on_commit(&app->db, on_commit, cluster);
+  if (!err) database_on_commit(&app->db, on_commit, cluster);
   return err;
 }
 
@@ -293,7 +293,7 @@ void cluster_show(struct app *app) {
 void cluster_leave(struct app *app) {
   struct cluster *cluster = app->cluster;
   if (!cluster) return;
-  db_on_commit(&app->db, NULL, NULL);
+  database_on_commit(&app->db, NULL, NULL);
   vestry_timer_destroy(cluster->timer);
   pthread_mutex_lock(&cluster->lock); /* a page may be rendering yet */
   vestry_cluster *of = cluster->of;

@@ -2,7 +2,7 @@
 /* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
  * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
  * how far each channel goes, who is here. A page depends on what it has read. It names topics for the rest: for who is
- * here, which is in no database, and for how far its user has read, which is read aside (db.h). */
+ * here, which is in no database, and for how far its user has read, which is read aside (database.h). */
 #include "chat.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/tab.h"
@@ -85,13 +85,13 @@ static void put_older(struct list *list, int id) {
   vestry_html_add(html, "\">Show older</button>");
 }
 
-static void put_message(const struct db_row *row, void *ctx) {
+static void put_message(const vestry_sql_row *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
-  const int id = (int)db_integer(row, 0);
-  const char *author = db_text(row, 1), *text = db_text(row, 2);
-  const time_t sent = (time_t)db_integer(row, 3);
-  if (!list->count++ && db_integer(row, 5) > list->shown) { /* one more than is shown */
+  const int id = (int)vestry_sql_integer(row, 0);
+  const char *author = vestry_sql_text(row, 1), *text = vestry_sql_text(row, 2);
+  const time_t sent = (time_t)vestry_sql_integer(row, 3);
+  if (!list->count++ && vestry_sql_integer(row, 5) > list->shown) { /* one more than is shown */
     put_older(list, id);
     return;
   }
@@ -111,7 +111,7 @@ static void put_message(const struct db_row *row, void *ctx) {
                   goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
   vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
-                  db_integer(row, 4) ? " <small>edited</small>" : "", text);
+                  vestry_sql_integer(row, 4) ? " <small>edited</small>" : "", text);
   vestry_html_add(
       html,
       "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
@@ -125,15 +125,15 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
   struct list list = {.html = html};
   int64_t newest = 0;
   if (sscanf(render->share, "%d %d %lld", &list.channel, &list.shown, &list.until) != 3) return VESTRY_INVALID;
-  vestry_err err = db_read(
+  vestry_err err = database_read(
       &app->db, render,
       "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = $1 AND "
       "id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
       VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX), put_message, &list);
   if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>Nobody has said anything yet.</p>");
   if (!err && list.until)
-    err = db_read(&app->db, render, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
-                  db_take_integer, &newest);
+    err = database_read(&app->db, render, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
+                        vestry_sql_row_integer, &newest);
   if (err || newest <= list.until) return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
   vestry_html_add(html, "<div id=\"newer\">");
   if (newest - list.until > SHOWN_MAX / 2)
@@ -142,17 +142,18 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
                          list.channel, (long long)(newest - list.until));
 }
 
-static void put_last(const struct db_row *row, void *last) {
+static void put_last(const vestry_sql_row *row, void *last) {
   char name[16];
-  snprintf(name, sizeof name, "c%d", (int)db_integer(row, 0));
-  json_object_set_new(last, name, json_integer(db_integer(row, 1)));
+  snprintf(name, sizeof name, "c%d", (int)vestry_sql_integer(row, 0));
+  json_object_set_new(last, name, json_integer(vestry_sql_integer(row, 1)));
 }
 
 /* How far all channels go. What of it somebody has not read is for the tab to tell: so this is the same for all. */
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   json_t *last = json_object();
-  vestry_err err = db_read(&app->db, render, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
+  vestry_err err =
+      database_read(&app->db, render, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
   vestry_html_add(html, "<i data-signals:_last=\"");
   vestry_html_json(html, VESTRY_VALUES(last));
   json_decref(last);
@@ -214,17 +215,17 @@ struct view {
   char draft[DRAFT_BYTES];     /* the name of its draft */
 };
 
-static void take_seen(const struct db_row *row, void *ctx) {
+static void take_seen(const vestry_sql_row *row, void *ctx) {
   char name[16];
-  snprintf(name, sizeof name, "c%d", (int)db_integer(row, 0));
-  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(db_integer(row, 1)));
+  snprintf(name, sizeof name, "c%d", (int)vestry_sql_integer(row, 0));
+  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(vestry_sql_integer(row, 1)));
 }
 
-static void put_link(const struct db_row *row, void *ctx) {
+static void put_link(const vestry_sql_row *row, void *ctx) {
   struct view *view = ctx;
   vestry_html *html = &view->links;
-  const int id = (int)db_integer(row, 0);
-  const char *name = db_text(row, 1);
+  const int id = (int)vestry_sql_integer(row, 0);
+  const char *name = vestry_sql_text(row, 1);
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
   if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
@@ -252,7 +253,7 @@ static vestry_err look_aside(struct app *app, vestry_render *render, struct view
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
   if (!err)
-    err = db_read_aside(
+    err = database_read_aside(
         &app->db, render,
         "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
         "g.id > coalesce(s.id, 0) LIMIT $2) n) FROM channel c LEFT JOIN seen s ON s.\"user\" = $1 AND s.channel = c.id",
@@ -268,7 +269,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
   if (err) return err;
-  view->state = db_tab(&app->db, req, render);
+  view->state = database_tab(&app->db, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->address = address_of(req);
   const bool is_entered = !view->address || view->address == view->channel;
@@ -277,7 +278,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->shown = view->until ? SHOWN_MAX
                             : SHOWN + (is_entered ? (int)json_integer_value(json_object_get(view->state, "older")) : 0);
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = db_read(&app->db, render, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
+  if (!err) err = database_read(&app->db, render, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", view->channel);
   view->from = json_integer_value(json_object_get(view->seen, seen));

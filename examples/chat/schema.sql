@@ -1,6 +1,6 @@
 -- What brings a file to this version, from nothing or from any version before: chat.c numbers them.
 CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);
--- Version 2: who has logged in is in the table of vestry/data/sqlite_sessions.h, and logs in once more.
+-- Version 2: who has logged in is in the table of vestry/data/sql.h, and logs in once more.
 DROP TABLE IF EXISTS session;
 CREATE TABLE IF NOT EXISTS channel(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- A channel's messages lie together, numbered from 1: a page that shows the last ones reads few pages of this file, and

@@ -19,20 +19,21 @@ static void beat(vestry_timer *timer, void *ctx) {
   struct house *house = ctx;
   vestry_stats of = {0};
   vestry_pages_stats of_pages = {0};
-  struct db_counters of_db = {0};
+  struct database_counters of_db = {0};
   (void)timer;
   vestry_stats_get(house->v, &of);
   vestry_pages_stats_get(house->pages, &of_pages);
-  db_counters(house->db, &of_db);
+  database_counters(house->db, &of_db);
   /* By INSERT OR REPLACE it would not be sure that a row has changed, and pages of other tables would be rendered. */
-  (void)db_run_alone(house->db,
-                     "INSERT INTO node VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(number) DO UPDATE SET beat_ms = "
-                     "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
-                     "excluded.commits, bytes = excluded.bytes",
-                     VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
-                                 (int64_t)(of_pages.renders_count - house->renders),
-                                 (int64_t)(of_db.committed - house->commits), (int64_t)(of.wire_bytes - house->bytes)),
-                     NULL, NULL);
+  (void)database_run_alone(
+      house->db,
+      "INSERT INTO node VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(number) DO UPDATE SET beat_ms = "
+      "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
+      "excluded.commits, bytes = excluded.bytes",
+      VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
+                  (int64_t)(of_pages.renders_count - house->renders), (int64_t)(of_db.committed - house->commits),
+                  (int64_t)(of.wire_bytes - house->bytes)),
+      NULL, NULL);
   house->renders = of_pages.renders_count, house->commits = of_db.committed, house->bytes = of.wire_bytes;
   if (house->node.number) (void)vestry_refresh_here(house->pages, "house", NULL); /* another one may be silent */
 }
@@ -83,10 +84,10 @@ struct shown {
 };
 
 /* SELECT number, beat_ms, tabs, renders, commits, bytes */
-static void put_node(const struct db_row *row, void *ctx) {
+static void put_node(const vestry_sql_row *row, void *ctx) {
   struct shown *shown = ctx;
-  const unsigned number = (unsigned)db_integer(row, 0);
-  const bool is_alive = shown->now - db_integer(row, 1) < SILENT_MS, is_own = number == shown->own->number;
+  const unsigned number = (unsigned)vestry_sql_integer(row, 0);
+  const bool is_alive = shown->now - vestry_sql_integer(row, 1) < SILENT_MS, is_own = number == shown->own->number;
   if (number > shown->own->count || !number != !shown->own->number) return; /* of another start */
   if (number)
     vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
@@ -96,10 +97,10 @@ static void put_node(const struct db_row *row, void *ctx) {
                               : "");
   if (!is_alive) return;
   shown->alive++;
-  shown->tabs += db_integer(row, 2);
-  shown->renders += db_integer(row, 3);
-  shown->commits += db_integer(row, 4);
-  shown->bytes += db_integer(row, 5);
+  shown->tabs += vestry_sql_integer(row, 2);
+  shown->renders += vestry_sql_integer(row, 3);
+  shown->commits += vestry_sql_integer(row, 4);
+  shown->bytes += vestry_sql_integer(row, 5);
 }
 
 vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
@@ -107,8 +108,8 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct shown shown = {.html = html, .own = &house->node, .now = now_ms()};
   vestry_render_topic(render, "house");
   vestry_html_add(html, "<ul>");
-  vestry_err err = db_read(house->db, render, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node", NULL,
-                           put_node, &shown);
+  vestry_err err = database_read(house->db, render, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node",
+                                 NULL, put_node, &shown);
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
                   "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders a commit</dt><dd>%lld.%lld</dd>"

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "db.h"
+#include "database.h"
 #include "nodes.h"
 
 enum { HOUSE_SEEN_COUNT = 512 };
@@ -18,7 +18,7 @@ enum { HOUSE_SEEN_COUNT = 512 };
 struct house {
   vestry *v;
   vestry_pages *pages;
-  struct db *db;
+  struct database *db;
   struct node node;
   vestry_timer *timer;
   uint64_t renders, commits, bytes;                  /* at the last beat, whose thread alone uses them */

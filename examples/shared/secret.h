@@ -6,17 +6,17 @@
 
 #include <string.h>
 
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 enum { SECRET_BYTES = 32 };
 
-static inline void secret_take(sqlite3_stmt *row, void *secret) {
-  if (sqlite3_column_bytes(row, 0) == SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), SECRET_BYTES);
+static inline void secret_take(const vestry_sql_row *row, void *secret) {
+  (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
 }
 
-/* As vestry_sqlite_run_alone. */
-static inline vestry_err secret_read(vestry_sqlite_pool *pool, unsigned char secret[SECRET_BYTES]) {
-  return vestry_sqlite_run_alone(pool, "SELECT bytes FROM secret", NULL, secret_take, secret);
+/* As vestry_sql_run_alone. */
+static inline vestry_err secret_read(vestry_sql_pool *pool, unsigned char secret[SECRET_BYTES]) {
+  return vestry_sql_run_alone(pool, "SELECT bytes FROM secret", NULL, secret_take, secret);
 }
 
 #endif

@@ -31,7 +31,8 @@ typedef enum vestry_value_type {
   VESTRY_VALUE_STRING,
   VESTRY_VALUE_JSON,
   VESTRY_VALUE_LIST,
-  VESTRY_VALUE_OBJECT
+  VESTRY_VALUE_OBJECT,
+  VESTRY_VALUE_BYTES /**< for a statement of a database (vestry/data/sql.h); INVALID elsewhere */
 } vestry_value_type;
 
 /** A value. Its layout stays as it is. */
@@ -40,7 +41,8 @@ typedef struct vestry_value {
   bool boolean;                     /**< BOOLEAN */
   int64_t integer;                  /**< INTEGER */
   double number;                    /**< NUMBER */
-  const char *text;                 /**< STRING: UTF-8, terminated. NULL makes a value that is refused as INVALID */
+  const char *text;                 /**< STRING: UTF-8, terminated. NULL makes a value that is refused as INVALID.
+                                         BYTES: count of them */
   json_t *json;                     /**< JSON: borrowed; a reference is taken by what is made of it */
   const struct vestry_value *items; /**< LIST; OBJECT: names, which are STRINGs, and values by turns */
   size_t count;                     /**< of items */
@@ -84,6 +86,11 @@ static inline vestry_value vestry_value_number(double number) {
 /** A text. Borrowed. */
 static inline vestry_value vestry_value_string(const char *text) {
   vestry_value value = {VESTRY_VALUE_STRING, false, 0, 0, text, NULL, NULL, 0};
+  return value;
+}
+/** Bytes. Borrowed. NULL: none, of len 0. */
+static inline vestry_value vestry_value_bytes(const void *bytes, size_t len) {
+  vestry_value value = {VESTRY_VALUE_BYTES, false, 0, 0, (const char *)bytes, NULL, NULL, len};
   return value;
 }
 /** JSON that is there. Borrowed. */

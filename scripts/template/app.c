@@ -9,7 +9,7 @@
 #include <vestry/app/once.h>
 #include <vestry/app/page.h>
 #include <vestry/app/secret.h>
-#include <vestry/data/sqlite_pool.h>
+#include <vestry/data/sqlite.h>
 
 enum { TEXT_MAX = 200 /* as browsers count a text's length */, SECRET_BYTES = 32 };
 
@@ -23,12 +23,12 @@ struct app {
   vestry_csrf *csrf;
   vestry_once *once;
   vestry_pages *pages;
-  vestry_sqlite_pool *pool; /* a connection for each thread that reads or writes */
-  vestry_sqlite *database;  /* what the pages have read of it */
+  vestry_sql_pool *pool;   /* a connection for each thread that reads or writes */
+  vestry_sqlite *database; /* what the pages have read of it */
 };
 
-static void add_note(sqlite3_stmt *row, void *html) {
-  vestry_html_add(html, "<li dir=\"auto\">%s</li>", (const char *)sqlite3_column_text(row, 0));
+static void add_note(const vestry_sql_row *row, void *html) {
+  vestry_html_add(html, "<li dir=\"auto\">%s</li>", vestry_sql_text(row, 0));
 }
 
 /* The form stands outside of what is live: what is typed is never touched. */
@@ -48,10 +48,10 @@ static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = render->request;
   char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   vestry_err error = vestry_csrf_token(app->csrf, req, render->reply, token);
   if (!error) error = vestry_once_attributes(req, once, sizeof once);
-  if (!error) error = vestry_sqlite_borrow(app->pool, VESTRY_SQLITE_READ, &loan);
+  if (!error) error = vestry_sql_begin(app->pool, VESTRY_SQL_READ, &transaction);
   if (error) return error;
   vestry_html_add(html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
                         "<meta name=\"viewport\" content=\"width=device-width\"><title>APPNAME</title>");
@@ -61,10 +61,10 @@ static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   add_form(html);
   vestry_render_begin(render, html);
   vestry_html_add(html, "<ul>");
-  error = vestry_sqlite_run(loan, "SELECT text FROM note ORDER BY id DESC LIMIT 100", NULL, add_note, html);
+  error = vestry_sql_run(transaction, "SELECT text FROM note ORDER BY id DESC LIMIT 100", NULL, add_note, html);
   if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* no note yet */
   vestry_html_add(html, "</ul>");
-  error = vestry_sqlite_give(loan, error);
+  error = vestry_sql_end(transaction, error);
   return error ? error : vestry_render_end(render, html);
 }
 
@@ -80,24 +80,24 @@ static size_t length_of(const char *text) {
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *text = json_string_value(json_object_get(req->signals, "text"));
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *transaction;
   if (!text || !*text) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something first."));
   if (length_of(text) > TEXT_MAX) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "That is too long."));
-  vestry_err error = vestry_sqlite_borrow(app->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sql_begin(app->pool, VESTRY_SQL_WRITE, &transaction);
   if (error) return error;
-  error = vestry_sqlite_run(loan, "INSERT INTO note(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
-  error = vestry_sqlite_give(loan, error); /* commits, or rolls back */
+  error = vestry_sql_run(transaction, "INSERT INTO note(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
+  error = vestry_sql_end(transaction, error); /* commits, or rolls back */
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("text", "", "error", ""));
 }
 
 /* With one secret for all starts, pages that are open outlive a restart. */
-static void take_secret(sqlite3_stmt *row, void *secret) {
-  if (sqlite3_column_bytes(row, 0) == SECRET_BYTES) memcpy(secret, sqlite3_column_blob(row, 0), SECRET_BYTES);
+static void take_secret(const vestry_sql_row *row, void *secret) {
+  (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
 }
 
 static vestry_err make_instance(struct app *app, uint32_t threads_count) {
   unsigned char secret[SECRET_BYTES];
-  vestry_err error = vestry_sqlite_run_alone(app->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
+  vestry_err error = vestry_sql_run_alone(app->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
   if (!error) error = vestry_create(&(vestry_options){.threads_count = threads_count}, &app->v);
   if (error) return error;
   return vestry_secret_set(app->v, &(vestry_secret){.secret = secret, .secret_len = sizeof secret});
@@ -150,6 +150,6 @@ void app_end(struct app *app) {
   vestry_once_destroy(app->once);
   vestry_csrf_destroy(app->csrf);
   vestry_destroy(app->v);
-  vestry_sqlite_pool_destroy(app->pool);
+  vestry_sql_pool_destroy(app->pool);
   free(app);
 }

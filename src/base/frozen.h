@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The last member of each public struct in 0.3.0, the first release of this soname: what a size of 0 stands for.
- * A struct that grows keeps its row; a new struct gets one. tests/source/frozen.py compares with the released headers. */
+ * A struct that grows keeps its row; a new struct gets one. tests/source/frozen.py compares with the released
+ * headers. */
 #ifndef VSI_BASE_FROZEN_H
 #define VSI_BASE_FROZEN_H
 
@@ -60,14 +61,10 @@
 #define VSI_LAST_OF_vestry_pages_options             max_requests_bytes
 #define VSI_LAST_OF_vestry_pages_stats               long_polls_brief_count
 #define VSI_LAST_OF_vestry_plain_options             event
-#define VSI_LAST_OF_vestry_postgres_forms_options    now_ctx
-#define VSI_LAST_OF_vestry_postgres_once_options     now_ctx
 #define VSI_LAST_OF_vestry_postgres_options          silence_ms
 #define VSI_LAST_OF_vestry_postgres_pool_options     tries_count
 #define VSI_LAST_OF_vestry_postgres_pool_stats       connected_count
-#define VSI_LAST_OF_vestry_postgres_sessions_options now_ctx
 #define VSI_LAST_OF_vestry_postgres_stats            ring_count
-#define VSI_LAST_OF_vestry_postgres_tabs_options     now_ctx
 #define VSI_LAST_OF_vestry_postgres_topics_options   silence_ms
 #define VSI_LAST_OF_vestry_postgres_topics_stats     refused_count
 #define VSI_LAST_OF_vestry_presence_options          name
@@ -88,10 +85,14 @@
 #define VSI_LAST_OF_vestry_session_storage_ops       remove_user
 #define VSI_LAST_OF_vestry_signals_limits            max_count
 #define VSI_LAST_OF_vestry_signals_options           only_if_missing
-#define VSI_LAST_OF_vestry_sqlite_options            anonymous_tab_ttl_s
+#define VSI_LAST_OF_vestry_sql_forms_options         now_ctx
+#define VSI_LAST_OF_vestry_sql_once_options          now_ctx
+#define VSI_LAST_OF_vestry_sql_sessions_options      now_ctx
+#define VSI_LAST_OF_vestry_sql_tabs_options          now_ctx
+#define VSI_LAST_OF_vestry_sql_tabs_stats            evicted_count
+#define VSI_LAST_OF_vestry_sqlite_options            max_bytes
 #define VSI_LAST_OF_vestry_sqlite_pool_options       max_wal_bytes
 #define VSI_LAST_OF_vestry_sqlite_pool_stats         wal_stuck_count
-#define VSI_LAST_OF_vestry_sqlite_sessions_options   now_ctx
 #define VSI_LAST_OF_vestry_sqlite_stats              refreshed_sets_count
 #define VSI_LAST_OF_vestry_stats                     drain_sent_count
 #define VSI_LAST_OF_vestry_store_ops                 key_of

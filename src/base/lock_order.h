@@ -55,8 +55,8 @@
   INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
   INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
-  INNERMOST(SQLITE_POOL, "vestry_sqlite_pool.lock", "data/sqlite/loan.h: lock")                                        \
-  INNERMOST(POSTGRES_POOL, "vestry_postgres_pool.lock", "data/postgres/loan.h: lock")                                  \
+  INNERMOST(SQLITE_POOL, "vsi_sqlite_pool.lock", "data/sqlite/loan.h: lock")                                           \
+  INNERMOST(POSTGRES_POOL, "vsi_postgres_pool.lock", "data/postgres/loan.h: lock")                                     \
   INNERMOST(POSTGRES_FOLLOWER, "vsi_postgres_follower.lock", "data/postgres/follower.c: lock")                         \
   INNERMOST(POSTGRES_TOPICS, "vestry_postgres_topics.lock", "data/postgres/topics.c: lock")                            \
   INNERMOST(SQLITE_CACHE, "the page cache's lock", "data/sqlite/cache.c: lock")                                        \

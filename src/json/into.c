@@ -45,7 +45,8 @@ vestry_err vsi_into_take(vestry_into into, const json_t *value) {
   case VESTRY_VALUE_JSON: return take_json(into, value, true);
   case VESTRY_VALUE_LIST: return take_json(into, value, json_is_array(value));
   case VESTRY_VALUE_OBJECT: return take_json(into, value, json_is_object(value));
-  case VESTRY_VALUE_NULL: break;
+  case VESTRY_VALUE_NULL:
+  case VESTRY_VALUE_BYTES: break;
   }
   return VESTRY_INVALID;
 }

@@ -2,10 +2,11 @@
 #include "abi/sizes_jobs.h"
 
 #include "support/test.h"
-#include "vestry/data/sqlite_jobs.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sqlite.h"
 
 static char path[96];
-static vestry_sqlite_pool *pool;
+static vestry_sql_pool *pool;
 
 const vestry_job_order sizes_job_order = {.kind = "mail"};
 
@@ -16,31 +17,31 @@ void sizes_open_jobs(const char *folder) {
 }
 
 void sizes_close_jobs(void) {
-  vestry_sqlite_pool_destroy(pool);
+  vestry_sql_pool_destroy(pool);
   assert_int_equal(unlink(path), 0); /* the last connection has removed what lies beside it */
 }
 
 vestry_err sizes_take_jobs(const void *given) {
   vestry_jobs *made;
-  vestry_err error = vestry_sqlite_jobs_create(pool, given, &made);
+  vestry_err error = vestry_jobs_create(pool, given, &made);
   if (!error) vestry_jobs_destroy(made);
   return error;
 }
 
 vestry_err sizes_take_job_order(const void *given) {
   vestry_jobs *made;
-  vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_jobs_create(pool, NULL, &made), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  vestry_err error = vestry_sqlite_jobs_enqueue(made, loan->db, given, NULL);
-  assert_int_equal(vestry_sqlite_give(loan, error), error);
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_jobs_create(pool, NULL, &made), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  vestry_err error = vestry_jobs_enqueue(made, loan, given, NULL);
+  assert_int_equal(vestry_sql_end(loan, error), error);
   vestry_jobs_destroy(made);
   return error;
 }
 
 void sizes_fill_jobs_stats(void *ret) {
   vestry_jobs *made;
-  assert_int_equal(vestry_sqlite_jobs_create(pool, NULL, &made), VESTRY_OK);
+  assert_int_equal(vestry_jobs_create(pool, NULL, &made), VESTRY_OK);
   assert_int_equal(vestry_jobs_stats_get(made, ret), VESTRY_OK);
   vestry_jobs_destroy(made);
 }

@@ -14,7 +14,7 @@
 #ifdef FORM_SQLITE
 #include "vestry/app/secret.h"
 #include "vestry/app/tab.h"
-#include "vestry/data/sqlite_forms.h"
+#include "vestry/data/sqlite.h"
 #endif
 
 static const char *const fields[] = {"title", "text",     "urgent", "color", "tags",
@@ -28,7 +28,7 @@ struct app {
   atomic_int sent, ticks; /* nothing is ordered by them */
   const char *file;       /* NULL: in memory */
 #ifdef FORM_SQLITE
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_sqlite *database;
   vestry_forms_storage *stored;
 #endif
@@ -51,27 +51,27 @@ static vestry_err open_database(struct app *app, vestry_forms_options *options) 
   vestry_err err = vestry_sqlite_pool_create(&file, &app->pool);
   if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->database);
   if (!err) err = vestry_sqlite_pool_follow(app->pool, app->database);
-  if (!err) err = vestry_sqlite_forms_create(app->pool, &app->stored);
+  if (!err) err = vestry_sql_forms_create(app->pool, NULL, &app->stored);
   options->storage = app->stored;
   return err;
 }
 
 static void close_database(struct app *app) {
-  vestry_sqlite_forms_destroy(app->stored);
+  vestry_sql_forms_destroy(app->stored);
   if (app->pool) (void)vestry_sqlite_pool_follow(app->pool, NULL);
   vestry_sqlite_destroy(app->database);
-  vestry_sqlite_pool_destroy(app->pool);
+  vestry_sql_pool_destroy(app->pool);
 }
 
 static vestry_err submit(struct app *app, const vestry_request *req, const char *title) {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   if (!app->pool) return vestry_forms_clear(app->forms, req, "report");
-  vestry_err err = vestry_sqlite_borrow(app->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err err = vestry_sql_begin(app->pool, VESTRY_SQL_WRITE, &loan);
   if (err) return err;
-  err = vestry_sqlite_run(loan, "INSERT INTO report(title) VALUES(?)", VESTRY_LIST(title), NULL, NULL);
+  err = vestry_sql_run(loan, "INSERT INTO report(title) VALUES(?)", VESTRY_LIST(title), NULL, NULL);
   if (!err) err = vestry_forms_clear(app->forms, req, "report");
   if (strcmp(title, "die") == 0) raise(SIGKILL);
-  return vestry_sqlite_give(loan, err);
+  return vestry_sql_end(loan, err);
 }
 #else
 static vestry_err open_database(struct app *app, vestry_forms_options *options) {

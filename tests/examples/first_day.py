@@ -613,7 +613,7 @@ def versions(name, kind, folder):
     if name == 'chat':
         cases.append((part % 'tab', ('vestry_sqlite_create', "vestry's tables (tab) are of version 99")))
     if name not in ('cells', 'boxoffice'):
-        cases.append((part % 'session', ('vestry_sqlite_sessions_create', "vestry's tables (session) are of version 99")))
+        cases.append((part % 'session', ('vestry_sql_sessions_create', "vestry's tables (session) are of version 99")))
     with contextlib.closing(sqlite3.connect(old)) as db:
         now = db.execute('PRAGMA user_version').fetchone()[0]
     for sql, said in cases:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is promised of actions that run once wherever they are kept: memory and PostgreSQL run the same tests. */
+/* What is promised of actions that run once wherever they are kept: memory, SQLite and PostgreSQL run the same
+ * tests. */
 #ifndef TESTS_GUARD_ONCE_CONTRACT_H
 #define TESTS_GUARD_ONCE_CONTRACT_H
 

@@ -8,7 +8,7 @@
 enum { TABLE = 16400, FILE_NUMBER = 16500 };
 
 static test_host th;
-static vestry_postgres_pool pool; /* of which only the ears are used */
+static vsi_postgres_pool pool; /* of which only the ears are used */
 static vsi_postgres_ear ear;
 
 static int set_up(void **state) {
@@ -22,8 +22,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
   (void)state;
-  vsi_postgres_ear_close(&pool, &ear);
-  vsi_postgres_ear_close(&pool, &ear);
+  vsi_postgres_ear_close(&pool.is, &ear);
+  vsi_postgres_ear_close(&pool.is, &ear);
   vsi_mutex_finish(&pool.lock);
   test_host_assert_clean(&th);
   return 0;
@@ -31,7 +31,7 @@ static int tear_down(void **state) {
 
 /* Whether it has heard something since it was asked last. */
 static bool has_heard(void) {
-  return vsi_postgres_ear_wait(&pool, &ear, 0);
+  return vsi_postgres_ear_wait(&pool.is, &ear, 0);
 }
 
 /* A commit of one key can be seen; returns whether it was waited for. */
@@ -47,25 +47,25 @@ static bool tell(vsi_postgres_kind kind, uint32_t relation) {
 
 /* An ear that knows its table, while commits are followed. */
 static void begin(void) {
-  vsi_postgres_ear_open(&pool, &ear);
+  vsi_postgres_ear_open(&pool.is, &ear);
   vsi_postgres_ears_follow(&pool, true);
-  assert_false(vsi_postgres_ear_know(&pool, &ear, TABLE, FILE_NUMBER));
-  assert_true(vsi_postgres_ear_know(&pool, &ear, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
+  assert_true(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
   (void)has_heard();
 }
 
 static void nothing_is_heard_where_nothing_can_be(void **state) {
   (void)state;
-  assert_false(vsi_postgres_ear_know(&pool, &ear, TABLE, FILE_NUMBER));
-  assert_false(vsi_postgres_ear_listen(&pool, &ear)); /* closed */
-  vsi_postgres_ear_open(&pool, &ear);
-  assert_false(vsi_postgres_ear_listen(&pool, &ear)); /* its table is not known */
-  assert_false(vsi_postgres_ear_know(&pool, &ear, TABLE, FILE_NUMBER));
-  assert_false(vsi_postgres_ear_listen(&pool, &ear)); /* nothing follows */
+  assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* closed */
+  vsi_postgres_ear_open(&pool.is, &ear);
+  assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* its table is not known */
+  assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
+  assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* nothing follows */
   vsi_postgres_ears_follow(&pool, true);
-  assert_true(vsi_postgres_ear_listen(&pool, &ear));
+  assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   vsi_postgres_ears_follow(&pool, false);
-  assert_false(vsi_postgres_ear_listen(&pool, &ear));
+  assert_false(vsi_postgres_ear_listen(&pool.is, &ear));
 }
 
 static void it_hears_what_is_of_its_table_once(void **state) {
@@ -79,14 +79,14 @@ static void it_hears_what_is_of_its_table_once(void **state) {
                {VSI_POSTGRES_TABLE, FILE_NUMBER + 1, false}, {VSI_POSTGRES_LEAF, FILE_NUMBER, false}};
   begin();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    assert_true(vsi_postgres_ear_listen(&pool, &ear));
+    assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
     assert_int_equal(tell(cases[i].kind, cases[i].relation), cases[i].is_meant);
     assert_int_equal(has_heard(), cases[i].is_meant);
     assert_false(has_heard());
     if (cases[i].is_meant) assert_false(tell(cases[i].kind, cases[i].relation)); /* until it listens again */
     assert_false(has_heard());
   }
-  assert_true(vsi_postgres_ear_listen(&pool, &ear));
+  assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   assert_true(vsi_postgres_ears_want(&pool, NULL));
   vsi_postgres_ears_tell(&pool, NULL); /* anything */
   assert_true(has_heard());
@@ -95,7 +95,7 @@ static void it_hears_what_is_of_its_table_once(void **state) {
 static void that_following_begins_or_ends_is_heard(void **state) {
   (void)state;
   begin();
-  assert_true(vsi_postgres_ear_listen(&pool, &ear));
+  assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   vsi_postgres_ears_follow(&pool, false);
   assert_true(has_heard());
   vsi_postgres_ears_follow(&pool, true);
@@ -105,11 +105,11 @@ static void that_following_begins_or_ends_is_heard(void **state) {
 static void an_ear_that_is_roused_waits_no_more(void **state) {
   (void)state;
   begin();
-  vsi_postgres_ear_rouse(&pool, &ear);
-  assert_false(vsi_postgres_ear_wait(&pool, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
-  assert_true(vsi_postgres_ear_listen(&pool, &ear));
+  vsi_postgres_ear_rouse(&pool.is, &ear);
+  assert_false(vsi_postgres_ear_wait(&pool.is, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
+  assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   assert_true(tell(VSI_POSTGRES_TABLE, FILE_NUMBER));
-  assert_true(vsi_postgres_ear_wait(&pool, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
+  assert_true(vsi_postgres_ear_wait(&pool.is, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

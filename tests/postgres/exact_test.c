@@ -287,7 +287,7 @@ static void without_rights_the_level_is_topics(void **state) {
   char url[256];
   shown_open(&s, channels, NULL);
   vestry_postgres_destroy(s.database);
-  vestry_postgres_pool_destroy(s.pool);
+  vestry_sql_pool_destroy(s.pool);
   shown_run(&s,
             "DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO plain;"
             "GRANT USAGE ON SCHEMA public TO plain");

@@ -18,35 +18,35 @@ static void begin(shop *s, vestry_postgres_pool_options options) {
 
 /* ------------------------------------------------------------------------------------------- a server is away ----- */
 
-static vestry_err add_one(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err add_one(vestry_sql_transaction *loan, void *ctx) {
   (void)ctx;
-  return vestry_postgres_run(loan, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
+  return vestry_sql_run(loan, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
 }
 
 static void a_server_comes_back(void **state) {
   (void)state;
   shop s;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   int64_t found = -1;
   begin(&s, (vestry_postgres_pool_options){.retry_ms = 1, .connections_count = 2});
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(add_one(loan, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
   /* What was under way is not done, and says so; what comes now is told at once. */
   assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
-  assert_null(loan->db);
+  assert_null(vestry_postgres_handle(loan));
   assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "what was written is rolled back: the connection was lost"));
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, add_one, NULL), VESTRY_LIMIT);
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, add_one, NULL), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_LIMIT);
   assert_int_equal(shop_stats(&s).connected_count, 0);
   postgres_server_start(shop_server(), NULL);
-  UNTIL(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &loan) == VESTRY_OK);
-  assert_int_equal(vestry_postgres_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_postgres_row_integer, &found),
+  UNTIL(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan) == VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   assert_int_equal(found, 0);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 
@@ -58,7 +58,7 @@ static void a_restart_between_transactions_is_not_seen(void **state) {
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), NULL);
   long lines = s.th.log_lines;
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, add_one, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, add_one, NULL), VESTRY_OK);
   assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 1"), 1);
   assert_int_equal(s.th.log_lines, lines);
   assert_int_equal(shop_stats(&s).connects_count, 2);
@@ -69,12 +69,12 @@ static void a_restart_between_transactions_is_not_seen(void **state) {
 static void a_lost_commit_is_not_called_undone(void **state) {
   (void)state;
   shop s;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   begin(&s, (vestry_postgres_pool_options){0});
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(add_one(loan, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_IO);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
   assert_non_null(strstr(s.th.last_log, "it is not known whether what was written is committed"));
   postgres_server_start(shop_server(), NULL);
   shop_end(&s);
@@ -109,45 +109,44 @@ typedef struct meeting {
 } meeting;
 
 /* Reads what another transaction writes before this one does. */
-static vestry_err meet(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err meet(vestry_sql_transaction *loan, void *ctx) {
   meeting *of = ctx;
   int64_t found;
-  vestry_err error =
-      vestry_postgres_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_postgres_row_integer, &found);
+  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
   if (error) return error;
   if (of->calls++ < of->other_writes) postgres_server_run(shop_server(), "UPDATE t SET n = n + 10 WHERE id = 1");
-  return vestry_postgres_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
+  return vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
 static void what_meets_is_done_again(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){.tries_count = 4});
-  for (int kind = VESTRY_POSTGRES_SERIALIZABLE; kind <= VESTRY_POSTGRES_REPEATABLE_READ; kind++) {
+  for (int kind = VESTRY_SQL_SERIALIZABLE; kind <= VESTRY_SQL_REPEATABLE_READ; kind++) {
     meeting of = {.s = &s, .other_writes = 2};
     shop_do(&s, "UPDATE t SET n = 0");
-    assert_int_equal(vestry_postgres_act(s.pool, (vestry_postgres_kind)kind, meet, &of), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, meet, &of), VESTRY_OK);
     assert_int_equal(of.calls, 3);
     assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 1"), 21);
   }
   assert_null(strstr(s.th.last_log, "40001")); /* it is no fault */
   assert_int_equal(shop_stats(&s).conflicts_count, 4);
   meeting always = {.s = &s, .other_writes = 100};
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, meet, &always), VESTRY_BUSY);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, meet, &always), VESTRY_BUSY);
   assert_int_equal(always.calls, 4);
   assert_non_null(strstr(s.th.last_log, "(40001); begin the transaction again"));
   shop_end(&s);
 }
 
 /* Write skew: each reads what the other one writes; it shows at a commit. */
-static vestry_err skew(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err skew(vestry_sql_transaction *loan, void *ctx) {
   meeting *of = ctx;
   int64_t sum;
-  vestry_err error = vestry_postgres_run(loan, "SELECT sum(n) FROM t", NULL, vestry_postgres_row_integer, &sum);
+  vestry_err error = vestry_sql_run(loan, "SELECT sum(n) FROM t", NULL, vestry_sql_row_integer, &sum);
   if (of->calls++ < of->other_writes)
     postgres_server_run(shop_server(), "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM t;"
                                        "UPDATE t SET n = 1 WHERE id = 2; COMMIT");
-  return error ? error : vestry_postgres_run(loan, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
+  return error ? error : vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
 }
 
 static void what_shows_at_the_commit_is_done_again(void **state) {
@@ -155,25 +154,24 @@ static void what_shows_at_the_commit_is_done_again(void **state) {
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   meeting of = {.s = &s, .other_writes = 1};
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, skew, &of), VESTRY_OK);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, skew, &of), VESTRY_OK);
   assert_int_equal(of.calls, 2);
   assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 3"), 1);
   shop_end(&s);
 }
 
 /* Puts a row there, unless there is a word about it, which another one leaves that puts it there meanwhile. */
-static vestry_err put_it(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err put_it(vestry_sql_transaction *loan, void *ctx) {
   meeting *of = ctx;
   int64_t is_there;
-  vestry_err error =
-      vestry_postgres_run(loan, "SELECT n FROM t WHERE id = 2", NULL, vestry_postgres_row_integer, &is_there);
+  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 2", NULL, vestry_sql_row_integer, &is_there);
   if (of->calls++ < of->other_writes)
     postgres_server_run(shop_server(), "INSERT INTO t VALUES(99, 0); UPDATE t SET n = 1 WHERE id = 2");
   if (error) return error;
-  return is_there ? VESTRY_FULL : vestry_postgres_run(loan, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
+  return is_there ? VESTRY_FULL : vestry_sql_run(loan, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
 }
 
-static vestry_err meet_and_put(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err meet_and_put(vestry_sql_transaction *loan, void *ctx) {
   const meeting *of = ctx;
   return of->calls ? put_it(loan, ctx) : meet(loan, ctx);
 }
@@ -185,52 +183,50 @@ static void what_puts_the_same_there_is_done_again(void **state) {
   begin(&s, (vestry_postgres_pool_options){0});
   meeting of = {.s = &s, .other_writes = 1};
   shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_FULL);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 2);
   assert_null(strstr(s.th.last_log, "23505"));
   assert_int_equal(shop_stats(&s).conflicts_count, 1);
   of = (meeting){.s = &s, .other_writes = 2}; /* behind another conflict, too */
   shop_do(&s, "UPDATE t SET n = 0");
   shop_do(&s, "DELETE FROM t WHERE id = 99");
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, meet_and_put, &of), VESTRY_FULL);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, meet_and_put, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 3);
   /* What was there before is there each time: that is said, after two times. */
   of = (meeting){.s = &s};
   shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 2);
   assert_non_null(strstr(s.th.last_log, "(23505)"));
   /* Others see what is there by then, or do without knowing. */
-  for (int kind = VESTRY_POSTGRES_REPEATABLE_READ; kind <= VESTRY_POSTGRES_READ_COMMITTED; kind++) {
+  for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_WRITE; kind++) {
     of = (meeting){.s = &s};
-    assert_int_equal(vestry_postgres_act(s.pool, (vestry_postgres_kind)kind, put_it, &of), VESTRY_EXISTS);
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, put_it, &of), VESTRY_EXISTS);
     assert_int_equal(of.calls, 1);
   }
   shop_end(&s);
   begin(&s, (vestry_postgres_pool_options){.tries_count = 1});
   shop_do(&s, "INSERT INTO t VALUES(99, 0)");
   of = (meeting){.s = &s};
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 1);
   shop_end(&s);
 }
 
 enum { THREADS = 4, ROUNDS = 10 };
 
-static vestry_err add_slowly(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err add_slowly(vestry_sql_transaction *loan, void *ctx) {
   int64_t found;
   (void)ctx;
-  vestry_err error =
-      vestry_postgres_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_postgres_row_integer, &found);
-  return error ? error
-               : vestry_postgres_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
+  vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
+  return error ? error : vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
 static void *add_often(void *ctx) {
   shop *s = ctx;
   for (int i = 0; i < ROUNDS; i++) {
     vestry_err error;
-    do error = vestry_postgres_act(s->pool, VESTRY_POSTGRES_SERIALIZABLE, add_slowly, NULL);
+    do error = vestry_sql_act(s->pool, VESTRY_SQL_SERIALIZABLE, add_slowly, NULL);
     while (error == VESTRY_BUSY);
     if (error) return s;
   }
@@ -259,18 +255,18 @@ static void threads_share_a_pool(void **state) {
 
 typedef struct sleeper {
   shop *s;
-  _Atomic(vestry_postgres_loan *) loan;
+  _Atomic(vestry_sql_transaction *) loan;
   vestry_err error, later, ended;
 } sleeper;
 
 static void *sleep_long(void *ctx) {
   sleeper *of = ctx;
-  vestry_postgres_loan *loan;
-  if (vestry_postgres_begin(of->s->pool, VESTRY_POSTGRES_RENDER, &loan)) return of;
+  vestry_sql_transaction *loan;
+  if (vestry_sql_begin(of->s->pool, VESTRY_SQL_READ, &loan)) return of;
   atomic_store(&of->loan, loan);
-  of->error = vestry_postgres_run(loan, "SELECT pg_sleep(600)", NULL, NULL, NULL);
-  of->later = vestry_postgres_run(loan, "SELECT 1", NULL, NULL, NULL);
-  of->ended = vestry_postgres_end(loan, VESTRY_OK);
+  of->error = vestry_sql_run(loan, "SELECT pg_sleep(600)", NULL, NULL, NULL);
+  of->later = vestry_sql_run(loan, "SELECT 1", NULL, NULL, NULL);
+  of->ended = vestry_sql_end(loan, VESTRY_OK);
   return NULL;
 }
 
@@ -298,7 +294,7 @@ static void a_statement_can_be_cancelled(void **state) {
 
 static void *ask_in_vain(void *ctx) {
   sleeper *of = ctx;
-  of->error = vestry_postgres_run_alone(of->s->pool, "SELECT 1", NULL, NULL, NULL);
+  of->error = vestry_sql_run_alone(of->s->pool, "SELECT 1", NULL, NULL, NULL);
   return NULL;
 }
 
@@ -306,15 +302,15 @@ static void a_pool_has_so_many_connections(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .wait_ms = 1});
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   sleeper of = {.s = &s};
   assert_int_equal(pthread_create(&thread, NULL, ask_in_vain, &of), 0);
   pthread_join(thread, NULL);
   assert_int_equal(of.error, VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "no connection was given back within 1 ms: options.connections_count is 1"));
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   vestry_postgres_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.refused_count, 1);
   assert_int_equal(stats.waits_count, 1);

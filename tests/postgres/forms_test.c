@@ -6,7 +6,7 @@
 #include "page/form_database_contract.h"
 #include "postgres/shop.h"
 #include "vestry/data/postgres.h"
-#include "vestry/data/postgres_forms.h"
+#include "vestry/data/sql.h"
 
 static _Atomic(int64_t) clock_ms = 1700000000000;
 static bool is_made; /* the database of several suites */
@@ -27,20 +27,20 @@ static void remove_it(void) {
 }
 
 typedef struct node {
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
   vestry_forms_storage *stored;
   vestry_postgres *database;
 } node;
 
-static vestry_err open_pool(const vestry_host *host, vestry_postgres_pool **ret_pool) {
+static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool) {
   return vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){
           .host = host, .url = shop_server()->url, .connections_count = 4, .wait_ms = 60000, .retry_ms = 1},
       ret_pool);
 }
 
-static vestry_err open_forms(vestry_postgres_pool *pool, vestry_forms_storage **ret_stored) {
-  return vestry_postgres_forms_create(pool, &(vestry_postgres_forms_options){.now_ms = now_ms}, ret_stored);
+static vestry_err open_forms(vestry_sql_pool *pool, vestry_forms_storage **ret_stored) {
+  return vestry_sql_forms_create(pool, &(vestry_sql_forms_options){.now_ms = now_ms}, ret_stored);
 }
 
 static vestry_forms_storage *open_node(form_suite *s) {
@@ -58,8 +58,8 @@ static vestry_forms_storage *open_node(form_suite *s) {
 
 static void close_node(form_suite *s) {
   node *n = s->world;
-  vestry_postgres_forms_destroy(n->stored);
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_forms_destroy(n->stored);
+  vestry_sql_pool_destroy(n->pool);
   free(n);
 }
 
@@ -68,13 +68,13 @@ static void pass_s(form_suite *s, int seconds) {
   clock_ms += INT64_C(1000) * seconds;
 }
 
-static vestry_postgres_pool *pool_of(const form_suite *s) {
+static vestry_sql_pool *pool_of(const form_suite *s) {
   return ((const node *)s->world)->pool;
 }
 
 static int64_t number_of(const form_suite *s, const char *sql) {
   int64_t number = -1;
-  assert_int_equal(vestry_postgres_run_alone(pool_of(s), sql, NULL, vestry_postgres_row_integer, &number), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(pool_of(s), sql, NULL, vestry_sql_row_integer, &number), VESTRY_OK);
   return number;
 }
 
@@ -83,15 +83,15 @@ static void check(const form_suite *s) {
   assert_int_equal(number_of(s, "SELECT count(*) FROM vestry_form_cleared WHERE slot BETWEEN 0 AND 4095"), 4096);
 }
 
-static vestry_err clear_in(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_forms *forms,
+static vestry_err clear_in(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_forms *forms,
                            const vestry_request *req) {
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(pool, kind, &loan);
-  return error ? error : vestry_postgres_end(loan, vestry_forms_clear(forms, req, "report:7"));
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(pool, kind, &loan);
+  return error ? error : vestry_sql_end(loan, vestry_forms_clear(forms, req, "report:7"));
 }
 
 static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
-  return clear_in(pool_of(s), VESTRY_POSTGRES_RENDER, s->forms, req);
+  return clear_in(pool_of(s), VESTRY_SQL_READ, s->forms, req);
 }
 
 typedef struct submitted {
@@ -110,9 +110,9 @@ static void call(void (**of)(void)) {
   fn();
 }
 
-static vestry_err insert_and_clear(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err insert_and_clear(vestry_sql_transaction *loan, void *ctx) {
   const submitted *of = ctx;
-  vestry_err error = vestry_postgres_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  vestry_err error = vestry_sql_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
   call(&before_clear);
   if (!error) error = vestry_forms_clear(of->s->forms, of->req, "report:7");
   call(&before_end);
@@ -121,24 +121,24 @@ static vestry_err insert_and_clear(vestry_postgres_loan *loan, void *ctx) {
 
 static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
   submitted of = {s, req, end};
-  return vestry_postgres_act(pool_of(s), VESTRY_POSTGRES_SERIALIZABLE, insert_and_clear, &of);
+  return vestry_sql_act(pool_of(s), VESTRY_SQL_SERIALIZABLE, insert_and_clear, &of);
 }
 
 static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage) {
-  vestry_postgres_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   vestry_err error = open_pool(host, &pool);
   *ret_world = pool;
   return error ? error : open_forms(pool, ret_storage);
 }
 
 static void close_alone(void *world, vestry_forms_storage *storage) {
-  vestry_postgres_forms_destroy(storage);
-  vestry_postgres_pool_destroy(world);
+  vestry_sql_forms_destroy(storage);
+  vestry_sql_pool_destroy(world);
 }
 
 /* The tables are made by a connection of its own: for the server that has scanned them, as an index was made. */
 static void make_tables(const vestry_host *host) {
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
   vestry_forms_storage *stored;
   assert_int_equal(open_pool(host, &pool), VESTRY_OK);
   assert_int_equal(open_forms(pool, &stored), VESTRY_OK);
@@ -159,14 +159,14 @@ static void open_live(form_live *l, int level) {
 
 static void close_live(form_live *l) {
   node *n = l->world;
-  vestry_postgres_forms_destroy(l->stored);
+  vestry_sql_forms_destroy(l->stored);
   vestry_postgres_destroy(n->database);
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_pool_destroy(n->pool);
   free(n);
 }
 
 static vestry_err clear_live(form_live *l, const vestry_request *req) {
-  return clear_in(((const node *)l->world)->pool, VESTRY_POSTGRES_READ_COMMITTED, l->forms, req);
+  return clear_in(((const node *)l->world)->pool, VESTRY_SQL_WRITE, l->forms, req);
 }
 
 static void settle_live(form_live *l) {
@@ -230,20 +230,20 @@ static void tables_of_a_later_version_are_left_alone(void **state) {
   vestry_forms_storage *stored = NULL;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
   for (int i = 0; i < 2; i++) { /* again: they are there */
-    assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_OK);
-    vestry_postgres_forms_destroy(stored);
+    assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+    vestry_sql_forms_destroy(stored);
   }
   assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
   shop_do(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
-  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_IO);
+  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_IO);
   assert_null(stored);
   assert_non_null(strstr(s.th.last_log, "(form) are of version 9"));
-  assert_int_equal(vestry_postgres_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, NULL), VESTRY_INVALID);
-  const vestry_postgres_forms_options wrong = {.size = 1};
-  assert_int_equal(vestry_postgres_forms_create(s.pool, &wrong, &stored), VESTRY_INVALID);
-  vestry_postgres_forms_destroy(NULL);
+  assert_int_equal(vestry_sql_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, NULL), VESTRY_INVALID);
+  const vestry_sql_forms_options wrong = {.size = 1};
+  assert_int_equal(vestry_sql_forms_create(s.pool, &wrong, &stored), VESTRY_INVALID);
+  vestry_sql_forms_destroy(NULL);
   shop_end(&s);
 }
 
@@ -255,7 +255,7 @@ static void what_is_kept_lasts_by_the_servers_clock(void **state) {
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false};
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
-  assert_int_equal(vestry_postgres_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
   stored->host = &s.th.host;
   stored->bounds = (vestry_forms_options){.ttl_ms = 100000, .max_bytes = 20480, .max_per_scope_count = 3};
   assert_int_equal(stored->ops->put(stored, &key, &typed, &now), VESTRY_OK);
@@ -263,7 +263,7 @@ static void what_is_kept_lasts_by_the_servers_clock(void **state) {
                   100000);
   assert_int_equal(stored->ops->clear(stored, &key, false, &now), VESTRY_OK);
   assert_true(now.generation > UINT64_C(1700000000000));
-  vestry_postgres_forms_destroy(stored);
+  vestry_sql_forms_destroy(stored);
   shop_end(&s);
 }
 
@@ -271,17 +271,17 @@ static void what_is_kept_lasts_by_the_servers_clock(void **state) {
 
 static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, void *app) {
   form_suite *s = app;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   vestry_html html;
   vestry_form *form;
   vestry_html_init(&html, &s->on.th.host);
-  assert_int_equal(vestry_postgres_begin(pool_of(s), VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_postgres_begin(pool_of(s), VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_form_open(s->forms, req, NULL, &html, "report:7", &form), VESTRY_OK);
   vestry_form_close(form);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   vestry_html_finish(&html);
   return vestry_reply_status(reply, 204);
 }

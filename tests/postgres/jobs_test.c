@@ -4,8 +4,8 @@
 #include "jobs/contract.h"
 #include "postgres/host_clock.h"
 #include "postgres/shop.h"
+#include "vestry/data/jobs.h"
 #include "vestry/data/postgres.h"
-#include "vestry/data/postgres_jobs.h"
 #include "vestry/vestry.h"
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
@@ -20,7 +20,7 @@ static void make(void) {
 static void remove_all(void) {} /* the next one clears it */
 
 static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
-  vestry_postgres_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   vestry_err error = vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = host,
                                                                                  .url = shop_server()->url,
                                                                                  .connections_count = CONNECTIONS,
@@ -28,42 +28,41 @@ static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_
                                                                                  .retry_ms = 1},
                                                  &pool);
   n->pool = pool;
-  return error ? error : vestry_postgres_jobs_create(pool, options, &n->jobs);
+  return error ? error : vestry_jobs_create(pool, options, &n->jobs);
 }
 
 static void close_node(crew_node *n) {
   vestry_jobs_destroy(n->jobs);
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_pool_destroy(n->pool);
 }
 
 static vestry_err begin(crew_node *n, int kind, void **ret_loan) {
-  static const vestry_postgres_kind kinds[] = {VESTRY_POSTGRES_READ_COMMITTED, VESTRY_POSTGRES_REPEATABLE_READ,
-                                               VESTRY_POSTGRES_SERIALIZABLE};
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(n->pool, kinds[kind], &loan);
+  static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(n->pool, kinds[kind], &loan);
   if (!error) *ret_loan = loan;
   return error;
 }
 
 static vestry_err end(void *loan, vestry_err with) {
-  return vestry_postgres_end(loan, with);
+  return vestry_sql_end(loan, with);
 }
 
 static vestry_err run(void *loan, const char *sql) {
-  return vestry_postgres_run(loan, sql, NULL, NULL, NULL);
+  return vestry_sql_run(loan, sql, NULL, NULL, NULL);
 }
 
 static vestry_err enqueue(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_postgres_jobs_enqueue(n->jobs, loan, order, ret_id);
+  return vestry_jobs_enqueue(n->jobs, loan, order, ret_id);
 }
 
 static vestry_err finish(vestry_job *job, void *loan) {
-  return vestry_postgres_job_finish(job, loan);
+  return vestry_job_finish(job, loan);
 }
 
 static int64_t number(crew_node *n, const char *sql) {
   int64_t is = INT64_MIN;
-  assert_int_equal(vestry_postgres_run_alone(n->pool, sql, NULL, vestry_postgres_row_integer, &is), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(n->pool, sql, NULL, vestry_sql_row_integer, &is), VESTRY_OK);
   return is;
 }
 
@@ -89,7 +88,7 @@ static vestry_err hold(crew_node *n, void **ret_loan) {
 }
 
 static void let_go(void *loan) {
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
 }
 
 /* All connections but this one are lost, and are gone when this returns. */
@@ -129,14 +128,14 @@ static const crew_database database = {.kinds_count = 3,
 
 /* The transaction that finishes it outlasts the lease: no node takes the job, and none waits. */
 static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   c->meanwhile = NULL;
-  assert_int_equal(vestry_postgres_begin(n->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* a connection of its own */
-  assert_int_equal(vestry_postgres_job_finish(job, loan), VESTRY_OK);
+  assert_int_equal(vestry_job_finish(job, loan), VESTRY_OK);
   crew_pass(2 * CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
 }
 
 /* capability: L7, M3 */
@@ -226,19 +225,19 @@ static void job_whose_commit_was_not_answered_is_reported_as_done(void **state) 
 static void transactions_that_only_read_or_are_of_another_pool_are_refused(void **state) {
   (void)state;
   crew c;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   const vestry_job_order order = {.kind = "work"};
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
-  assert_int_equal(vestry_postgres_begin(n->pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
-  assert_int_equal(vestry_postgres_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_jobs_step(n->jobs, NULL), VESTRY_INVALID); /* this thread has a transaction */
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_postgres_begin(n->pool, VESTRY_POSTGRES_SERIALIZABLE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_postgres_jobs_enqueue(c.nodes[1].jobs, loan, &order, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_postgres_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_job_finish(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_SERIALIZABLE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(c.nodes[1].jobs, loan, &order, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_job_finish(NULL, NULL), VESTRY_INVALID);
   crew_close(&c);
 }
 
@@ -465,8 +464,8 @@ static vestry_err set_clock(vestry_job *job, void *ctx) {
   return job->kind[0] == 't' ? VESTRY_OK : VESTRY_IO;
 }
 
-static vestry_err order_see(vestry_postgres_loan *loan, void *ctx) {
-  return vestry_postgres_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see"}, NULL);
+static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
+  return vestry_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see"}, NULL);
 }
 
 /* The server's clock decides when a job is due, whatever becomes of this host's while its function runs. */
@@ -480,11 +479,10 @@ static void a_clock_of_a_host_that_is_set_moves_no_job(void **state) {
     bool has_run = false;
     char sql[160];
     shop_begin(&s, (vestry_postgres_pool_options){0});
-    assert_int_equal(vestry_postgres_jobs_create(s.pool, &(vestry_jobs_options){.backoff_ms = 3600000}, &jobs),
-                     VESTRY_OK);
+    assert_int_equal(vestry_jobs_create(s.pool, &(vestry_jobs_options){.backoff_ms = 3600000}, &jobs), VESTRY_OK);
     assert_int_equal(vestry_jobs_on(jobs, "see", set_clock, (void *)(uintptr_t)&steps_s[i]), VESTRY_OK);
     assert_int_equal(vestry_jobs_every(jobs, "tick", 3600000, 0, set_clock, (void *)(uintptr_t)&steps_s[i]), VESTRY_OK);
-    assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
     assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
     assert_true(has_run);
     host_clock_set(0);
@@ -514,13 +512,13 @@ static void a_publication_of_all_tables_is_in_no_ones_way(void **state) {
   vestry_jobs *jobs;
   bool has_run = false;
   shop_begin(&s, (vestry_postgres_pool_options){0});
-  assert_int_equal(vestry_postgres_jobs_create(s.pool, &(vestry_jobs_options){.keep_ms = 1}, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_create(s.pool, &(vestry_jobs_options){.keep_ms = 1}, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "see", do_nothing, NULL), VESTRY_OK);
   shop_do(&s, "SET client_min_messages = error");
   shop_do(&s, "CREATE PUBLICATION everything FOR ALL TABLES");
   vestry_jobs_stats stats = {0};
   while (stats.removed_count < 2) { /* a job is removed after the end of a later one */
-    assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
     assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
     assert_int_equal(s.th.log_lines, 0);
     assert_int_equal(vestry_jobs_stats_get(jobs, &stats), VESTRY_OK);

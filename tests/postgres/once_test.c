@@ -5,13 +5,13 @@
 #include "guard/once_contract.h"
 #include "postgres/shop.h"
 #include "support/until.h"
-#include "vestry/data/postgres_once.h"
+#include "vestry/data/postgres.h"
 
 enum { LIFETIME_MS = 100000, LEASE_MS = 5000 };
 
 typedef struct node {
-  vestry_postgres_pool *pool;
-  vestry_postgres_once *stored;
+  vestry_sql_pool *pool;
+  vestry_sql_once *stored;
 } node;
 static node nodes[2];
 static _Atomic(int64_t) clock_ms = 1000000;
@@ -26,33 +26,33 @@ static int64_t now_ms(void *ctx) {
 }
 
 static vestry_err open_node(once_node *of) {
-  const vestry_postgres_once_options options = {.lifetime_ms = LIFETIME_MS,
-                                                .lease_ms = LEASE_MS,
-                                                .per_owner_count = per_owner_count,
-                                                .runs_again = runs_again,
-                                                .now_ms = now_ms};
+  const vestry_sql_once_options options = {.lifetime_ms = LIFETIME_MS,
+                                           .lease_ms = LEASE_MS,
+                                           .per_owner_count = per_owner_count,
+                                           .runs_again = runs_again,
+                                           .now_ms = now_ms};
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
   assert_null(n->pool);
   static uint64_t others;
   of->on.th.seed = ++others << 32; /* no two nodes have the same randomness */
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &of->on.th.host, .url = shop_server()->url}, &n->pool);
-  if (!error) error = vestry_postgres_once_create(n->pool, &options, &n->stored);
-  of->ops = is_next_dead ? &dead_ops : is_next_doubtful ? &doubtful_ops : &vestry_postgres_once_ops;
+  if (!error) error = vestry_sql_once_create(n->pool, &options, &n->stored);
+  of->ops = is_next_dead ? &dead_ops : is_next_doubtful ? &doubtful_ops : &vestry_sql_once_ops;
   of->ctx = n->stored;
   return error;
 }
 
 static void close_node(once_node *of) {
   node *n = of->world;
-  vestry_postgres_once_destroy(n->stored);
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_once_destroy(n->stored);
+  vestry_sql_pool_destroy(n->pool);
   *n = (node){NULL, NULL};
 }
 
 static int64_t number(once_node *of, const char *sql) {
   int64_t found = -1;
-  assert_int_equal(vestry_postgres_run_alone(((node *)of->world)->pool, sql, NULL, vestry_postgres_row_integer, &found),
+  assert_int_equal(vestry_sql_run_alone(((node *)of->world)->pool, sql, NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   return found;
 }
@@ -70,7 +70,7 @@ static vestry_err finish_nothing(void *ctx, const vestry_once_submission *press,
 
 static void begin_dead_and_living(once_node *dead, once_node *living) {
   once_clear();
-  dead_ops = vestry_postgres_once_ops;
+  dead_ops = vestry_sql_once_ops;
   dead_ops.finish = finish_nothing;
   is_next_dead = true;
   once_open(dead, (vestry_once_options){0});
@@ -240,12 +240,12 @@ static int doubtful_count;
 /* The storage has the press, and its answer is lost. */
 static vestry_err begin_in_doubt(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found,
                                  void *answer, size_t capacity, size_t *ret_len) {
-  const vestry_err error = vestry_postgres_once_ops.begin(ctx, press, ret_found, answer, capacity, ret_len);
+  const vestry_err error = vestry_sql_once_ops.begin(ctx, press, ret_found, answer, capacity, ret_len);
   return error || --doubtful_count < 0 ? error : VESTRY_LIMIT;
 }
 
 static vestry_err forget_in_doubt(void *ctx, const vestry_once_submission *press) {
-  return --doubtful_count < 0 ? vestry_postgres_once_ops.forget(ctx, press) : VESTRY_LIMIT;
+  return --doubtful_count < 0 ? vestry_sql_once_ops.forget(ctx, press) : VESTRY_LIMIT;
 }
 
 /* capability: M3 */
@@ -256,7 +256,7 @@ static void action_whose_begin_was_not_answered_runs_once(void **state) {
     once_nonce nonce;
     once_clear();
     once_open(&other, (vestry_once_options){.wait_ms = 1});
-    doubtful_ops = vestry_postgres_once_ops;
+    doubtful_ops = vestry_sql_once_ops;
     doubtful_ops.begin = begin_in_doubt;
     doubtful_ops.forget = forget_in_doubt;
     is_next_doubtful = true;
@@ -340,7 +340,7 @@ static void what_a_late_run_finishes_is_not_kept(void **state) {
   memset(next, 'c', 32);
   hash[64] = first[32] = next[32] = '\0';
   const vestry_once_submission late = {sizeof late, hash, hash, first}, own = {sizeof own, hash, hash, next};
-  const vestry_once_storage_ops *ops = &vestry_postgres_once_ops;
+  const vestry_once_storage_ops *ops = &vestry_sql_once_ops;
   once_clear();
   runs_again = true;
   once_open(&one, (vestry_once_options){0});
@@ -532,7 +532,7 @@ static void what_is_over_and_too_much_is_deleted(void **state) {
   size_t count = 99;
   once_clear();
   once_open(&one, (vestry_once_options){0});
-  vestry_postgres_once *stored = ((node *)one.world)->stored;
+  vestry_sql_once *stored = ((node *)one.world)->stored;
   for (int i = 0; i < 65; i++) { /* looked after at the first and at the 65th */
     once_nonce_of(&one, nonce);
     once_post(&one, nonce);
@@ -540,18 +540,18 @@ static void what_is_over_and_too_much_is_deleted(void **state) {
   }
   assert_int_equal(number(&one, "SELECT count(*) FROM vestry_once"), 3);
   assert_string_equal(once_post(&one, nonce), "201 made 65");
-  assert_int_equal(vestry_postgres_once_expire(stored, &count), VESTRY_OK);
+  assert_int_equal(vestry_sql_once_expire(stored, &count), VESTRY_OK);
   assert_int_equal(count, 0);
   clock_ms += LIFETIME_MS;
-  assert_int_equal(vestry_postgres_once_expire(stored, &count), VESTRY_OK);
+  assert_int_equal(vestry_sql_once_expire(stored, &count), VESTRY_OK);
   assert_int_equal(count, 3);
   once_close(&one);
 }
 
 /* Without a clock of the test's it is the database's. */
 static vestry_err create(test_host *th, void *ctx) {
-  vestry_postgres_pool *pool = NULL;
-  vestry_postgres_once *stored = NULL;
+  vestry_sql_pool *pool = NULL;
+  vestry_sql_once *stored = NULL;
   char digits[65];
   (void)ctx;
   memset(digits, 'd', 64);
@@ -561,12 +561,12 @@ static vestry_err create(test_host *th, void *ctx) {
   size_t len;
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &th->host, .url = shop_server()->url, .connections_count = 1}, &pool);
-  if (!error) error = vestry_postgres_once_create(pool, NULL, &stored);
-  if (!error) error = vestry_postgres_once_expire(stored, NULL);
-  if (!error) error = vestry_postgres_once_ops.begin(stored, &press, &found, NULL, 0, &len);
-  if (!error) error = vestry_postgres_once_ops.finish(stored, &press, "x", 1);
-  vestry_postgres_once_destroy(stored);
-  vestry_postgres_pool_destroy(pool);
+  if (!error) error = vestry_sql_once_create(pool, NULL, &stored);
+  if (!error) error = vestry_sql_once_expire(stored, NULL);
+  if (!error) error = vestry_sql_once_ops.begin(stored, &press, &found, NULL, 0, &len);
+  if (!error) error = vestry_sql_once_ops.finish(stored, &press, "x", 1);
+  vestry_sql_once_destroy(stored);
+  vestry_sql_pool_destroy(pool);
   return error;
 }
 
@@ -576,9 +576,9 @@ static void want_of_memory_is_an_error(void **state) {
   test_host_init(&th);
   shop_clear();
   test_host_fail_each(create, NULL, true); /* it may go without clearing up */
-  vestry_postgres_once *stored;
-  assert_int_equal(vestry_postgres_once_create(NULL, NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_once_expire(NULL, NULL), VESTRY_INVALID);
+  vestry_sql_once *stored;
+  assert_int_equal(vestry_sql_once_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_once_expire(NULL, NULL), VESTRY_INVALID);
 }
 
 int main(void) {

@@ -34,8 +34,8 @@ enum {
 
 typedef struct oracle_page {
   char sql[2][ORACLE_SQL_BYTES]; /* the second may be empty */
-  vestry_postgres_kind kind;     /* of the transaction that it reads in; 0: the one that reading begins */
-  bool runs;                     /* by vestry_postgres_run in that */
+  vestry_sql_kind kind;          /* of the transaction that it reads in; 0: the one that reading begins */
+  bool runs;                     /* by vestry_sql_run in that */
   bool catches;                  /* it shows that a read has failed */
   uint64_t shown, is;            /* what it shows, what it was to show when that was last asked */
   uint64_t renders;              /* since then */
@@ -52,7 +52,7 @@ typedef struct oracle_writer {
 
 typedef struct oracle_world {
   site on;
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
   vestry_postgres *database;
   oracle_page all[ORACLE_PAGES];
   size_t pages_count;

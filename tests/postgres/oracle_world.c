@@ -35,11 +35,11 @@ static uint64_t hash_text(uint64_t hash, const char *text) {
 }
 
 /* A row as the server writes it as one value: no text here has to be quoted there. In whatever order rows come. */
-static void add_row(const vestry_postgres_row *row, void *ctx) {
+static void add_row(const vestry_sql_row *row, void *ctx) {
   uint64_t hash = hash_text(HASH_FIRST, "(");
-  for (size_t i = 0; i < vestry_postgres_columns_count(row); i++) {
+  for (size_t i = 0; i < vestry_sql_columns_count(row); i++) {
     if (i) hash = hash_text(hash, ",");
-    hash = hash_text(hash, vestry_postgres_text(row, i));
+    hash = hash_text(hash, vestry_sql_text(row, i));
   }
   *(uint64_t *)ctx += hash_text(hash, ")");
 }
@@ -77,16 +77,16 @@ void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]) {
 
 /* ----------------------------------------------------------------------------------------------------- pages ------ */
 
-static vestry_err read_one(oracle_world *w, const oracle_page *page, vestry_postgres_loan *loan, const char *sql,
+static vestry_err read_one(oracle_world *w, const oracle_page *page, vestry_sql_transaction *loan, const char *sql,
                            uint64_t *ret_found) {
-  vestry_err error = loan && page->runs ? vestry_postgres_run(loan, sql, NULL, add_row, ret_found)
-                                        : vestry_postgres_read(w->database, sql, NULL, add_row, ret_found);
+  vestry_err error = loan && page->runs ? vestry_sql_run(loan, sql, NULL, add_row, ret_found)
+                                        : vestry_sql_read(w->pool, sql, NULL, add_row, ret_found);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
 static vestry_err read_all(oracle_world *w, oracle_page *page, uint64_t *ret_shown) {
-  vestry_postgres_loan *loan = NULL;
-  vestry_err error = page->kind ? vestry_postgres_begin(w->pool, page->kind, &loan) : VESTRY_OK;
+  vestry_sql_transaction *loan = NULL;
+  vestry_err error = page->kind ? vestry_sql_begin(w->pool, page->kind, &loan) : VESTRY_OK;
   for (size_t i = 0; i < 2 && !error; i++) {
     const bool is_last = !*page->sql[1] || i == 1, is_cut = is_last && w->is_cut;
     uint64_t found = 0, none = 0;
@@ -99,7 +99,7 @@ static vestry_err read_all(oracle_world *w, oracle_page *page, uint64_t *ret_sho
     w->is_inside = false;
     if (is_inside) oracle_write(w);
   }
-  return loan ? vestry_postgres_end(loan, error) : error;
+  return loan ? vestry_sql_end(loan, error) : error;
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -243,11 +243,11 @@ static void follow(oracle_world *w) {
 /* How a page reads. Those in transactions to write with are rendered by every commit: they are few. A serializable one
  * would fail for as long as a commit that it conflicts with waits. */
 static void choose_way(oracle_world *w, oracle_page *page) {
-  static const vestry_postgres_kind kinds[] = {VESTRY_POSTGRES_RENDER, VESTRY_POSTGRES_RENDER, VESTRY_POSTGRES_RENDER,
-                                               VESTRY_POSTGRES_REPEATABLE_READ, VESTRY_POSTGRES_READ_COMMITTED};
+  static const vestry_sql_kind kinds[] = {VESTRY_SQL_READ, VESTRY_SQL_READ, VESTRY_SQL_READ, VESTRY_SQL_REPEATABLE_READ,
+                                          VESTRY_SQL_WRITE};
   const uint32_t how = oracle_random(w, 12);
   if (how < sizeof kinds / sizeof *kinds) page->kind = kinds[how];
-  page->runs = page->kind == VESTRY_POSTGRES_RENDER && oracle_random(w, 2);
+  page->runs = page->kind == VESTRY_SQL_READ && oracle_random(w, 2);
   page->catches = oracle_random(w, 2);
 }
 
@@ -287,7 +287,7 @@ static void close_application(oracle_world *w) {
   site_settle(&w->on);
   vestry_postgres_destroy(w->database);
   site_close(&w->on);
-  vestry_postgres_pool_destroy(w->pool);
+  vestry_sql_pool_destroy(w->pool);
   test_host_assert_clean(&w->on.th);
   say_truth(w, "DEALLOCATE truth");
 }

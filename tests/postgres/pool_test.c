@@ -13,10 +13,10 @@ static void assert_said(shop *s, const char *function, const char *what) {
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
 
-static void append(const vestry_postgres_row *row, void *ctx) {
+static void append(const vestry_sql_row *row, void *ctx) {
   char *text = ctx;
-  for (size_t i = 0; i <= vestry_postgres_columns_count(row); i++) {
-    const char *value = vestry_postgres_text(row, i);
+  for (size_t i = 0; i <= vestry_sql_columns_count(row); i++) {
+    const char *value = vestry_sql_text(row, i);
     snprintf(text + strlen(text), 200 - strlen(text), "%s ", value ? value : "null");
   }
 }
@@ -29,26 +29,22 @@ static void values_go_in_and_rows_come_out(void **state) {
   int64_t truth = 0;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(id bigint PRIMARY KEY, x text, y float8, z bool)");
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t VALUES($1, $2, $3, $4)",
-                                             VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL,
-                                             NULL),
+  assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES($1, $2, $3, $4)",
+                                        VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t(id, z) VALUES(-1, $1) RETURNING id, z",
-                                             VESTRY_LIST(yes), append, text),
+  assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t(id, z) VALUES(-1, $1) RETURNING id, z", VESTRY_LIST(yes),
+                                        append, text),
                    VESTRY_OK);
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text),
-                   VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "-1 t null 9223372036854775807 it's\n\xc3\xb8 1.5 null null -1 null null t null ");
   assert_int_equal(shop_number(&s, "SELECT z FROM t WHERE id = -1"), 1);
   assert_int_equal(shop_number(&s, "SELECT x FROM t WHERE id = -1"), 0);
-  assert_int_equal(
-      vestry_postgres_run_alone(s.pool, "SELECT $1", VESTRY_LIST("-7"), vestry_postgres_row_integer, &truth),
-      VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT $1", VESTRY_LIST("-7"), vestry_sql_row_integer, &truth),
+                   VESTRY_OK);
   assert_int_equal(truth, -7);
   /* No row is NOT_FOUND of what gives rows, and only of that. */
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL),
-                   VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(s.th.log_lines, 0);
   shop_end(&s);
 }
@@ -67,15 +63,15 @@ static void values_may_be_many(void **state) {
     if (i) snprintf(sql + strlen(sql), sizeof sql - strlen(sql), "+$%d", i + 1);
   }
   const vestry_value list = vestry_value_list(items, MANY);
-  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, &list, vestry_postgres_row_integer, &sum), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, sql, &list, vestry_sql_row_integer, &sum), VESTRY_OK);
   assert_int_equal(sum, MANY * (MANY - 1) / 2);
   items[MANY - 1] = vestry_value_string(NULL);
-  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, &list, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(s.pool, sql, &list, NULL, NULL), VESTRY_INVALID);
   shop_end(&s);
 }
 
 static vestry_err alone(shop *s, const char *sql, const vestry_value *values) {
-  return vestry_postgres_run_alone(s->pool, sql, values, NULL, NULL);
+  return vestry_sql_run_alone(s->pool, sql, values, NULL, NULL);
 }
 
 static void what_does_not_fit_says_so_without_values(void **state) {
@@ -86,22 +82,22 @@ static void what_does_not_fit_says_so_without_values(void **state) {
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(id int PRIMARY KEY, secret text UNIQUE)");
   assert_int_equal(alone(&s, two, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_said(&s, "vestry_postgres_run", "SELECT $1::int, $2::int: ");
-  assert_said(&s, "vestry_postgres_run", "(08P01)");
+  assert_said(&s, "vestry_sql_run", "SELECT $1::int, $2::int: ");
+  assert_said(&s, "vestry_sql_run", "(08P01)");
   assert_int_equal(alone(&s, two, VESTRY_LIST(1, none)), VESTRY_INVALID);
   assert_int_equal(alone(&s, two, VESTRY_LIST(1, VESTRY_LIST(2))), VESTRY_INVALID);
   assert_int_equal(alone(&s, two, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
   assert_int_equal(alone(&s, "SELEKT 1", NULL), VESTRY_IO);
-  assert_said(&s, "vestry_postgres_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
+  assert_said(&s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
   assert_int_equal(alone(&s, two, VESTRY_LIST("hunter2", 1)), VESTRY_IO);
-  assert_said(&s, "vestry_postgres_run", "a value does not fit (22P02)");
+  assert_said(&s, "vestry_sql_run", "a value does not fit (22P02)");
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(1, "hunter2")), VESTRY_OK);
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
-  assert_said(&s, "vestry_postgres_run", "(23505)");
+  assert_said(&s, "vestry_sql_run", "(23505)");
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(s.th.log_lines, 7);
-  assert_int_equal(vestry_postgres_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(alone(&s, NULL, NULL), VESTRY_INVALID);
   shop_end(&s);
 }
@@ -109,29 +105,29 @@ static void what_does_not_fit_says_so_without_values(void **state) {
 static void statements_are_prepared_once(void **state) {
   (void)state;
   shop s;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   int64_t found;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .statements_count = 4});
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   for (int i = 0; i < 60; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT $1::int + %d", i % 3);
-    assert_int_equal(vestry_postgres_run(loan, sql, VESTRY_LIST(i), vestry_postgres_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 3);
   for (int i = 0; i < 20; i++) { /* five that take turns at four places */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT %d", i % 5);
-    assert_int_equal(vestry_postgres_run(loan, sql, NULL, vestry_postgres_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i % 5);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 23);
-  assert_int_equal(vestry_postgres_run(loan, "SELECT count(*) FROM pg_prepared_statements", NULL,
-                                       vestry_postgres_row_integer, &found),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_sql_run(loan, "SELECT count(*) FROM pg_prepared_statements", NULL, vestry_sql_row_integer, &found),
+      VESTRY_OK);
   assert_int_equal(found, 4);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 
@@ -143,9 +139,9 @@ static void a_table_may_be_altered(void **state) {
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   shop_do(&s, "CREATE TABLE t(a int)");
   shop_do(&s, "INSERT INTO t VALUES(1)");
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT * FROM t", NULL, append, text), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT * FROM t", NULL, append, text), VESTRY_OK);
   postgres_server_run(shop_server(), "ALTER TABLE t ADD b int DEFAULT 2");
-  assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT * FROM t", NULL, append, text), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT * FROM t", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "1 null 1 2 null ");
   shop_end(&s);
 }
@@ -155,24 +151,23 @@ static void a_table_may_be_altered(void **state) {
 static void a_render_has_one_snapshot_and_writes_nothing(void **state) {
   (void)state;
   shop s;
-  vestry_postgres_loan *outer, *inner, *other;
+  vestry_sql_transaction *outer, *inner, *other;
   int64_t found = -1;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(a int)");
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &outer), VESTRY_OK);
-  assert_int_equal(vestry_postgres_run(outer, "SELECT count(*) FROM t", NULL, vestry_postgres_row_integer, &found),
-                   VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &outer), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(outer, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   postgres_server_run(shop_server(), "INSERT INTO t VALUES(1)");
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &inner), VESTRY_OK); /* a part of the page */
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &inner), VESTRY_OK); /* a part of the page */
   assert_ptr_equal(inner, outer);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_postgres_end(inner, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_SERIALIZABLE, &other), VESTRY_INVALID);
-  assert_said(&s, "vestry_postgres_begin", "this thread has a transaction already");
-  assert_int_equal(vestry_postgres_run(outer, "INSERT INTO t VALUES(2)", NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&s, "vestry_postgres_run", "(25006); a render writes nothing");
-  assert_string_equal(outer->sqlstate, "25006");
-  assert_int_equal(vestry_postgres_end(outer, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(inner, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_SERIALIZABLE, &other), VESTRY_INVALID);
+  assert_said(&s, "vestry_sql_begin", "this thread has a transaction already");
+  assert_int_equal(vestry_sql_run(outer, "INSERT INTO t VALUES(2)", NULL, NULL, NULL), VESTRY_IO);
+  assert_said(&s, "vestry_sql_run", "(25006); a render writes nothing");
+  assert_string_equal(vestry_postgres_sqlstate(outer), "25006");
+  assert_int_equal(vestry_sql_end(outer, VESTRY_OK), VESTRY_OK);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 1);
   shop_end(&s);
 }
@@ -182,9 +177,9 @@ typedef struct writer {
   vestry_err says;
 } writer;
 
-static vestry_err write_row(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err write_row(vestry_sql_transaction *loan, void *ctx) {
   const writer *of = ctx;
-  vestry_err error = vestry_postgres_run(loan, of->sql, NULL, NULL, NULL);
+  vestry_err error = vestry_sql_run(loan, of->sql, NULL, NULL, NULL);
   return of->says ? of->says : error;
 }
 
@@ -194,24 +189,24 @@ static void a_write_is_kept_or_not(void **state) {
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
   writer one = {"INSERT INTO t VALUES(1)", VESTRY_OK}, refused = {"INSERT INTO t VALUES(2)", VESTRY_FAILED};
-  for (int kind = VESTRY_POSTGRES_SERIALIZABLE; kind <= VESTRY_POSTGRES_READ_COMMITTED; kind++) {
+  for (int kind = VESTRY_SQL_WRITE; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
     shop_do(&s, "DELETE FROM t");
-    assert_int_equal(vestry_postgres_act(s.pool, (vestry_postgres_kind)kind, write_row, &one), VESTRY_OK);
-    assert_int_equal(vestry_postgres_act(s.pool, (vestry_postgres_kind)kind, write_row, &refused), VESTRY_FAILED);
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, write_row, &one), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, write_row, &refused), VESTRY_FAILED);
     assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
   }
   /* What is wrong may show when it is committed; and a statement that has failed cannot be passed over. */
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
-  assert_said(&s, "vestry_postgres_end", "COMMIT: ");
-  vestry_postgres_loan *loan;
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
-  assert_int_equal(vestry_postgres_run(loan, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_postgres_run(loan, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_IO);
-  assert_said(&s, "vestry_postgres_end", "what was written is rolled back");
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
+  assert_said(&s, "vestry_sql_end", "COMMIT: ");
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  assert_said(&s, "vestry_sql_end", "what was written is rolled back");
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_RENDER, write_row, &one), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_begin(s.pool, (vestry_postgres_kind)9, &loan), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &loan), VESTRY_INVALID);
   vestry_postgres_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.committed_count, 3);
   assert_int_equal(stats.rolled_back_count, 6); /* the serializable one that EXISTS was done twice */
@@ -244,17 +239,17 @@ static void options_are_looked_at(void **state) {
 static void a_setup_is_of_each_connection(void **state) {
   (void)state;
   shop s;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET application_name = 'the shop'", .statement_ms = 777});
-  assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   int64_t found = 0;
-  assert_int_equal(vestry_postgres_run(loan,
-                                       "SELECT current_setting('application_name') = 'the shop' AND"
-                                       " current_setting('statement_timeout') = '777ms'",
-                                       NULL, vestry_postgres_row_integer, &found),
+  assert_int_equal(vestry_sql_run(loan,
+                                  "SELECT current_setting('application_name') = 'the shop' AND"
+                                  " current_setting('statement_timeout') = '777ms'",
+                                  NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   assert_int_equal(found, 1);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   shop_end(&s);
 }
 
@@ -263,7 +258,7 @@ static void a_statement_has_its_time(void **state) {
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* the set-up of connections has as long */
   assert_int_equal(alone(&s, "SELECT pg_sleep(600)", NULL), VESTRY_TIMEOUT);
-  assert_said(&s, "vestry_postgres_run", "(57014); raise options.statement_ms");
+  assert_said(&s, "vestry_sql_run", "(57014); raise options.statement_ms");
   assert_int_equal(shop_stats(&s).connected_count, 1);
   shop_end(&s);
 }
@@ -279,10 +274,10 @@ static vestry_err create_and_use(test_host *th, void *ctx) {
   for (int i = 0; i < 20; i++) items[i] = vestry_value_integer(i);
   const vestry_value list = vestry_value_list(items, 20);
   if (!error)
-    error = vestry_postgres_run_alone(
+    error = vestry_sql_run_alone(
         s.pool, "SELECT $1||$2||$3||$4||$5||$6||$7||$8||$9||$10||$11||$12||$13||$14||$15||$16||$17||$18||$19||$20",
         &list, NULL, NULL);
-  vestry_postgres_pool_destroy(s.pool);
+  vestry_sql_pool_destroy(s.pool);
   return error;
 }
 

@@ -90,8 +90,7 @@ static void a_commit_renders_what_left_no_lock(void **state) {
     shown_open_with(&s, c->schema,
                     (vestry_postgres_pool_options){.setup = c->setup, .connections_count = c->is_prepared ? 1 : 4},
                     NULL, &(vestry_postgres_options){.level = c->level});
-    for (int run = 0; c->is_prepared && run < 2; run++)
-      (void)vestry_postgres_run_alone(s.pool, c->sql, NULL, NULL, NULL);
+    for (int run = 0; c->is_prepared && run < 2; run++) (void)vestry_sql_run_alone(s.pool, c->sql, NULL, NULL, NULL);
     const size_t at = shown_watch_as(&s, c->sql, c->how, false);
     shown_run(&s, c->change);
     shown_settle(&s);
@@ -117,7 +116,7 @@ static void what_is_not_caught_stays_exact(void **state) {
 }
 
 static void end_transaction(shown_site *s) {
-  (void)vestry_postgres_read(s->database, "COMMIT AND CHAIN", NULL, NULL, NULL);
+  (void)vestry_sql_read(s->pool, "COMMIT AND CHAIN", NULL, NULL, NULL);
 }
 
 /* Its locks are gone; those of what comes after are not those of a render. */
@@ -162,11 +161,11 @@ typedef struct holder {
 
 static void *hold(void *ctx) {
   holder *h = ctx;
-  vestry_postgres_loan *loan;
-  const vestry_err error = vestry_postgres_begin(h->s->pool, VESTRY_POSTGRES_RENDER, &loan);
+  vestry_sql_transaction *loan;
+  const vestry_err error = vestry_sql_begin(h->s->pool, VESTRY_SQL_READ, &loan);
   atomic_store(&h->is_held, 1);
   UNTIL(atomic_load(&h->is_held) == 2);
-  return error || vestry_postgres_end(loan, VESTRY_OK) ? ctx : NULL;
+  return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
 }
 
 /* No connection is free: the page is rendered again after a second; or by a commit, whatever that writes. */
@@ -257,8 +256,8 @@ static void a_follower_without_a_connection_is_missed_by_none(void **state) {
                   (vestry_postgres_pool_options){.url = url, .connections_count = 1, .retry_ms = 1}, NULL, NULL);
   const size_t at = shown_watch(&s, "SELECT v FROM t WHERE id = 7", NULL);
   shown_run(&s, "ALTER ROLE narrow CONNECTION LIMIT 1");
-  assert_int_equal(
-      vestry_postgres_run_alone(s.pool, "SELECT pg_backend_pid()", NULL, vestry_postgres_row_integer, &own), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT pg_backend_pid()", NULL, vestry_sql_row_integer, &own),
+                   VESTRY_OK);
   snprintf(sql, sizeof sql,
            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'narrow' AND pid <> %d", (int)own);
   shown_run(&s, sql);

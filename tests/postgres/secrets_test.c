@@ -30,7 +30,7 @@ static void refuse_all(const wrong *all, size_t count) {
   begin(&s);
   for (size_t i = 0; i < count; i++) {
     const long before = s.th.log_lines;
-    assert_int_not_equal(vestry_postgres_run_alone(s.pool, all[i].sql, NULL, NULL, NULL), VESTRY_OK);
+    assert_int_not_equal(vestry_sql_run_alone(s.pool, all[i].sql, NULL, NULL, NULL), VESTRY_OK);
     assert_int_equal(s.th.log_lines, before + 1);
     assert_said(&s, all[i].sql, all[i].says);
   }
@@ -87,11 +87,11 @@ static void bound_values_are_not_logged(void **state) {
   };
   begin(&s);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    assert_int_not_equal(vestry_postgres_run_alone(s.pool, all[i].sql, VESTRY_LIST(MARK), NULL, NULL), VESTRY_OK);
+    assert_int_not_equal(vestry_sql_run_alone(s.pool, all[i].sql, VESTRY_LIST(MARK), NULL, NULL), VESTRY_OK);
     assert_said(&s, all[i].sql, all[i].says);
   }
   const char *none = NULL, *sql = "SELECT '" MARK "', $1";
-  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
   assert_said(&s, sql, "SELECT ..., $1: a value is none");
   shop_end(&s);
 }
@@ -102,7 +102,7 @@ static void nor_is_what_was_under_way(void **state) {
   shop s;
   begin(&s);
   const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";
-  assert_int_equal(vestry_postgres_run_alone(s.pool, sql, NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run_alone(s.pool, sql, NULL, NULL, NULL), VESTRY_IO);
   assert_said(&s, sql, "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is not known whether it was done");
   shop_end(&s);
 }

@@ -4,55 +4,55 @@
 
 #include "postgres/shop.h"
 #include "session/storage_contract.h"
-#include "vestry/data/postgres_sessions.h"
+#include "vestry/data/postgres.h"
 
 static void nothing(void) {}
 
 enum { NODES = 2 };
 typedef struct node {
-  vestry_postgres_pool *pool;
-  vestry_postgres_sessions *stored;
+  vestry_sql_pool *pool;
+  vestry_sql_sessions *stored;
 } node;
 static node nodes[NODES];
 static size_t nodes_count;
 
 static vestry_err open_node(storage_suite *s, storage_bounds bounds) {
-  const vestry_postgres_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
-                                                    .expired_at_once = bounds.expired_at_once,
-                                                    .idle_ms = STORAGE_IDLE_MS,
-                                                    .lifetime_ms = STORAGE_LIFETIME_MS,
-                                                    .now_s = storage_now_s};
+  const vestry_sql_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
+                                               .expired_at_once = bounds.expired_at_once,
+                                               .idle_ms = STORAGE_IDLE_MS,
+                                               .lifetime_ms = STORAGE_LIFETIME_MS,
+                                               .now_s = storage_now_s};
   assert_true(nodes_count < NODES);
   node *n = s->world = &nodes[nodes_count++];
   *n = (node){NULL, NULL};
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &s->on.th.host, .url = shop_server()->url}, &n->pool);
-  if (!error) error = vestry_postgres_sessions_create(n->pool, &options, &n->stored);
-  s->ops = &vestry_postgres_sessions_ops;
+  if (!error) error = vestry_sql_sessions_create(n->pool, &options, &n->stored);
+  s->ops = &vestry_sql_sessions_ops;
   s->ctx = n->stored;
   return error;
 }
 
 static void close_node(storage_suite *s) {
   node *n = s->world;
-  vestry_postgres_sessions_destroy(n->stored);
-  vestry_postgres_pool_destroy(n->pool);
+  vestry_sql_sessions_destroy(n->stored);
+  vestry_sql_pool_destroy(n->pool);
   nodes_count--;
 }
 
 static vestry_err expire(storage_suite *s, size_t *ret_count) {
-  return vestry_postgres_sessions_expire(((node *)s->world)->stored, ret_count);
+  return vestry_sql_sessions_expire(((node *)s->world)->stored, ret_count);
 }
 
 static int64_t number(storage_suite *s, const char *sql) {
   int64_t found = -1;
-  assert_int_equal(vestry_postgres_run_alone(((node *)s->world)->pool, sql, NULL, vestry_postgres_row_integer, &found),
+  assert_int_equal(vestry_sql_run_alone(((node *)s->world)->pool, sql, NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   return found;
 }
 
 static void run(storage_suite *s, const char *sql) {
-  assert_int_equal(vestry_postgres_run_alone(((node *)s->world)->pool, sql, NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(((node *)s->world)->pool, sql, NULL, NULL, NULL), VESTRY_OK);
 }
 
 static const storage_world in_postgres = {shop_clear, nothing, open_node, close_node, expire, number, run};
@@ -111,9 +111,9 @@ static void a_restart_is_not_seen(void **state) {
 }
 
 static void *make_sessions(void *ctx) {
-  vestry_postgres_sessions *stored = NULL;
-  vestry_err error = vestry_postgres_sessions_create(ctx, NULL, &stored);
-  vestry_postgres_sessions_destroy(stored);
+  vestry_sql_sessions *stored = NULL;
+  vestry_err error = vestry_sql_sessions_create(ctx, NULL, &stored);
+  vestry_sql_sessions_destroy(stored);
   return error ? ctx : NULL;
 }
 
@@ -134,15 +134,15 @@ static void nodes_make_the_tables_at_once(void **state) {
 }
 
 static vestry_err create(test_host *th, void *ctx) {
-  vestry_postgres_pool *pool = NULL;
-  vestry_postgres_sessions *stored = NULL;
+  vestry_sql_pool *pool = NULL;
+  vestry_sql_sessions *stored = NULL;
   (void)ctx;
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &th->host, .url = shop_server()->url, .connections_count = 1}, &pool);
-  if (!error) error = vestry_postgres_sessions_create(pool, NULL, &stored);
-  if (!error) error = vestry_postgres_sessions_expire(stored, NULL);
-  vestry_postgres_sessions_destroy(stored);
-  vestry_postgres_pool_destroy(pool);
+  if (!error) error = vestry_sql_sessions_create(pool, NULL, &stored);
+  if (!error) error = vestry_sql_sessions_expire(stored, NULL);
+  vestry_sql_sessions_destroy(stored);
+  vestry_sql_pool_destroy(pool);
   return error;
 }
 
@@ -152,9 +152,9 @@ static void want_of_memory_is_an_error(void **state) {
   test_host_init(&th);
   shop_clear();
   test_host_fail_each(create, NULL, false);
-  vestry_postgres_sessions *stored;
-  assert_int_equal(vestry_postgres_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_sessions_expire(NULL, NULL), VESTRY_INVALID);
+  vestry_sql_sessions *stored;
+  assert_int_equal(vestry_sql_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_sessions_expire(NULL, NULL), VESTRY_INVALID);
 }
 
 int main(void) {

@@ -41,18 +41,18 @@ void shop_begin(shop *s, vestry_postgres_pool_options options) {
 
 void shop_end(shop *s) {
   assert_int_equal(shop_stats(s).lent_count, 0);
-  vestry_postgres_pool_destroy(s->pool);
+  vestry_sql_pool_destroy(s->pool);
   test_host_assert_clean(&s->th);
 }
 
 int64_t shop_number(shop *s, const char *sql) {
   int64_t found = -1;
-  assert_int_equal(vestry_postgres_run_alone(s->pool, sql, NULL, vestry_postgres_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   return found;
 }
 
 void shop_do(shop *s, const char *sql) {
-  assert_int_equal(vestry_postgres_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
 }
 
 vestry_postgres_pool_stats shop_stats(shop *s) {

@@ -5,11 +5,11 @@
 
 #include "postgres/server.h"
 #include "support/test_host.h"
-#include "vestry/data/postgres_pool.h"
+#include "vestry/data/postgres.h"
 
 typedef struct shop {
   test_host th;
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
 } shop;
 
 /* The program's server. */

@@ -14,35 +14,34 @@ void shown_run(shown_site *s, const char *sql) {
   run(s->writer, sql);
 }
 
-static void add_row(const vestry_postgres_row *row, void *ctx) {
+static void add_row(const vestry_sql_row *row, void *ctx) {
   char *text = ctx;
   size_t len = strlen(text);
-  for (size_t i = 0; i < vestry_postgres_columns_count(row) && len < SHOWN_TEXT_BYTES - 40; i++) {
-    const char *value = vestry_postgres_text(row, i);
+  for (size_t i = 0; i < vestry_sql_columns_count(row) && len < SHOWN_TEXT_BYTES - 40; i++) {
+    const char *value = vestry_sql_text(row, i);
     len += (size_t)snprintf(text + len, SHOWN_TEXT_BYTES - len, "%.30s ", value ? value : "null");
   }
 }
 
-static vestry_err read_one(shown_site *s, vestry_postgres_loan *loan, const char *sql, char *text) {
-  vestry_err error = loan ? vestry_postgres_run(loan, sql, NULL, add_row, text)
-                          : vestry_postgres_read(s->database, sql, NULL, add_row, text);
+static vestry_err read_one(shown_site *s, vestry_sql_transaction *loan, const char *sql, char *text) {
+  vestry_err error =
+      loan ? vestry_sql_run(loan, sql, NULL, add_row, text) : vestry_sql_read(s->pool, sql, NULL, add_row, text);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
 static vestry_err read_all(shown_site *s, shown *is) {
-  vestry_postgres_loan *loan = NULL;
+  vestry_sql_transaction *loan = NULL;
   vestry_err error = VESTRY_OK;
   is->text[0] = '\0';
   if (is->how != SHOWN_READS)
-    error = vestry_postgres_begin(
-        s->pool, is->how == SHOWN_COMMITTED ? VESTRY_POSTGRES_READ_COMMITTED : VESTRY_POSTGRES_RENDER, &loan);
+    error = vestry_sql_begin(s->pool, is->how == SHOWN_COMMITTED ? VESTRY_SQL_WRITE : VESTRY_SQL_READ, &loan);
   if (error) return error;
   error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->sql, is->text);
   void (*inside)(shown_site *) = s->inside;
   s->inside = NULL;
   if (inside) inside(s);
   if (is->second && !error) error = read_one(s, is->how == SHOWN_RUNS ? loan : NULL, is->second, is->text);
-  return loan ? vestry_postgres_end(loan, error) : error;
+  return loan ? vestry_sql_end(loan, error) : error;
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
@@ -90,7 +89,7 @@ void shown_close(shown_site *s) {
   vestry_postgres_detach(s->database);
   site_close(&s->on);
   vestry_postgres_destroy(s->database);
-  vestry_postgres_pool_destroy(s->pool);
+  vestry_sql_pool_destroy(s->pool);
   PQfinish(s->writer);
   test_host_assert_clean(&s->on.th);
 }

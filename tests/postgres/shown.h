@@ -12,10 +12,10 @@ enum { SHOWN_MOST = 12, SHOWN_TEXT_BYTES = 200, SHOWN_WAIT_MS = 20000 };
 
 /* How a page reads. */
 typedef enum shown_how {
-  SHOWN_READS,    /* by vestry_postgres_read */
+  SHOWN_READS,    /* by vestry_sql_read */
   SHOWN_BEGINS,   /* so, inside of a transaction of the kind RENDER */
-  SHOWN_RUNS,     /* by vestry_postgres_run in such a one */
-  SHOWN_COMMITTED /* by vestry_postgres_read inside of a transaction READ_COMMITTED */
+  SHOWN_RUNS,     /* by vestry_sql_run in such a one */
+  SHOWN_COMMITTED /* by vestry_sql_read inside of a transaction READ_COMMITTED */
 } shown_how;
 
 /* A page: what it runs and shows. */
@@ -30,7 +30,7 @@ typedef struct shown {
 
 typedef struct shown_site {
   site on;
-  vestry_postgres_pool *pool;
+  vestry_sql_pool *pool;
   vestry_postgres *database;
   PGconn *writer;
   shown all[SHOWN_MOST];

@@ -6,7 +6,8 @@
 #include "postgres/shown.h"
 #include "support/test.h"
 #include "support/until.h"
-#include "vestry/data/postgres_jobs.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/postgres.h"
 #include "vestry/data/postgres_topics.h"
 
 /* ------------------------------------------------------------------------------------------- definitions ---------- */
@@ -18,23 +19,22 @@ typedef struct statement {
   int tries;
 } statement;
 
-static vestry_err run_it(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err run_it(vestry_sql_transaction *loan, void *ctx) {
   statement *of = ctx;
   of->tries++;
-  return of->in_act = vestry_postgres_run(loan, of->sql, of->values, NULL, NULL);
+  return of->in_act = vestry_sql_run(loan, of->sql, of->values, NULL, NULL);
 }
 
 /* By itself, or in a transaction of a kind. */
 static vestry_err run_as(shop *s, int kind, const char *sql, const vestry_value *values) {
   statement of = {.sql = sql, .values = values};
-  if (!kind) return vestry_postgres_run_alone(s->pool, sql, values, NULL, NULL);
-  return vestry_postgres_act(s->pool, (vestry_postgres_kind)kind, run_it, &of);
+  if (!kind) return vestry_sql_run_alone(s->pool, sql, values, NULL, NULL);
+  return vestry_sql_act(s->pool, (vestry_sql_kind)kind, run_it, &of);
 }
 
 #define RUN(...) assert_int_equal(run_as(&s, kind, __VA_ARGS__), VESTRY_OK)
 
-static const int kinds[] = {0, VESTRY_POSTGRES_SERIALIZABLE, VESTRY_POSTGRES_REPEATABLE_READ,
-                            VESTRY_POSTGRES_READ_COMMITTED};
+static const int kinds[] = {0, VESTRY_SQL_SERIALIZABLE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_WRITE};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static void alter(const char *sql) {
@@ -68,9 +68,8 @@ static void parameters_have_the_types_of_altered_columns(void **state) {
                                      "123456.789012 AND code = '007'"),
                      2);
     int64_t found = 0;
-    assert_int_equal(
-        vestry_postgres_run_alone(s.pool, find, VESTRY_LIST(123456.789012), vestry_postgres_row_integer, &found),
-        VESTRY_OK);
+    assert_int_equal(vestry_sql_run_alone(s.pool, find, VESTRY_LIST(123456.789012), vestry_sql_row_integer, &found),
+                     VESTRY_OK);
     assert_int_equal(found, 2);
     RUN(drop, VESTRY_LIST(3000000000LL));
     assert_int_equal(shop_number(&s, "SELECT count(*) FROM event"), 1);
@@ -131,8 +130,7 @@ static void a_role_need_not_read_what_it_writes(void **state) {
         "ON shown TO clerk");
   assert_int_equal(run_as(&s, 0, insert, VESTRY_LIST("007")), VESTRY_OK);
   int64_t found = 0;
-  assert_int_equal(vestry_postgres_run_alone(s.pool, find, VESTRY_LIST("007"), vestry_postgres_row_integer, &found),
-                   VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s.pool, find, VESTRY_LIST("007"), vestry_sql_row_integer, &found), VESTRY_OK);
   assert_int_equal(found, 1);
   assert_int_equal(s.th.log_lines, 0);
   alter("REVOKE INSERT(a) ON event FROM clerk");
@@ -168,15 +166,15 @@ static void a_transaction_by_hand_says_busy(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   alter("CREATE TABLE t(a int); CREATE TABLE u(a int)");
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(vestry_postgres_begin(s.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
-    assert_int_equal(vestry_postgres_run(loan, "INSERT INTO u VALUES($1)", VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
-    const vestry_err error = vestry_postgres_run(loan, insert, VESTRY_LIST("7"), NULL, NULL);
+    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, "INSERT INTO u VALUES($1)", VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+    const vestry_err error = vestry_sql_run(loan, insert, VESTRY_LIST("7"), NULL, NULL);
     assert_int_equal(error, i == 1 ? VESTRY_BUSY : VESTRY_OK);
-    assert_int_equal(vestry_postgres_end(loan, error), error);
+    assert_int_equal(vestry_sql_end(loan, error), error);
     if (i == 0) alter("ALTER TABLE t ALTER a TYPE text");
   }
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM u"), 2);
@@ -206,8 +204,8 @@ static void statements_may_be_given_up(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- settings ---------- */
 
-static void read_text(const vestry_postgres_row *row, void *ctx) {
-  snprintf(ctx, 64, "%s", vestry_postgres_text(row, 0));
+static void read_text(const vestry_sql_row *row, void *ctx) {
+  snprintf(ctx, 64, "%s", vestry_sql_text(row, 0));
 }
 
 /* A role's settings, those of the application's setup, and what the library depends on. */
@@ -238,14 +236,14 @@ static void settings_of_a_role_are_not_trusted(void **state) {
       assert_int_equal(
           shop_open(&s, (vestry_postgres_pool_options){.setup = in_setup && !is_statement_ms ? sql : NULL}), VESTRY_OK);
       snprintf(sql, sizeof sql, "SELECT current_setting('%s')", settings[i][0]);
-      assert_int_equal(vestry_postgres_run_alone(s.pool, sql, NULL, read_text, text), VESTRY_OK);
+      assert_int_equal(vestry_sql_run_alone(s.pool, sql, NULL, read_text, text), VESTRY_OK);
       assert_string_equal(text, settings[i][2]);
       shop_do(&s, "CREATE TABLE t(a text UNIQUE)");
-      assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
+      assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
                        VESTRY_OK);
-      assert_int_equal(vestry_postgres_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
+      assert_int_equal(vestry_sql_run_alone(s.pool, "INSERT INTO t VALUES($1)", VESTRY_LIST("\u03b1"), NULL, NULL),
                        VESTRY_EXISTS);
-      assert_int_equal(vestry_postgres_run_alone(s.pool, "SELECT a FROM t", NULL, read_text, text), VESTRY_OK);
+      assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT a FROM t", NULL, read_text, text), VESTRY_OK);
       assert_string_equal(text, "\u03b1");
       assert_int_equal(shop_stats(&s).connects_count, 1);
       shop_end(&s);
@@ -257,8 +255,8 @@ static void settings_of_a_role_are_not_trusted(void **state) {
   }
 }
 
-static vestry_err order_see(vestry_postgres_loan *loan, void *ctx) {
-  return vestry_postgres_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see", .payload = {"a payload", 9}}, NULL);
+static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
+  return vestry_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see", .payload = {"a payload", 9}}, NULL);
 }
 
 static vestry_err see(vestry_job *job, void *ctx) {
@@ -274,9 +272,9 @@ static void bytes_are_read_whatever_a_session_has_set(void **state) {
   char seen[64] = "";
   bool has_run = false;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-  assert_int_equal(vestry_postgres_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_OK);
   assert_int_equal(vestry_jobs_on(jobs, "see", see, seen), VESTRY_OK);
-  assert_int_equal(vestry_postgres_act(s.pool, VESTRY_POSTGRES_READ_COMMITTED, order_see, jobs), VESTRY_OK);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
   shop_do(&s, "SET bytea_output = escape");
   shop_do(&s, "SET standard_conforming_strings = off");
   assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
@@ -322,13 +320,13 @@ static void names_are_of_the_text(void **state) {
   for (int i = 0; i < 2; i++) {
     shop *s = both[i];
     for (int k = 0; k < 2; k++)
-      assert_int_equal(vestry_postgres_run_alone(s->pool, k == i ? "SELECT $1::int" : "SELECT $1::int + 1",
-                                                 VESTRY_LIST(1), vestry_postgres_row_integer, &found),
+      assert_int_equal(vestry_sql_run_alone(s->pool, k == i ? "SELECT $1::int" : "SELECT $1::int + 1", VESTRY_LIST(1),
+                                            vestry_sql_row_integer, &found),
                        VESTRY_OK);
     said[i] = shop_number(s, names);
   }
   assert_int_equal(said[0], said[1]);
-  vestry_postgres_pool_destroy(two.pool);
+  vestry_sql_pool_destroy(two.pool);
   test_host_assert_clean(&two.th);
   shop_end(&one);
 }
@@ -354,7 +352,7 @@ static void a_pooler_is_let_in_by_its_mode(void **state) {
       assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 0 + 1 + 2 + 3);
       assert_int_equal(s.th.log_lines, 0);
     }
-    vestry_postgres_pool_destroy(s.pool);
+    vestry_sql_pool_destroy(s.pool);
     test_host_assert_clean(&s.th);
     postgres_pooler_finish(&pooler);
   }

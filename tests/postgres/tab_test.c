@@ -2,13 +2,13 @@
 /* State of tabs: (scope, tab) → bytes, in the application's database, for all nodes. */
 #include "guard/tab_contract.h"
 #include "postgres/shop.h"
-#include "vestry/data/postgres_tab.h"
+#include "vestry/data/sql.h"
 
 /* Two nodes, of one database. */
 typedef struct node {
   site on;
   shop shop;
-  vestry_postgres_tabs *tabs;
+  vestry_sql_tabs *tabs;
   vestry_err error;
 } node;
 
@@ -26,34 +26,34 @@ static void set_clock(int64_t to_s) {
 
 static vestry_err get(void *ctx, const vestry_request *req, vestry_render *render, void *buffer, size_t capacity,
                       size_t *ret_len) {
-  return vestry_postgres_tab_get(((node *)ctx)->tabs, req, render, buffer, capacity, ret_len);
+  return vestry_sql_tab_get(((node *)ctx)->tabs, req, render, buffer, capacity, ret_len);
 }
 
 static vestry_err set(void *ctx, const vestry_request *req, const void *data, size_t len) {
-  return vestry_postgres_tab_set(((node *)ctx)->tabs, req, data, len);
+  return vestry_sql_tab_set(((node *)ctx)->tabs, req, data, len);
 }
 
 static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
   static const char secret[] = "a secret that all nodes have: 32 bytes";
   node *n = &nodes[at];
-  const vestry_postgres_tabs_options options = {.now_s = now_s,
-                                                .ttl_s = bounds->ttl_s,
-                                                .per_scope_count = bounds->per_scope_count,
-                                                .max_count = bounds->max_count,
-                                                .max_bytes = bounds->max_bytes};
+  const vestry_sql_tabs_options options = {.now_s = now_s,
+                                           .ttl_s = bounds->ttl_s,
+                                           .per_scope_count = bounds->per_scope_count,
+                                           .max_count = bounds->max_count,
+                                           .max_bytes = bounds->max_bytes};
   memset(n, 0, sizeof *n);
   site_begin_with(&n->on, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = secret});
   site_add_pages(&n->on, NULL);
   test_host_init(&n->shop.th);
   assert_int_equal(shop_open(&n->shop, (vestry_postgres_pool_options){.connections_count = 2}), VESTRY_OK);
-  assert_int_equal(vestry_postgres_tabs_create(n->on.pages, n->shop.pool, &options, &n->tabs), VESTRY_OK);
+  assert_int_equal(vestry_sql_tabs_create(n->on.pages, n->shop.pool, &options, &n->tabs), VESTRY_OK);
   *ret_node = (tab_node){.on = &n->on, .ctx = n, .get = get, .set = set};
 }
 
 static void close_node(size_t at) {
   node *n = &nodes[at];
   site_close(&n->on);
-  vestry_postgres_tabs_destroy(n->tabs);
+  vestry_sql_tabs_destroy(n->tabs);
   shop_end(&n->shop);
   test_host_assert_clean(&n->on.th);
 }
@@ -85,12 +85,12 @@ static node *begin(tab_bounds bounds, tab_node *ret_node) {
 static void options_have_bounds(void **state) {
   (void)state;
   tab_node on;
-  vestry_postgres_tabs *none;
+  vestry_sql_tabs *none;
   node *n = begin((tab_bounds){0}, &on);
-  assert_int_equal(vestry_postgres_tabs_create(NULL, n->shop.pool, NULL, &none), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_tabs_create(n->on.pages, n->shop.pool,
-                                               &(vestry_postgres_tabs_options){.max_bytes = (64 << 20) + 1}, &none),
-                   VESTRY_INVALID);
+  assert_int_equal(vestry_sql_tabs_create(NULL, n->shop.pool, NULL, &none), VESTRY_INVALID);
+  assert_int_equal(
+      vestry_sql_tabs_create(n->on.pages, n->shop.pool, &(vestry_sql_tabs_options){.max_bytes = (64 << 20) + 1}, &none),
+      VESTRY_INVALID);
   close_node(0);
 }
 
@@ -128,13 +128,13 @@ static void visitors_states_go_first(void **state) {
 
 static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *app) {
   node *n = app;
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   char buffer[8];
   size_t len;
-  assert_int_equal(vestry_postgres_begin(n->shop.pool, VESTRY_POSTGRES_RENDER, &loan), VESTRY_OK);
-  n->error = vestry_postgres_tab_get(n->tabs, req, NULL, buffer, sizeof buffer, &len);
-  assert_int_equal(vestry_postgres_tab_set(n->tabs, req, "x", 1), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n->shop.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+  n->error = vestry_sql_tab_get(n->tabs, req, NULL, buffer, sizeof buffer, &len);
+  assert_int_equal(vestry_sql_tab_set(n->tabs, req, "x", 1), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   return vestry_reply_status(reply, 204);
 }
 

@@ -99,7 +99,7 @@ static void all_connections_have_tls_and_the_password_files_password(void **stat
 
 static void assert_refused(const char *url, const char *says) {
   test_host th;
-  vestry_postgres_pool *none = NULL;
+  vestry_sql_pool *none = NULL;
   test_host_init(&th);
   const vestry_postgres_pool_options options = {.host = &th.host, .url = url};
   assert_int_equal(vestry_postgres_pool_create(&options, &none), VESTRY_LIMIT);

@@ -86,11 +86,11 @@ static vestry_postgres_topics_stats stats_of(node *n) {
 
 /* A transaction that refreshes topics, and ends so. */
 static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(n->shop.pool, VESTRY_POSTGRES_SERIALIZABLE, &loan);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(n->shop.pool, VESTRY_SQL_SERIALIZABLE, &loan);
   assert_int_equal(error, VESTRY_OK);
   for (; *topics && !error; topics++) error = vestry_postgres_refresh(loan, *topics);
-  return vestry_postgres_end(loan, error ? error : ends);
+  return vestry_sql_end(loan, error ? error : ends);
 }
 
 #define TOPICS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -143,12 +143,12 @@ static void topics_have_bounds(void **state) {
   (void)state;
   node n;
   char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
-  vestry_postgres_loan *loan;
+  vestry_sql_transaction *loan;
   vestry_postgres_topics *none;
   begin(&n);
   memset(longest, 'x', sizeof longest);
   longest[sizeof longest - 1] = '\0';
-  assert_int_equal(vestry_postgres_begin(n.shop.pool, VESTRY_POSTGRES_READ_COMMITTED, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(n.shop.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_postgres_refresh(NULL, "room/7"), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_refresh(loan, ""), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_TOO_LARGE);
@@ -156,7 +156,7 @@ static void topics_have_bounds(void **state) {
   assert_int_equal(vestry_postgres_refresh(loan, longest), VESTRY_OK);
   assert_int_equal(vestry_postgres_refresh(loan, NULL), VESTRY_OK); /* every page */
   assert_int_equal(vestry_postgres_topics_settle(n.topics, WAIT_MS, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_postgres_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   check_renders(&n, 1, 1);
   assert_int_equal(stats_of(&n).refreshed_count, 2);
   assert_int_equal(vestry_postgres_topics_create(NULL, n.shop.pool, NULL, &none), VESTRY_INVALID);

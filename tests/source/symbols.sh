@@ -44,7 +44,7 @@ for library in "$lib"/libvestry.so "$lib"/libvestry-*.so; do
   name=${name%.so}
   case $name in
   '') set -- $(find "$include" -maxdepth 1 -name '*.h' ! -name civetweb.h ! -name microhttpd.h) ;;
-  -app) set -- "$include"/app/*.h "$include"/data/jobs.h ;;
+  -app) set -- "$include"/app/*.h "$include"/data/jobs.h "$include"/data/sql.h ;;
   -cluster) set -- "$include"/cluster/cluster.h "$include"/cluster/broker.h ;;
   -observe) set -- "$include"/ops/*.h ;;
   -testing) set -- "$include"/testing/*.h ;;

@@ -14,7 +14,7 @@
 #include "data/sqlite/schema.h"
 #include "sqlite/ledger.h"
 #include "support/until.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 /* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
 typedef struct life {
@@ -282,18 +282,18 @@ static void processes_begin_at_once(void **state) {
 /* This program, called as another: it waits until it is let, opens a pool, writes a row and reads what there is. */
 static int pool_as_another(void) {
   char byte = 0;
-  vestry_sqlite_pool *pool;
-  vestry_sqlite_loan *loan;
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan;
   const vestry_sqlite_pool_options options = {.path = file,
                                               .schema = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)",
                                               .schema_version = 1,
                                               .setup = "PRAGMA synchronous = OFF"};
   if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
   if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log has said why */
-  if (vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan)) return 3;
-  vestry_err error = vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
-  if (vestry_sqlite_give(loan, error)) return 4;
-  vestry_sqlite_pool_destroy(pool);
+  if (vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan)) return 3;
+  vestry_err error = vestry_sql_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
+  if (vestry_sql_end(loan, error)) return 4;
+  vestry_sql_pool_destroy(pool);
   return 0;
 }
 
@@ -635,8 +635,8 @@ static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
 
 static const char *const steps[] = {"CREATE TABLE a(x)", "ALTER TABLE a ADD COLUMN y; INSERT INTO a VALUES(1, 2)"};
 static const char *const wrong_steps[] = {"CREATE TABLE b(x)", "INSERT INTO b VALUES(1, 2, 3)"};
-static const vsi_sqlite_schema first = {"a", steps, 1}, second = {"a", steps, 2}, wrong = {"b", wrong_steps, 2};
-static const vsi_sqlite_schema tab_of_later = {"tab", steps, 2};
+static const vsi_sql_schema first = {"a", steps, 1}, second = {"a", steps, 2}, wrong = {"b", wrong_steps, 2};
+static const vsi_sql_schema tab_of_later = {"tab", steps, 2};
 
 static int tables_count(sqlite3 *db, const char *name) {
   char sql[128];
@@ -677,12 +677,12 @@ static void each_part_has_a_version_of_its_own(void **state) {
     assert_int_equal(tables_count(db, "b"), 0);
     ledger_run(other, "BEGIN IMMEDIATE");
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* a look is enough */
-    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"c", steps, 1}), VESTRY_BUSY);
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"c", steps, 1}), VESTRY_BUSY);
     assert_non_null(strstr(th.last_log, "another program is writing to it"));
     ledger_run(other, "ROLLBACK");
     if (is_old) { /* what an old version is brought to is the part's */
       ledger_run(other, "DROP TABLE a");
-      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sqlite_schema){"tab", wrong_steps, 1}), VESTRY_OK);
+      assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"tab", wrong_steps, 1}), VESTRY_OK);
       assert_int_equal(tables_count(db, "b"), 0);
       ledger_run(other, "CREATE TABLE a(x)");
       assert_int_equal(vsi_sqlite_schema_bring(&call, db, &tab_of_later), VESTRY_OK);

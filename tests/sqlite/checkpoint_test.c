@@ -8,14 +8,14 @@
 #include "support/folder.h"
 #include "support/site.h"
 #include "support/until.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 enum { MAX_BYTES = 1 << 20, ROW_BYTES = 64 << 10 };
 
 typedef struct scene {
   site on;
   char folder[FOLDER_BYTES], path[96];
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_sqlite *database;
 } scene;
 
@@ -38,7 +38,7 @@ static void open_scene(scene *s) {
 static void close_scene(scene *s) {
   site_settle(&s->on);
   assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
-  vestry_sqlite_pool_destroy(s->pool);
+  vestry_sql_pool_destroy(s->pool);
   if (s->database) vestry_sqlite_destroy(s->database);
   site_end(&s->on);
   folder_remove(s->folder);
@@ -59,7 +59,7 @@ static vestry_sqlite_pool_stats stats_of(const scene *s) {
 
 static void write_row(scene *s) {
   assert_int_equal(
-      vestry_sqlite_run_alone(s->pool, "INSERT INTO t(v) VALUES(zeroblob(?))", VESTRY_LIST(ROW_BYTES), NULL, NULL),
+      vestry_sql_run_alone(s->pool, "INSERT INTO t(v) VALUES(zeroblob(?))", VESTRY_LIST(ROW_BYTES), NULL, NULL),
       VESTRY_OK);
 }
 
@@ -73,16 +73,16 @@ typedef struct relay {
 static void *read_by_turns(void *ctx) {
   relay *r = ctx;
   while (!atomic_load(&r->is_over)) {
-    vestry_sqlite_loan *loan;
+    vestry_sql_transaction *loan;
     sqlite3_stmt *statement;
-    if (vestry_sqlite_borrow(r->s->pool, VESTRY_SQLITE_READ, &loan)) return r;
+    if (vestry_sql_begin(r->s->pool, VESTRY_SQL_READ, &loan)) return r;
     if (vestry_sqlite_prepare(loan, "SELECT id FROM t", &statement)) return r;
     if (sqlite3_step(statement) != SQLITE_ROW) return r;
     const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
     const uint64_t waits = stats_of(r->s).waits_count;
     while (atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over))
       sched_yield();
-    if (vestry_sqlite_give(loan, VESTRY_OK)) return r;
+    if (vestry_sql_end(loan, VESTRY_OK)) return r;
   }
   return NULL;
 }
@@ -142,8 +142,7 @@ static void a_reader_that_does_not_end_is_logged(void **state) {
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   scene *s = app;
   int64_t count = 0;
-  vestry_err error =
-      vestry_sqlite_run_alone(s->pool, "SELECT count(*) FROM t", NULL, vestry_sqlite_row_integer, &count);
+  vestry_err error = vestry_sql_run_alone(s->pool, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &count);
   if (error) return error;
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", (int)count);

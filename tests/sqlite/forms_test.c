@@ -9,7 +9,7 @@
 
 #include "page/form_database_contract.h"
 #include "sqlite/ledger.h"
-#include "vestry/data/sqlite_forms.h"
+#include "vestry/data/sqlite.h"
 
 /* The file, of which a test may have several suites. */
 static char folder[FOLDER_BYTES], path[96];
@@ -29,12 +29,12 @@ static void remove_file(void) {
 
 /* What a suite has there. */
 typedef struct node {
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_forms_storage *stored;
   bool has_file; /* which it has made, and removes */
 } node;
 
-static vestry_err open_pool(const vestry_host *host, vestry_sqlite_pool **ret_pool) {
+static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool) {
   return vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = host,
                                                                  .path = path,
                                                                  .schema = "CREATE TABLE report(title TEXT)",
@@ -52,14 +52,14 @@ static vestry_forms_storage *open_node(form_suite *s) {
   n->has_file = !*folder;
   if (n->has_file) make_file();
   assert_int_equal(open_pool(&s->on.th.host, &n->pool), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_forms_create(n->pool, &n->stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(n->pool, NULL, &n->stored), VESTRY_OK);
   return n->stored;
 }
 
 static void close_node(form_suite *s) {
   node *n = s->world;
-  vestry_sqlite_forms_destroy(n->stored);
-  vestry_sqlite_pool_destroy(n->pool);
+  vestry_sql_forms_destroy(n->stored);
+  vestry_sql_pool_destroy(n->pool);
   if (n->has_file) remove_file();
   free(n);
 }
@@ -70,13 +70,13 @@ static void pass_s(form_suite *s, int seconds) {
   ledger_clock(clock_s);
 }
 
-static vestry_sqlite_pool *pool_of(const form_suite *s) {
+static vestry_sql_pool *pool_of(const form_suite *s) {
   return ((const node *)s->world)->pool;
 }
 
 static int64_t number_of(const form_suite *s, const char *sql) {
   int64_t number = -1;
-  assert_int_equal(vestry_sqlite_run_alone(pool_of(s), sql, NULL, vestry_sqlite_row_integer, &number), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(pool_of(s), sql, NULL, vestry_sql_row_integer, &number), VESTRY_OK);
   return number;
 }
 
@@ -189,14 +189,14 @@ static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
   ledger_run(other, "ROLLBACK");
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
   assert_int_equal(form_say(&s, &t, 4, "v.title=more"), 200);
-  vestry_sqlite_loan *loans[2];
+  vestry_sql_transaction *loans[2];
   /* each connection has its own bound, and the last one that was given back is not always the next */
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)number_of(&s, "PRAGMA page_count") + 1);
   for (int is_full = 1; is_full >= 0; is_full--) {
     for (size_t i = 0; i < 2; i++) {
-      assert_int_equal(vestry_sqlite_borrow(pool_of(&s), VESTRY_SQLITE_WRITE, &loans[0]), VESTRY_OK);
-      ledger_run(loans[0]->db, is_full ? sql : "PRAGMA max_page_count = 1000000");
-      assert_int_equal(vestry_sqlite_give(loans[0], VESTRY_OK), VESTRY_OK);
+      assert_int_equal(vestry_sql_begin(pool_of(&s), VESTRY_SQL_WRITE, &loans[0]), VESTRY_OK);
+      ledger_run(vestry_sqlite_handle(loans[0]), is_full ? sql : "PRAGMA max_page_count = 1000000");
+      assert_int_equal(vestry_sql_end(loans[0], VESTRY_OK), VESTRY_OK);
     }
     snprintf(large, sizeof large, "v.text=%060000d", 1);
     assert_int_equal(form_say(&s, &t, is_full ? 5 : 6, large), is_full ? 503 : 200);
@@ -213,7 +213,7 @@ static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
 static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void **state) {
   (void)state;
   test_host th;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_forms_storage *stored = NULL;
   sqlite3 *db;
   make_file();
@@ -221,21 +221,21 @@ static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void 
   assert_int_equal(sqlite3_open(path, &db), SQLITE_OK); /* as a vestry of before parts has left it */
   ledger_run(db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1)");
   assert_int_equal(open_pool(&th.host, &pool), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_forms_create(pool, &stored), VESTRY_OK);
-  vestry_sqlite_forms_destroy(stored);
-  assert_int_equal(vestry_sqlite_forms_create(pool, &stored), VESTRY_OK); /* again: it is there */
-  vestry_sqlite_forms_destroy(stored);
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
+  vestry_sql_forms_destroy(stored);
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again: it is there */
+  vestry_sql_forms_destroy(stored);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'tab'"), 1);
   ledger_run(db, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
-  assert_int_equal(vestry_sqlite_forms_create(pool, &stored), VESTRY_IO);
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_IO);
   assert_null(stored);
   assert_non_null(strstr(th.last_log, "(form) are of version 9"));
-  assert_int_equal(vestry_sqlite_forms_create(NULL, &stored), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_forms_create(pool, NULL), VESTRY_INVALID);
-  vestry_sqlite_forms_destroy(NULL);
-  vestry_sqlite_pool_destroy(pool);
+  assert_int_equal(vestry_sql_forms_create(NULL, NULL, &stored), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, NULL), VESTRY_INVALID);
+  vestry_sql_forms_destroy(NULL);
+  vestry_sql_pool_destroy(pool);
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
   test_host_assert_clean(&th);
   remove_file();
@@ -244,34 +244,34 @@ static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void 
 /* ----------------------------------------------------------------------------------- what all databases promise --- */
 
 static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_WRITE, &loan);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_WRITE, &loan);
   if (error) return error;
-  error = vestry_sqlite_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
+  error = vestry_sql_run(loan, "INSERT INTO report(title) VALUES('typed')", NULL, NULL, NULL);
   if (!error) error = vestry_forms_clear(s->forms, req, "report:7");
-  return vestry_sqlite_give(loan, error ? error : end);
+  return vestry_sql_end(loan, error ? error : end);
 }
 
 static vestry_err clear_reading(form_suite *s, const vestry_request *req) {
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(pool_of(s), VESTRY_SQLITE_READ, &loan);
-  return error ? error : vestry_sqlite_give(loan, vestry_forms_clear(s->forms, req, "report:7"));
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(pool_of(s), VESTRY_SQL_READ, &loan);
+  return error ? error : vestry_sql_end(loan, vestry_forms_clear(s->forms, req, "report:7"));
 }
 
 static vestry_err open_alone(const vestry_host *host, void **ret_world, vestry_forms_storage **ret_storage) {
-  vestry_sqlite_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   vestry_err error = open_pool(host, &pool);
   *ret_world = pool;
-  return error ? error : vestry_sqlite_forms_create(pool, ret_storage);
+  return error ? error : vestry_sql_forms_create(pool, NULL, ret_storage);
 }
 
 static void close_alone(void *world, vestry_forms_storage *storage) {
-  vestry_sqlite_forms_destroy(storage);
-  vestry_sqlite_pool_destroy(world);
+  vestry_sql_forms_destroy(storage);
+  vestry_sql_pool_destroy(world);
 }
 
 typedef struct live {
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_sqlite *database;
 } live;
 
@@ -283,22 +283,22 @@ static void open_live(form_live *l, int level) {
   const vestry_sqlite_options follow = {.path = path, .level = (vestry_sqlite_level)level, .poll_ms = 60000};
   assert_int_equal(vestry_sqlite_create(l->on.pages, &follow, &own->database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(own->pool, own->database), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_forms_create(own->pool, &l->stored), VESTRY_OK);
+  assert_int_equal(vestry_sql_forms_create(own->pool, NULL, &l->stored), VESTRY_OK);
 }
 
 static void close_live(form_live *l) {
   live *own = l->world;
-  vestry_sqlite_forms_destroy(l->stored);
+  vestry_sql_forms_destroy(l->stored);
   vestry_sqlite_pool_follow(own->pool, NULL);
   vestry_sqlite_destroy(own->database);
-  vestry_sqlite_pool_destroy(own->pool);
+  vestry_sql_pool_destroy(own->pool);
   free(own);
 }
 
 static vestry_err clear_live(form_live *l, const vestry_request *req) {
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(((const live *)l->world)->pool, VESTRY_SQLITE_WRITE, &loan);
-  return error ? error : vestry_sqlite_give(loan, vestry_forms_clear(l->forms, req, "report:7"));
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(((const live *)l->world)->pool, VESTRY_SQL_WRITE, &loan);
+  return error ? error : vestry_sql_end(loan, vestry_forms_clear(l->forms, req, "report:7"));
 }
 
 static void settle_live(form_live *l) {

@@ -13,7 +13,8 @@
 #include "sqlite/ledger.h"
 #include "support/patience.h"
 #include "support/until.h"
-#include "vestry/data/sqlite_jobs.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sqlite.h"
 
 enum { LEASE_MS = 1000, IDS = 8192, NEVER = -1, POINTS = 100 };
 
@@ -52,19 +53,19 @@ static void must(bool is_so) {
 
 typedef struct worker {
   vestry_host host;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_jobs *jobs;
 } worker;
 
 /* It ends in the transaction of what it writes. */
 static vestry_err write_effect(vestry_job *job, worker *w) {
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(w->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &loan);
   if (error) return error;
-  error = vestry_sqlite_run(loan, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
-  if (!error) error = vestry_sqlite_job_finish(job, loan->db);
+  error = vestry_sql_run(loan, "INSERT INTO effect(job) VALUES(?)", VESTRY_LIST(job->id), NULL, NULL);
+  if (!error) error = vestry_job_finish(job, loan);
   point();
-  return vestry_sqlite_give(loan, error);
+  return vestry_sql_end(loan, error);
 }
 
 static vestry_err work(vestry_job *job, void *app) {
@@ -94,27 +95,27 @@ static vestry_err open_worker(worker *w) {
                                                               .connections_count = 2},
                                 &w->pool);
   if (!error)
-    error = vestry_sqlite_jobs_create(w->pool,
-                                      &(vestry_jobs_options){.now_ms = now_ms,
-                                                             .lease_ms = LEASE_MS,
-                                                             .poll_ms = 1,
-                                                             .attempts_most = UINT32_MAX,
-                                                             .backoff_ms = 1,
-                                                             .backoff_most_ms = 1,
-                                                             .keep_ms = VESTRY_NEVER_MS},
-                                      &w->jobs);
+    error = vestry_jobs_create(w->pool,
+                               &(vestry_jobs_options){.now_ms = now_ms,
+                                                      .lease_ms = LEASE_MS,
+                                                      .poll_ms = 1,
+                                                      .attempts_most = UINT32_MAX,
+                                                      .backoff_ms = 1,
+                                                      .backoff_most_ms = 1,
+                                                      .keep_ms = VESTRY_NEVER_MS},
+                               &w->jobs);
   return error ? error : vestry_jobs_on(w->jobs, "work", work, w);
 }
 
 static vestry_err enqueue(worker *w, const char *payload, vestry_err end) {
   const vestry_job_order order = {.kind = "work", .payload = {payload, strlen(payload)}};
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   int64_t id;
-  vestry_err error = vestry_sqlite_borrow(w->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &loan);
   if (error) return error;
-  error = vestry_sqlite_jobs_enqueue(w->jobs, loan->db, &order, &id);
-  if (error || end) return vestry_sqlite_give(loan, error ? error : end);
-  error = vestry_sqlite_give(loan, VESTRY_OK);
+  error = vestry_jobs_enqueue(w->jobs, loan, &order, &id);
+  if (error || end) return vestry_sql_end(loan, error ? error : end);
+  error = vestry_sql_end(loan, VESTRY_OK);
   if (!error) atomic_store(&shared->committed[id], 1);
   return error;
 }
@@ -136,7 +137,7 @@ static void accompany(void) {
   must(vestry_jobs_start(w.jobs) == VESTRY_OK);
   while (!atomic_load(&shared->is_over)) poll(NULL, 0, 1);
   vestry_jobs_destroy(w.jobs);
-  vestry_sqlite_pool_destroy(w.pool);
+  vestry_sql_pool_destroy(w.pool);
 }
 
 static pid_t start(void (*body)(void), long points) {

@@ -3,7 +3,8 @@
  * tests/sqlite/jobs_process_test.c. */
 #include "jobs/contract.h"
 #include "sqlite/ledger.h"
-#include "vestry/data/sqlite_jobs.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sqlite.h"
 
 static char folder[FOLDER_BYTES], path[96];
 enum { CONNECTIONS = 2 /* of a node's pool */, HISTORIES = 200 };
@@ -21,7 +22,7 @@ static void remove_all(void) {
 }
 
 static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
-  vestry_sqlite_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   vestry_err error = vestry_sqlite_pool_create(
       &(vestry_sqlite_pool_options){.host = host,
                                     .path = path,
@@ -31,41 +32,41 @@ static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_
                                     .setup = "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(x)"},
       &pool);
   n->pool = pool;
-  return error ? error : vestry_sqlite_jobs_create(pool, options, &n->jobs);
+  return error ? error : vestry_jobs_create(pool, options, &n->jobs);
 }
 
 static void close_node(crew_node *n) {
   vestry_jobs_destroy(n->jobs);
-  vestry_sqlite_pool_destroy(n->pool);
+  vestry_sql_pool_destroy(n->pool);
 }
 
 static vestry_err begin(crew_node *n, int kind, void **ret_loan) {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   (void)kind;
-  vestry_err error = vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan);
+  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan);
   if (!error) *ret_loan = loan;
   return error;
 }
 
 static vestry_err end(void *loan, vestry_err with) {
-  return vestry_sqlite_give(loan, with);
+  return vestry_sql_end(loan, with);
 }
 
 static vestry_err run(void *loan, const char *sql) {
-  return vestry_sqlite_run(loan, sql, NULL, NULL, NULL);
+  return vestry_sql_run(loan, sql, NULL, NULL, NULL);
 }
 
 static vestry_err enqueue(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_sqlite_jobs_enqueue(n->jobs, ((vestry_sqlite_loan *)loan)->db, order, ret_id);
+  return vestry_jobs_enqueue(n->jobs, loan, order, ret_id);
 }
 
 static vestry_err finish(vestry_job *job, void *loan) {
-  return vestry_sqlite_job_finish(job, ((vestry_sqlite_loan *)loan)->db);
+  return vestry_job_finish(job, loan);
 }
 
 static int64_t number(crew_node *n, const char *sql) {
   int64_t is = INT64_MIN;
-  assert_int_equal(vestry_sqlite_run_alone(n->pool, sql, NULL, vestry_sqlite_row_integer, &is), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(n->pool, sql, NULL, vestry_sql_row_integer, &is), VESTRY_OK);
   return is;
 }
 
@@ -89,14 +90,14 @@ static void unfollow(crew_node *n, void *database) {
 }
 
 static vestry_err hold(crew_node *n, void **ret_loan) {
-  vestry_sqlite_loan *loan;
-  const vestry_err error = vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_READ, &loan);
+  vestry_sql_transaction *loan;
+  const vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_READ, &loan);
   if (!error) *ret_loan = loan;
   return error;
 }
 
 static void let_go(void *loan) {
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
 }
 
 static sqlite3 *disturber;
@@ -117,6 +118,7 @@ static bool calm(crew_node *n) {
 }
 
 static const crew_database database = {.kinds_count = 1,
+                                       .does_without = true,
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,
@@ -138,81 +140,22 @@ static const crew_database database = {.kinds_count = 1,
 
 /* ------------------------------------------------------------------------------------- SQLite's own --------------- */
 
-/* Another process is quicker than the look-up of the job that is in the way. */
-static int begin_meanwhile(unsigned type, void *ctx, void *statement, void *text) {
-  crew_node *other = ctx;
-  (void)type, (void)statement;
-  if (strncmp(text, "SELECT id FROM vestry_job", 25) == 0 && atomic_load(&other->of->calls) == 0)
-    assert_true(crew_step(other));
-  return 0;
-}
-
-/* capability: L7 */
-static void order_outside_of_a_transaction_names_the_job_that_is_in_the_way(void **state) {
-  (void)state;
-  crew c;
-  sqlite3 *db;
-  int64_t id = 0;
-  const vestry_job_order order = {.kind = "work", .key = "a", .unique = VESTRY_JOB_UNIQUE_WAITING};
-  crew_open(&c, (vestry_jobs_options){0});
-  const int64_t first = crew_enqueue(&c, order);
-  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_jobs_enqueue(c.nodes[0].jobs, db, &order, &id), VESTRY_EXISTS);
-  assert_int_equal(id, first);
-  sqlite3_trace_v2(db, SQLITE_TRACE_STMT, begin_meanwhile, &c.nodes[1]);
-  assert_int_equal(vestry_sqlite_jobs_enqueue(c.nodes[0].jobs, db, &order, &id), VESTRY_OK);
-  assert_int_equal(crew_look(&c.nodes[0], first).row.state, VESTRY_JOB_DONE);
-  assert_int_equal(crew_look(&c.nodes[0], id).row.state, VESTRY_JOB_WAITING);
-  assert_int_equal(sqlite3_close(db), SQLITE_OK);
-  assert_true(crew_step(&c.nodes[0]));
-  crew_close(&c);
-}
-
-/* It does not wake the threads by itself: nothing is found by looking, and the clock stands still. */
-/* capability: L7 */
-static void a_connection_of_ones_own_enqueues_too(void **state) {
-  (void)state;
-  crew c;
-  sqlite3 *db;
-  const vestry_job_order order = {.kind = "work", .payload = {"own", 3}};
-  crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
-  crew_node *n = &c.nodes[0];
-  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-  sqlite3_busy_timeout(db, PATIENCE_S * 1000);
-  ledger_run(db, "BEGIN IMMEDIATE");
-  assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &order, NULL), VESTRY_OK);
-  ledger_run(db, "ROLLBACK");
-  assert_false(crew_step(&c.nodes[1]));
-  assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &order, NULL), VESTRY_OK);
-  assert_true(crew_step(&c.nodes[1]));
-  assert_string_equal((const char *)c.seen, "own");
-  assert_int_equal(vestry_jobs_start(n->jobs), VESTRY_OK);
-  ledger_run(db, "BEGIN IMMEDIATE");
-  assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, db, &order, NULL), VESTRY_OK);
-  ledger_run(db, "COMMIT");
-  assert_int_equal(sqlite3_close(db), SQLITE_OK);
-  vestry_jobs_wake(n->jobs);
-  UNTIL(atomic_load(&c.ends) == 2);
-  assert_int_equal(vestry_sqlite_jobs_enqueue(NULL, NULL, NULL, NULL), VESTRY_INVALID);
-  crew_close(&c);
-}
-
 /* capability: L7 */
 static void a_full_disk_is_an_error(void **state) {
   (void)state;
   static char bytes[1 << 20];
   crew c;
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   char sql[64];
   crew_open(&c, (vestry_jobs_options){.max_payload_bytes = sizeof bytes});
   crew_node *n = &c.nodes[0];
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)crew_number(n, "PRAGMA page_count"));
-  assert_int_equal(vestry_sqlite_borrow(n->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  ledger_run(loan->db, sql);
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  ledger_run(vestry_sqlite_handle(loan), sql);
   const vestry_job_order order = {.kind = "work", .payload = {bytes, sizeof bytes}};
-  assert_int_equal(vestry_sqlite_jobs_enqueue(n->jobs, loan->db, &order, NULL), VESTRY_LIMIT);
-  assert_non_null(strstr(c.th.last_log, "vestry_sqlite_jobs_enqueue"));
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_LIMIT), VESTRY_LIMIT);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, loan, &order, NULL), VESTRY_LIMIT);
+  assert_non_null(strstr(c.th.last_log, "vestry_sql_run"));
+  assert_int_equal(vestry_sql_end(loan, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job"), 0);
   crew_close(&c);
 }
@@ -262,8 +205,6 @@ static void an_end_that_cannot_be_written_is_written_later(void **state) {
 int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_connection_of_ones_own_enqueues_too),
-      cmocka_unit_test(order_outside_of_a_transaction_names_the_job_that_is_in_the_way),
       cmocka_unit_test(a_full_disk_is_an_error),
       cmocka_unit_test(an_end_that_cannot_be_written_is_written_later),
   };

@@ -141,6 +141,9 @@ void ledger_open_as(ledger *s, const char *journal_mode, const vestry_sqlite_opt
 void ledger_close(ledger *s) {
   for (size_t i = 0; i < s->tabs_count; i++) vestry_memory_destroy(s->tabs[i]);
   site_settle(&s->on);
+  vestry_sql_tabs_destroy(s->states);
+  if (s->pool) assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
+  vestry_sql_pool_destroy(s->pool);
   vestry_sqlite_detach(s->connection);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);

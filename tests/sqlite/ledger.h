@@ -18,6 +18,8 @@ typedef struct ledger {
   vestry_sqlite *database;
   sqlite3 *db, *reader; /* the first is attached, the second is not */
   vestry_sqlite_connection *connection;
+  vestry_sql_pool *pool; /* that is followed, with states of tabs: once tabs_open was called */
+  vestry_sql_tabs *states;
   vestry_memory_exchange *tabs[LEDGER_ROOMS]; /* of the topics below */
   const char *topics[LEDGER_ROOMS];
   size_t tabs_count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a database and its pool count, as metrics beside the instance's. */
 #include "sqlite/shown.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 #include "vestry/ops/observe.h"
 
 typedef struct suite {
@@ -9,7 +9,7 @@ typedef struct suite {
   char folder[FOLDER_BYTES], path[96];
   sqlite3 *writer;
   vestry_sqlite *database;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
 } suite;
 
 static vestry_err add_both(vestry_metrics *metrics, void *ctx) {
@@ -41,7 +41,7 @@ static void commits_and_loans_are_counted(void **state) {
   assert_int_equal(vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.path = s.path}, &s.pool), VESTRY_OK);
   for (int i = 0; i < COMMITS; i++) shown_run(s.writer, "INSERT INTO t VALUES(1)");
   int64_t rows = 0;
-  assert_int_equal(vestry_sqlite_run_alone(s.pool, "SELECT count(*) FROM t", NULL, vestry_sqlite_row_integer, &rows),
+  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &rows),
                    VESTRY_OK);
   assert_int_equal(rows, COMMITS);
   assert_int_equal(
@@ -57,7 +57,7 @@ static void commits_and_loans_are_counted(void **state) {
   assert_int_equal(vestry_sqlite_metrics(NULL, s.database), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_pool_metrics(NULL, s.pool), VESTRY_INVALID);
   vestry_observe_destroy(observe);
-  vestry_sqlite_pool_destroy(s.pool);
+  vestry_sql_pool_destroy(s.pool);
   vestry_sqlite_detach(attached);
   vestry_sqlite_destroy(s.database);
   site_end(&s.on);

@@ -7,12 +7,12 @@
 
 #include "sqlite/ledger.h"
 #include "support/until.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 typedef struct lender {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   int told;
   int64_t rows_when_told;
 } lender;
@@ -44,7 +44,7 @@ static void end(lender *l) {
   vestry_sqlite_pool_stats stats = {0};
   vestry_sqlite_pool_stats_get(l->pool, &stats);
   assert_int_equal(stats.lent_count, 0);
-  vestry_sqlite_pool_destroy(l->pool);
+  vestry_sql_pool_destroy(l->pool);
   test_host_assert_clean(&l->th);
   folder_remove(l->folder);
 }
@@ -57,12 +57,12 @@ static vestry_sqlite_pool_stats stats_of(lender *l) {
 
 static int64_t number(lender *l, const char *sql) {
   int64_t found = -1;
-  assert_int_equal(vestry_sqlite_run_alone(l->pool, sql, NULL, vestry_sqlite_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l->pool, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   return found;
 }
 
 static void insert(lender *l, int64_t id) {
-  assert_int_equal(vestry_sqlite_run_alone(l->pool, "INSERT INTO t(id) VALUES(?)", VESTRY_LIST(id), NULL, NULL),
+  assert_int_equal(vestry_sql_run_alone(l->pool, "INSERT INTO t(id) VALUES(?)", VESTRY_LIST(id), NULL, NULL),
                    VESTRY_OK);
 }
 
@@ -73,11 +73,11 @@ static void assert_said(lender *l, const char *function, const char *what) {
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
 
-static void append(sqlite3_stmt *row, void *ctx) {
+static void append(const vestry_sql_row *row, void *ctx) {
   char *text = ctx;
-  for (int i = 0; i < sqlite3_column_count(row); i++) {
-    const unsigned char *value = sqlite3_column_text(row, i);
-    snprintf(text + strlen(text), 200 - strlen(text), "%s ", value ? (const char *)value : "null");
+  for (size_t i = 0; i < vestry_sql_columns_count(row); i++) {
+    const char *value = vestry_sql_text(row, i);
+    snprintf(text + strlen(text), 200 - strlen(text), "%s ", value ? value : "null");
   }
 }
 
@@ -85,23 +85,23 @@ static void values_go_in_and_rows_come_out(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   char text[200] = "";
   const bool yes = true;
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t VALUES(?, ?, ?, ?)",
-                                     VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(?, ?, ?, ?)",
+                                  VESTRY_LIST(INT64_MAX, "it's\n\xc3\xb8", 1.5, vestry_value_null()), NULL, NULL),
                    VESTRY_OK);
   assert_int_equal(
-      vestry_sqlite_run(loan, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
+      vestry_sql_run(loan, "INSERT INTO t(id, x) VALUES(1, ?1) RETURNING id, x", VESTRY_LIST(yes), append, text),
       VESTRY_OK);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "1 1 9223372036854775807 it's\n\xc3\xb8 1.5 null 1 1 null null ");
   /* No row is NOT_FOUND of what gives rows, and only of that. */
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
+  assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
                    VESTRY_NOT_FOUND);
   assert_int_equal(l.th.log_lines, 0);
   end(&l);
@@ -113,20 +113,20 @@ static void what_does_not_fit_says_so(void **state) {
   begin(&l, (vestry_sqlite_pool_options){0});
   static const char two[] = "SELECT ?, ?";
   const char *none = NULL;
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
-  assert_said(&l, "vestry_sqlite_run", "1 values were given for the 2 parameters of \"SELECT ?, ?\"");
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, NULL, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
+  assert_said(&l, "vestry_sql_run", "1 values were given for the 2 parameters of \"SELECT ?, ?\"");
+  assert_int_equal(vestry_sql_run_alone(l.pool, two, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
   assert_said(&l, "vestry_sqlite_prepare", "SELEKT ...: near \"SELEKT\": syntax error");
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_run", "UNIQUE constraint failed: t.id");
+  assert_int_equal(vestry_sql_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
+  assert_said(&l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
   assert_int_equal(l.th.log_lines, 8);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_sqlite_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
   end(&l);
 }
 
@@ -134,38 +134,38 @@ static void statements_are_prepared_once(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
-  vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   int64_t found;
   for (int i = 0; i < 300; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT ? + %d", i % 3);
-    assert_int_equal(vestry_sqlite_run(loan, sql, VESTRY_LIST(i), vestry_sqlite_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(stats_of(&l).prepared_count, 3);
   for (int i = 0; i < 300; i++) { /* of ten, four have a place: the one that is always used keeps its */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT ? + %d", i % 2 ? i % 20 : 0);
-    assert_int_equal(vestry_sqlite_run(loan, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
   }
   assert_in_range(stats_of(&l).prepared_count, 3 + 140, 3 + 151);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   end(&l);
 }
 
 typedef struct nest {
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   int depth, rows;
 } nest;
 
-static void go_deeper(sqlite3_stmt *row, void *ctx) {
+static void go_deeper(const vestry_sql_row *row, void *ctx) {
   nest *n = ctx;
   (void)row;
   n->rows++;
   if (n->depth == 3) return;
   n->depth++;
-  assert_int_equal(vestry_sqlite_run(n->loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, n),
+  assert_int_equal(vestry_sql_run(n->loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, n),
                    VESTRY_OK);
   n->depth--;
 }
@@ -175,11 +175,11 @@ static void a_statement_may_run_inside_of_itself(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   nest n = {0};
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &n.loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_run(n.loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &n.loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(n.loan, "SELECT x FROM (SELECT 1 AS x UNION ALL SELECT 2)", NULL, go_deeper, &n),
                    VESTRY_OK);
   assert_int_equal(n.rows, 2 + 4 + 8 + 16);
-  assert_int_equal(vestry_sqlite_give(n.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(n.loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(stats_of(&l).prepared_count, 4);
   end(&l);
 }
@@ -189,22 +189,22 @@ static void what_was_not_reset_is(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   sqlite3_stmt *statement;
   for (int i = 0; i < 10; i++) insert(&l, i);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(statement, 1, 3), SQLITE_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   sqlite3 *other; /* BUSY: somebody reads */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_wal_checkpoint_v2(other, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
   sqlite3_close(other);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_prepare(loan, "SELECT id FROM t WHERE id > ?", &statement), VESTRY_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_DONE); /* nothing is greater than null */
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   end(&l);
 }
 
@@ -214,37 +214,35 @@ static void a_transaction_is_whole_or_nothing(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
-  vestry_sqlite_loan *loan, *again;
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan, *again;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 1); /* this thread's functions work in its transaction */
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &again), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &again), VESTRY_OK);
   assert_ptr_equal(again, loan);
-  assert_int_equal(vestry_sqlite_give(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND); /* not the last: it stays */
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &again), VESTRY_INVALID);
-  assert_said(&l, "vestry_sqlite_borrow to write", "give it back before");
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_end(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND); /* not the last: it stays */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &again), VESTRY_INVALID);
+  assert_said(&l, "vestry_sql_begin to write", "end it before");
+  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 1);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan),
-                   VESTRY_OK); /* one that somebody else has ended */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK); /* one that somebody else has ended */
   insert(&l, 2);
-  assert_int_equal(sqlite3_exec(loan->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_give", "rolled back");
-  assert_int_equal(vestry_sqlite_give(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
+  assert_int_equal(sqlite3_exec(vestry_sqlite_handle(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
+  assert_said(&l, "vestry_sql_end", "rolled back");
+  assert_int_equal(vestry_sql_end(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(stats_of(&l).committed_count, 1);
   assert_int_equal(stats_of(&l).rolled_back_count, 2);
   end(&l);
 }
 
-static int64_t seen_by(vestry_sqlite_loan *loan) {
+static int64_t seen_by(vestry_sql_transaction *loan) {
   int64_t found = -1;
-  assert_int_equal(vestry_sqlite_run(loan, "SELECT count(*) FROM t", NULL, vestry_sqlite_row_integer, &found),
-                   VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
   return found;
 }
 
@@ -254,27 +252,27 @@ static void a_loan_to_read_is_no_snapshot(void **state) {
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   other = l;
   assert_int_equal(open_pool(&other, (vestry_sqlite_pool_options){.path = l.path}), VESTRY_OK);
-  vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(seen_by(loan), 0);
   insert(&other, 1);
   assert_int_equal(seen_by(loan), 1);
-  assert_int_equal(vestry_sqlite_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this is one */
+  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this is one */
   assert_int_equal(seen_by(loan), 1);
   insert(&other, 2);
   assert_int_equal(seen_by(loan), 1);
-  assert_int_equal(vestry_sqlite_run(loan, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(seen_by(loan), 2);
 
   /* One that is not ended is nobody else's. */
-  assert_int_equal(vestry_sqlite_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(seen_by(loan), 2);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
-  assert_said(&l, "vestry_sqlite_give", "not ended");
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
+  assert_said(&l, "vestry_sql_end", "not ended");
   insert(&other, 3);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 3);
   insert(&l, 4);
-  vestry_sqlite_pool_destroy(other.pool);
+  vestry_sql_pool_destroy(other.pool);
   end(&l);
 }
 
@@ -288,15 +286,15 @@ static void commits_are_told(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   vestry_sqlite_pool_on_commit(l.pool, count_commit, &l);
   insert(&l, 1);
   assert_int_equal(l.told, 1);
   assert_int_equal(l.rows_when_told, 1);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 2);
   assert_int_equal(l.told, 1);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(l.told, 1);
   vestry_sqlite_pool_on_commit(l.pool, NULL, NULL);
   insert(&l, 2);
@@ -306,17 +304,17 @@ static void commits_are_told(void **state) {
 
 static void *try_to_read(void *ctx) {
   lender *l = ctx;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(l->pool, VESTRY_SQLITE_READ, &loan);
-  if (!error) vestry_sqlite_give(loan, VESTRY_OK);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_READ, &loan);
+  if (!error) vestry_sql_end(loan, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
 
 static void *try_to_write(void *ctx) {
   lender *l = ctx;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(l->pool, VESTRY_SQLITE_WRITE, &loan);
-  if (!error) vestry_sqlite_give(loan, VESTRY_OK);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &loan);
+  if (!error) vestry_sql_end(loan, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
 
@@ -332,22 +330,22 @@ static void nobody_waits_for_ever(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
-  vestry_sqlite_loan *loan, *aside;
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan, *aside;
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sqlite_borrow to read", "connections_count is 1; raise it");
+  assert_said(&l, "vestry_sql_begin to read", "connections_count is 1; raise it");
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_READ_ASIDE, &aside), VESTRY_OK); /* one of each kind */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK); /* one of each kind */
   assert_ptr_not_equal(aside, loan);
-  assert_int_equal(vestry_sqlite_give(aside, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(aside, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the turn was given back */
   assert_int_equal(stats_of(&l).refused_count, 2);
   sqlite3 *other; /* nor for another process */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_borrow(l.pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sqlite_borrow to write", "another program is writing to it");
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_LIMIT);
+  assert_said(&l, "vestry_sql_begin to write", "another program is writing to it");
   sqlite3_close(other);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
   end(&l);
@@ -362,21 +360,21 @@ typedef struct worker {
 static void *work(void *ctx) {
   worker *w = ctx;
   for (int i = 0; i < 100; i++) {
-    vestry_sqlite_loan *loan;
+    vestry_sql_transaction *loan;
     int64_t found;
     if ((w->seed + (unsigned)i) % 3) {
-      assert_int_equal(vestry_sqlite_borrow(w->l->pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-      assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
+      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found),
                        VESTRY_OK);
-      assert_int_equal(vestry_sqlite_run(loan, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
+      assert_int_equal(vestry_sql_run(loan, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
                        VESTRY_OK);
       if (i % 10 == 0) sched_yield();
     } else {
-      assert_int_equal(vestry_sqlite_borrow(w->l->pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
-      assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sqlite_row_integer, &found),
+      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
+      assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found),
                        VESTRY_OK);
     }
-    assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   }
   return NULL;
 }
@@ -386,7 +384,7 @@ static void many_threads_share_a_few(void **state) {
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 2, .wait_ms = 60000});
   insert(&l, 0);
-  assert_int_equal(vestry_sqlite_run_alone(l.pool, "UPDATE t SET x = 0", NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(l.pool, "UPDATE t SET x = 0", NULL, NULL, NULL), VESTRY_OK);
   worker workers[6];
   int64_t writes = 0;
   for (unsigned i = 0; i < 6; i++) {
@@ -414,12 +412,12 @@ static void tables_have_a_version(void **state) {
       .schema_version = 2};
   assert_int_equal(open_pool(&l, first), VESTRY_OK);
   insert(&l, 5);
-  vestry_sqlite_pool_destroy(l.pool);
+  vestry_sql_pool_destroy(l.pool);
   assert_int_equal(open_pool(&l, second), VESTRY_OK); /* brought to it */
   assert_int_equal(number(&l, "SELECT id FROM t"), 5);
   assert_int_equal(number(&l, "SELECT count(*) FROM u"), 0);
   assert_int_equal(number(&l, "PRAGMA user_version"), 2);
-  vestry_sqlite_pool_destroy(l.pool);
+  vestry_sql_pool_destroy(l.pool);
   l.pool = NULL;
   assert_int_equal(open_pool(&l, first), VESTRY_IO); /* a later one is left alone */
   assert_null(l.pool);
@@ -489,7 +487,7 @@ static void what_cannot_be_opened_says_what_helps(void **state) {
   sqlite3_close(other);
   assert_null(l.pool);
   assert_int_equal(vestry_sqlite_pool_create(NULL, &l.pool), VESTRY_INVALID);
-  vestry_sqlite_pool_destroy(NULL);
+  vestry_sql_pool_destroy(NULL);
   test_host_assert_clean(&l.th);
   folder_remove(l.folder);
 }
@@ -501,59 +499,55 @@ static void pages_follow_what_is_committed(void **state) {
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
-  vestry_sqlite_pool *pool;
-  vestry_sqlite_loan *loan;
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan;
   assert_int_equal(
       vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path}, &pool),
       VESTRY_OK);
-  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
-  assert_null(loan->connection);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_INVALID);
   vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s.database, &stats);
   size_t others = stats.connections_count - 8;
-  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  assert_non_null(loan->connection);
-  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(7), NULL, NULL), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 0);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 1);
-  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_FAILED), VESTRY_FAILED);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(loan, "INSERT INTO t(x) VALUES(?)", VESTRY_LIST(8), NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "table/t"), 0);
-  assert_int_equal(vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ_ASIDE, &loan), VESTRY_OK);
-  assert_null(loan->connection);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ_ASIDE, &loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   vestry_sqlite_pool_follow(pool, NULL);
   vestry_sqlite_stats_get(s.database, &stats);
   assert_int_equal(stats.connections_count, others);
-  vestry_sqlite_pool_destroy(pool);
+  vestry_sql_pool_destroy(pool);
   ledger_close(&s);
 }
 
 /* A render that is on its way while its program ends. */
 typedef struct late_reader {
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   _Atomic(bool) has_one, may_end, has_ended;
 } late_reader;
 
 static void *read_late(void *of) {
   late_reader *reader = of;
-  vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_borrow(reader->pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(reader->pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   atomic_store(&reader->has_one, true);
   UNTIL(atomic_load(&reader->may_end));
-  assert_non_null(loan->connection);
-  assert_int_equal(vestry_sqlite_run(loan, "SELECT x FROM t", NULL, NULL, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_sql_run(loan, "SELECT x FROM t", NULL, NULL, NULL), VESTRY_NOT_FOUND);
   atomic_store(&reader->has_ended, true);
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   return NULL;
 }
 
@@ -576,10 +570,10 @@ static void the_end_waits_for_renders(void **state) {
           &(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path, .connections_count = 3}, &reader.pool),
       VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(reader.pool, s.database), VESTRY_OK);
-  vestry_sqlite_loan *loan;
-  assert_int_equal(vestry_sqlite_borrow(reader.pool, VESTRY_SQLITE_READ, &loan), VESTRY_OK);
+  vestry_sql_transaction *loan;
+  assert_int_equal(vestry_sql_begin(reader.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(reader.pool, NULL), VESTRY_BUSY); /* it would wait for itself */
-  assert_int_equal(vestry_sqlite_give(loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   pthread_t threads[2];
   assert_int_equal(pthread_create(&threads[0], NULL, read_late, &reader), 0);
   UNTIL(atomic_load(&reader.has_one));
@@ -592,7 +586,7 @@ static void the_end_waits_for_renders(void **state) {
   vestry_sqlite_pool_stats stats = {0};
   vestry_sqlite_pool_stats_get(reader.pool, &stats);
   assert_int_equal(stats.lent_count, 0);
-  vestry_sqlite_pool_destroy(reader.pool);
+  vestry_sql_pool_destroy(reader.pool);
   ledger_close(&s);
 }
 
@@ -600,10 +594,10 @@ static void the_end_waits_for_renders(void **state) {
 
 static vestry_err open_and_close(test_host *th, void *ctx) {
   lender *l = ctx;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_err error = vestry_sqlite_pool_create(
       &(vestry_sqlite_pool_options){.host = &th->host, .path = l->path, .connections_count = 3}, &pool);
-  if (!error) vestry_sqlite_pool_destroy(pool);
+  if (!error) vestry_sql_pool_destroy(pool);
   return error;
 }
 

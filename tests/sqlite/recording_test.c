@@ -6,38 +6,38 @@
 #include "support/folder.h"
 #include "support/site.h"
 #include "support/until.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 typedef struct scene {
   site on;
   char folder[FOLDER_BYTES], path[96];
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_sqlite *database;
   vestry_memory_exchange *stream;
   const char *sql;
-  vestry_sqlite_use use;
+  vestry_sql_kind use;
   char text[40];
   unsigned renders;
 } scene;
 
-static void take_row(sqlite3_stmt *row, void *ctx) {
-  snprintf(ctx, 40, "%s", (const char *)sqlite3_column_text(row, 0));
+static void take_row(const vestry_sql_row *row, void *ctx) {
+  snprintf(ctx, 40, "%s", vestry_sql_text(row, 0));
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   scene *s = app;
-  vestry_sqlite_loan *loan;
+  vestry_sql_transaction *loan;
   s->renders++;
   vestry_err error = vestry_render_topic(render, "own");
-  if (!error) error = vestry_sqlite_borrow(s->pool, s->use, &loan);
-  if (!error) error = vestry_sqlite_give(loan, vestry_sqlite_run(loan, s->sql, NULL, take_row, s->text));
+  if (!error) error = vestry_sql_begin(s->pool, s->use, &loan);
+  if (!error) error = vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, take_row, s->text));
   if (error) snprintf(s->text, sizeof s->text, "%s", vestry_err_name(error));
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", s->text);
   return vestry_render_end(render, html);
 }
 
-static void open_scene(scene *s, const char *sql, vestry_sqlite_use use, vestry_sqlite_level level) {
+static void open_scene(scene *s, const char *sql, vestry_sql_kind use, vestry_sqlite_level level) {
   vestry_page *page;
   memset(s, 0, sizeof *s);
   s->sql = sql;
@@ -68,14 +68,14 @@ static void close_scene(scene *s) {
   vestry_memory_destroy(s->stream);
   site_settle(&s->on);
   assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
-  vestry_sqlite_pool_destroy(s->pool);
+  vestry_sql_pool_destroy(s->pool);
   vestry_sqlite_destroy(s->database);
   site_end(&s->on);
   folder_remove(s->folder);
 }
 
 static void commit(scene *s, const char *sql) {
-  assert_int_equal(vestry_sqlite_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
   site_settle(&s->on);
   site_pass_ms(&s->on, 20);
@@ -88,11 +88,11 @@ typedef struct holder {
 
 static void *hold(void *ctx) {
   holder *h = ctx;
-  vestry_sqlite_loan *loan;
-  const vestry_err error = vestry_sqlite_borrow(h->s->pool, h->s->use, &loan);
+  vestry_sql_transaction *loan;
+  const vestry_err error = vestry_sql_begin(h->s->pool, h->s->use, &loan);
   atomic_store(&h->is_held, 1);
   UNTIL(atomic_load(&h->is_held) == 2);
-  return error || vestry_sqlite_give(loan, VESTRY_OK) ? ctx : NULL;
+  return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
 }
 
 /* By any commit, unless it reads aside; or after a second, and then two. */
@@ -104,8 +104,7 @@ static void a_page_without_a_connection_comes_back(void **state) {
     pthread_t thread;
     void *failed;
     const bool is_aside = i & 1, by_commit = i & 2 && !is_aside && levels[i / 4] != VESTRY_SQLITE_TOPICS;
-    open_scene(&s, "SELECT v FROM t WHERE id = 1", is_aside ? VESTRY_SQLITE_READ_ASIDE : VESTRY_SQLITE_READ,
-               levels[i / 4]);
+    open_scene(&s, "SELECT v FROM t WHERE id = 1", is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ, levels[i / 4]);
     assert_string_equal(s.text, "one");
     holder h = {.s = &s};
     assert_int_equal(pthread_create(&thread, NULL, hold, &h), 0);
@@ -136,7 +135,7 @@ static void a_page_without_a_connection_comes_back(void **state) {
 static void a_refused_statement_depends_on_all_commits(void **state) {
   (void)state;
   scene s;
-  open_scene(&s, "SELECT abs(-9223372036854775808) FROM t WHERE v = 'one'", VESTRY_SQLITE_READ, VESTRY_SQLITE_DEFAULT);
+  open_scene(&s, "SELECT abs(-9223372036854775808) FROM t WHERE v = 'one'", VESTRY_SQL_READ, VESTRY_SQLITE_DEFAULT);
   assert_string_equal(s.text, "IO");
   s.renders = 0;
   for (int j = 0; j < 60; j++) site_pass_ms(&s.on, 1000);

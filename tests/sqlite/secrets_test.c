@@ -4,7 +4,7 @@
  * tables may be there. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 #include "vestry/ops/observe.h"
 
 #define MARK "zq7xk"
@@ -14,7 +14,7 @@ typedef struct suite {
   char folder[FOLDER_BYTES], path[96];
   vestry_sqlite_level level;
   vestry_sqlite *database;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_observe *observe;
   vestry_memory_exchange *tab;
 } suite;
@@ -28,20 +28,20 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   lines_count++;
 }
 
-static void add_row(sqlite3_stmt *row, void *html) {
-  vestry_html_add(html, "<p>%s</p>", (const char *)sqlite3_column_text(row, 0));
+static void add_row(const vestry_sql_row *row, void *html) {
+  vestry_html_add(html, "<p>%s</p>", vestry_sql_text(row, 0));
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
-  vestry_sqlite_loan *loan;
-  vestry_err error = vestry_sqlite_borrow(s->pool, VESTRY_SQLITE_READ, &loan);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(s->pool, VESTRY_SQL_READ, &loan);
   if (error) return error;
   if (s->level == VESTRY_SQLITE_TOPICS) (void)vestry_render_topic(render, "table/bird");
   vestry_render_begin(render, html);
-  error = vestry_sqlite_run(loan, "SELECT name FROM bird WHERE name = ? OR name <> '" MARK "literal'",
-                            VESTRY_LIST(MARK "bound"), add_row, html);
-  error = vestry_sqlite_give(loan, error);
+  error = vestry_sql_run(loan, "SELECT name FROM bird WHERE name = ? OR name <> '" MARK "literal'",
+                         VESTRY_LIST(MARK "bound"), add_row, html);
+  error = vestry_sql_end(loan, error);
   return error ? error : vestry_render_end(render, html);
 }
 
@@ -59,7 +59,7 @@ static size_t redact(char *event, size_t len, void *ctx) {
 }
 
 static void run(suite *s, const char *sql, const vestry_value *values, vestry_err expected) {
-  assert_int_equal(vestry_sqlite_run_alone(s->pool, sql, values, NULL, NULL), expected);
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, values, NULL, NULL), expected);
 }
 
 static void begin(suite *s, vestry_sqlite_level level) {
@@ -100,7 +100,7 @@ static void end(suite *s) {
   site_settle(&s->on);
   assert_int_equal(vestry_sqlite_pool_follow(s->pool, NULL), VESTRY_OK);
   vestry_sqlite_destroy(s->database);
-  vestry_sqlite_pool_destroy(s->pool);
+  vestry_sql_pool_destroy(s->pool);
   site_end(&s->on);
   folder_remove(s->folder);
 }

@@ -3,15 +3,15 @@
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 enum { KEPT = 4 };
 
 typedef struct desk {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
-  vestry_sqlite_pool *pool;
-  vestry_sqlite_loan *loan;
+  vestry_sql_pool *pool;
+  vestry_sql_transaction *loan;
 } desk;
 
 static void open_desk(desk *d) {
@@ -29,18 +29,18 @@ static void open_desk(desk *d) {
 }
 
 static void borrow(desk *d) {
-  assert_int_equal(vestry_sqlite_borrow(d->pool, VESTRY_SQLITE_READ, &d->loan), VESTRY_OK);
+  assert_int_equal(vestry_sql_begin(d->pool, VESTRY_SQL_READ, &d->loan), VESTRY_OK);
 }
 
 static void close_desk(desk *d) {
-  vestry_sqlite_pool_destroy(d->pool);
+  vestry_sql_pool_destroy(d->pool);
   test_host_assert_clean(&d->th);
   folder_remove(d->folder);
 }
 
 static size_t count_statements(const desk *d) {
   size_t count = 0;
-  for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(d->loan->db, at));) count++;
+  for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(vestry_sqlite_handle(d->loan), at));) count++;
   return count;
 }
 
@@ -49,7 +49,7 @@ static void run_others(desk *d, int count) {
     char sql[40];
     int64_t found = 0;
     snprintf(sql, sizeof sql, "SELECT %d", i);
-    assert_int_equal(vestry_sqlite_run(d->loan, sql, NULL, vestry_sqlite_row_integer, &found), VESTRY_OK);
+    assert_int_equal(vestry_sql_run(d->loan, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
     assert_int_equal(found, i);
   }
 }
@@ -76,12 +76,12 @@ static void keeps_what_was_given_out_until_the_loan_ends(void **state) {
   }
   assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT 100, ?", &again), VESTRY_OK);
   assert_ptr_equal(again, own[0]);
-  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   borrow(&d);
   assert_in_range(count_statements(&d), 0, KEPT);
   run_others(&d, 4 * KEPT);
   assert_in_range(count_statements(&d), 0, KEPT);
-  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   close_desk(&d);
 }
 
@@ -95,11 +95,11 @@ static void runs_beside_a_statement_that_was_given_out(void **state) {
   borrow(&d);
   assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT ?", &own), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(own, 1, 7), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_run(d.loan, "SELECT ?", VESTRY_LIST(8), vestry_sqlite_row_integer, &found), VESTRY_OK);
+  assert_int_equal(vestry_sql_run(d.loan, "SELECT ?", VESTRY_LIST(8), vestry_sql_row_integer, &found), VESTRY_OK);
   assert_int_equal(found, 8);
   assert_int_equal(sqlite3_step(own), SQLITE_ROW);
   assert_int_equal(sqlite3_column_int(own, 0), 7);
-  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   close_desk(&d);
 }
 
@@ -109,11 +109,11 @@ typedef struct descent {
   vestry_err error;
 } descent;
 
-static void go_down(sqlite3_stmt *row, void *ctx) {
+static void go_down(const vestry_sql_row *row, void *ctx) {
   descent *of = ctx;
   if (++of->depth > of->deepest) of->deepest = of->depth;
-  vestry_err error = vestry_sqlite_run(of->d->loan, "SELECT id FROM reply WHERE parent = ?",
-                                       VESTRY_LIST((int64_t)sqlite3_column_int64(row, 0)), go_down, of);
+  vestry_err error = vestry_sql_run(of->d->loan, "SELECT id FROM reply WHERE parent = ?",
+                                    VESTRY_LIST((int64_t)vestry_sql_integer(row, 0)), go_down, of);
   if (error && error != VESTRY_NOT_FOUND) of->error = error;
   of->depth--;
 }
@@ -125,19 +125,18 @@ static void runs_as_deep_as_rows_lead(void **state) {
   desk d;
   open_desk(&d);
   for (int i = 1; i <= DEEP; i++)
-    assert_int_equal(
-        vestry_sqlite_run_alone(d.pool, "INSERT INTO reply VALUES(?, ?)", VESTRY_LIST(i, i - 1), NULL, NULL),
-        VESTRY_OK);
+    assert_int_equal(vestry_sql_run_alone(d.pool, "INSERT INTO reply VALUES(?, ?)", VESTRY_LIST(i, i - 1), NULL, NULL),
+                     VESTRY_OK);
   descent of = {.d = &d};
   borrow(&d);
-  assert_int_equal(vestry_sqlite_run(d.loan, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
+  assert_int_equal(vestry_sql_run(d.loan, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
                    VESTRY_OK);
   assert_int_equal(of.error, VESTRY_OK);
   assert_int_equal(of.deepest, DEEP);
-  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   borrow(&d);
   assert_in_range(count_statements(&d), 0, KEPT);
-  assert_int_equal(vestry_sqlite_give(d.loan, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
   close_desk(&d);
 }
 

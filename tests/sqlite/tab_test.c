@@ -12,11 +12,11 @@ static void clear(void) {} /* each ledger is a new file */
 
 static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
   (void)at;
-  ledger_open(&kept, "wal",
-              &(vestry_sqlite_options){.poll_ms = 60000,
-                                       .tab_ttl_s = bounds->ttl_s,
-                                       .tabs_per_scope = bounds->per_scope_count,
-                                       .max_tab_bytes = bounds->max_bytes});
+  ledger_open(&kept, "wal", &(vestry_sqlite_options){.poll_ms = 60000});
+  tabs_open(&kept, &(vestry_sql_tabs_options){.ttl_s = bounds->ttl_s,
+                                              .per_scope_count = bounds->per_scope_count,
+                                              .max_count = bounds->max_count,
+                                              .max_bytes = bounds->max_bytes});
   *ret_node = tabs_node(&kept);
 }
 
@@ -41,15 +41,18 @@ static void without_a_request_there_is_no_tab(void **state) {
   ledger s;
   size_t len;
   ledger_open(&s, "wal", NULL);
-  assert_int_equal(vestry_sqlite_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  tabs_open(&s, NULL);
+  assert_int_equal(vestry_sql_tab_get(s.states, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
   ledger_close(&s);
 }
 
 /* ----------------------------------------------------------------------------------------------- in pages --------- */
 
-static void open_shown(tab_shown *w, ledger *s, const vestry_sqlite_options *options, char one[TAB_TOKEN_BYTES],
-                       char other[TAB_TOKEN_BYTES]) {
+static void open_shown(tab_shown *w, ledger *s, const vestry_sqlite_options *options, uint32_t ttl_s,
+                       char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]) {
   ledger_open(s, "wal", options);
+  tabs_open(s, &(vestry_sql_tabs_options){.ttl_s = ttl_s});
   const tab_node node = tabs_node(s);
   tab_show(w, &node, one, other);
 }
@@ -71,7 +74,7 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[200];
-  open_shown(&w, &s, NULL, one, other);
+  open_shown(&w, &s, NULL, 0, one, other);
   ledger_watch(&s, "table/vestry_tab");
   assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
   check_renders(&w, 1, 0);
@@ -102,19 +105,22 @@ static void a_write_is_of_the_applications_transaction(void **state) {
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
-  open_shown(&w, &s, NULL, one, other);
+  open_shown(&w, &s, NULL, 0, one, other);
   for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
-    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    vestry_sql_transaction *transaction;
+    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
     assert_int_equal(tabs_set(&s, "u", one, "never", 5), VESTRY_OK);
     check_renders(&w, 0, 0);
-    ledger_run(s.db, "ROLLBACK");
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_FAILED), VESTRY_FAILED);
     check_renders(&w, 0, 0);
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), i);
-    ledger_run(s.db, "BEGIN; INSERT INTO t(x) VALUES(NULL)");
+    assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
     assert_int_equal(tabs_set(&s, "u", one, "now", 3), VESTRY_OK);
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), i);
     check_renders(&w, 0, 0);
-    ledger_run(s.db, "COMMIT");
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
     check_renders(&w, 1, 0);
     assert_string_equal(w.texts[0], "now");
   }
@@ -130,7 +136,7 @@ static void another_process_may_write_a_state(void **state) {
     tab_shown w;
     char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[300];
     if (levels[i] == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
-    open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, one, other);
+    open_shown(&w, &s, &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000}, 0, one, other);
     assert_int_equal(tabs_set(&s, "u", one, "its own", 7), VESTRY_OK);
     check_renders(&w, 1, 0);
     snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'42' WHERE tab = x'%.32s'", one);
@@ -170,7 +176,7 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
-  open_shown(&w, &s, &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000}, one, other);
+  open_shown(&w, &s, &(vestry_sqlite_options){.poll_ms = 60000}, 100, one, other);
   assert_int_equal(tabs_set(&s, "u", one, "read", 4), VESTRY_OK);
   assert_int_equal(tabs_set(&s, "u", other, "left", 4), VESTRY_OK);
   check_renders(&w, 1, 1);
@@ -195,10 +201,12 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   assert_int_equal(tabs_set(&s, "u", one, "written2", 8), VESTRY_OK);
   assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000225);
   assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), 1);
-  vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s.database, &stats);
-  assert_int_equal(stats.tabs_expired_count, 1);
-  assert_int_equal(stats.other_commits_count, 0); /* the thread's are known for vestry's own */
+  vestry_sqlite_stats followed = {0};
+  vestry_sqlite_stats_get(s.database, &followed);
+  vestry_sql_tabs_stats stats = {0};
+  vestry_sql_tabs_stats_get(s.states, &stats);
+  assert_int_equal(stats.expired_count, 1);
+  assert_int_equal(followed.other_commits_count, 0); /* the thread's are known for vestry's own */
   close_shown(&w);
 }
 
@@ -209,7 +217,8 @@ static void a_touch_waits_for_nobody(void **state) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
-  ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 100, .poll_ms = 60000});
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000});
+  tabs_open(&s, &(vestry_sql_tabs_options){.ttl_s = 100});
   tabs_begin(&s, "u", one);
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
   ledger_clock(1000050);
@@ -233,7 +242,8 @@ static void what_has_expired_goes_little_by_little(void **state) {
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
-  ledger_open(&s, "wal", &(vestry_sqlite_options){.tab_ttl_s = 1000, .poll_ms = 60000});
+  ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000});
+  tabs_open(&s, &(vestry_sql_tabs_options){.ttl_s = 1000});
   tabs_begin(&s, "u", one);
   ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
                    " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 999000 + i FROM n");
@@ -277,7 +287,8 @@ static void all_scopes_together_have_so_many(void **state) {
     char cookie[16], first[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
     int most = (int)rows[row].most;
     ledger_clock(1000000);
-    ledger_open(&s, "wal", &(vestry_sqlite_options){.max_tabs = rows[row].most, .tab_ttl_s = 100000, .poll_ms = 60000});
+    ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000});
+    tabs_open(&s, &(vestry_sql_tabs_options){.max_count = rows[row].most, .ttl_s = 100000});
     for (int i = 0; i < 3 * most; i++) {
       ledger_clock(1000000 + i);
       snprintf(cookie, sizeof cookie, "u%d", i);
@@ -288,9 +299,9 @@ static void all_scopes_together_have_so_many(void **state) {
     }
     assert_string_equal(tabs_get(&s, cookie, one), "x");
     assert_string_equal(tabs_get(&s, "u0", first), ""); /* nearest to its end */
-    vestry_sqlite_stats stats = {0};
-    vestry_sqlite_stats_get(s.database, &stats);
-    assert_int_equal(stats.tabs_evicted_count, 3 * most - states(&s));
+    vestry_sql_tabs_stats stats = {0};
+    vestry_sql_tabs_stats_get(s.states, &stats);
+    assert_int_equal(stats.evicted_count, 3 * most - states(&s));
     /* What another process puts is found, if it takes a while. */
     ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
                      " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 5000000 + i FROM n");
@@ -309,8 +320,8 @@ static void visitors_make_room_before_users(void **state) {
   (void)state;
   ledger s;
   ledger_clock(1000000);
-  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
-                 (vestry_options){0});
+  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
+  tabs_open(&s, &(vestry_sql_tabs_options){.max_count = 10, .ttl_s = 1000});
   assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
   char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
@@ -342,8 +353,8 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
   (void)state;
   ledger s;
   ledger_clock(1000000);
-  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.max_tabs = 10, .tab_ttl_s = 1000, .poll_ms = 60000},
-                 (vestry_options){0});
+  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
+  tabs_open(&s, &(vestry_sql_tabs_options){.max_count = 10, .ttl_s = 1000});
   assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
   assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
   char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
@@ -363,9 +374,9 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
   }
   assert_int_equal(states(&s), 10);
   assert_string_equal(tabs_get(&s, users, token), "draft");
-  vestry_sqlite_stats stats = {0};
-  vestry_sqlite_stats_get(s.database, &stats);
-  assert_int_equal(stats.tabs_evicted_count, 41);
+  vestry_sql_tabs_stats stats = {0};
+  vestry_sql_tabs_stats_get(s.states, &stats);
+  assert_int_equal(stats.evicted_count, 41);
   assert_in_range(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor"), 9, 20);
   ledger_close(&s);
 }
@@ -379,6 +390,7 @@ static void tables_are_made_once_and_have_a_version(void **state) {
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
+  tabs_open(&s, NULL);
   const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
   ledger_run(s.db, "PRAGMA user_version = 77");
   tabs_begin(&s, "u", one);

@@ -6,6 +6,10 @@
 #include "guard/tab_acts.h"
 #include "sqlite/ledger.h"
 
+/* A pool of one connection, which the pages follow, and states of tabs: after ledger_open, until ledger_close. */
+void tabs_open(ledger *s, const vestry_sql_tabs_options *options);
+/* Run SQL with that connection. */
+void tabs_run(ledger *s, const char *sql);
 /* Valid as long as the ledger is. */
 tab_node tabs_node(ledger *s);
 vestry_err tabs_set(ledger *s, const char *cookie, const char *token, const void *data, size_t len);

@@ -41,8 +41,8 @@
  *  with contenteditable is no field of a form, and is not kept.
  *
  *  Forms are kept within bounds, in the memory of this process: a restart forgets them, until a page that is still open
- *  is typed into; another process does not have them. Or in a database (vestry/data/sqlite_forms.h,
- *  vestry/data/postgres_forms.h): then they outlive any process, all processes of that database have them, and a form
+ *  is typed into; another process does not have them. Or in a database (vestry/data/sql.h,
+ *  vestry/data/sql.h): then they outlive any process, all processes of that database have them, and a form
  *  is cleared in the transaction of its submit. */
 #ifndef VESTRY_FORM_H
 #define VESTRY_FORM_H

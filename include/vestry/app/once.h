@@ -31,7 +31,7 @@
  *  sessions, have a share of the room, for any client can invent them. After a crash a repetition runs again, too: an
  *  application that must not have that keeps the nonce (the header X-Once, or the field) beside the data, as
  *  examples/chat does.
- *  With a storage (vestry/data/postgres_once.h) nodes share what they have seen, and a crash forgets nothing: what is
+ *  With a storage (vestry/data/sql.h) nodes share what they have seen, and a crash forgets nothing: what is
  *  known to be done is answered as it was. A repetition of what was under way at the crash is answered 503 while its
  *  node may yet live, then 409, "not known", and is not done.
  *

@@ -224,7 +224,7 @@ static inline vestry_err vestry_render_topicf(vestry_render *render, const char 
 /** Have the page, or the part, rendered again after a while, because something was missing that it was to show: a
  *  database that did not answer, say. What this render makes is shown as usual. The next one comes after a second, then
  *  two, four, up to 30, until a render does not ask for another; and sooner when something that it depends on changes.
- *  Renders that read by vestry/data/sqlite_pool.h or vestry/data/postgres.h ask by themselves when a read fails. In a
+ *  Renders that read by vestry/data/sqlite.h or vestry/data/postgres.h ask by themselves when a read fails. In a
  *  document it does nothing, because the document's stream renders anew.
  *  Threads  the render's */
 VESTRY_API void vestry_render_again(vestry_render *render);

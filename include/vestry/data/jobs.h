@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /** Jobs: work that outlives the request that asks for it, and the process. A job is a row of a table that vestry makes
- *  in the application's database, vestry_job: of SQLite (vestry/data/sqlite_jobs.h), for all processes of a file, or of
- *  PostgreSQL (vestry/data/postgres_jobs.h), for all nodes. There the table is made, and a job enqueued or finished in
- *  a transaction; all else is here.
+ *  in the application's database (vestry/data/sql.h), vestry_job: of SQLite, for all processes of a file, or of
+ *  PostgreSQL, for all nodes.
  *
- *      vestry_sqlite_jobs_create(pool, NULL, &jobs);
+ *      vestry_jobs_create(pool, NULL, &jobs);
  *      vestry_jobs_on(jobs, "mail", send_mail, app);                // what this process can do
  *      vestry_jobs_every(jobs, "digest", 86400000, 0, send_digest, app); // once a day, by one process of all
  *      vestry_jobs_start(jobs);
  *
+ *      static vestry_err post(vestry_sql_transaction *transaction, void *ctx) { // a handler's, by vestry_sql_act
+ *        vestry_err err =
+ *            vestry_sql_run(transaction, "INSERT INTO message(text) VALUES($1)", VESTRY_LIST(text), NULL, NULL);
+ *        const vestry_job_order mail = {.kind = "mail", .payload = {text, strlen(text)}};
+ *        return err ? err : vestry_jobs_enqueue(jobs, transaction, &mail, NULL);
+ *      }                                                            // both are committed, or neither
+ *
  *  What is promised:
  *  - A job that was committed is run at least once; one that was rolled back never. It is run again after a failure,
  *    and after its process died or lost its lease. So a function does what may be done twice, or writes to this
- *    database and calls vestry_sqlite_job_finish, or vestry_postgres_job_finish, in the same transaction: once.
+ *    database and calls vestry_job_finish in the same transaction: once.
  *  - A process has a job by a lease, with a number that each taking increments (fencing). The lease is renewed while
  *    the function runs. When the lease ends, because the process was killed or stood still, any process may take the
  *    job over: from then on whatever the former one writes of it is refused (CLOSED).
@@ -30,11 +36,20 @@
  *  progress, said, error, created, ended; state is 'waiting', 'running', 'done' or 'dead'). Each step of the job is a
  *  commit to that row, so the page renders again as for any other write; nothing else is needed.
  *
- *  The errors of the database, of the functions here that use it, are those that the functions of its pool have. */
+ *  SQLite: while a transaction writes no lease can be renewed, because there is one writer. So a function whose
+ *  transaction lasts longer than its lease calls vestry_job_finish in that transaction.
+ *
+ *  PostgreSQL: where pages of the pool follow commits (vestry/data/postgres.h: at the levels TABLES and READS), a job
+ *  that any node enqueues is found with its commit, within some milliseconds; elsewhere each node asks every poll_ms.
+ *  No node waits for another one's job. While the server is away nothing is begun. A function that runs meanwhile goes
+ *  on, and its end is written when the server is back, unless its lease has ended before and another node has taken the
+ *  job over. A function runs with no connection; what is written beside it needs one of the pool's.
+ *
+ *  The errors of the database, of the functions here that use it, are those of vestry/data/sql.h. */
 #ifndef VESTRY_JOBS_H
 #define VESTRY_JOBS_H
 
-#include "vestry/host.h"
+#include "vestry/data/sql.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,8 +57,6 @@ extern "C" {
 
 /** The jobs of one database. */
 typedef struct vestry_jobs vestry_jobs;
-/** Where jobs are kept. */
-typedef struct vestry_jobs_table vestry_jobs_table;
 
 /** A kind, and a tick's name, are UTF-8 of so many bytes at most, and at least one; else INVALID. */
 #define VESTRY_JOB_KIND_MAX_BYTES 64
@@ -137,19 +150,20 @@ typedef struct vestry_jobs_options {
                                      VESTRY_NEVER_MS: they stay. Dead ones stay */
   vestry_job_end_fn on_end;     /**< NULL: none */
   void *app;                    /**< handed to on_end */
-  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the system's clock; over PostgreSQL the
-                                     server's. For tests */
+  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's, over PostgreSQL the
+                                     server's, which is one for all nodes. For tests */
   void *now_ctx;                /**< handed to it */
 } vestry_jobs_options;
 
-/** Jobs that are kept in a table. vestry_sqlite_jobs_create and vestry_postgres_jobs_create call it; an application
- *  calls those.
- *  table     whose functions know how. Owned by the jobs from here on, also if this fails
+/** Make the table, unless it is there: vestry_job, and over PostgreSQL vestry_job_slot and vestry_job_total, too. A
+ *  process that only enqueues needs nothing else.
+ *  pool      borrowed; must not be destroyed before
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | what the table's functions say
- *  Threads  any; blocks as they do */
-VESTRY_API vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *options,
+ *  Returns  OK | INVALID | the errors of vestry/data/sql.h (IO also: the table is of a later version of vestry; nothing
+ *           was changed). The log says why, and what helps
+ *  Threads  any; blocks on the network or the disk */
+VESTRY_API vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *options,
                                          vestry_jobs **ret_jobs);
 /** Stop, and free. No transaction with an enqueued job may be open. NULL is accepted. Threads as vestry_jobs_stop. */
 VESTRY_API void vestry_jobs_destroy(vestry_jobs *jobs);
@@ -186,7 +200,7 @@ VESTRY_API vestry_err vestry_jobs_start(vestry_jobs *jobs);
  *  tests, and for programs that have a loop of their own.
  *  ret_has_run  whether there was one. NULL: not wanted
  *  Returns  OK, however the job has ended | INVALID (threads were started) | CLOSED (stopped) | the errors of
- *           vestry_sqlite_borrow: nothing was run
+ *           vestry_sql_begin: nothing was run
  *  Threads  any, with no connection of the pool's; blocks as the function does */
 VESTRY_API vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run);
 /** Begin no job any more, and wait for those that run; vestry_job_is_over tells them. Idempotent.
@@ -218,6 +232,28 @@ typedef struct vestry_job_order {
   uint64_t delay_ms;        /**< not before this has gone by, either [0] */
   uint32_t attempts_most;   /**< [that of the options] */
 } vestry_job_order;
+
+/** Enqueue a job in a transaction.
+ *  transaction  of the jobs' pool, to write with
+ *  order        copied; its texts are UTF-8
+ *  ret_id       receives the job's number, which no other job gets; with EXISTS that of the job that is there. NULL:
+ *               not wanted
+ *  Returns  OK | EXISTS (the key is taken: nothing was written, and the transaction may go on) | INVALID (also: a
+ *           transaction that only reads, or of another pool) | TOO_LARGE (the payload) | the errors of vestry_sql_run
+ *           (BUSY also: another transaction has enqueued a job of this key meanwhile)
+ *  Threads  the transaction's; blocks on the network or the disk. PostgreSQL: with a key for other transactions that
+ *           have enqueued one of it; a job of which VESTRY_JOB_UNIQUE_WAITING reports EXISTS is not begun, nor removed,
+ *           until the transaction is over: keep it short. Once a worker was to begin that job, other orders of its key
+ *           make another one */
+VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction,
+                                          const vestry_job_order *order, int64_t *ret_id);
+/** Make it done in a transaction of the function's own, together with what that writes: both are committed, or neither.
+ *  Commit before the function returns. If the transaction is rolled back, what the function returns counts.
+ *  transaction  of the jobs' pool, to write with
+ *  Returns  OK | CLOSED (it was taken over, or removed: roll back) | INVALID (a transaction that only reads, or of
+ *           another pool; a tick, whose row stays) | the errors of vestry_sql_run
+ *  Threads  the function's; blocks on the network or the disk */
+VESTRY_API vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transaction);
 
 /* --------------------------------------------------------------------------------------------- management -------- */
 

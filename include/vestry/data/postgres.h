@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/** Pages over PostgreSQL (libvestry-postgres): a commit, of whatever client, renders the pages again that have read
- *  what it changed, and no others.
+/** PostgreSQL (libvestry-postgres): a pool of connections for vestry/data/sql.h, a few, with their statements prepared
+ *  once, and made anew when the server was away; and pages over them: a commit, of whatever client, renders the pages
+ *  again that have read what it changed, and no others.
  *
  *      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.url = "postgresql:///chat"}, &pool);
  *      vestry_postgres_create(pages, pool, NULL, &database);
  *
  *      // In a page's render:
- *      err = vestry_postgres_read(database, "SELECT id, text FROM message WHERE room = $1 ORDER BY id DESC LIMIT 50",
- *                                 VESTRY_LIST(room), add_row, html);
+ *      err = vestry_sql_read(pool, "SELECT id, text FROM message WHERE room = $1 ORDER BY id DESC LIMIT 50",
+ *                            VESTRY_LIST(room), add_row, html);
  *
  *  The server is a stock one: no extension, no replication slot, no trigger. No SQL is parsed, and a page names no
  *  topic. What a render read is asked of the server when it ends: its transaction is serializable, so the server keeps
@@ -20,8 +21,7 @@
  *            shows, too
  *    TABLES  pages that read a table that the commit wrote
  *    TOPICS  pages of the topics that a transaction names, at all nodes (vestry/data/postgres_topics.h): commits are
- *    not
- *            followed
+ *            not followed
  *  The level is found when it is created, and whenever the server comes back; the log says which, why, and what to set.
  *  READS and TABLES want a user with REPLICATION, wal_level replica or more (the default), a free wal sender, the
  *  primary, and PostgreSQL 13 to 18. When the server has no room for more locks, renders are followed by tables for a
@@ -29,14 +29,14 @@
  *
  *  While the server is away pages stay as they are; once it is back, all that read it are rendered, once, also when its
  *  commits cannot be followed any more. A page that catches a read that failed is rendered again after a while
- *  (vestry_render_again), and by any commit. So is a page that calls vestry_postgres_read in a write transaction of its
+ *  (vestry_render_again), and by any commit. So is a page that calls vestry_sql_read in a write transaction of its
  *  own. What is not seen: unlogged and temporary tables, foreign tables, sequences, the server's own tables, large
  *  objects, clocks and random(). For these a page names a topic (vestry_render_topic). */
 #ifndef VESTRY_POSTGRES_H
 #define VESTRY_POSTGRES_H
 
 #include "vestry/app/page.h"
-#include "vestry/data/postgres_pool.h"
+#include "vestry/data/sql.h"
 #include "vestry/ops/metrics.h"
 
 #ifdef __cplusplus
@@ -76,7 +76,7 @@ typedef struct vestry_postgres_options {
  *  Returns  OK, also at level TOPICS, or while the server is away | INVALID | NO_MEMORY | LIMIT (too many observe the
  *           pages) | IO (no thread)
  *  Threads  any; starts one of its own. Blocks on the network, for connect_ms at most */
-VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *pool,
+VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *pool,
                                              const vestry_postgres_options *options, vestry_postgres **ret_database);
 /** Follow it no more: no commit refreshes the pages from then on. Renders that run, or begin, read all the same. Before
  *  vestry_pages_destroy. A second call does nothing, nor does NULL.
@@ -88,21 +88,12 @@ VESTRY_API void vestry_postgres_detach(vestry_postgres *database);
  *  Threads  as vestry_postgres_detach */
 VESTRY_API void vestry_postgres_destroy(vestry_postgres *database);
 
-/** Read. In a render of a stream it is recorded what was read, and the page renders again when a commit changed that.
- *  All reads of a render are of one snapshot, and nothing that they write is kept. In documents and elsewhere it is
- *  vestry_postgres_run_alone.
- *  sql, values, row, ctx  as of vestry_postgres_run
- *  Returns  as vestry_postgres_run_alone
- *  Threads  any; waits for a connection, and blocks on the network */
-VESTRY_API vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
-                                           vestry_postgres_row_fn row, void *ctx);
-
 /** The level that renders have now: never DEFAULT. Threads any; takes a lock briefly. */
 VESTRY_API vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database);
 
 /** Refresh pages for everything that was committed until now, by any client. For tests: vestry_pages_settle after it.
  *  ret_seq  for that; NULL: not wanted
- *  Returns  OK | TIMEOUT (also: commits are not followed) | the errors of vestry_postgres_run_alone
+ *  Returns  OK | TIMEOUT (also: commits are not followed) | the errors of vestry_sql_run_alone
  *  Threads  any, not from a render; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq);
 
@@ -143,6 +134,80 @@ VESTRY_API void vestry_postgres_stats_get(vestry_postgres *database, vestry_post
  *  Returns   OK | INVALID | the errors of vestry_metrics_add
  *  Threads   as vestry_postgres_stats_get */
 VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database);
+
+/* ------------------------------------------------------------------------------------------------ a pool --------- */
+
+/** How a database is reached. Zero is the default, in brackets. */
+typedef struct vestry_postgres_pool_options {
+  size_t size;             /**< sizeof(vestry_postgres_pool_options), or 0 */
+  const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
+  const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or words and values. The
+                                rest is libpq's defaults, its environment and password file included. Copied */
+  const char *setup; /**< SQL for each connection when it is made, such as "SET search_path = shop" [none]. Copied. The
+                          settings that vestry depends on are set after it: see guide/postgres.md */
+  uint32_t connections_count; /**< made when they are needed, but for the first [8]; at most 1,024. There is one more
+                                   once threads of vestry/data/jobs.h renew leases, which wait for no other */
+  uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
+  uint32_t wait_ms;           /**< so long it is waited for a connection [5,000] */
+  uint32_t connect_ms;        /**< so long a new connection may take [5,000] */
+  uint32_t statement_ms;      /**< so long a statement may take; the server ends it then [10,000] */
+  uint32_t retry_ms;    /**< while the server is away it is asked for after 50 ms, then after twice that, and at last so
+                          often [1,000]. Between these the functions return LIMIT at once */
+  uint32_t tries_count; /**< vestry_sql_act does a transaction so often at most, before it returns BUSY [10] */
+} vestry_postgres_pool_options;
+
+/** Make the first connection.
+ *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
+ *  Returns  OK | INVALID (no url, or none that libpq can read; too many connections) | NO_MEMORY | LIMIT (the server
+ *           cannot be reached, or does not let this user in) | UNSUPPORTED (a pooler in transaction mode) | IO
+ *           (options.setup fails). The log says why
+ *  Threads  any; blocks on the network */
+VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
+                                                  vestry_sql_pool **ret_pool);
+/** Errors of PostgreSQL's beyond those of vestry/data/sql.h. The log has the SQLSTATE, too, and "..." for what the
+ *  server cites that is no name of the statement's. A conflict after which vestry_sql_act begins again is counted, and
+ *  not said.
+ *  - TIMEOUT: a statement took longer than statement_ms. CLOSED: vestry_postgres_cancel has met it
+ *  - EXISTS: a value that is to be there once is there already (23505); in a serializable transaction, perhaps since it
+ *    began: vestry_sql_act does that again, once, as if it were BUSY
+ *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
+struct pg_conn; /* libpq's PGconn */
+/** A transaction's connection, for libpq's own functions; NULL: it was lost, or is not PostgreSQL's. Threads as
+ *  vestry_sql_run, and so for the next one. */
+VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
+/** Of the last statement that failed in this transaction; "": none has, or none was said. Until the transaction ends.
+ *  */
+VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
+/** Have the server end the statement that runs in a transaction: its page is gone, say. That statement and all later
+ *  ones of the transaction return CLOSED, and it is rolled back.
+ *  transaction  its thread has not ended it, and does not until this returns
+ *  Threads  any; blocks on the network */
+VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
+
+/** Counters, since it was created, and how things are now. */
+typedef struct vestry_postgres_pool_stats {
+  size_t size;                /**< sizeof(vestry_postgres_pool_stats), or 0 */
+  uint64_t loans_count;       /**< transactions that were begun */
+  uint64_t waits_count;       /**< of these, after waiting for a connection */
+  uint64_t refused_count;     /**< LIMIT: none was given back in time */
+  uint64_t prepared_count;    /**< statements that were prepared: should not grow in the end */
+  uint64_t committed_count;   /**< transactions */
+  uint64_t rolled_back_count; /**< likewise: renders, too */
+  uint64_t conflicts_count;   /**< of these, because another transaction was in the way */
+  uint64_t connects_count;    /**< connections that were made */
+  uint64_t failed_count;      /**< that could not be made */
+  size_t lent_count;          /**< now */
+  size_t connected_count;     /**< now: connections that are not known to be lost */
+} vestry_postgres_pool_stats;
+
+/** A snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_postgres_pool_stats_get(vestry_sql_pool *pool, vestry_postgres_pool_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_postgres_pool_…: as vestry_postgres_metrics. Of one pool only.
+ *  pool     a vestry_sql_pool of PostgreSQL
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_postgres_pool_stats_get */
+VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool);
 
 #ifdef __cplusplus
 }

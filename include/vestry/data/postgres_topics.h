@@ -5,9 +5,9 @@
  *      vestry_postgres_topics_create(pages, pool, NULL, &topics); // each node
  *
  *      // A handler's transaction. Its pages call vestry_render_topic(render, "room/7").
- *      static vestry_err post(vestry_postgres_loan *loan, void *ctx) {
- *        vestry_err err = vestry_postgres_run(loan, "INSERT INTO message VALUES(7, 'a')", NULL, NULL, NULL);
- *        return err ? err : vestry_postgres_refresh(loan, "room/7");
+ *      static vestry_err post(vestry_sql_transaction *transaction, void *ctx) {
+ *        vestry_err err = vestry_sql_run(transaction, "INSERT INTO message VALUES(7, 'a')", NULL, NULL, NULL);
+ *        return err ? err : vestry_postgres_refresh(transaction, "room/7");
  *      }
  *
  *  It is NOTIFY and LISTEN, so no rights are needed but to connect, and each client of the database can do the same:
@@ -21,7 +21,7 @@
 #define VESTRY_POSTGRES_TOPICS_H
 
 #include "vestry/app/page.h"
-#include "vestry/data/postgres_pool.h"
+#include "vestry/data/postgres.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,25 +46,25 @@ typedef struct vestry_postgres_topics_options {
  *  Returns  OK, also while the server is away: it is tried again, and the log says so | INVALID | NO_MEMORY | IO (no
  *           thread)
  *  Threads  any; starts one of its own. Blocks on the network, for five seconds at most */
-VESTRY_API vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_postgres_pool *pool,
+VESTRY_API vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *pool,
                                                     const vestry_postgres_topics_options *options,
                                                     vestry_postgres_topics **ret_topics);
 /** Listen no more. Before vestry_pages_destroy. NULL is accepted.
  *  Threads  one, not from a render; waits for its own thread, which may wait five seconds for the network, and as long
- *           as vestry_postgres_run_alone does for a connection of the pool */
+ *           as vestry_sql_run_alone does for a connection of the pool */
 VESTRY_API void vestry_postgres_topics_destroy(vestry_postgres_topics *topics);
 
 /** Refresh a topic at all nodes that listen, this one too, when the transaction is committed. It is a statement of the
  *  transaction.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
- *  Returns  OK, also if no node listens | INVALID | TOO_LARGE | the errors of vestry_postgres_run
- *  Threads  as vestry_postgres_run */
-VESTRY_API vestry_err vestry_postgres_refresh(vestry_postgres_loan *loan, const char *topic);
+ *  Returns  OK, also if no node listens | INVALID | TOO_LARGE | the errors of vestry_sql_run
+ *  Threads  as vestry_sql_run */
+VESTRY_API vestry_err vestry_postgres_refresh(vestry_sql_transaction *transaction, const char *topic);
 
 /** Refresh pages for all that was committed until now. For tests: vestry_pages_settle after it.
  *  ret_seq  for that; NULL: not wanted
  *  Returns  OK | TIMEOUT | INVALID (also: this thread has a transaction of the pool) | the errors of
- *           vestry_postgres_run_alone
+ *           vestry_sql_run_alone
  *  Threads  any, not from a render; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_topics_settle(vestry_postgres_topics *topics, uint64_t timeout_ms,
                                                     uint64_t *ret_seq);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** Pages over SQLite (libvestry-sqlite): a write to the database refreshes the pages that show what was written.
+/** SQLite (libvestry-sqlite): a pool of connections for vestry/data/sql.h, opened once, with their statements prepared
+ *  once, lent for each read or write; and pages over them: a write to the database refreshes the pages that show what
+ *  was written.
  *
  *      vestry_sqlite_record_pages();                          // exact refresh: first thing in main, see below
+ *      vestry_sqlite_pool_create(
+ *          &(vestry_sqlite_pool_options){.path = "chat.db", .schema = schema, .schema_version = 1}, &pool);
  *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
- *      sqlite3_open("chat.db", &db);
- *      vestry_sqlite_attach(database, db, &connection);       // each connection that pages read or handlers write with
+ *      vestry_sqlite_pool_follow(pool, database);             // live pages; or vestry_sqlite_attach for each
+ *                                                             connection // of yours that pages read or handlers write
+ *                                                             with
  *
  *  From then on a handler inserts a row and returns; the pages that read it render again once every connection can see
  *  the commit, never before, and never for what was rolled back. What a page reads is recorded while it renders: it
@@ -25,16 +30,14 @@
  *  virtual tables over other things, tables of TEMP and of files that were attached by SQL, blobs that are opened in a
  *  render (sqlite3_blob_open), statements that were begun before the render. For these a page names a topic
  *  (vestry_render_topic). Topics are refreshed by what attached connections commit; what others commit refreshes the
- *  pages that read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever.
- *
- *  State of tabs: bytes by (scope, tab) in a table of the same database, which a tab's handlers write and its page
- *  reads: which channel it shows, the draft. A write refreshes that tab's page and no other. */
+ *  pages that read it, and at level TOPICS all. What a render writes refreshes nothing, or it would go on for ever. */
 #ifndef VESTRY_SQLITE_H
 #define VESTRY_SQLITE_H
 
 #include <sqlite3.h>
 
 #include "vestry/app/page.h"
+#include "vestry/data/sql.h"
 #include "vestry/ops/metrics.h"
 
 #ifdef __cplusplus
@@ -83,14 +86,6 @@ typedef struct vestry_sqlite_options {
   uint32_t poll_ms;               /**< commits of others are seen after this at the latest [50]; at most 60,000 */
   uint32_t max_file_pages;        /**< of the database's file that one render may read [2,048] */
   size_t max_bytes;               /**< of all that is recorded [16 MiB]; beyond it renders are followed by tables */
-  uint32_t tab_ttl_s;             /**< a tab's state is kept this long after it was last written or read [30 days] */
-  uint32_t tabs_per_scope;        /**< at most; the one that is nearest to its end makes room [64]. Not of the scope
-                                       without a name, which is everybody's */
-  size_t max_tab_bytes;           /**< of one tab's state [64 KiB] */
-  uint32_t max_tabs; /**< states of all scopes together; those nearest to their end make room, anonymous users'
-                                       (vestry_session_is_anonymous) before users' [100,000]. The
-                                       file has so many times max_tab_bytes at most */
-  uint32_t anonymous_tab_ttl_s; /**< as tab_ttl_s, of anonymous users [half of tab_ttl_s] */
 } vestry_sqlite_options;
 
 /** Have SQLite say which pages of a database a render reads: for level FILE_PAGES. It is a setting of the whole
@@ -143,30 +138,6 @@ VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
  *  Threads  any, not from a render; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
 
-/* ------------------------------------------------------------------------------------------ state of a tab ------- */
-
-/** Read the state of the tab that a request comes from (vestry/app/tab.h). A document's tab is a guess: read state that
- *  no other tab may show only where vestry_tab_is_known is true. In a render, the page renders again when the state is
- *  written.
- *  req       the handler's, or vestry_render.request
- *  render    the render that reads, NULL: none
- *  buffer    receives it, at most capacity bytes
- *  ret_len   its length, also with TOO_LARGE. 0: it has none yet
- *  Returns  OK | INVALID | NOT_FOUND (the request has no tab, the render is shared) | TOO_LARGE (capacity) |
- *           NO_MEMORY | BUSY (the database is locked) | IO
- *  Threads  that of the connection; blocks on the disk */
-VESTRY_API vestry_err vestry_sqlite_tab_get(vestry_sqlite_connection *connection, const vestry_request *req,
-                                            vestry_render *render, void *buffer, size_t capacity, size_t *ret_len);
-/** Write it, in the transaction that the connection is in, or in one of its own. Durable as the connection's
- *  `synchronous` says: with NORMAL in WAL mode a power cut can take the last ones, a killed process none; with FULL
- *  nothing that was committed.
- *  data  copied; len 0: the tab has none any more
- *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_tab_bytes) | NO_MEMORY |
- *           BUSY (the database is locked) | LIMIT (it is full) | IO (read-only, corrupted)
- *  Threads  that of the connection, not from a render; blocks on the disk */
-VESTRY_API vestry_err vestry_sqlite_tab_set(vestry_sqlite_connection *connection, const vestry_request *req,
-                                            const void *data, size_t len);
-
 /** Counters, since it was created, and sizes now. */
 typedef struct vestry_sqlite_stats {
   size_t size;                   /**< sizeof(vestry_sqlite_stats), or 0 */
@@ -178,8 +149,6 @@ typedef struct vestry_sqlite_stats {
   uint64_t coarse_count;         /**< of these, followed by tables because of a bound */
   size_t recorded_bytes;         /**< now */
   size_t connections_count;      /**< attached, now */
-  uint64_t tabs_expired_count;   /**< states of tabs that were removed because their time was over */
-  uint64_t tabs_evicted_count;   /**< because there were max_tabs, or tabs_per_scope */
   uint64_t refreshed_sets_count; /**< of what was read: renders that have read alike share one, and refreshed_count
                                       counts each of these renders */
 } vestry_sqlite_stats;
@@ -193,6 +162,89 @@ VESTRY_API void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_s
  *  Returns   OK | INVALID | the errors of vestry_metrics_add
  *  Threads   as vestry_sqlite_stats_get */
 VESTRY_API vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database);
+
+/* ------------------------------------------------------------------------------------------------ a pool --------- */
+
+/** How a database is opened. Zero is the default, in brackets. */
+typedef struct vestry_sqlite_pool_options {
+  size_t size;             /**< sizeof(vestry_sqlite_pool_options), or 0 */
+  const vestry_host *host; /**< memory, time and the log. Borrowed; NULL: vestry_host_default() */
+  const char *path;        /**< the file; it is made if there is none, in WAL mode. Copied */
+  uint32_t file_mode;      /**< of a file that is made [0600: what it has of sessions and secrets is this user's] */
+  const char *schema; /**< SQL that makes the tables of this version, from nothing or from any version before: it is
+                                run in one transaction when the file has an older one. Borrowed for the call; NULL: the
+                                pool makes no tables */
+  int schema_version; /**< the file's `user_version` once it has those tables; 1 or more. A file of a later version is
+                                left as it is, and not opened */
+  const char *setup; /**< SQL for each connection when it is opened, pragmas such as "PRAGMA synchronous = FULL" [none].
+                          Borrowed for the call */
+  uint32_t connections_count; /**< to read and write with [8]; at most 1,024 */
+  uint32_t aside_count;       /**< to read with aside of pages that follow [1]; at most 1,024 */
+  uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
+  uint32_t wait_ms;           /**< so long it is waited for a connection, or for the one writer [5,000] */
+  uint32_t busy_ms;           /**< so long SQLite waits for other processes [5,000] */
+  uint64_t max_wal_bytes; /**< of the file's WAL, beyond which a commit empties it: threads that are to get a connection
+                             wait until the others have given theirs back, for 250 ms at most [16 MiB]. A reader that
+                             takes longer, or another program's, is logged, and the WAL grows meanwhile */
+} vestry_sqlite_pool_options;
+
+/** Open all connections, and bring the tables to their version.
+ *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
+ *  Returns  OK | INVALID (no path, or one without a file such as ":memory:"; a schema without a version) | NO_MEMORY |
+ *           BUSY | LIMIT (the disk is full) | IO (it cannot be opened or written, is no database, its tables are of a
+ *           later version). The log says why, and what helps; the file is as it was
+ *  Threads  any; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *options, vestry_sql_pool **ret_pool);
+/** Have pages follow all connections, but those aside: vestry_sqlite_attach for each.
+ *  database  borrowed; of the same file. Until the call with NULL, which follows no more: it comes before
+ *            vestry_sqlite_destroy, and waits for connections that are lent, as to a render that is not over
+ *  Returns  OK | INVALID (another file, or it is followed already) | BUSY (one is lent; with NULL: to this thread) |
+ *           NO_MEMORY | IO
+ *  Threads  any, one at a time; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *pool, vestry_sqlite *database);
+
+/** Is told of a transaction that was committed by vestry_sql_end, or by what calls it. On the thread that
+ *  commits, when the connection has been given back; no lock is held. It may borrow one. */
+typedef void (*vestry_sqlite_commit_fn)(void *ctx);
+/** Call a function for each commit of this pool: to tell other processes, say. NULL: no more; when it returns, a call
+ *  that has begun may still be under way. Threads any. */
+VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlite_commit_fn fn, void *ctx);
+
+/** A transaction's connection, for SQLite's own functions; NULL: it is not one of SQLite's. What cannot be in a
+ *  transaction, VACUUM and some pragmas, is for sqlite3_exec, with that of one to read with. Threads as vestry_sql_run.
+ *  */
+VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
+/** A statement that is kept prepared, for SQLite's own functions: blobs, say. It is reset, without bindings, and is so
+ *  again when the transaction is ended: until then no other function uses it, however many statements the transaction
+ *  runs. The same text again gives the same one, if it does not run. Do not finalize it.
+ *  Returns  OK | the errors of vestry/data/sql.h
+ *  Threads  as vestry_sql_run */
+VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql,
+                                            sqlite3_stmt **ret_statement);
+
+/** Counters, since it was created, and how things are now. */
+typedef struct vestry_sqlite_pool_stats {
+  size_t size;                /**< sizeof(vestry_sqlite_pool_stats), or 0 */
+  uint64_t loans_count;       /**< connections that were lent */
+  uint64_t waits_count;       /**< of these, after waiting for one */
+  uint64_t refused_count;     /**< LIMIT: none was given back in time */
+  uint64_t prepared_count;    /**< statements that were prepared: should not grow in the end */
+  uint64_t committed_count;   /**< transactions */
+  uint64_t rolled_back_count; /**< likewise, for an error */
+  size_t lent_count;          /**< now */
+  uint64_t wal_bytes;         /**< of the WAL, after the last commit by vestry_sql_end */
+  uint64_t wal_holds_count;   /**< times that threads had to wait because the WAL was to be emptied */
+  uint64_t wal_stuck_count;   /**< of these, those after which it could not be, because something still read */
+} vestry_sqlite_pool_stats;
+
+/** A snapshot. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_sqlite_pool_stats_get(vestry_sql_pool *pool, vestry_sqlite_pool_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_sqlite_pool_…: as vestry_sqlite_metrics. Of one pool only.
+ *  pool     a vestry_sql_pool of SQLite
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_sqlite_pool_stats_get */
+VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool);
 
 #ifdef __cplusplus
 }

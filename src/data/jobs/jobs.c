@@ -46,41 +46,43 @@ static const char *find_mistake(const vestry_jobs_options *options) {
   return NULL;
 }
 
-static vestry_err make(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
+static void free_all(vestry_jobs *jobs) {
+  pthread_cond_destroy(&jobs->work);
+  pthread_cond_destroy(&jobs->look);
+  vsi_mutex_finish(&jobs->lock);
+  vsi_free(jobs->host, jobs->ear);
+  vsi_free(jobs->host, jobs);
+}
+
+static vestry_err make(vestry_sql_pool *pool, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
   vestry_jobs_options options;
   if (VSI_OPTIONS_TAKE(vestry_jobs_options, options, given)) return VESTRY_INVALID;
   const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);
-  if (mistake) return vsi_mistake(table->host, table->function, mistake);
-  vestry_jobs *jobs = vsi_calloc(table->host, 1, sizeof *jobs);
+  if (mistake) return vsi_mistake(pool->host, "vestry_jobs_create", mistake);
+  vestry_jobs *jobs = vsi_calloc(pool->host, 1, sizeof *jobs);
   if (!jobs) return VESTRY_NO_MEMORY;
-  jobs->table = table;
-  jobs->host = table->host;
+  jobs->pool = pool;
+  jobs->host = pool->host;
   jobs->options = options;
   jobs->slow_poll_ms = slow_poll_ms;
   LIST_INIT(&jobs->runs);
   vsi_mutex_init(&jobs->lock, VSI_LOCK_JOBS);
   pthread_cond_init(&jobs->work, NULL);
   pthread_cond_init(&jobs->look, NULL);
-  *ret_jobs = jobs;
-  return VESTRY_OK;
-}
-
-vestry_err vestry_jobs_create(vestry_jobs_table *table, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
-  vestry_jobs *jobs = NULL;
-  if (!table) return VESTRY_INVALID;
-  vestry_err error = ret_jobs ? make(table, given, &jobs) : VESTRY_INVALID;
-  if (error) {
-    vsi_free(table->host, table);
-    return error;
-  }
-  error = table->ops->make(table);
+  const vsi_sql_ear_ops *ears = pool->ops->ears;
+  if (ears) jobs->ear = vsi_calloc(pool->host, 1, ears->bytes);
+  vestry_err error = ears && !jobs->ear ? VESTRY_NO_MEMORY : vsi_jobs_table_make(pool);
   if (error)
-    vestry_jobs_destroy(jobs);
+    free_all(jobs);
   else
     *ret_jobs = jobs;
   return error;
+}
+
+vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *options, vestry_jobs **ret_jobs) {
+  return pool && ret_jobs ? make(pool, options, ret_jobs) : VESTRY_INVALID;
 }
 
 vestry_err vestry_jobs_start(vestry_jobs *jobs) {
@@ -111,11 +113,7 @@ void vestry_jobs_destroy(vestry_jobs *jobs) {
   vestry_jobs_stop(jobs);
   for (size_t i = 0; i < jobs->kinds_count; i++) vsi_free(jobs->host, jobs->kinds[i].name);
   vsi_free(jobs->host, jobs->kinds);
-  pthread_cond_destroy(&jobs->work);
-  pthread_cond_destroy(&jobs->look);
-  vsi_mutex_finish(&jobs->lock);
-  vsi_free(jobs->host, jobs->table);
-  vsi_free(jobs->host, jobs);
+  free_all(jobs);
 }
 
 /* --------------------------------------------------------------------------------------------------- kinds -------- */
@@ -150,7 +148,7 @@ vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t perio
                        "a period is 1 ms to 10 years long, and offset_ms is less than period_ms");
   vestry_err error = add_kind(jobs, name, fn, app);
   if (error) return error;
-  error = jobs->table->ops->tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});
+  error = vsi_jobs_table_tick(jobs, name, (vsi_jobs_period){(int64_t)period_ms, (int64_t)offset_ms});
   if (error) vsi_free(jobs->host, jobs->kinds[--jobs->kinds_count].name);
   return error;
 }
@@ -175,18 +173,18 @@ vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run) {
 vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
                             uint32_t count, vestry_job_row_fn fn, void *ctx) {
   if (!jobs || !fn || state > VESTRY_JOB_DEAD) return VESTRY_INVALID;
-  return jobs->table->ops->list(jobs, &(vsi_jobs_listing){kind, state, after_id, count, fn, ctx});
+  return vsi_jobs_table_list(jobs, &(vsi_jobs_listing){kind, state, after_id, count, fn, ctx});
 }
 
 vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id) {
   if (!jobs) return VESTRY_INVALID;
-  vestry_err error = jobs->table->ops->retry(jobs, id);
+  vestry_err error = vsi_jobs_table_retry(jobs, id);
   if (!error) vestry_jobs_wake(jobs);
   return error;
 }
 
 vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id) {
-  return jobs ? jobs->table->ops->remove(jobs, id) : VESTRY_INVALID;
+  return jobs ? vsi_jobs_table_remove(jobs, id) : VESTRY_INVALID;
 }
 
 vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats) {
@@ -195,7 +193,7 @@ vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats
   vsi_mutex_lock(&jobs->lock);
   stats = jobs->stats;
   vsi_mutex_unlock(&jobs->lock);
-  vestry_err error = jobs->table->ops->count(jobs, &stats);
+  vestry_err error = vsi_jobs_table_count(jobs, &stats);
   if (!error) VSI_RESULT_GIVE(vestry_jobs_stats, ret_stats, stats);
   return error;
 }

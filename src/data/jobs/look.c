@@ -11,13 +11,13 @@
 enum { APART_MS = 5 /* between two looks of its thread, at least: the table tells of each step of each job */ };
 #define NEVER_NS UINT64_MAX
 
-static const vsi_jobs_table_ops *ops_of(const vestry_jobs *jobs) {
-  return jobs->table->ops;
+static const vsi_sql_ear_ops *ears_of(const vestry_jobs *jobs) {
+  return jobs->pool->ops->ears;
 }
 
 void vsi_jobs_rouse(vestry_jobs *jobs) {
-  if (ops_of(jobs)->rouse) {
-    ops_of(jobs)->rouse(jobs);
+  if (ears_of(jobs)) {
+    ears_of(jobs)->rouse(jobs->pool, jobs->ear);
     return;
   }
   vsi_mutex_lock(&jobs->lock);
@@ -40,7 +40,7 @@ vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
   vsi_mutex_lock(&jobs->lock);
   jobs->look_at_ns = NEVER_NS; /* this look sees what there was to be seen */
   vsi_mutex_unlock(&jobs->lock);
-  const vestry_err error = ops_of(jobs)->look(jobs, is_aside, &is);
+  const vestry_err error = vsi_jobs_table_look(jobs, is_aside, &is);
   const uint64_t at_ns = next_ns(jobs, error, &is);
   vsi_mutex_lock(&jobs->lock);
   if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns; /* another look may have ended, or the table have told */
@@ -96,7 +96,7 @@ void vsi_jobs_look_in_time(vestry_jobs *jobs) {
 
 /* Returns whether others may have changed the table. */
 static bool wait_until(vestry_jobs *jobs, uint64_t until_ns) {
-  if (ops_of(jobs)->rest) return ops_of(jobs)->rest(jobs, until_ns);
+  if (ears_of(jobs)) return ears_of(jobs)->wait(jobs->pool, jobs->ear, until_ns);
   vsi_mutex_lock(&jobs->lock);
   while (!jobs->is_roused && vsi_wait_until(&jobs->look, &jobs->lock, until_ns)) continue;
   jobs->is_roused = false;

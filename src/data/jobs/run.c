@@ -10,21 +10,13 @@
 
 /* ------------------------------------------------------------------------------------- what a function may do ----- */
 
-static const vsi_jobs_table_ops *ops_of(const vestry_jobs *jobs) {
-  return jobs->table->ops;
-}
-
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
   if (!job) return VESTRY_INVALID;
   const size_t len = text ? strnlen(text, VESTRY_JOB_SAID_MAX_BYTES + 1) : 0;
   if (len > VESTRY_JOB_SAID_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (!vsi_is_utf8(text, len)) return VESTRY_INVALID;
   vsi_jobs_run *run = (vsi_jobs_run *)job;
-  return vsi_jobs_note_lost(run, ops_of(run->jobs)->progress(run,
-                                                             fraction > 1   ? 1
-                                                             : fraction > 0 ? fraction
-                                                                            : 0,
-                                                             text));
+  return vsi_jobs_note_lost(run, vsi_jobs_table_progress(run, fraction > 1 ? 1 : fraction > 0 ? fraction : 0, text));
 }
 
 bool vestry_job_is_over(const vestry_job *job) {
@@ -106,7 +98,7 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
 /* Whether the function's own transaction has made it done. The errors are those of the table. */
 static vestry_err look_finished(vsi_jobs_run *run, vestry_err error, bool *ret_is_it) {
   if (!run->is_finished) return VESTRY_OK;
-  const vestry_err looked = ops_of(run->jobs)->is_finished(run, ret_is_it);
+  const vestry_err looked = vsi_jobs_table_is_finished(run, ret_is_it);
   if (looked != VESTRY_NOT_FOUND) return looked;
   *ret_is_it = !error; /* done, and removed since */
   return VESTRY_OK;
@@ -130,7 +122,7 @@ static bool wait_a_moment(vsi_jobs_run *run) {
 static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_end *end, bool *ret_is_finished) {
   vestry_err written = look_finished(run, error, ret_is_finished);
   if (written || *ret_is_finished) return written;
-  written = ops_of(run->jobs)->end(run, end);
+  written = vsi_jobs_table_end(run, end);
   if (written != VESTRY_CLOSED) return written;
   const vestry_err looked = look_finished(run, error, ret_is_finished);
   return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
@@ -197,7 +189,7 @@ static void perform(vsi_jobs_run *run) {
   vestry_err error = run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
   leave(run, outcome);
-  (void)ops_of(run->jobs)->clean(run->jobs); /* tried again after the next one */
+  (void)vsi_jobs_table_clean(run->jobs); /* tried again after the next one */
   tell(run, outcome, error);
 }
 
@@ -206,7 +198,7 @@ static vestry_err bury(vsi_jobs_run *run) {
   vsi_jobs_end end;
   vestry_job_explain(&run->job, "its process died, or lost its lease");
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
-  vestry_err error = ops_of(run->jobs)->end(run, &end);
+  vestry_err error = vsi_jobs_table_end(run, &end);
   if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was quicker */
   vsi_mutex_lock(&run->jobs->lock);
   run->jobs->stats.buried_count++;
@@ -228,7 +220,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
-    error = ops_of(jobs)->take(jobs, &run);
+    error = vsi_jobs_table_take(jobs, &run);
     if (!error && run.is_buried)
       error = bury(&run);
     else if (!error) {

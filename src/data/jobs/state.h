@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs of one database, as the files of this folder see them, from the bottom up: table.h is what a database does for
- * them, run.c what a function may do and how its run ends, threads.c the threads, jobs.c the life of all that. */
+/* Jobs of one database, as the files of this folder see them, from the bottom up: table.c has their rows, order.c what
+ * is done with them in transactions of the application's, run.c what a function may do and how its run ends, threads.c
+ * the threads, jobs.c the life of all that. */
 #ifndef VSI_JOBS_STATE_H
 #define VSI_JOBS_STATE_H
 
@@ -13,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/utf8.h"
 #include "base/wait.h"
+#include "data/sql/sql.h"
 #include "vestry/data/jobs.h"
 
 /* A function for the jobs of a kind. */
@@ -40,7 +42,7 @@ typedef struct vsi_jobs_run {
   bool is_over_taken; /* another one's lease had ended */
   bool is_buried;     /* it had had its attempts, and is dead: no function is called */
   bool is_hopeless;   /* the function's, and so for the next two */
-  bool is_finished;   /* by vestry_sqlite_job_finish and its like, if that was committed */
+  bool is_finished;   /* by vestry_job_finish, if that was committed */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
   bool is_lost;                /* guarded by jobs->lock: whatever it writes is refused */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
@@ -53,7 +55,8 @@ typedef struct vsi_jobs_lease {
 } vsi_jobs_lease;
 
 struct vestry_jobs {
-  vestry_jobs_table *table; /* owned */
+  vestry_sql_pool *pool;
+  void *ear; /* of the table, if the pool has ears */
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
   uint32_t slow_poll_ms;       /* instead of poll_ms, while the table tells what others commit */
@@ -78,8 +81,6 @@ struct vestry_jobs {
   LIST_HEAD(, vsi_jobs_run) runs;
   vestry_jobs_stats stats; /* of this process */
 };
-
-/* What both sides of the seam use; inline, for the databases' libraries, which see nothing of the core's own. */
 
 /* The time of the options' clock, or of this host's, in bounds within which sums of it fit. */
 static inline int64_t vsi_jobs_now_ms(const vestry_jobs *jobs) {

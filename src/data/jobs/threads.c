@@ -63,7 +63,7 @@ static vestry_err renew(vestry_jobs *jobs) {
   const size_t count = collect_locked(jobs);
   vsi_mutex_unlock(&jobs->lock);
   if (!count) return VESTRY_OK;
-  vestry_err error = jobs->table->ops->renew(jobs, jobs->leases, count);
+  vestry_err error = vsi_jobs_table_renew(jobs, jobs->leases, count);
   vsi_mutex_lock(&jobs->lock);
   for (size_t i = 0; i < count && !error; i++)
     if (jobs->leases[i].is_lost) note_lost_locked(jobs, &jobs->leases[i]);
@@ -102,7 +102,7 @@ void vsi_jobs_threads_stop(vestry_jobs *jobs) {
     if (i >= workers_count) vsi_jobs_rouse(jobs);
     pthread_join(jobs->threads[i], NULL);
   }
-  if (jobs->table->ops->leave) jobs->table->ops->leave(jobs);
+  if (jobs->ear) jobs->pool->ops->ears->close(jobs->pool, jobs->ear);
   vsi_free(jobs->host, jobs->threads);
   vsi_free(jobs->host, jobs->leases);
   jobs->threads = NULL;
@@ -116,7 +116,7 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   jobs->threads = vsi_calloc(jobs->host, workers_count + 1, sizeof *jobs->threads);
   jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
   if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
-  if (!error && jobs->table->ops->listen) jobs->table->ops->listen(jobs);
+  if (!error && jobs->ear) jobs->pool->ops->ears->open(jobs->pool, jobs->ear);
   vestry_jobs_wake(jobs); /* what is due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);

@@ -7,8 +7,6 @@
 
 #include "base/hex.h"
 
-/* A column in a statement of vestry's: in that text whatever bytea_output is by then. */
-#define VSI_POSTGRES_BYTEA(column)    "E'\\\\x' || encode(" column ", 'hex')"
 #define VSI_POSTGRES_BYTEA_BYTES(len) (2 + 2 * (len) + 1) /* of the text, terminated */
 
 /* Returns text. */

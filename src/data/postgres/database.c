@@ -66,7 +66,7 @@ typedef struct recording {
 
 struct vestry_postgres {
   vestry_pages *pages;
-  vestry_postgres_pool *pool;
+  vsi_postgres_pool *pool;
   const vestry_host *host;
   vestry_postgres_options options; /* defaults filled in */
   vsi_postgres_index *index;
@@ -145,7 +145,7 @@ static bool is_fallen_back(vestry_postgres *database) {
   if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
   if (atomic_compare_exchange_strong_explicit(&database->fallback_until_ns, &until_ns, 0, memory_order_relaxed,
                                               memory_order_relaxed))
-    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is READS again", database->pool->name);
+    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is READS again", database->pool->is.name);
   return false;
 }
 
@@ -169,7 +169,7 @@ static void fall_back(vestry_postgres *database) {
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
           "max_pred_locks_per_transaction there, or look for a transaction that stays open",
-          database->pool->name, database->options.fallback_ms);
+          database->pool->is.name, database->options.fallback_ms);
 }
 
 static void say_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -179,10 +179,10 @@ static void say_level(const vestry_postgres *database, vestry_postgres_level lev
             "vestry_postgres, %s: the level is TOPICS: commits cannot be followed, as was said before; that wants a "
             "user with REPLICATION (ALTER ROLE … REPLICATION), wal_level = replica, a free place of "
             "max_wal_senders, and the server itself: most poolers pass no replication on",
-            database->pool->name);
+            database->pool->is.name);
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is %s, over PostgreSQL %u",
-            database->pool->name, names[level], major);
+            database->pool->is.name, names[level], major);
 }
 
 static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
@@ -199,13 +199,13 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
     say_level(database, level, major);
   else
     vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, over PostgreSQL %u",
-            database->pool->name, major);
+            database->pool->is.name, major);
 }
 
 /* The follower gets no connection: whether others do. */
 static bool is_there(void *ctx) {
   const vestry_postgres *database = ctx;
-  return vestry_postgres_run_alone(database->pool, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
+  return vestry_sql_run_alone(&database->pool->is, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -216,7 +216,7 @@ static recording *find(const vestry_postgres *database) {
   return (recording *)at;
 }
 
-static recording *find_by_pool(const vestry_postgres_pool *pool) {
+static recording *find_by_pool(const vsi_postgres_pool *pool) {
   return (recording *)vsi_postgres_recorder_of(pool);
 }
 
@@ -247,30 +247,30 @@ static const char *choose_begin(recording *is) {
 
 static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
   recording *is = (recording *)recorder;
-  return vsi_postgres_begin(is->database->pool, VESTRY_POSTGRES_RENDER, choose_begin(is), &is->is.loan);
+  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.loan);
 }
 
 /* On the same connection, which the application may have, too. */
 static vestry_err begin_again(recording *is) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
-  vestry_err error = vsi_postgres_command(loan, "vestry_postgres_read", "ROLLBACK");
-  if (!error) error = vsi_postgres_command(loan, "vestry_postgres_read", choose_begin(is));
+  vestry_err error = vsi_postgres_command(loan, "vestry_sql_read", "ROLLBACK");
+  if (!error) error = vsi_postgres_command(loan, "vestry_sql_read", choose_begin(is));
   loan->is_conflict = loan->is_stale = false;
-  loan->lent.sqlstate[0] = '\0';
+  loan->sqlstate[0] = '\0';
   is->is_torn |= is->has_rows;
   is->has_rows = false;
   return error;
 }
 
 static void end_transaction(recording *is) {
-  if (is->is.loan) (void)vestry_postgres_end(is->is.loan, VESTRY_OK);
+  if (is->is.loan) (void)vestry_sql_end(is->is.loan, VESTRY_OK);
   is->is.loan = NULL;
 }
 
 /* Whether the server gave up the transaction for what may be over when it is begun again. */
 static bool is_given_up(recording *is) {
-  const bool is_conflict = strcmp(is->is.loan->sqlstate, conflict) == 0;
-  const bool is_full = strcmp(is->is.loan->sqlstate, no_room) == 0;
+  const bool is_conflict = strcmp(vestry_postgres_sqlstate(is->is.loan), conflict) == 0;
+  const bool is_full = strcmp(vestry_postgres_sqlstate(is->is.loan), no_room) == 0;
   if (is_conflict) is->conflicts++;
   if (is_full) fall_back(is->database);
   return is_conflict || is_full || ((vsi_postgres_loan *)is->is.loan)->is_stale;
@@ -282,7 +282,7 @@ static bool names(const char *sql, const char *word) {
 
 /* The render's transaction is the loan's, which is there. */
 static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
-                               vestry_postgres_row_fn row, void *ctx) {
+                               vestry_sql_row_fn row, void *ctx) {
   recording *is = (recording *)recorder;
   vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
   vestry_err error = VESTRY_OK;
@@ -320,36 +320,48 @@ static void begin(vestry_render *render, void *ctx) {
   vsi_postgres_index_begin(database->index, &is->ticket);
 }
 
-static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_postgres_row_fn row,
+static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                                 void *ctx) {
   if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application's */
     is->is.is_unknown = true;
-    return vestry_postgres_run_alone(is->database->pool, sql, values, row, ctx);
+    return vestry_sql_run_alone(&is->database->pool->is, sql, values, row, ctx);
   }
   vestry_err error = is->is.loan ? VESTRY_OK : begin_transaction(&is->is);
-  return error ? error : vestry_postgres_run(is->is.loan, sql, values, row, ctx);
+  return error ? error : vestry_sql_run(is->is.loan, sql, values, row, ctx);
 }
 
-vestry_err vestry_postgres_read(vestry_postgres *database, const char *sql, const vestry_value *values,
-                                vestry_postgres_row_fn row, void *ctx) {
-  if (!database || !sql) return VESTRY_INVALID;
-  recording *is = find(database);
-  return is && is->is.is_followed ? read_recorded(is, sql, values, row, ctx)
-                                  : vestry_postgres_run_alone(database->pool, sql, values, row, ctx);
-}
-
-bool vsi_postgres_is_recorded(const vestry_postgres_pool *pool) {
-  const recording *is = find_by_pool(pool);
+bool vsi_postgres_is_recorded(vestry_sql_pool *pool) {
+  const recording *is = find_by_pool((vsi_postgres_pool *)pool);
   return is && is->is.is_followed;
 }
 
-vestry_err vsi_postgres_read_recorded(const vestry_postgres_pool *pool, const char *sql, const vestry_value *values,
-                                      vestry_postgres_row_fn row, void *ctx) {
-  return read_recorded(find_by_pool(pool), sql, values, row, ctx);
+vestry_err vsi_postgres_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                             void *ctx) {
+  recording *is = find_by_pool((vsi_postgres_pool *)pool);
+  return is && is->is.is_followed ? read_recorded(is, sql, values, row, ctx)
+                                  : vsi_postgres_run_alone(pool, sql, values, row, ctx);
 }
 
-void vsi_postgres_leave_out(const vestry_postgres_pool *pool, uint32_t table) {
-  find_by_pool(pool)->left_out = table;
+/* One that does not follow its table, whose oid is its last column. */
+typedef struct unfollowed {
+  vestry_sql_row_fn row;
+  void *ctx;
+  uint32_t table;
+} unfollowed;
+
+static void give_row(const vestry_sql_row *row, void *ctx) {
+  unfollowed *of = ctx;
+  of->table = (uint32_t)vsi_postgres_integer(row, vsi_postgres_columns_count(row) - 1);
+  of->row(row, of->ctx);
+}
+
+vestry_err vsi_postgres_read_unfollowed(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                        vestry_sql_row_fn row, void *ctx) {
+  unfollowed of = {row, ctx, 0};
+  vestry_err error = vsi_postgres_read(pool, sql, values, give_row, &of);
+  recording *is = find_by_pool((vsi_postgres_pool *)pool);
+  if (!error && is) is->left_out = of.table;
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
@@ -368,7 +380,7 @@ static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: a page reads the relation with oid %u, which is unlogged, temporary, foreign or a "
           "sequence: what is written to it refreshes nothing; name a topic there%s",
-          database->pool->name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
+          database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
 }
 
 /* OK | BUSY: the render is to be made again | other errors: it is not known what it has read */
@@ -449,23 +461,23 @@ static void end(vestry_render *render, void *ctx) {
 
 /* --------------------------------------------------------------------------------------------------- settle ------- */
 
-static void take_place(const vestry_postgres_row *row, void *ctx) {
-  const char *text = vestry_postgres_text(row, 0);
+static void take_place(const vestry_sql_row *row, void *ctx) {
+  const char *text = vestry_sql_text(row, 0);
   *(uint64_t *)ctx = text ? strtoull(text, NULL, 10) : 0;
 }
 
 /* Where the WAL ends that has all commits until now. One that does not wait for the disk (synchronous_commit = off) may
  * not be in what is sent: a small one that does takes it along. */
 static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(database->pool, VESTRY_POSTGRES_READ_COMMITTED, &loan);
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(&database->pool->is, VESTRY_SQL_WRITE, &loan);
   if (error) return error;
-  error = vestry_postgres_run(loan, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
-  if (!error) error = vestry_postgres_run(loan, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
-  error = vestry_postgres_end(loan, error);
+  error = vestry_sql_run(loan, "SET LOCAL synchronous_commit = local", NULL, NULL, NULL);
+  if (!error) error = vestry_sql_run(loan, "SELECT pg_logical_emit_message(true, 'vestry', '')", NULL, NULL, NULL);
+  error = vestry_sql_end(loan, error);
   if (error) return error;
-  return vestry_postgres_run_alone(database->pool, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
-                                   ret_place);
+  return vestry_sql_run_alone(&database->pool->is, "SELECT pg_current_wal_flush_lsn() - '0/0'", NULL, take_place,
+                              ret_place);
 }
 
 static vestry_err wait_for(const vestry_postgres *database, uint64_t place, uint64_t until_ns) {
@@ -495,7 +507,7 @@ static bool settle(void *ctx) {
   if (!database->follower) return true; /* topics tell */
   vsi_postgres_follower_stats_get(database->follower, &follower);
   if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
-  vestry_err error = vestry_postgres_run_alone(database->pool, flushed, NULL, take_place, &place);
+  vestry_err error = vestry_sql_run_alone(&database->pool->is, flushed, NULL, take_place, &place);
   return !error && place && !wait_for(database, place, vsi_monotonic_in_ms(SETTLE_MS));
 }
 
@@ -526,7 +538,7 @@ static vestry_err start(vestry_postgres *database) {
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {
     const vsi_postgres_follower_options of_follower = {.host = database->host,
                                                        .url = database->pool->url,
-                                                       .name = database->pool->name,
+                                                       .name = database->pool->is.name,
                                                        .index = database->index,
                                                        .max_keys = database->options.max_transaction_keys,
                                                        .silence_ms = database->options.silence_ms,
@@ -543,18 +555,19 @@ static vestry_err start(vestry_postgres *database) {
   return error;
 }
 
-vestry_err vestry_postgres_create(vestry_pages *pages, vestry_postgres_pool *pool, const vestry_postgres_options *given,
+vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *of, const vestry_postgres_options *given,
                                   vestry_postgres **ret_database) {
+  vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
   vestry_postgres_options options;
   if (!pages || !pool || !ret_database) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_postgres_options, options, given) || options.level > VESTRY_POSTGRES_READS)
-    return vsi_mistake(pool->host, "vestry_postgres_create", "options.level is none, or a member is not known here");
+    return vsi_mistake(pool->is.host, "vestry_postgres_create", "options.level is none, or a member is not known here");
   set_defaults(&options);
-  vestry_postgres *database = vsi_calloc(pool->host, 1, sizeof *database);
+  vestry_postgres *database = vsi_calloc(pool->is.host, 1, sizeof *database);
   if (!database) return VESTRY_NO_MEMORY;
   database->pages = pages;
   database->pool = pool;
-  database->host = pool->host;
+  database->host = pool->is.host;
   database->options = options;
   atomic_init(&database->level, VESTRY_POSTGRES_DEFAULT); /* not found yet */
   vestry_err error = start(database);

@@ -17,26 +17,22 @@ struct vsi_postgres_ear {
   bool has_heard, is_roused;
 };
 
-/* Zeroes are closed. A second call does nothing, each. */
-void vsi_postgres_ear_open(vestry_postgres_pool *pool, vsi_postgres_ear *ear);
-void vsi_postgres_ear_close(vestry_postgres_pool *pool, vsi_postgres_ear *ear);
-/* Listen, before the table is read, to the next commit that the reader may not see. false: nothing will be heard, as no
- * commits are followed, or the table is not known, or the ear is closed. */
-bool vsi_postgres_ear_listen(vestry_postgres_pool *pool, vsi_postgres_ear *ear);
-/* That is the table. Returns whether it was that one before. */
-bool vsi_postgres_ear_know(vestry_postgres_pool *pool, vsi_postgres_ear *ear, uint32_t table, uint32_t file);
-/* Wait until it hears something, is roused, or until that time. Returns whether it has heard something since the last
- * wait. */
-bool vsi_postgres_ear_wait(vestry_postgres_pool *pool, vsi_postgres_ear *ear, uint64_t until_ns);
-void vsi_postgres_ear_rouse(vestry_postgres_pool *pool, vsi_postgres_ear *ear);
+/* Of the seam (data/sql/sql.h), which says what they do. */
+void vsi_postgres_ear_open(vestry_sql_pool *pool, void *ear);
+void vsi_postgres_ear_close(vestry_sql_pool *pool, void *ear);
+bool vsi_postgres_ear_listen(vestry_sql_pool *pool, void *ear);
+bool vsi_postgres_ear_know(vestry_sql_pool *pool, void *ear, uint32_t table, uint32_t file);
+bool vsi_postgres_ear_wait(vestry_sql_pool *pool, void *ear, uint64_t until_ns);
+void vsi_postgres_ear_rouse(vestry_sql_pool *pool, void *ear);
+extern const vsi_sql_ear_ops vsi_postgres_ear_ops;
 
 /* ---- the follower ---- */
 
 /* One begins, or ends, to follow: what was heard before may not be all. */
-void vsi_postgres_ears_follow(vestry_postgres_pool *pool, bool is_followed);
+void vsi_postgres_ears_follow(vsi_postgres_pool *pool, bool is_followed);
 /* Whether an ear listens to what a commit wrote. keys: NULL: that is not known, here and below. */
-bool vsi_postgres_ears_want(vestry_postgres_pool *pool, const vsi_postgres_keys *keys);
+bool vsi_postgres_ears_want(vsi_postgres_pool *pool, const vsi_postgres_keys *keys);
 /* A commit can be seen by now. */
-void vsi_postgres_ears_tell(vestry_postgres_pool *pool, const vsi_postgres_keys *keys);
+void vsi_postgres_ears_tell(vsi_postgres_pool *pool, const vsi_postgres_keys *keys);
 
 #endif

@@ -27,7 +27,7 @@ vestry_err vsi_postgres_code(const char *state) {
 }
 
 static const char *advice(const char *state) {
-  if (is(state, "40")) return "begin the transaction again, as vestry_postgres_act does";
+  if (is(state, "40")) return "begin the transaction again, as vestry_sql_act does";
   if (is(state, "53300")) return "raise max_connections, or have smaller pools";
   if (is(state, "53200")) return "raise max_pred_locks_per_transaction, or the server's memory";
   if (is(state, "53100")) return "make room on the server's disk";
@@ -35,7 +35,7 @@ static const char *advice(const char *state) {
   if (is(state, "42501")) return "grant the privilege to the pool's user";
   if (is(state, "42P05") || is(state, "26000"))
     return "another client has the same connection: name the server itself, or a pooler in session mode";
-  if (is(state, "25006")) return "a render writes nothing: use vestry_postgres_act; or the server is a standby";
+  if (is(state, "25006")) return "a render writes nothing: use vestry_sql_act; or the server is a standby";
   return NULL;
 }
 

@@ -15,7 +15,7 @@
 enum { VSI_POSTGRES_STATE_BYTES = 6 }; /* an SQLSTATE: five letters and digits, and a NUL */
 
 /* What an SQLSTATE is here. "": the connection is lost, or no answer came in time. Nothing is logged. See
- * vestry/data/postgres_pool.h for what each stands for. */
+ * vestry/data/postgres.h for what each stands for. */
 vestry_err vsi_postgres_code(const char *state);
 /* Whether the transaction may succeed if it is begun again. */
 bool vsi_postgres_is_conflict(const char *state);

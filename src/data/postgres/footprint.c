@@ -111,12 +111,12 @@ typedef struct used {
   uint32_t oid, file, heap;
 } used;
 
-static uint32_t number_of(const vestry_postgres_row *row, enum column at) {
-  return (uint32_t)vestry_postgres_integer(row, at);
+static uint32_t number_of(const vestry_sql_row *row, enum column at) {
+  return (uint32_t)vestry_sql_integer(row, at);
 }
 
-static char letter_of(const vestry_postgres_row *row, enum column at) {
-  const char *text = vestry_postgres_text(row, at);
+static char letter_of(const vestry_sql_row *row, enum column at) {
+  const char *text = vestry_sql_text(row, at);
   return text ? *text : '\0';
 }
 
@@ -176,24 +176,24 @@ static void add_views(vsi_postgres_footprint *f) {
   add(f, &f->tables, key.kind, key.relation, 0, 0);
 }
 
-void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
+void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx) {
   vsi_postgres_footprint *f = ctx;
   if (f->error) return;
   if (!f->snapshot.to) {
-    const char *text = vestry_postgres_text(row, SNAPSHOT);
+    const char *text = vestry_sql_text(row, SNAPSHOT);
     f->error = vsi_postgres_snapshot_read(&f->snapshot, f->host, text ? text : "");
-    if (vestry_postgres_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
-    if (!f->error && !vestry_postgres_integer(row, IS_OWN)) f->error = VESTRY_UNSUPPORTED;
-    if (!f->error && vestry_postgres_integer(row, IS_CAUGHT)) add_views(f);
+    if (vestry_sql_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
+    if (!f->error && !vestry_sql_integer(row, IS_OWN)) f->error = VESTRY_UNSUPPORTED;
+    if (!f->error && vestry_sql_integer(row, IS_CAUGHT)) add_views(f);
     f->skips_rows = !vsi_postgres_format_locks_all(number_of(row, VERSION));
   }
-  if (f->error || !vestry_postgres_text(row, OID)) return;
+  if (f->error || !vestry_sql_text(row, OID)) return;
   if (f->left_out && number_of(row, TABLE) == f->left_out) return;
   const used r = {.is = letter_of(row, KIND),
                   .persistence = letter_of(row, PERSISTENCE),
-                  .is_btree = vestry_postgres_integer(row, IS_BTREE),
-                  .is_scanned = vestry_postgres_integer(row, SCANS) || vestry_postgres_integer(row, IS_UNCOUNTED) ||
-                                f->names_places,
+                  .is_btree = vestry_sql_integer(row, IS_BTREE),
+                  .is_scanned =
+                      vestry_sql_integer(row, SCANS) || vestry_sql_integer(row, IS_UNCOUNTED) || f->names_places,
                   .oid = number_of(row, OID),
                   .file = number_of(row, FILE_NUMBER),
                   .heap = number_of(row, HEAP)};
@@ -202,7 +202,7 @@ void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx) {
     return;
   }
   add_used(f, &r);
-  if (r.file) add_reads(f, &r, vestry_postgres_text(row, READS));
+  if (r.file) add_reads(f, &r, vestry_sql_text(row, READS));
 }
 
 vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *f) {

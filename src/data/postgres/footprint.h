@@ -5,7 +5,7 @@
 
 #include "data/postgres/keys.h"
 #include "data/postgres/snapshot.h"
-#include "vestry/data/postgres_pool.h"
+#include "vestry/data/postgres.h"
 
 /* What a transaction begins with, and what tells what it has read: to be run at its end, for the rows. */
 extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
@@ -31,7 +31,7 @@ typedef struct vsi_postgres_footprint {
 } vsi_postgres_footprint;
 
 /* host, by_tables, names_places, left_out and max_keys are set, the rest is zero. A row of it: ctx is the footprint. */
-void vsi_postgres_footprint_row(const vestry_postgres_row *row, void *ctx);
+void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx);
 /* All rows came. OK | BUSY | MALFORMED | UNSUPPORTED | NO_MEMORY: it can only be finished. After OK `keys` are exact,
  * or `by_tables` is set, and they are the same as `tables`. */
 vestry_err vsi_postgres_footprint_end(vsi_postgres_footprint *footprint);

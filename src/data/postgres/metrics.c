@@ -2,7 +2,6 @@
 /* The counters of a database and of its pool, as metrics. */
 #include "ops/observe/metric_rows.h"
 #include "vestry/data/postgres.h"
-#include "vestry/data/postgres_pool.h"
 
 static const vestry_metric_kind gauge = VESTRY_METRIC_GAUGE;
 

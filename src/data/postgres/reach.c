@@ -10,12 +10,12 @@
 enum { AWAY_MS = 50 };
 
 void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
-  vestry_postgres_pool *pool = loan->pool;
-  PGconn *db = loan->lent.db;
+  vsi_postgres_pool *pool = loan->pool;
+  PGconn *db = loan->db;
   if (!db) return;
   vsi_postgres_statements_forget(&loan->statements);
   vsi_mutex_lock(&pool->lock);
-  loan->lent.db = NULL;
+  loan->db = NULL;
   pool->stats.connected_count--;
   vsi_mutex_unlock(&pool->lock);
   PQfinish(db);
@@ -24,7 +24,7 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
 /* A value is there already. If two serializable transactions have put it there at the same time, the second one finds
  * it when it is begun again, as if it had come later. If it was there before it is so again, and then that is said. */
 static bool may_have_met(const vsi_postgres_loan *loan, const char *state) {
-  if (loan->kind != VESTRY_POSTGRES_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
+  if (loan->is.kind != VESTRY_SQL_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
   return *loan->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
 }
 
@@ -33,8 +33,8 @@ vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function,
   const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
   loan->is_conflict = state && (vsi_postgres_is_conflict(state) || may_have_met(loan, state));
   const bool is_unsaid = loan->is_conflict && loan->begins_again; /* it is counted */
-  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, loan->lent.db, result, doing);
-  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", state ? state : "");
+  vestry_err error = is_unsaid ? VESTRY_BUSY : vsi_postgres_fail(&call, loan->db, result, doing);
+  snprintf(loan->sqlstate, sizeof loan->sqlstate, "%s", state ? state : "");
   PQclear(result);
   if (!result) {
     loan->is_lost = true;
@@ -45,7 +45,7 @@ vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function,
 }
 
 vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, const char *sql) {
-  PGresult *result = vsi_postgres_ask(loan->lent.db, sql, vsi_postgres_until_ns(loan->pool));
+  PGresult *result = vsi_postgres_ask(loan->db, sql, vsi_postgres_until_ns(loan->pool));
   if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, sql);
   PQclear(result);
   return VESTRY_OK;
@@ -53,7 +53,7 @@ vestry_err vsi_postgres_command(vsi_postgres_loan *loan, const char *function, c
 
 /* ------------------------------------------------------------------------------------------------- connecting ----- */
 
-static bool is_away(vestry_postgres_pool *pool) {
+static bool is_away(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   bool is_away = pool->away_until_ns > vsi_monotonic_ns();
   vsi_mutex_unlock(&pool->lock);
@@ -61,7 +61,7 @@ static bool is_away(vestry_postgres_pool *pool) {
 }
 
 /* Whether the last connection that was asked for has not come: why is said already. */
-static bool has_said(vestry_postgres_pool *pool) {
+static bool has_said(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   bool has_said = pool->away_ms != 0;
   vsi_mutex_unlock(&pool->lock);
@@ -69,7 +69,7 @@ static bool has_said(vestry_postgres_pool *pool) {
 }
 
 /* The server was asked for a connection. */
-static void note(vestry_postgres_pool *pool, bool has_come) {
+static void note(vsi_postgres_pool *pool, bool has_come) {
   vsi_mutex_lock(&pool->lock);
   if (has_come) {
     pool->away_ms = pool->away_until_ns = 0;
@@ -85,32 +85,32 @@ static void note(vestry_postgres_pool *pool, bool has_come) {
 
 static vestry_err run_setup(vsi_postgres_loan *loan, const char *function) {
   const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
-  PGresult *result = vsi_postgres_ask(loan->lent.db, loan->pool->setup, vsi_postgres_until_ns(loan->pool));
+  PGresult *result = vsi_postgres_ask(loan->db, loan->pool->setup, vsi_postgres_until_ns(loan->pool));
   if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "options.setup");
   PQclear(result);
-  return vsi_postgres_set(&call, loan->lent.db, false, vsi_postgres_until_ns(loan->pool));
+  return vsi_postgres_set(&call, loan->db, false, vsi_postgres_until_ns(loan->pool));
 }
 
 /* All connections of a pool name the same tables: a search_path that the role has got since is left to the next pool.
  * The first connection is alone with the pool. */
 static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const char *path) {
-  vestry_postgres_pool *pool = loan->pool;
+  vsi_postgres_pool *pool = loan->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, function);
   if (!pool->search_path) {
-    pool->search_path = vsi_strdup(pool->host, path, strlen(path));
+    pool->search_path = vsi_strdup(pool->is.host, path, strlen(path));
     return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
   }
   if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
   vsi_log(
-      pool->host, VESTRY_LOG_WARN,
+      pool->is.host, VESTRY_LOG_WARN,
       "%s, %s: the search_path of a new connection is %s; the pool's, %s, is set there: make a new pool, or restart, "
       "for the new one",
       call.function, call.name, path, pool->search_path);
   const char *const values[] = {pool->search_path};
   PGresult *result = NULL;
-  if (PQsendQueryParams(loan->lent.db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL,
-                        NULL, 0))
-    result = vsi_postgres_wait(loan->lent.db, vsi_postgres_until_ns(pool));
+  if (PQsendQueryParams(loan->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
+                        0))
+    result = vsi_postgres_wait(loan->db, vsi_postgres_until_ns(pool));
   if (!vsi_postgres_is_done(result)) return vsi_postgres_loan_fail(loan, function, result, "SET search_path");
   PQclear(result);
   return VESTRY_OK;
@@ -123,20 +123,20 @@ static vestry_err set_up(vsi_postgres_loan *loan, const char *function) {
   vestry_err error = vsi_postgres_command(loan, function, sql);
   if (!error && loan->pool->setup) error = run_setup(loan, function);
   if (error) return error;
-  PGresult *row = vsi_postgres_ask(loan->lent.db, facts_sql, vsi_postgres_until_ns(loan->pool));
+  PGresult *row = vsi_postgres_ask(loan->db, facts_sql, vsi_postgres_until_ns(loan->pool));
   if (PQntuples(row) != 1) return vsi_postgres_loan_fail(loan, function, row, facts_sql);
   const int pid = (int)strtol(PQgetvalue(row, 0, 0), NULL, 10);
-  loan->backend = pid == PQbackendPID(loan->lent.db) ? 0 : pid;
+  loan->backend = pid == PQbackendPID(loan->db) ? 0 : pid;
   error = keep_path(loan, function, PQgetvalue(row, 0, 1));
   PQclear(row);
   return error;
 }
 
 static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
-  vestry_postgres_pool *pool = loan->pool;
-  vestry_host quiet = *pool->host;
+  vsi_postgres_pool *pool = loan->pool;
+  vestry_host quiet = *pool->is.host;
   quiet.log = NULL;
-  const vsi_call call = {has_said(pool) ? &quiet : pool->host, function, pool->name};
+  const vsi_call call = {has_said(pool) ? &quiet : pool->is.host, function, pool->is.name};
   PGconn *db = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, pool->url, false, NULL, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);
@@ -145,7 +145,7 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
   PQfreeCancel(loan->cancel);
   loan->cancel = PQgetCancel(db);
   vsi_mutex_lock(&pool->lock);
-  loan->lent.db = db;
+  loan->db = db;
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
   error = loan->cancel ? set_up(loan, function) : VESTRY_NO_MEMORY;
@@ -156,7 +156,7 @@ static vestry_err call_up(vsi_postgres_loan *loan, const char *function) {
 vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, const char *begin) {
   vestry_err error = vsi_postgres_command(loan, function, begin);
   if (error || !loan->backend) return error;
-  const int pid = vsi_postgres_backend(loan->lent.db, vsi_postgres_until_ns(loan->pool));
+  const int pid = vsi_postgres_backend(loan->db, vsi_postgres_until_ns(loan->pool));
   if (pid == loan->backend) return VESTRY_OK;
   const vsi_call call = vsi_postgres_pool_call(loan->pool, function);
   vsi_postgres_hang_up(loan);
@@ -166,7 +166,7 @@ vestry_err vsi_postgres_begin_in(vsi_postgres_loan *loan, const char *function, 
 }
 
 vestry_err vsi_postgres_reach(vsi_postgres_loan *loan, const char *function) {
-  if (loan->lent.db && !vsi_postgres_is_lost(loan->lent.db)) return VESTRY_OK;
+  if (loan->db && !vsi_postgres_is_lost(loan->db)) return VESTRY_OK;
   vsi_postgres_hang_up(loan);
   return is_away(loan->pool) ? VESTRY_LIMIT : call_up(loan, function);
 }

@@ -14,13 +14,13 @@ void vsi_postgres_recorder_leave(const vsi_postgres_recorder *recorder) {
   recorders = recorder->outer;
 }
 
-vsi_postgres_recorder *vsi_postgres_recorder_of(const vestry_postgres_pool *pool) {
+vsi_postgres_recorder *vsi_postgres_recorder_of(const vsi_postgres_pool *pool) {
   vsi_postgres_recorder *at = recorders;
   while (at && pool && at->pool != pool) at = at->outer;
   return at;
 }
 
-void vsi_postgres_recorder_fail(const vestry_postgres_pool *pool, vestry_err error) {
+void vsi_postgres_recorder_fail(const vsi_postgres_pool *pool, vestry_err error) {
   vsi_postgres_recorder *of =
       error && error != VESTRY_NOT_FOUND && error != VESTRY_INVALID ? vsi_postgres_recorder_of(pool) : NULL;
   if (!of) return;

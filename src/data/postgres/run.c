@@ -5,13 +5,15 @@
 #include <stdlib.h>
 
 #include "base/sql.h"
+#include "data/postgres/bytea.h"
 #include "data/postgres/loan.h"
 #include "data/postgres/recorder.h"
 
-struct vestry_postgres_row {
+typedef struct row_of {
+  vestry_sql_row is; /* the first member */
   const PGresult *result;
   int number;
-};
+} row_of;
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
@@ -21,12 +23,14 @@ typedef struct values {
   const char **texts;
   char (*numbers)[NUMBER_BYTES]; /* what is no text yet */
   int count;
-  void *many; /* both, where they are many */
+  void *many;  /* both, where they are many */
+  char *bytes; /* the texts of those that are bytes; NULL: none is */
   const char *few_texts[FEW];
   char few_numbers[FEW][NUMBER_BYTES];
 } values;
 
-static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], const char **ret_text) {
+/* to: takes the text of bytes. */
+static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char **to, const char **ret_text) {
   *ret_text = number;
   switch (value->type) {
   case VESTRY_VALUE_NULL: *ret_text = NULL; return true;
@@ -34,8 +38,25 @@ static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], cons
   case VESTRY_VALUE_INTEGER: snprintf(number, NUMBER_BYTES, "%" PRId64, value->integer); return true;
   case VESTRY_VALUE_NUMBER: snprintf(number, NUMBER_BYTES, "%.17g", value->number); return true;
   case VESTRY_VALUE_STRING: *ret_text = value->text; return value->text != NULL;
+  case VESTRY_VALUE_BYTES:
+    *ret_text = vsi_postgres_bytea_write(*to, value->text, value->count);
+    *to += VSI_POSTGRES_BYTEA_BYTES(value->count);
+    return true;
   default: return false;
   }
+}
+
+/* Of the texts of all that are bytes. */
+static size_t bytes_of(const vestry_value *list, size_t len) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < len; i++)
+    if (list->items[i].type == VESTRY_VALUE_BYTES) bytes += VSI_POSTGRES_BYTEA_BYTES(list->items[i].count);
+  return bytes;
+}
+
+static void free_values(const vestry_host *host, values *of) {
+  vsi_free(host, of->many);
+  vsi_free(host, of->bytes);
 }
 
 /* OK | NO_MEMORY | INVALID */
@@ -46,39 +67,63 @@ static vestry_err write_all(const vestry_host *host, const vestry_value *list, v
   ret_values->texts = ret_values->few_texts;
   ret_values->numbers = ret_values->few_numbers;
   ret_values->many = NULL;
+  ret_values->bytes = NULL;
   if (len > FEW) {
     ret_values->many = vsi_calloc(host, len, sizeof *ret_values->texts + NUMBER_BYTES);
     if (!ret_values->many) return VESTRY_NO_MEMORY;
     ret_values->texts = ret_values->many;
     ret_values->numbers = (char(*)[NUMBER_BYTES])(ret_values->texts + len);
   }
-  vestry_err error = VESTRY_OK;
+  const size_t bytes = bytes_of(list, len);
+  char *to = ret_values->bytes = bytes ? vsi_alloc(host, bytes) : NULL;
+  vestry_err error = bytes && !to ? VESTRY_NO_MEMORY : VESTRY_OK;
   for (size_t i = 0; i < len && !error; i++)
-    if (!write_one(&list->items[i], ret_values->numbers[i], &ret_values->texts[i])) error = VESTRY_INVALID;
-  if (error) vsi_free(host, ret_values->many);
+    if (!write_one(&list->items[i], ret_values->numbers[i], &to, &ret_values->texts[i])) error = VESTRY_INVALID;
+  if (error) free_values(host, ret_values);
   return error;
 }
 
 /* ---------------------------------------------------------------------------------------------------- rows -------- */
 
-size_t vestry_postgres_columns_count(const vestry_postgres_row *row) {
-  return (size_t)PQnfields(row->result);
+size_t vsi_postgres_columns_count(const vestry_sql_row *row) {
+  return (size_t)PQnfields(((const row_of *)row)->result);
 }
 
-const char *vestry_postgres_text(const vestry_postgres_row *row, size_t column) {
-  if (column >= vestry_postgres_columns_count(row) || PQgetisnull(row->result, row->number, (int)column)) return NULL;
-  return PQgetvalue(row->result, row->number, (int)column);
+const char *vsi_postgres_text(const vestry_sql_row *row, size_t column) {
+  const row_of *at = (const row_of *)row;
+  if (column >= vsi_postgres_columns_count(row) || PQgetisnull(at->result, at->number, (int)column)) return NULL;
+  return PQgetvalue(at->result, at->number, (int)column);
 }
 
-int64_t vestry_postgres_integer(const vestry_postgres_row *row, size_t column) {
-  const char *text = vestry_postgres_text(row, column);
+int64_t vsi_postgres_integer(const vestry_sql_row *row, size_t column) {
+  const char *text = vsi_postgres_text(row, column);
   if (!text) return 0;
   return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
 }
 
+/* By bytea_output 'escape': a backslash is doubled, and other bytes may be \ooo. */
+static size_t unescape(const char *from, unsigned char *to, size_t capacity) {
+  size_t len = 0;
+  for (; *from; len++) {
+    const bool is_escaped = from[0] == '\\', is_number = is_escaped && from[1] != '\\';
+    const int byte = is_number ? (from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0') : *from;
+    if (len < capacity) to[len] = (unsigned char)byte;
+    from += is_number ? 4 : is_escaped ? 2 : 1;
+  }
+  return len;
+}
+
+size_t vsi_postgres_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+  const char *text = vsi_postgres_text(row, column);
+  if (!vsi_postgres_bytea_is(text)) return text ? unescape(text, buffer, capacity) : 0;
+  const size_t len = vsi_postgres_bytea_len(text);
+  if (len <= capacity) vsi_postgres_bytea_read(buffer, text, len);
+  return len;
+}
+
 /* ------------------------------------------------------------------------------------------------- running -------- */
 
-static void count_prepared(vestry_postgres_pool *pool) {
+static void count_prepared(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   pool->stats.prepared_count++;
   vsi_mutex_unlock(&pool->lock);
@@ -89,15 +134,15 @@ static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values
                           PGresult **ret_result) {
   const vsi_postgres_values list = {of->count, of->texts};
   vsi_postgres_ran ran;
-  vestry_err error = vsi_postgres_statements_run(&loan->statements, loan->lent.db, sql, &list,
-                                                 vsi_postgres_until_ns(loan->pool), &ran);
+  vestry_err error =
+      vsi_postgres_statements_run(&loan->statements, loan->db, sql, &list, vsi_postgres_until_ns(loan->pool), &ran);
   if (error) return error;
   *ret_result = ran.result;
   if (ran.is_new) count_prepared(loan->pool);
   if (vsi_postgres_is_done(ran.result)) return VESTRY_OK;
   loan->is_stale = ran.is_stale || (ran.is_doubted && again);
-  if (!loan->is_stale) return vsi_postgres_loan_fail(loan, "vestry_postgres_run", ran.result, sql);
-  snprintf(loan->lent.sqlstate, sizeof loan->lent.sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
+  if (!loan->is_stale) return vsi_postgres_loan_fail(loan, "vestry_sql_run", ran.result, sql);
+  snprintf(loan->sqlstate, sizeof loan->sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
   PQclear(ran.result);
   loan->is_conflict = true;
   return VESTRY_BUSY;
@@ -109,41 +154,40 @@ static vestry_err refuse(const vsi_call *call, vestry_err error, const char *sql
   return vsi_refuse(call, error, "%s: %s", shown, why);
 }
 
-static void give_rows(const PGresult *result, vestry_postgres_row_fn row, void *ctx) {
-  vestry_postgres_row at = {.result = result};
-  for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at, ctx);
+static void give_rows(const vsi_postgres_loan *loan, const PGresult *result, vestry_sql_row_fn row, void *ctx) {
+  row_of at = {{loan->is.pool->ops}, result, 0};
+  for (int count = PQntuples(result); row && at.number < count; at.number++) row(&at.is, ctx);
 }
 
 static vestry_err run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, bool again,
-                      vestry_postgres_row_fn row, void *ctx) {
+                      vestry_sql_row_fn row, void *ctx) {
   values of;
   PGresult *result = NULL;
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) return VESTRY_CLOSED;
-  if (!loan->lent.db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_run");
-  vestry_err error = write_all(loan->pool->host, list, &of);
+  if (!loan->db) return loan->is_conflict ? VESTRY_BUSY : VESTRY_LIMIT;
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_run");
+  vestry_err error = write_all(loan->pool->is.host, list, &of);
   if (error == VESTRY_INVALID)
     return refuse(&call, error, sql,
-                  "a value is none: each is a null, a boolean, an integer, a number or a text (not NULL)");
+                  "a value is none: each is a null, a boolean, an integer, a number, a text (not NULL) or bytes");
   if (error) return error;
   error = execute(loan, sql, &of, again, &result);
-  vsi_free(loan->pool->host, of.many);
+  free_values(loan->pool->is.host, &of);
   if (error) return error;
   bool is_found = PQntuples(result) > 0, gives_rows = PQnfields(result) > 0;
-  give_rows(result, row, ctx);
+  give_rows(loan, result, row, ctx);
   PQclear(result);
   return is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list,
-                            vestry_postgres_row_fn row, void *ctx) {
+vestry_err vsi_postgres_run(vsi_postgres_loan *loan, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                            void *ctx) {
   return run(loan, sql, list, loan->begins_again, row, ctx);
 }
 
-vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, const vestry_value *list,
-                               vestry_postgres_row_fn row, void *ctx) {
+vestry_err vsi_postgres_sql_run(vestry_sql_transaction *lent, const char *sql, const vestry_value *list,
+                                vestry_sql_row_fn row, void *ctx) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
-  if (!loan || !sql) return VESTRY_INVALID;
   vsi_postgres_recorder *of = vsi_postgres_recorder_of(loan->pool);
   const bool is_own = of && of->loan == lent;
   vestry_err error = is_own ? of->run(of, sql, list, row, ctx) : vsi_postgres_run(loan, sql, list, row, ctx);
@@ -153,7 +197,7 @@ vestry_err vestry_postgres_run(vestry_postgres_loan *lent, const char *sql, cons
 
 /* ---------------------------------------------------------------------------------------------------- alone ------- */
 
-typedef vestry_err (*lending)(vestry_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
+typedef vestry_err (*lending)(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 
 /* What was under way when the statement ended. */
 typedef enum fate {
@@ -163,9 +207,9 @@ typedef enum fate {
 } fate;
 
 /* again: the caller does it again after FATE_STALE. */
-static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
-                         bool again, vestry_postgres_row_fn row, void *ctx, fate *ret_fate) {
-  static const char function[] = "vestry_postgres_run_alone";
+static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list, bool again,
+                         vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
+  static const char function[] = "vestry_sql_run_alone";
   vsi_postgres_loan *loan;
   *ret_fate = FATE_ENDED;
   vestry_err error = lend(pool, function, &loan);
@@ -176,7 +220,7 @@ static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *s
   vsi_postgres_recorder_fail(pool, error);
   loan->is_lost = loan->is_lost && is_inside;
   if (!error && is_inside) {
-    error = vestry_postgres_run(&loan->lent, sql, list, row, ctx);
+    error = vsi_postgres_sql_run(&loan->is, sql, list, row, ctx);
   } else if (!error) {
     error = run(loan, sql, list, again, row, ctx);
     *ret_fate = loan->is_stale ? FATE_STALE : loan->is_lost ? FATE_LOST : FATE_ENDED;
@@ -186,30 +230,30 @@ static vestry_err run_by(vestry_postgres_pool *pool, lending lend, const char *s
   return error;
 }
 
-static vestry_err run_twice(vestry_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
-                            vestry_postgres_row_fn row, void *ctx) {
+static vestry_err run_twice(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list,
+                            vestry_sql_row_fn row, void *ctx) {
   fate is;
   vestry_err error = run_by(pool, lend, sql, list, true, row, ctx, &is);
   return is == FATE_ENDED ? error : run_by(pool, lend, sql, list, false, row, ctx, &is);
 }
 
-vestry_err vsi_postgres_run_aside(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
-                                  vestry_postgres_row_fn row, void *ctx) {
-  return run_twice(pool, vsi_postgres_lend_aside, sql, list, row, ctx);
+vestry_err vsi_postgres_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
+                                  vestry_sql_row_fn row, void *ctx) {
+  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend_aside, sql, list, row, ctx);
 }
 
-vestry_err vsi_postgres_run_again(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
-                                  vestry_postgres_row_fn row, void *ctx) {
-  return run_twice(pool, vsi_postgres_lend, sql, list, row, ctx);
+vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *list,
+                                  vestry_sql_row_fn row, void *ctx) {
+  return run_twice((vsi_postgres_pool *)pool, vsi_postgres_lend, sql, list, row, ctx);
 }
 
-vestry_err vestry_postgres_run_alone(vestry_postgres_pool *pool, const char *sql, const vestry_value *list,
-                                     vestry_postgres_row_fn row, void *ctx) {
+vestry_err vsi_postgres_run_alone(vestry_sql_pool *of, const char *sql, const vestry_value *list, vestry_sql_row_fn row,
+                                  void *ctx) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)of;
   fate is;
-  if (!pool || !sql) return VESTRY_INVALID;
   vestry_err error = run_by(pool, vsi_postgres_lend, sql, list, true, row, ctx, &is);
   if (is == FATE_STALE) error = run_by(pool, vsi_postgres_lend, sql, list, false, row, ctx, &is);
   if (error != VESTRY_LIMIT || is != FATE_LOST) return error;
-  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_run_alone");
+  const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_run_alone");
   return refuse(&call, VESTRY_IO, sql, "it is not known whether it was done");
 }

@@ -7,7 +7,7 @@
 
 typedef struct bringing {
   const char *function;
-  const vsi_postgres_schema *schema;
+  const vsi_sql_schema *schema;
   int64_t version; /* that is there; 0: none */
 } bringing;
 
@@ -17,26 +17,26 @@ static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 
 /* The version that is there. */
-static vestry_err look(vestry_postgres_loan *loan, bringing *of) {
+static vestry_err look(vestry_sql_transaction *loan, bringing *of) {
   int64_t has_table = 0;
   of->version = 0;
-  vestry_err error = vestry_postgres_run(loan, has_table_sql, NULL, vestry_postgres_row_integer, &has_table);
+  vestry_err error = vestry_sql_run(loan, has_table_sql, NULL, vestry_sql_row_integer, &has_table);
   if (error || !has_table) return error;
-  error = vestry_postgres_run(loan, "SELECT version FROM vestry_schema WHERE part = $1", VESTRY_LIST(of->schema->part),
-                              vestry_postgres_row_integer, &of->version);
+  error = vestry_sql_run(loan, "SELECT version FROM vestry_schema WHERE part = $1", VESTRY_LIST(of->schema->part),
+                         vestry_sql_row_integer, &of->version);
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-static vestry_err look_alone(vestry_postgres_pool *pool, bringing *of) {
-  vestry_postgres_loan *loan;
-  vestry_err error = vestry_postgres_begin(pool, VESTRY_POSTGRES_RENDER, &loan);
-  return error ? error : vestry_postgres_end(loan, look(loan, of));
+static vestry_err look_alone(vestry_sql_pool *pool, bringing *of) {
+  vestry_sql_transaction *loan;
+  vestry_err error = vestry_sql_begin(pool, VESTRY_SQL_READ, &loan);
+  return error ? error : vestry_sql_end(loan, look(loan, of));
 }
 
-static vestry_err take_steps(vestry_postgres_loan *loan, void *ctx) {
+static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   bringing *of = ctx;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
-  vestry_err error = vestry_postgres_run(loan, "SELECT pg_advisory_xact_lock($1)", VESTRY_LIST(LOCK), NULL, NULL);
+  vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1)", VESTRY_LIST(LOCK), NULL, NULL);
   if (!error) error = look(loan, of); /* another node may have been quicker */
   if (error || of->version >= of->schema->version) return error;
   error = vsi_postgres_command(
@@ -44,20 +44,18 @@ static vestry_err take_steps(vestry_postgres_loan *loan, void *ctx) {
   for (int64_t at = of->version; !error && at < of->schema->version; at++)
     error = vsi_postgres_command(own, of->function, of->schema->steps[at]);
   return error ? error
-               : vestry_postgres_run(loan,
-                                     "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
-                                     " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
-                                     VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
+               : vestry_sql_run(loan,
+                                "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
+                                " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
+                                VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
 }
 
-vestry_err vsi_postgres_schema_bring(vestry_postgres_pool *pool, const char *function,
-                                     const vsi_postgres_schema *schema) {
+vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema) {
   bringing of = {.function = function, .schema = schema};
   vestry_err error = look_alone(pool, &of);
-  if (!error && of.version < schema->version)
-    error = vestry_postgres_act(pool, VESTRY_POSTGRES_READ_COMMITTED, take_steps, &of);
+  if (!error && of.version < schema->version) error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
   if (error || of.version <= schema->version) return error;
-  const vsi_call call = vsi_postgres_pool_call(pool, function);
+  const vsi_call call = vsi_sql_call(pool, function);
   return vsi_refuse(&call, VESTRY_IO,
                     "vestry's tables (%s) are of version %d, and this vestry knows no later one than %d; "
                     "nothing was changed: use a later vestry",

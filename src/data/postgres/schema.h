@@ -6,27 +6,20 @@
  * schema of the connection's search_path. A new part is a list of steps beside the code that uses its tables:
  *
  *      static const char *const steps[] = {"CREATE TABLE vestry_x(…)"}; // a new version: one more at the end
- *      static const vsi_postgres_schema schema = {"x", steps, sizeof steps / sizeof *steps};
- *      error = vsi_postgres_schema_bring(pool, "vestry_postgres_x_create", &schema);
+ *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
+ *      error = pool->ops->bring(pool, "vestry_postgres_x_create", &schema);
  *
  * A step that was released is never changed. */
 #ifndef VSI_POSTGRES_SCHEMA_H
 #define VSI_POSTGRES_SCHEMA_H
 
-#include "vestry/data/postgres_pool.h"
-
-typedef struct vsi_postgres_schema {
-  const char *part;         /* lower case */
-  const char *const *steps; /* SQL that brings version n to n + 1, from 0, where there is nothing */
-  int version;              /* how many there are */
-} vsi_postgres_schema;
+#include "data/sql/sql.h"
 
 /* Make the tables of a part, or bring them to this version, in one transaction, under an advisory lock: nodes may do it
  * at once. Where they are of this version it is a look, which needs no privilege to make tables.
  *  function  that the application has called, for the log
- *  Returns   OK | the errors of vestry/data/postgres_pool.h (IO also: they are of a later version; nothing was
+ *  Returns   OK | the errors of vestry/data/postgres.h (IO also: they are of a later version; nothing was
  *  changed) */
-vestry_err vsi_postgres_schema_bring(vestry_postgres_pool *pool, const char *function,
-                                     const vsi_postgres_schema *schema);
+vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
 #endif

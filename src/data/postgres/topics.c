@@ -44,7 +44,7 @@ typedef vestry_postgres_topics topics;
 
 struct vestry_postgres_topics {
   vestry_pages *pages;
-  vestry_postgres_pool *pool;
+  vsi_postgres_pool *pool;
   vestry_host quiet; /* the pool's host, without a log: for tries after the first one */
   uint32_t silence_ms;
   char name[NAME_BYTES]; /* random: what this settles is its own */
@@ -67,10 +67,10 @@ struct vestry_postgres_topics {
 
 /* ---------------------------------------------------------------------------------------------- telling ----------- */
 
-vestry_err vestry_postgres_refresh(vestry_postgres_loan *loan, const char *topic) {
-  if (!loan || (topic && !*topic)) return VESTRY_INVALID;
+vestry_err vestry_postgres_refresh(vestry_sql_transaction *loan, const char *topic) {
+  if (!vsi_postgres_loan_of(loan) || (topic && !*topic)) return VESTRY_INVALID;
   if (topic && strlen(topic) > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
-  return vestry_postgres_run(loan, tell_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
+  return vestry_sql_run(loan, tell_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
 }
 
 /* -------------------------------------------------------------------------------------------- listening ----------- */
@@ -154,7 +154,7 @@ static bool is_hearing(topics *t, const vsi_call *call) {
   snprintf(text, sizeof text, "%s 0", t->name);
   if (!ask(t, call, "SELECT 1")) return false;
   if (vsi_postgres_is_lent(t->pool) ||
-      vestry_postgres_run_alone(t->pool, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
+      vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
     return true;
   const bool is_heard = await_own(t, vsi_monotonic_in_ms(ASK_MS)) || is_over(t);
   if (!is_heard && PQstatus(t->db) != CONNECTION_BAD) t->why = unheard;
@@ -168,7 +168,7 @@ static void hang_up(topics *t) {
 }
 
 static void begin(topics *t) {
-  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->host, "the listener to topics", t->pool->name};
+  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "the listener to topics", t->pool->is.name};
   const vestry_err error =
       vsi_postgres_connect(&call, t->pool->url, true, NULL, NULL, vsi_monotonic_in_ms(ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
@@ -180,13 +180,13 @@ static void begin(topics *t) {
     return;
   }
   set_listening(t, true);
-  if (was_refused) vsi_log(t->pool->host, VESTRY_LOG_INFO, "%s, %s: it hears again", call.function, call.name);
+  if (was_refused) vsi_log(t->pool->is.host, VESTRY_LOG_INFO, "%s, %s: it hears again", call.function, call.name);
   refresh(t, NULL, false);
 }
 
 /* Until the connection is lost, or it is over. */
 static void listen_on(topics *t) {
-  const vsi_call call = {t->pool->host, "the listener to topics", t->pool->name};
+  const vsi_call call = {t->pool->is.host, "the listener to topics", t->pool->is.name};
   bool is_there = true;
   t->why = lost;
   while (is_there && !is_over(t)) {
@@ -199,8 +199,8 @@ static void listen_on(topics *t) {
       is_there = PQconsumeInput(t->db);
   }
   if (!is_over(t))
-    vsi_log(t->pool->host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again once it is back", call.function,
-            call.name, t->why);
+    vsi_log(t->pool->is.host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again once it is back",
+            call.function, call.name, t->why);
   hang_up(t);
 }
 
@@ -230,7 +230,7 @@ static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t 
   vestry_err error = VESTRY_OK;
   while (!error && !is_settled && is_in_time) {
     const uint64_t again_ns = vsi_monotonic_in_ms(TELL_AGAIN_MS);
-    error = vestry_postgres_run_alone(t->pool, settle_sql, VESTRY_LIST(text), NULL, NULL);
+    error = vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST(text), NULL, NULL);
     is_in_time = vsi_monotonic_ns() < until_ns;
     vsi_mutex_lock(&t->lock);
     while (!error && t->settled < number &&
@@ -261,25 +261,27 @@ vestry_err vestry_postgres_topics_settle(topics *t, uint64_t timeout_ms, uint64_
 
 static vestry_err start(topics *t) {
   unsigned char bytes[(NAME_BYTES - 1) / 2];
-  if (t->wake < 0 || t->pool->host->random(t->pool->host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
+  if (t->wake < 0 || t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
   vsi_hex_write(t->name, bytes, sizeof bytes);
   begin(t);
-  const vestry_err error = vsi_thread_start(t->pool->host, &t->thread, "vestry-topics", run, t);
+  const vestry_err error = vsi_thread_start(t->pool->is.host, &t->thread, "vestry-topics", run, t);
   t->has_thread = !error;
   return error;
 }
 
-vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_postgres_pool *pool,
+vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *of,
                                          const vestry_postgres_topics_options *given, topics **ret_topics) {
+  vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
   vestry_postgres_topics_options options;
   if (!pages || !pool || !ret_topics) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_postgres_topics_options, options, given) || options.silence_ms > INT32_MAX)
-    return vsi_mistake(pool->host, "vestry_postgres_topics_create", "options.silence_ms, or a member not known here");
-  topics *t = vsi_calloc(pool->host, 1, sizeof *t);
+    return vsi_mistake(pool->is.host, "vestry_postgres_topics_create",
+                       "options.silence_ms, or a member not known here");
+  topics *t = vsi_calloc(pool->is.host, 1, sizeof *t);
   if (!t) return VESTRY_NO_MEMORY;
   t->pages = pages;
   t->pool = pool;
-  t->quiet = *pool->host;
+  t->quiet = *pool->is.host;
   t->quiet.log = NULL;
   t->silence_ms = options.silence_ms ? options.silence_ms : SILENCE_MS;
   vsi_mutex_init(&t->lock, VSI_LOCK_POSTGRES_TOPICS);
@@ -307,7 +309,7 @@ void vestry_postgres_topics_destroy(topics *t) {
   if (t->wake >= 0) close(t->wake);
   pthread_cond_destroy(&t->moved);
   vsi_mutex_finish(&t->lock);
-  vsi_free(t->pool->host, t);
+  vsi_free(t->pool->is.host, t);
 }
 
 void vestry_postgres_topics_stats_get(topics *t, vestry_postgres_topics_stats *ret_stats) {

@@ -5,41 +5,37 @@
 #include "data/postgres/loan.h"
 #include "data/postgres/recorder.h"
 
-static const char *const begins[] = {
-    [VESTRY_POSTGRES_RENDER] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-    [VESTRY_POSTGRES_SERIALIZABLE] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
-    [VESTRY_POSTGRES_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
-    [VESTRY_POSTGRES_READ_COMMITTED] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
-
-static bool is_kind(vestry_postgres_kind kind) {
-  return kind >= VESTRY_POSTGRES_RENDER && kind <= VESTRY_POSTGRES_READ_COMMITTED;
-}
+static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                     [VESTRY_SQL_READ_ASIDE] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                                     [VESTRY_SQL_SERIALIZABLE] = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE",
+                                     [VESTRY_SQL_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
+                                     [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 
 /* --------------------------------------------------------------------------------------------------- begin -------- */
 
 /* The loan is lent to this thread for the first time. A connection that was lost while it waited is found by the first
  * thing that it is asked for, which is asked again of a new one. */
-static vestry_err open(vsi_postgres_loan *loan, vestry_postgres_kind kind, const char *begin) {
+static vestry_err open(vsi_postgres_loan *loan, vestry_sql_kind kind, const char *begin) {
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < 2; i++) {
     loan->is_lost = false;
-    error = vsi_postgres_reach(loan, "vestry_postgres_begin");
-    if (!error) error = vsi_postgres_begin_in(loan, "vestry_postgres_begin", begin);
+    error = vsi_postgres_reach(loan, "vestry_sql_begin");
+    if (!error) error = vsi_postgres_begin_in(loan, "vestry_sql_begin", begin);
     if (!loan->is_lost) break;
   }
-  loan->kind = kind;
+  loan->is.kind = kind;
   return error;
 }
 
-vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind, const char *begin,
-                              vestry_postgres_loan **ret_loan) {
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
+                              vestry_sql_transaction **ret_loan) {
   vsi_postgres_loan *loan;
-  vestry_err error = vsi_postgres_lend(pool, "vestry_postgres_begin", &loan);
+  vestry_err error = vsi_postgres_lend(pool, "vestry_sql_begin", &loan);
   vsi_postgres_recorder_fail(pool, error);
   if (error) return error;
   bool is_inside = loan->depth > 1; /* this thread's own, so no other changes it */
-  if (is_inside && kind != VESTRY_POSTGRES_RENDER) {
-    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_postgres_begin");
+  if (is_inside && kind > VESTRY_SQL_READ_ASIDE) {
+    const vsi_call call = vsi_postgres_pool_call(pool, "vestry_sql_begin");
     (void)vsi_postgres_is_last(loan);
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread has a transaction already: end it before another one is begun");
@@ -49,14 +45,13 @@ vestry_err vsi_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind k
   if (error)
     vsi_postgres_give_back(loan);
   else
-    *ret_loan = &loan->lent;
+    *ret_loan = &loan->is;
   return error;
 }
 
-vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kind kind,
-                                 vestry_postgres_loan **ret_loan) {
-  if (!pool || !ret_loan || !is_kind(kind)) return VESTRY_INVALID;
-  vsi_postgres_recorder *of = kind == VESTRY_POSTGRES_RENDER ? vsi_postgres_recorder_of(pool) : NULL;
+vestry_err vsi_postgres_sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_loan) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
+  vsi_postgres_recorder *of = kind <= VESTRY_SQL_READ_ASIDE ? vsi_postgres_recorder_of(pool) : NULL;
   const bool is_first = of && of->is_followed && !of->loan && !vsi_postgres_is_lent(pool);
   vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
   if (error) return error;
@@ -66,9 +61,9 @@ vestry_err vestry_postgres_begin(vestry_postgres_pool *pool, vestry_postgres_kin
 /* ---------------------------------------------------------------------------------------------------- end --------- */
 
 static void count(vsi_postgres_loan *loan, vestry_err error) {
-  vestry_postgres_pool *pool = loan->pool;
+  vsi_postgres_pool *pool = loan->pool;
   vsi_mutex_lock(&pool->lock);
-  if (error || loan->kind == VESTRY_POSTGRES_RENDER)
+  if (error || !vsi_sql_is_writing(&loan->is))
     pool->stats.rolled_back_count++;
   else
     pool->stats.committed_count++;
@@ -77,10 +72,10 @@ static void count(vsi_postgres_loan *loan, vestry_err error) {
 }
 
 static vestry_err commit(vsi_postgres_loan *loan) {
-  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_postgres_end");
+  const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_end");
   if (loan->is_conflict) return VESTRY_BUSY; /* that is said already */
   if (loan->is_lost) return vsi_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
-  if (PQtransactionStatus(loan->lent.db) != PQTRANS_INTRANS)
+  if (PQtransactionStatus(loan->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
                       "what was written is rolled back: a statement has failed, or has ended the transaction");
   vestry_err error = vsi_postgres_command(loan, call.function, "COMMIT");
@@ -88,25 +83,36 @@ static vestry_err commit(vsi_postgres_loan *loan) {
   return vsi_refuse(&call, VESTRY_IO, "it is not known whether what was written is committed");
 }
 
-vestry_err vestry_postgres_end(vestry_postgres_loan *lent, vestry_err error) {
+vestry_err vsi_postgres_sql_end(vestry_sql_transaction *lent, vestry_err error) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
-  if (!loan || !vsi_postgres_is_last(loan)) return error;
-  vsi_after *after = vsi_after_take(&loan->after);
+  if (!vsi_postgres_is_last(loan)) return error;
+  vsi_after *after = vsi_after_take(&loan->is.after);
   if (!error && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
-  if (!error && loan->kind != VESTRY_POSTGRES_RENDER) error = commit(loan);
+  if (!error && vsi_sql_is_writing(&loan->is)) error = commit(loan);
   count(loan, error);
   /* What cancels may come late, and would meet the next statement. */
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(loan);
-  if (loan->lent.db && PQtransactionStatus(loan->lent.db) != PQTRANS_IDLE &&
-      vsi_postgres_command(loan, "vestry_postgres_end", "ROLLBACK"))
+  if (loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE &&
+      vsi_postgres_command(loan, "vestry_sql_end", "ROLLBACK"))
     vsi_postgres_hang_up(loan);
   vsi_postgres_give_back(loan);
   vsi_after_run(after, !error);
   return error;
 }
 
-void vestry_postgres_cancel(vestry_postgres_loan *lent) {
-  vsi_postgres_loan *loan = (vsi_postgres_loan *)lent;
+PGconn *vestry_postgres_handle(vestry_sql_transaction *transaction) {
+  const vsi_postgres_loan *loan = vsi_postgres_loan_of(transaction);
+  return loan ? loan->db : NULL;
+}
+
+const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction) {
+  const vsi_postgres_loan *loan = vsi_postgres_loan_of(transaction);
+  return loan ? loan->sqlstate : "";
+}
+
+void vestry_postgres_cancel(vestry_sql_transaction *transaction) {
+  vsi_postgres_loan *loan = vsi_postgres_loan_of(transaction);
+  if (!loan) return;
   char why[256];
   atomic_store_explicit(&loan->is_cancelled, true, memory_order_relaxed);
   (void)PQcancel(loan->cancel, why, sizeof why); /* if it fails, the statement ends by itself, or by its time */
@@ -123,32 +129,31 @@ static void pause_before(const vestry_host *host, unsigned tries) {
   nanosleep(&(struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)}, NULL);
 }
 
-static vestry_err act_once(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn, void *ctx,
-                           bool is_last, bool *has_met, bool *ret_conflict) {
-  vestry_postgres_loan *loan;
+static vestry_err act_once(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx, bool is_last,
+                           bool *has_met, bool *ret_conflict) {
+  vestry_sql_transaction *loan;
   *ret_conflict = false;
-  vestry_err error = vestry_postgres_begin(pool, kind, &loan);
+  vestry_err error = vsi_postgres_sql_begin(pool, kind, &loan);
   if (error) return error;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
   own->begins_again = !is_last;
   own->has_met = is_last ? NULL : has_met;
   error = fn(loan, ctx);
   bool was_conflict = own->is_conflict;
-  error = vestry_postgres_end(loan, error);
+  error = vsi_postgres_sql_end(loan, error);
   *ret_conflict = error && (was_conflict || error == VESTRY_BUSY);
   return error;
 }
 
-vestry_err vestry_postgres_act(vestry_postgres_pool *pool, vestry_postgres_kind kind, vestry_postgres_act_fn fn,
-                               void *ctx) {
-  if (!pool || !fn || kind == VESTRY_POSTGRES_RENDER) return VESTRY_INVALID;
+vestry_err vsi_postgres_sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   bool has_met = false;
   for (unsigned tries = 1;; tries++) {
     const bool is_last = tries == pool->options.tries_count;
     bool was_conflict;
-    vestry_err error = act_once(pool, kind, fn, ctx, is_last, &has_met, &was_conflict);
+    vestry_err error = act_once(is, kind, fn, ctx, is_last, &has_met, &was_conflict);
     if (!was_conflict) return error;
     if (is_last) return VESTRY_BUSY;
-    pause_before(pool->host, tries);
+    pause_before(pool->is.host, tries);
   }
 }

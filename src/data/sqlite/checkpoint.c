@@ -26,18 +26,18 @@ enum { HOLD_MS = 250 };
 
 static uint64_t bytes_of_wal(const vsi_sqlite_loan *loan) {
   struct stat is;
-  const char *name = sqlite3_db_filename(loan->lent.db, "main");
+  const char *name = sqlite3_db_filename(loan->db, "main");
   return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
 }
 
-static bool is_quiet_locked(const vestry_sqlite_pool *pool) {
+static bool is_quiet_locked(const vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->loans_count; i++)
     if (pool->loans[i].depth && !pthread_equal(pool->loans[i].owner, pthread_self())) return false;
   return true;
 }
 
 /* Whether no thread but this one has a connection; those that have none wait meanwhile. */
-static bool hold_others(vestry_sqlite_pool *pool) {
+static bool hold_others(vsi_sqlite_pool *pool) {
   const uint32_t hold_ms = pool->options.wait_ms / 2 < HOLD_MS ? pool->options.wait_ms / 2 : HOLD_MS;
   const uint64_t until_ns = vsi_monotonic_in_ms(hold_ms);
   bool is_in_time = true;
@@ -50,7 +50,7 @@ static bool hold_others(vestry_sqlite_pool *pool) {
   return is_quiet;
 }
 
-static void let_others_go_on(vestry_sqlite_pool *pool) {
+static void let_others_go_on(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   pool->is_held = false;
   vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_CONNECTION]);
@@ -58,7 +58,7 @@ static void let_others_go_on(vestry_sqlite_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-static void have_followed(vestry_sqlite_pool *pool) {
+static void have_followed(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   vestry_sqlite *database = pool->database;
   vsi_mutex_unlock(&pool->lock);
@@ -71,15 +71,15 @@ static void have_followed(vestry_sqlite_pool *pool) {
 /* Whether the file is empty. SQLite does not wait for other connections. */
 static bool empty(const vsi_sqlite_loan *loan) {
   int busy_ms = 0;
-  const bool knows = !vsi_sqlite_ask(loan->lent.db, "PRAGMA busy_timeout", NULL, &busy_ms);
-  (void)sqlite3_busy_timeout(loan->lent.db, 0);
-  const int result = sqlite3_wal_checkpoint_v2(loan->lent.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  (void)sqlite3_busy_timeout(loan->lent.db, knows ? busy_ms : (int)loan->pool->options.busy_ms);
+  const bool knows = !vsi_sqlite_ask(loan->db, "PRAGMA busy_timeout", NULL, &busy_ms);
+  (void)sqlite3_busy_timeout(loan->db, 0);
+  const int result = sqlite3_wal_checkpoint_v2(loan->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  (void)sqlite3_busy_timeout(loan->db, knows ? busy_ms : (int)loan->pool->options.busy_ms);
   return !result;
 }
 
 /* The WAL has that size, and is still too large, or not. */
-static void note(vestry_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
+static void note(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
   vsi_mutex_lock(&pool->lock);
   const bool is_new = is_stuck && !pool->wal_next_bytes;
   pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
@@ -87,14 +87,14 @@ static void note(vestry_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
   pool->stats.wal_stuck_count += is_stuck;
   vsi_mutex_unlock(&pool->lock);
   if (is_new)
-    vsi_log(pool->host, VESTRY_LOG_WARN,
-            "vestry_sqlite_give, %s: its WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied: a "
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "vestry_sql_end, %s: its WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied: a "
             "connection has been reading for long; look for a handler, or another program, that keeps a statement open",
             pool->path, (unsigned long long)bytes);
 }
 
 void vsi_sqlite_checkpoint(vsi_sqlite_loan *loan) {
-  vestry_sqlite_pool *pool = loan->pool;
+  vsi_sqlite_pool *pool = loan->pool;
   const uint64_t bytes = bytes_of_wal(loan);
   vsi_mutex_lock(&pool->lock);
   pool->stats.wal_bytes = bytes;
@@ -102,7 +102,7 @@ void vsi_sqlite_checkpoint(vsi_sqlite_loan *loan) {
   if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
   vsi_mutex_unlock(&pool->lock);
   if (!is_due) return;
-  (void)sqlite3_wal_checkpoint_v2(loan->lent.db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  (void)sqlite3_wal_checkpoint_v2(loan->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   bool is_empty = false;
   if (hold_others(pool)) {
     have_followed(pool);

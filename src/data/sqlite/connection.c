@@ -420,7 +420,6 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
 void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   if (!connection) return;
   vestry_sqlite *database = connection->database;
-  vsi_sqlite_tab_finish(connection);
   settle(connection);
   vsi_sqlite_commits_leaves(&database->commits, connection);
   take_hooks(database, connection->db);

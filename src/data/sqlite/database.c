@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
+#include "data/sql/tab_schema.h"
 #include "data/sqlite/connection.h"
 #include "data/sqlite/counter.h"
 #include "data/sqlite/others.h"
@@ -12,10 +13,6 @@ enum {
   POLL_MS = 50,
   POLL_MOST_MS = 60000,
   MAX_PAGES = 2048,
-  TAB_TTL_S = 30 * 24 * 3600,
-  TABS_PER_SCOPE = 64,
-  MAX_TAB_BYTES = 65536,
-  MAX_TABS = 100000,
   MAX_BYTES = 16 << 20,
   OPEN_WAITS_MS = 5000 /* for others that make the tables, too */
 };
@@ -26,11 +23,6 @@ static void set_defaults(vestry_sqlite_options *options) {
   if (!options->poll_ms) options->poll_ms = POLL_MS;
   if (!options->max_file_pages) options->max_file_pages = MAX_PAGES;
   if (!options->max_bytes) options->max_bytes = MAX_BYTES;
-  if (!options->tab_ttl_s) options->tab_ttl_s = TAB_TTL_S;
-  if (!options->tabs_per_scope) options->tabs_per_scope = TABS_PER_SCOPE;
-  if (!options->max_tab_bytes) options->max_tab_bytes = MAX_TAB_BYTES;
-  if (!options->max_tabs) options->max_tabs = MAX_TABS;
-  if (!options->anonymous_tab_ttl_s) options->anonymous_tab_ttl_s = options->tab_ttl_s / 2 + options->tab_ttl_s % 2;
 }
 
 static vsi_call call_of(const vestry_sqlite *database) {
@@ -89,8 +81,8 @@ static vestry_err start(vestry_sqlite *database) {
 static vestry_err fill(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   vestry_err error = open_both(database);
-  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_schema);
-  if (!error) error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sqlite_tab_visitor_schema);
+  for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
+    error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sql_tab_schemas[VSI_SQL_OF_SQLITE][i]);
   if (!error) error = open_counter(database);
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
@@ -188,6 +180,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   vestry_sqlite_detach(database->writer);
   vsi_sqlite_commits_finish(&database->commits);
   vsi_sqlite_tab_forget_touches(database);
+  sqlite3_finalize(database->touch);
   sqlite3_close(database->writer_db);
   sqlite3_close(database->db);
   pthread_cond_destroy(&database->end);

@@ -6,11 +6,11 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "base/after.h"
 #include "base/line.h"
+#include "data/sql/sql.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/statements.h"
-#include "vestry/data/sqlite_pool.h"
+#include "vestry/data/sqlite.h"
 
 /* What is given, and waited for. */
 typedef enum vsi_sqlite_given {
@@ -20,19 +20,21 @@ typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
 
+typedef struct vsi_sqlite_pool vsi_sqlite_pool;
+
 typedef struct vsi_sqlite_loan {
-  vestry_sqlite_loan lent; /* what its borrower sees; the first member */
-  vestry_sqlite_pool *pool;
+  vestry_sql_transaction is; /* what its borrower sees; the first member */
+  sqlite3 *db;
+  vestry_sqlite_connection *connection; /* NULL: no pages follow it */
+  vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   bool is_aside;
-  bool is_writing;  /* the borrower's */
-  vsi_after *after; /* the borrower's: what comes after its transaction, if it writes */
-  unsigned depth;   /* times that it was lent; guarded by pool->lock; 0: it is free */
-  pthread_t owner;  /* guarded by pool->lock, while it is lent */
+  unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
+  pthread_t owner; /* guarded by pool->lock, while it is lent */
 } vsi_sqlite_loan;
 
-struct vestry_sqlite_pool {
-  const vestry_host *host;
+struct vsi_sqlite_pool {
+  vestry_sql_pool is; /* what the application sees; the first member */
   char *path;
   vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
   vsi_mutex lock;
@@ -49,14 +51,39 @@ struct vestry_sqlite_pool {
   vsi_sqlite_loan loans[];
 };
 
-/* Whether this thread has a connection to write with. */
-bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool);
+/* Functions of the seam (data/sql/sql.h), which pool_open.c puts together. */
+void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
+vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *pool);
+vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
+                          vestry_sql_row_fn row, void *ctx);
+vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                vestry_sql_row_fn row, void *ctx);
+vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                vestry_sql_row_fn row, void *ctx);
+size_t vsi_sqlite_columns_count(const vestry_sql_row *row);
+const char *vsi_sqlite_text(const vestry_sql_row *row, size_t column);
+int64_t vsi_sqlite_integer(const vestry_sql_row *row, size_t column);
+size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
+
+/* vestry_sql_begin and vestry_sql_end. */
+vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
+vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
+
+/* NULL: it is another database's. */
+static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
+  return pool && pool->ops->dialect == VSI_SQL_OF_SQLITE ? (vsi_sqlite_pool *)pool : NULL;
+}
+static inline vsi_sqlite_loan *vsi_sqlite_loan_of(vestry_sql_transaction *transaction) {
+  return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_loan *)transaction : NULL;
+}
+/* Whether a connection is free that is not aside. */
+bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
 /* Something has failed on this thread, by this pool: if the thread renders a page that follows, the page depends on
  * every commit from then on, unless it reads aside; and it is rendered again after a while, if that may help. */
-void vsi_sqlite_pool_note(vestry_sqlite_pool *pool, bool is_aside, vestry_err error);
+void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
 /* For what is logged. */
-static inline vsi_call vsi_sqlite_pool_call(const vestry_sqlite_pool *pool, const char *function) {
-  return (vsi_call){pool->host, function, pool->path};
+static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
+  return (vsi_call){pool->is.host, function, pool->path};
 }
 /* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
 static inline vestry_err vsi_sqlite_pool_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {

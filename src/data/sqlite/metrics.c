@@ -2,13 +2,12 @@
 /* The counters of a database and of its pool, as metrics. */
 #include "ops/observe/metric_rows.h"
 #include "vestry/data/sqlite.h"
-#include "vestry/data/sqlite_pool.h"
 
 vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   vestry_sqlite_stats stats = {0};
   if (!metrics || !database) return VESTRY_INVALID;
   vestry_sqlite_stats_get(database, &stats);
-  static const char commits[] = "vestry_sqlite_commits", tabs[] = "vestry_sqlite_tabs_removed";
+  static const char commits[] = "vestry_sqlite_commits";
   static const char records[] = "vestry_sqlite_renders_recorded";
   const vsi_metric_row rows[] = {
       {commits, "Commits, by which connections made them.", "by", "attached", 0, stats.commits_count},
@@ -24,9 +23,7 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
       {"vestry_sqlite_recorded_bytes", "Bytes of what renders have read.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
       {"vestry_sqlite_connections", "Connections that are attached.", NULL, NULL, VESTRY_METRIC_GAUGE,
-       stats.connections_count},
-      {tabs, "States of tabs that were removed, by why.", "reason", "expired", 0, stats.tabs_expired_count},
-      {tabs, NULL, "reason", "evicted", 0, stats.tabs_evicted_count}};
+       stats.connections_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 

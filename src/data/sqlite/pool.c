@@ -10,84 +10,16 @@
 #include "base/options.h"
 #include "base/wait.h"
 #include "data/sqlite/checkpoint.h"
-#include "data/sqlite/pool_open.h"
+#include "data/sqlite/loan.h"
 #include "data/sqlite/sqlite.h"
 
-enum {
-  CONNECTIONS = 8,
-  CONNECTIONS_MOST = 1024,
-  ASIDE = 1,
-  STATEMENTS = 64,
-  WAIT_MS = 5000,
-  BUSY_MS = 5000,
-  MAX_WAL_BYTES = 16 << 20,
-  FILE_MODE = 0600
-};
-
-/* --------------------------------------------------------------------------------------------------- making ------- */
-
-static void set_defaults(vestry_sqlite_pool_options *options) {
-  if (!options->file_mode) options->file_mode = FILE_MODE;
-  if (!options->connections_count) options->connections_count = CONNECTIONS;
-  if (!options->aside_count) options->aside_count = ASIDE;
-  if (!options->statements_count) options->statements_count = STATEMENTS;
-  if (!options->wait_ms) options->wait_ms = WAIT_MS;
-  if (!options->busy_ms) options->busy_ms = BUSY_MS;
-  if (!options->max_wal_bytes) options->max_wal_bytes = MAX_WAL_BYTES;
-}
-
-static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
-  const vsi_call call = {host, "vestry_sqlite_pool_create", path};
-  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
-}
-
-static vestry_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
-  size_t count = options->connections_count + options->aside_count;
-  vestry_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->loans);
-  char *path = vsi_strdup(host, options->path, strlen(options->path));
-  if (!pool || !path) {
-    vsi_free(host, pool);
-    vsi_free(host, path);
-    return NULL;
-  }
-  pool->host = host;
-  pool->path = path;
-  pool->options = *options;
-  pool->loans_count = count;
-  vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
-  pthread_cond_init(&pool->returned, NULL);
-  return pool;
-}
-
-vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sqlite_pool **ret_pool) {
-  vestry_sqlite_pool_options options;
-  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given)) return VESTRY_INVALID;
-  const vestry_host *host = options.host ? options.host : vestry_host_default();
-  set_defaults(&options);
-  if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
-    return refuse_options(host, options.path ? options.path : "",
-                          "a file is wanted, which several connections can see: name one in options.path");
-  if (options.schema && options.schema_version < 1)
-    return refuse_options(host, options.path, "options.schema goes with a schema_version of 1 or more");
-  if (options.connections_count > CONNECTIONS_MOST || options.aside_count > CONNECTIONS_MOST)
-    return refuse_options(host, options.path, "1,024 connections of a kind are the most");
-  vestry_sqlite_pool *pool = allocate(host, &options);
-  if (!pool) return VESTRY_NO_MEMORY;
-  vestry_err error = vsi_sqlite_pool_open(pool, &options);
-  if (error)
-    vestry_sqlite_pool_destroy(pool);
-  else
-    *ret_pool = pool;
-  return error;
-}
-
-void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
-  if (!pool) return;
-  const vestry_host *host = pool->host;
+void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
+  const vestry_host *host = pool->is.host;
   for (size_t i = 0; i < pool->loans_count; i++) {
     vsi_sqlite_loan *loan = &pool->loans[i];
     if (loan->statements.all) vsi_sqlite_statements_finish(&loan->statements);
-    sqlite3_close(loan->lent.db);
+    sqlite3_close(loan->db);
   }
   pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
@@ -97,14 +29,16 @@ void vestry_sqlite_pool_destroy(vestry_sqlite_pool *pool) {
 
 /* -------------------------------------------------------------------------------------------- after a commit ------ */
 
-void vestry_sqlite_pool_on_commit(vestry_sqlite_pool *pool, vestry_sqlite_commit_fn fn, void *ctx) {
+void vestry_sqlite_pool_on_commit(vestry_sql_pool *of, vestry_sqlite_commit_fn fn, void *ctx) {
+  vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
+  if (!pool) return;
   vsi_mutex_lock(&pool->lock);
   pool->on_commit = fn;
   pool->on_commit_ctx = ctx;
   vsi_mutex_unlock(&pool->lock);
 }
 
-static void tell_commit(vestry_sqlite_pool *pool) {
+static void tell_commit(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   vestry_sqlite_commit_fn fn = pool->on_commit;
   void *ctx = pool->on_commit_ctx;
@@ -114,7 +48,7 @@ static void tell_commit(vestry_sqlite_pool *pool) {
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
-void vsi_sqlite_pool_note(vestry_sqlite_pool *pool, bool is_aside, vestry_err error) {
+void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
   if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
   vsi_mutex_lock(&pool->lock);
   const vestry_sqlite *database = pool->database;
@@ -123,7 +57,7 @@ void vsi_sqlite_pool_note(vestry_sqlite_pool *pool, bool is_aside, vestry_err er
 }
 
 /* The loan of one kind that this thread has; NULL: none. */
-static vsi_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
+static vsi_sqlite_loan *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->loans_count; i++) {
     vsi_sqlite_loan *loan = &pool->loans[i];
     if (loan->depth && loan->is_aside == is_aside && pthread_equal(loan->owner, pthread_self())) return loan;
@@ -131,14 +65,7 @@ static vsi_sqlite_loan *own_locked(vestry_sqlite_pool *pool, bool is_aside) {
   return NULL;
 }
 
-bool vsi_sqlite_pool_is_writing(vestry_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  const vsi_sqlite_loan *own = own_locked(pool, false);
-  vsi_mutex_unlock(&pool->lock);
-  return own && own->is_writing;
-}
-
-static vsi_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
+static vsi_sqlite_loan *free_locked(vsi_sqlite_pool *pool, bool is_aside) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->loans_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
@@ -146,16 +73,23 @@ static vsi_sqlite_loan *free_locked(vestry_sqlite_pool *pool, bool is_aside) {
   return NULL;
 }
 
-static bool is_there_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
+bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  const bool has_free = free_locked(pool, false) != NULL;
+  vsi_mutex_unlock(&pool->lock);
+  return has_free;
+}
+
+static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
   return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE) != NULL;
 }
 
-static void wake_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what) {
+static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
   vsi_line_wake_locked(&pool->lines[what]);
 }
 
 typedef struct wish {
-  vestry_sqlite_pool *pool;
+  vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
   bool is_held; /* while others are (checkpoint.c) */
 } wish;
@@ -166,7 +100,7 @@ static bool is_granted(const void *ctx) {
 }
 
 /* Until it is there; false: the time is over. */
-static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
+static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
   const wish of = {pool, what, what != VSI_SQLITE_GIVEN_TURN && !has_one};
   if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
@@ -175,12 +109,13 @@ static bool wait_locked(vestry_sqlite_pool *pool, vsi_sqlite_given what, uint64_
 }
 
 /* A free one for this thread; NULL: none came in time. */
-static vsi_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
+static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   vsi_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
   if (loan) {
     loan->depth = 1;
     loan->owner = pthread_self();
+    loan->is.kind = is_aside ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
     pool->stats.loans_count++;
     pool->stats.lent_count++;
   }
@@ -188,7 +123,7 @@ static vsi_sqlite_loan *take_locked(vestry_sqlite_pool *pool, bool is_aside, uin
   return loan;
 }
 
-static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
+static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   return vsi_refuse(&call, VESTRY_LIMIT,
                     "no connection was given back within %u ms: options.connections_count is %u; raise it, or "
@@ -196,7 +131,7 @@ static vestry_err refuse(vestry_sqlite_pool *pool, const char *function) {
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
-static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *function, vestry_sqlite_loan **ret_loan) {
+static vestry_err lend(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_loan *loan = own_locked(pool, is_aside);
@@ -207,18 +142,18 @@ static vestry_err lend(vestry_sqlite_pool *pool, bool is_aside, const char *func
   if (!loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   if (!loan) vsi_sqlite_pool_note(pool, is_aside, VESTRY_LIMIT);
-  if (!loan) return refuse(pool, function);
-  *ret_loan = &loan->lent;
+  if (!loan) return refuse(pool, is_aside ? "vestry_sql_begin to read aside" : "vestry_sql_begin to read");
+  *ret_transaction = &loan->is;
   return VESTRY_OK;
 }
 
-static void give_turn_locked(vestry_sqlite_pool *pool) {
+static void give_turn_locked(vsi_sqlite_pool *pool) {
   pool->is_written = false;
   wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
 }
 
 /* The turn, and a connection. */
-static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
+static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   vsi_sqlite_loan *loan = NULL;
   vsi_mutex_lock(&pool->lock);
@@ -233,16 +168,16 @@ static vestry_err take_turn(vestry_sqlite_pool *pool, vsi_sqlite_loan **ret_loan
   if (!has_one && !loan) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   *ret_loan = loan;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin to write");
   if (has_one)
     return vsi_refuse(&call, VESTRY_INVALID,
-                      "this thread has a connection already: give it back before it writes with another");
-  return loan ? VESTRY_OK : refuse(pool, "vestry_sqlite_borrow to write");
+                      "this thread has a transaction already: end it before another one is begun");
+  return loan ? VESTRY_OK : refuse(pool, "vestry_sql_begin to write");
 }
 
 static int run_text(vsi_sqlite_loan *loan, const char *sql) {
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, false, &statement);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, false, &statement);
   if (!result) {
     result = sqlite3_step(statement);
     int of_reset = sqlite3_reset(statement);
@@ -253,9 +188,9 @@ static int run_text(vsi_sqlite_loan *loan, const char *sql) {
 
 /* Give a loan back to the pool: this thread has it no more. */
 static void give_back(vsi_sqlite_loan *loan) {
-  vestry_sqlite_pool *pool = loan->pool;
-  bool was_writing = loan->is_writing;
-  loan->is_writing = false;
+  vsi_sqlite_pool *pool = loan->pool;
+  const bool was_writing = vsi_sql_is_writing(&loan->is);
+  loan->is.kind = (vestry_sql_kind)0;
   vsi_mutex_lock(&pool->lock);
   loan->depth = 0;
   pool->stats.lent_count--;
@@ -265,29 +200,32 @@ static void give_back(vsi_sqlite_loan *loan) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-static vestry_err lend_to_write(vestry_sqlite_pool *pool, vestry_sqlite_loan **ret_loan) {
+static vestry_err lend_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_loan *loan;
   vestry_err error = take_turn(pool, &loan);
   if (error) return error;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_borrow to write");
-  loan->is_writing = true;
-  error =
-      vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin to write");
+  loan->is.kind = kind;
+  error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "BEGIN IMMEDIATE"), "a transaction cannot be begun");
   if (error)
     give_back(loan);
   else
-    *ret_loan = &loan->lent;
+    *ret_transaction = &loan->is;
   return error;
 }
 
-vestry_err vestry_sqlite_borrow(vestry_sqlite_pool *pool, vestry_sqlite_use use, vestry_sqlite_loan **ret_loan) {
-  if (!pool || !ret_loan) return VESTRY_INVALID;
-  switch (use) {
-  case VESTRY_SQLITE_READ: return lend(pool, false, "vestry_sqlite_borrow to read", ret_loan);
-  case VESTRY_SQLITE_READ_ASIDE: return lend(pool, true, "vestry_sqlite_borrow to read aside", ret_loan);
-  case VESTRY_SQLITE_WRITE: return lend_to_write(pool, ret_loan);
-  }
-  return VESTRY_INVALID;
+vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
+  if (kind > VESTRY_SQL_READ_ASIDE) return lend_to_write(pool, kind, ret_transaction);
+  return lend(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
+}
+
+vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
+  vsi_mutex_lock(&pool->lock);
+  vsi_sqlite_loan *own = own_locked(pool, false);
+  vsi_mutex_unlock(&pool->lock);
+  return own ? &own->is : NULL;
 }
 
 /* false: it was lent to this thread several times, and stays with it. */
@@ -300,15 +238,15 @@ static bool is_last(vsi_sqlite_loan *loan) {
 }
 
 static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
-  vestry_sqlite_pool *pool = loan->pool;
-  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_give");
+  vsi_sqlite_pool *pool = loan->pool;
+  const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
   /* A failure may have rolled it back already, and then there is nothing to commit. */
-  bool was_lost = sqlite3_get_autocommit(loan->lent.db);
+  bool was_lost = sqlite3_get_autocommit(loan->db);
   if (!error && was_lost)
     error = vsi_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
   if (!error)
-    error = vsi_sqlite_pool_fail(&call, loan->lent.db, run_text(loan, "COMMIT"), "what was written is not committed");
-  if (!sqlite3_get_autocommit(loan->lent.db)) (void)run_text(loan, "ROLLBACK");
+    error = vsi_sqlite_pool_fail(&call, loan->db, run_text(loan, "COMMIT"), "what was written is not committed");
+  if (!sqlite3_get_autocommit(loan->db)) (void)run_text(loan, "ROLLBACK");
   vsi_mutex_lock(&pool->lock);
   if (error)
     pool->stats.rolled_back_count++;
@@ -320,19 +258,19 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
 
 /* The next thread would read the snapshot of this one. */
 static void end_reading(vsi_sqlite_loan *loan) {
-  if (sqlite3_get_autocommit(loan->lent.db)) return;
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_give");
+  if (sqlite3_get_autocommit(loan->db)) return;
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
   (void)vsi_refuse(&call, VESTRY_INVALID,
                    "a transaction was begun by SQL on a connection to read with, and not ended: it is rolled back");
   (void)run_text(loan, "ROLLBACK");
 }
 
-vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
-  if (!loan || !is_last(loan)) return error;
-  vestry_sqlite_pool *pool = loan->pool;
-  bool was_writing = loan->is_writing;
-  vsi_after *after = vsi_after_take(&loan->after);
+vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
+  if (!is_last(loan)) return error;
+  vsi_sqlite_pool *pool = loan->pool;
+  const bool was_writing = vsi_sql_is_writing(&loan->is);
+  vsi_after *after = vsi_after_take(&loan->is.after);
   vsi_sqlite_statements_reset(&loan->statements);
   if (was_writing)
     error = end_transaction(loan, error);
@@ -348,7 +286,7 @@ vestry_err vestry_sqlite_give(vestry_sqlite_loan *lent, vestry_err error) {
 /* ------------------------------------------------------------------------------------------------- following ------ */
 
 /* Give back the first of them, which this thread has. */
-static void let_go(vestry_sqlite_pool *pool, size_t count) {
+static void let_go(vsi_sqlite_pool *pool, size_t count) {
   for (size_t i = 0; i < pool->options.connections_count && count; i++) {
     vsi_mutex_lock(&pool->lock);
     bool is_own = pool->loans[i].depth && pthread_equal(pool->loans[i].owner, pthread_self());
@@ -361,7 +299,7 @@ static void let_go(vestry_sqlite_pool *pool, size_t count) {
 
 /* All connections but those aside, for this thread: a render that is on its way keeps its own until its end. Returns
  * whether they came in time. */
-static bool take_all(vestry_sqlite_pool *pool, uint64_t until_ns) {
+static bool take_all(vsi_sqlite_pool *pool, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
   while (count < pool->options.connections_count && take_locked(pool, false, until_ns)) count++;
@@ -371,31 +309,32 @@ static bool take_all(vestry_sqlite_pool *pool, uint64_t until_ns) {
   return false;
 }
 
-static bool is_lent_here(vestry_sqlite_pool *pool) {
+static bool is_lent_here(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   bool is_lent = own_locked(pool, false) != NULL;
   vsi_mutex_unlock(&pool->lock);
   return is_lent;
 }
 
-static void detach_all(vestry_sqlite_pool *pool) {
+static void detach_all(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->options.connections_count; i++) {
-    vestry_sqlite_detach(pool->loans[i].lent.connection);
-    pool->loans[i].lent.connection = NULL;
+    vestry_sqlite_detach(pool->loans[i].connection);
+    pool->loans[i].connection = NULL;
   }
 }
 
 /* All connections are this thread's. */
-static vestry_err attach_all(vestry_sqlite_pool *pool, vestry_sqlite *database) {
-  if (pool->loans[0].lent.connection) return VESTRY_INVALID;
+static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
+  if (pool->loans[0].connection) return VESTRY_INVALID;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
-    error = vestry_sqlite_attach(database, pool->loans[i].lent.db, &pool->loans[i].lent.connection);
+    error = vestry_sqlite_attach(database, pool->loans[i].db, &pool->loans[i].connection);
   if (error) detach_all(pool);
   return error;
 }
 
-vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *database) {
+vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
+  vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
   if (!pool) return VESTRY_INVALID;
   if (is_lent_here(pool) || !take_all(pool, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
@@ -410,7 +349,8 @@ vestry_err vestry_sqlite_pool_follow(vestry_sqlite_pool *pool, vestry_sqlite *da
   return error;
 }
 
-void vestry_sqlite_pool_stats_get(vestry_sqlite_pool *pool, vestry_sqlite_pool_stats *ret_stats) {
+void vestry_sqlite_pool_stats_get(vestry_sql_pool *of, vestry_sqlite_pool_stats *ret_stats) {
+  vsi_sqlite_pool *pool = (vsi_sqlite_pool *)of;
   vsi_mutex_lock(&pool->lock);
   const vestry_sqlite_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);

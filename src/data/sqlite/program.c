@@ -288,7 +288,8 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     char name[64];
     size_t len = 1;
     while (vsi_sql_is_word(text[len])) len++;
-    if (*text == '$' || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
+    const bool goes_on = *text == '$' && (text[len] == ':' || text[len] == '('); /* $a::b(c), as Tcl has it */
+    if (goes_on || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
     memcpy(name, text, len);
     name[len] = '\0';
     uint32_t number = len == 1       ? last + 1

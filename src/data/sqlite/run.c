@@ -1,10 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* Running one statement of a loan: values in, rows out. */
+#include <stdlib.h>
+
 #include "base/sql.h"
 #include "data/sqlite/loan.h"
 #include "data/sqlite/text.h"
 
 enum { SHOWN_BYTES = 512 };
+
+/* ---------------------------------------------------------------------------------------------------- rows -------- */
+
+typedef struct row_of {
+  vestry_sql_row is; /* the first member */
+  sqlite3_stmt *statement;
+} row_of;
+
+static sqlite3_stmt *statement_of(const vestry_sql_row *row) {
+  return ((const row_of *)row)->statement;
+}
+
+size_t vsi_sqlite_columns_count(const vestry_sql_row *row) {
+  return (size_t)sqlite3_column_count(statement_of(row));
+}
+
+const char *vsi_sqlite_text(const vestry_sql_row *row, size_t column) {
+  return (const char *)sqlite3_column_text(statement_of(row), (int)column);
+}
+
+int64_t vsi_sqlite_integer(const vestry_sql_row *row, size_t column) {
+  return sqlite3_column_int64(statement_of(row), (int)column);
+}
+
+size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+  const void *bytes = sqlite3_column_blob(statement_of(row), (int)column);
+  const size_t len = (size_t)sqlite3_column_bytes(statement_of(row), (int)column);
+  if (bytes && len <= capacity) memcpy(buffer, bytes, len);
+  return len;
+}
+
+/* -------------------------------------------------------------------------------------------------- values -------- */
 
 /* MISUSE: it is no value that a parameter can have. */
 static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) {
@@ -15,24 +49,39 @@ static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) 
   case VESTRY_VALUE_NUMBER: return sqlite3_bind_double(statement, at, value->number);
   case VESTRY_VALUE_STRING:
     return value->text ? sqlite3_bind_text(statement, at, value->text, -1, SQLITE_STATIC) : SQLITE_MISUSE;
+  case VESTRY_VALUE_BYTES: /* NULL would be no blob */
+    return sqlite3_bind_blob64(statement, at, value->count ? value->text : "", value->count, SQLITE_STATIC);
   default: return SQLITE_MISUSE;
   }
 }
 
-static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
-  size_t count = values ? values->count : 0;
-  int result = values && values->type != VESTRY_VALUE_LIST ? SQLITE_MISUSE : SQLITE_OK;
-  if ((size_t)sqlite3_bind_parameter_count(statement) != count) return SQLITE_RANGE;
-  for (size_t i = 0; i < count && !result; i++) result = bind_one(statement, (int)i + 1, &values->items[i]);
-  return result;
+/* The number of the value that a parameter takes: $7 is a name to SQLite, which numbers parameters as they come. */
+static size_t number_of(sqlite3_stmt *statement, int at) {
+  const char *name = sqlite3_bind_parameter_name(statement, at);
+  return name && *name == '$' ? strtoul(name + 1, NULL, 10) : (size_t)at;
 }
+
+static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
+  const size_t count = values ? values->count : 0;
+  const int parameters = sqlite3_bind_parameter_count(statement);
+  size_t most = 0;
+  int result = values && values->type != VESTRY_VALUE_LIST ? SQLITE_MISUSE : SQLITE_OK;
+  for (int at = 1; at <= parameters && !result; at++) {
+    const size_t number = number_of(statement, at);
+    if (number > most) most = number;
+    result = number && number <= count ? bind_one(statement, at, &values->items[number - 1]) : SQLITE_RANGE;
+  }
+  return !result && most != count ? SQLITE_RANGE : result;
+}
+
+/* ------------------------------------------------------------------------------------------------- running -------- */
 
 static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, const vestry_value *values) {
   char shown[SHOWN_BYTES / 2];
   vsi_sql_show(VSI_SQL_SQLITE, sqlite3_sql(statement), shown, sizeof shown);
   return vsi_refuse(call, VESTRY_INVALID,
                     "%zu values were given for the %d parameters of \"%s\", of which each is a null, a boolean, "
-                    "an integer, a number or a text (not NULL)",
+                    "an integer, a number, a text (not NULL) or bytes",
                     values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
 }
 
@@ -47,11 +96,13 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
 }
 
 /* Through all rows. */
-static int step_all(sqlite3_stmt *statement, vestry_sqlite_row_fn row, void *ctx, bool *ret_found) {
+static int step_all(const vsi_sqlite_loan *loan, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
+                    bool *ret_found) {
+  const row_of at = {{loan->is.pool->ops}, statement};
   int result;
   while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
     *ret_found = true;
-    if (row) row(statement, ctx);
+    if (row) row(&at.is, ctx);
   }
   return result;
 }
@@ -60,8 +111,8 @@ static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrow
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_prepare");
   uint64_t before = loan->statements.prepared;
   sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&loan->statements, loan->lent.db, sql, is_borrowers, &statement);
-  if (result) return fail(&call, loan->lent.db, result, sql, false);
+  int result = vsi_sqlite_statements_find(&loan->statements, loan->db, sql, is_borrowers, &statement);
+  if (result) return fail(&call, loan->db, result, sql, false);
   if (loan->statements.prepared != before) {
     vsi_mutex_lock(&loan->pool->lock);
     loan->pool->stats.prepared_count++;
@@ -72,27 +123,32 @@ static vestry_err prepare(vsi_sqlite_loan *loan, const char *sql, bool is_borrow
   return VESTRY_OK;
 }
 
-vestry_err vestry_sqlite_prepare(vestry_sqlite_loan *lent, const char *sql, sqlite3_stmt **ret_statement) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
+sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction) {
+  const vsi_sqlite_loan *loan = vsi_sqlite_loan_of(transaction);
+  return loan ? loan->db : NULL;
+}
+
+vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql, sqlite3_stmt **ret_statement) {
+  vsi_sqlite_loan *loan = vsi_sqlite_loan_of(transaction);
   if (!loan || !sql || !ret_statement) return VESTRY_INVALID;
   vestry_err error = prepare(loan, sql, true, ret_statement);
   vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
   return error;
 }
 
-static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value *values, vestry_sqlite_row_fn row,
+static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                       void *ctx) {
   sqlite3_stmt *statement;
   bool is_found = false;
   vestry_err error = prepare(loan, sql, false, &statement);
   if (error) return error;
-  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sqlite_run");
+  const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_run");
   int result = bind_all(statement, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
     error = refuse_values(&call, statement, values);
   } else {
-    if (!result) result = step_all(statement, row, ctx, &is_found);
-    error = fail(&call, loan->lent.db, result, sql, true);
+    if (!result) result = step_all(loan, statement, row, ctx, &is_found);
+    error = fail(&call, loan->db, result, sql, true);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);
@@ -100,38 +156,62 @@ static vestry_err run(vsi_sqlite_loan *loan, const char *sql, const vestry_value
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
-vestry_err vestry_sqlite_run(vestry_sqlite_loan *lent, const char *sql, const vestry_value *values,
-                             vestry_sqlite_row_fn row, void *ctx) {
-  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)lent;
-  if (!loan || !sql) return VESTRY_INVALID;
+vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
+                          vestry_sql_row_fn row, void *ctx) {
+  vsi_sqlite_loan *loan = (vsi_sqlite_loan *)transaction;
   vestry_err error = run(loan, sql, values, row, ctx);
   vsi_sqlite_pool_note(loan->pool, loan->is_aside, error);
   return error;
 }
 
 /* Whether it writes. The connection is this thread's. */
-static vestry_err ask_kind(vestry_sqlite_loan *loan, const char *sql, bool *ret_writes) {
+static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   sqlite3_stmt *statement;
-  vestry_err error = prepare((vsi_sqlite_loan *)loan, sql, false, &statement);
+  vestry_err error = prepare((vsi_sqlite_loan *)transaction, sql, false, &statement);
   if (!error) *ret_writes = !sqlite3_stmt_readonly(statement);
   return error;
 }
 
-vestry_err vestry_sqlite_run_alone(vestry_sqlite_pool *pool, const char *sql, const vestry_value *values,
-                                   vestry_sqlite_row_fn row, void *ctx) {
-  vestry_sqlite_loan *loan;
+vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *is;
   bool writes = false;
-  vestry_err error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_READ, &loan);
+  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
-  bool is_inside = ((const vsi_sqlite_loan *)loan)->depth > 1; /* this thread's own, so no other changes it */
-  if (!is_inside) error = ask_kind(loan, sql, &writes);
+  bool is_inside = ((const vsi_sqlite_loan *)is)->depth > 1; /* this thread's own, so no other changes it */
+  if (!is_inside) error = ask_kind(is, sql, &writes);
   if (!error && writes) {
-    (void)vestry_sqlite_give(loan, VESTRY_OK);
-    error = vestry_sqlite_borrow(pool, VESTRY_SQLITE_WRITE, &loan);
+    (void)vsi_sqlite_end(is, VESTRY_OK);
+    error = vsi_sqlite_begin(pool, VESTRY_SQL_WRITE, &is);
     if (error) return error;
   }
-  if (!error) error = vestry_sqlite_run(loan, sql, values, row, ctx);
+  if (!error) error = vsi_sqlite_run(is, sql, values, row, ctx);
   /* No row is no reason to roll back what was written. */
-  vestry_err of_give = vestry_sqlite_give(loan, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
-  return error ? error : of_give;
+  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
+  return error ? error : of_end;
+}
+
+/* What fails is rolled back when the connection is given back. */
+static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
+                              vestry_sql_row_fn row, void *ctx) {
+  vestry_err error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+  if (error) return error;
+  error = vsi_sqlite_run(is, sql, values, row, ctx);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  vestry_err of_commit = vsi_sqlite_run(is, "COMMIT", NULL, NULL, NULL);
+  return of_commit ? of_commit : error;
+}
+
+/* If no other connection is free, by one aside: functions of jobs may have all others for longer than their leases. */
+vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *is;
+  bool writes = false;
+  if (vsi_sqlite_pool_has_free((vsi_sqlite_pool *)pool)) return vsi_sqlite_run_alone(pool, sql, values, row, ctx);
+  vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
+  if (error) return error;
+  error = ask_kind(is, sql, &writes);
+  if (!error) error = writes ? run_writing(is, sql, values, row, ctx) : vsi_sqlite_run(is, sql, values, row, ctx);
+  vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
+  return error ? error : of_end;
 }

@@ -38,7 +38,7 @@ static int read_found(sqlite3 *db, const char *part, state *ret_found) {
   return vsi_sqlite_ask(db, "SELECT max(version) FROM vestry_schema WHERE part = ?1", part, &ret_found->version);
 }
 
-static int note_version(sqlite3 *db, const vsi_sqlite_schema *schema, const state *found) {
+static int note_version(sqlite3 *db, const vsi_sql_schema *schema, const state *found) {
   char sql[320];
   int result = SQLITE_OK;
   if (!found->has_table)
@@ -54,7 +54,7 @@ static int note_version(sqlite3 *db, const vsi_sqlite_schema *schema, const stat
   return result ? result : sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
-static int take_steps(sqlite3 *db, const vsi_sqlite_schema *schema, state *ret_found) {
+static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *ret_found) {
   int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been quicker */
   if (!result && ret_found->version < schema->version) {
@@ -65,7 +65,7 @@ static int take_steps(sqlite3 *db, const vsi_sqlite_schema *schema, state *ret_f
   return result ? result : sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 }
 
-vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sqlite_schema *schema) {
+vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema) {
   state found;
   int result = read_found(db, schema->part, &found);
   if (!result && found.version < schema->version) result = take_steps(db, schema, &found);

@@ -6,20 +6,15 @@
  * of others. A new part is a list of steps beside the code that uses its tables:
  *
  *      static const char *const steps[] = {"CREATE TABLE vestry_x(…) STRICT"}; // a new version: one more at the end
- *      static const vsi_sqlite_schema schema = {"x", steps, sizeof steps / sizeof *steps};
+ *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};
  *      error = vsi_sqlite_schema_bring(&call, db, &schema);
  *
  * A step that was released is never changed. */
 #ifndef VSI_SQLITE_SCHEMA_H
 #define VSI_SQLITE_SCHEMA_H
 
+#include "data/sql/sql.h"
 #include "data/sqlite/fault.h"
-
-typedef struct vsi_sqlite_schema {
-  const char *part;         /* lower case; "tab" is what a vestry_schema of before parts tells of */
-  const char *const *steps; /* SQL that brings version n to n + 1, from 0, where there is nothing */
-  int version;              /* how many there are */
-} vsi_sqlite_schema;
 
 /* The number that a query's one row says, such as a version; `argument` is its ?1, NULL: it has none.
  *  Returns  what SQLite says; DONE: there is no row */
@@ -30,6 +25,6 @@ int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_
  *  db  outside of a transaction, with a busy timeout
  *  Returns  OK | NO_MEMORY | BUSY | LIMIT (full) | IO (also: they are of a later version; the file is as it was); what
  *           fails is logged */
-vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sqlite_schema *schema);
+vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema);
 
 #endif

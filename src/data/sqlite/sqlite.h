@@ -30,9 +30,8 @@
 #include "vestry/registry.h"
 
 enum {
-  VSI_SQLITE_WINDOW = 4096,     /* numbers that can be told apart beyond the last one accounted for */
-  VSI_SQLITE_TOUCHES_MAX = 256, /* states of tabs that wait for being noted as read */
-  VSI_SQLITE_TAB_STATEMENTS = 16
+  VSI_SQLITE_WINDOW = 4096,    /* numbers that can be told apart beyond the last one accounted for */
+  VSI_SQLITE_TOUCHES_MAX = 256 /* states of tabs that wait for being noted as read */
 };
 
 /* The state of a tab was read: its end is to be put off. */
@@ -53,6 +52,7 @@ struct vestry_sqlite {
   vsi_mutex writer_lock;         /* taken before the lock; guards what follows */
   sqlite3 *writer_db;            /* its own connection, which notes that states of tabs were read */
   vestry_sqlite_connection *writer;
+  sqlite3_stmt *touch; /* of writer_db; NULL: it was not needed yet */
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
@@ -73,7 +73,6 @@ struct vestry_sqlite {
   uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;
   size_t touches_count;
-  size_t tabs_room; /* so many more states of tabs before they are counted anew */
   vestry_sqlite_stats stats;
 };
 
@@ -98,7 +97,6 @@ struct vestry_sqlite_connection {
   int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
   bool is_committing; /* after its commit hook, and before any other */
   bool is_quiet;      /* what is changed now refreshes nothing */
-  sqlite3_stmt *tab[VSI_SQLITE_TAB_STATEMENTS]; /* of tab.c */
 };
 
 struct vestry_sqlite_change {

@@ -2,7 +2,7 @@
 /* Connections to PostgreSQL, to a server that is not there: that is said, and not waited for. */
 #include <stdio.h>
 
-#include <vestry/data/postgres_pool.h>
+#include <vestry/data/postgres.h>
 #include <vestry/vestry.h>
 
 static int lines;
@@ -14,11 +14,11 @@ static void count(void *ctx, vestry_log_level level, const char *line) {
 
 int main(void) {
   vestry_host host = *vestry_host_default();
-  vestry_postgres_pool *pool = NULL;
+  vestry_sql_pool *pool = NULL;
   host.log = count;
   const vestry_postgres_pool_options options = {.host = &host, .url = "host=/nowhere/at/all dbname=chat"};
   if (vestry_postgres_pool_create(&options, &pool) != VESTRY_LIMIT || pool || lines != 1) return 1;
-  vestry_postgres_pool_destroy(pool);
+  vestry_sql_pool_destroy(pool);
   printf("vestry %s\n", vestry_version());
   return 0;
 }

@@ -9,7 +9,6 @@
 #include "vestry/cluster/nats.h"
 #include "vestry/data/postgres.h"
 #include "vestry/data/sqlite.h"
-#include "vestry/data/sqlite_pool.h"
 #include "vestry/ops/observe.h"
 #include "vestry/server.h"
 #include "vestry/vestry.h"
@@ -20,9 +19,9 @@ typedef struct all {
   vestry_broker broker;
   vestry_cluster *cluster;
   vestry_sqlite *database;
-  vestry_sqlite_pool *pool;
+  vestry_sql_pool *pool;
   vestry_postgres *postgres; /* NULL, as its pool: there is no server */
-  vestry_postgres_pool *postgres_pool;
+  vestry_sql_pool *postgres_pool;
   vestry_observe *observe;
 } all;
 
@@ -76,9 +75,9 @@ int main(int argc, char **argv) {
   vestry_cluster_destroy(a.cluster);
   if (a.broker.ops) a.broker.ops->destroy(a.broker.broker);
   vestry_postgres_destroy(a.postgres);
-  vestry_postgres_pool_destroy(a.postgres_pool);
+  vestry_sql_pool_destroy(a.postgres_pool);
   vestry_sqlite_destroy(a.database);
-  vestry_sqlite_pool_destroy(a.pool);
+  vestry_sql_pool_destroy(a.pool);
   vestry_pages_destroy(a.pages);
   vestry_destroy(a.v);
   return error != VESTRY_OK;

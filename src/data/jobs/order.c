@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs in transactions of the application's: they are enqueued, and finished.
+ *
+ * Two transactions of PostgreSQL that enqueue a job of the same key do it one after the other: each counts in one of
+ * 1,024 rows, by the key, before it looks for jobs that are in the way. One that reads in an older snapshot than that
+ * count begins again (BUSY), as if it had read the job itself. The server computes which row that is, so that all nodes
+ * agree.
+ *
+ * A job that waits, and that an order relies on, is locked until the order's transaction is over, because it would
+ * otherwise begin, and end, before what the order is about is committed. The lock (KEY SHARE) is in the way of those
+ * that take or remove the job only. Orders that follow each other closely could keep a job locked for ever: a worker
+ * that passes over it closes it, and orders do not rely on a closed one (table.c). SQLite has one writer at a time, so
+ * none of this can happen there. */
+#include "base/options.h"
+#include "data/jobs/table.h"
+
+static vsi_sql_texts slot_sql = {NULL,
+                                 "UPDATE vestry_job_slot SET orders = orders + 1 WHERE slot = hashtext($1) & 1023"};
+/* The last job that stands in the way of one of this kind and key, by vestry_job_unique. */
+#define OF_THE_KEY "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
+#define THE_LAST   " ORDER BY id DESC LIMIT 1"
+static const char kept_sql[] = OF_THE_KEY THE_LAST;
+static const char open_sql[] = OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST;
+static vsi_sql_texts waiting_sql = {OF_THE_KEY " AND state = 'waiting'" THE_LAST,
+                                    OF_THE_KEY " AND state = 'waiting' AND NOT is_closed" THE_LAST " FOR KEY SHARE"};
+#define ENQUEUE(now, ms, greatest)                                                                                     \
+  "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created) VALUES($1, $2, 'waiting', " greatest \
+  "(" now " + $4" ms ", $5" ms "), $6, $7, " now ") RETURNING id"
+static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max"),
+                                    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest")};
+
+/* Whether it is a transaction of the jobs' pool in which something can be written. */
+static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *transaction) {
+  return vsi_sql_is_writing(transaction) && transaction->pool == jobs->pool;
+}
+
+vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transaction) {
+  vsi_jobs_run *run = (vsi_jobs_run *)job;
+  if (!run || run->period.length_ms || !may_write(run->jobs, transaction)) return VESTRY_INVALID;
+  vestry_err error = vsi_jobs_table_finish(run, transaction);
+  if (!error) run->is_finished = true; /* once the transaction is committed */
+  return vsi_jobs_note_lost(run, error);
+}
+
+/* -------------------------------------------------------------------------------------------------- orders -------- */
+
+/* An application's order, with all defaults, and a delay within which sums fit: OK | INVALID | TOO_LARGE */
+static vestry_err take(const vestry_jobs *jobs, const vestry_job_order *given, vestry_job_order *ret_order) {
+  const uint64_t most_ms = INT64_MAX / 4;
+  vestry_job_order order;
+  if (!jobs || !given || VSI_OPTIONS_TAKE(vestry_job_order, order, given)) return VESTRY_INVALID;
+  if (!vsi_jobs_is_name(order.kind, VESTRY_JOB_KIND_MAX_BYTES) || order.unique > VESTRY_JOB_UNIQUE_WAITING ||
+      (order.key && !vsi_jobs_is_name(order.key, VESTRY_JOB_KEY_MAX_BYTES)) ||
+      (order.payload.len && !order.payload.data))
+    return VESTRY_INVALID;
+  if (order.payload.len > jobs->options.max_payload_bytes) return VESTRY_TOO_LARGE;
+  if (!order.attempts_most) order.attempts_most = jobs->options.attempts_most;
+  if (order.delay_ms > most_ms) order.delay_ms = most_ms;
+  *ret_order = order;
+  return VESTRY_OK;
+}
+
+typedef struct wake {
+  vsi_after after; /* first */
+  vestry_jobs *jobs;
+} wake;
+
+static void wake_now(vsi_after *self, bool is_committed) {
+  vestry_jobs *jobs = ((wake *)self)->jobs;
+  vsi_free(jobs->host, self);
+  if (is_committed) vestry_jobs_wake(jobs);
+}
+
+/* Have the threads look for jobs once a transaction is committed: once for each. OK | NO_MEMORY */
+static vestry_err wake_after(vestry_jobs *jobs, vsi_after **after) {
+  for (const vsi_after *at = *after; at; at = at->next)
+    if (at->fn == wake_now && ((const wake *)at)->jobs == jobs) return VESTRY_OK;
+  wake *made = vsi_calloc(jobs->host, 1, sizeof *made);
+  if (!made) return VESTRY_NO_MEMORY;
+  *made = (wake){{.fn = wake_now}, jobs};
+  vsi_after_add(after, &made->after);
+  return VESTRY_OK;
+}
+
+static const char *in_the_way_sql(const vestry_jobs *jobs, vestry_job_unique unique) {
+  if (unique == VESTRY_JOB_UNIQUE_KEPT) return kept_sql;
+  return unique == VESTRY_JOB_UNIQUE_OPEN ? open_sql : vsi_sql_text_of(jobs->pool, waiting_sql);
+}
+
+/* OK (there is none) | EXISTS */
+static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transaction *transaction,
+                                  const vestry_job_order *order, int64_t *ret_id) {
+  const char *slot = vsi_sql_text_of(jobs->pool, slot_sql);
+  vestry_err error = slot ? vestry_sql_run(transaction, slot, VESTRY_LIST(order->key), NULL, NULL) : VESTRY_OK;
+  if (!error)
+    error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique), VESTRY_LIST(order->kind, order->key),
+                           vestry_sql_row_integer, ret_id);
+  if (error == VESTRY_NOT_FOUND) return VESTRY_OK;
+  return error ? error : VESTRY_EXISTS;
+}
+
+static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
+                         int64_t *ret_id) {
+  vestry_err error = wake_after(jobs, &transaction->after);
+  if (!error && order->key) error = find_in_the_way(jobs, transaction, order, ret_id);
+  if (error) return error;
+  return vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
+                        VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
+                                    order->delay_ms, order->not_before_ms, order->attempts_most,
+                                    vestry_value_bytes(order->payload.data, order->payload.len)),
+                        vestry_sql_row_integer, ret_id);
+}
+
+vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *given,
+                               int64_t *ret_id) {
+  vestry_job_order order;
+  int64_t id = 0;
+  vestry_err error = take(jobs, given, &order);
+  if (!error && !may_write(jobs, transaction)) error = VESTRY_INVALID;
+  if (!error) error = insert(jobs, transaction, &order, &id);
+  if ((!error || error == VESTRY_EXISTS) && ret_id) *ret_id = id;
+  return error;
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a job that one node of many has, and none that waits for another's */
+/* A row for each job. `due` says when the row is to be looked at: while it waits, when it may begin; while it runs,
+ * when its lease ends. So one index finds, by one look, what is to begin and what was left by a process that died. Rows
+ * that have ended have no `due`, and are not in that index: it is as large as there is work.
+ *
+ * `fence` counts how often the row was taken. Whatever a run writes to its row, it writes where the row still has the
+ * number with which it was taken, and runs: a process that stood still while its lease ended finds no such row. A tick
+ * is a row with a period, which waits for the next one instead of being done.
+ *
+ * SQLite has one writer at a time, so there is no moment between a look and a write. Over PostgreSQL several nodes take
+ * jobs at once. A taking locks its row, and passes over those that are locked (SKIP LOCKED): another node takes them at
+ * this moment, or the application's transaction has finished them and is not over. So no node waits for another, and no
+ * lease of a job that is being finished is taken over. For the same reason renewing passes over locked rows: such a job
+ * is not lost as long as its row, as it is committed, has the number. A taking also passes over a job that waits and
+ * that transactions of orders rely on (order.c), and closes it: further orders make a job of their own, so it is free
+ * when those transactions are over.
+ *
+ * Where pages of a pool of PostgreSQL follow commits, their follower tells that the table was written (data/sql/sql.h:
+ * ears), so a job of another node's is found with its commit. NOTIFY would tell it everywhere, but transactions that
+ * notify commit one at a time. SQLite has no notification of what other processes commit, and to ask whether they have
+ * committed anything (PRAGMA data_version) takes the same locks as to ask for jobs, which is done every poll_ms.
+ *
+ * The clock is the database's own, unless the options have one: leases of all nodes end by it. */
+#include "data/jobs/table.h"
+
+enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
+#define PROGRESS_SCALE 1073741824 /* 2^30, by which a progress is read as an integer: no locale is in the way */
+
+static const char *const of_sqlite[] = {
+    "CREATE TABLE vestry_job(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT, state TEXT NOT NULL,"
+    " due INTEGER, fence INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,"
+    " attempts_most INTEGER NOT NULL, payload BLOB, progress REAL NOT NULL DEFAULT 0, said TEXT, error TEXT,"
+    " created INTEGER NOT NULL, ended INTEGER, period INTEGER, shift INTEGER, period_at INTEGER) STRICT;"
+    "CREATE INDEX vestry_job_due ON vestry_job(kind, due) WHERE due IS NOT NULL;"
+    "CREATE INDEX vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX vestry_job_state ON vestry_job(state, ended);"
+    "CREATE UNIQUE INDEX vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
+    "CREATE TABLE vestry_job_total(removed INTEGER NOT NULL) STRICT;"
+    "INSERT INTO vestry_job_total(removed) VALUES(0)"};
+static const char *const of_postgres[] = {
+    "CREATE TABLE vestry_job(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL, key text,"
+    " state text NOT NULL, due bigint, fence bigint NOT NULL DEFAULT 0, attempts bigint NOT NULL DEFAULT 0,"
+    " attempts_most bigint NOT NULL, payload bytea NOT NULL DEFAULT '', progress double precision NOT NULL DEFAULT 0,"
+    " said text, error text, created bigint NOT NULL, ended bigint, period bigint, shift bigint, period_at bigint);"
+    "CREATE INDEX vestry_job_due ON vestry_job(kind, due, id) WHERE due IS NOT NULL;"
+    "CREATE INDEX vestry_job_key ON vestry_job(kind, key) WHERE key IS NOT NULL;"
+    "CREATE INDEX vestry_job_state ON vestry_job(state, ended);"
+    "CREATE UNIQUE INDEX vestry_job_tick ON vestry_job(kind) WHERE period IS NOT NULL;"
+    "CREATE TABLE vestry_job_slot(slot integer PRIMARY KEY, orders bigint NOT NULL) WITH (fillfactor = 50);"
+    "INSERT INTO vestry_job_slot(slot, orders) SELECT slot, 0 FROM generate_series(0, 1023) AS slot;"
+    "CREATE TABLE vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
+    "INSERT INTO vestry_job_total(removed) VALUES(0)",
+    "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false",
+    /* A publication of all tables refuses the update of a row that has no key. */
+    "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {
+    {"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite},
+    {"job", of_postgres, sizeof of_postgres / sizeof *of_postgres}};
+
+#define SQLITE VSI_SQL_SQLITE_NOW
+#define NOW    VSI_SQL_POSTGRES_NOW
+#define MS     "::bigint"
+
+#define SELECT_NOW(now) "SELECT " now
+static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))};
+/* When the period after the last one begins, by times that are columns. */
+#define PERIOD_AFTER(row, period, shift)                                                                               \
+  "((" row "period_at - " shift ") / " period " * " period " + " shift " + " period ")"
+#define TICK(greatest)                                                                                                 \
+  "INSERT INTO vestry_job AS old(kind, state, due, attempts_most, created, period, shift)"                             \
+  " VALUES($1, 'waiting', $2, $3, $4, $5, $6) ON CONFLICT(kind) WHERE period IS NOT NULL"                              \
+  " DO UPDATE SET period = excluded.period, shift = excluded.shift, due = CASE old.state WHEN 'waiting' "              \
+  "THEN " greatest "(excluded.due, coalesce(" PERIOD_AFTER(                                                            \
+      "old.", "excluded.period",                                                                                       \
+      "excluded.shift") ", 0)) ELSE old.due END WHERE old.period <> excluded.period OR old.shift <> excluded.shift"
+static vsi_sql_texts tick_sql = {TICK("max"), TICK("greatest")};
+/* In how long the next one is due, of some kinds; and, if ears listen to it, which table it is, in which file. */
+static vsi_sql_texts next_sql = {
+    "SELECT min((SELECT due FROM vestry_job WHERE kind = known.value AND due IS NOT NULL ORDER BY due, id LIMIT 1)) "
+    "- " SQLITE("$2") " FROM json_each($1) AS known",
+    "SELECT min(first.due) - " NOW(
+        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job')"
+              " FROM json_array_elements_text($1::json) AS known(kind), LATERAL (SELECT due FROM vestry_job"
+              " WHERE kind = known.kind AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first"};
+/* The kinds that have one that is due, those first whose one has been due for longest. */
+#define OLDEST(column)                                                                                                 \
+  "(SELECT " column " FROM vestry_job WHERE kind = known.value AND due <= " SQLITE("$2") " ORDER BY due, id LIMIT 1)"
+static vsi_sql_texts due_sql = {
+    "SELECT number, id FROM (SELECT known.key + 1 AS number, " OLDEST("id") " AS id, " OLDEST(
+        "due") " AS due FROM json_each($1) AS known) WHERE id IS NOT NULL ORDER BY due",
+    "SELECT known.number, oldest.id FROM json_array_elements_text($1::json) WITH ORDINALITY AS known(kind, number),"
+    " LATERAL (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW(
+        "$2") " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
+#define FIND(now, locked)                                                                                              \
+  "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " now         \
+  ", due FROM vestry_job WHERE kind = $1 AND due <= " now " ORDER BY due, id LIMIT 1" locked
+static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), ""), FIND(NOW("$2"), " FOR UPDATE SKIP LOCKED")};
+#define TAKE(now, ms, more)                                                                                            \
+  "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
+  " progress = 0, said = NULL" more " WHERE id = $1"
+static vsi_sql_texts take_sql = {TAKE(SQLITE("$2"), "", ""), TAKE(NOW("$2"), MS, ", is_closed = false")};
+/* Those that orders rely on, of those that are due for longer than another one. $3 is null: of all that are due. */
+static vsi_sql_texts close_sql = {
+    NULL,
+    "UPDATE vestry_job SET is_closed = true WHERE id IN (SELECT id FROM vestry_job WHERE kind = $1 AND due <= " NOW(
+        "$2") " AND ($3::bigint IS NULL OR (due, id) < ($3, $4)) AND state = 'waiting' AND key IS NOT NULL"
+              " AND NOT is_closed ORDER BY due, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)"};
+#define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
+/* $4 is null if it has ended. $7 is 1 if it waits for a period. $9 is 1 for one that is buried: that is a taking over,
+ * too, so it gets another number, by which the former process learns that it has lost it. */
+#define END(now, ms, integer)                                                                                          \
+  "UPDATE vestry_job SET state = $3, due = CASE $7" integer " WHEN 1 THEN " PERIOD_AFTER(                              \
+      "", "period", "shift") " ELSE " now " + $4" ms                                                                   \
+                             " END, attempts = $5, fence = fence + $9, ended = CASE WHEN $4" ms " IS NULL THEN " now   \
+                             " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
+                             "ELSE progress END" OF_THE_LEASE " RETURNING 1"
+static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
+/* Whether this run has written that end: nothing but its own transaction makes a row with its number otherwise one that
+ * does not run. */
+static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
+#define PROGRESS(now, ms)                                                                                              \
+  "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
+static vsi_sql_texts progress_sql = {PROGRESS(SQLITE("$5"), ""), PROGRESS(NOW("$5"), MS)};
+static vsi_sql_texts renew_sql = {
+    "UPDATE vestry_job SET due = " SQLITE("$3") " + $4" OF_THE_LEASE " RETURNING 1",
+    "WITH free AS (SELECT id FROM vestry_job" OF_THE_LEASE " FOR NO KEY UPDATE SKIP LOCKED),"
+    " renewed AS (UPDATE vestry_job AS job SET due = " NOW("$3") " + $4::bigint FROM free WHERE job.id = free.id)"
+                                                                 " SELECT 1 FROM vestry_job" OF_THE_LEASE};
+#define FINISH(now)                                                                                                    \
+  "UPDATE vestry_job SET state = 'done', due = NULL, ended = " now ", progress = 1" OF_THE_LEASE " RETURNING 1"
+static vsi_sql_texts finish_sql = {FINISH(SQLITE("$3")), FINISH(NOW("$3"))};
+static const char finished_sql[] = "SELECT state = 'done' AND fence = $2 FROM vestry_job WHERE id = $1";
+#define OLD(now, ms)      "FROM vestry_job WHERE state = 'done' AND ended <= " now " - $2" ms
+#define FIND_OLD(now, ms) "SELECT 1 " OLD(now, ms) " LIMIT 1"
+#define CLEAN(now, ms, locked)                                                                                         \
+  "DELETE FROM vestry_job WHERE id IN (SELECT id " OLD(now, ms) " ORDER BY ended LIMIT $3" locked ") RETURNING 1"
+static vsi_sql_texts old_sql = {FIND_OLD(SQLITE("$1"), ""), FIND_OLD(NOW("$1"), MS)};
+static vsi_sql_texts clean_sql = {CLEAN(SQLITE("$1"), "", ""), CLEAN(NOW("$1"), MS, " FOR UPDATE SKIP LOCKED")};
+static const char removed_sql[] = "UPDATE vestry_job_total SET removed = removed + $1";
+static const char remove_sql[] = "DELETE FROM vestry_job WHERE id = $1 RETURNING 1";
+#define RETRY(now)                                                                                                     \
+  "UPDATE vestry_job SET state = 'waiting', due = " now ", attempts = 0, ended = NULL, error = NULL WHERE id = $1"     \
+  " AND state IN ('waiting', 'dead') RETURNING 1"
+static vsi_sql_texts retry_sql = {RETRY(SQLITE("$2")), RETRY(NOW("$2"))};
+static const char list_sql[] =
+    "SELECT id, kind, key, state, payload, attempts, attempts_most, CAST(round(progress * 1073741824) AS bigint), said,"
+    " error, created, due, ended, period FROM vestry_job WHERE id > $1 AND (CAST($2 AS text) IS NULL OR kind = $2)"
+    " AND (CAST($3 AS text) IS NULL OR state = $3) ORDER BY id LIMIT $4";
+static const char stats_sql[] =
+    "SELECT count(*) + (SELECT removed FROM vestry_job_total), count(*) FILTER (WHERE state = 'waiting'),"
+    " count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'done'),"
+    " count(*) FILTER (WHERE state = 'dead'), (SELECT removed FROM vestry_job_total) FROM vestry_job";
+
+vestry_err vsi_jobs_table_make(vestry_sql_pool *pool) {
+  return pool->ops->bring(pool, "vestry_jobs_create", &schemas[pool->ops->dialect]);
+}
+
+static const char *text_of(const vestry_jobs *jobs, vsi_sql_texts texts) {
+  return vsi_sql_text_of(jobs->pool, texts);
+}
+
+static vestry_err later(vestry_err error) {
+  return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
+}
+
+/* A statement of its own, which may be done twice. What another transaction is in the way of is done later. */
+static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                            void *ctx) {
+  const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
+  if (jobs->pool->ops->own(jobs->pool))
+    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: end it first");
+  return later(jobs->pool->ops->run_again(jobs->pool, sql, values, row, ctx));
+}
+
+/* --------------------------------------------------------------------------------------------------- ticks -------- */
+
+vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const char *name, vsi_jobs_period period) {
+  int64_t now_ms = 0;
+  vestry_err error = run_alone(jobs, text_of(jobs, now_sql), VESTRY_LIST(vsi_jobs_table_now_ms(jobs)),
+                               vestry_sql_row_integer, &now_ms);
+  if (error) return error;
+  return run_alone(jobs, text_of(jobs, tick_sql),
+                   VESTRY_LIST(name, vsi_jobs_period_after(period, now_ms), jobs->options.attempts_most, now_ms,
+                               period.length_ms, period.offset_ms),
+                   NULL, NULL);
+}
+
+/* -------------------------------------------------------------------------------------------------- looking ------- */
+
+/* The kinds as an array of JSON. NULL: there is no memory. */
+static char *write_kinds(const vestry_jobs *jobs) {
+  static const char digits[] = "0123456789abcdef";
+  char *text = vsi_alloc(jobs->host, 3 + jobs->kinds_count * (6 * VESTRY_JOB_KIND_MAX_BYTES + 3)), *to = text;
+  if (!text) return NULL;
+  *to++ = '[';
+  for (size_t i = 0; i < jobs->kinds_count; i++) {
+    if (i) *to++ = ',';
+    *to++ = '"';
+    for (const char *at = jobs->kinds[i].name; *at; at++) {
+      const unsigned char byte = (unsigned char)*at;
+      const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
+      const bool is_plain = byte >= ' ' && byte != '"' && byte != '\\';
+      memcpy(to, is_plain ? at : escape, is_plain ? 1 : sizeof escape);
+      to += is_plain ? 1 : sizeof escape;
+    }
+    *to++ = '"';
+  }
+  *to++ = ']';
+  *to = '\0';
+  return text;
+}
+
+typedef struct next {
+  int64_t wait_ms;
+  uint32_t table, file;
+} next;
+
+static void read_next(const vestry_sql_row *row, void *ctx) {
+  next *is = ctx;
+  const int64_t wait_ms = vestry_sql_integer(row, 0);
+  is->wait_ms = !vestry_sql_text(row, 0) ? INT64_MAX : wait_ms > 0 ? wait_ms : 0;
+  is->table = (uint32_t)vestry_sql_integer(row, 1);
+  is->file = (uint32_t)vestry_sql_integer(row, 2);
+}
+
+/* The ear listens before the look, to the file of which the look before has told. If that is another one now, what was
+ * committed meanwhile may not have been heard, so it is looked again. */
+vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
+  vestry_sql_pool *pool = jobs->pool;
+  const vsi_sql_ear_ops *ears = pool->ops->ears;
+  char *kinds = write_kinds(jobs);
+  if (!kinds) return VESTRY_NO_MEMORY;
+  vestry_err error = VESTRY_OK;
+  bool is_same = false;
+  for (int tries = 0; tries < 2 && !is_same && !error; tries++) {
+    next is = {INT64_MAX, 0, 0};
+    ret_looked->is_told = ears && ears->listen(pool, jobs->ear);
+    const vestry_value values = *VESTRY_LIST((const char *)kinds, vsi_jobs_table_now_ms(jobs));
+    error = is_aside ? later(pool->ops->run_aside(pool, text_of(jobs, next_sql), &values, read_next, &is))
+                     : run_alone(jobs, text_of(jobs, next_sql), &values, read_next, &is);
+    ret_looked->wait_ms = is.wait_ms;
+    is_same = error || !ears || ears->know(pool, jobs->ear, is.table, is.file);
+  }
+  ret_looked->is_told = ret_looked->is_told && is_same;
+  vsi_free(jobs->host, kinds);
+  return error;
+}
+
+/* -------------------------------------------------------------------------------------------------- taking -------- */
+
+typedef struct taking {
+  vestry_jobs *jobs;
+  vestry_sql_transaction *transaction;
+  vsi_jobs_run *run;
+  const char *kinds;
+  int64_t due_ms;   /* of the one that is taken */
+  vestry_err error; /* NOT_FOUND: none is taken yet */
+} taking;
+
+/* Bytes of a column, and a NUL after them. NULL: there is no memory. */
+static unsigned char *copy_bytes(const vestry_host *host, const vestry_sql_row *row, size_t column, size_t *ret_len) {
+  *ret_len = vestry_sql_bytes(row, column, NULL, 0);
+  unsigned char *copy = vsi_alloc(host, *ret_len + 1);
+  if (!copy) return NULL;
+  (void)vestry_sql_bytes(row, column, copy, *ret_len);
+  copy[*ret_len] = '\0';
+  return copy;
+}
+
+static void read_job(const vestry_sql_row *row, void *ctx) {
+  taking *of = ctx;
+  vsi_jobs_run *run = of->run;
+  const char *key = vestry_sql_text(row, 1);
+  size_t len = 0;
+  if (key) run->key = vsi_strdup(run->jobs->host, key, strlen(key));
+  if (!key || run->key) run->payload = copy_bytes(run->jobs->host, row, 2, &len);
+  run->job.payload = (vestry_slice){run->payload, len};
+  run->job.id = vestry_sql_integer(row, 0);
+  run->is_over_taken = vestry_sql_integer(row, 3);
+  run->job.attempt = (uint32_t)vestry_sql_integer(row, 4);
+  run->job.attempts_most = (uint32_t)vestry_sql_integer(row, 5);
+  run->job.fence = vestry_sql_integer(row, 6);
+  run->period = (vsi_jobs_period){vestry_sql_integer(row, 7), vestry_sql_integer(row, 8)};
+  run->job.period_at_ms = vestry_sql_integer(row, 9);
+  run->taken_ms = vestry_sql_integer(row, 10);
+  of->due_ms = vestry_sql_integer(row, 11);
+}
+
+/* A tick begins the period that holds the time, with all attempts, however the last one ended. A period that was begun
+ * is not followed by an earlier one, also if the clock was set back. */
+static void begin_period(vsi_jobs_run *run) {
+  const int64_t at_ms = run->period.length_ms ? vsi_jobs_period_of(run->period, run->taken_ms) : 0;
+  if (at_ms <= run->job.period_at_ms) return;
+  run->job.period_at_ms = at_ms;
+  run->job.attempt = 0;
+}
+
+/* One that was read is begun once more. A row that ran, and has had its attempts, is left as it is: the end that it
+ * gets is the jobs'. Returns whether it is begun. */
+static bool begin(vsi_jobs_run *run) {
+  run->taken_ns = vsi_monotonic_ns();
+  begin_period(run);
+  run->is_buried = run->is_over_taken && run->job.attempt >= run->job.attempts_most;
+  if (run->is_buried) return false;
+  run->job.attempt++;
+  run->job.fence++;
+  return true;
+}
+
+static void forget_run(vsi_jobs_run *run, const vestry_jobs *jobs) {
+  vsi_free(jobs->host, run->key);
+  vsi_free(jobs->host, run->payload);
+  memset(run, 0, sizeof *run);
+}
+
+/* Close those that were passed over. */
+static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool is_found) {
+  const vestry_value due = is_found ? vestry_value_integer(of->due_ms) : vestry_value_null();
+  return vestry_sql_run(
+      of->transaction, text_of(of->jobs, close_sql),
+      VESTRY_LIST((const char *)kind->name, vsi_jobs_table_now_ms(of->jobs), due, of->run->job.id, (int)CLOSED_AT_ONCE),
+      NULL, NULL);
+}
+
+/* oldest_id: of all that are due. */
+static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_id) {
+  vsi_jobs_run *run = of->run;
+  const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
+  run->jobs = of->jobs;
+  run->kind = kind;
+  vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
+                                    VESTRY_LIST((const char *)kind->name, given_ms), read_job, of);
+  if (error && error != VESTRY_NOT_FOUND) return error;
+  if (run->job.id != oldest_id && text_of(of->jobs, close_sql)) {
+    const vestry_err closed = close_before(of, kind, !error);
+    if (closed) return closed;
+  }
+  if (error) return error;
+  if (!run->payload) return VESTRY_NO_MEMORY; /* or none for the key, which comes first */
+  run->job.kind = kind->name;
+  run->job.key = run->key;
+  if (!begin(run)) return VESTRY_OK;
+  return vestry_sql_run(of->transaction, text_of(of->jobs, take_sql),
+                        VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence, run->job.attempt,
+                                    run->job.period_at_ms),
+                        NULL, NULL);
+}
+
+static void try_kind(const vestry_sql_row *row, void *ctx) {
+  taking *of = ctx;
+  const size_t number = (size_t)vestry_sql_integer(row, 0);
+  if (of->error == VESTRY_NOT_FOUND) of->error = take_of(of, &of->jobs->kinds[number - 1], vestry_sql_integer(row, 1));
+}
+
+static vestry_err take_first(vestry_sql_transaction *transaction, void *ctx) {
+  taking *of = ctx;
+  forget_run(of->run, of->jobs); /* of the try before */
+  of->transaction = transaction;
+  of->error = VESTRY_NOT_FOUND;
+  vestry_err error = vsi_sql_if_any(vestry_sql_run(
+      transaction, text_of(of->jobs, due_sql), VESTRY_LIST(of->kinds, vsi_jobs_table_now_ms(of->jobs)), try_kind, of));
+  return error ? error : vsi_sql_if_any(of->error); /* what was closed is committed */
+}
+
+vestry_err vsi_jobs_table_take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
+  char *kinds = write_kinds(jobs);
+  if (!kinds) return VESTRY_NO_MEMORY;
+  taking of = {.jobs = jobs, .run = ret_run, .kinds = kinds};
+  vestry_err error = vestry_sql_act(jobs->pool, VESTRY_SQL_WRITE, take_first, &of);
+  vsi_free(jobs->host, kinds);
+  return error ? error : of.error;
+}
+
+/* ------------------------------------------------------------------------------------------------ of a lease ------ */
+
+static vestry_err if_leased(vestry_err error) {
+  return error == VESTRY_NOT_FOUND ? VESTRY_CLOSED : error;
+}
+
+vestry_err vsi_jobs_table_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
+  const bool has_ended = end->state == VESTRY_JOB_DONE || end->state == VESTRY_JOB_DEAD;
+  vestry_err error =
+      run_alone(run->jobs, text_of(run->jobs, end_sql),
+                VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_state_name(end->state),
+                            has_ended ? vestry_value_null() : vestry_value_integer(end->wait_ms), end->attempts_count,
+                            vsi_jobs_table_now_ms(run->jobs), (int)end->awaits_period, vsi_sql_text_or_null(end->error),
+                            (int)run->is_buried),
+                NULL, NULL);
+  /* The answer of the first one may have been lost. */
+  if (error == VESTRY_NOT_FOUND)
+    error = run_alone(run->jobs, ended_sql,
+                      VESTRY_LIST(run->job.id, run->job.fence + run->is_buried, vsi_jobs_state_name(end->state)), NULL,
+                      NULL);
+  return if_leased(error);
+}
+
+vestry_err vsi_jobs_table_progress(vsi_jobs_run *run, double fraction, const char *text) {
+  return if_leased(run_alone(run->jobs, text_of(run->jobs, progress_sql),
+                             VESTRY_LIST(run->job.id, run->job.fence, fraction, vsi_sql_text_or_null(text),
+                                         vsi_jobs_table_now_ms(run->jobs), run->jobs->options.lease_ms),
+                             NULL, NULL));
+}
+
+vestry_err vsi_jobs_table_finish(vsi_jobs_run *run, vestry_sql_transaction *transaction) {
+  return if_leased(vestry_sql_run(transaction, text_of(run->jobs, finish_sql),
+                                  VESTRY_LIST(run->job.id, run->job.fence, vsi_jobs_table_now_ms(run->jobs)), NULL,
+                                  NULL));
+}
+
+vestry_err vsi_jobs_table_is_finished(vsi_jobs_run *run, bool *ret_is_finished) {
+  int64_t is_finished = 0;
+  vestry_err error = run_alone(run->jobs, finished_sql, VESTRY_LIST(run->job.id, run->job.fence),
+                               vestry_sql_row_integer, &is_finished);
+  if (!error) *ret_is_finished = is_finished != 0;
+  return error;
+}
+
+vestry_err vsi_jobs_table_renew(vestry_jobs *jobs, vsi_jobs_lease *leases, size_t count) {
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count && !error; i++) {
+    error = later(jobs->pool->ops->run_aside(
+        jobs->pool, text_of(jobs, renew_sql),
+        VESTRY_LIST(leases[i].id, leases[i].fence, vsi_jobs_table_now_ms(jobs), jobs->options.lease_ms), NULL, NULL));
+    leases[i].is_lost = error == VESTRY_NOT_FOUND;
+    error = vsi_sql_if_any(error);
+  }
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------- removal -------- */
+
+typedef struct removing {
+  const char *sql;
+  const vestry_value *values;
+} removing;
+
+/* NOT_FOUND: there is none, and nothing is written. */
+static vestry_err remove_some(vestry_sql_transaction *transaction, void *ctx) {
+  const removing *of = ctx;
+  int64_t count = 0;
+  vestry_err error = vestry_sql_run(transaction, of->sql, of->values, vsi_sql_count_row, &count);
+  return error ? error : vestry_sql_run(transaction, removed_sql, VESTRY_LIST(count), NULL, NULL);
+}
+
+static vestry_err remove_by(vestry_jobs *jobs, const char *sql, const vestry_value *values) {
+  removing of = {sql, values};
+  return later(vestry_sql_act(jobs->pool, VESTRY_SQL_WRITE, remove_some, &of));
+}
+
+vestry_err vsi_jobs_table_clean(vestry_jobs *jobs) {
+  if (jobs->options.keep_ms > INT64_MAX / 4) return VESTRY_OK;
+  const int64_t now_ms = vsi_jobs_table_now_ms(jobs), keep_ms = (int64_t)jobs->options.keep_ms;
+  vestry_err error = run_alone(jobs, text_of(jobs, old_sql), VESTRY_LIST(now_ms, keep_ms), NULL, NULL);
+  if (!error) error = remove_by(jobs, text_of(jobs, clean_sql), VESTRY_LIST(now_ms, keep_ms, (int)CLEANED_AT_ONCE));
+  return vsi_sql_if_any(error);
+}
+
+vestry_err vsi_jobs_table_remove(vestry_jobs *jobs, int64_t id) {
+  return remove_by(jobs, remove_sql, VESTRY_LIST(id));
+}
+
+vestry_err vsi_jobs_table_retry(vestry_jobs *jobs, int64_t id) {
+  return run_alone(jobs, text_of(jobs, retry_sql), VESTRY_LIST(id, vsi_jobs_table_now_ms(jobs)), NULL, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------- reading -------- */
+
+typedef struct reader {
+  const vsi_jobs_listing *to;
+  const vestry_host *host;
+  vestry_err error;
+} reader;
+
+static void read_row(const vestry_sql_row *row, void *ctx) {
+  reader *of = ctx;
+  size_t len = 0;
+  unsigned char *bytes = of->error ? NULL : copy_bytes(of->host, row, 4, &len);
+  if (!bytes) of->error = VESTRY_NO_MEMORY;
+  if (of->error) return;
+  const vestry_job_row job = {.id = vestry_sql_integer(row, 0),
+                              .kind = vestry_sql_text(row, 1),
+                              .key = vestry_sql_text(row, 2),
+                              .state = vsi_jobs_state_of(vestry_sql_text(row, 3)),
+                              .payload = {bytes, len},
+                              .attempts_count = (uint32_t)vestry_sql_integer(row, 5),
+                              .attempts_most = (uint32_t)vestry_sql_integer(row, 6),
+                              .progress = (double)vestry_sql_integer(row, 7) / PROGRESS_SCALE,
+                              .said = vestry_sql_text(row, 8),
+                              .error = vestry_sql_text(row, 9),
+                              .created_ms = vestry_sql_integer(row, 10),
+                              .due_ms = vestry_sql_integer(row, 11),
+                              .ended_ms = vestry_sql_integer(row, 12),
+                              .period_ms = (uint64_t)vestry_sql_integer(row, 13)};
+  of->to->fn(&job, of->to->ctx);
+  vsi_free(of->host, bytes);
+}
+
+vestry_err vsi_jobs_table_list(vestry_jobs *jobs, const vsi_jobs_listing *to) {
+  vestry_sql_pool *pool = jobs->pool;
+  reader of = {to, jobs->host, VESTRY_OK};
+  const vestry_value values = *VESTRY_LIST(to->after_id, vsi_sql_text_or_null(to->kind),
+                                           vsi_sql_text_or_null(vsi_jobs_state_name(to->state)), to->count);
+  vestry_err error = pool->ops->is_recorded(pool) ? pool->ops->read(pool, list_sql, &values, read_row, &of)
+                                                  : pool->ops->run_again(pool, list_sql, &values, read_row, &of);
+  error = vsi_sql_if_any(error);
+  return error ? error : of.error;
+}
+
+static void read_stats(const vestry_sql_row *row, void *ctx) {
+  vestry_jobs_stats *stats = ctx;
+  uint64_t *const to[] = {&stats->enqueued_count, &stats->waiting_count, &stats->running_count,
+                          &stats->done_count,     &stats->dead_count,    &stats->removed_count};
+  for (unsigned i = 0; i < 6; i++) *to[i] = (uint64_t)vestry_sql_integer(row, i);
+}
+
+vestry_err vsi_jobs_table_count(vestry_jobs *jobs, vestry_jobs_stats *stats) {
+  return jobs->pool->ops->run_again(jobs->pool, stats_sql, NULL, read_stats, stats);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool is made: the functions of the seam, and its first connection. */
+#include <stdio.h>
+
+#include "base/options.h"
+#include "data/postgres/ears.h"
+#include "data/postgres/loan.h"
+#include "data/postgres/recorded.h"
+#include "data/postgres/schema.h"
+
+enum {
+  CONNECTIONS = 8,
+  CONNECTIONS_MOST = 1024,
+  STATEMENTS = 64,
+  WAIT_MS = 5000,
+  CONNECT_MS = 5000,
+  STATEMENT_MS = 10000,
+  RETRY_MS = 1000,
+  TRIES = 10
+};
+
+static void set_defaults(vestry_postgres_pool_options *options) {
+  if (!options->connections_count) options->connections_count = CONNECTIONS;
+  if (!options->statements_count) options->statements_count = STATEMENTS;
+  if (!options->wait_ms) options->wait_ms = WAIT_MS;
+  if (!options->connect_ms) options->connect_ms = CONNECT_MS;
+  if (!options->statement_ms) options->statement_ms = STATEMENT_MS;
+  if (!options->retry_ms) options->retry_ms = RETRY_MS;
+  if (!options->tries_count) options->tries_count = TRIES;
+}
+
+static const char *word(const PQconninfoOption *words, const char *keyword) {
+  for (; words->keyword; words++)
+    if (strcmp(words->keyword, keyword) == 0) return words->val;
+  return NULL;
+}
+
+/* What the log calls it: no password, whatever the URL has. false: libpq cannot read the URL. */
+static bool name_it(const char *url, char *name, size_t len) {
+  PQconninfoOption *words = PQconninfoParse(url, NULL);
+  if (!words) return false;
+  const char *database = word(words, "dbname"), *host = word(words, "host");
+  snprintf(name, len, "%s%s%s", database ? database : "the user's database", host ? " at " : "", host ? host : "");
+  PQconninfoFree(words);
+  return true;
+}
+
+static vestry_err refuse_options(const vestry_host *host, const char *why) {
+  const vsi_call call = {host, "vestry_postgres_pool_create", "PostgreSQL"};
+  return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
+}
+
+static void destroy(vestry_sql_pool *is) {
+  vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
+  const vestry_host *host = pool->is.host;
+  for (size_t i = 0; i < vsi_postgres_loans_count(&pool->options); i++) {
+    vsi_postgres_loan *loan = &pool->loans[i];
+    if (!loan->pool) break;
+    vsi_postgres_hang_up(loan);
+    PQfreeCancel(loan->cancel);
+    vsi_postgres_statements_finish(&loan->statements);
+  }
+  vsi_mutex_finish(&pool->lock);
+  vsi_free(host, pool->url);
+  vsi_free(host, pool->setup);
+  vsi_free(host, pool->search_path);
+  vsi_free(host, pool);
+}
+
+static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
+                           const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  (void)render, (void)topic;
+  return vsi_postgres_run_again(pool, sql, values, row, ctx);
+}
+
+static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_POSTGRES,
+                                .has_snapshots = true,
+                                .destroy = destroy,
+                                .begin = vsi_postgres_sql_begin,
+                                .end = vsi_postgres_sql_end,
+                                .act = vsi_postgres_sql_act,
+                                .run = vsi_postgres_sql_run,
+                                .run_alone = vsi_postgres_run_alone,
+                                .read = vsi_postgres_read,
+                                .columns_count = vsi_postgres_columns_count,
+                                .text = vsi_postgres_text,
+                                .integer = vsi_postgres_integer,
+                                .bytes = vsi_postgres_bytes,
+                                .run_again = vsi_postgres_run_again,
+                                .run_aside = vsi_postgres_run_aside,
+                                .own = vsi_postgres_own,
+                                .is_recorded = vsi_postgres_is_recorded,
+                                .read_unfollowed = vsi_postgres_read_unfollowed,
+                                .read_tab = read_tab,
+                                .bring = vsi_postgres_bring,
+                                .ears = &vsi_postgres_ear_ops};
+
+static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
+  vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_loans_count(options) * sizeof *pool->loans);
+  if (!pool) return NULL;
+  pool->is = (vestry_sql_pool){&ops, host, pool->name};
+  pool->options = *options;
+  vsi_mutex_init(&pool->lock, VSI_LOCK_POSTGRES_POOL);
+  pool->url = vsi_strdup(host, options->url, strlen(options->url));
+  pool->setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
+  bool is_whole = pool->url && (pool->setup || !options->setup);
+  for (size_t i = 0; i < vsi_postgres_loans_count(options) && is_whole; i++) {
+    pool->loans[i].pool = pool;
+    pool->loans[i].is.pool = &pool->is;
+    is_whole = !vsi_postgres_statements_init(&pool->loans[i].statements, host, options->statements_count);
+  }
+  if (is_whole) return pool;
+  destroy(&pool->is);
+  return NULL;
+}
+
+vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given, vestry_sql_pool **ret_pool) {
+  vestry_postgres_pool_options options;
+  char name[sizeof((vsi_postgres_pool *)0)->name];
+  if (!given || !ret_pool || VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given)) return VESTRY_INVALID;
+  const vestry_host *host = vsi_host(options.host);
+  set_defaults(&options);
+  if (!options.url) return refuse_options(host, "name a database in options.url");
+  if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");
+  if (options.connections_count > CONNECTIONS_MOST) return refuse_options(host, "1,024 connections are the most");
+  vsi_postgres_pool *pool = allocate(host, &options);
+  if (!pool) return VESTRY_NO_MEMORY;
+  memcpy(pool->name, name, sizeof name);
+  vestry_err error = vsi_postgres_reach(&pool->loans[0], "vestry_postgres_pool_create");
+  if (error)
+    destroy(&pool->is);
+  else
+    *ret_pool = &pool->is;
+  return error;
+}

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: forms of all nodes, which pages follow, and what is typed into them, which they do not */
+/* A form is a row. A letter that changes it is one UPDATE, of no column that is in an index; where that finds no row,
+ * for there is none, or it needs more room, or its end is to be put off, a longer way is gone. Which of two letters is
+ * the later one is decided by the statement that writes, at whichever node.
+ *
+ * A page depends on when its form was cleared, and not on what is typed. So a render reads another table for that,
+ * vestry_form_cleared, in which clearing changes one row, and the table of forms is left out of what it depends on. The
+ * row is there before the form is: it is found by a number that is made of the tab's id, which the server has drawn and
+ * sealed, and of the form's name. Over PostgreSQL that table has all its rows from the beginning: what is inserted
+ * beside a row would concern those that have read around it; two forms that have one row render each other's pages now
+ * and then. Over SQLite the number is the key of both tables, and 63 bits long. Two forms of one tab whose names are
+ * chosen so that they have one number take each other's place, and no one else's.
+ *
+ * A submit clears in the application's own transaction, which may be serializable: by statements that read nothing but
+ * the form's own row, and count nothing. Bounds are looked after when something is typed. Over SQLite that is all one
+ * transaction, and triggers count. Over PostgreSQL each statement commits alone; all rows are counted when this node
+ * has added an eighth of what was free when they were counted last: eight nodes cannot pass the bound. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/page/form_storage.h"
+#include "base/hash.h"
+#include "base/hex.h"
+#include "base/options.h"
+#include "data/sql/sql.h"
+
+enum { STEP_BYTES = 512, ROW_BYTES = 256, GONE_AT_ONCE = 64, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
+
+static const char *const of_sqlite[] = {
+    "CREATE TABLE vestry_form(id INTEGER PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT NOT NULL,"
+    " is_visitor INTEGER NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL, expires INTEGER NOT NULL,"
+    " room INTEGER NOT NULL, pairs BLOB NOT NULL) STRICT;"
+    "CREATE INDEX vestry_form_scope ON vestry_form(scope, expires);"
+    "CREATE INDEX vestry_form_expires ON vestry_form(is_visitor, expires);"
+    "CREATE TABLE vestry_form_total(is_visitor INTEGER PRIMARY KEY, forms INTEGER NOT NULL, bytes INTEGER NOT NULL)"
+    " STRICT;"
+    "CREATE TABLE vestry_form_cleared(id INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;"
+    "INSERT INTO vestry_form_total(is_visitor, forms, bytes) VALUES(0, 0, 0), (1, 0, 0);"
+    "CREATE TRIGGER vestry_form_comes AFTER INSERT ON vestry_form BEGIN UPDATE vestry_form_total"
+    " SET forms = forms + 1, bytes = bytes + new.room WHERE is_visitor = new.is_visitor; END;"
+    "CREATE TRIGGER vestry_form_grows AFTER UPDATE OF room ON vestry_form WHEN old.room <> new.room BEGIN"
+    " UPDATE vestry_form_total SET bytes = bytes + new.room - old.room WHERE is_visitor = new.is_visitor; END;"
+    "CREATE TRIGGER vestry_form_goes AFTER DELETE ON vestry_form BEGIN UPDATE vestry_form_total"
+    " SET forms = forms - 1, bytes = bytes - old.room WHERE is_visitor = old.is_visitor;"
+    " DELETE FROM vestry_form_cleared WHERE id = old.id; END"};
+static const char *const of_postgres[] = {
+    "CREATE TABLE vestry_form(scope bytea NOT NULL, tab text NOT NULL, name text NOT NULL, generation bigint NOT NULL,"
+    " number bigint NOT NULL, pairs bytea NOT NULL, room bigint NOT NULL, expires bigint NOT NULL,"
+    " is_visitor boolean NOT NULL, PRIMARY KEY(scope, tab, name)) WITH (fillfactor = 70);"
+    "CREATE INDEX vestry_form_expires ON vestry_form(expires);"
+    "CREATE TABLE vestry_form_cleared(slot integer PRIMARY KEY, changes bigint NOT NULL) WITH (fillfactor = 50);"
+    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot"};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1}, {"form", of_postgres, 1}};
+
+#define SQLITE   VSI_SQL_SQLITE_NOW
+#define POSTGRES VSI_SQL_POSTGRES_NOW
+#define MS       "::bigint"
+/* When the statement runs: a generation is later than all that pages have. */
+#define MOMENT(parameter)                                                                                              \
+  "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM clock_timestamp()) * 1000)::bigint ELSE " parameter     \
+  "::bigint END)"
+
+/* Of one form: the first four parameters are scope, tab, name and its number, of which PostgreSQL wants to know the
+ * type where it has no use for it. */
+#define KNOWN             "$4::bigint IS NOT NULL"
+#define SQLITE_KEY(row)   row "id = $4 AND " row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
+#define POSTGRES_KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3 AND " KNOWN
+#define SQLITE_KEYS       "id"
+#define POSTGRES_KEYS     "scope, tab, name"
+#define LOCKED            " FOR UPDATE SKIP LOCKED"
+
+static vsi_sql_texts follow_sql = {"SELECT generation FROM vestry_form_cleared WHERE id = $1",
+                                   "SELECT changes FROM vestry_form_cleared WHERE slot = $1"};
+#define FIND(key, now, more)                                                                                           \
+  "SELECT f.pairs IS NOT NULL, f.generation, f.number, f.pairs" more                                                   \
+  " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " key " AND f.expires > " now
+static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
+                                 FIND(POSTGRES_KEY("f."), POSTGRES("$5"), ", 'vestry_form'::regclass::oid")};
+/* One that would last longer than it may is of a clock that was set back. */
+#define TYPE(key, now, ms)                                                                                             \
+  "UPDATE vestry_form SET generation = $5, number = $6, pairs = $7, room = $8 WHERE " key                              \
+  " AND (generation, number) < ($5, $6) AND room >= $8 AND expires > " now " + $10" ms " - $10" ms                     \
+  " / 10 AND expires <= " now " + $10" ms " RETURNING 1"
+static vsi_sql_texts type_sql = {TYPE(SQLITE_KEY(""), SQLITE("$9"), ""), TYPE(POSTGRES_KEY(""), POSTGRES("$9"), MS)};
+#define INSERT_INTO(id)                                                                                                \
+  "INSERT INTO vestry_form AS old(scope, tab, name, generation, number, pairs, room, expires, is_visitor" id ")"
+#define PUT(id, values, keys, now, ms)                                                                                 \
+  INSERT_INTO(id)                                                                                                      \
+  " VALUES($1, $2, $3, $5, $6, $7, $8, " now " + $10" ms ", " values ") ON CONFLICT(" keys                             \
+  ") DO UPDATE SET generation = excluded.generation, number = excluded.number, pairs = excluded.pairs,"                \
+  " room = excluded.room, expires = excluded.expires WHERE old.expires <= " now                                        \
+  " OR (old.generation, old.number) < (excluded.generation, excluded.number) RETURNING 1"
+static vsi_sql_texts put_sql = {PUT(", id", "$11, $4", SQLITE_KEYS, SQLITE("$9"), ""),
+                                PUT("", "$11 AND " KNOWN, POSTGRES_KEYS, POSTGRES("$9"), MS)};
+#define CLEAR(id, values, keys, now, moment, ms, greatest)                                                             \
+  INSERT_INTO(id)                                                                                                      \
+  " VALUES($1, $2, $3, " moment ", 0, $8, $6, " now " + $7" ms ", " values ") ON CONFLICT(" keys                       \
+  ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                                         \
+  "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires RETURNING generation"
+static vsi_sql_texts clear_sql = {
+    CLEAR(", id", "$9, $4", SQLITE_KEYS, SQLITE("$5"), SQLITE("$5"), "", "max"),
+    "WITH followed AS (UPDATE vestry_form_cleared SET changes = changes + 1 WHERE slot = $4) " CLEAR(
+        "", "$9", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS, "greatest")};
+static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
+                                    " ON CONFLICT DO UPDATE SET generation = excluded.generation",
+                                    NULL};
+/* $5, $6: the other one's tab and number. */
+#define COPY(id, values, key, keys, now, moment, ms, greatest)                                                         \
+  INSERT_INTO(id)                                                                                                      \
+  " SELECT " values ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $8" ms                \
+  ", f.is_visitor" key " AND f.tab = $5 AND f.name = $3 AND length(f.pairs) > 0 AND f.expires > " now                  \
+  " ON CONFLICT(" keys ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                    \
+  "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires WHERE old.expires "     \
+  "<= " now " RETURNING generation, length(pairs), room"
+static vsi_sql_texts copy_sql = {
+    COPY(", id", "$1, $2, $3", ", $4 FROM vestry_form AS f WHERE f.id = $6 AND f.scope = $1", SQLITE_KEYS, SQLITE("$7"),
+         SQLITE("$7"), "", "max"),
+    COPY("", "$1::bytea, $2::text, $3::text",
+         " FROM vestry_form AS f WHERE " KNOWN " AND $6::bigint IS NOT NULL AND f.scope = $1", POSTGRES_KEYS,
+         POSTGRES("$7"), MOMENT("$7"), MS, "greatest")};
+static const char forget_sql[] = "DELETE FROM vestry_form WHERE scope = $1";
+/* What has the form's number, and is over, or another one. */
+static vsi_sql_texts remove_sql = {
+    "DELETE FROM vestry_form WHERE id = $4 AND (scope <> $1 OR tab <> $2 OR name <> $3 OR expires <= " SQLITE(
+        "$5") ") RETURNING 1",
+    NULL};
+/* Some that are over; PostgreSQL: that form, too, if it is. */
+static vsi_sql_texts expire_sql = {
+    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE is_visitor IN (0, 1) AND expires <= " SQLITE(
+        "$5") " LIMIT $6) RETURNING 1",
+    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT * FROM (SELECT scope, tab, name FROM vestry_form"
+    " WHERE " POSTGRES_KEY("") " AND expires <= " POSTGRES("$5") LOCKED
+    ") AS own UNION ALL SELECT * FROM (SELECT scope, tab, name FROM vestry_form WHERE expires"
+    " <= " POSTGRES("$5") " ORDER BY expires LIMIT $6" LOCKED ") AS others) RETURNING 1"};
+/* The next ones leave that form alone. */
+static vsi_sql_texts bound_sql = {
+    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE scope = $1 AND id <> $4"
+    " ORDER BY expires DESC, tab, name LIMIT -1 OFFSET $5) RETURNING 1",
+    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"
+    " AND (tab, name) <> ($2, $3) AND " KNOWN " ORDER BY expires DESC, tab, name OFFSET $5" LOCKED ") RETURNING 1"};
+/* The oldest, of so many bytes together. */
+static vsi_sql_texts evict_sql = {
+    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY expires, id) - room AS"
+    " earlier FROM vestry_form WHERE is_visitor = $5 AND id <> $4) WHERE earlier < $6) RETURNING room",
+    "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"
+    " (SELECT scope, tab, name, sum(room) OVER (ORDER BY expires, tab, name, scope) - room AS earlier FROM vestry_form"
+    " WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN ") AS o USING (scope, tab, name)"
+    " WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
+static vsi_sql_texts total_sql = {
+    "SELECT sum(forms), sum(bytes), sum(bytes) FILTER (WHERE is_visitor = 1) FROM vestry_form_total",
+    "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form"};
+
+typedef struct stored {
+  vestry_forms_storage storage; /* first */
+  vestry_sql_pool *pool;
+  vestry_sql_forms_options options;
+  _Atomic(int64_t) left_bytes;           /* until all are counted; relaxed: a mere count */
+  atomic_uint_fast64_t evicted, expired; /* counters: nothing is ordered by them */
+} stored;
+
+/* What is said of a form that was cleared, after its transaction. */
+typedef struct cleared {
+  vsi_after after; /* first */
+  stored *in;
+  char tab[VESTRY_TAB_ID_BYTES], name[VESTRY_FORM_NAME_MAX_BYTES + 1];
+} cleared;
+
+/* -------------------------------------------------------------------------------------------- statements ---------- */
+
+static int64_t now_ms(const stored *in) {
+  return in->options.now_ms ? in->options.now_ms(in->options.now_ctx) : 0;
+}
+
+static bool is_sqlite(const stored *in) {
+  return in->pool->ops->dialect == VSI_SQL_OF_SQLITE;
+}
+
+static const char *text_of(const stored *in, vsi_sql_texts texts) {
+  return vsi_sql_text_of(in->pool, texts);
+}
+
+/* SQLite: of its row; PostgreSQL: of the row by which pages follow it. */
+static int64_t number_of(const stored *in, const char *tab, const char *name) {
+  unsigned char bytes[8];
+  vsi_hex_read(bytes, tab, sizeof bytes);
+  const uint64_t hash = vsi_hash_bytes(vsi_hash_word(bytes, sizeof bytes), name, strlen(name));
+  return (int64_t)(is_sqlite(in) ? hash >> 1 : hash % SLOTS);
+}
+
+static int64_t room_of(const vsi_form_key *key, size_t len) {
+  return (int64_t)((ROW_BYTES + key->scope.len + len + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES);
+}
+
+#define KEY_VALUES(in, key)                                                                                            \
+  vestry_value_bytes((key)->scope.data, (key)->scope.len), (key)->tab, (key)->name,                                    \
+      number_of(in, (key)->tab, (key)->name)
+
+/* In the transaction of this thread, or alone. */
+static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
+                         void *ctx) {
+  vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  const vsi_call call = vsi_sql_call(in->pool, "vestry_forms");
+  if (!own) return in->pool->ops->run_again(in->pool, text_of(in, texts), values, row, ctx);
+  if (vsi_sql_is_writing(own)) return vestry_sql_run(own, text_of(in, texts), values, row, ctx);
+  return vsi_refuse(&call, VESTRY_INVALID,
+                    "this thread has a transaction that only reads: end it, and then clear the form");
+}
+
+/* What changes a form, and looks after bounds. */
+typedef struct changing {
+  stored *in;
+  const vsi_form_key *key;
+  const vsi_form_state *state; /* to be put */
+  const char *tab;             /* whose form is copied */
+  bool tells;
+  vsi_form_state ret; /* of what is there then */
+  int64_t evicted, expired;
+} changing;
+
+/* SQLite: all of it is one transaction: this thread's, or one of its own. */
+static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
+  vestry_sql_pool *pool = of->in->pool;
+  vestry_err error =
+      is_sqlite(of->in) && !pool->ops->own(pool) ? vestry_sql_act(pool, VESTRY_SQL_WRITE, fn, of) : fn(NULL, of);
+  if (is_sqlite(of->in) && error) return error; /* it is rolled back */
+  atomic_fetch_add_explicit(&of->in->evicted, (uint64_t)of->evicted, memory_order_relaxed);
+  atomic_fetch_add_explicit(&of->in->expired, (uint64_t)of->expired, memory_order_relaxed);
+  return error;
+}
+
+/* ----------------------------------------------------------------------------------------------- reading ---------- */
+
+typedef struct reading {
+  const vestry_host *host; /* of the copy of what is kept; NULL: none is wanted */
+  bool is_there;           /* and not over */
+  vsi_form_state state;
+  vestry_err error;
+} reading;
+
+static void read_row(const vestry_sql_row *row, void *ctx) {
+  reading *into = ctx;
+  into->is_there = vestry_sql_integer(row, 0);
+  into->state = (vsi_form_state){.generation = (uint64_t)vestry_sql_integer(row, 1),
+                                 .number = (uint64_t)vestry_sql_integer(row, 2),
+                                 .len = vestry_sql_bytes(row, 3, NULL, 0)};
+  if (!into->host || !into->state.len) return;
+  into->state.pairs = vsi_alloc(into->host, into->state.len);
+  if (into->state.pairs)
+    (void)vestry_sql_bytes(row, 3, into->state.pairs, into->state.len);
+  else
+    into->error = VESTRY_NO_MEMORY;
+}
+
+static vestry_err look(const stored *in, const vsi_form_key *key, reading *into) {
+  vestry_err error = in->pool->ops->run_again(in->pool, text_of(in, find_sql),
+                                              VESTRY_LIST(KEY_VALUES(in, key), now_ms(in)), read_row, into);
+  return error ? error : into->error;
+}
+
+/* The row that is followed first: what is committed between the two renders the page again. */
+static vestry_err look_recorded(const stored *in, const vsi_form_key *key, reading *into) {
+  vestry_err error = vsi_sql_if_any(in->pool->ops->read(in->pool, text_of(in, follow_sql),
+                                                        VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
+  if (!error)
+    error = in->pool->ops->read_unfollowed(in->pool, text_of(in, find_sql),
+                                           VESTRY_LIST(KEY_VALUES(in, key), now_ms(in)), read_row, into);
+  return error ? error : into->error;
+}
+
+/* A page that was rendered by an older snapshot, and is not followed, would not know what was cleared since. */
+static vestry_err check_reads(const stored *in) {
+  const vsi_call call = vsi_sql_call(in->pool, "vestry_form_open");
+  const vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  if (!in->pool->ops->has_snapshots || !own || own->kind > VESTRY_SQL_READ_ASIDE || !own->kind) return VESTRY_OK;
+  return vsi_refuse(&call, VESTRY_INVALID,
+                    "this thread has begun a transaction to read with: open the form before it, or after it, or read "
+                    "by vestry_sql_read");
+}
+
+static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, vsi_form_state *ret_state) {
+  const stored *in = (stored *)storage;
+  reading into = {.host = storage->host};
+  vestry_err error = VESTRY_OK;
+  if (in->pool->ops->is_recorded(in->pool)) {
+    error = look_recorded(in, key, &into);
+  } else {
+    error = check_reads(in);
+    if (!error) error = look(in, key, &into);
+  }
+  if (!error) *ret_state = into.state;
+  return error;
+}
+
+/* ------------------------------------------------------------------------------------------------ bounds ---------- */
+
+typedef struct totals {
+  int64_t forms, bytes, of_visitors; /* bytes, both */
+} totals;
+
+static void read_totals(const vestry_sql_row *row, void *ctx) {
+  *(totals *)ctx = (totals){vestry_sql_integer(row, 0), vestry_sql_integer(row, 1), vestry_sql_integer(row, 2)};
+}
+
+static void add_gone(const vestry_sql_row *row, void *ctx) {
+  totals *gone = ctx;
+  gone->forms++;
+  gone->bytes += vestry_sql_integer(row, 0);
+}
+
+/* The oldest, of so many bytes together. Adds how many those that are gone had. */
+static vestry_err evict(changing *of, bool of_visitors, int64_t bytes, int64_t *gone_bytes) {
+  totals gone = {0, 0, 0};
+  if (bytes <= 0) return VESTRY_OK;
+  vestry_err error = vsi_sql_if_any(
+      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_visitors, bytes), add_gone, &gone));
+  of->evicted += gone.forms;
+  *gone_bytes += gone.bytes;
+  return error;
+}
+
+/* So much is over a bound, and a bit more; 0: it is kept. */
+static int64_t beyond(int64_t bytes, int64_t most) {
+  return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
+}
+
+/* The oldest make room, but for this one: anonymous users' beyond their half, then anonymous users' before users'. */
+static vestry_err bound_all(changing *of) {
+  stored *in = of->in;
+  const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
+  totals all = {0, 0, 0};
+  int64_t gone = 0;
+  vestry_err error = change(in, total_sql, NULL, read_totals, &all);
+  if (error) return error;
+  const int64_t of_visitors = beyond(all.of_visitors, half), of_all = beyond(all.bytes, most);
+  error = evict(of, true, of_visitors > of_all ? of_visitors : of_all, &gone);
+  all.of_visitors -= gone;
+  if (!error) error = evict(of, false, beyond(all.bytes - gone, most), &gone);
+  all.bytes -= gone;
+  const int64_t left = most - all.bytes < half - all.of_visitors ? most - all.bytes : half - all.of_visitors;
+  atomic_store_explicit(&in->left_bytes, left / NODES, memory_order_relaxed);
+  return error;
+}
+
+/* That form has taken so much more, at most. PostgreSQL: it is kept, whatever this says. */
+static vestry_err bound(changing *of, int64_t bytes) {
+  stored *in = of->in;
+  const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
+  vestry_err error = VESTRY_OK;
+  if (of->key->scope.len) /* or else it is everybody's */
+    error = vsi_sql_if_any(
+        change(in, bound_sql, VESTRY_LIST(KEY_VALUES(in, of->key), most - 1), vsi_sql_count_row, &of->evicted));
+  const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
+  if (!error && (is_due || is_sqlite(in))) error = bound_all(of);
+  return is_sqlite(in) ? error : VESTRY_OK;
+}
+
+static vestry_err remove_over(changing *of) {
+  if (!text_of(of->in, remove_sql)) return VESTRY_OK;
+  return vsi_sql_if_any(change(of->in, remove_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), now_ms(of->in)),
+                               vsi_sql_count_row, &of->expired));
+}
+
+static vestry_err expire(changing *of) {
+  vestry_err error = remove_over(of);
+  if (error) return error;
+  return vsi_sql_if_any(change(of->in, expire_sql,
+                               VESTRY_LIST(KEY_VALUES(of->in, of->key), now_ms(of->in), (int64_t)GONE_AT_ONCE),
+                               vsi_sql_count_row, &of->expired));
+}
+
+/* ----------------------------------------------------------------------------------------------- writing ---------- */
+
+static vsi_form_state brief(const vsi_form_state *state) {
+  return (vsi_form_state){.generation = state->generation, .number = state->number, .len = state->len};
+}
+
+/* What is there, for what was not done because of it. */
+static vestry_err look_instead(changing *of, bool *ret_is_there) {
+  reading there = {.host = NULL};
+  vestry_err error = look(of->in, of->key, &there);
+  if (!error) of->ret = there.state;
+  *ret_is_there = there.is_there;
+  return error;
+}
+
+#define STATE_VALUES(of, room)                                                                                         \
+  (int64_t)(of)->state->generation, (int64_t)(of)->state->number,                                                      \
+      vestry_value_bytes((of)->state->pairs, (of)->state->len), room, now_ms((of)->in),                                \
+      (int64_t)(of)->in->storage.bounds.ttl_ms
+
+/* The longer way. EXISTS: what is there is later. */
+static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
+  changing *of = ctx;
+  const int64_t room = room_of(of->key, of->state->len);
+  bool is_there;
+  (void)transaction;
+  vestry_err error = expire(of);
+  if (!error)
+    error = change(of->in, put_sql,
+                   VESTRY_LIST(KEY_VALUES(of->in, of->key), STATE_VALUES(of, room), of->key->is_anonymous), NULL, NULL);
+  if (!error) return bound(of, room);
+  if (error != VESTRY_NOT_FOUND) return error;
+  error = look_instead(of, &is_there);
+  return error ? error : VESTRY_EXISTS;
+}
+
+static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
+                      vsi_form_state *ret_state) {
+  changing of = {.in = (stored *)storage, .key = key, .state = state, .ret = brief(state)};
+  vestry_err error = change(
+      of.in, type_sql, VESTRY_LIST(KEY_VALUES(of.in, key), STATE_VALUES(&of, room_of(key, state->len))), NULL, NULL);
+  if (error == VESTRY_NOT_FOUND) error = change_by(&of, put_row);
+  if (!error || error == VESTRY_EXISTS) *ret_state = of.ret;
+  return error;
+}
+
+static void tell(const stored *in, const char *tab, const char *name) {
+  in->storage.on_cleared(in->storage.forms, tab, name);
+}
+
+static void end_transaction(vsi_after *self, bool is_committed) {
+  cleared *now = (cleared *)self;
+  if (is_committed) tell(now->in, now->tab, now->name);
+  vsi_free(now->in->pool->host, now);
+}
+
+/* In this thread's transaction, if it has one: then it is told after that. */
+static vestry_err tell_then(stored *in, const vsi_form_key *key) {
+  vestry_sql_transaction *own = in->pool->ops->own(in->pool);
+  if (!own) {
+    tell(in, key->tab, key->name);
+    return VESTRY_OK;
+  }
+  cleared *now = vsi_calloc(in->pool->host, 1, sizeof *now);
+  if (!now) return VESTRY_NO_MEMORY;
+  now->after.fn = end_transaction;
+  now->in = in;
+  snprintf(now->tab, sizeof now->tab, "%s", key->tab);
+  snprintf(now->name, sizeof now->name, "%s", key->name);
+  vsi_after_add(&own->after, &now->after);
+  return VESTRY_OK;
+}
+
+/* transaction: NULL: it is the application's, or each statement has its own. */
+static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
+  changing *of = ctx;
+  stored *in = of->in;
+  const int64_t room = room_of(of->key, 0);
+  int64_t generation = 0;
+  vestry_err error = remove_over(of);
+  if (!error)
+    error = change(in, clear_sql,
+                   VESTRY_LIST(KEY_VALUES(in, of->key), now_ms(in), room, (int64_t)in->storage.bounds.ttl_ms,
+                               vestry_value_bytes(NULL, 0), of->key->is_anonymous),
+                   vestry_sql_row_integer, &generation);
+  if (!error && text_of(in, cleared_sql))
+    error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
+  if (!error && of->tells) error = tell_then(in, of->key);
+  if (error) return error;
+  of->ret = (vsi_form_state){.generation = (uint64_t)generation};
+  atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
+  return transaction || !in->pool->ops->own(in->pool) ? bound(of, 0) : VESTRY_OK;
+}
+
+static vestry_err clear(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state) {
+  changing of = {.in = (stored *)storage, .key = key, .tells = tells};
+  vestry_err error = change_by(&of, clear_row);
+  if (!error) *ret_state = of.ret;
+  return error;
+}
+
+typedef struct copied {
+  vsi_form_state state;
+  int64_t room;
+} copied;
+
+static void read_copied(const vestry_sql_row *row, void *ctx) {
+  *(copied *)ctx =
+      (copied){{.generation = (uint64_t)vestry_sql_integer(row, 0), .len = (size_t)vestry_sql_integer(row, 1)},
+               vestry_sql_integer(row, 2)};
+}
+
+static vestry_err copy_row(vestry_sql_transaction *transaction, void *ctx) {
+  changing *of = ctx;
+  stored *in = of->in;
+  copied now = {.room = 0};
+  bool is_there;
+  (void)transaction;
+  vestry_err error = remove_over(of);
+  if (!error)
+    error = change(in, copy_sql,
+                   VESTRY_LIST(KEY_VALUES(in, of->key), of->tab, number_of(in, of->tab, of->key->name), now_ms(in),
+                               (int64_t)in->storage.bounds.ttl_ms),
+                   read_copied, &now);
+  of->ret = now.state;
+  if (!error) return bound(of, now.room);
+  if (error != VESTRY_NOT_FOUND) return error;
+  error = look_instead(of, &is_there);
+  if (error) return error;
+  return is_there ? VESTRY_EXISTS : VESTRY_NOT_FOUND;
+}
+
+static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, const char *tab,
+                       vsi_form_state *ret_state) {
+  changing of = {.in = (stored *)storage, .key = key, .tab = tab};
+  vestry_err error = change_by(&of, copy_row);
+  if (!error || error == VESTRY_EXISTS || error == VESTRY_NOT_FOUND) *ret_state = of.ret;
+  return error;
+}
+
+static vestry_err forget(vestry_forms_storage *storage, vestry_scope of) {
+  static vsi_sql_texts texts = {forget_sql, forget_sql};
+  return change((stored *)storage, texts, VESTRY_LIST(vestry_value_bytes(of.data, of.len)), NULL, NULL);
+}
+
+static void count(vestry_forms_storage *storage, vestry_forms_stats *stats) {
+  stored *in = (stored *)storage;
+  totals all = {0, 0, 0};
+  (void)in->pool->ops->run_again(in->pool, text_of(in, total_sql), NULL, read_totals, &all);
+  stats->forms_count = (size_t)all.forms;
+  stats->bytes = (size_t)all.bytes;
+  stats->evicted_count = atomic_load_explicit(&in->evicted, memory_order_relaxed);
+  stats->expired_count = atomic_load_explicit(&in->expired, memory_order_relaxed);
+}
+
+/* -------------------------------------------------------------------------------------------------- life ---------- */
+
+static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
+
+vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *given,
+                                   vestry_forms_storage **ret_storage) {
+  vestry_sql_forms_options options;
+  if (!pool || !ret_storage || VSI_OPTIONS_TAKE(vestry_sql_forms_options, options, given)) return VESTRY_INVALID;
+  vestry_err error = pool->ops->bring(pool, "vestry_sql_forms_create", &schemas[pool->ops->dialect]);
+  if (error) return error;
+  stored *in = vsi_calloc(pool->host, 1, sizeof *in);
+  if (!in) return VESTRY_NO_MEMORY;
+  in->storage.ops = &ops;
+  in->pool = pool;
+  in->options = options;
+  *ret_storage = &in->storage;
+  return VESTRY_OK;
+}
+
+void vestry_sql_forms_destroy(vestry_forms_storage *storage) {
+  stored *in = (stored *)storage;
+  if (in) vsi_free(in->pool->host, in);
+}

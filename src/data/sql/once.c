@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: submissions of all nodes, each of which is one run's */
+/* A submission is a row, put by one statement: of several nodes that ask for it at once, one has put it. A run has a
+ * name, so that a statement which was done, and whose answer was lost on the way, can be done again: the row is this
+ * run's already. A run whose lease is over may have ended in any way. No other run begins then, unless the application
+ * says that its handlers may run again: that run takes the row, and what the former one finishes changes nothing. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "data/sql/sql.h"
+
+enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64 };
+
+struct vestry_sql_once {
+  vestry_sql_pool *pool;
+  vestry_sql_once_options options;
+  bool bounds_all;         /* per_owner_count was given: it is of all submissions without a scope, too */
+  _Atomic(uint32_t) begun; /* relaxed: a mere count */
+};
+
+#define STEPS(text, integer, blob, end)                                                                                \
+  "CREATE TABLE vestry_once(hash " text " PRIMARY KEY, owner " text " NOT NULL, run " text " NOT NULL, began " integer \
+  " NOT NULL, leased " integer " NOT NULL, answer " blob ")" end ";"                                                   \
+  "CREATE INDEX vestry_once_owner ON vestry_once(owner, began);"                                                       \
+  "CREATE INDEX vestry_once_began ON vestry_once(began)"
+static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "BLOB", " STRICT"),
+                                                    STEPS("text", "bigint", "bytea", "")};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1}, {"once", &steps[1], 1}};
+
+/* A row that says whose submission it is outlives a crash of the server, even where the application's need not. */
+#define FLUSHED                                                                                                        \
+  "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local', true) END"
+#define SQLITE   VSI_SQL_SQLITE_NOW
+#define POSTGRES VSI_SQL_POSTGRES_NOW
+#define BEGIN(now, ms, more)                                                                                           \
+  "INSERT INTO vestry_once AS old(hash, owner, run, began, leased) VALUES($1, $2, $3, " now ", " now " + $5" ms        \
+  ") ON CONFLICT(hash) DO UPDATE SET run = excluded.run, began = excluded.began, leased = excluded.leased,"            \
+  " answer = NULL WHERE old.began <= excluded.began - $6" ms                                                           \
+  " OR ($7 AND old.answer IS NULL AND old.leased <= excluded.began) RETURNING " more
+#define LOOK(now)                                                                                                      \
+  "SELECT run = $2, answer IS NOT NULL, NOT $4 AND leased <= " now ", answer FROM vestry_once WHERE hash = $1"
+#define BOUND(rest)                                                                                                    \
+  "DELETE FROM vestry_once WHERE answer IS NOT NULL AND hash IN (SELECT hash FROM vestry_once WHERE owner = $1"        \
+  " ORDER BY began DESC, hash " rest ")"
+#define EXPIRE(now, ms, locked)                                                                                        \
+  "DELETE FROM vestry_once WHERE hash IN (SELECT hash FROM vestry_once WHERE began <= " now " - $2" ms                 \
+  " ORDER BY began LIMIT $3" locked ") RETURNING 1"
+static vsi_sql_texts begin_sql = {BEGIN(SQLITE("$4"), "", "1"), BEGIN(POSTGRES("$4"), "::bigint", FLUSHED)};
+static vsi_sql_texts look_sql = {LOOK(SQLITE("$3")), LOOK(POSTGRES("$3"))};
+static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 FOR UPDATE SKIP LOCKED")};
+static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), "", ""),
+                                   EXPIRE(POSTGRES("$1"), "::bigint", " FOR UPDATE SKIP LOCKED")};
+static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2";
+static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
+
+static int64_t now_ms(const vestry_sql_once *once) {
+  return once->options.now_ms ? once->options.now_ms(once->options.now_ctx) : 0;
+}
+
+static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                      void *ctx) {
+  return once->pool->ops->run_again(once->pool, sql, values, row, ctx);
+}
+
+/* -------------------------------------------------------------------------------------------------- beginning ----- */
+
+typedef struct looking {
+  bool is_own, is_done, is_over; /* is_over: its lease */
+  void *answer;
+  size_t capacity, len;
+} looking;
+
+static void read_row(const vestry_sql_row *row, void *ctx) {
+  looking *into = ctx;
+  into->is_own = vestry_sql_integer(row, 0);
+  into->is_done = vestry_sql_integer(row, 1);
+  into->is_over = vestry_sql_integer(row, 2);
+  into->len = vestry_sql_bytes(row, 3, into->answer, into->capacity);
+}
+
+static vestry_once_found found_by(const looking *at) {
+  if (at->is_done) return VESTRY_ONCE_DONE;
+  if (at->is_own) return VESTRY_ONCE_NEW;
+  return at->is_over ? VESTRY_ONCE_UNKNOWN : VESTRY_ONCE_RUNNING;
+}
+
+/* Now and then, by a run that writes anyway: it has begun whatever this says. */
+static void clear_up(vestry_sql_once *once, const vestry_once_submission *press) {
+  if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
+  if (*press->owner || once->bounds_all)
+    (void)run(once, vsi_sql_text_of(once->pool, bound_sql), VESTRY_LIST(press->owner, once->options.per_owner_count),
+              NULL, NULL);
+  (void)vestry_sql_once_expire(once, NULL);
+}
+
+static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found, void *answer,
+                        size_t capacity, size_t *ret_len) {
+  vestry_sql_once *once = ctx;
+  looking at = {.answer = answer, .capacity = capacity};
+  const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
+  if (once->pool->ops->own(once->pool))
+    return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction: the guard is outside of it");
+  vestry_err error = run(once, vsi_sql_text_of(once->pool, begin_sql),
+                         VESTRY_LIST(press->hash, press->owner, press->run, now_ms(once), once->options.lease_ms,
+                                     once->options.lifetime_ms, once->options.runs_again),
+                         NULL, NULL);
+  if (!error) clear_up(once, press);
+  *ret_found = VESTRY_ONCE_NEW;
+  if (error != VESTRY_NOT_FOUND) return error;
+  error = run(once, vsi_sql_text_of(once->pool, look_sql),
+              VESTRY_LIST(press->hash, press->run, now_ms(once), once->options.runs_again), read_row, &at);
+  *ret_found = found_by(&at);
+  *ret_len = at.len;
+  return vsi_sql_if_any(error); /* it was forgotten meanwhile: to be asked for again */
+}
+
+/* ---------------------------------------------------------------------------------------------------- ending ------ */
+
+static vestry_err finish(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
+  return run(ctx, finish_sql, VESTRY_LIST(press->hash, press->run, vestry_value_bytes(answer, len)), NULL, NULL);
+}
+
+static vestry_err forget(void *ctx, const vestry_once_submission *press) {
+  return run(ctx, forget_sql, VESTRY_LIST(press->hash, press->run), NULL, NULL);
+}
+
+const vestry_once_storage_ops vestry_sql_once_ops = {
+    .size = sizeof(vestry_once_storage_ops), .begin = begin, .finish = finish, .forget = forget};
+
+vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
+  int64_t count = 0;
+  if (!once) return VESTRY_INVALID;
+  vestry_err error = vsi_sql_if_any(run(
+      once, vsi_sql_text_of(once->pool, expire_sql),
+      VESTRY_LIST(now_ms(once), once->options.lifetime_ms, once->options.expired_at_once), vsi_sql_count_row, &count));
+  if (!error && ret_count) *ret_count = (size_t)count;
+  return error;
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+vestry_err vestry_sql_once_create(vestry_sql_pool *pool, const vestry_sql_once_options *given,
+                                  vestry_sql_once **ret_once) {
+  vestry_sql_once_options options;
+  if (!pool || !ret_once || VSI_OPTIONS_TAKE(vestry_sql_once_options, options, given)) return VESTRY_INVALID;
+  if (!options.lifetime_ms) options.lifetime_ms = LIFETIME_MS;
+  if (!options.lease_ms) options.lease_ms = LEASE_MS;
+  const bool bounds_all = options.per_owner_count != 0;
+  if (!bounds_all) options.per_owner_count = PER_OWNER;
+  if (!options.expired_at_once) options.expired_at_once = EXPIRED_AT_ONCE;
+  if (options.lifetime_ms > INT64_MAX / 2 || options.lease_ms > INT64_MAX / 2) return VESTRY_INVALID;
+  vestry_err error = pool->ops->bring(pool, "vestry_sql_once_create", &schemas[pool->ops->dialect]);
+  if (error) return error;
+  vestry_sql_once *once = vsi_calloc(pool->host, 1, sizeof *once);
+  if (!once) return VESTRY_NO_MEMORY;
+  once->pool = pool;
+  once->options = options;
+  once->bounds_all = bounds_all;
+  *ret_once = once;
+  return VESTRY_OK;
+}
+
+void vestry_sql_once_destroy(vestry_sql_once *once) {
+  if (once) vsi_free(once->pool->host, once);
+}

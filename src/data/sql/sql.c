@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Transactions and statements, by the functions of the database that the pool is of. */
+#include "data/sql/sql.h"
+
+static bool is_kind(vestry_sql_kind kind) {
+  return kind >= VESTRY_SQL_READ && kind <= VESTRY_SQL_SERIALIZABLE;
+}
+
+void vestry_sql_pool_destroy(vestry_sql_pool *pool) {
+  if (pool) pool->ops->destroy(pool);
+}
+
+vestry_err vestry_sql_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
+  if (!pool || !ret_transaction || !is_kind(kind)) return VESTRY_INVALID;
+  return pool->ops->begin(pool, kind, ret_transaction);
+}
+
+vestry_err vestry_sql_end(vestry_sql_transaction *transaction, vestry_err error) {
+  return transaction ? transaction->pool->ops->end(transaction, error) : error;
+}
+
+vestry_err vestry_sql_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
+  if (!pool || !fn || !is_kind(kind) || kind <= VESTRY_SQL_READ_ASIDE) return VESTRY_INVALID;
+  return pool->ops->act(pool, kind, fn, ctx);
+}
+
+vestry_err vestry_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
+                          vestry_sql_row_fn row, void *ctx) {
+  return transaction && sql ? transaction->pool->ops->run(transaction, sql, values, row, ctx) : VESTRY_INVALID;
+}
+
+vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                vestry_sql_row_fn row, void *ctx) {
+  return pool && sql ? pool->ops->run_alone(pool, sql, values, row, ctx) : VESTRY_INVALID;
+}
+
+vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
+                           void *ctx) {
+  return pool && sql ? pool->ops->read(pool, sql, values, row, ctx) : VESTRY_INVALID;
+}
+
+size_t vestry_sql_columns_count(const vestry_sql_row *row) {
+  return row->ops->columns_count(row);
+}
+
+const char *vestry_sql_text(const vestry_sql_row *row, size_t column) {
+  return row->ops->text(row, column);
+}
+
+int64_t vestry_sql_integer(const vestry_sql_row *row, size_t column) {
+  return row->ops->integer(row, column);
+}
+
+size_t vestry_sql_bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
+  return row->ops->bytes(row, column, buffer, capacity);
+}
+
+void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx) {
+  *(int64_t *)ctx = vestry_sql_integer(row, 0);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of states of tabs. Header only: a database that is followed makes them before there is a pool. */
+#ifndef VSI_SQL_TAB_SCHEMA_H
+#define VSI_SQL_TAB_SCHEMA_H
+
+#include "data/sql/sql.h"
+
+enum { VSI_SQL_TAB_PARTS = 2 };
+
+#define VSI_SQL_TAB_STEP(bytes, integer, end)                                                                          \
+  "CREATE TABLE vestry_tab(scope " bytes " NOT NULL, tab " bytes " NOT NULL, data " bytes                              \
+  " NOT NULL, expires " integer " NOT NULL, PRIMARY KEY(scope, tab))" end                                              \
+  ";CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"
+/* A part of its own, so that nodes of before go on beside this one. A row of a state that is gone means nothing. */
+#define VSI_SQL_TAB_VISITOR_STEP(bytes, end)                                                                           \
+  "CREATE TABLE vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes " NOT NULL, PRIMARY KEY(scope, tab))" end
+
+static const char *const vsi_sql_tab_steps[VSI_SQL_DIALECTS][VSI_SQL_TAB_PARTS] = {
+    {VSI_SQL_TAB_STEP("BLOB", "INTEGER", " STRICT, WITHOUT ROWID"),
+     VSI_SQL_TAB_VISITOR_STEP("BLOB", " STRICT, WITHOUT ROWID")},
+    {VSI_SQL_TAB_STEP("bytea", "bigint", ""), VSI_SQL_TAB_VISITOR_STEP("bytea", "")}};
+static const vsi_sql_schema vsi_sql_tab_schemas[VSI_SQL_DIALECTS][VSI_SQL_TAB_PARTS] = {
+    {{"tab", &vsi_sql_tab_steps[0][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[0][1], 1}},
+    {{"tab", &vsi_sql_tab_steps[1][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[1][1], 1}}};
+
+#endif

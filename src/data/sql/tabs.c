@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a state that is written at the price of one statement, and ends some day */
+/* States of tabs as rows, for all nodes.
+ *
+ * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
+ * and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone: the row is
+ * put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and what is too much
+ * of all together, anonymous users' first, which a table beside it names: these are counted when so many have been put
+ * that there may be too many, or COUNTED_EACH, since other nodes put some too. A few more than must go then make room
+ * for others, so that they are counted seldom.
+ *
+ * That a state is read is noted when a tenth of its time has gone by. Over SQLite not by the reader, which may be a
+ * render, inside of a transaction, and would have to write: the database's own thread does it (data/sqlite/tab.c). */
+#include <stdatomic.h>
+
+#include "app/guard/tab_owner.h"
+#include "base/options.h"
+#include "data/sql/tab_schema.h"
+
+enum {
+  TTL_S = 30 * 86400,
+  PER_SCOPE = 64,
+  MAX_BYTES = 64 << 10,
+  MAX_BYTES_MOST = 64 << 20,
+  MAX_COUNT = 100000,
+  COUNTED_EACH = 1024,
+  EXPIRED_AT_ONCE = 64,
+  EVICTED_AT_ONCE = 4096
+};
+
+struct vestry_sql_tabs {
+  vestry_pages *pages;
+  vestry_sql_pool *pool;
+  vestry_sql_tabs_options options;
+  _Atomic(int64_t) room;                 /* so many more before they are counted anew; relaxed: a mere count */
+  atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
+};
+
+#define SQLITE(parameter)   "(" VSI_SQL_SQLITE_NOW(parameter) " / 1000)"
+#define POSTGRES(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
+#define LOCKED              " FOR UPDATE SKIP LOCKED"
+
+/* Of one state: scope and tab are the first two parameters, the time is the third. */
+#define READ(now) "SELECT data, expires, " now " FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > " now
+static vsi_sql_texts read_sql = {READ(SQLITE("$3")), READ(POSTGRES("$3"))};
+#define WRITE(now, seconds)                                                                                            \
+  "UPDATE vestry_tab SET data = $4 WHERE scope = $1 AND tab = $2 AND expires >= " now " + $5" seconds " RETURNING 1"
+static vsi_sql_texts write_sql = {WRITE(SQLITE("$3"), ""), WRITE(POSTGRES("$3"), "::bigint")};
+static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";
+#define PUT(now, seconds)                                                                                              \
+  "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES($1, $2, " now " + $5" seconds                              \
+  ", $4) ON CONFLICT(scope, tab) DO UPDATE SET expires = excluded.expires, data = excluded.data"
+static vsi_sql_texts put_sql = {PUT(SQLITE("$3"), ""), PUT(POSTGRES("$3"), "::bigint")};
+static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = $1 AND tab = $2";
+#define EVICT(rest)                                                                                                    \
+  "DELETE FROM vestry_tab WHERE scope = $1 AND tab IN (SELECT tab FROM vestry_tab WHERE scope = $1 AND tab <> $2"      \
+  " ORDER BY expires DESC, tab " rest ") RETURNING 1"
+static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3" LOCKED)};
+#define EXPIRE(now, locked)                                                                                            \
+  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab WHERE expires <= " now              \
+  " ORDER BY expires LIMIT $2" locked ") RETURNING 1"
+static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), ""), EXPIRE(POSTGRES("$1"), LOCKED)};
+static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
+static const char name_anonymous_sql[] =
+    "INSERT INTO vestry_tab_visitor(scope, tab) VALUES($1, $2) ON CONFLICT DO NOTHING";
+#define BOUND_ANONYMOUS(locked)                                                                                        \
+  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t"                           \
+  " JOIN vestry_tab_visitor AS v ON v.scope = t.scope AND v.tab = t.tab ORDER BY t.expires LIMIT $1" locked            \
+  ") RETURNING 1"
+static vsi_sql_texts bound_anonymous_sql = {BOUND_ANONYMOUS(""), BOUND_ANONYMOUS(" FOR UPDATE OF t SKIP LOCKED")};
+#define BOUND(locked)                                                                                                  \
+  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1" locked   \
+  ") RETURNING 1"
+static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
+#define CLEAR(locked)                                                                                                  \
+  "DELETE FROM vestry_tab_visitor WHERE (scope, tab) IN (SELECT v.scope, v.tab FROM vestry_tab_visitor AS v"           \
+  " WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t WHERE t.scope = v.scope AND t.tab = v.tab)" locked ")"
+static vsi_sql_texts clear_sql = {CLEAR(""), CLEAR(" FOR UPDATE OF v SKIP LOCKED")};
+
+static int64_t now_ms(const vestry_sql_tabs *tabs) {
+  return tabs->options.now_s ? tabs->options.now_s(tabs->options.now_ctx) * 1000 : 0;
+}
+
+static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
+  return vsi_sql_text_of(tabs->pool, texts);
+}
+
+/* A state, and what is to be written there. */
+typedef struct state {
+  vestry_sql_tabs *tabs;
+  vsi_tab_owner whose;
+  const void *data;
+  size_t len;
+  int64_t expired, evicted;
+} state;
+
+#define OF(state)                                                                                                      \
+  vestry_value_bytes((state)->whose.scope.data, (state)->whose.scope.len),                                             \
+      vestry_value_bytes((state)->whose.tab, VSI_TAB_BYTES)
+
+/* Where a transaction to read with has a snapshot, it would not know what was written since. */
+static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req, state *ret_state) {
+  vestry_sql_pool *pool = tabs->pool;
+  const vsi_call call = vsi_sql_call(pool, function);
+  if (pool->ops->has_snapshots && pool->ops->own(pool))
+    return vsi_refuse(&call, VESTRY_INVALID,
+                      "this thread has a transaction: the state of a tab is read and written outside of it");
+  *ret_state = (state){.tabs = tabs};
+  return vsi_tab_owner_find(req, tabs->options.ttl_s, tabs->options.anonymous_ttl_s, &ret_state->whose);
+}
+
+/* ------------------------------------------------------------------------------------------------- reading -------- */
+
+typedef struct reading {
+  void *buffer;
+  size_t capacity, len;
+  int64_t expires_s, now_s;
+} reading;
+
+static void read_row(const vestry_sql_row *row, void *ctx) {
+  reading *into = ctx;
+  into->len = vestry_sql_bytes(row, 0, into->buffer, into->capacity);
+  into->expires_s = vestry_sql_integer(row, 1);
+  into->now_s = vestry_sql_integer(row, 2);
+}
+
+/* If it cannot be noted, the next one that reads notes it. */
+static void touch(const state *of, int64_t now_s) {
+  vestry_sql_pool *pool = of->tabs->pool;
+  if (pool->ops->touch_tab)
+    pool->ops->touch_tab(pool, &of->whose);
+  else
+    (void)pool->ops->run_again(pool, touch_sql, VESTRY_LIST(OF(of), now_s + of->whose.ttl_s), NULL, NULL);
+}
+
+vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, vestry_render *render, void *buffer,
+                              size_t capacity, size_t *ret_len) {
+  state of;
+  reading into = {.buffer = buffer, .capacity = capacity};
+  char topic[VSI_TAB_TOPIC_BYTES];
+  if (!tabs || !req || !ret_len || (!buffer && capacity)) return VESTRY_INVALID;
+  if (render && render->share) return VESTRY_NOT_FOUND;
+  vestry_err error = find(tabs, "vestry_sql_tab_get", req, &of);
+  if (error) return error;
+  vsi_tab_topic(of.whose.tab, topic);
+  if (render) error = vestry_render_topic(render, topic); /* before it is read: what comes after is not missed */
+  if (error) return error;
+  const vestry_value values = *VESTRY_LIST(OF(&of), now_ms(tabs));
+  error = tabs->pool->ops->read_tab(tabs->pool, render, topic, text_of(tabs, read_sql), &values, read_row, &into);
+  if (!error && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s)) touch(&of, into.now_s);
+  error = vsi_sql_if_any(error);
+  if (error) return error;
+  *ret_len = into.len;
+  return into.len > capacity ? VESTRY_TOO_LARGE : VESTRY_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- writing -------- */
+
+static vestry_err remove_some(const state *of, vestry_sql_transaction *transaction, vsi_sql_texts texts,
+                              const vestry_value *values, int64_t *count) {
+  return vsi_sql_if_any(vestry_sql_run(transaction, text_of(of->tabs, texts), values, vsi_sql_count_row, count));
+}
+
+/* Of all scopes together. */
+static vestry_err bound_all(state *of, vestry_sql_transaction *transaction) {
+  vestry_sql_tabs *tabs = of->tabs;
+  const int64_t most = tabs->options.max_count;
+  int64_t count = 0, gone = 0;
+  if (atomic_fetch_sub_explicit(&tabs->room, 1, memory_order_relaxed) > 0) return VESTRY_OK;
+  vestry_err error = vestry_sql_run(transaction, count_sql, NULL, vestry_sql_row_integer, &count);
+  int64_t surplus = count > most ? count - most + most / 64 : 0;
+  if (surplus > EVICTED_AT_ONCE) surplus = EVICTED_AT_ONCE;
+  if (!error && surplus) error = remove_some(of, transaction, bound_anonymous_sql, VESTRY_LIST(surplus), &gone);
+  if (!error && gone < surplus) error = remove_some(of, transaction, bound_sql, VESTRY_LIST(surplus - gone), &gone);
+  if (!error) error = vestry_sql_run(transaction, text_of(tabs, clear_sql), NULL, NULL, NULL);
+  of->evicted += gone;
+  const int64_t left = most - (count - gone);
+  if (!error) atomic_store_explicit(&tabs->room, left < COUNTED_EACH ? left : COUNTED_EACH, memory_order_relaxed);
+  return error;
+}
+
+static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
+  state *of = ctx;
+  vestry_sql_tabs *tabs = of->tabs;
+  of->expired = of->evicted = 0;
+  vestry_err error = vestry_sql_run(
+      transaction, text_of(tabs, put_sql),
+      VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL, NULL);
+  if (!error && of->whose.is_anonymous)
+    error = vestry_sql_run(transaction, name_anonymous_sql, VESTRY_LIST(OF(of)), NULL, NULL);
+  if (!error && of->whose.scope.len) /* or else it is everybody's */
+    error =
+        remove_some(of, transaction, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), &of->evicted);
+  if (!error)
+    error = remove_some(of, transaction, expire_sql, VESTRY_LIST(now_ms(tabs), (int)EXPIRED_AT_ONCE), &of->expired);
+  return error ? error : bound_all(of, transaction);
+}
+
+/* In a transaction of the application's: all or nothing, too. */
+static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
+  vestry_err error = vestry_sql_run(transaction, "SAVEPOINT vestry_tab", NULL, NULL, NULL);
+  if (error) return error;
+  error = put(transaction, of);
+  if (!error) return vestry_sql_run(transaction, "RELEASE vestry_tab", NULL, NULL, NULL);
+  if (!vestry_sql_run(transaction, "ROLLBACK TO vestry_tab", NULL, NULL, NULL))
+    (void)vestry_sql_run(transaction, "RELEASE vestry_tab", NULL, NULL, NULL);
+  return error;
+}
+
+static vestry_err write_state(state *of) {
+  vestry_sql_tabs *tabs = of->tabs;
+  vestry_sql_pool *pool = tabs->pool;
+  vestry_sql_transaction *own = pool->ops->own(pool);
+  if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
+  const int64_t soon_s = vsi_tab_owner_soon_s(&of->whose, 0);
+  vestry_err error = pool->ops->run_again(
+      pool, text_of(tabs, write_sql), VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), soon_s),
+      NULL, NULL);
+  if (error != VESTRY_NOT_FOUND) return error;
+  error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
+  if (error) return error;
+  atomic_fetch_add_explicit(&tabs->expired, (uint64_t)of->expired, memory_order_relaxed);
+  atomic_fetch_add_explicit(&tabs->evicted, (uint64_t)of->evicted, memory_order_relaxed);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data, size_t len) {
+  state of;
+  char topic[VSI_TAB_TOPIC_BYTES];
+  if (!tabs || !req || (!data && len)) return VESTRY_INVALID;
+  if (len > tabs->options.max_bytes) return VESTRY_TOO_LARGE;
+  vestry_err error = find(tabs, "vestry_sql_tab_set", req, &of);
+  if (error) return error;
+  of.data = data;
+  of.len = len;
+  error = write_state(&of);
+  vsi_tab_topic(of.whose.tab, topic);
+  const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
+  /* What writes to the table tells it by itself, over SQLite. */
+  return error || tabs->pool->ops->touch_tab ? error : vestry_refresh_for(tabs->pages, topic, &change, NULL);
+}
+
+/* --------------------------------------------------------------------------------------------------- making ------- */
+
+vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, const vestry_sql_tabs_options *given,
+                                  vestry_sql_tabs **ret_tabs) {
+  vestry_sql_tabs_options options;
+  if (!pages || !pool || !ret_tabs || VSI_OPTIONS_TAKE(vestry_sql_tabs_options, options, given)) return VESTRY_INVALID;
+  if (!options.ttl_s) options.ttl_s = TTL_S;
+  if (!options.anonymous_ttl_s) options.anonymous_ttl_s = options.ttl_s / 2;
+  if (!options.per_scope_count) options.per_scope_count = PER_SCOPE;
+  if (!options.max_bytes) options.max_bytes = MAX_BYTES;
+  if (!options.max_count) options.max_count = MAX_COUNT;
+  if (options.max_bytes > MAX_BYTES_MOST) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
+    error = pool->ops->bring(pool, "vestry_sql_tabs_create", &vsi_sql_tab_schemas[pool->ops->dialect][i]);
+  if (error) return error;
+  vestry_sql_tabs *tabs = vsi_calloc(pool->host, 1, sizeof *tabs);
+  if (!tabs) return VESTRY_NO_MEMORY;
+  tabs->pages = pages;
+  tabs->pool = pool;
+  tabs->options = options;
+  *ret_tabs = tabs;
+  return VESTRY_OK;
+}
+
+void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs) {
+  if (tabs) vsi_free(tabs->pool->host, tabs);
+}
+
+void vestry_sql_tabs_stats_get(vestry_sql_tabs *tabs, vestry_sql_tabs_stats *ret_stats) {
+  const vestry_sql_tabs_stats stats = {.expired_count = atomic_load_explicit(&tabs->expired, memory_order_relaxed),
+                                       .evicted_count = atomic_load_explicit(&tabs->evicted, memory_order_relaxed)};
+  VSI_RESULT_GIVE(vestry_sql_tabs_stats, ret_stats, stats);
+}
