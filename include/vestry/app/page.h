@@ -1,68 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/** Live pages: an ordinary handler makes a page, and every open tab of it is kept up to date.
+/** Live pages: one function makes a document, and makes its content again for every open tab when its data changes.
+ *  docs/guide/pages.md has the rules, docs/guide/address.md navigation within a document.
  *
  *      static vestry_err room(vestry_render *render, vestry_html *html, void *app) {
- *        vestry_render_topic(render, "room/7");              // what this depends on
+ *        vestry_render_topic(render, "room/7");              // depend on a topic
  *        vestry_html_add(html, "<!doctype html><title>Room</title>");
  *        vestry_render_head(render, html);
  *        vestry_render_begin(render, html);                  // <main id="content">
  *        list_messages(app, html);
- *        vestry_render_end(render, html);                    // </main>, and what opens the page's stream
- *        return VESTRY_OK;
+ *        return vestry_render_end(render, html);             // </main>, and the element that opens the stream
  *      }
- *
- *      vestry_pages_create(v, NULL, &pages);
  *      vestry_page_create(pages, &(vestry_page_options){.render = room, .app = &app}, &page);
  *      vestry_route(v, "GET", "/room/7", vestry_page_handler, page);
+ *      vestry_refresh(pages, "room/7", NULL);                // from any thread: every tab of the room renders again
  *
- *      add_message(app, text);
- *      vestry_refresh(pages, "room/7", NULL);                // from anywhere: all tabs that show it render again
- *
- *  The same function makes the document and, in the page's stream, its content again: on a render thread, from the
- *  request that opened the stream, once a topic was refreshed that the page depends on. The new content is compared
- *  with the content that the tab has: the same content costs no byte; other content is sent as a morph of the content's
- *  element.
- *
- *  No change is lost. What is refreshed while a page renders, or between the document and its stream, renders it again.
- *  Renders of one page are at least interval_ms apart, the first at once and the last one always; a page whose last
- *  event has not been written waits until it is.
- *
- *  A page is private unless it is served with a share key: then all tabs with the same path, query and key are rendered
- *  once, and their event is encoded once (vestry/channel.h). A shared render sees path and query, but no cookie, scope,
- *  user or signal: so it can leak none. A private page can have parts that are shared, see vestry_render_part.
- *
- *  Opening, hiding, showing or losing the stream of an unchanged page sends no content: each event's id says what the
- *  tab then has, and the client sends it along (Last-Event-ID). The id after a part's event says only what that part
- *  is: a tab that comes back with it is sent the page's content, and the parts but that one. An example: a page P has
- *  the parts A and B. After P's event the id says what P, A and B are: a tab that comes back with it is sent nothing.
- *  Then A changes: the id after its event says what A is. A tab that comes back with that id, to a node that does not
- *  know its stream, is sent P and B.
- *
- *  That holds at any machine that has the same secret, as all nodes of a cluster have, and after a restart with it. An
- *  id says what the content is, by a hash of 128 bits of it: where the content is equal nothing is sent, wherever it
- *  was made. It says of which build the page was: another one has the tab load its page anew. And it says of which
- *  version the data were, if the application knows: a number of a process is known in that process alone, one that
- *  means the same everywhere (vestry_render_is_current_anywhere) on all machines. Only the node that served a stream
- *  knows its last event: a tab that comes to another node with the id of a part is sent the page's content and its
- *  other parts.
- *
- *  A page with a layout changes its address within its document. Links and forms (method GET) are marked:
- *
- *      <a href="/birds?page=2" data-navigate>                 // an entry of the history; ="replace": in its place
- *      <form action="/birds" data-navigate><input name="q" data-navigate></form>   // also while one types into q
- *
- *  The tab changes its address, opens its stream there, and content that differs is morphed: the render finds path and
- *  query in its request, as that of the document does. Back and forward do the same, and each entry is scrolled to
- *  where it was. What differs from another document: the tab and its id, signals, and all that is outside of the
- *  content stay. The text of the title element in front of the content, which a render writes in a stream as in a
- *  document, becomes the document's title; a screen reader says it. If the element with the focus is gone, the content
- *  gets the focus. The window has the event vestry-navigated then. The answer of another layout, of what is no page,
- *  a redirect and a status of 400 to 499 are loaded plainly; so are links with a target, download or another origin,
- *  and those that are clicked with a key or another button. A link within the page is the browser's. Without a
- *  script all of them are plain links and forms. From the server: vestry_event_navigate.
- *
- *  A stream that cannot take what others share with it (its queue is full, or the event is larger than it may hold) is
- *  ended, whatever its policy: the tab comes back, and is sent what it lacks. */
+ *  No change is lost: a refresh during a render, or between the document and its stream, causes another render. */
 #ifndef VESTRY_PAGE_H
 #define VESTRY_PAGE_H
 
@@ -79,139 +31,138 @@ extern "C" {
 
 /** Pages of an instance, their topics, and the threads that render them. */
 typedef struct vestry_pages vestry_pages;
-/** One page: a handler, whatever its path's parameters. */
+/** One page: a handler, for all parameters of its path. */
 typedef struct vestry_page vestry_page;
-/** One call of a page's handler: what it is for, to be read and not to be written. All of it is borrowed and valid
- *  during the render. */
+/** One call of a page's handler. Read only; borrowed, and valid during the render. */
 typedef struct vestry_render {
-  /** Of the document, or in a stream the copy of the request that opened it. The copy has its path and query, the
-   *  signals that it was sent with (those of then), its scope and its user. Its method is GET, it has no body, and of
-   *  headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer, X-Forwarded-For, -Proto, -Host, -User
-   *  and -Email, X-Request-Id and X-Remote-User: others are NULL there, though a document's render has them. In a
-   *  shared render it has path and query, and no signals, headers, scope or user. NULL in a part. */
+  /** The request of the document; in a stream, a copy of the request that opened it: path, query, scope, user, the
+   *  signals of that time, and the headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer,
+   *  X-Forwarded-For, -Proto, -Host, -User, -Email, X-Request-Id and X-Remote-User. Its method is GET, and it has no
+   *  body. In a shared render it has path and query only, so that the render cannot leak a user's data. NULL in a
+   *  part. */
   const vestry_request *request;
-  vestry_reply *reply; /**< for a status, a redirect, headers and cookies; in a stream, status and Location are looked
-                               at, all else is dropped. NULL in a part */
+  vestry_reply *reply; /**< takes a status, a redirect, headers and cookies; in a stream all but status and Location are
+                            ignored. NULL in a part */
   const char *share;   /**< the share key; NULL: a private page */
-  bool is_stream;      /**< it is for a stream, and not for a document */
-  struct vsi_render *own; /**< the library's */
+  bool is_stream;      /**< the render is for a stream, not for a document */
+  struct vsi_render *own; /**< internal */
 } vestry_render;
 
-/** A topic has at most so many bytes. */
+/** Maximum length of a topic in bytes. */
 #define VESTRY_PAGE_TOPIC_MAX_BYTES ((size_t)1024)
-/** A render names at most so many topics, and so does a part's; the same one twice counts twice. */
+/** Maximum number of calls of vestry_render_topic in one render of a page or a part. */
 #define VESTRY_PAGE_TOPICS_MAX ((size_t)4096)
 
-/** How pages are kept. Zero is the default, in brackets. */
+/** Options of pages. Zero is the default, in brackets. */
 typedef struct vestry_pages_options {
   size_t size;            /**< sizeof(vestry_pages_options), or 0 */
-  uint32_t threads_count; /**< that render [2]; at most 256. Each handler that waits for a database holds one */
-  uint32_t interval_ms;   /**< between two renders of one page, from start to start [15]; at most 60,000 */
-  size_t max_kept_bytes;  /**< of contents that are kept so that changes are encoded against them [64 MiB]. Beyond it
-                               the one that changed longest ago is dropped: its next change goes out whole */
-  const char *build;  /**< the application's version: a tab that was served by another one loads its page anew, once,
-                               within reload_ms. NULL: tabs stay. Copied */
-  uint32_t reload_ms; /**< over which such tabs are spread [5,000] */
-  uint32_t retry_ms;  /**< a stream that breaks is opened again after this long up to twice that, each tab has a time
-                               of its own [1,000] */
-  const void *secret; /**< what state tags are hashed with: the same on all machines, and after a restart, if they
-                               are to be known there. NULL: that of the cluster that has these pages
-                               (vestry/cluster/cluster.h), made of its secret; random, if there is none. Copied */
+  uint32_t threads_count; /**< number of render threads [2]; at most 256. A render that waits for data holds one */
+  uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. The
+                               first change renders at once, the last one always */
+  size_t max_kept_bytes;  /**< maximum size of kept contents, against which changes are encoded [64 MiB]. Beyond it the
+                               content that changed longest ago is dropped; its next change is sent whole */
+  const char *build;      /**< version of the application: a tab served by another one reloads its page once, within
+                               reload_ms. NULL: tabs do not reload. Copied */
+  uint32_t reload_ms;     /**< time over which such reloads are spread [5,000] */
+  uint32_t retry_ms;  /**< a broken stream is opened again after a random time between this and twice this [1,000] */
+  const void *secret; /**< key of the state tags: the same on all machines and after a restart, so that tabs are known
+                               there. NULL: derived from the secret of the cluster that has these pages
+                               (vestry/cluster/cluster.h), or random without a cluster. Copied */
   size_t secret_len;
-  const char *offline_text;  /**< of the banner ["Offline. Trying again…"]. Copied */
-  const char *failing_text;  /**< likewise ["This page cannot be brought up to date just now."]. Copied */
-  vestry_runtime *runtime;   /**< on which pages render, borrowed. NULL: one of their own with threads_count threads; a
-                                stepped instance's own (tests) */
-  size_t max_requests_bytes; /**< of the copied requests that pages are rendered from [256 MiB]: some 100 bytes each,
-                                  and what the client says of itself, its cookies above all. (Requests that are being
-                                  served: vestry_bounds.max_request_bytes.) Beyond it a stream is answered 503 with
-                                  Retry-After, and the tab tries again; documents are served all the same */
+  const char *offline_text; /**< text of the banner ["Offline. Trying again…"]. Copied */
+  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime *runtime;  /**< renders pages; borrowed. NULL: a runtime of threads_count threads, or that of a stepped
+                                  instance (tests) */
+  size_t max_requests_bytes; /**< maximum size of the copied requests from which streams render [256 MiB]: some 100
+                                  bytes each and the headers, cookies above all. Beyond it a stream gets 503 with
+                                  Retry-After, and the tab tries again; documents are served */
 } vestry_pages_options;
 
-/** Create them.
- *  v          borrowed; must not be destroyed before
+/** Create the pages of an instance.
+ *  v          borrowed until vestry_pages_destroy
  *  options    NULL: the defaults; copied
  *  ret_pages  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY | IO (no thread, no randomness)
  *  Threads  any */
 VESTRY_API vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *options,
                                           vestry_pages **ret_pages);
-/** End them, and free pages. Streams that are open stay, and are rendered no more. After vestry_stop, or once no
- *  handler serves a page any more; before vestry_destroy. NULL is accepted.
- *  Threads  not from a render; waits for those that run */
+/** Destroy pages, after vestry_stop or after the last handler that serves a page, and before vestry_destroy. Open
+ *  streams stay open and are not rendered again. NULL is accepted.
+ *  Threads  any but a render's; waits for running renders */
 VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
-/** The instance that they are pages of. Threads any. */
+/** Get the instance of pages. Threads any. */
 VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
-/** Makes a page: appends the document to html. On the server's thread for the document, on a render thread for the
- *  stream; never twice at once for one stream, but for several. May block: it holds up the pages of its thread's turn,
- *  and nothing else.
- *  Returns  OK, or an error, which is answered as that of a vestry_handler_fn. In a stream see vestry_page_serve */
+/** Append a page's document to html. Called on the server's thread for a document, on a render thread for a stream; one
+ *  call at a time for one stream, concurrently for several. May block: it delays the pages of its thread only.
+ *  Returns  OK | an error, which is answered as that of a vestry_handler_fn; for a stream see vestry_page_serve */
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
-/** Whether a request may see a page: asked before each render, that of a part in it too, so that a right that was taken
- *  away ends the stream.
- *  OK | any error, which is answered; in a stream the tab loads its page anew, and so gets that answer. (A request for
- *  a stream is answered 403 then, unless the error is a failure, 500 and above, after which it tries again.) */
+/** Check whether a request may see a page. Called before each render of the page and of its parts, so that a revoked
+ *  right ends the stream.
+ *  Returns  OK | an error, with which a document is answered. The tab of a stream reloads its page and gets that
+ *           answer; a request for a stream gets 403, or the error itself if it is 500 or more, and then tries again */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
-/** Says what a page depends on, by vestry_render_topic, before its handler is called. */
+/** Name the topics of a page, by vestry_render_topic. Called before its handler. */
 typedef vestry_err (*vestry_page_topics_fn)(vestry_render *render, void *app);
 
 /** A page. Zero is the default, in brackets. */
 typedef struct vestry_page_options {
   size_t size;               /**< sizeof(vestry_page_options), or 0 */
-  vestry_page_fn render;     /**< makes it, and marks its content */
-  vestry_handler_fn handler; /**< or: an ordinary handler, which answers a whole document and knows nothing of streams.
-                                  Its content is the element with that id */
-  vestry_page_topics_fn topics; /**< for those that do not name them while they render [none; of a handler its path] */
-  vestry_page_allow_fn allow;   /**< [everybody may] */
-  void *app;                    /**< handed to all of them */
-  const char *id;      /**< of the content's element ["content"]; a letter, then letters, digits, - and _. Copied */
-  const char *element; /**< its name ["main"]. Copied */
-  const char *signals; /**< a regular expression (JavaScript's): signals, by path, that the stream's request has,
-                                   in its URL: no text that a user writes, which may be too long (414)
-                                   ["^tabId$": vestry/app/tab.h]. Copied */
-  vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed, and opened when the tab is shown] */
+  vestry_page_fn render;     /**< makes the page and marks its content */
+  vestry_handler_fn handler; /**< instead of render: an ordinary handler, which answers a whole document. Its content is
+                                  the element with the id */
+  vestry_page_topics_fn topics; /**< names the topics, if render does not [none; for a handler: its path] */
+  vestry_page_allow_fn allow;   /**< [every request may see the page] */
+  void *app;                    /**< passed to these functions */
+  const char *id;      /**< id of the content's element ["content"]: a letter, then letters, digits, - and _. Copied */
+  const char *element; /**< name of the content's element ["main"]. Copied */
   const char
-      *layout; /**< what stands around its content: links that are marked with data-navigate lead from one page to
-                          another of the same layout, element and id without a new document, see below; a name as id
-                          is one. Copied [none: links are plain] */
+      *signals; /**< a regular expression of JavaScript: paths of the signals that the stream's request has in its
+                            URL. Exclude text that users write, because a long URL gets 414
+                            ["^tabId$": vestry/app/tab.h]. Copied */
+  vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed; showing the tab opens it] */
+  const char *layout;             /**< name of what surrounds the content, in the form of an id. Links and forms marked
+                                       data-navigate lead to another page of the same layout, element and id within the
+                                       document. Copied [none: links load a document] */
 } vestry_page_options;
 
 /** Create a page.
- *  ret_page  belongs to pages; untouched on failure
- *  Returns  OK | INVALID (no render or both; id, element, layout) | NO_MEMORY
+ *  ret_page  owned by pages; untouched on failure
+ *  Returns  OK | INVALID (render and handler: neither or both; id, element, layout) | NO_MEMORY
  *  Threads  any */
 VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *options,
                                          vestry_page **ret_page);
 
-/** Serve a page: the document to a browser, the stream to its Datastar client. Before it, the reply may be given a key,
- *  presence, hooks, data and bounds for the stream.
- *  share  NULL: the page is private. Otherwise tabs with the same path, query and share are rendered together; at most
- *         1,024 bytes; copied
- *  What the handler says in a stream: a status of 204, and the stream ends, the tab stays as it is; 3xx with Location
- *  (vestry_reply_redirect), and the tab goes there, if it is an address of the web (vestry_event_redirect); 4xx, and
- *  the content that it made is shown, or if it made none, the page is loaded anew; 5xx or an error, and the tab keeps
- *  what it shows, is told so (the signal _vestry.failing is true, until it is well again), and the render is tried
- *  again after a second, two, four, up to 30.
- *  Returns  OK | INVALID (share; it serves a page already) | LIMIT (max_requests_bytes; counted, and answered 503 with
- *           Retry-After) | NO_MEMORY | what the handler or allow says
+/** Serve a page: a document to a browser, a stream to its Datastar client. The caller may set a key, presence, hooks,
+ *  data and bounds of the stream in the reply before.
+ *  share  NULL: a private page. Otherwise all tabs with the same path, query and share are rendered and encoded once;
+ *         at most 1,024 bytes; copied
+ *  A render for a stream ends, by its status:
+ *    204         the stream ends; the tab stays as it is
+ *    3xx         the tab goes to Location, if it is an http address (vestry_event_redirect)
+ *    4xx         the content is shown; without content the tab reloads the page
+ *    5xx, error  the tab keeps its content, the signal _vestry.failing is true, and the render is repeated after 1, 2,
+ *                4, … 30 seconds
+ *  A stream that cannot take a shared event (its queue is full, or the event is too large) is ended under every policy;
+ *  the tab reconnects and gets the content.
+ *  Returns  OK | INVALID (share; the reply serves a page already) | LIMIT (max_requests_bytes; counted, and answered
+ *           503 with Retry-After) | NO_MEMORY | an error of the handler or of allow
  *  Threads  the handler's; renders on it */
 VESTRY_API vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, vestry_page *page,
                                         const char *share);
-/** A vestry_handler_fn for a private page: app is the page. */
+/** Serve a private page: a vestry_handler_fn whose app is the page. */
 VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Depend on a topic: when it is refreshed from the beginning of this render on, the page renders again. Each render
- *  says anew what it depends on.
+/** Depend on a topic: a refresh of it after the beginning of this render causes another render. Each render names all
+ *  of its topics.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes; copied
- *  Returns  OK | INVALID | TOO_LARGE | LIMIT (VESTRY_PAGE_TOPICS_MAX; name a topic for all of them) | NO_MEMORY. An
- *           error sticks: the render comes to nothing, whatever it returns; a document is answered with it, a stream's
- *           render is tried again
+ *  Returns  OK | INVALID | TOO_LARGE | LIMIT (VESTRY_PAGE_TOPICS_MAX; use one topic for many rows) | NO_MEMORY. After
+ *           an error the render fails, whatever it returns
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
-/** The same by a format of printf's: vestry_render_topicf(render, "room/%d", number). What a user has written does not
- *  belong into a topic unless nothing else is named like it. INVALID also for a format that is none. */
+/** Depend on a topic that a printf format names: vestry_render_topicf(render, "room/%d", number). Do not put a user's
+ *  text into a topic unless all topics of that form are such. INVALID also for a wrong format. */
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
@@ -221,116 +172,114 @@ static inline vestry_err vestry_render_topicf(vestry_render *render, const char 
   va_end(arguments);
   return vestry_render_topic(render, len < 0 ? NULL : topic);
 }
-/** Have the page, or the part, rendered again after a while, because something was missing that it was to show: a
- *  database that did not answer, say. What this render makes is shown as usual. The next one comes after a second, then
- *  two, four, up to 30, until a render does not ask for another; and sooner when something that it depends on changes.
- *  Renders that read by vestry/data/sqlite.h or vestry/data/postgres.h ask by themselves when a read fails. In a
- *  document it does nothing, because the document's stream renders anew.
+/** Render the page or part again later, because data is missing, for example from a database that did not answer. The
+ *  content of this render is shown. Renders follow after 1, 2, 4, … 30 seconds until one does not call this, and
+ *  earlier when a topic is refreshed. Renders that read by vestry/data/sqlite.h or vestry/data/postgres.h do this
+ *  by themselves when a read fails. No effect in a document, because its stream renders again.
  *  Threads  the render's */
 VESTRY_API void vestry_render_again(vestry_render *render);
-/** Say of which version what follows is, if the application knows: a number that changes with the data. If the tab has
- *  that version, return VESTRY_OK without rendering. To be asked after all topics and before all parts.
+/** Set the data version of the content that follows, and check whether the tab has it. Call it after all topics and
+ *  before all parts:
  *      if (vestry_render_is_current(render, version_of(room))) return VESTRY_OK;
- *  It is compared with what these pages have said themselves, whatever their secret: a count that a process keeps is
- *  never taken for the same one of another, or of the one before a restart, whose data may be others.
+ *  version  changes with the data. It is compared with versions of this vestry_pages only, because a counter of another
+ *           process, or of this one before a restart, may stand for other data
+ *  Returns  true: the tab is current; return without rendering
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current(vestry_render *render, uint64_t version);
-/** The same with a number that means the same data on all machines, and after a restart: one that is written with them
- *  into the database that all of them have, in the same transaction; a hash of them. What a connection to a database
- *  counts (SQLite's data_version, a number of changes) is none: it is of that connection. It is compared with what all
- *  pages of the same secret have said. If it says the same of other data, the tab keeps what it has.
+/** Same as vestry_render_is_current for a version that is valid on all machines and after a restart: for example a
+ *  number written with the data in the same transaction, or a hash of the data. A counter of a connection (SQLite's
+ *  data_version) is not. It is compared with versions of all pages that have the same secret. If one version stands for
+ *  different data, the tab keeps old content.
  *  Threads  the render's */
 VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_t version);
 
-/** Append to the head the style of the banner that the page shows while its stream is broken or its renders fail: an
- *  element of the class vestry-banner, which style sheets after it may set otherwise. Without it the banner stands
- *  where the content ends. The style has the nonce of the reply's policy, if vestry_reply_csp was called before.
- *  As vestry_html_add. */
+/** Append the style of the banner, which the page shows while its stream is broken or its renders fail, to the head.
+ *  Later style sheets can change the class vestry-banner. Without this call the banner appears at the end of the
+ *  content. If vestry_reply_csp was called before, the style has the policy's nonce. Returns as vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
-/** Append the start tag of the content's element. In a stream, what stands before it is thrown away.
- *  As vestry_html_add; INVALID also when it was begun. */
+/** Append the start tag of the content's element. A stream discards everything before it, except the text of a title
+ *  element, which becomes the document's title. Returns as vestry_html_add; INVALID also if it was called before. */
 VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *html);
-/** Append the end tag of the content's element and, in a document, the element that opens the page's stream and looks
- *  after it. The stream is one request at one URL. The element tries it again for ever, each tab at times of its own,
- *  and begins it anew when the browser is online again, when the page comes back from the browser's cache, when nothing
- *  was heard for two and a half heartbeats (vestry_options), and when the stream was ended, as by a log-out, but not by
- *  a status of 204. Where streams are held back or cut on their way, the element polls instead: a long poll is a
- *  stream that ends with its first event, or after 25 s at most (docs/guide/proxies.md). After an answer of 401
- *  or 403 the tab loads its page anew. A tab that is loaded in the background, or hidden while its stream is broken,
- *  opens the stream when the tab is shown. The signal _vestry.offline says whether the stream is broken; the banner
- *  shows it. Redirects, and loading the page anew, are signals that the element looks at. The element needs no
- *  inline style and no inline script; of a policy's script-src it needs what the client needs (vestry/app/csp.h). In a
- *  stream, what stands after the content is thrown away. As vestry_html_add; INVALID also when it was not begun. */
+/** Append the end tag of the content's element and, in a document, the element that opens and supervises the stream. A
+ *  stream discards everything after it. The element
+ *  - retries a broken stream without end, each tab at random times;
+ *  - opens a new one when the browser is online again, when the page returns from the browser's cache, after two and a
+ *    half heartbeats without data, and when the server has ended it, but not after a status of 204;
+ *  - uses long polls where a proxy holds back or cuts streams (docs/guide/proxies.md);
+ *  - reloads the page after 401 or 403;
+ *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;
+ *  - sets the signal _vestry.offline while the stream is broken.
+ *  It needs no inline style or script, and of script-src what the client needs (vestry/app/csp.h).
+ *  Returns as vestry_html_add; INVALID also without vestry_render_begin. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
-/** A part of a private page that many pages share: a list inside a page that has one's own draft. It is rendered and
- *  encoded once for all of them, depends on topics of its own, and changes without the page being rendered. Zero is the
- *  default, in brackets. */
+/** A shared part of a private page, for example a list in a page that has a user's draft. It is rendered and encoded
+ *  once for all pages, has topics of its own, and changes without a render of the page. Zero is the default, in
+ *  brackets. */
 typedef struct vestry_page_part {
   size_t size;         /**< sizeof(vestry_page_part), or 0 */
-  const char *id;      /**< of its element, unique in the page; as a page's. Copied */
-  const char *element; /**< its name ["div"]. Copied */
-  const char *share;   /**< what it is of, as "room/7": pages with the same render, app, id, element and share show the
-                            same part, and it sees nothing else of them (vestry_render.share). "": there is one of it.
-                            Copied; at most 1,024 bytes */
-  vestry_page_fn render; /**< appends what is inside the element. Sees the share and app, nothing else */
-  void *app;             /**< must live as long as the pages do */
+  const char *id;      /**< id of its element, unique in the page; as a page's. Copied */
+  const char *element; /**< name of its element ["div"]. Copied */
+  const char *share; /**< key of the part, as "room/7": pages with the same render, app, id, element and share show the
+                            same part. Its render sees this key (vestry_render.share) and nothing else of a page. "":
+                            one part for all. Copied; at most 1,024 bytes */
+  vestry_page_fn render; /**< appends the content of the element */
+  void *app;             /**< passed to render; borrowed until vestry_pages_destroy */
 } vestry_page_part;
 
-/** Parts of a page at most. */
+/** Maximum number of parts of a page. */
 #define VESTRY_PAGE_PARTS_MAX 16
 
-/** Append a part, where an element can stand. Its element is not to be patched by anything else.
- *  Returns  as vestry_html_add; INVALID also: outside of the content, in a part or a shared page, an id that the page
- *           has already | LIMIT | what its render says
+/** Append a part where HTML allows an element. Nothing else may patch its element.
+ *  Returns  as vestry_html_add; INVALID also outside of the content, in a part or a shared page, or for an id that the
+ *           page has already | LIMIT | an error of its render
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *part);
 
-/** Something changed: the pages that depend on a topic render again, if any do. Costs the same whatever their number.
+/** Refresh a topic: every page and part that depends on it renders again. The cost does not depend on their number.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
- *  ret_seq  the change's number, for vestry_pages_settle; NULL: not wanted
+ *  ret_seq  number of this change for vestry_pages_settle; NULL: not wanted
  *  Returns  OK, also if no page depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** The same of this node alone: the other nodes of a cluster (vestry/cluster/cluster.h) are told nothing. For a change
- *  that each node sees by itself, or that is about this process alone. Arguments and results as above. */
+/** Same as vestry_refresh on this node only, for a change that each node sees by itself or that concerns this process.
+ *  */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 
-/** What a render was for, as an operator is told (vestry/ops/observe.h). */
+/** Reason of a render, for operators (vestry/ops/observe.h). */
 typedef enum vestry_refresh_kind {
-  VESTRY_REFRESH_NONE = 0,      /**< there was none, or it is not known any more */
+  VESTRY_REFRESH_NONE = 0,      /**< none, or not known any more */
   VESTRY_REFRESH_FIRST,         /**< a stream began */
-  VESTRY_REFRESH_SUBMISSION,    /**< of a button, by the page itself (vestry/app/once.h) */
-  VESTRY_REFRESH_TOPIC,         /**< vestry_refresh and its like */
-  VESTRY_REFRESH_ALL,           /**< of every page */
-  VESTRY_REFRESH_NODE,          /**< another node's, of a topic or of every page */
-  VESTRY_REFRESH_TABLE,         /**< a table of a database was changed */
-  VESTRY_REFRESH_DATABASE_PAGE, /**< a page of a database's file was written, by a commit of unknown tables */
-  VESTRY_REFRESH_DATABASE       /**< a database was changed; it is not known what of it */
+  VESTRY_REFRESH_SUBMISSION,    /**< a submission of the page itself (vestry/app/once.h) */
+  VESTRY_REFRESH_TOPIC,         /**< vestry_refresh of a topic */
+  VESTRY_REFRESH_ALL,           /**< vestry_refresh of every page */
+  VESTRY_REFRESH_NODE,          /**< a refresh on another node */
+  VESTRY_REFRESH_TABLE,         /**< a change of a database's table */
+  VESTRY_REFRESH_DATABASE_PAGE, /**< a write to a page of a database file, by a commit of unknown tables */
+  VESTRY_REFRESH_DATABASE       /**< a change of a database, of unknown tables */
 } vestry_refresh_kind;
 
 /** A change of data, for vestry_refresh_for. */
 typedef struct vestry_change {
   size_t size;              /**< sizeof(vestry_change), or 0 */
   vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
-  const char *name;         /**< the table's, or the page's number in digits; nothing that users write. Borrowed, and
-                                 63 bytes of it are kept. NULL: "" */
-  uint64_t at_ns;           /**< when it was seen, as vestry_change_now_ns said; 0: now. From here on it counts how long
-                                 the change takes (docs/guide/metrics.md) */
+  const char *name; /**< name of the table, or number of the page in digits; no text of users. Borrowed; 63 bytes
+                                 of it are kept. NULL: "" */
+  uint64_t at_ns;   /**< time of the change, by vestry_change_now_ns; 0: now. The change's latency counts from it
+                                 (docs/guide/metrics.md) */
 } vestry_change;
 
-/** The same as vestry_refresh_here, for code that follows data: an operator is told what was changed, and not the
- *  topic.
+/** Same as vestry_refresh_here, for code that follows data: operators see the change instead of the topic.
  *  change   mandatory; copied
- *  Returns  as vestry_refresh; INVALID also: the kind. Threads and blocking as there */
+ *  Returns  as vestry_refresh; INVALID also for another kind. Threads and blocking as there */
 VESTRY_API vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *change,
                                          uint64_t *ret_seq);
-/** The time of a change that is seen now and refreshed later, for vestry_change.at_ns.
- *  Returns  ns of the host's clock; 0: nothing observes (vestry/ops/observe.h), and no clock is read
+/** Get the time for vestry_change.at_ns of a change that is refreshed later.
+ *  Returns  ns of the host's clock; 0 without an observer (vestry/ops/observe.h): no clock is read
  *  Threads  any; takes no lock */
 VESTRY_API uint64_t vestry_change_now_ns(const vestry_pages *pages);
-/** The same as vestry_refresh by a format of printf's: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also
- *  for a format that is none. */
+/** Refresh a topic that a printf format names: vestry_refreshf(pages, NULL, "room/%d", number). INVALID also for a
+ *  wrong format. */
 static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq, const char *format, ...) {
@@ -342,76 +291,73 @@ static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq,
   return len < 0 ? VESTRY_INVALID : vestry_refresh(pages, topic, ret_seq);
 }
 
-/** How many private pages, shared ones and parts depend on a topic now: so many are rendered when it is refreshed.
- *  Renders that run may add to them.
- *  ret_is_used  whether some page depends on it, or is about to: a render that runs has named it. Code that makes
- *               topics up finds out by this which ones no page needs any more. While renders run, it may be true of
- *               some that no page needs. NULL: not wanted
+/** Count the private pages, shared pages and parts that depend on a topic: a refresh renders this many. Running renders
+ *  may add to them.
+ *  ret_is_used  whether a page depends on the topic, or a running render has named it. Use this to drop generated
+ *               topics that no page depends on. While renders run, it may be true for an unused topic. NULL: not wanted
  *  Threads  any; takes a lock briefly */
 VESTRY_API size_t vestry_topic_fragments(vestry_pages *pages, const char *topic, bool *ret_is_used);
 
-/** An observer of renders: it finds out what they depend on, from what they do. Both are called on the render's thread,
- *  around all that it runs: allow, topics, the handler or the part's render. Renders of documents are not told of,
- *  since a stream renders again when it begins; neither are renders inside of a render. */
+/** An observer of renders, which records their dependencies. Its functions are called on the render's thread, around
+ *  allow, topics, and the handler or the part's render. Not called for documents, because their stream renders again
+ *  when it begins, and not for renders inside a render. */
 typedef struct vestry_render_observer {
   size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
-  void (*begin)(vestry_render *render, void *ctx); /**< may do what a render may */
-  void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, whatever came of it; likewise */
+  void (*begin)(vestry_render *render, void *ctx); /**< may call everything that a render may */
+  void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, also after a failure; likewise */
   void *ctx;
-  /** Refresh what it follows for all that was changed until now. false: it is not sure. NULL: it never is. So a
-   *  submission that is to be seen (vestry/app/once.h) renders what it has changed, and not all of its page. On a
-   *  thread of the pages', outside of a render; may block */
+  /** Refresh everything that has changed until now in the followed data, so that a submission (vestry/app/once.h)
+   *  renders its changes instead of its whole page. Returns false if that is not certain. Called on a thread of the
+   *  pages, outside of a render; may block. NULL: never certain */
   bool (*settle)(void *ctx);
 } vestry_render_observer;
 
-/** Observers of one vestry_pages at most. */
+/** Maximum number of observers of one vestry_pages. */
 #define VESTRY_RENDER_OBSERVERS_MAX 4
 
-/** Have renders observed, from the next one on. The first observer is the first to begin and the last to end.
+/** Add an observer, from the next render on. The first observer begins first and ends last.
  *  observer  copied; its ctx identifies it
- *  Returns  OK | INVALID (a function is missing) | EXISTS (one with that ctx is there) | LIMIT
+ *  Returns  OK | INVALID (a function is missing) | EXISTS (an observer with that ctx) | LIMIT
  *  Threads  any */
 VESTRY_API vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer);
-/** Not any more: when it returns, neither function runs or will be called.
+/** Remove an observer. After the return none of its functions runs or will be called.
  *  Returns  OK | NOT_FOUND
- *  Threads  not from a render; waits for those that run */
+ *  Threads  any but a render's; waits for running renders */
 VESTRY_API vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx);
 
-/** Wait until every page has been rendered for all changes up to this one, and what came of it was written to its
- *  stream. For tests. On a stepped runtime it steps, and does not wait for intervals.
- *  Returns  OK | TIMEOUT (in a stepped runtime: a page cannot be written to, or its render fails)
- *  Threads  not from a render; blocks */
+/** Wait until every page is rendered for all changes up to seq and the results are written to the streams. For tests.
+ *  On a stepped runtime it steps, and ignores intervals.
+ *  Returns  OK | TIMEOUT (on a stepped runtime: a stream cannot be written, or a render fails)
+ *  Threads  any but a render's; blocks */
 VESTRY_API vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms);
 
-/** Counters, since they were created, and sizes now. streams_opened_count = streams_count + streams_closed_count;
+/** Counters since vestry_pages_create, and current sizes. streams_opened_count = streams_count + streams_closed_count;
  *  renders_count = changed_count + unchanged_count + current_count + failed_count + dropped_count. */
 typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t fragments_count;   /**< that are rendered: private pages, shared ones and parts; each once, however many see
-                                 it */
-  size_t topics_count;      /**< that some page depends on */
-  uint64_t refreshes_count; /**< of topics, and of all pages: calls of vestry_refresh and its like, not renders */
-  uint64_t documents_count; /**< served */
-  uint64_t renders_count;   /**< for streams */
-  uint64_t changed_count;   /**< what was made differed, and was sent */
-  uint64_t unchanged_count; /**< it was the same */
-  uint64_t current_count;   /**< the version was the same */
-  uint64_t failed_count;    /**< an error, a status of 5xx */
-  uint64_t dropped_count;   /**< it was for no stream any more, or led elsewhere: redirects, ends */
-  uint64_t unsent_count;    /**< of the changed: some stream could not take it, and gets what it needs later */
-  uint64_t postponed_count; /**< the last event was not written yet */
-  size_t kept_bytes;        /**< of contents, now */
+  size_t fragments_count;   /**< rendered units: private pages, shared pages and parts, each once for all its streams */
+  size_t topics_count;      /**< topics that a page depends on */
+  uint64_t refreshes_count; /**< calls of vestry_refresh and its like, of topics and of all pages */
+  uint64_t documents_count; /**< documents served */
+  uint64_t renders_count;   /**< renders for streams */
+  uint64_t changed_count;   /**< renders with new content, which was sent */
+  uint64_t unchanged_count; /**< renders with the same content */
+  uint64_t current_count;   /**< renders that ended because the version was the same */
+  uint64_t failed_count;    /**< renders that ended with an error or a status of 5xx */
+  uint64_t dropped_count;   /**< renders whose streams had ended, or that redirected or ended them */
+  uint64_t unsent_count;    /**< changed renders that a stream could not take; it gets the content later */
+  uint64_t postponed_count; /**< renders postponed because the last event was not written yet */
+  size_t kept_bytes;        /**< current size of kept contents */
   uint64_t kept_dropped_count;
-  size_t requests_bytes;           /**< of the copied requests that pages are rendered from, now */
-  uint64_t requests_refused_count; /**< streams that were answered 503, or parts that were not shown, for
-                                        max_requests_bytes */
-  uint64_t long_polls_count;       /**< of the streams that were opened: long polls (docs/guide/proxies.md) */
-  uint64_t long_polls_brief_count; /**< of these: that were not held, since the server had little room */
+  size_t requests_bytes;           /**< current size of the copied requests */
+  uint64_t requests_refused_count; /**< streams answered 503, and parts not shown, because of max_requests_bytes */
+  uint64_t long_polls_count;       /**< long polls among the opened streams (docs/guide/proxies.md) */
+  uint64_t long_polls_brief_count; /**< long polls that were not held because the server had little memory left */
 } vestry_pages_stats;
 
-/** A snapshot. Threads any; takes a lock briefly. */
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats);
 
 #ifdef __cplusplus
