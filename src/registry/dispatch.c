@@ -249,7 +249,8 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   result->connections_count = (uint32_t)context->root->targets.count;
   vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL);
   go_through(context, effects->list, 0);
-  for (const vsi_effect_item *at = effects->items, *end = at + effects->count; at < end; at++) {
+  for (size_t i = 0; i < effects->count; i++) {
+    const vsi_effect_item *at = &effects->items[i];
     if (is_over(context))
       result->skipped_count++;
     else if (at->event)
