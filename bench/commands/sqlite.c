@@ -225,7 +225,8 @@ static bool open_followed(bench *b) {
   const vestry_sqlite_options options = {.path = b->followed.path, .level = b->level};
   if (!error) error = vestry_sqlite_create(b->pages, &options, &b->database);
   if (!error) error = vestry_sqlite_attach(b->database, b->followed.db, &b->connection);
-  const vestry_sqlite_pool_options file = {.path = b->followed.path, .connections_count = 1};
+  const vestry_sqlite_pool_options file = {
+      .path = b->followed.path, .setup = "PRAGMA synchronous = NORMAL", .connections_count = 1};
   if (!error) error = vestry_sqlite_pool_create(&file, &b->pool); /* for states of tabs */
   if (!error) error = vestry_sqlite_pool_follow(b->pool, b->database);
   if (!error) error = vestry_sql_tabs_create(b->pages, b->pool, NULL, &b->states);
