@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam of databases: what data/sqlite and data/postgres do for all that is written once over both. A pool, a
- * transaction and a row are the first members of a database's own. Header only for these: their libraries see nothing
- * of this one's functions but the public ones. */
+/* The interface that data/sqlite and data/postgres implement for the code that both share. A pool, a transaction and a
+ * row are the first members of the database's own structs. The shared code is compiled once, into libvestry-app, and
+ * calls the databases through this table: so a program that links both has one copy, and neither library exports it. */
 #ifndef VSI_SQL_SQL_H
 #define VSI_SQL_SQL_H
 
