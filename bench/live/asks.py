@@ -84,7 +84,7 @@ def stats(port):
 async def measure(of, is_ask):
     child, port = start(of)
     try:
-        asked = urllib.parse.quote(json.dumps({"_vestry": {"ask": HELD_MS if is_ask else 0}}))
+        asked = urllib.parse.quote(json.dumps({"_vestry": {"poll": HELD_MS if is_ask else 0}}))
         path = f"/page?topic=news&bytes=10000{'&private=1' if of.private else ''}&datastar={asked}"
         first = Tab()
         await first.open(port, path, "")

@@ -11,7 +11,7 @@
 #define VSI_BASE_LOCK_ORDER_H
 
 #define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
-  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "app/presence/table.h: telling")                                  \
+  OUTER(PRESENCE_TELLING, "vestry_presence.telling", "app/presence/presences.h: telling")                              \
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
   OUTER(CIVETWEB_SWEEPING, "vsi_civetweb_mounts.sweeping", "adapter/civetweb/mounts.h: sweeping")                      \
   OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/neighbours.c: lock")                            \
@@ -22,12 +22,12 @@
   OUTER(POSTGRES_INDEX, "vsi_postgres_index.lock", "data/postgres/index.c: lock")                                      \
   OUTER(CLUSTER, "vestry_cluster.lock", "cluster/cluster/cluster.h: lock")                                             \
   OUTER(CLUSTER_KEYS, "vsi_keys.lock", "cluster/cluster/keys.h: lock")                                                 \
-  OUTER(PRESENCES, "vsi_presences.lock", "app/presence/presences.h: lock")                                             \
-  OUTER(PRESENCE, "vestry_presence.lock", "app/presence/table.h: lock")                                                \
+  OUTER(PRESENCES, "vsi_presences.list_lock", "app/presence/presences.h: list_lock")                                   \
+  OUTER(PRESENCE, "vestry_presence.lock", "app/presence/presences.h: lock")                                            \
   OUTER(PAGES, "vestry_pages.lock", "app/page/pages.h: lock")                                                          \
   OUTER(SHARES, "vsi_shares.lock", "serve/shares.c: lock")                                                             \
   OUTER(STORE_DRIVER, "vestry_store.driver_lock", "store/front.h: driver_lock")                                        \
-  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.lock", "app/session/lifetimes.h: lock")                              \
+  OUTER(SESSION_LIFETIMES, "vsi_session_lifetimes.ends_lock", "app/session/record.h: ends_lock")                       \
   OUTER(MEMORY_NETWORK, "vestry_memory_network.lock", "testing/memory_network.h: lock")                                \
   OUTER(NATS_IO, "vsi_nats_broker.io", "cluster/nats/broker.h: io")                                                    \
   OUTER(NATS, "vsi_nats_broker.lock", "cluster/nats/broker.h: lock")                                                   \
@@ -48,7 +48,7 @@
   INNERMOST(CODINGS, "vsi_codings.lock", "coding/coding.c: lock")                                                      \
   INNERMOST(LOGINS, "vsi_sessions.under_way_lock", "app/session/table.h: under_way_lock")                              \
   INNERMOST(ONCE, "vsi_once_table.lock", "app/guard/once_table.h: lock")                                               \
-  INNERMOST(BUCKETS, "a lock of a rate's buckets", "app/guard/buckets.c: lock")                                        \
+  INNERMOST(BUCKETS, "a lock of a rate's buckets", "app/guard/rate.c: lock")                                           \
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "app/upload/place.h: lock")                                       \
   INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "app/upload/room.h: lock")                                     \
   INNERMOST(FORMS, "vsi_form_kept.lock", "app/page/form_kept.c: lock")                                                 \

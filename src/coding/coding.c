@@ -288,7 +288,7 @@ static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vest
 vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
                                const vestry_event *heartbeat, uint32_t beats) {
   if (!coding->profile.ops->follow || vestry_event_bytes(event).len <= coding->profile.stored_bytes) return NULL;
-  if (beats > VSI_BEATS_MOST) return NULL;
+  if (beats > VSI_HEARTBEATS_MOST) return NULL;
   vsi_segment *made = NULL;
   vsi_buffer text;
   vsi_buffer_init(&text, coding->all->host);

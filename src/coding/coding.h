@@ -10,7 +10,7 @@
 #include "coding/segment.h"
 
 /* Different codings in one group; scratch encoders of one coding. */
-enum { VSI_BEATS_MOST = 240 }; /* an hour's, by default, that an event can follow another one across */
+enum { VSI_HEARTBEATS_MOST = 240 }; /* an hour's, by default, that an event can follow another one across */
 enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 };
 
 typedef struct vsi_codings vsi_codings;

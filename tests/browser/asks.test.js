@@ -28,7 +28,7 @@ async function until(condition, what) {
 // That nothing comes of a stream, and of the next one: pages find out by the clock, after five seconds and ten more.
 const givesUp = (tab) => tab.until(() => {
   const el = document.querySelector('.vestry-banner');
-  if (el?.run && !el.ask && !el.count) el.silent();
+  if (el?.run && !el.poll && !el.count) el.silent();
   return el?.ask;
 });
 
@@ -42,7 +42,7 @@ async function start(t, program, breaks, where = '', { hides = false, byClock = 
   if (hides) await session.context.addInitScript(canBeHidden);
   const tab = await session.tab(proxy.url + where);
   if (breaks.isHolding && !byClock) await givesUp(tab);
-  const isAsk = (stream) => /_vestry":\{"ask":[1-9]/.test(decodeURIComponent(stream.url));
+  const isAsk = (stream) => /_vestry":\{"poll":[1-9]/.test(decodeURIComponent(stream.url));
   return { ...tab, server, proxy, session, isAsk, problems: session.problems,
     asks: () => proxy.streams.filter(isAsk),
     seen: async () => (await fetch(`${server.url}seen`)).json(),
@@ -96,7 +96,7 @@ async function startSmall(t) {
   const page = '/page?topic=news&private=1';
   const ask = (had) => {
     const one = { text: '', hasEnded: false };
-    const query = `&datastar=${encodeURIComponent(JSON.stringify({ _vestry: { ask: 25000 } }))}`;
+    const query = `&datastar=${encodeURIComponent(JSON.stringify({ _vestry: { poll: 25000 } }))}`;
     const headers = { 'Datastar-Request': 'true', ...(had ? { 'Last-Event-ID': had } : {}) };
     const request = http.get(url + page + query, { agent: false, headers }, (answer) => {
       one.status = answer.statusCode;
@@ -210,7 +210,7 @@ describe('asks', { concurrency: 6 }, () => {
     const other = await page.session.tab(page.proxy.url);
     await givesUp(other);
     await page.asking();
-    assert.ok(await page.element('return el.ask'));
+    assert.ok(await page.element('return el.poll'));
     await page.post('text', 'of both');
     await page.shows('text', 'of both');
     await other.shows('text', 'of both');
@@ -248,7 +248,7 @@ describe('asks', { concurrency: 6 }, () => {
     for (const ask of page.asks()) {
       const signals = JSON.parse(new URL(ask.url, page.proxy.url).searchParams.get('datastar'));
       assert.deepEqual(Object.keys(signals).sort(), ['_vestry', 'draft']);
-      assert.deepEqual(Object.keys(signals._vestry), ['ask']);
+      assert.deepEqual(Object.keys(signals._vestry), ['poll']);
     }
   });
 
@@ -262,8 +262,8 @@ describe('asks', { concurrency: 6 }, () => {
     await page.element('el.asked -= 16000'); // as if it had been held for so long
     page.asks().at(-1).timeOut();
     await page.asking(page.asks().length + 1);
-    await until(async () => (await page.element('return el.ask')) < 12500, 'a shorter one');
-    assert.ok((await page.element('return el.ask')) > 5000);
+    await until(async () => (await page.element('return el.poll')) < 12500, 'a shorter one');
+    assert.ok((await page.element('return el.poll')) > 5000);
     await assertCurrent(t, page, 'with shorter ones');
   });
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of topics: what is in is found, what is out is not, and look-ups are short however many there are. */
-#include "app/bus/topics.h"
+#include "app/bus/bus.h"
 
 #include <stdlib.h>
 

@@ -66,7 +66,7 @@ void nodes_end(nodes *n);
 
 void nodes_settle(nodes *n);
 void nodes_pass_ms(nodes *n, uint64_t ms);
-/* Divide the network by places, "aab": who has the same letter hears each other; '-': cut off, and knows it; NULL:
+/* Divide the network by places, "aab": who has the same message hears each other; '-': cut off, and knows it; NULL:
  * whole again. */
 void nodes_divide(nodes *n, const char *parts);
 

@@ -9,7 +9,7 @@
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 REPLAY_STEPS=60 test_adapter_cluster_replay */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/cluster/letter.h"
+#include "cluster/cluster/message.h"
 
 #include <stdlib.h>
 
@@ -79,7 +79,7 @@ static void begin_recording(const node *of) {
   char own[PLACES][VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *subjects[PLACES + 1] = {of->cluster->all_subject};
   for (size_t i = 0; i < PLACES; i++) {
-    vsi_letter_subject(of->cluster, vsi_siphash_1_3(of->cluster->name_key, names[i], strlen(names[i])), own[i]);
+    vsi_message_subject(of->cluster, vsi_siphash_1_3(of->cluster->name_key, names[i], strlen(names[i])), own[i]);
     subjects[i + 1] = own[i];
   }
   assert_string_equal(own[0], of->cluster->own_subject);

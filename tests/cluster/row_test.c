@@ -22,11 +22,11 @@ typedef struct habits {
   bool is_silent; /* the broker does not say whether there is more */
 } habits;
 
-typedef struct letter {
+typedef struct message {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   size_t len;
   unsigned char data[LARGEST];
-} letter;
+} message;
 
 static struct world {
   habits habits;
@@ -39,8 +39,8 @@ static struct world {
   vestry_broker_events events; /* what it hears by */
   vestry_memory_exchange *stream;
   _Atomic(bool) gathers;
-  bool has_more;             /* of the broker's thread, as are these: */
-  letter kept[2 * TOGETHER]; /* what has come and was not told */
+  bool has_more;              /* of the broker's thread, as are these: */
+  message kept[2 * TOGETHER]; /* what has come and was not told */
   size_t kept_count, asks_count;
   _Atomic(uint32_t) inside, outside; /* answers that the broker's thread has published, or another one */
   _Atomic(uint32_t) answers, failures;
@@ -72,10 +72,10 @@ static void on_message(const char *subject, const void *data, size_t len, void *
     return;
   }
   if (len > LARGEST || w.kept_count == sizeof w.kept / sizeof *w.kept) abort();
-  letter *to = &w.kept[w.kept_count++];
+  message *to = &w.kept[w.kept_count++];
   snprintf(to->subject, sizeof to->subject, "%s", subject);
   memcpy(to->data, data, to->len = len);
-  w.asks_count += to->data[2] == VSI_WIRE_ASK;
+  w.asks_count += to->data[2] == VSI_WIRE_REQUEST;
   if (w.asks_count == TOGETHER) tell_kept();
 }
 

@@ -13,7 +13,7 @@ static void write_one(vsi_buffer *buffer, const vestry_host *host) {
   vsi_wire_put_ask(buffer, &ask);
   vsi_wire_end(buffer);
   vsi_wire_seal(buffer, key,
-                &(vsi_wire_message){.kind = VSI_WIRE_ASK, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
+                &(vsi_wire_message){.kind = VSI_WIRE_REQUEST, .flags = 1, .from = 3, .epoch = 4, .to = 5, .seq = 6});
 }
 
 static void what_is_written_is_read(void **state) {
@@ -25,7 +25,7 @@ static void what_is_written_is_read(void **state) {
   vsi_wire_ask ask;
   write_one(&buffer, &th.host);
   assert_int_equal(vsi_wire_open(buffer.data, buffer.len, key, &message), VESTRY_OK);
-  assert_int_equal(message.kind, VSI_WIRE_ASK);
+  assert_int_equal(message.kind, VSI_WIRE_REQUEST);
   assert_int_equal(message.flags, 1);
   assert_int_equal(message.from, 3);
   assert_int_equal(message.epoch, 4);

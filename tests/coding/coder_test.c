@@ -425,7 +425,7 @@ static void a_page_follows_across_heartbeats(void **state) {
     listener l;
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
     assert_int_equal(listener_open(&l, &b, &(vestry_profile){.ops = &ops}, NULL), VESTRY_OK);
-    static const int beats[] = {1, 0, 7, VSI_BEATS_MOST, VSI_BEATS_MOST + 1, 2};
+    static const int beats[] = {1, 0, 7, VSI_HEARTBEATS_MOST, VSI_HEARTBEATS_MOST + 1, 2};
     vestry_event *last = messages(&b, 40);
     send_next(&b, &l, last, NULL);
     uint64_t followed = 0;
@@ -436,9 +436,9 @@ static void a_page_follows_across_heartbeats(void **state) {
       }
       vestry_event *event = messages(&b, 41 + turn);
       size_t wire = send_next(&b, &l, event, last);
-      followed += beats[turn] <= VSI_BEATS_MOST;
+      followed += beats[turn] <= VSI_HEARTBEATS_MOST;
       assert_int_equal(followed_by(&l), followed);
-      if (beats[turn] <= VSI_BEATS_MOST) assert_in_range(wire, 1, shared[i].following);
+      if (beats[turn] <= VSI_HEARTBEATS_MOST) assert_in_range(wire, 1, shared[i].following);
       vestry_event_unref(last);
       last = event;
     }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "app/files/conditions.h"
-#include "app/files/folder.h"
+#include "app/files/known.h"
 #include "serve/wire.h"
 #include "support/descriptors.h"
 #include "support/folder.h"

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "cluster/cluster/cluster.h"
-#include "cluster/cluster/hearing.h"
 #include "cluster/cluster/members.h"
-#include "cluster/cluster/peers.h"
+#include "cluster/cluster/receiver.h"
 #include "vestry/testing/memory.h"
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
@@ -88,7 +87,7 @@ static void say(vestry_cluster *cluster, const uint8_t *head, const uint8_t *bod
   };
   prove(cluster, &message, head[3] & 8);
   vsi_wire_seal(&buffer, cluster->seal_key, &message);
-  vsi_cluster_heard(cluster->own_subject, buffer.data, buffer.len, cluster);
+  vsi_cluster_received(cluster->own_subject, buffer.data, buffer.len, cluster);
   vsi_wire_message read;
   buffer.data[buffer.len - 1] ^= 1;
   require(vsi_wire_open(buffer.data, buffer.len, cluster->seal_key, &read) == VESTRY_MALFORMED);
@@ -96,7 +95,7 @@ static void say(vestry_cluster *cluster, const uint8_t *head, const uint8_t *bod
 }
 
 static void listen(vestry_cluster *cluster, vestry_runtime *runtime, const uint8_t *data, size_t size) {
-  vsi_cluster_heard(cluster->own_subject, data, size, cluster);
+  vsi_cluster_received(cluster->own_subject, data, size, cluster);
   while (size >= 6) {
     size_t len = data[4] | (size_t)data[5] << 8;
     if (len > size - 6) len = size - 6;

@@ -13,8 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "app/guard/nonce.h"
-#include "app/guard/origin.h"
+#include "app/guard/proof.h"
 #include "vestry/trace.h"
 
 static void require(bool condition) {

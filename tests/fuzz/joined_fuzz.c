@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/nats/joined.h"
+#include "cluster/nats/send_queue.h"
 
 static void require(bool condition) {
   if (!condition) abort();

@@ -2,7 +2,7 @@
 /* CSRF: who may send what, with which proof. */
 #include <stdlib.h>
 
-#include "app/guard/origin.h"
+#include "app/guard/proof.h"
 #include "app/session/token.h"
 #include "serve/wire.h"
 #include "vestry/app/csrf.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers as bytes, which other nodes read, and which whoever writes to the database may have made. */
-#include "app/guard/once_answer.h"
+#include "app/guard/once_table.h"
 
-#include "app/guard/once_sealed.h"
 #include "support/test.h"
 #include "support/test_host.h"
 

@@ -2,7 +2,7 @@
 /* Rates: who may send how much, how long it is told to wait, and what a flood of names costs others. */
 #include <stdlib.h>
 
-#include "app/guard/buckets.h"
+#include "app/guard/rate.h"
 #include "serve/wire.h"
 #include "vestry/app/rate.h"
 #include "vestry/app/session.h"

@@ -3,8 +3,7 @@
  * message is told as it is. */
 #include <stdlib.h>
 
-#include "cluster/nats/joined.h"
-#include "cluster/nats/outbox.h"
+#include "cluster/nats/send_queue.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -44,29 +43,29 @@ static const char *tell(const void *data, size_t len) {
   return told;
 }
 
-static void finish(vsi_nats_outbox *outbox) {
+static void finish(vsi_nats_send_queue *send_queue) {
   vsi_nats_messages messages;
-  vsi_nats_outbox_take(outbox, &messages);
+  vsi_nats_send_queue_take(send_queue, &messages);
   for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
-    outbox->bytes -= message->cost;
+    send_queue->bytes -= message->cost;
     vsi_nats_message_free(&th.host, message);
   }
-  assert_int_equal(outbox->bytes, 0);
+  assert_int_equal(send_queue->bytes, 0);
 }
 
-static vestry_err add(vsi_nats_outbox *outbox, const char *subject, const char *text) {
-  return vsi_nats_outbox_add(outbox, subject, text, strlen(text), ROOM);
+static vestry_err add(vsi_nats_send_queue *send_queue, const char *subject, const char *text) {
+  return vsi_nats_send_queue_add(send_queue, subject, text, strlen(text), ROOM);
 }
 
 static void letters_to_one_subject_go_together_in_order(void **state) {
   (void)state;
-  vsi_nats_outbox outbox;
-  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  vsi_nats_send_queue send_queue;
+  vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   const char *const said[][2] = {{"v.n.a", "1"},   {"v.n.b", "2"}, {"v.n.a", ""},
                                  {"v.n.a", "\1x"}, {"v.n.b", "3"}, {"v.n.c", "alone"}};
   for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-    assert_int_equal(add(&outbox, said[i][0], said[i][1]), VESTRY_OK);
-  vsi_nats_message *a = STAILQ_FIRST(&outbox.messages), *b = STAILQ_NEXT(a, in), *c = STAILQ_NEXT(b, in);
+    assert_int_equal(add(&send_queue, said[i][0], said[i][1]), VESTRY_OK);
+  vsi_nats_message *a = STAILQ_FIRST(&send_queue.messages), *b = STAILQ_NEXT(a, in), *c = STAILQ_NEXT(b, in);
   assert_string_equal(a->subject, "v.n.a");
   assert_string_equal(tell(a->data, a->len), "1||\1x|");
   assert_int_equal(a->count, 3);
@@ -74,55 +73,56 @@ static void letters_to_one_subject_go_together_in_order(void **state) {
   assert_int_equal(c->len, 5); /* nothing is added to one that goes alone */
   assert_memory_equal(c->data, "alone", 5);
   assert_null(STAILQ_NEXT(c, in));
-  finish(&outbox);
-  assert_int_equal(add(&outbox, "v.n.a", "later"), VESTRY_OK); /* what was taken takes nothing more */
-  assert_int_equal(STAILQ_FIRST(&outbox.messages)->len, 5);
-  finish(&outbox);
+  finish(&send_queue);
+  assert_int_equal(add(&send_queue, "v.n.a", "later"), VESTRY_OK); /* what was taken takes nothing more */
+  assert_int_equal(STAILQ_FIRST(&send_queue.messages)->len, 5);
+  finish(&send_queue);
 }
 
 /* Both end alike: they share a place, and lose nothing but company. */
 static void subjects_that_share_a_place_stay_apart(void **state) {
   (void)state;
-  vsi_nats_outbox outbox;
-  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  vsi_nats_send_queue send_queue;
+  vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   for (int i = 0; i < 6; i++) {
     char text[2] = {(char)('0' + i), 0};
-    assert_int_equal(add(&outbox, i % 3 ? "v.n.1a" : "v.n.2a", text), VESTRY_OK);
+    assert_int_equal(add(&send_queue, i % 3 ? "v.n.1a" : "v.n.2a", text), VESTRY_OK);
   }
   char told[2][64] = {"", ""};
-  for (vsi_nats_message *at = STAILQ_FIRST(&outbox.messages); at; at = STAILQ_NEXT(at, in)) {
+  for (vsi_nats_message *at = STAILQ_FIRST(&send_queue.messages); at; at = STAILQ_NEXT(at, in)) {
     char *to = told[strcmp(at->subject, "v.n.1a") == 0];
     strcat(to, at->count > 1 ? tell(at->data, at->len) : "");
     if (at->count == 1) strncat(to, (const char *)at->data, at->len);
   }
   assert_string_equal(told[0], "03");
   assert_string_equal(told[1], "1|2|4|5|");
-  finish(&outbox);
+  finish(&send_queue);
 }
 
 /* A letter that begins as a message of several does is told as it was. */
 static void no_letter_is_taken_for_several(void **state) {
   (void)state;
-  vsi_nats_outbox outbox;
-  vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+  vsi_nats_send_queue send_queue;
+  vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   static const unsigned char looks[] = {VSI_NATS_JOINED_MARK, 1, 1, 0, 0, 0, 'x'};
   const size_t more = VSI_NATS_JOINED_HEAD + VSI_NATS_JOINED_EACH;
-  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks), VESTRY_TOO_LARGE);
-  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more - 1), VESTRY_TOO_LARGE);
-  assert_int_equal(vsi_nats_outbox_add(&outbox, "a", looks, sizeof looks, sizeof looks + more), VESTRY_OK);
+  assert_int_equal(vsi_nats_send_queue_add(&send_queue, "a", looks, sizeof looks, sizeof looks), VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_nats_send_queue_add(&send_queue, "a", looks, sizeof looks, sizeof looks + more - 1),
+                   VESTRY_TOO_LARGE);
+  assert_int_equal(vsi_nats_send_queue_add(&send_queue, "a", looks, sizeof looks, sizeof looks + more), VESTRY_OK);
   vsi_nats_joined joined;
-  const vsi_nats_message *first = STAILQ_FIRST(&outbox.messages);
+  const vsi_nats_message *first = STAILQ_FIRST(&send_queue.messages);
   assert_true(vsi_nats_joined_open(first->data, first->len, &joined));
   assert_int_equal(joined.count, 1);
   vestry_slice letter = vsi_nats_joined_next(&joined);
   assert_int_equal(letter.len, sizeof looks);
   assert_memory_equal(letter.data, looks, sizeof looks);
-  finish(&outbox);
+  finish(&send_queue);
 }
 
-static size_t count_messages(const vsi_nats_outbox *outbox, size_t max_len) {
+static size_t count_messages(const vsi_nats_send_queue *send_queue, size_t max_len) {
   size_t count = 0, letters = 0, cost = 0;
-  for (const vsi_nats_message *at = STAILQ_FIRST(&outbox->messages); at; at = STAILQ_NEXT(at, in)) {
+  for (const vsi_nats_message *at = STAILQ_FIRST(&send_queue->messages); at; at = STAILQ_NEXT(at, in)) {
     vsi_nats_joined joined;
     assert_true(at->len <= max_len);
     if (vsi_nats_joined_open(at->data, at->len, &joined)) assert_int_equal(joined.count, at->count);
@@ -130,7 +130,7 @@ static size_t count_messages(const vsi_nats_outbox *outbox, size_t max_len) {
     cost += at->cost;
     count++;
   }
-  assert_int_equal(cost, outbox->bytes);
+  assert_int_equal(cost, send_queue->bytes);
   assert_true(letters >= count);
   return count;
 }
@@ -140,23 +140,24 @@ static void what_goes_together_is_bounded(void **state) {
   (void)state;
   enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };
   static char large[LARGE];
-  vsi_nats_outbox outbox;
-  vsi_nats_outbox_init(&outbox, &th.host, (size_t)ROOM);
-  for (int i = 0; i < SMALL_MESSAGES * VSI_NATS_JOINED_MOST; i++) assert_int_equal(add(&outbox, "n", ""), VESTRY_OK);
-  assert_int_equal(count_messages(&outbox, VSI_NATS_JOINED_BYTES), SMALL_MESSAGES);
-  finish(&outbox);
+  vsi_nats_send_queue send_queue;
+  vsi_nats_send_queue_init(&send_queue, &th.host, (size_t)ROOM);
+  for (int i = 0; i < SMALL_MESSAGES * VSI_NATS_JOINED_MOST; i++)
+    assert_int_equal(add(&send_queue, "n", ""), VESTRY_OK);
+  assert_int_equal(count_messages(&send_queue, VSI_NATS_JOINED_BYTES), SMALL_MESSAGES);
+  finish(&send_queue);
   for (int i = 0; i < 9; i++) /* three fit */
-    assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM), VESTRY_OK);
-  assert_int_equal(count_messages(&outbox, VSI_NATS_JOINED_BYTES), 3);
-  finish(&outbox);
+    assert_int_equal(vsi_nats_send_queue_add(&send_queue, "n", large, LARGE, ROOM), VESTRY_OK);
+  assert_int_equal(count_messages(&send_queue, VSI_NATS_JOINED_BYTES), 3);
+  finish(&send_queue);
   for (int i = 0; i < 9; i++) /* the server takes less */
-    assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, ANSWER, 2 * ANSWER), VESTRY_OK);
-  assert_int_equal(count_messages(&outbox, 2 * ANSWER), 9);
-  finish(&outbox);
-  while (vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM) == VESTRY_OK) continue;
-  assert_int_equal(vsi_nats_outbox_add(&outbox, "n", large, LARGE, ROOM), VESTRY_FULL);
-  assert_in_range(outbox.bytes, ROOM - LARGE - 128, ROOM);
-  finish(&outbox);
+    assert_int_equal(vsi_nats_send_queue_add(&send_queue, "n", large, ANSWER, 2 * ANSWER), VESTRY_OK);
+  assert_int_equal(count_messages(&send_queue, 2 * ANSWER), 9);
+  finish(&send_queue);
+  while (vsi_nats_send_queue_add(&send_queue, "n", large, LARGE, ROOM) == VESTRY_OK) continue;
+  assert_int_equal(vsi_nats_send_queue_add(&send_queue, "n", large, LARGE, ROOM), VESTRY_FULL);
+  assert_in_range(send_queue.bytes, ROOM - LARGE - 128, ROOM);
+  finish(&send_queue);
 }
 
 /* Each allocation fails once: a letter is refused as a whole, or goes alone, and none is lost or doubled. */
@@ -164,16 +165,16 @@ static void without_memory_letters_stay_whole(void **state) {
   (void)state;
   bool has_failed = true;
   for (long failing = 0; has_failed; failing++) {
-    vsi_nats_outbox outbox;
-    vsi_nats_outbox_init(&outbox, &th.host, ROOM);
+    vsi_nats_send_queue send_queue;
+    vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
     char expected[64] = "", told[64] = "";
     test_host_fail_in(&th, failing);
     for (int i = 0; i < 6; i++) {
       char text[4] = {i % 2 ? '\1' : 'a', (char)('0' + i), 0};
-      if (add(&outbox, "n", text) == VESTRY_OK) strcat(expected, text);
+      if (add(&send_queue, "n", text) == VESTRY_OK) strcat(expected, text);
     }
     has_failed = test_host_has_failed(&th);
-    for (vsi_nats_message *at = STAILQ_FIRST(&outbox.messages); at; at = STAILQ_NEXT(at, in)) {
+    for (vsi_nats_message *at = STAILQ_FIRST(&send_queue.messages); at; at = STAILQ_NEXT(at, in)) {
       vsi_nats_joined joined;
       if (!vsi_nats_joined_open(at->data, at->len, &joined)) {
         strncat(told, (const char *)at->data, at->len);
@@ -185,7 +186,7 @@ static void without_memory_letters_stay_whole(void **state) {
       }
     }
     assert_string_equal(told, expected);
-    finish(&outbox);
+    finish(&send_queue);
   }
 }
 

@@ -6,8 +6,8 @@
  *
  *   REPLAY_SEED=7 REPLAY_SEEDS=10000 test_nats_replay */
 #include "cluster/cluster/cluster.h" /* first: a node is something else there */
-#include "cluster/cluster/letter.h"
-#include "cluster/cluster/peers.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -135,7 +135,7 @@ static void begin_recording(const place *of) {
   char own[PLACES][VESTRY_SUBJECT_MAX_BYTES + 1];
   const char *subjects[PLACES + 1] = {of->cluster->all_subject};
   for (size_t i = 0; i < PLACES; i++) {
-    vsi_letter_subject(of->cluster, vsi_siphash_1_3(of->cluster->name_key, names[i], strlen(names[i])), own[i]);
+    vsi_message_subject(of->cluster, vsi_siphash_1_3(of->cluster->name_key, names[i], strlen(names[i])), own[i]);
     subjects[i + 1] = own[i];
   }
   assert_string_equal(own[0], of->cluster->own_subject);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "cluster/ear.h"
-#include "cluster/nats/status.h"
+#include "cluster/nats/broker.h"
 #include "nats/server.h"
 #include "support/test.h"
 #include "support/test_host.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/observe/series.h"
+#include "ops/observe/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>

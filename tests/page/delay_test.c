@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a change takes until the stream of a page that shows it has the bytes. */
-#include "app/page/delay.h"
+#include "app/page/reason.h"
 
 #include "app/page/pages.h"
 #include "app/page/topic.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Forms in memory: all that is promised of forms; and for whom there is room, and what there is without memory. */
-#include "app/page/form_kept.h"
+#include "app/page/form_storage.h"
 #include "base/memory.h"
 #include "page/form_contract.h"
 

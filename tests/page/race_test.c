@@ -173,7 +173,7 @@ static void ask_for_stream(world *w, tab *t) {
   char path[8], query[80];
   t->blocks = false;
   snprintf(path, sizeof path, "/%d", t->kind);
-  snprintf(query, sizeof query, "who=%d&datastar=%%7B%%22_vestry%%22:%%7B%%22ask%%22:%u%%7D%%7D", t->who, t->hold_ms);
+  snprintf(query, sizeof query, "who=%d&datastar=%%7B%%22_vestry%%22:%%7B%%22poll%%22:%u%%7D%%7D", t->who, t->hold_ms);
   char document[17];
   snprintf(document, sizeof document, "%016x", (unsigned)(t->kind * 64 + t->who + 1));
   const vestry_header had[] = {{"Vestry-Document", document}, {"Last-Event-ID", t->id}};

@@ -19,7 +19,7 @@ FOLDERS = ("app", "data", "cluster", "ops")  # of src/: libraries, whose folders
 
 
 def module_of(path):
-    """The module of a path inside src/: app/page/page.h is of page, store/lru.h of store."""
+    """The module of a path inside src/: app/page/pages.h is of page, store/lru.h of store."""
     parts = pathlib.PurePath(path).parts
     return parts[1] if parts[0] in FOLDERS else parts[0]
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/site.h"
 
-#include "app/page/tallies.h"
+#include "app/page/pages.h"
 #include "vestry/app/secret.h"
 
 vestry_err site_give(vestry *v, site_has has) {

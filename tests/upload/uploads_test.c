@@ -2,7 +2,7 @@
 /* Uploads: what is refused before a byte of the body is read, what a writer is told, and that it is told once. */
 #include <stdlib.h>
 
-#include "app/upload/said.h"
+#include "app/upload/form.h"
 #include "serve/wire.h"
 #include "support/spans.h"
 #include "vestry/app/once.h"

@@ -60,9 +60,9 @@ typedef struct vestry_presence_options {
                                      vestry_destroy, while the instance's host is good. Once it is stopped, no grace
                                      time ends and no change is told. NULL: the instance's */
   const char *name; /**< of one that spans the nodes of a cluster: 1 to 64 bytes, of its own in this instance;
-                                     copied. Each node keeps the time of its own guests, and counts all in max_count;
-                                     guests of other nodes beyond it are left out (is_partial). NULL: it is of this node
-                                     alone */
+                                     copied. Each node keeps the time of its own members, and counts all in max_count;
+                                     members of other nodes beyond it are left out (is_partial). NULL: it is of this
+                                     node alone */
 } vestry_presence_options;
 
 /** Create one.

@@ -4,7 +4,38 @@
 #ifndef VSI_BUS_BUS_H
 #define VSI_BUS_BUS_H
 
+#include <sys/queue.h>
+
+#include "base/map.h"
+#include "base/siphash.h"
+#include "store/scoped_key.h"
 #include "vestry/app/bus.h"
+
+typedef struct vsi_topic {
+  vsi_map_link in;                                 /* first */
+  TAILQ_HEAD(, vestry_subscription) subscriptions; /* in the order of subscribing */
+  struct vsi_cursor *cursors;                      /* of the threads that publish to it; see bus.c */
+  size_t kept_count;                               /* places kept for subscriptions that are about to come */
+  size_t len;
+  unsigned char bytes[];
+} vsi_topic;
+
+typedef struct vsi_topics {
+  vsi_siphash_key key;
+  vsi_map map;
+} vsi_topics;
+
+/* OK | IO (no randomness). */
+vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host);
+/* All topics must have been removed. */
+void vsi_topics_finish(vsi_topics *topics, const vestry_host *host);
+
+uint64_t vsi_topics_hash(const vsi_topics *topics, const void *bytes, size_t len);
+/* NULL: there is none. */
+vsi_topic *vsi_topics_find(const vsi_topics *topics, uint64_t hash, const void *bytes, size_t len);
+
+/* NULL: out of memory. Free with vsi_free once it is in no table. */
+vsi_topic *vsi_topic_create(const vestry_host *host, uint64_t hash, const void *bytes, size_t len);
 
 typedef struct vsi_bus vsi_bus;
 
@@ -25,10 +56,6 @@ void vsi_bus_close(vsi_bus *bus);
 void vsi_bus_destroy(vsi_bus *bus);
 /* A snapshot. Any thread. */
 void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats);
-
-/* As vestry_publish, but OK without subscribers. name: of the topic; message: but for its connection, which is set for
- * each call. */
-enum { VSI_BUS_NESTING_MAX = 32 }; /* callbacks that this thread is inside of: then LIMIT */
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count);
 
 /* As vestry_subscribe. */
@@ -45,5 +72,10 @@ vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscri
 void vsi_bus_begin(vestry_subscription *subscription, vestry_connection *connection);
 /* End a subscription that has not begun. */
 void vsi_bus_give_up(vestry_subscription *subscription);
+
+/* Topics by key, on this node alone. */
+
+/* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
+VESTRY_API vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
 
 #endif

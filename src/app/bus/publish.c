@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Topics by key: the instance's bus, whose topics are packed names. */
-#include "app/bus/publish.h"
 
 #include "app/bus/bus.h"
 #include "base/log.h"

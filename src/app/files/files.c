@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "app/files/conditions.h"
-#include "app/files/folder.h"
 #include "app/files/known.h"
 #include "base/field.h"
 #include "base/log.h"

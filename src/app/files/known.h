@@ -4,9 +4,19 @@
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "http/body.h"
+#include "vestry/host.h"
+
+/* Open a regular file below a folder. Does not wait, whatever it is.
+ * by_walk  segment by segment, as it is done where the kernel has no openat2
+ * OK | NOT_FOUND (none that may be seen) | LIMIT (no descriptor) | IO | NO_MEMORY (the kernel's) */
+vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat);
+
+/* What open left in errno, as above. */
+vestry_err vsi_folder_error(void);
 
 enum { VSI_ETAG_BYTES = 2 + 2 * 16 + 1 };
 

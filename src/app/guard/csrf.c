@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "app/guard/origin.h"
 #include "app/guard/proof.h"
 #include "app/session/seal.h"
 #include "app/session/session.h"

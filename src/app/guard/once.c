@@ -1,22 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
- * has seen is in a table (app/guard/once_table.h); with a storage (app/guard/once_stored.h) the request whose record is
+ * has seen is in a table (app/guard/once_table.h); with a storage (app/guard/once_table.h) the request whose record is
  * in the table asks there, whether another node has the submission. */
-#include "vestry/app/once.h"
-
-#include <string.h>
-
-#include "app/guard/nonce.h"
-#include "app/guard/once_owed.h"
-#include "app/guard/once_stored.h"
 #include "app/guard/once_table.h"
+
+#include <nettle/sha2.h>
+#include <string.h>
+#include <strings.h>
+
 #include "app/guard/person.h"
 #include "app/guard/proof.h"
 #include "app/session/session.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "http/multipart.h"
 #include "instance/instance.h"
+
+static void add(struct sha256_ctx *sha, vestry_slice piece) {
+  const unsigned char len[] = {(unsigned char)(piece.len >> 24), (unsigned char)(piece.len >> 16),
+                               (unsigned char)(piece.len >> 8), (unsigned char)piece.len};
+  sha256_update(sha, sizeof len, len);
+  if (piece.len) sha256_update(sha, piece.len, piece.data);
+}
+
+static void add_text(struct sha256_ctx *sha, const char *text) {
+  add(sha, (vestry_slice){text, strlen(text)});
+}
+
+/* The body, but not what stands between its parts: browsers choose that anew each time. */
+static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
+  const char *type = vestry_request_header(req, "Content-Type");
+  vsi_parts parts;
+  vsi_part part;
+  if (!type || strncasecmp(type, "multipart/", 10) != 0 || vsi_parts_init(&parts, type, req->body)) {
+    add(sha, req->body);
+    return;
+  }
+  while (!vsi_parts_next(&parts, &part)) {
+    add(sha, part.name);
+    add(sha, part.filename);
+    add(sha, part.value);
+  }
+}
+
+/* By a header the nonce is the client's, of one call of an action: the digest is of method and path. By a form's field
+ * it is of the fields too, as they were filled in. */
+static void once_digest(const vestry_request *req, vsi_proof_place place, unsigned char digest[VSI_ONCE_DIGEST_BYTES]) {
+  struct sha256_ctx sha;
+  sha256_init(&sha);
+  add_text(&sha, req->method);
+  add_text(&sha, req->path);
+  if (place == VSI_PROOF_FIELD) add_body(&sha, req);
+  sha256_digest(&sha, VSI_ONCE_DIGEST_BYTES, digest);
+}
 
 enum {
   LIFETIME_MS = 600000,
@@ -89,7 +126,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
   made->watcher = (vsi_watcher){answered, over};
   made->person = is_anonymous ? vsi_person_hash(once->key, &person) : 0;
   made->once = once;
-  vsi_once_digest(req, place, made->digest);
+  once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;
   if (once->storage.ops) {
     made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);

@@ -3,6 +3,9 @@
 #ifndef VSI_GUARD_PROOF_H
 #define VSI_GUARD_PROOF_H
 
+#include <stdbool.h>
+
+#include "app/session/seal.h"
 #include "http/reply.h"
 #include "http/request.h"
 
@@ -19,5 +22,22 @@ vestry_err vsi_proof_find(const vestry_request *req, const char *header, const c
 /* Refuse the request: the application's page for that status, or a page with one sentence; to the Datastar client the
  * sentence alone. Returns what the guard is to return. */
 vestry_err vsi_refuse(const vestry_request *req, vestry_reply *reply, int status, const char *sentence);
+
+/* Origins, as browsers write them: "https://example.org:8443". */
+
+/* Whether it is one: http or https, a host's name or address, perhaps a port. */
+bool vsi_origin_is_good(const char *origin);
+/* Whether pages of that origin are of this Host: the same name in any case, the same port, which is that of the
+ * origin's scheme where it is not written. (By which scheme the request itself came only a proxy may know.) */
+bool vsi_origin_is_host(const char *origin, const char *host);
+bool vsi_origins_are_equal(const char *a, const char *b);
+
+/* A nonce, as a request has it: a seal, and perhaps a dot and what a page has added. */
+
+enum { VSI_NONCE_MORE_MAX = 64, VSI_NONCE_MAX_LEN = VSI_SEAL_LEN + 1 + VSI_NONCE_MORE_MAX };
+
+/* Whether it was made for the scope; after the dot are 1 to VSI_NONCE_MORE_MAX digits, letters and dashes. text: any
+ * bytes, terminated. */
+bool vsi_nonce_is_good(const vsi_seals *seals, vestry_scope scope, const char *text);
 
 #endif

@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of pages: what they are made of, and their end. */
-#include <string.h>
-
 #include "app/bus/bus.h"
 #include "app/guard/proof.h"
-#include "app/page/departed.h"
-#include "app/page/reference.h"
+#include "app/page/fragment.h"
+#include "app/page/pages.h"
+#include "app/page/render.h"
+#include "app/page/render_run.h"
+#include "app/page/resume_cache.h"
 #include "app/page/schedule.h"
-#include "app/page/secret.h"
 #include "app/page/sent.h"
 #include "app/page/serve.h"
-#include "app/page/view.h"
-#include "app/page/worker.h"
+#include "app/page/state_tag.h"
+#include "app/page/topic.h"
 #include "app/session/seal.h"
+#include "app/stream/stream.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/wait.h"
+#include "connection/connection.h"
 #include "http/reply.h"
 #include "http/request.h"
 #include "instance/instance.h"
 #include "runtime/runtime.h"
 #include "vestry/app/stream.h"
+#include <stdio.h>
+#include <string.h>
 
 enum {
   THREADS_COUNT = 2,
@@ -99,7 +105,7 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = vsi_secret_make(pages, options);
   if (!error) error = copy_texts(pages, options);
-  if (!error) error = vsi_departed_create(pages->host, DEPARTED_COUNT, &pages->departed);
+  if (!error) error = vsi_resume_cache_create(pages->host, DEPARTED_COUNT, &pages->resume_cache);
   if (!error) error = make_well(pages);
   if (!error && !pages->runtime) {
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
@@ -181,4 +187,70 @@ void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) 
   const vestry_pages_stats stats = pages->stats;
   vsi_pages_unlock(pages);
   VSI_RESULT_GIVE(vestry_pages_stats, ret_stats, stats);
+}
+
+/* Waiting until all that was refreshed is rendered and written: for tests. */
+
+enum { STEPS_A_VIEW = 100 };
+
+static bool is_written(const vestry_connection *connection) {
+  uint32_t count;
+  bool is_shut;
+  vsi_queue_load(&connection->queue, &count, NULL, &is_shut);
+  return !count || is_shut;
+}
+
+static bool is_shared_written(const vsi_shared *shared) {
+  for (const vsi_ring *at = shared->subscriptions.next; at != &shared->subscriptions; at = at->next)
+    if (!is_written(VSI_RING_OWNER(at, vsi_subscription, of_shared)->connection)) return false;
+  return vsi_ring_is_empty(&shared->joining);
+}
+
+static bool is_fragment_settled(const vsi_fragment *fragment, uint64_t seq) {
+  const vestry_connection *connection = fragment->is_shared ? NULL : vsi_private_of(fragment)->viewer.connection;
+  if (connection && !vestry_connection_is_open(connection)) return true; /* its fragment is rendered no more */
+  if (fragment->is_first || fragment->all_number != fragment->page->pages->all_number) return false;
+  if (fragment->marked_seq && fragment->marked_seq <= seq) return false;
+  return connection ? is_written(connection) : is_shared_written(vsi_shared_of(fragment));
+}
+
+static bool is_settled(const vestry_pages *pages, uint64_t seq) {
+  if (pages->running_count || !STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) return false;
+  for (size_t i = 0; i < pages->fragments_count; i++)
+    if (!is_fragment_settled(pages->fragments[i], seq)) return false;
+  return true;
+}
+
+static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
+  bool settled = false, has_more = true;
+  vsi_pages_lock(pages);
+  size_t steps = STEPS_A_VIEW * (pages->reserved_count + 10);
+  pages->is_hasty = true;
+  for (; !settled && has_more && steps; steps--) {
+    vsi_schedule_wake(pages);
+    vsi_pages_unlock(pages);
+    has_more = vestry_runtime_step(pages->runtime);
+    if (pages->v->runtime != pages->runtime) has_more |= vestry_runtime_step(pages->v->runtime);
+    vsi_pages_lock(pages);
+    settled = is_settled(pages, seq);
+  }
+  pages->is_hasty = false;
+  vsi_pages_unlock(pages);
+  return settled ? VESTRY_OK : VESTRY_TIMEOUT;
+}
+
+/* Other threads write the streams, and do not tell when they are done: so this function looks every millisecond. */
+vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
+  if (!pages) return VESTRY_INVALID;
+  if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);
+  uint64_t end_ns = vsi_monotonic_in_ms(timeout_ms);
+  vsi_pages_lock(pages);
+  bool settled;
+  while (!(settled = is_settled(pages, seq))) {
+    uint64_t soon_ns = vsi_monotonic_in_ms(1);
+    if (soon_ns >= end_ns) break;
+    (void)vsi_wait_until(&pages->quiet, &pages->lock, soon_ns);
+  }
+  vsi_pages_unlock(pages);
+  return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }

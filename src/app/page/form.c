@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "app/guard/person.h"
-#include "app/page/form_kept.h"
-#include "app/page/form_script.h"
+#include "app/page/form_storage.h"
 #include "app/session/seal.h"
 #include "base/array.h"
 #include "base/buffer.h"

@@ -12,7 +12,7 @@
  * A form takes the place of its scope's oldest, then of the oldest of all; anonymous users', which any client can
  * invent, have half of the room, and make it before users'. The scope without a name is everybody's: there a tab bounds
  * itself. Those that are over are looked for where the list by age begins. */
-#include "app/page/form_kept.h"
+#include "app/page/form_storage.h"
 
 #include <string.h>
 #include <time.h>

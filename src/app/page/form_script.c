@@ -37,7 +37,7 @@
  * may ask for a copy of.
  *
  * No slash outside of a string: the client's reader of expressions could take it for a comment's beginning. */
-#include "app/page/form_script.h"
+#include "app/page/form_storage.h"
 
 /* What may be kept of a form, and how it is read and put. A password that is shown is one still. */
 static const char fields_of[] =

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Where forms are kept: in memory (form_kept.h), or in a database (data/sqlite/forms.c, data/postgres/forms.c). A
+/* Where forms are kept: in memory (form.h), or in a database (data/sqlite/forms.c, data/postgres/forms.c). A
  * storage is whole in its ops; none is called while the instance holds a lock. */
 #ifndef VSI_PAGE_FORM_STORAGE_H
 #define VSI_PAGE_FORM_STORAGE_H
 
 #include "vestry/app/form.h"
 #include "vestry/app/tab.h"
+#include "vestry/html.h"
 
 /* Whose form it is. Borrowed. */
 typedef struct vsi_form_key {
@@ -58,5 +59,15 @@ static inline bool vsi_form_is_late(const vsi_form_state *letter, const vsi_form
   return letter->generation < there->generation ||
          (letter->generation == there->generation && letter->number <= there->number);
 }
+
+/* options: with all defaults. OK | NO_MEMORY | IO */
+vestry_err vsi_form_kept_create(const vestry_host *host, const vestry_forms_options *options,
+                                vestry_forms_storage **ret_kept);
+void vsi_form_kept_destroy(vestry_forms_storage *kept);
+
+/* What a form that is kept does in the browser. */
+
+/* Write it as the attribute `data-init`. fields: a JavaScript array. tag: of the scope. All are safe in code. */
+vestry_err vsi_form_script(vestry_html *html, const char *name, const char *fields, const char *path, const char *tag);
 
 #endif

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/page/pages.h"
 
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/options.h"
+#include "instance/instance.h"
+#include "runtime/runtime.h"
+
 vestry_err vsi_requests_take(vestry_pages *pages, size_t bytes) {
   if (bytes > pages->max_requests_bytes - pages->requests_bytes) {
     pages->stats.requests_refused_count++;
@@ -18,4 +25,52 @@ uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {
   uint32_t number = 0;
   (void)pages->host->random(pages->host->ctx, &number, sizeof number);
   return below ? number % below : 0;
+}
+
+/* Secrets of pages: what tags and their versions are hashed with. */
+
+/* What an application's secret makes of a purpose. */
+static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpose) {
+  const vsi_siphash_key first = {purpose, 0}, second = {purpose, 1};
+  return (vsi_siphash_key){vsi_siphash_1_3(first, secret, len), vsi_siphash_1_3(second, secret, len)};
+}
+
+void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len) {
+  if (pages->has_secret) return;
+  pages->content_secret = derive_key(secret, len, 1);
+  pages->version_secret = derive_key(secret, len, 2);
+}
+
+vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options) {
+  vestry_err error = vsi_siphash_key_random(pages->host, &pages->buckets_secret);
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->own_secret);
+  if (!error && options->secret) {
+    vsi_pages_share_secret(pages, options->secret, options->secret_len);
+    pages->has_secret = true;
+    return VESTRY_OK;
+  }
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->content_secret);
+  if (!error) error = vsi_siphash_key_random(pages->host, &pages->version_secret);
+  return error;
+}
+
+vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
+  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
+                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
+  const vsi_hash_128 own = vsi_siphash_128_of(pages->version_secret, words, sizeof words);
+  return (vsi_part_claim){.name = (uint32_t)own.low, .content = own.high ^ hash};
+}
+
+/* Two claims of one name are of two parts, by chance: then neither counts. */
+bool vsi_secret_claimed(const vestry_pages *pages, const vsi_state_tag *tag, const char *id, const char *share,
+                        uint64_t *ret_hash) {
+  if (!tag->parts_count) return false;
+  const vsi_part_claim own = vsi_secret_claim(pages, id, share, 0);
+  size_t count = 0;
+  for (size_t i = 0; i < tag->parts_count; i++) {
+    if (tag->parts[i].name != own.name) continue;
+    *ret_hash = tag->parts[i].content ^ own.content;
+    count++;
+  }
+  return count == 1;
 }

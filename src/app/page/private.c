@@ -3,48 +3,136 @@
 /* A private page may replace one part by another. It must not show changes of the former part under the new part's
  * heading. So its run leaves the former part's channel first: from then on nothing of that part is put into the stream.
  * Then the content goes out together with the inside of the new part, with nothing in between. Only then the run joins
- * the new part's channel. The former part's worker may just be letting this stream join: the run marks the seat as
- * over, under the lock, and the worker looks at that mark under the same lock before it puts anything into the
+ * the new part's channel. The former part's worker may just be letting this stream join: the run marks the subscription
+ * as over, under the lock, and the worker looks at that mark under the same lock before it puts anything into the
  * stream. */
-#include "app/page/private.h"
+#include "app/page/extra.h"
 
 #include <string.h>
 
-#include "app/page/extra.h"
-#include "app/page/kept.h"
-#include "app/page/say.h"
-#include "app/page/seat.h"
-#include "app/page/secret.h"
+#include "app/page/render_run.h"
+#include "app/page/resume_cache.h"
 #include "app/page/sent.h"
-#include "app/page/tallies.h"
+#include "app/page/state_tag.h"
+#include "app/page/tally.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "channel/channel.h"
 #include "connection/connection.h"
 #include "connection/send.h"
 #include "event/mark.h"
 #include "html/builder.h"
 
+vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vsi_state_tag *tag, vsi_sent *seen,
+                                  vsi_long_poll poll) {
+  const vestry_host *host = page->fragment.page->pages->host;
+  if (!document && !tag && !seen && !poll.hold_ms) return VESTRY_OK;
+  vsi_private_extra *extra = page->extra = vsi_calloc(host, 1, sizeof *extra);
+  if (!extra) {
+    vsi_free(host, seen);
+    return VESTRY_NO_MEMORY;
+  }
+  extra->seen = seen;
+  extra->poll = poll;
+  extra->document = document;
+  if (!tag) return VESTRY_OK;
+  extra->tag = vsi_alloc(host, sizeof *tag);
+  if (!extra->tag) return VESTRY_NO_MEMORY;
+  *extra->tag = *tag;
+  return VESTRY_OK;
+}
+
+/* The page's extra, made if there is none; NULL: no memory. For the running worker; takes the lock. */
+static vsi_private_extra *private_extra_get(vsi_private *page) {
+  vestry_pages *pages = page->fragment.page->pages;
+  if (page->extra) return page->extra;
+  vsi_private_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
+  vsi_pages_lock(pages); /* the thread that ends the stream looks for it */
+  page->extra = extra;
+  vsi_pages_unlock(pages);
+  return extra;
+}
+
+/* What the tab said counts no more. For the running worker; takes the lock. */
+static void private_extra_forget_tag(vsi_private *page) {
+  vestry_pages *pages = page->fragment.page->pages;
+  vsi_private_extra *extra = page->extra;
+  if (!extra) return;
+  vsi_free(pages->host, extra->tag);
+  extra->tag = NULL;
+  vsi_pages_lock(pages); /* the thread that ends the stream looks for it, and takes `seen` away */
+  bool is_needed = extra->document || extra->renders || extra->seen; /* it has parts, or will have; or it tells */
+  if (!is_needed) page->extra = NULL;
+  vsi_pages_unlock(pages);
+  if (!is_needed) vsi_free(pages->host, extra);
+}
+
+static vsi_part_claim claim_of(const vsi_shared *part) {
+  const vsi_fragment *fragment = &part->fragment;
+  return vsi_secret_claim(fragment->page->pages, part->id, part->key + part->share_at, fragment->hash.high);
+}
+
+/* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab
+ * has that has seen this event. Sendings of several fragments may overlap, and then it is not known which was the
+ * last. */
+void vsi_private_extra_remember(const vsi_private *page) {
+  const vsi_fragment *fragment = &page->fragment;
+  vestry_pages *pages = fragment->page->pages;
+  const vsi_private_extra *extra = page->extra;
+  const vsi_subscription *last = NULL;
+  if (!extra || !extra->document || !page->viewer.subscriptions || !fragment->has_hash || fragment->is_first) return;
+  uint64_t from = extra->sent.from;
+  vsi_state_tag tag = {.hash = fragment->hash,
+                       .build = pages->build,
+                       .has_version = fragment->has_version,
+                       .version = fragment->version};
+  for (const vsi_subscription *subscription = page->viewer.subscriptions; subscription;
+       subscription = subscription->next_of_viewer) {
+    const vsi_shared *part = subscription->shared;
+    if (!subscription->is_in || !part->fragment.has_hash || subscription->render != extra->renders ||
+        tag.parts_count == VESTRY_PAGE_PARTS_MAX)
+      return;
+    bool is_published = part->sent.from > subscription->joined;
+    uint64_t subscribed_from = is_published ? part->sent.from : subscription->joined;
+    if (subscribed_from > from) {
+      last = subscription;
+      from = subscribed_from;
+    }
+    tag.parts[tag.parts_count++] = claim_of(part);
+  }
+  if (!last || fragment->state == VSI_FRAGMENT_RUNNING) return;
+  for (const vsi_subscription *subscription = page->viewer.subscriptions; subscription;
+       subscription = subscription->next_of_viewer) {
+    bool is_published = subscription->shared->sent.from > subscription->joined;
+    uint64_t to = is_published ? subscription->shared->sent.to : subscription->joined;
+    if (to == UINT64_MAX || (subscription != last && to >= from)) return;
+  }
+  if (extra->sent.to >= from) return;
+  vsi_resume_cache_put(pages->resume_cache, extra->document, claim_of(last->shared).content, &tag);
+}
+
 /* A part of a private page, while its content is sent. */
 typedef struct change {
-  vsi_seat *seat;  /* held; NULL: new */
-  vsi_seat *taken; /* a new one's, promised */
+  vsi_subscription *subscription; /* held; NULL: new */
+  vsi_subscription *taken;        /* a new one's, promised */
   vestry_event *inside;
   uint64_t hash;
 } change;
 
-static vsi_seat *find_seat(const vsi_viewer *viewer, const vsi_buffer *key) {
-  vsi_seat *seat = viewer->seats;
-  while (seat && !(seat->shared->key_len == key->len && memcmp(seat->shared->key, key->data, key->len) == 0))
-    seat = seat->next_of_viewer;
-  return seat;
+static vsi_subscription *find_subscription(const vsi_viewer *viewer, const vsi_buffer *key) {
+  vsi_subscription *subscription = viewer->subscriptions;
+  while (subscription &&
+         !(subscription->shared->key_len == key->len && memcmp(subscription->shared->key, key->data, key->len) == 0))
+    subscription = subscription->next_of_viewer;
+  return subscription;
 }
 
 /* A part is counted for the page that it stood in first. With the lock. */
-static void name_tally(const vsi_view *view, const vestry_page_part *part, vsi_shared *shared) {
-  if (!shared->tally) shared->tally = vsi_tally_of_part(view->page->pages, vsi_tally_of(view), part->id)->place;
+static void name_tally(const vsi_fragment *fragment, const vestry_page_part *part, vsi_shared *shared) {
+  if (!shared->tally) shared->tally = vsi_tally_of_part(fragment->page->pages, vsi_tally_of(fragment), part->id)->place;
 }
 
-/* The seat that the page has of a part already, or the promise of a new one. */
+/* The subscription that the page has of a part already, or the promise of a new one. */
 static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, change *c) {
   vestry_pages *pages = r->pages;
   vsi_viewer *viewer = &r->private->viewer;
@@ -54,21 +142,21 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
   vsi_key_of_part(&key, part, &share_at);
   vestry_err error = key.error;
   vsi_pages_lock(pages);
-  if (!error && r->view->is_over) error = VESTRY_CLOSED;
-  if (!error) c->seat = find_seat(viewer, &key);
-  if (c->seat) {
-    vsi_seat_hold(c->seat);
-    c->seat->render = r->private->extra->renders;
+  if (!error && r->fragment->is_over) error = VESTRY_CLOSED;
+  if (!error) c->subscription = find_subscription(viewer, &key);
+  if (c->subscription) {
+    vsi_subscription_hold(c->subscription);
+    c->subscription->render = r->private->extra->renders;
   } else if (!error) {
-    error = vsi_seat_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
-    if (!error) name_tally(r->view, part, c->taken->shared);
+    error = vsi_subscription_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
+    if (!error) name_tally(r->fragment, part, c->taken->shared);
   }
   vsi_pages_unlock(pages);
   vsi_buffer_finish(&key);
   if (!c->taken) return error;
   c->taken->render = r->private->extra->renders;
-  c->taken->page = r->view->page;
-  if (r->view->page->allow) c->taken->request = vsi_request_copy_ref(r->view->request);
+  c->taken->page = r->fragment->page;
+  if (r->fragment->page->allow) c->taken->request = vsi_request_copy_ref(r->fragment->request);
   return error;
 }
 
@@ -88,14 +176,14 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   return error;
 }
 
-/* What the part's view shows already, unless that is to be rendered again. */
+/* What the part's fragment shows already, unless that is to be rendered again. */
 static bool take_kept(const vsi_run *r, change *c) {
-  const vsi_view *view = &c->taken->shared->view;
+  const vsi_fragment *fragment = &c->taken->shared->fragment;
   vsi_pages_lock(r->pages);
-  bool is_current = view->has_hash && view->kept && !view->is_dirty;
+  bool is_current = fragment->has_hash && fragment->kept && !fragment->is_dirty;
   if (is_current) {
-    c->inside = vestry_event_ref(view->kept->event);
-    c->hash = view->hash.high;
+    c->inside = vestry_event_ref(fragment->kept->event);
+    c->hash = fragment->hash.high;
   }
   vsi_pages_unlock(r->pages);
   return is_current;
@@ -104,32 +192,33 @@ static bool take_kept(const vsi_run *r, change *c) {
 /* Leave the parts that the page does not have any more; nothing of them comes after this. */
 static void leave_former(vsi_run *r) {
   vestry_pages *pages = r->pages;
-  vsi_seat *former[VESTRY_PAGE_PARTS_MAX];
+  vsi_subscription *former[VESTRY_PAGE_PARTS_MAX];
   size_t former_count = 0;
   if (!r->private->extra) return; /* it never had any */
   vsi_pages_lock(pages);
-  for (vsi_seat *next, *seat = r->private->viewer.seats; seat; seat = next) {
-    next = seat->next_of_viewer;
-    if (seat->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
-    vsi_seat_hold(seat);
-    vsi_seat_leave(seat);
-    former[former_count++] = seat;
+  for (vsi_subscription *next, *subscription = r->private->viewer.subscriptions; subscription; subscription = next) {
+    next = subscription->next_of_viewer;
+    if (subscription->render == r->private->extra->renders || former_count == VESTRY_PAGE_PARTS_MAX) continue;
+    vsi_subscription_hold(subscription);
+    vsi_subscription_leave(subscription);
+    former[former_count++] = subscription;
   }
   vsi_pages_unlock(pages);
   if (!former_count) return;
   for (size_t i = 0; i < former_count; i++)
     (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
   vsi_pages_lock(pages);
-  for (size_t i = 0; i < former_count; i++) vsi_seat_release(former[i]);
+  for (size_t i = 0; i < former_count; i++) vsi_subscription_release(former[i]);
   vsi_pages_unlock(pages);
 }
 
 /* What is known of a part's content that was certainly sent before, or will be with this; 0: not known. */
 static uint64_t hash_of(const change *c) {
-  const vsi_seat *seat = c->seat;
-  if (!seat) return c->hash;
-  if (seat->is_in) return seat->shared->view.has_hash ? seat->shared->view.hash.high : 0;
-  return seat->has_hash ? seat->hash : 0;
+  const vsi_subscription *subscription = c->subscription;
+  if (!subscription) return c->hash;
+  if (subscription->is_in)
+    return subscription->shared->fragment.has_hash ? subscription->shared->fragment.hash.high : 0;
+  return subscription->has_hash ? subscription->hash : 0;
 }
 
 /* Fill in the tag of the event's id: what the tab will have. before: before the insides that come after the content. A
@@ -153,7 +242,7 @@ static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_s
 static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES],
                                uint64_t *sent_bytes) {
   char now[VSI_STATE_TAG_BYTES];
-  const bool is_read = !is_same && r->view->page->layout;
+  const bool is_read = !is_same && r->fragment->page->layout;
   for (;;) {
     vsi_state_tag tag;
     fill_tag(r, changes, false, &tag);
@@ -202,26 +291,26 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   vestry_event_unref(seen);
   if (error) return error;
   vsi_sent_drop(r, seen_count);
-  vsi_private_extra_forget_tag(r->private); /* the tab has other content now */
+  private_extra_forget_tag(r->private); /* the tab has other content now */
   return correct_mark(r, changes, is_same, text, sent_bytes);
 }
 
 static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
-  vsi_view *view = r->view;
+  vsi_fragment *fragment = r->fragment;
   vsi_pages_lock(pages);
-  bool is_sent = !error && !view->is_over;
+  bool is_sent = !error && !fragment->is_over;
   for (size_t i = 0; i < r->render.parts_count; i++) {
-    vsi_seat *taken = changes[i].taken;
-    if (changes[i].seat) vsi_seat_release(changes[i].seat);
+    vsi_subscription *taken = changes[i].taken;
+    if (changes[i].subscription) vsi_subscription_release(changes[i].subscription);
     if (!taken) continue;
     taken->hash = changes[i].hash;
     taken->has_hash = true;
     taken->joined = r->private->extra->sent.from;
     if (is_sent)
-      vsi_seat_take(taken);
+      vsi_subscription_take(taken);
     else
-      vsi_seat_drop(taken);
+      vsi_subscription_drop(taken);
   }
   vsi_run_settle(r, is_same, error, sent_bytes);
   vsi_pages_unlock(pages);
@@ -235,11 +324,11 @@ static vsi_run_result fail(vsi_run *r) {
   return VSI_RUN_FAILED;
 }
 
-/* A page with parts, or that had some: each seat has the number of the last render that named it. */
+/* A page with parts, or that had some: each subscription has the number of the last render that named it. */
 static vestry_err count_render(vsi_run *r) {
   vsi_private_extra *extra = r->private->extra;
   if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
-  extra = vsi_private_extra_get(r->private);
+  extra = private_extra_get(r->private);
   if (!extra) return VESTRY_NO_MEMORY;
   vsi_pages_lock(r->pages);
   extra->renders++;
@@ -247,15 +336,15 @@ static vestry_err count_render(vsi_run *r) {
   return VESTRY_OK;
 }
 
-/* A seat or the promise of one for each part, and what is inside of those that the tab has not. Of the others it has
- * what it claims, and the part's view sends it what is different (shared.c). */
+/* A subscription or the promise of one for each part, and what is inside of those that the tab has not. Of the others
+ * it has what it claims, and the part's fragment sends it what is different (shared.c). */
 static vestry_err prepare_parts(vsi_run *r, change *changes) {
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
     error = find_or_promise(r, part, &changes[i]);
-    if (error || changes[i].seat) continue;
+    if (error || changes[i].subscription) continue;
     if (tag && vsi_secret_claimed(r->pages, tag, part->id, part->share, &changes[i].hash)) continue;
     if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
   }
@@ -263,12 +352,12 @@ static vestry_err prepare_parts(vsi_run *r, change *changes) {
 }
 
 static vsi_run_result deliver_private(vsi_run *r) {
-  vsi_view *view = r->view;
+  vsi_fragment *fragment = r->fragment;
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   const size_t parts_count = r->render.parts_count;
   change changes[VESTRY_PAGE_PARTS_MAX];
   memset(changes, 0, parts_count * sizeof *changes);
-  const vsi_hash_128 *had = r->has_hash ? &view->hash : tag ? &tag->hash : NULL;
+  const vsi_hash_128 *had = r->has_hash ? &fragment->hash : tag ? &tag->hash : NULL;
   bool is_same = had && vsi_hash_128_equal(*had, r->hash);
   uint64_t sent_bytes = 0;
   vestry_err error = prepare_parts(r, changes);
@@ -288,14 +377,14 @@ static vsi_run_result deliver_private(vsi_run *r) {
 static vsi_run_result block(vsi_run *r) {
   vsi_pages_lock(r->pages);
   r->pages->stats.postponed_count++;
-  r->view->is_blocked = true;
+  r->fragment->is_blocked = true;
   vsi_pages_unlock(r->pages);
   vsi_connection_await_written(r->private->viewer.connection);
   return VSI_RUN_BLOCKED;
 }
 
 static vsi_run_result run_private(vsi_run *r) {
-  vsi_view *view = r->view;
+  vsi_fragment *fragment = r->fragment;
   vestry_connection *connection = r->private->viewer.connection;
   uint32_t queued_count;
   bool is_shut;
@@ -305,16 +394,16 @@ static vsi_run_result run_private(vsi_run *r) {
   vsi_outcome made = vsi_run_make(r);
   if (made == VSI_MADE_CONTENT) {
     vsi_run_result result = deliver_private(r);
-    if (result == VSI_RUN_DONE) vsi_private_extra_forget_tag(r->private); /* what was not sent is asked of it again */
+    if (result == VSI_RUN_DONE) private_extra_forget_tag(r->private); /* what was not sent is asked of it again */
     return result;
   }
   if (made == VSI_MADE_NOTHING) {
     vsi_pages_lock(r->pages);
-    view->hash = r->render.had->hash;
+    fragment->hash = r->render.had->hash;
     vsi_run_set_has_hash(r, true);
     vsi_run_set_version(r, true);
     vsi_pages_unlock(r->pages);
-    vsi_private_extra_forget_tag(r->private);
+    private_extra_forget_tag(r->private);
     if (r->failures) vsi_say_failing(connection, false);
     return VSI_RUN_DONE;
   }
@@ -323,10 +412,11 @@ static vsi_run_result run_private(vsi_run *r) {
   return VSI_RUN_DONE;
 }
 
-/* An ask that is not held ends by a sign, if by nothing else; but not before the parts of its page were looked at. */
+/* A long poll that is not held ends by a sign, if by nothing else; but not before the parts of its page were looked
+ * at. */
 vsi_run_result vsi_private_run(vsi_run *r) {
   const vsi_private_extra *extra = r->private->extra;
-  const bool is_brief = extra && extra->ask.is_brief;
+  const bool is_brief = extra && extra->poll.is_brief;
   vsi_run_result result = run_private(r);
   if (result == VSI_RUN_DONE && is_brief && !r->render.parts_count)
     (void)vestry_connection_send(r->private->viewer.connection, r->pages->well);

@@ -49,3 +49,65 @@ bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_
   *ret_reason = found->is;
   return true;
 }
+
+/* A fragment has no room for a time: there are many, and most are idle. So it has the number of the refresh that marked
+ * it, and the time is looked up here. */
+
+#define APART_NS UINT64_C(20000000)
+
+static const vsi_delay_range *range_at(const vsi_delay_list *list, size_t i) {
+  return &list->ranges[i % VSI_DELAYS];
+}
+
+static uint64_t least(uint64_t a_ns, uint64_t b_ns) {
+  return a_ns < b_ns ? a_ns : b_ns;
+}
+
+/* Nearly all times come in their order; a commit's may be earlier than what was refreshed before it. */
+static void add(vsi_delay_list *list, uint64_t seq, uint64_t at_ns, uint64_t apart_ns) {
+  vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
+  const uint64_t first_ns = last ? least(last->at_ns, at_ns) : at_ns;
+  const bool is_near = last && last->until_ns - first_ns < apart_ns && at_ns - first_ns < apart_ns;
+  if (!is_near) {
+    list->ranges[list->count++ % VSI_DELAYS] = (vsi_delay_range){seq, seq, at_ns, at_ns};
+    return;
+  }
+  last->to = seq;
+  last->at_ns = first_ns;
+  if (last->until_ns < at_ns) last->until_ns = at_ns;
+}
+
+void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns) {
+  add(&delays->last, seq, at_ns, 0);
+  add(&delays->earlier, seq, at_ns, APART_NS);
+}
+
+/* The oldest range that the list has; it is not empty. */
+static size_t oldest_of(const vsi_delay_list *list) {
+  return list->count > VSI_DELAYS ? list->count - VSI_DELAYS : 0;
+}
+
+static bool goes_back_to(const vsi_delay_list *list, uint64_t seq) {
+  return list->count && (list->count <= VSI_DELAYS || range_at(list, oldest_of(list))->from <= seq);
+}
+
+/* The list goes back to it, so the last range that does not begin after it is the one, if any is. */
+static uint64_t find(const vsi_delay_list *list, uint64_t seq) {
+  size_t low = oldest_of(list), high = list->count;
+  if (range_at(list, low)->from > seq) return 0;
+  while (high - low > 1) {
+    const size_t middle = low + (high - low) / 2;
+    if (range_at(list, middle)->from <= seq)
+      low = middle;
+    else
+      high = middle;
+  }
+  return seq <= range_at(list, low)->to ? range_at(list, low)->at_ns : 0;
+}
+
+uint64_t vsi_delays_find(const vsi_delays *delays, uint64_t seq) {
+  if (!delays->last.count) return 0;
+  if (goes_back_to(&delays->last, seq)) return find(&delays->last, seq);
+  if (goes_back_to(&delays->earlier, seq)) return find(&delays->earlier, seq);
+  return range_at(&delays->earlier, oldest_of(&delays->earlier))->at_ns;
+}

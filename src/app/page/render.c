@@ -8,19 +8,118 @@
 #include <string.h>
 #include <strings.h>
 
-#include "app/page/observe.h"
-#include "app/page/script.h"
-#include "app/page/script_navigate.h"
-#include "app/page/script_window.h"
-#include "app/page/secret.h"
+#include "app/page/fragment.h"
+#include "app/page/page_script.h"
 #include "app/page/topic.h"
+#include "app/stream/stream.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "html/builder.h"
 #include "html/content.h"
+#include "http/request.h"
+#include "instance/instance.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/session.h"
+#include "vestry/app/stream.h"
+
+/* Observers of renders.
+ *
+ * A render keeps the places of the observers that it has told of its begin. An observer stays in its place until the
+ * render has told it of its end. So observers' functions are called without the lock, and an observer that leaves waits
+ * only for the renders that have told it of their begin. */
+
+/* Those that stay until they are left, as bits. */
+static uint8_t enter(vestry_pages *pages) {
+  uint8_t inside = 0;
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < pages->observers_count; i++) {
+    vsi_observer *observer = &pages->observers[i];
+    if (!observer->is_taken || observer->is_over) continue;
+    observer->inside_count++;
+    inside |= (uint8_t)(1u << i);
+  }
+  vsi_pages_unlock(pages);
+  return inside;
+}
+
+static void leave(vestry_pages *pages, uint8_t inside) {
+  bool is_awaited = false;
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
+    if (!(inside >> i & 1)) continue;
+    pages->observers[i].inside_count--;
+    is_awaited |= pages->observers[i].is_over;
+  }
+  if (is_awaited) pthread_cond_broadcast(&pages->quiet);
+  vsi_pages_unlock(pages);
+}
+
+/* Tell the observers that a render begins. Returns the places of those that were told, as bits. */
+static uint8_t observers_begin(vestry_pages *pages, vestry_render *render) {
+  uint8_t told = enter(pages);
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
+    if (told >> i & 1) pages->observers[i].is.begin(render, pages->observers[i].is.ctx);
+  return told;
+}
+
+/* Tell these observers that the render ends, the last one first. */
+static void observers_end(vestry_pages *pages, vestry_render *render, uint8_t told) {
+  if (!told) return;
+  for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
+    if (told >> i & 1) pages->observers[i].is.end(render, pages->observers[i].is.ctx);
+  leave(pages, told);
+}
+
+bool vsi_observers_settle(vestry_pages *pages) {
+  uint8_t inside = enter(pages);
+  bool is_sure = true;
+  for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++) {
+    const vestry_render_observer *is = &pages->observers[i].is;
+    if (inside >> i & 1 && (!is->settle || !is->settle(is->ctx))) is_sure = false;
+  }
+  if (inside) leave(pages, inside);
+  return is_sure;
+}
+
+static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
+  for (size_t i = 0; i < pages->observers_count; i++) {
+    vsi_observer *observer = &pages->observers[i];
+    if (observer->is_taken && !observer->is_over && observer->is.ctx == ctx) return observer;
+  }
+  return NULL;
+}
+
+/* Add an observer after the others: it is told after them. */
+static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
+  if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
+  while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;
+  if (pages->observers_count == VESTRY_RENDER_OBSERVERS_MAX) return VESTRY_LIMIT;
+  pages->observers[pages->observers_count++] = (vsi_observer){.is = *own, .is_taken = true};
+  return VESTRY_OK;
+}
+
+vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
+  vestry_render_observer own;
+  if (!pages || !observer || VSI_OPTIONS_TAKE(vestry_render_observer, own, observer) || !own.begin || !own.end)
+    return VESTRY_INVALID;
+  vsi_pages_lock(pages);
+  vestry_err error = add_locked(pages, &own);
+  vsi_pages_unlock(pages);
+  return error;
+}
+
+vestry_err vestry_pages_unobserve(vestry_pages *pages, const void *ctx) {
+  if (!pages) return VESTRY_NOT_FOUND;
+  vsi_pages_lock(pages);
+  vsi_observer *observer = find_locked(pages, ctx);
+  if (observer) observer->is_over = true;
+  while (observer && observer->inside_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
+  if (observer) *observer = (vsi_observer){.is_taken = false};
+  vsi_pages_unlock(pages);
+  return observer ? VESTRY_OK : VESTRY_NOT_FOUND;
+}
 
 void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share) {
   memset(render, 0, offsetof(vsi_render, parts));
@@ -58,10 +157,10 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   vsi_render *render = app;
   render->said.request = req;
   render->said.reply = reply;
-  /* not of a document, nor of the inside of a part in one: its view renders again */
-  uint8_t told = render->names ? vsi_observers_begin(render->pages, &render->said) : 0;
+  /* not of a document, nor of the inside of a part in one: its fragment renders again */
+  uint8_t told = render->names ? observers_begin(render->pages, &render->said) : 0;
   vestry_err error = handle(render);
-  vsi_observers_end(render->pages, &render->said, told);
+  observers_end(render->pages, &render->said, told);
   return error ? error : render->error;
 }
 
@@ -274,9 +373,9 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   inner.html = html;
   inner.said = (vestry_render){.share = part->share, .is_stream = is_stream, .own = &inner};
   inner.is_part = true;
-  uint8_t told = names ? vsi_observers_begin(pages, &inner.said) : 0;
+  uint8_t told = names ? observers_begin(pages, &inner.said) : 0;
   vestry_err error = part->render(&inner.said, html, part->app);
-  vsi_observers_end(pages, &inner.said, told);
+  observers_end(pages, &inner.said, told);
   if (ret_again) *ret_again = inner.is_again;
   if (!error) error = inner.error;
   return error ? error : vestry_html_error(html, NULL, NULL);
@@ -306,4 +405,62 @@ vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vest
         vsi_secret_claim(render->pages, named->part.id, named->part.share, hash.high);
   }
   return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
+}
+
+/* A page: what it is made of, and which requests may see it. */
+
+vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
+  vestry_page_options options;
+  if (!pages || !ret_page) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_page_options, options, given) || !options.render == !options.handler)
+    return vsi_mistake(pages->host, "vestry_page_create",
+                       "one of render and handler is wanted, or the options are of a later vestry");
+  const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
+  const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
+  if (!vsi_is_element_id(id) || !vsi_is_element_name(element))
+    return vsi_mistake(pages->host, "vestry_page_create", "id or element cannot be an element's");
+  if (options.layout && !vsi_is_element_id(options.layout))
+    return vsi_mistake(pages->host, "vestry_page_create",
+                       "layout is a letter, then letters, digits, '-' and '_', at most 128 bytes");
+  size_t id_len = strlen(id) + 1, element_len = strlen(element) + 1, signals_len = strlen(signals) + 1;
+  size_t layout_len = options.layout ? strlen(options.layout) + 1 + element_len + id_len : 0;
+  vestry_page *page = vsi_calloc(pages->host, 1, sizeof *page + id_len + element_len + signals_len + layout_len);
+  if (!page) return VESTRY_NO_MEMORY;
+  char *texts = (char *)(page + 1);
+  page->pages = pages;
+  page->render = options.render;
+  page->handler = options.handler;
+  page->topics = options.topics;
+  page->allow = options.allow;
+  page->app = options.app;
+  page->when_hidden = options.when_hidden;
+  page->id = memcpy(texts, id, id_len);
+  page->element = memcpy(texts + id_len, element, element_len);
+  page->signals = memcpy(texts + id_len + element_len, signals, signals_len);
+  if (options.layout) {
+    char *layout = texts + id_len + element_len + signals_len;
+    snprintf(layout, layout_len, "%s/%s/%s", options.layout, element, id);
+    page->layout = layout;
+    atomic_store_explicit(&pages->has_shells, true, memory_order_relaxed);
+  }
+  vsi_pages_lock(pages);
+  page->next = pages->pages_list;
+  pages->pages_list = page;
+  vsi_pages_unlock(pages);
+  *ret_page = page;
+  return VESTRY_OK;
+}
+
+static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {
+  const vestry_page *page = app;
+  (void)reply;
+  return page->allow(req, page->app);
+}
+
+bool vsi_page_allows(const vestry_page *page, vsi_request_copy *request) {
+  vestry_reply reply;
+  vsi_reply_init(&reply, page->pages->host);
+  vestry_err error = vsi_request_copy_handle(request, &reply, ask, (void *)(uintptr_t)page);
+  vsi_reply_finish(&reply);
+  return !error;
 }

@@ -45,7 +45,7 @@ vestry_slice vsi_render_content(const vsi_render *render);
 /* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
 bool vsi_render_find(vsi_render *render);
 /* Have a part make what is inside its element, for a stream or a document. names: the topics that it names; NULL: its
- * own view will look for itself. ret_again: whether it is to be rendered again after a while; NULL: not wanted.
+ * own fragment will look for itself. ret_again: whether it is to be rendered again after a while; NULL: not wanted.
  * OK | what it says | what sticks in the builder */
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
                            vsi_buffer *names, bool *ret_again);
@@ -54,5 +54,10 @@ bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);
 /* What is asked cannot be: the render and the builder fail with INVALID, and the log says why. */
 vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why);
+
+/* Observers of renders. No lock. */
+
+/* Have the observers refresh what was changed until now. false: one is not sure that it has. */
+bool vsi_observers_settle(vestry_pages *pages);
 
 #endif

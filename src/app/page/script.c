@@ -9,14 +9,13 @@
  *
  * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets
  * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again. */
-#include "app/page/script.h"
+#include "app/page/page_script.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/page/ask.h"
-#include "app/page/script_navigate.h"
+#include "app/page/long_poll.h"
 #include "app/stream/lease.h"
 #include "app/stream/stream.h"
 #include "base/buffer.h"
@@ -46,9 +45,9 @@ uint64_t vsi_document_read(const char *text) {
 }
 
 /* What opens the stream. el.had is what the tab has, for the first request, which also says which document it is: by
- * that the server finds what a page with parts had when its stream ended (departed.c). A request that is begun in vain
- * says nothing for retry_ms up to twice that, and then for longer: so long as the server has not said otherwise, each
- * tab has a time of its own. */
+ * that the server finds what a page with parts had when its stream ended (resume_cache.c). A request that is begun in
+ * vain says nothing for retry_ms up to twice that, and then for longer: so long as the server has not said otherwise,
+ * each tab has a time of its own. */
 static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                         const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
@@ -61,9 +60,9 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
   vestry_html_add(html,
                   "} : {}; el.had = ''; const sent = window.vestryOnce?.look?.(el);"
                   " if (sent) headers['vestry-sent'] = sent; const include = el.begins(headers, '%s');"
-                  " el.ask || (headers['" VSI_SIGNS_HEADER "'] = '" VSI_LEASE_WANTED "');"
+                  " el.poll || (headers['" VSI_SIGNS_HEADER "'] = '" VSI_LEASE_WANTED "');"
                   "%-s'%s', {headers, filterSignals: {include, exclude: '^$'}, openWhenHidden: %-s,"
-                  " retry: el.ask ? 'always' : 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d,"
+                  " retry: el.poll ? 'always' : 'error', retryInterval: %u + Math.random() * %u, retryMaxWait: %d,"
                   " retryMaxCount: Infinity, requestCancellation: el.run}) };",
                   page->signals, page->layout ? " el.told(headers); @get(el.url ?? " : " @get(", url,
                   page->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false", retry_ms, retry_ms,
@@ -111,7 +110,7 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   vestry_html_add(
       html,
       "<div class=\"vestry-banner\" role=\"status\" hidden"
-      " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0, ask: 0}}\""
+      " data-signals=\"{_vestry: {offline: false, failing: false, over: false, go: '', reload: 0, poll: 0}}\""
       " data-show=\"$_vestry.offline || $_vestry.failing\""
       " data-text=\"$_vestry.offline ? '%s' : '%s'\"",
       pages->offline_text, pages->failing_text);
@@ -119,7 +118,7 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   vsi_care_begin(html);
   put_request(html, page, url, had, number);
   vsi_navigate_put(html, page, vsi_care_is_away(&care));
-  vsi_ask_put(html, vsi_care_is_away(&care));
+  vsi_long_poll_put(html, vsi_care_is_away(&care));
   put_hearing(html);
   vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");

@@ -29,11 +29,10 @@
  *
  * Fields. What one types wins over what the page renders, for the render may be of an earlier letter; after any other
  * navigation a field shows what the address says. */
-#include "app/page/script_navigate.h"
+#include "app/page/page_script.h"
 
 #include <string.h>
 
-#include "app/page/script_window.h"
 #include "base/buffer.h"
 #include "html/builder.h"
 

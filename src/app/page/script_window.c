@@ -24,7 +24,7 @@
  * bring the function again. `data-init` calls it; or the stream's element does, for windows that were there before.
  * But a document's first frame comes before the client: so a few lines after the content show the place
  * (vsi_window_put_first). What has been scrolled between these and the function is kept, as what was scrolled later. */
-#include "app/page/script_window.h"
+#include "app/page/page_script.h"
 
 /* Numbers of both directions, and what is seen. */
 static const char geometry[] =

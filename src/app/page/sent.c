@@ -5,27 +5,28 @@
  * Nor does a change of the page: it may be another's, and the submission may change nothing that is to be seen.
  *
  * So the page numbers its submissions and sends the number along, with a number of its own that its stream has said,
- * too. When a submission's handler has ended, all that its stream sees (its private view, the parts in it, or its
- * shared page) is marked, as by a refresh that comes after all that the handler refreshed. A view that nothing else has
- * marked is asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of
- * renders find, such as commits), and if that does not mark the view, it shows them, and is not rendered. So a
+ * too. When a submission's handler has ended, all that its stream sees (its private fragment, the parts in it, or its
+ * shared page) is marked, as by a refresh that comes after all that the handler refreshed. A fragment that nothing else
+ * has marked is asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of
+ * renders find, such as commits), and if that does not mark the fragment, it shows them, and is not rendered. So a
  * submission renders what it has changed. What a submission did on another node, or before the stream, may not be known
  * here yet: then all is rendered.
  *
- * A view that has no mark up to that one, and is not being run, shows all. When this is true of all views, the stream
- * is told the numbers, after what renders sent. A render that fails shows nothing; one that changes nothing does.
+ * A fragment that has no mark up to that one, and is not being run, shows all. When this is true of all fragments, the
+ * stream is told the numbers, after what renders sent. A render that fails shows nothing; one that changes nothing
+ * does.
  *
  * A stream that begins says which submissions were answered while there was none: its first renders show them.
  *
- * A stream waits for one view at a time: the one that shows the oldest state. Each view that many see has a list of the
- * streams that wait for it; a private view has none but its own. */
+ * A stream waits for one fragment at a time: the one that shows the oldest state. Each fragment that many see has a
+ * list of the streams that wait for it; a private fragment has none but its own. */
 #include "app/page/sent.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "app/page/page_script.h"
 #include "app/page/schedule.h"
-#include "app/page/script.h"
 #include "base/memory.h"
 
 enum { SUBMISSIONS = 16, DIGITS = 9 }; /* of a stream at one time; of a submission's number */
@@ -34,9 +35,9 @@ struct vsi_sent {
   vsi_map_link in; /* first; in pages->sents while it has begun */
   uint64_t number; /* the page's own */
   vsi_viewer *viewer;
-  vsi_view *own; /* NULL: a shared page's */
-  vsi_ring at;   /* among those that wait for a view that many see; otherwise alone */
-  bool is_in;    /* pages->sents */
+  vsi_fragment *own; /* NULL: a shared page's */
+  vsi_ring at;       /* among those that wait for a fragment that many see; otherwise alone */
+  bool is_in;        /* pages->sents */
   size_t count;
   uint32_t submissions[SUBMISSIONS];
   uint64_t seqs[SUBMISSIONS]; /* in ascending order: when their handlers had ended */
@@ -81,24 +82,25 @@ static vsi_sent *find(const vestry_pages *pages, uint64_t number) {
 
 /* -------------------------------------------------------------------------------------------- what is shown ------ */
 
-/* Up to which refresh the view shows all. running: the one that this thread runs, which has begun at seq. */
-static uint64_t shown_by(const vsi_view *view, const vsi_view *running, uint64_t seq) {
-  if (view == running) return seq;
-  if (view->state == VSI_VIEW_RUNNING || view->is_first) return 0;
-  if (view->marked_seq) return view->marked_seq - 1;
-  return view->is_dirty ? 0 : UINT64_MAX;
+/* Up to which refresh the fragment shows all. running: the one that this thread runs, which has begun at seq. */
+static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *running, uint64_t seq) {
+  if (fragment == running) return seq;
+  if (fragment->state == VSI_FRAGMENT_RUNNING || fragment->is_first) return 0;
+  if (fragment->marked_seq) return fragment->marked_seq - 1;
+  return fragment->is_dirty ? 0 : UINT64_MAX;
 }
 
-/* Up to which refresh the stream shows all. ret_last: the view, of those that many see, that shows least; NULL: the
+/* Up to which refresh the stream shows all. ret_last: the fragment, of those that many see, that shows least; NULL: the
  * stream's own does, or none. */
-static uint64_t shown(const vsi_sent *sent, const vsi_view *running, uint64_t seq, vsi_shared **ret_last) {
+static uint64_t shown(const vsi_sent *sent, const vsi_fragment *running, uint64_t seq, vsi_shared **ret_last) {
   uint64_t least = sent->own ? shown_by(sent->own, running, seq) : UINT64_MAX;
   *ret_last = NULL;
-  for (const vsi_seat *seat = sent->viewer->seats; seat; seat = seat->next_of_viewer) {
-    uint64_t by = seat->is_in ? shown_by(&seat->shared->view, running, seq) : 0;
+  for (const vsi_subscription *subscription = sent->viewer->subscriptions; subscription;
+       subscription = subscription->next_of_viewer) {
+    uint64_t by = subscription->is_in ? shown_by(&subscription->shared->fragment, running, seq) : 0;
     if (by >= least) continue;
     least = by;
-    *ret_last = seat->shared;
+    *ret_last = subscription->shared;
   }
   return least;
 }
@@ -109,7 +111,7 @@ static void stop_waiting(vsi_sent *sent) {
 }
 
 /* How many submissions are seen, the first ones; for the others it waits. */
-static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
+static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   vsi_shared *last;
   size_t seen = 0;
   stop_waiting(sent);
@@ -122,7 +124,7 @@ static size_t look(vsi_sent *sent, const vsi_view *running, uint64_t seq) {
 
 /* They are shown once all that the stream sees has been looked at.
  * mark: vsi_schedule_ask, or vsi_schedule_mark where what they did may not be known here yet */
-static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
+static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
@@ -132,7 +134,9 @@ static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_view *view, u
     sent->seqs[sent->count++] = seq;
   }
   if (sent->own) mark(sent->own, seq);
-  for (const vsi_seat *seat = sent->viewer->seats; seat; seat = seat->next_of_viewer) mark(&seat->shared->view, seq);
+  for (const vsi_subscription *subscription = sent->viewer->subscriptions; subscription;
+       subscription = subscription->next_of_viewer)
+    mark(&subscription->shared->fragment, seq);
   (void)look(sent, NULL, 0);
 }
 
@@ -168,8 +172,8 @@ vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count) {
   *ret_count = 0;
   if (!r->private->extra) return NULL;
   vsi_pages_lock(pages); /* the stream's end takes `seen` away */
-  vsi_sent *sent = r->view->is_over ? NULL : r->private->extra->seen;
-  size_t count = sent ? look(sent, r->view, r->started_seq) : 0;
+  vsi_sent *sent = r->fragment->is_over ? NULL : r->private->extra->seen;
+  size_t count = sent ? look(sent, r->fragment, r->started_seq) : 0;
   if (count) write_seen(sent, count, &text);
   vsi_pages_unlock(pages);
   if (!count) return NULL;
@@ -199,18 +203,18 @@ static void tell(vestry_pages *pages, vsi_sent *sent, size_t count) {
   vsi_pages_lock(pages);
 }
 
-void vsi_sent_settle(vsi_view *view) {
-  vestry_pages *pages = view->page->pages;
+void vsi_sent_settle(vsi_fragment *fragment) {
+  vestry_pages *pages = fragment->page->pages;
   vsi_ring here;
   vsi_ring_init(&here);
-  if (view->is_over) return;
-  if (view->is_shared) { /* all that wait for it wait here: some wait for it again */
-    vsi_ring *sents = &vsi_shared_of(view)->sents;
+  if (fragment->is_over) return;
+  if (fragment->is_shared) { /* all that wait for it wait here: some wait for it again */
+    vsi_ring *sents = &vsi_shared_of(fragment)->sents;
     if (vsi_ring_is_empty(sents)) return;
     vsi_ring_add_first(sents, &here);
     stop_waiting(VSI_RING_OWNER(sents, vsi_sent, at));
   } else {
-    const vsi_private_extra *extra = vsi_private_of(view)->extra;
+    const vsi_private_extra *extra = vsi_private_of(fragment)->extra;
     if (!extra || !extra->seen) return;
     stop_waiting(extra->seen);
     vsi_ring_add_last(&here, &extra->seen->at);
@@ -239,7 +243,7 @@ vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_s
   return VESTRY_OK;
 }
 
-void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_view *own) {
+void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_fragment *own) {
   vestry_pages *pages = viewer->pages;
   said what = {.number = sent->number, .count = sent->count};
   memcpy(what.submissions, sent->submissions, sizeof what.submissions);
@@ -264,7 +268,7 @@ void vsi_sent_end(vsi_sent *sent) {
   vsi_free(pages->host, sent);
 }
 
-static bool add_to(vestry_pages *pages, const said *what, void (*mark)(vsi_view *view, uint64_t seq)) {
+static bool add_to(vestry_pages *pages, const said *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vsi_sent *sent = find(pages, what->number);
   if (sent) add(sent, what, mark);
   return sent;

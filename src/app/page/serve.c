@@ -3,18 +3,15 @@
 
 #include <string.h>
 
-#include "app/page/ask.h"
-#include "app/page/departed.h"
 #include "app/page/extra.h"
-#include "app/page/reference.h"
+#include "app/page/long_poll.h"
+#include "app/page/page_script.h"
 #include "app/page/render.h"
-#include "app/page/say.h"
+#include "app/page/resume_cache.h"
 #include "app/page/schedule.h"
-#include "app/page/script.h"
-#include "app/page/script_navigate.h"
-#include "app/page/seat.h"
 #include "app/page/sent.h"
-#include "app/page/tallies.h"
+#include "app/page/tally.h"
+#include "app/page/topic.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -97,10 +94,10 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
 
 /* A stream of a shared page. */
 typedef struct vsi_watching {
-  vsi_viewer viewer;  /* first */
-  vsi_seat *promised; /* until the stream begins */
-  vsi_sent *seen;     /* NULL: none */
-  vsi_page_ask ask;
+  vsi_viewer viewer;          /* first */
+  vsi_subscription *promised; /* until the stream begins */
+  vsi_sent *seen;             /* NULL: none */
+  vsi_long_poll poll;
   bool is_of_other_build;
 } vsi_watching;
 
@@ -109,7 +106,7 @@ static void leave_locked(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
   pages->stats.streams_count--;
   pages->stats.streams_closed_count++;
-  while (viewer->seats) vsi_seat_leave(viewer->seats);
+  while (viewer->subscriptions) vsi_subscription_leave(viewer->subscriptions);
 }
 
 static void private_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
@@ -123,8 +120,8 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
     page->extra->seen = NULL;
   }
   leave_locked(&page->viewer);
-  vsi_tally_of(&page->view)->streams_count--;
-  vsi_view_end(&page->view); /* and the viewer, now or by the worker that has it */
+  vsi_tally_of(&page->fragment)->streams_count--;
+  vsi_fragment_end(&page->fragment); /* and the viewer, now or by the worker that has it */
   vsi_pages_unlock(pages);
   vsi_pages_unref(pages);
 }
@@ -151,10 +148,10 @@ bool vsi_page_written(vestry_connection *connection) {
   if (page) {
     vestry_pages *pages = page->viewer.pages;
     vsi_pages_lock(pages);
-    is_blocked = page->view.is_blocked;
+    is_blocked = page->fragment.is_blocked;
     is_sending = page->extra && page->extra->sent.to == UINT64_MAX;
     vsi_queue_load(&connection->queue, &queued_count, NULL, NULL);
-    if (is_blocked && !queued_count) vsi_schedule_unblock(&page->view);
+    if (is_blocked && !queued_count) vsi_schedule_unblock(&page->fragment);
     vsi_pages_unlock(pages);
   }
   if (!connection->is_answer) return is_blocked && queued_count;
@@ -168,10 +165,10 @@ static bool is_of_pages(const vsi_close_node *node, const void *pages) {
 }
 
 /* Both functions that end a viewer take the lock before they free it. */
-vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_view **ret_view) {
+vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, vsi_fragment **ret_fragment) {
   vsi_close_list *list = &connection->at_close;
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find_if(list, private_ended, is_of_pages, pages);
-  *ret_view = page ? &page->view : NULL;
+  *ret_fragment = page ? &page->fragment : NULL;
   if (page) return &page->viewer;
   return (vsi_viewer *)(void *)vsi_close_list_find_if(list, watching_ended, is_of_pages, pages);
 }
@@ -186,27 +183,29 @@ static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection,
   return error;
 }
 
-/* The attachment turns into the viewer that it was made for: what the stream begins with, and which view it sees. */
+/* The attachment turns into the viewer that it was made for: what the stream begins with, and which fragment it
+ * sees. */
 static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
-                  bool is_of_other_build, vsi_page_ask ask) {
+                  bool is_of_other_build, vsi_long_poll poll) {
   unsigned events_count = 0;
   vsi_connection_give_signs(connection);
   events_count += !vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
-  if (ask.is_brief) events_count += !vestry_connection_send(connection, pages->well);
-  events_count += !tell_retry(pages, connection, ask.hold_ms ? vsi_ask_again_ms(pages, has_tag, ask) : pages->retry_ms);
-  if (ask.hold_ms) vsi_connection_answer(connection, ask.hold_ms, events_count);
+  if (poll.is_brief) events_count += !vestry_connection_send(connection, pages->well);
+  events_count +=
+      !tell_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
+  if (poll.hold_ms) vsi_connection_answer(connection, poll.hold_ms, events_count);
   if (is_of_other_build) vsi_say_reload(pages, connection, pages->reload_ms);
   viewer->connection = vestry_connection_ref(connection);
-  viewer->seats = NULL;
+  viewer->subscriptions = NULL;
   viewer->pages = pages;
 }
 
 /* With the lock. */
-static void count_begun(vestry_pages *pages, vsi_page_ask ask) {
+static void count_begun(vestry_pages *pages, vsi_long_poll poll) {
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
-  pages->stats.long_polls_count += ask.hold_ms > 0;
-  pages->stats.long_polls_brief_count += ask.is_brief;
+  pages->stats.long_polls_count += poll.hold_ms > 0;
+  pages->stats.long_polls_brief_count += poll.is_brief;
 }
 
 static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
@@ -219,32 +218,32 @@ static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_c
 
 static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
-  vestry_pages *pages = page->view.page->pages;
+  vestry_pages *pages = page->fragment.page->pages;
   const vsi_state_tag *tag = vsi_private_extra_tag(page);
-  const vsi_page_ask ask = page->extra ? page->extra->ask : (vsi_page_ask){0};
-  begin(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, ask);
+  const vsi_long_poll poll = page->extra ? page->extra->poll : (vsi_long_poll){0};
+  begin(&page->viewer, pages, connection, tag, tag && tag->build != pages->build, poll);
   vsi_pages_lock(pages);
-  count_begun(pages, ask);
-  vsi_schedule_enter(&page->view);
-  vsi_tally_of(&page->view)->streams_count++;
-  vsi_schedule_mark(&page->view, 0);
-  if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->view);
+  count_begun(pages, poll);
+  vsi_schedule_enter(&page->fragment);
+  vsi_tally_of(&page->fragment)->streams_count++;
+  vsi_schedule_mark(&page->fragment, 0);
+  if (page->extra && page->extra->seen) vsi_sent_begin(page->extra->seen, &page->viewer, &page->fragment);
   vsi_pages_unlock(pages);
   tell_of_end(&page->viewer, connection, private_ended);
 }
 
 static void drop_private(vsi_attachment *attachment) {
   vsi_private *page = (vsi_private *)(void *)attachment;
-  vestry_pages *pages = page->view.page->pages;
+  vestry_pages *pages = page->fragment.page->pages;
   vsi_pages_lock(pages);
   vsi_schedule_give_back(pages);
-  vsi_requests_give_back(pages, vsi_request_copy_bytes(page->view.request));
+  vsi_requests_give_back(pages, vsi_request_copy_bytes(page->fragment.request));
   vsi_pages_unlock(pages);
-  vsi_view_free(&page->view);
+  vsi_fragment_free(&page->fragment);
   vsi_pages_unref(pages);
 }
 
-/* Room for the view, and for its request; and a reference to the pages. */
+/* Room for the fragment, and for its request; and a reference to the pages. */
 static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
   vestry_pages *pages = page->pages;
   size_t bytes = vsi_request_copy_bytes(request);
@@ -265,14 +264,14 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   vestry_pages *pages = page->pages;
   vsi_private *own = vsi_calloc(pages->host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
-  own->view.page = page;
+  own->fragment.page = page;
   vsi_sent *seen;
   vestry_err error = vsi_sent_create(pages, req, &seen);
-  if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_ask_read(req));
-  if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->view.request);
-  if (!error) error = reserve_private(req, page, own->view.request);
+  if (!error) error = vsi_private_extra_take(own, document, tag, seen, vsi_long_poll_read(req));
+  if (!error) error = vsi_request_copy_create(req, VSI_COPY_PRIVATE, &own->fragment.request);
+  if (!error) error = reserve_private(req, page, own->fragment.request);
   if (error) {
-    vsi_view_free(&own->view);
+    vsi_fragment_free(&own->fragment);
     return error;
   }
   own->viewer.attachment.begin = begin_private;
@@ -285,12 +284,12 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
 
 static void begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
-  vsi_seat *seat = watching->promised;
-  vestry_pages *pages = seat->shared->view.page->pages;
-  begin(&watching->viewer, pages, connection, seat->has_hash, watching->is_of_other_build, watching->ask);
+  vsi_subscription *subscription = watching->promised;
+  vestry_pages *pages = subscription->shared->fragment.page->pages;
+  begin(&watching->viewer, pages, connection, subscription->has_hash, watching->is_of_other_build, watching->poll);
   vsi_pages_lock(pages);
-  count_begun(pages, watching->ask);
-  vsi_seat_take(seat);
+  count_begun(pages, watching->poll);
+  vsi_subscription_take(subscription);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
   tell_of_end(&watching->viewer, connection, watching_ended);
@@ -298,16 +297,16 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
 
 static void drop_watching(vsi_attachment *attachment) {
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
-  vestry_pages *pages = watching->promised->shared->view.page->pages;
+  vestry_pages *pages = watching->promised->shared->fragment.page->pages;
   vsi_pages_lock(pages);
-  vsi_seat_drop(watching->promised);
+  vsi_subscription_drop(watching->promised);
   vsi_pages_unlock(pages);
   vsi_free(pages->host, watching->seen);
   vsi_free(pages->host, watching);
   vsi_pages_unref(pages);
 }
 
-/* A seat, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
+/* A subscription, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
 static vestry_err promise(vsi_watching *watching, const vestry_request *req, vestry_page *page,
                           vsi_request_copy *request, const char *share, vsi_request_copy *whose) {
   vestry_pages *pages = page->pages;
@@ -320,7 +319,8 @@ static vestry_err promise(vsi_watching *watching, const vestry_request *req, ves
   if (!error) error = vsi_requests_take(pages, whose_bytes);
   if (!error) {
     vsi_request_copy_set_tally(request, vsi_tally_of_page(page, req)->place);
-    error = vsi_seat_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
+    error =
+        vsi_subscription_promise(pages, &watching->viewer, page, NULL, &key, share_at, request, &watching->promised);
     if (error) vsi_requests_give_back(pages, whose_bytes);
   }
   if (!error) {
@@ -349,8 +349,8 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
     vsi_free(page->pages->host, watching);
     return error;
   }
-  watching->ask = vsi_ask_read(req);
-  watching->promised->is_brief = watching->ask.is_brief;
+  watching->poll = vsi_long_poll_read(req);
+  watching->promised->is_brief = watching->poll.is_brief;
   watching->promised->has_hash = tag;
   if (tag) watching->promised->hash = tag->hash.high;
   watching->is_of_other_build = tag && tag->build != page->pages->build;
@@ -368,7 +368,7 @@ static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t do
   if (!text || !vsi_state_tag_read(text, ret_tag)) return false;
   if (vsi_state_tag_is_of_part(ret_tag)) {
     vsi_pages_lock(pages);
-    (void)vsi_departed_take(pages->departed, document, ret_tag->parts[0].content, ret_tag);
+    (void)vsi_resume_cache_take(pages->resume_cache, document, ret_tag->parts[0].content, ret_tag);
     vsi_pages_unlock(pages);
   }
   return true;
@@ -400,8 +400,8 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
   if (error) return error;
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
-   * the rest. An ask ends with one event; and the signs that it begins with are counted, so they stay two. */
-  if (share && !reply->stream.full && !vsi_ask_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
+   * the rest. A long poll ends with one event; and the signs that it begins with are counted, so they stay two. */
+  if (share && !reply->stream.full && !vsi_long_poll_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
   return VESTRY_OK;
 }
 
@@ -414,4 +414,30 @@ vestry_err vestry_page_serve(const vestry_request *req, vestry_reply *reply, ves
 
 vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_page_serve(req, reply, app, NULL);
+}
+
+/* What is known of a stream of a page, for people who look at it. */
+
+static void tell_topic(const vsi_link *link, const vsi_page_told *told) {
+  if (!link->topic) return;
+  const vestry_slice name = vsi_topic_name(link->topic);
+  told->topic(name.data, vsi_reason_told_len(name.data, name.len), told->ctx);
+}
+
+static void tell_topics(const vsi_fragment *fragment, const vsi_page_told *told) {
+  tell_topic(&fragment->link, told);
+  for (const vsi_more_link *more = fragment->more_links; more; more = more->next) tell_topic(&more->link, told);
+}
+
+bool vsi_page_explain(vestry_pages *pages, vestry_connection *connection, const vsi_page_told *told) {
+  vsi_fragment *own;
+  vsi_pages_lock(pages);
+  const vsi_viewer *viewer = vsi_page_viewer(pages, connection, &own);
+  const vsi_subscription *subscription = viewer ? viewer->subscriptions : NULL;
+  const vsi_fragment *shown = own ? own : subscription ? &subscription->shared->fragment : NULL;
+  if (shown && shown->request) told->path(vsi_request_copy_path(shown->request), told->ctx);
+  if (own) tell_topics(own, told);
+  for (; subscription; subscription = subscription->next_of_viewer) tell_topics(&subscription->shared->fragment, told);
+  vsi_pages_unlock(pages);
+  return viewer;
 }

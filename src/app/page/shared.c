@@ -1,56 +1,56 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stream that joins a view that many see, and misses nothing */
-/* A shared view's run is the only one that publishes to its channel and that lets streams join it. So a stream that
- * joins is sent what the view shows, and then every change: nothing is missed or sent twice in between. */
-#include "app/page/shared.h"
+/* essay: a stream that joins a fragment that many see, and misses nothing */
+/* A shared fragment's run is the only one that publishes to its channel and that lets streams join it. So a stream that
+ * joins is sent what the fragment shows, and then every change: nothing is missed or sent twice in between. */
+#include "app/page/render_run.h"
 
-#include "app/page/page.h"
-#include "app/page/say.h"
-#include "app/page/seat.h"
-#include "app/page/tallies.h"
+#include "app/page/fragment.h"
+#include "app/page/pages.h"
+#include "app/page/tally.h"
 #include "base/memory.h"
 #include "channel/channel.h"
 #include "connection/send.h"
 
-/* Seats that are held. */
+/* Subscriptions that are held. */
 typedef struct held {
-  vsi_seat **seats;
+  vsi_subscription **subscriptions;
   size_t count;
 } held;
 
-/* Hold seats. joining: those that join, which this takes off the list of those that join; otherwise all. OK |
+/* Hold subscriptions. joining: those that join, which this takes off the list of those that join; otherwise all. OK |
  * NO_MEMORY */
 static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
-  vsi_ring *next, *seats = joining ? &r->shared->joining : &r->shared->seats;
+  vsi_ring *next, *subscriptions = joining ? &r->shared->joining : &r->shared->subscriptions;
   size_t room = 0;
   *ret_held = (held){NULL, 0};
   vsi_pages_lock(pages);
-  for (vsi_ring *at = seats->next; at != seats; at = at->next) room++;
-  if (room) ret_held->seats = vsi_alloc(pages->host, room * sizeof *ret_held->seats);
-  for (vsi_ring *at = seats->next; at != seats && ret_held->seats; at = next) {
-    vsi_seat *seat = joining ? VSI_RING_OWNER(at, vsi_seat, joining) : VSI_RING_OWNER(at, vsi_seat, of_shared);
+  for (vsi_ring *at = subscriptions->next; at != subscriptions; at = at->next) room++;
+  if (room) ret_held->subscriptions = vsi_alloc(pages->host, room * sizeof *ret_held->subscriptions);
+  for (vsi_ring *at = subscriptions->next; at != subscriptions && ret_held->subscriptions; at = next) {
+    vsi_subscription *subscription =
+        joining ? VSI_RING_OWNER(at, vsi_subscription, joining) : VSI_RING_OWNER(at, vsi_subscription, of_shared);
     next = at->next;
-    vsi_seat_hold(seat);
-    if (joining) vsi_seat_joined(seat);
-    ret_held->seats[ret_held->count++] = seat;
+    vsi_subscription_hold(subscription);
+    if (joining) vsi_subscription_joined(subscription);
+    ret_held->subscriptions[ret_held->count++] = subscription;
   }
   vsi_pages_unlock(pages);
-  return room && !ret_held->seats ? VESTRY_NO_MEMORY : VESTRY_OK;
+  return room && !ret_held->subscriptions ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* Release seats. again: those that are not over join later. */
+/* Release subscriptions. again: those that are not over join later. */
 static void release(vsi_run *r, held *whom, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->shared;
   vsi_pages_lock(pages);
   for (size_t i = 0; i < whom->count; i++) {
-    vsi_seat *seat = whom->seats[i];
-    if (again && !seat->is_over) vsi_seat_join(shared, seat);
-    vsi_seat_release(seat);
+    vsi_subscription *subscription = whom->subscriptions[i];
+    if (again && !subscription->is_over) vsi_subscription_join(shared, subscription);
+    vsi_subscription_release(subscription);
   }
   vsi_pages_unlock(pages);
-  vsi_free(pages->host, whom->seats);
+  vsi_free(pages->host, whom->subscriptions);
 }
 
 /* Before the page changes, send away the streams whose requests may not see it any more. */
@@ -62,8 +62,8 @@ static vestry_err ask_all(vsi_run *r) {
   if (!asks) return VESTRY_OK;
   vestry_err error = hold(r, false, &all);
   for (size_t i = 0; i < all.count; i++)
-    if (all.seats[i]->request && !vsi_page_allows(all.seats[i]->page, all.seats[i]->request))
-      vsi_say_reload(r->pages, all.seats[i]->connection, VSI_SAY_RELOAD_MS);
+    if (all.subscriptions[i]->request && !vsi_page_allows(all.subscriptions[i]->page, all.subscriptions[i]->request))
+      vsi_say_reload(r->pages, all.subscriptions[i]->connection, VSI_SAY_RELOAD_MS);
   release(r, &all, false);
   return error;
 }
@@ -74,7 +74,7 @@ static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining)
   vestry_err error = hold(r, false, &all);
   release(r, joining, error);
   if (error) return VSI_RUN_FAILED;
-  for (size_t i = 0; i < all.count; i++) vsi_run_lead_away(r, made, all.seats[i]->connection);
+  for (size_t i = 0; i < all.count; i++) vsi_run_lead_away(r, made, all.subscriptions[i]->connection);
   release(r, &all, false);
   vsi_pages_lock(r->pages);
   vsi_run_set_has_hash(r, false); /* streams that come now are not to be shown the old content */
@@ -85,7 +85,8 @@ static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining)
 static void tell_all(vsi_run *r, bool is_failing) {
   const vestry_value *state = VESTRY_OBJECT("failing", is_failing);
   vestry_event *event;
-  if (vsi_view_is_part(r->view) || vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event))
+  if (vsi_fragment_is_part(r->fragment) ||
+      vestry_event_signals(r->pages->host, VESTRY_OBJECT("_vestry", state), NULL, &event))
     return;
   (void)vsi_channel_publish(r->shared->channel, event, NULL);
   vestry_event_unref(event);
@@ -93,10 +94,10 @@ static void tell_all(vsi_run *r, bool is_failing) {
 
 /* Tell the streams that join that the page fails: they are in no channel yet. */
 static void tell_joining(vsi_run *r, const held *joining) {
-  for (size_t i = 0; i < joining->count && !vsi_view_is_part(r->view); i++) {
-    vsi_seat *seat = joining->seats[i];
-    if (!seat->is_told) vsi_say_failing(seat->connection, true);
-    seat->is_told = true;
+  for (size_t i = 0; i < joining->count && !vsi_fragment_is_part(r->fragment); i++) {
+    vsi_subscription *subscription = joining->subscriptions[i];
+    if (!subscription->is_told) vsi_say_failing(subscription->connection, true);
+    subscription->is_told = true;
   }
 }
 
@@ -128,7 +129,7 @@ static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
 static vestry_err publish(vsi_run *r) {
   vestry_pages *pages = r->pages;
   char text[VSI_STATE_TAG_BYTES];
-  bool is_same = r->has_hash && vsi_hash_128_equal(r->view->hash, r->hash);
+  bool is_same = r->has_hash && vsi_hash_128_equal(r->fragment->hash, r->hash);
   uint64_t sent_bytes = 0;
   vestry_err error = VESTRY_OK;
   if (!is_same || !r->kept) {
@@ -146,47 +147,47 @@ static vestry_err publish(vsi_run *r) {
   return error;
 }
 
-/* Whether the stream that joins has what the view shows. */
-static bool has_content(const vsi_run *r, const vsi_seat *seat) {
-  return r->has_hash && seat->has_hash && seat->hash == r->view->hash.high;
+/* Whether the stream that joins has what the fragment shows. */
+static bool has_content(const vsi_run *r, const vsi_subscription *subscription) {
+  return r->has_hash && subscription->has_hash && subscription->hash == r->fragment->hash.high;
 }
 
 /* Let a stream join, and send it the content if it does not have that. OK | NO_MEMORY */
-static vestry_err join(vsi_run *r, vsi_seat *seat) {
+static vestry_err join(vsi_run *r, vsi_subscription *subscription) {
   vestry_pages *pages = r->pages;
-  vsi_view *view = r->view;
+  vsi_fragment *fragment = r->fragment;
   vsi_channel *channel = r->shared->channel;
   vestry_event *event = r->event ? r->event : r->kept;
-  vestry_err error = vsi_channel_join(channel, seat->connection);
+  vestry_err error = vsi_channel_join(channel, subscription->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   vsi_pages_lock(pages);
-  bool has_it = has_content(r, seat), is_over = seat->is_over;
-  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(seat->connection, &event, 1, 0);
-  seat->has_hash = !error;
-  seat->hash = view->hash.high;
-  seat->is_in = !error && !is_over;
-  if (!has_it && !is_over && !error) vsi_tally_of(view)->sent_bytes += vestry_event_bytes(event).len;
-  if (!has_it) seat->joined = ++pages->sent;
+  bool has_it = has_content(r, subscription), is_over = subscription->is_over;
+  error = has_it || is_over ? VESTRY_OK : vsi_connection_put(subscription->connection, &event, 1, 0);
+  subscription->has_hash = !error;
+  subscription->hash = fragment->hash.high;
+  subscription->is_in = !error && !is_over;
+  if (!has_it && !is_over && !error) vsi_tally_of(fragment)->sent_bytes += vestry_event_bytes(event).len;
+  if (!has_it) subscription->joined = ++pages->sent;
   vsi_pages_unlock(pages);
-  if (!has_it && !is_over) vsi_connection_posted(seat->connection, error);
-  if (is_over || error) (void)vsi_channel_leave(channel, seat->connection);
+  if (!has_it && !is_over) vsi_connection_posted(subscription->connection, error);
+  if (is_over || error) (void)vsi_channel_leave(channel, subscription->connection);
   if (error == VESTRY_NO_MEMORY) return error;
-  if (error) send_back(seat->connection, error);
-  if (seat->is_told) vsi_say_failing(seat->connection, false);
-  seat->is_told = false;
-  if (seat->is_brief) (void)vestry_connection_send(seat->connection, pages->well); /* it ends */
+  if (error) send_back(subscription->connection, error);
+  if (subscription->is_told) vsi_say_failing(subscription->connection, false);
+  subscription->is_told = false;
+  if (subscription->is_brief) (void)vestry_connection_send(subscription->connection, pages->well); /* it ends */
   return VESTRY_OK;
 }
 
 static bool needs_content(const vsi_run *r, const held *joining) {
   for (size_t i = 0; i < joining->count; i++)
-    if (!has_content(r, joining->seats[i])) return true;
+    if (!has_content(r, joining->subscriptions[i])) return true;
   return false;
 }
 
 static vsi_run_result join_all(vsi_run *r, held *joining) {
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->seats[i]);
+  for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->subscriptions[i]);
   release(r, joining, error); /* a stream that has joined and has the content joins again, and is not sent it again */
   return error ? VSI_RUN_FAILED : VSI_RUN_DONE;
 }

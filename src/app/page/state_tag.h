@@ -11,7 +11,7 @@
 
 enum { VSI_STATE_TAG_PARTS_MAX = 16, VSI_STATE_TAG_BYTES = 32 + 1 + 8 + 1 + 16 + VSI_STATE_TAG_PARTS_MAX * 25 + 1 };
 
-/* What a part has (secret.h). */
+/* What a part has (state_tag.h). */
 typedef struct vsi_part_claim {
   uint32_t name;    /* which part */
   uint64_t content; /* its content's hash, so that it fits no other part */

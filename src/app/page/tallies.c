@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/page/tallies.h"
-
-#include <string.h>
-
+/* Which tally counts what. All with the lock but where it says otherwise. */
+#include "app/page/fragment.h"
+#include "app/page/pages.h"
+#include "app/page/tally.h"
+#include "base/memory.h"
 #include "http/routes/routes.h"
+#include <string.h>
 
 static vsi_tally *find(vsi_tally *first, const char *name) {
   while (first && strcmp(first->name, name) != 0) first = first->next;
@@ -36,9 +38,9 @@ vsi_tally *vsi_tally_of_part(vestry_pages *pages, vsi_tally *of, const char *id)
   return of->parts = tally;
 }
 
-vsi_tally *vsi_tally_of(const vsi_view *view) {
-  const uint16_t place = view->request ? vsi_request_copy_tally(view->request) : vsi_shared_of(view)->tally;
-  return view->page->pages->tallies.all[place];
+vsi_tally *vsi_tally_of(const vsi_fragment *fragment) {
+  const uint16_t place = fragment->request ? vsi_request_copy_tally(fragment->request) : vsi_shared_of(fragment)->tally;
+  return fragment->page->pages->tallies.all[place];
 }
 
 size_t vsi_tallies_copy(vestry_pages *pages, vsi_tally ret[VSI_TALLIES]) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "http/routes/routes.h"
 
 #define SLICE_NS (UINT64_C(5000) * VSI_NS_PER_MS)
 
@@ -39,6 +40,7 @@ void vsi_tallies_finish(vsi_tallies *tallies, const vestry_host *host) {
   for (size_t i = 1; i < tallies->count; i++) vsi_free(host, tallies->all[i]);
 }
 
+/* A new one, with a copy of its name. NULL: no memory. */
 vsi_tally *vsi_tallies_add(vsi_tallies *tallies, const vestry_host *host, const char *name) {
   const size_t len = strlen(name) + 1;
   vsi_tally *tally = vsi_calloc(host, 1, sizeof *tally + len);

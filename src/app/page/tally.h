@@ -5,7 +5,10 @@
 #define VSI_PAGE_TALLY_H
 
 #include "app/page/reason.h"
+#include "vestry/connection.h"
 #include "vestry/host.h"
+
+typedef struct vsi_fragment vsi_fragment;
 
 /* At most so many pages, and so many parts: what comes later is counted together. */
 enum {
@@ -55,5 +58,16 @@ VESTRY_API uint64_t vsi_minute_sum(const vsi_minute *minute, uint64_t now_ns);
 void vsi_tally_made(vsi_tally *tally, const vsi_reason *reason, uint64_t began_ns, uint64_t ended_ns);
 /* What it made was the same. */
 void vsi_tally_unchanged(vsi_tally *tally, const vsi_reason *reason, uint64_t ended_ns);
+
+/* Which tally counts what. All with the lock but where it says otherwise. */
+
+/* That of a page at the route of a request, or of a part in a page that is counted by `of`; made if there is none. When
+ * there is no room or no memory it is that of all others. */
+vsi_tally *vsi_tally_of_page(vestry_page *page, const vestry_request *req);
+vsi_tally *vsi_tally_of_part(vestry_pages *pages, vsi_tally *of, const char *id);
+/* That of a fragment. */
+vsi_tally *vsi_tally_of(const vsi_fragment *fragment);
+/* All as they are now: no lock. Returns how many there are. */
+VESTRY_API size_t vsi_tallies_copy(vestry_pages *pages, vsi_tally ret[VSI_TALLIES]);
 
 #endif

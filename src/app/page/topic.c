@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a refresh that comes while a page renders, or that no page depends on yet */
-/* Topics: what views depend on.
+/* Topics: what fragments depend on.
  *
- * A render notes the topics that it names. When the render is over, its view is linked to these topics and to no
- * others. No refresh is lost, whenever it comes. The walk marks each view that is linked to the topic. A view that is
- * just being linked looks whether a refresh came since its render began: at the topic's number; or, if no view was
- * linked to the topic until now, at `recent`, which has the last refresh of all topics with the same few bits of the
- * hash. So a topic that no view depends on takes no memory, however often it is refreshed; at worst a view is rendered
- * once more for a topic of another name.
+ * A render notes the topics that it names. When the render is over, its fragment is linked to these topics and to no
+ * others. No refresh is lost, whenever it comes. The walk marks each fragment that is linked to the topic. A fragment
+ * that is just being linked looks whether a refresh came since its render began: at the topic's number; or, if no
+ * fragment was linked to the topic until now, at `recent`, which has the last refresh of all topics with the same few
+ * bits of the hash. So a topic that no fragment depends on takes no memory, however often it is refreshed; at worst a
+ * fragment is rendered once more for a topic of another name.
  *
  * A refresh takes a number, and puts the topic into a list: that is all that its caller pays. A worker walks along the
  * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
  * so links may come and go meanwhile.
  *
- * A topic counts as used as soon as a render names it, not only when a view is linked to it (vestry_topic_fragments).
- * Otherwise an application that asks in between would stop refreshing the topic, and the view would wait for ever.
- * Names of renders under way are counted by a few bits of their hash: at worst a topic that is not used counts as used,
- * for the time of a render. */
+ * A topic counts as used as soon as a render names it, not only when a fragment is linked to it
+ * (vestry_topic_fragments). Otherwise an application that asks in between would stop refreshing the topic, and the
+ * fragment would wait for ever. Names of renders under way are counted by a few bits of their hash: at worst a topic
+ * that is not used counts as used, for the time of a render. */
 #include "app/page/topic.h"
 
 #include <string.h>
@@ -31,15 +31,15 @@ enum { MARKED_AT_ONCE = 256 };
 struct vsi_page_topic {
   vsi_map_link in;                       /* first */
   uint64_t seq;                          /* of its last refresh */
-  vsi_ring links;                        /* of its views */
-  vsi_ring walk;                         /* among them while the views are marked: after the last one that was */
-  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* among those that were refreshed, whose views are to be marked */
+  vsi_ring links;                        /* of its fragments */
+  vsi_ring walk;                         /* among them while the fragments are marked: after the last one that was */
+  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* among those that were refreshed, whose fragments are to be marked */
   uint64_t dirty_seq;                    /* of the first refresh that the walk is for */
   uint64_t again_seq;                    /* of the first one that came during it, so that it is walked again; 0: none */
   bool is_dirty, is_walked;
-  bool is_linked, is_named; /* while a view's links are brought up to date: it has one; its render has named it */
+  bool is_linked, is_named; /* while a fragment's links are brought up to date: it has one; its render has named it */
   uint32_t len;
-  size_t views_count; /* links */
+  size_t fragments_count; /* links */
   char name[];
 };
 
@@ -106,38 +106,39 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
     atomic_fetch_sub_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
-/* Link a view to a topic. Links stay at their addresses: a topic's list goes through them. */
-static bool add_link(vsi_view *view, vsi_page_topic *topic) {
-  vsi_link *link = &view->link;
+/* Link a fragment to a topic. Links stay at their addresses: a topic's list goes through them. */
+static bool add_link(vsi_fragment *fragment, vsi_page_topic *topic) {
+  vsi_link *link = &fragment->link;
   if (link->topic) {
-    vsi_more_link *more = vsi_calloc(view->page->pages->host, 1, sizeof *more);
+    vsi_more_link *more = vsi_calloc(fragment->page->pages->host, 1, sizeof *more);
     if (!more) return false;
-    more->next = view->more_links;
-    view->more_links = more;
+    more->next = fragment->more_links;
+    fragment->more_links = more;
     link = &more->link;
   }
-  link->view = view;
+  link->fragment = fragment;
   link->topic = topic;
   vsi_ring_add_first(&topic->links, &link->at);
-  topic->views_count++;
+  topic->fragments_count++;
   return topic->is_linked = true;
 }
 
-/* The topic was refreshed while its view was rendered. A view that was linked to it has missed no refresh but those
- * that the next walk is for. */
+/* The topic was refreshed while its fragment was rendered. A fragment that was linked to it has missed no refresh but
+ * those that the next walk is for. */
 static void note_missed(const vsi_page_topic *topic, uint64_t started_seq, vsi_missed *missed) {
   const bool is_known = topic->is_linked && topic->is_dirty && !topic->is_walked && topic->dirty_seq > started_seq;
   const vsi_missed is = {is_known ? topic->dirty_seq : started_seq + 1, !is_known};
   if (!missed->seq || is.seq < missed->seq || (is.seq == missed->seq && is_known)) *missed = is;
 }
 
-static vestry_err name_one(vsi_view *view, const note *of, const char *name, uint64_t started_seq, vsi_missed *missed) {
-  vestry_pages *pages = view->page->pages;
+static vestry_err name_one(vsi_fragment *fragment, const note *of, const char *name, uint64_t started_seq,
+                           vsi_missed *missed) {
+  vestry_pages *pages = fragment->page->pages;
   vsi_page_topic *topic = find(pages, of->hash, name, of->len);
   if (!topic) topic = create(pages, of->hash, name, of->len);
   if (!topic) return VESTRY_NO_MEMORY;
   if (topic->seq > started_seq) note_missed(topic, started_seq, missed);
-  if (!topic->is_linked && !add_link(view, topic)) {
+  if (!topic->is_linked && !add_link(fragment, topic)) {
     free_if_unused(pages, topic);
     return VESTRY_NO_MEMORY;
   }
@@ -149,9 +150,9 @@ static vestry_err name_one(vsi_view *view, const note *of, const char *name, uin
 static void drop_link(vsi_link *link) {
   vsi_page_topic *topic = link->topic;
   vsi_ring_remove(&link->at);
-  topic->views_count--;
+  topic->fragments_count--;
   link->topic = NULL;
-  free_if_unused(link->view->page->pages, topic);
+  free_if_unused(link->fragment->page->pages, topic);
 }
 
 /* Whether a link stays. Takes the topic's marks (is_linked, is_named) away. */
@@ -161,21 +162,21 @@ static bool stays(const vsi_link *link, bool forget) {
   return is_named || !forget;
 }
 
-/* Bring a view's links up to date. Topics carry marks meanwhile, so nothing searches a view's links for a topic, or
- * names for a link. */
-vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget, uint64_t started_seq,
+/* Bring a fragment's links up to date. Topics carry marks meanwhile, so nothing searches a fragment's links for a
+ * topic, or names for a link. */
+vestry_err vsi_topics_name(vsi_fragment *fragment, const vsi_buffer *names, bool forget, uint64_t started_seq,
                            vsi_missed *ret_missed) {
   vestry_err error = names->error;
   *ret_missed = (vsi_missed){.seq = 0};
-  if (view->link.topic) view->link.topic->is_linked = true;
-  for (vsi_more_link *more = view->more_links; more; more = more->next) more->link.topic->is_linked = true;
+  if (fragment->link.topic) fragment->link.topic->is_linked = true;
+  for (vsi_more_link *more = fragment->more_links; more; more = more->next) more->link.topic->is_linked = true;
   note of;
   const char *name;
   for (size_t at = 0; !error && (name = next_name(names, &at, &of));)
-    error = name_one(view, &of, name, started_seq, ret_missed);
+    error = name_one(fragment, &of, name, started_seq, ret_missed);
   forget &= !error;
-  if (view->link.topic && !stays(&view->link, forget)) drop_link(&view->link);
-  for (vsi_more_link **at = &view->more_links; *at;) {
+  if (fragment->link.topic && !stays(&fragment->link, forget)) drop_link(&fragment->link);
+  for (vsi_more_link **at = &fragment->more_links; *at;) {
     vsi_more_link *more = *at;
     if (stays(&more->link, forget)) {
       at = &more->next;
@@ -183,7 +184,7 @@ vestry_err vsi_topics_name(vsi_view *view, const vsi_buffer *names, bool forget,
     }
     *at = more->next;
     drop_link(&more->link);
-    vsi_free(view->page->pages->host, more);
+    vsi_free(fragment->page->pages->host, more);
   }
   return error;
 }
@@ -192,15 +193,15 @@ vestry_slice vsi_topic_name(const vsi_page_topic *topic) {
   return (vestry_slice){topic->name, topic->len};
 }
 
-void vsi_topics_forget(vsi_view *view) {
+void vsi_topics_forget(vsi_fragment *fragment) {
   vsi_missed missed;
   const vsi_buffer nothing = {.len = 0};
-  (void)vsi_topics_name(view, &nothing, true, 0, &missed); /* cannot fail */
+  (void)vsi_topics_name(fragment, &nothing, true, 0, &missed); /* cannot fail */
 }
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
 
-/* Whether a view depends on it. */
+/* Whether a fragment depends on it. */
 static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   uint64_t hash = hash_of(pages, name, len);
   pages->recent[hash % VSI_RECENT] = pages->seq;
@@ -208,7 +209,7 @@ static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   if (!topic) return false;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
-    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for views passed already */
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for fragments passed already */
     return true;
   }
   topic->is_dirty = true;
@@ -229,7 +230,7 @@ static void refresh_all(vestry_pages *pages) {
   if (!pages->is_all_walked)
     begin_walk(pages, pages->seq);
   else if (!pages->all_again_seq)
-    pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last views */
+    pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last fragments */
 }
 
 /* What an operator is told that a refresh was for, and since when. */
@@ -307,7 +308,7 @@ size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_i
   uint64_t hash = hash_of(pages, name, len);
   vsi_pages_lock(pages);
   const vsi_page_topic *topic = find(pages, hash, name, len);
-  size_t count = topic ? topic->views_count : 0;
+  size_t count = topic ? topic->fragments_count : 0;
   bool is_used = count || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
   vsi_pages_unlock(pages);
   if (ret_is_used) *ret_is_used = is_used;
@@ -318,11 +319,11 @@ size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_i
 static void walk_all(vestry_pages *pages, size_t *left) {
   for (; pages->is_all_walked && *left; --*left) {
     if (pages->all_at < pages->waiting_count) pages->all_at = pages->waiting_count;
-    if (pages->all_at < pages->views_count) {
-      vsi_view *view = pages->views[pages->all_at++];
-      if (view->all_number == pages->all_number) continue;
-      view->all_number = pages->all_number;
-      vsi_schedule_mark(view, pages->all_seq);
+    if (pages->all_at < pages->fragments_count) {
+      vsi_fragment *fragment = pages->fragments[pages->all_at++];
+      if (fragment->all_number == pages->all_number) continue;
+      fragment->all_number = pages->all_number;
+      vsi_schedule_mark(fragment, pages->all_seq);
     } else {
       pages->is_all_walked = false;
       pages->all_at = 0;
@@ -341,7 +342,7 @@ static void walk_topic(vsi_page_topic *topic, size_t *left) {
     vsi_ring *at = walk->next;
     vsi_ring_remove(walk);
     vsi_ring_add_first(at, walk);
-    vsi_schedule_mark(VSI_RING_OWNER(at, vsi_link, at)->view, topic->dirty_seq);
+    vsi_schedule_mark(VSI_RING_OWNER(at, vsi_link, at)->fragment, topic->dirty_seq);
   }
 }
 

@@ -13,8 +13,8 @@
 
 #include <string.h>
 
+#include "app/page/page_script.h"
 #include "app/page/render.h"
-#include "app/page/script_window.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/options.h"

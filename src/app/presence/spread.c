@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one person on several nodes; guests that are in doubt while a node names its guests anew */
-/* Presence over nodes. Each node names its guests: people with streams on that node, or in their grace time there. The
- * other nodes note that, by a bit for each node. A guest is here while a bit is set, or while he is this node's own. So
- * no node changes what another one has said, and a person with tabs on two nodes is one guest.
+/* essay: one person on several nodes; members that are in doubt while a node names its members anew */
+/* Presence over nodes. Each node names its members: people with streams on that node, or in their grace time there. The
+ * other nodes note that, by a bit for each node. A member is here while a bit is set, or while he is this node's own.
+ * So no node changes what another one has said, and a person with tabs on two nodes is one member.
  *
- * Guests that have changed stand in a list, each once, by a link of his own, until that is told. What is told is the
+ * Members that have changed stand in a list, each once, by a link of his own, until that is told. What is told is the
  * difference between what he is at that moment and what was told of him before.
  *
- * When a node names its guests anew, no guest leaves because of that: all that it had are in doubt until it names them.
- * Those that it has not named when it is done leave. When a node is dead, or has left, it has none. */
+ * When a node names its members anew, no member leaves because of that: all that it had are in doubt until it names
+ * them. Those that it has not named when it is done leave. When a node is dead, or has left, it has none. */
 #include "app/presence/spread.h"
 
-#include "app/presence/guest.h"
-#include "app/presence/place.h"
+#include "app/presence/presences.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 
 static vestry_err create(vestry *v, void **ret_state) {
   vsi_presences *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
   if (!all) return VESTRY_NO_MEMORY;
-  vsi_mutex_init(&all->lock, VSI_LOCK_PRESENCES);
+  vsi_mutex_init(&all->list_lock, VSI_LOCK_PRESENCES);
   return VESTRY_OK;
 }
 
 static void destroy(vestry *v, void *state) {
   vsi_presences *all = state;
-  vsi_mutex_finish(&all->lock);
+  vsi_mutex_finish(&all->list_lock);
   vsi_free(v->host, all);
 }
 
@@ -45,19 +44,19 @@ static uint64_t hash_of(const char *presence, vestry_slice place, const char *wh
   return vsi_siphash_1_3(own, who, strlen(who));
 }
 
-uint64_t vsi_guest_hash(const vsi_guest_said *said) {
+uint64_t vsi_presence_said_hash(const vsi_presence_said *said) {
   return hash_of(said->presence, said->place, said->who);
 }
 
-/* --------------------------------------------------------------------------------------------- our guests -------- */
+/* --------------------------------------------------------------------------------------------- our members -------- */
 
-static vsi_guest_said said_of(const vestry_presence *presence, const vsi_guest *one) {
-  return (vsi_guest_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
+static vsi_presence_said said_of(const vestry_presence *presence, const vsi_presence_member *one) {
+  return (vsi_presence_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
-/* Take the first guest off the list of those that wait to be told. */
-static vsi_guest *take_locked(vestry_presence *presence) {
-  vsi_guest *one = presence->first_waiting;
+/* Take the first member off the list of those that wait to be told. */
+static vsi_presence_member *take_locked(vestry_presence *presence) {
+  vsi_presence_member *one = presence->first_waiting;
   if (!one) return NULL;
   presence->first_waiting = one->next_waiting;
   if (!one->next_waiting) presence->last_waiting = NULL;
@@ -66,93 +65,93 @@ static vsi_guest *take_locked(vestry_presence *presence) {
   return one;
 }
 
-void vsi_presences_take(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
-  vsi_mutex_lock(&all->lock);
+void vsi_presences_take(vsi_presences *all, vsi_presence_said_fn fn, void *ctx) {
+  vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
-    for (vsi_guest *one; (one = take_locked(presence)) != NULL;) {
+    for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;) {
       if (one->is_own != one->is_spread) {
-        const vsi_guest_said said = said_of(presence, one);
-        uint64_t hash = vsi_guest_hash(&said);
+        const vsi_presence_said said = said_of(presence, one);
+        uint64_t hash = vsi_presence_said_hash(&said);
         one->is_spread = one->is_own;
         presence->spread_count += one->is_own ? 1 : UINT64_MAX;
         presence->spread_sum += one->is_own ? hash : -hash;
         fn(&said, ctx);
       }
-      vsi_guest_let_go_locked(presence, one);
+      vsi_presence_member_let_go_locked(presence, one);
     }
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
 }
 
-/* Each guest of each presence; fn may free him. */
-typedef void (*guest_fn)(vestry_presence *presence, vsi_guest *one, void *ctx);
+/* Each member of each presence; fn may free him. */
+typedef void (*member_fn)(vestry_presence *presence, vsi_presence_member *one, void *ctx);
 
-static void each_locked(vestry_presence *presence, guest_fn fn, void *ctx) {
-  for (vsi_map_link *next, *at = vsi_map_after(&presence->guests, NULL); at; at = next) {
-    next = vsi_map_after(&presence->guests, at);
-    fn(presence, VSI_MAP_OWNER(at, vsi_guest, in), ctx);
+static void each_locked(vestry_presence *presence, member_fn fn, void *ctx) {
+  for (vsi_map_link *next, *at = vsi_map_after(&presence->members, NULL); at; at = next) {
+    next = vsi_map_after(&presence->members, at);
+    fn(presence, VSI_MAP_OWNER(at, vsi_presence_member, in), ctx);
   }
 }
 
-static void each(vsi_presences *all, guest_fn fn, void *ctx) {
-  vsi_mutex_lock(&all->lock);
+static void each(vsi_presences *all, member_fn fn, void *ctx) {
+  vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     each_locked(presence, fn, ctx);
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
 }
 
 typedef struct telling {
-  vsi_guest_said_fn fn;
+  vsi_presence_said_fn fn;
   void *ctx;
 } telling;
 
-static void tell_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+static void tell_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   const telling *t = ctx;
   if (!one->is_spread) return;
-  vsi_guest_said said = said_of(presence, one);
+  vsi_presence_said said = said_of(presence, one);
   said.is_here = true;
   t->fn(&said, t->ctx);
 }
 
-void vsi_presences_list(vsi_presences *all, vsi_guest_said_fn fn, void *ctx) {
+void vsi_presences_list(vsi_presences *all, vsi_presence_said_fn fn, void *ctx) {
   each(all, tell_one, &(telling){fn, ctx});
 }
 
 void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum) {
   *ret_count = *ret_sum = 0;
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     *ret_count += presence->spread_count;
     *ret_sum += presence->spread_sum;
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
 }
 
-/* ------------------------------------------------------------------------------------ the guests of others ------- */
+/* ------------------------------------------------------------------------------------ the members of others ------- */
 
-static void drop_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit) {
+static void drop_locked(vestry_presence *presence, vsi_presence_member *one, uint64_t bit) {
   one->others &= ~bit;
   one->unsure &= ~bit;
-  if (one->is_here && !one->is_own && !one->others) vsi_guest_leave_locked(presence, one);
+  if (one->is_here && !one->is_own && !one->others) vsi_presence_member_leave_locked(presence, one);
 }
 
-static void hold_locked(vestry_presence *presence, vsi_guest *one, uint64_t bit) {
+static void hold_locked(vestry_presence *presence, vsi_presence_member *one, uint64_t bit) {
   one->others |= bit;
   one->unsure &= ~bit;
-  if (!one->is_here) vsi_guest_come_locked(presence, one);
+  if (!one->is_here) vsi_presence_member_come_locked(presence, one);
 }
 
-/* Another node has named a guest that is not known here. */
+/* Another node has named a member that is not known here. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
-  if (presence->guests.count + presence->reserved_count >= presence->max_count) {
+  if (presence->members.count + presence->reserved_count >= presence->max_count) {
     presence->crowded_out |= bit;
     presence->refused_count++;
     return VESTRY_OK;
@@ -160,22 +159,22 @@ static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const ve
   vsi_place *made = NULL;
   vestry_err error = at ? VESTRY_OK : vsi_place_create(presence->host, place, &made);
   if (error) return error;
-  vsi_guest *one = vsi_guest_create(presence, place, who);
+  vsi_presence_member *one = vsi_presence_member_create(presence, place, who);
   if (!one) {
     vsi_free(presence->host, made);
     return VESTRY_NO_MEMORY;
   }
   vsi_presence_grow_locked(presence);
   if (made) vsi_place_enter_locked(presence, made);
-  vsi_guest_enter_locked(presence, at ? at : made, one);
+  vsi_presence_member_enter_locked(presence, at ? at : made, one);
   hold_locked(presence, one, bit);
   return VESTRY_OK;
 }
 
-static vestry_err told_locked(vestry_presence *presence, const vestry_scoped_key *place, const vsi_guest_said *said,
+static vestry_err told_locked(vestry_presence *presence, const vestry_scoped_key *place, const vsi_presence_said *said,
                               uint64_t bit) {
   vsi_place *at = vsi_place_find_locked(presence, place);
-  vsi_guest *one = vsi_guest_find_locked(presence, at, said->who);
+  vsi_presence_member *one = vsi_presence_member_find_locked(presence, at, said->who);
   if (said->is_here && !one) return meet_locked(presence, at, place, said->who, bit);
   if (said->is_here)
     hold_locked(presence, one, bit);
@@ -184,7 +183,7 @@ static vestry_err told_locked(vestry_presence *presence, const vestry_scoped_key
   return VESTRY_OK;
 }
 
-static vestry_err told(vestry_presence *presence, const vsi_guest_said *said, uint64_t bit) {
+static vestry_err told(vestry_presence *presence, const vsi_presence_said *said, uint64_t bit) {
   vsi_scoped_key place;
   vestry_err error = vsi_place_pack_encoded(presence, said->place, &place);
   if (error) return error == VESTRY_NO_MEMORY ? error : VESTRY_MALFORMED;
@@ -195,19 +194,19 @@ static vestry_err told(vestry_presence *presence, const vsi_guest_said *said, ui
   return error;
 }
 
-vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_guest_said *said) {
+vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_presence_said *said) {
   size_t len = strlen(said->who);
   if (!len || len > VSI_PRESENCE_WHO_MAX || !vsi_is_utf8(said->who, len)) return VESTRY_MALFORMED;
   vestry_err error = VESTRY_OK;
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   vestry_presence *presence = LIST_FIRST(&all->list);
   while (presence && strcmp(presence->name, said->presence) != 0) presence = LIST_NEXT(presence, in);
   if (presence) error = told(presence, said, UINT64_C(1) << node);
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
   return error;
 }
 
-static void doubt_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+static void doubt_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   (void)presence;
   one->unsure |= one->others & *(const uint64_t *)ctx;
 }
@@ -215,16 +214,16 @@ static void doubt_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
 void vsi_presences_doubt(vsi_presences *all, unsigned node) {
   uint64_t bit = UINT64_C(1) << node;
   each(all, doubt_one, &bit);
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     presence->crowded_out &= ~bit;
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
 }
 
-static void sweep_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+static void sweep_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   uint64_t bit = *(const uint64_t *)ctx;
   if (one->unsure & bit) drop_locked(presence, one, bit);
 }
@@ -241,26 +240,26 @@ void vsi_presences_forget(vsi_presences *all, unsigned node) {
 
 bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   bool any = false;
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
-    /* Only when an eighth is free: otherwise all guests would be named again for each one that leaves. */
+    /* Only when an eighth is free: otherwise all members would be named again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
-    any |= (presence->crowded_out >> node & 1) && presence->guests.count + presence->reserved_count < limit;
+    any |= (presence->crowded_out >> node & 1) && presence->members.count + presence->reserved_count < limit;
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
   return any;
 }
 
 /* -------------------------------------------------------------------------------------------------- when ---------- */
 
-static void wait_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+static void wait_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   (void)ctx;
-  vsi_guest_spread_locked(presence, one);
+  vsi_presence_member_spread_locked(presence, one);
 }
 
-static void untell_one(vestry_presence *presence, vsi_guest *one, void *ctx) {
+static void untell_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   (void)presence, (void)ctx;
   one->is_spread = false;
 }
@@ -272,20 +271,21 @@ static void watch_locked(vestry_presence *presence, const vsi_presence_watch *wa
     each_locked(presence, wait_one, NULL);
     return;
   }
-  for (vsi_guest *one; (one = take_locked(presence)) != NULL;) vsi_guest_let_go_locked(presence, one);
+  for (vsi_presence_member *one; (one = take_locked(presence)) != NULL;)
+    vsi_presence_member_let_go_locked(presence, one);
   each_locked(presence, untell_one, NULL);
   presence->spread_count = presence->spread_sum = 0;
 }
 
 static void watch_all(vsi_presences *all, const vsi_presence_watch *watch) {
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   all->watch = watch;
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
     watch_locked(presence, watch);
     vsi_mutex_unlock(&presence->lock);
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
 }
 
 void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch) {
@@ -299,7 +299,7 @@ void vsi_presences_end(vsi_presences *all) {
 vestry_err vsi_presence_begin(vestry_presence *presence) {
   vsi_presences *all = presence->all;
   if (!presence->name[0]) return VESTRY_OK;
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   const vestry_presence *same = LIST_FIRST(&all->list);
   while (same && strcmp(same->name, presence->name) != 0) same = LIST_NEXT(same, in);
   const vsi_presence_watch *watch = all->watch;
@@ -308,7 +308,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
     LIST_INSERT_HEAD(&all->list, presence, in);
     presence->is_entered = true;
   }
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
   if (same) return VESTRY_EXISTS;
   if (watch) watch->begins(watch->ctx);
   return VESTRY_OK;
@@ -316,10 +316,10 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
 
 void vsi_presence_end(vestry_presence *presence) {
   vsi_presences *all = presence->all;
-  vsi_mutex_lock(&all->lock);
+  vsi_mutex_lock(&all->list_lock);
   if (presence->is_entered) LIST_REMOVE(presence, in);
   presence->is_entered = false;
-  vsi_mutex_unlock(&all->lock);
+  vsi_mutex_unlock(&all->list_lock);
   vsi_mutex_lock(&presence->lock);
   watch_locked(presence, NULL);
   vsi_mutex_unlock(&presence->lock);

@@ -7,9 +7,10 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "base/memory.h"
-#include "base/refs.h"
 #include "connection/connection.h"
+#include "runtime/timer.h"
 
 typedef vsi_session_user record;
 typedef vsi_session_stream entered;
@@ -140,4 +141,102 @@ void vsi_session_record_detach(const record *session, vestry_reply *reply) {
   if (!found) return;
   *at = found->next;
   found->drop(found);
+}
+
+/* When sessions end, whenever they were loaded: a heap, and a timer for the first of it. */
+
+enum { ENDS_AT_ONCE = 256 };
+
+static void put_at(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *user) {
+  lifetimes->heap[at] = user;
+  user->place = at + 1;
+}
+
+/* Up from a free place, or down from it: where the user belongs. */
+static void file(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *user) {
+  vsi_session_user **heap = lifetimes->heap;
+  for (; at && heap[(at - 1) / 2]->ends_ns > user->ends_ns; at = (at - 1) / 2)
+    put_at(lifetimes, at, heap[(at - 1) / 2]);
+  for (;;) {
+    size_t child = 2 * at + 1;
+    if (child >= lifetimes->count) break;
+    if (child + 1 < lifetimes->count && heap[child + 1]->ends_ns < heap[child]->ends_ns) child++;
+    if (heap[child]->ends_ns >= user->ends_ns) break;
+    put_at(lifetimes, at, heap[child]);
+    at = child;
+  }
+  put_at(lifetimes, at, user);
+}
+
+static void remove_locked(vsi_session_lifetimes *lifetimes, vsi_session_user *user) {
+  size_t at = user->place - 1;
+  vsi_session_user *last = lifetimes->heap[--lifetimes->count];
+  user->place = 0;
+  if (last != user) file(lifetimes, at, last);
+}
+
+/* The timer is late at most by what else it does; one that is early finds nothing due. */
+static void expect_locked(vsi_session_lifetimes *lifetimes) {
+  if (lifetimes->count) (void)vsi_timer_set_at(lifetimes->timer, lifetimes->heap[0]->ends_ns);
+}
+
+static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now) {
+  vsi_session_user *due = NULL;
+  vsi_mutex_lock(&lifetimes->ends_lock);
+  if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
+    due = lifetimes->heap[0];
+    vsi_session_record_ref(due); /* the thread that drops the last reference removes it first, under this lock */
+    remove_locked(lifetimes, due);
+  }
+  vsi_mutex_unlock(&lifetimes->ends_lock);
+  return due;
+}
+
+static void fire(vestry_timer *timer, void *ctx) {
+  vsi_session_lifetimes *lifetimes = ctx;
+  uint64_t now = vsi_now_ns(lifetimes->host);
+  (void)timer;
+  for (int i = 0; i < ENDS_AT_ONCE; i++) {
+    vsi_session_user *due = take_due(lifetimes, now);
+    if (!due) break;
+    lifetimes->end(due);
+    vsi_session_record_unref(due);
+  }
+  vsi_mutex_lock(&lifetimes->ends_lock);
+  expect_locked(lifetimes);
+  vsi_mutex_unlock(&lifetimes->ends_lock);
+}
+
+vestry_err vsi_session_lifetimes_init(vsi_session_lifetimes *lifetimes, const vestry_host *host,
+                                      vestry_runtime *runtime, void (*end)(vsi_session_user *user)) {
+  lifetimes->host = host;
+  lifetimes->end = end;
+  vestry_err error = vestry_timer_create(runtime, fire, lifetimes, &lifetimes->timer);
+  if (!error) vsi_mutex_init(&lifetimes->ends_lock, VSI_LOCK_SESSION_LIFETIMES);
+  return error;
+}
+
+void vsi_session_lifetimes_finish(vsi_session_lifetimes *lifetimes) {
+  if (!lifetimes->timer) return;
+  vestry_timer_destroy(lifetimes->timer);
+  vsi_mutex_finish(&lifetimes->ends_lock);
+  vsi_free(lifetimes->host, lifetimes->heap);
+}
+
+vestry_err vsi_session_lifetimes_add(vsi_session_lifetimes *lifetimes, vsi_session_user *user, uint64_t ends_ns) {
+  vsi_mutex_lock(&lifetimes->ends_lock);
+  vestry_err error = VSI_ARRAY_RESERVE(lifetimes->host, lifetimes->heap, lifetimes->count, lifetimes->room, 1);
+  if (!error) {
+    user->ends_ns = ends_ns;
+    file(lifetimes, lifetimes->count++, user);
+    if (user->place == 1) expect_locked(lifetimes);
+  }
+  vsi_mutex_unlock(&lifetimes->ends_lock);
+  return error;
+}
+
+void vsi_session_lifetimes_remove(vsi_session_lifetimes *lifetimes, vsi_session_user *user) {
+  vsi_mutex_lock(&lifetimes->ends_lock);
+  if (user->place) remove_locked(lifetimes, user);
+  vsi_mutex_unlock(&lifetimes->ends_lock);
 }

@@ -3,7 +3,7 @@
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H
 
-#include "app/session/lifetimes.h"
+#include "app/session/record.h"
 #include "vestry/app/session.h"
 
 typedef struct vsi_sessions vsi_sessions;

@@ -99,7 +99,7 @@ vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
                   " data-on:visibilitychange__document=\"document.hidden"
                   " ? %-s (el.run?.abort(), el.run = null)"
                   " : (el.seen = el.shown = Date.now(), el.run || el.isOver() || el.open())\"",
-                  care->is_open_hidden ? "true ||" : "!(el.ask || el.isOffline()) ||");
+                  care->is_open_hidden ? "true ||" : "!(el.poll || el.isOffline()) ||");
   vestry_html_add(html,
                   " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
                   is_away);

@@ -29,12 +29,12 @@ enum { VSI_CARE_RETRY_MOST_MS = 10000 };
  *   el.request()      begins a request, whose requestCancellation is el.run
  *   el.hears(type, args)  an event has come
  *   el.ended()        the stream has ended, and was not broken
- * and may define (app/page/ask.c)
+ * and may define (app/page/long_poll.c)
  *   el.tried()        the client tries again; true: that is no fault
  *   el.silent()       nothing has come for long: el.open(), or what takes its place
  *   el.again()        the network is another one, perhaps
  *   el.patience()     for how long at least nothing may come
- *   el.ask            true: the stream is an answer that may be held
+ *   el.poll            true: the stream is an answer that may be held
  * el.open() begins the stream anew. el.expelled() loads the page anew, but not again and again. el.isAgain: this
  * element was in the page before. el.heard: set by el.hears once it is sure that this is the stream. */
 void vsi_care_begin(vestry_html *html);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/upload/group.h"
+#include "app/upload/stored.h"
 #include "app/upload/unfinished.h"
 #include "base/hex.h"
 #include "base/log.h"

@@ -7,7 +7,6 @@
 #include "app/guard/proof.h"
 #include "app/upload/form.h"
 #include "app/upload/resume.h"
-#include "app/upload/said.h"
 #include "app/upload/tus.h"
 #include "base/buffer.h"
 #include "base/memory.h"

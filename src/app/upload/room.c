@@ -2,11 +2,79 @@
 #include "app/upload/room.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "app/guard/proof.h"
 #include "base/log.h"
 #include "instance/instance.h"
+
+/* What is asked of the operating system for a folder, so that tests can have each of it fail. Each function returns as
+ * the system's does, with errno. */
+
+static int make_file(int folder, const char *name) {
+  return openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+static int open_file(int folder, const char *name) {
+  return openat(folder, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int rename_file(int folder, const char *from, const char *to) {
+  return renameat(folder, from, folder, to);
+}
+
+static int remove_file(int folder, const char *name) {
+  return unlinkat(folder, name, 0);
+}
+
+static int free_room(int folder, uint64_t *ret_bytes) {
+  struct statvfs about;
+  if (fstatvfs(folder, &about)) return -1;
+  *ret_bytes = (uint64_t)about.f_bavail * about.f_frsize;
+  return 0;
+}
+
+static int64_t now_s(void) {
+  return time(NULL);
+}
+
+const vsi_disk vsi_disk_of_system = {make_file,   open_file,   pwrite,    ftruncate, fsync,
+                                     rename_file, remove_file, free_room, now_s};
+
+bool vsi_disk_write(const vsi_disk *disk, int fd, const void *bytes, size_t len, uint64_t *at) {
+  for (const char *from = bytes; len;) {
+    ssize_t written = disk->write(fd, from, len, (off_t)*at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written == 0) errno = EIO;
+    if (written <= 0) return false;
+    *at += (uint64_t)written;
+    from += written;
+    len -= (size_t)written;
+  }
+  return true;
+}
+
+bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void *first, size_t first_len,
+                  const void *second, size_t second_len) {
+  uint64_t at = 0;
+  int fd = disk->make(folder, name);
+  if (fd < 0 && errno == EEXIST && !disk->remove(folder, name)) fd = disk->make(folder, name);
+  if (fd < 0) return false;
+  const bool is_put = vsi_disk_write(disk, fd, first, first_len, &at) &&
+                      vsi_disk_write(disk, fd, second, second_len, &at) && !disk->sync(fd);
+  const int why = errno;
+  close(fd);
+  if (!is_put) (void)disk->remove(folder, name);
+  errno = why;
+  return is_put;
+}
+
+/* A folder that uploads go to: its descriptor, what its files have together, and what was left by a crash. */
 
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes) {
   vestry_upload_folder_stats *stats = &folder->stats;
@@ -62,3 +130,9 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
   vsi_mutex_unlock(&folder->lock);
   return vsi_refuse(req, reply, 500, "This file could not be written. It was not kept.");
 }
+
+#define DEFAULT_BYTES         (UINT64_C(10) << 30)
+#define DEFAULT_UNFINISHED_MS (UINT64_C(24) * 60 * 60 * 1000)
+enum { SWEEP_MS = 60000 };
+
+/* -------------------------------------------------------------------------------------------- what there is ------- */

@@ -1,15 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* A folder that uploads go to: its descriptor, what its files have together, and what was left by a crash. */
+/* What is asked of the operating system for a folder, so that tests can have each of it fail. Each function returns as
+ * the system's does, with errno. */
 #ifndef VSI_UPLOAD_ROOM_H
 #define VSI_UPLOAD_ROOM_H
 
-#include "app/upload/disk.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "base/map.h"
 #include "base/mutex.h"
 #include "vestry/app/upload.h"
 
+typedef struct vsi_disk {
+  int (*make)(int folder, const char *name); /* a file that was not there, for writing */
+  int (*open)(int folder, const char *name); /* one that is there, for reading and writing */
+  ssize_t (*write)(int fd, const void *bytes, size_t len, off_t at);
+  int (*truncate)(int fd, off_t len);
+  int (*sync)(int fd); /* a file's, or the folder's */
+  int (*rename)(int folder, const char *from, const char *to);
+  int (*remove)(int folder, const char *name);
+  int (*room)(int folder, uint64_t *ret_bytes); /* that are free */
+  int64_t (*now_s)(void);                       /* since 1970: it goes on while no process runs */
+} vsi_disk;
+
+extern const vsi_disk vsi_disk_of_system;
+
+/* Write all of it, in as many calls as it takes. at: where; it moves on by what was written. false: not all, with
+ * errno. */
+bool vsi_disk_write(const vsi_disk *disk, int fd, const void *bytes, size_t len, uint64_t *at);
+
+/* Make a file whole or not at all: written and synced, but its name is not. A file of that name that a failure left is
+ * replaced. false: it is not there, with errno. */
+bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void *first, size_t first_len,
+                  const void *second, size_t second_len);
+
+/* A folder that uploads go to: its descriptor, what its files have together, and what was left by a crash. */
+
 /* A name: 32 digits. A file that is coming has ".part" after it; what is known of one that can be resumed is beside it
- * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (app/upload/group.h). */
+ * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (app/upload/stored.h). */
 enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"

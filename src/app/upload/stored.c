@@ -19,11 +19,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/upload/group.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "instance/instance.h"
+
+/* The ids of files, one after the other; the first one names the list. */
+typedef struct vsi_upload_group {
+  const vestry_upload_folder *folder;
+  size_t count;
+  char ids[VESTRY_UPLOAD_FILES_MAX * VSI_STORED_LEN];
+} vsi_upload_group;
+
+static bool upload_group_mark(const vsi_upload_group *group);
+static bool upload_group_unmark(const vsi_upload_group *group);
 
 enum { BEGIN_BYTES = 8 << 20 };
 
@@ -174,13 +183,13 @@ static const char *rename_all(vsi_stored *const *all, size_t count) {
   const vestry_upload_folder *folder = all[0]->folder;
   const vsi_upload_group group = group_of(all, count);
   char name[VSI_STORED_ROOM];
-  if (count > 1 && !vsi_upload_group_mark(&group)) return "the list of a request's files is not written";
+  if (count > 1 && !upload_group_mark(&group)) return "the list of a request's files is not written";
   for (size_t i = 0; i < count; i++) {
     if (!all[i]->is_renamed && folder->disk->rename(folder->fd, part_name(all[i], name), all[i]->id))
       return "a file is not renamed";
     all[i]->is_renamed = true;
   }
-  if (count > 1 && !vsi_upload_group_unmark(&group)) return "the list of a request's files is not removed";
+  if (count > 1 && !upload_group_unmark(&group)) return "the list of a request's files is not removed";
   return folder->disk->sync(folder->fd) ? "the folder is not synced" : NULL;
 }
 
@@ -222,14 +231,13 @@ static void drop_all(vsi_stored *const *all, size_t count) {
   const vsi_upload_group group = group_of(all, count);
   bool are_named = false, are_left = false;
   for (size_t i = 0; i < count; i++) are_named = are_named || all[i]->is_renamed;
-  const bool is_marked = are_named && count > 1 && vsi_upload_group_mark(&group);
+  const bool is_marked = are_named && count > 1 && upload_group_mark(&group);
   for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
-  if (are_left && !is_marked && !vsi_upload_group_mark(&group))
+  if (are_left && !is_marked && !upload_group_mark(&group))
     vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
             "an upload to %s: %s was refused, and cannot be removed: remove it by hand", group.folder->path,
             all[0]->id);
-  if (!are_left && count > 1)
-    (void)vsi_upload_group_unmark(&group); /* or else the next start finds nothing to remove */
+  if (!are_left && count > 1) (void)upload_group_unmark(&group); /* or else the next start finds nothing to remove */
 }
 
 static void end_one(vsi_stored *stored, vestry_err why) {
@@ -249,4 +257,48 @@ static void end_one(vsi_stored *stored, vestry_err why) {
 void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why) {
   if (why && count) drop_all(all, count);
   for (size_t i = 0; i < count; i++) end_one(all[i], why);
+}
+
+/* Files that go together, whatever ends the process: their list is in the folder while some of them may have their
+ * final names and others not. */
+
+static const char *name_of(const char *id, const char *after, char name[VSI_STORED_ROOM]) {
+  snprintf(name, VSI_STORED_ROOM, "%.*s%s", (int)VSI_STORED_LEN, id, after);
+  return name;
+}
+
+/* Write the list: the next start removes these files, whatever name they have. false: it is not on the disk (errno). */
+static bool upload_group_mark(const vsi_upload_group *group) {
+  const vestry_upload_folder *folder = group->folder;
+  char name[VSI_STORED_ROOM];
+  return vsi_disk_put(folder->disk, folder->fd, name_of(group->ids, VSI_STORED_DROP, name), group->ids,
+                      group->count * VSI_STORED_LEN, "", 0) &&
+         !folder->disk->sync(folder->fd);
+}
+
+/* Remove the list; the folder's sync puts that on the disk. false: it is there (errno). */
+static bool upload_group_unmark(const vsi_upload_group *group) {
+  char name[VSI_STORED_ROOM];
+  return !group->folder->disk->remove(group->folder->fd, name_of(group->ids, VSI_STORED_DROP, name)) || errno == ENOENT;
+}
+
+static bool drop_one(const vestry_upload_folder *folder, const char *id) {
+  static const char *const after[] = {"", VSI_STORED_PART};
+  char name[VSI_STORED_ROOM];
+  for (size_t i = 0; i < 2; i++)
+    if (folder->disk->remove(folder->fd, name_of(id, after[i], name)) && errno != ENOENT) return false;
+  return true;
+}
+
+/* A list that is cut off is of files none of which had its final name yet. */
+vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name) {
+  char ids[sizeof((vsi_upload_group *)0)->ids];
+  int fd = folder->disk->open(folder->fd, list_name);
+  if (fd < 0) return VESTRY_IO;
+  const ssize_t len = pread(fd, ids, sizeof ids, 0);
+  close(fd);
+  if (len < 0) return VESTRY_IO;
+  for (size_t at = 0; at + VSI_STORED_LEN <= (size_t)len; at += VSI_STORED_LEN)
+    if (vsi_hex_is(ids + at, VSI_STORED_LEN) && !drop_one(folder, ids + at)) return VESTRY_IO;
+  return folder->disk->remove(folder->fd, list_name) ? VESTRY_IO : VESTRY_OK;
 }

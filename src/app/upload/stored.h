@@ -3,8 +3,8 @@
 #ifndef VSI_UPLOAD_STORED_H
 #define VSI_UPLOAD_STORED_H
 
+#include "app/upload/form.h"
 #include "app/upload/room.h"
-#include "app/upload/said.h"
 
 typedef struct vsi_stored {
   vestry_upload_folder *folder;
@@ -55,5 +55,11 @@ void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why);
 bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id);
 /* What the application is told of it. */
 vestry_kept_file vsi_stored_told(const vsi_stored *stored);
+
+/* Files that go together, whatever ends the process: their list is in the folder while some of them may have their
+ * final names and others not. */
+
+/* Of a folder that is opened: remove the files of a list, and then the list. OK | IO */
+vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name);
 
 #endif

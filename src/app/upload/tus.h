@@ -3,7 +3,7 @@
 #ifndef VSI_UPLOAD_TUS_H
 #define VSI_UPLOAD_TUS_H
 
-#include "app/upload/said.h"
+#include "app/upload/form.h"
 #include "vestry/error.h"
 
 #define VSI_TUS_VERSION    "1.0.0"

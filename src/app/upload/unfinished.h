@@ -3,8 +3,8 @@
 #ifndef VSI_UPLOAD_UNFINISHED_H
 #define VSI_UPLOAD_UNFINISHED_H
 
+#include "app/upload/form.h"
 #include "app/upload/room.h"
-#include "app/upload/said.h"
 #include "base/refs.h"
 
 /* MOST: unfinished ones of a folder, and as many records of finished ones. IDLE_S: one without a request for so long

@@ -10,8 +10,8 @@
  * browser knows best. What it does not know is whether the server has it: so 100 is said when the server has answered,
  * and 99 until then.
  *
- * Where it goes on. A form whose uploads go to a folder is sent file by file (tus.h). What the server has is asked of
- * it each time that a request has failed, and never guessed; where it is kept is remembered by the tab, so that the
+ * Where it goes on. A form whose uploads go to a folder is sent file by file (resume.h). What the server has is asked
+ * of it each time that a request has failed, and never guessed; where it is kept is remembered by the tab, so that the
  * same file, chosen again after a reload, goes on, too.
  *
  * When it ends. A failure is one of three kinds:

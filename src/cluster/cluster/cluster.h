@@ -2,19 +2,13 @@
 /* essay: links between nodes, lives, and what is lost on the way */
 /* A node's part of a cluster: the struct that all files of this module share, and no behaviour. From the bottom up:
  *
- * peer.h      another node                          members.c   which nodes live, what of theirs came
- * peers.c     which nodes there are, and are known  meet.c      how nodes meet
- * letter.c    what goes to a node: sealed, counted  reservations.c    a key that one stream has alone
- * digest.c    keys and guests on their way          list.c      which keys there are
- * recent.c    what some nodes alone were sent       replaced.c  streams that newer ones have replaced
- * guests.c    guests, told and heard                news.c      what the application is told
- * ask.c       what is asked and answered            inward.c    what others want done here
- * tell.c      what is told to all                   beat.c      heartbeats
- * told.c      what others tell of their keys        hearing.c   what comes in, and whose it is
- * renewals.c  answers to streams of other nodes
- *
- * and on these dispatch.c (what the application sends), stats.c (what it asks), ties.c (the ties to the instance) and
- * life.c (how it is made and ended).
+ * peer.h            another node                       members.c          which nodes live; news of them for on_member
+ * heartbeat.c       handshakes and heartbeats          message.c          a message: sealed, counted, published
+ * keys.c            which node holds which key         list.c             keys over all nodes, by pages
+ * recent.c          what only some nodes were sent     reservations.c     a key that one stream has alone
+ * remote_request.c  requests to other nodes            served_requests.c  requests of other nodes
+ * announce.c        what all nodes are told            receiver.c         what comes in, and whose it is
+ * renewals.c        answers to streams of other nodes  create.c           create and destroy, hooks, counters
  *
  * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
  * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
@@ -22,8 +16,9 @@
  * down, and a member that was dead for a while, need no message of their own.
  *
  * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for. A life
- * counts from when it has proven that it goes on (meet.c), and each of its messages once: they carry a turn that only
- * rises. So a message that was recorded and is played back counts for nothing: its life proves nothing, or it has come.
+ * counts from when it has proven that it goes on (heartbeat.c), and each of its messages once: they carry a turn that
+ * only rises. So a message that was recorded and is played back counts for nothing: its life proves nothing, or it has
+ * come.
  *
  * Locks. `lock` guards all but what is constant; messages are published under it, so that numbers and order agree, and
  * flushed when it is given back. The keys have a lock of their own, inside of it. Nothing of the application's is
@@ -42,6 +37,7 @@
 #include "instance/elsewhere.h"
 #include "store/store.h"
 #include "vestry/app/page.h"
+#include "vestry/cluster/cluster.h"
 
 enum {
   VSI_RECENT_CHANNELS = 4096,
@@ -80,7 +76,7 @@ typedef struct vsi_renewals {
   vsi_renewal all[VSI_RENEWALS_MAX]; /* as many as the map has */
 } vsi_renewals;
 
-/* Whether what other nodes may have done here is quickly done: see inward.c. */
+/* Whether what other nodes may have done here is quickly done: see served_requests.c. */
 typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
 
 struct vestry_cluster {
@@ -139,14 +135,14 @@ struct vestry_cluster {
   uint64_t twin_epoch;                       /* a life of such a node that is to give up; 0: none */
   uint8_t other_version; /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
   uint64_t other_logged_ns;
-  /* What is asked (ask.c), and reserved (reservations.c). */
+  /* What is asked (remote_request.c), and reserved (reservations.c). */
   vsi_map asks;   /* by id */
   vsi_map lines;  /* by key */
   vsi_ring asked; /* the oldest first */
   uint64_t last_ask_id;
   struct vsi_reservation *reservations; /* of keys that threads of this node put streams under */
   vsi_renewals renewals;
-  /* What is told (tell.c), and was sent (recent.c). */
+  /* What is told (announce.c), and was sent (recent.c). */
   bool refreshes_all;
   vestry_trace refreshes_trace; /* of the first refresh that is to be told and has one; not sampled: there is none */
   vsi_buffer refreshes;         /* topics that are to be told: a length of two bytes and the topic */
@@ -154,7 +150,7 @@ struct vestry_cluster {
   uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* by turns: of what was noted since recent_since_ns, and before */
   uint64_t recent_since_ns;
   vsi_key_change changes[VSI_KEYS_WAITING]; /* of the thread that tells */
-  /* Streams that others have replaced (replaced.c): the actor closes them. */
+  /* Streams that others have replaced (reservations.c): the actor closes them. */
   vestry_handle closing[VSI_CLOSING_MAX];
   size_t closing_count;
   vsi_older older[VSI_OLDER_MAX];
@@ -219,5 +215,20 @@ static inline vestry_err vsi_cluster_pack(const vestry_cluster *cluster, vsi_wir
   return vsi_scoped_key_init_encoded(ret_key, &vestry_parts_of(cluster->v)->store->exit.hash, cluster->host, scope,
                                      name.key);
 }
+
+/* What people who look at a cluster are shown, beside what vestry/cluster/cluster.h says. */
+
+typedef struct vsi_cluster_member {
+  char node[VESTRY_NODE_MAX_BYTES + 1];
+  vestry_member_state state;
+  uint64_t gaps_count, lost_count; /* in what it has sent; of this node: in what senders did that are not known */
+  uint64_t gap_ago_ms;             /* since the last gap was told; VESTRY_NEVER_MS: there was none */
+} vsi_cluster_member;
+typedef void (*vsi_cluster_member_fn)(const vsi_cluster_member *member, void *ctx);
+
+/* Tell of each member, this node first: on this thread, no lock held. A node that has lost its place to another one
+ * is not told of, so gaps of all may be fewer than vestry_cluster_stats counts. OK | NO_MEMORY. Any thread; takes a
+ * lock briefly. */
+VESTRY_API vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx);
 
 #endif

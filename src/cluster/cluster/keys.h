@@ -7,6 +7,9 @@
 #include <stdatomic.h>
 
 #include "base/mutex.h"
+#include "cluster/cluster/peer.h"
+#include "cluster/cluster/wire.h"
+#include "vestry/cluster/cluster.h"
 #include "vestry/store.h"
 
 /* Other nodes have a number below this, and a bit in a mask. */
@@ -113,5 +116,10 @@ void vsi_keys_sum_of(vsi_keys *keys, unsigned node, uint64_t *ret_count, uint64_
 
 /* Something waits to be told. */
 bool vsi_keys_are_waiting(vsi_keys *keys);
+
+/* Keys over all nodes. */
+
+/* What a LIST of another node's is answered; page: what goes after the error and the count. OK | NOT_FOUND | errors */
+vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, uint32_t *ret_count, vsi_buffer *page);
 
 #endif

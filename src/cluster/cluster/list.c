@@ -5,14 +5,14 @@
  * A listing goes from node to node, its own first, then the others in the order of their numbers. Each page is one
  * node's, as its store lists it; a key of several nodes is named by each. A node that does not answer is left out, and
  * the cursor says that something may be missing. */
-#include "cluster/cluster/list.h"
+#include "cluster/cluster/keys.h"
 
 #include <string.h>
 
 #include "base/options.h"
-#include "cluster/cluster/ask.h"
 #include "cluster/cluster/cluster.h"
-#include "cluster/cluster/peers.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/remote_request.h"
 #include "registry/targets.h"
 
 enum { PAGE_COUNT = 256, PAGE_COUNT_MOST = 4096, PAGE_BYTES = 131072, ITEM_BYTES = 4 };
@@ -95,7 +95,7 @@ static vestry_err count_streams(vestry_cluster *cluster, const vestry_scoped_key
   count->nodes_count = (size_t)__builtin_popcountll(holders) + (here > 0);
   if (holders | unsynced) {
     const vsi_wire_list list = {.what = VSI_WIRE_LIST_KEY, .name = vsi_cluster_name_of(key)};
-    error = vsi_ask_wait(cluster, &(vsi_asking){.list = &list, .only = holders | unsynced}, &there);
+    error = vsi_remote_request_wait(cluster, &(vsi_asking){.list = &list, .only = holders | unsynced}, &there);
     if (is_own_error(error)) return error;
     count->is_partial |= is_no_answer(error);
   }
@@ -200,7 +200,8 @@ static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *re
   vsi_buffer_init(&page, l->cluster->host);
   *ret_has_failed = true;
   vestry_err error =
-      mask ? vsi_ask_wait(l->cluster, &(vsi_asking){.list = &list, .only = mask, .page = &page}, &count) : VESTRY_OK;
+      mask ? vsi_remote_request_wait(l->cluster, &(vsi_asking){.list = &list, .only = mask, .page = &page}, &count)
+           : VESTRY_OK;
   if (!error || error == VESTRY_NOT_FOUND) error = page.error;
   vsi_wire_reader reader = vsi_wire_read(page.data, page.len);
   const vestry_list_cursor next = {.position = vsi_wire_number(&reader, 8),

@@ -2,24 +2,151 @@
 /* essay: links between nodes, lives, and what is lost on the way */
 /* Which nodes live, and what of theirs has come.
  *
- * A member is one from when it has proven that it goes on (meet.c). Silence makes it suspect, then dead. A suspect is
- * brought back by its next message; a dead one has to prove itself anew. Then both sides have a gap: this one says so
- * to itself, and has given away a number when it took the other for dead, which tells the other.
+ * A member is one from when it has proven that it goes on (heartbeat.c). Silence makes it suspect, then dead. A suspect
+ * is brought back by its next message; a dead one has to prove itself anew. Then both sides have a gap: this one says
+ * so to itself, and has given away a number when it took the other for dead, which tells the other.
  *
  * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
- * it, because the telling of it was still under way; and a node that has left will not look back (told.c). So that is a
- * gap. */
+ * it, because the telling of it was still under way; and a node that has left will not look back (receiver.c). So that
+ * is a gap. */
 #include "cluster/cluster/members.h"
+#include "cluster/cluster/digests.h"
 
 #include <string.h>
 
+#include "app/history/histories.h"
+#include "app/page/topic.h"
 #include "app/presence/spread.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster/cluster.h"
-#include "cluster/cluster/digest.h"
-#include "cluster/cluster/guests.h"
-#include "cluster/cluster/letter.h"
-#include "cluster/cluster/peers.h"
+#include "cluster/cluster/keys.h"
+#include "cluster/cluster/message.h"
+
+/* The other nodes: which there are, and what is known of them. All under the lock. */
+
+vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id) {
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (cluster->peers[i].id == id) return &cluster->peers[i];
+  return NULL;
+}
+
+bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer) {
+  uint64_t silence_ns = vsi_now_ns(cluster->host) - peer->heard_ns;
+  return vsi_peer_lives(peer) && silence_ns < 2 * cluster->heartbeat_ns && silence_ns < cluster->suspect_ns;
+}
+
+uint64_t vsi_peers_alive(const vestry_cluster *cluster) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) mask |= UINT64_C(1) << i;
+  return mask;
+}
+
+uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i]) && !cluster->peers[i].is_synced) mask |= UINT64_C(1) << i;
+  return mask;
+}
+
+/* Not while a life that has proven itself has no place here: nothing is known of its keys. */
+static bool all_have_places(const vestry_cluster *cluster) {
+  return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
+}
+
+bool vsi_peers_are_known(const vestry_cluster *cluster) {
+  return cluster->is_up && !cluster->is_refused && all_have_places(cluster) &&
+         vsi_now_ns(cluster->host) - cluster->up_ns >= 2 * cluster->heartbeat_ns;
+}
+
+bool vsi_peers_are_sure(const vestry_cluster *cluster) {
+  return cluster->is_up && all_have_places(cluster) && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
+}
+
+/* How members are, and what was lost. No memory is needed for that: each peer has a place for its news, and news that
+ * come before the last were told are told along with them. */
+
+/* Something to be told, taken out. */
+typedef struct news {
+  char node[VESTRY_NODE_MAX_BYTES + 1];
+  bool has_gap, has_state;
+  uint64_t lost_count;
+  vestry_member_state state;
+  uint8_t other_version; /* of the wire; 0: no node speaks it */
+  bool is_one_too_many;
+  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node that has no place; "": none */
+} news;
+
+static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
+  gaps->count++;
+  gaps->lost_count += lost_count;
+  gaps->last_ns = vsi_now_ns(cluster->host);
+  cluster->stats.gaps_count++;
+  cluster->stats.lost_count += lost_count;
+}
+
+static bool take_news(vestry_cluster *cluster, news *n) {
+  *n = (news){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_news, .state = VESTRY_MEMBER_REFUSED};
+  if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
+  n->other_version = cluster->other_version;
+  n->is_one_too_many = cluster->is_one_too_many;
+  memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
+  cluster->placeless[0] = '\0';
+  cluster->has_own_gap = cluster->has_own_news = false;
+  cluster->other_version = 0;
+  vsi_gaps *gaps = &cluster->own_gaps;
+  for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    n->has_gap = peer->has_gap;
+    n->has_state = peer->has_news;
+    if (!n->has_gap && !n->has_state) continue;
+    memcpy(n->node, peer->name, sizeof n->node);
+    n->lost_count = peer->lost_count;
+    n->state = peer->state;
+    peer->has_gap = false;
+    peer->lost_count = 0;
+    gaps = &peer->gaps;
+    if (n->has_state) peer->has_news = false;
+  }
+  if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
+  return n->has_gap || n->has_state || n->other_version || n->placeless[0];
+}
+
+static void tell(vestry_cluster *cluster, const news *n) {
+  if (n->other_version)
+    vsi_log(
+        cluster->host, VESTRY_LOG_ERROR,
+        "cluster: a node with this secret speaks version %u of the wire, this node %s version %u: neither hears the "
+        "other; give all nodes one version of vestry",
+        n->other_version, cluster->name, VSI_WIRE_VERSION);
+  if (n->placeless[0])
+    vsi_log(cluster->host, VESTRY_LOG_WARN,
+            "cluster: no place for node %s: a cluster has at most %zu nodes; the youngest is refused", n->placeless,
+            VESTRY_CLUSTER_MAX_COUNT);
+  if (n->has_state && n->state == VESTRY_MEMBER_REFUSED && n->is_one_too_many)
+    vsi_log(cluster->host, VESTRY_LOG_ERROR,
+            "cluster: node %s takes no part: the cluster has %zu nodes already, as many as there may be; stop one, and "
+            "start this one again",
+            n->node, VESTRY_CLUSTER_MAX_COUNT);
+  else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
+    vsi_log(cluster->host, VESTRY_LOG_ERROR, "cluster: there is a node %s already; this one takes no part", n->node);
+  if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
+  if (!n->has_gap) return;
+  vsi_histories_lose(cluster->v);
+  const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
+  if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
+  if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
+}
+
+bool vsi_news_tell(vestry_cluster *cluster) {
+  news n;
+  vsi_cluster_lock(cluster);
+  bool any = !cluster->has_ended && take_news(cluster, &n);
+  vsi_cluster_unlock(cluster);
+  if (any) tell(cluster, &n);
+  return any;
+}
 
 /* A jump of more is the beginning of other numbers. */
 #define LOST_MOST (UINT64_C(1) << 24)
@@ -44,7 +171,7 @@ static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_sta
 /* Nothing is known to be held there. */
 static void forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
-  vsi_guests_forget(cluster, peer);
+  vsi_presences_of_node_forget(cluster, peer);
 }
 
 /* -------------------------------------------------------------------------------------------------- lives --------- */
@@ -94,14 +221,14 @@ static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
     fresh.gaps = peer->gaps;
   }
   *peer = fresh;
-  vsi_letter_subject(cluster, peer->id, peer->subject);
+  vsi_message_subject(cluster, peer->id, peer->subject);
   vsi_cluster_tell_soon(cluster);
 }
 
 void vsi_members_hear(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   peer->in_turn = message->turn;
   peer->heard_ns = vsi_now_ns(cluster->host);
-  if (message->kind == VSI_WIRE_MEET || message->kind == VSI_WIRE_BEAT)
+  if (message->kind == VSI_WIRE_HANDSHAKE || message->kind == VSI_WIRE_HEARTBEAT)
     peer->drains |= (message->flags & VSI_WIRE_DRAINS) != 0;
   set_state(cluster, peer, peer->drains ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE);
 }
@@ -178,7 +305,7 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 }
 
 void vsi_members_say_goodbye(vestry_cluster *cluster) {
-  (void)vsi_letter_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
+  (void)vsi_message_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
   cluster->has_left = true;
   vsi_presences_end(cluster->presences); /* presences are told no more */
 }

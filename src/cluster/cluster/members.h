@@ -5,6 +5,19 @@
 
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
+#include "vestry/cluster/cluster.h"
+
+/* NULL: there is none of this number. */
+vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
+/* A node was heard of late: no other life of it counts. */
+bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
+/* Nodes that live, a bit each; and of these, those whose keys are not known in full. */
+uint64_t vsi_peers_alive(const vestry_cluster *cluster);
+uint64_t vsi_peers_unsynced(const vestry_cluster *cluster);
+/* All nodes that live are known: this one has been up for long enough to have heard of each. */
+bool vsi_peers_are_known(const vestry_cluster *cluster);
+/* The same, and a node that is silent is dead: none holds a key that could not be asked. */
+bool vsi_peers_are_sure(const vestry_cluster *cluster);
 
 /* DRAINS if this node does. */
 uint8_t vsi_members_own_flags(const vestry_cluster *cluster);
@@ -33,5 +46,10 @@ void vsi_members_say_goodbye(vestry_cluster *cluster);
 /* This node takes no part any more: there was another one of its name before, or there are as many as there may be
  * (one_too_many). */
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many);
+
+/* What the application is to be told of members, gaps and versions. */
+
+/* The actor's: tell one thing. false: there is nothing. */
+bool vsi_news_tell(vestry_cluster *cluster);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct vsi_peer {
   bool is_telling_all;  /* what is told is part of all that there is */
   struct vsi_digest *digests, *last_digest; /* what waits to be told it */
   size_t digests_bytes, digests_most;       /* how much that is; how much it may be */
-  uint64_t guests_count, guests_sum;        /* guests there, as far as it has told; their hashes added up */
+  uint64_t guests_count, guests_sum; /* members of presences there, as far as it has told; their hashes added up */
   /* What the application is to be told. */
   bool has_gap, has_news;
   uint64_t lost_count;
@@ -52,7 +52,7 @@ static inline void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count) {
   peer->lost_count += lost_count;
 }
 
-/* Something of its keys or guests is not known: all are to be told anew. */
+/* Something of its keys or members of presences is not known: all are to be told anew. */
 static inline void vsi_peer_must_sync(vsi_peer *peer) {
   peer->is_synced = peer->is_syncing = false;
   peer->must_sync = true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* An event, or a dispatch, goes to the nodes that have told that they have members. A node that has told too late,
- * because its telling was under way, must not miss it without a word (told.c). Of several that share a place, only the
- * nodes that all of them were sent to are known; what was not sent at all is told from them by two filters, which are
- * filled by turns, each for as long as something is kept: of ten thousand channels that were not sent, one is taken for
- * one that was at 20,000 that were, ten at 36,000. */
+ * because its telling was under way, must not miss it without a word (receiver.c). Of several that share a place, only
+ * the nodes that all of them were sent to are known; what was not sent at all is told from them by two filters, which
+ * are filled by turns, each for as long as something is kept: of ten thousand channels that were not sent, one is taken
+ * for one that was at 20,000 that were, ten at 36,000. */
 #include "cluster/cluster/recent.h"
 
 #include <string.h>

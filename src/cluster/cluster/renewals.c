@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "cluster/cluster/cluster.h"
-#include "cluster/cluster/letter.h"
-#include "cluster/cluster/peers.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
 
 enum { WAITS_MS = 250, NODE_BYTES = 8, SEALED_BYTES = VSI_LEASE_BYTES + NODE_BYTES };
 
@@ -80,7 +80,7 @@ static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
     put_some(&buffer, renewals, peer->id, most, &at);
     bool has_some = buffer.len > empty;
     vsi_wire_end(&buffer);
-    if (has_some) (void)vsi_letter_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* tabs answer again */
+    if (has_some) (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* tabs answer again */
     vsi_buffer_finish(&buffer);
   }
 }

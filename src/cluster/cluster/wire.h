@@ -13,19 +13,19 @@ enum { VSI_WIRE_VERSION = 6, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */
-  VSI_WIRE_MEET,      /* to one: prove that you live; here is my proof */
+  VSI_WIRE_HANDSHAKE, /* to one: prove that you live; here is my proof */
   /* Those below count only from a life that has proven itself. */
-  VSI_WIRE_BEAT,    /* to one: its keys, and how much it has sent */
-  VSI_WIRE_GOODBYE, /* to one: how much it has sent */
-  VSI_WIRE_RESYNC,  /* to one: tell all your keys */
+  VSI_WIRE_HEARTBEAT, /* to one: its keys, and how much it has sent */
+  VSI_WIRE_GOODBYE,   /* to one: how much it has sent */
+  VSI_WIRE_RESYNC,    /* to one: tell all your keys */
   /* Those below are numbered, for each receiver. */
   VSI_WIRE_KEYS, /* changes of keys */
-  VSI_WIRE_ASK,
+  VSI_WIRE_REQUEST,
   VSI_WIRE_ANSWER,
   VSI_WIRE_EVENT,
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
-  VSI_WIRE_PRESENT, /* which guests have come where, or have left */
+  VSI_WIRE_PRESENT, /* which members of presences have come where, or have left */
   VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: something was sent without you */
   VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
   /* This one is not, and may be lost: the next one says the same. */
@@ -35,12 +35,12 @@ typedef enum vsi_wire_kind {
 
 /* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
-/* Of MEET and BEAT: it drains; of MEET: you are the later one of this name, give up; there are as many nodes as there
- * may be, and you are the youngest, give up. */
+/* Of HANDSHAKE and HEARTBEAT: it drains; of HANDSHAKE: you are the later one of this name, give up; there are as many
+ * nodes as there may be, and you are the youngest, give up. */
 enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4 };
-/* Of BEAT: of what it counts some is still on its way. */
+/* Of HEARTBEAT: of what it counts some is still on its way. */
 enum { VSI_WIRE_MORE = 2 };
-/* Of ASK: nothing more is performed once something has failed. */
+/* Of REQUEST: nothing more is performed once something has failed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
 /* Of any: the trace that it belongs to stands after the body. */
 enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
@@ -55,7 +55,7 @@ typedef struct vsi_wire_message {
   uint8_t kind, flags;
   uint64_t from, epoch; /* whose: its name, hashed, and its life */
   uint64_t to;          /* the receiver's life; 0: all */
-  uint64_t seq;         /* its number; of BEAT, GOODBYE and RESYNC the last one that was given; of others 0 */
+  uint64_t seq;         /* its number; of HEARTBEAT, GOODBYE and RESYNC the last one that was given; of others 0 */
   uint64_t turn;        /* it only rises in one life, whichever node is spoken to: what has come before shows by it */
   const unsigned char *body;
   size_t len;
@@ -106,7 +106,7 @@ void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
 /* What follows are the bytes, in which its places are. */
 vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
 
-/* What an ASK says. */
+/* What a REQUEST says. */
 typedef struct vsi_wire_ask {
   uint64_t id;
   vsi_wire_name name;

@@ -9,7 +9,6 @@
  * libnats calls back for a connection until it has said that it is closed. Until then it has a reference to what it is
  * called back with. The next connection waits for that; if libnats does not say so within some seconds (without memory
  * it cannot), it goes on, and what the reference holds is not freed. */
-#include "cluster/nats/link.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -19,7 +18,7 @@
 #include "base/memory.h"
 #include "base/wait.h"
 #include "cluster/nats/broker.h"
-#include "cluster/nats/ear.h"
+#include "cluster/nats/receiver.h"
 
 enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
 
@@ -99,7 +98,7 @@ static natsStatus connect_to(linking *l, size_t server) {
   natsStatus s = vsi_nats_settings_choose(&broker->settings, server);
   if (!s) s = natsOptions_SetClosedCB(options, on_closed, w);
   if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
-  if (!s) s = vsi_nats_ear_choose(broker);
+  if (!s) s = vsi_nats_receiver_choose(broker);
   if (!s) s = natsConnection_Connect(&l->connection, options);
   if (s) { /* on_closed does not come */
     l->connection = NULL;
@@ -115,7 +114,7 @@ static natsStatus connect_to(linking *l, size_t server) {
   broker->connection = l->connection;
   broker->socket = broker->attached;
   vsi_mutex_unlock(&broker->io);
-  vsi_nats_ear_wake(broker);
+  vsi_nats_receiver_wake(broker);
   return s;
 }
 
@@ -196,10 +195,10 @@ static void drop_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   vsi_mutex_lock(&broker->lock);
   vsi_nats_messages messages;
-  vsi_nats_outbox_take(&broker->outbox, &messages);
+  vsi_nats_send_queue_take(&broker->send_queue, &messages);
   for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) {
     broker->discarded_count += message->count;
-    broker->outbox.bytes -= message->cost;
+    broker->send_queue.bytes -= message->cost;
     vsi_nats_message_free(broker->host, message);
   }
   vsi_mutex_unlock(&broker->lock);
@@ -229,7 +228,7 @@ static void close_connection(linking *l) {
   broker->socket = -1;
   vsi_mutex_lock(&broker->lock);
   broker->discarded_count += broker->taken_count;
-  broker->outbox.bytes -= broker->taken_bytes;
+  broker->send_queue.bytes -= broker->taken_bytes;
   vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
   vsi_mutex_unlock(&broker->io);
@@ -259,12 +258,12 @@ static void disconnect(linking *l) {
 static void say_last_words(linking *l) {
   vsi_nats_broker *broker = l->broker;
   uint64_t until_ns = vsi_monotonic_in_ms(LAST_WORDS_MS);
-  vsi_nats_ear_wake(broker);
+  vsi_nats_receiver_wake(broker);
   vsi_mutex_lock(&broker->lock);
-  while (broker->outbox.bytes && !atomic_load(&broker->is_over) &&
+  while (broker->send_queue.bytes && !atomic_load(&broker->is_over) &&
          vsi_wait_until(&broker->changed, &broker->lock, until_ns))
     continue;
-  bool are_written = !broker->outbox.bytes;
+  bool are_written = !broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   /* A socket that is closed while something unread is in it takes back what it has sent. */
   if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
@@ -310,12 +309,12 @@ static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* The ear tells it. */
+/* The receiver tells it. */
 static void say(vsi_nats_broker *broker, bool *waits) {
   vsi_mutex_lock(&broker->lock);
   *waits = true;
   vsi_mutex_unlock(&broker->lock);
-  vsi_nats_ear_wake(broker);
+  vsi_nats_receiver_wake(broker);
 }
 
 static void wait_told(vsi_nats_broker *broker) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the broker's seam asks for. publish leaves a letter in the outbox; flush and reserve speak to libnats. */
+/* What the broker's seam asks for. publish leaves a part in the send queue; flush and reserve speak to libnats. */
+#include "cluster/nats/broker.h"
+
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -8,8 +10,11 @@
 #include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
-#include "cluster/nats/ear.h"
-#include "cluster/nats/link.h"
+#include "cluster/nats/receiver.h"
+#include "ops/observe/metric_rows.h"
+#include "vestry/cluster/nats.h"
+
+/* libnats's statuses as vestry's errors. */
 
 enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
 
@@ -38,8 +43,8 @@ static void end_ear(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->lock);
   broker->ends = true;
   vsi_mutex_unlock(&broker->lock);
-  vsi_nats_ear_wake(broker);
-  pthread_join(broker->ear, NULL);
+  vsi_nats_receiver_wake(broker);
+  pthread_join(broker->receiver, NULL);
 }
 
 static vestry_err start_threads(vsi_nats_broker *broker) {
@@ -48,7 +53,8 @@ static vestry_err start_threads(vsi_nats_broker *broker) {
     vsi_log(broker->host, VESTRY_LOG_ERROR, "nats: no descriptor is left; look at RLIMIT_NOFILE (ulimit -n)");
     return VESTRY_IO;
   }
-  vestry_err error = vsi_thread_start(broker->host, &broker->ear, "vestry-nats-ear", vsi_nats_ear_run, broker);
+  vestry_err error =
+      vsi_thread_start(broker->host, &broker->receiver, "vestry-nats-recv", vsi_nats_receiver_run, broker);
   if (error) return error;
   error = vsi_thread_start(broker->host, &broker->link, "vestry-nats", vsi_nats_link_run, broker);
   if (error) end_ear(broker);
@@ -124,7 +130,7 @@ static vestry_err publish(void *self, const char *subject, const void *data, siz
   vestry_err error = VESTRY_IO;
   vsi_mutex_lock(&broker->lock);
   if (atomic_load_explicit(&broker->is_up, memory_order_relaxed))
-    error = vsi_nats_outbox_add(&broker->outbox, subject, data, len, max);
+    error = vsi_nats_send_queue_add(&broker->send_queue, subject, data, len, max);
   broker->published_count += !error;
   vsi_mutex_unlock(&broker->lock);
   return error;
@@ -136,11 +142,11 @@ static bool has_more(void *self) {
 
 static void flush(void *self, bool at_once) {
   vsi_nats_broker *broker = self;
-  if (vsi_nats_ear_is_here(broker)) return; /* it writes when it has told what has come */
+  if (vsi_nats_receiver_is_here(broker)) return; /* it writes when it has told what has come */
   if (at_once && !broker->settings.tls)
-    vsi_nats_ear_write(broker);
+    vsi_nats_receiver_write(broker);
   else
-    vsi_nats_ear_wake(broker);
+    vsi_nats_receiver_wake(broker);
 }
 
 /* ---- reservations ----------------------------------------------------------------------------------------------- */
@@ -180,7 +186,7 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   vsi_mutex_init(&broker->io, VSI_LOCK_NATS_IO);
   vsi_mutex_init(&broker->lock, VSI_LOCK_NATS);
   pthread_cond_init(&broker->changed, NULL);
-  vsi_nats_outbox_init(&broker->outbox, host, settings.options.max_send_queue_bytes);
+  vsi_nats_send_queue_init(&broker->send_queue, host, settings.options.max_send_queue_bytes);
   vsi_nats_reservations_init(&broker->reservations);
   *ret_broker = (vestry_broker){settings.reservations_bucket ? &ops_with_reservations : &ops, broker};
   return VESTRY_OK;
@@ -196,8 +202,28 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.discarded_count = broker->discarded_count;
   stats.connections_count = broker->connections_count;
   stats.attempts_count = broker->attempts_count;
-  stats.send_queue_bytes = broker->outbox.bytes;
+  stats.send_queue_bytes = broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   stats.received_count = atomic_load(&broker->heard_count);
   VSI_RESULT_GIVE(vestry_nats_stats, ret_stats, stats);
+}
+
+/* The counters of a NATS broker, as metrics. */
+
+vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker) {
+  vestry_nats_stats stats = {0};
+  if (!metrics || !broker) return VESTRY_INVALID;
+  vestry_nats_stats_get(broker, &stats);
+  const vsi_metric_row rows[] = {
+      {"vestry_nats_published", "Messages that the send queue has taken.", NULL, NULL, 0, stats.published_count},
+      {"vestry_nats_written", "Messages that the socket has taken.", NULL, NULL, 0, stats.written_count},
+      {"vestry_nats_discarded", "Messages that waited when the connection ended.", NULL, NULL, 0,
+       stats.discarded_count},
+      {"vestry_nats_received", "Messages that the server has sent.", NULL, NULL, 0, stats.received_count},
+      {"vestry_nats_connects", "Times that the connection has come up.", NULL, NULL, 0, stats.connections_count},
+      {"vestry_nats_attempts", "Times that a connection was tried.", NULL, NULL, 0, stats.attempts_count},
+      {"vestry_nats_send_queue_bytes", "Bytes that wait to be written.", NULL, NULL, VESTRY_METRIC_GAUGE,
+       stats.send_queue_bytes},
+  };
+  return VSI_METRIC_ROWS_ADD(metrics, rows);
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/wait.h"
-#include "cluster/nats/status.h"
 
 enum { READY_MS = 20 };
 

@@ -22,4 +22,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *settings);
 /* The next connection goes to that server. OK | NO_MEMORY | … */
 natsStatus vsi_nats_settings_choose(vsi_nats_settings *settings, size_t server);
 
+/* IO for all that says nothing more particular, such as a connection that has ended. */
+vestry_err vsi_nats_error(natsStatus status);
+
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/observe/closed.h"
+#include "ops/observe/handlers.h"
 
 #include <string.h>
 
 #include "ops/observe/inside.h"
-#include "ops/observe/may.h"
-#include "ops/observe/show.h"
+#include "ops/observe/json.h"
 
 #define HOUR_MS UINT64_C(3600000)
 

@@ -2,14 +2,13 @@
 /* The page is one document: its style and script are in it, under a nonce, and it asks for nothing but this site's
  * JSON. It has one stream, which says once a second how the instance is; what is in sight is asked for then. So a view
  * that changes is a request of its own, and no stream is opened anew for it. */
-#include "ops/observe/console.h"
+#include "ops/observe/handlers.h"
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/may.h"
-#include "ops/observe/show.h"
+#include "ops/observe/json.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/watch.h"
 

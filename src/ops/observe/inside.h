@@ -5,10 +5,21 @@
 
 #include "instance/instance.h"
 #include "ops/observe/closes.h"
-#include "ops/observe/may.h"
 #include "ops/observe/probe.h"
 #include "ops/observe/showings.h"
 #include "vestry/ops/observe.h"
+
+#define VSI_MAY_COOKIE "vestry-observe"
+enum { VSI_MAY_TOKEN_LEAST = 16, VSI_MAY_TOKEN_MOST = 128 };
+
+/* Whether it can be the options' token. */
+bool vsi_may_token_is_valid(const char *token);
+/* Whether the query has the token, which a cookie is to keep then. */
+bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req);
+
+/* Whether the options let the request see what all see that may; and tails, which say more. */
+bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req);
+bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req);
 
 struct vestry_observe {
   vestry *v;

@@ -5,6 +5,7 @@
 #define VSI_OBSERVE_JSON_H
 
 #include "base/buffer.h"
+#include "vestry/request.h"
 
 typedef struct vsi_json_writer {
   vsi_buffer text;
@@ -25,5 +26,11 @@ void vsi_json_bool(vsi_json_writer *json, const char *name, bool value);
 void vsi_json_null(vsi_json_writer *json, const char *name);
 /* An object: the count of each cause that has any, under the cause's name. */
 void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *counts);
+
+/* Answers: a line of text, or JSON. None is kept by a cache, and no other site may read it. */
+
+vestry_err vsi_show_text(vestry_reply *reply, int status, const char *text);
+/* Takes what was written, whatever comes of it. */
+vestry_err vsi_show_json(vestry_reply *reply, vsi_json_writer *json);
 
 #endif

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "ops/observe/lists.h"
+#include "ops/observe/handlers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster/cluster/stats.h"
-#include "ops/observe/closed.h"
+#include "cluster/cluster/cluster.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/may.h"
-#include "ops/observe/show.h"
+#include "ops/observe/json.h"
 #include "store/store.h"
 #include "vestry/app/history.h"
 #include "vestry/channel.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/page/tallies.h"
+#include "app/page/tally.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "instance/instance.h"

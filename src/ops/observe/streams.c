@@ -4,11 +4,10 @@
  * end. So streams that are older than what looks at them are as well known as others. */
 #include <string.h>
 
-#include "app/page/explain.h"
+#include "app/page/serve.h"
 #include "base/options.h"
 #include "connection/connection.h"
 #include "connection/tail.h"
-#include "ops/observe/best.h"
 #include "ops/observe/inside.h"
 #include "ops/observe/shown.h"
 

@@ -2,7 +2,7 @@
 /* What looks on is a stream that is fed by a watch: its steps take what waits in the tail, redact it and send it, on a
  * thread of the runtime's that is not the watched stream's runner. A viewer that reads slowly slows its own steps; what
  * there is no room for meanwhile is counted by the tail, and told. */
-#include "ops/observe/tail.h"
+#include "ops/observe/handlers.h"
 
 #include <string.h>
 
@@ -11,8 +11,7 @@
 #include "connection/tail.h"
 #include "instance/instance.h"
 #include "ops/observe/inside.h"
-#include "ops/observe/may.h"
-#include "ops/observe/show.h"
+#include "ops/observe/json.h"
 #include "vestry/app/watch.h"
 
 enum { EVENTS_A_STEP = 32, LOOK_MS = 1000 };

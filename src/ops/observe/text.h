@@ -4,7 +4,11 @@
 #define VSI_OBSERVE_TEXT_H
 
 #include "base/buffer.h"
+#include "vestry/ops/metrics.h"
 #include "vestry/ops/observe.h"
+
+/* Append a series that has no mistake. */
+void vsi_series_put(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric);
 
 typedef struct vsi_metrics {
   vestry_metrics to;

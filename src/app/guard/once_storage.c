@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* A storage's readers have hashes of the nonce, from which neither the nonce nor the key follows: these are hashes of
+ * the same for other purposes, and a nonce has 128 random bits. ChaCha20-Poly1305 (RFC 8439) seals the answer. */
+#include "app/guard/once_table.h"
+
+#include <nettle/chacha-poly1305.h>
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/wait.h"
+#include "instance/instance.h"
+
+enum { NUMBER_BYTES = CHACHA_POLY1305_NONCE_SIZE, TAG_BYTES = CHACHA_POLY1305_DIGEST_SIZE, HASH_LEN = 64 };
+enum { RUN_BYTES = 16 };
+
+static void hash_of(const char *purpose, vestry_scope owner, const char *nonce, unsigned char hash[32]) {
+  struct sha256_ctx sha;
+  const unsigned char len[] = {(unsigned char)(owner.len >> 8), (unsigned char)owner.len};
+  sha256_init(&sha);
+  sha256_update(&sha, strlen(purpose) + 1, (const uint8_t *)purpose);
+  sha256_update(&sha, sizeof len, len);
+  if (owner.len) sha256_update(&sha, owner.len, owner.data);
+  sha256_update(&sha, strlen(nonce), (const uint8_t *)nonce);
+  sha256_digest(&sha, 32, hash);
+}
+
+vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host, vestry_scope owner,
+                                const char *nonce) {
+  unsigned char hash[32], run[RUN_BYTES];
+  vestry_err error = host->random(host->ctx, run, sizeof run);
+  if (error) return error;
+  vsi_hex_write(sealed->run, run, sizeof run);
+  memcpy(sealed->number, run, NUMBER_BYTES);
+  hash_of("vestry once hash", owner, nonce, hash);
+  vsi_hex_write(sealed->hash, hash, sizeof hash);
+  hash_of("vestry once owner", owner, "", hash);
+  vsi_hex_write(sealed->owner, hash, sizeof hash);
+  if (!owner.len) sealed->owner[0] = '\0';
+  hash_of("vestry once key", owner, nonce, sealed->key);
+  return VESTRY_OK;
+}
+
+/* What the storage is handed. Valid as long as sealed is. */
+static vestry_once_submission submission_of(const vsi_once_sealed *sealed) {
+  return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run};
+}
+
+static void start(struct chacha_poly1305_ctx *chacha, const vsi_once_sealed *sealed, const unsigned char *number) {
+  chacha_poly1305_set_key(chacha, sealed->key);
+  chacha_poly1305_set_nonce(chacha, number);
+  chacha_poly1305_update(chacha, HASH_LEN, (const uint8_t *)sealed->hash);
+}
+
+void vsi_once_seal(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len) {
+  struct chacha_poly1305_ctx chacha;
+  memcpy(bytes, sealed->number, NUMBER_BYTES);
+  start(&chacha, sealed, bytes);
+  chacha_poly1305_encrypt(&chacha, len, bytes + VSI_ONCE_SEAL_BYTES, bytes + VSI_ONCE_SEAL_BYTES);
+  chacha_poly1305_digest(&chacha, TAG_BYTES, bytes + NUMBER_BYTES);
+}
+
+bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len) {
+  struct chacha_poly1305_ctx chacha;
+  unsigned char tag[TAG_BYTES];
+  if (len < VSI_ONCE_SEAL_BYTES) return false;
+  start(&chacha, sealed, bytes);
+  chacha_poly1305_decrypt(&chacha, len - VSI_ONCE_SEAL_BYTES, bytes + VSI_ONCE_SEAL_BYTES, bytes + VSI_ONCE_SEAL_BYTES);
+  chacha_poly1305_digest(&chacha, TAG_BYTES, tag);
+  return memeql_sec(tag, bytes + NUMBER_BYTES, TAG_BYTES);
+}
+
+/* A submission in a storage that several nodes have. */
+
+/* Before the packed answer: the seal, and the digest of the request. */
+enum { DIGEST_AT = VSI_ONCE_SEAL_BYTES, ANSWER_AT = DIGEST_AT + VSI_ONCE_DIGEST_BYTES };
+
+/* Pause longer each time, up to a fifth of a second. false: the time is over. */
+static bool pause_until(uint64_t until_ns, unsigned tries) {
+  const uint64_t ns = UINT64_C(5000000) << (tries < 5 ? tries : 5);
+  if (vsi_monotonic_ns() >= until_ns) return false;
+  nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
+  return true;
+}
+
+static vestry_err refuse_answer(const vsi_once_storage *storage, const char *why) {
+  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: an answer in the storage is not given again: %s", why);
+  return VESTRY_FAILED;
+}
+
+static vestry_err read_answer(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+                              unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
+                              vsi_once_answer *answer) {
+  if (!vsi_once_open(sealed, bytes, len) || len < ANSWER_AT)
+    return refuse_answer(storage, "it is not as it was sealed for this submission");
+  if (vsi_once_answer_unpack(answer, share, bytes + ANSWER_AT, len - ANSWER_AT))
+    return refuse_answer(storage, "another version of vestry has written it");
+  memcpy(digest, bytes + DIGEST_AT, VSI_ONCE_DIGEST_BYTES);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+                                 unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_answer *answer,
+                                 vestry_once_found *ret_found) {
+  const size_t capacity = ANSWER_AT + vsi_once_answer_packed_len(&(vsi_once_answer){.len = storage->max_answer_bytes});
+  const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
+  const vestry_once_submission submission = submission_of(sealed);
+  unsigned char *bytes = vsi_alloc(storage->host, capacity);
+  if (!bytes) return VESTRY_NO_MEMORY;
+  vestry_err error;
+  vestry_once_found found = VESTRY_ONCE_NEW;
+  size_t len = 0;
+  unsigned tries = 0;
+  do {
+    error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
+  } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
+  if (!error && found == VESTRY_ONCE_RUNNING) error = VESTRY_LIMIT;
+  if (!error && found == VESTRY_ONCE_DONE)
+    error = len > capacity ? refuse_answer(storage, "another node keeps longer ones (max_answer_bytes)")
+                           : read_answer(storage, sealed, share, bytes, len, digest, answer);
+  vsi_free(storage->host, bytes);
+  *ret_found = found;
+  return error;
+}
+
+vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
+                                  const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer) {
+  const vestry_once_submission submission = submission_of(sealed);
+  const size_t len = ANSWER_AT + vsi_once_answer_packed_len(answer);
+  vestry_err error = VESTRY_NO_MEMORY;
+  unsigned char *bytes = vsi_alloc(storage->host, len);
+  if (bytes) {
+    memcpy(bytes + DIGEST_AT, digest, VSI_ONCE_DIGEST_BYTES);
+    vsi_once_answer_pack(answer, bytes + ANSWER_AT);
+    vsi_once_seal(sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
+    error = storage->ops->finish(storage->ctx, &submission, bytes, len);
+    vsi_free(storage->host, bytes);
+  }
+  if (error)
+    vsi_log(storage->host, VESTRY_LOG_WARN,
+            "vestry_once_guard: an answer was not stored, so other nodes do not know whether it was done; it is "
+            "written later: %s",
+            vestry_err_name(error));
+  return error;
+}
+
+vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed) {
+  const vestry_once_submission submission = submission_of(sealed);
+  const vestry_err error = storage->ops->forget(storage->ctx, &submission);
+  if (error)
+    vsi_log(storage->host, VESTRY_LOG_WARN,
+            "vestry_once_guard: an action that was refused stays in the storage as if it might be done, until that "
+            "is written later: %s",
+            vestry_err_name(error));
+  return error;
+}
+
+/* A submission whose action was refused for the moment, or did not begin, is free for the next request. If the storage
+ * is away when it is to learn that, it has the submission as one that may be done, and once the lease is over a
+ * repetition would be answered "not known" although nothing was done. So the record is kept, and written later: by
+ * requests that ask the storage for their own submission. One thread writes at a time; a request for the same
+ * submission waits for it. */
+
+enum { OWED_MOST = 1000, PAID_AT_ONCE = 16 };
+
+static void leave_locked(vsi_once_table *table, vsi_once_record *record) {
+  TAILQ_REMOVE(&table->owed, record, owed_at);
+  table->owed_count--;
+}
+
+/* The oldest, but for one that is being written. */
+static vsi_once_record *drop_oldest_locked(vsi_once_table *table) {
+  vsi_once_record *oldest = TAILQ_FIRST(&table->owed);
+  if (oldest && oldest == table->paid) oldest = TAILQ_NEXT(oldest, owed_at);
+  if (oldest) leave_locked(table, oldest);
+  return oldest;
+}
+
+void vsi_once_owed_add(vsi_once_record *record, bool is_undone) {
+  vsi_once_table *table = record->table;
+  vsi_once_record *dropped = NULL;
+  vsi_once_record_ref(record);
+  vsi_mutex_lock(&table->lock);
+  record->is_undone = is_undone;
+  if (table->owed_count == OWED_MOST) dropped = drop_oldest_locked(table);
+  TAILQ_INSERT_TAIL(&table->owed, record, owed_at);
+  table->owed_count++;
+  vsi_mutex_unlock(&table->lock);
+  if (!dropped) return;
+  vsi_log(table->host, VESTRY_LOG_WARN,
+          "vestry_once_guard: the storage is away for so long that the end of an action is dropped: it is not known "
+          "there whether it was done");
+  vsi_once_record_unref(dropped);
+}
+
+static vestry_err write_end(const vsi_once_storage *storage, const vsi_once_record *record) {
+  return record->is_undone ? vsi_once_stored_forget(storage, record->sealed)
+                           : vsi_once_stored_finish(storage, record->sealed, record->digest, &record->answer);
+}
+
+/* OK | NOT_FOUND (there is none, or another thread writes) | what the storage says */
+static vestry_err pay_one(vsi_once_table *table, const vsi_once_storage *storage) {
+  vsi_mutex_lock(&table->lock);
+  vsi_once_record *record = table->paid ? NULL : TAILQ_FIRST(&table->owed);
+  table->paid = record ? record : table->paid;
+  vsi_mutex_unlock(&table->lock);
+  if (!record) return VESTRY_NOT_FOUND;
+  const vestry_err error = write_end(storage, record);
+  vsi_mutex_lock(&table->lock);
+  table->paid = NULL;
+  if (!error) leave_locked(table, record);
+  pthread_cond_broadcast(&table->answered);
+  vsi_mutex_unlock(&table->lock);
+  if (!error) vsi_once_record_unref(record);
+  return error;
+}
+
+void vsi_once_owed_pay(vsi_once_table *table, const vsi_once_storage *storage) {
+  for (int i = 0; i < PAID_AT_ONCE && !pay_one(table, storage); i++) continue;
+}
+
+static vsi_once_record *find_locked(vsi_once_table *table, const char *hash) {
+  vsi_once_record *record;
+  TAILQ_FOREACH(record, &table->owed, owed_at)
+  if (record->is_undone && strcmp(record->sealed->hash, hash) == 0) return record;
+  return NULL;
+}
+
+void vsi_once_owed_take_over(vsi_once_table *table, vsi_once_sealed *run) {
+  vsi_mutex_lock(&table->lock);
+  vsi_once_record *record = find_locked(table, run->hash);
+  while (record && record == table->paid) {
+    vsi_mutex_wait(&table->lock, &table->answered);
+    record = find_locked(table, run->hash);
+  }
+  if (record) leave_locked(table, record);
+  vsi_mutex_unlock(&table->lock);
+  if (!record) return;
+  memcpy(run->run, record->sealed->run, sizeof run->run);
+  memcpy(run->number, record->sealed->number, sizeof run->number); /* it has sealed no answer */
+  vsi_once_record_unref(record);
+}
+
+void vsi_once_owed_finish(vsi_once_table *table) {
+  vsi_once_record *record;
+  while ((record = TAILQ_FIRST(&table->owed))) {
+    TAILQ_REMOVE(&table->owed, record, owed_at);
+    vsi_once_record_unref(record);
+  }
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what a hash and an id claim of a stream, and when */
+/* A fragment's hash says which content every stream that sees the fragment has, or will have once its queue is written.
+ * The hash changes only after the event was accepted: the next run finds content that could not be sent to differ
+ * again.
+ *
+ * The id after a page's event claims the page's parts too, and stands after all that it claims. When a part changes
+ * later, the tab's id would still claim the part's former content; and the part may come back to that content while the
+ * tab is away. So a part's event has an id of its own, which claims that part alone. A page with a layout adds it to
+ * the claims that it has (script_navigate.c). */
+#include "app/page/render_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/page/extra.h"
+#include "app/page/state_tag.h"
+#include "app/page/tally.h"
+#include "app/page/topic.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/probe.h"
+#include "base/trace.h"
+#include "connection/connection.h"
+#include "event/escape.h"
+#include "event/mark.h"
+#include "html/builder.h"
+#include "http/answer.h"
+
+/* What is said of a page itself, to one stream: by signals, on which the page's element acts (script.c). So no script
+ * comes by a stream. */
+
+static vestry_err say(vestry_connection *connection, const vestry_value *state) {
+  return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
+}
+
+void vsi_say_failing(vestry_connection *connection, bool is_failing) {
+  (void)say(connection, VESTRY_OBJECT("failing", is_failing));
+}
+
+static void leave(vestry_connection *connection, vestry_err error) {
+  (void)error; /* a page that cannot be told that it is to go is closed too */
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+}
+
+void vsi_say_over(vestry_connection *connection) {
+  leave(connection, say(connection, VESTRY_OBJECT("over", (bool)true)));
+}
+
+void vsi_say_go(vestry_connection *connection, const char *url) {
+  leave(connection, say(connection, VESTRY_OBJECT("go", url)));
+}
+
+void vsi_say_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
+  uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 says nothing */
+  leave(connection, say(connection, VESTRY_OBJECT("reload", after_ms)));
+}
+
+void vsi_run_begin(vsi_run *r, vsi_fragment *fragment, vestry_html *html, uint64_t started_seq) {
+  vestry_pages *pages = fragment->page->pages;
+  r->pages = pages;
+  r->fragment = fragment;
+  r->started_seq = started_seq;
+  r->event = NULL;
+  r->is_again = false;
+  r->render.parts_count = 0;
+  r->render.pages = pages;
+  r->render.tag = (vsi_state_tag){.build = pages->build};
+  vsi_pages_lock(pages);
+  r->shared = fragment->is_shared ? vsi_shared_of(fragment) : NULL;
+  r->private = fragment->is_shared ? NULL : vsi_private_of(fragment);
+  r->is_first = fragment->is_first;
+  r->has_hash = fragment->has_hash;
+  r->has_version = fragment->has_version;
+  r->failures = fragment->is_poor ? 0 : fragment->failures;
+  r->kept = !fragment->is_over && fragment->kept ? vestry_event_ref(fragment->kept->event) : NULL;
+  vsi_pages_unlock(pages);
+  vsi_buffer_init(&r->names, pages->host);
+  r->html = html;
+  vestry_html_clear(html);
+  vsi_reply_init(&r->reply, pages->host);
+}
+
+enum { HTML_KEPT_BYTES = 1 << 18 };
+
+void vsi_run_end(vsi_run *r) {
+  vestry_event_unref(r->event);
+  vestry_event_unref(r->kept);
+  vsi_render_finish(&r->render);
+  vsi_reply_finish(&r->reply);
+  if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);
+  vsi_buffer_finish(&r->names);
+}
+
+static vsi_outcome classify(vsi_run *r, vestry_err error) {
+  const vsi_render *render = &r->render;
+  int status = r->reply.status;
+  if (render->is_denied) return VSI_MADE_RELOAD;
+  if (error) return vsi_status_of(r->pages->v, error) < 500 ? VSI_MADE_RELOAD : VSI_MADE_FAILED;
+  if (render->is_current) return VSI_MADE_NOTHING;
+  if (status >= 500) return VSI_MADE_FAILED;
+  if (status == 204) return VSI_MADE_END;
+  if (status >= 300 && status < 400) return VSI_MADE_REDIRECT;
+  if (render->is_ended || (render->page->handler && vsi_render_find(&r->render))) return VSI_MADE_CONTENT;
+  if (status >= 400) return VSI_MADE_RELOAD;
+  if (render->page->handler) return VSI_MADE_FAILED;
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: its content was not begun and ended",
+          vsi_request_copy_path(r->fragment->request));
+  return VSI_MADE_FAILED;
+}
+
+static vsi_outcome make_part(vsi_run *r) {
+  const vsi_shared *shared = r->shared;
+  const vestry_page_part part = {.share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
+  vestry_err error = vsi_part_render(r->pages, true, &part, r->html, &r->names, &r->is_again);
+  if (error) {
+    char why[VSI_HTML_EXPLAINED];
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", shared->id, vsi_html_explain(r->html, error, why));
+    return VSI_MADE_FAILED;
+  }
+  vsi_html *html = vsi_html_of(r->html);
+  r->content = (vestry_slice){html->data ? html->data : "", html->len};
+  r->hash = vsi_siphash_128_of(r->pages->content_secret, r->content.data, r->content.len);
+  return VSI_MADE_CONTENT;
+}
+
+/* What the stream has already, as far as its fragment knows; NULL: not known. A shared fragment must have its event,
+ * too: streams that come now need it. */
+static const vsi_state_tag *what_it_has(vsi_run *r) {
+  const vsi_fragment *fragment = r->fragment;
+  const vsi_state_tag *said = r->private ? vsi_private_extra_tag(r->private) : NULL;
+  if (said) return said;
+  if (!r->has_hash || !r->has_version || (r->shared && !r->kept)) return NULL;
+  r->had = (vsi_state_tag){.hash = fragment->hash, .has_version = true, .version = fragment->version};
+  return &r->had;
+}
+
+static vsi_outcome make_page(vsi_run *r) {
+  vsi_fragment *fragment = r->fragment;
+  const vsi_shared *shared = r->shared;
+  vsi_render_init(&r->render, fragment->page, r->html, shared ? shared->key + shared->share_at : NULL);
+  r->render.names = &r->names;
+  r->render.said.is_stream = true;
+  r->render.had = what_it_has(r);
+  vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);
+  if (!error) error = vestry_html_error(r->html, NULL, NULL);
+  r->render.said.request = NULL; /* it is gone */
+  r->is_again = r->render.is_again;
+  vsi_outcome made = classify(r, error);
+  if (made == VSI_MADE_CONTENT) {
+    r->content = vsi_render_content(&r->render);
+    r->hash = r->render.tag.hash;
+  } else if (made == VSI_MADE_FAILED && error) {
+    char why[VSI_HTML_EXPLAINED];
+    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", vsi_request_copy_path(fragment->request),
+            vsi_html_explain(r->html, error, why));
+  }
+  return made;
+}
+
+/* Let the fragment depend on the topics that the render named; and on no others, if the fragment now shows what this
+ * render made. With the lock. */
+static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
+  vsi_fragment *fragment = r->fragment;
+  vsi_missed missed = {.seq = 0};
+  vestry_err error = VESTRY_OK;
+  if (!fragment->is_over)
+    error = vsi_topics_name(fragment, &r->names, made == VSI_MADE_CONTENT, r->started_seq, &missed);
+  vsi_topics_noted(r->pages, &r->names);
+  if (missed.seq) {
+    fragment->is_dirty = true;
+    fragment->is_asked = false;
+    if (!fragment->marked_seq) {
+      fragment->marked_seq = missed.seq;
+      fragment->is_guessed = missed.is_guessed;
+    }
+  }
+  return error ? VSI_MADE_FAILED : made;
+}
+
+/* With the lock. */
+static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
+  vestry_pages_stats *stats = &r->pages->stats;
+  vsi_tally *tally = vsi_tally_of(r->fragment);
+  stats->renders_count++;
+  vsi_tally_made(tally, &r->reason, began_ns, r->ended_ns);
+  vsi_histogram_add(&r->pages->render_times, &vsi_moments, r->ended_ns > began_ns ? r->ended_ns - began_ns : 0);
+  if (made == VSI_MADE_FAILED) {
+    stats->failed_count++;
+    tally->failed_count++;
+  } else if (made == VSI_MADE_NOTHING) {
+    stats->current_count++;
+    tally->current_count++;
+  } else if (made != VSI_MADE_CONTENT) {
+    stats->dropped_count++;
+    tally->dropped_count++;
+  }
+}
+
+vsi_outcome vsi_run_make(vsi_run *r) {
+  vsi_fragment *fragment = r->fragment;
+  vestry_pages *pages = r->pages;
+  const uint64_t began_ns = vsi_now_ns(pages->host);
+  vsi_schedule_began(fragment, r->shared, began_ns);
+  vsi_outcome made = vsi_fragment_is_part(fragment) ? make_part(r) : make_page(r);
+  r->ended_ns = vsi_now_ns(pages->host);
+  vsi_pages_lock(pages);
+  made = depend(r, made);
+  count_made(r, made, began_ns);
+  r->is_first &= made == VSI_MADE_FAILED;
+  fragment->is_first = r->is_first;
+  vsi_pages_unlock(pages);
+  return made;
+}
+
+void vsi_run_set_has_hash(vsi_run *r, bool has_hash) {
+  r->fragment->has_hash = r->has_hash = has_hash;
+}
+
+void vsi_run_set_version(vsi_run *r, bool has_version) {
+  r->fragment->has_version = r->has_version = has_version;
+  r->fragment->version = r->render.tag.version;
+}
+
+vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *share, vestry_slice inside,
+                               uint64_t hash, vestry_event **ret_event) {
+  char selector[132], text[VSI_STATE_TAG_BYTES];
+  const vsi_state_tag tag = {
+      .build = pages->build, .parts_count = 1, .parts = {vsi_secret_claim(pages, id, share, hash)}};
+  const vestry_elements_options options = {.selector = selector, .mode = VESTRY_PATCH_INNER};
+  snprintf(selector, sizeof selector, "#%s", id);
+  (void)vsi_state_tag_write(&tag, text);
+  return vsi_event_marked_elements(pages->host, inside.data, inside.len, &options, text,
+                                   atomic_load_explicit(&pages->has_shells, memory_order_relaxed), ret_event);
+}
+
+vestry_err vsi_run_format(vsi_run *r, const char *tag) {
+  const vsi_shared *shared = r->shared;
+  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  if (vsi_fragment_is_part(r->fragment))
+    return vsi_run_format_part(r->pages, shared->id, shared->key + shared->share_at, r->content, r->hash.high,
+                               &r->event);
+  vestry_event_unref(r->event); /* of another tag */
+  r->event = NULL;
+  return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
+                                   r->fragment->page->layout != NULL, &r->event);
+}
+
+/* By the rules of vestry_event_redirect: an address that would run code is none. */
+static void redirect(vsi_run *r, vestry_connection *connection, const char *url) {
+  if (vsi_is_web_address(url)) {
+    vsi_say_go(connection, url);
+    return;
+  }
+  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: redirected to what is no address of the web",
+          vsi_request_copy_path(r->fragment->request));
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
+}
+
+void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection) {
+  const vestry_header *location = vsi_reply_header_find(&r->reply, "Location");
+  if (made == VSI_MADE_REDIRECT && location)
+    redirect(r, connection, location->value);
+  else if (made == VSI_MADE_END || made == VSI_MADE_REDIRECT)
+    vsi_say_over(connection);
+  else if (made == VSI_MADE_RELOAD)
+    vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
+}
+
+/* When the fragment sends; NULL: it is not asked for. */
+static vsi_sending *sending_of(vsi_run *r) {
+  if (r->shared) return &r->shared->sent;
+  return r->private->extra ? &r->private->extra->sent : NULL;
+}
+
+void vsi_run_begin_sending(vsi_run *r) {
+  vsi_sending *sending = sending_of(r);
+  vsi_pages_lock(r->pages);
+  uint64_t from = ++r->pages->sent;
+  if (sending) *sending = (vsi_sending){.from = from, .to = UINT64_MAX};
+  vsi_pages_unlock(r->pages);
+}
+
+/* Whether the next event can be encoded as what has changed, or others may join. */
+static bool is_of_use(const vsi_run *r) {
+  return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
+}
+
+void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_bytes) {
+  vestry_pages *pages = r->pages;
+  vsi_tally *tally = vsi_tally_of(r->fragment);
+  vsi_fragment *fragment = r->fragment;
+  vsi_sending *sending = sending_of(r);
+  if (sending && sending->to == UINT64_MAX) sending->to = ++pages->sent;
+  if (!error && !fragment->is_over) {
+    fragment->hash = r->hash;
+    vsi_run_set_has_hash(r, true);
+    vsi_run_set_version(r, r->render.tag.has_version);
+    if (r->event && is_of_use(r)) vsi_kept_put(fragment, vestry_event_ref(r->event));
+  } else {
+    vsi_run_set_has_hash(r, false);
+  }
+  if (error) pages->stats.unsent_count++;
+  tally->sent_bytes += sent_bytes;
+  if (is_same && !error) {
+    pages->stats.unchanged_count++;
+    vsi_tally_unchanged(tally, &r->reason, r->ended_ns);
+  } else {
+    pages->stats.changed_count++;
+    tally->changed_count++;
+  }
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: by how many threads pages are rendered */
+/* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up no
+ * other; when all of them wait, due fragments wait too. A worker that has nothing to do is in a list, and whatever
+ * makes work rouses it (vsi_schedule_wake). */
+#include "app/page/extra.h"
+#include "app/page/render_run.h"
+#include "app/page/sent.h"
+#include "app/page/state_tag.h"
+#include "app/page/tally.h"
+#include "app/page/topic.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/probe.h"
+#include "base/trace.h"
+#include "connection/connection.h"
+#include "event/escape.h"
+#include "event/mark.h"
+#include "html/builder.h"
+#include "http/answer.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { RUNS_IN_A_ROW = 16, WALKS_IN_A_ROW = 16 };
+
+static const char *name_of(const vsi_fragment *fragment) {
+  return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : vsi_request_copy_path(fragment->request);
+}
+
+/* What a run of a fragment is for: taken from the fragment, which may be marked again while it runs. */
+typedef struct cause {
+  bool is_dirty, is_asked, is_guessed;
+  uint64_t marked_seq, seq;
+} cause;
+
+static cause take_cause(vsi_fragment *fragment) {
+  const cause is = {fragment->is_dirty, fragment->is_asked, fragment->is_guessed, fragment->marked_seq,
+                    fragment->page->pages->seq};
+  fragment->is_dirty = fragment->is_asked = fragment->is_guessed = false;
+  fragment->marked_seq = 0;
+  return is;
+}
+
+/* Whether a fragment that was asked shows all that was changed until now: what is not refreshed yet is, and then
+ * nothing has marked the fragment. With the lock, which it gives up meanwhile. */
+static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_cause) {
+  vsi_pages_unlock(pages);
+  bool is_sure = vsi_observers_settle(pages);
+  vsi_pages_lock(pages);
+  bool is_walking = is_sure;
+  for (int i = 0; i < WALKS_IN_A_ROW && is_walking && (is_walking = vsi_topics_walk(pages)); i++) {
+    vsi_pages_unlock(pages); /* others are let in between */
+    vsi_pages_lock(pages);
+  }
+  if (fragment->is_over || (is_sure && !is_walking && !fragment->is_dirty)) return true;
+  const cause more = take_cause(fragment);
+  if (more.marked_seq && more.marked_seq < ret_cause->marked_seq) {
+    ret_cause->marked_seq = more.marked_seq;
+    ret_cause->is_guessed = more.is_guessed;
+  }
+  ret_cause->seq = more.seq;
+  return false;
+}
+
+/* After a run. With the lock, which it may give up meanwhile. */
+static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result result, const cause *of) {
+  vsi_schedule_put_back(fragment, result, of->marked_seq, of->is_guessed);
+  vsi_sent_settle(fragment);
+  if (pages->dead_fragments || pages->dead_subscriptions) { /* while it counts: the end of the pages waits for it */
+    vsi_pages_unlock(pages);
+    vsi_pages_lock(pages);
+  }
+  pages->running_count--;
+  pthread_cond_broadcast(&pages->quiet);
+}
+
+/* What made the fragment render, as far as that is known. With the lock. */
+static void take_reason(const vestry_pages *pages, const vsi_fragment *fragment, const cause *of,
+                        vsi_reason *ret_reason) {
+  ret_reason->kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
+  ret_reason->name[0] = '\0';
+  if (of->marked_seq && !of->is_guessed) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, ret_reason);
+}
+
+/* When the oldest change came that it answers; 0: that is not known. */
+static uint64_t find_change(const vestry_pages *pages, const cause *of) {
+  return of->marked_seq && !of->is_guessed ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
+}
+
+/* With the lock, which it gives up meanwhile. */
+static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
+  vestry_pages *pages = worker->pages;
+  cause of = take_cause(fragment);
+  pages->running_count++;
+  vsi_schedule_hand_over(pages);
+  if (of.is_asked && !fragment->is_first && shows_all(pages, fragment, &of)) {
+    end_run(pages, fragment, VSI_RUN_DONE, &of);
+    return;
+  }
+  const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
+  vsi_run run;
+  take_reason(pages, fragment, &of, &run.reason);
+  run.changed_ns = find_change(pages, &of);
+  vsi_pages_unlock(pages);
+  vsi_span span;
+  vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
+                 of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
+  VSI_PROBE1(render, name_of(fragment));
+  vsi_run_begin(&run, fragment, &worker->html, of.seq);
+  vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
+  if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
+  vsi_run_end(&run);
+  VSI_PROBE2(rendered, name_of(fragment), result);
+  if (result == VSI_RUN_BLOCKED) span.told.trace.is_sampled = false; /* nothing was rendered */
+  vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
+  vsi_pages_lock(pages);
+  end_run(pages, fragment, result, &of);
+}
+
+static void run_worker(vestry_actor *self, void *ctx) {
+  vsi_worker *worker = ctx;
+  vestry_pages *pages = worker->pages;
+  vsi_pages_lock(pages);
+  bool is_more = !pages->is_closed;
+  for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
+    bool is_walking = vsi_topics_walk(pages);
+    vsi_fragment *fragment = vsi_schedule_next(pages);
+    if (fragment) run_fragment(worker, fragment);
+    is_more = (fragment || is_walking) && !pages->is_closed;
+  }
+  if (is_more) {
+    vestry_actor_notify(self);
+  } else if (!worker->is_idle) {
+    worker->is_idle = true;
+    worker->next_idle = pages->idle;
+    pages->idle = worker;
+  }
+  vsi_pages_unlock(pages);
+}
+
+static void end_worker(void *ctx) {
+  vsi_worker *worker = ctx;
+  vestry_html_finish(&worker->html);
+  vsi_pages_unref(worker->pages);
+}
+
+vestry_err vsi_workers_create(vestry_pages *pages, size_t count) {
+  pages->workers = vsi_calloc(pages->host, count, sizeof *pages->workers);
+  if (!pages->workers) return VESTRY_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) {
+    vsi_worker *worker = &pages->workers[i];
+    worker->pages = pages;
+    vestry_html_init(&worker->html, pages->host);
+    const vestry_actor_options options = {.run = run_worker, .done = end_worker, .ctx = worker};
+    pages->refs++;
+    vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);
+    if (error) {
+      pages->refs--;
+      return error;
+    }
+    pages->workers_count++;
+    worker->is_idle = true;
+    worker->next_idle = pages->idle;
+    pages->idle = worker;
+  }
+  return VESTRY_OK;
+}
+
+void vsi_workers_end(vestry_pages *pages) {
+  for (size_t i = 0; i < pages->workers_count; i++) vestry_actor_unref(pages->workers[i].actor);
+}

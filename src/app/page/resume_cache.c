@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a tab that comes back, and what it had */
+/* What tabs had when their streams ended.
+ *
+ * A tab that comes back says the last id that it has seen. For a page's own content that is its whole tag. But a part's
+ * event is the same bytes for all pages that share the part, so its id can say nothing of the rest of each page. The
+ * server knows the rest: what it has put into the tab's stream, and in which order. If the last event that it has put
+ * there is the last one that the tab has seen, the tab has all of them. So the tab's tag is kept for a while, under a
+ * number that the document has.
+ *
+ * There is a fixed number of slots; a new tab takes the slot that was filled longest ago. Their hash has a secret,
+ * since clients say the numbers. */
+#include "app/page/resume_cache.h"
+
+#include "base/map.h"
+#include "base/siphash.h"
+
+typedef struct slot {
+  vsi_map_link in;         /* first */
+  uint64_t document, last; /* document 0: free */
+  vsi_state_tag tag;
+} slot;
+
+struct vsi_resume_cache {
+  const vestry_host *host;
+  vsi_siphash_key secret;
+  size_t count, newest; /* newest: the slot that is taken next */
+  slot *tabs;           /* NULL: none yet */
+  vsi_map map;          /* of those that are not free */
+};
+
+vestry_err vsi_resume_cache_create(const vestry_host *host, size_t max_count, vsi_resume_cache **ret_departed) {
+  vsi_resume_cache *resume_cache = vsi_calloc(host, 1, sizeof *resume_cache);
+  if (!resume_cache) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_siphash_key_random(host, &resume_cache->secret);
+  if (error) {
+    vsi_free(host, resume_cache);
+    return error;
+  }
+  resume_cache->host = host;
+  resume_cache->count = max_count;
+  *ret_departed = resume_cache;
+  return VESTRY_OK;
+}
+
+void vsi_resume_cache_destroy(vsi_resume_cache *resume_cache) {
+  if (!resume_cache) return;
+  vsi_map_finish(&resume_cache->map, resume_cache->host);
+  vsi_free(resume_cache->host, resume_cache->tabs);
+  vsi_free(resume_cache->host, resume_cache);
+}
+
+/* Most applications have no parts: the table is made for the first tab that departs. */
+static bool make(vsi_resume_cache *resume_cache) {
+  if (vsi_map_reserve(&resume_cache->map, resume_cache->host, resume_cache->count)) return false;
+  if (!resume_cache->tabs)
+    resume_cache->tabs = vsi_calloc(resume_cache->host, resume_cache->count, sizeof *resume_cache->tabs);
+  return resume_cache->tabs != NULL;
+}
+
+static void forget(vsi_resume_cache *resume_cache, slot *one) {
+  vsi_map_remove(&resume_cache->map, &one->in);
+  one->document = 0;
+}
+
+static uint64_t hash_of(const vsi_resume_cache *resume_cache, uint64_t document) {
+  return vsi_siphash_1_3(resume_cache->secret, &document, sizeof document);
+}
+
+static slot *find(const vsi_resume_cache *resume_cache, uint64_t document) {
+  vsi_map_link *at = vsi_map_first(&resume_cache->map, hash_of(resume_cache, document));
+  while (at && ((slot *)at)->document != document) at = vsi_map_further(at);
+  return (slot *)at;
+}
+
+void vsi_resume_cache_put(vsi_resume_cache *resume_cache, uint64_t document, uint64_t last, const vsi_state_tag *tag) {
+  if (!document || !make(resume_cache)) return;
+  slot *one = find(resume_cache, document);
+  if (one) forget(resume_cache, one);
+  one = &resume_cache->tabs[resume_cache->newest];
+  resume_cache->newest = (resume_cache->newest + 1) % resume_cache->count;
+  if (one->document) forget(resume_cache, one);
+  one->document = document;
+  one->last = last;
+  one->tag = *tag;
+  vsi_map_add(&resume_cache->map, &one->in, hash_of(resume_cache, document));
+}
+
+bool vsi_resume_cache_take(vsi_resume_cache *resume_cache, uint64_t document, uint64_t last, vsi_state_tag *ret_tag) {
+  slot *one = find(resume_cache, document);
+  if (!one) return false;
+  bool is_same = one->last == last;
+  if (is_same) *ret_tag = one->tag;
+  forget(resume_cache, one);
+  return is_same;
+}

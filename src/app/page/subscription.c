@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Fragments that many see: how they are found, who is subscribed to them, what is kept of their contents. */
+#include "app/page/fragment.h"
+#include "app/page/resume_cache.h"
+#include "app/page/schedule.h"
+#include "app/page/tally.h"
+#include "app/page/topic.h"
+#include "base/list.h"
+#include "base/memory.h"
+#include "channel/channel.h"
+#include "instance/instance.h"
+#include <string.h>
+
+/* Keys of shared fragments: what makes two fragments one, and the fragments that there are by them. */
+
+/* Each field with its length before it: no two keys are alike by accident. */
+static void put(vsi_buffer *key, const void *bytes, size_t len) {
+  vsi_buffer_append(key, &len, sizeof len);
+  vsi_buffer_append(key, bytes, len);
+}
+
+static void put_share(vsi_buffer *key, const char *share, size_t *ret_share_at) {
+  *ret_share_at = key->len;
+  vsi_buffer_append(key, share, strlen(share) + 1);
+}
+
+void vsi_key_of_page(vsi_buffer *key, const vestry_page *page, vestry_slice target, const char *share,
+                     size_t *ret_share_at) {
+  put(key, &page, sizeof(const vestry_page *));
+  put(key, target.data, target.len);
+  put_share(key, share, ret_share_at);
+}
+
+void vsi_key_of_part(vsi_buffer *key, const vestry_page_part *part, size_t *ret_share_at) {
+  put(key, &part->render, sizeof part->render);
+  put(key, &part->app, sizeof part->app);
+  put(key, part->id, strlen(part->id));
+  put(key, part->element, strlen(part->element));
+  put_share(key, part->share, ret_share_at);
+}
+
+static vsi_shared *find_shared(const vestry_pages *pages, uint64_t hash, const vsi_buffer *key) {
+  for (const vsi_map_link *at = vsi_map_first(&pages->shared, hash); at; at = vsi_map_further(at)) {
+    vsi_shared *shared = VSI_MAP_OWNER(at, vsi_shared, in);
+    if (shared->key_len == key->len && memcmp(shared->key, key->data, key->len) == 0) return shared;
+  }
+  return NULL;
+}
+
+/* Of a part the names of its element, in one allocation. */
+static bool copy_names(const vestry_host *host, vsi_shared *shared, const vestry_page_part *part) {
+  size_t id_len = strlen(part->id) + 1, element_len = strlen(part->element) + 1;
+  char *names = vsi_alloc(host, id_len + element_len);
+  if (!names) return false;
+  shared->id = memcpy(names, part->id, id_len);
+  shared->element = memcpy(names + id_len, part->element, element_len);
+  shared->render = part->render;
+  shared->app = part->app;
+  return true;
+}
+
+static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_t hash, const vestry_page_part *part,
+                                 const vsi_buffer *key, size_t share_at) {
+  vsi_shared *shared = vsi_calloc(pages->host, 1, sizeof *shared + key->len);
+  if (!shared) return NULL;
+  shared->fragment.page = page ? page : &pages->parts;
+  shared->fragment.is_shared = true;
+  vsi_ring_init(&shared->subscriptions);
+  vsi_ring_init(&shared->sents);
+  vsi_ring_init(&shared->joining);
+  shared->in.hash = hash;
+  shared->key_len = (uint32_t)key->len;
+  shared->share_at = (uint32_t)share_at;
+  memcpy(shared->key, key->data, key->len);
+  if ((!part || copy_names(pages->host, shared, part)) && !vsi_channel_create(pages->v->group, 0, &shared->channel))
+    return shared;
+  vsi_fragment_free(&shared->fragment);
+  return NULL;
+}
+
+/* In its bucket and among all. Room was reserved, and the request is in the budget. */
+static void enter_shared(vestry_pages *pages, vsi_shared *shared, vsi_request_copy *request) {
+  shared->fragment.request = request ? vsi_request_copy_ref(request) : NULL;
+  vsi_map_add(&pages->shared, &shared->in, shared->in.hash);
+  vsi_schedule_enter(&shared->fragment);
+}
+
+/* The shared fragment of that key: one that is there, or a new one. With the lock. page: NULL: a part. part: NULL: a
+ * page, and request: a reference is taken if the fragment is new. OK | NO_MEMORY | LIMIT (requests) */
+static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
+                               const vsi_buffer *key, size_t share_at, vsi_request_copy *request,
+                               vsi_shared **ret_shared) {
+  uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
+  *ret_shared = find_shared(pages, hash, key);
+  if (*ret_shared) return VESTRY_OK;
+  size_t request_bytes = request ? vsi_request_copy_bytes(request) : 0;
+  vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
+  if (!error) error = vsi_requests_take(pages, request_bytes);
+  if (error) return error;
+  error = vsi_schedule_reserve(pages, true);
+  if (!error) *ret_shared = create_shared(pages, page, hash, part, key, share_at);
+  if (*ret_shared) {
+    enter_shared(pages, *ret_shared, request);
+    return VESTRY_OK;
+  }
+  if (!error) vsi_schedule_give_back(pages);
+  vsi_requests_give_back(pages, request_bytes);
+  return VESTRY_NO_MEMORY;
+}
+
+/* The fragment is found no more. With the lock. */
+static void key_forget(const vsi_shared *shared) {
+  vestry_pages *pages = shared->fragment.page->pages;
+  vsi_map_remove(&pages->shared, &shared->in);
+}
+
+/* Contents that fragments keep: for the next ones to be encoded against. With the lock held. */
+
+static void take_out(vestry_pages *pages, vsi_kept *kept) {
+  vsi_ring_remove(&kept->by_age);
+  pages->stats.kept_bytes -= sizeof *kept + vestry_event_bytes(kept->event).len;
+  vestry_event_unref(kept->event);
+}
+
+static void kept_drop(vsi_fragment *fragment) {
+  vestry_pages *pages = fragment->page->pages;
+  if (!fragment->kept) return;
+  take_out(pages, fragment->kept);
+  vsi_free(pages->host, fragment->kept);
+  fragment->kept = NULL;
+}
+
+static void trim(vestry_pages *pages) {
+  vsi_ring *next, *at = pages->kept.next;
+  for (; at != &pages->kept && pages->stats.kept_bytes > pages->max_kept_bytes; at = next) {
+    next = at->next;
+    vsi_fragment *fragment = VSI_RING_OWNER(at, vsi_kept, by_age)->fragment;
+    if (fragment->state == VSI_FRAGMENT_RUNNING) continue; /* its worker uses it */
+    kept_drop(fragment);
+    pages->stats.kept_dropped_count++;
+  }
+}
+
+void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
+  vestry_pages *pages = fragment->page->pages;
+  if (fragment->kept)
+    take_out(pages, fragment->kept);
+  else
+    fragment->kept = vsi_alloc(pages->host, sizeof *fragment->kept);
+  if (!fragment->kept) {
+    vestry_event_unref(event); /* the next change goes out whole */
+    return;
+  }
+  fragment->kept->fragment = fragment;
+  fragment->kept->event = event;
+  vsi_ring_add_last(&pages->kept, &fragment->kept->by_age);
+  pages->stats.kept_bytes += sizeof *fragment->kept + vestry_event_bytes(event).len;
+  trim(pages);
+}
+
+/* Subscriptions: the streams that see a shared fragment; and a fragment's end, with its last viewer. All with the lock
+ * held. */
+
+void vsi_fragment_end(vsi_fragment *fragment) {
+  vestry_pages *pages = fragment->page->pages;
+  bool is_running = fragment->state == VSI_FRAGMENT_RUNNING;
+  vsi_topics_forget(fragment);
+  kept_drop(fragment);
+  if (fragment->is_shared) {
+    key_forget(vsi_shared_of(fragment));
+    vsi_ring_remove(
+        &vsi_shared_of(fragment)->sents); /* streams that waited for it look again after their own page's run */
+  }
+  vsi_schedule_leave(fragment);
+  if (fragment->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(fragment->request));
+  fragment->is_over = true;
+  if (!is_running) vsi_fragment_bury(fragment);
+}
+
+vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
+                                    const vestry_page_part *part, const vsi_buffer *key, size_t share_at,
+                                    vsi_request_copy *request, vsi_subscription **ret_subscription) {
+  vsi_subscription *subscription = vsi_calloc(
+      pages->host, 1, sizeof *subscription); /* first: a fragment without a subscription would have to end again */
+  if (!subscription) return VESTRY_NO_MEMORY;
+  subscription->viewer = viewer;
+  vestry_err error = key_fragment(pages, page, part, key, share_at, request, &subscription->shared);
+  if (error) {
+    vsi_free(pages->host, subscription);
+    return error;
+  }
+  subscription->shared->subscriptions_count++;
+  *ret_subscription = subscription;
+  return VESTRY_OK;
+}
+
+void vsi_subscription_drop(vsi_subscription *subscription) {
+  vsi_shared *shared = subscription->shared;
+  vsi_requests_give_back(shared->fragment.page->pages, subscription->request_bytes);
+  vsi_subscription_bury(subscription);
+  if (!--shared->subscriptions_count) vsi_fragment_end(&shared->fragment);
+}
+
+void vsi_subscription_join(vsi_shared *shared, vsi_subscription *subscription) {
+  vsi_ring_add_first(&shared->joining, &subscription->joining);
+}
+
+void vsi_subscription_take(vsi_subscription *subscription) {
+  vsi_shared *shared = subscription->shared;
+  vsi_fragment *fragment = &shared->fragment;
+  subscription->connection = vestry_connection_ref(subscription->viewer->connection);
+  subscription->next_of_viewer = subscription->viewer->subscriptions;
+  subscription->viewer->subscriptions = subscription;
+  vsi_ring_add_first(&shared->subscriptions, &subscription->of_shared);
+  vsi_tally_of(fragment)->streams_count++;
+  shared->asks |= subscription->request != NULL;
+  vsi_subscription_join(shared, subscription);
+  if (fragment->is_first) fragment->is_dirty = true;
+  if (fragment->state == VSI_FRAGMENT_IDLE || (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor))
+    vsi_schedule_at(fragment, vsi_now_ns(fragment->page->pages->host));
+}
+
+void vsi_subscription_joined(vsi_subscription *subscription) {
+  vsi_ring_remove(&subscription->joining);
+  vsi_ring_init(&subscription->joining);
+}
+
+void vsi_subscription_leave(vsi_subscription *subscription) {
+  vsi_subscription **at = &subscription->viewer->subscriptions;
+  while (*at != subscription) at = &(*at)->next_of_viewer;
+  *at = subscription->next_of_viewer;
+  vsi_tally_of(&subscription->shared->fragment)->streams_count--;
+  vsi_ring_remove(&subscription->of_shared);
+  vsi_subscription_joined(subscription);
+  subscription->is_over = true;
+  if (!subscription->holds) vsi_subscription_drop(subscription);
+}
+
+void vsi_subscription_hold(vsi_subscription *subscription) {
+  subscription->holds++;
+}
+
+void vsi_subscription_release(vsi_subscription *subscription) {
+  if (!--subscription->holds && subscription->is_over) vsi_subscription_drop(subscription);
+}
+
+/* References to pages: the owner's, each worker's, each stream's. */
+
+static void free_pages(vestry_pages *pages) {
+  const vestry_host *host = pages->host;
+  VSI_LIST_FREE(host, pages->pages_list);
+  vsi_tallies_finish(&pages->tallies, host);
+  vsi_topics_free(pages);
+  vestry_event_unref(pages->well);
+  vsi_resume_cache_destroy(pages->resume_cache);
+  vsi_free(host, pages->offline_text);
+  vsi_free(host, pages->failing_text);
+  vsi_map_finish(&pages->shared, host);
+  vsi_map_finish(&pages->sents, host);
+  vsi_free(host, pages->fragments);
+  vsi_free(host, pages->shared_waiting);
+  vsi_free(host, pages->workers);
+  pthread_cond_destroy(&pages->quiet);
+  vsi_mutex_finish(&pages->lock);
+  vsi_free(host, pages);
+}
+
+void vsi_pages_unref(vestry_pages *pages) {
+  vsi_pages_lock(pages);
+  bool is_last = --pages->refs == 0;
+  vsi_pages_unlock(pages);
+  if (is_last) free_pages(pages);
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/presence/presences.h"
+
+#include "base/memory.h"
+#include "store/key.h"
+#include "vestry/key.h"
+
+/* A presence: its places and its members, a table of each, and the lists that members are in. Functions named _locked:
+ * the presence's lock is held. */
+
+vestry_err vsi_presence_init(vestry_presence *presence) {
+  vsi_ring_init(&presence->gone);
+  vsi_ring_init(&presence->news);
+  vsi_mutex_init(&presence->lock, VSI_LOCK_PRESENCE);
+  vsi_mutex_init(&presence->telling, VSI_LOCK_PRESENCE_TELLING);
+  vestry_err error = vsi_map_reserve(&presence->places, presence->host, 1);
+  if (!error) error = vsi_map_reserve(&presence->members, presence->host, 1);
+  return error ? error : vsi_keyed_hash_init(&presence->hash, presence->host);
+}
+
+static void free_presence(vestry_presence *presence) {
+  vsi_map_free_all(&presence->members, presence->host, offsetof(vsi_presence_member, in));
+  vsi_map_free_all(&presence->places, presence->host, offsetof(vsi_place, in));
+  vsi_mutex_finish(&presence->lock);
+  vsi_mutex_finish(&presence->telling);
+  vsi_free(presence->host, presence);
+}
+
+void vsi_presence_unref(vestry_presence *presence) {
+  vsi_mutex_lock(&presence->lock);
+  bool is_last = --presence->refs == 0;
+  vsi_mutex_unlock(&presence->lock);
+  if (is_last) free_presence(presence);
+}
+
+void vsi_presence_grow_locked(vestry_presence *presence) {
+  size_t count = presence->members.count + presence->reserved_count + 1;
+  (void)vsi_map_reserve(&presence->places, presence->host, count);
+  (void)vsi_map_reserve(&presence->members, presence->host, count);
+}
+
+static const vestry_key nowhere = {VESTRY_KEY_TUPLE, 0, NULL, 0, NULL};
+static const vestry_scope no_scope = {NULL, 0};
+
+vestry_err vsi_place_pack(const vestry_presence *presence, const vestry_key *place, vsi_scoped_key *packed) {
+  return vsi_scoped_key_init(packed, &presence->hash, presence->host, no_scope, place ? place : &nowhere);
+}
+
+vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice encoded, vsi_scoped_key *packed) {
+  return vsi_scoped_key_init_encoded(packed, &presence->hash, presence->host, no_scope, encoded);
+}
+
+/* How many keys it is made of, and how many bytes they have, each after a NUL. */
+static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_bytes) {
+  vsi_key_reader reader;
+  vestry_key part;
+  size_t closed;
+  vestry_err error;
+  vsi_key_reader_init(&reader, encoded.data, encoded.len);
+  for (*ret_parts = *ret_bytes = 0; !(error = vsi_key_reader_next(&reader, &part, &closed)); ++*ret_parts)
+    if (part.type == VESTRY_KEY_STRING || part.type == VESTRY_KEY_BYTES) *ret_bytes += part.len + 1;
+  return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
+}
+
+/* Room at *parts and *bytes, which move on. It has been measured: nothing fails, and depth is bounded. */
+static void decode(vsi_key_reader *reader, vestry_key *to, vestry_key **parts, char **bytes) {
+  size_t closed;
+  (void)vsi_key_reader_next(reader, to, &closed);
+  if (to->type == VESTRY_KEY_TUPLE) {
+    vestry_key *own = *parts;
+    *parts += to->len;
+    to->parts = own;
+    for (size_t i = 0; i < to->len; i++) decode(reader, &own[i], parts, bytes);
+  } else if (to->type != VESTRY_KEY_INTEGER) {
+    to->data = memcpy(*bytes, to->data, to->len);
+    (*bytes)[to->len] = '\0';
+    *bytes += to->len + 1;
+  }
+}
+
+vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place) {
+  const vestry_slice encoded = {packed->data + packed->key_offset, packed->len - packed->key_offset};
+  size_t parts_count, bytes_count;
+  vestry_err error = measure(encoded, &parts_count, &bytes_count);
+  if (error) return error;
+  vsi_place *made = vsi_calloc(host, 1, sizeof *made + parts_count * sizeof(vestry_key) + bytes_count + packed->len);
+  if (!made) return VESTRY_NO_MEMORY;
+  vestry_key *first = (vestry_key *)(made + 1), *parts = first + 1;
+  char *bytes = (char *)(first + parts_count);
+  vsi_key_reader reader;
+  vsi_key_reader_init(&reader, encoded.data, encoded.len);
+  decode(&reader, first, &parts, &bytes);
+  made->key = first;
+  made->packed = *packed;
+  made->packed.data = memcpy(bytes, packed->data, packed->len);
+  made->packed.scope = no_scope;
+  vsi_ring_init(&made->members);
+  *ret_place = made;
+  return VESTRY_OK;
+}
+
+vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_scoped_key *packed) {
+  for (vsi_map_link *in = vsi_map_first(&presence->places, packed->hash); in; in = vsi_map_further(in)) {
+    vsi_place *at = VSI_MAP_OWNER(in, vsi_place, in);
+    if (at->packed.len == packed->len && memcmp(at->packed.data, packed->data, packed->len) == 0) return at;
+  }
+  return NULL;
+}
+
+void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at) {
+  vsi_map_add(&presence->places, &at->in, at->packed.hash);
+}
+
+/* A member is there no more: the last one frees it. */
+static void place_unref_locked(vestry_presence *presence, vsi_place *at) {
+  if (--at->refs) return;
+  vsi_map_remove(&presence->places, &at->in);
+  vsi_free(presence->host, at);
+}
+
+/* All grace times are equal, so members that have gone leave in the order in which they went: a list and one timer. */
+
+/* NULL: none has gone. */
+static vsi_presence_member *first_locked(const vestry_presence *presence) {
+  return vsi_ring_is_empty(&presence->gone) ? NULL : VSI_RING_OWNER(presence->gone.next, vsi_presence_member, gone);
+}
+
+/* Have the timer fire when the first member that has gone is to leave. */
+static void arm_locked(vestry_presence *presence) {
+  const vsi_presence_member *first = first_locked(presence);
+  if (!first || presence->is_closed) return;
+  uint64_t now = vsi_now_ns(presence->host), due = first->leaves_ns;
+  uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
+  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and no change is told any more */
+}
+
+void vsi_grace_begin_locked(vestry_presence *presence, vsi_presence_member *one) {
+  one->is_gone = true;
+  one->leaves_ns = vsi_now_ns(presence->host) + presence->grace_ns;
+  vsi_ring_add_last(&presence->gone, &one->gone);
+  if (first_locked(presence) == one) arm_locked(presence);
+}
+
+void vsi_grace_end_locked(vsi_presence_member *one) {
+  one->is_gone = false;
+  vsi_ring_remove(&one->gone);
+}
+
+void vsi_grace_fire(vestry_timer *timer, void *ctx) {
+  vestry_presence *presence = ctx;
+  (void)timer;
+  vsi_mutex_lock(&presence->lock);
+  uint64_t now = vsi_now_ns(presence->host);
+  for (vsi_presence_member *one; (one = first_locked(presence)) && one->leaves_ns <= now;) {
+    vsi_grace_end_locked(one);
+    vsi_presence_member_own_locked(presence, one, false);
+    if (!one->others) vsi_presence_member_leave_locked(presence, one);
+  }
+  arm_locked(presence);
+  vsi_mutex_unlock(&presence->lock);
+}
+
+/* essay: a coming and a leaving, told once and in order, of which no more wait than there are members */
+/* Two things are known of each member: whether he is here, and what on_change was told last. Where the two differ there
+ * is news, and the member stands in a list of news, once, by a link of his own: so telling needs no memory, and the
+ * news that waits for a slow on_change is bounded by the number of members. A change that makes the two equal again
+ * takes the member out; one that makes them differ puts him at the end. So on_change hears what happened last to each
+ * member, in the order in which it happened, and what it hears of one member alternates.
+ *
+ * A member is in the tables while he is here, is believed to be, or is being told of; and all members that are there
+ * count among max_count. */
+
+static uint64_t hash_guest(const vestry_presence *presence, uint64_t place_hash, const char *who) {
+  return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
+                                                const char *who) {
+  size_t len = strlen(who) + 1;
+  vsi_presence_member *made = vsi_calloc(presence->host, 1, sizeof *made + len);
+  if (!made) return NULL;
+  made->in.hash = hash_guest(presence, place->hash, who);
+  memcpy(made->who, who, len);
+  return made;
+}
+
+vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
+                                                     const char *who) {
+  if (!at) return NULL;
+  uint64_t hash = hash_guest(presence, at->packed.hash, who);
+  for (vsi_map_link *in = vsi_map_first(&presence->members, hash); in; in = vsi_map_further(in)) {
+    vsi_presence_member *found = VSI_MAP_OWNER(in, vsi_presence_member, in);
+    if (found->at == at && strcmp(found->who, who) == 0) return found;
+  }
+  return NULL;
+}
+
+/* He has come or left, which makes news, or makes untold news untrue. */
+static void tell_locked(vestry_presence *presence, vsi_presence_member *one) {
+  if (one->is_news) {
+    one->is_news = false;
+    vsi_ring_remove(&one->news);
+    return;
+  }
+  if (!presence->on_change || presence->is_closed) return;
+  bool is_first = vsi_ring_is_empty(&presence->news);
+  one->is_news = true;
+  vsi_ring_add_last(&presence->news, &one->news);
+  if (is_first) vestry_actor_notify(presence->actor); /* it tells all news that there is */
+}
+
+void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_member *one) {
+  if (one->is_here || one->is_news || one->is_being_told || one->is_waiting) return;
+  vsi_map_remove(&presence->members, &one->in);
+  place_unref_locked(presence, one->at);
+  vsi_free(presence->host, one);
+}
+
+void vsi_presence_member_enter_locked(vestry_presence *presence, vsi_place *at, vsi_presence_member *one) {
+  one->at = at;
+  at->refs++;
+  vsi_map_add(&presence->members, &one->in, one->in.hash);
+}
+
+void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_member *one) {
+  one->is_here = true;
+  vsi_ring_add_last(&one->at->members, &one->at_place);
+  one->at->count++;
+  presence->here_count++;
+  tell_locked(presence, one);
+}
+
+void vsi_presence_member_leave_locked(vestry_presence *presence, vsi_presence_member *one) {
+  one->is_here = false;
+  vsi_ring_remove(&one->at_place);
+  one->at->count--;
+  presence->here_count--;
+  tell_locked(presence, one);
+  vsi_presence_member_let_go_locked(presence, one);
+}
+
+void vsi_presence_member_own_locked(vestry_presence *presence, vsi_presence_member *one, bool is_own) {
+  one->is_own = is_own;
+  presence->own_count += is_own ? 1 : SIZE_MAX;
+  vsi_presence_member_spread_locked(presence, one);
+}
+
+void vsi_presence_member_spread_locked(vestry_presence *presence, vsi_presence_member *one) {
+  if (!presence->watch || one->is_waiting || one->is_own == one->is_spread) return;
+  bool is_first = !presence->first_waiting;
+  one->is_waiting = true;
+  one->next_waiting = NULL;
+  if (is_first)
+    presence->first_waiting = one;
+  else
+    presence->last_waiting->next_waiting = one;
+  presence->last_waiting = one;
+  if (is_first) presence->watch->soon(presence->watch->ctx);
+}

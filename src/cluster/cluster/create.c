@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/* What an application asks of its cluster: how members are, how many hold a key, counters. */
+#include "cluster/cluster/cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app/page/state_tag.h"
+#include "app/page/topic.h"
+#include "app/presence/spread.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cluster/cluster/announce.h"
+#include "cluster/cluster/digests.h"
+#include "cluster/cluster/heartbeat.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
+#include "cluster/cluster/receiver.h"
+#include "cluster/cluster/remote_request.h"
+#include "cluster/cluster/renewals.h"
+#include "cluster/cluster/reservations.h"
+#include "cluster/cluster/served_requests.h"
+
+static vestry_member_state own_state(const vestry_cluster *cluster) {
+  if (cluster->is_refused) return VESTRY_MEMBER_REFUSED;
+  if (cluster->has_left) return VESTRY_MEMBER_LEFT;
+  return vsi_instance_is_draining(cluster->v) ? VESTRY_MEMBER_DRAINING : VESTRY_MEMBER_ALIVE;
+}
+
+vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node) {
+  vestry_member_state state = VESTRY_MEMBER_NONE;
+  if (!cluster || !node) return state;
+  vsi_cluster_lock(cluster);
+  if (strcmp(node, cluster->name) == 0) state = own_state(cluster);
+  for (size_t i = 0; i < cluster->peers_count && state == VESTRY_MEMBER_NONE; i++)
+    if (strcmp(node, cluster->peers[i].name) == 0) state = cluster->peers[i].state;
+  vsi_cluster_unlock(cluster);
+  return state;
+}
+
+static void describe(const vestry_cluster *cluster, const char *name, vestry_member_state state, const vsi_gaps *gaps,
+                     vsi_cluster_member *member) {
+  const uint64_t now_ns = vsi_now_ns(cluster->host);
+  strcpy(member->node, name);
+  member->state = state;
+  member->gaps_count = gaps->count;
+  member->lost_count = gaps->lost_count;
+  member->gap_ago_ms = gaps->count ? (now_ns - gaps->last_ns) / VSI_NS_PER_MS : VESTRY_NEVER_MS;
+}
+
+vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx) {
+  const vestry_host *host = cluster->v->host;
+  vsi_cluster_member *members = vsi_calloc(host, VESTRY_CLUSTER_MAX_COUNT, sizeof *members);
+  size_t count = 0;
+  if (!members) return VESTRY_NO_MEMORY;
+  vsi_cluster_lock(cluster);
+  describe(cluster, cluster->name, own_state(cluster), &cluster->own_gaps, &members[count++]);
+  for (size_t i = 0; i < cluster->peers_count && count < VESTRY_CLUSTER_MAX_COUNT; i++) {
+    const vsi_peer *peer = &cluster->peers[i];
+    if (peer->state != VESTRY_MEMBER_NONE) describe(cluster, peer->name, peer->state, &peer->gaps, &members[count++]);
+  }
+  vsi_cluster_unlock(cluster);
+  for (size_t i = 0; i < count; i++) fn(&members[i], ctx);
+  vsi_free(host, members);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
+                                  size_t *ret_count) {
+  if (!cluster || !ret_count) return VESTRY_INVALID;
+  vsi_scoped_key name;
+  vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
+  if (error) return error;
+  *ret_count = vsi_keys_holders(&cluster->keys, vsi_cluster_hash_key(cluster, &name.key));
+  vsi_scoped_key_finish(&name);
+  return VESTRY_OK;
+}
+
+void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret_stats) {
+  uint64_t sum, count;
+  vsi_cluster_lock(cluster);
+  vestry_cluster_stats stats = cluster->stats;
+  stats.alive_count = (size_t)__builtin_popcountll(vsi_peers_alive(cluster));
+  stats.unsynced_count = (size_t)__builtin_popcountll(vsi_peers_unsynced(cluster));
+  vsi_keys_told_sum(&cluster->keys, &stats.keys_count, &sum);
+  for (unsigned i = 0; i < cluster->peers_count; i++) {
+    vsi_keys_sum_of(&cluster->keys, i, &count, &sum);
+    stats.others_keys_count += count;
+  }
+  vsi_presences_sum(cluster->presences, &stats.present_count, &sum);
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (vsi_peer_lives(&cluster->peers[i])) stats.others_present_count += cluster->peers[i].guests_count;
+  stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
+  stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
+  vsi_cluster_unlock(cluster);
+  VSI_RESULT_GIVE(vestry_cluster_stats, ret_stats, stats);
+}
+
+/* The ties of a cluster to its instance: what the instance asks of other nodes, and what it tells them. */
+
+static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
+  bool is_first;
+  vestry_err error = vsi_keys_come(&cluster->keys, hash, &is_first);
+  if (is_first) vsi_cluster_tell_soon(cluster);
+  return error;
+}
+
+static void leave(vestry_cluster *cluster, uint64_t hash, vestry_handle handle) {
+  bool is_first;
+  vsi_keys_leave(&cluster->keys, hash, handle, &is_first);
+  if (is_first) vsi_cluster_tell_soon(cluster);
+}
+
+static vestry_err key_comes(const vestry_scoped_key *key, vestry_keep_policy policy, void *cluster) {
+  (void)policy;
+  return come(cluster, vsi_cluster_hash_key(cluster, key));
+}
+
+static void key_left(const vestry_scoped_key *key, vestry_handle handle, void *cluster) {
+  leave(cluster, vsi_cluster_hash_key(cluster, key), handle);
+}
+
+static void key_came(const vestry_scoped_key *key, vestry_keep_policy policy, vestry_handle handle, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  bool is_first;
+  if (!handle) {
+    key_left(key, 0, ctx);
+  } else if (policy == VESTRY_KEEP_REPLACE) {
+    vsi_keys_replaced(&cluster->keys, vsi_cluster_hash_key(cluster, key), handle, &is_first);
+    if (is_first) vsi_cluster_tell_soon(cluster);
+  }
+}
+
+static vestry_err channel_comes(const void *bytes, size_t len, void *cluster) {
+  return come(cluster, vsi_cluster_hash_channel(cluster, bytes, len));
+}
+
+static void channel_left(const void *bytes, size_t len, void *cluster) {
+  leave(cluster, vsi_cluster_hash_channel(cluster, bytes, len), 0);
+}
+
+static vestry_err broadcast(const vestry_scoped_key *name, vestry_event *event, void *ctx) {
+  return vsi_announce_event(ctx, name, event);
+}
+
+static bool is_held(const vestry_scoped_key *key, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  return vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) != 0;
+}
+
+/* The next heartbeat comes at once: it says so. */
+static void drains(void *ctx) {
+  vestry_cluster *cluster = ctx;
+  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: the end */
+}
+
+static void guests_wait(void *cluster) {
+  vsi_cluster_tell_soon(cluster);
+}
+
+/* One that has just been made has not heard what was said before. */
+static void presence_begins(void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  for (size_t i = 0; i < cluster->peers_count; i++) vsi_peer_must_sync(&cluster->peers[i]);
+  vsi_cluster_unlock(cluster);
+}
+
+static bool guests_are_known(void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  bool are = vsi_peers_are_known(cluster) && !vsi_peers_unsynced(cluster);
+  vsi_cluster_unlock(cluster);
+  return are;
+}
+
+/* Nothing has been stored or joined yet, and there is no other cluster. OK | INVALID | EXISTS */
+static vestry_err ties_make(vestry_cluster *cluster) {
+  vestry *v = cluster->v;
+  vestry_store_stats stored = {0};
+  vsi_channels_stats joined;
+  vestry_store_stats_get(v->store, &stored);
+  vsi_channels_stats_get(v->channels, &joined);
+  if (stored.live_count || joined.live) return VESTRY_INVALID;
+  cluster->elsewhere = (vsi_elsewhere){
+      .is_shared = vsi_dispatch_is_shared,
+      .dispatch = vsi_dispatch_to_others,
+      .broadcast = broadcast,
+      .is_held = is_held,
+      .drains = drains,
+      .reserve = cluster->is_strict ? vsi_reservations_begin : NULL,
+      .reserved = cluster->is_strict ? vsi_reservations_end : NULL,
+      .address = vsi_renewals_address,
+      .renew = vsi_renewals_add,
+      .ctx = cluster,
+  };
+  cluster->store_watch = (vsi_store_watch){key_comes, key_came, key_left, cluster};
+  cluster->channels_watch = (vsi_channels_watch){channel_comes, channel_left, cluster};
+  cluster->presence_watch = (vsi_presence_watch){guests_wait, presence_begins, guests_are_known, cluster};
+  const vsi_elsewhere *none = NULL;
+  /* release pairs with vsi_instance_elsewhere */
+  if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
+                                               memory_order_relaxed))
+    return VESTRY_EXISTS;
+  cluster->is_tied = true;
+  vsi_store_watch_set(v->store, &cluster->store_watch);
+  vsi_channels_watch_set(v->channels, &cluster->channels_watch);
+  vsi_presences_begin(cluster->presences, &cluster->presence_watch);
+  if (cluster->pages) vsi_pages_tell(cluster->pages, vsi_announce_refresh, cluster);
+  return VESTRY_OK;
+}
+
+static void ties_end(vestry_cluster *cluster) {
+  vestry *v = cluster->v;
+  const vsi_elsewhere *own = &cluster->elsewhere;
+  if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &own, NULL, memory_order_release, memory_order_relaxed))
+    return;
+  vsi_store_watch_set(v->store, NULL);
+  vsi_channels_watch_set(v->channels, NULL);
+  vsi_presences_end(cluster->presences);
+  if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
+}
+
+/* How a cluster is made and ended. */
+
+enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
+#define INWARD_BYTES  ((size_t)16 << 20)
+#define WAITING_COUNT ((size_t)65536)
+
+static void free_cluster(void *ctx) {
+  vestry_cluster *cluster = ctx;
+  const vestry_host *host = cluster->host;
+  for (size_t i = 0; i < cluster->allow_count; i++) vsi_free(host, cluster->allow[i]);
+  vsi_free(host, cluster->allow);
+  vsi_buffer_finish(&cluster->refreshes);
+  for (size_t i = 0; i < cluster->peers_count; i++) vsi_digests_drop(cluster, &cluster->peers[i]);
+  vsi_remote_requests_free(cluster);
+  vsi_renewals_finish(cluster);
+  vsi_keys_finish(&cluster->keys);
+  pthread_cond_destroy(&cluster->reserved);
+  pthread_cond_destroy(&cluster->quiet);
+  vsi_mutex_finish(&cluster->lock);
+  vsi_free(host, cluster);
+}
+
+/* From one secret several, by what they are for. */
+static vsi_siphash_key derive(const vestry_cluster_options *options, uint64_t purpose) {
+  vsi_hash_128 hash = vsi_siphash_128_of((vsi_siphash_key){purpose, 0}, options->secret, options->secret_len);
+  return (vsi_siphash_key){hash.low, hash.high};
+}
+
+static vestry_err copy_allowed(vestry_cluster *cluster, const char *const *allow) {
+  size_t count = 0;
+  while (allow && allow[count]) count++;
+  if (!count) return VESTRY_OK;
+  cluster->allow = vsi_calloc(cluster->host, count, sizeof *cluster->allow);
+  for (size_t i = 0; cluster->allow && i < count; i++) {
+    cluster->allow[i] = vsi_strdup(cluster->host, allow[i], strlen(allow[i]));
+    if (!cluster->allow[i]) return VESTRY_NO_MEMORY;
+    cluster->allow_count++;
+  }
+  return cluster->allow ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+/* A tab that comes to another node is known there. */
+static void share_secret(vestry_pages *pages, const vestry_cluster_options *options) {
+  const vsi_siphash_key tags = derive(options, 5);
+  vsi_pages_share_secret(pages, &tags, sizeof tags);
+}
+
+static void name_subjects(vestry_cluster *cluster, const vestry_cluster_options *options) {
+  vsi_siphash_key subjects = derive(options, 4);
+  cluster->subject_hash = subjects.k0;
+  cluster->id = vsi_siphash_1_3(cluster->name_key, cluster->name, strlen(cluster->name));
+  snprintf(cluster->all_subject, sizeof cluster->all_subject, "vestry.%016llx.all",
+           (unsigned long long)cluster->subject_hash);
+  vsi_message_subject(cluster, cluster->id, cluster->own_subject);
+}
+
+static uint64_t in_ns(uint32_t ms, uint32_t by_default) {
+  return (ms ? ms : by_default) * VSI_NS_PER_MS;
+}
+
+static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_options *options) {
+  memcpy(cluster->name, options->node, strlen(options->node) + 1);
+  cluster->pages = options->pages;
+  cluster->is_strict = options->strict;
+  cluster->on_gap = options->on_gap;
+  cluster->on_member = options->on_member;
+  cluster->ctx = options->ctx;
+  cluster->heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS);
+  cluster->suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
+  cluster->dead_ns = in_ns(options->dead_ms, DEAD_MS);
+  cluster->answer_ns = in_ns(options->answer_ms, ANSWER_MS);
+  cluster->max_remote_bytes = options->max_remote_bytes ? options->max_remote_bytes : INWARD_BYTES;
+  cluster->max_waiting_count = options->max_waiting_count ? options->max_waiting_count : WAITING_COUNT;
+  cluster->seal_key = derive(options, 1);
+  cluster->hash_key = derive(options, 2);
+  cluster->name_key = derive(options, 3);
+  name_subjects(cluster, options);
+  cluster->begun_ns = vsi_now_ns(cluster->host);
+  cluster->proofs_before = 1;
+  if (vsi_siphash_key_random(cluster->host, &cluster->challenge_key)) return VESTRY_IO;
+  if (cluster->host->random(cluster->host->ctx, &cluster->epoch, sizeof cluster->epoch)) return VESTRY_IO;
+  cluster->epoch |= 1; /* 0 is none */
+  return copy_allowed(cluster, options->allow);
+}
+
+static vestry_err fill(vestry_cluster *cluster, const vestry_cluster_options *options) {
+  vestry_err error = take_options(cluster, options);
+  if (!error) error = vsi_keys_init(&cluster->keys, cluster->host);
+  if (!error) error = vestry_timer_create(cluster->runtime, vsi_heartbeat_due, cluster, &cluster->heartbeat);
+  if (!error) error = vestry_timer_create(cluster->runtime, vsi_announce_due, cluster, &cluster->flush);
+  if (!error) error = vestry_timer_create(cluster->runtime, vsi_remote_requests_due, cluster, &cluster->deadline);
+  if (!error) error = vsi_renewals_init(cluster, derive(options, 6));
+  if (error) return error;
+  const vestry_actor_options actor = {
+      .run = vsi_served_run, .drop = vsi_served_drop, .done = free_cluster, .ctx = cluster};
+  return vestry_actor_create(cluster->runtime, &actor, &cluster->actor);
+}
+
+static vestry_err start(vestry_cluster *cluster) {
+  const vestry_broker *broker = &cluster->broker;
+  const vestry_broker_events events = {
+      .on_message = vsi_cluster_received, .on_state = vsi_cluster_state, .ctx = cluster};
+  const char *const subjects[] = {cluster->own_subject, cluster->all_subject};
+  vestry_err error = broker->ops->start(broker->broker, subjects, sizeof subjects / sizeof *subjects, &events);
+  uint64_t heartbeat_ms = cluster->heartbeat_ns / VSI_NS_PER_MS;
+  if (!error) error = vestry_timer_set(cluster->heartbeat, heartbeat_ms, heartbeat_ms);
+  return error;
+}
+
+static bool make_sense(const vestry_cluster_options *options) {
+  size_t len = options->node ? strnlen(options->node, VESTRY_NODE_MAX_BYTES + 1) : 0;
+  uint64_t heartbeat_ns = in_ns(options->heartbeat_ms, HEARTBEAT_MS),
+           suspect_ns = in_ns(options->suspect_ms, SUSPECT_MS);
+  uint64_t dead_ns = in_ns(options->dead_ms, DEAD_MS);
+  return len && len <= VESTRY_NODE_MAX_BYTES && options->secret && options->secret_len >= SECRET_LEAST &&
+         heartbeat_ns < suspect_ns && suspect_ns < dead_ns && dead_ns <= MOST_MS * VSI_NS_PER_MS &&
+         options->answer_ms <= MOST_MS;
+}
+
+vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const vestry_cluster_options *given,
+                                 vestry_cluster **ret_cluster) {
+  vestry_cluster_options options;
+  if (!v || !broker || !broker->ops || !ret_cluster) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_cluster_options, options, given) || !VSI_OPS_ARE_KNOWN(vestry_broker_ops, broker->ops))
+    return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later vestry");
+  if (!make_sense(&options))
+    return vsi_mistake(
+        v->host, "vestry_cluster_create",
+        "a node's name, a secret of 32 bytes or more, and heartbeat_ms < suspect_ms < dead_ms are wanted");
+  if (options.strict && !broker->ops->reserve) return VESTRY_UNSUPPORTED;
+  vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
+  if (!cluster) return VESTRY_NO_MEMORY;
+  cluster->v = v;
+  cluster->host = v->host;
+  cluster->runtime = v->runtime;
+  cluster->broker = *broker;
+  vsi_mutex_init(&cluster->lock, VSI_LOCK_CLUSTER);
+  pthread_cond_init(&cluster->quiet, NULL);
+  pthread_cond_init(&cluster->reserved, NULL);
+  vsi_buffer_init(&cluster->refreshes, cluster->host);
+  vsi_ring_init(&cluster->asked);
+  vestry_err error = vsi_presences_use(v, &cluster->presences);
+  if (!error) error = fill(cluster, &options);
+  if (!error) error = ties_make(cluster);
+  if (!error && cluster->pages) share_secret(cluster->pages, &options);
+  if (!error) error = start(cluster);
+  if (error) {
+    vestry_cluster_destroy(cluster);
+    return error;
+  }
+  *ret_cluster = cluster;
+  return VESTRY_OK;
+}
+
+void vestry_cluster_destroy(vestry_cluster *cluster) {
+  if (!cluster || vestry_is_forked(cluster->v)) return;
+  vsi_cluster_lock(cluster);
+  if (cluster->is_tied && !cluster->has_left && !cluster->is_refused) vsi_members_say_goodbye(cluster);
+  cluster->has_ended = true;
+  vsi_cluster_unlock(cluster);
+  ties_end(cluster);
+  vsi_remote_requests_end(cluster, VESTRY_CLOSED);
+  cluster->broker.ops->stop(cluster->broker.broker);
+  vestry_timer_destroy(cluster->heartbeat);
+  vestry_timer_destroy(cluster->flush);
+  vestry_timer_destroy(cluster->deadline);
+  vsi_renewals_stop(cluster);
+  vsi_cluster_lock(cluster);
+  while (cluster->is_running) vsi_mutex_wait(&cluster->lock, &cluster->quiet);
+  vsi_cluster_unlock(cluster);
+  if (cluster->actor)
+    vestry_actor_unref(cluster->actor);
+  else
+    free_cluster(cluster);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Digests on their way: KEYS and PRESENT, one after the other for each node. A few are handed to the broker at once.
+ * All keys and members of presences can be more than it takes; and what it cannot take would be lost, so that they had
+ * to be told anew, for ever. So what waits is kept here, and goes on by some messages every 5 ms: others have room in
+ * the broker, too. What comes and goes meanwhile stands after it, since it is said of what was told before.
+ *
+ * What waits is bounded, by twice what a telling of everything takes: a node that gets beyond that, or that cannot be
+ * sent to, is told all anew. */
+#include "cluster/cluster/digests.h"
+
+#include <string.h>
+
+#include "app/presence/spread.h"
+#include "base/memory.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/keys.h"
+#include "cluster/cluster/message.h"
+#include "cluster/cluster/recent.h"
+#include "event/layout.h"
+
+/* Messages of a run, for all nodes; and what may wait beside a telling of everything. */
+enum { RUN_MOST = 32, WAITING_BYTES = 1 << 20 };
+
+typedef struct vsi_digest {
+  struct vsi_digest *next;
+  vsi_wire_kind kind;
+  uint8_t flags;
+  vsi_buffer message; /* to be sealed */
+} vsi_digest;
+
+void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer) {
+  for (vsi_digest *d = peer->digests, *next; d; d = next) {
+    next = d->next;
+    vsi_buffer_finish(&d->message);
+    vsi_free(cluster->host, d);
+  }
+  peer->digests = peer->last_digest = NULL;
+  peer->digests_bytes = 0;
+}
+
+static bool append(vestry_cluster *cluster, vsi_peer *peer, const vsi_buffer *buffer, vsi_wire_kind kind,
+                   uint8_t flags) {
+  if (peer->digests_bytes + buffer->len > peer->digests_most + WAITING_BYTES) return false;
+  vsi_digest *d = vsi_calloc(cluster->host, 1, sizeof *d);
+  if (!d) return false;
+  d->kind = kind;
+  d->flags = flags;
+  vsi_buffer_init(&d->message, cluster->host);
+  vsi_buffer_append(&d->message, buffer->data, buffer->len);
+  if (d->message.error) {
+    vsi_free(cluster->host, d);
+    return false;
+  }
+  *(peer->last_digest ? &peer->last_digest->next : &peer->digests) = d;
+  peer->last_digest = d;
+  peer->digests_bytes += buffer->len;
+  return true;
+}
+
+static void give_up(vestry_cluster *cluster, vsi_peer *peer) {
+  vsi_digests_drop(cluster, peer);
+  peer->wants_all = true;
+}
+
+bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags) {
+  if (buffer->error) {
+    give_up(cluster, peer);
+    return false;
+  }
+  if (!peer->digests && !peer->is_telling_all) {
+    vestry_err error = vsi_message_send(cluster, peer, buffer, kind, flags, false);
+    if (!error) return true;
+    if (error != VESTRY_FULL) {
+      give_up(cluster, peer);
+      return false;
+    }
+  }
+  if (peer->is_telling_all) peer->digests_most += 2 * buffer->len;
+  if (append(cluster, peer, buffer, kind, flags)) return true;
+  give_up(cluster, peer);
+  return false;
+}
+
+static void go_on(vestry_cluster *cluster, vsi_peer *peer, size_t most) {
+  for (vsi_digest *d; most > 0 && (d = peer->digests) != NULL; most--) {
+    vestry_err error = vsi_message_send(cluster, peer, &d->message, d->kind, d->flags, false);
+    if (error == VESTRY_FULL) return;
+    if (error) {
+      give_up(cluster, peer);
+      return;
+    }
+    peer->digests = d->next;
+    if (!d->next) peer->last_digest = NULL;
+    peer->digests_bytes -= d->message.len;
+    vsi_buffer_finish(&d->message);
+    vsi_free(cluster->host, d);
+  }
+}
+
+void vsi_digests_go_on(vestry_cluster *cluster) {
+  size_t waiting = 0;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if (peer->digests && !vsi_peer_lives(peer)) vsi_digests_drop(cluster, peer);
+    waiting += peer->digests != NULL;
+  }
+  bool is_over = true;
+  for (size_t i = 0; waiting && i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    if (peer->digests) go_on(cluster, peer, RUN_MOST / waiting + 1);
+    is_over &= !peer->digests;
+  }
+  if (!is_over) vsi_cluster_tell_soon(cluster);
+}
+
+/* Members of presences, told and heard: presences know their own (app/presence/spread.c), and here it becomes messages.
+ * It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what their hashes
+ * add up to, and after a gap all are named anew, before the keys are. */
+
+enum { MESSAGE_BYTES = 16384 };
+
+/* Messages that are being made, and the nodes that they are for. */
+typedef struct telling {
+  vestry_cluster *cluster;
+  uint64_t mask;
+  bool begins_all; /* the first one begins all that there are */
+  size_t most;     /* bytes: a message that has more is sent */
+  vsi_buffer buffer;
+  char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about; "": none has begun */
+} telling;
+
+static void begin(telling *t, const char *name) {
+  size_t len = strlen(name);
+  vsi_wire_begin(&t->buffer, t->cluster->host);
+  memcpy(t->name, name, len + 1);
+  if (!len) return;
+  vsi_wire_put(&t->buffer, len, 1);
+  vsi_buffer_append(&t->buffer, name, len);
+}
+
+/* A node that it does not get to is told all. */
+static void send(telling *t) {
+  vsi_wire_end(&t->buffer);
+  uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
+  for (size_t i = 0; i < t->cluster->peers_count; i++)
+    if ((t->mask >> i & 1) && !vsi_digest_send(t->cluster, &t->cluster->peers[i], &t->buffer, VSI_WIRE_PRESENT, flags))
+      t->mask &= ~(UINT64_C(1) << i);
+  t->begins_all = false;
+  t->name[0] = '\0';
+  vsi_buffer_finish(&t->buffer);
+}
+
+static void say(const vsi_presence_said *said, void *ctx) {
+  telling *t = ctx;
+  if (!t->mask) return;
+  if (t->name[0] && (t->buffer.len > t->most || strcmp(t->name, said->presence) != 0)) send(t);
+  if (!t->name[0]) begin(t, said->presence);
+  size_t len = strlen(said->who);
+  vsi_wire_put(&t->buffer, said->is_here, 1);
+  vsi_wire_put(&t->buffer, len, 1);
+  vsi_wire_put(&t->buffer, said->place.len, 2);
+  vsi_buffer_append(&t->buffer, said->who, len);
+  vsi_buffer_append(&t->buffer, said->place.data, said->place.len);
+}
+
+/* As much as the broker carries, with room for one more. */
+static size_t bytes_a_message(const vestry_cluster *cluster) {
+  size_t most = cluster->broker.ops->max_payload(cluster->broker.broker) / 2;
+  return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
+}
+
+void vsi_presences_tell(vestry_cluster *cluster, uint64_t mask) {
+  telling t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
+  vsi_presences_take(cluster->presences, say, &t);
+  if (t.name[0]) send(&t);
+}
+
+void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
+  telling t = {
+      .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
+  vsi_presences_list(cluster->presences, say, &t);
+  if (!t.name[0] && t.begins_all) begin(&t, ""); /* there are none: that is told too */
+  if (t.name[0] || t.begins_all) send(&t);
+}
+
+/* One change. false: it is not well formed, or there is no memory for it. */
+static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
+  char who[VSI_PRESENCE_WHO_MAX + 1];
+  vsi_presence_said said = {.presence = name, .who = who, .is_here = vsi_wire_number(reader, 1) == 1};
+  size_t len = vsi_wire_number(reader, 1);
+  said.place.len = vsi_wire_number(reader, 2);
+  const unsigned char *bytes = vsi_wire_bytes(reader, len);
+  said.place.data = vsi_wire_bytes(reader, said.place.len);
+  if (reader->has_failed || memchr(bytes, 0, len)) return false;
+  memcpy(who, bytes, len);
+  who[len] = '\0';
+  uint64_t hash = vsi_presence_said_hash(&said);
+  peer->guests_count += said.is_here ? 1 : UINT64_MAX;
+  peer->guests_sum += said.is_here ? hash : -hash;
+  return !vsi_presences_told(cluster->presences, vsi_peer_index(cluster, peer), &said);
+}
+
+void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (message->flags & VSI_WIRE_FIRST) {
+    vsi_presences_doubt(cluster->presences, vsi_peer_index(cluster, peer));
+    peer->guests_count = peer->guests_sum = 0;
+    peer->is_synced = false;
+    peer->is_syncing = true;
+  }
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  if (!reader.left) return;
+  char name[VSI_PRESENCE_NAME_MAX + 1];
+  size_t len = vsi_wire_number(&reader, 1);
+  const unsigned char *bytes = vsi_wire_bytes(&reader, len);
+  bool is_well = bytes && len && len <= VSI_PRESENCE_NAME_MAX && !memchr(bytes, 0, len);
+  if (is_well) {
+    memcpy(name, bytes, len);
+    name[len] = '\0';
+  }
+  while (is_well && reader.left) is_well = take_one(cluster, peer, name, &reader);
+  if (is_well) return;
+  vsi_peer_must_sync(peer);
+}
+
+void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer) {
+  vsi_presences_forget(cluster->presences, vsi_peer_index(cluster, peer));
+  peer->guests_count = peer->guests_sum = 0;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* What a node says to all of itself, every heartbeat: that it is there (HELLO), and to each that it knows what is known
+ * here of keys and members of presences, and how much was sent (HEARTBEAT). A node that knows something else asks for
+ * all. */
+#include "cluster/cluster/heartbeat.h"
+
+#include <string.h>
+
+#include "app/presence/spread.h"
+#include "base/memory.h"
+#include "cluster/cluster/announce.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
+
+void vsi_heartbeat_say_hello(vestry_cluster *cluster) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_end(&buffer);
+  (void)vsi_message_post(cluster, cluster->all_subject, &buffer, (vsi_wire_message){.kind = VSI_WIRE_HELLO});
+  vsi_buffer_finish(&buffer);
+}
+
+/* To all: what is known here of keys and members of presences. */
+static void say_beat(vestry_cluster *cluster) {
+  uint64_t count, sum, guests_count, guests_sum;
+  vsi_buffer buffer;
+  vsi_keys_told_sum(&cluster->keys, &count, &sum);
+  vsi_presences_sum(cluster->presences, &guests_count, &guests_sum);
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, count + guests_count, 8);
+  vsi_wire_put(&buffer, sum + guests_sum, 8);
+  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
+  vsi_wire_end(&buffer);
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    vsi_peer *peer = &cluster->peers[i];
+    uint8_t flags = (uint8_t)(vsi_members_own_flags(cluster) | (peer->digests ? VSI_WIRE_MORE : 0));
+    if (vsi_peer_lives(peer)) (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_HEARTBEAT, flags, false);
+  }
+  vsi_buffer_finish(&buffer);
+}
+
+void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (!vsi_members_catch_up(cluster, peer, message->seq)) return;
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t its_count = vsi_wire_number(&reader, 8), its_sum = vsi_wire_number(&reader, 8);
+  vsi_keys_hear_clock(&cluster->keys, vsi_wire_number(&reader, 8));
+  uint64_t count, sum;
+  vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
+  if (vsi_presences_have_room_again(cluster->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
+  bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
+  if (is_coming) return; /* some of what it counts */
+  peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
+  if (peer->is_synced)
+    peer->verified_ns = vsi_now_ns(cluster->host);
+  else
+    (void)vsi_message_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_RESYNC, false);
+}
+
+void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
+  (void)timer;
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  if (vsi_instance_is_closing(cluster->v) && !cluster->has_left) vsi_members_say_goodbye(cluster);
+  if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
+    uint64_t now_ns = vsi_now_ns(cluster->host);
+    for (size_t i = 0; i < cluster->peers_count; i++) vsi_members_judge(cluster, &cluster->peers[i], now_ns);
+    vsi_announce_locked(cluster);
+    vsi_heartbeat_say_hello(cluster);
+    say_beat(cluster);
+  }
+  vsi_cluster_unlock(cluster);
+}
+
+/* How nodes meet, and know each other.
+ *
+ * An attacker that reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing
+ * is believed because it is sealed; it has to be of a life that goes on, and to be new.
+ *
+ * A HELLO says that a node is there, and nothing more. It is answered with a challenge: a number that cannot be known
+ * before, which only a node with the secret can send back under its seal, from its life to this one. Then that life
+ * counts. Both sides do so, in three messages:
+ *
+ *      HELLO a        →  all
+ *      HANDSHAKE (nonce b) →  a           b wants a proof
+ *      HANDSHAKE (nonce a, echo b) → b    a proves itself, and wants a proof: b counts it from here on
+ *      HANDSHAKE (echo a)  →  a           b proves itself: a counts it from here on
+ *
+ * A node proves itself before it sends anything else to the node that has asked: so nothing of what follows is sent to
+ * one that does not listen yet.
+ *
+ * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how
+ * often that node has proven itself, and of the time in steps of dead_ms. So a node that is flooded with old HELLOs
+ * keeps nothing of them; a proof is good once, and not for long. And while a life of a node is well, another one of its
+ * name is not asked.
+ *
+ * What follows from a life that counts has a turn, which only rises: the HANDSHAKE's too. What is not above it has been
+ * said before. Silence for dead_ms ends that, and the next word has to be a proof again.
+ *
+ * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
+ * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or
+ * says so to the other with its next proof. All others stay with the one that they know, as long as that is well.
+ *
+ * One node too many. A node that has no place for another one, which has proven itself, finds the youngest of all that
+ * it knows, itself and the other included: that one gives up, itself, or told so under the seal of this node. Ages that
+ * differ by less than dead_ms count as the same, since messages take time; then the highest epoch is the youngest, and
+ * all nodes find the same one. */
+
+typedef struct meeting {
+  uint64_t nonce, echo; /* 0: no proof is asked for; none is given */
+  uint64_t begun_ns;    /* its life, on this node's clock, or later by what the message took */
+  uint64_t clock_ms;    /* the cluster's, as it knows it */
+  vestry_slice name;
+} meeting;
+
+static bool read_meeting(const vestry_cluster *cluster, const vsi_wire_message *message, meeting *ret) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  ret->nonce = vsi_wire_number(&reader, 8);
+  ret->echo = vsi_wire_number(&reader, 8);
+  uint64_t now_ns = vsi_now_ns(cluster->host), age_ns = vsi_wire_number(&reader, 8);
+  ret->begun_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+  ret->clock_ms = vsi_wire_number(&reader, 8);
+  ret->name.len = reader.left;
+  ret->name.data = vsi_wire_bytes(&reader, reader.left);
+  return !reader.has_failed && ret->name.len && ret->name.len <= VESTRY_NODE_MAX_BYTES &&
+         !memchr(ret->name.data, 0, ret->name.len);
+}
+
+/* -------------------------------------------------------------------------------------------------- nonces -------- */
+
+static uint64_t proofs_of(const vestry_cluster *cluster, uint64_t id) {
+  if (id == cluster->id) return cluster->twin_proofs;
+  for (size_t i = 0; i < cluster->peers_count; i++)
+    if (cluster->peers[i].id == id) return cluster->peers[i].proofs;
+  return cluster->proofs_before;
+}
+
+static uint64_t make_nonce(const vestry_cluster *cluster, const vsi_wire_message *of, uint64_t step) {
+  const uint64_t what[] = {of->from, of->epoch, proofs_of(cluster, of->from), step};
+  uint64_t nonce = vsi_siphash_128_of(cluster->challenge_key, what, sizeof what).low;
+  return nonce ? nonce : 1;
+}
+
+static uint64_t step_now(const vestry_cluster *cluster) {
+  return vsi_now_ns(cluster->host) / cluster->dead_ns;
+}
+
+static bool is_own_nonce(const vestry_cluster *cluster, const vsi_wire_message *of, uint64_t echo) {
+  uint64_t step = step_now(cluster);
+  return echo && (echo == make_nonce(cluster, of, step) || (step && echo == make_nonce(cluster, of, step - 1)));
+}
+
+static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks, uint64_t echo, uint8_t flags) {
+  char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
+  vsi_buffer buffer;
+  vsi_message_subject(cluster, to->from, subject);
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, asks ? make_nonce(cluster, to, step_now(cluster)) : 0, 8);
+  vsi_wire_put(&buffer, echo, 8);
+  vsi_wire_put(&buffer, vsi_now_ns(cluster->host) - cluster->begun_ns, 8);
+  vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
+  vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
+  vsi_wire_end(&buffer);
+  const vsi_wire_message message = {
+      .kind = VSI_WIRE_HANDSHAKE, .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)), .to = to->epoch};
+  (void)vsi_message_post(cluster, subject, &buffer, message); /* what is lost is asked for with the next heartbeat */
+  vsi_buffer_finish(&buffer);
+}
+
+/* -------------------------------------------------------------------------------------------------- meeting ------- */
+
+/* Whether a proof of this life is wanted. */
+static bool is_wanted(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t epoch) {
+  if (!peer) return true;
+  if (peer->epoch != epoch) return !vsi_peer_is_well(cluster, peer);
+  return peer->state == VESTRY_MEMBER_SUSPECT || peer->state == VESTRY_MEMBER_DEAD;
+}
+
+void vsi_handshake_prompt(vestry_cluster *cluster, const vsi_wire_message *message) {
+  if (is_wanted(cluster, vsi_peers_find(cluster, message->from), message->epoch)) send(cluster, message, true, 0, 0);
+}
+
+typedef struct life {
+  uint64_t id, epoch, begun_ns;
+} life;
+
+static bool is_younger(const vestry_cluster *cluster, const life *one, const life *other) {
+  if (one->begun_ns > other->begun_ns && one->begun_ns - other->begun_ns > cluster->dead_ns) return true;
+  if (other->begun_ns > one->begun_ns && other->begun_ns - one->begun_ns > cluster->dead_ns) return false;
+  return one->epoch > other->epoch;
+}
+
+static life own_life(const vestry_cluster *cluster) {
+  return (life){cluster->id, cluster->epoch, cluster->begun_ns};
+}
+
+/* A life has proven itself, and has no place. */
+static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
+  life youngest = {message->from, message->epoch, m->begun_ns}, own = own_life(cluster);
+  if (is_younger(cluster, &own, &youngest)) youngest = own;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    const vsi_peer *peer = &cluster->peers[i];
+    const life other = {peer->id, peer->epoch, peer->begun_ns};
+    if (is_younger(cluster, &other, &youngest)) youngest = other;
+  }
+  vsi_members_note_placeless(cluster, message->epoch, &m->name);
+  if (youngest.epoch == cluster->epoch)
+    vsi_members_give_up(cluster, true);
+  else
+    send(cluster, &(vsi_wire_message){.from = youngest.id, .epoch = youngest.epoch}, false, 0, VSI_WIRE_FULL);
+}
+
+bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message) {
+  meeting m;
+  if (!read_meeting(cluster, message, &m)) return false;
+  if (message->flags & VSI_WIRE_FULL) { /* sealed, and to this life: it is no old message */
+    const life own = own_life(cluster), other = {message->from, message->epoch, m.begun_ns};
+    if (is_younger(cluster, &own, &other)) vsi_members_give_up(cluster, true);
+    return cluster->is_refused;
+  }
+  const vsi_peer *peer = vsi_peers_find(cluster, message->from);
+  if (peer && peer->epoch == message->epoch && peer->state == VESTRY_MEMBER_LEFT) return false;
+  bool is_proof = is_own_nonce(cluster, message, m.echo);
+  bool asks = !is_proof && is_wanted(cluster, peer, message->epoch);
+  vsi_peer *proven = is_proof ? vsi_members_prove(cluster, message, &m.name) : NULL;
+  bool counts = proven != NULL;
+  if (counts) {
+    proven->begun_ns = m.begun_ns;
+    vsi_keys_hear_clock(&cluster->keys, m.clock_ms);
+  } else if (is_proof && !peer && vsi_members_are_full(cluster)) {
+    refuse_youngest(cluster, message, &m);
+    return true;
+  }
+  if (m.nonce) send(cluster, message, asks, m.nonce, 0);
+  return counts || m.nonce;
+}
+
+/* ---------------------------------------------------------------------------------------- two of one name --------- */
+
+/* The one with the lower epoch says which of the two goes. true: it is this node. */
+static bool judge(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
+  if (cluster->epoch > message->epoch) return message->flags & VSI_WIRE_YIELD;
+  if (cluster->twin_epoch == message->epoch) return false; /* once */
+  if (m->begun_ns <= cluster->begun_ns) return true;
+  cluster->twin_epoch = message->epoch;
+  return false;
+}
+
+void vsi_handshake_twin(vestry_cluster *cluster, const vsi_wire_message *message) {
+  meeting m;
+  bool has_judged = cluster->twin_epoch == message->epoch;
+  if (message->kind == VSI_WIRE_HELLO) {
+    if (!has_judged) send(cluster, message, true, 0, 0);
+    return;
+  }
+  if (message->kind != VSI_WIRE_HANDSHAKE || message->to != cluster->epoch || !read_meeting(cluster, message, &m))
+    return;
+  if (is_own_nonce(cluster, message, m.echo)) {
+    cluster->twin_proofs++;
+    if (judge(cluster, message, &m)) {
+      vsi_members_give_up(cluster, false);
+      return;
+    }
+    has_judged = cluster->twin_epoch == message->epoch;
+  }
+  /* It asks in turn until one of the two has judged. */
+  if (m.nonce) send(cluster, message, !has_judged, m.nonce, has_judged ? VSI_WIRE_YIELD : 0);
+}

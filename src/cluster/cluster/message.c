@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster/cluster/message.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/probe.h"
+#include "cluster/cluster/cluster.h"
+#include "vestry/cluster/broker.h"
+
+bool vestry_subject_is_valid(const char *subject) {
+  if (!subject || !*subject || *subject == '.') return false;
+  size_t len = 0;
+  char before = 0;
+  for (; subject[len]; len++) {
+    char c = subject[len];
+    bool is_word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (len == VESTRY_SUBJECT_MAX_BYTES || (!is_word && (c != '.' || before == '.'))) return false;
+    before = c;
+  }
+  return before != '.';
+}
+
+bool vestry_subjects_are_valid(const char *const *subjects, size_t count) {
+  if (count && !subjects) return false;
+  for (size_t i = 0; i < count; i++) {
+    if (!vestry_subject_is_valid(subjects[i])) return false;
+    for (size_t j = 0; j < i; j++)
+      if (strcmp(subjects[i], subjects[j]) == 0) return false;
+  }
+  return true;
+}
+
+/* What goes to other nodes: sealed, numbered, handed to the broker. All under the lock. */
+
+void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
+  snprintf(ret_subject, VESTRY_SUBJECT_MAX_BYTES + 1, "vestry.%016llx.n.%016llx",
+           (unsigned long long)cluster->subject_hash, (unsigned long long)id);
+}
+
+vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer,
+                            vsi_wire_message message) {
+  if (buffer->error) return buffer->error;
+  if (cluster->has_left || cluster->is_refused) return VESTRY_IO;
+  message.from = cluster->id;
+  message.epoch = cluster->epoch;
+  message.turn = ++cluster->turn;
+  vsi_wire_seal(buffer, cluster->seal_key, &message);
+  cluster->has_letters = true;
+  VSI_PROBE3(broker_out, subject, buffer->len, message.kind);
+  return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
+}
+
+vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
+                            uint8_t flags, bool is_told) {
+  uint64_t before = peer->out_seq;
+  if (vsi_wire_is_numbered(kind)) peer->out_seq++;
+  const vsi_wire_message message = {.kind = (uint8_t)kind, .flags = flags, .to = peer->epoch, .seq = peer->out_seq};
+  vestry_err error = vsi_message_post(cluster, peer->subject, buffer, message);
+  if (error && (!is_told || error == VESTRY_TOO_LARGE)) peer->out_seq = before;
+  cluster->stats.sent_count += !error;
+  cluster->stats.send_failed_count += error != VESTRY_OK;
+  return error;
+}
+
+vestry_err vsi_message_send_all(vestry_cluster *cluster, uint64_t mask, vsi_buffer *buffer, vsi_wire_kind kind,
+                                uint8_t flags, bool is_told) {
+  vestry_err first = VESTRY_OK;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!(mask >> i & 1)) continue;
+    vestry_err error = vsi_message_send(cluster, &cluster->peers[i], buffer, kind, flags, is_told);
+    if (!first) first = error;
+  }
+  return first;
+}
+
+vestry_err vsi_message_send_bare(vestry_cluster *cluster, uint64_t mask, vsi_wire_kind kind, bool is_told) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_end(&buffer);
+  vestry_err error = vsi_message_send_all(cluster, mask, &buffer, kind, 0, is_told);
+  vsi_buffer_finish(&buffer);
+  return error;
+}

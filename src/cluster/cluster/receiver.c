@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a node that tells of a channel or a key after something was sent without it */
+/* What others tell of their keys, and which of them have told too late.
+ *
+ * An event of a channel goes to the nodes that have told that they have members. A node that has told too late, because
+ * its telling was under way, must not miss it without a word: so it is kept for a while which channels were sent to,
+ * and where (recent.c); a node that then tells of a member is told that it has missed something.
+ *
+ * So it is with keys. What was dispatched to streams here, or to those of some nodes, has not reached a node that
+ * opened one of the key just then, and tells of it afterwards. How long afterwards is known: a message says when its
+ * oldest change was; and where the keys of a node are not known in full, since when. Only a node that was missed within
+ * that time has a gap. */
+#include "cluster/cluster/receiver.h"
+#include "cluster/cluster/digests.h"
+
+#include "app/presence/spread.h"
+#include "base/memory.h"
+#include "base/probe.h"
+#include "cluster/cluster/announce.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/heartbeat.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
+#include "cluster/cluster/recent.h"
+#include "cluster/cluster/remote_request.h"
+#include "cluster/cluster/renewals.h"
+#include "cluster/cluster/reservations.h"
+#include "cluster/cluster/served_requests.h"
+
+/* A key is held there, as it says now: it may have missed what was dispatched to it before. */
+static bool may_have_missed(vestry_cluster *cluster, const vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
+  unsigned node = vsi_peer_index(cluster, peer);
+  return vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
+         vsi_remote_requests_pass_by(cluster, hash, node) || vsi_recent_was_without(cluster, hash, node, since_ns);
+}
+
+/* since_ns: it may have been so since then. OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it
+ * is to be told again) */
+static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
+                              bool *has_missed) {
+  vsi_keys_replaced_here replaced = {0, false};
+  bool has_room = vsi_replaced_have_room(cluster), is_new;
+  vestry_err error = vsi_keys_told(&cluster->keys, vsi_peer_index(cluster, peer), change, peer->id > cluster->id,
+                                   has_room ? &replaced : NULL, &is_new);
+  if (change.hash & VSI_KEYS_CHANNEL)
+    *has_missed |= !change.is_gone && vsi_recent_look_back(cluster, change.hash, vsi_peer_index(cluster, peer));
+  else
+    *has_missed |= is_new && may_have_missed(cluster, peer, change.hash, since_ns);
+  vsi_replaced_note(cluster, change, replaced);
+  return error;
+}
+
+/* What it tells of may have been so since then. */
+static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64_t clock_ms) {
+  uint64_t slack_ns = cluster->heartbeat_ns; /* what messages take */
+  uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
+  uint64_t ahead_ms = vsi_keys_clock_at(&cluster->keys, 0); /* of this node's clock */
+  if (!peer->is_synced || clock_ms <= ahead_ms) return since_ns;
+  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS; /* clocks are as far apart as the fastest message takes */
+  return came_ns > since_ns + slack_ns / 4 ? came_ns - slack_ns / 4 : since_ns;
+}
+
+/* KEYS from another node. Under the lock. */
+static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8));
+  if (message->flags & VSI_WIRE_FIRST) {
+    vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
+    peer->is_synced = false;
+  }
+  bool has_missed = false;
+  while (reader.left >= VSI_WIRE_CHANGE) {
+    uint64_t hash = vsi_wire_number(&reader, 8), word = vsi_wire_number(&reader, 8);
+    const vsi_key_change change = {hash, word >> 1 & ((UINT64_C(1) << 40) - 1), word & 1};
+    vestry_err error = take_change(cluster, peer, change, since_ns, &has_missed);
+    if (error) peer->is_synced = peer->is_syncing = false;
+    peer->must_sync |= error == VESTRY_FULL;
+  }
+  if (has_missed) /* if this cannot be sent, its number does not come */
+    (void)vsi_message_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_MISSED, true);
+  if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
+    peer->verified_ns = vsi_now_ns(cluster->host);
+    vsi_presences_sweep(cluster->presences, vsi_peer_index(cluster, peer));
+    peer->is_syncing = peer->must_sync = false;
+    peer->is_synced = true;
+  }
+}
+
+/* What comes in. A message is opened, judged by the life that it is of and by whether it has come before, and handed to
+ * the file that knows its kind. One of a life that does not count is a reason to ask for a proof, and nothing more
+ * (heartbeat.c). */
+
+typedef struct heard {
+  bool may_do, has_more; /* the broker says whether it tells another message right after this one; it does */
+  /* What is left to be done without the lock. */
+  struct vsi_remote_request *done; /* that were answered */
+  bool is_to_do;                   /* what was asked */
+} heard;
+
+static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, heard *ret) {
+  if (!peer->has_met) {
+    peer->has_met = true; /* before, it may have spoken without this node in mind */
+    vsi_members_lose(cluster, peer, 0);
+    peer->in_seq = message->seq - vsi_wire_is_numbered(message->kind);
+  }
+  if (vsi_wire_is_numbered(message->kind) && !vsi_members_count(cluster, peer, message)) return;
+  switch ((vsi_wire_kind)message->kind) {
+  case VSI_WIRE_HEARTBEAT: vsi_heartbeat_take(cluster, peer, message); break;
+  case VSI_WIRE_GOODBYE: vsi_members_leave(cluster, peer, message); break;
+  case VSI_WIRE_RESYNC:
+    peer->wants_all = true;
+    vsi_cluster_tell_soon(cluster);
+    break;
+  case VSI_WIRE_KEYS: told_take(cluster, peer, message); break;
+  case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
+  case VSI_WIRE_MISSED: /* no message counts it; what is known of keys is right */
+    vsi_peer_lose(peer, 0);
+    vsi_cluster_notify(cluster);
+    break;
+  case VSI_WIRE_ANSWER: vsi_remote_request_take(cluster, peer, message, &ret->done); break;
+  case VSI_WIRE_RENEW: vsi_renewals_take(cluster, message->body, message->len); break;
+  case VSI_WIRE_REQUEST:
+  case VSI_WIRE_LIST:
+  case VSI_WIRE_EVENT:
+  case VSI_WIRE_REFRESH:
+  case VSI_WIRE_PUBLISH: ret->is_to_do = vsi_served_take(cluster, peer, message, ret->may_do); break;
+  case VSI_WIRE_HELLO:
+  case VSI_WIRE_HANDSHAKE:
+  case VSI_WIRE_KINDS: break;
+  }
+}
+
+/* From another node, to this one's life or to all. */
+static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, heard *ret) {
+  vestry_cluster_stats *stats = &cluster->stats;
+  vsi_peer *peer = vsi_peers_find(cluster, message->from);
+  bool is_life = peer && peer->epoch == message->epoch;
+  if (message->kind == VSI_WIRE_HELLO || !is_life || !vsi_peer_lives(peer)) {
+    bool is_taken =
+        message->kind == VSI_WIRE_HANDSHAKE ? vsi_handshake_take(cluster, message) : is_life && vsi_peer_lives(peer);
+    if (message->kind != VSI_WIRE_HANDSHAKE) vsi_handshake_prompt(cluster, message);
+    *(is_taken ? &stats->taken_count : &stats->stale_count) += 1;
+  } else if (message->turn <= peer->in_turn) {
+    stats->duplicates_count++;
+  } else if (message->kind == VSI_WIRE_HANDSHAKE) {
+    *(vsi_handshake_take(cluster, message) ? &stats->taken_count : &stats->stale_count) += 1;
+  } else {
+    vsi_members_hear(cluster, peer, message);
+    uint64_t duplicates = stats->duplicates_count;
+    take(cluster, peer, message, ret);
+    stats->taken_count += duplicates == stats->duplicates_count;
+  }
+}
+
+/* What cannot be opened. A node of another version is told of, once a minute: it hears no other node either. */
+static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
+  enum { LOGGED_EVERY_MS = 60000 };
+  cluster->stats.received_count++;
+  cluster->stats.malformed_count++;
+  uint8_t version = vsi_wire_other_version(data, len, cluster->seal_key);
+  if (!version) return;
+  uint64_t now_ns = vsi_now_ns(cluster->host);
+  cluster->stats.other_version_count++;
+  if (cluster->other_logged_ns && now_ns - cluster->other_logged_ns < LOGGED_EVERY_MS * VSI_NS_PER_MS) return;
+  cluster->other_logged_ns = now_ns ? now_ns : 1;
+  cluster->other_version = version;
+  vsi_cluster_notify(cluster);
+}
+
+void vsi_cluster_received(const char *subject, const void *data, size_t len, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  VSI_PROBE2(broker_in, subject, len);
+  vsi_wire_message message;
+  const vestry_broker *broker = &cluster->broker;
+  heard left = {0};
+  left.may_do = broker->ops->has_more != NULL;
+  left.has_more = left.may_do && broker->ops->has_more(broker->broker);
+  bool is_well = !vsi_wire_open(data, len, cluster->seal_key, &message);
+  is_well = is_well && (message.kind == VSI_WIRE_HELLO) == !message.to;
+  vsi_cluster_lock(cluster);
+  bool hears = !cluster->is_refused && !cluster->has_ended;
+  if (!is_well) {
+    count_malformed(cluster, data, len);
+  } else if (message.from == cluster->id) {
+    if (hears && message.epoch != cluster->epoch) vsi_handshake_twin(cluster, &message);
+  } else if (hears) {
+    cluster->stats.received_count++;
+    if (message.to && message.to != cluster->epoch)
+      cluster->stats.stale_count++;
+    else
+      take_from_other(cluster, &message, &left);
+  }
+  vsi_served_rouse(cluster, left.has_more);
+  vsi_cluster_unlock(cluster);
+  vsi_remote_requests_finish(cluster, left.done);
+  if (left.is_to_do) vsi_served_do(cluster, &message);
+}
+
+void vsi_cluster_state(vestry_broker_state state, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  vsi_cluster_lock(cluster);
+  if (state == VESTRY_BROKER_MAYBE_LOST) {
+    cluster->has_own_gap = true;
+    vsi_cluster_notify(cluster);
+  } else {
+    cluster->is_up = state == VESTRY_BROKER_UP;
+    cluster->up_ns = vsi_now_ns(cluster->host);
+    if (cluster->is_up) {
+      cluster->has_own_gap = true; /* a node that has spoken meanwhile, and has gone, will never be heard of */
+      vsi_cluster_notify(cluster);
+      vsi_heartbeat_say_hello(cluster);
+    }
+  }
+  vsi_cluster_unlock(cluster);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* What comes from the broker. */
+#ifndef VSI_CLUSTER_RECEIVER_H
+#define VSI_CLUSTER_RECEIVER_H
+
+#include "cluster/cluster/peer.h"
+#include "cluster/cluster/wire.h"
+#include "vestry/cluster/cluster.h"
+
+/* vestry_broker_events */
+void vsi_cluster_received(const char *subject, const void *data, size_t len, void *cluster);
+void vsi_cluster_state(vestry_broker_state state, void *cluster);
+
+#endif

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: what is asked for one key stays in order */
+/* What is asked and answered.
+ *
+ * First vestry asks the nodes that have told that they hold the key, and the nodes whose keys are not known in full. If
+ * all of them say no, the digest may be late: then vestry asks all other nodes that live. It does so only after a no;
+ * so what may have been performed is never performed twice.
+ *
+ * Order. What this node sends for one key is to arrive in order, and a node that is asked in the second round gets its
+ * message later. So while an older ask of the key may still have to go to other nodes, a younger one that would go to
+ * one of these at once is held. A younger ask that goes only to nodes to which all older ones went need not wait: links
+ * keep order, and so do their answers.
+ *
+ * Lines. The asks of one key stand in a line, in two lists: those that have begun and may still have to go to other
+ * nodes; after them those that are held and have not begun. Only the first ask of the line may go to other nodes; any
+ * other is held in its place. The line knows the nodes to which all asks that have begun went. So whether an ask has to
+ * wait is seen at once, however long the line is; and when an ask ends, only the head of the line is looked at.
+ *
+ * All asks wait equally long, so they are due in the order in which they were made. At most max_waiting_count wait; one
+ * more is FULL.
+ */
+#include "cluster/cluster/remote_request.h"
+
+#include <semaphore.h>
+#include <string.h>
+
+#include "app/bus/bus.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
+#include "cluster/cluster/recent.h"
+#include "registry/dispatch.h"
+#include "runtime/runtime.h"
+
+_Thread_local unsigned vsi_cluster_inside;
+
+/* A dispatch that waits for answers. */
+typedef struct vsi_remote_request {
+  vsi_map_link in;                 /* first; by its id */
+  struct vsi_remote_request *next; /* among those that are done */
+  vsi_ring by_age;                 /* of all */
+  struct vsi_line *line;           /* its key's; NULL: it waits for none */
+  vsi_ring in_line;                /* of the line's list that it is in */
+  uint64_t id, hash, due_ns;       /* hash: of the key */
+  uint64_t asked, awaited;         /* nodes, a bit each */
+  bool has_begun;                  /* the nodes that are known to hold the key have been asked */
+  bool is_held;                    /* after an older one of its key: no answer is awaited */
+  bool is_in_line;                 /* in a list of the line's: held, or begun and not asked of all */
+  bool was_sent;
+  bool is_found;    /* here: no node is asked but those that are known to hold the key */
+  bool asks_all;    /* no node is left to be asked */
+  uint8_t kind;     /* REQUEST or LIST */
+  uint8_t flags;    /* of the message */
+  uint64_t only;    /* of a LIST: the nodes to ask */
+  vsi_buffer *page; /* where what a LIST is answered goes; NULL: nowhere */
+  uint32_t count;   /* connections so far */
+  vestry_err error;
+  vestry_answer_fn on_answer;
+  void *ctx;
+  vsi_buffer message; /* to be sealed for each receiver */
+  bool is_followed;
+  vestry_span span; /* if it is followed */
+} vsi_remote_request;
+
+/* Those of one key. */
+typedef struct vsi_line {
+  vsi_map_link in;    /* first; by the key's hash */
+  size_t count;       /* asks of the key */
+  vsi_ring begun;     /* that may still be asked of others; the oldest first */
+  vsi_ring held;      /* that have not begun; likewise */
+  size_t again_count; /* of begun: those that have to be asked of others, and are held */
+  uint64_t common;    /* nodes that all of begun were asked, at least */
+} vsi_line;
+
+/* ------------------------------------------------------------------------------------------------ those that wait - */
+
+static vsi_remote_request *oldest(const vestry_cluster *cluster) {
+  const vsi_ring *all = &cluster->asked;
+  return vsi_ring_is_empty(all) ? NULL : VSI_RING_OWNER(all->next, vsi_remote_request, by_age);
+}
+
+static vsi_remote_request *first_of(const vsi_ring *list) {
+  return vsi_ring_is_empty(list) ? NULL : VSI_RING_OWNER(list->next, vsi_remote_request, in_line);
+}
+
+static void append(vsi_ring *list, vsi_remote_request *ask) {
+  vsi_ring_add_last(list, &ask->in_line);
+  ask->is_in_line = true;
+}
+
+static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
+  return VSI_MAP_OWNER(vsi_map_first(&cluster->lines, hash), vsi_line, in);
+}
+
+/* OK | NO_MEMORY */
+static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **ret_line) {
+  if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
+  vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
+  if (!line) return VESTRY_NO_MEMORY;
+  vsi_ring_init(&line->begun);
+  vsi_ring_init(&line->held);
+  vsi_map_add(&cluster->lines, &line->in, hash);
+  *ret_line = line;
+  return VESTRY_OK;
+}
+
+/* Its key's line, or a new one. OK | NO_MEMORY */
+static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *ask) {
+  vsi_line *line = line_of(cluster, ask->hash);
+  if (!line && make_line(cluster, ask->hash, &line)) return VESTRY_NO_MEMORY;
+  ask->line = line;
+  line->count++;
+  return VESTRY_OK;
+}
+
+/* It stands in no list any more. */
+static void step_out(vsi_remote_request *ask) {
+  vsi_line *line = ask->line;
+  if (!line || !ask->is_in_line) return;
+  vsi_ring_remove(&ask->in_line);
+  ask->is_in_line = false;
+  line->again_count -= ask->has_begun && ask->is_held;
+  ask->is_held = false;
+}
+
+static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
+  if (!line || line->count) return;
+  vsi_map_remove(&cluster->lines, &line->in);
+  vsi_free(cluster->host, line);
+}
+
+/* Ids are hashed by a multiplication that no two of them share the product of: the first one is the only one. */
+static vsi_remote_request *find(const vestry_cluster *cluster, uint64_t id) {
+  return VSI_MAP_OWNER(vsi_map_first(&cluster->asks, vsi_hash_number(id)), vsi_remote_request, in);
+}
+
+static void count_end(vestry_cluster *cluster, const vsi_remote_request *ask) {
+  vestry_cluster_stats *stats = &cluster->stats;
+  stats->waiting_count--;
+  switch (ask->error) {
+  case VESTRY_OK: stats->ok_count++; break;
+  case VESTRY_NOT_FOUND: stats->not_found_count++; break;
+  case VESTRY_TIMEOUT: stats->timeout_count++; break;
+  default: *(ask->was_sent || ask->is_found ? &stats->refused_count : &stats->unsent_count) += 1; break;
+  }
+}
+
+/* After it, release its line. */
+static void end(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err error, vsi_remote_request **done) {
+  vsi_map_remove(&cluster->asks, &ask->in);
+  vsi_ring_remove(&ask->by_age);
+  step_out(ask);
+  if (ask->line) ask->line->count--;
+  /* A node that has opened a stream of the key meanwhile has not got this: it is told of a gap when it tells of the
+   * stream. */
+  if (ask->kind == VSI_WIRE_REQUEST && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
+  ask->error = error;
+  count_end(cluster, ask);
+  ask->next = *done;
+  *done = ask;
+}
+
+static void free_ask(vestry_cluster *cluster, vsi_remote_request *ask) {
+  vsi_buffer_finish(&ask->message);
+  vsi_free(cluster->host, ask);
+}
+
+/* Call on_answer with what came of the ask on this node, where no other is asked. Without the lock; on_answer may be
+ * NULL. */
+static void ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
+  vsi_cluster_inside++;
+  if (on_answer) on_answer(error, count, ctx);
+  vsi_cluster_inside--;
+}
+
+static void tell_span(const vestry_cluster *cluster, vsi_remote_request *ask) {
+  if (!ask->is_followed) return;
+  ask->span.count = ask->count;
+  ask->span.error = ask->error;
+  vsi_trace_tell(cluster->host, &ask->span);
+}
+
+void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *done) {
+  for (vsi_remote_request *next; done; done = next) {
+    next = done->next;
+    tell_span(cluster, done);
+    ask_answer(done->on_answer, done->error, done->count, done->ctx);
+    free_ask(cluster, done);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------- asking --------- */
+
+static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *ask) {
+  uint64_t alive = vsi_peers_alive(cluster);
+  if (ask->has_begun) return alive & ~ask->asked;
+  if (ask->kind == VSI_WIRE_LIST) return alive & ask->only;
+  uint64_t holders = vsi_keys_others(&cluster->keys, ask->hash) & alive;
+  return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
+}
+
+/* Whether an ask has to be held: an older one of its key may still have to go to a node to which this one would go
+ * first. */
+static bool must_wait(const vsi_remote_request *ask, uint64_t mask) {
+  const vsi_line *line = ask->line;
+  if (!line) return false;
+  if (ask->has_begun) return first_of(&line->begun) != ask;
+  const vsi_remote_request *held = first_of(&line->held);
+  return (held && held != ask) || line->again_count || (first_of(&line->begun) && (mask & ~line->common));
+}
+
+static void hold(vsi_remote_request *ask) {
+  if (ask->is_held) return;
+  ask->is_held = true;
+  if (ask->has_begun)
+    ask->line->again_count++;
+  else
+    append(&ask->line->held, ask);
+}
+
+/* First to the nodes that are known to hold the key, the second time to all others. */
+static void send_to(vestry_cluster *cluster, vsi_remote_request *ask, uint64_t mask) {
+  vsi_line *line = ask->line;
+  step_out(ask);
+  ask->asks_all |= ask->has_begun;
+  ask->has_begun = true;
+  if (line && !ask->asks_all) {
+    line->common = first_of(&line->begun) ? line->common & mask : mask;
+    append(&line->begun, ask);
+  }
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    if (!(mask >> i & 1)) continue;
+    vestry_err error =
+        vsi_message_send(cluster, &cluster->peers[i], &ask->message, (vsi_wire_kind)ask->kind, ask->flags, false);
+    if (!error)
+      ask->awaited |= UINT64_C(1) << i, ask->was_sent = true;
+    else if (!ask->error)
+      ask->error = error;
+  }
+  ask->asked |= mask;
+}
+
+bool vsi_remote_requests_pass_by(const vestry_cluster *cluster, uint64_t hash, unsigned node) {
+  const vsi_line *line = line_of(cluster, hash);
+  return line && first_of(&line->begun) && !(line->common >> node & 1);
+}
+
+static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_request *ask) {
+  if (ask->error || ask->count) return ask->error;
+  if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
+  return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT
+                                                : VESTRY_IO; /* none has said yes; but not all may have been asked */
+}
+
+/* Send the ask to the next nodes, unless it has to be held. Returns whether it is over; *ret_error: what came of it. */
+static bool go_on(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err *ret_error) {
+  while (!ask->awaited) {
+    if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
+      *ret_error = conclude(cluster, ask);
+      return true;
+    }
+    uint64_t mask = whom_to_ask(cluster, ask);
+    if (must_wait(ask, mask)) {
+      hold(ask);
+      return false;
+    }
+    send_to(cluster, ask, mask);
+  }
+  return false;
+}
+
+static vestry_err write_list(vsi_remote_request *ask, const vsi_asking *asking) {
+  vsi_wire_list list = *asking->list;
+  list.id = ask->id;
+  vsi_wire_put_list(&ask->message, &list);
+  vsi_wire_end(&ask->message);
+  return ask->message.error;
+}
+
+static vestry_err write_ask(vsi_remote_request *ask, const vsi_asking *asking) {
+  const vestry_scoped_key *key = asking->key;
+  bool has_data = json_object_size(asking->data) > 0;
+  char *effects = json_dumps(asking->effects, JSON_COMPACT);
+  char *data = has_data ? json_dumps(asking->data, JSON_COMPACT) : NULL;
+  vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error) {
+    const vsi_wire_ask said = {
+        .id = ask->id,
+        .name = vsi_cluster_name_of(key),
+        .effects = {effects, strlen(effects)},
+        .data = {data, data ? strlen(data) : 0},
+    };
+    vsi_wire_put_ask(&ask->message, &said);
+    ask->flags |= vsi_wire_put_trace(&ask->message, ask->is_followed ? &ask->span.trace : NULL);
+    vsi_wire_end(&ask->message);
+    error = ask->message.error;
+  }
+  json_free_t free_json;
+  json_get_alloc_funcs(NULL, &free_json);
+  free_json(effects);
+  free_json(data);
+  return error;
+}
+
+/* An ask of the line has ended, or was sent to all nodes: let those go on that now can. May free the line. */
+static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
+  while (line) {
+    vsi_remote_request *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
+    vestry_err error;
+    if (!ask) break;
+    bool is_over = go_on(cluster, ask, &error);
+    if (is_over)
+      end(cluster, ask, error, done);
+    else if (ask->is_held)
+      break;
+  }
+  free_line_if_empty(cluster, line);
+}
+
+/* Go on with an ask that begins, or that a node has answered. */
+static void advance(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
+  vsi_line *line = ask->line;
+  vestry_err error;
+  bool is_over = go_on(cluster, ask, &error), asks_all = ask->asks_all;
+  if (is_over) end(cluster, ask, error, done);
+  if (is_over || asks_all) release(cluster, line, done);
+}
+
+/* Under the lock. OK | NO_MEMORY */
+static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
+  bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
+  if (vsi_map_reserve(&cluster->asks, cluster->host, cluster->asks.count + 1)) return VESTRY_NO_MEMORY;
+  if (!is_full && ask->kind == VSI_WIRE_REQUEST && enter_line(cluster, ask)) return VESTRY_NO_MEMORY;
+  ask->due_ns = vsi_add_saturating(vsi_now_ns(cluster->host), cluster->answer_ns);
+  cluster->stats.remote_requests_count++;
+  cluster->stats.waiting_count++;
+  bool is_first = !oldest(cluster);
+  vsi_map_add(&cluster->asks, &ask->in, vsi_hash_number(ask->id));
+  vsi_ring_add_last(&cluster->asked, &ask->by_age);
+  if (is_full) {
+    cluster->stats.over_waiting_count++;
+    end(cluster, ask, VESTRY_FULL, done);
+    return VESTRY_OK;
+  }
+  if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+  advance(cluster, ask, done);
+  return VESTRY_OK;
+}
+
+/* Ask; on_answer is called, unless it fails. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
+static vestry_err ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
+  vsi_remote_request *ask = vsi_calloc(cluster->host, 1, sizeof *ask);
+  if (!ask) return VESTRY_NO_MEMORY;
+  ask->on_answer = asking->on_answer;
+  ask->ctx = asking->ctx;
+  ask->count = asking->count;
+  ask->error = asking->error;
+  ask->is_found = ask->asks_all = asking->is_found;
+  ask->flags = asking->is_fail_fast ? VSI_WIRE_FAIL_FAST : 0;
+  ask->kind = asking->list ? VSI_WIRE_LIST : VSI_WIRE_REQUEST;
+  ask->asks_all |= asking->list != NULL;
+  ask->only = asking->only;
+  ask->page = asking->page;
+  vsi_wire_begin(&ask->message, cluster->host);
+  ask->is_followed = !asking->list && vsi_trace_carried(cluster->host);
+  if (ask->is_followed) vsi_trace_make(cluster->host, vestry_trace_here(), VESTRY_SPAN_REMOTE_REQUEST, &ask->span);
+  if (!asking->list) ask->hash = vsi_cluster_hash_key(cluster, asking->key);
+  vsi_cluster_lock(cluster);
+  ask->id = ++cluster->last_ask_id;
+  vsi_cluster_unlock(cluster);
+  vsi_remote_request *done = NULL;
+  vestry_err error = asking->list ? write_list(ask, asking) : write_ask(ask, asking);
+  vsi_cluster_lock(cluster);
+  if (!error && cluster->has_ended) error = VESTRY_CLOSED;
+  if (!error) error = begin(cluster, ask, &done);
+  if (!error && ret_id) *ret_id = ask->id;
+  vsi_cluster_unlock(cluster);
+  if (error) free_ask(cluster, ask);
+  vsi_remote_requests_finish(cluster, done);
+  return error;
+}
+
+void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, const vsi_wire_message *message,
+                             vsi_remote_request **done) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  uint64_t id = vsi_wire_number(&reader, 8);
+  vestry_err error = (vestry_err)vsi_wire_number(&reader, 1);
+  uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
+  vsi_remote_request *ask = find(cluster, id);
+  uint64_t bit = vsi_peer_bit(cluster, peer);
+  if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
+  ask->awaited &= ~bit;
+  if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
+  ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
+  bool is_no = error == VESTRY_NOT_FOUND && !count;
+  if (error && !is_no && !ask->error) ask->error = error > VESTRY_BUSY ? VESTRY_FAILED : error;
+  advance(cluster, ask, done);
+}
+
+/* --------------------------------------------------------------------------------------------- not answered ------- */
+
+/* End the asks that are due. false: there may be more, and other threads get the lock in between. */
+static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_request **done) {
+  enum { AT_ONCE = 256 };
+  int left = AT_ONCE;
+  for (vsi_remote_request *ask; (ask = oldest(cluster)) != NULL && ask->due_ns <= now_ns && left > 0; left--) {
+    vsi_line *line = ask->line;
+    end(cluster, ask, VESTRY_TIMEOUT, done);
+    release(cluster, line, done);
+  }
+  return left > 0;
+}
+
+void vsi_remote_requests_due(vestry_timer *timer, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  for (bool is_over = false; !is_over;) {
+    vsi_remote_request *done = NULL;
+    vsi_cluster_lock(cluster);
+    uint64_t now_ns = vsi_now_ns(cluster->host);
+    is_over = end_those_due(cluster, now_ns, &done);
+    const vsi_remote_request *next = is_over ? oldest(cluster) : NULL;
+    if (next) (void)vestry_timer_set(timer, (next->due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0);
+    vsi_cluster_unlock(cluster);
+    vsi_remote_requests_finish(cluster, done);
+  }
+}
+
+void vsi_remote_requests_end(vestry_cluster *cluster, vestry_err error) {
+  vsi_remote_request *done = NULL;
+  vsi_cluster_lock(cluster);
+  for (vsi_remote_request *ask; (ask = oldest(cluster)) != NULL;) {
+    vsi_line *line = ask->line;
+    end(cluster, ask, error, &done);
+    free_line_if_empty(cluster, line);
+  }
+  vsi_cluster_unlock(cluster);
+  vsi_remote_requests_finish(cluster, done);
+}
+
+void vsi_remote_requests_free(vestry_cluster *cluster) {
+  vsi_map_finish(&cluster->asks, cluster->host);
+  vsi_map_finish(&cluster->lines, cluster->host);
+}
+
+static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
+  vsi_remote_request *done = NULL;
+  vsi_cluster_lock(cluster);
+  vsi_remote_request *ask = find(cluster, id);
+  vsi_line *line = ask ? ask->line : NULL;
+  if (ask) end(cluster, ask, error, &done);
+  release(cluster, line, &done);
+  vsi_cluster_unlock(cluster);
+  vsi_remote_requests_finish(cluster, done);
+}
+
+/* ------------------------------------------------------------------------------------------------- waiting -------- */
+
+typedef struct waiter {
+  sem_t done;
+  /* Before done. */
+  vestry_err error;
+  uint32_t count;
+} waiter;
+
+static void wake(vestry_err error, uint32_t count, void *ctx) {
+  waiter *w = ctx;
+  w->error = error;
+  w->count = count;
+  sem_post(&w->done);
+}
+
+/* Wait for the answers, or for the timer's TIMEOUT. On a stepped runtime the timer may never fire, since the clock does
+ * not turn by itself: there the ask is given up when nothing is left to step. */
+static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
+  bool is_stepped = vsi_runtime_is_stepped(cluster->runtime), is_done = false;
+  while (is_stepped && !(is_done = !sem_trywait(&w->done)) && vestry_runtime_step(cluster->runtime)) continue;
+  if (is_stepped && !is_done) give_up(cluster, id, VESTRY_TIMEOUT);
+  while (!is_done && sem_wait(&w->done)) continue; /* a signal's handler has run */
+}
+
+bool vsi_remote_request_may_wait(const vestry_cluster *cluster) {
+  return !vsi_cluster_inside && !vsi_runtime_is_inside(cluster->runtime);
+}
+
+vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_asking *what, uint32_t *ret_count) {
+  *ret_count = 0;
+  if (!vsi_remote_request_may_wait(cluster)) return VESTRY_BUSY;
+  waiter w;
+  uint64_t id;
+  sem_init(&w.done, 0, 0);
+  vsi_asking asking = *what;
+  asking.on_answer = wake;
+  asking.ctx = &w;
+  vestry_err error = ask_begin(cluster, &asking, &id);
+  if (!error) {
+    await(cluster, &w, id);
+    error = w.error;
+    *ret_count = w.count;
+  }
+  sem_destroy(&w.done);
+  return error;
+}
+
+/* What the application sends to all nodes, and the instance's dispatch to other nodes. */
+
+/* As a rule, a hash, a clock and two loads. */
+bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  const vestry_host *host = cluster->host;
+  vsi_keys_hit(&cluster->keys, vsi_cluster_hash_key(cluster, key),
+               host->coarse_ns ? host->coarse_ns(host->ctx) : vsi_now_ns(host));
+  return atomic_load_explicit(&cluster->keys.shared_count, memory_order_seq_cst) > 0; /* see recount_locked in keys.c */
+}
+
+vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects, const vestry_dispatch_options *options,
+                                  bool is_found, uint32_t *ret_count, void *cluster) {
+  const vsi_asking asking = {
+      .key = key, .effects = effects, .data = options->data, .is_found = is_found, .is_fail_fast = options->fail_fast};
+  return vsi_remote_request_wait(cluster, &asking, ret_count);
+}
+
+static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
+                           const vestry_dispatch_options *options, vestry_answer_fn on_answer, void *ctx) {
+  uint32_t here;
+  vestry_err error = vsi_dispatch_here(cluster->v, key, effects, options, false, NULL, &here);
+  bool is_found = here > 0;
+  if (error == VESTRY_CLOSED && !is_found) return error;
+  if (options->only_here || (is_found ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
+    ask_answer(on_answer, error, here, ctx);
+    return VESTRY_OK;
+  }
+  const vsi_asking asking = {
+      .key = key,
+      .effects = effects,
+      .data = options->data,
+      .is_found = is_found,
+      .is_fail_fast = options->fail_fast,
+      .count = here,
+      .error = is_found ? error : VESTRY_OK,
+      .on_answer = on_answer,
+      .ctx = ctx,
+  };
+  return ask_begin(cluster, &asking, NULL);
+}
+
+vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,
+                                   vestry_answer_fn on_answer, void *ctx) {
+  vestry_dispatch_options options;
+  if (!cluster || !json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, options, given))
+    return VESTRY_INVALID;
+  if (!options.key || options.connection || (options.data && !json_is_object(options.data))) return VESTRY_INVALID;
+  options.results = NULL;
+  vsi_scoped_key key;
+  vestry_err error = vsi_store_pack(cluster->v->store, &key, options.scope, options.key);
+  if (error) return error;
+  error = dispatch(cluster, &key.key, effects, &options, on_answer, ctx);
+  vsi_scoped_key_finish(&key);
+  return error;
+}
+
+static vestry_err publish(vestry_cluster *cluster, const vestry_scoped_key *key, const void *data, size_t len) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put_name(&buffer, vsi_cluster_name_of(key));
+  vsi_buffer_append(&buffer, data, len);
+  uint8_t flags = vsi_wire_put_trace(&buffer, vsi_trace_carried(cluster->host));
+  vsi_wire_end(&buffer);
+  vsi_cluster_lock(cluster);
+  vestry_err error = vsi_message_send_all(cluster, vsi_peers_alive(cluster), &buffer, VSI_WIRE_PUBLISH, flags, true);
+  vsi_cluster_unlock(cluster);
+  vsi_buffer_finish(&buffer);
+  vestry_err here = vsi_publish_here(cluster->v, key, data, len);
+  return here && here != VESTRY_NOT_FOUND ? here : error;
+}
+
+vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key, const void *data,
+                                  size_t len) {
+  if (!cluster || (len && !data)) return VESTRY_INVALID;
+  vsi_scoped_key name;
+  vestry_err error = vsi_store_pack(cluster->v->store, &name, scope, key);
+  if (error) return error;
+  error = publish(cluster, &name.key, data, len);
+  vsi_scoped_key_finish(&name);
+  return error;
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* What others want done here. The broker's thread copies it, and the actor does it, one thing after the other: so what
+ * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
+ * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
+ *
+ * Dispatches are done by the broker's thread itself, where nothing of the application's can run and nothing waits for
+ * the actor: to wake another thread takes longer. Then the actor is held, so the order stays. That thread does ROW_MAX
+ * of them in a row. More of them wait for the actor, within its bounds, so that a node that is asked too much says so.
+ * The actor does all for an application whose own effects may come from other nodes, or that has interceptors or
+ * placeholders.
+ *
+ * The actor also tells the application how members are and what was lost (members.c), and closes streams that other
+ * nodes have replaced (reservations.c).
+ *
+ * A run ends after some messages, however many wait: so what is told is told soon, and a runtime of one thread has time
+ * for others. */
+#include "cluster/cluster/served_requests.h"
+
+#include <string.h>
+
+#include "app/bus/bus.h"
+#include "app/page/sent.h"
+#include "app/page/topic.h"
+#include "base/memory.h"
+#include "channel/broadcast.h"
+#include "cluster/cluster/cluster.h"
+#include "cluster/cluster/keys.h"
+#include "cluster/cluster/members.h"
+#include "cluster/cluster/message.h"
+#include "cluster/cluster/remote_request.h"
+#include "cluster/cluster/reservations.h"
+#include "event/layout.h"
+#include "registry/builtin.h"
+#include "registry/dispatch.h"
+#include "registry/targets.h"
+#include "runtime/runtime.h"
+
+/* What a message costs besides its body; and so many are done in a run: then others that want the thread have their
+ * turn, and the application is told what it is to be told. */
+enum { WORK_BYTES = 160, RUN_MAX = 64, ROW_MAX = 64 };
+
+typedef struct work {
+  vestry_message message; /* first */
+  bool has_more;          /* another one is done after it: its answer goes with this one's */
+  vsi_wire_message said;  /* its body is the one below */
+  unsigned char body[];
+} work;
+
+/* Whether what others may have done here is quickly done. Names are registered before the first dispatch. */
+static bool is_quick(vestry_cluster *cluster) {
+  const vestry_registry *names = cluster->v->registry;
+  if (cluster->quickness) return cluster->quickness == VSI_QUICK;
+  bool is = vsi_builtin_is_alone(names);
+  for (size_t i = 0; is && i < cluster->allow_count; i++) is = vsi_builtin_is(names, cluster->allow[i]);
+  cluster->quickness = is ? VSI_QUICK : VSI_SLOW;
+  return is;
+}
+
+/* -------------------------------------------------------------------------------------------------- answers ------- */
+
+/* Under the lock. page: NULL: nothing more is said. */
+static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count,
+                   const vsi_buffer *page) {
+  vsi_buffer buffer;
+  vsi_wire_begin(&buffer, cluster->host);
+  vsi_wire_put(&buffer, id, 8);
+  vsi_wire_put(&buffer, error, 1);
+  vsi_wire_put(&buffer, count, 4);
+  if (page) vsi_buffer_append(&buffer, page->data, page->len);
+  vsi_wire_end(&buffer);
+  (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* the node that waits will not know */
+  vsi_buffer_finish(&buffer);
+}
+
+/* The node that has said something, in the same life; NULL: it has another one. Under the lock. */
+static vsi_peer *find_peer(vestry_cluster *cluster, const vsi_wire_message *message) {
+  vsi_peer *peer = vsi_peers_find(cluster, message->from);
+  return peer && peer->epoch == message->epoch ? peer : NULL;
+}
+
+static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more, uint64_t id,
+                      vestry_err error, uint32_t count, const vsi_buffer *page) {
+  vsi_cluster_lock(cluster);
+  cluster->stats.answered_count++;
+  vsi_peer *peer = find_peer(cluster, message);
+  if (peer) answer(cluster, peer, id, error, count, page);
+  if (has_more && is_quick(cluster))
+    vsi_cluster_unlock_unflushed(cluster); /* the end of the run flushes */
+  else
+    vsi_cluster_unlock_for(cluster, has_more);
+}
+
+/* -------------------------------------------------------------------------------------------------- arriving ------ */
+
+static bool reserve(vestry_cluster *cluster, size_t bytes) {
+  /* relaxed: a bound, and nothing else hangs on it */
+  size_t before = atomic_fetch_add_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
+  if (before <= cluster->max_remote_bytes && bytes <= cluster->max_remote_bytes - before) return true;
+  atomic_fetch_sub_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
+  return false;
+}
+
+static void free_work(vestry_cluster *cluster, work *w) {
+  atomic_fetch_sub_explicit(&cluster->remote_bytes, w->said.len + WORK_BYTES, memory_order_relaxed);
+  vsi_free(cluster->host, w);
+}
+
+void vsi_served_drop(vestry_message *message, void *ctx) {
+  free_work(ctx, (work *)message);
+}
+
+static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, vestry_err error) {
+  cluster->stats.over_budget_count += error == VESTRY_FULL;
+  if (message->kind == VSI_WIRE_REQUEST || message->kind == VSI_WIRE_LIST) {
+    vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+    uint64_t id = vsi_wire_number(&reader, 8); /* both begin with it */
+    answer(cluster, peer, id, error, 0, NULL);
+    return;
+  }
+  vsi_peer_lose(peer, 1);
+  vsi_cluster_notify(cluster);
+}
+
+/* What is answered at once: a node waits for it before it lets a stream in. */
+static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  vsi_wire_list list;
+  if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
+  if (list.what != VSI_WIRE_LIST_HELD) return false;
+  bool is_held = vsi_reservations_hold(cluster, list.position);
+  cluster->stats.answered_count++;
+  answer(cluster, peer, list.id, is_held ? VESTRY_OK : VESTRY_NOT_FOUND, is_held, NULL);
+  return true;
+}
+
+static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
+  if (!reserve(cluster, message->len + WORK_BYTES)) {
+    refuse(cluster, peer, message, VESTRY_FULL);
+    return;
+  }
+  work *w = vsi_alloc(cluster->host, sizeof *w + message->len);
+  if (!w) {
+    atomic_fetch_sub_explicit(&cluster->remote_bytes, message->len + WORK_BYTES, memory_order_relaxed);
+    refuse(cluster, peer, message, VESTRY_NO_MEMORY);
+    return;
+  }
+  *w = (work){.said = *message};
+  w->said.body = w->body;
+  if (message->len) memcpy(w->body, message->body, message->len);
+  if (vsi_message_actor_put(cluster->actor, &w->message))
+    free_work(cluster, w); /* CLOSED: the end */
+  else
+    cluster->put_count++;
+}
+
+bool vsi_served_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do) {
+  if (answer_at_once(cluster, peer, message)) return false;
+  if (message->kind == VSI_WIRE_REQUEST && may_do && !cluster->put_count && cluster->row_count < ROW_MAX &&
+      is_quick(cluster)) {
+    cluster->row_count++;
+    return true;
+  }
+  keep(cluster, peer, message);
+  return false;
+}
+
+void vsi_served_rouse(vestry_cluster *cluster, bool has_more) {
+  if (!has_more) cluster->row_count = 0;
+  if (!cluster->put_count || (has_more && cluster->put_count < ROW_MAX)) return;
+  cluster->put_count = 0;
+  vestry_actor_notify(cluster->actor);
+}
+
+/* -------------------------------------------------------------------------------------------------- doing --------- */
+
+static bool is_allowed(const vestry_cluster *cluster, const json_t *effect) {
+  const char *name = json_string_value(json_array_get(effect, 0));
+  for (size_t i = 0; name && i < cluster->allow_count; i++)
+    if (strcmp(cluster->allow[i], name) == 0) return true;
+  return false;
+}
+
+/* A list of effects, all of which may be performed. */
+static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text, json_t **ret_effects) {
+  json_t *effects = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
+  bool is_well = json_is_array(effects);
+  for (size_t i = 0; is_well && i < json_array_size(effects); i++)
+    is_well = is_allowed(cluster, json_array_get(effects, i));
+  if (is_well) {
+    *ret_effects = effects;
+    return VESTRY_OK;
+  }
+  json_decref(effects);
+  return VESTRY_INVALID;
+}
+
+static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, bool is_fail_fast, uint32_t *ret_count) {
+  vsi_scoped_key key;
+  json_t *effects = NULL;
+  vestry_err error = vsi_cluster_pack(cluster, ask->name, &key);
+  if (error) return error;
+  size_t closed_count;
+  error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
+  if (!error) error = read_effects(cluster, ask->effects, &effects);
+  json_t *data = !error && ask->data.len ? json_loadb(ask->data.data, ask->data.len, JSON_ALLOW_NUL, NULL) : NULL;
+  if (!error && ask->data.len && !json_is_object(data)) error = VESTRY_INVALID;
+  const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
+  if (!error) error = vsi_dispatch_here(cluster->v, &key.key, effects, &options, true, NULL, ret_count);
+  vsi_scoped_key_finish(&key);
+  json_decref(effects);
+  json_decref(data);
+  return error;
+}
+
+/* What is done for a message belongs to its trace. Returns the thread's former one. */
+static const vestry_trace *enter_trace(const vsi_wire_message *message) {
+  return vestry_trace_enter(message->is_traced ? &message->trace : NULL);
+}
+
+static void do_ask(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
+  vsi_wire_ask ask;
+  uint32_t count = 0;
+  if (vsi_wire_read_ask(message->body, message->len, &ask)) return;
+  const vestry_trace *former = enter_trace(message);
+  vestry_err error = dispatch(cluster, &ask, message->flags & VSI_WIRE_FAIL_FAST, &count);
+  (void)vestry_trace_enter(former);
+  answer_to(cluster, message, has_more, ask.id, error, count, NULL);
+}
+
+void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message) {
+  if (vsi_message_actor_try_enter(cluster->actor)) {
+    vsi_cluster_inside++;
+    do_ask(cluster, message, false);
+    vsi_cluster_inside--;
+    vsi_message_actor_release(cluster->actor);
+    return;
+  }
+  vsi_cluster_lock(cluster);
+  vsi_peer *peer = find_peer(cluster, message);
+  if (peer) keep(cluster, peer, message);
+  cluster->put_count = 0;
+  vestry_actor_notify(cluster->actor);
+  vsi_cluster_unlock(cluster);
+}
+
+static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bool has_more) {
+  vsi_wire_list list;
+  uint32_t count = 0;
+  vsi_buffer page;
+  if (vsi_wire_read_list(message->body, message->len, &list)) return;
+  vsi_buffer_init(&page, cluster->host);
+  vestry_err error = vsi_list_answer(cluster, &list, &count, &page);
+  answer_to(cluster, message, has_more, list.id, error, count, error ? NULL : &page);
+  vsi_buffer_finish(&page);
+}
+
+/* An event of another node's, as it was there. */
+typedef struct made_elsewhere {
+  vsi_event_meaning meaning;
+  vestry_slice bytes;
+} made_elsewhere;
+
+static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const made_elsewhere *made = ctx;
+  *meaning = made->meaning;
+  vsi_put(writer, made->bytes.data, made->bytes.len);
+}
+
+static vestry_err do_event(vestry_cluster *cluster, const vestry_scoped_key *channel, vsi_wire_reader *reader) {
+  vestry_event *event;
+  made_elsewhere made;
+  if (vsi_wire_read_meaning(reader, &made.meaning)) return VESTRY_MALFORMED;
+  vestry_slice bytes = made.bytes = (vestry_slice){reader->at, reader->left};
+  const char *text = bytes.data;
+  if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
+  vestry_err error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
+  if (error) return error;
+  error = vsi_broadcast_here(cluster->v, channel, event);
+  vestry_event_unref(event);
+  return error;
+}
+
+static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
+  if (!cluster->pages) return VESTRY_OK;
+  if (!reader->left) vsi_pages_refresh(cluster->pages, NULL, 0);
+  while (reader->left) {
+    size_t len = vsi_wire_number(reader, 2);
+    const unsigned char *topic = vsi_wire_bytes(reader, len);
+    if (!topic || !len || len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
+    if (*topic == VSI_SENT_MARK)
+      vsi_sent_done_elsewhere(cluster->pages, (const char *)topic + 1, len - 1);
+    else
+      vsi_pages_refresh(cluster->pages, (const char *)topic, len);
+  }
+  return VESTRY_OK;
+}
+
+/* What no node waits for. */
+static vestry_err do_unasked_here(vestry_cluster *cluster, const vsi_wire_message *message) {
+  vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
+  if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
+  vsi_wire_name name = vsi_wire_read_name(&reader);
+  if (reader.has_failed) return VESTRY_MALFORMED;
+  vsi_scoped_key key;
+  vestry_err error = vsi_cluster_pack(cluster, name, &key);
+  if (error) return error;
+  if (message->kind == VSI_WIRE_EVENT)
+    error = do_event(cluster, &key.key, &reader);
+  else
+    error = vsi_publish_here(cluster->v, &key.key, reader.at, reader.left);
+  vsi_scoped_key_finish(&key);
+  return error;
+}
+
+static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *message) {
+  const vestry_trace *former = enter_trace(message);
+  vestry_err error = do_unasked_here(cluster, message);
+  (void)vestry_trace_enter(former);
+  return error;
+}
+
+/* What has no receiver, or none any more, is not lost. A stream that could not take it tells so itself. */
+static bool is_lost(vestry_err error) {
+  return error && error != VESTRY_NOT_FOUND && error != VESTRY_CLOSED && error != VESTRY_FULL &&
+         error != VESTRY_TOO_LARGE;
+}
+
+static void do_one(vestry_cluster *cluster, work *w) {
+  const vsi_wire_message *message = &w->said;
+  if (message->kind == VSI_WIRE_REQUEST) {
+    do_ask(cluster, message, w->has_more);
+  } else if (message->kind == VSI_WIRE_LIST) {
+    do_list(cluster, message, w->has_more);
+  } else if (is_lost(do_unasked(cluster, message))) {
+    vsi_cluster_lock(cluster);
+    vsi_peer *peer = vsi_peers_find(cluster, message->from);
+    if (peer) vsi_peer_lose(peer, 1);
+    vsi_cluster_unlock(cluster);
+    vsi_cluster_notify(cluster);
+  }
+  free_work(cluster, w);
+}
+
+/* ---------------------------------------------------------------------------------------------- the actor --------- */
+
+static bool begin_run(vestry_cluster *cluster) {
+  vsi_cluster_lock(cluster);
+  bool may_run = !cluster->has_ended;
+  cluster->is_running = may_run;
+  vsi_cluster_unlock(cluster);
+  return may_run;
+}
+
+void vsi_served_run(vestry_actor *actor, void *ctx) {
+  vestry_cluster *cluster = ctx;
+  bool may_run = begin_run(cluster), has_more = false;
+  vsi_cluster_inside++;
+  for (int i = 0; may_run && i <= VSI_NODES_MAX && (has_more = vsi_news_tell(cluster)); i++) continue;
+  if (may_run) has_more |= vsi_replaced_close_some(cluster);
+  int left = RUN_MAX;
+  for (work *w = (work *)vestry_actor_receive(actor), *next; w; w = next) {
+    next = --left ? (work *)vestry_actor_receive(actor) : NULL;
+    w->has_more = next != NULL;
+    if (may_run)
+      do_one(cluster, w);
+    else
+      free_work(cluster, w);
+  }
+  if (has_more || !left) vestry_actor_notify(actor);
+  vsi_cluster_inside--;
+  vsi_cluster_lock(cluster);
+  cluster->is_running = false;
+  pthread_cond_broadcast(&cluster->quiet);
+  vsi_cluster_unlock(cluster);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: one thread for what comes, and any thread for what goes */
+/* libnats reads with one thread and delivers with another one. Each thread that has to be woken costs more than all
+ * that is done with a message. So libnats is told that an event loop looks after its socket: then libnats reads and
+ * writes when this thread asks it to, and this thread passes on the messages that have come.
+ *
+ * A thread has `io` while it is inside of libnats for the socket: libnats reads into one buffer, and closes a
+ * descriptor that another thread may be about to use. This thread waits for `io`. Others only try: they leave a part
+ * in the send queue, and if another thread has `io` just now, that thread looks into the send queue afterwards. So
+ * parts gather while one thread writes, and then go in one write. No part is lost between two threads: a part is in the
+ * send_queue before its thread tries, and a thread that gives `io` back looks afterwards.
+ *
+ * libnats keeps the bytes that the socket does not take, and gets no more until the socket has taken all of them. With
+ * TLS a write can wait for the socket, so there this thread alone writes. */
+#include "cluster/nats/receiver.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/wait.h"
+#include "cluster/nats/send_queue.h"
+
+enum { BATCH_COUNT = 64, TOLD_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
+
+/* writes: this thread writes what libnats has for the socket. receiver_of: this thread is the receiver of that broker,
+ * and looks around before it sleeps. */
+static _Thread_local bool writes;
+static _Thread_local const vsi_nats_broker *receiver_of;
+
+bool vsi_nats_receiver_is_here(const vsi_nats_broker *broker) {
+  return receiver_of == broker;
+}
+
+void vsi_nats_receiver_wake(vsi_nats_broker *broker) {
+  if (!vsi_nats_receiver_is_here(broker) && !atomic_exchange(&broker->is_woken, true))
+    (void)eventfd_write(broker->wake_fd, 1);
+}
+
+/* ---- what libnats asks an event loop for ------------------------------------------------------------------------- */
+
+static natsStatus on_attach(void **ret_ctx, void *loop, natsConnection *connection, natsSock socket) {
+  (void)connection;
+  vsi_nats_broker *broker = *ret_ctx = loop;
+  broker->attached = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+  return broker->attached < 0 ? NATS_SYS_ERROR : NATS_OK;
+}
+
+static natsStatus on_read(void *ctx, bool is_wanted) {
+  (void)ctx, (void)is_wanted;
+  return NATS_OK;
+}
+
+/* libnats has bytes for the socket (is_wanted), or none any more. libnats holds a lock of its own during the call. */
+static natsStatus on_write(void *ctx, bool is_wanted) {
+  vsi_nats_broker *broker = ctx;
+  atomic_store(&broker->must_write, is_wanted);
+  if (is_wanted && !writes) vsi_nats_receiver_wake(broker);
+  return NATS_OK;
+}
+
+/* The connection has ended. */
+static natsStatus on_detach(void *ctx) {
+  vsi_nats_broker *broker = ctx;
+  vsi_mutex_lock(&broker->lock);
+  atomic_store(&broker->is_over, true);
+  atomic_store_explicit(&broker->is_up, false, memory_order_release);
+  pthread_cond_broadcast(&broker->changed);
+  vsi_mutex_unlock(&broker->lock);
+  return NATS_OK;
+}
+
+natsStatus vsi_nats_receiver_choose(vsi_nats_broker *broker) {
+  return natsOptions_SetEventLoop(broker->settings.nats, broker, on_attach, on_read, on_write, on_detach);
+}
+
+/* ---- writing, with io -------------------------------------------------------------------------------------------- */
+
+/* Give a message to libnats. If libnats does not take it (too large, out of memory), this message is lost, and no
+ * other. */
+static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
+  if (natsConnection_Publish(broker->connection, message->subject, message->data, (int)message->len) == NATS_OK) {
+    broker->taken_count += message->count;
+    broker->taken_bytes += message->cost;
+  } else {
+    vsi_mutex_lock(&broker->lock);
+    broker->discarded_count += message->count;
+    broker->send_queue.bytes -= message->cost;
+    vsi_mutex_unlock(&broker->lock);
+  }
+  vsi_nats_message_free(broker->host, message);
+}
+
+/* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. If then the
+ * socket has taken all bytes, the parts that were taken out of the send queue count as written. */
+static void write_taken(vsi_nats_broker *broker) {
+  writes = true;
+  if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);
+  writes = false;
+  if (!broker->taken_count || atomic_load(&broker->must_write) || atomic_load(&broker->is_over)) return;
+  vsi_mutex_lock(&broker->lock);
+  broker->written_count += broker->taken_count;
+  broker->send_queue.bytes -= broker->taken_bytes;
+  if (broker->stops && !broker->send_queue.bytes)
+    pthread_cond_broadcast(&broker->changed); /* these were the last words */
+  vsi_mutex_unlock(&broker->lock);
+  broker->taken_count = broker->taken_bytes = 0;
+}
+
+static void write_outbox(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  vsi_nats_messages messages;
+  vsi_nats_send_queue_take(&broker->send_queue, &messages);
+  vsi_mutex_unlock(&broker->lock);
+  writes = true;
+  for (vsi_nats_message *message; (message = vsi_nats_messages_take(&messages)) != NULL;) give(broker, message);
+  write_taken(broker);
+}
+
+static bool has_letters(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  bool has = !STAILQ_EMPTY(&broker->send_queue.messages);
+  vsi_mutex_unlock(&broker->lock);
+  return has;
+}
+
+void vsi_nats_receiver_write(vsi_nats_broker *broker) {
+  for (bool may_write = true; may_write && has_letters(broker) && vsi_mutex_try(&broker->io);) {
+    may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
+    if (may_write) write_outbox(broker);
+    vsi_mutex_unlock(&broker->io);
+    if (atomic_load(&broker->must_write)) vsi_nats_receiver_wake(broker); /* the receiver waits for the socket */
+  }
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Take messages that have come, BATCH_COUNT at most, those of each subject in order. With io. */
+static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
+  size_t count = 0;
+  for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {
+    int left = 0;
+    if (!broker->subs[i] || natsSubscription_GetPending(broker->subs[i], &left, NULL)) continue;
+    while (left-- > 0 && count < BATCH_COUNT && natsSubscription_NextMsg(&batch[count], broker->subs[i], 0) == NATS_OK)
+      count++;
+  }
+  return count;
+}
+
+static void tell_part(vsi_nats_broker *broker, const char *subject, vestry_slice part, bool has_more) {
+  const vestry_broker_events *events = &broker->events;
+  if (atomic_load(&broker->is_deaf)) return;
+  atomic_fetch_add_explicit(&broker->heard_count, 1, memory_order_relaxed);
+  broker->has_more = has_more;
+  if (events->on_message) events->on_message(subject, part.data, part.len, events->ctx);
+}
+
+static void give_back(vsi_nats_broker *broker) {
+  while (broker->told_count) natsMsg_Destroy(broker->told[--broker->told_count]);
+  broker->told_bytes = 0;
+}
+
+/* libnats frees a message on a thread of its own, and wakes that thread when a message is given back. So messages are
+ * given back many at a time: to wake a thread for each costs more than all else that is done here with one. */
+static void keep_told(vsi_nats_broker *broker, natsMsg *message) {
+  broker->told[broker->told_count++] = message;
+  broker->told_bytes += (size_t)natsMsg_GetDataLength(message);
+  if (broker->told_count == VSI_NATS_TOLD_MOST || broker->told_bytes > TOLD_MOST_BYTES) give_back(broker);
+}
+
+/* The parts of a message: it is one, or several joined. */
+static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_more) {
+  const char *subject = natsMsg_GetSubject(message);
+  const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
+  vsi_nats_joined joined;
+  if (!vsi_nats_joined_open(whole.data, whole.len, &joined)) {
+    tell_part(broker, subject, whole, has_more);
+  } else {
+    while (joined.count) {
+      vestry_slice part = vsi_nats_joined_next(&joined);
+      tell_part(broker, subject, part, has_more || joined.count);
+    }
+  }
+  keep_told(broker, message);
+}
+
+/* Do what the socket is ready for, and tell what has come. */
+static void serve_socket(vsi_nats_broker *broker, short ready) {
+  natsMsg *batch[BATCH_COUNT];
+  size_t count;
+  do {
+    vsi_mutex_lock(&broker->io);
+    if (broker->connection && ready & POLLOUT) write_taken(broker);
+    if (broker->connection && ready & ~POLLOUT) {
+      natsConnection_ProcessReadEvent(broker->connection);
+      atomic_fetch_add_explicit(&broker->reads_count, 1, memory_order_relaxed);
+    }
+    count = collect(broker, batch);
+    vsi_mutex_unlock(&broker->io);
+    vsi_nats_receiver_write(broker);
+    atomic_store(&broker->is_telling, true);
+    for (size_t i = 0; i < count; i++) tell_message(broker, batch[i], i + 1 < count);
+    atomic_store(&broker->is_telling, false);
+    ready = 0;
+  } while (count == BATCH_COUNT);
+}
+
+/* Up comes before down: the link's thread waits until down was told before it comes up again. */
+static void tell_states(vsi_nats_broker *broker) {
+  const vestry_broker_events *events = &broker->events;
+  vsi_mutex_lock(&broker->lock);
+  bool said[] = {broker->up_waits, broker->down_waits};
+  vsi_mutex_unlock(&broker->lock);
+  if (!said[0] && !said[1]) return;
+  atomic_store(&broker->is_telling, true);
+  for (int is_down = 0; is_down < 2; is_down++)
+    if (said[is_down] && events->on_state && !atomic_load(&broker->is_deaf))
+      events->on_state(is_down ? VESTRY_BROKER_DOWN : VESTRY_BROKER_UP, events->ctx);
+  atomic_store(&broker->is_telling, false);
+  vsi_mutex_lock(&broker->lock);
+  if (said[0]) broker->up_waits = false;
+  if (said[1]) broker->down_waits = false;
+  pthread_cond_broadcast(&broker->changed);
+  vsi_mutex_unlock(&broker->lock);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
+/* What the socket is ready for, or 0: the thread was woken. until_ns: until when the socket has to take something; 0:
+ * it need not. */
+static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
+  vsi_mutex_lock(&broker->io);
+  int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
+  vsi_mutex_unlock(&broker->io);
+  struct pollfd all[] = {{.fd = broker->wake_fd, .events = POLLIN},
+                         {.fd = socket, .events = (short)(until_ns ? POLLIN | POLLOUT : POLLIN)}};
+  uint64_t now_ns = until_ns ? vsi_monotonic_ns() : 0;
+  int wait_ms = !until_ns ? -1 : until_ns > now_ns ? (int)((until_ns - now_ns) / NS_PER_MS) + 1 : 0;
+  if (poll(all, 2, wait_ms) < 0) return 0;
+  if (all[0].revents) {
+    eventfd_t count;
+    (void)eventfd_read(broker->wake_fd, &count);
+    atomic_store(&broker->is_woken, false);
+  }
+  return socket < 0 ? 0 : all[1].revents;
+}
+
+static void give_up(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->io);
+  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then it can be read, and has ended */
+  vsi_mutex_unlock(&broker->io);
+}
+
+static bool has_ended(vsi_nats_broker *broker) {
+  vsi_mutex_lock(&broker->lock);
+  bool ends = broker->ends;
+  vsi_mutex_unlock(&broker->lock);
+  return ends;
+}
+
+void *vsi_nats_receiver_run(void *argument) {
+  vsi_nats_broker *broker = argument;
+  uint64_t until_ns = 0;
+  receiver_of = broker;
+  while (!has_ended(broker)) {
+    if (!atomic_load(&broker->must_write))
+      until_ns = 0;
+    else if (!until_ns)
+      until_ns = vsi_monotonic_in_ms(broker->settings.options.write_ms);
+    short ready = wait_ready(broker, until_ns);
+    bool is_stuck = until_ns && !(ready & POLLOUT) && vsi_monotonic_ns() > until_ns;
+    if (ready & POLLOUT || is_stuck) until_ns = 0;
+    if (is_stuck) give_up(broker);
+    if (ready) serve_socket(broker, ready);
+    tell_states(broker);
+    vsi_nats_receiver_write(broker);
+  }
+  give_back(broker);
+  nats_ReleaseThreadMemory();
+  return NULL;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/observe/inside.h"
+
+#include <arpa/inet.h>
+#include <nettle/memops.h>
+#include <string.h>
+#include <strings.h>
+
+#include "app/guard/person.h"
+#include "http/address.h"
+#include "vestry/signals.h"
+
+/* Which requests may see what is mounted. */
+
+static bool is_loopback(const char *text, size_t len) {
+  char address[64];
+  struct in6_addr in6;
+  if (len >= sizeof address) return false;
+  memcpy(address, text, len);
+  address[len] = '\0';
+  const vsi_address is = vsi_address_parse(address);
+  if (is.family == AF_INET) return is.prefix >> 24 == 127;
+  return inet_pton(AF_INET6, address, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
+}
+
+/* A page of another site can have a name of its own lead here; its browser says that name (DNS rebinding). */
+static bool names_this_machine(const char *host) {
+  if (!host) return false;
+  const char *end = strrchr(host, ':');
+  if (*host == '[') {
+    end = strchr(host, ']');
+    return end && is_loopback(host + 1, (size_t)(end - host - 1));
+  }
+  const size_t len = end ? (size_t)(end - host) : strlen(host);
+  return (len == sizeof "localhost" - 1 && strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
+}
+
+/* As far as the request says; a proxy on this machine may have passed it on and not say so. */
+static bool is_from_here(const vestry_request *req) {
+  if (vsi_person_is_passed_on(req)) return false;
+  const char *peer = vestry_request_peer(req);
+  return is_loopback(peer, strlen(peer)) && names_this_machine(vestry_request_header(req, "Host"));
+}
+
+static bool is_token(const vestry_observe_options *options, const char *text, size_t len) {
+  return len == strlen(options->token) && memeql_sec(text, options->token, len);
+}
+
+static bool has_token(const vestry_observe_options *options, const vestry_request *req) {
+  static const char scheme[] = "Bearer ";
+  char cookie[VSI_MAY_TOKEN_MOST + 1];
+  if (!options->token) return false;
+  const char *header = vestry_request_header(req, "Authorization");
+  if (header && strncasecmp(header, scheme, sizeof scheme - 1) == 0) {
+    header += sizeof scheme - 1;
+    return is_token(options, header, strlen(header));
+  }
+  return !vestry_request_cookie(req, VSI_MAY_COOKIE, cookie, sizeof cookie) &&
+         is_token(options, cookie, strlen(cookie));
+}
+
+static bool may_by_default(const vestry_observe_options *options, const vestry_request *req) {
+  return has_token(options, req) || (options->trusts_loopback && is_from_here(req));
+}
+
+bool vsi_may_token_is_valid(const char *token) {
+  const size_t len = strlen(token);
+  return len >= VSI_MAY_TOKEN_LEAST && len <= VSI_MAY_TOKEN_MOST &&
+         strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") == len;
+}
+
+bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req) {
+  char text[VSI_MAY_TOKEN_MOST + 1];
+  size_t len;
+  return options->token && !options->may &&
+         !vestry_query_value(req->query, strlen(req->query), "token", text, sizeof text, &len) &&
+         is_token(options, text, len);
+}
+
+bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req) {
+  return options->may ? options->may(req, options->may_ctx) : may_by_default(options, req);
+}
+
+bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req) {
+  if (!vsi_may_see(options, req)) return false;
+  return options->may_tail ? options->may_tail(req, options->may_tail_ctx) : may_by_default(options, req);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What others want done here, under load that never ends: the application is told of gaps and members all the same, and
+ * others have their turn. */
+#include "cluster/cluster/cluster.h" /* first: a node is something else there */
+#include "cluster/cluster/served_requests.h"
+#include "testing/memory_broker.h"
+
+#include "cluster/nodes.h"
+
+enum { FED_MOST = 20000, NEWS_AT = 100, RUN_MAX = 64 };
+
+static struct {
+  node *at;
+  size_t fed, gap_at, member_at; /* how much had been fed when it was told; 0: it was not */
+} feed;
+
+/* One more has arrived from the other node. Under the lock. */
+static void feed_one(void) {
+  vestry_cluster *cluster = feed.at->cluster;
+  vsi_peer *peer = &cluster->peers[0];
+  const vsi_wire_ask ask = {.id = 1, .name = {{NULL, 0}, {"\1\2", 2}}, .effects = {"[]", 2}};
+  vsi_buffer body;
+  vsi_buffer_init(&body, cluster->host);
+  vsi_wire_put_ask(&body, &ask);
+  vsi_served_take(cluster, peer,
+                  &(vsi_wire_message){.kind = VSI_WIRE_REQUEST,
+                                      .from = peer->id,
+                                      .epoch = peer->epoch,
+                                      .body = (const unsigned char *)body.data,
+                                      .len = body.len},
+                  false);
+  vsi_served_rouse(cluster, false);
+  vsi_buffer_finish(&body);
+  feed.fed++;
+}
+
+/* What this node sends are its answers: behind each of them there is one more to be done. */
+static vestry_err publish_and_feed(void *broker, const char *subject, const void *data, size_t len) {
+  (void)broker, (void)subject, (void)data, (void)len;
+  vsi_peer *peer = &feed.at->cluster->peers[0];
+  if (feed.fed == FED_MOST) return VESTRY_OK;
+  feed_one();
+  if (feed.fed == NEWS_AT) {
+    vsi_peer_lose(peer, 1);
+    peer->state = VESTRY_MEMBER_SUSPECT;
+    peer->has_news = true;
+    vsi_cluster_notify(feed.at->cluster);
+  }
+  if (!feed.gap_at && feed.fed > NEWS_AT && feed.at->gaps) feed.gap_at = feed.fed;
+  if (!feed.member_at && feed.at->told[0] == VESTRY_MEMBER_SUSPECT) feed.member_at = feed.fed;
+  return VESTRY_OK;
+}
+
+static void what_is_told_is_told_under_any_load(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  memset(&feed, 0, sizeof feed);
+  node *b = feed.at = &n.all[1];
+  b->gaps = 0;
+  b->ops.publish = publish_and_feed;
+  vsi_cluster_lock(b->cluster);
+  feed_one();
+  vsi_cluster_unlock(b->cluster);
+  size_t turns = 0; /* of all who want the thread */
+  while (vestry_runtime_step(n.runtime)) turns++;
+  b->ops.publish = vsi_memory_broker_ops.publish;
+  assert_int_equal(feed.fed, FED_MOST);
+  assert_in_range(feed.gap_at, NEWS_AT, NEWS_AT + 2 * RUN_MAX);
+  assert_in_range(feed.member_at, NEWS_AT, NEWS_AT + 2 * RUN_MAX);
+  assert_true(turns >= FED_MOST / RUN_MAX);
+  assert_int_equal(node_stats(b).remote_bytes, 0);
+  nodes_end(&n);
+}
+
+/* Closing a stream calls hooks: nodes.c looks that none is called inside of an event of the broker's. */
+static void streams_are_closed_off_the_brokers_thread(void **state) {
+  (void)state;
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  char key[STREAMS_MOST / 2][8];
+  for (size_t i = 0; i < STREAMS_MOST / 2; i++) {
+    snprintf(key[i], sizeof key[i], "k%zu", i);
+    node_open(a, key[i], VESTRY_KEEP_REPLACE);
+  }
+  nodes_pass_ms(&n, 100);
+  for (size_t i = 0; i < STREAMS_MOST / 2; i++) node_open(b, key[i], VESTRY_KEEP_REPLACE);
+  nodes_pass_ms(&n, 100);
+  assert_int_equal(a->replaced, STREAMS_MOST / 2);
+  assert_int_equal(node_stats(a).replaced_count, STREAMS_MOST / 2);
+  assert_int_equal(b->replaced, 0);
+  nodes_end(&n);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_told_is_told_under_any_load),
+      cmocka_unit_test(streams_are_closed_off_the_brokers_thread),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
