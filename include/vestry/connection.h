@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** Connections: one browser's stream, kept open, and spoken to from any thread.
+/** Connections: streams to browsers that stay open, to which any thread can send.
  *
- *  A connection lives once: OPENING → OPEN → CLOSING → CLOSED, with one cause. Sending never blocks: an event goes into
- *  the connection's bounded queue, and the connection's own runner writes all that waits in one write. A reference
- *  keeps the memory, not the stream: calls on a closed connection return VESTRY_CLOSED.
+ *  A connection passes through OPENING → OPEN → CLOSING → CLOSED once, and ends with one cause. Sending never blocks:
+ *  an event goes into the connection's bounded queue, and the connection's runner writes all queued events in one
+ *  write. A reference keeps the memory, not the stream: calls on a closed connection return VESTRY_CLOSED.
  *
  *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
- *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after what was sent before
+ *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before
  *
- *  Order: what one thread sends arrives in that order; so does what several threads send, if one send happened before
- *  the other. Exactly-once: an event that was accepted (VESTRY_OK) is written once, unless the connection ends first;
+ *  Order: events of one thread arrive in the order of their sends; so do events of several threads if one send happened
+ *  before the other. Exactly once: an accepted event (VESTRY_OK) is written once, unless the connection ends first;
  *  accepted = written + discarded + conflated + queued. */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
@@ -21,157 +21,168 @@
 extern "C" {
 #endif
 
-/** One stream; reference-counted. */
+/** A stream to one client; reference-counted. */
 typedef struct vestry_connection vestry_connection;
 
-/** Where a connection is in its life; it only ever moves forward. */
+/** State of a connection. It changes only in this order. */
 typedef enum vestry_connection_state {
-  VESTRY_STATE_OPENING, /**< made; the head of the answer is not written yet. Accepts events */
+  VESTRY_STATE_OPENING, /**< created; the head of the answer is not written yet. Accepts events */
   VESTRY_STATE_OPEN,    /**< accepts events */
-  VESTRY_STATE_CLOSING, /**< has its cause, accepts nothing; a clean end still writes what was accepted before */
+  VESTRY_STATE_CLOSING, /**< has its cause and accepts nothing; a clean end still writes the events accepted before */
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
-/** What happens to an event that finds the queue full, unless an on_error hook decides. Either way the sender gets
- *  VESTRY_FULL, and never waits. */
+/** Behaviour of a send to a full queue, if no on_error hook decides. In each case the sender gets VESTRY_FULL, and
+ *  never waits. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
-  VESTRY_FULL_CLOSE,       /**< the connection is closed for FULL: the browser comes back and starts from fresh state */
+  VESTRY_FULL_CLOSE,       /**< the connection ends with cause FULL: the browser reconnects and starts from fresh
+                                state */
   VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
-  /** Close, as above; but before it comes to that, waiting events that later ones make superfluous are left out, so a
-   *  slow page is shown the latest state and not all that led to it. Left out is
-   *  - a morph (outer, inner, replace) of one element when a later one sets the same, by mode, namespace and id: the
-   *    selector is "#id", or there is none and the HTML is one element with an id;
-   *  - a signals patch, when the one after it can say both (RFC 7386): they become one, in the later one's place.
-   *  Appends, prepends, before, after, removes, scripts, what belongs to a batch, and signals that are only set if
-   *  missing never are; and nothing is left out across a script, a batch, a selector that is not one id, or HTML that
-   *  could run something: handlers, embedded documents, elements that the page defines, Datastar attributes but those
-   *  that show signals, bind them, or wait for the user. All others keep their order.
-   *  What a user has typed is not lost by it, nor a signal: a morph with fields, data-bind or signals that are shown
-   *  goes for a later one only if the page is the same in the end, with what the user has done kept at least as well.
-   *  docs/guide/connections.md has the rules. In short: tags are closed; fields have ids; what the earlier one binds
-   *  or shows (16 different ones at most) so does the later one, and nothing in between is about the same signals;
-   *  selects are alike. What stays for that is counted: vestry_connection_stats.kept_count.
-   *  Ids must be unique in the page, and an event must find what it is for: it is not to be for an element that an
-   *  earlier event took away.
-   *  Where the connection's own thread is inside of a write that blocks, a sender that finds the queue full leaves out
-   *  what it can in its place, or waits for another sender that does: a number of steps, no write. */
+  /** Conflate, then CLOSE: before it closes, the connection drops queued events that later ones make superfluous, so
+   *  that a slow page gets the latest state instead of every step. These events are dropped:
+   *  - a morph (outer, inner, replace) of one element if a later one sets the same by mode, namespace and id. The
+   *    selector is "#id", or is absent and the HTML is one element with an id.
+   *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
+   *  Never dropped are appends, prepends, before, after, removes, scripts, events of a batch, and signals that are only
+   *  set if missing. Nothing is conflated across a script, a batch, a selector that is not one id, or HTML that could
+   *  run something: handlers, embedded documents, custom elements, and Datastar attributes except those that show
+   *  signals, bind them, or wait for the user. All other events keep their order.
+   *
+   *  Conflation never loses typed input or signals: a morph with fields, data-bind or shown signals is dropped only if
+   *  the page is the same in the end, with the user's input kept at least as well. docs/guide/connections.md has the
+   *  rules. In short: tags are closed; fields have ids; the later morph binds and shows the signals of the earlier one
+   *  (16 different ones at most), and no event in between is about these signals; selects are equal.
+   *  vestry_connection_stats.kept_count counts the morphs that stay for this reason.
+   *
+   *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
+   *  event has removed.
+   *
+   *  If the queue is full while the connection's own thread is inside a blocking write, the sender conflates in its
+   *  place, or waits for another sender that does: a number of steps, no write. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
-/** The stream is open and its head is written. On the connection's runner, no lock held; must not block. */
+/** Called when the stream is open and its head is written. On the connection's runner, no lock held; must not block. */
 typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
-/** The stream has ended; nothing will be written any more. Exactly once for each connection that was created, opened or
- *  not, on the connection's runner, no lock held; must not block; may use other connections and stores. */
+/** Called when the stream has ended and nothing more will be written. Exactly once for each connection that was
+ *  created, opened or not, on the connection's runner, no lock held; must not block; may use other connections and
+ *  stores. */
 typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
 
-/** What becomes of a connection to which something could not be sent. */
+/** Decision about a connection after a failed send. */
 typedef enum vestry_verdict {
-  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL what vestry_full_policy says, otherwise it goes on */
-  VESTRY_VERDICT_GO_ON,       /**< it stays as it is, and the sender knows what was lost */
-  VESTRY_VERDICT_CLOSE        /**< it is closed, after FULL for FULL, otherwise for ERROR: the browser comes back and
-                                   starts from fresh state */
+  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL by its vestry_full_policy, otherwise the connection
+                                   stays open */
+  VESTRY_VERDICT_GO_ON,       /**< the connection stays open; the sender knows from the error what was lost */
+  VESTRY_VERDICT_CLOSE        /**< the connection closes, after FULL with cause FULL, otherwise with ERROR: the browser
+                                   reconnects and starts from fresh state */
 } vestry_verdict;
 
-/** A send to this open connection was refused, or failed: FULL, TOO_LARGE or NO_MEMORY (also: an event for it could not
- *  be made, by vestry_connection_patch_elements and the like). Decides whether the connection goes on; the sender gets
- *  the error either way. On the sender's thread, before its send returns, perhaps for several senders at once and
- *  before on_open; no lock held; must not block, nor send to this connection, but may use others. Never while on_close
- *  runs, nor after it: a connection that closes meanwhile ends when this has returned. */
+/** Decides whether an open connection continues after a send to it has failed with FULL, TOO_LARGE or NO_MEMORY. This
+ *  includes events that could not be made, by vestry_connection_patch_elements and similar functions. The sender gets
+ *  the error in any case. Called on the sender's thread, before its send returns, possibly for several senders at once
+ *  and before on_open; no lock held; must not block, nor send to this connection, but may use others. Never called
+ *  during or after on_close: a connection that closes meanwhile ends when this call has returned. */
 typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 
-/** What is told about a connection's life. Where a connection has hooks of its own and of its instance, all are told,
- *  its own first; of the verdicts the first that is not DEFAULT counts. */
+/** Hooks of a connection. If a connection has hooks of its own and of its instance, all are called, its own first; the
+ *  first verdict that is not DEFAULT counts. */
 typedef struct vestry_connection_hooks {
   size_t size;                 /**< sizeof(vestry_connection_hooks), or 0 */
   vestry_on_open_fn on_open;   /**< NULL: none */
   vestry_on_close_fn on_close; /**< NULL: none */
   vestry_on_error_fn on_error; /**< NULL: none */
-  void *ctx;                   /**< must live until on_close has returned */
+  void *ctx;                   /**< must remain valid until on_close has returned */
 } vestry_connection_hooks;
 
-/** Bounds and habits of a connection. Zero: the default in brackets. */
+/** Bounds and behaviour of a connection. Zero is the default, in brackets. */
 typedef struct vestry_connection_options {
   size_t size;               /**< sizeof(vestry_connection_options), or 0 */
-  uint32_t max_queued_count; /**< events accepted and not yet handed to the transport [1,024]; at most 1,000,000 */
-  size_t max_queued_bytes;   /**< their bytes [1 MiB]; at most 1 GiB. One event larger than this is TOO_LARGE */
+  uint32_t max_queued_count; /**< maximum number of events accepted and not yet handed to the transport [1,024]; at most
+                                  1,000,000 */
+  size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB]; at most 1 GiB. A single event larger than this is
+                                  TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
-  uint64_t heartbeat_ms;     /**< a comment is sent when nothing was sent for so long [15,000]; VESTRY_NEVER_MS, or more
-                                  than 49 days: none. Without memory for it the comment is left out */
+  uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; VESTRY_NEVER_MS, or more than 49
+                                  days: none. Without memory the comment is skipped */
 } vestry_connection_options;
 
-/** Counters of one connection, since it was created. */
+/** Counters of one connection since it was created. */
 typedef struct vestry_connection_stats {
   size_t size;                               /**< sizeof(vestry_connection_stats), or 0 */
-  uint64_t accepted_count, accepted_bytes;   /**< events taken from senders */
-  uint64_t written_count, written_bytes;     /**< handed to the transport whole; without heartbeats */
-  uint64_t discarded_count, discarded_bytes; /**< accepted, but the connection ended first */
-  uint64_t conflated_count, conflated_bytes; /**< accepted, and left out for a later one (VESTRY_FULL_CONFLATE) */
-  /** Of a connection that conflates: why less was left out. If one of them grows with every event, look there. */
-  uint64_t barriers_count;  /**< accepted, and nothing before it is left out for what comes after it */
-  uint64_t kept_count;      /**< morphs that stayed though a later one has their target: what they hold, or what came
-                                 in between (a barrier, too), would be lost */
-  uint64_t forgotten_count; /**< morphs that stayed since too many targets wait: of the 64 places for them each keeps
-                                 one, and another target has taken theirs */
-  uint64_t refused_count;   /**< answered FULL */
+  uint64_t accepted_count, accepted_bytes;   /**< events accepted from senders */
+  uint64_t written_count, written_bytes;     /**< events handed to the transport as a whole; without heartbeats */
+  uint64_t discarded_count, discarded_bytes; /**< events accepted, but the connection ended first */
+  uint64_t conflated_count, conflated_bytes; /**< events accepted, then dropped in favour of a later one
+                                                  (VESTRY_FULL_CONFLATE) */
+  /** With VESTRY_FULL_CONFLATE: why events were not dropped. A counter that grows with every event names the reason. */
+  uint64_t barriers_count;  /**< events across which nothing is conflated */
+  uint64_t kept_count;      /**< morphs that stayed although a later one has the same target, because their content, or
+                                 an event in between (one of barriers_count, for example), would be lost */
+  uint64_t forgotten_count; /**< morphs that stayed because too many targets are queued: the index has 64 places, and
+                                 another target took theirs */
+  uint64_t refused_count;   /**< sends that returned FULL */
   uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */
-  uint64_t wire_bytes;    /**< taken by the transport, as they go out: encoded, with heartbeats and what a coding needs.
-                               All others above are bytes of events */
-  uint64_t opened_ns;     /**< when it was created, on the host's clock */
-  uint64_t last_write_ns; /**< when the transport last took bytes of an event, or the head; 0: never */
+  uint64_t wire_bytes;    /**< bytes that the transport took: encoded, with heartbeats and the overhead of the encoding.
+                               All other counters of bytes count bytes of events */
+  uint64_t opened_ns;     /**< time of creation, on the host's clock */
+  uint64_t last_write_ns; /**< time when the transport last took bytes of an event, or the head; 0: never */
   vestry_connection_state state;
   vestry_cause cause;      /**< NONE until it closes */
-  uint64_t followed_count; /**< events encoded as what has changed since the one before (vestry_event_follow) */
+  uint64_t followed_count; /**< events encoded as the difference from the event before (vestry_event_follow) */
 } vestry_connection_stats;
 
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connection);
-/** Drop a reference (NULL accepted); the stream stays open: its server holds one too. Returns NULL. Threads any; does
- *  not block. */
+/** Drop a reference (NULL accepted). The stream stays open, because its server holds a reference, too. Returns NULL.
+ *  Threads any; does not block. */
 VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
 
-/** A connection at a moment; its state may have moved on when you look. */
+/** Snapshot of a connection. The state may have changed when the caller reads it. */
 typedef struct vestry_connection_now {
-  uint64_t id;             /**< a number of its own within the instance, from 1; never reused */
-  const vestry_host *host; /**< the instance's: for events that are made for this connection */
+  uint64_t id;             /**< unique within the instance, from 1; never reused */
+  const vestry_host *host; /**< the instance's host, for events that are made for this connection */
   vestry_connection_state state;
-  vestry_cause cause; /**< why it ends or ended; NONE while it is OPENING or OPEN */
+  vestry_cause cause; /**< why it ends or has ended; NONE while it is OPENING or OPEN */
 } vestry_connection_now;
-/** Look at it. Threads any; a few loads. */
+/** Get a snapshot of a connection. Threads any; a few loads. */
 VESTRY_API vestry_connection_now vestry_connection_look(const vestry_connection *connection);
-/** Whether a send could be accepted now. Threads any; one load. */
+/** Return whether a send could be accepted now. Threads any; one load. */
 VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
-/** Disposes of data that was handed over. */
+/** Frees data that was handed over. */
 typedef void (*vestry_destroy_fn)(void *data);
-/** The data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is there before the first
- *  hook and does not change. The data lives as long as the caller's reference, past the end of the stream too. Several
- *  threads may use the data at once: the application has to order that. Threads any; one load. */
+/** Get the data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is set before the
+ *  first hook and does not change. The data lives as long as the caller's reference, also after the end of the stream.
+ *  If several threads use the data at once, the application must synchronize them. Threads any; one load. */
 VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 
 /** Send several events with nothing in between: all are accepted or none.
  *  events   count ≥ 1 events, borrowed; references are taken on OK only
  *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
  *           NO_MEMORY | INVALID (count 0)
- *  Threads  any; lock-free but for waking the runner, and a full queue of VESTRY_FULL_CONFLATE; does not block */
+ *  Threads  any; lock-free, except to wake the runner and for a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
                                                  size_t count);
-/** Send one event: vestry_connection_send_all. */
+/** Send one event, as vestry_connection_send_all. */
 static inline vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
   return vestry_connection_send_all(connection, &event, 1);
 }
-/** Send an event that was just made, and drop it. An error in making it is one in sending: vestry_on_error_fn.
- *  made     what the function of event.h or script.h returned that made the event
- *  event    a reference, which is taken whatever comes of it; not looked at where made is an error
- *  Returns  made | as vestry_connection_send_all
+/** Send a new event and drop the reference to it. An error in making it counts as an error in sending: see
+ *  vestry_on_error_fn.
+ *  made     result of the function of event.h or script.h that made the event
+ *  event    a reference, taken in any case; ignored if made is an error
+ *  Returns  made, if it is an error | as vestry_connection_send_all
  *  Threads  as vestry_connection_send_all */
 VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
 
-/* ---------------------------------------------------------------------------------------- make, and send --------- */
+/* --------------------------------------------------------------------------- make and send
+ * ------------------------- */
 
-/** Elements by a format: vestry_event_elementsf (escapes each %s for where it stands), and then
+/** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
  *  vestry_connection_send_made.
  *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", id, message);
  *  Threads any; does not block. */
@@ -179,60 +190,61 @@ VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *conne
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 
-/* The others likewise, with the errors of both functions. Events of other kinds are made by their own functions
- * (event.h, script.h). */
+/* The functions below do the same, and return the errors of both functions. Events of other kinds are made by their own
+ * functions (event.h, script.h). */
 
-/** vestry_event_elements. */
+/** Send elements: vestry_event_elements. */
 static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
                                                           const vestry_elements_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_elements(vestry_connection_look(connection).host, html, len, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_remove. */
+/** Remove elements: vestry_event_remove. */
 static inline vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
                                                            const vestry_elements_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_remove(vestry_connection_look(connection).host, selector, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_signals, of C's own values: vestry_connection_patch_signals(c, VESTRY_OBJECT("counter", 4), NULL). */
+/** Send signals of C values: vestry_event_signals. vestry_connection_patch_signals(c, VESTRY_OBJECT("counter", 4),
+ *  NULL). */
 static inline vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
                                                          const vestry_signals_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_signals(vestry_connection_look(connection).host, signals, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_signals_text. */
+/** Send signals of JSON text: vestry_event_signals_text. */
 static inline vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json,
                                                               size_t len, const vestry_signals_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_signals_text(vestry_connection_look(connection).host, json, len, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_script. */
+/** Run a script in the page: vestry_event_script. */
 static inline vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
                                                           const vestry_script_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_script(vestry_connection_look(connection).host, script, len, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_redirect. */
+/** Redirect the page: vestry_event_redirect. */
 static inline vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
                                                     const vestry_script_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_redirect(vestry_connection_look(connection).host, url, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_navigate. */
+/** Navigate the page: vestry_event_navigate. */
 static inline vestry_err vestry_connection_navigate(vestry_connection *connection, const char *url,
                                                     const vestry_script_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_navigate(vestry_connection_look(connection).host, url, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** vestry_event_plain: a name and data of your own, for pages without Datastar and for other programs
- *  (vestry_reply_any_client lets those in). */
+/** Send an event with a name and data of your own, for pages without Datastar and for other programs:
+ *  vestry_event_plain. vestry_reply_any_client admits such clients. */
 static inline vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
                                                  size_t len, const vestry_plain_options *options) {
   vestry_event *event = NULL;
@@ -240,58 +252,59 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
   return vestry_connection_send_made(connection, made, event);
 }
 
-/* ------------------------------------------------------------------------------------------------- its end ------- */
+/* --------------------------------------------------------------------------- end
+ * ----------------------------------- */
 
-/** End it for a cause. The first cause wins. A clean cause (vestry_cause_is_clean) lets what was accepted before be
- *  written, and ends the stream so that the browser stays away; any other discards it and aborts. A clean end gives a
- *  peer that does not read five seconds, and a peer that reads slowly a minute; what has not gone out then is
- *  discarded, and the end is an abort. Later calls do nothing, with these exceptions. HANGUP, LOST and STALLED say that
- *  the peer is gone: what waits for it is discarded at once. After SHUTDOWN a peer that reads slowly, too, has five
- *  seconds, from the first call on.
- *  Returns  true: this call decided the cause; false: it was closing already (or the cause is NONE)
+/** End a connection with a cause. The first cause wins.
+ *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
+ *    does not reconnect. A peer that does not read has five seconds, a peer that reads slowly a minute; then the
+ *    remaining events are discarded, and the end is an abort.
+ *  - Any other cause: the queued events are discarded, and the stream is aborted.
+ *  Later calls do nothing, with two exceptions. HANGUP, LOST and STALLED mean that the peer is gone, so queued events
+ *  are discarded at once. After SHUTDOWN, a peer that reads slowly has five seconds, too, from the first call on.
+ *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
 
-/** Wake what feeds a stream: have the steps of its watches called (vestry/app/watch.h). A stream that has none takes no
- *  notice. The effect wake [] does so for all streams of a dispatch:
- *  vestry_dispatch(v, scope, key, VESTRY_LIST("wake")).
- *  Threads  any; lock-free but to wake a thread; does not block */
+/** Wake the watches of a stream, so that their steps are called (vestry/app/watch.h). Without effect on a stream that
+ *  has none. The effect wake [] wakes all streams of a dispatch: vestry_dispatch(v, scope, key, VESTRY_LIST("wake")).
+ *  Threads  any; lock-free except to wake a thread; does not block */
 VESTRY_API void vestry_connection_wake(vestry_connection *connection);
 
-/** Close *connection for CLOSED, cleanly, after what was sent before; drop the reference and set it to NULL. A NULL is
- *  left alone. Threads any; does not block. */
+/** Close *connection cleanly with cause CLOSED, after the events sent before; drop the reference and set it to NULL. A
+ *  NULL is accepted. Threads any; does not block. */
 static inline void vestry_connection_leave(vestry_connection **connection) {
   if (!*connection) return;
   vestry_connection_close(*connection, VESTRY_CAUSE_CLOSED);
   *connection = vestry_connection_unref(*connection);
 }
 
-/** What is done with a stream before it is closed. On the caller's thread; its error is returned to the caller. */
+/** Uses a stream before it is closed. Called on the caller's thread; its error is returned to the caller. */
 typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
 
-/** Use a stream and close it, whatever fn returns: calls fn, then vestry_connection_leave. fn may close the stream for
- *  another cause: the first cause counts.
+/** Use a stream and close it, whatever fn returns: call fn, then vestry_connection_leave. If fn closes the stream with
+ *  another cause, that cause counts, because the first one wins.
  *  connection  borrowed; a reference is held meanwhile
- *  Returns  what fn returned | CLOSED: it was not open, and fn was not called
+ *  Returns  the result of fn | CLOSED: the stream was not open, and fn was not called
  *  Threads  any; blocks as fn does */
 static inline vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx) {
   if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  vestry_connection *held = vestry_connection_ref(connection); /* fn may drop the caller's */
+  vestry_connection *held = vestry_connection_ref(connection); /* fn may drop the caller's reference */
   vestry_err error = fn(held, ctx);
   vestry_connection_leave(&held);
   return error;
 }
 
 #if defined(__GNUC__)
-/** In front of a variable that holds a reference: vestry_connection_leave when the variable goes out of scope, by
- *  return, break, goto or at the end of the block (but not by longjmp). This is C's scope: vestry_scope is another
- *  thing. For gcc and clang.
+/** Call vestry_connection_leave when the variable goes out of scope, by return, break, goto or at the end of the block,
+ *  but not by longjmp. Write it in front of a variable that holds a reference. The scope is that of C, not a
+ *  vestry_scope. For gcc and clang.
  *
  *      VESTRY_CLOSED_AT_END vestry_connection *stream = vestry_connection_ref(connection); */
 #define VESTRY_CLOSED_AT_END __attribute__((cleanup(vestry_connection_leave)))
 #endif
 
-/** Counters, a snapshot. Threads any. */
+/** Get a snapshot of the counters. Threads any. */
 VESTRY_API void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats);
 
 #ifdef __cplusplus
