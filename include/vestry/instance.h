@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/** The instance: the object that ties a store, its connections and the effects that reach them together. A program
- *  creates one, gives it routes (vestry/routes.h), starts a server on it (vestry/server.h, or an adapter's own
- *  functions), and stops and destroys it at its end, after the server:
+/** The instance: a store, its connections, and the effects that reach them.
+ *
+ *  A program creates an instance, adds routes (vestry/routes.h) and starts a server on it (vestry/server.h, or an
+ *  adapter's own functions). At the end it stops the server first, then destroys the instance:
  *
  *      vestry *v;
  *      if (vestry_create(&(vestry_options){.bounds = &(vestry_bounds){.max_count = 10000}}, &v)) return 1;
  *      vestry_route(v, "GET", "/", page, &app);
  *      vestry_err err = vestry_server_run(v, &vestry_server_microhttpd, NULL);
- *      vestry_destroy(v);
- */
+ *      vestry_destroy(v); */
 #ifndef VESTRY_INSTANCE_H
 #define VESTRY_INSTANCE_H
 
@@ -22,191 +22,198 @@
 extern "C" {
 #endif
 
-/** An instance: a store, its connections and the effects that reach them. */
+/** An instance. */
 typedef struct vestry vestry;
-/** What came in: see vestry/request.h. */
+/** A request: see vestry/request.h. */
 typedef struct vestry_request vestry_request;
-/** What is to go out: see vestry/request.h. */
+/** A reply: see vestry/request.h. */
 typedef struct vestry_reply vestry_reply;
 
-/** Makes the scope of a request, before its handler: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
- *  *ret_len (0 until then). On the serving thread, no lock held. Body and signals can be asked for; the scope itself is
- *  empty until it returns.
- *  reply    the handler's, for what every answer is to have: a cookie, a header. Not for keys, which are of the scope.
- *           It may also be the answer: with a status (vestry_reply_status, vestry_reply_redirect) and an error
- *           returned, the reply is answered as it is, and the handler is not called
- *  Returns  OK | any error: the request is answered with it, as for a handler, unless the reply has a status */
+/** Sets the scope of a request before its handler is called: writes at most VESTRY_SCOPE_MAX_BYTES into buffer and sets
+ *  *ret_len (0 until then). Called on the serving thread, no lock held. The request has its body and signals; its scope
+ *  is empty until this function returns.
+ *  reply    the handler's, for parts of every answer such as a cookie or a header. Not for keys, because they belong to
+ *           the scope. With a status (vestry_reply_status, vestry_reply_redirect) and an error returned, this reply is
+ *           the answer, and the handler is not called
+ *  Returns  OK | any error: the request gets this error, as for a handler, unless the reply has a status */
 typedef vestry_err (*vestry_scope_fn)(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                       void *ctx);
 
-/** How much an instance holds at most. 0 is the default, which each member says. */
+/** Upper bounds of an instance. 0 is the default, which each member states. */
 typedef struct vestry_bounds {
   size_t size;      /**< sizeof(vestry_bounds), or 0 */
-  size_t max_count; /**< of the store; as vestry_store_options, like lifetime_ms and the cap */
-  /** Entries of one scope in the store; a stream has one for each of its keys there. The scope without a name
-   *  (everybody's) has this bound, too: all pages with keys in it (vestry_reply_add_key) share the bound. A stream that
-   *  goes for this leaves for SIZE, and its browser comes back; a stream with more keys than this, or than max_count,
-   *  is refused: 500, and said in the log. For a bound of streams a user see max_streams_per_scope_count. */
+  size_t max_count; /**< entries in the store; as in vestry_store_options, like lifetime_ms and max_per_scope_count */
+  /** Entries of one scope in the store. A stream has one entry for each of its keys in the scope. The unnamed scope,
+   *  which all clients share, has this bound, too, so it limits all pages with keys in it (vestry_reply_add_key). A
+   *  stream evicted by this limit ends with cause SIZE; its browser reconnects. A stream with more keys than this bound
+   *  or max_count gets 500, with the reason in the log. To limit the streams of a user, see
+   *  max_streams_per_scope_count. */
   size_t max_per_scope_count;
-  /** Streams of one scope that stay open, at most: those of a user, say. A stream counts in the scope of the request
-   *  that opened it, whatever keys it has, and whatever the store is. When one more opens, the one that was active
-   *  (opened, or written an event) longest ago is closed for REPLACED: its browser does not come back, for it would
-   *  send the next one away. Of those that were active within the same second it is the one that opened first; streams
-   *  that are ending do not count. The scope without a name has no such bound. 0: none. See
-   *  vestry_stats.outnumbered_count. Each opening looks at that many streams. */
+  /** Open streams of one scope, for example of a user. A stream counts in the scope of the request that opened it,
+   *  whatever its keys and the type of the store. If one more opens, the stream that was active (opened, or written an
+   *  event) longest ago ends with cause REPLACED; its browser does not reconnect, because it would evict the next
+   *  stream. Among streams active within the same second, the one that opened first ends. Streams that are ending do
+   *  not count. The unnamed scope has no such bound. 0: none. See vestry_stats.outnumbered_count. The cost of an
+   *  opening is proportional to this number. */
   size_t max_streams_per_scope_count;
-  /** Keys that one stream may have beside its first (vestry_reply_add_key), and, counted apart, channels,
-   *  topics and places that it may be a part of from its beginning (vestry_reply_join, …). Beyond it LIMIT,
-   *  which is the program's mistake: 500, and said in the log. 0: 64; at most 65,535. */
+  /** Keys of one stream beside its first (vestry_reply_add_key), and, counted separately, channels, topics and places
+   *  that it joins when it opens (vestry_reply_join, …). Beyond it LIMIT, which is an error of the program: 500, with
+   *  the reason in the log. 0: 64; at most 65,535. */
   size_t max_per_stream_count;
-  /** Of all streams together; 0: 1 GiB; SIZE_MAX: no bound but each stream's. See vestry_stats.queued_bytes. */
+  /** Queued bytes of all streams together; 0: 1 GiB; SIZE_MAX: no bound except that of each stream. See
+   *  vestry_stats.queued_bytes. */
   size_t max_queued_bytes;
-  size_t max_body_bytes; /**< of a request; 0: 1 MiB; beyond it 413 */
-  /** Of the heads and bodies of all requests under way together; beyond it 503, and from seven eighths on those
-   *  that hold most are closed where a server reads ahead (see its adapter). 0: 256 MiB; SIZE_MAX: no bound.
-   *  See vestry_stats.request_bytes. */
+  size_t max_body_bytes; /**< of the body of a request; 0: 1 MiB; beyond it 413 */
+  /** Memory for the heads and bodies of all current requests; beyond it 503. From 7/8 on, a server that reads bodies
+   *  ahead closes the requests that hold most (see its adapter). 0: 256 MiB; SIZE_MAX: no bound. See
+   *  vestry_stats.request_bytes. */
   size_t max_request_bytes;
-  /** Of the bodies of all answers that are being made or sent: a reply has the room of its body before there is
-   *  memory of it. From seven eighths on the connections whose answers hold most are closed, and beyond it 503.
-   *  Files in folders (vestry/app/files.h) are sent from their descriptors: of them a piece counts. 0: 256 MiB;
-   *  SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
+  /** Memory for the bodies of all answers that are being made or sent, counted before it is allocated. From 7/8 on, the
+   *  connections whose answers hold most are closed; beyond it 503. Files in folders (vestry/app/files.h) are sent from
+   *  their descriptors and count with one piece each. 0: 256 MiB; SIZE_MAX: no bound. See vestry_stats.answer_bytes. */
   size_t max_answer_bytes;
-  size_t max_channels_count;           /**< by key, at one time (vestry/channel.h); 0: 10,000 */
-  uint64_t max_epoch_bytes;            /**< published in one epoch of a channel by key; 0: 64 MiB; at most 1 GiB */
-  uint32_t max_private_encoders_count; /**< of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
-  uint32_t max_channel_encoders_count; /**< of channels, one for each encoding of each; 0: 64 */
-  uint32_t retry_after_s;              /**< seconds after which a 503 lets a client try again; 0: 2 */
+  size_t max_channels_count;           /**< channels by key at one time (vestry/channel.h); 0: 10,000 */
+  uint64_t max_epoch_bytes;            /**< bytes published in one epoch of a channel by key; 0: 64 MiB; at most 1
+                                            GiB */
+  uint32_t max_private_encoders_count; /**< encoders of streams that are VESTRY_PROFILE_PRIVATE; 0: 64 */
+  uint32_t max_channel_encoders_count; /**< encoders of channels, one for each encoding of each; 0: 64 */
+  uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
 } vestry_bounds;
 
-/** What an instance is made of. Zero is the default. */
+/** Options of an instance. Zero is the default. */
 typedef struct vestry_options {
   size_t size;             /**< sizeof(vestry_options), or 0 */
-  const vestry_host *host; /**< borrowed; NULL: that of the runtime, if one is given, else the default */
-  vestry_runtime *runtime; /**< borrowed; NULL: one of its own */
-  uint32_t threads_count;  /**< of its own runtime; as vestry_runtime_options */
+  const vestry_host *host; /**< borrowed; NULL: the host of runtime if that is set, else the default */
+  vestry_runtime *runtime; /**< borrowed; NULL: the instance creates its own */
+  uint32_t threads_count;  /**< threads of the instance's own runtime; as vestry_runtime_options */
 
-  const char *store;                   /**< type by name; NULL: that of store_type, or else "lru" */
-  const vestry_store_type *store_type; /**< of your own, beside the built-in ones (vestry/store.h); NULL: none */
-  uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and that no event was written to,
-                         leaves for IDLE; heartbeats do not count. 0: never, since a page may be quiet for long, and
-                         one whose client is gone ends by itself. As vestry_store_options otherwise */
+  const char *store;                   /**< name of the store type; NULL: that of store_type, or else "lru" */
+  const vestry_store_type *store_type; /**< a store type of the application, in addition to the built-in ones
+                                            (vestry/store.h); NULL: none */
+  uint64_t idle_ms; /**< a stream that was neither put nor looked up by its key, and was written no event, for this time
+                         ends with cause IDLE; heartbeats do not count. 0: never, because a page may be quiet for long,
+                         and the stream of a lost client ends by itself. Otherwise as vestry_store_options */
   uint64_t lifetime_ms;
-  const vestry_bounds *bounds; /**< how much it holds at most. Copied; NULL: the defaults */
+  const vestry_bounds *bounds; /**< copied; NULL: the defaults */
   vestry_purge_fn purge;       /**< value is a vestry_connection */
   void *purge_ctx;
 
-  vestry_scope_fn scope; /**< NULL: one constant scope, the empty one */
+  vestry_scope_fn scope; /**< NULL: the unnamed scope for all requests */
   void *scope_ctx;
 
-  const vestry_connection_options *connection; /**< for every stream; a reply can change them for its own. Copied;
-                                                     NULL: the defaults, as for the next two */
+  const vestry_connection_options *connection; /**< for every stream, unless a reply overrides it. Copied; NULL: the
+                                                    defaults, also for the next two */
   const vestry_connection_hooks *hooks;        /**< for every stream */
-  bool keep_open;                       /**< auto-close is off unless a reply says otherwise; see vestry_reply_keep */
-  const vestry_signals_limits *signals; /**< of what requests bring */
+  bool keep_open;                              /**< auto-close is off unless a reply sets it; see vestry_reply_keep */
+  const vestry_signals_limits *signals;        /**< limits of signals in requests */
 
-  const vestry_profile *profiles; /**< offered to every stream, best first; copied. NULL: identity alone */
+  const vestry_profile *profiles; /**< encodings offered to every stream, best first; copied. NULL: identity only */
   size_t profiles_count;          /**< at most VESTRY_PROFILES_MAX */
 
-  /** Where a bound is one client's, its address is what X-Forwarded-For says, which the proxy must set to its peer's,
-   *  not append to (docs/guide/proxies.md). Not set: the peer's address, but none for a peer on this machine and for a
-   *  request with a header of a proxy's. A client without an address is not known: no bound of one person is its
-   *  (docs/security.md). */
+  /** Whether the client's address, for limits per client, comes from X-Forwarded-For. The proxy must set this header to
+   *  its peer's address, not append to it (docs/guide/proxies.md). If false: the peer's address, but none for a peer on
+   *  this machine and for a request with a header of a proxy. Limits per client do not apply to a client without an
+   *  address (docs/security.md). */
   bool is_behind_proxy;
 } vestry_options;
 
-/** Everything since creation. opened_count = open_count + closed_count. The store has counters of its own
+/** Counters since creation. opened_count = open_count + closed_count. The store has its own counters
  *  (vestry_store_stats_get). */
 typedef struct vestry_stats {
   size_t size; /**< sizeof(vestry_stats), or 0 */
   uint64_t opened_count, open_count, closed_count;
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
-  /** Events of all connections, as vestry_connection_stats. */
+  /** Sums over all connections, as in vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
-  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why less was left out */
+  uint64_t barriers_count, kept_count, forgotten_count; /**< of streams that conflate: why events were not dropped */
   uint64_t heartbeats_count;
-  uint64_t written_bytes, wire_bytes; /**< of events, and as they went out: see vestry_connection_stats */
-  /** Waiting in all streams now, and the most there ever was: bytes of events, of one that waits in several in each,
-   *  and 160 bytes an event; of a stream that conflates also what is noted of each event, some 650 bytes and 8 for each
-   *  id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, encoded forms aside (of
-   *  64 events a stream at most). From seven eighths of max_queued_bytes on, streams are closed for BUDGET, those that
-   *  hold most first (of those that hold about as much, the first that did), until what the others hold is below; their
-   *  memory comes back when their runners get to it. A sender that fills the last eighth faster than that gets FULL, as
-   *  from a full queue. */
+  uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
+  /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
+   *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event
+   *  and 8 for each id in it. Never above max_queued_bytes, and an upper bound of the memory that queues hold, except
+   *  encoded forms (of at most 64 events of a stream).
+   *
+   *  From 7/8 of max_queued_bytes on, streams end with cause BUDGET until the rest is below. Those that hold most end
+   *  first; among those that hold about as much, the first that reached it. Their memory is freed when their runners
+   *  get to it. A sender that fills the last eighth faster than that gets FULL, as from a full queue. */
   uint64_t queued_bytes, queued_peak_bytes;
-  uint64_t requests_count, rejected_count;         /**< served; of these answered 503: no room, or closing */
-  uint64_t refused_by_reason[VESTRY_REFUSALS_MAX]; /**< connections and requests, by why */
-  /** What the heads and bodies of all requests under way hold now, and the most there ever was: the memory itself, so
-   *  that a body which grows is counted as it grows, and one that a server reads ahead is counted there and here. Never
-   *  above max_request_bytes. */
+  uint64_t requests_count, rejected_count;         /**< requests served, and those of them that got 503 because a bound
+                                                        was reached or the instance was closing */
+  uint64_t refused_by_reason[VESTRY_REFUSALS_MAX]; /**< refused connections and requests, by reason */
+  /** Current and highest memory of the heads and bodies of all current requests. This is the allocated memory: a
+   *  growing body counts as it grows, and a body that a server reads ahead counts in the server and here. Never above
+   *  max_request_bytes. */
   uint64_t request_bytes, request_peak_bytes;
-  /** Of the streams that were closed for REPLACED, those whose scope had max_streams_per_scope_count. */
+  /** Streams that ended with cause REPLACED because their scope had reached max_streams_per_scope_count. */
   uint64_t outnumbered_count;
-  /** What the bodies of all answers hold that are being made or sent now, and the most there ever was; never above
-   *  max_answer_bytes. Bodies below a kilobyte are not counted: the bound of connections bounds them. And how many
-   *  answers were cut because all of them held too much, and they most. */
+  /** Current and highest memory of the bodies of all answers that are being made or sent; never above max_answer_bytes.
+   *  Bodies below a kilobyte are not counted, because the bound of connections limits them. answers_cut_count counts
+   *  the answers that were aborted because all together held too much, and these most. */
   uint64_t answer_bytes, answer_peak_bytes, answers_cut_count;
-  /** A drain (vestry/drain.h): whether one has begun, and how long ago; the streams that were open then, and those of
-   *  them that were told to go so far, which closed_by_cause[DRAIN] counts when they end. When open_count is 0 the
-   *  drain is over. */
+  /** State of a drain (vestry/drain.h): whether it has begun, and the time since then; the streams that were open then,
+   *  and those of them that have been closed so far, which closed_by_cause[DRAIN] counts when they have ended. The
+   *  drain is complete when open_count is 0. */
   bool drain_has_begun;
   uint64_t drain_elapsed_ms, drain_streams_count, drain_sent_count;
 } vestry_stats;
 
 /** Create an instance: runtime (unless given), store, registry with the built-in effects and interceptors.
- *  options       NULL: the defaults; copied but for what is borrowed
+ *  options       NULL: the defaults; copied, except what is marked borrowed
  *  ret_instance  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log says so) | NO_MEMORY | IO
+ *  Returns  OK | INVALID | NOT_FOUND (the store's type; the log has the reason) | NO_MEMORY | IO
  *  Threads  any */
 VESTRY_API vestry_err vestry_create(const vestry_options *options, vestry **ret_instance);
 
-/** Whether this process was forked off the one that created the instance (or the runtime that it was given). Such a
- *  child has the memory, and no thread of it: nothing runs, and what a thread had locked stays locked. So there
- *  vestry_close and vestry_destroy, and the destroys of adapters, pages, timers and so on, do nothing, vestry_stop says
- *  CLOSED, and so does whatever dispatches, serves, broadcasts, sends, posts or sets a timer; streams stay the
- *  parent's. Nothing else of the instance may be called there. What the child holds goes with it: it calls exec (every
- *  descriptor of vestry's is closed by that) or _exit. A program that becomes a daemon creates its instance after the
- *  fork.
+/** Return whether this process was forked from the one that created the instance (or the runtime given to it).
+ *
+ *  Such a child has the memory but none of the threads: nothing runs, and a lock that a thread held remains locked.
+ *  Therefore, in the child
+ *  - vestry_close, vestry_destroy, and the destroy functions of adapters, pages, timers and so on do nothing;
+ *  - vestry_stop returns CLOSED, and so do functions that dispatch, serve, broadcast, send, post or set a timer;
+ *  - no other function of the instance may be called; the streams remain the parent's.
+ *  The child ends with exec, which closes every descriptor of vestry, or with _exit. A program that becomes a daemon
+ *  creates its instance after the fork.
  *  Threads  any; a load */
 VESTRY_API bool vestry_is_forked(const vestry *v);
 
-/** Begin to end: requests are answered 503 from here on, new streams are refused, every stream is aborted for SHUTDOWN
- *  (browsers come back). Idempotent.
+/** Begin to end: from now on requests get 503 and new streams are refused; every stream is aborted with cause SHUTDOWN
+ *  (browsers reconnect). Idempotent.
  *  Threads  any; does not block */
 VESTRY_API void vestry_close(vestry *v);
 
-/** Close, then wait until every stream has ended and its hooks have run, for timeout_ms at most. What hooks and effects
- *  use, timers above all, must live until this has returned OK; timers on the instance's own runtime are then to be
- *  destroyed, before the instance is.
+/** Close, then wait for at most timeout_ms until every stream has ended and its hooks have run. Objects that hooks and
+ *  effects use, above all timers, must live until this has returned OK. Destroy timers on the instance's own runtime
+ *  after that and before the instance.
  *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
- *           (vestry_is_forked) | BUSY (in a callback of the instance, or on a thread of its runtime: nothing is done,
- *           and the log says so; vestry_close may be called there)
- *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile and time is not waited
- *           for */
+ *           (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its runtime: nothing is
+ *           done, and the log has the reason; vestry_close may be called there)
+ *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile, without waiting for
+ *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
 
-/** Stop without a time limit, then free; where vestry_stop returns BUSY nothing is done, and the log says so. Adapters
- *  must have been destroyed first, and no other thread may be inside a function of the instance's, or one that sends to
- *  a connection of its, or closes one. References to connections may be kept: what is sent to them later is CLOSED.
+/** Stop without a time limit, then free. If vestry_stop returns BUSY, nothing is done, and the log has the reason.
+ *  Adapters must have been destroyed, and no other thread may be inside a function of the instance, or inside one that
+ *  sends to or closes one of its connections. References to connections may be kept: later sends to them return CLOSED.
  *  NULL is accepted.
  *  Threads  as vestry_stop */
 VESTRY_API void vestry_destroy(vestry *v);
 
-/** What an instance works with. */
+/** Parts of an instance. */
 typedef struct vestry_parts {
   const vestry_host *host;
   vestry_runtime *runtime;
-  vestry_store *store;              /**< of connections */
-  struct vestry_registry *registry; /**< to register effects with, before the first request (vestry/registry.h) */
-  uint64_t heartbeat_ms;            /**< how long its streams stay silent before a heartbeat, unless a reply says
-                                         otherwise; VESTRY_NEVER_MS: for ever */
-  size_t max_body_bytes;            /**< of a request, where vestry_body_limit says nothing else */
+  vestry_store *store;              /**< holds the connections */
+  struct vestry_registry *registry; /**< to register effects, before the first request (vestry/registry.h) */
+  uint64_t heartbeat_ms;            /**< idle time of a stream before a heartbeat, unless a reply sets it;
+                                         VESTRY_NEVER_MS: no heartbeats */
+  size_t max_body_bytes;            /**< of the body of a request, unless vestry_body_limit overrides it */
 } vestry_parts;
 
-/** The parts of an instance, borrowed: they do not change, and are there as long as the instance.
+/** Get the parts of an instance. They are borrowed, and do not change as long as the instance lives.
  *      vestry_registry_effect(vestry_parts_of(v)->registry, "counter/start", start, &app);
  *  Threads any; does not block. */
 VESTRY_API const vestry_parts *vestry_parts_of(const vestry *v);
-/** Counters, a snapshot. Threads any. */
+/** Get a snapshot of the counters. Threads any. */
 VESTRY_API void vestry_stats_get(vestry *v, vestry_stats *ret_stats);
 
 #ifdef __cplusplus
