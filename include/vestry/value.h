@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** Values for signals and effects: what goes to a page is made of C's own values, what comes from one is read into C's
- *  own variables, and the compiler knows their types.
+/** Values for signals and effects: made of C values, and read into C variables, with types checked by the compiler.
  *
- *      VESTRY_OBJECT("counter", 4, "name", name, "price", 1.5)      // an object: names and values by turns
+ *      VESTRY_OBJECT("counter", 4, "name", name, "price", 1.5)      // an object: names and values alternate
  *      VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", n))    // a list; here an effect
  *      vestry_reply_patch_signals(reply, VESTRY_OBJECT("counter", n));
  *
- *      int64_t n;                                                   // and the way back:
+ *      int64_t n;                                                   // read a value
  *      vestry_signals_get(req->signals, "counter", VESTRY_INTO(&n), NULL);
  *
- *  An int64_t is no int, and a text is no number: nothing is written into a format string, so nothing can be written
- *  wrongly there. Values borrow what they point to. The macros are C's; C++ calls the functions below. */
+ *  An int64_t is not an int, and a text is not a number. There is no format string, so its conversions cannot be wrong.
+ *  Values borrow what they point to. The macros are for C; C++ calls the functions below. */
 #ifndef VESTRY_VALUE_H
 #define VESTRY_VALUE_H
 
@@ -22,9 +21,9 @@
 extern "C" {
 #endif
 
-/** What a value is. */
+/** Type of a value. */
 typedef enum vestry_value_type {
-  VESTRY_VALUE_NULL = 1, /**< as a signal: it is removed */
+  VESTRY_VALUE_NULL = 1, /**< as a signal: the signal is removed */
   VESTRY_VALUE_BOOLEAN,
   VESTRY_VALUE_INTEGER,
   VESTRY_VALUE_NUMBER,
@@ -35,38 +34,39 @@ typedef enum vestry_value_type {
   VESTRY_VALUE_BYTES /**< for a statement of a database (vestry/data/sql.h); INVALID elsewhere */
 } vestry_value_type;
 
-/** A value. Its layout stays as it is. */
+/** A value. Its layout does not change. */
 typedef struct vestry_value {
   vestry_value_type type;
   bool boolean;                     /**< BOOLEAN */
   int64_t integer;                  /**< INTEGER */
   double number;                    /**< NUMBER */
   const char *text;                 /**< STRING: UTF-8, terminated. NULL makes a value that is refused as INVALID.
-                                         BYTES: count of them */
-  json_t *json;                     /**< JSON: borrowed; a reference is taken by what is made of it */
-  const struct vestry_value *items; /**< LIST; OBJECT: names, which are STRINGs, and values by turns */
-  size_t count;                     /**< of items */
+                                         BYTES: count bytes */
+  json_t *json;                     /**< JSON: borrowed; the JSON made of the value takes a reference */
+  const struct vestry_value *items; /**< LIST; OBJECT: names, which are STRINGs, and values alternate */
+  size_t count;                     /**< number of items, or of bytes */
 } vestry_value;
 
-/** Values nest so deep at most. */
+/** Maximum depth of nested values. */
 #define VESTRY_VALUE_MAX_DEPTH 64
 
-/** The null of JSON; as a signal, one that is removed. Threads any, and so for the next ones. */
+/** Make a null of JSON; as a signal, it removes the signal. Threads any, also for the next functions. */
 static inline vestry_value vestry_value_null(void) {
   vestry_value value = {VESTRY_VALUE_NULL, false, 0, 0, NULL, NULL, NULL, 0};
   return value;
 }
-/** True or false. */
+/** Make a boolean. */
 static inline vestry_value vestry_value_boolean(bool boolean) {
   vestry_value value = {VESTRY_VALUE_BOOLEAN, boolean, 0, 0, NULL, NULL, NULL, 0};
   return value;
 }
-/** An integer. */
+/** Make an integer. */
 static inline vestry_value vestry_value_integer(int64_t integer) {
   vestry_value value = {VESTRY_VALUE_INTEGER, false, integer, 0, NULL, NULL, NULL, 0};
   return value;
 }
-/** One that no int64_t holds is INVALID where it is used: JSON has no larger ones either. */
+/** Make an integer. One that does not fit into an int64_t is INVALID where it is used, because JSON has no larger ones
+ *  either. */
 static inline vestry_value vestry_value_unsigned(uint64_t integer) {
   vestry_value value = {integer > INT64_MAX ? (vestry_value_type)0 : VESTRY_VALUE_INTEGER,
                         false,
@@ -78,94 +78,94 @@ static inline vestry_value vestry_value_unsigned(uint64_t integer) {
                         0};
   return value;
 }
-/** What is not finite is INVALID where it is used. */
+/** Make a number. One that is not finite is INVALID where it is used. */
 static inline vestry_value vestry_value_number(double number) {
   vestry_value value = {VESTRY_VALUE_NUMBER, false, 0, number, NULL, NULL, NULL, 0};
   return value;
 }
-/** A text. Borrowed. */
+/** Make a text. Borrowed. */
 static inline vestry_value vestry_value_string(const char *text) {
   vestry_value value = {VESTRY_VALUE_STRING, false, 0, 0, text, NULL, NULL, 0};
   return value;
 }
-/** Bytes. Borrowed. NULL: none, of len 0. */
+/** Make a value of len bytes. Borrowed. NULL: no bytes, len 0. */
 static inline vestry_value vestry_value_bytes(const void *bytes, size_t len) {
   vestry_value value = {VESTRY_VALUE_BYTES, false, 0, 0, (const char *)bytes, NULL, NULL, len};
   return value;
 }
-/** JSON that is there. Borrowed. */
+/** Make a value of existing JSON. Borrowed. */
 static inline vestry_value vestry_value_json(json_t *json) {
   vestry_value value = {VESTRY_VALUE_JSON, false, 0, 0, NULL, json, NULL, 0};
   return value;
 }
-/** A list of count values. Borrowed. */
+/** Make a list of count values. Borrowed. */
 static inline vestry_value vestry_value_list(const vestry_value *items, size_t count) {
   vestry_value value = {VESTRY_VALUE_LIST, false, 0, 0, NULL, NULL, items, count};
   return value;
 }
-/** items: names and values by turns, so count is even. */
+/** Make an object. items: names and values alternate, so count is even. Borrowed. */
 static inline vestry_value vestry_value_object(const vestry_value *items, size_t count) {
   vestry_value value = {VESTRY_VALUE_OBJECT, false, 0, 0, NULL, NULL, items, count};
   return value;
 }
 
 struct vestry_html;
-/** What a builder has built so far (vestry/html.h), as a text: VESTRY_LIST("patch-elements", &html). Borrowed: build on
- *  when the value has been used. A builder whose error sticks gives a value that is refused as INVALID; so does a NULL.
- *  A NUL that was put in raw ends the text. Threads the builder's. */
+/** Make a text of the HTML that a builder has built (vestry/html.h): VESTRY_LIST("patch-elements", &html). Borrowed: do
+ *  not build on before the value has been used. A builder with an error, or a NULL, makes a value that is refused as
+ *  INVALID. A NUL that was put in raw ends the text. Threads the builder's. */
 VESTRY_API vestry_value vestry_value_html(struct vestry_html *html);
 
 /** Make JSON of a value.
- *  ret_json  a new reference, the caller's (json_decref); untouched on failure
- *  Returns  OK | INVALID (NULL or no UTF-8 for a text or JSON, a number that is not finite, an odd count or a name that
- *           is no text in an object) | TOO_LARGE (VESTRY_VALUE_MAX_DEPTH) | NO_MEMORY
+ *  ret_json  a new reference, owned by the caller (json_decref); untouched on failure
+ *  Returns  OK | INVALID (NULL or invalid UTF-8 for a text or JSON, a number that is not finite, an odd count or a name
+ *           that is no text in an object) | TOO_LARGE (VESTRY_VALUE_MAX_DEPTH) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_value_to_json(const vestry_value *value, json_t **ret_json);
 
-/** A variable that a value is read into. Its layout stays as it is; made by VESTRY_INTO and the functions below. The
- *  variable is borrowed until the reading function returns, and untouched if that fails. Nothing is converted: "4" is
- *  no number, 1 is not true, and null is of no type. */
+/** A variable that a value is read into. Its layout does not change; make it by VESTRY_INTO and the functions below.
+ *  The variable is borrowed until the reading function returns, and untouched if that fails. Types are not converted:
+ *  "4" is no number, 1 is not true, and null has none of the types. */
 typedef struct vestry_into {
   vestry_value_type type;
-  void *variable;   /**< not NULL; of that type's */
-  int64_t min, max; /**< INTEGER: what is outside of them is refused */
+  void *variable;   /**< not NULL; of this type */
+  int64_t min, max; /**< INTEGER: values outside are refused */
 } vestry_into;
 
-/** True or false. Threads any, and so for the next ones. */
+/** Read a boolean. Threads any, also for the next functions. */
 static inline vestry_into vestry_into_boolean(bool *variable) {
   vestry_into into = {VESTRY_VALUE_BOOLEAN, variable, 0, 0};
   return into;
 }
-/** An integer from min to max; 1.0 is none. */
+/** Read an integer from min to max; 1.0 is no integer. */
 static inline vestry_into vestry_into_between(int64_t *variable, int64_t min, int64_t max) {
   vestry_into into = {VESTRY_VALUE_INTEGER, variable, min, max};
   return into;
 }
-/** Any integer. */
+/** Read any integer. */
 static inline vestry_into vestry_into_integer(int64_t *variable) {
   return vestry_into_between(variable, INT64_MIN, INT64_MAX);
 }
-/** A number: an integer, as the nearest double, or a real; always finite. */
+/** Read a number: an integer, as the nearest double, or a real; always finite. */
 static inline vestry_into vestry_into_number(double *variable) {
   vestry_into into = {VESTRY_VALUE_NUMBER, variable, 0, 0};
   return into;
 }
-/** A text: valid UTF-8, terminated, without zero characters; borrowed from what it is read from. */
+/** Read a text: valid UTF-8, terminated, without zero characters; borrowed from the source that it is read from. */
 static inline vestry_into vestry_into_string(const char **variable) {
   vestry_into into = {VESTRY_VALUE_STRING, variable, 0, 0};
   return into;
 }
-/** JSON of any type, null too; borrowed from what it is read from, and so for the next two. */
+/** Read JSON of any type, also null; borrowed from the source that it is read from, also for the next two functions. */
 static inline vestry_into vestry_into_json(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_JSON, variable, 0, 0};
   return into;
 }
-/** JSON that is an array. */
+/** Read JSON that is an array. */
 static inline vestry_into vestry_into_list(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_LIST, variable, 0, 0};
   return into;
 }
-/** JSON that is an object. */
+/** Read JSON that is an object. */
 static inline vestry_into vestry_into_object(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_OBJECT, variable, 0, 0};
   return into;
@@ -179,9 +179,9 @@ static inline vestry_value vestry_value_self(vestry_value value) {
   return value;
 }
 /* clang-format off */
-/** A value of C's: a bool, any integer, a double, a text (char *), a json_t *, a vestry_html * (what it has built), a
- *  list, an object; anything else does not compile. (In C11 `true` is an int: write VESTRY_TRUE, or give a variable
- *  that is a bool.) */
+/** Make a value of a C value: a bool, any integer, a double, a text (char *), a json_t *, a vestry_html * (the HTML
+ *  built), a list, an object; anything else does not compile. In C11 `true` is an int: write VESTRY_TRUE, or pass a
+ *  variable of type bool. */
 #define VESTRY_VALUE(x)                                                                                                \
   _Generic((x), bool: vestry_value_boolean, char *: vestry_value_string, const char *: vestry_value_string,            \
            float: vestry_value_number, double: vestry_value_number, char: vestry_value_integer,                        \
@@ -191,8 +191,8 @@ static inline vestry_value vestry_value_self(vestry_value value) {
            unsigned long long: vestry_value_unsigned, json_t *: vestry_value_json, vestry_value: vestry_value_self,    \
            vestry_value *: vestry_value_at, const vestry_value *: vestry_value_at,                                     \
            struct vestry_html *: vestry_value_html)(x)
-/** A variable by its address: of a bool, an int64_t, a double, a const char *, a json_t *; anything else does not
- *  compile. For an integer within bounds: vestry_into_between. */
+/** Read into a variable by its address: of a bool, an int64_t, a double, a const char *, a json_t *; anything else does
+ *  not compile. For an integer within bounds: vestry_into_between. */
 #define VESTRY_INTO(address)                                                                                           \
   _Generic((address), bool *: vestry_into_boolean, int64_t *: vestry_into_integer, double *: vestry_into_number,       \
            const char **: vestry_into_string, json_t **: vestry_into_json)(address)
@@ -220,12 +220,12 @@ static inline vestry_value vestry_value_self(vestry_value value) {
 #define VESTRY_VALUES_16(a, ...) VESTRY_VALUE(a), VESTRY_VALUES_15(__VA_ARGS__)
 #define VESTRY_VALUES_PASTE_(a, b) a##b
 #define VESTRY_VALUES_PASTE(a, b) VESTRY_VALUES_PASTE_(a, b)
-/** A pointer to 1 to 16 values, one after the other: VESTRY_VALUES(x) is a pointer to one. They live until the end of
- *  the enclosing block, as do those of the next two. */
+/** Make an array of 1 to 16 values, and return a pointer to the first: VESTRY_VALUES(x) is a pointer to one value. They
+ *  live until the end of the enclosing block, also those of the next two macros. */
 #define VESTRY_VALUES(...)                                                                                             \
   ((const vestry_value[]){VESTRY_VALUES_PASTE(VESTRY_VALUES_, VESTRY_VALUE_COUNT(__VA_ARGS__))(__VA_ARGS__)})
-/** Pointers to a list of 1 to 16 values, and to an object of 1 to 8 names and values by turns (an odd count does not
- *  compile). */
+/** Make a list of 1 to 16 values, or an object of 1 to 8 alternating names and values (an odd count does not compile),
+ *  and return a pointer to it. */
 #define VESTRY_LIST(...)                                                                                               \
   (&(const vestry_value){VESTRY_VALUE_LIST, false, 0, 0, NULL, NULL, VESTRY_VALUES(__VA_ARGS__),                       \
                          VESTRY_VALUE_COUNT(__VA_ARGS__)})
