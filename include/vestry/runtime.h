@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** The runtime: actors, a pool of threads that runs them, and timers.
  *
- *  An actor is a function with a mailbox. At most one thread is inside an actor at a time, so an actor's state needs
- *  no lock; what is posted arrives in the order in which it was posted, by one thread or by several of which one waited
- *  for the other. A runtime either owns threads, or is stepped by its caller (VESTRY_THREADS_NONE), which makes every
- *  run repeatable: tests and single-threaded programs use that.
+ *  An actor is a function with a mailbox. At most one thread at a time is inside an actor, so its state needs no lock.
+ *  Messages arrive in the order of their posts, by one thread or by several that wait for each other. A runtime either
+ *  owns threads, or its caller steps it (VESTRY_THREADS_NONE), which makes every run repeatable, for tests and
+ *  single-threaded programs.
  *
  *      static void greet(vestry_actor *self, void *ctx) {
  *        for (vestry_message *m; (m = vestry_actor_receive(self)) != NULL;) handle((struct hello *)m, ctx);
@@ -25,44 +25,44 @@ extern "C" {
 typedef struct vestry_runtime vestry_runtime;
 /** A function with a mailbox; reference-counted. */
 typedef struct vestry_actor vestry_actor;
-/** Calls back after a time, once or again and again. */
+/** A callback after a time, once or periodically. */
 typedef struct vestry_timer vestry_timer;
 
 /** For threads_count: no threads; the caller runs everything with vestry_runtime_step. */
 #define VESTRY_THREADS_NONE UINT32_MAX
 
-/** Zero is the default. */
+/** Options of a runtime. Zero is the default. */
 typedef struct vestry_runtime_options {
-  size_t size;             /**< sizeof(vestry_runtime_options), or 0 for "this version" */
+  size_t size;             /**< sizeof(vestry_runtime_options), or 0 */
   const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default(). Its clock decides when
-                                timers fire. A runtime with threads sleeps by real time for as long as that clock says,
-                                and then asks it again: a clock that is turned by hand goes with stepped runtimes */
-  uint32_t threads_count;  /**< 0: one a processor; at most 256; or VESTRY_THREADS_NONE */
+                                timers fire. A runtime with threads sleeps in real time for the duration that this clock
+                                gives, then reads the clock again; so use a clock that is set by hand with stepped
+                                runtimes only */
+  uint32_t threads_count;  /**< 0: one for each processor; at most 256; or VESTRY_THREADS_NONE */
 } vestry_runtime_options;
 
 /** The defaults. */
 #define VESTRY_RUNTIME_OPTIONS_INIT                                                                                    \
   { sizeof(vestry_runtime_options), NULL, 0 }
 
-/** Create a runtime and start its threads.
- *  Its threads are named vestry-0, vestry-1 … and vestry-timer, and block all signals.
+/** Create a runtime and start its threads. They are named vestry-0, vestry-1 … and vestry-timer, and block all signals.
  *  options      NULL: the defaults
  *  ret_runtime  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY | IO (a thread could not be started; none is left running)
  *  Threads  any */
 VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
 
-/* In a process that was forked off the one that created it, a runtime is closed, and close, stop, destroy and step do
- * nothing: see vestry_is_forked (instance.h). */
+/* In a process forked from the one that created it, a runtime is closed, and close, stop, destroy and step do nothing:
+ * see vestry_is_forked (instance.h). */
 
-/** Refuse new work: posts and new timers fail with CLOSED from here on, armed timers are disarmed, what is already in
- *  mailboxes is still run. Idempotent.
+/** Refuse new work: from now on posts and new timers return CLOSED, armed timers are disarmed, and messages in
+ *  mailboxes are still run. Idempotent.
  *  Threads  any; does not block */
 VESTRY_API void vestry_runtime_close(vestry_runtime *runtime);
 
-/** Close, then wait until every ready actor has run dry and all threads have ended. A stepped runtime runs the ready
- *  actors on the caller's thread. Idempotent. An actor that notifies itself for ever keeps it from returning; one that
- *  is notified after the stop is run by the destroy.
+/** Close, then wait until every ready actor has emptied its mailbox and all threads have ended. A stepped runtime runs
+ *  the ready actors on the caller's thread. Idempotent. Does not return while an actor keeps notifying itself;
+ *  vestry_runtime_destroy runs an actor that is notified after the stop.
  *  Threads  not from an actor or timer of this runtime; blocks while callbacks run */
 VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 
@@ -70,86 +70,88 @@ VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
  *  Threads  as vestry_runtime_stop */
 VESTRY_API void vestry_runtime_destroy(vestry_runtime *runtime);
 
-/** The host that the runtime was created with. Threads any; does not block. */
+/** Get the host that the runtime was created with. Threads any; does not block. */
 VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime);
 
-/** Stepped runtimes: fire the timers that are due by the host's clock, then run one ready actor once.
+/** Step a runtime without threads: fire the timers that are due on the host's clock, then run one ready actor once.
  *  Returns  true: something was fired or run; false: nothing to do now (or the runtime owns threads)
  *  Threads  one at a time, the caller's choice; runs callbacks on this thread */
 VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
 
-/** A descriptor that says when a stepped runtime is to be stepped, for the loop that a program has already: poll,
- *  epoll, that of GLib or of libuv. It is readable while an actor is ready or a timer is due, whichever thread made it
- *  so.
- *  When it is, step until there is nothing more to do, which makes it unreadable:
+/** Get a descriptor that is readable while a stepped runtime has work: an actor is ready or a timer is due, on
+ *  whichever thread this began. For an existing event loop: poll, epoll, GLib or libuv. When it is readable, step until
+ *  there is nothing more to do, which makes it unreadable:
  *
  *      vestry_runtime_descriptor(runtime, &descriptor);
  *      struct pollfd at = {.fd = descriptor, .events = POLLIN};
  *      while (poll(&at, 1, -1) >= 0) while (vestry_runtime_step(runtime)) continue;
  *
- *  It may be readable for nothing at times. Timers make it so by real time, for as long as the host's clock says: with
- *  a clock that is turned by hand, step after each turn. It takes three of the process's descriptors.
- *  ret_descriptor  the runtime's, until its destroy: to be watched, neither read nor closed. The same for each call
+ *  It may be readable without work. Timers use real time, for the duration that the host's clock gives: with a clock
+ *  that is set by hand, step after each change. Takes three of the process's descriptors.
+ *  ret_descriptor  owned by the runtime until its destroy: poll it, but neither read nor close it. The same for each
+ *                  call
  *  Returns  OK | INVALID (the runtime owns threads) | IO (no descriptors)
  *  Threads  the one that steps, or before it begins to; does not block */
 VESTRY_API vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor);
 
-/** When the next timer is due, on the host's clock; UINT64_MAX: none is armed. At most one tick (1 ms) late.
+/** Get the time of the next timer on the host's clock; UINT64_MAX: none is armed. At most one tick (1 ms) late.
  *  Threads  any; takes the timer lock briefly */
 VESTRY_API uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime);
 
-/** What a mailbox carries: put it first in a struct of your own. Owned by the mailbox between post and receive. */
+/** Header of a message: the first member of a struct of your own. Owned by the mailbox between post and receive. */
 typedef struct vestry_message {
   void *reserved;
 } vestry_message;
 
-/** Runs when the actor has messages or was notified. On a pool thread (or in vestry_runtime_step), no lock held, never
- *  in two threads at once for one actor. Should receive until NULL; what it leaves is offered again at once. */
+/** Runs an actor that has messages or was notified. On a pool thread (or in vestry_runtime_step), no lock held, never
+ *  in two threads at once for one actor. Should receive until NULL; if messages are left, the actor runs again at
+ *  once. */
 typedef void (*vestry_actor_run_fn)(vestry_actor *self, void *ctx);
-/** Takes a message that will not be received, because the actor was destroyed. Thread of the last unref or run. */
+/** Frees a message that will not be received, because the actor was destroyed. Thread of the last unref or run. */
 typedef void (*vestry_actor_drop_fn)(vestry_message *message, void *ctx);
-/** The actor is gone: its ctx may be freed. Exactly once, after the last run and drop, no lock held, any thread.
- *  Not called when vestry_actor_create failed. */
+/** Called when the actor is freed; its ctx may be freed. Exactly once, after the last run and drop, no lock held, any
+ *  thread. Not called if vestry_actor_create failed. */
 typedef void (*vestry_actor_done_fn)(void *ctx);
 
-/** What an actor does. */
+/** Functions of an actor. */
 typedef struct vestry_actor_options {
   size_t size;               /**< sizeof, or 0 */
   vestry_actor_run_fn run;   /**< mandatory */
-  vestry_actor_drop_fn drop; /**< NULL: undelivered messages are forgotten */
-  vestry_actor_done_fn done; /**< NULL: nothing */
+  vestry_actor_drop_fn drop; /**< NULL: undelivered messages are dropped without a call */
+  vestry_actor_done_fn done; /**< NULL: none */
   void *ctx;
 } vestry_actor_options;
 
 /** Create an actor on a runtime.
- *  ret_actor  owned by the caller (one reference); untouched on failure
+ *  ret_actor  one reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the runtime)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_options *options,
                                           vestry_actor **ret_actor);
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted). When the last one is gone, the actor still runs for what was posted, as long as
- *  its runs receive something, and is then freed: messages that it would not receive are dropped. Returns NULL.
+/** Drop a reference (NULL accepted). After the last one, the actor still runs for posted messages, as long as its runs
+ *  receive something, and is then freed; remaining messages are dropped. Returns NULL.
  *  Threads  any, its own run included; does not block */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
-/** Put a message into an actor's mailbox and see to it that the actor runs.
+/** Put a message into an actor's mailbox and make the actor run.
  *  message  taken on OK only
  *  Returns  OK | CLOSED (the runtime)
- *  Threads  any, lock-free except to wake a thread; does not block. Order: a post that happened
- *           before another, on whatever threads, is received before it */
+ *  Threads  any, lock-free except to wake a thread; does not block. Order: if one post happens before another, on
+ *           whatever threads, its message is received first */
 VESTRY_API vestry_err vestry_actor_post(vestry_actor *actor, vestry_message *message);
 
-/** See to it that the actor runs once more after this call, message or not. Threads any; does not block. */
+/** Make an actor run once more after this call, with or without a message. Threads any; does not block. */
 VESTRY_API void vestry_actor_notify(vestry_actor *actor);
 
-/** Take the oldest message.
- *  Returns  the message, now the caller's; NULL: none now (a post that is under way will run the actor again)
+/** Take the oldest message out of the mailbox.
+ *  Returns  the message, now owned by the caller; NULL: none now (a post in progress will run the actor again)
  *  Threads  only inside the actor's own run */
 VESTRY_API vestry_message *vestry_actor_receive(vestry_actor *actor);
 
-/** On a pool thread (or in vestry_runtime_step), no lock held; never in two threads at once for one timer. */
+/** Called when a timer fires. On a pool thread (or in vestry_runtime_step), no lock held; never in two threads at once
+ *  for one timer. */
 typedef void (*vestry_timer_fn)(vestry_timer *timer, void *ctx);
 
 /** Create a timer, disarmed.
@@ -159,18 +161,18 @@ typedef void (*vestry_timer_fn)(vestry_timer *timer, void *ctx);
 VESTRY_API vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, void *ctx,
                                           vestry_timer **ret_timer);
 
-/** Arm or re-arm: fires after delay_ms, then every period_ms (0: once). Periods are kept against the clock, they do
- *  not drift; missed periods fire once. Never early, late by at most 1 ms plus scheduling.
+/** Arm or re-arm a timer: it fires after delay_ms, then every period_ms (0: once). Periods are relative to the clock
+ *  and do not drift; several missed periods fire once. Never early, late by at most 1 ms plus scheduling.
  *  Returns  OK | CLOSED (the runtime)
  *  Threads  any, its own callback included; does not block */
 VESTRY_API vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms);
 
-/** Disarm. A callback that has not begun will not begin; one that runs is not waited for.
+/** Disarm a timer. A callback that has not begun will not begin; this does not wait for a running one.
  *  Threads  any; does not block */
 VESTRY_API void vestry_timer_cancel(vestry_timer *timer);
 
-/** Disarm and free. When it returns, the callback neither runs nor will run again, except when it is called from that
- *  very callback, which then is the last. NULL is accepted.
+/** Disarm and free a timer. When this returns, the callback neither runs nor will run again, except if it was called in
+ *  that very callback, which then is the last. NULL is accepted.
  *  Threads  any; blocks while the callback runs on another thread, so hold no lock that the callback takes */
 VESTRY_API void vestry_timer_destroy(vestry_timer *timer);
 
