@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/** Keys: the names under which connections are kept. A key is an integer, a string, bytes, or a tuple of keys.
+/** Keys: the names under which connections are stored. A key is an integer, a string, bytes, or a tuple of keys.
  *
  *      VESTRY_KEY("counter", 1)                        // C: a tuple of a string and an integer
- *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; at most 8 parts a tuple by this macro
+ *      VESTRY_KEY("doc", id, VESTRY_KEY("x", "y"))     // nested; this macro makes tuples of at most 8 parts
  *
  *  Functions take a key by pointer and copy what they keep of it. Every key has one canonical encoding with type tags
- *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1".
- *  A scoped key is a scope (any bytes: a session, a user, a tab) and a key in it. */
+ *  and lengths, so ("a","bc") is not ("ab","c") and 1 is not "1". A scoped key is a scope (any bytes: a session, a
+ *  user, a tab) and a key in it. */
 #ifndef VESTRY_KEY_H
 #define VESTRY_KEY_H
 
@@ -18,10 +18,10 @@
 extern "C" {
 #endif
 
-/** What a key, or a part of one, is. */
+/** Type of a key, or of a part of one. */
 typedef enum vestry_key_type {
   VESTRY_KEY_INTEGER = 1,
-  VESTRY_KEY_STRING, /**< bytes meant as UTF-8 text; not checked */
+  VESTRY_KEY_STRING, /**< bytes of UTF-8 text; not checked */
   VESTRY_KEY_BYTES,
   VESTRY_KEY_TUPLE
 } vestry_key_type;
@@ -35,51 +35,53 @@ typedef struct vestry_key {
   const struct vestry_key *parts; /**< TUPLE */
 } vestry_key;
 
-/** Longest encoding of one key. Longest scope. Deepest nesting of tuples: 1 is a tuple without tuples in it. */
+/** Maximum size of an encoded key. Maximum size of a scope. Maximum depth of tuples: 1 is a tuple without tuples in
+ *  it. */
 #define VESTRY_KEY_MAX_BYTES   ((size_t)65535)
 #define VESTRY_SCOPE_MAX_BYTES ((size_t)1024)
 #define VESTRY_KEY_MAX_DEPTH   16
 
-/** A key that is a number. Threads any. */
+/** Make an integer key. Threads any. */
 static inline vestry_key vestry_key_integer(int64_t integer) {
   vestry_key key = {VESTRY_KEY_INTEGER, integer, NULL, 0, NULL};
   return key;
 }
-/** text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. */
+/** Make a string key. text: terminated; NULL makes a key that every function refuses as INVALID. Borrowed. Threads
+ *  any. */
 static inline vestry_key vestry_key_string(const char *text) {
   vestry_key key = {VESTRY_KEY_STRING, 0, text, text ? strlen(text) : 0, NULL};
   return key;
 }
-/** A key that is len bytes of any value. Borrowed. Threads any. */
+/** Make a key of len bytes of any value. Borrowed. Threads any. */
 static inline vestry_key vestry_key_bytes(const void *data, size_t len) {
   vestry_key key = {VESTRY_KEY_BYTES, 0, data, len, NULL};
   return key;
 }
-/** A key of count parts. Borrowed. Threads any. */
+/** Make a tuple key of count parts. Borrowed. Threads any. */
 static inline vestry_key vestry_key_tuple(const vestry_key *parts, size_t count) {
   vestry_key key = {VESTRY_KEY_TUPLE, 0, NULL, count, parts};
   return key;
 }
 
-/** Where a connection is kept: both parts borrowed. */
+/** A scope of keys. Borrows its bytes. */
 typedef struct vestry_scope {
-  const void *data; /**< at most VESTRY_SCOPE_MAX_BYTES; {NULL, 0} is the scope without a name */
+  const void *data; /**< at most VESTRY_SCOPE_MAX_BYTES; {NULL, 0} is the unnamed scope */
   size_t len;
 } vestry_scope;
 
-/** Encode canonically. Equal keys have equal encodings and no others have.
+/** Encode a key canonically. Two keys have equal encodings if and only if they are equal.
  *  buffer   receives at most capacity bytes; contents undefined on failure
  *  Returns  OK | INVALID (no key: a NULL string or pointer, an unknown type) | TOO_LARGE (capacity,
  *           VESTRY_KEY_MAX_BYTES or VESTRY_KEY_MAX_DEPTH); of several faults the first in the key
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_encode(const vestry_key *key, void *buffer, size_t capacity, size_t *ret_len);
 
-/** Write an encoded key as JSON, for people and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
+/** Write an encoded key as JSON, for display and logs: ["counter",1]. Strings that are not UTF-8, and bytes, become
  *  {"bytes":"<hex>"}.
  *  buffer   receives at most capacity - 1 bytes and a NUL
  *  ret_len  without the NUL; may be NULL
- *  Returns  OK | MALFORMED (no encoding of a key) | TOO_LARGE; in both the buffer holds nothing useful, but is
- *           terminated (unless capacity is 0)
+ *  Returns  OK | MALFORMED (not the encoding of a key) | TOO_LARGE; in both cases the buffer is terminated (unless
+ *           capacity is 0), and its contents are undefined
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
                                         size_t *ret_len);
@@ -111,8 +113,9 @@ static inline vestry_key vestry_key_at(const vestry_key *key) {
 #define VESTRY_KEY_8(a, ...) VESTRY_KEY_PART(a), VESTRY_KEY_7(__VA_ARGS__)
 #define VESTRY_KEY_PASTE_(a, b) a##b
 #define VESTRY_KEY_PASTE(a, b) VESTRY_KEY_PASTE_(a, b)
-/** A pointer to a tuple key of 1 to 8 parts: strings (char *), integers, keys, pointers to keys; anything else (1.9, a
- *  bool) does not compile. It lives until the end of the enclosing block. C only; C++ calls the functions above. */
+/** Make a tuple key of 1 to 8 parts, and return a pointer to it. Parts: strings (char *), integers, keys, pointers to
+ *  keys; anything else (1.9, a bool) does not compile. It lives until the end of the enclosing block. C only; C++ calls
+ *  the functions above. */
 #define VESTRY_KEY(...)                                                                                                \
   (&(const vestry_key){                                                                                                \
       VESTRY_KEY_TUPLE, 0, NULL, VESTRY_KEY_COUNT(__VA_ARGS__),                                                        \
