@@ -1,63 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/** The libmicrohttpd adapter: a server of vestry's own for many streams. Some threads serve all of them, and a
- *  client that has gone is seen at once. An idle stream costs vestry's own bytes, some hundred, and nothing of the
- *  server's, whose connection is given back when the head is out; with TLS it costs the connection and its session too,
- *  which is some ten kilobytes.
+/** The libmicrohttpd adapter: a server for many streams. A few threads serve all of them, and a client that has gone is
+ *  noticed at once.
  *
  *      vestry_route(v, "PUT", "/", start, &app);
  *      vestry_microhttpd_create(v, &(vestry_microhttpd_options){.address = "127.0.0.1", .port = 8080}, &server);
  *      …
- *      vestry_server_stop(server, 1500);   // aborts the streams, so that the browsers come back
+ *      vestry_server_stop(server, 1500);   // aborts the streams, so that the browsers reconnect
  *      vestry_server_destroy(server);
  *      vestry_destroy(v);
  *
- *  The server listens from create on, and serves the instance's routes (vestry/routes.h). Handlers run on its threads:
- *  one that blocks keeps the other connections of its thread waiting, so give it more threads if they do. Streams need
- *  none of these threads; the instance's runtime writes them, which must therefore have threads of its own.
- *
- *  Bodies are read whole before the handler is called, up to vestry_bounds.max_body_bytes; of a larger one up to 4 MiB
- *  more are passed over before it is answered 413. What heads and bodies hold counts: for each connection that is no
- *  stream max_head_bytes, and memory_bytes once it was answered and is kept; and a body as it grows. From seven eighths
- *  of vestry_bounds.max_request_bytes on, connections whose request is not complete are closed, those that hold most
- *  first, and of equals the one that waits longest; so bodies that are never finished keep no newcomer out. If that
- *  does not free memory soon enough, because threads are busy, a body is answered 503 with Retry-After, and a
- *  connection is closed. Each counts as BUDGET.
- *
- *  A process needs a descriptor for each connection: raise RLIMIT_NOFILE to max_connections and some more (a
- *  connection that becomes a stream has two for a moment; when there is no second one, that stream ends for ERROR).
- *  Where it is lower, create takes as many connections and streams as it allows, less an eighth (16 to 256) for the
- *  application, and logs that; vestry_server_room tells what came of it. When descriptors run out all the same,
- *  connections wait in the kernel, which is logged, and come in a tenth of a second after there are some again.
- *
- *  What can be read in two ways is answered 400, and the connection closes: heads with names that are no tokens, folded
- *  lines, lines that end with a bare LF, control characters, no Host or two, an unclear length of the body; targets
- *  whose path a proxy could tidy up: "//", segments that end with a dot (so ".." too), encoded slashes, backslashes,
- *  control bytes, broken escapes, no UTF-8, '#'. Targets of the form "http://host/path" are served, "*" is no path of a
- *  handler's. A connection is not kept after a chunked body, whose trailers cannot be looked at: the answer says so
- *  with Connection: close, and a stream's connection always closes. So does that of a 304 of a handler's own, since
- *  libmicrohttpd cannot be silent about a length and go on; those of vestry/app/files.h tell it. Folded
- *  lines, bare LFs and lines that begin with a colon are refused by libmicrohttpd 1.0 itself, and found by vestry with
- *  0.9.75; create asks the library which it is, and with one that does neither it logs a warning. What vestry
- *  refuses is counted in vestry_stats.refused_by_reason, what libmicrohttpd refuses is not.
- *
- *  The connection of a stream closes after it, and its head says so ("Connection: close"): a browser then closes it as
- *  soon as the tab is closed or shows another page, and does not wait for more of an answer first.
- *
- *  How soon a stream ends when its client has gone: one that closes, or whose machine resets the connection, is HANGUP
- *  at once. One that acknowledges nothing for lost_ms is LOST, at most a heartbeat and lost_ms after the cut; one that
- *  acknowledges but does not read for so long is STALLED. A client that shuts only its sending half is taken for one
- *  that closed; browsers do not do that. lost_ms is of streams alone: another answer waits timeout_s for a client that
- *  does not read, or is cut off. A request that breaks off is not answered: the connection closes, within a second when
- *  the client has closed, else after request_timeout_ms.
- *
- *  On a UNIX socket (unix_path) it listens for a proxy on the same machine. The socket of a server that is gone is
- *  replaced; one where a process listens, and a file that is no socket, are not touched: create fails with IO. destroy
- *  removes the file. vestry_request_peer is "", vestry_server.port 0. A peer that closes is HANGUP at once; lost_ms
- *  has no meaning there: one that does not read is noticed when its queue is full. An adapter listens in one place; one
- *  instance may have several adapters.
- *
- *  HTTP/1.1 and 1.0; a proxy in front gives HTTP/2. A stream to an HTTP/1.0 client lasts until the connection closes:
- *  that client cannot tell an end from an abort. */
+ *  An idle stream costs some hundred bytes of vestry's and nothing of the server's, whose connection is freed when the
+ *  head is sent; with TLS it also costs the connection and its session, some ten kilobytes. HTTP/1.1 and 1.0; a proxy
+ *  in front provides HTTP/2. vestry_microhttpd_create has the rules of a server, vestry_microhttpd_attach those of an
+ *  existing daemon. */
 #ifndef VESTRY_MICROHTTPD_H
 #define VESTRY_MICROHTTPD_H
 
@@ -70,46 +25,48 @@ extern "C" {
 struct MHD_Connection;
 struct MHD_Daemon;
 
-/** Zero is the default. */
+/** Options of a server. Zero is the default. */
 typedef struct vestry_microhttpd_options {
   size_t size;              /**< sizeof(vestry_microhttpd_options), or 0 */
-  const char *address;      /**< to listen on, a number; NULL: 0.0.0.0, which is every IPv4 address */
-  uint16_t port;            /**< 0: a free one, see vestry_server.port */
-  const char *unix_path;    /**< a UNIX socket to listen on, instead of address and port; NULL: none. See above */
-  uint32_t unix_mode;       /**< which users may connect to it: the file's permissions, whatever the umask; 0: 0660 */
-  uint32_t threads_count;   /**< that serve requests; 0: one a processor, at least 2; at most 256 */
-  uint32_t max_streams;     /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
-  uint32_t max_connections; /**< at once, streams included: more than max_streams; beyond it nothing is accepted. 0:
-                                 max_streams and a quarter more, at least 64 more. No thread serves more than an equal
-                                 share, plain streams aside */
-  uint32_t max_per_address; /**< connections of one IPv4 address, or of one IPv6 /64, at once, streams included; those
-                                 beyond it are closed. 0: no limit, because a proxy, or all users of a NAT, are one
-                                 address */
-  uint32_t timeout_s;       /**< of silence, after which a connection that is no stream is closed; so long a client may
-                                 pause in an answer. 0: 30 */
-  uint64_t request_timeout_ms; /**< a request must be complete, head and body, so long after its connection was
-                                    accepted, or its first line came on one that was kept; else it is closed. A TLS
-                                    handshake counts. 0: 30,000; VESTRY_NEVER_MS: timeout_s of silence alone counts */
-  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for so long is LOST; 0: a heartbeat of the
-                                 instance, but at least 2,000 (30,000 if there are none); VESTRY_NEVER_MS: when the
-                                 system thinks so, after a quarter of an hour */
-  size_t memory_bytes;      /**< of a connection, for a request's head, a copy of its cookies, records of its headers
-                                 and cookies, and the answer's head. libmicrohttpd writes to all of it when an answer
-                                 is out: 10,000 kept connections would take 663 MB by default, but max_request_bytes
-                                 bounds them to about 3,500. timeout_s, max_per_address and
-                                 max_head_bytes make them fewer or smaller (docs/guide/deploying.md). 0: four times
-                                 max_head_bytes, and no less is valid; from 1,024 to 16 MiB */
-  size_t send_buffer_bytes; /**< what the kernel takes for a client that does not read, about (SO_SNDBUF); what is
-                                 more waits in the stream's queue, under its bounds. It also bounds how much is under
-                                 way to a client that does: less than a few times 16 KiB makes far ones slow.
-                                 0: the system's, some MB (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
-  const char *tls_key;      /**< the text in PEM, not a file's name; with key and certificate it serves HTTPS and
-                                 nothing else. Borrowed for create */
-  const char *tls_certificate; /**< PEM, then its chain if there is one */
-  size_t max_head_bytes;       /**< of a request's head, with its target; a larger one is answered 431, or 414 if its
-                                    target is more than half of the bound, and the connection closes. The signals of
-                                    a GET are in its target. 0: 16,384, or a quarter of memory_bytes if that is given;
-                                    at most 4 MiB */
+  const char *address;      /**< numeric address to listen on; NULL: 0.0.0.0, every IPv4 address */
+  uint16_t port;            /**< 0: a free port, see vestry_server.port */
+  const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. See
+                                 vestry_microhttpd_create */
+  uint32_t unix_mode;       /**< permissions of the socket's file, whatever the umask: which users may connect; 0:
+                                 0660 */
+  uint32_t threads_count;   /**< threads that serve requests; 0: one for each processor, at least 2; at most 256 */
+  uint32_t max_streams;     /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
+                                 1,000,000 */
+  uint32_t max_connections; /**< maximum number of connections, streams included; must exceed max_streams; beyond it no
+                                 connection is accepted. 0: max_streams and a quarter more, at least 64 more. No thread
+                                 serves more than an equal share, not counting streams without TLS */
+  uint32_t max_per_address; /**< maximum number of connections of one IPv4 address, or of one IPv6 /64, streams
+                                 included; further ones are closed. 0: no limit, because a proxy, or all users of a NAT,
+                                 are one address */
+  uint32_t timeout_s;       /**< seconds of silence after which a connection that is no stream is closed, also while a
+                                 client does not read an answer. 0: 30 */
+  uint64_t request_timeout_ms; /**< time for a complete request, head and body, after its connection was accepted, or
+                                    after its first line on a kept connection; then the connection is closed. A TLS
+                                    handshake counts. 0: 30,000; VESTRY_NEVER_MS: only timeout_s applies */
+  uint64_t lost_ms;         /**< a peer that leaves sent bytes unacknowledged for this time is LOST; 0: a heartbeat of
+                                 the instance, but at least 2,000 (30,000 if there are no heartbeats); VESTRY_NEVER_MS:
+                                 the system's limit, a quarter of an hour */
+  size_t memory_bytes;      /**< memory of a connection: a request's head, a copy of its cookies, records of its headers
+                                 and cookies, and the answer's head. libmicrohttpd writes to all of it when an answer is
+                                 sent: 10,000 kept connections would take 663 MB by default, but max_request_bytes
+                                 bounds them to about 3,500. timeout_s, max_per_address and max_head_bytes reduce their
+                                 number or size (docs/guide/deploying.md). 0: four times max_head_bytes, which is also
+                                 the minimum; from 1,024 to 16 MiB */
+  size_t send_buffer_bytes; /**< approximate bytes that the kernel buffers for a client that does not read (SO_SNDBUF);
+                                 the rest waits in the stream's queue, under its bounds. It also bounds the bytes in
+                                 flight: less than a few times 16 KiB slows distant clients. 0: the system's, some MB
+                                 (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
+  const char *tls_key;      /**< text in PEM, not a file name; with key and certificate the server accepts HTTPS only.
+                                 Borrowed for create */
+  const char *tls_certificate; /**< PEM, followed by its chain if there is one */
+  size_t max_head_bytes;       /**< of a request's head, with its target; a larger one gets 431, or 414 if its target
+                                    exceeds half of the bound, and the connection closes. The signals of a GET are in
+                                    its target. 0: 16,384, or a quarter of memory_bytes if that is set; at most 4 MiB */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */
@@ -120,35 +77,87 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  options     NULL: the defaults; copied
  *  ret_server  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
- *           socket's address, which has room for 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this
- *           libmicrohttpd was built without) | IO (the address or path is taken or not this machine's, a key or
- *           certificate is none, no thread or descriptor is left: the host's log says which)
- *  Threads  any; does not block, but for at most two seconds while another server comes to listen on a UNIX socket in
- *           the same folder */
+ *           socket's address, which has 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this libmicrohttpd
+ *           was built without) | IO (the address or path is in use or not this machine's, an invalid key or
+ *           certificate, no thread or descriptor is left: the host's log says which)
+ *  Threads  any; does not block, except for at most two seconds while another server begins to listen on a UNIX socket
+ *           in the same folder
+ *
+ *  Threads. The server listens from this call on. Handlers run on its threads: one that blocks delays the other
+ *  connections of its thread, so set more threads if handlers block. Streams use none of these threads; the instance's
+ *  runtime writes them, and must therefore own threads.
+ *
+ *  Bodies are read completely before the handler is called, up to vestry_bounds.max_body_bytes. Of a larger one up to 4
+ *  MiB more are skipped before it gets 413. vestry_bounds.max_request_bytes counts
+ *  - max_head_bytes for each connection that is no stream, and memory_bytes after it was answered and is kept;
+ *  - each body as it grows.
+ *  From 7/8 on, connections with an incomplete request are closed, those that hold most first, and among equals the one
+ *  that waits longest; so unfinished bodies do not exclude new requests. If that does not free memory soon enough,
+ *  because threads are busy, a body gets 503 with Retry-After, and a connection is closed. Each counts as BUDGET.
+ *
+ *  Descriptors. Each connection needs a descriptor: raise RLIMIT_NOFILE to max_connections and some more. A connection
+ *  that becomes a stream needs two for a moment; without a second one, that stream ends with cause ERROR. If the limit
+ *  is lower, create reduces the number of connections and streams to what it allows, less an eighth (16 to 256) for the
+ *  application, and logs that; vestry_server_room returns the result. If descriptors run out nevertheless, this is
+ *  logged, and connections wait in the kernel until 100 ms after some are free.
+ *
+ *  Ambiguous requests get 400, and the connection closes:
+ *  - heads with names that are no tokens, folded lines, lines that end with a bare LF, control characters, no Host or
+ *    two, an ambiguous length of the body;
+ *  - targets whose path a proxy could normalize: "//", segments that end with a dot (also ".."), encoded slashes,
+ *    backslashes, control bytes, malformed escapes, invalid UTF-8, '#'.
+ *  Targets of the form "http://host/path" are served; "*" matches no handler's path. libmicrohttpd 1.0 itself refuses
+ *  folded lines, bare LFs and lines that begin with a colon; with 0.9.75 vestry finds them. create checks which of the
+ *  two the library does, and logs a warning if it does neither. Refusals by vestry are counted in
+ *  vestry_stats.refused_by_reason, those by libmicrohttpd are not.
+ *
+ *  Connections. With "Connection: close" in the head, the connection closes
+ *  - after a stream, so that a browser closes it as soon as its tab is closed or shows another page;
+ *  - after a chunked body, because its trailers cannot be checked.
+ *  It also closes after a 304 of a handler, because libmicrohttpd cannot omit the length and keep the connection; the
+ *  304 of vestry/app/files.h has a length. A stream to an HTTP/1.0 client lasts until the connection closes: that
+ *  client cannot distinguish an end from an abort.
+ *
+ *  End of a stream whose client has gone:
+ *  - HANGUP, at once: the client closes, or its machine resets the connection. A client that shuts down only its
+ *    sending half counts as closed; browsers do not do that
+ *  - LOST, at most a heartbeat and lost_ms after the cut: the client acknowledges nothing for lost_ms
+ *  - STALLED: the client acknowledges, but does not read for lost_ms
+ *  lost_ms applies to streams only: another answer waits timeout_s for a client that does not read, or is cut off. A
+ *  request that breaks off is not answered: the connection closes, within a second if the client has closed, else after
+ *  request_timeout_ms.
+ *
+ *  UNIX sockets (unix_path) are for a proxy on the same machine. The socket file of a server that has ended is
+ *  replaced; if a process listens on it, or the file is no socket, create fails with IO and does not change it. destroy
+ *  removes the file. vestry_request_peer is "", vestry_server.port 0. A peer that closes is HANGUP at once; lost_ms
+ *  does not apply, and a peer that does not read is noticed when its queue is full. An adapter listens in one place; an
+ *  instance may have several adapters. */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_server **ret_server);
 
-/** Inside a daemon of the application's own. Zero is the default. */
+/** Options of an adapter in a daemon of the application. Zero is the default. */
 typedef struct vestry_microhttpd_attach_options {
   size_t size;           /**< sizeof(vestry_microhttpd_attach_options), or 0 */
-  uint32_t max_streams;  /**< open at once; beyond it 503 with Retry-After. 0: 10,000; at most 1,000,000 */
-  uint32_t max_requests; /**< that are read or served at once; beyond it the connection is closed, and BUDGET counted.
-                                 0: 1,024; at most 1,048,576 */
-  uint64_t request_timeout_ms; /**< a request's body must be there, whole, so long after its head; else the connection
-                                    is shut down. 0: 30,000; VESTRY_NEVER_MS: the daemon's time-out alone counts */
-  uint64_t lost_ms;            /**< as in vestry_microhttpd_options; of streams */
-  size_t send_buffer_bytes;    /**< the same */
-  bool is_strict;              /**< the daemon was started with MHD_OPTION_STRICT_FOR_CLIENT, 1 (in 1.0 the same:
-                                    MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1 or more), which no function tells. See below */
+  uint32_t max_streams;  /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
+                              1,000,000 */
+  uint32_t max_requests; /**< maximum number of requests that are read or served; beyond it the connection is closed,
+                              and BUDGET counted. 0: 1,024; at most 1,048,576 */
+  uint64_t request_timeout_ms; /**< time for a complete request body after its head; then the connection is shut down.
+                                    0: 30,000; VESTRY_NEVER_MS: only the daemon's time-out applies */
+  uint64_t lost_ms;            /**< as in vestry_microhttpd_options; for streams */
+  size_t send_buffer_bytes;    /**< as in vestry_microhttpd_options */
+  bool is_strict;              /**< the daemon was started with MHD_OPTION_STRICT_FOR_CLIENT, 1 (in 1.0 equal to
+                                    MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1 or more), which no function reports. See
+                                    vestry_microhttpd_attach */
 } vestry_microhttpd_attach_options;
 
-/** Serve an instance's routes inside a daemon of the application's own, whose access handler asks vestry first:
+/** Serve an instance's routes inside a daemon of the application, whose access handler calls vestry first:
  *
  *      static enum MHD_Result access(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
  *                                    const char *version, const char *data, size_t *data_len, void **req_cls) {
  *        int result = vestry_microhttpd_serve(web, conn, url, method, version, data, data_len, req_cls);
  *        if (result != VESTRY_MICROHTTPD_NOT_MINE) return (enum MHD_Result)result;
- *        …                       // what it did before
+ *        …                       // as before
  *      }
  *      static void completed(void *cls, struct MHD_Connection *conn, void **req_cls,
  *                            enum MHD_RequestTerminationCode why) {
@@ -160,43 +169,45 @@ typedef struct vestry_microhttpd_attach_options {
  *                                NULL, access, &app, MHD_OPTION_NOTIFY_COMPLETED, completed, &app,
  *                                MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
  *      …
- *      vestry_server_stop(web, 1500);  // before the daemon: with TLS it ends the process if streams are open
+ *      vestry_server_stop(web, 1500);  // before the daemon, which with TLS ends the process if streams are open
  *      MHD_stop_daemon(daemon);
  *      vestry_server_destroy(web);
  *      vestry_destroy(v);
  *
  *  The daemon needs MHD_ALLOW_SUSPEND_RESUME. It may have an internal thread, a pool of them, or none (MHD_run in the
- *  application's loop); select, poll or epoll; TLS or not. A daemon with MHD_USE_THREAD_PER_CONNECTION is refused: its
- *  threads wait for sockets that they have no more.
+ *  application's loop); select, poll or epoll; TLS or not. A daemon with MHD_USE_THREAD_PER_CONNECTION is refused,
+ *  because its threads would wait for sockets that were handed over.
  *
- *  What is as in a daemon of vestry's: a stream's socket is handed over when its head is out, so it costs the daemon
- *  nothing any more and counts for none of its limits; peers that go are seen at once; handlers run on the daemon's
- *  threads, streams in the instance's runtime; heads and targets that can be read in two ways are 400 on paths with a
- *  route. Paths have to be sent as they are but for what must be encoded.
+ *  As in a server of vestry_microhttpd_create: a stream's socket is handed over when its head is sent, so it costs the
+ *  daemon nothing and does not count for its limits; peers that go are noticed at once; handlers run on the daemon's
+ *  threads, streams in the instance's runtime; ambiguous heads and targets get 400 on paths with a route. Clients must
+ *  send paths unencoded, except the bytes that must be encoded.
  *
- *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and say so in is_strict. One
- *  that is not strict joins folded lines, ends lines at a bare LF, takes a tab for a blank of a request line, and
- *  answers further blanks in it with a redirect, before vestry sees any of it. Without is_strict attach logs a warning
- *  there, and vestry refuses what may have been a fold: values with two blanks in a row. A bare LF after a value that
- *  ends with a blank it cannot see. With 0.9.75 all of these are found, strict or not. A daemon with a negative level
- *  cannot keep the promise of one reading (docs/security.md).
+ *  Start a daemon of libmicrohttpd 1.0 (Debian 13) with MHD_OPTION_STRICT_FOR_CLIENT, 1, and set is_strict. One that is
+ *  not strict joins folded lines, ends lines at a bare LF, accepts a tab for a blank in a request line, and answers
+ *  further blanks in it with a redirect, all before vestry sees the request. Without is_strict, attach logs a warning
+ *  for 1.0, and vestry refuses what may have been a folded line: values with two blanks in a row. It cannot see a bare
+ *  LF after a value that ends with a blank. With 0.9.75 vestry finds all of these, strict or not. With a negative level
+ *  a daemon may read a request differently than a proxy does (docs/security.md).
  *
- *  What is not: until its answer a connection is the daemon's. How many there are, how long one may stay silent, and
- *  how much memory each has, say the daemon's options (MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT,
- *  _PER_IP_CONNECTION_LIMIT); a head that comes in drops lasts as long as its client likes, and with epoll
- *  libmicrohttpd notices a client that has gone in the middle of one by _TIMEOUT alone: set it. What heads hold is not
- *  counted in vestry_bounds.max_request_bytes; what bodies hold is. After its answer a connection is the daemon's:
- *  none is closed because answers hold too much (vestry_bounds.max_answer_bytes); further ones are 503 until _TIMEOUT
- *  has ended those that their clients do not read. Streams of one address have no bound of their own: bound them by
- *  scope or by store. With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has given away. An address
- *  in the form "http://host/path", and "*", are the application's.
+ *  Different from such a server: a connection belongs to the daemon until it becomes a stream.
+ *  - The daemon's options set the number of connections, their time of silence and their memory:
+ *    MHD_OPTION_CONNECTION_LIMIT, _TIMEOUT, _MEMORY_LIMIT, _PER_IP_CONNECTION_LIMIT. Set _TIMEOUT: a head that arrives
+ *    slowly is otherwise unlimited, and with epoll libmicrohttpd notices a client that has gone in the middle of a head
+ *    by _TIMEOUT only.
+ *  - Heads are not counted in vestry_bounds.max_request_bytes; bodies are.
+ *  - No connection is closed because answers hold too much (vestry_bounds.max_answer_bytes): further answers are 503
+ *    until _TIMEOUT has ended those whose clients do not read.
+ *  - Streams of one address have no bound: limit them by scope or by the store.
+ *  - With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has handed over.
+ *  - Targets of the form "http://host/path", and "*", go to the application.
  *
  *  v           borrowed; must outlive the server
- *  daemon      its flags are looked at; borrowed for the call. NULL: not started yet, and they are looked at with
- *              the first request, which is closed if they do not fit
+ *  daemon      its flags are checked; borrowed for the call. NULL: not started yet; the flags are checked with the
+ *              first request, which is closed if they do not fit
  *  options     NULL: the defaults; copied
- *  ret_server  owned by the caller; untouched on failure. vestry_server_destroy closes its streams; the daemon must
- *              have ended before, or ask vestry no more
+ *  ret_server  owned by the caller; untouched on failure. vestry_server_destroy closes its streams; before it, the
+ *              daemon must have ended, or no longer call vestry
  *  Returns  OK | INVALID (an argument, or beyond its bounds) | NO_MEMORY | UNSUPPORTED (the daemon's flags; logged) |
  *           IO (no thread or descriptor is left, no randomness)
  *  Threads  any; does not block */
@@ -204,36 +215,37 @@ VESTRY_API vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *dae
                                                const vestry_microhttpd_attach_options *options,
                                                vestry_server **ret_server);
 
-/** What vestry_microhttpd_serve returns for a request that no route is for. */
+/** Result of vestry_microhttpd_serve for a request without a route. */
 #define VESTRY_MICROHTTPD_NOT_MINE (-1)
 
-/** Each time the application's access handler is called, with what it was called with; before it sets *req_cls. Several
- *  instances can be attached to one daemon: the handler asks one after the other, and the first that has a route for
- *  the path answers. That two have the same route is not noticed here, as it is in civetweb.
- *  server   attached; NULL: there is none yet, and nothing is vestry's
- *  req_cls  NULL in a request's first call, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while a request is
- *           vestry's, and NULL when that was answered
- *  Returns  VESTRY_MICROHTTPD_NOT_MINE: the application's; nothing was read, set or answered | MHD_YES, MHD_NO: to be
- *           returned
+/** Serve a request: call it each time the application's access handler is called, with the same arguments, before the
+ *  handler sets *req_cls. If several instances are attached to one daemon, the handler calls this for one after the
+ *  other, and the first that has a route for the path answers. Unlike with civetweb, equal routes of two instances are
+ *  not detected.
+ *  server   attached; NULL: none yet, and every request is the application's
+ *  req_cls  NULL in the first call for a request, as without a MHD_OPTION_URI_LOG_CALLBACK; vestry's own while vestry
+ *           serves the request, and NULL after the answer
+ *  Returns  VESTRY_MICROHTTPD_NOT_MINE: the application's; nothing was read, set or answered | MHD_YES, MHD_NO: return
+ *           this
  *  Threads  the daemon's; blocks as handlers do */
 VESTRY_API int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, const char *url,
                                        const char *method, const char *version, const char *data, size_t *data_len,
                                        void **req_cls);
 
-/** Each time the daemon tells that a request is over (MHD_OPTION_NOTIFY_COMPLETED), which such a daemon must: otherwise
- *  requests that break off keep their memory, and their place among max_requests, until destroy; and when the time of
- *  one is over (request_timeout_ms), its descriptor is shut down, which may be another connection's by then.
+/** End a request: call it each time the daemon reports the end of a request. The daemon must have
+ *  MHD_OPTION_NOTIFY_COMPLETED. Otherwise, requests that break off keep their memory and their place among max_requests
+ *  until destroy; and when the time of one is over (request_timeout_ms), its descriptor is shut down, which may by then
+ *  belong to another connection.
  *  server   NULL is accepted
- *  Returns  true: it was vestry's | false: it is the application's, or was answered by vestry before, and *req_cls is
- *           NULL
+ *  Returns  true: the request was vestry's | false: it is the application's, or vestry has answered it before, and
+ *           *req_cls is NULL
  *  Threads  the daemon's; does not block */
 VESTRY_API bool vestry_microhttpd_completed(vestry_server *server, void **req_cls);
 
-/** libmicrohttpd's own object of a request, for what vestry does not ask it: the client's certificate, its address, a
- *  log-in of the program's own. In vestry_options.scope it decides whose request it is. It may not be answered,
- *  suspended or set.
- *  Returns  NULL: the request is no libmicrohttpd server's, or a copy, as pages and parts are rendered with. Valid
- *           until the handler, guard or scope function that asked has returned
+/** Get libmicrohttpd's object of a request, for data that vestry does not have: the client's certificate, its address,
+ *  a log-in of the program. vestry_options.scope can use it to identify the user. Do not answer, suspend or change it.
+ *  Returns  NULL: the request is not a libmicrohttpd server's, or is a copy that pages and parts are rendered with.
+ *           Valid until the calling handler, guard or scope function has returned
  *  Threads  that of the request; does not block */
 VESTRY_API struct MHD_Connection *vestry_microhttpd_connection_of(const vestry_request *req);
 
