@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/** Batches: several events collected, then sent as one, with nothing in between.
+/** Batches: several events sent as one, with nothing in between.
  *
  *      vestry_batch *batch;
  *      vestry_batch_create(NULL, &batch);
  *      vestry_batch_patch_elements(batch, "<ol id=\"list\"></ol>", 19, NULL);
  *      vestry_batch_patch_signals_text(batch, "{\"count\":0}", 11, NULL);
- *      vestry_err error = vestry_batch_send(batch, connection);      // tells of whatever went wrong above, too
+ *      vestry_err error = vestry_batch_send(batch, connection);      // or the first error of the calls above
  *      vestry_batch_destroy(batch);
  *
- *  All or nothing: a connection accepts all events of a batch or none. Order: they arrive in the order in which they
- *  were added, and no event of another sender stands between two of them, whatever other threads do meanwhile; only a
- *  heartbeat's comment may. Towards other sends a batch is one send. What does not fit into a connection's queue even
- *  when that is empty is TOO_LARGE.
- *
- *  A failure to add sticks: a batch that lacks an event is not sent by mistake. */
+ *  A connection accepts all events of a batch or none. They arrive in the order of their addition, and no event of
+ *  another sender stands between them; only a heartbeat's comment may. For the order among sends a batch is one send. A
+ *  batch that exceeds a connection's empty queue is TOO_LARGE. The first failure to add sticks, so that an incomplete
+ *  batch is not sent. */
 #ifndef VESTRY_BATCH_H
 #define VESTRY_BATCH_H
 
@@ -24,10 +22,10 @@ extern "C" {
 #endif
 
 /** Events to be sent together. One thread at a time fills it; any number may send it while none does. Its members are
- *  to be read. */
+ *  read-only. */
 typedef struct vestry_batch {
   const vestry_host *host; /**< for events that are made for it */
-  size_t count;            /**< how many events are in it */
+  size_t count;            /**< number of events in it */
 } vestry_batch;
 
 /** Create an empty batch.
@@ -36,7 +34,7 @@ typedef struct vestry_batch {
  *  Returns  OK | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_batch_create(const vestry_host *host, vestry_batch **ret_batch);
-/** Drop its events and free it. NULL is accepted. Threads one at a time. */
+/** Drop the events of a batch and free it. NULL is accepted. Threads one at a time. */
 VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
 
 /** Append an event to the batch.
@@ -45,27 +43,27 @@ VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
  *           which sticks until vestry_batch_clear: nothing is added
  *  Threads  one at a time; does not block */
 VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event);
-/** Add an event that was just made, and drop it. An error in making it is one in adding, which sticks.
- *  made     what the function of event.h or script.h returned that made the event
- *  event    a reference, which is taken whatever comes of it; not looked at where made is an error
- *  Returns  made | as vestry_batch_add
+/** Append a new event and drop the reference to it. An error in making it counts as an error in adding, and sticks.
+ *  made     result of the function of event.h or script.h that made the event
+ *  event    a reference, taken in any case; ignored if made is an error
+ *  Returns  made, if it is an error | as vestry_batch_add
  *  Threads  one at a time; does not block */
 VESTRY_API vestry_err vestry_batch_add_made(vestry_batch *batch, vestry_err made, vestry_event *event);
-/** vestry_event_elements, and then vestry_batch_add_made, with the errors of both. */
+/** Append elements: vestry_event_elements, then vestry_batch_add_made, with the errors of both. */
 static inline vestry_err vestry_batch_patch_elements(vestry_batch *batch, const char *html, size_t len,
                                                      const vestry_elements_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_elements(batch->host, html, len, options, &event);
   return vestry_batch_add_made(batch, made, event);
 }
-/** vestry_event_signals_text, likewise. */
+/** Append signals of JSON text: vestry_event_signals_text, likewise. */
 static inline vestry_err vestry_batch_patch_signals_text(vestry_batch *batch, const char *json, size_t len,
                                                          const vestry_signals_options *options) {
   vestry_event *event = NULL;
   vestry_err made = vestry_event_signals_text(batch->host, json, len, options, &event);
   return vestry_batch_add_made(batch, made, event);
 }
-/** vestry_event_script, likewise. Events of other kinds are made by their own functions. */
+/** Append a script: vestry_event_script, likewise. Events of other kinds are made by their own functions. */
 static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const char *script, size_t len,
                                                      const vestry_script_options *options) {
   vestry_event *event = NULL;
@@ -73,22 +71,22 @@ static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const 
   return vestry_batch_add_made(batch, made, event);
 }
 
-/** Drop its events, and the failure that stuck; it can be filled anew. What was sent is on its way. Threads one at a
- *  time. */
+/** Drop the events of a batch and its first failure, so that it can be filled anew. Sent events are not affected.
+ *  Threads one at a time. */
 VESTRY_API void vestry_batch_clear(vestry_batch *batch);
 
-/** Send it to each of some connections: to every one whole or not at all. It stays as it is, and may be sent again.
+/** Send a batch to several connections, to each one all events or none. The batch is unchanged, and may be sent again.
  *  connections  count of them, borrowed
- *  ret_count    how many accepted it; may be NULL
+ *  ret_count    number of connections that accepted it; may be NULL
  *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
- *           NO_MEMORY: one that is open could not take it (the first of these failures); the others have it | the
- *           failure that stuck: nothing was sent, ret_count is 0
+ *           NO_MEMORY: an open connection could not accept it (the first of these failures); the others have it | the
+ *           first failure of an addition: nothing was sent, ret_count is 0
  *  Threads  any, while no thread fills it; does not block */
 VESTRY_API vestry_err vestry_batch_send_each(const vestry_batch *batch, vestry_connection *const *connections,
                                              size_t count, size_t *ret_count);
-/** Send it to one connection: vestry_batch_send_each.
- *  Returns  as vestry_connection_send_all | OK for an empty batch, if the connection is open | the failure that stuck:
- *           nothing was sent */
+/** Send a batch to one connection, as vestry_batch_send_each.
+ *  Returns  as vestry_connection_send_all | OK for an empty batch, if the connection is open | the first failure of an
+ *           addition: nothing was sent */
 static inline vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connection *connection) {
   return vestry_batch_send_each(batch, &connection, 1, NULL);
 }
