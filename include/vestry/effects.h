@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/** Effects as text: a list of them is data, which can be logged, stored, and sent to another process or machine.
+/** Effects as text: a list of effects is data, which can be logged, stored, and sent to another process or machine.
  *
  *      char text[512];
  *      if (!vestry_effects_print(effects, text, sizeof text, NULL)) puts(text);  // [["patch-signals",{"counter":4}]]
  *
- *  Text is as trusted as where it comes from. An effect that was parsed can name whatever is registered: dispatch only
- *  what came from your own. */
+ *  Trust the text as much as its source: a parsed effect can name every registered effect, so dispatch only texts of
+ *  your own. */
 #ifndef VESTRY_EFFECTS_H
 #define VESTRY_EFFECTS_H
 
@@ -17,19 +17,19 @@ extern "C" {
 
 /** Print a list of effects as compact JSON on one line.
  *  effects   borrowed
- *  buffer    receives at most capacity - 1 bytes and a NUL; untouched on failure. NULL with 0: to ask for the length
- *  ret_len   bytes without the NUL, also on TOO_LARGE for want of room; may be NULL
- *  Returns  OK | INVALID (no list of arrays that are headed by names; a text in it that is not UTF-8) | TOO_LARGE (the
+ *  buffer    receives at most capacity - 1 bytes and a NUL; untouched on failure. NULL with 0: get the length only
+ *  ret_len   bytes without the NUL, also on TOO_LARGE because of the buffer; may be NULL
+ *  Returns  OK | INVALID (not a list of arrays that begin with names; a text in it that is not UTF-8) | TOO_LARGE (the
  *           buffer; nested deeper than 256; longer than VESTRY_EVENT_MAX_BYTES)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capacity, size_t *ret_len);
 
-/** Parse a list of effects: a JSON array of arrays that are headed by names, nothing after it but white space. Checked
- *  before a tree is built, and as strict as vestry_signals_parse. What vestry_effects_print printed is parsed to an
+/** Parse a list of effects: a JSON array of arrays that begin with names, followed by white space only. It is checked
+ *  before a tree is built, as strictly as by vestry_signals_parse. The output of vestry_effects_print is parsed to an
  *  equal list, within the limits, unless a text in it has a zero character.
  *  json         len bytes, not terminated
- *  limits       NULL: the defaults; the list itself is of depth 1
- *  ret_effects  a new reference, the caller's (json_decref); untouched on failure
+ *  limits       NULL: the defaults; the list itself has depth 1
+ *  ret_effects  a new reference, owned by the caller (json_decref); untouched on failure
  *  ret_error    may be NULL; set on MALFORMED and TOO_LARGE only
  *  Returns  OK | MALFORMED | TOO_LARGE (any of the limits) | INVALID (json NULL with len > 0) | NO_MEMORY
  *  Threads  any; does not block */
