@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** Error codes: one enum, 0 is success. Every fallible function of vestry returns one.
+/** Error codes: one enum, 0 is success. Every function of vestry that can fail returns one.
+ *
+ *      vestry_err error = vestry_create(NULL, &v);
+ *      if (error) fprintf(stderr, "vestry: %s\n", vestry_strerror(error));
  *
  *  Structs of options grow from version to version, by one rule. Their first member is `size`: set it to sizeof the
  *  struct, or leave it 0 as long as you set no member that a later version has added. Members that you do not set are
- *  zero, which is the default. A program may use an older library: what that library does not know must be zero,
- *  otherwise the function returns VESTRY_INVALID. */
+ *  zero, which is the default. A program may run with an older library: members that the library does not know must be
+ *  zero, otherwise the function returns VESTRY_INVALID. */
 #ifndef VESTRY_ERROR_H
 #define VESTRY_ERROR_H
 
@@ -12,7 +15,7 @@
 extern "C" {
 #endif
 
-/** Marks what the shared library exports. Everything else is hidden. */
+/** Mark the symbols that the shared library exports. All others are hidden. */
 #if defined(__GNUC__)
 #define VESTRY_API                                  __attribute__((visibility("default")))
 #define VESTRY_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
@@ -21,7 +24,7 @@ extern "C" {
 #define VESTRY_PRINTF(format_index, first_argument)
 #endif
 
-/** X(name, message): the one list of errors. Numbers are positions and never change meaning. */
+/** X(name, message): the list of errors. Numbers are positions and never change meaning. */
 #define VESTRY_ERRORS(X)                                                                                               \
   X(OK, "success")                                                                                                     \
   X(INVALID, "an argument is outside what the function accepts")                                                       \
@@ -39,20 +42,20 @@ extern "C" {
   X(FAILED, "an application callback reported a failure")                                                              \
   X(BUSY, "it is in use, and waiting for it here could last for ever")
 
-/** What a function returns: 0 is success, everything else says why not. */
+/** Result of a function: 0 is success, every other value is an error. */
 typedef enum vestry_err {
 #define VESTRY_ERROR_ENUM(name, message) VESTRY_##name,
   VESTRY_ERRORS(VESTRY_ERROR_ENUM)
 #undef VESTRY_ERROR_ENUM
 } vestry_err;
 
-/** One English sentence without a full stop for a code.
- *  Returns  a static string; "unknown error" for a number that is no code
+/** Get the message of an error: one English sentence without a full stop.
+ *  Returns  a static string; "unknown error" for another number
  *  Threads  any; does not block */
 VESTRY_API const char *vestry_strerror(vestry_err error);
 
-/** The code's own name, such as "NO_MEMORY".
- *  Returns  a static string; "UNKNOWN" for a number that is no code
+/** Get the name of an error, such as "NO_MEMORY".
+ *  Returns  a static string; "UNKNOWN" for another number
  *  Threads  any; does not block */
 VESTRY_API const char *vestry_err_name(vestry_err error);
 
