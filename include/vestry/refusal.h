@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/** Refusals: why a connection or a request was refused before a handler saw it. Adapters and the registry count
- *  them; vestry_stats tells how many there were. */
+/** Refusals: why a connection or request was refused before a handler was called. Adapters and the registry count them.
+ *
+ *      vestry_stats stats = {0};
+ *      vestry_stats_get(v, &stats);
+ *      uint64_t late = stats.refused_by_reason[VESTRY_REFUSAL_DEADLINE]; */
 #ifndef VESTRY_REFUSAL_H
 #define VESTRY_REFUSAL_H
 
@@ -10,27 +13,27 @@
 extern "C" {
 #endif
 
-/** X(enum, name) */
+/** X(enum, name): the refusals. */
 #define VESTRY_REFUSALS(X)                                                                                             \
-  X(NONE, "none")               /* it was not refused; never counted */                                                \
-  X(DEADLINE, "deadline")       /* its head or its body did not come in time */                                        \
-  X(BUDGET, "budget")           /* requests under way held nearly max_request_bytes, and it held most */               \
-  X(ADDRESS, "address")         /* its address had as many as it may */                                                \
+  X(NONE, "none")               /* not refused; never counted */                                                       \
+  X(DEADLINE, "deadline")       /* its head or its body did not arrive in time */                                      \
+  X(BUDGET, "budget")           /* current requests held nearly max_request_bytes, and it held most */                 \
+  X(ADDRESS, "address")         /* its address had its maximum of connections */                                       \
   X(AMBIGUOUS, "ambiguous")     /* its head or its path can be read in two ways */                                     \
-  X(DESCRIPTORS, "descriptors") /* the process had none left */                                                        \
-  X(RATE, "rate")               /* its client sends more than a rate lets it (vestry/app/rate.h) */
+  X(DESCRIPTORS, "descriptors") /* the process had no descriptors left */                                              \
+  X(RATE, "rate")               /* its client exceeds a rate limit (vestry/app/rate.h) */
 
-/** Why something was refused. */
+/** The reason of a refusal. */
 typedef enum vestry_refusal {
 #define VESTRY_REFUSAL_ENUM(name, text) VESTRY_REFUSAL_##name,
   VESTRY_REFUSALS(VESTRY_REFUSAL_ENUM)
 #undef VESTRY_REFUSAL_ENUM
-      VESTRY_REFUSAL_COUNT /**< how many there are, NONE included */
+      VESTRY_REFUSAL_COUNT /**< number of refusals, NONE included */
 } vestry_refusal;
-/** Room for counts by refusal: more than there will be. */
+/** Size of arrays of counts by refusal: more than the refusals of any version. */
 #define VESTRY_REFUSALS_MAX 32
 
-/** Lower-case name of a refusal; "unknown" for a number that is none. Threads any. */
+/** Get the lower-case name of a refusal; "unknown" for another number. Threads any. */
 VESTRY_API const char *vestry_refusal_name(vestry_refusal refusal);
 
 #ifdef __cplusplus
