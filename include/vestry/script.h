@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/** What pages are often to do, as events: the console, another address, an event of the page's own, prefetching.
+/** Common actions in a page, as events: console output, navigation, a custom event, prefetching.
  *
- *  Each but prefetching is a hidden element, appended to the body, with an expression in `data-init`, which the client
- *  runs; then it removes itself. A Content-Security-Policy needs what the client needs for expressions:
- *  the document's nonce (vestry/app/csp.h), or, before client 1.0.3, 'unsafe-eval'. It runs when what was sent and has
- *  arrived with it is applied. vestry_event_script and prefetching are script elements: the client gives them the
- *  document's nonce, too; before 1.0.3 a policy without 'unsafe-inline' refuses them (the latter needs at least
- *  'inline-speculation-rules').
+ *      vestry_event *event;
+ *      vestry_err error = vestry_event_redirect(NULL, "/people", NULL, &event);
+ *      if (!error) error = vestry_connection_send(connection, event);
  *
- *  The expression is made here, from other texts that are data to it: they are written as string literals, whatever is
- *  in them, and cannot end the literal, the line or the element. So they may come from anywhere, with one exception
- *  that every application must think of itself: an address that a client names may lead to another site.
+ *  All functions: options NULL are the defaults of vestry_event_script, its attributes are those of the element, and
+ *  its errors are returned (INVALID also for an attribute `data-init`). host is borrowed while the event lives, NULL:
+ *  default. ret_event receives one reference, owned by the caller; untouched on failure. Any thread; does not block.
  *
- *  Addresses (URLs) are relative, or absolute with the scheme http or https; all others are INVALID, and so are control
- *  characters within. `javascript:` is a program and not an address, in whatever case and after whatever spaces. For
- *  `mailto:`, or a scheme of your own, execute a script of your own.
- *
- *  All: options NULL are the defaults of vestry_event_script, its attributes are the element's, and what it returns is
- *  returned here (INVALID also for an attribute `data-init`). host is borrowed
- *  while the event lives, NULL: default. ret_event has one reference, the caller's; untouched on failure. Any thread;
- *  does not block. */
+ *  URLs are relative, or absolute with the scheme http or https; all others, and control characters, are INVALID.
+ *  `javascript:` is code, in any case and after any spaces. For `mailto:` or a scheme of your own, write a script. */
 #ifndef VESTRY_SCRIPT_H
 #define VESTRY_SCRIPT_H
 
@@ -29,12 +20,13 @@
 extern "C" {
 #endif
 
-/** How an event of the page's own is dispatched. Zero is the default. */
+/** Options of a custom event. Zero is the default. */
 typedef struct vestry_custom_event_options {
   size_t size;                         /**< sizeof(vestry_custom_event_options), or 0 */
   const vestry_script_options *script; /**< NULL: the defaults */
-  const char *selector; /**< CSS: the event is dispatched to each element that matches; NULL or "": to the document */
-  bool no_bubbles;      /**< it does not bubble; default: it does, like the next two */
+  const char *selector; /**< CSS selector: the event is dispatched to each matching element; NULL or "": to the
+                             document */
+  bool no_bubbles;      /**< it does not bubble; default: it does. The next two are the same */
   bool not_cancelable;
   bool not_composed; /**< it stays within a shadow tree */
 } vestry_custom_event_options;
@@ -43,43 +35,53 @@ typedef struct vestry_custom_event_options {
 #define VESTRY_CUSTOM_EVENT_OPTIONS_INIT                                                                               \
   { sizeof(vestry_custom_event_options), NULL, NULL, false, false, false }
 
-/** Write a text to the browser's console, as a log entry.
+/** Make an event that writes a text to the browser's console, as a log entry.
  *  text     UTF-8, len bytes; copied
  *  Returns  OK | INVALID (options, text NULL with len > 0) | TOO_LARGE | NO_MEMORY
- *  Threads  any; does not block */
+ *  Threads  any; does not block
+ *
+ *  Each function of this header except vestry_event_prefetch makes a hidden element, appended to the body, with an
+ *  expression in `data-init`. The client runs it after it has applied the events that arrived with it, and the element
+ *  removes itself. Arguments become string literals, which cannot end the literal, the line or the element, so they may
+ *  come from any source. But check a URL that a client sent, because it may lead to another site.
+ *
+ *  A Content-Security-Policy must permit the client's expressions: by the document's nonce (vestry/app/csp.h), or,
+ *  before client 1.0.3, by 'unsafe-eval'. vestry_event_script and vestry_event_prefetch make script elements, which the
+ *  client gives the document's nonce, too; before 1.0.3 a policy without 'unsafe-inline' blocks them (prefetch needs at
+ *  least 'inline-speculation-rules'). */
 VESTRY_API vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
                                                const vestry_script_options *options, vestry_event **ret_event);
-/** The same, as an error. */
+/** Make an event that writes a text to the browser's console, as an error. As vestry_event_console_log. */
 VESTRY_API vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
                                                  const vestry_script_options *options, vestry_event **ret_event);
 
-/** Send the browser to another page, which gets an entry in its history. It leaves when the expression has run, and
- *  what was sent in the same batch has been applied; the stream ends with the page.
- *  url      an address, see above; terminated; copied
- *  Returns  OK | INVALID (the address: none, a control character, a scheme that is neither http nor https; options) |
+/** Make an event that sends the browser to another page, which gets an entry in its history. The browser leaves when
+ *  the expression has run, and the other events of the same batch have been applied; the stream ends with the page.
+ *  url      see the head of this header; terminated; copied
+ *  Returns  OK | INVALID (url: empty, a control character, a scheme that is neither http nor https; options) |
  *           TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_redirect(const vestry_host *host, const char *url,
                                             const vestry_script_options *options, vestry_event **ret_event);
 
-/** Change the address that the browser shows, without loading it: history.replaceState, which keeps the entry's state.
- *  The browser refuses an address of another origin. As vestry_event_redirect. */
+/** Make an event that changes the URL that the browser shows, without loading it: history.replaceState, which keeps the
+ *  entry's state. The browser refuses a URL of another origin. As vestry_event_redirect. */
 VESTRY_API vestry_err vestry_event_replace_url(const vestry_host *host, const char *url,
                                                const vestry_script_options *options, vestry_event **ret_event);
 
-/** Have the page go to another address within its document, as a marked link does: if the document has a layout
- *  (vestry/app/page.h), and the address is of its origin. Otherwise as vestry_event_redirect; arguments and results as
+/** Make an event that navigates within the document, as a marked link does, if the document has a layout
+ *  (vestry/app/page.h) and the URL has its origin; otherwise as vestry_event_redirect. Arguments and results as
  *  there. */
 VESTRY_API vestry_err vestry_event_navigate(const vestry_host *host, const char *url,
                                             const vestry_script_options *options, vestry_event **ret_event);
-/** The same in place of the present entry of the history, which otherwise stays before the new one. */
+/** Make an event that navigates as vestry_event_navigate, and replaces the current entry of the history. */
 VESTRY_API vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url,
                                                     const vestry_script_options *options, vestry_event **ret_event);
 
-/** Dispatch an event of the page's own (a CustomEvent), for its `data-on:NAME`.
+/** Make an event that dispatches a CustomEvent in the page, for its `data-on:NAME`.
  *  name    of the event; not empty, UTF-8, terminated; copied
- *  detail  the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. It arrives as JSON.parse
- *          reads it
+ *  detail  the event's detail: JSON text of any value, detail_len bytes; NULL or empty: null. The page gets the value
+ *          that JSON.parse returns
  *  Returns  OK | INVALID (name, options, detail NULL with detail_len > 0, detail is no JSON) | TOO_LARGE (also: nested
  *           deeper than 256) | NO_MEMORY
  *  Threads  any; does not block */
@@ -87,10 +89,10 @@ VESTRY_API vestry_err vestry_event_custom(const vestry_host *host, const char *n
                                           size_t detail_len, const vestry_custom_event_options *options,
                                           vestry_event **ret_event);
 
-/** Let the browser fetch pages ahead, before they are asked for: a speculation rule. The element stays in the page
- *  (options->keep is taken for set), because the rule ends with it; browsers without such rules ignore it.
- *  urls     count ≥ 1 addresses, see above; copied
- *  Returns  OK | INVALID (an address, as for vestry_event_redirect; no address; options, `type` among the attributes) |
+/** Make an event that lets the browser prefetch pages: a speculation rule. The element stays in the page (as with
+ *  options->keep), because the rule ends with it; browsers without such rules ignore it.
+ *  urls     count ≥ 1 URLs, see the head of this header; copied
+ *  Returns  OK | INVALID (a URL, as for vestry_event_redirect; no URL; options, `type` among the attributes) |
  *           TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
