@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** CSS selectors for the texts of others. */
+/** CSS selectors from arbitrary texts.
+ *
+ *      char selector[VESTRY_SELECTOR_BYTES(64)];
+ *      vestry_err error = vestry_select_id(row_id, selector, sizeof selector);   // "p+2": #p\+2 */
 #ifndef VESTRY_SELECTOR_H
 #define VESTRY_SELECTOR_H
 
@@ -11,12 +14,12 @@
 extern "C" {
 #endif
 
-/** A buffer of this size is enough for the selector of an id of so many bytes. */
+/** Size of a buffer that is sufficient for the selector of an id of id_len bytes. */
 #define VESTRY_SELECTOR_BYTES(id_len) (4 * (size_t)(id_len) + 2)
 
-/** The selector "#…" of the element with an id, escaped as CSSOM serializes identifiers (section 2.1). It has no line
- *  breaks, so it can be a selector of vestry_elements_options. What is not valid UTF-8 becomes U+FFFD, as in
- *  vestry/html.h, so that the selector finds the element whose id attribute was written there.
+/** Write the selector "#…" of the element with an id, escaped as CSSOM serializes identifiers (section 2.1). It has no
+ *  line breaks, so it can be a selector of vestry_elements_options. Invalid UTF-8 becomes U+FFFD, as in vestry/html.h,
+ *  so that the selector finds the element whose id attribute was written there.
  *  id       terminated, not empty
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | INVALID (id or buffer NULL, id empty) | TOO_LARGE (capacity; see VESTRY_SELECTOR_BYTES)
