@@ -15,7 +15,7 @@ extern "C" {
 #define VESTRY_VERSION_PATCH 0
 #define VESTRY_VERSION       "0.3.0"
 
-/** The version of the library that is running, which may differ from VESTRY_VERSION of the headers.
+/** Get the version of the running library, which may differ from VESTRY_VERSION of the headers.
  *  Returns  a static string "major.minor.patch"
  *  Threads  any; does not block */
 VESTRY_API const char *vestry_version(void);
