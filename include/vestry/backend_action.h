@@ -82,7 +82,7 @@ typedef struct vestry_backend_action_options {
   size_t headers_count;            /**< at most 64 */
   const char *filter_include;      /**< a regular expression (JavaScript's) of the paths of signals that are sent
                                         [all] */
-  const char *filter_exclude;      /**< and of those that are not ['(^|\.)_'] */
+  const char *filter_exclude;      /**< and of signals that are not sent ['(^|\.)_'] */
   const json_t *payload;           /**< sent instead of the signals; NULL: none, but see once */
   vestry_when_hidden when_hidden;
   vestry_action_retry retry;

@@ -79,7 +79,7 @@ VESTRY_API void vestry_batch_clear(vestry_batch *batch);
  *  connections  count of them, borrowed
  *  ret_count    number of connections that accepted it; may be NULL
  *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
- *           NO_MEMORY: an open connection could not accept it (the first of these failures); the others have it | the
+ *           NO_MEMORY: an open connection could not accept it (the first such failure); the others have it | the
  *           first failure of an addition: nothing was sent, ret_count is 0
  *  Threads  any, while no thread fills it; does not block */
 VESTRY_API vestry_err vestry_batch_send_each(const vestry_batch *batch, vestry_connection *const *connections,

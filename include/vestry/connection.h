@@ -86,8 +86,8 @@ typedef enum vestry_verdict {
  *  during or after on_close: a connection that closes meanwhile ends when this call has returned. */
 typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 
-/** Hooks of a connection. If a connection has hooks of its own and of its instance, all are called, its own first; the
- *  first verdict that is not DEFAULT counts. */
+/** Hooks of a connection. If a connection and its instance have hooks, all are called, those of the connection first;
+ *  the first verdict that is not DEFAULT counts. */
 typedef struct vestry_connection_hooks {
   size_t size;                 /**< sizeof(vestry_connection_hooks), or 0 */
   vestry_on_open_fn on_open;   /**< NULL: none */

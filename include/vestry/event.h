@@ -25,7 +25,7 @@ extern "C" {
 typedef struct vestry_event vestry_event;
 
 /** Version of the Datastar client that this version was written for. Clients from 1.0.2 on work; functions that need a
- *  later one say so. */
+ *  later one are marked. */
 #define VESTRY_DATASTAR_VERSION "1.0.4"
 /** Address of that client. */
 #define VESTRY_DATASTAR_CDN_URL                                                                                        \

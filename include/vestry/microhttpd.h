@@ -9,7 +9,7 @@
  *      vestry_server_destroy(server);
  *      vestry_destroy(v);
  *
- *  An idle stream costs some hundred bytes of vestry's and nothing of the server's, whose connection is freed when the
+ *  An idle stream costs some hundred bytes in vestry and nothing in libmicrohttpd, whose connection is freed when the
  *  head is sent; with TLS it also costs the connection and its session, some ten kilobytes. HTTP/1.1 and 1.0; a proxy
  *  in front provides HTTP/2. vestry_microhttpd_create has the rules of a server, vestry_microhttpd_attach those of an
  *  existing daemon. */
@@ -79,12 +79,12 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  Returns  OK | INVALID (an argument, or beyond its bounds; unix_path with an address or port, or too long for a
  *           socket's address, which has 107 bytes) | NO_MEMORY | UNSUPPORTED (TLS or epoll, which this libmicrohttpd
  *           was built without) | IO (the address or path is in use or not this machine's, an invalid key or
- *           certificate, no thread or descriptor is left: the host's log says which)
+ *           certificate, no thread or descriptor is left: the host's log has the reason)
  *  Threads  any; does not block, except for at most two seconds while another server begins to listen on a UNIX socket
  *           in the same folder
  *
  *  Threads. The server listens from this call on. Handlers run on its threads: one that blocks delays the other
- *  connections of its thread, so set more threads if handlers block. Streams use none of these threads; the instance's
+ *  connections of its thread, so set more threads if handlers block. Streams do not use them; the instance's
  *  runtime writes them, and must therefore own threads.
  *
  *  Bodies are read completely before the handler is called, up to vestry_bounds.max_body_bytes. Of a larger one up to 4
@@ -187,8 +187,8 @@ typedef struct vestry_microhttpd_attach_options {
  *  not strict joins folded lines, ends lines at a bare LF, accepts a tab for a blank in a request line, and answers
  *  further blanks in it with a redirect, all before vestry sees the request. Without is_strict, attach logs a warning
  *  for 1.0, and vestry refuses what may have been a folded line: values with two blanks in a row. It cannot see a bare
- *  LF after a value that ends with a blank. With 0.9.75 vestry finds all of these, strict or not. With a negative level
- *  a daemon may read a request differently than a proxy does (docs/security.md).
+ *  LF after a value that ends with a blank. With 0.9.75 vestry finds all such heads, strict or not. With a negative
+ *  level a daemon may read a request differently than a proxy does (docs/security.md).
  *
  *  Different from such a server: a connection belongs to the daemon until it becomes a stream.
  *  - The daemon's options set the number of connections, their time of silence and their memory:

@@ -106,7 +106,7 @@ VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
  *  Returns  OK | INVALID | NO_MEMORY (registry unchanged)
  *
  *  vestry dispatches "connection" [id] when a stream has opened and "sse-closed" [id, cause name] when it has ended, if
- *  the application has registered effects of these names. Built-in effects, which a registry may replace:
+ *  the application has registered effects with these names. Built-in effects, which a registry may replace:
  *  - patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector, options?]
  *  - patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?]
  *  - execute-script [text, options?], console-log [text, options?], console-error [text, options?]

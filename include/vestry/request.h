@@ -132,7 +132,8 @@ VESTRY_API vestry_err vestry_reply_status(vestry_reply *reply, int status);
  *  - an answer whose guard or handler has read the identity of the client: the user or the session, a tab, a token, a
  *    nonce, a cookie, or a header that names a user (Cookie, Authorization, X-Remote-User, X-Forwarded-User,
  *    X-Forwarded-Email);
- *  - every answer to a request whose scope function has set a scope or has read one of these (vestry_options.scope);
+ *  - every answer to a request whose scope function has set a scope or has read such an identity
+ *    (vestry_options.scope);
  *  - every answer that sets a cookie or has a nonce, even if you set a Cache-Control, unless that has private or
  *    no-store.
  *  If an answer differs by peer address, set Cache-Control yourself. */
@@ -262,8 +263,8 @@ typedef struct vestry_stream_options {
   size_t size;                                 /**< sizeof(vestry_stream_options), or 0 */
   const vestry_connection_options *connection; /**< bounds and behaviour; non-zero members override the instance's */
   const vestry_connection_hooks *hooks;        /**< called before the instance's; see vestry_connection_hooks */
-  const vestry_profile *profiles; /**< encodings offered, best first, instead of the instance's. A client that accepts
-                                       none of them, nor identity, gets 406 */
+  const vestry_profile *profiles; /**< encodings offered, best first; they replace those of the instance. A client that
+                                       accepts none of them, nor identity, gets 406 */
   size_t profiles_count;          /**< number of profiles, at most VESTRY_PROFILES_MAX; 0 with profiles: identity
                                        only */
 } vestry_stream_options;

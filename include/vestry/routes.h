@@ -61,7 +61,7 @@ typedef struct vestry_mounted {
  *  prefix   "" or a pattern without a '/' at its end; prefix and pattern together must be a pattern
  *  Returns  as vestry_route, of the first row that is refused */
 VESTRY_API vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app);
-/** Unmount all mounted rows of a table, as vestry_unroute. OK | INVALID (called in one of these handlers; all others
+/** Unmount all mounted rows of a table, as vestry_unroute. OK | INVALID (called in a handler of the table; all others
  *  are unmounted) | NO_MEMORY. */
 VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count);
 
@@ -107,7 +107,7 @@ VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
 /** Set a page of the application for an error of ordinary requests, also on paths without a route; a Datastar request
  *  gets the plain line. The reply has the status already, and the handler sets the page. If the handler fails, the
  *  plain line is sent. The request has only its head: no scope, no body.
- *  status   400 to 599; 0: each status that has no page of its own
+ *  status   400 to 599; 0: each status without a page
  *  handler  reads the status from vestry_request.error. NULL: remove the page
  *  app      must live as long as the instance
  *  Returns  OK | INVALID | NO_MEMORY

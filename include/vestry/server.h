@@ -78,7 +78,7 @@ VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapte
  *  Threads  not from a handler or hook; blocks for timeout_ms at most */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
 /** Stop without a time limit, close the server and all connections, free. A server of the application remains: its
- *  adapter's header says what must have ended before. NULL is accepted. Threads: as vestry_server_stop; blocks. */
+ *  adapter's header lists what must have ended before. NULL is accepted. Threads: as vestry_server_stop; blocks. */
 VESTRY_API void vestry_server_destroy(vestry_server *server);
 /** Get the number of open streams, and their maximum. NULL: not wanted. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);

@@ -110,14 +110,14 @@ typedef struct vestry_store_options {
 #define VESTRY_STORE_OPTIONS_INIT                                                                                      \
   { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
 
-/** What a put does if its key has values already. A value that is put again under its key is refreshed under every
+/** Behaviour of a put whose key has values already. A value that is put again under its key is refreshed under every
  *  policy and keeps its position. */
 typedef enum vestry_keep_policy {
   VESTRY_KEEP_REPLACE = 0, /**< the old values leave with cause REPLACED */
   VESTRY_KEEP_REUSE,       /**< nothing is stored or refreshed: EXISTS; the caller can get the old values */
   VESTRY_KEEP_REJECT,      /**< nothing is stored: EXISTS. Same as REUSE for the store; a reply answers differently */
-  VESTRY_KEEP_MANY /**< the value is added; beyond the maximum the oldest put leaves with cause REPLACED, an ended
-                                one first */
+  VESTRY_KEEP_MANY /**< the value is added; beyond the maximum the oldest put leaves with cause REPLACED, an ended one
+                        first */
 } vestry_keep_policy;
 
 /** Result of a put. */

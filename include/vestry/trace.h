@@ -12,7 +12,7 @@
  *  A request with the header `traceparent` (W3C Trace Context, https://www.w3.org/TR/trace-context/) continues that
  *  trace; any other begins one. vestry's spans on a thread have the current span of that thread as their parent. The
  *  program adds its own by vestry_trace_here, and carries a trace to other threads by vestry_trace_enter. Without a
- *  tracer each of these places costs a comparison. */
+ *  tracer each such place costs a comparison. */
 #ifndef VESTRY_TRACE_H
 #define VESTRY_TRACE_H
 

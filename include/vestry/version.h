@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/** The version of these headers, in numbers and as text. */
+/** The version of the headers, in numbers and as text. */
 #define VESTRY_VERSION_MAJOR 0
 #define VESTRY_VERSION_MINOR 3
 #define VESTRY_VERSION_PATCH 0
