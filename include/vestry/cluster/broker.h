@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/** The broker seam: what carries messages between the nodes of a cluster. For those who write brokers; applications
- *  make one (vestry/cluster/nats.h; memory_network.h for tests) and hand it to vestry_cluster_create.
+/** Brokers: the interface that transports messages between the nodes of a cluster. This header is for implementations
+ *  of brokers; an application creates one (vestry/cluster/nats.h, or memory_network.h for tests) and passes it to
+ *  vestry_cluster_create.
  *
- *  A broker delivers bytes to all nodes that are subscribed to a subject, the sender's own included. It promises
- *  little: what one node publishes to one subject arrives in order, as far as it arrives. It may lose and repeat
- *  messages, and need not notice; what it notices it says as VESTRY_BROKER_MAYBE_LOST. It keeps nothing for nodes that
- *  are away. Order, repetition and loss are the cluster's to find out.
+ *  A broker delivers bytes to all nodes that are subscribed to a subject, including the sender. Messages that one node
+ *  publishes to one subject arrive in order, if they arrive. A broker may lose and repeat messages without noticing,
+ *  because the cluster itself detects wrong order, repetition and loss; a broker that notices a loss reports
+ *  VESTRY_BROKER_MAYBE_LOST. It stores nothing for nodes that are disconnected.
  *
- *  Subjects are 1 to VESTRY_SUBJECT_MAX_BYTES characters of a–z, 0–9 and '.', neither at an end nor beside another. A
- *  broker refuses all others: no key, and no text of a client's, ever becomes part of a broker's protocol. */
+ *  Subjects have 1 to VESTRY_SUBJECT_MAX_BYTES characters of a–z, 0–9 and '.', with no '.' at an end or beside another.
+ *  A broker rejects all other subjects, so that no key and no text of a client becomes part of its protocol. */
 #ifndef VESTRY_BROKER_H
 #define VESTRY_BROKER_H
 
@@ -18,85 +19,86 @@
 extern "C" {
 #endif
 
-/** A subject has at most so many characters. */
+/** Maximum number of characters in a subject. */
 #define VESTRY_SUBJECT_MAX_BYTES ((size_t)64)
 
-/** How it stands with the broker. */
+/** State of a broker's connection. */
 typedef enum vestry_broker_state {
-  VESTRY_BROKER_DOWN,      /**< nothing is carried. Publishing fails at once: nothing is held back for later */
-  VESTRY_BROKER_UP,        /**< what is published is carried, as far as anybody knows */
-  VESTRY_BROKER_MAYBE_LOST /**< said to on_state only, while it is up: messages to this node were dropped */
+  VESTRY_BROKER_DOWN,      /**< disconnected. Publishing fails at once; nothing is queued for later */
+  VESTRY_BROKER_UP,        /**< connected, as far as this process knows */
+  VESTRY_BROKER_MAYBE_LOST /**< passed to on_state only, while connected: messages to this node were dropped */
 } vestry_broker_state;
 
-/** What a broker tells its user, the cluster. Its functions are never called two at once, nor from inside a function of
- *  the broker's, on threads of the broker's choice, no lock held. They may call publish, flush, state and max_payload;
- *  they do not block for long, because what arrives meanwhile waits within bounds. */
+/** Functions that a broker calls. They run one at a time, never inside a function of the broker, on threads that the
+ *  broker chooses, no lock held. They may call publish, flush, state and max_payload. They must not block for long,
+ *  because messages that arrive meanwhile wait in a bounded queue. */
 typedef struct vestry_broker_events {
   size_t size; /**< sizeof(vestry_broker_events), or 0 */
-  /** A message. subject, terminated, and data: valid during the call. */
+  /** Receives a message. subject (terminated) and data are valid during the call. */
   void (*on_message)(const char *subject, const void *data, size_t len, void *ctx);
-  /** It is up, is down, or has dropped something. At first it is down, and nothing is said of that. DOWN and UP come by
-   *  turns; what happened too fast is told all the same. When UP is told, all subscriptions stand again; messages may
-   *  come just before it. MAYBE_LOST comes where the gap is: between the messages before it and those after it. */
+  /** Receives a change of state. A broker begins DOWN, which is not reported. UP and DOWN alternate, and every change
+   *  is reported, however short the state was. At UP all subscriptions are active again; messages may arrive just
+   *  before it. MAYBE_LOST arrives at the position of the gap, between the messages before and after it. */
   void (*on_state)(vestry_broker_state state, void *ctx);
   void *ctx;
 } vestry_broker_events;
 
-/** What a broker does. Its functions may be called by any thread, several at once, but for start, stop and destroy. */
+/** Functions of a broker. Any thread may call them, several at once, except start, stop and destroy. */
 typedef struct vestry_broker_ops {
   size_t size; /**< sizeof(vestry_broker_ops), or 0 */
-  /** Connect, and go on trying for ever. Once. Does not wait for the connection. From now on messages to these subjects
-   *  arrive, and after each time that it was down: what this node publishes afterwards for sure, what others publish
-   *  from when the broker has heard of it.
-   *  subjects  copied; no two alike. NULL when count is 0
+  /** Connect, and retry without end. Called once; does not wait for the connection. From then on, and after each
+   *  reconnect, messages to these subjects arrive: those that this node publishes afterwards for certain, those of
+   *  other nodes from the time when the broker has received the subscription.
+   *  subjects  copied; no two alike. NULL if count is 0
    *  events    copied
-   *  Returns   OK, also if it is down yet | INVALID (an argument, or a second time) | NO_MEMORY | IO (no thread, or no
-   *            descriptor) | CLOSED (its runtime) */
+   *  Returns  OK, also while disconnected | INVALID (an argument, or a second call) | NO_MEMORY | IO (no thread, or no
+   *           descriptor) | CLOSED (its runtime) */
   vestry_err (*start)(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *events);
-  /** Disconnect: when it returns, no event's function runs or will run. What was published before is handed to the
-   *  broker first, for at most a second or so. Idempotent. Not from an event's function. */
+  /** Disconnect. After the return no function of the events runs or will run. Messages that were published before are
+   *  sent first, for at most about a second. Idempotent. Not from a function of the events. */
   void (*stop)(void *broker);
-  /** Send to all subscribers, at the next flush at the latest.
-   *  data     copied; NULL when len is 0
-   *  Returns  OK (taken; it can still be lost) | INVALID (subject) | TOO_LARGE | FULL (what waits to be handed over has
-   *           reached its bound) | IO (down: it was not sent and will not be) | NO_MEMORY. Does not block */
+  /** Send a message to all subscribers, at the next flush at the latest.
+   *  data  copied; NULL if len is 0
+   *  Returns  OK (queued; it can still be lost) | INVALID (subject) | TOO_LARGE | FULL (the send queue is full) | IO
+   *           (disconnected: the message was not sent and will not be) | NO_MEMORY. Does not block */
   vestry_err (*publish)(void *broker, const char *subject, const void *data, size_t len);
-  /** Hand over what was published. A thread that publishes calls it afterwards, once for all that is to go together.
-   *  at_once  this thread may write, because it has nothing else to do; otherwise a thread of the broker's writes, and
-   *           takes along what is published until it comes to it
+  /** Flush the published messages. A publishing thread calls it once after all messages that belong together.
+   *  at_once  this thread may write to the socket, because it has no other work; otherwise a thread of the broker
+   *           writes, together with everything published until then
    *  Does not block */
   void (*flush)(void *broker, bool at_once);
-  /** UP or DOWN, now: publish asks the same. Does not block. */
+  /** Get the current state, UP or DOWN; publish checks the same. Does not block. */
   vestry_broker_state (*state)(void *broker);
-  /** The largest message, in bytes; while it has never been up, a guess. Does not block. */
+  /** Get the maximum size of a message in bytes; an estimate before the first connection. Does not block. */
   size_t (*max_payload)(void *broker);
-  /** Set a name's value if its revision is the one expected: for nodes of which only one may win. NULL: it cannot.
-   *  name      as subjects are
-   *  expected  the revision that it must have; 0: it must not exist
-   *  ret       the revision that it has now, also with EXISTS
-   *  Returns   OK | EXISTS (it has another) | INVALID (name) | TOO_LARGE | TIMEOUT (unknown: it may have been set) |
-   *            IO (down) | UNSUPPORTED (what it is connected to cannot) | NO_MEMORY
-   *  Blocks, for some seconds at most: not from an event's function */
+  /** Set the value of a name if its revision is the expected one, so that only one of several nodes succeeds. NULL: not
+   *  supported.
+   *  name      in the form of a subject
+   *  expected  the revision that the name must have; 0: the name must not exist
+   *  ret       its revision after the call, also with EXISTS
+   *  Returns  OK | EXISTS (it has another revision) | INVALID (name) | TOO_LARGE | TIMEOUT (unknown: the value may have
+   *           been set) | IO (disconnected) | UNSUPPORTED (by the connected server) | NO_MEMORY
+   *  Blocks for at most a few seconds: not from a function of the events */
   vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len, uint64_t *ret);
-  /** Stop, and free it. NULL is accepted. */
+  /** Stop and free. NULL is accepted. */
   void (*destroy)(void *broker);
-  /** Asked inside of on_message, by its thread: whether another message is there already, and is told right after this
-   *  one. If it can say so, the cluster does on that thread some of what messages want, where that is quickly done, and
-   *  another thread need not wake; what is published meanwhile the broker hands over when it has told all. NULL: all is
-   *  done by other threads. Does not block. */
+  /** Return whether another message has arrived and will be passed to on_message right after this one. The cluster
+   *  calls it inside on_message, on that thread. If the broker implements it, the cluster does some short work for a
+   *  message on that thread instead of waking another, and the broker flushes what is published meanwhile after the
+   *  last message. NULL: other threads do all the work. Does not block. */
   bool (*has_more)(void *broker);
 } vestry_broker_ops;
 
-/** A broker: what it does, and the thing itself. */
+/** A broker: its functions and its state. */
 typedef struct vestry_broker {
-  const vestry_broker_ops *ops; /**< must live as long as the broker */
-  void *broker;                 /**< handed to all of them */
+  const vestry_broker_ops *ops; /**< borrowed for the lifetime of the broker */
+  void *broker;                 /**< passed to all of them */
 } vestry_broker;
 
-/** Whether that is a subject. NULL is none.
+/** Check whether a text is a subject. NULL is not.
  *  Threads  any; does not block */
 VESTRY_API bool vestry_subject_is_valid(const char *subject);
-/** Whether these are subjects, no two alike: what start takes. They are few: each is compared with each.
+/** Check whether texts are subjects, no two alike, as start requires. Compares each with each, so keep them few.
  *  Threads  any; does not block */
 VESTRY_API bool vestry_subjects_are_valid(const char *const *subjects, size_t count);
 
