@@ -23,7 +23,9 @@ extern "C" {
 /** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
  *  read again for each connection, so that they can be renewed. */
 
-/** stop and destroy wait for a running attempt to connect: connect_ms, and the time of the name's resolution. The TLS
+/** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
+ *  read again for each connection, so that they can be renewed.
+ *  stop and destroy wait for a running attempt to connect: connect_ms, and the time of the name's resolution. The TLS
  *  handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create on. */
 typedef struct vestry_nats_options {
   size_t size;                /**< sizeof(vestry_nats_options), or 0 */
@@ -32,7 +34,7 @@ typedef struct vestry_nats_options {
   size_t servers_count;       /**< 0: "nats://127.0.0.1:4222" alone */
   const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
 
-  /* As which user it logs in: one of these, or none. */
+  /* Login of the client: one of the following, or none. */
   const char *user, *password;
   const char *token;
   const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */
