@@ -79,7 +79,7 @@ typedef struct vestry_observe_options {
    *  a scraper does, or in a cookie, which {prefix}/console?token=TOKEN sets. NULL: none */
   const char *token;
   /** Admit requests from a loopback address whose Host names this machine, because a page of another site could
-   *  otherwise reach it by a host name of its own, and that have no proxy header (Forwarded, X-Forwarded-For,
+   *  otherwise reach it through the host name of that site, and that have no proxy header (Forwarded, X-Forwarded-For,
    *  X-Forwarded-Host, X-Real-IP, Via). A proxy on this machine that sends none of them, for example nginx with a bare
    *  proxy_pass, is indistinguishable from this machine and would admit every client. Set this only if no such proxy
    *  forwards to this instance */
@@ -104,9 +104,9 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/metrics  as vestry_observe_metrics
  *  GET {prefix}/live     200: the server responds
  *  GET {prefix}/ready    200; 503 while the instance drains or closes, or if a probe is not delivered: an event that
- *                        passes through a queue and the instance's threads to a transport of its own, and is not
- *                        counted. The body gives the reason. It waits on the serving thread for at most ready_ms. On a
- *                        stepped runtime it does not wait: each request reports on the probe of the previous request
+ *                        passes through a queue and the instance's threads to its own transport, and is not counted.
+ *                        The body gives the reason. It waits on the serving thread for at most ready_ms. On a stepped
+ *                        runtime it does not wait: each request reports on the probe of the previous request
  *
  *  The following return JSON, with counts as numbers. An invalid parameter gets 400 with a sentence.
  *
@@ -132,7 +132,7 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *  GET {prefix}/streams/{id}/tail
  *      a tail: the events sent to the stream from now on (curl -N, or an EventSource), as events begin, event, left-out
  *      (a count, because the reader was slow) and end, with JSON. Ends with the stream or after VESTRY_TAIL_MS. At most
- *      16 at a time; a reader cannot tail a stream that this observer opened
+ *      16 at a time; the streams of consoles and tails have none (409)
  *
  *  prefix  "" or a pattern without a '/' at its end, as vestry_mount; copied
  *  Returns  OK | EXISTS (the path is taken, or already mounted) | INVALID (the prefix) | NO_MEMORY
@@ -359,10 +359,11 @@ typedef struct vestry_channel_info {
   size_t members_count;                                    /**< now */
   uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
   uint64_t epochs_count;
-  uint64_t alone_count;   /**< epochs that ended with a standalone encoder */
+  uint64_t alone_count;   /**< events encoded for one member alone because its encoder was out of sync, of epochs that
+                               have ended */
   uint64_t encodes_count; /**< runs of an encoder over an event for all its members in sync */
-  uint64_t plain_bytes;   /**< size of these events before encoding */
-  uint64_t encoded_bytes; /**< size after encoding */
+  uint64_t plain_bytes;   /**< their size before encoding */
+  uint64_t encoded_bytes; /**< their size after encoding */
   double ratio;           /**< plain_bytes / encoded_bytes; 0: nothing was encoded */
   size_t kept_count;      /**< events in its history, at the last publish or change of the history */
   size_t kept_bytes;      /**< their size */
