@@ -1,49 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/** Forms that come back: what is typed into a form is kept for its tab while it is typed, and a reload, or a visit
- *  elsewhere, finds it again in its fields.
+/** Persistent forms: text typed into a form is stored for its tab, so that a reload or a later visit restores it.
  *
- *      static const char *const fields[] = {"title", "text", "urgent"};          // what is kept; nothing else is
  *      vestry_forms_create(v, &(vestry_forms_options){.pages = pages}, &forms);
- *      vestry_forms_add(forms, "report", fields, 3);
+ *      vestry_forms_add(forms, "report", (const char *const[]){"title", "urgent"}, 2);   // only these are stored
  *      vestry_route(v, "POST", "/kept", vestry_forms_handler, forms);
  *
- *      vestry_form *form;                                                         // in a render, or in a handler
- *      vestry_html_add(html, "<form method=\"post\" action=\"/report\" ");
+ *      vestry_html_add(html, "<form method=\"post\" action=\"/report\" ");                // in a render or a handler
  *      vestry_form_open(forms, render->request, render, html, "report", &form);
- *      vestry_html_add(html, "><input name=\"title\" " VESTRY_FORM_FIELD " value=\"%s\">",
+ *      vestry_html_add(html, "><input name=\"title\" " VESTRY_FORM_FIELD " value=\"%s\"></form>",
  *                      vestry_form_text(form, "title", ""));
- *      vestry_html_add(html, "<textarea name=\"text\" " VESTRY_FORM_FIELD ">%s</textarea>",
- *                      vestry_form_text(form, "text", ""));
- *      vestry_html_add(html, "<input type=\"checkbox\" name=\"urgent\" value=\"yes\" " VESTRY_FORM_FIELD "%-s></form>",
- *                      vestry_form_has(form, "urgent", "yes", false) ? " checked" : "");
  *      vestry_form_close(form);
+ *      vestry_forms_clear(forms, req, "report");                                         // when the submit is accepted
  *
- *      vestry_forms_clear(forms, req, "report");                                  // the submit was taken
- *
- *  The page has the attributes of vestry/app/tab.h above its forms, and the Datastar client. Half a second after a
- *  change begins, and when the page goes or is hidden, the form sends the values of its declared fields to `path`, one
- *  request at a time. The browser keeps no copy: what the server has is what comes back. A document shows none of it,
- *  for its tab is a guess; the page asks when it begins, and puts what is kept into the fields that were not touched
- *  since. A render whose tab is known, as a stream's, has it as plain HTML. No render overwrites what is being typed: a
- *  field with VESTRY_FORM_FIELD is left alone by morphs, for as long as the form is of the same generation. What clears
- *  a form begins a new generation: its element has another id, so that a live page replaces it. A letter of an earlier
- *  generation that comes late is refused, and so is one that a later one has overtaken. A field that has an id of its
- *  own stays, with its text: the client moves an element by its id from the former form into the next one. So a form
- *  that stays on its page after a clear has its fields within their labels, without ids.
- *
- *  A tab that is duplicated, or comes back after the browser has crashed, has the form of the tab that it was made
- *  from, as a copy of its own.
- *
- *  Never kept, whatever is declared: passwords, files, hidden fields, fields that are disabled or have autocomplete
- *  "off", "one-time-code", "current-password", "new-password" or "cc-…", a password that is shown as text, and what is
- *  in an element with VESTRY_FORM_NEVER. The browser decides that, and its console has a warning for each declared
- *  field that is not kept for its type or its autocomplete. The server takes nothing but declared fields. An element
- *  with contenteditable is no field of a form, and is not kept.
- *
- *  Forms are kept within bounds, in the memory of this process: a restart forgets them, until a page that is still open
- *  is typed into; another process does not have them. Or in a database (vestry/data/sql.h,
- *  vestry/data/sql.h): then they outlive any process, all processes of that database have them, and a form
- *  is cleared in the transaction of its submit. */
+ *  The page needs the attributes of vestry/app/tab.h above its forms, and the Datastar client. docs/guide/forms.md has
+ *  the rules. */
 #ifndef VESTRY_FORM_H
 #define VESTRY_FORM_H
 
@@ -53,112 +23,130 @@
 extern "C" {
 #endif
 
-/** The forms of an instance, and what is kept of them. */
+/** The forms of an instance, and their stored values.
+ *  - Values are sent to `path` half a second after a change begins, and when the page goes or is hidden, one request at
+ *    a time. They are stored in memory, or in a database (vestry/data/sql.h), which survives restarts, serves all
+ *    processes and clears a form in the transaction of its submit.
+ *  - A document shows no stored values, because its tab is a guess; the page requests them and fills the untouched
+ *    fields. A render whose tab is known, for example of a stream, has them as HTML.
+ *  - Renders do not change a field with VESTRY_FORM_FIELD while the form keeps its generation. Clearing a form begins a
+ *    new generation: its element gets another id, so that a live page replaces it. Messages of an older generation, and
+ *    messages that a later one has overtaken, are rejected. Give the fields of a form that stays on its page labels
+ *    around them instead of ids, because the client moves an element with an id, and its text, into the next form.
+ *  - A duplicated or restored tab has a copy of the form.
+ *  - Never stored, even if declared: passwords, files, hidden and disabled fields, a password shown as text, fields
+ *    with autocomplete "off", "one-time-code", "current-password", "new-password" or "cc-…", and those in an element
+ *    with VESTRY_FORM_NEVER. The browser decides this and warns in its console. The server accepts declared fields
+ *    only. contenteditable is not supported. */
 typedef struct vestry_forms vestry_forms;
-/** One form in one render: what is kept of it. */
+/** The stored values of one form, in one render. */
 typedef struct vestry_form vestry_form;
-/** Where forms are kept, if not in memory. */
+/** A storage for forms, instead of memory. */
 typedef struct vestry_forms_storage vestry_forms_storage;
 
-/** A form's name has at most so many bytes, and a field's. */
+/** Maximum length of the name of a form or field in bytes. */
 #define VESTRY_FORM_NAME_MAX_BYTES ((size_t)64)
-/** Fields of a form at most. */
+/** Maximum number of fields in a form. */
 #define VESTRY_FORM_FIELDS_MAX ((size_t)64)
-/** The attribute of each kept field: input, textarea, select. Without it a live page may overwrite what is typed. */
+/** Attribute of each stored field: input, textarea, select. Without it a live page may overwrite typed text. */
 #define VESTRY_FORM_FIELD "data-ignore-morph"
-/** The attribute of a field, or of what has several, that is never kept. */
+/** Attribute of a field, or of an element around fields, that is never stored. */
 #define VESTRY_FORM_NEVER "data-form-never"
 
-/** How forms are kept. Zero is the default, in brackets. */
+/** Options of forms. Zero is the default, in brackets. */
 typedef struct vestry_forms_options {
-  size_t size;                /**< sizeof(vestry_forms_options), or 0 */
-  vestry_pages *pages;        /**< whose pages have these forms: they render again when a form is cleared.
-                                   Borrowed [none] */
-  const char *path;           /**< where vestry_forms_handler is mounted ["/kept"]. Copied */
-  uint64_t ttl_ms;            /**< a form is kept this long after it was last changed [7 days]; at most 400 days */
-  size_t max_form_bytes;      /**< of the fields of one form [64 KiB]; beyond it the letter is answered 413, and what
-                                   was kept before stays */
-  size_t max_per_scope_count; /**< forms of one scope, of all its tabs [64]; the one that was changed longest ago makes
-                                   room. Not of the scope without a name, which is everybody's: in memory a tab of it
-                                   has so many, in a database there is no such bound */
-  size_t max_bytes;           /**< of all forms [64 MiB]; likewise. At most half of it is anonymous users'
-                                   (vestry_session_is_anonymous; with vestry_options.scope, requests without a scope),
-                                   whose forms make room before those of users */
-  vestry_forms_storage *storage; /**< of sqlite_forms.h or postgres_forms.h (vestry/data/); for these forms alone.
-                                      Borrowed, until they are destroyed [the memory of this process] */
+  size_t size;                   /**< sizeof(vestry_forms_options), or 0 */
+  vestry_pages *pages;           /**< pages with these forms, which render again when a form is cleared. Borrowed
+                                      [none] */
+  const char *path;              /**< path of vestry_forms_handler ["/kept"]. Copied */
+  uint64_t ttl_ms;               /**< time from a form's last change until it expires [7 days]; at most 400 days */
+  size_t max_form_bytes;         /**< maximum size of the fields of one form [64 KiB]; beyond it the message gets 413,
+                                      and the stored values stay */
+  size_t max_per_scope_count;    /**< maximum number of forms of one scope, in all its tabs [64]; beyond it the form
+                                      that changed longest ago is evicted. For the empty scope, which all users share,
+                                      it applies to each tab in memory, and not at all in a database */
+  size_t max_bytes;              /**< maximum size of all forms [64 MiB], with the same eviction. Anonymous users
+                                      (vestry_session_is_anonymous; with vestry_options.scope: requests without a scope)
+                                      have at most half of it, and their forms are evicted before those of users */
+  vestry_forms_storage *storage; /**< a storage for these forms alone, of vestry/data/sql.h. Borrowed until
+                                      vestry_forms_destroy [memory] */
 } vestry_forms_options;
 
-/** Create them.
- *  v          borrowed; must not be destroyed before
+/** Create the forms of an instance.
+ *  v          borrowed until vestry_forms_destroy
  *  options    NULL: the defaults
  *  ret_forms  owned by the caller; untouched on failure
- *  Returns  OK | INVALID (options: the host's log says which) | NO_MEMORY | IO (no randomness)
+ *  Returns  OK | INVALID (options; the host's log names them) | NO_MEMORY | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *options, vestry_forms **ret_forms);
-/** No request and no render may use them any more. Before vestry_pages_destroy. NULL is accepted. */
+/** Destroy forms, after the last request and render that uses them and before vestry_pages_destroy. NULL is
+ *  accepted. */
 VESTRY_API void vestry_forms_destroy(vestry_forms *forms);
 
 /** Declare a form, before requests are served.
  *  name    letters, digits, '-' and '_', at most VESTRY_FORM_NAME_MAX_BYTES; copied
- *  fields  the names of those that are kept: of one letter at least, at most VESTRY_FORM_NAME_MAX_BYTES bytes; copied
+ *  fields  names of the stored fields, each of 1 to VESTRY_FORM_NAME_MAX_BYTES bytes; copied
  *  count   1 to VESTRY_FORM_FIELDS_MAX
- *  Returns  OK | EXISTS | INVALID (the host's log says why) | NO_MEMORY
+ *  Returns  OK | EXISTS | INVALID (the host's log gives the reason) | NO_MEMORY
  *  Threads  one */
 VESTRY_API vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count);
 
-/** Takes what forms send: for vestry_route, method POST, at `path`; app is the vestry_forms. A guard of forged requests
- *  (vestry/app/csrf.h) is satisfied by the page's signal `_csrf`, which each letter says. Answered 200 also if the
- *  letter was too late; 400 (also: the tab is not of this scope), 404 (no such form), 413, 503 (a database that is full
- *  or locked: the page says it again). */
+/** Receive the values of forms: a handler for vestry_route, method POST, at `path`; app is the vestry_forms. Each
+ *  message contains the page's signal `_csrf`, so that a CSRF guard (vestry/app/csrf.h) accepts it. Responds 200, also
+ *  to a message that is too late; 400 (also if the tab is not of this scope), 404 (no such form), 413, or 503 (the
+ *  database is full or locked; the page repeats the message). */
 VESTRY_API vestry_err vestry_forms_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Write the attributes of a form's element, id and all, and find what is kept for the request's tab, if it is known
- *  (vestry_tab_is_known).
- *  render    the render that it is for, which renders again when the form is cleared; NULL: none. In a shared render or
- *            a part nothing is kept: such a form has no tab
- *  html      inside of the start tag of the form
- *  name      a declared one; or that, a ':' and what tells this form from others of its kind, "comment:17", letters,
- *            digits, '-' and '_', together at most VESTRY_FORM_NAME_MAX_BYTES. Each stands in a page once
- *  ret_form  to be closed; untouched on failure
- *  Returns  OK | INVALID (name; as vestry_html_add) | NOT_FOUND (not declared) | NO_MEMORY | IO (no randomness) | what
- *           the storage says
- *  Threads  the handler's or render's; takes a lock briefly, or reads the database */
+/** Write the attributes of a form's element, its id included, and load the stored values of the request's tab, if it is
+ *  known (vestry_tab_is_known).
+ *  render    the render that contains the form, which runs again when the form is cleared; NULL: none. A form in a
+ *            shared render or a part has no tab, and nothing is stored
+ *  html      inside the start tag of the form
+ *  name      a declared name; or a declared name, ':' and a suffix of letters, digits, '-' and '_' that identifies one
+ *            of several forms, "comment:17"; at most VESTRY_FORM_NAME_MAX_BYTES. Unique in the page
+ *  ret_form  owned by the caller, until vestry_form_close; untouched on failure
+ *  Returns  OK | INVALID (name; as vestry_html_add) | NOT_FOUND (not declared) | NO_MEMORY | IO (no randomness) | an
+ *           error of the storage
+ *  Threads  the handler's or the render's; takes a lock briefly, or reads the database */
 VESTRY_API vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vestry_render *render,
                                        vestry_html *html, const char *name, vestry_form **ret_form);
-/** NULL is accepted. */
+/** Close a form. NULL is accepted. */
 VESTRY_API void vestry_form_close(vestry_form *form);
-/** The text that is kept for a field, valid until the form is closed; if none is, initial. */
+/** Get the stored text of a field, valid until the form is closed; initial if none is stored. */
 VESTRY_API const char *vestry_form_text(const vestry_form *form, const char *field, const char *initial);
-/** Whether a box or radio button with that value is ticked, or an option selected; if nothing is kept, initial. */
+/** Return whether a check box or radio button with that value is checked, or an option selected; initial if nothing is
+ *  stored. */
 VESTRY_API bool vestry_form_has(const vestry_form *form, const char *field, const char *value, bool initial);
 
-/** Forget what was typed into a form of this request's tab, and refuse what still comes of it: once its
- *  submit is taken.
- *  Until then call nothing: a submit that is refused keeps its text. With a storage, a thread that has a connection to
- *  write clears in its transaction: both are committed, or neither.
- *  Returns  OK | INVALID | NOT_FOUND (not declared; the request has no tab) | NO_MEMORY (it is kept) | what the storage
- *           says (likewise)
+/** Clear a form of the request's tab when its submit is accepted, and reject late messages for it. Do not call this for
+ *  a refused submit, so that its text stays. With a storage, a thread that has a write connection clears the form in
+ *  its transaction: both are committed, or neither.
+ *  Returns  OK | INVALID | NOT_FOUND (not declared; the request has no tab) | NO_MEMORY (not cleared) | an error of the
+ *           storage (not cleared)
  *  Threads  the handler's; takes a lock briefly, or blocks on the disk */
 VESTRY_API vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name);
-/** Forget all forms of the request's scope, in all tabs: before vestry_session_logout. (After it no request finds them
- *  any more, but they take room until ttl_ms is over.) Threads the handler's; as vestry_forms_clear. */
+/** Delete all forms of the request's scope, in all tabs. Call it before vestry_session_logout, because afterwards no
+ *  request finds them, but they take space until ttl_ms is over. Threads the handler's; as vestry_forms_clear. */
 VESTRY_API void vestry_forms_forget(vestry_forms *forms, const vestry_request *req);
 
-/** Counters, since they were created, and sizes now. letters = kept + late + refused. */
+/** Counters since vestry_forms_create, and current sizes. messages = kept + late + refused. */
 typedef struct vestry_forms_stats {
   size_t size;             /**< sizeof(vestry_forms_stats), or 0 */
-  uint64_t messages_count; /**< that came */
-  uint64_t kept_count;     /**< of these were kept, or cleared the form, or asked */
-  uint64_t late_count;     /**< came after a later one, or after the form was cleared */
-  uint64_t refused_count;  /**< were none, or too large, or of no tab, or there was no memory, or the storage failed */
-  uint64_t cleared_count;  /**< forms, by vestry_forms_clear; once that is committed */
-  uint64_t evicted_count;  /**< forms that made room. Rises: an attack, or a bound is too low */
-  uint64_t expired_count;  /**< forms whose time was over */
-  size_t forms_count;      /**< now, also those that are only known to be cleared. Of a database: by all processes */
-  size_t bytes;            /**< likewise. Of a database: in steps of 512 a form */
+  uint64_t messages_count; /**< received messages */
+  uint64_t kept_count;     /**< messages whose values were stored, or that cleared the form or requested its values */
+  uint64_t late_count;     /**< messages that arrived after a later one, or after the form was cleared */
+  uint64_t refused_count;  /**< messages that were malformed, too large or of no tab, or refused for lack of memory or
+                                by an error of the storage */
+  uint64_t cleared_count;  /**< forms cleared by vestry_forms_clear, counted at the commit */
+  uint64_t evicted_count;  /**< evicted forms. If it rises: an attack, or a maximum is too low */
+  uint64_t expired_count;  /**< expired forms */
+  size_t forms_count;      /**< current number, with those of which only the clearing is stored. In a database: of all
+                                processes */
+  size_t bytes;            /**< current size, likewise. In a database: in steps of 512 for each form */
 } vestry_forms_stats;
 
-/** A snapshot. Threads any; takes a lock briefly, or reads the database (if it cannot, the sizes are 0). */
+/** Get a snapshot of the counters. Threads any; takes a lock briefly, or reads the database (sizes are 0 if it
+ *  cannot). */
 VESTRY_API void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats);
 
 #ifdef __cplusplus
