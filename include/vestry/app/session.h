@@ -1,31 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/** Sessions: a cookie that no client can forge, the user that it stands for, and streams that end with it.
+/** Sessions: a cookie that clients cannot forge, the user that has logged in with it, and streams that end with it.
  *
  *      vestry_sessions_create(v, &(vestry_session_options){.storage = &ops, .storage_ctx = db});
  *
- *      if (password_is_right(db, user, password)) {            // hashing passwords is the application's
- *        vestry_session_login(req, reply, user);               // a new id; keys are of the new session from here on
+ *      if (password_is_right(db, user, password)) {            // the application hashes passwords
+ *        vestry_session_login(req, reply, user);               // a new id; keys belong to the new session from now on
  *        return vestry_reply_redirect(reply, 303, "/");
  *      }
  *      const char *user = vestry_session_user(req);            // NULL: not logged in
- *      vestry_session_logout(req, reply);                      // in all tabs, now
+ *      vestry_session_logout(req, reply);                      // in all tabs, at once
  *
- *  Each request has a session, and its scope is the session's: a request without a cookie gets one, with the first
- *  answer that is a page, a redirect or a stream. A session without a user is nothing but a random id: it takes no
- *  memory, and gives no rights.
- *
- *  A session with a user is kept in one of three ways.
- *  - in memory, if nothing else is set: it ends with the process;
- *  - stored: storage keeps it, memory is its cache, and it outlives a restart. Storage is given a hash of the id: a
- *    stolen database opens no session;
- *  - signed: with a secret, the cookie itself names the user, and it outlives a restart without storage. A log-out is
- *    noted in memory: for max_count sessions, and for ten times max_per_user_count sessions of one user. A restart
- *    forgets it, and so do as many later log-outs; then a copy of the cookie that was made before is good again until
- *    idle_ms or lifetime_ms is over. Where that matters, store sessions.
- *
- *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-: other sites cannot send a form in the
- *  user's name, nor can a neighbouring host set it. (A GET from another site has the cookie: let GET change
- *  nothing.) */
+ *  Each request has a session, and its scope is that of the session. A request without a cookie gets one with the first
+ *  response that is a page, a redirect or a stream. A session without a user is only a random id: it takes no memory
+ *  and gives no rights. docs/guide/sessions.md has the rules. */
 #ifndef VESTRY_SESSION_H
 #define VESTRY_SESSION_H
 
@@ -35,120 +22,139 @@
 extern "C" {
 #endif
 
-/** A user's name has at most so many bytes. */
+/** Sessions with a user are kept in one of three ways:
+ *  memory  the default; they end with the process
+ *  stored  the storage keeps them, and memory is its cache; they survive a restart. The storage gets a hash of the id,
+ *          so that a stolen database opens no session
+ *  signed  with a secret, the cookie itself names the user; they survive a restart without a storage. A logout is
+ *          recorded in memory, for max_count sessions, and for 10 * max_per_user_count sessions of one user. A restart,
+ *          or that many later logouts, deletes the record; an older copy of the cookie is then valid again until
+ *          idle_ms or lifetime_ms is over. If that matters, store sessions
+ *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-, so that other sites cannot send forms
+ *  in the user's name and neighbouring hosts cannot set it. A GET from another site has the cookie: let GET change
+ *  nothing. */
+
+/** Maximum length of a user's name in bytes. */
 #define VESTRY_SESSION_USER_MAX_BYTES 255
 
-/** What is stored of a session. */
+/** The stored data of a session. */
 typedef struct vestry_session_record {
   size_t size;       /**< sizeof(vestry_session_record), or 0 */
-  int64_t created_s; /**< of its log-in; seconds since 1970 */
-  int64_t used_s;    /**< its last use, to a tenth of idle_ms */
+  int64_t created_s; /**< time of the login; seconds since 1970 */
+  int64_t used_s;    /**< time of the last use, with a precision of a tenth of idle_ms */
   char user[VESTRY_SESSION_USER_MAX_BYTES + 1];
 } vestry_session_record;
 
-/** Where sessions are stored. On the thread that serves the request, no lock held; may block; several at once. hash: 32
- *  hexadecimal digits, terminated. All are mandatory. */
+/** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
+ *  block. hash: 32 hexadecimal digits, terminated. All are mandatory. */
 typedef struct vestry_session_storage_ops {
   size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
-  /** Insert or update. OK | any error: a log-in fails with it, a mere use goes on. */
+  /** Insert or update a session. OK | any error: a login fails with it; a mere use continues. */
   vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
-  /** Fill in the record. OK | NOT_FOUND | any error: the request is answered with it. */
+  /** Load the record of a session. OK | NOT_FOUND | any error, with which the request is answered. */
   vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
-  /** Remove it, if it is there. OK | any error, which log-out returns: the session may come back with a restart. */
+  /** Remove a session, if it exists. OK | any error, which the logout returns: the session may return after a
+   *  restart. */
   vestry_err (*remove)(void *ctx, const char *hash);
-  /** Remove all of a user's. Likewise. */
+  /** Remove all sessions of a user. Returns as remove. */
   vestry_err (*remove_user)(void *ctx, const char *user);
 } vestry_session_storage_ops;
 
-/** How an instance keeps sessions. Zero is the default. */
+/** Options of an instance's sessions. Zero is the default. */
 typedef struct vestry_session_options {
-  size_t size;                /**< sizeof(vestry_session_options), or 0 */
-  const char *cookie;         /**< its name; NULL: "__Host-session", if insecure "session". Copied */
-  bool insecure;              /**< also over plain http, as on a developer's machine */
-  vestry_same_site same_site; /**< LAX unless set */
-  uint64_t idle_ms;           /**< unused for so long it ends; 0: 7 days */
-  uint64_t lifetime_ms;       /**< so long after its log-in it ends; 0: 30 days */
-  size_t max_count; /**< held in memory at most; 0: 100,000. The one used longest ago goes; its streams are aborted, and
-                         if it is stored or signed it comes back with its page */
-  const void *secret;          /**< at least 32 bytes: signed sessions; NULL: not. Copied */
-  size_t secret_len;           /**< of the secret */
-  const void *previous_secret; /**< what it signed is still good: for a change of secrets; NULL: none. Copied */
-  size_t previous_secret_len;  /**< of that */
-  const vestry_session_storage_ops *storage; /**< borrowed; NULL: none. Not with a secret */
-  void *storage_ctx;                         /**< handed to its functions */
-  int64_t (*now_s)(void *ctx);               /**< seconds since 1970; NULL: the system's clock. For tests */
-  void *now_ctx;                             /**< handed to it */
-  size_t
-      max_per_user_count; /**< sessions of one user that memory holds at most; 0: 100. A log-in beyond it ends the one
-                                  of his that memory has had longest, and its streams, wherever it is kept: no user can
-                                  end others' sessions by logging in again and again. Each log-in looks at so many */
+  size_t size;                               /**< sizeof(vestry_session_options), or 0 */
+  const char *cookie;                        /**< name of the cookie; NULL: "__Host-session", or "session" if insecure
+                                                  is set. Copied */
+  bool insecure;                             /**< allow plain http, for example on a developer's machine */
+  vestry_same_site same_site;                /**< default LAX */
+  uint64_t idle_ms;                          /**< a session that is not used for this time ends; 0: 7 days */
+  uint64_t lifetime_ms;                      /**< a session ends this time after its login; 0: 30 days */
+  size_t max_count;                          /**< maximum number in memory; 0: 100,000. The least recently used one is
+                                                  evicted, and its streams are aborted; a stored or signed one returns
+                                                  with the next request of its page */
+  const void *secret;                        /**< at least 32 bytes: signed sessions; NULL: not signed. Copied */
+  size_t secret_len;                         /**< length of the secret */
+  const void *previous_secret;               /**< still accepted in signatures, to change the secret; NULL: none.
+                                                  Copied */
+  size_t previous_secret_len;                /**< its length */
+  const vestry_session_storage_ops *storage; /**< borrowed; NULL: none. Not together with a secret */
+  void *storage_ctx;                         /**< passed to its functions */
+  int64_t (*now_s)(void *ctx);               /**< returns seconds since 1970; NULL: the system's clock. For tests */
+  void *now_ctx;                             /**< passed to now_s */
+  size_t max_per_user_count;                 /**< maximum number of sessions of one user in memory; 0: 100. A login
+                                                  beyond it ends the session of this user that has been in memory
+                                                  longest, with its streams, however it is kept, so that repeated logins
+                                                  of one user cannot end sessions of others. A login's cost is linear in
+                                                  this number */
 } vestry_session_options;
 
-/** Give an instance sessions: from here on each request has one, and its scope is the session's. Call it once, right
- *  after vestry_create: actions that run once (vestry/app/once.h) and rates by scope (vestry/app/rate.h) depend on
- *  whether there are sessions, and pages on the secret of signed ones. They end with the instance.
- *  options  NULL: the defaults; copied but for what is borrowed
- *  Returns  OK | INVALID (the log says why; vestry_options.scope is set, or what depends on sessions was created
- *           before) | EXISTS (it has sessions) | NO_MEMORY | IO
+/** Add sessions to an instance: from now on each request has one, and its scope is that of the session. Call it once,
+ *  right after vestry_create, because idempotent actions (vestry/app/once.h) and rates by scope (vestry/app/rate.h)
+ *  depend on whether there are sessions, and pages on the secret of signed ones. They end with the instance.
+ *  options  NULL: the defaults; copied, except borrowed members
+ *  Returns  OK | INVALID (the log gives the reason; vestry_options.scope is set, or a dependent object exists already)
+ *           | EXISTS (it has sessions) | NO_MEMORY | IO
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_session_options *options);
 
-/** Counters of an instance's sessions, since they were created; all zero without sessions. */
+/** Counters of an instance's sessions, since vestry_sessions_create; all zero without sessions. */
 typedef struct vestry_session_stats {
   size_t size;         /**< sizeof(vestry_session_stats), or 0 */
-  uint64_t live_count; /**< sessions that have a user and that memory holds */
-  /** Calls of vestry_session_login: those that returned OK, those that failed, and of the first those whose user had a
-   *  session in memory already. Many that repeat: a script, or a password that many have. */
+  uint64_t live_count; /**< sessions with a user, in memory */
+  /** Calls of vestry_session_login that returned OK, and that failed; among the first those whose user had a session in
+   *  memory already. Many repeated ones indicate a script, or a password that many people know. */
   uint64_t logins_count, failed_count, repeated_count;
-  uint64_t displaced_count; /**< sessions that ended because their user had too many */
+  uint64_t displaced_count; /**< sessions that ended because of max_per_user_count */
 } vestry_session_stats;
 
-/** A snapshot of the counters. Any thread. */
+/** Get a snapshot of the counters. Threads any. */
 VESTRY_API void vestry_session_stats_get(struct vestry *v, vestry_session_stats *ret_stats);
 
-/** The user of the request's session, as it is now: after vestry_session_login and vestry_session_logout it is another
- *  one. NULL: none, or the instance has no sessions. Valid during the handler. Handler's thread only. */
+/** Get the user of the request's session, as it is now: vestry_session_login and vestry_session_logout change it.
+ *  Returns  NULL: no user, or the instance has no sessions. Valid during the handler
+ *  Threads  the handler's */
 VESTRY_API const char *vestry_session_user(const vestry_request *req);
 
-/** Whether the instance has sessions and the request's has no user: any client can invent such a session. Handler's
- *  thread only. */
+/** Return whether the instance has sessions and the request's session has no user. Any client can invent such a
+ *  session.
+ *  Threads  the handler's */
 VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
 
-/** Log in: the session gets a new id (so an id that an attacker has planted is worth nothing) and this user. The
- *  session that the request came with ends, with its streams, if it had a user. From here on the request's scope is the
- *  new session's: call it before keys are named.
- *  user     UTF-8, 1 to 255 bytes, no control characters, those of C1 and of the direction of text among them, and no
- *           line separators
+/** Log in: the session gets a new id, because an attacker may have planted the old one, and this user. The session of
+ *  the request ends, with its streams, if it had a user. The request's scope is then that of the new session: call this
+ *  before you set keys.
+ *  user  UTF-8, 1 to 255 bytes, without control characters (C1 and those of text direction included) and line
+ *        separators
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
- *           randomness) | CLOSED (vestry_session_end_user has met it) | what storage says. On failure the session has
- *           no user. The session before may have ended: then the request goes on as after a log-out,
- *           vestry_session_user says NULL, and what is answered, a page or a stream that says what went wrong, is a
- *           anonymous user's
- *  Threads  the handler's; may block in storage. In a handler, a guard or an effect; not in an error page */
+ *           randomness) | CLOSED (vestry_session_end_user ran meanwhile) | an error of the storage. After a failure the
+ *           session has no user. The previous session may have ended; the request then continues as after a logout:
+ *           vestry_session_user returns NULL, and the response, a page or a stream, is for an anonymous user
+ *  Threads  the handler's; may block in the storage. In a handler, a guard or an effect; not in an error page */
 VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
 
-/** Log out: the session ends now, in all tabs. Streams that it has opened are closed, cleanly: their browsers stay
- *  away. One that is just being opened is closed too. The request goes on in a new session without a user. OK, also if
- *  the session had no user | INVALID | NO_MEMORY | IO | what storage says (it has ended all the same). As
- *  vestry_session_login. */
+/** Log out: end the session at once, in all tabs. Streams that it has opened, or is opening, are closed cleanly, so
+ *  that their browsers do not reconnect. The request continues in a new session without a user.
+ *  Returns  OK, also if the session had no user | INVALID | NO_MEMORY | IO | an error of the storage (the session has
+ *           ended nevertheless)
+ *  Threads  as vestry_session_login */
 VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
 
-/** End all sessions of a user, wherever: when a password was changed, or a user was thrown out. Looks at each session
- *  that memory holds. A log-in of that user that is under way fails with CLOSED; one that begins when this has returned
- *  stays valid. A stored or signed one of the same second may not: once memory has lost it, it does not come back.
- *  OK | INVALID | NO_MEMORY | what storage says (those that memory holds have ended all the same).
- *  Threads  any; may block in storage */
+/** End all sessions of a user, for example after a change of the password. Visits each session in memory. A concurrent
+ *  login of that user fails with CLOSED; a login that begins after the return stays valid. Exception: a stored or
+ *  signed one in the same second may not return once it has left memory.
+ *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
+ *  Threads  any; may block in the storage */
 VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
 
-/** For processes that share a storage: ask the storage again about sessions that memory holds. A session that the
- *  storage no longer has was ended elsewhere: it ends here too, and its streams are closed, cleanly. A process that
- *  logs a user out tells the others, as by vestry_cluster_publish, and these call this; until then their memory
- *  believes in the session. Where such a message may be lost (vestry_gap_fn), all are asked about.
- *  scope    a session's, as vestry_request.scope is before the log-out; one that memory does not hold is OK. NULL:
- *           all that memory holds, one call of storage each
- *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | what storage says (the last of its
- *           errors; sessions of which it could not say go on)
- *  Threads  any; may block in storage; not from a function of the storage's */
+/** Check sessions in memory against a storage that several processes share. A session that the storage no longer has
+ *  ends, and its streams are closed cleanly. A process that logs a user out notifies the others, for example by
+ *  vestry_cluster_publish, and these call this function; until then their memory keeps the session. If such a message
+ *  may be lost (vestry_gap_fn), check all sessions.
+ *  scope  of a session, as vestry_request.scope is before the logout; OK if it is not in memory. NULL: all sessions in
+ *         memory, with one call of the storage for each
+ *  Returns  OK | INVALID (the instance has no sessions, or no storage) | NO_MEMORY | an error of the storage (the last
+ *           one; the sessions with errors continue)
+ *  Threads  any; may block in the storage; not from a function of the storage */
 VESTRY_API vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope);
 
 #ifdef __cplusplus
