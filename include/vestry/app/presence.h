@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/** Presence: who is at a place now, told when it changes.
+/** Presence: the members (users) of a place, with a notification of each change.
  *
- *      vestry_presence_create(v, &(vestry_presence_options){.on_change = say_who, .ctx = &app}, &presence);
+ *      vestry_presence_create(v, &(vestry_presence_options){.on_change = show_members, .ctx = &app}, &presence);
  *
  *      vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);            // a page's stream
  *      vestry_reply_present(reply, presence, VESTRY_KEY("board", id), user);
  *
- *      static void say_who(const vestry_presence_change *change, void *ctx) {
- *        // change->who has come to change->place, or has left it: dispatch a new list to the place's pages
+ *      static void show_members(const vestry_presence_change *change, void *ctx) {
+ *        // change->who has joined or left change->place: dispatch a new list to the pages of the place
  *      }
  *
- *  A person is present from the first stream that says so until grace_ms after the last one has ended: a reload, or a
- *  stream that breaks and comes back, is no change. Several tabs are one person.
- *
- *  In a cluster (vestry/cluster/cluster.h) a presence with a name is of all nodes that have one of this name: a person
- *  at a place of one node is there on all, and a person with tabs on two nodes is one. Each node tells its own, within
- *  5 ms, and calls its own on_change. The persons of a node leave when it says goodbye, or is taken for dead. When two
- *  parts of a divided network take each other for dead, each has its own; afterwards both have all again, within a
- *  second. on_change is to bring up to date what is on its own node, since each has one: by
- *  vestry_dispatch_options.only_here, say. */
+ *  A member is present from its first stream until grace_ms after the end of its last one: a reload, or a stream that
+ *  reconnects, is no change. Several tabs are one member. docs/guide/presence.md has the rules. */
 #ifndef VESTRY_PRESENCE_H
 #define VESTRY_PRESENCE_H
 
@@ -29,44 +22,49 @@
 extern "C" {
 #endif
 
-/** Persons and the places where they are. */
+/** The members of places.
+ *  In a cluster (vestry/cluster/cluster.h), presences with the same name on all nodes form one: a member on one node is
+ *  present on all, and a user with tabs on two nodes is one member. Each node announces its members within 5 ms, and
+ *  calls its own on_change, which updates the streams of its node only, for example by
+ *  vestry_dispatch_options.only_here. The members of a node leave when it leaves or is dead. In a partition each side
+ *  has its own members; within a second after it heals all nodes have all members. */
 typedef struct vestry_presence vestry_presence;
 
-/** What has changed. Valid during the call; may grow at its end. */
+/** A change. Valid during the call; may grow at its end. */
 typedef struct vestry_presence_change {
   const vestry_key *place;
   const char *who;
-  bool here;         /**< has come, or has left */
-  size_t here_count; /**< how many are at the place since then, as far as it has been told */
+  bool here;         /**< joined, or left */
+  size_t here_count; /**< number of members of the place after the change, as far as announced */
 } vestry_presence_change;
 
-/** Told of changes: in the order in which they happened, one at a time. For each who and place a coming, a leaving, a
- *  coming, and so on. While it runs, others wait, at most one for each who and place: what was undone before it could
- *  be told, a coming and the leaving after it, or the other way round, is left out. In the end what was told is how
- *  things are. On a thread of the runtime's; no lock held: it may ask, dispatch and send. What it asks for may be newer
- *  than what it is told of, never older. */
+/** Receives changes in their order, one at a time. For each member and place, joining and leaving alternate. During a
+ *  call others wait, at most one for each member and place: opposite changes that wait cancel each other. The last
+ *  reported state is the current one. Called on a thread of the runtime, no lock held: it may query, dispatch and send.
+ *  The result of a query may be newer than the change, never older. */
 typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *ctx);
 
-/** How presence is kept. Zero is the default. */
+/** Options of a presence. Zero is the default. */
 typedef struct vestry_presence_options {
-  size_t size;       /**< sizeof(vestry_presence_options), or 0 */
-  uint64_t grace_ms; /**< bridges reloads; 0: 2,000; at most a day */
-  size_t max_count;  /**< pairs of who and place, all together; those that have left, too, until that was told. 0:
-                          100,000 */
-  vestry_presence_fn on_change; /**< NULL: changes are not told */
-  void *ctx;                    /**< handed to it */
-  vestry_runtime *runtime;      /**< on whose threads on_change runs; one with one thread is a thread of your own.
-                                     Borrowed: destroy it after vestry_presence_destroy, before or after
-                                     vestry_destroy, while the instance's host is good. Once it is stopped, no grace
-                                     time ends and no change is told. NULL: the instance's */
-  const char *name; /**< of one that spans the nodes of a cluster: 1 to 64 bytes, of its own in this instance;
-                                     copied. Each node keeps the time of its own members, and counts all in max_count;
-                                     members of other nodes beyond it are left out (is_partial). NULL: it is of this
-                                     node alone */
+  size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
+  uint64_t grace_ms;            /**< time from the end of a member's last stream until it leaves; 0: 2,000; at most a
+                                     day */
+  size_t max_count;             /**< maximum number of pairs of member and place; a pair counts until its leaving was
+                                     reported. 0: 100,000 */
+  vestry_presence_fn on_change; /**< NULL: changes are not reported */
+  void *ctx;                    /**< passed to on_change */
+  vestry_runtime *runtime;      /**< runs on_change; a runtime of one thread gives it its own thread. Borrowed: destroy
+                                     it after vestry_presence_destroy, before or after vestry_destroy, while the
+                                     instance's host is valid. After it is stopped, no grace time ends and no change is
+                                     reported. NULL: the instance's */
+  const char *name;             /**< 1 to 64 bytes, unique in the instance: a presence that spans the nodes of a
+                                     cluster; copied. Each node applies its own grace time and counts all members in
+                                     max_count; members of other nodes beyond it are left out (is_partial). NULL: this
+                                     node only */
 } vestry_presence_options;
 
-/** Create one.
- *  v             borrowed; must not be destroyed before
+/** Create a presence.
+ *  v             borrowed until vestry_presence_destroy
  *  options       NULL: the defaults; copied
  *  ret_presence  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | EXISTS (the name) | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
@@ -74,47 +72,50 @@ typedef struct vestry_presence_options {
 VESTRY_API vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *options,
                                              vestry_presence **ret_presence);
 
-/** End it: on_change does not run any more, nor will it. Streams that are open go on, and are counted no more. NULL is
- *  accepted. Before vestry_destroy; before or after vestry_stop: what is told after that is of streams that it ended.
- *  Threads  not from on_change; waits for one that runs. No handler may call vestry_reply_present any more, nor any
- *           thread ask; streams may begin and end meanwhile */
+/** Destroy a presence, before vestry_destroy. After the return on_change neither runs nor will run. Open streams
+ *  continue, uncounted. NULL is accepted. Call it before or after vestry_stop; if after, the streams that vestry_stop
+ *  ended are reported before.
+ *  Threads  not from on_change; waits for a running call. No handler may call vestry_reply_present, and no thread may
+ *           query, at that time or later; streams may begin and end meanwhile */
 VESTRY_API void vestry_presence_destroy(vestry_presence *presence);
 
-/** Have a person be present at a place as long as the stream is open that this reply opens. Nothing happens if it opens
- *  none, or if it is given up for a stored one. For several places, call it several times.
- *  place    copied; NULL: one for all
- *  who      UTF-8, 1 to 255 bytes; copied
- *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_bounds;
- *           or max_count, but never for a person that is there already, the grace time included) | NO_MEMORY
- *           (may be left to vestry)
+/** Make a user a member of a place while the stream that this reply opens is open. No effect if the reply opens none,
+ *  or if its stream is given up for a stored one. Call it once for each place.
+ *  place  copied; NULL: one place for all
+ *  who    UTF-8, 1 to 255 bytes; copied
+ *  Returns  OK | INVALID (place, who) | TOO_LARGE (place) | LIMIT (max_per_stream_count of vestry_bounds; or max_count,
+ *           but never for a member that is present already, its grace time included) | NO_MEMORY (a handler may ignore
+ *           it: the request is answered with it)
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, const vestry_key *place,
                                            const char *who);
 
-/** How many are at a place. 0: none; a place that is no key; presence is NULL. place: NULL: the one for all. Threads
- *  any; takes a lock briefly. */
+/** Count the members of a place. 0 also for an invalid key, or if presence is NULL. place: NULL: the one for all.
+ *  Threads any; takes a lock briefly. */
 VESTRY_API size_t vestry_presence_count(vestry_presence *presence, const vestry_key *place);
-/** Whether this person is. false also if presence or who is NULL. Threads any; takes a lock briefly. */
+/** Return whether a user is a member of a place. false also if presence or who is NULL. Threads any; takes a lock
+ *  briefly. */
 VESTRY_API bool vestry_presence_is(vestry_presence *presence, const vestry_key *place, const char *who);
-/** Called for one who is at a place; streams_count: on this node; 0 in the grace time, or if only others have him. */
+/** Receives a member of a place. streams_count: number of its streams on this node; 0 in the grace time, or if it is on
+ *  other nodes only. */
 typedef void (*vestry_presence_each_fn)(const char *who, size_t streams_count, void *ctx);
-/** Name all persons at a place, as they came: a snapshot.
- *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (none was named)
+/** List the members of a place in the order of their joining: a snapshot.
+ *  Returns  OK | INVALID (presence or fn is NULL; place) | TOO_LARGE (place) | NO_MEMORY (fn was not called)
  *  Threads  any; fn runs on this thread, no lock held */
 VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *place,
                                            vestry_presence_each_fn fn, void *ctx);
 
-/** How many are there, and whether that is all. */
+/** Number of members, and whether it is complete. */
 typedef struct vestry_presence_stats {
   size_t size;            /**< sizeof(vestry_presence_stats), or 0 */
-  size_t here_count;      /**< pairs of who and place, on all nodes */
-  size_t own_count;       /**< of these, on this node */
-  uint64_t refused_count; /**< how often there was no room for one of another node's */
-  bool is_partial;        /**< some may be missing, or be gone: a node that lives has not told all of its own yet, there
-                               was no room, or it is not known yet which nodes live */
+  size_t here_count;      /**< pairs of member and place, on all nodes */
+  size_t own_count;       /**< pairs on this node */
+  uint64_t refused_count; /**< times that a member of another node was left out for lack of room */
+  bool is_partial;        /**< members may be missing or may have left: a live node has not announced all of its members
+                               yet, there was no room, or the set of live nodes is not known yet */
 } vestry_presence_stats;
 
-/** A snapshot. Threads any; takes locks briefly. */
+/** Get a snapshot of the numbers. Threads any; takes locks briefly. */
 VESTRY_API void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats *ret_stats);
 
 #ifdef __cplusplus

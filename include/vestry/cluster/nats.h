@@ -21,9 +21,6 @@ extern "C" {
 #endif
 
 /** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
- *  read again for each connection, so that they can be renewed. */
-
-/** Options of a NATS broker. Zero is the default. All texts are copied. Files are checked by vestry_nats_create and
  *  read again for each connection, so that they can be renewed.
  *  stop and destroy wait for a running attempt to connect: connect_ms, and the time of the name's resolution. The TLS
  *  handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create on. */
