@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/** The event bus: messages by topic, within the process. Code that notices a change publishes it, without knowing the
- *  subscribers; code that shows it to a page subscribes for as long as that page's stream lives.
+/** The event bus: messages by topic, within the process. Code that notices a change publishes it without knowing the
+ *  subscribers; a page's stream subscribes for its lifetime.
  *
  *      static void on_price(const vestry_bus_message *message, void *ctx) {
- *        const price *p = message->data;                  // what the publisher handed over, valid during the call
+ *        const price *p = message->data;                  // the publisher's data, valid during the call
  *        vestry_connection_patch_signals(message->connection, VESTRY_OBJECT("price", p->cents), NULL);
  *      }
- *
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
- *        const vestry_subscriber page = {.call = on_price};
- *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &page);
+ *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &(vestry_subscriber){.call = on_price});
  *      }
- *      vestry_publish(v, scope, VESTRY_KEY("prices"), &latest, sizeof latest, NULL);   // from anywhere
+ *      vestry_publish(v, scope, VESTRY_KEY("prices"), &latest, sizeof latest, NULL);   // from any thread
  *
- *  Each instance has a bus, whose topics are named as streams are, by a scope and a key. Topics and keys of streams do
- *  not meet: vestry_publish alone reaches subscribers. It stays on its node; vestry/cluster/cluster.h says what crosses
- *  nodes, and why.
- *
- *  A message is a pointer and a length: subscribers are called before publish returns, in this process, so nothing is
- *  copied and nothing allocated, and what is published may be a struct, text, a vestry_event that is formatted once and
- *  sent by each, or a json_t. (A json_t alone would make a parser out of a function call, and its containers must not
- *  be read by two threads while one changes them.) Publishers call the subscribers of their topic on their own thread:
- *  of one publisher each subscriber sees the messages in their order; two publishers may be in one subscriber at
- *  once. */
+ *  A topic has a scope and a key, separate from the keys of streams. vestry/cluster/cluster.h publishes to other
+ *  nodes. */
 #ifndef VESTRY_BUS_H
 #define VESTRY_BUS_H
 
@@ -33,25 +23,29 @@
 extern "C" {
 #endif
 
-/** One subscription, as its holder sees it. */
+/** A subscription, for its owner. */
 typedef struct vestry_subscription vestry_subscription;
 
-/** What a subscriber is called with; all of it borrowed, valid during the call. May grow at its end. */
+/** A message, for a subscriber. Borrowed, and valid during the call; may grow at its end. Nothing is copied or
+ *  allocated, because the publisher's thread calls the subscribers before vestry_publish returns. So data can be a
+ *  struct, text, a vestry_event that is formatted once and sent by each subscriber, or a json_t that no thread changes
+ *  meanwhile. */
 typedef struct vestry_bus_message {
-  vestry_slice topic; /**< its key, as vestry_key_encode makes it */
-  const void *data;   /**< the publisher's */
+  vestry_slice topic; /**< the key, as vestry_key_encode makes it */
+  const void *data;   /**< owned by the publisher */
   size_t len;
-  vestry_connection *connection; /**< which the subscription is bound to; NULL: to none */
-  vestry_slice scope;            /**< and its scope */
+  vestry_connection *connection; /**< the connection to which the subscription is bound; NULL: none */
+  vestry_slice scope;            /**< the scope of the topic */
 } vestry_bus_message;
 
-/** A message of the topic. On the publisher's thread, no lock held; must not block: its connection's end waits for it,
- *  and so does vestry_unsubscribe. May publish, subscribe and unsubscribe, itself too. */
+/** Receives a message on the publisher's thread, no lock held. Messages of one publisher arrive in order; two
+ *  publishers may call one subscriber at once. Must not block, because the end of its connection and vestry_unsubscribe
+ *  wait for it. May publish, subscribe and unsubscribe, also itself. */
 typedef void (*vestry_bus_message_fn)(const vestry_bus_message *message, void *ctx);
 
-/** The subscription is over: its function is not running and will not be called again; ctx may be freed. Exactly once
- *  for each subscription that was made, no lock held; on the thread that unsubscribed it, that of its connection's
- *  runner, that of vestry_destroy, or that of the last call that was still running. Must not block. */
+/** Called when a subscription is over: its function is not running and will not be called again; ctx may be freed.
+ *  Called exactly once for each subscription, no lock held, on the thread that unsubscribes, runs its connection, calls
+ *  vestry_destroy, or returns from the last running call. Must not block. */
 typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** A subscriber. */
@@ -59,82 +53,85 @@ typedef struct vestry_subscriber {
   size_t size; /**< sizeof(vestry_subscriber), or 0 */
   vestry_bus_message_fn call;
   vestry_subscription_over_fn over; /**< NULL: none */
-  void *ctx;                        /**< of both */
-  vestry_connection *connection;    /**< a reference is held until it is over; NULL: bound to none. The subscription
-                                         ends with it: no call begins after vestry_connection_close, and it is over
-                                         before the connection's close hooks are called */
+  void *ctx;                        /**< passed to both */
+  vestry_connection *connection;    /**< referenced until the subscription is over; NULL: not bound. The subscription
+                                         ends with the connection: no call begins after vestry_connection_close, and
+                                         `over` is called before the close hooks of the connection */
 } vestry_subscriber;
 
-/** What an instance's topics are bounded by. Zero is the default. */
+/** Options of an instance's bus. Zero is the default. */
 typedef struct vestry_bus_options {
   size_t size;                    /**< sizeof(vestry_bus_options), or 0 */
-  size_t max_subscriptions_count; /**< to topics by key, at one time; 0: 100,000 */
+  size_t max_subscriptions_count; /**< maximum number of concurrent subscriptions; 0: 100,000 */
 } vestry_bus_options;
 
-/** Give an instance topics with other bounds than the defaults; without it they are made when they are first used.
+/** Create the bus of an instance with options. Without this call it is created at its first use, with the defaults.
  *  options  NULL: the defaults
- *  Returns  OK | INVALID | EXISTS (it has topics already) | NO_MEMORY | IO (no randomness)
+ *  Returns  OK | INVALID | EXISTS (it has a bus already) | NO_MEMORY | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *options);
 
-/** Everything since the topics were made; zero before. subscribed_count = live_count + ended_count. */
+/** Counters since the creation of the bus; zero before. subscribed_count = live_count + ended_count. */
 typedef struct vestry_bus_stats {
   size_t size; /**< sizeof(vestry_bus_stats), or 0 */
   uint64_t subscribed_count, live_count, ended_count;
-  uint64_t ended_by_connection_count;     /**< of those that ended */
-  uint64_t refused_count;                 /**< subscriptions, for LIMIT */
-  uint64_t topics_count;                  /**< that have subscribers now */
-  uint64_t published_count, called_count; /**< messages; and how often a subscriber was called with one */
+  uint64_t ended_by_connection_count;     /**< subscriptions that ended with their connection */
+  uint64_t refused_count;                 /**< subscriptions refused with LIMIT */
+  uint64_t topics_count;                  /**< topics that have subscribers now */
+  uint64_t published_count, called_count; /**< messages; calls of subscribers */
 } vestry_bus_stats;
 
-/** Subscribe for the stream that this reply opens, until it ends. If the reply opens none, or gives it up for a stored
- *  one, `call` is never called. `over` is called once in any case, if this returns OK: when the stream ends, before its
- *  close hooks; or when there is none, when the request has been answered, on the serving thread.
+/** Subscribe with the stream that this reply opens, until the stream ends. If the reply opens none, or its stream is
+ *  given up for a stored one, `call` is never called. If this returns OK, `over` is called once: when the stream ends,
+ *  before its close hooks; without a stream when the request has been answered, on the serving thread.
  *
- *  It begins as vestry_reply_join does: after the handler, before the reply's effects are performed. What is published
- *  until then it is not called for; what it sends from then on is written when the stream opens.
- *  scope       whose topic it is; req->scope: of the request's own
+ *  The subscription begins after the handler and before the reply's effects, as with vestry_reply_join. Earlier
+ *  messages are not received; events that `call` sends are written when the stream opens.
+ *  scope       of the topic; req->scope: the request's
  *  key         copied
- *  subscriber  call is mandatory, connection NULL: messages have the stream's. Copied
+ *  subscriber  call is mandatory, connection is NULL: messages have that of the stream. Copied
  *  Returns  OK | INVALID (scope, key, subscriber) | TOO_LARGE (scope, key) | LIMIT (max_per_stream_count of
- *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) |
- *           NO_MEMORY (may be left to vestry). On failure neither function is ever called
+ *           vestry_bounds; or max_subscriptions_count) | CLOSED (the instance) | NO_MEMORY (a handler may ignore it:
+ *           the request is answered with it). After a failure neither function is called
  *  Threads  the handler's */
 VESTRY_API vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                              const vestry_subscriber *subscriber);
 
-/** Subscribe to a topic: called for what is published from now on, after the earlier subscribers. One that is bound to
- *  no connection ends with vestry_unsubscribe, or with vestry_destroy.
+/** Subscribe to the messages of a topic from now on. Earlier subscribers are called before this one. A subscription
+ *  without a connection ends by vestry_unsubscribe or vestry_destroy.
  *  scope, key        copied
  *  subscriber        call is mandatory; copied
- *  ret_subscription  for vestry_unsubscribe, exactly once, also when it has ended by itself. NULL: it lives until its
- *                    connection or the instance ends. Set before the first call; untouched on failure, and then neither
- *                    function is ever called
+ *  ret_subscription  to be passed to vestry_unsubscribe exactly once, also after it has ended by itself. NULL: it lives
+ *                    until its connection or the instance ends. Set before the first call; untouched on failure, after
+ *                    which neither function is called
  *  Returns  OK | INVALID, TOO_LARGE (scope, key) | INVALID (subscriber) | LIMIT (max_subscriptions_count) | CLOSED (the
  *           instance; or the connection is not open) | NO_MEMORY
- *  Threads  any; takes the bus's lock; runs no callbacks */
+ *  Threads  any; takes a lock of the bus; runs no callbacks */
 VESTRY_API vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key,
                                        const vestry_subscriber *subscriber, vestry_subscription **ret_subscription);
 
-/** End a subscription, if it has not ended, and give it back. It is not called after this returns. Outside of the bus's
- *  callbacks it waits until the subscription is over: hold no lock that its functions take. Inside of one it does not
- *  wait, since that callback, or one that waits for this, may be the one waited for.
- *  subscription  must not be used any more; NULL is accepted
- *  Returns  true: it is over; false: inside of a callback, and a call of it is still running; its `over` is to come
+/** End a subscription, if it has not ended, and free it. No call begins after the return. Outside of callbacks of the
+ *  bus it waits until the subscription is over: hold no lock that its functions take. Inside a callback it does not
+ *  wait, because that would be a deadlock.
+ *  subscription  invalid after the call; NULL is accepted
+ *  Returns  true: it is over; false: called inside a callback while a call of it is still running; `over` is called
+ *           later
  *  Threads  any; may wait for running callbacks of this subscription; runs its `over` */
 VESTRY_API bool vestry_unsubscribe(vestry_subscription *subscription);
 
-/** Call all subscribers that a topic has now, in the order in which they subscribed. One that is unsubscribed meanwhile
- *  is not called any more, one that subscribes meanwhile not yet. The cost does not depend on other topics.
+/** Publish a message: call all current subscribers of a topic in the order of their subscription, on this thread. A
+ *  subscriber that unsubscribes meanwhile is not called any more; one that subscribes meanwhile is not called yet. The
+ *  cost does not depend on other topics. The message stays on this node.
  *  data       borrowed; may be NULL
- *  ret_count  how many were called; may be NULL; untouched on failure but NOT_FOUND, which sets it to 0
- *  Returns  OK | NOT_FOUND (none was called) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for
- *           a long key) | LIMIT (inside of 32 subscribers that publish, one in the other: none was called)
- *  Threads  any; runs the subscribers on this thread; takes the bus's lock between them; needs no memory otherwise */
+ *  ret_count  number of calls; may be NULL; untouched on failure, except for NOT_FOUND, which sets it to 0
+ *  Returns  OK | NOT_FOUND (no subscriber) | INVALID, TOO_LARGE (scope, key) | CLOSED (the instance) | NO_MEMORY (for a
+ *           long key) | LIMIT (inside 32 nested subscribers that publish; no subscriber was called)
+ *  Threads  any; runs the subscribers on this thread; takes a lock of the bus between them; otherwise needs no
+ *           memory */
 VESTRY_API vestry_err vestry_publish(vestry *v, vestry_scope scope, const vestry_key *key, const void *data, size_t len,
                                      size_t *ret_count);
 
-/** Counters, a snapshot. Threads any. */
+/** Get a snapshot of the counters. Threads any. */
 VESTRY_API void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats);
 
 #ifdef __cplusplus
