@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** The event bus: messages by topic, within the process. Code that notices a change publishes it without knowing the
- *  subscribers; a page's stream subscribes for its lifetime.
+/** The event bus: messages by topic, within the process. A page's stream subscribes for its lifetime.
  *
  *      static void on_price(const vestry_bus_message *message, void *ctx) {
  *        const price *p = message->data;                  // the publisher's data, valid during the call
@@ -8,7 +7,8 @@
  *      }
  *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
  *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
- *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &(vestry_subscriber){.call = on_price});
+ *        const vestry_subscriber page = {.call = on_price};
+ *        return vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("prices"), &page);
  *      }
  *      vestry_publish(v, scope, VESTRY_KEY("prices"), &latest, sizeof latest, NULL);   // from any thread
  *
