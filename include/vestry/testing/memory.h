@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** The memory adapter: requests made by hand and streams that record what they were sent. For tests, of vestry and of
- *  applications; no socket is involved.
+/** The memory adapter: requests made by tests, and streams that record the events sent to them. For tests of vestry and
+ *  of applications; no socket is involved.
  *
  *      vestry_memory_exchange *page;
  *      vestry_memory_request(v, &(vestry_memory_call){.method = "PUT", .path = "/", .datastar = true}, start,
  *                            &app, &page);
- *      vestry_memory_settle(v);                           // stepped runtime: let everything that is ready run
+ *      vestry_memory_settle(v);                           // stepped runtime: run all ready work
  *      vestry_slice bytes = vestry_memory_look(page).received; // the stream's bytes so far, without HTTP framing
- *      vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP); // the client goes away */
+ *      vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP); // the client disconnects */
 #ifndef VESTRY_MEMORY_H
 #define VESTRY_MEMORY_H
 
@@ -17,10 +17,10 @@
 extern "C" {
 #endif
 
-/** One request and what came of it. */
+/** One request and its response. */
 typedef struct vestry_memory_exchange vestry_memory_exchange;
 
-/** A request to make. Zero is GET / with nothing in it. */
+/** A request. Zero is GET / without headers and body. */
 typedef struct vestry_memory_call {
   size_t size;        /**< sizeof(vestry_memory_call), or 0 */
   const char *method; /**< NULL: "GET" */
@@ -31,64 +31,67 @@ typedef struct vestry_memory_call {
   size_t headers_count;
   const void *body;
   size_t body_len;
-  bool no_length; /**< the body's length is not told beforehand, as with chunked bodies */
-  /** The client promised more than body, and reading beyond it answers this, IO or TIMEOUT. OK: nothing of the kind. */
+  bool no_length; /**< the length of the body is not known beforehand, as with chunked bodies */
+  /** The client announced more than body, and reading beyond it returns this error, IO or TIMEOUT. OK: no such
+   *  error. */
   vestry_err body_error;
   bool no_room;               /**< the server refuses to open a stream */
-  const char *peer;           /**< the client's address; NULL: "memory", which is none */
-  uint32_t streams, capacity; /**< how many streams the server says that there are, and may be; 0, 0: it has room */
+  const char *peer;           /**< the client's address; NULL: "memory", which is not an address */
+  uint32_t streams, capacity; /**< number of streams that the server reports, and its maximum; 0, 0: it has room */
 } vestry_memory_call;
 
-/** How a stream's far end behaves. */
+/** Behaviour of a stream's client. */
 typedef enum vestry_memory_mode {
-  VESTRY_MEMORY_READS = 0, /**< takes everything */
-  VESTRY_MEMORY_BLOCKS,    /**< takes nothing more: writes answer WOULD_BLOCK */
-  VESTRY_MEMORY_TRICKLES,  /**< takes one byte a write, then WOULD_BLOCK and at once writable again */
-  VESTRY_MEMORY_STALLS,    /**< writes answer STALLED */
-  VESTRY_MEMORY_FAILS,     /**< writes answer ERROR */
-  VESTRY_MEMORY_HANGS_UP   /**< has closed, for good: the connection closes for HANGUP, at its next write or now */
+  VESTRY_MEMORY_READS = 0, /**< reads everything */
+  VESTRY_MEMORY_BLOCKS,    /**< reads nothing more: writes return WOULD_BLOCK */
+  VESTRY_MEMORY_TRICKLES,  /**< reads one byte of each write, then WOULD_BLOCK and at once writable again */
+  VESTRY_MEMORY_STALLS,    /**< writes return STALLED */
+  VESTRY_MEMORY_FAILS,     /**< writes return ERROR */
+  VESTRY_MEMORY_HANGS_UP   /**< has closed for good: the connection closes with cause HANGUP, at its next write or
+                                now */
 } vestry_memory_mode;
 
 /** Serve one request on this thread through vestry_serve.
  *  handler, app  NULL: by the instance's routes
  *  call          borrowed; NULL: GET /
  *  ret_exchange  owned by the caller; untouched on failure
- *  Returns  OK | NO_MEMORY | what vestry_serve returns
+ *  Returns  OK | NO_MEMORY | the error of vestry_serve
  *  Threads  any */
 VESTRY_API vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler,
                                             void *app, vestry_memory_exchange **ret_exchange);
-/** Hang up if the stream is open, and free. Its connection closes on the instance's runtime; what it still does is not
- *  recorded. NULL is accepted.
+/** Free an exchange; hang up if its stream is open. Its connection closes on the instance's runtime; later writes are
+ *  not recorded. NULL is accepted.
  *  Threads  any, once; also after the instance was destroyed */
 VESTRY_API void vestry_memory_destroy(vestry_memory_exchange *exchange);
 
-/** Step a stepped instance until nothing is ready and no timer is due. Does not turn any clock.
+/** Step a stepped instance until nothing is ready and no timer is due. Does not advance the clock.
  *  Threads  one at a time; runs callbacks on this thread */
 VESTRY_API void vestry_memory_settle(vestry *v);
 
 /* All below: any thread; take the exchange's lock briefly. */
 
-/** What has come of a request so far. */
+/** The response to a request so far. */
 typedef struct vestry_memory_seen {
-  int status; /**< of the answer or of the stream's head; 0: no answer yet (a stream's head is written when it
-                               first runs) */
-  vestry_slice received; /**< bytes of the body or of the stream; terminated, valid until the next call on this exchange
-                               or the next write. For stepped runtimes and for streams that have ended */
-  size_t writes_count;   /**< that the stream has taken, the head not counted */
-  vestry_connection *connection; /**< the stream's, borrowed from the exchange; NULL: the request opened none */
+  int status;                    /**< of the response or of the stream's head; 0: no response yet (a stream's head is
+                                      written when it first runs) */
+  vestry_slice received;         /**< bytes of the body or of the stream; terminated, valid until the next call on this
+                                      exchange or the next write. For stepped runtimes and for streams that have
+                                      ended */
+  size_t writes_count;           /**< number of successful writes to the stream, without the head */
+  vestry_connection *connection; /**< of the stream, borrowed from the exchange; NULL: the request opened no stream */
   bool ended;                    /**< the stream has ended */
-  bool clean;                    /**< and cleanly */
+  bool clean;                    /**< it has ended cleanly */
 } vestry_memory_seen;
 
-/** What has come so far: vestry_memory_look(page).status. */
+/** Get the response so far: vestry_memory_look(page).status. */
 VESTRY_API vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange);
-/** Value of the answer's header, name in any case; of several with that name the one at index, from 0. NULL: none, or
- *  no answer yet. Valid while the exchange lives. */
+/** Get the value of a header of the response. name: in any case; of several with that name the one at index, from 0.
+ *  Returns  NULL: none, or no response yet. Valid while the exchange exists */
 VESTRY_API const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *name, size_t index);
-/** What has come since it was last asked for by this function; the first time all. As
- *  vestry_memory_seen.received otherwise. */
+/** Get the bytes received since the last call of this function; all at the first call. Otherwise as
+ *  vestry_memory_seen.received. */
 VESTRY_API vestry_slice vestry_memory_since(vestry_memory_exchange *exchange);
-/** Change how the far end behaves; going back to READS makes a blocked stream writable. */
+/** Change the behaviour of a stream's client; READS makes a blocked stream writable again. */
 VESTRY_API void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode);
 
 #ifdef __cplusplus
