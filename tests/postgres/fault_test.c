@@ -122,7 +122,7 @@ static void what_meets_is_done_again(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){.tries_count = 4});
-  for (int kind = VESTRY_SQL_SERIALIZABLE; kind <= VESTRY_SQL_REPEATABLE_READ; kind++) {
+  for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
     meeting of = {.s = &s, .other_writes = 2};
     shop_do(&s, "UPDATE t SET n = 0");
     assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, meet, &of), VESTRY_OK);
@@ -199,7 +199,7 @@ static void what_puts_the_same_there_is_done_again(void **state) {
   assert_int_equal(of.calls, 2);
   assert_non_null(strstr(s.th.last_log, "(23505)"));
   /* Others see what is there by then, or do without knowing. */
-  for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_WRITE; kind++) {
+  for (int kind = VESTRY_SQL_WRITE; kind <= VESTRY_SQL_REPEATABLE_READ; kind++) {
     of = (meeting){.s = &s};
     assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, put_it, &of), VESTRY_EXISTS);
     assert_int_equal(of.calls, 1);
