@@ -29,7 +29,7 @@ async function until(condition, what) {
 const givesUp = (tab) => tab.until(() => {
   const el = document.querySelector('.vestry-banner');
   if (el?.run && !el.poll && !el.count) el.silent();
-  return el?.ask;
+  return el?.poll;
 });
 
 // byClock: what a page finds out by the clock takes as long as it takes.

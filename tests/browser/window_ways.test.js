@@ -39,7 +39,7 @@ describe('ways', { concurrency: 2 }, () => {
   // capability: L8
   test('l2: where streams are held back jumps find their rows, and changes come', async (t) => {
     const tab = await tabFor(t, 'rows', { breaks: { isHolding: true }, isReady: false });
-    await tab.until(() => document.querySelector('.vestry-banner')?.ask);
+    await tab.until(() => document.querySelector('.vestry-banner')?.poll);
     for (const part of [0.25, 0.9, 0.5]) {
       await tab.scrollTo(8_000_000 * part);
       await tab.filled();
@@ -53,7 +53,7 @@ describe('ways', { concurrency: 2 }, () => {
     await tab.until(() => document.getElementById('row500000'));
     await tab.upload('touch');
     await tab.until(() => document.getElementById('row500000')?.textContent === 'row 500000 touched');
-    assert.ok(await tab.page.evaluate(() => window.isFilled() && document.querySelector('.vestry-banner').ask));
+    assert.ok(await tab.page.evaluate(() => window.isFilled() && document.querySelector('.vestry-banner').poll));
   });
 
   // capability: L2
