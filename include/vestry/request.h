@@ -48,9 +48,9 @@ struct vestry_request {
   const char *query;  /**< as sent, without '?'; "" if there is none. See vestry_query_value */
   vestry_slice body;  /**< the whole body; len 0 if there is none. Bounded by max_body_bytes (vestry/instance.h) */
   json_t *signals;    /**< the page's signals, an object; NULL for an ordinary request. json_incref keeps them on this
-                           thread; use json_deep_copy to change them or for another thread, because all requests may
-                           share an empty object. A form sent by the client (contentType 'form') has an empty object.
-                           Signals that are too large get 413 and malformed ones 400 before the handler is called */
+                           thread; use json_deep_copy for another thread. A form sent by the client (contentType 'form')
+                           has an empty object. Signals that are too large get 413 and malformed ones 400 before the
+                           handler is called */
   vestry_scope scope; /**< result of the scope function */
   bool is_datastar;   /**< true if the Datastar client sent the request: header Datastar-Request is "true" */
   int error;          /**< in a handler of vestry_error_page: the status of its page; otherwise 0 */

@@ -367,16 +367,20 @@ static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
       "number without end");
 }
 
-/* Add a built-in effect: as its event where only sending it is left, otherwise as a list, which interceptors see.
- * Takes the event. argument: what the effect has beside its name. */
-static vestry_err add_built_in(vestry_reply *reply, const char *name, vestry_event *event,
-                               const vestry_value *argument) {
-  if (!reply->v || vsi_names_are_direct(reply->v->registry))
-    return add_effect(reply, &(vsi_effect_item){.name = name, .event = event});
+/* Whether a built-in effect is added as its event, because only its sending is left; otherwise interceptors, or the
+ * application's effect of that name, need it as a list. */
+static bool is_direct(const vestry_reply *reply) {
+  return !reply->v || vsi_names_are_direct(reply->v->registry);
+}
+
+static vestry_err add_list(vestry_reply *reply, const char *name, const vestry_value *argument, json_type type) {
   json_t *list;
-  vestry_event_unref(event);
-  vestry_err error = vestry_value_to_json(VESTRY_LIST(name, *argument), &list);
-  return error ? refuse_value(reply, error) : add_effect(reply, &(vsi_effect_item){.list = list, .is_plain = true});
+  vestry_err error = argument ? vestry_value_to_json(VESTRY_LIST(name, *argument), &list) : VESTRY_INVALID;
+  if (error) return refuse_value(reply, error);
+  if (json_typeof(json_array_get(list, 1)) == type)
+    return add_effect(reply, &(vsi_effect_item){.list = list, .is_plain = true});
+  json_decref(list);
+  return refuse_value(reply, VESTRY_INVALID);
 }
 
 vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {
@@ -390,16 +394,21 @@ vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) 
 
 vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {
   vestry_event *event;
+  if (!is_direct(reply)) return add_list(reply, "patch-signals", signals, JSON_OBJECT);
   vestry_err error = vestry_event_signals(reply->host, signals, NULL, &event);
-  return error ? refuse_value(reply, error) : add_built_in(reply, "patch-signals", event, signals);
+  return error ? refuse_value(reply, error)
+               : add_effect(reply, &(vsi_effect_item){.name = "patch-signals", .event = event});
 }
 
 vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
   vestry_event *event;
   if (!html) return VESTRY_INVALID;
-  if (!vsi_is_utf8(html, strlen(html))) return refuse_value(reply, VESTRY_INVALID);
-  vestry_err error = vestry_event_elements(reply->host, html, strlen(html), NULL, &event);
-  return error ? refuse_value(reply, error) : add_built_in(reply, "patch-elements", event, VESTRY_VALUES(html));
+  if (!is_direct(reply)) return add_list(reply, "patch-elements", VESTRY_VALUES(html), JSON_STRING);
+  const size_t len = strlen(html);
+  vestry_err error =
+      vsi_is_utf8(html, len) ? vestry_event_elements(reply->host, html, len, NULL, &event) : VESTRY_INVALID;
+  return error ? refuse_value(reply, error)
+               : add_effect(reply, &(vsi_effect_item){.name = "patch-elements", .event = event});
 }
 
 void *vestry_connection_data(const vestry_connection *connection) {

@@ -122,7 +122,8 @@ static bool has_signals_in_query(const vestry_request *req) {
   return strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;
 }
 
-/* A page without signals sends {}, and one object is enough for all of these, and for forms. */
+/* Each request has an object of its own, because a handler may change it: in a shared one another request would read
+ * that. */
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
@@ -130,8 +131,8 @@ static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const bool is_empty = !req->body.len || (req->body.len == 2 && memcmp(req->body.data, "{}", 2) == 0);
   if (!is_empty && !vsi_request_is_form(req))
     return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);
-  req->signals = req->v->nothing;
-  return VESTRY_OK;
+  req->signals = json_object();
+  return req->signals ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Other nodes, as the modules above see them: a layer above says how they are reached (cluster/). A room that looks
+/* Other nodes, as the modules above see them: a layer above says how they are reached (cluster/). A module that looks
  * here first and finds what it looks for pays a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H
 #define VSI_INSTANCE_ELSEWHERE_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The instance: what all rooms of the core share. The struct alone: the assembly makes it and ends it (serve/vestry.c),
+/* The instance: what all modules of the core share. The struct alone: the assembly makes and ends it (serve/vestry.c),
  * and what each member does stands in the room that the member is of. */
 #ifndef VSI_INSTANCE_INSTANCE_H
 #define VSI_INSTANCE_INSTANCE_H
@@ -31,8 +31,8 @@ struct vestry {
   struct vsi_channels *channels; /* by key */
   struct vsi_routes *routes;
   struct vsi_shares *shares; /* of streams, of scopes; NULL: no bound */
-  json_t *nothing;           /* vsi_json_nothing: the data and state of dispatches that have none, signals of pages
-                                that have none */
+  json_t *nothing;           /* an empty object: the data and state of dispatches that have none. Never changed, and
+                                references to it are not counted */
 
   vestry_scope_fn scope;
   void *scope_ctx;

@@ -2,26 +2,12 @@
 #include "json/value.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/ascii.h"
 #include "base/hex.h"
-
-json_t *vsi_json_nothing(void) {
-  static _Atomic(json_t *) nothing;
-  json_t *known = atomic_load_explicit(&nothing, memory_order_acquire); /* pairs with the release of the one below */
-  json_t *made = known ? NULL : json_object();
-  if (!made) return known;
-  made->refcount = SIZE_MAX; /* as jansson's own constants have */
-  if (atomic_compare_exchange_strong_explicit(&nothing, &known, made, memory_order_acq_rel, memory_order_acquire))
-    return made;
-  made->refcount = 1; /* another thread was quicker */
-  json_decref(made);
-  return known;
-}
 
 /* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
  * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its

@@ -5,10 +5,6 @@
 
 #include "json/json.h"
 
-/* An empty object, the same one for the whole process, which is never changed nor freed: references to it are not
- * counted, so any threads may have it at once. NULL: no memory. */
-json_t *vsi_json_nothing(void);
-
 /* Any value, of text that one of the checks in event/json.h has found well formed, with for_c. OK | MALFORMED (a number
  * that does not fit; ret_fault says where) | NO_MEMORY. */
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of an instance, from the rooms that count. */
+/* The counters of an instance, from the modules that count. */
 #include "serve/stats.h"
 
 #include "base/options.h"

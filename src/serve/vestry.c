@@ -12,10 +12,11 @@
 #include "registry/builtin.h"
 #include "serve/drain.h"
 #include "serve/shares.h"
-#include "json/value.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context counts them");
+/* As jansson's own constants have it: references to them are not counted. */
+#define UNCOUNTED             SIZE_MAX
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
 #define DEFAULT_ANSWER_BYTES  ((size_t)256 << 20)
@@ -105,8 +106,9 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
 /* ret_part: what is at fault if it fails. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = "the runtime, threads_count";
-  v->nothing = vsi_json_nothing();
+  v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
+  v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
   vestry_err error = vestry_registry_create(v->host, &v->registry);
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
@@ -140,6 +142,8 @@ static void take_apart(vestry *v) {
   vsi_routes_destroy(v->routes);
   vestry_registry_destroy(v->registry);
   vsi_close_listeners_finish(&v->close_listeners);
+  if (v->nothing) v->nothing->refcount = 1;
+  json_decref(v->nothing);
   vsi_free(v->host, v);
 }
 

@@ -94,6 +94,30 @@ static void errors_of_handlers_have_their_status(void **state) {
   site_end(&w);
 }
 
+/* Counts the signals that the request came with, and adds one. */
+static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, void *app) {
+  *(size_t *)app = json_object_size(req->signals);
+  assert_int_equal(json_object_set_new(req->signals, "secret", json_string("of Ann")), 0);
+  return vestry_reply_status(reply, 204);
+}
+
+/* capability: B3 */
+static void signals_that_a_handler_changes_are_of_its_request_alone(void **state) {
+  (void)state;
+  static const char *const bodies[] = {"{}", "{}", "", ""};
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    size_t count = 99;
+    wire r = {.datastar = true, .method = "POST", .body = bodies[i], .body_len = strlen(bodies[i])};
+    wire_request(&w, &r, add_a_signal, &count);
+    assert_int_equal(r.status, 204);
+    assert_int_equal(count, 0);
+    wire_finish(&r);
+  }
+  site_end(&w);
+}
+
 static void no_room_for_a_stream_is_503(void **state) {
   (void)state;
   site w;
@@ -239,6 +263,7 @@ int main(void) {
       cmocka_unit_test(a_closing_instance_answers_503),
       cmocka_unit_test(an_instance_that_closes_during_the_handler_opens_nothing),
       cmocka_unit_test(a_peer_that_is_gone_is_io),
+      cmocka_unit_test(signals_that_a_handler_changes_are_of_its_request_alone),
       cmocka_unit_test(a_stream_whose_peer_is_gone_before_the_head),
       cmocka_unit_test(incomplete_ops_are_invalid),
       cmocka_unit_test(a_refused_key_is_not_performed_without),
