@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The last member of each public struct in 0.3.0, the first release of this soname: what a size of 0 stands for.
- * A struct that grows keeps its row; a new struct gets one. tests/source/frozen.py compares with the released
- * headers. */
+ * A struct that grows keeps its row; add a row for a new struct. tests/source/frozen.py compares the rows with the
+ * released headers. */
 #ifndef VSI_BASE_FROZEN_H
 #define VSI_BASE_FROZEN_H
 

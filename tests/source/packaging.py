@@ -7,9 +7,9 @@ version that had it first. What `cmake --install` puts somewhere is named by one
 names something; each example is in vestry-tools. The versions of version.h, README.md, CHANGELOG.md and debian/changelog
 are one, and so are the maintainers of debian/ and MAINTAINERS.md.
 
-With --write the symbols files are made anew (scripts/packages --symbols): a function keeps its version, a new one has
-that of version.h. A function of the version that is being made goes from its file with the
-library; that one of an earlier version is gone is an error. With --planted faults of each kind are put into a copy, and have to be found."""
+--write makes the symbols files again (scripts/packages --symbols): a function keeps its version, a new one has that of
+version.h. It removes a function that the library no longer has, and fails if that function was in an earlier version.
+--planted puts faults of each kind into a copy, and fails if one is not found."""
 import fnmatch
 import pathlib
 import re
