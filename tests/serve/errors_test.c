@@ -101,7 +101,7 @@ static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_status(reply, 204);
 }
 
-/* capability: B3 */
+/* capability: B7 */
 static void signals_that_a_handler_changes_are_of_its_request_alone(void **state) {
   (void)state;
   static const char *const bodies[] = {"{}", "{}", "", ""};
