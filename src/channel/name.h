@@ -17,7 +17,7 @@ static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, ve
 VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key,
                                     vsi_channel **ret_channel);
 
-/* A member without a stream yet, in the channel of that name, which is made if there is none. Takes the name.
+/* Create a member without a stream in the channel of this name; create the channel if there is none. Takes the name.
  * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
 vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
 /* The same, in a channel that has a history. OK | NOT_FOUND (there is none) | NO_MEMORY */
