@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: which node holds which key, by digests that each node owns */
-/* Digests. Each node owns the set of its keys, hashed with the cluster's secret, and tells the others what comes and
- * goes; the others copy it. No node changes what is another's, so there is nothing to agree on: a copy is right, or it
- * is late, and a count and a sum of the hashes say which.
+/* Digests. Each node owns the set of its keys, as hashes made with the cluster's secret, and announces changes of it;
+ * the other nodes copy it. No node changes the set of another node, so no agreement is needed: a copy is correct or
+ * late, and the digest (the number of keys and the sum of their hashes) shows which.
  *
- * One table has both, so that one look tells whether a key is here and elsewhere. An entry stays while a node holds the
- * key, or is still to be told that this one does not. Two keys of one hash are one to the digest: then nodes are asked
- * in vain, or a key that no node has is looked for; what is stored under it is found by its name all the same.
+ * One table contains this node's set and all copies, so that one lookup finds whether a key is here and elsewhere. An
+ * entry remains while any node holds the key, or while this node still has to announce that it no longer does. Two keys
+ * with the same hash are one key in the digest. Then nodes get a request in vain, or nodes are queried for a key that
+ * no node has; the receiver finds streams by the full key, so no wrong stream is reached.
  *
- * Streams come before they are put and leave after they were removed; both only count. What is told is the difference
- * between the count and what was told before, when it is told: so a stream that came and left between two tellings
- * costs the others nothing, and it does not matter in which order threads get here.
+ * Streams are counted before they are put and after they were removed. A change is announced as the difference between
+ * the count and the last announcement, at the time of the announcement. So a stream that comes and leaves between two
+ * announcements costs the other nodes nothing, and the order in which threads call these functions does not matter.
  *
- * Of two threads that put one key at once, the one whose stream was replaced may be the last to say so: what has left
- * already is not taken for what is there.
+ * If two threads put one key at once, the thread whose stream was replaced may be the last to call vsi_keys_replaced.
+ * The handle of a stream that has left is therefore remembered, and is not recorded as the current one.
  *
- * REPLACE. A node that puts one takes a stamp: the time on the cluster's clock, above all that it has been told of.
- * That clock is the one of all nodes' that is furthest; each says where it is with its heartbeats, and a node whose
- * clock is late moves on. It goes on at its own pace in each part of a divided network, so the newer of two streams has
- * the higher stamp there too, but for what messages take. Of two nodes that hold such a key the one with the lower
- * stamp, or the lower id, closes its stream when it is told of the other; and whatever streams it has that are older
- * than the other's stamp, whichever way they were put. A stream that REPLACEd and has gone before it was told is told
- * of as gone, with its stamp, to the nodes that may have older ones. */
+ * REPLACE. A node that puts a stream with REPLACE takes a stamp: the time on the cluster clock, and above all stamps
+ * that it has received. The cluster clock is the clock of the node that is furthest ahead; nodes send it with their
+ * heartbeats, and a node that is behind advances. In each part of a divided network the clock continues at its own
+ * pace, so that there, too, the newer of two streams has the higher stamp, up to the transit time of messages. Of two
+ * nodes that hold such a key, the one with the lower stamp (or the lower id, if the stamps are equal) closes its stream
+ * when the announcement of the other arrives. It also closes its other streams of the key that are older than the
+ * other's stamp, under whichever policy they were put. If a stream that was put with REPLACE leaves before it was
+ * announced, its removal is announced with the stamp to the nodes that may have older streams. */
 #include "cluster/cluster/keys.h"
 
 #include <string.h>
@@ -49,9 +51,9 @@ void vsi_keys_finish(vsi_keys *keys) {
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
-/* It grows by half, so that a key takes 55 bytes at most while more and more come. Hashes come from other nodes
- * in the order of their tables, and must not pile up in a smaller one: so it is by the remainder, and not by the high
- * bits, that they find their place. The lowest bit says what it is a key of. */
+/* Hashes find their place by the remainder, not by their high bits: they arrive from other nodes in the order of those
+ * nodes' tables, and by the high bits they would cluster in a smaller table. The lowest bit is the kind of key, and is
+ * not used. The table grows by half, so that a key takes at most 55 bytes while keys are being added. */
 static size_t home_of(size_t capacity, uint64_t hash) {
   return (size_t)((hash >> 1) % capacity);
 }
@@ -60,7 +62,7 @@ static size_t behind(size_t capacity, size_t at) {
   return at + 1 < capacity ? at + 1 : 0;
 }
 
-/* How far it is from one to the other, onwards. */
+/* Number of places from one to the other, forwards. */
 static size_t distance(size_t capacity, size_t from, size_t to) {
   return to >= from ? to - from : to + capacity - from;
 }
@@ -88,7 +90,7 @@ static bool grow_locked(vsi_keys *keys) {
   return true;
 }
 
-/* NULL: out of memory. */
+/* Find or add the entry of a key. NULL: out of memory. */
 static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
   vsi_key_entry *entry = place_of(keys->entries, keys->capacity, hash);
   if (entry->is_used) return entry;
@@ -101,7 +103,7 @@ static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
   return entry;
 }
 
-/* Those after it move up, as far as they are not where they belong. */
+/* Free an unused entry, and move later entries into the hole if their home place is not behind it. */
 static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
   if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
   size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);
@@ -115,17 +117,17 @@ static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
   keys->used--;
 }
 
-/* ---------------------------------------------------------------------------------------------- what is here ------ */
+/* -------------------------------------------------------------------------------------------- this node's keys ---- */
 
 static bool is_shared(const vsi_key_entry *entry) {
   return entry->count && entry->others && !(entry->hash & VSI_KEYS_CHANNEL);
 }
 
-/* Keep shared_count right; was: before the change. */
+/* Update shared_count after a change of an entry; was: its state before the change. */
 static void recount_locked(vsi_keys *keys, const vsi_key_entry *entry, bool was) {
   bool is = is_shared(entry);
-  /* seq_cst: one that begins to be shared is counted here, and after it was_hit looks; a dispatch notes the hit, and
-   * after it looks at the count (elsewhere.h). At least one of the two sees the other. */
+  /* seq_cst: a key that begins to be shared is counted here before was_hit looks for a hit, and a dispatch records the
+   * hit before it reads the count (elsewhere.h). So at least one of the two sees the other. */
   if (is && !was) atomic_fetch_add_explicit(&keys->shared_count, 1, memory_order_seq_cst);
   if (was && !is) atomic_fetch_sub_explicit(&keys->shared_count, 1, memory_order_seq_cst);
 }
@@ -175,7 +177,7 @@ uint64_t vsi_keys_clock_at(vsi_keys *keys, uint64_t own_ns) {
   return clock_ms;
 }
 
-/* A node that has been alone until now takes its streams along. */
+/* A node that was alone until now moves the stamps of its streams along with the clock. */
 void vsi_keys_hear_clock(vsi_keys *keys, uint64_t clock_ms) {
   vsi_mutex_lock(&keys->lock);
   uint64_t own_ms = clock_locked(keys), more_ms = clock_ms > own_ms ? clock_ms - own_ms : 0;
@@ -249,7 +251,7 @@ size_t vsi_keys_memory_bytes(vsi_keys *keys) {
   return bytes;
 }
 
-/* ------------------------------------------------------------------------------------------------- telling -------- */
+/* ------------------------------------------------------------------------------------------------- announcing ----- */
 
 static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
   bool is_here = entry->count > 0;
@@ -261,19 +263,19 @@ static void tell_locked(vsi_keys *keys, vsi_key_entry *entry) {
   entry->is_told = is_here;
 }
 
-/* It was said when it was replaced; a stream that has gone since then replaces nothing more. */
+/* The stamp is needed for one announcement only, because a stream that has left replaces nothing afterwards. */
 static void forget_stamp_locked(vsi_key_entry *entry) {
   if (!entry->count) entry->stamp = 0;
 }
 
-/* Everything is told anew: the table is gone through once, and what is to go goes. */
+/* Mark everything as announced, and free the entries that this leaves unused. */
 static void tell_all_locked(vsi_keys *keys) {
   for (size_t i = 0; i < keys->capacity; i++)
     if (keys->entries[i].is_used) {
       tell_locked(keys, &keys->entries[i]);
       forget_stamp_locked(&keys->entries[i]);
     }
-  for (size_t i = 0; i < keys->capacity;) { /* one may have moved up to where one was freed */
+  for (size_t i = 0; i < keys->capacity;) { /* freeing an entry may move another one to its place */
     size_t used = keys->used;
     if (keys->entries[i].is_used) free_if_unused_locked(keys, &keys->entries[i]);
     if (used == keys->used) i++;
@@ -293,7 +295,7 @@ bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t 
     if (!entry || !entry->is_waiting) continue;
     bool was_told = entry->is_told;
     tell_locked(keys, entry);
-    /* Of one that REPLACEs the stamp is news too. */
+    /* The stamp of a REPLACE is announced even if the node had announced the key before. */
     if (was_told != entry->is_told || (entry->stamp && (was_told || entry->others)))
       changes[count++] = (vsi_key_change){entry->hash, entry->stamp, !entry->is_told};
     forget_stamp_locked(entry);
@@ -321,7 +323,7 @@ void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_key
   vsi_mutex_unlock(&keys->lock);
 }
 
-/* --------------------------------------------------------------------------------------------------- hits --------- */
+/* -------------------------------------------------------------------------------------------------- dispatches ---- */
 
 enum { HIT_KEPT_MS = 10000 };
 
@@ -352,7 +354,7 @@ bool vsi_keys_was_hit(vsi_keys *keys, uint64_t hash, uint64_t since_ns, uint64_t
   return (uint32_t)(hit >> 32) == half_of(hash) || (!(hit >> 32) && vsi_keys_are_here(keys, hash));
 }
 
-/* ------------------------------------------------------------------------------------------------- others' -------- */
+/* ------------------------------------------------------------------------------------------- other nodes' keys ---- */
 
 static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
   bool was = is_shared(entry);
@@ -362,7 +364,7 @@ static void drop_locked(vsi_keys *keys, unsigned node, vsi_key_entry *entry) {
   recount_locked(keys, entry, was);
 }
 
-/* What of it is to be closed here; room: it can be. false: it cannot. */
+/* Determine the streams to close here. false: there are some, and has_room is false. */
 static bool replace_locked(vsi_key_entry *entry, vsi_key_change change, bool its_id_wins, bool has_room,
                            vsi_keys_replaced_here *replaced) {
   bool loses = entry->stamp < change.stamp || (entry->stamp == change.stamp && its_id_wins);

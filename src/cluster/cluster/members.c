@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: links between nodes, lives, and what is lost on the way */
-/* Which nodes live, and what of theirs has come.
+/* Membership: which nodes are alive, and which of their messages have arrived.
  *
- * A member is one from when it has proven that it goes on (heartbeat.c). Silence makes it suspect, then dead. A suspect
- * is brought back by its next message; a dead one has to prove itself anew. Then both sides have a gap: this one says
- * so to itself, and has given away a number when it took the other for dead, which tells the other.
+ *      no slot ─proof→ ALIVE, DRAINING ─silence for suspect_ms→ SUSPECT ─silence for dead_ms→ DEAD
+ *                         ↑ ↑                                      │                           │
+ *                         │ └───────────── any message ────────────┘                           │
+ *                         └──────────────────────────── proof ─────────────────────────────────┘
+ *      ALIVE, DRAINING, SUSPECT ─GOODBYE→ LEFT
  *
- * A goodbye says how much was sent. But a channel that has got its first member just now may have been sent to without
- * it, because the telling of it was still under way; and a node that has left will not look back (receiver.c). So that
- * is a gap. */
+ * heartbeat.c explains proofs. When a dead node returns, both sides have a gap: this node reports one of its own, and
+ * it skipped a number when it declared the other dead, so that the other finds the gap.
+ *
+ * A GOODBYE contains the last number that was assigned. But a channel may have received its first member so recently
+ * that an event was sent without it, because the announcement was in transit. A node that has left does not check for
+ * that (receiver.c). So this node reports a gap if it has announced keys within suspect_ms or has changes that wait. */
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/digests.h"
 
@@ -23,7 +28,7 @@
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/message.h"
 
-/* The other nodes: which there are, and what is known of them. All under the lock. */
+/* The table of the other nodes. */
 
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id) {
   for (size_t i = 0; i < cluster->peers_count; i++)
@@ -50,7 +55,7 @@ uint64_t vsi_peers_unsynced(const vestry_cluster *cluster) {
   return mask;
 }
 
-/* Not while a life that has proven itself has no place here: nothing is known of its keys. */
+/* While a proven run has no slot, its keys are unknown. */
 static bool all_have_places(const vestry_cluster *cluster) {
   return !cluster->placeless_ns || vsi_now_ns(cluster->host) - cluster->placeless_ns >= cluster->dead_ns;
 }
@@ -64,18 +69,18 @@ bool vsi_peers_are_sure(const vestry_cluster *cluster) {
   return cluster->is_up && all_have_places(cluster) && vsi_now_ns(cluster->host) - cluster->up_ns >= cluster->dead_ns;
 }
 
-/* How members are, and what was lost. No memory is needed for that: each peer has a place for its news, and news that
- * come before the last were told are told along with them. */
+/* Reports of members and gaps. They need no allocation: each peer stores what must be reported about it, and later
+ * changes are merged with a report that is still waiting. */
 
-/* Something to be told, taken out. */
+/* Things to report, copied out of the lock. */
 typedef struct news {
   char node[VESTRY_NODE_MAX_BYTES + 1];
   bool has_gap, has_state;
   uint64_t lost_count;
   vestry_member_state state;
-  uint8_t other_version; /* of the wire; 0: no node speaks it */
+  uint8_t other_version; /* version of the format that another node uses; 0: none */
   bool is_one_too_many;
-  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node that has no place; "": none */
+  char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node without a slot; "": none */
 } news;
 
 static void note_gap(vestry_cluster *cluster, vsi_gaps *gaps, uint64_t lost_count) {
@@ -148,7 +153,7 @@ bool vsi_news_tell(vestry_cluster *cluster) {
   return any;
 }
 
-/* A jump of more is the beginning of other numbers. */
+/* After a larger jump the numbers have started anew, so the number of lost messages is unknown. */
 #define LOST_MOST (UINT64_C(1) << 24)
 
 uint8_t vsi_members_own_flags(const vestry_cluster *cluster) {
@@ -168,19 +173,19 @@ static void set_state(vestry_cluster *cluster, vsi_peer *peer, vestry_member_sta
   vsi_cluster_notify(cluster);
 }
 
-/* Nothing is known to be held there. */
+/* Drop the keys and members of presences that the node had announced. */
 static void forget(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_keys_forget(&cluster->keys, vsi_peer_index(cluster, peer));
   vsi_presences_of_node_forget(cluster, peer);
 }
 
-/* -------------------------------------------------------------------------------------------------- lives --------- */
+/* -------------------------------------------------------------------------------------------------- runs ---------- */
 
 bool vsi_members_are_full(const vestry_cluster *cluster) {
   return cluster->peers_count == VSI_NODES_MAX && vsi_peers_alive(cluster) == UINT64_MAX;
 }
 
-/* Logged once a life. */
+/* Logged once for each run. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name) {
   const uint64_t now_ns = vsi_now_ns(cluster->host);
   cluster->placeless_ns = now_ns ? now_ns : 1;
@@ -192,7 +197,8 @@ void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const v
   vsi_cluster_notify(cluster);
 }
 
-/* A place for one more: a new one, or that of the node that went first. NULL: all are taken by those that live. */
+/* Find a slot for another node: a new one, or that of the node which has been gone longest. NULL: live nodes have
+ * all. */
 static vsi_peer *find_place(vestry_cluster *cluster) {
   if (cluster->peers_count < VSI_NODES_MAX) return &cluster->peers[cluster->peers_count++];
   vsi_peer *found = NULL;
@@ -203,16 +209,16 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
   return found;
 }
 
-/* A new life. */
+/* Begin another run of a node, or the first one. */
 static void begin_life(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   bool is_same = peer->id == message->from && peer->epoch;
-  if (is_same) vsi_peer_lose(peer, 0); /* what the former one has sent may have been lost with it */
+  if (is_same) vsi_peer_lose(peer, 0); /* messages of the former run may be lost */
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   forget(cluster, peer);
   vsi_digests_drop(cluster, peer);
   vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .wants_all = true, .proofs = cluster->proofs_before};
-  /* Numbers go on from above all that were given before, to any node. Should this be a life that was given up for
-   * another by mistake, it takes no new message for one that it has had. */
+  /* Numbers begin at the clock, above all numbers assigned before to any node. If this run was abandoned for another
+   * one by mistake, its node does not mistake a new message for a repetition. */
   fresh.out_seq = vsi_now_ns(cluster->host);
   if (is_same) {
     fresh.proofs = peer->proofs;
@@ -248,7 +254,7 @@ vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *mes
     peer->wants_all = true;
     vsi_cluster_tell_soon(cluster);
   }
-  if (!peer->has_met || peer->state == VESTRY_MEMBER_DEAD) /* of what was before it is told as a gap */
+  if (!peer->has_met || peer->state == VESTRY_MEMBER_DEAD) /* losses before this time are reported as a gap */
     peer->verified_ns = vsi_now_ns(cluster->host) + cluster->heartbeat_ns;
   peer->proofs++;
   vsi_members_hear(cluster, peer, message);
@@ -264,14 +270,14 @@ void vsi_members_judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns)
   }
   set_state(cluster, peer, VESTRY_MEMBER_DEAD);
   peer->is_synced = peer->is_syncing = false;
-  peer->out_seq++; /* it will know that it was left out, if it comes back */
+  peer->out_seq++; /* if it returns, it finds that messages were not sent */
   vsi_peer_lose(peer, 0);
   forget(cluster, peer);
 }
 
 /* ------------------------------------------------------------------------------------------------ numbers --------- */
 
-/* So many numbers have been left out, if it can be said. */
+/* Report the numbers between the last one that arrived and seq as lost. */
 static void lose_up_to(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq) {
   uint64_t lost = seq - peer->in_seq;
   vsi_members_lose(cluster, peer, lost < LOST_MOST ? lost : 0);
@@ -307,7 +313,7 @@ void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 void vsi_members_say_goodbye(vestry_cluster *cluster) {
   (void)vsi_message_send_bare(cluster, vsi_peers_alive(cluster), VSI_WIRE_GOODBYE, false);
   cluster->has_left = true;
-  vsi_presences_end(cluster->presences); /* presences are told no more */
+  vsi_presences_end(cluster->presences); /* no more announcements of presences */
 }
 
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
@@ -315,7 +321,7 @@ void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many) {
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
     forget(cluster, peer);
-    if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* nothing is heard of it any more */
+    if (vsi_peer_lives(peer)) set_state(cluster, peer, VESTRY_MEMBER_DEAD); /* its messages are ignored from now on */
   }
   cluster->is_refused = cluster->has_own_news = true;
   cluster->is_one_too_many = one_too_many;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which nodes live, and what of theirs has come. All under the lock. */
+/* Membership: which nodes are alive, and which of their messages have arrived. The caller holds the cluster's lock. */
 #ifndef VSI_CLUSTER_MEMBERS_H
 #define VSI_CLUSTER_MEMBERS_H
 
@@ -7,49 +7,51 @@
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 
-/* NULL: there is none of this number. */
+/* Find a node by its id. NULL: unknown. */
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
-/* A node was heard of late: no other life of it counts. */
+/* Return whether a node was heard of so recently that no other run with its name is considered. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
-/* Nodes that live, a bit each; and of these, those whose keys are not known in full. */
+/* Return the live nodes, a bit each; and the live nodes whose keys are not known completely. */
 uint64_t vsi_peers_alive(const vestry_cluster *cluster);
 uint64_t vsi_peers_unsynced(const vestry_cluster *cluster);
-/* All nodes that live are known: this one has been up for long enough to have heard of each. */
+/* Return whether all live nodes are known: this node has been connected for two heartbeats, and every node has a
+ * slot. */
 bool vsi_peers_are_known(const vestry_cluster *cluster);
-/* The same, and a node that is silent is dead: none holds a key that could not be asked. */
+/* Return whether, besides, every silent node is dead: this node has been connected for dead_ms. Then no node that
+ * cannot be reached may hold a key. Does not check is_refused. */
 bool vsi_peers_are_sure(const vestry_cluster *cluster);
 
-/* DRAINS if this node does. */
+/* Return the flag DRAINS if this node drains; otherwise 0. */
 uint8_t vsi_members_own_flags(const vestry_cluster *cluster);
-/* Something was lost of what a node has sent; lost_count 0: it is not known how much. */
+/* Report that messages of a node were lost, and request a full announcement; lost_count 0: unknown number. */
 void vsi_members_lose(vestry_cluster *cluster, vsi_peer *peer, uint64_t lost_count);
 
-/* A life has proven itself: it lives, again or from now on. It has this name. NULL: there is no place for it, or
- * another life of the node is well. */
+/* Accept a proof: the run is alive, again or from now on, with this name. NULL: no slot is free, or another run of the
+ * node is well. */
 vsi_peer *vsi_members_prove(vestry_cluster *cluster, const vsi_wire_message *message, const vestry_slice *name);
-/* Whether a node that is not known has no place: those that live have all. */
+/* Return whether live nodes have all slots, so that an unknown node gets none. */
 bool vsi_members_are_full(const vestry_cluster *cluster);
-/* A life that has no place has proven itself. */
+/* Record a run that has proven itself and has no slot. */
 void vsi_members_note_placeless(vestry_cluster *cluster, uint64_t epoch, const vestry_slice *name);
-/* A life that counts speaks. */
+/* Record a message of an accepted run: its turn, its time, and whether the node drains. */
 void vsi_members_hear(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* A message that is numbered has come. false: it has come before. */
+/* Count a numbered message. false: it has arrived before. */
 bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* The last number that was given. false: it is not news. */
+/* Check a node's last assigned number for a gap at the end. false: the message is older than others that have
+ * arrived. */
 bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq);
-/* GOODBYE */
+/* Handle a GOODBYE. */
 void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* How long a node has been silent: it may be suspect by now, or dead. */
+/* Make a node suspect or dead, if it has been silent for long enough. */
 void vsi_members_judge(vestry_cluster *cluster, vsi_peer *peer, uint64_t now_ns);
 
 void vsi_members_say_goodbye(vestry_cluster *cluster);
-/* This node takes no part any more: there was another one of its name before, or there are as many as there may be
- * (one_too_many). */
+/* End the participation of this node: another node has its name, or (one_too_many) the cluster is full. */
 void vsi_members_give_up(vestry_cluster *cluster, bool one_too_many);
 
-/* What the application is to be told of members, gaps and versions. */
+/* Reports to the application: members, gaps, other versions of the format. */
 
-/* The actor's: tell one thing. false: there is nothing. */
+/* Report one thing. Called by the actor. false: there is nothing to report. */
 bool vsi_news_tell(vestry_cluster *cluster);
 
 #endif

@@ -31,7 +31,7 @@ bool vestry_subjects_are_valid(const char *const *subjects, size_t count) {
   return true;
 }
 
-/* What goes to other nodes: sealed, numbered, handed to the broker. All under the lock. */
+/* Sending of messages. The caller holds the cluster's lock. */
 
 void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_subject[VESTRY_SUBJECT_MAX_BYTES + 1]) {
   snprintf(ret_subject, VESTRY_SUBJECT_MAX_BYTES + 1, "vestry.%016llx.n.%016llx",

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* An event, or a dispatch, goes to the nodes that have told that they have members. A node that has told too late,
- * because its telling was under way, must not miss it without a word (receiver.c). Of several that share a place, only
- * the nodes that all of them were sent to are known; what was not sent at all is told from them by two filters, which
- * are filled by turns, each for as long as something is kept: of ten thousand channels that were not sent, one is taken
- * for one that was at 20,000 that were, ten at 36,000. */
+/* An event or a dispatch goes to the nodes that have announced members or streams. A node whose announcement was still
+ * in transit must not miss it without a report (receiver.c). Two structures remember which messages were sent:
+ * - A table with one entry for each slot of hashes: the nodes to which the message went. If several keys share an
+ *   entry, it keeps only the nodes to which the messages of all of them went.
+ * - Two filters, which tell keys with a message from other keys of the same slot. They are filled in turns, each for
+ *   the time that an entry is kept (dead_ms + 2 s). They mistake 1 of 10,000 other keys for one with a message if
+ *   20,000 keys had one, and 10 of 10,000 if 36,000 had. */
 #include "cluster/cluster/recent.h"
 
 #include <string.h>
@@ -17,12 +19,12 @@ static uint64_t kept_ns(const vestry_cluster *cluster) {
   return cluster->dead_ns + KEPT_MS * VSI_NS_PER_MS;
 }
 
-/* Keys and channels have hashes of one parity each (keys.h). */
+/* The lowest bit is constant for keys, and for channels (keys.h), so it is not used. */
 static vsi_recent *place_of(const vestry_cluster *cluster, uint64_t hash) {
   return (vsi_recent *)&cluster->recent[(hash >> 1) % VSI_RECENT_CHANNELS];
 }
 
-/* ------------------------------------------------------------------------------------------- what was sent -------- */
+/* ------------------------------------------------------------------------------------------- filters -------------- */
 
 enum { BITS_EACH = 8 };
 
@@ -52,12 +54,12 @@ static bool has_bits(const uint64_t *bits, uint64_t hash) {
   return true;
 }
 
-/* false: for certain not, for as long as it is kept. */
+/* false: certainly no message was sent within the time that filters are kept. */
 static bool may_have_been_sent(const vestry_cluster *cluster, uint64_t hash) {
   return has_bits(cluster->recent_bits[0], hash) || has_bits(cluster->recent_bits[1], hash);
 }
 
-/* ------------------------------------------------------------------------------------------- to which nodes ------- */
+/* -------------------------------------------------------------------------------- the nodes that got a message ---- */
 
 void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, uint64_t sent) {
   vsi_recent *recent = place_of(cluster, hash);

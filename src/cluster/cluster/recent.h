@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels and keys that were sent to some nodes alone, for as long as another one may tell too late that it has
- * members. All under the lock. */
+/* Channels and keys to which messages were recently sent, but not to all nodes. They are kept while another node may
+ * announce late that it has members or streams of them. The caller holds the cluster's lock. */
 #ifndef VSI_CLUSTER_RECENT_H
 #define VSI_CLUSTER_RECENT_H
 
 #include "vestry/cluster/cluster.h"
 
 void vsi_recent_note(vestry_cluster *cluster, uint64_t hash, uint64_t sent);
-/* Whether something was sent since then, and not to a node. */
+/* Return whether, since since_ns, a message was sent that a node did not get. */
 bool vsi_recent_was_without(const vestry_cluster *cluster, uint64_t hash, unsigned node, uint64_t since_ns);
-/* A node tells just now that a channel has a member there. true: it has missed what was sent before, which is said
- * once. */
+/* Check a node that announces now that it has members of a channel. true: it has missed a message. Reported once. */
 bool vsi_recent_look_back(vestry_cluster *cluster, uint64_t hash, unsigned node);
 
 #endif

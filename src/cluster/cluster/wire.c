@@ -5,7 +5,7 @@
 
 #include "vestry/key.h"
 
-/* All versions have had these many bytes in front of the body at least, and the seal after it. */
+/* Minimum size of the head in all versions of the format; the seal has been last in all of them. */
 enum { LEAST_HEAD = 40 };
 
 static const unsigned char zeroes[VSI_WIRE_HEAD];
@@ -54,7 +54,7 @@ void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_messa
   put_at(at + len + 8, seal.high, 8);
 }
 
-/* One comparison of all: how long it takes tells nothing. */
+/* Compares both halves in one operation, so that the time reveals nothing about the seal. */
 static bool is_sealed(const unsigned char *at, size_t sealed, vsi_siphash_key key) {
   vsi_hash_128 seal = vsi_siphash_128_of(key, at, sealed);
   return !((seal.low ^ get_at(at + sealed, 8)) | (seal.high ^ get_at(at + sealed + 8, 8)));
@@ -66,7 +66,7 @@ uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key
   return is_sealed(at, len - VSI_WIRE_SEAL, key) ? at[1] : 0;
 }
 
-/* Take the trace off the body's end. Only what is sampled is carried. */
+/* Remove the trace from the end of the body. Only sampled traces are transmitted. */
 static vestry_err open_trace(vsi_wire_message *message) {
   if (!(message->flags & VSI_WIRE_TRACED)) return VESTRY_OK;
   if (message->len < VSI_WIRE_TRACE) return VESTRY_MALFORMED;
@@ -153,7 +153,7 @@ void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning) 
   vsi_wire_put(buffer, meaning->content_end, 4);
 }
 
-/* They are inside of the bytes, which end with an empty line. */
+/* Check that all offsets are inside the event's bytes. The content of a signals event ends before the empty line. */
 static bool are_places(const vsi_event_meaning *meaning, size_t len) {
   size_t end = meaning->content_end ? meaning->content_end : len;
   bool is_signals = meaning->kind == VSI_EVENT_SIGNALS || meaning->kind == VSI_EVENT_MISSING_SIGNALS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages between nodes: docs/cluster-wire.md has the table. All numbers are little-endian. What comes in is checked
- * byte by byte; nothing of it is believed before its seal was looked at. */
+/* Format of the messages between nodes; docs/cluster-wire.md has the tables. All numbers are little-endian. A received
+ * message is checked byte by byte, and nothing in it is used before its seal has been verified. */
 #ifndef VSI_CLUSTER_WIRE_H
 #define VSI_CLUSTER_WIRE_H
 
@@ -12,75 +12,81 @@
 enum { VSI_WIRE_VERSION = 6, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
-  VSI_WIRE_HELLO = 1, /* to all: a node is there. Nothing is believed of it */
-  VSI_WIRE_HANDSHAKE, /* to one: prove that you live; here is my proof */
-  /* Those below count only from a life that has proven itself. */
-  VSI_WIRE_HEARTBEAT, /* to one: its keys, and how much it has sent */
-  VSI_WIRE_GOODBYE,   /* to one: how much it has sent */
-  VSI_WIRE_RESYNC,    /* to one: tell all your keys */
-  /* Those below are numbered, for each receiver. */
-  VSI_WIRE_KEYS, /* changes of keys */
+  VSI_WIRE_HELLO = 1, /* to all nodes: the sender exists. Proves nothing */
+  VSI_WIRE_HANDSHAKE, /* to one node: request a proof of liveness, give one, or both */
+  /* The kinds below count only from a run of a node that has proven itself. */
+  VSI_WIRE_HEARTBEAT, /* to one node: digest of the sender's keys, number of messages sent */
+  VSI_WIRE_GOODBYE,   /* to one node: the sender leaves; number of messages sent */
+  VSI_WIRE_RESYNC,    /* to one node: request for an announcement of all keys */
+  /* The kinds below are numbered, for each receiver. */
+  VSI_WIRE_KEYS, /* changes of the sender's keys */
   VSI_WIRE_REQUEST,
   VSI_WIRE_ANSWER,
   VSI_WIRE_EVENT,
   VSI_WIRE_REFRESH,
   VSI_WIRE_PUBLISH,
-  VSI_WIRE_PRESENT, /* which members of presences have come where, or have left */
-  VSI_WIRE_MISSED,  /* you have told too late of a channel or a key: something was sent without you */
-  VSI_WIRE_LIST,    /* asks for a page of keys, or how many streams one has */
-  /* This one is not, and may be lost: the next one says the same. */
-  VSI_WIRE_RENEW, /* leases of streams of yours go on (renewals.c) */
+  VSI_WIRE_PRESENT, /* members of presences that joined or left */
+  VSI_WIRE_MISSED,  /* the receiver announced a channel or a key too late: a message was sent without it */
+  VSI_WIRE_LIST,    /* request for a page of keys, or for the number of streams of a key */
+  /* Not numbered. A lost one is harmless, because the tabs renew their leases again. */
+  VSI_WIRE_RENEW, /* leases of the receiver's streams that tabs have renewed (renewals.c) */
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
-/* Flags of KEYS and PRESENT: it begins, or ends, all that there are. PRESENT come before KEYS. */
+/* Flags of KEYS and PRESENT: the message is the first, or the last, of a full announcement. PRESENT comes before
+ * KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
-/* Of HANDSHAKE and HEARTBEAT: it drains; of HANDSHAKE: you are the later one of this name, give up; there are as many
- * nodes as there may be, and you are the youngest, give up. */
+/* Flags of HANDSHAKE and HEARTBEAT:
+ * - DRAINS: the sender drains
+ * - YIELD (HANDSHAKE): the receiver is the later of two nodes of one name and must give up
+ * - FULL (HANDSHAKE): the cluster is full and the receiver is its youngest node: it must give up */
 enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4 };
-/* Of HEARTBEAT: of what it counts some is still on its way. */
+/* Flag of HEARTBEAT: some announcements that its digest includes have not been sent yet. */
 enum { VSI_WIRE_MORE = 2 };
-/* Of REQUEST: nothing more is performed once something has failed. */
+/* Flag of REQUEST: the first effect that fails is the last one performed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
-/* Of any: the trace that it belongs to stands after the body. */
+/* Flag of any kind: the trace that the message belongs to follows the body. */
 enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 
 static inline bool vsi_wire_is_numbered(vsi_wire_kind kind) {
   return kind >= VSI_WIRE_KEYS && kind != VSI_WIRE_RENEW;
 }
-/* One change in KEYS: a hash and a word of eight bytes each. */
+/* Size of one change in KEYS: a hash and a word, 8 bytes each. */
 enum { VSI_WIRE_CHANGE = 16 };
 
 typedef struct vsi_wire_message {
   uint8_t kind, flags;
-  uint64_t from, epoch; /* whose: its name, hashed, and its life */
-  uint64_t to;          /* the receiver's life; 0: all */
-  uint64_t seq;         /* its number; of HEARTBEAT, GOODBYE and RESYNC the last one that was given; of others 0 */
-  uint64_t turn;        /* it only rises in one life, whichever node is spoken to: what has come before shows by it */
+  uint64_t from, epoch; /* the sender: the hash of its name, and its run */
+  uint64_t to;          /* epoch of the receiver; 0: all nodes */
+  uint64_t seq;         /* sequence number on this link. HEARTBEAT, GOODBYE, RESYNC and RENEW have the last number that
+                           was assigned; HELLO and HANDSHAKE have 0 */
+  uint64_t turn;        /* increases with each message of a run, whichever node receives it, so that repetitions are
+                           detected */
   const unsigned char *body;
   size_t len;
   bool is_traced;
   vestry_trace trace;
 } vsi_wire_message;
 
-/* Begin a message: room for its head. What is appended is its body. */
+/* Begin a message: reserve room for its head. Bytes appended after it are its body. */
 void vsi_wire_begin(vsi_buffer *buffer, const vestry_host *host);
-/* The body is there: the trace after it; NULL: it has none. Returns the flag that says so. */
+/* Append the trace after a complete body; NULL: none. Returns the flag TRACED, or 0. */
 uint8_t vsi_wire_put_trace(vsi_buffer *buffer, const vestry_trace *trace);
-/* The body is there, with its trace: room for the seal. */
+/* Reserve room for the seal, after the body and the trace. */
 void vsi_wire_end(vsi_buffer *buffer);
-/* Write the head and the seal; can be done again for another receiver. The buffer has no error; body and len of the
- * message do not count. */
+/* Write the head and the seal; can be repeated for another receiver. The buffer must have no error; body and len of the
+ * message are ignored. */
 void vsi_wire_seal(vsi_buffer *buffer, vsi_siphash_key key, const vsi_wire_message *message);
 
-/* OK | MALFORMED */
+/* Verify and read a message. OK | MALFORMED */
 vestry_err vsi_wire_open(const void *data, size_t len, vsi_siphash_key key, vsi_wire_message *ret_message);
-/* Of what could not be opened: the version, if it is sealed as a message of another version is. 0: it is not. */
+/* Return the version of a message that could not be opened, if it carries a valid seal and another version; otherwise
+ * 0. */
 uint8_t vsi_wire_other_version(const void *data, size_t len, vsi_siphash_key key);
 
 void vsi_wire_put(vsi_buffer *buffer, uint64_t number, unsigned bytes);
 
-/* Reads one thing after the other; after a failure nothing but zeroes. */
+/* Reads one value after the other. After a failure it returns zeroes and NULL only. */
 typedef struct vsi_wire_reader {
   const unsigned char *at;
   size_t left;
@@ -91,46 +97,46 @@ static inline vsi_wire_reader vsi_wire_read(const void *data, size_t len) {
   return (vsi_wire_reader){data, len, false};
 }
 uint64_t vsi_wire_number(vsi_wire_reader *reader, unsigned bytes);
-/* len bytes; NULL: there are not so many. */
+/* Read len bytes. NULL: fewer are left. */
 const unsigned char *vsi_wire_bytes(vsi_wire_reader *reader, size_t len);
 
-/* A scope and an encoded key. */
+/* Name of a stream's key or of a channel: a scope and an encoded key. */
 typedef struct vsi_wire_name {
   vestry_slice scope, key;
 } vsi_wire_name;
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
 
-/* What an EVENT says to the page, in front of its bytes: so it conflates as one of this node's. */
+/* Write the meaning of an EVENT in front of its bytes, so that the receiver conflates it like an event of its own. */
 void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
-/* What follows are the bytes, in which its places are. */
+/* Read it. The event's bytes must follow, because the offsets in the meaning are checked against them. */
 vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
 
-/* What a REQUEST says. */
+/* Contents of a REQUEST. */
 typedef struct vsi_wire_ask {
   uint64_t id;
   vsi_wire_name name;
   vestry_slice effects, data; /* JSON; data len 0: none */
 } vsi_wire_ask;
 void vsi_wire_put_ask(vsi_buffer *buffer, const vsi_wire_ask *ask);
-/* What a LIST asks for. */
+/* Subject of a LIST. */
 typedef enum vsi_wire_list_what {
   VSI_WIRE_LIST_ALL,
   VSI_WIRE_LIST_SCOPE,
   VSI_WIRE_LIST_KEY,
-  VSI_WIRE_LIST_HELD /* whether a key is held, or about to be: position is its hash */
+  VSI_WIRE_LIST_HELD /* whether the node holds, or is about to hold, the key whose hash is in position */
 } vsi_wire_list_what;
 typedef struct vsi_wire_list {
   uint64_t id;
   vsi_wire_list_what what;
-  vsi_wire_name name;       /* KEY: of which; SCOPE: its scope */
-  uint64_t position, until; /* but for KEY: where the page begins, and how many keys it has at most */
+  vsi_wire_name name;       /* KEY: the key; SCOPE: the scope */
+  uint64_t position, until; /* ALL, SCOPE: cursor of the listing. page_count: maximum number of keys in the page */
   uint32_t page_count;
 } vsi_wire_list;
 void vsi_wire_put_list(vsi_buffer *buffer, const vsi_wire_list *list);
-/* OK | MALFORMED */
+/* Read a LIST. OK | MALFORMED */
 vestry_err vsi_wire_read_list(const void *body, size_t len, vsi_wire_list *ret_list);
-/* OK | MALFORMED */
+/* Read a REQUEST. OK | MALFORMED */
 vestry_err vsi_wire_read_ask(const void *body, size_t len, vsi_wire_ask *ret_ask);
 
 #endif
