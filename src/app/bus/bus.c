@@ -1,33 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: publishers, and subscriptions that end under them */
-/* The bus: subscriptions in their topics, publishers that walk along them, and ends that come from three sides.
+/* The bus: topics with their subscriptions, publishers that walk the subscriptions of a topic, and three sources of
+ * ends.
  *
- * One lock guards all of it, and no thread holds it while it calls anything. So whatever a thread knew before a call
- * may be different after it:
+ * One lock guards the whole bus. It is never held during a callback, so after a callback a thread must not rely on
+ * anything that it read before.
  *
- * Publishing.  A publisher's place is a cursor in its topic: the subscription that comes next. The thread that unlinks
- *              that subscription moves the cursor on; the topic stays as long as a cursor is in it. A cursor stops at
- *              the subscription that was the last one when it began, so subscribers that come meanwhile make no publish
- *              endless. Nothing is copied and nothing counted beforehand: publish needs no memory.
- * Beginning.   A subscription is made, and a place in its topic is kept for it. When it is put there it goes from MADE
- *              to LIVE: that needs no memory, so it can happen later, when a stream begins. A topic stays while a place
- *              in it is kept, and kept places count among max_subscriptions_count.
- * Ending.      A subscription ends once: under the lock it goes from LIVE to ENDED, and out of its topic. The thread
- *              that does so (one that unsubscribes, the connection's runner, the bus's end) counts the end. From then
- *              on no call of the subscription begins. It counts its calls that still run; when there are none, one
- *              thread settles it, that is, calls `over`: the thread that ended it, or the thread of the last call. Then
- *              it is OVER, and waiting threads are woken.
- * Waiting.     A thread that waits for OVER is never inside a callback of any bus: there, unsubscribe looks and does
- *              not wait, and neither does the runner, if it runs inside a callback (an abandoned connection; a runtime
- *              that is stepped). So the threads that are waited for never wait themselves: no circle can form.
- * With a       The subscription's close node is let in before the subscription is in its topic: otherwise a stream
- * connection.  could end in between, and leave the subscription there for ever. If the stream ends first, its end finds
- *              MADE and makes it OVER, and subscribe returns CLOSED: no call has been made. The runner waits for OVER
- *              before it goes on to the connection's hooks, so no call uses any more what a hook frees. Therefore the
- *              node stays in until `over` has returned, even if the subscription ended otherwise: inside of a callback
- *              it may have ended while no thread waited for its calls.
- * Memory.      References, counted under the lock: of its life (until OVER), its holder (until unsubscribed), and the
- *              close node (until called or taken back). Each subscription holds the bus, so holders may outlive it. */
+ * Publishing.  A publisher's position is a cursor in the topic: the next subscription to call. A thread that unlinks
+ *              this subscription moves the cursor to the following one. A topic is not freed while it contains a
+ *              cursor. A cursor stops at the subscription that was the newest when publishing began, so that a
+ *              subscriber that subscribes again in each call cannot keep a publish running for ever. Publishing copies
+ *              and counts nothing beforehand, and so needs no memory.
+ * Beginning.   A subscription is created, and a place in its topic is reserved for it. Entering the topic moves it from
+ *              MADE to LIVE. This step needs no memory, so it can follow later, when a stream begins. A topic is not
+ *              freed while a place in it is reserved, and reserved places count towards max_subscriptions_count.
+ * Ending.      A subscription ends once: under the lock it leaves its topic and moves from LIVE to ENDED. The thread
+ *              that does this (of vestry_unsubscribe, of the connection's runner, or of vsi_bus_destroy) counts the
+ *              end. No call of the subscriber begins afterwards. The subscription counts its calls that are still
+ *              running. When none is left, one thread settles the subscription: it calls `over`, sets the state to
+ *              OVER, and wakes waiting threads. This is the thread that ended it or the thread of the last call.
+ * Waiting.     A thread inside a callback of any bus never waits for OVER. There, vestry_unsubscribe only looks at the
+ *              state, and a runner does not wait either (it can run there if a connection is abandoned, or if a runtime
+ *              is stepped). So a thread that others wait for never waits itself, and no deadlock can arise.
+ * Connection.  The close node of a subscription is registered before the subscription enters its topic. Otherwise the
+ *              stream could end in between, and the subscription would stay in the topic for ever. If the stream ends
+ *              first, its close node finds MADE and sets OVER, and subscribe returns CLOSED without any call. The
+ *              runner waits for OVER before it calls the connection's close hooks, so no running call uses data that a
+ *              hook frees. Therefore the node remains registered until `over` has returned, even if the subscription
+ *              ended in another way: if it ended inside a callback, no thread has waited for its calls yet.
+ * Memory.      References are counted under the lock. They belong to the subscription itself (until OVER), its holder
+ *              (until vestry_unsubscribe), and the close node (until it is called or cancelled). Each subscription also
+ *              holds a reference to the bus, so holders may outlive the bus. */
 #include "app/bus/bus.h"
 
 #include <pthread.h>
@@ -40,15 +43,13 @@
 #include "base/refs.h"
 #include "connection/connection.h"
 
-/* As vestry_publish, but OK without subscribers. name: of the topic; message: but for its connection, which is set for
- * each call. */
-enum { VSI_BUS_NESTING_MAX = 32 }; /* callbacks that this thread is inside of: then LIMIT */
+enum { VSI_BUS_NESTING_MAX = 32 }; /* maximum depth of nested callbacks on a thread; beyond it: LIMIT */
 
-/* A bus's topics by their bytes: a hash table whose look-ups cost the same however many there are. Guarded by the bus's
- * lock; allocates nothing itself, so that nothing is allocated under that lock. */
+/* ---- topics: a hash table by name. It is guarded by the bus's lock and never allocates, so that no allocation happens
+ * under that lock; its callers provide the memory. */
 
-/* Topics can be named by users, so the hash is keyed: no user can choose names that meet in one chain. The map is
- * bounded by the number of subscriptions, at eight bytes each. */
+/* Topic names may come from users, so the hash is keyed: no user can choose names that all fall into one bucket. The
+ * table is bounded, because the number of subscriptions is, and takes eight bytes for each bucket. */
 
 vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host) {
   *topics = (vsi_topics){.map = {NULL, 0, 0}};
@@ -88,34 +89,34 @@ typedef struct vsi_cursor {
 } vsi_cursor;
 
 struct vestry_subscription {
-  vsi_close_node node; /* first: a close node is its subscription */
+  vsi_close_node node; /* first: a close node is cast to its subscription */
   vsi_bus *bus;
   vestry_subscriber subscriber;
   /* guarded by the bus's lock */
   enum { MADE, LIVE, ENDED, OVER } state;
   bool settling;
   uint32_t calls, refs;
-  uint64_t number;                     /* ascending in the order of subscribing */
-  vsi_topic *topic;                    /* in which it is, or has a place kept */
+  uint64_t number;                     /* ascending in the order of subscription */
+  vsi_topic *topic;                    /* the topic that contains the subscription or a place reserved for it */
   TAILQ_ENTRY(vestry_subscription) at; /* in the topic */
 };
 
 struct vsi_bus {
   const vestry_host *host;
   size_t max_count;
-  vsi_refs refs;          /* the creator's, and the subscriptions' */
+  vsi_refs refs;          /* held by the creator and by each subscription */
   vsi_mutex lock;         /* see docs/locking.md */
   pthread_cond_t changed; /* a subscription is over, or a publisher has left */
   /* guarded by lock */
   vsi_topics topics;
-  vestry_bus_stats stats; /* but topics */
-  uint64_t kept_count;    /* places, of all topics */
-  uint64_t over;          /* subscriptions; in the end as many as were ever subscribed */
+  vestry_bus_stats stats; /* except topics_count, which the table knows */
+  uint64_t kept_count;    /* reserved places of all topics */
+  uint64_t over;          /* subscriptions that are OVER; equals subscribed_count at the end */
   uint32_t publishers, waiters;
   bool closed;
 };
 
-/* How many callbacks of buses this thread is inside of. */
+/* Depth of nested callbacks of buses on this thread. */
 static _Thread_local uint32_t inside;
 
 /* ------------------------------------------------------------------------------------------------ the bus --------- */
@@ -172,7 +173,7 @@ static void wake_locked(vsi_bus *bus) {
 
 /* ------------------------------------------------------------------------------------ a subscription's end -------- */
 
-/* Drop a reference and the lock; the last one frees. */
+/* Drop a reference and release the lock. Frees the subscription with its last reference. */
 static void unref_and_unlock(vestry_subscription *s) {
   vsi_bus *bus = s->bus;
   bool last = --s->refs == 0;
@@ -182,15 +183,15 @@ static void unref_and_unlock(vestry_subscription *s) {
   bus_unref(bus);
 }
 
-/* Take a topic out that has no subscription, no place kept for one, and no publisher in it. Returns the topic, to be
- * freed, or NULL. */
+/* Remove a topic from the table if it has no subscription, no reserved place and no cursor. Returns the topic, which
+ * the caller frees, or NULL if it stays. */
 static vsi_topic *forget_locked(vsi_bus *bus, vsi_topic *topic) {
   if (!TAILQ_EMPTY(&topic->subscriptions) || topic->cursors || topic->kept_count) return NULL;
   vsi_map_remove(&bus->topics.map, &topic->in);
   return topic;
 }
 
-/* LIVE → ENDED. Returns the topic if it is to be freed. */
+/* End a subscription: LIVE → ENDED. Returns its topic if the caller must free it, or NULL. */
 static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   vsi_bus *bus = s->bus;
   vsi_topic *topic = s->topic;
@@ -205,8 +206,8 @@ static vsi_topic *end_locked(vestry_subscription *s, bool by_connection) {
   return forget_locked(bus, topic);
 }
 
-/* ENDED → OVER, once no call is running. Gives the lock up meanwhile. The caller holds the bus; it must not touch the
- * subscription afterwards, unless it holds the subscription too. */
+/* Settle a subscription (ENDED → OVER) if no call of it is running. Releases the lock meanwhile. The caller holds a
+ * reference to the bus. It must not use the subscription afterwards, unless it holds a reference to it, too. */
 static void settle_locked(vestry_subscription *s) {
   vsi_bus *bus = s->bus;
   if (s->state != ENDED || s->calls || s->settling) return;
@@ -215,7 +216,7 @@ static void settle_locked(vestry_subscription *s) {
   inside++;
   if (s->subscriber.over) s->subscriber.over(s->subscriber.ctx);
   inside--;
-  /* Not earlier: until here the connection's end must find the node, and wait. */
+  /* Cancel the node only after `over`: until then the end of the connection must find the node and wait. */
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
   vestry_connection_unref(connection);
@@ -224,11 +225,11 @@ static void settle_locked(vestry_subscription *s) {
   s->state = OVER;
   bus->over++;
   wake_locked(bus);
-  unref_and_unlock(s); /* that of its life */
+  unref_and_unlock(s); /* the reference of the subscription itself */
   vsi_mutex_lock(&bus->lock);
 }
 
-/* The caller holds the subscription. */
+/* End a subscription if it is LIVE, and settle it. The caller holds a reference to it. */
 static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
   vsi_bus *bus = s->bus;
   if (s->state == LIVE) {
@@ -242,7 +243,7 @@ static void end_and_settle_locked(vestry_subscription *s, bool by_connection) {
   settle_locked(s);
 }
 
-/* The caller holds the subscription. */
+/* Wait for OVER, except inside a callback. The caller holds a reference to the subscription. */
 static void wait_until_over_locked(vestry_subscription *s) {
   while (!inside && s->state != OVER) wait_locked(s->bus);
 }
@@ -251,10 +252,10 @@ static void connection_ended(vsi_close_node *node, vestry_connection *connection
   (void)connection, (void)cause;
   vestry_subscription *s = (vestry_subscription *)node;
   vsi_mutex_lock(&s->bus->lock);
-  if (s->state == MADE) s->state = OVER; /* it has not begun, and will not */
+  if (s->state == MADE) s->state = OVER; /* it has not begun, and will not begin */
   end_and_settle_locked(s, true);
   wait_until_over_locked(s);
-  unref_and_unlock(s); /* the node's */
+  unref_and_unlock(s); /* the node's reference */
 }
 
 bool vestry_unsubscribe(vestry_subscription *s) {
@@ -263,11 +264,12 @@ bool vestry_unsubscribe(vestry_subscription *s) {
   end_and_settle_locked(s, false);
   wait_until_over_locked(s);
   bool over = s->state == OVER;
-  unref_and_unlock(s); /* the holder's */
+  unref_and_unlock(s); /* the holder's reference */
   return over;
 }
 
-/* Any subscription of a topic, from this bucket on. No topic is added meanwhile. */
+/* Return any subscription of the bus; the search begins at *bucket. Meanwhile no topic is added, because the bus is
+ * closed. */
 static vestry_subscription *any_locked(vsi_bus *bus, size_t *bucket) {
   const vsi_map *map = &bus->topics.map;
   for (; map->buckets && *bucket >> map->bits == 0; ++*bucket)
@@ -283,7 +285,7 @@ void vsi_bus_destroy(vsi_bus *bus) {
   bus->closed = true;
   size_t bucket = 0;
   for (vestry_subscription *s; (s = any_locked(bus, &bucket));) {
-    s->refs++; /* the lock is given up in between */
+    s->refs++; /* the lock is released meanwhile */
     end_and_settle_locked(s, false);
     unref_and_unlock(s);
     vsi_mutex_lock(&bus->lock);
@@ -295,13 +297,14 @@ void vsi_bus_destroy(vsi_bus *bus) {
 
 /* ------------------------------------------------------------------------------------------- subscribing -------- */
 
-/* Memory that is allocated without the lock, for use under it. */
+/* Memory allocated without the lock, to be used under it. */
 typedef struct spare {
   vsi_topic *topic;
   vsi_map_room room;
 } spare;
 
-/* Whether the spare memory is enough; ret_bits says what is missing. */
+/* Return whether the spare memory suffices to add the topic. *ret_bits receives the size of the table that is needed;
+ * 0: the present one. */
 static bool is_enough_locked(const vsi_bus *bus, const spare *have, const vsi_topic *topic, unsigned *ret_bits) {
   const vsi_map *map = &bus->topics.map;
   *ret_bits = topic ? 0 : vsi_map_wanted(map, map->count + 1);
@@ -327,7 +330,7 @@ static vestry_err refusal_locked(vsi_bus *bus) {
   return VESTRY_LIMIT;
 }
 
-/* Keep a place in its topic for a subscription. */
+/* Reserve a place in the subscription's topic. Creates the topic if there is none. */
 static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   vsi_bus *bus = s->bus;
   uint64_t hash = vsi_topics_hash(&bus->topics, name.data, name.len);
@@ -359,8 +362,8 @@ static vestry_err keep_place(vestry_subscription *s, vestry_slice name) {
   return error;
 }
 
-/* MADE → LIVE, in its place; or CLOSED, and the place is given back. *ret_subscription is set before the subscription
- * can be called. */
+/* Begin the subscription in its reserved place: MADE → LIVE. Otherwise release the place and return CLOSED.
+ * *ret_subscription is set before the first call of the subscriber. */
 static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subscription **ret_subscription) {
   vsi_bus *bus = s->bus;
   vsi_topic *unused = NULL;
@@ -383,16 +386,16 @@ static vestry_err take_place(vestry_subscription *s, bool is_wanted, vestry_subs
   return begins ? VESTRY_OK : VESTRY_CLOSED;
 }
 
-/* Let the subscription end with its connection. */
+/* Register the subscription's close node with the connection. CLOSED: the connection has ended. */
 static vestry_err bind(vestry_subscription *s, vestry_connection *connection) {
   s->subscriber.connection = vestry_connection_ref(connection);
-  s->refs++; /* the close node's */
+  s->refs++; /* the close node's reference */
   if (!vsi_connection_at_close(connection, &s->node)) return VESTRY_OK;
-  s->refs--; /* no other thread knows it */
+  s->refs--; /* safe without the lock: no other thread knows the subscription */
   return VESTRY_CLOSED;
 }
 
-/* The subscription was let in nowhere: drop what it holds. */
+/* Free a subscription that never entered its topic. */
 static void abandon(vestry_subscription *s) {
   vestry_connection *connection = s->subscriber.connection;
   bool taken_back = connection && vsi_connection_cancel_at_close(connection, &s->node);
@@ -400,10 +403,10 @@ static void abandon(vestry_subscription *s) {
   vsi_mutex_lock(&s->bus->lock);
   s->state = OVER;
   if (taken_back) s->refs--;
-  unref_and_unlock(s); /* that of its life */
+  unref_and_unlock(s); /* the reference of the subscription itself */
 }
 
-/* Make a subscription, with a place kept for it, and without its connection. */
+/* Create a subscription without a connection, and reserve a place for it. */
 static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                           vestry_subscription **ret_subscription) {
   vestry_subscription *s = vsi_calloc(bus->host, 1, sizeof *s);
@@ -413,7 +416,7 @@ static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscrib
   s->subscriber = *subscriber;
   s->subscriber.connection = NULL;
   s->state = MADE;
-  s->refs = 1; /* of its life */
+  s->refs = 1; /* the reference of the subscription itself */
   VSI_REFS_TAKE(&bus->refs);
   vestry_err error = keep_place(s, name);
   if (error)
@@ -423,7 +426,7 @@ static vestry_err prepare(vsi_bus *bus, vestry_slice name, const vestry_subscrib
   return error;
 }
 
-/* Begin a prepared subscription; takes it. */
+/* Begin a prepared subscription. Consumes it in any case. */
 static vestry_err begin(vestry_subscription *s, vestry_connection *connection, vestry_subscription **ret_subscription) {
   vestry_err error = connection ? bind(s, connection) : VESTRY_OK;
   vestry_err taken = take_place(s, !error, ret_subscription);
@@ -448,7 +451,7 @@ vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscri
   return prepare(bus, name, &own, ret_subscription);
 }
 
-/* Tell of an end, as if the subscription had begun and ended. */
+/* Report the end of a subscription that never began. */
 static void call_over(const vestry_subscriber *subscriber) {
   inside++;
   if (subscriber->over) subscriber->over(subscriber->ctx);
@@ -480,7 +483,7 @@ static void leave_topic_locked(vsi_bus *bus, vsi_topic *topic, const vsi_cursor 
   vsi_mutex_lock(&bus->lock);
 }
 
-/* Gives the lock up for each call. */
+/* Call all subscribers of a topic, and return their number. Releases the lock for each call. */
 static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message *message) {
   size_t count = 0;
   uint64_t last = bus->stats.subscribed_count;
@@ -490,7 +493,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
   for (vestry_subscription *s; (s = cursor.at) && s->number <= last;) {
     cursor.at = TAILQ_NEXT(s, at);
     message->connection = s->subscriber.connection;
-    if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* its end is under way */
+    if (message->connection && !vestry_connection_is_open(message->connection)) continue; /* it is ending */
     s->calls++;
     bus->stats.called_count++;
     vsi_mutex_unlock(&bus->lock);
@@ -499,7 +502,7 @@ static size_t call_all_locked(vsi_bus *bus, vsi_topic *topic, vestry_bus_message
     vsi_mutex_lock(&bus->lock);
     VSI_ASSERT(s->calls > 0);
     s->calls--;
-    settle_locked(s); /* if it has ended, and this was the last call */
+    settle_locked(s); /* if it has ended, and no other call is running */
   }
   inside--;
   leave_topic_locked(bus, topic, &cursor);
@@ -514,7 +517,7 @@ vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *
   bool closed = bus->closed;
   if (!closed) {
     bus->stats.published_count++;
-    bus->publishers++; /* whatever is called, the bus stays */
+    bus->publishers++; /* keeps the bus alive during the callbacks */
     vsi_topic *found = vsi_topics_find(&bus->topics, hash, name.data, name.len);
     if (found) count = call_all_locked(bus, found, message);
     VSI_ASSERT(bus->publishers > 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The bus, as the layer above uses it: topics of any length, whose bytes are not shown to subscribers; and a
- * subscription in two steps, of which the second needs no memory. */
+/* The bus as other modules use it. Topics are byte strings of any length, which subscribers do not see. A subscription
+ * can be created in two steps (vsi_bus_prepare, vsi_bus_begin); the second step needs no memory, so it cannot fail when
+ * a stream opens. */
 #ifndef VSI_BUS_BUS_H
 #define VSI_BUS_BUS_H
 
@@ -14,8 +15,8 @@
 typedef struct vsi_topic {
   vsi_map_link in;                                 /* first */
   TAILQ_HEAD(, vestry_subscription) subscriptions; /* in the order of subscribing */
-  struct vsi_cursor *cursors;                      /* of the threads that publish to it; see bus.c */
-  size_t kept_count;                               /* places kept for subscriptions that are about to come */
+  struct vsi_cursor *cursors;                      /* of the threads that are publishing to the topic; see bus.c */
+  size_t kept_count;                               /* places reserved for subscriptions that have not begun */
   size_t len;
   unsigned char bytes[];
 } vsi_topic;
@@ -25,57 +26,64 @@ typedef struct vsi_topics {
   vsi_map map;
 } vsi_topics;
 
-/* OK | IO (no randomness). */
+/* Create an empty table of topics. OK | IO (no randomness) */
 vestry_err vsi_topics_init(vsi_topics *topics, const vestry_host *host);
-/* All topics must have been removed. */
+/* Free a table. All topics must have been removed. */
 void vsi_topics_finish(vsi_topics *topics, const vestry_host *host);
 
 uint64_t vsi_topics_hash(const vsi_topics *topics, const void *bytes, size_t len);
-/* NULL: there is none. */
+/* Return the topic with this name, or NULL if there is none. */
 vsi_topic *vsi_topics_find(const vsi_topics *topics, uint64_t hash, const void *bytes, size_t len);
 
-/* NULL: out of memory. Free with vsi_free once it is in no table. */
+/* Create a topic. NULL: out of memory. Free it with vsi_free after it has been removed from its table. */
 vsi_topic *vsi_topic_create(const vestry_host *host, uint64_t hash, const void *bytes, size_t len);
 
 typedef struct vsi_bus vsi_bus;
 
-/* A topic of the library's own (the packed names of keys are longer): an action of a page has been done. The message is
- * its header Vestry-Sent. */
+/* A topic of the library: an action of a page was performed. The message is the value of the header Vestry-Sent. The
+ * name cannot equal the packed name of a key, because packed names are longer. */
 #define VSI_BUS_DONE ((vestry_slice){"d", 1})
 
-/* max_subscriptions_count: at one time; 0: 100,000. OK | NO_MEMORY | IO (no randomness: topics may come from users, so
- * their hash is keyed) */
+/* Create a bus.
+ * max_subscriptions_count  maximum number of concurrent subscriptions; 0: 100,000
+ * OK | NO_MEMORY | IO (no randomness: topic names may come from users, so their hash is keyed) */
 vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus);
-/* The bus of an instance, which is made when it is first needed. OK | NO_MEMORY | IO */
+/* Return the bus of an instance, and create it at the first use. OK | NO_MEMORY | IO */
 vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus);
-/* Refuse what comes from here on: publish and subscribe return CLOSED. Idempotent; does not block. */
+/* Close the bus: from now on publish and subscribe return CLOSED. Idempotent; does not block. */
 void vsi_bus_close(vsi_bus *bus);
-/* Close it, end all subscriptions, wait until all are over and no thread is publishing, then free. Nothing may be
- * called with the bus any more; what was subscribed with a holder must still be handed to vestry_unsubscribe, now or
- * later. Not from a callback of the bus; waits for running callbacks. NULL is accepted. */
+/* Close the bus, end all subscriptions, wait until they are over and no thread is publishing, then free it. No function
+ * may be called with the bus afterwards, except that a subscription returned through ret_subscription must still be
+ * passed to vestry_unsubscribe, before or after this call. Do not call from a callback of the bus, because the call
+ * waits for running callbacks. NULL is accepted. */
 void vsi_bus_destroy(vsi_bus *bus);
-/* A snapshot. Any thread. */
+/* Get a snapshot of the counters. Any thread. */
 void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats);
+/* Publish a message, as vestry_publish does, but return OK without subscribers, too.
+ * name     of the topic
+ * message  complete except for its connection, which is set for each call */
 vestry_err vsi_bus_publish(vsi_bus *bus, vestry_slice name, vestry_bus_message *message, size_t *ret_count);
 
-/* As vestry_subscribe. */
+/* Subscribe to a topic of this name, otherwise as vestry_subscribe. */
 vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                              vestry_subscription **ret_subscription);
 
-/* Make a subscription for a connection that is to come: its topic is there, and it has its place among
- * max_subscriptions_count. It is begun or given up, once, before the bus ends; either way its `over` is called, once.
- * subscriber: without connection. OK | INVALID | LIMIT | CLOSED | NO_MEMORY */
+/* Create a subscription for a connection that does not exist yet. Its topic exists afterwards, and it counts towards
+ * max_subscriptions_count. The caller must pass it to vsi_bus_begin or vsi_bus_give_up, once, before the bus is
+ * destroyed. In both cases `over` is called once.
+ * subscriber  with connection NULL
+ * OK | INVALID | LIMIT | CLOSED | NO_MEMORY */
 vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                            vestry_subscription **ret_subscription);
-/* Begin a subscription, until the connection ends. If the connection has ended, or the bus is closed, the subscription
- * is over. */
+/* Begin a prepared subscription, which ends with the connection. If the connection has ended or the bus is closed, the
+ * subscription is over at once. */
 void vsi_bus_begin(vestry_subscription *subscription, vestry_connection *connection);
-/* End a subscription that has not begun. */
+/* End a prepared subscription without beginning it. */
 void vsi_bus_give_up(vestry_subscription *subscription);
 
-/* Topics by key, on this node alone. */
+/* ---- topics by key, on this node only */
 
-/* Publish to the subscribers of a topic by key. Returns as vestry_publish. */
+/* Publish to the subscribers of a topic by key on this node only. Returns as vestry_publish. */
 VESTRY_API vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void *data, size_t len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Topics by key: the instance's bus, whose topics are packed names. */
+/* Topics by key: they are topics of the instance's bus, named by the packed scope and key. */
 
 #include "app/bus/bus.h"
 #include "base/log.h"
@@ -9,7 +9,7 @@
 #include "http/reply.h"
 #include "instance/elsewhere.h"
 
-/* ------------------------------------------------------------------------------------------- an instance's -------- */
+/* ------------------------------------------------------------------------------------- an instance's bus -------- */
 
 static vestry_err create(vestry *v, void **ret_state) {
   vsi_bus *bus;
@@ -24,7 +24,7 @@ static void close(void *state) {
 
 static void destroy(vestry *v, void *state) {
   (void)v;
-  vsi_bus_destroy(state); /* ends subscriptions that are bound to no connection */
+  vsi_bus_destroy(state); /* ends the subscriptions that have no connection */
 }
 
 static const vsi_extension kind = {.name = "vestry_bus_create", .create = create, .close = close, .destroy = destroy};
@@ -113,8 +113,7 @@ void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
     VSI_RESULT_GIVE(vestry_bus_stats, ret_stats, none);
 }
 
-/* -------------------------------------------------------------------------------------- of a reply's stream
- * -------- */
+/* ------------------------------------------------------------------------- subscriptions of a reply's stream ---- */
 
 typedef struct subscribing {
   vsi_attachment attachment; /* first */
@@ -139,7 +138,7 @@ vestry_err vestry_reply_subscribe(vestry_reply *reply, vestry_scope scope, const
   vsi_scoped_key name;
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
-  /* First what can be given back without telling anybody. */
+  /* Allocate before the subscription is prepared, because freeing this needs no call of `over`. */
   subscribing *one = vsi_calloc(reply->host, 1, sizeof *one);
   const vestry_slice topic = {name.key.data, name.key.len};
   vsi_bus *bus;

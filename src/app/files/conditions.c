@@ -10,7 +10,7 @@ static bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-/* Digits, at least one; more than fits is the largest there is. NULL: none are here. */
+/* Parse at least one digit. A number that does not fit becomes SIZE_MAX. Returns the end, or NULL without a digit. */
 static const char *read_position(const char *at, size_t *ret_position) {
   size_t position = 0;
   if (!is_digit(*at)) return NULL;
@@ -24,9 +24,9 @@ static const char *read_position(const char *at, size_t *ret_position) {
 
 vsi_range vsi_range_read(const char *header, size_t len, size_t *ret_first, size_t *ret_last) {
   size_t first, last = SIZE_MAX;
-  if (!header || strncasecmp(header, "bytes=", 6) != 0) return VSI_RANGE_WHOLE; /* units are in any case (14.1) */
+  if (!header || strncasecmp(header, "bytes=", 6) != 0) return VSI_RANGE_WHOLE; /* units are case-insensitive (14.1) */
   const char *at = header + 6;
-  if (*at == '-') { /* suffix-range: the last so many */
+  if (*at == '-') { /* suffix-range: the last bytes of the file */
     at = read_position(at + 1, &last);
     if (!at || *at) return VSI_RANGE_WHOLE;
     if (!last || !len) return VSI_RANGE_UNSATISFIABLE; /* 14.1.2 */
@@ -79,7 +79,7 @@ bool vsi_http_date_read(const char *text, int64_t *ret_seconds) {
   char month[4];
   int end = 0, count = sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year,
                               &t.tm_hour, &t.tm_min, &t.tm_sec, &end);
-  if (count != 6 || !end) { /* rfc850-date: a year of two digits is at most 50 years ahead */
+  if (count != 6 || !end) { /* rfc850-date: the years 70–99 are of the 20th century, others of the 21st */
     count = sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &t.tm_mday, month, &t.tm_year, &t.tm_hour,
                    &t.tm_min, &t.tm_sec, &end);
     t.tm_year += t.tm_year < 70 ? 2000 : 1900;

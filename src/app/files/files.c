@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Static files. A representation is a file's bytes in one coding, with its ETag: a hash of them, so that it is strong
- * (RFC 9110, section 8.8.1), each coding has its own (8.8.3.3), and several machines with the same file agree. */
+/* Static files. A representation is a file's bytes in one content coding. Its ETag is a hash of the bytes. Therefore
+ * the ETag is strong (RFC 9110, section 8.8.1), differs between codings (8.8.3.3), and is the same on all machines that
+ * have the file. */
 #include "vestry/app/files.h"
 
 #include <errno.h>
@@ -23,33 +24,33 @@
 #include "http/reply.h"
 
 enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
-/* The codings of a file, in the order in which they are offered. */
+/* The content codings of a file, in the order of preference. */
 enum { BR, GZIP, PLAIN, CODINGS };
 static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".br", ".gz", ""};
 
 struct vestry_files {
   const vestry_host *host;
   vestry_files_options options;
-  int folder;       /* -1: the table */
-  vsi_known *known; /* of the folder */
+  int folder;       /* -1: files are in the table `embedded` */
+  vsi_known *known; /* ETags and open descriptors of the folder's files */
   char (*etags)[CODINGS][VSI_ETAG_BYTES];
 };
 
 typedef struct representation {
-  const char *bytes; /* the table's; NULL: in the file */
+  const char *bytes; /* of an embedded file; NULL: read from the file */
   size_t len;
   char etag[VSI_ETAG_BYTES];
 } representation;
 
-/* A file that is there, before it is known what is wanted of it. */
+/* A file that exists, before its coding and conditions are evaluated. */
 typedef struct found {
-  const vestry_file *row; /* NULL: in the folder */
+  const vestry_file *row; /* NULL: a file of the folder */
   size_t index;
-  int fd; /* -1: in the table */
+  int fd; /* -1: an embedded file */
   struct stat stat;
 } found;
 
-/* ---------------------------------------------------------------------------------------------- life -------------- */
+/* ------------------------------------------------------------------------------- create and destroy -------------- */
 
 static void bytes_of(const vestry_file *row, int coding, const void **ret_bytes, size_t *ret_len) {
   *ret_bytes = coding == BR ? row->br : coding == GZIP ? row->gzip : row->bytes;
@@ -97,7 +98,7 @@ vestry_err vestry_files_create(const vestry_files_options *options, vestry_files
   if (!own.max_file_bytes) files->options.max_file_bytes = MAX_FILE_BYTES;
   vestry_err error = own.folder ? open_folder(files) : take_table(files);
   if (!error && own.folder) error = vsi_known_create(host, &files->known);
-  files->options.folder = NULL; /* the caller's */
+  files->options.folder = NULL; /* borrowed during create only */
   if (error)
     vestry_files_destroy(files);
   else
@@ -132,7 +133,7 @@ static void lose(found *f) {
   f->fd = -1;
 }
 
-/* The same file as it is encoded. NOT_FOUND: it is not, or only as it was before it last changed. */
+/* Find the encoded form of a file. NOT_FOUND: there is none, it is older than the plain file, or it is too large. */
 static vestry_err find_encoded(const vestry_files *files, const char *path, int coding, const found *plain,
                                found *ret_found) {
   *ret_found = *plain;
@@ -163,7 +164,7 @@ static vestry_err represent(const vestry_files *files, const found *f, int codin
   return vsi_known_etag(files->known, f->fd, &f->stat, ret->etag);
 }
 
-/* Replace what was found by the encoding of it that the client likes best; returns which that is. */
+/* Replace the found file by its encoded form that the client prefers. Returns the coding. */
 static int choose(const vestry_files *files, const char *path, const char *accept, found *f) {
   found encoded[PLAIN];
   const char *offered[PLAIN];
@@ -171,7 +172,7 @@ static int choose(const vestry_files *files, const char *path, const char *accep
   for (int coding = 0; coding < PLAIN; coding++)
     offered[coding] = find_encoded(files, path, coding, f, &encoded[coding]) ? NULL : coding_names[coding];
   size_t chosen = PLAIN;
-  /* a client that takes nothing at all gets it as it is (RFC 9110, section 12.5.3 leaves that to us) */
+  /* If the client accepts no coding at all, send the plain file (RFC 9110, section 12.5.3 permits it). */
   if (vsi_accept_choose(accept, offered, PLAIN, &chosen)) chosen = PLAIN;
   for (size_t coding = 0; coding < PLAIN; coding++)
     if (coding != chosen) lose(&encoded[coding]);
@@ -183,8 +184,8 @@ static int choose(const vestry_files *files, const char *path, const char *accep
 
 /* ----------------------------------------------------------------------------------------- answering -------------- */
 
-/* If-Match; If-Unmodified-Since counts only without it, and where a date is known (RFC 9110, sections 13.1.4 and
- * 13.2.2). */
+/* Return whether the file fails If-Match. If-Unmodified-Since counts only without If-Match, and only if the date of the
+ * file is known (RFC 9110, sections 13.1.4 and 13.2.2). */
 static bool is_another(const vestry_request *req, const char *etag, const int64_t *modified_s) {
   const char *tags = vestry_request_header(req, "If-Match");
   const char *since = vestry_request_header(req, "If-Unmodified-Since");
@@ -193,7 +194,8 @@ static bool is_another(const vestry_request *req, const char *etag, const int64_
   return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s > since_s;
 }
 
-/* If-None-Match; If-Modified-Since counts only without it (RFC 9110, sections 13.1.3 and 13.2.2). */
+/* Return whether the client has this file, by If-None-Match. If-Modified-Since counts only without it (RFC 9110,
+ * sections 13.1.3 and 13.2.2). */
 static bool is_known(const vestry_request *req, const char *etag, const int64_t *modified_s) {
   const char *tags = vestry_request_header(req, "If-None-Match");
   const char *since = vestry_request_header(req, "If-Modified-Since");
@@ -202,14 +204,14 @@ static bool is_known(const vestry_request *req, const char *etag, const int64_t 
   return since && modified_s && vsi_http_date_read(since, &since_s) && *modified_s <= since_s;
 }
 
-/* A range counts if If-Range has this very tag (section 13.1.5). A date there never has: a client that got a tag must
- * send it. */
+/* Return whether If-Range permits a partial answer: it is absent or equals this ETag (section 13.1.5). A date there
+ * never matches, because a client that has received an ETag must send the ETag. */
 static bool may_be_part(const vestry_request *req, const char *etag) {
   const char *only_if = vestry_request_header(req, "If-Range");
   return !only_if || strcmp(only_if, etag) == 0;
 }
 
-/* modified: NULL: not known. NO_MEMORY is the only failure. */
+/* Add the headers of a file. modified NULL: the date is not known. The only error is NO_MEMORY. */
 static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, const char *etag, const char *modified,
                               int coding) {
   char age[40] = "no-cache";
@@ -229,7 +231,8 @@ static vestry_err add_headers(const vestry_files *files, vestry_reply *reply, co
   return error;
 }
 
-/* A file that is small, or one for which there is no descriptor, is read at once; others when they are sent. */
+/* Set the body. A file larger than VESTRY_BODY_PIECE_BYTES is read while it is sent; a smaller one, or one for which
+ * vsi_known_lend returns LIMIT, is read now. */
 static vestry_err give_body(vestry_reply *reply, const vestry_files *files, const char *type, found *f,
                             const representation *r, size_t first, size_t len) {
   if (r->bytes) return vsi_reply_borrow_body(reply, type, r->bytes + first, len);
@@ -249,8 +252,8 @@ static vestry_err give_body(vestry_reply *reply, const vestry_files *files, cons
   return error ? error : vsi_reply_take_body(reply, type, bytes, len);
 }
 
-/* A document that is given a nonce (vestry/app/csp.h) is for one client: its bytes are not those of the file, so it has
- * no parts, and they are put together here, so it is not encoded. */
+/* Return whether this document gets a nonce (vestry/app/csp.h). Its bytes then differ from those of the file and are
+ * built for one client, so ranges and encoded forms do not apply. */
 static bool gets_nonce(const vestry_reply *reply, const char *type) {
   return reply->document.apply && strncasecmp(type, "text/html", 9) == 0;
 }
@@ -271,7 +274,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
   size_t first = 0, last = 0;
   vsi_range part = VSI_RANGE_WHOLE;
   const bool has_parts = coding == PLAIN && !gets_nonce(reply, type);
-  if (as_asked && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: of GET */
+  if (as_asked && has_parts && strcmp(req->method, "GET") == 0 && may_be_part(req, r->etag)) /* 14.2: GET only */
     part = vsi_range_read(vestry_request_header(req, "Range"), r->len, &first, &last);
   if (part == VSI_RANGE_WHOLE) return give_body(reply, files, type, f, r, 0, r->len);
   if (part == VSI_RANGE_PART)
@@ -285,14 +288,14 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, const v
 }
 
 vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, vestry_files *files, const char *path) {
-  /* Conditions count where the answer would be 200 (section 13.2.1), and are those of a request that reads. */
+  /* Conditions count only if the answer would otherwise be 200 (section 13.2.1), and only for GET and HEAD. */
   bool is_get = strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0;
   bool as_asked = is_get && (!reply->status || reply->status == 200);
   found f;
   vestry_err error = find(files, path, &f);
   if (error) return error;
   const char *type = f.row && f.row->content_type ? f.row->content_type : vsi_content_type(path);
-  /* A part is one of the plain bytes. */
+  /* Ranges refer to the plain bytes. */
   bool by_range = as_asked && vestry_request_header(req, "Range");
   bool is_plain = by_range || gets_nonce(reply, type);
   const char *accept = is_plain ? NULL : vestry_request_header(req, "Accept-Encoding");

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A file is the same as it was if all of these are: its device, its number, its length, when it was written, and when
- * anything of it was changed, which cannot be set. The system's clock moves in steps: a file that was changed a moment
- * ago may be changed again without a sign of it. So what is young is hashed each time, and remembered only later.
+/* A file counts as unchanged if five values are the same: device, inode number, length, time of the last write, and
+ * time of the last status change (ctime), which programs cannot set. The file system's clock moves in steps. Two
+ * writes within one step leave the same times, so that the second would not be noticed. Therefore a file that changed
+ * within the last 100 ms (YOUNG_NS) is hashed for each request, and its ETag is stored only later.
  *
- * The table has places for sets of four, and no list: of a set, the place that was used longest ago is given away. A
- * folder of more files than places is read more often, and nothing worse.
+ * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
+ * folder has more files than the table has places, files are read more often; nothing else changes.
  *
- * Descriptors that are lent stand in a list, which is short: there are few at once. */
+ * Lent descriptors are in a list, which is short: at most MOST_LENT files are open at a time. */
 #include "app/files/known.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 #include "base/mutex.h"
 
 /* essay: a path that leads nowhere but into the folder */
-/* Opening and reading what is in a folder, and nothing else. */
+/* Opening files below a folder. A path cannot leave it. */
 
 #ifdef SYS_openat2 /* headers of Linux 5.6 */
 #include <linux/openat2.h>
@@ -31,10 +32,11 @@
 
 #include "base/field.h"
 
-/* A FIFO or a device must not hold the thread, nor a terminal become the process' own. */
+/* O_NONBLOCK: opening a FIFO or a device must not block the thread. O_NOCTTY: a terminal must not become the
+ * controlling terminal of the process. */
 enum { FLAGS = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, PATH_MAX_BYTES = 4095 };
 
-/* Segments that are not empty and do not begin with a dot: neither "..", nor "/etc", nor ".git". */
+/* Return whether no segment of the path is empty or begins with a dot. This excludes "..", "/etc" and ".git". */
 static bool is_path(const char *path) {
   if (!path || strlen(path) > PATH_MAX_BYTES || !vsi_is_field_value(path) || strchr(path, '\t')) return false;
   for (;; path++) {
@@ -67,7 +69,8 @@ static int open_at_once(int folder, const char *path) {
 #endif
 }
 
-/* A folder on the way is opened only to go on from; with O_NOFOLLOW, so a link is none. */
+/* Open a path segment by segment, for kernels without openat2. Folders are opened with O_PATH, only as the start of the
+ * next step. With O_NOFOLLOW, a symbolic link is not followed. */
 static int open_by_walk(int folder, const char *path) {
   int at = folder;
   for (;;) {
@@ -88,7 +91,7 @@ static int open_by_walk(int folder, const char *path) {
 vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat) {
   if (!is_path(path)) return VESTRY_NOT_FOUND;
   int fd = by_walk ? -1 : open_at_once(folder, path);
-  /* EPERM: so say sandboxes of what they do not know */
+  /* EPERM: sandboxes return it for system calls that they do not know */
   if (by_walk || (fd < 0 && (errno == ENOSYS || errno == EPERM))) fd = open_by_walk(folder, path);
   if (fd < 0) return vsi_folder_error();
   vestry_err error = fstat(fd, ret_stat) ? VESTRY_IO : S_ISREG(ret_stat->st_mode) ? VESTRY_OK : VESTRY_NOT_FOUND;
@@ -118,7 +121,7 @@ typedef struct lent {
   vsi_known *known;
   struct lent *next;
   identity of;
-  size_t count; /* of answers that have it */
+  size_t count; /* number of answers that are using it */
 } lent;
 
 struct vsi_known {
@@ -145,7 +148,7 @@ static bool is_same(const identity *a, const identity *b) {
   return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Numbers of files are the file system's: no client chooses them. */
+/* The hash has no key, because the file system assigns inode numbers and no client can choose them. */
 static place *set_of(vsi_known *known, const identity *of) {
   return known->places[vsi_hash_number(of->number ^ of->device << 32) >> 56];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files of a folder that were asked for before: their ETags, so that a file is read once and not for each request; and
- * the descriptors of those that are being sent, each once, however many answers send it. */
+/* A cache about the files of a folder: their ETags, so that a file is hashed once instead of for each request; and the
+ * open descriptors of files that are being sent, so that all answers with one file share one descriptor. */
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
 
@@ -10,12 +10,13 @@
 #include "http/body.h"
 #include "vestry/host.h"
 
-/* Open a regular file below a folder. Does not wait, whatever it is.
- * by_walk  segment by segment, as it is done where the kernel has no openat2
- * OK | NOT_FOUND (none that may be seen) | LIMIT (no descriptor) | IO | NO_MEMORY (the kernel's) */
+/* Open a regular file below a folder. Does not block, even if the path names a FIFO or a device.
+ * by_walk  open it segment by segment, as on kernels without openat2
+ * OK | NOT_FOUND (no such file, or a path that is not served) | LIMIT (no free descriptor) | IO | NO_MEMORY (in the
+ * kernel) */
 vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat);
 
-/* What open left in errno, as above. */
+/* Convert errno, as open has set it, to an error as above. */
 vestry_err vsi_folder_error(void);
 
 enum { VSI_ETAG_BYTES = 2 + 2 * 16 + 1 };
@@ -24,19 +25,20 @@ typedef struct vsi_known vsi_known;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* Ends when the last lent file has been given back. NULL is accepted. */
+/* Destroy the cache. Its memory is freed when the last lent file has been returned. NULL is accepted. */
 void vsi_known_destroy(vsi_known *known);
 
-/* The ETag of an open file: a hash of what is in it. Reads it, unless it is as it was when it was last read.
- * OK | IO (it could not be read, or has become shorter) | NO_MEMORY */
+/* Get the ETag of an open file: a hash of its content. Reads the file, unless the cache has the ETag and the file has
+ * not changed since.
+ * OK | IO (it could not be read, or is shorter than before) | NO_MEMORY */
 vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]);
 
-/* Lend an open file whose ETag was asked for, so that it can be sent from its descriptor.
- * fd        taken on OK only, and closed if another one of the same file is open already
- * Returns   OK | LIMIT (enough are open: read it) | NO_MEMORY */
+/* Take a descriptor for sending, shared by all answers with the same file. The caller returns it with give_back.
+ * fd       on OK it belongs to the cache, which closes it if it has a descriptor of this file already
+ * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
 vestry_err vsi_known_lend(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);
 
-/* Hash bytes into an ETag. */
+/* Write the ETag of the bytes. */
 void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]);
 
 #endif
