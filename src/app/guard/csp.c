@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The nonce is put into what has been made already: no render knows it, so none is another's because of it. */
+/* The nonce is inserted into the finished document. No render knows it, so rendered fragments can be shared by several
+ * documents. */
 #include "vestry/app/csp.h"
 
 #include <stdio.h>
@@ -21,14 +22,15 @@ enum { NONCE_BYTES = 33 };
 
 typedef struct policy {
   char nonce[NONCE_BYTES];
-  char value[]; /* the header's, with the nonce in it */
+  char value[]; /* value of the header, with the nonce */
 } policy;
 
 static policy *csp_of(const vestry_reply *reply) {
   return reply->document.state;
 }
 
-/* Directives in the order in which they are sent; what is said of the last two is added to. */
+/* Directives in the order in which they are sent. The application's values for the last two are added to those here;
+ * any other directive of the application replaces the one here. */
 enum { SCRIPTS = 7, STYLES = 8 };
 static const struct {
   const char *name, *sources;
@@ -48,7 +50,7 @@ static vestry_slice trim(const char *at, const char *end) {
   return (vestry_slice){at, (size_t)(end - at)};
 }
 
-/* false: there is none any more. */
+/* Parse the next directive. false: there is none left. */
 static bool next_directive(const char **at, directive *ret) {
   while (**at) {
     const char *end = *at + strcspn(*at, ";");
@@ -68,7 +70,7 @@ static bool is_named(const directive *one, const char *name) {
   return one->name.len == strlen(name) && strncasecmp(one->name.data, name, one->name.len) == 0;
 }
 
-/* NULL: it is well formed. */
+/* Return a mistake in the application's policy, as a text for the log; NULL: it is well formed. */
 static const char *fault_of(const vestry_csp *csp) {
   directive one;
   for (const char *at = csp->directives; next_directive(&at, &one);)
@@ -109,7 +111,8 @@ static void put_more(vsi_buffer *to, const vestry_csp *csp, const char *name) {
   }
 }
 
-/* Browsers pass over 'unsafe-inline' beside a nonce. */
+/* Return whether the directive contains 'unsafe-inline'. Browsers ignore this value beside a nonce, so the directive
+ * then gets no nonce. */
 static bool is_inline_allowed(const vestry_csp *csp, const char *name) {
   static const char word[] = "'unsafe-inline'";
   directive one;
@@ -118,7 +121,7 @@ static bool is_inline_allowed(const vestry_csp *csp, const char *name) {
   return false;
 }
 
-/* A query is no part of a source. */
+/* Append the source of the client, without query and fragment, because a source has neither. */
 static void put_client(vsi_buffer *to, const char *client) {
   if (strcmp(client, VESTRY_CSP_NO_CLIENT) == 0) return;
   if (*client == '/')
@@ -141,7 +144,7 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
     put_more(to, csp, name);
     if (i == SCRIPTS && csp->client_needs_eval) vsi_buffer_append_str(to, "'unsafe-eval' ");
     if (!is_inline_allowed(csp, name)) vsi_buffer_printf(to, "'nonce-%s' ", nonce);
-    to->len -= !to->error; /* the blank */
+    to->len -= !to->error; /* the trailing blank */
   }
   if (csp->trusted_types && !is_said(csp, "require-trusted-types-for"))
     vsi_buffer_append_str(to, "; require-trusted-types-for 'script'");
@@ -152,7 +155,7 @@ static void put_policy(vsi_buffer *to, const vestry_csp *csp, const char *nonce)
       put_directive(to, one.name, one.sources);
 }
 
-/* ---- what a handler says ----------------------------------------------------------------------------------------- */
+/* ---- the policy of a reply --------------------------------------------------------------------------------------- */
 
 static vestry_err make_nonce(const vestry_host *host, char nonce[NONCE_BYTES]) {
   unsigned char bytes[(NONCE_BYTES - 1) / 2];
@@ -204,7 +207,7 @@ static vestry_err say(vestry_reply *reply, const char *name, const char *value) 
   return vsi_reply_header_find(reply, name) ? VESTRY_OK : vestry_reply_header(reply, name, value);
 }
 
-/* What is no document has no nonce, so that caches keep it. */
+/* Remove the nonce from the policy of a response that is not a document, so that caches can store the response. */
 static void cut_nonces(char *value, const char *nonce) {
   char source[sizeof " 'nonce-'" + NONCE_BYTES];
   size_t len = (size_t)snprintf(source, sizeof source, " 'nonce-%s'", nonce);
@@ -217,7 +220,7 @@ static bool is_html(const vestry_reply *reply) {
   return type && strncasecmp(type, "text/html", 9) == 0;
 }
 
-/* The bytes are no cache's, and no others have these tags. */
+/* Remove the validators: they belong to the bytes without the nonce, and no cache may store this document. */
 static void drop_validators(vestry_reply *reply) {
   static const char *const names[] = {"ETag", "Last-Modified", "Accept-Ranges"};
   size_t kept = 0;
@@ -250,13 +253,13 @@ static vestry_err put_nonce(vestry_reply *reply) {
   return error;
 }
 
-/* The reply is about to be answered: its headers and, in a document, its nonce; says then that it is one document's
- * (has_nonce). Does nothing for a reply to the client.
- * OK | INVALID (the body is encoded already; said in the log) | IO | NO_MEMORY */
+/* Add the headers, and insert the nonce if the response is a document; then has_nonce is set, so that the response is
+ * not cached. Called directly before the reply is answered. Does nothing for a response to the Datastar client.
+ * OK | INVALID (the body has a Content-Encoding; logged) | IO | NO_MEMORY */
 static vestry_err apply(const vestry_request *req, vestry_reply *reply, int status, bool has_body) {
   policy *csp = csp_of(reply);
-  if (reply->document.error) return reply->document.error; /* a handler that did not look at it */
-  if (req->is_datastar || status == 304) return VESTRY_OK; /* 304: what is kept has its own policy */
+  if (reply->document.error) return reply->document.error; /* a handler that ignored the error of vestry_reply_csp */
+  if (req->is_datastar || status == 304) return VESTRY_OK; /* 304: the cached document has its own policy */
   vestry_err error = VESTRY_OK;
   const bool is_document = has_body && status != 206 && is_html(reply);
   if (is_document && vsi_reply_header_find(reply, "Content-Encoding"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: tokens without masks */
-/* A token is a seal of the scope; where there are no sessions, of the cookie's text too, which is a seal itself: then a
- * site that can neither read nor set the cookie cannot make the two fit. That each token is made anew, and not one for
- * the session in disguise, is what masking is for (BREACH), with less to it. */
+/* A token is a seal of the scope. Without sessions it also seals the text of the cookie, which is a seal itself; a site
+ * that can neither read nor set the cookie cannot produce a matching pair. Each call makes a new token, instead of one
+ * for each session with a random mask. Both prevent the BREACH attack, and the new token needs less code. */
 #include "vestry/app/csrf.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ struct vestry_csrf {
   const char *cookie;
   bool insecure;
   size_t origins_count;
-  char *origins[]; /* their texts after it, in the same allocation */
+  char *origins[]; /* their texts follow in the same allocation */
 };
 
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
@@ -65,7 +65,7 @@ void vestry_csrf_destroy(vestry_csrf *csrf) {
 
 /* ------------------------------------------------------------------------------------------- the token ------------ */
 
-/* The cookie's text, of the request or of its answer; false: there is none that is good. */
+/* Read the text of the cookie, from the request or, if the reply sets it, from there. false: there is no valid one. */
 static bool read_cookie(const vestry_csrf *csrf, const vestry_request *req, char text[VSI_SEAL_LEN + 1]) {
   const char *header = vestry_request_header(req, "Cookie");
   const vsi_sealed *own = vsi_sealed_of(req);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The guard: of requests with the same nonce one runs, and the others are answered as that one was. What this process
- * has seen is in a table (app/guard/once_table.h); with a storage (app/guard/once_table.h) the request whose record is
- * in the table asks there, whether another node has the submission. */
+/* The guard: of several requests with one nonce the first runs, and the others get its answer. The requests that this
+ * process has seen are in a table (app/guard/once_table.h). With a storage, the request whose record entered the table
+ * queries the storage, because another node may have the submission. */
 #include "app/guard/once_table.h"
 
 #include <nettle/sha2.h>
@@ -28,7 +28,8 @@ static void add_text(struct sha256_ctx *sha, const char *text) {
   add(sha, (vestry_slice){text, strlen(text)});
 }
 
-/* The body, but not what stands between its parts: browsers choose that anew each time. */
+/* Add the body to the digest, without the boundaries between its parts, because browsers choose a new boundary for each
+ * request. */
 static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   const char *type = vestry_request_header(req, "Content-Type");
   vsi_parts parts;
@@ -44,8 +45,10 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   }
 }
 
-/* By a header the nonce is the client's, of one call of an action: the digest is of method and path. By a form's field
- * it is of the fields too, as they were filled in. */
+/* Compute the digest that distinguishes a repetition from another request with the same nonce. A nonce in a header belongs
+ * to
+ * one call of an action, so the digest covers method and path. A nonce in a form's field belongs to the form, so the
+ * digest also covers the submitted fields. */
 static void once_digest(const vestry_request *req, vsi_proof_place place, unsigned char digest[VSI_ONCE_DIGEST_BYTES]) {
   struct sha256_ctx sha;
   sha256_init(&sha);
@@ -69,7 +72,7 @@ enum {
 struct vestry_once {
   vestry *v;
   bool required;
-  vsi_siphash_key key; /* of persons */
+  vsi_siphash_key key; /* for hashes of persons */
   vsi_once_table table;
   vsi_once_storage storage;
   _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
@@ -79,7 +82,7 @@ static void count(_Atomic(uint64_t) *counter) {
   atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* --------------------------------------------------------------------------------------------- the one that runs -- */
+/* -------------------------------------------------------------------------------------- the request that runs ----- */
 
 static void finish(vsi_once_record *r) {
   if (r->sealed && vsi_once_stored_finish(&r->once->storage, r->sealed, r->digest, &r->answer))
@@ -102,15 +105,15 @@ static void answered(vsi_watcher *watcher, const vestry_request *req, const vest
 
 static void over(vsi_watcher *watcher) {
   vsi_once_record *r = (vsi_once_record *)watcher;
-  if (r->progress == VSI_ONCE_RUNS) { /* by a stream, or by nothing at all */
+  if (r->progress == VSI_ONCE_RUNS) { /* it opened a stream, or ended without an answer */
     finish(r);
     vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
   vsi_once_record_unref(r);
 }
 
-/* The scope in which requests are counted together: a user's, of all his sessions. The nonce is the session's all the
- * same. */
+/* Return the scope in which requests are counted together: for a user, all sessions. The nonce is still bound to the
+ * session. */
 static vestry_scope scope_of(const vestry_request *req) {
   const vsi_person person = vsi_person_of(req);
   return person.name.len ? person.name : req->scope;
@@ -141,7 +144,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
 
 /* ------------------------------------------------------------------------------------------------- the guard ------ */
 
-/* Answer a request that has this digest as the record's request was answered. */
+/* Answer a repetition like the record's request, or with 409 if its digest differs. */
 static vestry_err answer_again(vsi_once_record *there, const unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                                const vestry_request *req, vestry_reply *reply) {
   count(&there->once->repeated);
@@ -155,8 +158,8 @@ static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, v
                     "This was begun, and whether it was done is not known. Look, before you send it once more.");
 }
 
-/* The record is in the table, and has a storage: another node may have the submission.
- *  ret_found  NEW: this request runs; else it was answered, and the record is settled */
+/* Query the storage, because another node may have the submission. The record is in the table.
+ *  ret_found  NEW: this request runs; otherwise it has been answered, and the record is settled */
 static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_reply *reply,
                             vestry_once_found *ret_found) {
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
@@ -167,17 +170,17 @@ static vestry_err run_there(vsi_once_record *made, vestry_request *req, vestry_r
   vestry_err error = vsi_once_stored_begin(&made->once->storage, made->sealed, &made->places->answers, made->digest,
                                            &made->answer, ret_found);
   if (!error && *ret_found == VESTRY_ONCE_NEW) return VESTRY_OK;
-  /* The storage may have put it there, and its answer was lost. */
+  /* The storage may have stored the submission although its reply was lost. */
   if (error && *ret_found == VESTRY_ONCE_NEW) vsi_once_owed_add(made, true);
   const bool is_done = !error && *ret_found == VESTRY_ONCE_DONE;
-  if (!is_done) vsi_once_record_remove(made); /* the next one asks again */
+  if (!is_done) vsi_once_record_remove(made); /* the next request queries the storage again */
   made->error = error;
   vsi_once_record_settle(made, is_done ? VSI_ONCE_ANSWERED : error ? VSI_ONCE_FAILED : VSI_ONCE_FORGOTTEN);
   if (is_done) return answer_again(made, digest, req, reply);
   return error ? error : refuse_unknown(made->once, req, reply);
 }
 
-/* The record is in the table, and this request has its reference. */
+/* Let the request run, if the storage permits it. The record is in the table. Takes the caller's reference to it. */
 static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *reply) {
   vestry_once_found found = VESTRY_ONCE_NEW;
   vestry_err error = made->sealed ? run_there(made, req, reply, &found) : VESTRY_OK;
@@ -186,11 +189,11 @@ static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *
     return error;
   }
   count(&made->once->begun);
-  req->own->watcher = &made->watcher; /* has the reference */
+  req->own->watcher = &made->watcher; /* takes the reference */
   return VESTRY_OK;
 }
 
-/* The request runs, or is answered as the one before it. */
+/* Let the request run if it is the first; otherwise wait for the first and repeat its answer. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
   vsi_once_record *made, *there;
@@ -215,15 +218,16 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_once *once = app;
   const char *nonce;
   vsi_proof_place place;
-  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* this one runs already: it was guarded twice */
-  if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not come yet */
+  if (vsi_request_is_safe(req) || req->own->watcher) return VESTRY_OK; /* it runs already: two guards of this kind */
+  if (req->own->visit && req->own->visit->route->receiver) return VESTRY_OK; /* its body has not arrived yet */
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so what it sent was not done. Load it again, and try once more.");
-  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* what serves it made it */
+  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* the server created it, not
+                                                                                        const */
 }
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
@@ -231,7 +235,7 @@ vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_N
   return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, nonce);
 }
 
-/* --------------------------------------------------------------------------------------------------- making ------- */
+/* -------------------------------------------------------------------------------------- create and destroy ------- */
 
 static bool ops_are_whole(const vestry_once_storage_ops *ops) {
   return VSI_OPS_ARE_KNOWN(vestry_once_storage_ops, ops) && ops->begin && ops->finish && ops->forget;

@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: submissions of a page: their order, what they say, and which are one */
-/* What a page does for its actions that run once. Each is handed over by its expression (event/backend_action.c), with
- * what it says, and with a function that has the client send it.
+/* The script that a page needs for its actions that run once. The expression of an action (event/backend_action.c)
+ * passes its submission to this script, with the content and with a function by which the client sends it.
  *
- * Order. Each of the client's requests backs off by itself: of three that wait for a server, the last may be the first
- * that finds it. So a page sends one at a time, in the order of the submissions, and the next one when the former is
- * answered: when it is finished, or its answer's first event has come, so that one whose answer is a stream holds up no
- * other. The client's waits grow to half a minute: a submission that waits for its next try is sent at once when an
- * event of the page's stream has come, which says that the server is there. It is sent anew then, with the nonce that
- * it had: a try that was under way has perhaps been done. But only HURRIES times: a submission whose requests alone do
- * not get through would be sent again with each event of a stream that does, and the client would never give up.
+ * Order. Each request of the client backs off independently: of three that wait for a server, the last may be the first
+ * that reaches it. Therefore a page sends one submission at a time, in their order. The next one follows when the
+ * former has ended or the first event of its answer has arrived, so that an answer that is a stream does not delay the
+ * others. The client's backoff grows to half a minute. A submission that waits for its next attempt is sent at once
+ * when an event of the page's stream arrives, because this shows that the server is reachable. It is sent again with
+ * the same nonce, because an earlier attempt may have been performed. This happens at most HURRIES times: if only the
+ * requests of one submission do not get through, each event of the stream would restart it, and the client would never
+ * give up.
  *
- * Forms. A retry reads the form anew, which may be another by then, or invalid: then the client gives up silently. So
- * what is sent is a copy: its fields, files too, in a form without rules that is not shown, outside of the body, which
- * may be patched. A form that is invalid when it is pressed is shown to be, and is not sent.
+ * Forms. A retry of the client reads the form again. By then the form may have other content, or be invalid, in which
+ * case the client gives up silently. Therefore a copy is sent: the fields and files in a hidden form without validation
+ * rules, outside of the body, because patches may change the body. If a form is invalid at the submission, the browser
+ * shows where, and nothing is sent.
  *
- * Presses. What says the same as one that is not answered yet is that one, and so is what comes within half a second of
- * it: a second submission is most often later than the answer. And so is the second click of a double click, whatever
- * it says: an answer may have emptied the field. If the client has given up, it does not know whether it was done: when
- * it is pressed again, it says so with the nonce that it had.
+ * Deduplication. A submission counts as a repeat of an earlier one in three cases:
+ * - its content is identical, and the earlier one has not been answered;
+ * - its content is identical, and it follows within half a second. A second press usually comes after the answer;
+ * - it is the second click of a double click, with any content, because the answer may have emptied the field.
+ * If the client has given up, it does not know whether the action was performed. The next press with this content is
+ * sent with the nonce of the earlier one.
  *
- * Sent and seen (app/page/sent.c). A submission that names a signal has a number, which the request says, and which the
- * page's stream says when the page shows what became of it. Until then it is counted in the signal; unless it failed,
- * which another signal says: of several submissions of one element, that one has failed whose request ends directly
- * after the client has told of a failure. One that was answered, but is not seen, is looked after: where the page's
- * stream is not there, it is opened at once, and otherwise after five seconds, in which no message may have come
- * through; a stream that is opened asks for all of them. Where a page has no stream, the answer is all that will come.
+ * Sent and seen (app/page/sent.c). A submission that names a signal has a number. The request contains the number, and
+ * the page's stream sends it back when the page shows the result of the submission. Until then the signal counts the
+ * submission. A failed submission is removed from the count, and a second signal gets the reason. If an element has
+ * several submissions, the failed one is the one whose request ends directly after the client reported the failure. A
+ * submission that was answered but is not seen is checked: if the page's stream is down, the stream is opened at once;
+ * otherwise it is opened after five seconds, because a message may have been lost. A newly opened stream checks all
+ * answered submissions, at most 16. On a page without a stream a submission counts as seen when it is answered.
  *
- * No inline script, and nothing of it is in what is patched. */
+ * The attributes contain no inline script, and no patch may replace their element. */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +40,7 @@
 
 enum { HURRIES = 4 };
 
-/* Which submissions are not seen yet. */
+/* Tracks which submissions are not seen yet. */
 static const char seen[] =
     " const own = [...crypto.getRandomValues(new Uint32Array(2))].map((n) => (n + 2 ** "
     "32).toString(16).slice(1)).join('');"
@@ -55,7 +60,7 @@ static const char seen[] =
     " if (!page?.isConnected || page.isOver()) return over(number);"
     " if (page.isUp()) setTimeout(ask, 5000, number); else ask(number) };";
 
-/* A form that says what another one said at its submission. */
+/* Builds a form with the content that another form had at its submission. */
 static const char copies[] = " const copy = (form, fields) => {"
                              " const made = document.createElement('form');"
                              " made.id = 'vestry-once-' + ++count; made.hidden = made.noValidate = true;"

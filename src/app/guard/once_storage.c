@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A storage's readers have hashes of the nonce, from which neither the nonce nor the key follows: these are hashes of
- * the same for other purposes, and a nonce has 128 random bits. ChaCha20-Poly1305 (RFC 8439) seals the answer. */
+/* A storage receives hashes of the nonce, one for each purpose. Neither the nonce nor the key of the answer can be
+ * computed from them, because the key is the hash for another purpose and a nonce has 128 random bits. The answer is
+ * sealed with ChaCha20-Poly1305 (RFC 8439). */
 #include "app/guard/once_table.h"
 
 #include <nettle/chacha-poly1305.h>
@@ -45,7 +46,7 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
   return VESTRY_OK;
 }
 
-/* What the storage is handed. Valid as long as sealed is. */
+/* Return the submission as the storage receives it. Valid as long as sealed is. */
 static vestry_once_submission submission_of(const vsi_once_sealed *sealed) {
   return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run};
 }
@@ -74,12 +75,12 @@ bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t l
   return memeql_sec(tag, bytes + NUMBER_BYTES, TAG_BYTES);
 }
 
-/* A submission in a storage that several nodes have. */
+/* ---- submissions in the storage ---------------------------------------------------------------------------------- */
 
-/* Before the packed answer: the seal, and the digest of the request. */
+/* Layout of the stored bytes: seal, digest of the request, packed answer. */
 enum { DIGEST_AT = VSI_ONCE_SEAL_BYTES, ANSWER_AT = DIGEST_AT + VSI_ONCE_DIGEST_BYTES };
 
-/* Pause longer each time, up to a fifth of a second. false: the time is over. */
+/* Sleep before the next poll: 5 ms at first, doubled each time, at most 160 ms. false: the time is over. */
 static bool pause_until(uint64_t until_ns, unsigned tries) {
   const uint64_t ns = UINT64_C(5000000) << (tries < 5 ? tries : 5);
   if (vsi_monotonic_ns() >= until_ns) return false;
@@ -159,11 +160,11 @@ vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_onc
   return error;
 }
 
-/* A submission whose action was refused for the moment, or did not begin, is free for the next request. If the storage
- * is away when it is to learn that, it has the submission as one that may be done, and once the lease is over a
- * repetition would be answered "not known" although nothing was done. So the record is kept, and written later: by
- * requests that ask the storage for their own submission. One thread writes at a time; a request for the same
- * submission waits for it. */
+/* Pending ends. A submission whose action was refused for now, or did not begin, is free for the next request. If the
+ * storage is unreachable when the guard reports this, the storage still counts the submission as running. After the
+ * lease, a repetition would get "not known", although nothing was done. Therefore the record is kept (it is `owed`) and
+ * written later, by requests that query the storage for their own submissions. One thread writes at a time; a request
+ * for the same submission waits for it. */
 
 enum { OWED_MOST = 1000, PAID_AT_ONCE = 16 };
 
@@ -172,7 +173,7 @@ static void leave_locked(vsi_once_table *table, vsi_once_record *record) {
   table->owed_count--;
 }
 
-/* The oldest, but for one that is being written. */
+/* Remove the oldest pending record, except the one that is being written. */
 static vsi_once_record *drop_oldest_locked(vsi_once_table *table) {
   vsi_once_record *oldest = TAILQ_FIRST(&table->owed);
   if (oldest && oldest == table->paid) oldest = TAILQ_NEXT(oldest, owed_at);
@@ -202,7 +203,7 @@ static vestry_err write_end(const vsi_once_storage *storage, const vsi_once_reco
                            : vsi_once_stored_finish(storage, record->sealed, record->digest, &record->answer);
 }
 
-/* OK | NOT_FOUND (there is none, or another thread writes) | what the storage says */
+/* Write one pending end. OK | NOT_FOUND (there is none, or another thread is writing) | the storage's error */
 static vestry_err pay_one(vsi_once_table *table, const vsi_once_storage *storage) {
   vsi_mutex_lock(&table->lock);
   vsi_once_record *record = table->paid ? NULL : TAILQ_FIRST(&table->owed);
@@ -241,7 +242,8 @@ void vsi_once_owed_take_over(vsi_once_table *table, vsi_once_sealed *run) {
   vsi_mutex_unlock(&table->lock);
   if (!record) return;
   memcpy(run->run, record->sealed->run, sizeof run->run);
-  memcpy(run->number, record->sealed->number, sizeof run->number); /* it has sealed no answer */
+  memcpy(run->number, record->sealed->number, sizeof run->number); /* that run sealed no answer, so the number has not
+                                                                      been used */
   vsi_once_record_unref(record);
 }
 

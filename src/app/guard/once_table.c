@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a request that is repeated while the first one runs */
-/* A request that was seen is a record in a store of vestry's own, under its scope and nonce: bounded, and emptied by
- * time. Of several requests the one whose put succeeds runs; the others find its record, and wait for it to be
- * answered. They wait on threads of the server's, but on no more than there are requests under way, and the one they
- * wait for has a thread: it came first.
+/* A request that was seen is a record under its scope and nonce, in a store of the guard, which bounds and expires
+ * records. Of several requests with one nonce, the one whose put succeeds runs. The others find its record and wait
+ * until it is answered. Each waits on its server thread. This cannot exhaust the threads for ever, because the request
+ * that they wait for came first and has a thread.
  *
- * A record holds a reference of the store's, one of the request that runs, and one of each that waits.
+ * References to a record: one of the store, one of the request that runs, and one of each request that waits.
  *
- * Places. What is young enough to be repeated by the client is not forgotten for another client's: a request that finds
- * no place is told to come later. Visitors, which any client can invent, have a share of the places and of the answers'
- * bytes, of which those of one address have a quarter, and all sessions of a user are one scope, so that none can take
- * those of others. A record has its place
- * from before it is put until it has left the store; those that have been put stand in line, the oldest first. */
+ * Places. A record that its client may still repeat is never evicted for another client; a request that finds no place
+ * gets 503. Any client can invent anonymous users, so these have only a share of the places and of the bytes for
+ * answers, and a single address has at most a quarter of this share. All sessions of a user are one scope. Therefore,
+ * no client can take the places of others. A record has its place from before its put until it has left the store.
+ * After the put, records of a share are in a list, the oldest first. */
 #include "app/guard/once_table.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-/* Room for the answer's bytes. NULL: there is none. */
+/* Allocate bytes for an answer within the budget. NULL: it or the memory does not suffice. */
 static char *take_room(vsi_once_share *share, size_t len) {
   if (len > share->max_answer_bytes) return NULL;
   size_t held = atomic_fetch_add_explicit(&share->bytes, len, memory_order_relaxed);
@@ -66,7 +66,7 @@ vestry_err vsi_once_answer_repeat(const vsi_once_answer *answer, vestry_reply *r
 
 /* ------------------------------------------------------------------------------------------------- as bytes ------- */
 
-/* What is before the answer's own bytes: nodes of one kind read it. */
+/* Precedes the bytes of an answer. Not portable: all nodes that share a storage have the same byte order. */
 typedef struct head {
   uint32_t status, is_kept, headers_count, body_at;
 } head;
@@ -82,7 +82,7 @@ void vsi_once_answer_pack(const vsi_once_answer *answer, unsigned char *bytes) {
   if (answer->len) memcpy(bytes + sizeof packed, answer->bytes, answer->len);
 }
 
-/* Whether the bytes begin with so many names and values, each terminated, and the body comes right after them. */
+/* Return whether the bytes begin with headers_count terminated names and values, directly followed by the body. */
 static bool is_sound(const head *packed, const unsigned char *bytes, size_t len) {
   size_t at = 0;
   if (packed->status > 599 || packed->body_at > len) return false;
@@ -171,7 +171,7 @@ static void count_locked(vsi_once_record *r, int by) {
   if (r->person) r->places->of_person[r->person % VSI_ONCE_PERSONS] += (uint32_t)by;
 }
 
-/* Those of one address leave others theirs. Two addresses of one number bound each other. */
+/* Return whether the requests of one address have their maximum. Two addresses with one hash share it. */
 static bool has_too_many_locked(const vsi_once_record *r) {
   return r->person && r->places->of_person[r->person % VSI_ONCE_PERSONS] >= r->places->max_per_person;
 }
@@ -181,7 +181,7 @@ static void leave_line_locked(vsi_once_record *r) {
   r->in_line = false;
 }
 
-/* A record has left the store. */
+/* Free the place of a record that has left the store. */
 static void close_record(void *value, vestry_cause cause) {
   vsi_once_record *r = value;
   (void)cause;
@@ -192,7 +192,7 @@ static void close_record(void *value, vestry_cause cause) {
   vsi_mutex_unlock(&r->table->lock);
 }
 
-/* A record is in the store, and its handle is known: put it into the line. */
+/* Add a record to the list of its share, once it is in the store and its handle is known. */
 static void stand_in_line(vsi_once_record *r) {
   vsi_mutex_lock(&r->table->lock);
   if (!r->has_left) {
@@ -202,7 +202,8 @@ static void stand_in_line(vsi_once_record *r) {
   vsi_mutex_unlock(&r->table->lock);
 }
 
-/* Take a place for one more record; perhaps that of a request which its client repeats no more. */
+/* Take a place for one more record. If there is none, evict the oldest record of the share, provided that its client no
+ * longer repeats it. */
 static bool take_place(vsi_once_record *r) {
   vsi_once_table *table = r->table;
   for (;;) {
@@ -214,7 +215,7 @@ static bool take_place(vsi_once_record *r) {
       count_locked(r, 1);
     } else if (!has_too_many && (old = TAILQ_FIRST(&r->places->line)) &&
                r->came_ns - old->came_ns >= table->retries_ns) {
-      ref_record(old); /* the store has one as long as it is in line */
+      ref_record(old); /* the store holds a reference while it is in the list */
       leave_line_locked(old);
     } else {
       old = NULL;
@@ -244,8 +245,10 @@ static void take(void *value, void *ctx) {
 vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
                               vsi_once_record **ret_there) {
   *ret_there = NULL;
-  if (!scope.len && table->has_scopes) scope = (vestry_scope){nonce, strlen(nonce)}; /* no bound of one scope */
-  /* The record that is there may leave before it is looked up. */
+  if (!scope.len && table->has_scopes)
+    scope = (vestry_scope){nonce, strlen(nonce)}; /* so that no bound of one scope
+                                                                                        applies */
+  /* A record that makes put return EXISTS may leave the table before it is looked up, so try again. */
   for (int tries = 0; tries < TRIES; tries++) {
     vestry_put_result result = {0};
     vestry_err error = vestry_store_with(table->store, scope, VESTRY_KEY(nonce), take, ret_there);
@@ -261,7 +264,7 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
   return VESTRY_LIMIT;
 }
 
-/* Answers' bytes are shared out as the places are. */
+/* Divide the places, and the bytes for answers in the same ratio, between users and anonymous users. */
 static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   double share = (double)o->max_anonymous_count / (double)o->max_count;
   TAILQ_INIT(&table->anonymous.line);

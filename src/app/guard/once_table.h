@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that this process has seen, each once, in bounded places. */
+/* The bounded table of submissions that this process has seen; their answers; and the storage shared by several
+ * nodes. */
 #ifndef VSI_GUARD_ONCE_TABLE_H
 #define VSI_GUARD_ONCE_TABLE_H
 
@@ -21,86 +22,88 @@
 #include "vestry/key.h"
 #include "vestry/store.h"
 
-/* The bytes that many answers have together, and how many they may have. */
+/* A budget of bytes for stored answers. */
 typedef struct vsi_once_share {
   const vestry_host *host;
-  size_t max_answer_bytes, max_bytes; /* of one answer; of all */
-  _Atomic(size_t) bytes;              /* relaxed: a bound, which a few threads at once may miss by an answer each */
+  size_t max_answer_bytes, max_bytes; /* for one answer; for all */
+  _Atomic(size_t) bytes;              /* relaxed; concurrent threads may exceed max_bytes by one answer each */
 } vsi_once_share;
 
-/* Zero: none. */
+/* An answer that repetitions get. Zero: no answer. */
 typedef struct vsi_once_answer {
-  int status;  /* 0: it was a stream */
-  char *bytes; /* names and values of headers, each terminated, then the body; NULL: not kept */
+  int status;  /* 0: the answer was a stream */
+  char *bytes; /* names and values of the headers, each terminated, then the body; NULL: not stored */
   size_t len, body_at, headers_count;
 } vsi_once_answer;
 
-/* Copy the response, or its status alone if the share or the memory does not suffice. */
+/* Copy a response; only its status if the budget or the memory does not suffice. */
 void vsi_once_answer_keep(vsi_once_answer *answer, vsi_once_share *share, const vestry_response *response);
-/* Give its bytes back to the share. */
+/* Free the bytes and return them to the budget. */
 void vsi_once_answer_drop(vsi_once_answer *answer, vsi_once_share *share);
-/* Answer a request by it. Returns what the guard is to return. */
+/* Answer a request with a stored answer. Returns the result of the guard. */
 vestry_err vsi_once_answer_repeat(const vsi_once_answer *answer, vestry_reply *reply);
 
-/* As bytes, for other nodes: how many; write them. */
+/* Return the size of an answer packed for the storage; write it. */
 size_t vsi_once_answer_packed_len(const vsi_once_answer *answer);
 void vsi_once_answer_pack(const vsi_once_answer *answer, unsigned char *bytes);
-/* From bytes, which may say anything; kept as above. OK | FAILED: they are no answer; the answer is untouched */
+/* Unpack an answer from bytes of any content, and store it as vsi_once_answer_keep does. OK | FAILED: the bytes are not
+ * an answer; *answer is untouched */
 vestry_err vsi_once_answer_unpack(vsi_once_answer *answer, vsi_once_share *share, const unsigned char *bytes,
                                   size_t len);
 
-/* What a request with a nonce asks for, so that another request with the same nonce is told from it. */
+/* The digest of a request with a nonce, which distinguishes it from another request with the same nonce. */
 enum { VSI_ONCE_DIGEST_BYTES = 16 };
 
-/* A submission as a storage sees it: names by which it is found, and an answer that only its nonce opens. */
-enum { VSI_ONCE_SEAL_BYTES = 12 + 16 }; /* that a sealed answer is longer */
+/* A submission as a storage sees it: keys by which it is found, and an answer that only its nonce can decrypt. */
+enum { VSI_ONCE_SEAL_BYTES = 12 + 16 }; /* how much longer a sealed answer is */
 
 typedef struct vsi_once_sealed {
   char hash[65], owner[65], run[33];
-  unsigned char key[32], number[12]; /* number: of the run, which seals one answer */
+  unsigned char key[32], number[12]; /* number: of the run; the nonce of the cipher, because a run seals one answer */
 } vsi_once_sealed;
 
-/* owner: whose submissions are counted together; the nonce is one of the owner's. OK | IO (no randomness) */
+/* Derive keys and hashes for the storage. owner: the scope whose submissions are counted together; the nonce belongs to
+ * it. OK | IO (no randomness) */
 vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host, vestry_scope owner,
                                 const char *nonce);
-/* Seal in place. bytes: VSI_ONCE_SEAL_BYTES of room, then len bytes. */
+/* Seal in place. bytes: VSI_ONCE_SEAL_BYTES of room, followed by len bytes. */
 void vsi_once_seal(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len);
-/* Open in place what has len bytes with the seal. Returns whether it is this submission's, as it was sealed; the answer
- * begins after VSI_ONCE_SEAL_BYTES. */
+/* Open in place. len includes the seal. Returns whether the bytes were sealed for this submission and are unchanged;
+ * the answer begins after VSI_ONCE_SEAL_BYTES. */
 bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t len);
 
-/* A submission in a storage that several nodes have. */
+/* The storage of an instance, shared by several nodes. */
 typedef struct vsi_once_storage {
   const vestry_host *host;
-  const vestry_once_storage_ops *ops; /* NULL: there is none */
+  const vestry_once_storage_ops *ops; /* NULL: no storage */
   void *ctx;
-  uint64_t wait_ms;        /* so long another node's run is waited for */
-  size_t max_answer_bytes; /* of one answer */
+  uint64_t wait_ms;        /* maximum wait for a run on another node */
+  size_t max_answer_bytes; /* for one answer */
 } vsi_once_storage;
 
-/* Ask whose submission it is, until this run has it, another run has done it, or its end is not known.
- *  digest, answer  of DONE: those of the run that has done it
- *  ret_found       also after an error: RUNNING, if the storage said that another run has it
- *  Returns  OK | NO_MEMORY | LIMIT (another node runs it, and takes long) | FAILED (it was done, and its answer cannot
- *           be read: logged) | what the storage says */
+/* Poll the storage until this run has the submission, another run has finished it, or its end is unknown.
+ *  digest, answer  for DONE: those of the run that finished it
+ *  ret_found       set also on an error: RUNNING, if the storage last returned that another run has it
+ *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms) | FAILED (it is done, but its
+ *           answer cannot be read; logged) | the storage's error */
 vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_answer *answer,
                                  vestry_once_found *ret_found);
-/* The run is over: the other nodes are to have its answer. If that fails, the log says so.
- *  Returns  OK | NO_MEMORY | what the storage says */
+/* Store the answer of a run that has ended, for other nodes. A failure is logged.
+ *  Returns  OK | NO_MEMORY | the storage's error */
 vestry_err vsi_once_stored_finish(const vsi_once_storage *storage, const vsi_once_sealed *sealed,
                                   const unsigned char digest[VSI_ONCE_DIGEST_BYTES], const vsi_once_answer *answer);
-/* It was not done after all. If that fails, the log says so. Returns  OK | what the storage says */
+/* Delete a submission whose action was not performed. A failure is logged. Returns  OK | the storage's error */
 vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_once_sealed *sealed);
 
 struct vsi_once_record;
 
 enum { VSI_ONCE_PERSONS = 1024 };
 
-/* Places of users, or of anonymous. */
+/* The places for records, of users or of anonymous users. */
 typedef struct vsi_once_places {
   size_t max_count, count; /* count: guarded by table->lock */
-  size_t max_per_person;   /* of anonymous users; of_person: by a hash of their address, guarded by table->lock */
+  size_t max_per_person;   /* for anonymous users; of_person, by a hash of their address, is guarded by table->lock */
   uint32_t of_person[VSI_ONCE_PERSONS];
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
   vsi_once_share answers;
@@ -108,14 +111,14 @@ typedef struct vsi_once_places {
 
 typedef struct vsi_once_table {
   const vestry_host *host;
-  vestry_store *store; /* of records */
-  uint64_t retries_ns; /* a record that is younger is not forgotten for another one */
-  bool has_scopes;     /* so the one without a name is of clients that are not known */
+  vestry_store *store; /* the records */
+  uint64_t retries_ns; /* a younger record is not evicted for another one */
+  bool has_scopes;     /* so a request without a scope is from an unknown client */
   vsi_mutex lock;
-  pthread_cond_t answered; /* a record was, or one that is owed was written */
+  pthread_cond_t answered; /* a record was settled, or a pending end was written */
   vsi_once_places users, anonymous;
   TAILQ_HEAD(, vsi_once_record)
-  owed; /* ends that the storage has not (once_table.h); guarded by lock, and so for two */
+  owed; /* ends that the storage has not received; guarded by lock, as are the next two */
   size_t owed_count;
   struct vsi_once_record *paid; /* the one that is being written; NULL: none */
 } vsi_once_table;
@@ -123,66 +126,68 @@ typedef struct vsi_once_table {
 typedef enum vsi_once_progress {
   VSI_ONCE_RUNS,
   VSI_ONCE_ANSWERED,
-  VSI_ONCE_FORGOTTEN, /* the next request runs */
-  VSI_ONCE_FAILED     /* the storage did not say whose submission it is: those that have waited are answered with the
-                     error */
+  VSI_ONCE_FORGOTTEN, /* the action was not performed; the next request runs */
+  VSI_ONCE_FAILED     /* the storage returned an error, which waiting requests get, too */
 } vsi_once_progress;
 
 typedef struct vsi_once_record {
   vsi_watcher watcher; /* first */
   vestry_once *once;
   vsi_once_table *table;
-  vsi_once_places *places; /* its own is among them */
+  vsi_once_places *places; /* the share of places in which it is counted */
   vsi_refs refs;
   uint64_t came_ns;
-  uint64_t person;                 /* an anonymous user's, by its address; 0: not known, or a user's */
+  uint64_t person;                 /* hash of an anonymous user's address; 0: a user, or the address is unknown */
   TAILQ_ENTRY(vsi_once_record) at; /* guarded by table->lock */
-  bool in_line, has_left;          /* guarded by table->lock; has_left: the store */
-  vestry_handle handle;            /* written and read by the request that runs */
-  vsi_once_progress progress;      /* guarded by table->lock; what follows is constant from ANSWERED on */
-  vestry_err error;                /* of FAILED; constant then */
+  bool in_line, has_left;          /* guarded by table->lock; has_left: it has left the store */
+  vestry_handle handle;            /* used only by the request that runs */
+  vsi_once_progress progress;      /* guarded by table->lock; the members below are constant from ANSWERED on */
+  vestry_err error;                /* for FAILED; constant from then on */
   unsigned char digest[VSI_ONCE_DIGEST_BYTES];
   vsi_once_answer answer;
-  vsi_once_sealed *sealed;              /* for the storage, in the request that runs; owned; NULL: none */
-  TAILQ_ENTRY(vsi_once_record) owed_at; /* guarded by table->lock, and so for the next one */
-  bool is_undone;                       /* if it is owed: it was not done */
+  vsi_once_sealed *sealed;              /* for the storage, in the request that runs; owned; NULL: no storage */
+  TAILQ_ENTRY(vsi_once_record) owed_at; /* guarded by table->lock, as is the next member */
+  bool is_undone;                       /* for a pending end: the action was not performed */
 } vsi_once_record;
 
-/* options: with its defaults filled in. v: its runtime drives the store. OK | NO_MEMORY | CLOSED | IO; finish it also
- * if this has failed */
+/* Initialize a table. v's runtime drives its store. Call vsi_once_table_finish after a failure, too.
+ * options  with the defaults filled in
+ * OK | NO_MEMORY | CLOSED | IO */
 vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options);
 void vsi_once_table_finish(vsi_once_table *table);
 
-/* A record, not in the table yet, with one reference; NULL: no memory. came_ns: now, by the host's clock */
+/* Create a record with one reference, outside of the table. Its arrival is now, on the host's clock. NULL: no
+ * memory. */
 vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *places);
 void vsi_once_record_ref(vsi_once_record *record);
-/* NULL is accepted. */
+/* Drop a reference. NULL is accepted. */
 void vsi_once_record_unref(vsi_once_record *record);
 
-/* Put the record there, or find the one that is there under the same scope and nonce.
- *  ret_there  a reference; NULL: made is there now
+/* Put a record into the table, or find the one with the same scope and nonce.
+ *  ret_there  receives a reference to the one found; NULL: made is in the table now
  *  Returns    OK | NO_MEMORY | LIMIT (no place) | the errors of vestry_store_put */
 vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const char *nonce, vsi_once_record *made,
                               vsi_once_record **ret_there);
-/* Take the record out of the table: the next request with its nonce finds none. */
+/* Remove a record from the table: the next request with its nonce runs. */
 void vsi_once_record_remove(vsi_once_record *record);
-/* The record has come so far: rouse the threads that wait for it. */
+/* Set the progress of a record, and wake the threads that wait for it. */
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
-/* Wait while it runs. Returns how it has ended. */
+/* Wait until a record is settled. Returns its progress. */
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
-/* Ends of submissions that the storage did not take: they are written later, and their submissions are not lost
- * meanwhile. */
+/* ---- pending ends: results that the storage could not take are written later, and meanwhile not lost */
 
-/* The end of this record's run could not be written: it is kept, unless too many are. Logs what is dropped for it.
- *  is_undone  it was not done, or has not begun: it is to be forgotten, else finished */
+/* Keep the end of this record's run, because it could not be written. If 1,000 are kept, the oldest is dropped and
+ * logged.
+ *  is_undone  the action was not performed or has not begun: the submission must be deleted, not finished */
 void vsi_once_owed_add(vsi_once_record *record, bool is_undone);
-/* Write some, the oldest first, until one fails: before the storage is asked for a submission. Blocks as that does. */
+/* Write pending ends, the oldest first, until one fails, at most 16. Called before the storage is queried for a
+ * submission. Blocks as the storage does. */
 void vsi_once_owed_pay(vsi_once_table *table, const vsi_once_storage *storage);
-/* If this submission was not done, and that could not be written yet: the new run goes on under the name of that run,
- * which has the submission in the storage. */
+/* If this submission was not performed, and this is still to be written, continue under the name of that run, because
+ * the storage still assigns the submission to it. */
 void vsi_once_owed_take_over(vsi_once_table *table, vsi_once_sealed *run);
-/* Drop all. */
+/* Drop all pending ends. */
 void vsi_once_owed_finish(vsi_once_table *table);
 
 #endif

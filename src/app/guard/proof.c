@@ -35,12 +35,12 @@ vestry_err vsi_proof_find(const vestry_request *req, const char *header, const c
   return VESTRY_OK;
 }
 
-/* The application's own page. */
+/* Answer with the application's page for this status. false: it has none, or the page failed. */
 static bool fill_page(const vestry_request *req, vestry_reply *reply, int status) {
   void *app;
   vestry_handler_fn page = req->is_datastar ? NULL : vsi_routes_page(req->v->routes, status, &app);
   if (!page) return false;
-  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* what serves it made it */
+  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* the server created it, not const */
   asks->error = status;
   vestry_err error = page(req, reply, app);
   asks->error = 0;
@@ -62,11 +62,11 @@ vestry_err vsi_refuse(const vestry_request *req, vestry_reply *reply, int status
   return error ? error : VESTRY_FAILED;
 }
 
-/* Origins, as browsers write them: "https://example.org:8443". */
+/* ---- origins */
 
 enum { AUTHORITY_MAX_BYTES = 255 + 6 };
 
-/* What comes after the scheme, and the port that need not be written. NULL: neither http nor https. */
+/* Return the part after the scheme, and the default port of the scheme. NULL: neither http nor https. */
 static const char *authority_of(const char *origin, const char **ret_port) {
   if (strncasecmp(origin, "http://", 7) == 0) {
     *ret_port = ":80";
@@ -80,7 +80,7 @@ static bool is_name(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
 }
 
-/* The length of the host in an authority; 0: it is none. */
+/* Return the length of the host in an authority; 0: it has no valid host. */
 static size_t host_len(const char *text) {
   if (*text != '[') {
     size_t len = 0;
@@ -104,7 +104,7 @@ bool vsi_origin_is_good(const char *origin) {
   return authority && is_authority(authority);
 }
 
-/* The length without the port that goes without saying. */
+/* Return the length of an authority without the default port. */
 static size_t len_without(const char *authority, const char *port) {
   size_t len = strlen(authority), port_len = strlen(port);
   return len > port_len && strcmp(authority + len - port_len, port) == 0 ? len - port_len : len;
@@ -126,7 +126,7 @@ bool vsi_origins_are_equal(const char *a, const char *b) {
   return of_a && of_b && strcmp(port_a, port_b) == 0 && are_equal(of_a, of_b, port_a);
 }
 
-/* A nonce, as a request has it: a seal, and perhaps a dot and what a page has added. */
+/* ---- nonces */
 
 static bool is_more(const char *text) {
   size_t len = strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");

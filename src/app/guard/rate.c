@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a bucket is the time when it is full again */
-/* A token bucket needs a level and a time. The time when it will be full again says both: each token that is taken
- * moves it on by what one token takes to come back, and a bucket whose time has passed is full, and can be forgotten.
- * This is the Generic Cell Rate Algorithm (ITU-T I.371, "theoretical arrival time").
+/* A token bucket needs a level and a time. The time when the bucket will be full again contains both. Taking a token
+ * moves this time later by the time that one token needs to return. A bucket whose time has passed is full and can be
+ * dropped. This is the Generic Cell Rate Algorithm (ITU-T I.371, "theoretical arrival time").
  *
- * Buckets lie in sets of eight, two cache lines; the hash says which set. A newcomer takes the place of the bucket that
- * is full first: mostly one that is full already. Otherwise the client is forgotten that owes least, so the client that
- * sends most is remembered longest. No bucket is anywhere else, so the table never grows, and nothing is swept.
- * A map with links (base/map.h) would allocate 40 bytes for each address that a client invents.
+ * Buckets are in sets of eight, which take two cache lines; the hash selects the set. A new bucket replaces the one
+ * that will be full first, which usually is full already. Otherwise the bucket closest to full is dropped, so the
+ * client that sends most is kept longest. A bucket is never outside of its set, so the table never grows and needs no
+ * cleanup. A map with links (base/map.h) would allocate 40 bytes for each address that a client invents.
  *
- * The hash is 64 bits of a keyed function; two names with one hash share a bucket. */
+ * The hash is 64 bits of a keyed function. Two names with the same hash share a bucket. */
 #include "app/guard/rate.h"
 
 #include <stdatomic.h>
@@ -30,7 +30,7 @@ enum { WAYS = 8, STRIPES = 32 };
 
 typedef struct bucket {
   uint64_t hash;
-  uint64_t full_ns; /* when it is full again; 0: never used */
+  uint64_t full_ns; /* time when it is full again; 0: never used */
 } bucket;
 
 typedef struct set {
@@ -38,14 +38,14 @@ typedef struct set {
 } set;
 
 typedef struct stripe {
-  vsi_mutex lock; /* of each STRIPESth set */
+  vsi_mutex lock; /* guards every STRIPES-th set */
   uint64_t passed_count, refused_count, forgotten_count;
 } stripe;
 
 struct vsi_buckets {
   stripe stripes[STRIPES];
   const vestry_host *host;
-  uint64_t step_ns, room_ns; /* room: of all tokens */
+  uint64_t step_ns, room_ns; /* room: of a full bucket */
   size_t sets_count;         /* a power of two */
   set *sets;
 };
@@ -77,7 +77,7 @@ void vsi_buckets_destroy(vsi_buckets *buckets) {
   vsi_free(host, buckets);
 }
 
-/* The hash's bucket, or else the one that is full first. */
+/* Return the bucket of this hash, or otherwise the one that is full first. */
 static bucket *find(set *in, uint64_t hash) {
   bucket *first = in->ways;
   for (bucket *at = in->ways; at < in->ways + WAYS; at++) {
@@ -95,7 +95,7 @@ uint64_t vsi_buckets_take(vsi_buckets *buckets, uint64_t hash, uint64_t now_ns) 
   bool is_known = at->hash == hash;
   if (!is_known && at->full_ns > now_ns) part->forgotten_count++;
   uint64_t full_ns = is_known && at->full_ns > now_ns ? at->full_ns : now_ns;
-  uint64_t owed_ns = full_ns - now_ns + buckets->step_ns; /* with this token */
+  uint64_t owed_ns = full_ns - now_ns + buckets->step_ns; /* time until the bucket is full, after this token */
   uint64_t wait_ns = owed_ns > buckets->room_ns ? owed_ns - buckets->room_ns : 0;
   if (!wait_ns) *at = (bucket){hash, full_ns + buckets->step_ns};
   if (wait_ns)
@@ -124,7 +124,7 @@ vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns) {
 enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAULT_MS = 1000, MOST_MS = 86400000 };
 static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
 
-/* What a name is; each kind has hashes of its own. */
+/* Kinds of names. Each kind has its own hash key, so that names of different kinds never share a bucket. */
 typedef enum kind { OF_ADDRESS, OF_SCOPE, OF_FUNCTION, OF_HANDLER, KINDS } kind;
 
 struct vestry_rate {
@@ -132,10 +132,10 @@ struct vestry_rate {
   vestry_rate_options options;
   vsi_siphash_key keys[KINDS];
   vsi_buckets *buckets;
-  atomic_bool is_silent; /* the log has been told that addresses are not known */
+  atomic_bool is_silent; /* the warning about unknown addresses was logged */
 };
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* ---- create and destroy ------------------------------------------------------------------------------------------ */
 
 static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (!o->count || o->count > MOST_TOKENS) return "count is not from 1 to 1,000,000";
@@ -195,7 +195,7 @@ void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-/* Returns 0, or in how many nanoseconds there is one. */
+/* Take a token. Returns 0, or the time in nanoseconds until the next one. */
 static uint64_t take(vestry_rate *rate, kind of, const void *name, size_t len) {
   uint64_t hash = vsi_siphash_1_3(rate->keys[of], name, len);
   return vsi_buckets_take(rate->buckets, hash, vsi_now_ns(rate->v->host));
@@ -211,7 +211,7 @@ vestry_err vestry_rate_take(vestry_rate *rate, const void *name, size_t len, uin
 
 /* ---- the guard --------------------------------------------------------------------------------------------------- */
 
-/* The address's token; without an address there is nothing to count by. */
+/* Take a token of the client's address. A request without an address passes uncounted. */
 static uint64_t take_of_address(vestry_rate *rate, const vestry_request *req) {
   const bool is_behind_proxy = rate->options.is_behind_proxy || req->v->is_behind_proxy;
   const vsi_address address = vsi_person_address(req, is_behind_proxy);
@@ -236,7 +236,8 @@ static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_
   vestry_turn_away(req->v, VESTRY_REFUSAL_RATE);
   vestry_err error = vestry_reply_header(reply, "Retry-After", seconds);
   if (!error) error = vsi_refuse(req, reply, 429, sentence);
-  return error == VESTRY_FAILED ? VESTRY_LIMIT : error; /* not now: vestry_once_guard lets it come again */
+  return error == VESTRY_FAILED ? VESTRY_LIMIT : error; /* LIMIT means "not now": vestry_once_guard permits a
+                                                           repetition */
 }
 
 vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app) {

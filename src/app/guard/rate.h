@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Token buckets by hash, so many at most: how much each name has taken lately. */
+/* A bounded table of token buckets by hash: the recent use of each name. */
 #ifndef VSI_GUARD_RATE_H
 #define VSI_GUARD_RATE_H
 
@@ -16,15 +16,17 @@ typedef struct vsi_buckets_sums {
   uint64_t passed_count, refused_count, forgotten_count, filling_count;
 } vsi_buckets_sums;
 
-/* step_ns: a token comes back in so long, at least 1. tokens: of a full bucket, at least 1; both together fit 63 bits.
- * max_count: rounded up to a power of two.
+/* Create a table.
+ * step_ns    time until one token is added, at least 1
+ * tokens     tokens of a full bucket, at least 1; step_ns * tokens must fit into 63 bits
+ * max_count  number of buckets, rounded up to a power of two
  * OK | NO_MEMORY */
 vestry_err vsi_buckets_create(const vestry_host *host, uint64_t step_ns, uint64_t tokens, size_t max_count,
                               vsi_buckets **ret_buckets);
-/* NULL is accepted. */
+/* Destroy a table. NULL is accepted. */
 void vsi_buckets_destroy(vsi_buckets *buckets);
 
-/* Take a token. Returns 0, or in how many nanoseconds there will be one. Any thread; takes a lock. */
+/* Take a token. Returns 0, or the time in nanoseconds until the next token. Any thread; takes a lock. */
 uint64_t vsi_buckets_take(vsi_buckets *buckets, uint64_t hash, uint64_t now_ns);
 
 vsi_buckets_sums vsi_buckets_count(vsi_buckets *buckets, uint64_t now_ns);

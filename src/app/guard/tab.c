@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a tab, and its duplicate */
-/* The page takes the id out of sessionStorage when it comes, and puts it back when it goes: a copy that a browser makes
- * of the storage while the page is there has no id in it. That is all it takes to tell a duplicate, at once, in a
- * hidden tab, on plain http: locks and broadcasts would have to be waited for, and the one is missing there.
+/* A page removes the id from sessionStorage when it is loaded, and stores the id there when it goes. Duplicating a tab
+ * copies the storage, and while the page is shown the storage contains no id. So a duplicate is recognised at once,
+ * even in a hidden tab or over plain http. The alternatives need waiting: a broadcast for answers of other tabs, and
+ * the Web Locks API, which plain http does not have.
  *
- * The cookie is set in `beforeunload`, since a reload's request goes out before `pagehide`. It is no tab's own: another
- * page that loads in the same moment may take it. So the page decides by its storage alone, and what it finds there is
- * asked for first; the id of the cookie is only what the page was rendered for.
+ * The cookie is set in `beforeunload`, because the request of a reload is sent before `pagehide`. The cookie does not
+ * belong to one tab: another page that loads at the same moment may take it. Therefore the page decides by its storage
+ * alone. The id that the page sends (signal or form field) has precedence; the id of the cookie only determines the tab
+ * for which the document is rendered.
  *
- * The storage keeps a tag of the scope beside the id: after a log-in the page has no use for what is there. */
+ * The storage contains a tag of the scope beside the id, so that after a login the page ignores the id of the scope
+ * before. */
 #include "vestry/app/tab.h"
 
 #include <stdio.h>
@@ -59,7 +62,7 @@ static vestry_err find(const vestry_request *req, vsi_sealed *own) {
   return error;
 }
 
-/* Find the request's tab. A log-in may have changed the scope since the last call. */
+/* Find the tab of a request. The result is kept until the scope changes, for example by a login. */
 static vestry_err know(const vestry_request *req, vsi_sealed **ret_own) {
   const vsi_seals *seals;
   vestry_err error = vsi_seals_use(req->v, &seals);
@@ -87,7 +90,7 @@ bool vestry_tab_is_known(const vestry_request *req) {
   return !know(req, &own) && own->tab_is_said;
 }
 
-/* No semicolon outside of a string and no slash: the client's reader of expressions splits at them. */
+/* No semicolon outside of a string and no slash, because the client splits expressions at them. */
 static const char attributes[] =
     "data-signals:tab-id=\"((t,n)=>{try{t=sessionStorage.getItem('vestry-tab'),sessionStorage.removeItem('vestry-tab')}"
     "catch(e){}return(t||'').startsWith('%s.')?t.slice(%d):n})('','%s')\""
@@ -105,7 +108,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   vsi_sealed *sealed;
   vestry_err error = know(req, &sealed);
   if (error) return error;
-  /* A page that finds nothing in its storage is a new tab, whatever the cookie said. */
+  /* A page that finds no id in its storage is a new tab, even if the cookie had an id. Write a new id for this case. */
   if (sealed->tab_is_new)
     memcpy(own, sealed->tab, sizeof own);
   else
@@ -116,7 +119,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
-  /* No other page is to take it. Without Secure, so that it goes whether it was set over https or not. */
+  /* Remove the cookie, so that no other page takes it. Without Secure, so that the removal works over http, too. */
   if (header && !vsi_cookie_find(header, COOKIE, &value))
     error = vestry_reply_cookie(reply, &(vestry_cookie){.name = COOKIE, .remove = true, .insecure = true});
   if (error) return error;
@@ -124,13 +127,13 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   return VESTRY_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------- what is kept ------ */
+/* -------------------------------------------------------------------------------------------- restored text ------ */
 
 #define SAVE                                                                                                           \
   "try{sessionStorage.setItem('vestry-kept','%s.'+JSON.stringify(Object.fromEntries(Object.entries($)"                 \
   ".filter(([k])=>k.startsWith('%s')))))}catch(e){}"
 
-/* As the id: the page takes it out when it comes, and puts it back when it goes. */
+/* As with the id, the page removes the values from the storage when it is loaded, and stores them when it goes. */
 static const char kept[] =
     "<i hidden data-signals=\"((t,o)=>{try{t=sessionStorage.getItem('vestry-kept'),"
     "sessionStorage.removeItem('vestry-kept'),o=t.startsWith('%s.')?JSON.parse(t.slice(%d)):0}catch(e){}"

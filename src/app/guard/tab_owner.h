@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What databases that keep states of tabs have in common: whose a state is, when it ends, and its topic. Header only:
- * libraries of their own do not see the core's functions, which are hidden. */
+/* Functions shared by the databases that store the states of tabs: owner, expiry and topic of a state. Everything is
+ * inline, because the functions of the core are hidden from the database libraries. */
 #ifndef VSI_GUARD_TAB_OWNER_H
 #define VSI_GUARD_TAB_OWNER_H
 
@@ -13,7 +13,7 @@
 
 enum { VSI_TAB_BYTES = 16, VSI_TAB_TOPIC_BYTES = 44 };
 
-/* Whose state it is. */
+/* The owner of a tab's state. */
 typedef struct vsi_tab_owner {
   vestry_scope scope;
   unsigned char tab[VSI_TAB_BYTES];
@@ -21,7 +21,8 @@ typedef struct vsi_tab_owner {
   bool is_anonymous;
 } vsi_tab_owner;
 
-/* ttl_s, anonymous_ttl_s: so long a state of a user's, or an anonymous user's, is kept. As vestry_tab_id */
+/* Find the tab that sent a request. ttl_s, anonymous_ttl_s: lifetime of a state of a user; of an anonymous user.
+ * Returns as vestry_tab_id. */
 static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t ttl_s, uint32_t anonymous_ttl_s,
                                             vsi_tab_owner *ret_owner) {
   char id[VESTRY_TAB_ID_BYTES];
@@ -34,7 +35,7 @@ static inline vestry_err vsi_tab_owner_find(const vestry_request *req, uint32_t 
   return VESTRY_OK;
 }
 
-/* A state that ends before this is put off. */
+/* Return the expiry below which a state gets a new one. It is written at most once in a tenth of the lifetime. */
 static inline int64_t vsi_tab_owner_soon_s(const vsi_tab_owner *whose, int64_t now_s) {
   return now_s + whose->ttl_s - whose->ttl_s / 10;
 }
