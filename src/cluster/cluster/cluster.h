@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: links between nodes, lives, and what is lost on the way */
-/* A node's part of a cluster: the struct that all files of this module share, and no behaviour. From the bottom up:
+/* A node's part of a cluster: the struct that all files of this module share. From the bottom up:
  *
- * peer.h            another node                       members.c          which nodes live; news of them for on_member
- * heartbeat.c       handshakes and heartbeats          message.c          a message: sealed, counted, published
- * keys.c            which node holds which key         list.c             keys over all nodes, by pages
- * recent.c          what only some nodes were sent     reservations.c     a key that one stream has alone
- * remote_request.c  requests to other nodes            served_requests.c  requests of other nodes
- * announce.c        what all nodes are told            receiver.c         what comes in, and whose it is
- * renewals.c        answers to streams of other nodes  create.c           create and destroy, hooks, counters
+ *   peer.h            another node                        members.c          live nodes, reports to the application
+ *   heartbeat.c       handshakes and heartbeats           message.c          sealing, numbering and publishing messages
+ *   keys.c            which node holds which key          list.c             keys of all nodes, by pages
+ *   recent.c          messages that some nodes got        reservations.c     keys that one stream of all nodes has
+ *   remote_request.c  requests to other nodes             served_requests.c  requests of other nodes
+ *   announce.c        announcements to all nodes          receiver.c         received messages
+ *   renewals.c        leases of other nodes' streams      create.c           create and destroy, hooks, counters
  *
- * Links. Between two nodes all goes one way: numbered, by the receiver's subject, and so in order. What is lost shows
- * as a jump in the numbers, at the next message or, since each heartbeat says how many were given, at the next
- * heartbeat. What could not be sent is given a number too, unless its sender is told of it: so a broker that is full or
- * down, and a member that was dead for a while, need no message of their own.
+ * Links. All messages from one node to another are published to the receiver's subject and are numbered, so they arrive
+ * in order. A loss is a jump in the numbers. It is found at the next message or heartbeat, because a heartbeat contains
+ * the last number that was assigned. A message that could not be sent also uses up a number, unless its sender got an
+ * error. So a full or disconnected broker, and a member that was dead for a while, need no message of their own.
  *
- * Lives. Each start of a node draws an epoch. A message says whose life it comes from and which one it is for. A life
- * counts from when it has proven that it goes on (heartbeat.c), and each of its messages once: they carry a turn that
- * only rises. So a message that was recorded and is played back counts for nothing: its life proves nothing, or it has
- * come.
+ * Runs. Each start of a node draws a random epoch, which identifies this run. A message names the run of its sender and
+ * that of its receiver. A run counts once it has proven that it is still alive (heartbeat.c). Each of its messages
+ * counts once, because it has a turn, a number that only increases. So a recorded message has no effect when it is
+ * replayed: its run proves nothing, or the message has arrived before.
  *
- * Locks. `lock` guards all but what is constant; messages are published under it, so that numbers and order agree, and
- * flushed when it is given back. The keys have a lock of their own, inside of it. Nothing of the application's is
- * called under either. */
+ * Locks. `lock` guards everything that is not constant. Messages are published under it, so that numbers and order
+ * agree, and are flushed after it is released. The keys have their own lock, inside of it. No function of the
+ * application is called under either. */
 #ifndef VSI_CLUSTER_CLUSTER_H
 #define VSI_CLUSTER_CLUSTER_H
 
@@ -49,19 +49,20 @@ enum {
   VSI_REFRESH_BYTES = 16384
 };
 
-/* A channel, or a key, that was sent to: nodes that it was not sent to may have come too late. */
+/* A channel or a key to which a message was sent. The nodes that did not get it may announce members or streams
+ * late. */
 typedef struct vsi_recent {
-  uint64_t hash; /* 0: several */
-  uint64_t sent; /* nodes that it went to, a bit each */
+  uint64_t hash; /* 0: several keys */
+  uint64_t sent; /* nodes that got it, a bit each */
   uint64_t at_ns;
 } vsi_recent;
 
-/* A key that a stream elsewhere has replaced: its streams here that are older are to be closed. */
+/* A key whose stream elsewhere has replaced its older streams here, which must be closed. */
 typedef struct vsi_older {
   uint64_t hash, stamp;
 } vsi_older;
 
-/* Answers to streams of other nodes, which wait to be told (renewals.c). */
+/* Renewals of leases of other nodes' streams that wait to be sent (renewals.c). */
 typedef struct vsi_renewal {
   vsi_map_link in;
   uint64_t node;
@@ -69,14 +70,14 @@ typedef struct vsi_renewal {
 } vsi_renewal;
 
 typedef struct vsi_renewals {
-  vsi_siphash_key key; /* of addresses; constant */
+  vsi_siphash_key key; /* for addresses; constant */
   vestry_timer *timer;
-  /* guarded by the cluster's lock */
-  vsi_map waiting;                   /* those of all that are on their way, by the first bytes of the lease */
-  vsi_renewal all[VSI_RENEWALS_MAX]; /* as many as the map has */
+  /* Guarded by the cluster's lock. */
+  vsi_map waiting;                   /* entries of `all` in use, by the first bytes of the lease */
+  vsi_renewal all[VSI_RENEWALS_MAX]; /* used from the beginning; the map has their number */
 } vsi_renewals;
 
-/* Whether what other nodes may have done here is quickly done: see served_requests.c. */
+/* Whether requests of other nodes take little time here: see served_requests.c. */
 typedef enum vsi_quickness { VSI_QUICKNESS_UNKNOWN, VSI_SLOW, VSI_QUICK } vsi_quickness;
 
 struct vestry_cluster {
@@ -91,7 +92,7 @@ struct vestry_cluster {
   char name[VESTRY_NODE_MAX_BYTES + 1];
   uint64_t id, epoch;
   vsi_siphash_key seal_key, hash_key, name_key;
-  vsi_siphash_key challenge_key; /* of this life alone */
+  vsi_siphash_key challenge_key; /* drawn for this run */
   uint64_t subject_hash;
   char all_subject[VESTRY_SUBJECT_MAX_BYTES + 1], own_subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   uint64_t heartbeat_ns, suspect_ns, dead_ns, answer_ns, begun_ns;
@@ -99,63 +100,63 @@ struct vestry_cluster {
   size_t allow_count;
   size_t max_remote_bytes, max_waiting_count;
   vsi_quickness quickness; /* guarded by the lock */
-  bool is_strict, is_tied; /* is_tied: to the instance; another cluster may be */
+  bool is_strict, is_tied; /* is_tied: it has set its hooks in the instance */
   vsi_elsewhere elsewhere;
   vsi_store_watch store_watch;
   vsi_channels_watch channels_watch;
-  vsi_presences *presences; /* the instance's */
+  vsi_presences *presences; /* of the instance */
   vsi_presence_watch presence_watch;
   vestry_timer *heartbeat, *flush, *deadline;
-  vestry_actor *actor; /* does what others want, and calls the application */
+  vestry_actor *actor; /* performs requests of other nodes, and calls the application */
 
   vsi_keys keys;
   _Atomic(size_t) remote_bytes;
 
   vsi_mutex lock;
-  pthread_cond_t quiet;    /* the actor does not run */
-  pthread_cond_t reserved; /* a reservation is sure, or there is none any more */
+  pthread_cond_t quiet;    /* the actor is not running */
+  pthread_cond_t reserved; /* a reservation was granted or refused */
   /* All below is guarded by the lock. */
   vsi_peer peers[VSI_NODES_MAX];
   size_t peers_count;
   bool is_up;
-  uint64_t up_ns; /* since when */
+  uint64_t up_ns; /* time of the last change of is_up */
   bool has_ended, has_left, is_refused, is_running;
   bool has_own_news, has_own_gap;
-  vsi_gaps own_gaps;      /* of senders that are not known */
-  bool has_letters;       /* published since the last flush */
-  size_t put_count;       /* messages for the actor, of which it was not told yet */
-  size_t row_count;       /* dispatches that the broker's thread has done since it last had told all that had come */
-  uint64_t turn;          /* of the last message that was sent */
-  uint64_t proofs_before; /* of nodes that have no place: above those of all that had one */
-  uint64_t twin_proofs;   /* of other nodes of this one's name */
-  uint64_t placeless_ns;  /* when a life proved itself that has no place; 0: none did */
+  vsi_gaps own_gaps;      /* in messages of unknown senders */
+  bool has_letters;       /* messages were published after the last flush */
+  size_t put_count;       /* messages for the actor since its last notification */
+  size_t row_count;       /* dispatches that the broker's thread has performed in the current row of messages */
+  uint64_t turn;          /* of the last message sent */
+  uint64_t proofs_before; /* number of proofs assumed for nodes without a slot: above those of all nodes that had one */
+  uint64_t twin_proofs;   /* proofs of other nodes with this node's name */
+  uint64_t placeless_ns;  /* last proof of a run without a slot; 0: none */
   uint64_t placeless_epoch;
   char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* its name, to be logged; "": none */
-  bool is_one_too_many;                      /* why it is refused: there are as many nodes as there may be */
-  uint64_t twin_epoch;                       /* a life of such a node that is to give up; 0: none */
-  uint8_t other_version; /* a node of the secret speaks another version of the wire: to be logged; 0: none does */
+  bool is_one_too_many;                      /* reason of is_refused: the cluster is full */
+  uint64_t twin_epoch;                       /* run of a node with this node's name that must give up; 0: none */
+  uint8_t other_version; /* version of the format that another node with the secret uses, to be logged; 0: none */
   uint64_t other_logged_ns;
-  /* What is asked (remote_request.c), and reserved (reservations.c). */
+  /* Remote requests (remote_request.c), and reservations (reservations.c). */
   vsi_map asks;   /* by id */
   vsi_map lines;  /* by key */
-  vsi_ring asked; /* the oldest first */
+  vsi_ring asked; /* oldest first */
   uint64_t last_ask_id;
-  struct vsi_reservation *reservations; /* of keys that threads of this node put streams under */
+  struct vsi_reservation *reservations; /* of keys under which threads of this node put streams */
   vsi_renewals renewals;
-  /* What is told (announce.c), and was sent (recent.c). */
+  /* Announcements (announce.c), and messages sent recently (recent.c). */
   bool refreshes_all;
-  vestry_trace refreshes_trace; /* of the first refresh that is to be told and has one; not sampled: there is none */
-  vsi_buffer refreshes;         /* topics that are to be told: a length of two bytes and the topic */
+  vestry_trace refreshes_trace; /* of the first waiting refresh that has one; not sampled: none */
+  vsi_buffer refreshes;         /* topics of the waiting refreshes: length in two bytes, topic */
   vsi_recent recent[VSI_RECENT_CHANNELS];
-  uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* by turns: of what was noted since recent_since_ns, and before */
+  uint64_t recent_bits[2][VSI_RECENT_BITS / 64]; /* two filters, used in turns: since recent_since_ns, and before */
   uint64_t recent_since_ns;
-  vsi_key_change changes[VSI_KEYS_WAITING]; /* of the thread that tells */
-  /* Streams that others have replaced (reservations.c): the actor closes them. */
+  vsi_key_change changes[VSI_KEYS_WAITING]; /* buffer of the announcing thread */
+  /* Streams that other nodes have replaced (reservations.c). The actor closes them. */
   vestry_handle closing[VSI_CLOSING_MAX];
   size_t closing_count;
   vsi_older older[VSI_OLDER_MAX];
   size_t older_count;
-  vsi_older sought[VSI_OLDER_MAX]; /* the actor's: of these it looks through the store */
+  vsi_older sought[VSI_OLDER_MAX]; /* keys for which the actor is searching the store */
   size_t sought_count;
   vestry_list_cursor sought_at;
   vestry_cluster_stats stats;
@@ -164,16 +165,16 @@ struct vestry_cluster {
 static inline void vsi_cluster_lock(vestry_cluster *cluster) {
   vsi_mutex_lock(&cluster->lock);
 }
-/* What this thread has published goes on its way. A thread that is alone in waiting for other nodes writes by itself:
- * to wake another one costs more. Once several ask at once, or more is to come, the broker's thread writes, and what is
- * asked meanwhile goes together. */
+/* Release the lock, and flush what this thread has published. If nothing follows and at most one remote request waits,
+ * this thread writes to the socket itself, because waking another thread takes longer. Otherwise the broker's thread
+ * writes, so that requests made meanwhile share a write. */
 static inline void vsi_cluster_unlock_for(vestry_cluster *cluster, bool has_more) {
   bool has_letters = cluster->has_letters, at_once = !has_more && cluster->stats.waiting_count <= 1;
   cluster->has_letters = false;
   vsi_mutex_unlock(&cluster->lock);
   if (has_letters) cluster->broker.ops->flush(cluster->broker.broker, at_once);
 }
-/* This thread is about to publish more, and to flush it. */
+/* Release the lock without a flush. This thread will publish more, and flush it then. */
 static inline void vsi_cluster_unlock_unflushed(vestry_cluster *cluster) {
   vsi_mutex_unlock(&cluster->lock);
 }
@@ -181,14 +182,14 @@ static inline void vsi_cluster_unlock(vestry_cluster *cluster) {
   vsi_cluster_unlock_for(cluster, false);
 }
 
-/* What others told of, or lost, is to be told to the application; what others want is to be done. */
+/* Wake the actor, to report to the application or to perform requests of other nodes. */
 static inline void vsi_cluster_notify(vestry_cluster *cluster) {
   vestry_actor_notify(cluster->actor);
 }
 
-/* The others are told within some ms what waits to be told. */
+/* Announce what is waiting within VSI_FLUSH_MS. */
 static inline void vsi_cluster_tell_soon(vestry_cluster *cluster) {
-  (void)vestry_timer_set(cluster->flush, VSI_FLUSH_MS, 0); /* CLOSED: the end */
+  (void)vestry_timer_set(cluster->flush, VSI_FLUSH_MS, 0); /* CLOSED: the runtime is ending */
 }
 
 static inline unsigned vsi_peer_index(const vestry_cluster *cluster, const vsi_peer *peer) {
@@ -198,7 +199,8 @@ static inline uint64_t vsi_peer_bit(const vestry_cluster *cluster, const vsi_pee
   return UINT64_C(1) << vsi_peer_index(cluster, peer);
 }
 
-/* Hashes of keys and of channels' names, in the store's form; all nodes hash alike. One bit tells them apart. */
+/* Hash a key, or a channel's name, in the store's form. All nodes get the same hash. One bit separates the two
+ * kinds. */
 static inline uint64_t vsi_cluster_hash_key(const vestry_cluster *cluster, const vestry_scoped_key *key) {
   return vsi_siphash_1_3(cluster->hash_key, key->data, key->len) & ~VSI_KEYS_CHANNEL;
 }
@@ -206,7 +208,8 @@ static inline uint64_t vsi_cluster_hash_channel(const vestry_cluster *cluster, c
   return vsi_siphash_1_3(cluster->hash_key, name, len) | VSI_KEYS_CHANNEL;
 }
 
-/* What is said of a key, and back: the scope and the key's own bytes. Returns as vsi_scoped_key_init_encoded. */
+/* Convert a key to its name in messages: the scope and the encoded key; and back. Returns as
+ * vsi_scoped_key_init_encoded. */
 static inline vsi_wire_name vsi_cluster_name_of(const vestry_scoped_key *key) {
   return (vsi_wire_name){{key->scope.data, key->scope.len}, {key->data + key->key_offset, key->len - key->key_offset}};
 }
@@ -216,18 +219,18 @@ static inline vestry_err vsi_cluster_pack(const vestry_cluster *cluster, vsi_wir
                                      name.key);
 }
 
-/* What people who look at a cluster are shown, beside what vestry/cluster/cluster.h says. */
+/* Information for the console, besides vestry/cluster/cluster.h. */
 
 typedef struct vsi_cluster_member {
   char node[VESTRY_NODE_MAX_BYTES + 1];
   vestry_member_state state;
-  uint64_t gaps_count, lost_count; /* in what it has sent; of this node: in what senders did that are not known */
-  uint64_t gap_ago_ms;             /* since the last gap was told; VESTRY_NEVER_MS: there was none */
+  uint64_t gaps_count, lost_count; /* in its messages; of this node: in messages of unknown senders */
+  uint64_t gap_ago_ms;             /* since the last reported gap; VESTRY_NEVER_MS: none */
 } vsi_cluster_member;
 typedef void (*vsi_cluster_member_fn)(const vsi_cluster_member *member, void *ctx);
 
-/* Tell of each member, this node first: on this thread, no lock held. A node that has lost its place to another one
- * is not told of, so gaps of all may be fewer than vestry_cluster_stats counts. OK | NO_MEMORY. Any thread; takes a
+/* Call fn for each member, this node first, on this thread, without a lock. A node whose slot was given to another node
+ * is missing, so the sum of the gaps can be less than vestry_cluster_stats has. OK | NO_MEMORY. Any thread; takes a
  * lock briefly. */
 VESTRY_API vestry_err vsi_cluster_members(vestry_cluster *cluster, vsi_cluster_member_fn fn, void *ctx);
 

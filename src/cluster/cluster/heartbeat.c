@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a node says to all of itself, every heartbeat: that it is there (HELLO), and to each that it knows what is known
- * here of keys and members of presences, and how much was sent (HEARTBEAT). A node that knows something else asks for
- * all. */
+/* At each heartbeat a node publishes a HELLO to all nodes, and sends a HEARTBEAT to each live node: the digest of its
+ * keys and members of presences, and the last number assigned on the link. A node with a different digest requests a
+ * full announcement. */
 #include "cluster/cluster/heartbeat.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ void vsi_heartbeat_say_hello(vestry_cluster *cluster) {
   vsi_buffer_finish(&buffer);
 }
 
-/* To all: what is known here of keys and members of presences. */
+/* Send a HEARTBEAT to all live nodes. */
 static void say_beat(vestry_cluster *cluster) {
   uint64_t count, sum, guests_count, guests_sum;
   vsi_buffer buffer;
@@ -49,7 +49,7 @@ void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_
   vsi_keys_sum_of(&cluster->keys, vsi_peer_index(cluster, peer), &count, &sum);
   if (vsi_presences_have_room_again(cluster->presences, vsi_peer_index(cluster, peer))) peer->must_sync = true;
   bool is_coming = message->flags & VSI_WIRE_MORE && (peer->is_syncing || (peer->is_synced && !peer->must_sync));
-  if (is_coming) return; /* some of what it counts */
+  if (is_coming) return; /* the digest includes announcements that are still waiting there */
   peer->is_synced = !peer->must_sync && count + peer->guests_count == its_count && sum + peer->guests_sum == its_sum;
   if (peer->is_synced)
     peer->verified_ns = vsi_now_ns(cluster->host);
@@ -72,44 +72,45 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
   vsi_cluster_unlock(cluster);
 }
 
-/* How nodes meet, and know each other.
+/* How nodes meet.
  *
- * An attacker that reaches the broker can record what nodes say and play it back, at any time, in any order. So nothing
- * is believed because it is sealed; it has to be of a life that goes on, and to be new.
+ * An attacker with access to the broker can record messages and replay them, at any time and in any order. Therefore a
+ * seal alone proves nothing: a message must also belong to a run that is alive, and must be new.
  *
- * A HELLO says that a node is there, and nothing more. It is answered with a challenge: a number that cannot be known
- * before, which only a node with the secret can send back under its seal, from its life to this one. Then that life
- * counts. Both sides do so, in three messages:
+ * A HELLO only shows that a node may exist. The response is a challenge: a nonce that cannot be predicted. Only a node
+ * with the secret can return it under its seal, from its own run to the run that sent the challenge. Then that run
+ * counts. Both sides do so:
  *
- *      HELLO a        →  all
- *      HANDSHAKE (nonce b) →  a           b wants a proof
- *      HANDSHAKE (nonce a, echo b) → b    a proves itself, and wants a proof: b counts it from here on
- *      HANDSHAKE (echo a)  →  a           b proves itself: a counts it from here on
+ *       HELLO a                     → all
+ *       HANDSHAKE (nonce b)         → a   b requests a proof
+ *       HANDSHAKE (nonce a, echo b) → b   a proves itself and requests a proof: a counts at b from here on
+ *       HANDSHAKE (echo a)          → a   b proves itself: b counts at a from here on
  *
- * A node proves itself before it sends anything else to the node that has asked: so nothing of what follows is sent to
- * one that does not listen yet.
+ * A node sends the proof before anything else to the node that has requested it, because that node ignores all other
+ * messages until then.
  *
- * Challenges are not stored: one is a keyed hash, with a key that this life has drawn, of the other's life, of how
- * often that node has proven itself, and of the time in steps of dead_ms. So a node that is flooded with old HELLOs
- * keeps nothing of them; a proof is good once, and not for long. And while a life of a node is well, another one of its
- * name is not asked.
+ * Challenges are not stored. A nonce is a keyed hash, with a key that this run has drawn, of the other run, of the
+ * number of proofs of that node, and of the time in steps of dead_ms. So a flood of old HELLOs takes no memory, and a
+ * proof is accepted once, within at most two steps. While a run of a node is well, other runs of its name get no
+ * challenge.
  *
- * What follows from a life that counts has a turn, which only rises: the HANDSHAKE's too. What is not above it has been
- * said before. Silence for dead_ms ends that, and the next word has to be a proof again.
+ * Each message of a run that counts, handshakes included, has a turn, which only increases. A message whose turn is not
+ * above the last one is a repetition. After a silence of dead_ms the run must prove itself again.
  *
- * Two nodes of one name. Each proves to the other that it lives. Which one began later cannot be seen alike by both, as
- * messages take time; so only the one with the lower epoch judges, once, by the other's age: it gives up itself, or
- * says so to the other with its next proof. All others stay with the one that they know, as long as that is well.
+ * Two nodes of one name. Each proves to the other that it is alive. The two cannot compare their ages exactly, because
+ * messages take time. So only the node with the lower epoch judges, once, by the age of the other: it gives up itself,
+ * or its next HANDSHAKE has the flag YIELD and the other gives up. All other nodes keep the run that they know, as long
+ * as it is well.
  *
- * One node too many. A node that has no place for another one, which has proven itself, finds the youngest of all that
- * it knows, itself and the other included: that one gives up, itself, or told so under the seal of this node. Ages that
- * differ by less than dead_ms count as the same, since messages take time; then the highest epoch is the youngest, and
- * all nodes find the same one. */
+ * One node too many. A node that receives a proof and has no free slot determines the youngest of all nodes that it
+ * knows, itself and the new one included. The youngest gives up, at once or when it receives FULL under the seal of
+ * this node. Ages that differ by less than dead_ms count as equal, because messages take time; then the highest epoch
+ * is the youngest, so that all nodes determine the same one. */
 
 typedef struct meeting {
-  uint64_t nonce, echo; /* 0: no proof is asked for; none is given */
-  uint64_t begun_ns;    /* its life, on this node's clock, or later by what the message took */
-  uint64_t clock_ms;    /* the cluster's, as it knows it */
+  uint64_t nonce, echo; /* nonce 0: no proof is requested; echo 0: none is given */
+  uint64_t begun_ns;    /* start of its run on this node's clock, late by the transit time of the message */
+  uint64_t clock_ms;    /* cluster clock, as that node knows it */
   vestry_slice name;
 } meeting;
 
@@ -163,13 +164,13 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool asks,
   vsi_wire_end(&buffer);
   const vsi_wire_message message = {
       .kind = VSI_WIRE_HANDSHAKE, .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)), .to = to->epoch};
-  (void)vsi_message_post(cluster, subject, &buffer, message); /* what is lost is asked for with the next heartbeat */
+  (void)vsi_message_post(cluster, subject, &buffer, message); /* a lost one is repeated at the next heartbeat */
   vsi_buffer_finish(&buffer);
 }
 
-/* -------------------------------------------------------------------------------------------------- meeting ------- */
+/* -------------------------------------------------------------------------------------------------- handshakes ---- */
 
-/* Whether a proof of this life is wanted. */
+/* Return whether this run must prove itself. */
 static bool is_wanted(const vestry_cluster *cluster, const vsi_peer *peer, uint64_t epoch) {
   if (!peer) return true;
   if (peer->epoch != epoch) return !vsi_peer_is_well(cluster, peer);
@@ -194,7 +195,7 @@ static life own_life(const vestry_cluster *cluster) {
   return (life){cluster->id, cluster->epoch, cluster->begun_ns};
 }
 
-/* A life has proven itself, and has no place. */
+/* Handle the proof of a run that has no slot. */
 static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
   life youngest = {message->from, message->epoch, m->begun_ns}, own = own_life(cluster);
   if (is_younger(cluster, &own, &youngest)) youngest = own;
@@ -213,7 +214,7 @@ static void refuse_youngest(vestry_cluster *cluster, const vsi_wire_message *mes
 bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message) {
   meeting m;
   if (!read_meeting(cluster, message, &m)) return false;
-  if (message->flags & VSI_WIRE_FULL) { /* sealed, and to this life: it is no old message */
+  if (message->flags & VSI_WIRE_FULL) { /* sealed, and sent to this run: not a replay of an earlier run */
     const life own = own_life(cluster), other = {message->from, message->epoch, m.begun_ns};
     if (is_younger(cluster, &own, &other)) vsi_members_give_up(cluster, true);
     return cluster->is_refused;
@@ -235,12 +236,12 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
   return counts || m.nonce;
 }
 
-/* ---------------------------------------------------------------------------------------- two of one name --------- */
+/* --------------------------------------------------------------------------------------- two nodes of one name ---- */
 
-/* The one with the lower epoch says which of the two goes. true: it is this node. */
+/* Decide, if this node has the lower epoch, which of the two gives up. true: this node. */
 static bool judge(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
   if (cluster->epoch > message->epoch) return message->flags & VSI_WIRE_YIELD;
-  if (cluster->twin_epoch == message->epoch) return false; /* once */
+  if (cluster->twin_epoch == message->epoch) return false; /* already judged */
   if (m->begun_ns <= cluster->begun_ns) return true;
   cluster->twin_epoch = message->epoch;
   return false;
@@ -263,6 +264,6 @@ void vsi_handshake_twin(vestry_cluster *cluster, const vsi_wire_message *message
     }
     has_judged = cluster->twin_epoch == message->epoch;
   }
-  /* It asks in turn until one of the two has judged. */
+  /* The other side repeats its request until one of the two has judged. */
   if (m.nonce) send(cluster, message, !has_judged, m.nonce, has_judged ? VSI_WIRE_YIELD : 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How nodes meet. All under the lock. */
+/* Handshakes and heartbeats. The caller holds the cluster's lock, except in vsi_heartbeat_due. */
 #ifndef VSI_CLUSTER_HEARTBEAT_H
 #define VSI_CLUSTER_HEARTBEAT_H
 
@@ -7,20 +7,20 @@
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 
-/* A life is heard of: ask for a proof that it goes on, unless that is known. */
+/* Request a proof from the run that has sent a message, unless it is known to be alive. */
 void vsi_handshake_prompt(vestry_cluster *cluster, const vsi_wire_message *message);
-/* HANDSHAKE. false: nothing came of it. */
+/* Handle a HANDSHAKE. false: it had no effect. */
 bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message);
-/* HELLO or HANDSHAKE of another node of this one's name. */
+/* Handle a HELLO or HANDSHAKE of another node with this node's name. */
 void vsi_handshake_twin(vestry_cluster *cluster, const vsi_wire_message *message);
 
 /* Heartbeats. */
 
-/* Say to all that this node is there. Under the lock. */
+/* Announce to all nodes that this node exists. */
 void vsi_heartbeat_say_hello(vestry_cluster *cluster);
-/* HEARTBEAT from another node. Under the lock. */
+/* Handle a HEARTBEAT of another node. */
 void vsi_heartbeat_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
-/* The timer. */
+/* Run by the timer, every heartbeat. */
 void vsi_heartbeat_due(vestry_timer *timer, void *cluster);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a node that tells of a channel or a key after something was sent without it */
-/* What others tell of their keys, and which of them have told too late.
+/* Announcements of keys by other nodes, and messages that a node missed because its announcement came late.
  *
- * An event of a channel goes to the nodes that have told that they have members. A node that has told too late, because
- * its telling was under way, must not miss it without a word: so it is kept for a while which channels were sent to,
- * and where (recent.c); a node that then tells of a member is told that it has missed something.
+ * An event of a channel goes to the nodes that have announced members. If a node's announcement was in transit at that
+ * time, the node missed the event. So this node remembers for a while to which channels it has sent, and to which nodes
+ * (recent.c). A node that then announces a member gets MISSED, which is a gap.
  *
- * So it is with keys. What was dispatched to streams here, or to those of some nodes, has not reached a node that
- * opened one of the key just then, and tells of it afterwards. How long afterwards is known: a message says when its
- * oldest change was; and where the keys of a node are not known in full, since when. Only a node that was missed within
- * that time has a gap. */
+ * Keys are treated likewise. A dispatch to streams here or on some nodes has not reached a node that opened a stream of
+ * the key at the same time and announces it afterwards. The length of that interval is known: a KEYS message contains
+ * the time of its oldest change, and if a node's keys are not known completely, the time of the last complete state is
+ * known. Only a node that was missed within the interval has a gap. */
 #include "cluster/cluster/receiver.h"
 #include "cluster/cluster/digests.h"
 
@@ -27,15 +27,15 @@
 #include "cluster/cluster/reservations.h"
 #include "cluster/cluster/served_requests.h"
 
-/* A key is held there, as it says now: it may have missed what was dispatched to it before. */
+/* Return whether a dispatch to a key may have been sent without the node that announces the key now. */
 static bool may_have_missed(vestry_cluster *cluster, const vsi_peer *peer, uint64_t hash, uint64_t since_ns) {
   unsigned node = vsi_peer_index(cluster, peer);
   return vsi_keys_was_hit(&cluster->keys, hash, since_ns, vsi_now_ns(cluster->host)) ||
          vsi_remote_requests_pass_by(cluster, hash, node) || vsi_recent_was_without(cluster, hash, node, since_ns);
 }
 
-/* since_ns: it may have been so since then. OK | NO_MEMORY (it is not known) | FULL (nothing more can be closed now: it
- * is to be told again) */
+/* Apply one announced change. since_ns: time since which it may have been true. OK | NO_MEMORY (not applied) | FULL (no
+ * more streams can be closed now: the change must be announced again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
                               bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
@@ -50,17 +50,18 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
   return error;
 }
 
-/* What it tells of may have been so since then. */
+/* Return the time since which the announced changes may have been true. */
 static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64_t clock_ms) {
-  uint64_t slack_ns = cluster->heartbeat_ns; /* what messages take */
+  uint64_t slack_ns = cluster->heartbeat_ns; /* transit time of messages */
   uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
-  uint64_t ahead_ms = vsi_keys_clock_at(&cluster->keys, 0); /* of this node's clock */
+  uint64_t ahead_ms = vsi_keys_clock_at(&cluster->keys, 0); /* cluster clock minus this node's clock */
   if (!peer->is_synced || clock_ms <= ahead_ms) return since_ns;
-  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS; /* clocks are as far apart as the fastest message takes */
+  uint64_t came_ns = (clock_ms - ahead_ms) * VSI_NS_PER_MS; /* the clocks agree up to the transit time of the fastest
+                                                               message */
   return came_ns > since_ns + slack_ns / 4 ? came_ns - slack_ns / 4 : since_ns;
 }
 
-/* KEYS from another node. Under the lock. */
+/* Handle a KEYS message. Under the lock. */
 static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   uint64_t since_ns = since_when(cluster, peer, vsi_wire_number(&reader, 8));
@@ -76,7 +77,7 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
     if (error) peer->is_synced = peer->is_syncing = false;
     peer->must_sync |= error == VESTRY_FULL;
   }
-  if (has_missed) /* if this cannot be sent, its number does not come */
+  if (has_missed) /* if it cannot be sent, its number is missing: also a gap */
     (void)vsi_message_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_MISSED, true);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     peer->verified_ns = vsi_now_ns(cluster->host);
@@ -86,20 +87,19 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   }
 }
 
-/* What comes in. A message is opened, judged by the life that it is of and by whether it has come before, and handed to
- * the file that knows its kind. One of a life that does not count is a reason to ask for a proof, and nothing more
- * (heartbeat.c). */
+/* Received messages. A message is verified, checked for a run that counts and for repetition, and passed to the file
+ * that handles its kind. A message of a run that does not count only causes a request for a proof (heartbeat.c). */
 
 typedef struct heard {
-  bool may_do, has_more; /* the broker says whether it tells another message right after this one; it does */
-  /* What is left to be done without the lock. */
-  struct vsi_remote_request *done; /* that were answered */
-  bool is_to_do;                   /* what was asked */
+  bool may_do, has_more; /* may_do: the broker reports whether another message follows at once (has_more) */
+  /* Work that is left for after the release of the lock. */
+  struct vsi_remote_request *done; /* remote requests that are finished */
+  bool is_to_do;                   /* the message is a REQUEST that this thread performs */
 } heard;
 
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, heard *ret) {
   if (!peer->has_met) {
-    peer->has_met = true; /* before, it may have spoken without this node in mind */
+    peer->has_met = true; /* earlier messages of it were not addressed to this run */
     vsi_members_lose(cluster, peer, 0);
     peer->in_seq = message->seq - vsi_wire_is_numbered(message->kind);
   }
@@ -113,7 +113,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     break;
   case VSI_WIRE_KEYS: told_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
-  case VSI_WIRE_MISSED: /* no message counts it; what is known of keys is right */
+  case VSI_WIRE_MISSED: /* the number of messages is unknown; the keys are known, so no full announcement is needed */
     vsi_peer_lose(peer, 0);
     vsi_cluster_notify(cluster);
     break;
@@ -130,7 +130,7 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   }
 }
 
-/* From another node, to this one's life or to all. */
+/* Handle a message of another node that is addressed to this run or to all nodes. */
 static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *message, heard *ret) {
   vestry_cluster_stats *stats = &cluster->stats;
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
@@ -152,7 +152,8 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   }
 }
 
-/* What cannot be opened. A node of another version is told of, once a minute: it hears no other node either. */
+/* Count a message that cannot be opened. Another version of the format is reported at most once a minute, because no
+ * node of this version can receive from that node. */
 static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
   enum { LOGGED_EVERY_MS = 60000 };
   cluster->stats.received_count++;
@@ -206,7 +207,7 @@ void vsi_cluster_state(vestry_broker_state state, void *ctx) {
     cluster->is_up = state == VESTRY_BROKER_UP;
     cluster->up_ns = vsi_now_ns(cluster->host);
     if (cluster->is_up) {
-      cluster->has_own_gap = true; /* a node that has spoken meanwhile, and has gone, will never be heard of */
+      cluster->has_own_gap = true; /* a node may have sent messages and left meanwhile, and will never be known */
       vsi_cluster_notify(cluster);
       vsi_heartbeat_say_hello(cluster);
     }

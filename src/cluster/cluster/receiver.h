@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes from the broker. */
+/* Received messages. */
 #ifndef VSI_CLUSTER_RECEIVER_H
 #define VSI_CLUSTER_RECEIVER_H
 
@@ -7,7 +7,7 @@
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 
-/* vestry_broker_events */
+/* Functions of vestry_broker_events. */
 void vsi_cluster_received(const char *subject, const void *data, size_t len, void *cluster);
 void vsi_cluster_state(vestry_broker_state state, void *cluster);
 

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what is asked for one key stays in order */
-/* What is asked and answered.
+/* Requests to other nodes, and their responses.
  *
- * First vestry asks the nodes that have told that they hold the key, and the nodes whose keys are not known in full. If
- * all of them say no, the digest may be late: then vestry asks all other nodes that live. It does so only after a no;
- * so what may have been performed is never performed twice.
+ * A request goes first to the nodes that have announced the key, and to the nodes whose keys are not known completely.
+ * If all of them respond that they have no stream, the announcements may be late, and the request goes to all other
+ * live nodes. This second round takes place only after such a response of every node, so effects are never performed
+ * twice.
  *
- * Order. What this node sends for one key is to arrive in order, and a node that is asked in the second round gets its
- * message later. So while an older ask of the key may still have to go to other nodes, a younger one that would go to
- * one of these at once is held. A younger ask that goes only to nodes to which all older ones went need not wait: links
- * keep order, and so do their answers.
+ * Order. The requests of this node for one key must arrive in order, but a node of the second round gets its message
+ * later. So a younger request is deferred while an older request of the key may still have to go to a node to which the
+ * younger one would go at once. A younger request that goes only to nodes to which all older ones went is not deferred,
+ * because links keep the order of requests and of responses.
  *
- * Lines. The asks of one key stand in a line, in two lists: those that have begun and may still have to go to other
- * nodes; after them those that are held and have not begun. Only the first ask of the line may go to other nodes; any
- * other is held in its place. The line knows the nodes to which all asks that have begun went. So whether an ask has to
- * wait is seen at once, however long the line is; and when an ask ends, only the head of the line is looked at.
+ * Lines. The requests for one key form a line, with two lists:
+ * - begun: requests of the first round, oldest first, that may need the second round;
+ * - held: requests behind them that are deferred and have not begun.
  *
- * All asks wait equally long, so they are due in the order in which they were made. At most max_waiting_count wait; one
- * more is FULL.
- */
+ * Only the first request of the line may begin its second round; any other is deferred in its place. The line stores
+ * the set of nodes to which all begun requests went (common). So the decision whether to defer a request takes constant
+ * time, and when a request ends only the head of the line is checked.
+ *
+ * All requests have the same timeout, so they are due in the order in which they began. At most max_waiting_count wait;
+ * one more gets FULL. */
 #include "cluster/cluster/remote_request.h"
 
 #include <semaphore.h>
@@ -37,45 +40,45 @@
 
 _Thread_local unsigned vsi_cluster_inside;
 
-/* A dispatch that waits for answers. */
+/* A request that waits for responses. */
 typedef struct vsi_remote_request {
-  vsi_map_link in;                 /* first; by its id */
-  struct vsi_remote_request *next; /* among those that are done */
-  vsi_ring by_age;                 /* of all */
-  struct vsi_line *line;           /* its key's; NULL: it waits for none */
-  vsi_ring in_line;                /* of the line's list that it is in */
+  vsi_map_link in;                 /* first member; by its id */
+  struct vsi_remote_request *next; /* in the list of finished requests */
+  vsi_ring by_age;                 /* in the list of all requests, by age */
+  struct vsi_line *line;           /* line of its key; NULL: no order is needed */
+  vsi_ring in_line;                /* in one of the line's lists */
   uint64_t id, hash, due_ns;       /* hash: of the key */
-  uint64_t asked, awaited;         /* nodes, a bit each */
-  bool has_begun;                  /* the nodes that are known to hold the key have been asked */
-  bool is_held;                    /* after an older one of its key: no answer is awaited */
-  bool is_in_line;                 /* in a list of the line's: held, or begun and not asked of all */
+  uint64_t asked, awaited;         /* nodes to which it was sent, and those that must still respond; a bit each */
+  bool has_begun;                  /* its first round was sent */
+  bool is_held;                    /* deferred behind an older request of its key; no response is awaited */
+  bool is_in_line;                 /* in a list of the line: deferred, or begun and not sent to all nodes */
   bool was_sent;
-  bool is_found;    /* here: no node is asked but those that are known to hold the key */
-  bool asks_all;    /* no node is left to be asked */
+  bool is_found;    /* streams were found here: only nodes that are known to hold the key get it */
+  bool asks_all;    /* no further round is needed */
   uint8_t kind;     /* REQUEST or LIST */
-  uint8_t flags;    /* of the message */
-  uint64_t only;    /* of a LIST: the nodes to ask */
-  vsi_buffer *page; /* where what a LIST is answered goes; NULL: nowhere */
-  uint32_t count;   /* connections so far */
+  uint8_t flags;    /* flags of its message */
+  uint64_t only;    /* of a LIST: the nodes to query */
+  vsi_buffer *page; /* receives the responses to a LIST; NULL: dropped */
+  uint32_t count;   /* number of connections so far */
   vestry_err error;
   vestry_answer_fn on_answer;
   void *ctx;
-  vsi_buffer message; /* to be sealed for each receiver */
+  vsi_buffer message; /* sealed for each receiver */
   bool is_followed;
-  vestry_span span; /* if it is followed */
+  vestry_span span; /* valid if is_followed */
 } vsi_remote_request;
 
-/* Those of one key. */
+/* The requests of one key. */
 typedef struct vsi_line {
-  vsi_map_link in;    /* first; by the key's hash */
-  size_t count;       /* asks of the key */
-  vsi_ring begun;     /* that may still be asked of others; the oldest first */
-  vsi_ring held;      /* that have not begun; likewise */
-  size_t again_count; /* of begun: those that have to be asked of others, and are held */
-  uint64_t common;    /* nodes that all of begun were asked, at least */
+  vsi_map_link in;    /* first member; by the key's hash */
+  size_t count;       /* number of requests of the key */
+  vsi_ring begun;     /* requests that may need a second round, oldest first */
+  vsi_ring held;      /* deferred requests that have not begun, oldest first */
+  size_t again_count; /* number of requests in begun that need a second round and are deferred */
+  uint64_t common;    /* nodes to which all requests in begun went (at least these) */
 } vsi_line;
 
-/* ------------------------------------------------------------------------------------------------ those that wait - */
+/* -------------------------------------------------------------------------------------------- waiting requests ---- */
 
 static vsi_remote_request *oldest(const vestry_cluster *cluster) {
   const vsi_ring *all = &cluster->asked;
@@ -95,7 +98,7 @@ static vsi_line *line_of(const vestry_cluster *cluster, uint64_t hash) {
   return VSI_MAP_OWNER(vsi_map_first(&cluster->lines, hash), vsi_line, in);
 }
 
-/* OK | NO_MEMORY */
+/* Create a line. OK | NO_MEMORY */
 static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **ret_line) {
   if (vsi_map_reserve(&cluster->lines, cluster->host, cluster->lines.count + 1)) return VESTRY_NO_MEMORY;
   vsi_line *line = vsi_calloc(cluster->host, 1, sizeof *line);
@@ -107,7 +110,7 @@ static vestry_err make_line(vestry_cluster *cluster, uint64_t hash, vsi_line **r
   return VESTRY_OK;
 }
 
-/* Its key's line, or a new one. OK | NO_MEMORY */
+/* Put a request into the line of its key, which is created if needed. OK | NO_MEMORY */
 static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *ask) {
   vsi_line *line = line_of(cluster, ask->hash);
   if (!line && make_line(cluster, ask->hash, &line)) return VESTRY_NO_MEMORY;
@@ -116,7 +119,7 @@ static vestry_err enter_line(vestry_cluster *cluster, vsi_remote_request *ask) {
   return VESTRY_OK;
 }
 
-/* It stands in no list any more. */
+/* Remove a request from the list that it is in. */
 static void step_out(vsi_remote_request *ask) {
   vsi_line *line = ask->line;
   if (!line || !ask->is_in_line) return;
@@ -132,7 +135,7 @@ static void free_line_if_empty(vestry_cluster *cluster, vsi_line *line) {
   vsi_free(cluster->host, line);
 }
 
-/* Ids are hashed by a multiplication that no two of them share the product of: the first one is the only one. */
+/* vsi_hash_number gives each id a different hash, so the first entry is the only one. */
 static vsi_remote_request *find(const vestry_cluster *cluster, uint64_t id) {
   return VSI_MAP_OWNER(vsi_map_first(&cluster->asks, vsi_hash_number(id)), vsi_remote_request, in);
 }
@@ -148,13 +151,13 @@ static void count_end(vestry_cluster *cluster, const vsi_remote_request *ask) {
   }
 }
 
-/* After it, release its line. */
+/* End a request. The caller then releases its line. */
 static void end(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err error, vsi_remote_request **done) {
   vsi_map_remove(&cluster->asks, &ask->in);
   vsi_ring_remove(&ask->by_age);
   step_out(ask);
   if (ask->line) ask->line->count--;
-  /* A node that has opened a stream of the key meanwhile has not got this: it is told of a gap when it tells of the
+  /* A node that has opened a stream of the key meanwhile did not get this request. It has a gap when it announces the
    * stream. */
   if (ask->kind == VSI_WIRE_REQUEST && ask->count && !ask->asks_all) vsi_recent_note(cluster, ask->hash, ask->asked);
   ask->error = error;
@@ -168,8 +171,7 @@ static void free_ask(vestry_cluster *cluster, vsi_remote_request *ask) {
   vsi_free(cluster->host, ask);
 }
 
-/* Call on_answer with what came of the ask on this node, where no other is asked. Without the lock; on_answer may be
- * NULL. */
+/* Call on_answer with the result of this node, if no other node is queried. Without the lock; on_answer may be NULL. */
 static void ask_answer(vestry_answer_fn on_answer, vestry_err error, uint32_t count, void *ctx) {
   vsi_cluster_inside++;
   if (on_answer) on_answer(error, count, ctx);
@@ -192,7 +194,7 @@ void vsi_remote_requests_finish(vestry_cluster *cluster, vsi_remote_request *don
   }
 }
 
-/* ------------------------------------------------------------------------------------------------- asking --------- */
+/* ------------------------------------------------------------------------------------------------- sending -------- */
 
 static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *ask) {
   uint64_t alive = vsi_peers_alive(cluster);
@@ -202,8 +204,7 @@ static uint64_t whom_to_ask(vestry_cluster *cluster, const vsi_remote_request *a
   return ask->is_found ? holders : holders | vsi_peers_unsynced(cluster);
 }
 
-/* Whether an ask has to be held: an older one of its key may still have to go to a node to which this one would go
- * first. */
+/* Return whether a request must be deferred: an older one of its key may still have to go to a node of the mask. */
 static bool must_wait(const vsi_remote_request *ask, uint64_t mask) {
   const vsi_line *line = ask->line;
   if (!line) return false;
@@ -221,7 +222,7 @@ static void hold(vsi_remote_request *ask) {
     append(&ask->line->held, ask);
 }
 
-/* First to the nodes that are known to hold the key, the second time to all others. */
+/* Send a request: in the first round to the nodes that may hold the key, in the second to all others. */
 static void send_to(vestry_cluster *cluster, vsi_remote_request *ask, uint64_t mask) {
   vsi_line *line = ask->line;
   step_out(ask);
@@ -252,10 +253,12 @@ static vestry_err conclude(const vestry_cluster *cluster, const vsi_remote_reque
   if (ask->error || ask->count) return ask->error;
   if (ask->is_found || vsi_peers_are_known(cluster)) return VESTRY_NOT_FOUND;
   return cluster->is_up && !cluster->is_refused ? VESTRY_TIMEOUT
-                                                : VESTRY_IO; /* none has said yes; but not all may have been asked */
+                                                : VESTRY_IO; /* no node had a stream, but not all may have been
+                                                                queried */
 }
 
-/* Send the ask to the next nodes, unless it has to be held. Returns whether it is over; *ret_error: what came of it. */
+/* Send a request to its next nodes, unless it must be deferred. Returns whether it is finished; *ret_error: its
+ * result. */
 static bool go_on(vestry_cluster *cluster, vsi_remote_request *ask, vestry_err *ret_error) {
   while (!ask->awaited) {
     if (ask->has_begun && (ask->asks_all || ask->count || ask->error)) {
@@ -305,7 +308,7 @@ static vestry_err write_ask(vsi_remote_request *ask, const vsi_asking *asking) {
   return error;
 }
 
-/* An ask of the line has ended, or was sent to all nodes: let those go on that now can. May free the line. */
+/* Advance the requests of a line after one has ended or was sent to all nodes. May free the line. */
 static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request **done) {
   while (line) {
     vsi_remote_request *first = first_of(&line->begun), *ask = first && first->is_held ? first : first_of(&line->held);
@@ -320,7 +323,7 @@ static void release(vestry_cluster *cluster, vsi_line *line, vsi_remote_request 
   free_line_if_empty(cluster, line);
 }
 
-/* Go on with an ask that begins, or that a node has answered. */
+/* Advance a request that begins, or that a node has answered. */
 static void advance(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
   vsi_line *line = ask->line;
   vestry_err error;
@@ -329,7 +332,7 @@ static void advance(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote
   if (is_over || asks_all) release(cluster, line, done);
 }
 
-/* Under the lock. OK | NO_MEMORY */
+/* Enter a request and send its first round. Under the lock. OK | NO_MEMORY */
 static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *ask, vsi_remote_request **done) {
   bool is_full = cluster->stats.waiting_count >= cluster->max_waiting_count;
   if (vsi_map_reserve(&cluster->asks, cluster->host, cluster->asks.count + 1)) return VESTRY_NO_MEMORY;
@@ -345,12 +348,14 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *ask, vsi_re
     end(cluster, ask, VESTRY_FULL, done);
     return VESTRY_OK;
   }
-  if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+  if (is_first)
+    (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the runtime
+                                                                                                     is ending */
   advance(cluster, ask, done);
   return VESTRY_OK;
 }
 
-/* Ask; on_answer is called, unless it fails. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
+/* Begin a request. on_answer is called, unless an error is returned. ret_id may be NULL. OK | NO_MEMORY | CLOSED */
 static vestry_err ask_begin(vestry_cluster *cluster, const vsi_asking *asking, uint64_t *ret_id) {
   vsi_remote_request *ask = vsi_calloc(cluster->host, 1, sizeof *ask);
   if (!ask) return VESTRY_NO_MEMORY;
@@ -391,7 +396,7 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   uint32_t count = (uint32_t)vsi_wire_number(&reader, 4);
   vsi_remote_request *ask = find(cluster, id);
   uint64_t bit = vsi_peer_bit(cluster, peer);
-  if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* it has come too late */
+  if (reader.has_failed || !ask || !(ask->awaited & bit)) return; /* too late */
   ask->awaited &= ~bit;
   if (ask->page && reader.left) vsi_buffer_append(ask->page, reader.at, reader.left);
   ask->count = ask->count > UINT32_MAX - count ? UINT32_MAX : ask->count + count;
@@ -400,9 +405,10 @@ void vsi_remote_request_take(vestry_cluster *cluster, const vsi_peer *peer, cons
   advance(cluster, ask, done);
 }
 
-/* --------------------------------------------------------------------------------------------- not answered ------- */
+/* --------------------------------------------------------------------------------------------- timeouts ----------- */
 
-/* End the asks that are due. false: there may be more, and other threads get the lock in between. */
+/* End the requests that are due, 256 at most, so that other threads get the lock in between. false: there may be
+ * more. */
 static bool end_those_due(vestry_cluster *cluster, uint64_t now_ns, vsi_remote_request **done) {
   enum { AT_ONCE = 256 };
   int left = AT_ONCE;
@@ -460,7 +466,7 @@ static void give_up(vestry_cluster *cluster, uint64_t id, vestry_err error) {
 
 typedef struct waiter {
   sem_t done;
-  /* Before done. */
+  /* Set before done is posted. */
   vestry_err error;
   uint32_t count;
 } waiter;
@@ -472,13 +478,13 @@ static void wake(vestry_err error, uint32_t count, void *ctx) {
   sem_post(&w->done);
 }
 
-/* Wait for the answers, or for the timer's TIMEOUT. On a stepped runtime the timer may never fire, since the clock does
- * not turn by itself: there the ask is given up when nothing is left to step. */
+/* Wait for the responses, or for TIMEOUT by the timer. On a stepped runtime the clock may stand still, so that the
+ * timer never fires. Therefore the request gets TIMEOUT when no step is left. */
 static void await(vestry_cluster *cluster, waiter *w, uint64_t id) {
   bool is_stepped = vsi_runtime_is_stepped(cluster->runtime), is_done = false;
   while (is_stepped && !(is_done = !sem_trywait(&w->done)) && vestry_runtime_step(cluster->runtime)) continue;
   if (is_stepped && !is_done) give_up(cluster, id, VESTRY_TIMEOUT);
-  while (!is_done && sem_wait(&w->done)) continue; /* a signal's handler has run */
+  while (!is_done && sem_wait(&w->done)) continue; /* interrupted by a signal */
 }
 
 bool vsi_remote_request_may_wait(const vestry_cluster *cluster) {
@@ -504,9 +510,9 @@ vestry_err vsi_remote_request_wait(vestry_cluster *cluster, const vsi_asking *wh
   return error;
 }
 
-/* What the application sends to all nodes, and the instance's dispatch to other nodes. */
+/* Dispatch to other nodes, and publishing to all. */
 
-/* As a rule, a hash, a clock and two loads. */
+/* Usually costs a hash, a clock and two loads. */
 bool vsi_dispatch_is_shared(const vestry_scoped_key *key, void *ctx) {
   vestry_cluster *cluster = ctx;
   const vestry_host *host = cluster->host;
