@@ -6,9 +6,10 @@
 enum { TICKS_A_SPAN = 4080 };
 #define TICK_DEFAULT_NS  UINT64_C(150000000)
 #define COARSE_ENOUGH_NS UINT64_C(20000000)
-#define COARSE_LAG_NS    UINT64_C(10000000) /* so late may the coarse clock be */
+#define COARSE_LAG_NS    UINT64_C(10000000) /* largest lag of the host's coarse clock */
 
-/* Ticks that make up a span; a use that the coarse clock noted may have been later by its lag. */
+/* Convert a span to ticks. With the coarse clock the span grows by the clock's lag, because a use may have happened
+ * that much later than its noted time. */
 static uint32_t ticks_in(const vsi_clock *clock, uint64_t span_ns) {
   if (span_ns == UINT64_MAX) return 0;
   if (clock->now_ns != clock->host->now_ns) span_ns = vsi_add_saturating(span_ns, COARSE_LAG_NS);
@@ -27,7 +28,8 @@ void vsi_clock_init(vsi_clock *clock, const vestry_host *host, uint64_t idle_ns,
   clock->now_ns = host->coarse_ns && clock->tick_ns >= COARSE_ENOUGH_NS ? host->coarse_ns : host->now_ns;
   clock->idle_ticks = ticks_in(clock, idle_ns);
   clock->lifetime_ticks = ticks_in(clock, lifetime_ns);
-  /* What lives no longer than it may idle has expired before it is idle for too long. */
+  /* If the lifetime is not longer than the idle time, an entry expires by its lifetime before it is idle for too
+   * long. */
   if (clock->lifetime_ticks && clock->lifetime_ticks <= clock->idle_ticks) clock->idle_ticks = 0;
   clock->expires = clock->idle_ticks || clock->lifetime_ticks;
   clock->origin_ns = vsi_now_ns(host) / VSI_NS_PER_MS * VSI_NS_PER_MS;

@@ -4,7 +4,8 @@
 #include "base/assert.h"
 #include "base/processor.h"
 
-/* Neither is chosen by a client: handles are numbered, values are addresses. */
+/* A plain multiplication is enough because clients choose neither number: handles are counted, and values are
+ * addresses. */
 static uint64_t spread(uint64_t number) {
   return number * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -69,7 +70,7 @@ VSI_SELDOM vestry_err vsi_crowds_prepare(vsi_crowds *crowds, const vestry_host *
   if (!error) error = vsi_map_reserve(&crowds->by_value, host, crowds->by_value.count + 1);
   if (error) return error;
   if (!room->node) room->node = vsi_alloc(host, sizeof *room->node);
-  if (!room->crowd) room->crowd = vsi_calloc(host, 1, sizeof *room->crowd); /* victims may take the last node along */
+  if (!room->crowd) room->crowd = vsi_calloc(host, 1, sizeof *room->crowd); /* victims may free the last node */
   return room->node && room->crowd ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
@@ -77,7 +78,7 @@ VSI_SELDOM void vsi_crowds_add(vsi_crowds *crowds, vsi_entry *newest, vsi_entry 
   vsi_crowd_node *of_newest = newest ? node_of(crowds, newest->handle) : NULL, *node = room->node;
   size_t count = vsi_crowds_count(crowds, newest);
   vsi_crowd *crowd = of_newest ? of_newest->crowd : NULL;
-  if (!crowd && count < VSI_CROWD_WALK) return; /* others have left meanwhile */
+  if (!crowd && count < VSI_CROWD_WALK) return; /* other values have left meanwhile */
   if (!crowd) {
     crowd = room->crowd;
     *crowd = (vsi_crowd){.count = count};
@@ -91,7 +92,8 @@ VSI_SELDOM void vsi_crowds_add(vsi_crowds *crowds, vsi_entry *newest, vsi_entry 
   crowd->nodes_count++;
 }
 
-/* The newest of the key of an entry without a node, which is among the oldest: the oldest one's neighbour. */
+/* Return the newest entry of a key, given an entry of the key without a node. Such an entry is among the oldest of its
+ * key, so a walk finds the oldest, and the newest is its neighbour in the ring. */
 static vsi_entry *newest_of(vsi_entry *entry) {
   while (entry->older->handle < entry->handle) entry = entry->older;
   return entry->older;
@@ -100,7 +102,7 @@ static vsi_entry *newest_of(vsi_entry *entry) {
 VSI_SELDOM void vsi_crowds_remove_from(vsi_crowds *crowds, const vestry_host *host, vsi_entry *entry) {
   vsi_crowd_node *node = node_of(crowds, entry->handle), *of_newest = node;
   if (!node) of_newest = node_of(crowds, newest_of(entry)->handle);
-  if (!of_newest) return; /* a key of few values */
+  if (!of_newest) return; /* the key has few values */
   vsi_crowd *crowd = of_newest->crowd;
   VSI_ASSERT(crowd->count > 0);
   crowd->count--;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a driver that sleeps over no deadline */
-/* A put can bring the deadline forward, in most stores only when they were empty: armed_ns says how far the driver
- * sleeps, and a put or a tick that finds an earlier deadline re-arms the timer. No deadline is slept over: a thread
- * that makes a deadline earlier does so first, and then reads armed_ns; the driver, when it comes and when it has
- * fired, first writes armed_ns and then asks for the deadline. All four are sequentially consistent (in the built-in
- * stores; an application's own has a lock of its own to order them), so one sees the other. */
+/* essay: a driver that never sleeps past a deadline */
+/* A put can create an earlier deadline; in most stores this happens only when they were empty. armed_ns is the time
+ * until which the driver sleeps. A put or a tick that finds an earlier deadline re-arms the timer. The driver never
+ * sleeps past a deadline, because each side writes before it reads:
+ *
+ * - a thread that makes a deadline earlier writes the deadline first, and then reads armed_ns;
+ * - the driver, when it is attached and after it has fired, writes armed_ns first, and then reads the deadline.
+ *
+ * All four accesses are sequentially consistent (in the built-in stores; a store of the application orders them by a
+ * lock), so at least one side sees the write of the other. */
 #include "store/deadline.h"
 
 #include "runtime/timer.h"
 
-/* Lock order: driver_lock, then what vsi_timer_set_at takes. */
+/* Lock order: driver_lock, then the locks that vsi_timer_set_at takes. */
 static vestry_err arm_locked(vestry_store *store, uint64_t deadline_ns) {
   if (!store->timer || deadline_ns >= atomic_load_explicit(&store->armed_ns, memory_order_relaxed)) return VESTRY_OK;
   vestry_err error = vsi_timer_set_at(store->timer, deadline_ns);
@@ -30,6 +34,6 @@ uint64_t vsi_store_deadline_ns(vestry_store *store) {
 
 void vsi_store_driver_wake_armed(vestry_store *store, uint64_t armed_ns) {
   uint64_t deadline_ns = vsi_store_deadline_ns(store);
-  /* The runtime may have been closed: then nothing expires on time any more, which is what closing it means. */
+  /* The runtime may be closed. Then the timer cannot be set, and nothing expires on time any more, as documented. */
   if (deadline_ns < armed_ns) (void)vsi_store_arm(store, deadline_ns);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An entry: one value under one key, with the key inside it, whatever its length. One allocation holds it.
+/* An entry: one value under one key. The entry and its key, of whatever length, are one allocation.
  *
- * Everything here is guarded by the lock of the entry's shard; one that has left belongs to the thread that took it
- * out. */
+ * The lock of the entry's shard guards all members. An entry that has left belongs to the thread that removed it. */
 #ifndef VSI_STORE_ENTRY_H
 #define VSI_STORE_ENTRY_H
 
@@ -11,19 +10,20 @@
 #include "store/scoped_key.h"
 
 typedef struct vsi_entry {
-  vsi_ring used;                   /* first. In its shard's list, in the order of use; next: in a list of what leaves */
-  struct vsi_entry *older, *newer; /* a ring of those under one key: newest->newer is the oldest */
-  vestry_handle handle; /* upper bits: of the hash; lower ones: a number in its shard, in the order of puts */
+  vsi_ring used;                   /* first member. In its shard's list, in the order of use; or in a list of leaving
+                                      entries, linked by next */
+  struct vsi_entry *older, *newer; /* the ring of the key's entries: newest->newer is the oldest */
+  vestry_handle handle; /* upper bits: of the hash; lower bits: a number in the shard, in the order of puts */
   void *value;
-  uint32_t touched; /* tick of its last use << 1 | used again in that tick; of one that leaves: the cause */
+  uint32_t touched; /* tick of the last use << 1 | used again in that tick; of a leaving entry: the cause */
   uint32_t lens;    /* and words: see scoped_key.h */
   uint64_t words[];
 } vsi_entry;
 
-/* Before each entry of a store with a lifetime or a cap per scope. */
+/* Stored before each entry of a store that has a lifetime or a limit per scope. */
 typedef struct vsi_extra {
-  vsi_ring born_in;  /* first. In its shard's list, in the order of birth */
-  vsi_ring scope_in; /* in its scope's list, in the order of use; if there is a cap */
+  vsi_ring born_in;  /* first member. In its shard's list, in the order of birth */
+  vsi_ring scope_in; /* in its scope's list, in the order of use; if there is a limit per scope */
   struct vsi_scope_share *share;
   uint32_t born, unused;
 } vsi_extra;
@@ -51,7 +51,7 @@ static inline vestry_scoped_key vsi_entry_key(const vsi_entry *entry) {
   return vsi_scoped_key_at(&entry->lens, entry->lens, 0);
 }
 
-/* An entry takes a key; no list has it yet. */
+/* Copy a key and a value into an entry that is in no list yet. */
 static inline vsi_entry *vsi_entry_fill(vsi_entry *entry, const vestry_scoped_key *key, void *value) {
   entry->value = value;
   entry->lens = vsi_scoped_key_lens(key);
@@ -59,7 +59,7 @@ static inline vsi_entry *vsi_entry_fill(vsi_entry *entry, const vestry_scoped_ke
   return entry;
 }
 
-/* extra_bytes: 0 or sizeof(vsi_extra). NULL: out of memory. */
+/* Allocate an entry. extra_bytes: 0 or sizeof(vsi_extra). NULL: out of memory. */
 static inline vsi_entry *vsi_entry_create(const vestry_host *host, size_t extra_bytes, const vestry_scoped_key *key,
                                           void *value) {
   size_t words_bytes = vsi_lens_words(vsi_scoped_key_lens(key)) * sizeof(uint64_t);

@@ -6,8 +6,9 @@
 
 void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_key *key, void *value, vestry_handle handle,
                         vestry_cause cause) {
-  if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* an implementation's mistake; the value still leaves */
-  /* release: pairs with the acquire in vestry_store_stats_get: a thread that counts this removal counts its put too */
+  if (!vsi_store_is_cause(cause)) cause = VESTRY_CAUSE_ERROR; /* a bug of the implementation; the value still leaves */
+  /* release: pairs with the acquire in vestry_store_stats_get, so a thread that counts this removal counts its put,
+   * too */
   if (exit->counts) atomic_fetch_add_explicit(&exit->removed_by_cause[cause], 1, memory_order_release);
   VSI_PROBE3(leave, key->data + key->key_offset, key->len - key->key_offset, cause);
   if (exit->purge)

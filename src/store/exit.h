@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one door through which values leave, and what an implementation asks of a value. */
+/* The only exit for values, and the functions of values that a store implementation calls. */
 #ifndef VSI_STORE_EXIT_H
 #define VSI_STORE_EXIT_H
 
@@ -8,20 +8,20 @@
 #include "base/histogram.h"
 #include "store/scoped_key.h"
 
-/* How another layer, which knows the keys that there are, is told of values that come and leave. Any thread, no lock
- * held. */
+/* Callbacks that report values that come and leave to a module of another layer, such as the cluster, which tracks
+ * keys. Any thread, no lock held. */
 typedef struct vsi_store_watch {
-  /* A value is about to be put. OK | NO_MEMORY: it is not. */
+  /* A value is about to be put. OK | NO_MEMORY: the put fails. */
   vestry_err (*coming)(const vestry_scoped_key *key, vestry_keep_policy policy, void *ctx);
-  /* The value was put, and may have left again. handle 0: it was not put after all, or was there before. */
+  /* The value was put, and may have left again. handle 0: the put failed, or the value was there before. */
   void (*came)(const vestry_scoped_key *key, vestry_keep_policy policy, vestry_handle handle, void *ctx);
   /* A value has left. */
   void (*left)(const vestry_scoped_key *key, vestry_handle handle, void *ctx);
   void *ctx;
 } vsi_store_watch;
 
-/* The one door through which values leave. Counters are written where things happen, unless the implementation counts
- * for itself: relaxed, but for those of values that leave, which vestry_store_stats_get pairs with. */
+/* The only exit for values. The front updates the counters at the events that they count, unless the implementation
+ * counts for itself. The counters are relaxed, except removed_by_cause, with which vestry_store_stats_get pairs. */
 struct vestry_store_exit {
   vestry_value_ops value;
   vestry_purge_fn purge; /* NULL: none */
@@ -30,7 +30,7 @@ struct vestry_store_exit {
   bool counts;
   vsi_keyed_hash hash; /* of scoped keys */
   _Atomic(uint64_t) removed_by_cause[VESTRY_CAUSE_COUNT];
-  vsi_histogram evictions; /* of ages: how long what left for SIZE was unused; of one in 16 */
+  vsi_histogram evictions; /* times for which entries evicted with cause SIZE were unused; one of 16 */
 };
 
 static inline bool vsi_store_is_cause(vestry_cause cause) {

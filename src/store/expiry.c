@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a deadline that is asked for with one load */
-/* What falls due in a table, and when.
+/* essay: a deadline that is read with one load */
+/* Expiry: which entries of a table are due, and the time of the next tick.
  *
- * deadline_ns is never later than what is due first, so that the store's driver sleeps to it; asking for it takes one
- * load. A tick sets it to the end of the clock, takes out what is due shard by shard, and sets it to the earliest of
- * what the shards have left. A put that finds the end of the clock there sets it to its own deadline, under its shard's
- * lock; one that finds anything else leaves it: what was put before is due before. (A put that comes to a shard before
- * the tick does is seen by the tick; one that comes after sees what the tick began with, or what others have set
- * since.) Uses and removals only make what is due later: then a tick comes for nothing, at most one for each value.
+ * deadline_ns is never later than the first due time, so the store's driver can sleep until then; reading it takes one
+ * load. It changes as follows:
  *
- * seq_cst, as the driver's armed_ns: of a put that sets the deadline and then looks for a driver, and a driver that
- * comes and then looks for a deadline, one sees the other. */
+ * - A tick sets it to UINT64_MAX, removes due entries shard by shard, and then lowers it to the earliest due time that
+ *   is left in the shards.
+ * - A put that finds UINT64_MAX lowers it to its own due time, under its shard's lock. A put that finds another value
+ *   leaves it, because everything put before is due before. (If the put reaches a shard before the tick, the tick sees
+ *   its entry. If it reaches the shard later, it sees UINT64_MAX from the tick, or a value written since.)
+ * - Uses and removals only make entries due later. Then a tick may find nothing to do, at most once for each value.
+ *
+ * The accesses are seq_cst, as those of the driver's armed_ns. A put sets the deadline and then looks for a driver, and
+ * a driver is attached and then reads the deadline, so at least one sees the write of the other. */
 #include "store/expiry.h"
 
 #include "store/visit.h"
@@ -35,7 +38,7 @@ VSI_SELDOM void vsi_table_expect(vsi_table *table, uint32_t now) {
   set_earlier(table, due_ns(table, now_ticks, now, now));
 }
 
-/* The first of a list, if its time has come. Returns whether another may be due. */
+/* Handle the first entry of a list, if it is due. Returns whether another may be due. */
 static bool expire_first(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now, vsi_leaving *leaving) {
   if (!vsi_visit_due(table, entry, now)) return false;
   vestry_cause cause = vsi_visit_end(table, shard, entry, now);
@@ -43,7 +46,7 @@ static bool expire_first(vsi_table *table, vsi_shard *shard, vsi_entry *entry, u
   return true;
 }
 
-/* A batch of what is due in a shard. Returns whether there may be more. */
+/* Remove a batch of due entries of a shard. Returns whether there may be more. */
 static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   int left = EXPIRE_BATCH;
   vsi_leaving leaving;

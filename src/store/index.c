@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/index.h"
 
-/* Above VSI_BUCKET_LOAD_MOST in a bucket on average it doubles, below 1 it is halved. */
+/* The index doubles when its buckets hold more than VSI_BUCKET_LOAD_MOST keys on average, and halves below 1. */
 enum { BITS_LEAST = 1, BITS_MOST = 31 };
 
-/* As many buckets as that, with the entries of those before. */
+/* Set the number of buckets to 1 << bits, and move all entries. */
 static vestry_err resize(vsi_index *index, unsigned bits) {
   void *memory = vsi_calloc(index->host, 1, (sizeof(vsi_bucket) << bits) + VSI_CACHE_LINE);
   if (!memory) return VESTRY_NO_MEMORY;

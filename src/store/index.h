@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: an index of cache lines without tombstones */
-/* The index of one shard: from a key to its newest entry. All under the shard's lock, but vsi_index_fetch.
+/* The index of one shard: from a key to its newest entry. All functions run under the shard's lock, except
+ * vsi_index_fetch.
  *
- *   a bucket, one line of cache:  6 tags of 16 bits | passed | 6 entries
+ *   a bucket, one cache line:  6 tags of 16 bits | passed | 6 entries
  *
- * A key's home is a bucket; if that is full, it lies in the next one that is not. Each full bucket that it passed by
- * counts it, and a look-up ends at the first bucket that no key has passed by: no tombstones (Bronson and Shi, "Open-
- * sourcing F14 for faster, more memory-efficient hash tables", 2019). A bucket's tags are compared at once. */
+ * Each key has a home bucket. If the home is full, the key is stored in the next bucket that has room. Each full bucket
+ * in between counts the key in `passed`, and a lookup ends at the first bucket whose count is 0. Therefore the index
+ * needs no tombstones (Bronson and Shi, "Open-sourcing F14 for faster, more memory-efficient hash tables", 2019). The
+ * tags of a bucket are compared at once. */
 #ifndef VSI_STORE_INDEX_H
 #define VSI_STORE_INDEX_H
 
@@ -20,45 +22,46 @@
 #include "base/processor.h"
 #include "store/entry.h"
 
-/* Places of a bucket, and how many of them are taken on average before the index grows. */
+/* Places of a bucket, and the average number of occupied places above which the index grows. */
 enum { VSI_BUCKET_PLACES = 6, VSI_BUCKET_LOAD_MOST = 4 };
 
 typedef struct vsi_bucket {
-  uint16_t tags[VSI_BUCKET_PLACES]; /* odd, of the hash; 0: empty */
-  uint32_t passed;                  /* keys that belong here or before and lie further on */
+  uint16_t tags[VSI_BUCKET_PLACES]; /* odd, from the hash; 0: empty */
+  uint32_t passed;                  /* number of keys stored further on whose home is this bucket or an earlier one, so
+                                       that lookups continue */
   vsi_entry *at[VSI_BUCKET_PLACES];
 } vsi_bucket;
 
-/* Which bits of a hash say where a key lies. In a store with a cap per scope the upper scope_bits, which choose the
- * shard, are those of the scope's own hash: so all keys of a scope are in one shard. */
+/* The bits of a hash that determine the place of a key. In a store with a limit per scope, the upper scope_bits, which
+ * select the shard, come from the hash of the scope, so that all keys of a scope are in one shard. */
 typedef struct vsi_placing {
   const vsi_keyed_hash *hash;
   unsigned shard_bits, scope_bits;
 } vsi_placing;
 
 typedef struct vsi_index {
-  _Atomic(vsi_bucket *) buckets; /* these three are atomic for vsi_index_fetch alone: relaxed */
+  _Atomic(vsi_bucket *) buckets; /* these three are atomic only for vsi_index_fetch: relaxed */
   _Atomic(uint32_t) mask;
-  _Atomic(uint8_t) shift; /* a home is the hash >> shift, masked */
-  uint8_t bits;           /* 1 << bits buckets */
+  _Atomic(uint8_t) shift; /* home = (hash >> shift) & mask */
+  uint8_t bits;           /* there are 1 << bits buckets */
   const vsi_placing *placing;
   const vestry_host *host;
   void *memory;
 } vsi_index;
 
-/* OK | NO_MEMORY. */
+/* Create an index. OK | NO_MEMORY. */
 vestry_err vsi_index_init(vsi_index *index, const vestry_host *host, const vsi_placing *placing);
 void vsi_index_finish(vsi_index *index);
 
-/* Give room back if count keys need far less. */
+/* Free memory if count keys need far less of it. */
 void vsi_index_shrink(vsi_index *index, size_t count);
 
-/* The hash by which a key is placed, from that of its words. */
+/* Return the hash that places a key, given the hash of its words. */
 uint64_t vsi_placing_by_scope(const vsi_placing *placing, uint32_t lens, const uint64_t *words, uint64_t hash);
-/* The hash by which the key of an entry is placed, from the key's words. */
+/* Return the hash that places the key of an entry, computed from the key's words. */
 uint64_t vsi_placing_anew(const vsi_placing *placing, const vsi_entry *entry);
 
-/* Entries of one home, one key after the other, in no order. at: 0 to start with. NULL: no more. */
+/* Return the next entry of a home, in no order, the newest of each key only. at: 0 to start with. NULL: no more. */
 vsi_entry *vsi_index_next_at_home(const vsi_index *index, uint32_t home, uint32_t *at);
 
 /* ------------------------------------------------------------------------------------------------------ inline ---- */
@@ -75,7 +78,8 @@ static inline unsigned vsi_index_shift(const vsi_index *index) {
 static inline uint32_t vsi_index_home(const vsi_index *index, uint64_t hash) {
   return (uint32_t)(hash >> vsi_index_shift(index)) & vsi_index_mask(index);
 }
-/* The upper bits, which are the home's, are in the handle, unless the store is a very large one. */
+/* Return the hash of an entry. Its handle contains the upper bits, which select the home; only a very large store needs
+ * more bits, and computes the hash anew. */
 static inline uint64_t vsi_index_hash_of(const vsi_index *index, const vsi_entry *entry) {
   if (__builtin_expect(vsi_index_shift(index) >= 64 - VSI_HANDLE_HASH_BITS, 1)) return entry->handle;
   return vsi_placing_anew(index->placing, entry);
@@ -84,7 +88,7 @@ static inline uint16_t vsi_index_tag(uint64_t hash) {
   return (uint16_t)(hash >> 24) | 1;
 }
 
-/* Which places have this tag: two bits set for each. */
+/* Return the places that have this tag, as two set bits for each. */
 static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
 #if defined(__SSE2__)
   __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)in), _mm_set1_epi16((short)tag));
@@ -95,14 +99,14 @@ static inline unsigned vsi_bucket_tagged(const vsi_bucket *in, uint16_t tag) {
   return hits;
 #endif
 }
-/* The place of an entry; VSI_BUCKET_PLACES: it is not here. There is no branch on where it lies, since no processor
- * could predict that. */
+/* Return the place of an entry; VSI_BUCKET_PLACES: it is not here. The code has no branch that depends on the place,
+ * because no processor could predict it. */
 static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry *entry) {
 #if defined(__SSE2__)
   const __m128i *at = (const __m128i *)(const void *)in->at, sought = _mm_set1_epi64x((long long)(uintptr_t)entry);
   __m128i first = _mm_packs_epi32(_mm_cmpeq_epi32(at[0], sought), _mm_cmpeq_epi32(at[1], sought));
   __m128i all = _mm_packs_epi16(first, _mm_packs_epi32(_mm_cmpeq_epi32(at[2], sought), _mm_setzero_si128()));
-  unsigned halves = (unsigned)_mm_movemask_epi8(all), hits = (halves & halves >> 1 & 0x555) | 0x1000; /* two a place */
+  unsigned halves = (unsigned)_mm_movemask_epi8(all), hits = (halves & halves >> 1 & 0x555) | 0x1000; /* 2 a place */
   return (unsigned)__builtin_ctz(hits) / 2;
 #else
   unsigned hits = 1u << VSI_BUCKET_PLACES;
@@ -111,7 +115,7 @@ static inline unsigned vsi_bucket_place_of(const vsi_bucket *in, const vsi_entry
 #endif
 }
 
-/* The newest entry of a key; hash: by which it is placed. */
+/* Return the newest entry of a key. hash: the hash that places it. */
 static inline vsi_entry *vsi_index_find(const vsi_index *index, const vestry_scoped_key *key, uint64_t hash) {
   vsi_bucket *buckets = vsi_index_buckets(index);
   uint32_t mask = vsi_index_mask(index);
@@ -128,14 +132,14 @@ static inline vsi_entry *vsi_index_find(const vsi_index *index, const vestry_sco
 
 vestry_err vsi_index_grow_now(vsi_index *index, size_t count);
 
-/* Make room for one more than count keys. OK | NO_MEMORY: there is none. (A little earlier memory is asked for too, but
- * not insisted on: a table that stays small is slower, not wrong.) */
+/* Make room for one more than count keys. OK | NO_MEMORY. The index tries to grow before it is full; if that fails, it
+ * keeps its size, which is slower but correct. */
 static inline vestry_err vsi_index_grow(vsi_index *index, size_t count) {
   if (__builtin_expect(count / VSI_BUCKET_LOAD_MOST <= vsi_index_mask(index), 1)) return VESTRY_OK;
   return vsi_index_grow_now(index, count);
 }
 
-/* Add a key that is not there; vsi_index_grow has made room. */
+/* Add a key that is not in the index, after vsi_index_grow has made room. */
 static inline void vsi_index_add(vsi_index *index, uint64_t hash, uint16_t tag, vsi_entry *entry) {
   vsi_bucket *buckets = vsi_index_buckets(index);
   uint32_t mask = vsi_index_mask(index);
@@ -168,10 +172,10 @@ static inline void vsi_index_remove(vsi_index *index, const vsi_entry *entry) {
   }
 }
 
-/* Another entry of the same key is the newest. */
+/* Replace an entry by another one of the same key, which becomes the newest. */
 void vsi_index_replace(vsi_index *index, const vsi_entry *from, vsi_entry *to);
 
-/* Begin to fetch a key's home. Without the lock: what is read is a hint. */
+/* Prefetch the home of a key, without the lock: the members read are only a hint. */
 static inline void vsi_index_fetch(const vsi_index *index, uint64_t hash, bool to_write) {
   const vsi_bucket *home = vsi_index_buckets(index) + vsi_index_home(index, hash);
   if (to_write)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Where an encoding goes. Without data it is only measured. */
+/* The destination of an encoding. If data is NULL, the encoding is only measured. */
 typedef struct writer {
   unsigned char *data;
   size_t len, limit;
@@ -33,8 +33,8 @@ static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
   return write_bytes(w, head, 1 + vsi_key_number_write(number, head + 1));
 }
 
-/* depth: tuples that enclose this part. Every part writes two bytes at least, so however a key refers to its own parts
- * the work is bounded by the limit. */
+/* Write a part. depth: number of enclosing tuples. Every part writes at least two bytes, so the limit bounds the work
+ * even if a key contains its own parts several times. */
 static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
   vestry_err error = VESTRY_INVALID;
   switch (key->type) {
@@ -88,7 +88,7 @@ void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len
   reader->at = encoded;
   reader->end = len ? reader->at + len : reader->at;
   reader->depth = 0;
-  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read finds bytes after the end */
+  reader->whole = len > VESTRY_KEY_MAX_BYTES; /* too long for a key: the first read then finds bytes after the end */
 }
 
 vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed) {
@@ -100,7 +100,7 @@ vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, siz
   if (!at) return VESTRY_MALFORMED;
   if (reader->depth) reader->left[reader->depth - 1]--;
   reader->whole = true;
-  size_t follows = 0; /* bytes of a string */
+  size_t follows = 0; /* bytes of the string */
   switch (part.type) {
   case VESTRY_KEY_INTEGER:
     part.integer = (int64_t)(number >> 1 ^ (number & 1 ? UINT64_MAX : 0)); /* the inverse of zigzag */
@@ -113,7 +113,7 @@ vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, siz
     break;
   case VESTRY_KEY_TUPLE:
     if (reader->depth == VESTRY_KEY_MAX_DEPTH) return VESTRY_MALFORMED;
-    if (number > (size_t)(reader->end - at)) return VESTRY_MALFORMED; /* each part takes a byte at the very least */
+    if (number > (size_t)(reader->end - at)) return VESTRY_MALFORMED; /* each part takes at least one byte */
     part.len = (size_t)number;
     reader->left[reader->depth++] = part.len;
     break;

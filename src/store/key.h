@@ -6,38 +6,39 @@
  *   bytes     03  length  bytes …
  *   tuple     04  count   parts, each encoded …
  *
- * Numbers are LEB128: seven bits a byte, lowest first, the top bit says that more follow, shortest form only. Every
- * encoding tells its own length, so none is the beginning of another and a run of them reads in one way only. */
+ * Numbers are LEB128: seven bits a byte, lowest first; the top bit is set if more bytes follow; only the shortest form
+ * is valid. The length of an encoding follows from its content, so no encoding is a prefix of another, and a run of
+ * encodings can be read in only one way. */
 #ifndef VSI_STORE_KEY_H
 #define VSI_STORE_KEY_H
 
 #include "vestry/key.h"
 
-/* How long vestry_key_encode's result will be. OK | INVALID | TOO_LARGE. */
+/* Compute the length of the result of vestry_key_encode. OK | INVALID | TOO_LARGE. */
 vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
 
-/* Bytes of a length or count as LEB128: written at `at` (10 bytes at most), returned. */
+/* Write a length or count as LEB128 to `at`, at most 10 bytes. Returns the number of bytes written. */
 size_t vsi_key_number_write(uint64_t number, unsigned char *at);
 
-/* Reads one part after the other; a tuple first yields itself (len = its count), then its parts. */
+/* Reads the parts of a key in order. A tuple is returned first itself, with len as its count; its parts follow. */
 typedef struct vsi_key_reader {
   const unsigned char *at, *end;
-  size_t left[VESTRY_KEY_MAX_DEPTH]; /* parts still to come in each open tuple */
-  size_t depth;                      /* open tuples */
+  size_t left[VESTRY_KEY_MAX_DEPTH]; /* parts that remain in each open tuple */
+  size_t depth;                      /* number of open tuples */
   bool whole;                        /* the outermost part has been read */
 } vsi_key_reader;
 
 VESTRY_API void vsi_key_reader_init(vsi_key_reader *reader, const void *encoded, size_t len);
 
-/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: how many tuples end after it.
- * OK | NOT_FOUND (the end: what was read is exactly one key) | MALFORMED. */
+/* Read the next part. ret_part: as vestry_key, but a TUPLE has no parts; ret_closed: number of tuples that end after
+ * it. OK | NOT_FOUND (the end: exactly one key was read) | MALFORMED. */
 VESTRY_API vestry_err vsi_key_reader_next(vsi_key_reader *reader, vestry_key *ret_part, size_t *ret_closed);
 
-/* Read a number; returns where the next byte is, NULL when malformed. */
+/* Read a number. Returns the address of the byte after it; NULL: malformed. */
 const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number);
 
-/* As vestry_key_format, of a key of any length: the text is cut where the buffer is full, but not inside a character.
- * Returns whether it is. capacity: not 0. What is not well formed ends the text. */
+/* Format a key of any length, as vestry_key_format does. If the buffer is full, the text is cut, but not inside a
+ * character. capacity: not 0. A malformed part ends the text. Returns whether the text was cut. */
 VESTRY_API bool vsi_key_show(const void *encoded, size_t len, char *buffer, size_t capacity);
 
 #endif

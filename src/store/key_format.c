@@ -5,8 +5,8 @@
 #include "base/utf8.h"
 #include "store/key.h"
 
-/* Text into a buffer of fixed size, whose last byte is the terminator's. It goes on counting when the buffer is full:
- * so a malformed key is told from one that is merely long. */
+/* Text in a buffer of fixed size, whose last byte is reserved for the terminator. len grows even if the buffer is full,
+ * so that a malformed key can be distinguished from a key that is only too long. */
 typedef struct text {
   char *data;
   size_t len, capacity;
@@ -22,9 +22,9 @@ static void add_char(text *t, char c) {
   add(t, &c, 1);
 }
 
-/* A listing by prefix shows every key that is stored, so this is quicker than snprintf. */
+/* Faster than snprintf, because a listing by prefix formats every stored key. */
 static void add_integer(text *t, int64_t integer) {
-  char digits[20]; /* the sign and 19 */
+  char digits[20]; /* the sign and 19 digits */
   char *first = digits + sizeof digits;
   uint64_t left = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
   do *--first = (char)('0' + left % 10);
@@ -93,16 +93,17 @@ vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size
   while (!(error = vsi_key_reader_next(&reader, &part, &closed))) {
     if (comma) add_char(&t, ',');
     add_part(&t, &part);
-    comma = part.type != VESTRY_KEY_TUPLE || closed; /* nothing before a tuple's first part */
+    comma = part.type != VESTRY_KEY_TUPLE || closed; /* no comma before the first part of a tuple */
     for (; closed; closed--) add_char(&t, ']');
   }
-  if (error == VESTRY_NOT_FOUND) error = t.len < capacity ? VESTRY_OK : VESTRY_TOO_LARGE; /* the key's end */
+  if (error == VESTRY_NOT_FOUND) error = t.len < capacity ? VESTRY_OK : VESTRY_TOO_LARGE; /* the end of the key */
   if (capacity) buffer[error ? 0 : t.len] = '\0';
   if (!error && ret_len) *ret_len = t.len;
   return error;
 }
 
-/* No more of a part than there is room for is looked at: keys are long if users want them to be. */
+/* Return the beginning of a part, as much as fits into the buffer, because users can choose long keys and the rest
+ * would be formatted for nothing. */
 static vestry_key beginning_of(vestry_key part, size_t most) {
   if (part.type == VESTRY_KEY_INTEGER || part.type == VESTRY_KEY_TUPLE || part.len <= most) return part;
   part.len = part.type == VESTRY_KEY_STRING ? vsi_utf8_trim(part.data, most) : most;

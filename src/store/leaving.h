@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What leaves a store: taken out under a lock, seen through its callbacks after it. It is a list of entries, by their
- * own links, so that leaving needs no memory. */
+/* Leaving entries: removed under a lock; their callbacks run after the unlock. The list uses the links of the entries,
+ * so that an entry can leave without an allocation. */
 #ifndef VSI_STORE_LEAVING_H
 #define VSI_STORE_LEAVING_H
 
@@ -8,7 +8,7 @@
 
 enum { VSI_PARTED_WORDS = 16 };
 
-/* The victim whose entry a newcomer has been given: what is left of it. */
+/* A copy of a victim whose memory the new entry reuses. */
 typedef struct vsi_parted {
   void *value; /* NULL: there is none */
   vestry_handle handle;
@@ -17,9 +17,9 @@ typedef struct vsi_parted {
 } vsi_parted;
 
 typedef struct vsi_leaving {
-  vsi_ring *first, **last; /* entries, by used.next */
-  size_t displaced_count;  /* of them, those that left because of a put */
-  vsi_parted parted;       /* left for SIZE, before the others */
+  vsi_ring *first, **last; /* entries, linked by used.next */
+  size_t displaced_count;  /* number of entries that left because of a put */
+  vsi_parted parted;       /* left with cause SIZE, before the others */
 } vsi_leaving;
 
 static inline void vsi_leaving_init(vsi_leaving *leaving) {
@@ -32,7 +32,7 @@ static inline bool vsi_leaving_is_empty(const vsi_leaving *leaving) {
   return !leaving->first && !leaving->parted.value;
 }
 
-/* An entry that no list has any more. */
+/* Add an entry that is in no list any more. */
 static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestry_cause cause) {
   entry->touched = (uint32_t)cause;
   entry->used.next = NULL;
@@ -40,7 +40,7 @@ static inline void vsi_leaving_add(vsi_leaving *leaving, vsi_entry *entry, vestr
   leaving->last = &entry->used.next;
 }
 
-/* Remember an entry that is about to be filled anew. It has VSI_PARTED_WORDS at most. */
+/* Copy an entry whose memory is about to be reused. It has at most VSI_PARTED_WORDS words. */
 static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry) {
   vsi_parted *parted = &leaving->parted;
   parted->value = entry->value;
@@ -49,7 +49,7 @@ static inline void vsi_leaving_part(vsi_leaving *leaving, const vsi_entry *entry
   vsi_words_copy(parted->words, entry->words, vsi_lens_words(entry->lens) * sizeof(uint64_t));
 }
 
-/* Callbacks, then memory. No lock held. Once. */
+/* Run the callbacks, then free the memory. No lock held. Call once. */
 void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra_bytes, vestry_store_exit *exit);
 
 #endif

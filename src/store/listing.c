@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Listing a table: a page of keys is copied under a shard's lock, and handed out without it.
+/* Listing a table: a page of keys is copied under a shard's lock, and passed to the caller without the lock.
  *
- * Keys are listed in the order of the hashes by which they are placed, which is that of shards and of homes in them. A
- * key's hash never changes, so it does not matter what is put, moved or resized meanwhile: a key that is there all the
- * time is met exactly once, one that comes or goes at most once. The cursor is the hash from which to go on. */
+ * Keys are listed in the order of the hashes that place them, which is also the order of shards and of homes in a
+ * shard. The hash of a key never changes, so puts, moves and resizes do not disturb a listing: a key that is present
+ * all the time is listed exactly once, and a key that comes or goes at most once. The cursor is the hash at which the
+ * next page starts. */
 #include "store/listing.h"
 
 #include "base/buffer.h"
@@ -16,9 +17,9 @@ typedef struct listing {
   vsi_shard *shard;
   const vestry_scope *only_scope;
   uint32_t now;
-  uint64_t position; /* the hash from which to go on */
+  uint64_t position; /* the hash at which to continue */
   bool done;
-  vsi_buffer items; /* each followed by its key's copy */
+  vsi_buffer items; /* each followed by a copy of its key */
   size_t count, page_count;
 } listing;
 
@@ -46,7 +47,7 @@ static void take_key(listing *l, vsi_entry *newest) {
   l->count++;
 }
 
-/* Of a home, the least hash from the position on; false: there is none. */
+/* Find the least hash in a home that is not below the position; false: there is none. */
 static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
   bool any = false;
   uint32_t at = 0;
@@ -59,7 +60,7 @@ static bool next_hash(const listing *l, uint32_t home, uint64_t *ret_hash) {
   return any;
 }
 
-/* All keys of a home with this hash: nearly always one. */
+/* Take all keys of a home that have this hash: nearly always one key. */
 static void take_hash(listing *l, uint32_t home, uint64_t hash) {
   uint32_t at = 0;
   for (vsi_entry *entry; (entry = vsi_index_next_at_home(&l->shard->index, home, &at)) != NULL;)
@@ -70,7 +71,7 @@ static bool is_over(const listing *l) {
   return l->done || l->count >= l->page_count || l->items.error;
 }
 
-/* From the position on, some homes of its shard. */
+/* Fill the page from the position on, with at most HOMES_A_LOCK homes of the position's shard. */
 static void fill_page(listing *l) {
   l->shard = vsi_table_shard(l->table, l->position);
   vsi_spin_lock_take(&l->shard->lock, VSI_LOCK_SHARD);
@@ -83,7 +84,7 @@ static void fill_page(listing *l) {
       if (next_hash(l, home, &hash))
         take_hash(l, home, hash);
       else
-        hash = last; /* no more in this home */
+        hash = last; /* no more keys in this home */
       l->position = hash + 1;
     } while (!is_over(l) && hash != last);
     l->done = l->position == 0;

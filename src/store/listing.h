@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Listing a table. As the member of vestry_store_ops. */
+/* Listing a table, as the member of vestry_store_ops. */
 #ifndef VSI_STORE_LISTING_H
 #define VSI_STORE_LISTING_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking up. */
+/* Lookups. */
 #include "store/look.h"
 
 #include "store/visit.h"
 
-/* Of a key that has several values, or some that are due. Call fn for each that is left, and unlock. */
+/* Look up a key that has several values, or values that are due: remove the due ones, call fn for each of the others,
+ * and unlock. */
 static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                                          vestry_with_fn fn, void *ctx) {
   vsi_leaving leaving;
@@ -22,7 +23,7 @@ static inline __attribute__((always_inline)) vestry_err look(vsi_table *table, c
                                                              vestry_with_fn fn, void *ctx) {
   uint64_t hash = vsi_table_hash(table, key);
   vsi_shard *shard = vsi_table_shard(table, hash);
-  vsi_prefetch_to_write(&shard->lock); /* this and the key's home come while the clock is read */
+  vsi_prefetch_to_write(&shard->lock); /* prefetch this and the key's home while the clock is read */
   vsi_index_fetch(&shard->index, hash, false);
   uint32_t now = vsi_clock_now(&table->clock);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
@@ -60,7 +61,7 @@ static inline void hold_value(void *value, void *ctx) {
 vestry_err vsi_table_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
   held h = {((vsi_table *)self)->exit, values, *count, 0};
   if (look(self, key, hold_value, &h)) return VESTRY_NOT_FOUND;
-  for (size_t i = 0; i < h.count / 2; i++) { /* the newest last */
+  for (size_t i = 0; i < h.count / 2; i++) { /* reverse the order: the newest last */
     void *other = values[h.count - 1 - i];
     values[h.count - 1 - i] = values[i];
     values[i] = other;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking up in a table. As the members of vestry_store_ops. */
+/* Lookups in a table, as the members of vestry_store_ops. */
 #ifndef VSI_STORE_LOOK_H
 #define VSI_STORE_LOOK_H
 

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one bound over many shards, and the victim's memory */
+/* essay: one limit for many shards, and reuse of the victim's memory */
 /* Putting a value into a table.
  *
- * The bound is one for all shards: `count` is the number of places taken. A put that adds a value first takes a place,
- * or, when there is none, takes a victim out and keeps its place. So a full store stays full, the bound is never
- * exceeded, nothing leaves while there is room, and a put into a full store writes no word that all shards share.
+ * The limit (max_count) holds for all shards together: `count` is the number of places taken. A put that adds a value
+ * first takes a place. If none is free, the put evicts a victim and takes over its place. So a full store stays full,
+ * the limit is never exceeded, nothing is evicted while there is room, and a put into a full store writes no word that
+ * all shards share.
  *
- * The victim is the oldest of the shard whose oldest is oldest, by tick; of shards that are alike, the put's own, so
- * that one lock does for both. Else the put lets its own lock go, takes the victim out under the other, keeps the
- * place, and looks at its own shard anew: never two locks at once, and no callback before the place has its newcomer.
- * (A hook that puts would look for a victim, and could find all places in the hands of those that wait for it.)
+ * The victim is the oldest entry of the shard whose oldest entry is oldest, by tick. If several shards are equal in
+ * this, the put prefers its own, because then one lock is enough. Otherwise the put releases its own lock, evicts the
+ * victim under the other lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and
+ * no callback runs before the new entry has its place. (A purge hook that puts would look for a victim, too, and all
+ * places could be held by puts that wait for such hooks.)
  *
- * What a put may need (memory for the entry, room in the index and in the scope's share) it gets before anything leaves
- * for it, so that nothing has left when memory runs out. What it does not need in the end it gives back.
+ * A put allocates everything that it may need before it evicts anything: memory for the entry, room in the index and in
+ * the scope's share. So nothing has left when memory runs out. The put frees afterwards what it did not need.
  *
- * The victim's memory. A newcomer whose key has as many words as the victim's gets its entry, which is in the cache
- * already; what is gone is a copy on the stack. A full store in use asks for no memory. */
+ * The victim's memory. If the new key has as many words as the victim's key, the put reuses the victim's entry, which
+ * is in the cache already; the victim's data is copied to the stack. So a full store in use does not allocate. */
 #include "store/put.h"
 
 #include <sched.h>
@@ -23,7 +25,7 @@
 #include "store/expiry.h"
 #include "store/visit.h"
 
-/* How many values of a full key are looked at for one that has ended. */
+/* Number of values of a full key that are searched for an ended one. */
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {
@@ -36,13 +38,13 @@ typedef struct putting {
   size_t many_count;
   uint32_t now;
   bool has_place, may_reuse;
-  vsi_entry *entry;       /* ours until it is linked; NULL: not yet there */
+  vsi_entry *entry;       /* owned until it is linked; NULL: not yet created */
   vsi_crowd_room room;    /* if the key has many values */
-  vsi_scope_share *share; /* in a store with a cap per scope: entered; NULL: not yet */
+  vsi_scope_share *share; /* entered, in a store with a limit per scope; NULL: not yet */
   vsi_leaving leaving;
 } putting;
 
-/* AGAIN: the lock was let go meanwhile, all is to be looked at anew. */
+/* AGAIN: the lock was released meanwhile, so the shard must be examined again. */
 typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 
 static inline void visit_shard(putting *p, vsi_shard *shard) {
@@ -65,11 +67,11 @@ static bool take_place(vsi_table *table) {
   return false;
 }
 
-/* The shard whose oldest is oldest; of several, `mine`. NULL: all are empty. */
+/* Return the shard whose oldest entry is oldest; if several are equal, prefer `mine`. NULL: all are empty. */
 static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) {
   uint32_t best = atomic_load_explicit(&table->oldest[mine->number], memory_order_relaxed);
   vsi_shard *found = best == VSI_TICK_NONE ? NULL : mine;
-  /* Nothing is older than this tick, so a shard that has it need not look around. */
+  /* No entry is older than the tick `floor`, so a shard whose oldest entry has it need not compare the others. */
   if (found && best == atomic_load_explicit(&table->floor, memory_order_relaxed)) return mine;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     uint32_t tick = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
@@ -81,8 +83,8 @@ static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) 
   return found;
 }
 
-/* Of those that leave for SIZE one in 16 is noted, by the number in its handle: how long it was unused. A store without
- * a clock does not know. */
+/* Record for how long an evicted entry was unused. One of 16 entries evicted with cause SIZE is sampled, by the number
+ * in its handle. A store without a clock records nothing. */
 VSI_SELDOM static void note_eviction(const vsi_table *table, const vsi_entry *entry, uint32_t now) {
   if (!table->clock.now_ns) return;
   const uint64_t unused_ns = vsi_tick_age(now, vsi_entry_tick(entry)) * table->clock.tick_ns;
@@ -93,7 +95,7 @@ static inline bool is_noted(const vsi_entry *entry) {
   return __builtin_expect(entry->handle % 16 == 0, 0);
 }
 
-/* Take an entry out and keep its place. Under its shard's lock. */
+/* Evict an entry and keep its place. Under the lock of the entry's shard. */
 static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
   vestry_cause due = vsi_visit_end(p->table, shard, entry, p->now);
   if (is_noted(entry) && !due) note_eviction(p->table, entry, p->now);
@@ -102,7 +104,7 @@ static void evict(putting *p, vsi_shard *shard, vsi_entry *entry) {
   p->has_place = true;
 }
 
-/* Take the oldest of another shard out. The own lock is let go meanwhile. */
+/* Evict the oldest entry of another shard. The lock of the put's own shard is released meanwhile. */
 VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
   vsi_spin_lock_give(&p->shard->lock);
   if (from) {
@@ -111,7 +113,7 @@ VSI_SELDOM static step evict_elsewhere(putting *p, vsi_shard *from) {
     if (oldest) evict(p, from, oldest);
     vsi_spin_lock_give(&from->lock);
   } else {
-    sched_yield(); /* all places are in the hands of puts that have not linked their entries yet */
+    sched_yield(); /* all places are held by puts that have not linked their entries yet */
   }
   visit_shard(p, p->shard);
   return STEP_AGAIN;
@@ -133,7 +135,8 @@ static step get_place(putting *p, vestry_err *ret_error) {
 
 /* --------------------------------------------------------------------------------------------------- memory ---- */
 
-/* The memory and the place of the entry that has to go, if both will do, and nothing else has to be looked after. */
+/* Reuse the memory and the place of the oldest entry, if it is the next victim, has the right size, is the only value
+ * of its key, and is not due. */
 static inline void reuse_oldest(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
@@ -158,9 +161,9 @@ VSI_SELDOM static step make_entry(putting *p) {
   return p->entry ? STEP_AGAIN : STEP_FAILED;
 }
 
-/* ---------------------------------------------------------------------------------------------- caps per scope ---- */
+/* --------------------------------------------------------------------------------------------- limit per scope ---- */
 
-/* Room in the scope: of one that is full another entry goes, and that place is the newcomer's. */
+/* Get room in the scope: if the scope is full, evict another entry of it, whose place goes to the new entry. */
 VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) {
   vsi_table *table = p->table;
   if (!p->share)
@@ -169,17 +172,17 @@ VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) 
   if (!grows || !table->rules.evicts || p->share->count < table->rules.max_per_scope) return STEP_DONE;
   vsi_entry *victim = vsi_scopes_first(p->share, table->exit, p->value);
   if (!victim) {
-    *ret_error = VESTRY_LIMIT; /* the scope has nothing but this very value */
+    *ret_error = VESTRY_LIMIT; /* the scope has no value but this one */
     return STEP_FAILED;
   }
-  if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed); /* it gets another one */
+  if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed); /* gets the victim's */
   evict(p, p->shard, victim);
   return STEP_DONE;
 }
 
 /* ---------------------------------------------------------------------------------------------------- the put ---- */
 
-/* Memory, a share of the scope, a place. grows: the key will have one value more. */
+/* Get memory, a share of the scope, and a place. grows: the key will have one value more. */
 static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret_error) {
   *ret_error = VESTRY_NO_MEMORY;
   if (is_new && vsi_index_grow(&p->shard->index, p->shard->live)) return STEP_FAILED;
@@ -196,7 +199,7 @@ static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret
   return got;
 }
 
-/* The entry becomes the newest of its key. */
+/* Link the entry as the newest of its key. */
 static inline void link_entry(putting *p, vsi_entry *newest) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
@@ -220,8 +223,8 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   p->entry = NULL;
 }
 
-/* Which value of a key goes first: the oldest of those that have ended, if one is among the VSI_KEY_LOOKS that were put
- * longest ago; else the oldest. NULL: there is none but `stays`. */
+/* Return the value of a key that leaves first: the oldest ended value, if one is among the VSI_KEY_LOOKS oldest puts;
+ * otherwise the oldest. NULL: there is none except `stays`. */
 static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const vsi_entry *stays) {
   vsi_entry *first = NULL, *entry = newest;
   for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
@@ -233,8 +236,8 @@ static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const v
   return first;
 }
 
-/* Of the values of a key, count of them, values leave until `keep` are left; `stays` is none of them. The first that
- * leaves has a place for the newcomer, if it has none. */
+/* Remove values of a key that has count of them, until `keep` are left; `stays` is never removed. needs_place: the
+ * place of the first removed value goes to the new entry. */
 VSI_SELDOM static void displace(putting *p, const vsi_entry *stays, size_t count, size_t keep, bool needs_place) {
   for (; count > keep; count--) {
     vsi_entry *newest = vsi_index_find(&p->shard->index, p->key, p->hash);
@@ -247,7 +250,7 @@ VSI_SELDOM static void displace(putting *p, const vsi_entry *stays, size_t count
   }
 }
 
-/* A value that is there already: used, and under REPLACE left alone. */
+/* Put a value that is there already: mark it as used, and under REPLACE remove the other values. */
 VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, size_t count,
                                vestry_put_result *result) {
   vsi_visit_use_one(p->table, p->shard, newest, same, p->now);
@@ -258,7 +261,7 @@ VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, s
   return STEP_DONE;
 }
 
-/* One look at the shard. */
+/* Examine the shard once. */
 static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_error) {
   vsi_table *table = p->table;
   *ret_error = VESTRY_CLOSED;
@@ -277,7 +280,7 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   }
   step got = get_room(p, !newest, grows, ret_error);
   if (__builtin_expect(got != STEP_DONE, 0)) return got;
-  if (newest) { /* a victim may have been of this key */
+  if (newest) { /* a victim may have been a value of this key */
     newest = vsi_index_find(&p->shard->index, p->key, p->hash);
     count = vsi_crowds_count(&p->shard->crowds, newest);
   }
@@ -285,13 +288,13 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   link_entry(p, newest);
   result->handle = entry->handle;
   if (newest) displace(p, entry, count + 1, joins ? p->many_count : 1, !p->has_place);
-  p->has_place = false; /* the entry's now */
+  p->has_place = false; /* the entry has it now */
   if (table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, p->now);
   return STEP_DONE;
 }
 
-/* The oldest will probably have to go. What its going takes is fetched a put or two before: its neighbours, and of the
- * one after it the bucket and the value. */
+/* Prefetch memory for evictions, because the oldest entry will probably be evicted. The data is needed one or two puts
+ * later: the neighbours of the oldest entry, and the bucket and the value of the entry after it. */
 static inline void fetch_ahead(const vsi_shard *shard) {
   vsi_prefetch_to_write(shard->used.prev);
   const vsi_ring *second = shard->used.next->next;
@@ -303,7 +306,7 @@ static inline void fetch_ahead(const vsi_shard *shard) {
   vsi_prefetch_to_write((const char *)second->next + sizeof(vsi_entry) - 8);
 }
 
-/* After the last visit, the lock still held. */
+/* End the put after the last visit, with the lock still held. */
 static inline void end_put(putting *p) {
   if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(&p->shard->scopes, p->table->host, p->share);
   vsi_table_release(p->table, p->shard, &p->leaving);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Putting into a table. As the member of vestry_store_ops. */
+/* Putting into a table, as the member of vestry_store_ops. */
 #ifndef VSI_STORE_PUT_H
 #define VSI_STORE_PUT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking values out of a table: by key, by handle, all of them. */
+/* Removing values from a table: by key, by handle, or all. */
 #include "store/remove.h"
 
 #include "store/visit.h"
@@ -42,7 +42,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   return entry && !due;
 }
 
-/* Of a shard that is closed, a batch. Returns whether there are more. */
+/* Close a shard and remove a batch of its entries. Returns whether there are more. */
 static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);

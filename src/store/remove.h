@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking values out of a table. As the members of vestry_store_ops. */
+/* Removing values from a table, as the members of vestry_store_ops. */
 #ifndef VSI_STORE_REMOVE_H
 #define VSI_STORE_REMOVE_H
 

@@ -5,11 +5,11 @@
 #include "base/processor.h"
 #include "store/key.h"
 
-/* ---------------------------------------------------------------------------------------------- the usual way ---- */
+/* ------------------------------------------------------------------------------------------------- common keys ---- */
 
 enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
 
-/* An integer, as key.h has it. */
+/* Pack an integer in the encoding of key.h. */
 static inline vsi_packer pack_integer(vsi_packer to, int64_t integer) {
   uint64_t number = (uint64_t)integer << 1 ^ (integer < 0 ? UINT64_MAX : 0);
   if (__builtin_expect(number < 0x80, 1)) return vsi_pack(to, VESTRY_KEY_INTEGER | number << 8, 2);
@@ -18,7 +18,8 @@ static inline vsi_packer pack_integer(vsi_packer to, int64_t integer) {
   return vsi_pack(to, number, 1);
 }
 
-/* An integer, a short string or bytes, or a tuple of them. false: it is none, or a leaf begins after `last`. */
+/* Pack a key that is an integer, a short string, short bytes, or a tuple of them. false: the key is of another form, or
+ * a leaf would begin after `last`. */
 static inline bool pack_flat(vsi_packer *in_out, const uint64_t *last, const vestry_key *key) {
   vsi_packer to = *in_out;
   const vestry_key *leaf = key, *end = key + 1;
@@ -51,14 +52,14 @@ static inline uint64_t *pack_scope(uint64_t *to, vestry_scope scope) {
   return to;
 }
 
-/* words, of which count have been written, and lens are there: hash them. There is room for one more. */
+/* Set the key's data and hash, after lens and count words were written. There is room for one more word. */
 static inline void seal(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens, uint64_t *words,
                         size_t count) {
   words[count] = 0;
   scoped->key = vsi_scoped_key_at(lens, *lens, vsi_keyed_hash_words(hash, words, (count + 1) & ~(size_t)1, *lens));
 }
 
-/* Not inlined: its callers are shorter for it, and faster. */
+/* Not inlined, because its callers are shorter and faster without the copy. */
 __attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped, const vsi_keyed_hash *hash,
                                                          const vestry_host *host, vestry_scope scope,
                                                          const vestry_key *key) {
@@ -75,16 +76,16 @@ __attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped,
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ the long way ---- */
+/* ---------------------------------------------------------------------------------------------------- all keys ---- */
 
-/* Room for a scope and key_len bytes of a key, which go to *ret_key; the last words are zero. */
+/* Make room for a scope and a key of key_len bytes, to be written to *ret_key. The last words are zero. */
 static vestry_err make_room(vsi_scoped_key *scoped, const vestry_host *host, vestry_scope scope, size_t key_len,
                             uint32_t **ret_lens, uint64_t **ret_key) {
   scoped->host = host;
   scoped->heap = NULL;
   *ret_lens = &scoped->lens;
   size_t count = vsi_words_for(scope.len) + vsi_words_for(key_len);
-  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* new memory, the words after their lengths */
+  if (count >= VSI_SCOPED_KEY_STACK_WORDS) { /* allocate, with the words after their lengths */
     if (!(scoped->heap = vsi_alloc(host, (2 + count) * sizeof(uint64_t)))) return VESTRY_NO_MEMORY;
     *ret_lens = (uint32_t *)scoped->heap + 1;
   }
@@ -95,7 +96,7 @@ static vestry_err make_room(vsi_scoped_key *scoped, const vestry_host *host, ves
   return VESTRY_OK;
 }
 
-/* The words are there. */
+/* Set the key's data and hash, after all words were written. */
 static void seal_room(vsi_scoped_key *scoped, const vsi_keyed_hash *hash, uint32_t *lens) {
   size_t count = vsi_words_for(vsi_lens_scope(*lens)) + vsi_words_for(vsi_lens_key(*lens));
   seal(scoped, hash, lens, (uint64_t *)(void *)(lens + 1), count);
@@ -152,7 +153,7 @@ vestry_scoped_key *vsi_scoped_key_keep(const vestry_host *host, const vestry_sco
 }
 
 vestry_scoped_key vestry_scoped_key_read(const void *copy, size_t len) {
-  (void)len; /* the lengths say it */
+  (void)len; /* the data contains the lengths */
   uint32_t lens;
   memcpy(&lens, copy, sizeof lens);
   return vsi_scoped_key_at(copy, lens, 0);

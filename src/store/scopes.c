@@ -25,7 +25,7 @@ static void drop_if_unused(vsi_map *scopes, const vestry_host *host, vsi_scope_s
 vsi_scope_share *vsi_scopes_enter(vsi_map *scopes, const vestry_host *host, vsi_siphash_key secret,
                                   const vestry_scope *scope) {
   uint64_t hash = vsi_siphash_1_3(secret, scope->data, scope->len);
-  hash = hash << 32 | hash >> 32; /* its upper bits have chosen the shard, and are those of all scopes here */
+  hash = hash << 32 | hash >> 32; /* swapped, because all scopes of a shard have the same upper bits */
   vsi_scope_share *share = (vsi_scope_share *)vsi_map_first(scopes, hash);
   while (share && (share->len != scope->len || memcmp(share->scope, scope->data, scope->len) != 0))
     share = (vsi_scope_share *)vsi_map_further(&share->in);

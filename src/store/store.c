@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The front of every store, whatever its type. A call comes in with a scope and a key, which are packed into one run
- * of bytes; or with that run, from callers that have packed it already (vsi_store_…). The front checks the arguments,
- * counts, holds the references, and asks the type's operation to do the work. A value has one way out,
- * vestry_store_leave, which an implementation calls: there its removal is counted, the purge hook is told, and it is
- * closed and dropped. */
+/* The front of every store, whatever its type. A call passes a scope and a key, which the front packs into one run of
+ * bytes; callers that have packed the key already call vsi_store_…. The front checks the arguments, counts, holds
+ * references, and calls the operation of the store's type. All values leave through vestry_store_leave, which the
+ * implementation calls: it counts the removal, calls the purge hook, and then closes and unreferences the value. */
 #include "store/store.h"
 
 #include "base/array.h"
@@ -14,7 +13,7 @@
 
 enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
-/* ---------------------------------------------------------------------------------------------------- its life ---- */
+/* ------------------------------------------------------------------------------------------ create and destroy ---- */
 
 static uint64_t never_used(void *value) {
   (void)value;
@@ -74,7 +73,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* -------------------------------------------------------------------------------------------------- operations ---- */
 
-/* A put that is watched. */
+/* Put into a store that is watched. */
 VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_watch *watch,
                                          const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                                          size_t many_count, vestry_put_result *result) {
@@ -85,14 +84,15 @@ VSI_SELDOM static vestry_err put_watched(vestry_store *store, const vsi_store_wa
   return error;
 }
 
-/* Inlined into both that call it: as a call it would cost a put three hundredths more. */
+/* Inlined into both callers, because a call would make a put about 3 % slower. */
 static inline __attribute__((always_inline)) vestry_err put(vestry_store *store, const vestry_scoped_key *key,
                                                             void *value, vestry_keep_policy policy, size_t many_count,
                                                             vestry_put_result *ret_result) {
   if (!value || (unsigned)policy > VESTRY_KEEP_MANY) return VESTRY_INVALID;
   if (!many_count) many_count = MANY_DEFAULT;
   store->exit.value.ref(value);
-  /* Counted before it can leave, so that no snapshot shows more removed than put; taken back if it does not come. */
+  /* Counted before the value can leave, so that no snapshot shows more values removed than put; undone if the put
+   * fails. */
   if (store->exit.counts) atomic_fetch_add_explicit(&store->put, 1, memory_order_relaxed);
   vestry_put_result result = {0};
   const vsi_store_watch *watch = atomic_load_explicit(&store->exit.watch, memory_order_acquire);
@@ -124,7 +124,7 @@ vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void
   return put(store, key, value, policy, many_count, ret_result);
 }
 
-/* For an implementation that does not count by itself. */
+/* Count a lookup, if the implementation does not count for itself. */
 static inline void count_look(vestry_store *store, vestry_err error) {
   if (store->exit.counts && error != VESTRY_NO_MEMORY)
     atomic_fetch_add_explicit(error ? &store->misses : &store->hits, 1, memory_order_relaxed);
@@ -144,7 +144,7 @@ vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestr
   return error;
 }
 
-/* Of an implementation that has no `with`: get, with more and more room until all values fit. */
+/* Implement `with` by `get`, for an implementation that has no `with`: retry with more room until all values fit. */
 VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scoped_key *key, vestry_with_fn fn,
                                          void *ctx) {
   size_t room = 0, count;
@@ -158,7 +158,7 @@ VSI_SELDOM static vestry_err with_by_get(vestry_store *store, const vestry_scope
       return error;
     }
     if (count < room) break;
-    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]); /* there may be more */
+    for (size_t i = 0; i < count; i++) store->exit.value.unref(values[i]); /* there may be more values */
   }
   while (count--) {
     fn(values[count], ctx);
@@ -214,13 +214,15 @@ vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope
 uint64_t vestry_store_tick(vestry_store *store) {
   if (!store->ops->tick) return UINT64_MAX;
   store->ops->tick(store->self);
-  vsi_store_driver_wake(store); /* another tick, under way beside this one, may have found the deadline in our hands */
+  vsi_store_driver_wake(store); /* a concurrent tick may have read the deadline while it was reset */
   return vsi_store_deadline_ns(store);
 }
 
-/* A driven store sleeps on a timer until its next deadline, ticks, and asks for the one after that (deadline.c). */
+/* A driven store sleeps on a timer until its next deadline, ticks, and arms the timer for the following deadline
+ * (deadline.c). */
 
-/* timer: NULL to detach. Returns the timer that has nothing to do any more: the store's, or one that finds another. */
+/* Attach a timer, or detach the store's. timer: NULL to detach. Returns the timer that the caller must destroy: the
+ * store's former one, or `timer` if the store had one already. */
 static vestry_timer *attach(vestry_store *store, vestry_timer *timer) {
   vsi_mutex_lock(&store->driver_lock);
   vestry_timer *left = timer && store->timer ? timer : store->timer;
@@ -239,7 +241,7 @@ static void fire(vestry_timer *timer, void *ctx) {
   /* A timer that is being destroyed is detached already, and its destruction waits for this call to end. */
   if (store->timer) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_seq_cst);
   vsi_mutex_unlock(&store->driver_lock);
-  (void)vestry_store_tick(store); /* which arms it anew */
+  (void)vestry_store_tick(store); /* re-arms the timer */
 }
 
 vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
@@ -250,7 +252,7 @@ vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_timer *left = attach(store, timer);
   if (timer) error = left ? VESTRY_EXISTS : vsi_store_arm(store, vsi_store_deadline_ns(store));
   if (error && !left) left = attach(store, NULL);
-  vestry_timer_destroy(left); /* waits for fire, which takes driver_lock: not held here */
+  vestry_timer_destroy(left); /* waits for fire, which takes driver_lock, so it must not be held here */
   return error;
 }
 
@@ -266,7 +268,8 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
     return;
   }
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
-    /* acquire: pairs with vestry_store_leave. Read before `put`: whatever is seen to have left is seen to have come */
+    /* acquire: pairs with vestry_store_leave. Read before `put`, so that each counted removal has its put counted,
+     * too */
     stats.removed_by_cause[cause] = atomic_load_explicit(&store->exit.removed_by_cause[cause], memory_order_acquire);
     stats.removed_count += stats.removed_by_cause[cause];
   }

@@ -5,8 +5,8 @@
 
 enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64 };
 
-/* Enough that threads seldom meet; but a shard of a bounded store has some entries, so that a put finds a victim in its
- * own. */
+/* Return the number of bits that select a shard. There are enough shards that threads seldom contend, but a shard of a
+ * bounded store has several entries, so that a put finds a victim in its own shard. */
 static uint32_t bits_for(const vsi_table_rules *rules) {
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
   uint64_t wanted = (processors > 0 ? (uint64_t)processors : 1) * SHARDS_A_PROCESSOR;
@@ -78,7 +78,7 @@ static void add_stats(vsi_shard *shard, vestry_store_stats *stats) {
   stats->live_count += shard->live;
   stats->hits_count += shard->hits;
   stats->misses_count += shard->misses;
-  uint64_t for_size = shard->puts - shard->live; /* less what left for another cause */
+  uint64_t for_size = shard->puts - shard->live; /* minus the values that left with another cause, subtracted below */
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
     stats->removed_by_cause[cause] += shard->removed_by_cause[cause];
     for_size -= shard->removed_by_cause[cause];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/visit.h"
 
-/* The first entry in the order of birth has changed: publish its tick. */
+/* Publish the tick of the first entry in the order of birth, after it has changed. */
 static void publish_born(vsi_table *table, vsi_shard *shard) {
   uint32_t tick = VSI_TICK_NONE;
   if (!vsi_ring_is_empty(&shard->born)) tick = vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born;
@@ -27,9 +27,9 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Values of one key leave in the order of their uses, inside a tick too. So each use files the used values of such a
- * key anew. Only the newest value, which stands after all others of its key, may have a mark. The mark says: all values
- * were used in this tick, and their order has not changed since. */
+/* Values of one key leave in the order of their uses, within a tick, too. Therefore each use of such a key moves the
+ * used values to the end of the list again. Only the newest value, which stands after all others of its key, may have a
+ * mark. The mark means that all values were used in this tick, and that their order has not changed since. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = newest->touched == (now << 1 | 1);
   bool capped = table->rules.max_per_scope != 0;
@@ -50,16 +50,16 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* The mark stood for a place later than the entry's place in the list. Without the mark, the entry moves to the end of
- * the list, if its tick is not over. */
+/* Clear a mark. The mark stood for a place later than the entry's place in the list. Therefore, if the tick of the
+ * entry is not over, the entry moves to the end of the list. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
   if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
 }
 
-/* File an entry that was used in the tick `used`, which may be long over, where it belongs in the order of use. What
- * was used after the shard's time counts as used at that time. After FILE_STEPS steps the search ends: then the entry
- * counts as used somewhat later. */
+/* Move an entry, used in the tick `used`, which may be long over, to its place in the order of use. A use after the
+ * shard's time counts as a use at that time. After FILE_STEPS steps the search ends, and the entry counts as used
+ * somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;
@@ -85,10 +85,10 @@ VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_en
   uint64_t used = vsi_clock_ticks(&table->clock, used_ns);
   if (!used_ns || vsi_clock_ticks(&table->clock, now_ns) > used + table->clock.idle_ticks) return cause;
   file_at(table, shard, entry, (uint32_t)used & VSI_TICK_MASK);
-  return vsi_visit_due(table, entry, now); /* it may be old */
+  return vsi_visit_due(table, entry, now); /* that use may be too old as well */
 }
 
-/* Whether an entry of the shard may be due: the first in the order of use, or of birth, is. */
+/* Return whether an entry of the shard may be due, by the first entries in the orders of use and of birth. */
 static bool has_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
   const vsi_clock *clock = &table->clock;
   if (clock->idle_ticks && !vsi_ring_is_empty(&shard->used) &&
@@ -114,7 +114,7 @@ VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi
   return left;
 }
 
-/* A handle has the upper bits of the hash: in a very large store there are several homes that it can have. */
+/* A handle contains only the upper bits of the hash, so in a very large store it can belong to several homes. */
 vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
   const vsi_index *index = &shard->index;
   vsi_entry *of_many = vsi_crowds_with_handle(&shard->crowds, handle);

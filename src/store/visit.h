@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
-/* What an operation does to a shard. All of these functions run under the shard's lock. now: the shard's
- * time (vsi_shard_now). */
+/* The steps of operations on a shard. All functions run under the shard's lock. now: the shard's time
+ * (vsi_shard_now). */
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 
@@ -10,7 +10,8 @@
 
 /* ---------------------------------------------------------------------------------------------- order and time ---- */
 
-/* The cause for which an entry has to leave by now: idle time or lifetime, whichever ended first. NONE: it may stay. */
+/* Return the cause with which an entry must leave: idle time or lifetime, whichever ended first. NONE: the entry
+ * stays. */
 static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entry, uint32_t now) {
   const vsi_clock *clock = &table->clock;
   uint32_t unused = vsi_tick_age(now, vsi_entry_tick(entry));
@@ -26,7 +27,7 @@ static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entr
 static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) {
   if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
 }
-/* The head of the list of uses has changed: publish its tick. */
+/* Publish the tick of the first entry in the list of uses, after it has changed. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (!table->rules.evicts) return;
   uint32_t tick = VSI_TICK_NONE;
@@ -57,18 +58,18 @@ static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Count a use of all values of a key that has several, in the order of their puts; or of one of them. */
+/* Count a use of all values of a key that has several, in the order of their puts, or of one of them. */
 void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used, uint32_t now);
-/* A second value is about to join the newest one of a key: take the newest one's mark back. */
+/* Clear the mark of the newest value of a key, before a second value joins the key. */
 void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now);
 
-/* As vsi_visit_due, for a caller that is about to take the entry out. An entry that was used without the store's
- * knowledge (vestry_value_ops.used_ns) is filed anew, and stays. */
+/* As vsi_visit_due, for a caller that is about to remove the entry. If the entry was used without the store's knowledge
+ * (vestry_value_ops.used_ns), its place in the order of use is corrected, and it stays. */
 vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now);
 
-/* The entry that goes next; NULL: there is none. An entry of this very tick that was used since it was filed is filed
- * again; but at most VSI_VISIT_CHANCES entries are, or one put could walk through a whole shard. */
+/* Return the next entry to evict; NULL: there is none. An entry of the current tick that has a mark moves to the end of
+ * the list. At most VSI_VISIT_CHANCES entries move, because otherwise one put could walk through a whole shard. */
 enum { VSI_VISIT_CHANCES = 64 };
 static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
   if (__builtin_expect(vsi_ring_is_empty(&shard->used), 0)) return NULL;
@@ -82,20 +83,20 @@ static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
   return entry;
 }
 
-/* -------------------------------------------------------------------------------------------- coming and going ---- */
+/* ---------------------------------------------------------------------------------------------- add and remove ---- */
 
-/* Enter an entry's extra into the order of birth and into its scope's share, or take it out of them. share: NULL
- * without a cap per scope. */
+/* Add the extra of an entry to the order of birth and to the share of its scope, or remove it from both. share: NULL in
+ * a store without a limit per scope. */
 void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vsi_scope_share *share);
 void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry);
 
-/* Take an entry out of lists and index. */
+/* Remove an entry from the lists and the index. */
 static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
   vsi_crowds_remove(&shard->crowds, table->host, entry);
   if (__builtin_expect(entry->older == entry, 1)) {
     vsi_index_remove(&shard->index, entry);
   } else {
-    bool is_newest = entry->newer->handle < entry->handle; /* the oldest comes after it; handles grow */
+    bool is_newest = entry->newer->handle < entry->handle; /* the oldest follows it in the ring; handles grow */
     if (is_newest) vsi_index_replace(&shard->index, entry, entry->older);
     entry->older->newer = entry->newer;
     entry->newer->older = entry->older;
@@ -106,7 +107,7 @@ static inline void vsi_visit_unlink(vsi_table *table, vsi_shard *shard, vsi_entr
   shard->live--;
 }
 
-/* Take an entry out for a cause. keeps_place: its place in the bound (max_count) is not given back, but goes to the
+/* Remove an entry with a cause. keeps_place: its place under the limit (max_count) is not freed, but goes to the
  * caller. */
 static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry *entry, vestry_cause cause,
                                   bool keeps_place, vsi_leaving *leaving) {
@@ -118,16 +119,16 @@ static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry 
   if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
 }
 
-/* Whether an entry is the only one of its key, and not due. */
+/* Return whether an entry is the only one of its key, and not due. */
 static inline bool vsi_visit_is_sole(const vsi_table *table, vsi_entry *entry, uint32_t now) {
   return __builtin_expect(entry->older == entry && !vsi_visit_due(table, entry, now), 1);
 }
 
-/* Take out the entries of a key that are due. Returns the newest of the others; NULL: none is left. */
+/* Remove the due entries of a key. Returns the newest of the others; NULL: none is left. */
 vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                               vsi_leaving *leaving);
 
-/* The newest entry of a key, after those that are due were taken out; NULL: none. */
+/* Return the newest entry of a key, after its due entries were removed; NULL: none. */
 static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, const vestry_scoped_key *key, uint64_t hash,
                                         uint32_t now, vsi_leaving *leaving) {
   vsi_entry *newest = vsi_index_find(&shard->index, key, hash);
@@ -135,7 +136,7 @@ static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, cons
   return vsi_visit_drop_due(table, shard, newest, now, leaving);
 }
 
-/* The entry with that handle; NULL: it has left. */
+/* Return the entry with that handle; NULL: it has left. */
 vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle);
 
 #endif
