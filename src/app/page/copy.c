@@ -10,7 +10,8 @@
 #include "event/query.h"
 #include "instance/instance.h"
 
-/* Of a client's headers those that say which user and client it is; what frames or negotiates is of no use any more. */
+/* Headers that identify the user and the client. Headers for framing and negotiation are not copied, because they
+ * concern only the original request. */
 static const char *const kept_headers[] = {"Cookie",           "Authorization",     "Host",
                                            "Accept-Language",  "User-Agent",        "Referer",
                                            "X-Forwarded-For",  "X-Forwarded-Proto", "X-Forwarded-Host",
@@ -26,22 +27,22 @@ struct vsi_request_copy {
   uint16_t tally;
   uint8_t pairs_count, headers_count;
   vestry *v;
-  struct vsi_session_user *user; /* a reference; NULL: no user has logged in */
-  const char *signals;           /* a query of nothing else; "": the client has sent none */
-  /* path, query: the target; signals; pairs of the path: name, value; headers: name, value; scope. All but the scope
-   * are terminated. */
+  struct vsi_session_user *user; /* a reference; NULL: no user is logged in */
+  const char *signals;           /* a query with the signals only; "": the client sent none */
+  /* In this order: path and query (the target); signals; the parameters of the path, each as name and value; headers,
+   * each as name and value; scope. Each is terminated, except the scope. */
   char text[];
 };
 
-/* The query without parameters in which the client sends signals, the first of which counts. Returns its length; to:
- * NULL: only that. */
+/* Copy the query without the parameters that contain signals; the first such parameter counts. Returns the length. to:
+ * NULL: only compute it. */
 static size_t without_signals(const char *query, char *to, vestry_slice *ret_signals) {
   size_t len = 0;
   *ret_signals = (vestry_slice){NULL, 0};
   for (const char *at = query; *at;) {
     size_t part = strcspn(at, "&");
     vestry_slice value;
-    if (!vsi_query_find(at, part, "datastar", &value)) { /* which knows escapes in names */
+    if (!vsi_query_find(at, part, "datastar", &value)) { /* vsi_query_find decodes escapes in names */
       if (!ret_signals->data) *ret_signals = (vestry_slice){at, part};
     } else if (part) {
       if (to && len) to[len] = '&';
@@ -79,7 +80,7 @@ static size_t room_for(const vestry_request *req, vsi_copy_kind kind, size_t que
 
 vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind, vsi_request_copy **ret_copy) {
   const vestry_host *host = req->v->host;
-  (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* has them read */
+  (void)vestry_request_value(req, VESTRY_IN_PATH, ""); /* this call reads them */
   const vsi_values *path = &req->own->values[VESTRY_IN_PATH];
   if (path->error) return path->error;
   vestry_slice signals;
@@ -148,7 +149,7 @@ void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally) {
   copy->tally = tally;
 }
 
-/* ------------------------------------------------------------------------------------------ it is a server's too -- */
+/* ---------------------------------------------------------------------- operations of a server's request ---------- */
 
 static const char *next(const char *text) {
   return text + strlen(text) + 1;
@@ -190,7 +191,7 @@ static const char *peer(void *server_request) {
   return "";
 }
 
-/* The other operations only vestry_serve calls, and it never sees a copy. */
+/* The other operations are called by vestry_serve only, which never receives a copy. */
 static const vestry_request_ops copy_ops = {
     .method = method, .path = path, .query = query, .header = header, .peer = peer};
 
@@ -222,14 +223,14 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
   vsi_session *session = vsi_session_of(&req);
-  if (session) session->user = copy->user; /* lent: vsi_session_end is not called */
+  if (session) session->user = copy->user; /* borrowed, so vsi_session_end is not called */
   reply->v = copy->v;
   reply->scope = req.scope;
   vestry_err error = give_path(copy, &own.values[VESTRY_IN_PATH]);
   if (!error) error = give_signals(copy, &req);
   if (!error) error = handler(&req, reply, app);
   if (!error && reply->no_memory) error = VESTRY_NO_MEMORY;
-  if (error && error == reply->refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
+  if (error && error == reply->refused) error = VESTRY_INVALID; /* the client did not cause this error */
   reply->scope = (vestry_scope){NULL, 0};
   vsi_request_finish(&req);
   return error;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A request that outlives the adapter's: what a page is rendered from again and again. In one allocation. */
+/* A copy of a request that outlives the request of the adapter. A page is rendered from it repeatedly. The copy is one
+ * allocation. */
 #ifndef VSI_PAGE_COPY_H
 #define VSI_PAGE_COPY_H
 
@@ -8,31 +9,34 @@
 
 typedef struct vsi_request_copy vsi_request_copy;
 
-/* Whose request it is. */
+/* The data of a request that a copy contains. */
 typedef enum vsi_copy_kind {
-  VSI_COPY_PRIVATE, /* scope, user, cookies, signals and the headers that pages ask for */
-  VSI_COPY_SHARED   /* path and query alone: nothing by which one client differs from another */
+  VSI_COPY_PRIVATE, /* scope, user, cookies, signals and the headers in kept_headers */
+  VSI_COPY_SHARED   /* only path and query, so that the copies of all clients are equal */
 } vsi_copy_kind;
 
-/* Copy a request: its path, its route's parameters, its query without the client's signals, and what the kind says. The
- * body is left out. ret_copy: one reference, the caller's; untouched on failure. OK | NO_MEMORY | what the values of
- * the path say. */
+/* Copy a request: its path, the parameters of its route, its query without the client's signals, and the data that the
+ * kind names. The body is not copied.
+ * ret_copy: one reference, owned by the caller; untouched on failure. Returns OK | NO_MEMORY | the error of the path's
+ * parameters. */
 vestry_err vsi_request_copy_create(const vestry_request *req, vsi_copy_kind kind, vsi_request_copy **ret_copy);
 vsi_request_copy *vsi_request_copy_ref(vsi_request_copy *copy);
 void vsi_request_copy_unref(vsi_request_copy *copy); /* NULL is accepted */
 
-/* What a shared copy may know, as bytes: two requests of which these are equal have equal shared copies. */
+/* Get the bytes that a shared copy is made of: two requests with equal targets have equal shared copies. */
 vestry_slice vsi_request_copy_target(const vsi_request_copy *copy);
 const char *vsi_request_copy_path(const vsi_request_copy *copy);
 const char *vsi_request_copy_query(const vsi_request_copy *copy);
 size_t vsi_request_copy_bytes(const vsi_request_copy *copy);
-/* By which tally of the pages' what is rendered from it is counted; 0: by that of all others. To be set before others
- * see it. */
+/* Get the tally that counts the renders of this copy, as an index in the tallies of the pages; 0: the tally of all
+ * others. Set it before other threads see the copy. */
 uint16_t vsi_request_copy_tally(const vsi_request_copy *copy);
 void vsi_request_copy_set_tally(vsi_request_copy *copy, uint16_t tally);
 
-/* Call a handler with it, as for an ordinary GET. Any thread, several at once.
- * reply: initialised; holds afterwards what the handler filled in. Returns what the handler says. */
+/* Call a handler with the copy, as for an ordinary GET. Any thread; concurrent calls are allowed.
+ * reply: initialised; contains the data that the handler set.
+ * Returns the handler's error | INVALID (the handler returned the error of a reply function that refused its arguments)
+ * | NO_MEMORY (also if the reply ran out of memory). */
 vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, vestry_handler_fn handler, void *app);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of pages: what they are made of, and their end. */
+/* Creation and destruction of pages, their options, and the wait for renders in tests. */
 #include "app/bus/bus.h"
 #include "app/guard/proof.h"
 #include "app/page/fragment.h"
@@ -36,13 +36,14 @@ enum {
   RELOAD_MS = 5000,
   RETRY_MS = 1000,
   SPREAD_MOST_MS = 3600000,
-  DEPARTED_COUNT = 4096 /* 224 bytes each, once there is one */
+  DEPARTED_COUNT = 4096 /* 224 bytes each; allocated when the first tab is put there */
 };
 #define KEPT_BYTES     ((size_t)64 << 20)
 #define REQUESTS_BYTES ((size_t)256 << 20)
 
 static uint32_t hash_build(const char *build) {
-  static const vsi_siphash_key all_equal = {0, 0}; /* all machines make the same of the same build */
+  static const vsi_siphash_key all_equal = {0, 0}; /* a fixed key, so that all machines get the same number for the
+                                                      same build */
   return build ? (uint32_t)vsi_siphash_1_3(all_equal, build, strlen(build)) : 0;
 }
 
@@ -56,14 +57,14 @@ static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *op
 }
 
 static vestry_err make_well(vestry_pages *pages) {
-  bool is_offline = false, is_failing = false; /* literals would be integers */
+  bool is_offline = false, is_failing = false; /* variables, because literals would become integers in the JSON */
   const vestry_value *state = VESTRY_OBJECT("offline", is_offline, "failing", is_failing);
   return vestry_event_signals(pages->host, VESTRY_OBJECT("_vestry", state), NULL, &pages->well);
 }
 
-/* ------------------------------------------------------------------------------------------ of an instance -------- */
+/* ------------------------------------------------------------------------------ extension of an instance ---------- */
 
-/* Pages are told of an action that was done, before it is answered: what they show, they show at once
+/* Publish a completed action before its request is answered, so that pages show its result at once
  * (app/page/sent.c). */
 static void tell_done(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   vsi_bus *bus = state;
@@ -84,11 +85,11 @@ static vestry_err use_bus(vestry *v, void **ret_state) {
   return error;
 }
 
-/* Of all vestry_pages of an instance. Its state is the bus, by which they are told. */
+/* The extension of all vestry_pages of an instance. Its state is the bus on which completed actions are published. */
 static const vsi_extension kind = {
     .name = "vestry_pages_create", .create = use_bus, .conclude = tell_done, .written = page_written};
 
-/* What pages need of an instance: seals for their forms, and leases unless it has some. */
+/* Prepare an instance for pages: add the extension, seals for their forms, and leases unless it has them. */
 static vestry_err extend(vestry *v) {
   void *state;
   vestry_err error = vsi_extension_use(v, &kind, &state);
@@ -189,7 +190,7 @@ void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) 
   VSI_RESULT_GIVE(vestry_pages_stats, ret_stats, stats);
 }
 
-/* Waiting until all that was refreshed is rendered and written: for tests. */
+/* Wait until every refresh up to a number is rendered and written. For tests. */
 
 enum { STEPS_A_VIEW = 100 };
 
@@ -208,7 +209,7 @@ static bool is_shared_written(const vsi_shared *shared) {
 
 static bool is_fragment_settled(const vsi_fragment *fragment, uint64_t seq) {
   const vestry_connection *connection = fragment->is_shared ? NULL : vsi_private_of(fragment)->viewer.connection;
-  if (connection && !vestry_connection_is_open(connection)) return true; /* its fragment is rendered no more */
+  if (connection && !vestry_connection_is_open(connection)) return true; /* such a fragment is not rendered again */
   if (fragment->is_first || fragment->all_number != fragment->page->pages->all_number) return false;
   if (fragment->marked_seq && fragment->marked_seq <= seq) return false;
   return connection ? is_written(connection) : is_shared_written(vsi_shared_of(fragment));
@@ -239,7 +240,7 @@ static vestry_err settle_by_steps(vestry_pages *pages, uint64_t seq) {
   return settled ? VESTRY_OK : VESTRY_TIMEOUT;
 }
 
-/* Other threads write the streams, and do not tell when they are done: so this function looks every millisecond. */
+/* Poll every millisecond, because other threads write the streams and do not signal the end of a write. */
 vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uint64_t timeout_ms) {
   if (!pages) return VESTRY_INVALID;
   if (vsi_runtime_is_stepped(pages->runtime)) return settle_by_steps(pages, seq);

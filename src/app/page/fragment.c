@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of fragments and subscriptions: a fragment ends with its last viewer, but a worker that is just running it
- * buries it. */
+/* Freeing of fragments and subscriptions. A fragment ends with its last viewer; if a worker is running the fragment,
+ * that worker buries it. */
 #include "app/page/fragment.h"
 
 #include <string.h>

@@ -2,14 +2,18 @@
 /* essay: what an idle page is made of */
 /* Fragments and their viewers.
  *
- * A fragment is what is rendered: a private page, a shared page, or a part that pages share. A viewer is a stream. A
- * private fragment has one viewer, and is one with it. A shared one has subscriptions, one for each stream that sees
- * it, and a channel for what it sends.
+ * A fragment is a unit of rendering: a private page, a shared page, or a part that several pages share. A viewer is a
+ * stream.
  *
- * There are many private pages, and most are idle. So what one of them is made of is one allocation, without holes, and
- * what it needs only while it does something is elsewhere: what it has kept (fragment.h), what its tab said and its
- * parts (vsi_private_extra), more topics than one (vsi_more_link), and what a render needs, in the worker's run
- * (render_worker.h). */
+ * | fragment | struct | viewers | sends by |
+ * |---|---|---|---|
+ * | private page | vsi_private | one, in the same struct | its connection |
+ * | shared page, part | vsi_shared | a vsi_subscription for each stream | its channel |
+ *
+ * There are many private pages, and most are idle. Therefore an idle page is one allocation without padding. Data that
+ * it needs only at times is allocated separately: its last content (vsi_kept), the state that its tab reported and its
+ * parts (vsi_private_extra), topics after the first (vsi_more_link), and the data of a running render, in the worker's
+ * vsi_run (render_run.h). */
 #ifndef VSI_PAGE_FRAGMENT_H
 #define VSI_PAGE_FRAGMENT_H
 
@@ -23,134 +27,140 @@
 
 typedef struct vsi_viewer vsi_viewer;
 
-/* A fragment depends on a topic. */
+/* The dependency of a fragment on a topic. */
 typedef struct vsi_link {
   vsi_page_topic *topic; /* NULL: none */
-  vsi_ring at;           /* among the topic's */
+  vsi_ring at;           /* in the list of the topic */
   vsi_fragment *fragment;
 } vsi_link;
 
-/* A fragment's second topic, and those after it. */
+/* The second topic of a fragment, or a later one. */
 typedef struct vsi_more_link {
   vsi_link link; /* first */
   struct vsi_more_link *next;
 } vsi_more_link;
 
 typedef enum vsi_fragment_state {
-  VSI_FRAGMENT_IDLE,    /* nothing to do, or nothing before its stream is written (is_blocked) */
+  VSI_FRAGMENT_IDLE,    /* nothing to do, or blocked until its stream is written (is_blocked) */
   VSI_FRAGMENT_WAITING, /* in a heap */
-  VSI_FRAGMENT_RUNNING  /* a worker has it */
+  VSI_FRAGMENT_RUNNING  /* a worker runs it */
 } vsi_fragment_state;
 
-/* From when to when something was sent, in pages->sent. To UINT64_MAX: it is being sent. */
+/* The interval of a send, on the clock pages->sent. to is UINT64_MAX while the send runs. */
 typedef struct vsi_sending {
   uint64_t from, to;
 } vsi_sending;
 
-/* What is rendered: the part of a vsi_private, or of a vsi_shared. */
+/* The unit of rendering, embedded in a vsi_private or a vsi_shared. */
 struct vsi_fragment {
-  vestry_page *page;         /* of a part: pages->parts */
-  vsi_request_copy *request; /* a reference; NULL: a part */
+  vestry_page *page;         /* for a part: pages->parts */
+  vsi_request_copy *request; /* a reference; NULL for a part */
   union {
-    struct vsi_kept *kept; /* guarded by the lock; NULL: dropped, or nothing yet */
+    struct vsi_kept *kept; /* guarded by the lock; NULL: nothing sent yet, or dropped */
     vsi_fragment *next_dead;
   };
-  vsi_hash_128 hash; /* of the content that all its viewers have, if has_hash; the running worker's */
-  uint64_t version;  /* likewise, if has_version */
-  /* All below is guarded by the lock. */
-  vsi_link link; /* to the first topic */
+  vsi_hash_128 hash; /* if has_hash: hash of the content that all viewers have. Owned by the running worker */
+  uint64_t version;  /* if has_version: version of that content; likewise */
+  /* The lock guards all members below. */
+  vsi_link link; /* link to the first topic */
   vsi_more_link *more_links;
-  uint64_t at_ns;      /* waiting: when it is due. Otherwise: an interval later it may be rendered again */
-  uint32_t place;      /* in pages->fragments */
-  uint32_t all_number; /* of the last refresh of everything that it is marked for */
-  /* Of the first refresh that it has not been rendered for; 0: none. It does not wrap: at a million refreshes a second
-   * not for nine years. */
+  uint64_t at_ns;      /* while waiting: time when it is due. Otherwise: start of its last render; it may render
+                          again an interval later */
+  uint32_t place;      /* index in pages->fragments */
+  uint32_t all_number; /* value of pages->all_number for which it was marked last */
+  /* Number of the first refresh for which it has not been rendered; 0: none. At a million refreshes per second, 48 bits
+   * wrap after nine years. */
   uint64_t marked_seq : 48;
   uint64_t state : 2;    /* vsi_fragment_state */
-  uint64_t failures : 3; /* in a row; up to VSI_FAILURES_MOST */
+  uint64_t failures : 3; /* failures in a row, up to VSI_FAILURES_MOST */
   uint64_t is_shared : 1;
   uint64_t is_dirty : 1;
-  uint64_t is_asked : 1;   /* it is dirty, because of nothing but a submission (sent.c): has it shown what that did? */
-  uint64_t is_over : 1;    /* it has begun, and has no viewer any more */
-  uint64_t is_first : 1;   /* nothing has been rendered yet */
-  uint64_t is_blocked : 1; /* what its stream was sent is not written: its runner tells when it is (vsi_page_written) */
+  uint64_t is_asked : 1;   /* marked by a submission only (sent.c): before it renders, a worker checks whether it
+                              shows the result already */
+  uint64_t is_over : 1;    /* its viewers have ended, after it had begun */
+  uint64_t is_first : 1;   /* not rendered yet */
+  uint64_t is_blocked : 1; /* its stream has unwritten events; vsi_page_written clears it when they are written */
   uint64_t has_hash : 1, has_version : 1;
-  uint64_t is_guessed : 1; /* marked_seq is not that of the refresh that marked it, but an earlier one's */
-  uint64_t is_poor : 1;    /* its failures are renders that were shown, and asked to be made again */
+  uint64_t is_guessed : 1; /* marked_seq is the number of an earlier refresh than the one that marked it */
+  uint64_t is_poor : 1;    /* `failures` counts renders that were shown and called vestry_render_again */
 };
 
 enum { VSI_FAILURES_MOST = 7 };
 
-/* A fragment that many streams see. */
+/* A fragment with many viewers. */
 struct vsi_shared {
   vsi_fragment fragment; /* first */
-  vsi_map_link in;       /* by the key */
+  vsi_map_link in;       /* in pages->shared, by the key */
   struct vsi_channel *channel;
-  vsi_ring subscriptions;     /* all that are taken */
-  vsi_ring sents;             /* of streams whose submissions it does not show yet (sent.c) */
-  vsi_ring joining;           /* of these: streams that may not have what the fragment shows */
-  size_t subscriptions_count; /* those that were only promised included */
-  vsi_sending sent;           /* the last time */
-  uint64_t started_ns;        /* its last render: it is run to let streams join, too */
-  uint16_t tally;             /* of a part: by which it is counted */
-  bool asks;                  /* some subscriptions are of pages that not everybody may see */
-  const char *id, *element;   /* of a part: of its element; owned */
-  vestry_page_fn render;      /* of a part; NULL: the page's */
+  vsi_ring subscriptions;     /* subscriptions that were taken */
+  vsi_ring sents;             /* submissions that the fragment does not show yet (sent.c) */
+  vsi_ring joining;           /* subscriptions whose streams may lack the current content */
+  size_t subscriptions_count; /* including promised subscriptions */
+  vsi_sending sent;           /* the last send */
+  uint64_t started_ns;        /* start of its last render; separate, because a run may also just let streams join */
+  uint16_t tally;             /* for a part: index of the tally that counts it */
+  bool asks;                  /* some subscriptions belong to pages with an allow function */
+  const char *id, *element;   /* for a part: id and name of its element; owned */
+  vestry_page_fn render;      /* for a part; NULL: the page's function */
   void *app;
-  uint32_t waiting_place;     /* in pages->shared_waiting */
-  uint32_t key_len, share_at; /* the key says all that makes two fragments one; in it the share, terminated */
+  uint32_t waiting_place;     /* index in pages->shared_waiting */
+  uint32_t key_len, share_at; /* the key contains all that identifies the fragment, among it the share, which is
+                                 terminated */
   char key[];
 };
 
-/* A stream that sees a shared fragment. */
+/* The subscription of a stream to a shared fragment. */
 struct vsi_subscription {
   vsi_viewer *viewer;
   vsi_shared *shared;
-  vestry_connection *connection; /* a reference, once it was taken */
-  const vestry_page *page;       /* that is shown there: its own, or the one that the part stands in */
-  vsi_request_copy *request;     /* a reference: whose it is, of a page that not everybody may see; otherwise NULL */
-  size_t request_bytes;          /* that it has of the budget for them */
+  vestry_connection *connection; /* a reference, from vsi_subscription_take on */
+  const vestry_page *page;       /* the page of the stream: the fragment's page, or the page that contains the part */
+  vsi_request_copy *request;     /* a reference to the private request, if the page has an allow function; otherwise
+                                    NULL */
+  size_t request_bytes;          /* bytes that it takes from the budget of copied requests */
   vsi_subscription *next_of_viewer;
-  vsi_ring of_shared; /* among the fragment's, once it was taken */
-  vsi_ring joining;   /* among those of them that join; otherwise alone */
-  uint64_t hash;      /* the first half of that of what the stream has, if has_hash */
-  uint64_t joined;    /* pages->sent when it was put into the stream what the fragment shows */
-  uint32_t render;    /* of the viewer's own fragment: the last one that named it */
-  uint16_t holds;     /* of workers: while there are any, it stays, and so does its fragment */
+  vsi_ring of_shared; /* in shared->subscriptions, from vsi_subscription_take on */
+  vsi_ring joining;   /* in shared->joining; otherwise alone */
+  uint64_t hash;      /* if has_hash: first half of the hash of the content that the stream has */
+  uint64_t joined;    /* value of pages->sent when the current content was put into the stream */
+  uint32_t render;    /* number of the last render of the viewer's own fragment that named the part */
+  uint16_t holds;     /* references of workers, which keep the subscription and its fragment alive */
   bool has_hash, is_over;
-  bool is_in;    /* it is a member of the channel, and has what the fragment's hash says */
-  bool is_told;  /* the running worker's: that the page fails */
+  bool is_in;    /* it is a member of the channel, and its stream has the content that the fragment's hash identifies */
+  bool is_told;  /* owned by the running worker: the stream was informed that the page fails */
   bool is_brief; /* its stream is a long poll that is not held */
 };
 
-/* A stream of a page: until it begins one of its reply's attachments, from then on told of its end by the same node. */
+/* A stream of a page. Until the stream begins, this is an attachment of its reply; afterwards it is the close listener
+ * of the connection, in the same memory. */
 struct vsi_viewer {
   union {
     vsi_attachment attachment;
     struct {
       vsi_close_node node;
       vestry_connection *connection;   /* a reference */
-      vsi_subscription *subscriptions; /* guarded by the lock: of a shared page one; of a private page its parts' */
+      vsi_subscription *subscriptions; /* guarded by the lock: a shared page has one; a private page has one for each
+                                          part */
       vestry_pages *pages;             /* a reference */
     };
   };
 };
 
-/* What a private page has while its tab's word counts, if it has parts, and if it tells which submissions are seen. */
+/* Data of a private page that has parts, tracks submissions, is a long poll, or whose tab reported its state. */
 typedef struct vsi_private_extra {
-  vsi_state_tag *tag; /* what the tab said it has, until the first render; NULL: nothing. The running worker's */
+  vsi_state_tag *tag; /* state that the tab reported, until the first render; NULL: none. Owned by the running worker */
   vsi_sent *seen;     /* guarded by the lock, set before the stream begins; NULL: none */
-  uint64_t document;  /* its number, of a page with parts; 0: none */
-  vsi_sending sent;   /* guarded by the lock: the last time */
+  uint64_t document;  /* number of the document, if the page has parts; 0: none */
+  vsi_sending sent;   /* guarded by the lock: the last send */
   vsi_long_poll poll;
-  uint32_t
-      renders; /* counts those that were delivered: its subscriptions have the number of the last one that named them */
+  /* Number of renders whose content was sent. A subscription has the number of the last one that named its part. */
+  uint32_t renders;
 } vsi_private_extra;
 
-/* A private page: a stream, and what is rendered for it. */
+/* A private page: a stream, and the fragment that is rendered for it. */
 typedef struct vsi_private {
   vsi_viewer viewer;        /* first */
-  vsi_private_extra *extra; /* NULL: none. The running worker's, guarded by the lock */
+  vsi_private_extra *extra; /* NULL: none. The running worker owns it; the pointer changes under the lock */
   vsi_fragment fragment;
 } vsi_private;
 _Static_assert(sizeof(vsi_private) <= 168, "an idle page's own memory: docs/bench-pages.md");
@@ -166,55 +176,55 @@ static inline bool vsi_fragment_is_part(const vsi_fragment *fragment) {
   return fragment->page == &fragment->page->pages->parts;
 }
 
-/* Give the lock up, and free fragments and subscriptions that have died under it. A wait for a condition gives the lock
- * up, and frees nothing. */
+/* Release the lock, then free the fragments and subscriptions that were buried under it. Waiting for a condition
+ * releases the lock too, but frees nothing. */
 void vsi_pages_unlock(vestry_pages *pages);
-/* With the lock: the fragment, or the subscription, which is used no more, is freed when the lock is given up. */
+/* Free an unused fragment or subscription once the lock is released. The caller holds the lock. */
 void vsi_fragment_bury(vsi_fragment *fragment);
 void vsi_subscription_bury(vsi_subscription *subscription);
-void vsi_fragment_free(vsi_fragment *fragment); /* no lock; a private page's with its viewer */
+void vsi_fragment_free(vsi_fragment *fragment); /* without the lock; the viewer of a private page is freed with it */
 
-/* Subscriptions: the streams that see a shared fragment; and a fragment's end, with its last viewer. All with the lock
- * held. */
+/* Subscriptions of streams to shared fragments, and the end of a fragment with its last viewer. The caller holds the
+ * lock. */
 
-/* Promise a viewer a subscription of the shared fragment of that key (vsi_key_fragment), which stays as long as the
- * subscription does. OK | NO_MEMORY | LIMIT (requests) */
+/* Promise a viewer a subscription to the shared fragment with that key (vsi_key_of_page, vsi_key_of_part). The fragment
+ * stays as long as the subscription. Returns OK | NO_MEMORY | LIMIT (max_requests_bytes). */
 vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
                                     const vestry_page_part *part, const vsi_buffer *key, size_t share_at,
                                     vsi_request_copy *request, vsi_subscription **ret_subscription);
-/* The subscription's stream sees the fragment from now on. */
+/* Subscribe the stream: it is to receive the fragment from now on. */
 void vsi_subscription_take(vsi_subscription *subscription);
-/* join: the subscription is among those that the fragment's worker lets join; joined: it is not any more. */
+/* Add the subscription to shared->joining, from which the fragment's worker lets streams join; or remove it. */
 void vsi_subscription_join(vsi_shared *shared, vsi_subscription *subscription);
 void vsi_subscription_joined(vsi_subscription *subscription);
-/* The stream sees the fragment no more. The subscription dies, unless a worker holds it. What the fragment sends by its
- * channel still arrives until vsi_channel_leave. */
+/* Unsubscribe the stream. The subscription is freed, unless a worker holds it. Events that the fragment publishes to
+ * its channel still arrive until vsi_channel_leave. */
 void vsi_subscription_leave(vsi_subscription *subscription);
-/* Give a promise back: the subscription dies. */
+/* Return a promise that is not needed; the subscription is freed. */
 void vsi_subscription_drop(vsi_subscription *subscription);
-/* A worker uses the subscription without the lock. */
+/* Keep the subscription alive while a worker uses it without the lock. */
 void vsi_subscription_hold(vsi_subscription *subscription);
 void vsi_subscription_release(vsi_subscription *subscription);
-/* The fragment has no viewer any more. It dies now, or when the worker that has it is done. */
+/* End a fragment that has no viewer any more. It is freed now, or when the worker that runs it has finished. */
 void vsi_fragment_end(vsi_fragment *fragment);
 
-/* Keys of shared fragments: what makes two fragments one, and the fragments that there are by them. */
+/* Keys of shared fragments. Two streams with equal keys show the same fragment. */
 
-/* No lock. Errors stick in the buffer. */
+/* Called without the lock. Errors are kept in the buffer. */
 void vsi_key_of_page(vsi_buffer *key, const vestry_page *page, vestry_slice target, const char *share,
                      size_t *ret_share_at);
 void vsi_key_of_part(vsi_buffer *key, const vestry_page_part *part, size_t *ret_share_at);
 
-/* Contents that fragments keep: for the next ones to be encoded against. With the lock held. */
+/* The last contents of fragments, against which the next contents are encoded. The caller holds the lock. */
 
 typedef struct vsi_kept {
   vsi_ring by_age;
   vsi_fragment *fragment;
-  vestry_event *event; /* what all its viewers have; a reference */
+  vestry_event *event; /* the content that all viewers have; a reference */
 } vsi_kept;
 
-/* What a fragment's content is now: kept if there is memory for it. The oldest ones go that are beyond the bound of
- * all. event: taken. */
+/* Keep the current content of a fragment, if memory allows. The oldest contents beyond max_kept_bytes are dropped.
+ * event: the reference is taken. */
 void vsi_kept_put(vsi_fragment *fragment, vestry_event *event);
 
 #endif

@@ -27,9 +27,9 @@ uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {
   return below ? number % below : 0;
 }
 
-/* Secrets of pages: what tags and their versions are hashed with. */
+/* Secrets of pages: keys of the hashes in tags. */
 
-/* What an application's secret makes of a purpose. */
+/* Derive a key for a purpose from the secret of the application. */
 static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpose) {
   const vsi_siphash_key first = {purpose, 0}, second = {purpose, 1};
   return (vsi_siphash_key){vsi_siphash_1_3(first, secret, len), vsi_siphash_1_3(second, secret, len)};
@@ -61,7 +61,7 @@ vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const
   return (vsi_part_claim){.name = (uint32_t)own.low, .content = own.high ^ hash};
 }
 
-/* Two claims of one name are of two parts, by chance: then neither counts. */
+/* If two claims have the same name, two parts collide by chance; then neither claim counts. */
 bool vsi_secret_claimed(const vestry_pages *pages, const vsi_state_tag *tag, const char *id, const char *share,
                         uint64_t *ret_hash) {
   if (!tag->parts_count) return false;

@@ -37,7 +37,7 @@ void vsi_reasons_add(vsi_reasons *reasons, uint64_t seq, vestry_refresh_kind kin
 
 bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_reason) {
   size_t low = reasons->count > VSI_REASONS ? reasons->count - VSI_REASONS : 0, high = reasons->count;
-  while (low < high) { /* the first that ends there or later */
+  while (low < high) { /* first entry that ends at seq or later */
     size_t middle = low + (high - low) / 2;
     if (reasons->ranges[middle % VSI_REASONS].to < seq)
       low = middle + 1;
@@ -50,8 +50,8 @@ bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_
   return true;
 }
 
-/* A fragment has no room for a time: there are many, and most are idle. So it has the number of the refresh that marked
- * it, and the time is looked up here. */
+/* Fragments do not store a time, because there are many and most are idle. A fragment has the number of the refresh
+ * that marked it, and the time is looked up here. */
 
 #define APART_NS UINT64_C(20000000)
 
@@ -63,7 +63,7 @@ static uint64_t least(uint64_t a_ns, uint64_t b_ns) {
   return a_ns < b_ns ? a_ns : b_ns;
 }
 
-/* Nearly all times come in their order; a commit's may be earlier than what was refreshed before it. */
+/* Nearly all times come in order; the time of a commit may be earlier than that of a refresh before it. */
 static void add(vsi_delay_list *list, uint64_t seq, uint64_t at_ns, uint64_t apart_ns) {
   vsi_delay_range *last = list->count ? &list->ranges[(list->count - 1) % VSI_DELAYS] : NULL;
   const uint64_t first_ns = last ? least(last->at_ns, at_ns) : at_ns;
@@ -82,7 +82,7 @@ void vsi_delays_add(vsi_delays *delays, uint64_t seq, uint64_t at_ns) {
   add(&delays->earlier, seq, at_ns, APART_NS);
 }
 
-/* The oldest range that the list has; it is not empty. */
+/* Return the index of the oldest entry; the list is not empty. */
 static size_t oldest_of(const vsi_delay_list *list) {
   return list->count > VSI_DELAYS ? list->count - VSI_DELAYS : 0;
 }
@@ -91,7 +91,8 @@ static bool goes_back_to(const vsi_delay_list *list, uint64_t seq) {
   return list->count && (list->count <= VSI_DELAYS || range_at(list, oldest_of(list))->from <= seq);
 }
 
-/* The list goes back to it, so the last range that does not begin after it is the one, if any is. */
+/* The list covers seq. Search the last entry that does not begin after seq; if any entry contains seq, it is this
+ * one. */
 static uint64_t find(const vsi_delay_list *list, uint64_t seq) {
   size_t low = oldest_of(list), high = list->count;
   if (range_at(list, low)->from > seq) return 0;

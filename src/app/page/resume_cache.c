@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a tab that comes back, and what it had */
-/* What tabs had when their streams ended.
+/* The states that tabs had when their streams ended.
  *
- * A tab that comes back says the last id that it has seen. For a page's own content that is its whole tag. But a part's
- * event is the same bytes for all pages that share the part, so its id can say nothing of the rest of each page. The
- * server knows the rest: what it has put into the tab's stream, and in which order. If the last event that it has put
- * there is the last one that the tab has seen, the tab has all of them. So the tab's tag is kept for a while, under a
- * number that the document has.
+ * A tab that reconnects sends the id of the last event that it received. For an event of the page's own content, this
+ * id is the whole tag. The event of a part, however, has the same bytes for all pages that share the part, so its id
+ * cannot cover the rest of each page. The server knows the rest, because it knows which events it put into the stream
+ * of the tab, and in which order. If the tab received the last of them, it received all of them. Therefore the server
+ * keeps the tag of the tab for a while, under a number in the document.
  *
- * There is a fixed number of slots; a new tab takes the slot that was filled longest ago. Their hash has a secret,
- * since clients say the numbers. */
+ * The number of slots is fixed; a new tab takes the slot that was filled longest ago. The hash is keyed with a secret,
+ * because clients send the numbers. */
 #include "app/page/resume_cache.h"
 
 #include "base/map.h"
@@ -17,16 +17,16 @@
 
 typedef struct slot {
   vsi_map_link in;         /* first */
-  uint64_t document, last; /* document 0: free */
+  uint64_t document, last; /* document 0: the slot is free */
   vsi_state_tag tag;
 } slot;
 
 struct vsi_resume_cache {
   const vestry_host *host;
   vsi_siphash_key secret;
-  size_t count, newest; /* newest: the slot that is taken next */
-  slot *tabs;           /* NULL: none yet */
-  vsi_map map;          /* of those that are not free */
+  size_t count, newest; /* newest: index of the slot that is taken next */
+  slot *tabs;           /* NULL: not allocated yet */
+  vsi_map map;          /* the slots in use */
 };
 
 vestry_err vsi_resume_cache_create(const vestry_host *host, size_t max_count, vsi_resume_cache **ret_departed) {
@@ -50,7 +50,7 @@ void vsi_resume_cache_destroy(vsi_resume_cache *resume_cache) {
   vsi_free(resume_cache->host, resume_cache);
 }
 
-/* Most applications have no parts: the table is made for the first tab that departs. */
+/* Allocate the table when the first tab is stored, because most applications have no parts. */
 static bool make(vsi_resume_cache *resume_cache) {
   if (vsi_map_reserve(&resume_cache->map, resume_cache->host, resume_cache->count)) return false;
   if (!resume_cache->tabs)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tabs had when their streams ended: for those that come back. */
+/* The states of tabs whose streams have ended, for tabs that reconnect. */
 #ifndef VSI_PAGE_RESUME_CACHE_H
 #define VSI_PAGE_RESUME_CACHE_H
 
@@ -8,16 +8,16 @@
 
 typedef struct vsi_resume_cache vsi_resume_cache;
 
-/* A table with room for max_count tabs. When it is full, the tab that came first goes. The lock of the table's user
- * guards it. OK | NO_MEMORY | IO (no randomness) */
+/* Create a table for max_count tabs. When it is full, a new tab replaces the oldest one. The caller's lock guards the
+ * table. Returns OK | NO_MEMORY | IO (no randomness). */
 vestry_err vsi_resume_cache_create(const vestry_host *host, size_t max_count, vsi_resume_cache **ret_departed);
 void vsi_resume_cache_destroy(vsi_resume_cache *resume_cache); /* NULL is accepted */
 
-/* The tab of that document has what the tag says, if the last id that it has seen is that of a part with this hash.
- * Without memory the tab is forgotten. */
+/* Store the state of the tab with that document. The tag is valid if the last event id that the tab received is that of
+ * a part whose hash is `last`. Without memory the tab is not stored. */
 void vsi_resume_cache_put(vsi_resume_cache *resume_cache, uint64_t document, uint64_t last, const vsi_state_tag *tag);
-/* The tab of that document is back. false: nothing is known of it, or it has seen another id last. The tab is forgotten
- * in any case. */
+/* Remove the tab with that document and return its state. Returns false if it is not stored, or if the last event id
+ * that it received differs; it is removed in that case, too. */
 bool vsi_resume_cache_take(vsi_resume_cache *resume_cache, uint64_t document, uint64_t last, vsi_state_tag *ret_tag);
 
 #endif

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: which fragment is rendered when: first, last, and fairly in between; what many see before what one sees; one
  * whose stream takes nothing; everything at once */
-/* When which fragment is rendered.
+/* The schedule of renders.
  *
- * A fragment that was marked waits in a heap, for the time at which it is due: at once, or an interval after its last
- * render began. So the first change shows at once, and the last one always (a throttle that leads and trails). The
- * fragment that has been due longest goes first: so no fragment starves, however busy the others are. A private page is
- * blocked while its stream has events to write: it is in no heap, and costs nothing until the stream's runner says that
- * all is written. No such message is lost: the worker marks the fragment as blocked before it asks the runner to tell,
- * and a run of the runner, which looks at the mark and the queue, follows each time it is asked.
+ * A marked fragment waits in a heap for the time when it is due: at once, or an interval after the start of its last
+ * render. So the first change is shown at once, and the last change is always shown (a throttle with leading and
+ * trailing edge). The fragment that has been due longest runs first, so no fragment starves, however busy the others
+ * are. A private page is blocked while its stream has unwritten events: it is in no heap and costs nothing until the
+ * stream's runner finds all events written. This report is never lost: the worker sets is_blocked before it requests
+ * the report, and each request is followed by a run of the runner, which checks is_blocked and the queue.
  *
- * What many see goes first. There may be a private page for each tab, and one commit may concern them all: two thousand
- * renders, which take tenths of a second, and a message that a hundred tabs are to show would come after them. So
- * shared fragments wait in a heap of their own. A shared fragment that is due goes before every private fragment,
- * unless the private fragment was due more than HEAD_START_NS before it. So no private fragment starves. As a rule this
- * costs private fragments nothing: there are few shared fragments, and each is rendered once an interval, however many
- * tabs see it.
+ * Shared fragments run before private ones. If each tab has a private page, one commit may concern all of them: two
+ * thousand renders take tenths of a second, and a message for a hundred tabs would wait behind them. Therefore shared
+ * fragments have a separate heap. A due shared fragment runs before every private fragment, unless the private
+ * fragment was due more than HEAD_START_NS earlier, so that no private fragment starves. As a rule this costs private
+ * fragments little: there are few shared fragments, and each is rendered once per interval for all its tabs.
  *
- * All fragments are in one array. Its first part is the heap of the private fragments that wait; all other fragments
- * follow. A private fragment that begins to wait changes places with the first fragment that is not in the heap: so it
- * needs no memory, and an idle fragment is in no other list. A shared fragment keeps its place in the array; the heap
- * of shared fragments is an array of its own, with room for all of them.
+ * All fragments are in one array:
  *
- * A refresh of everything increments all_number, and marks the fragments of the second part, in a walk. A private
- * fragment that waits will run anyway, and compares all_number then; a fragment that runs is in the second part. The
- * walk has not seen the fragments from all_at on. A fragment that ends leaves a hole. If the walk has passed the hole,
- * the last fragment that the walk has seen is moved into it, and leaves a hole in turn, at all_at. The last fragment of
- * all is moved there, and so is still to be seen. */
+ *     0                        waiting_count                      all_at                  fragments_count
+ *     | waiting, private: a heap | others that the walk has marked  | others still unmarked |
+ *
+ * A private fragment that begins to wait is swapped with the first fragment after the heap. Therefore waiting needs no
+ * memory, and an idle fragment is in no other list. A shared fragment keeps its place in this array; the heap of shared
+ * fragments is a second array with room for all of them.
+ *
+ * A refresh of all pages increments all_number, and a walk marks the fragments after the heap. A waiting private
+ * fragment needs no mark: it runs anyway, and compares all_number then. A running fragment is after the heap. When a
+ * fragment in front of all_at ends, the last fragment that the walk has seen moves into its place, all_at decreases,
+ * and the last fragment of all moves to all_at. So the walk still reaches that fragment. */
 #include "app/page/schedule.h"
 
 #include "base/array.h"
@@ -50,7 +52,7 @@ static heap heap_of(const vsi_fragment *fragment) {
                              : (heap){pages->fragments, &pages->waiting_count};
 }
 
-/* Put a fragment at a place among all fragments. */
+/* Put a fragment at a place in pages->fragments. */
 static void set(vestry_pages *pages, size_t place, vsi_fragment *fragment) {
   pages->fragments[place] = fragment;
   fragment->place = (uint32_t)place;
@@ -87,7 +89,7 @@ static void move_down(heap h, size_t at) {
   set_waiting(h, at, fragment);
 }
 
-/* Room for one more than count. OK | NO_MEMORY */
+/* Reserve memory for one more than count. Returns OK | NO_MEMORY. */
 static vestry_err make_room(const vestry_pages *pages, vsi_fragment ***fragments, size_t *room, size_t count) {
   return count < UINT32_MAX ? VSI_ARRAY_RESERVE(pages->host, *fragments, count, *room, 1) : VESTRY_NO_MEMORY;
 }
@@ -111,7 +113,7 @@ void vsi_schedule_enter(vsi_fragment *fragment) {
   set(pages, pages->fragments_count++, fragment);
 }
 
-/* Take a fragment out of its heap; a private fragment goes to the first place after the heap. */
+/* Take a fragment out of its heap; a private fragment moves to the first place after the heap. */
 static void stop_waiting(vsi_fragment *fragment) {
   heap h = heap_of(fragment);
   size_t at = fragment->is_shared ? vsi_shared_of(fragment)->waiting_place : fragment->place;
@@ -142,21 +144,21 @@ void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns) {
   fragment->state = VSI_FRAGMENT_WAITING;
   fragment->at_ns = due_ns;
   if (!fragment->is_shared)
-    set(pages, fragment->place, pages->fragments[pages->waiting_count]); /* they change places */
+    set(pages, fragment->place, pages->fragments[pages->waiting_count]); /* a swap; the other half is in set_waiting */
   set_waiting(h, (*h.count)++, fragment);
   if (move_up(h, *h.count - 1) == 0) vsi_schedule_wake(pages);
 }
 
 /* ------------------------------------------------------------------------------------------------- when ----------- */
 
-/* Now, or an interval after its last render. */
+/* Return the time when the fragment may render: now, or an interval after its last render. */
 static uint64_t due_after(const vsi_fragment *fragment) {
   const vestry_pages *pages = fragment->page->pages;
   uint64_t now = vsi_now_ns(pages->host), next = fragment->at_ns + pages->interval_ns;
   return fragment->is_first || next < now ? now : next;
 }
 
-/* What it lacked may be there now: it does not wait for its time. */
+/* Run the fragment soon instead of at its retry, because the data that it lacked may be available now. */
 static void hasten(vsi_fragment *fragment) {
   const uint64_t soon_ns = vsi_now_ns(fragment->page->pages->host) + fragment->page->pages->interval_ns;
   if (fragment->at_ns > soon_ns) vsi_schedule_at(fragment, soon_ns);
@@ -190,18 +192,17 @@ void vsi_schedule_began(vsi_fragment *fragment, vsi_shared *shared, uint64_t now
   if (shared) shared->started_ns = now_ns;
 }
 
-/* Mark the fragment for a refresh of everything that came while it waited. */
+/* Mark the fragment for a refresh of all pages that came while it waited. */
 static void catch_up(vsi_fragment *fragment) {
   const vestry_pages *pages = fragment->page->pages;
   if (fragment->all_number == pages->all_number) return;
   fragment->all_number = pages->all_number;
   if (!fragment->marked_seq) fragment->is_guessed = true;
-  vsi_schedule_mark(fragment, 1); /* some earlier refresh: its number is not known */
+  vsi_schedule_mark(fragment, 1); /* 1 stands for an earlier refresh, because the number of this one is not known */
 }
 
-/* Take the fragment out of its heap to run it. at_ns becomes the time of its last render again, so that its interval
- * counts from there even if this run renders nothing. For a private fragment that time is one interval before it was
- * due. */
+/* Take the fragment out of its heap and run it. at_ns becomes the start of its last render again, so that the interval
+ * counts from there even if this run renders nothing. For a private fragment this is one interval before it was due. */
 static void begin_run(vsi_fragment *fragment) {
   uint64_t interval_ns = fragment->page->pages->interval_ns, due_ns = fragment->at_ns;
   stop_waiting(fragment);
@@ -222,7 +223,7 @@ void vsi_schedule_wake(vestry_pages *pages) {
   vestry_actor_notify(worker->actor);
 }
 
-/* The waiting fragment that goes first, due or not; NULL: none waits. ret_due_ns: the earliest time at which one is
+/* Return the waiting fragment that runs first, due or not; NULL: none waits. ret_due_ns: the earliest time when one is
  * due. */
 static vsi_fragment *first_waiting(const vestry_pages *pages, uint64_t now, uint64_t *ret_due_ns) {
   vsi_fragment *own = pages->waiting_count ? pages->fragments[0] : NULL;
@@ -237,10 +238,11 @@ static vsi_fragment *first_waiting(const vestry_pages *pages, uint64_t now, uint
   return shared->at_ns <= own->at_ns || (is_due && shared->at_ns - own->at_ns <= HEAD_START_NS) ? shared : own;
 }
 
-/* Set the timer, so that a worker looks then. */
+/* Set the timer, which wakes a worker at that time. */
 static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
-  if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now) return; /* the worker then sets it */
-  /* CLOSED: the runtime ends, nothing is rendered any more */
+  if (pages->timer_ns && pages->timer_ns <= due && pages->timer_ns > now)
+    return; /* the worker that it wakes sets it again */
+  /* CLOSED: the runtime ends, and nothing is rendered any more */
   uint64_t ms = (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS;
   pages->timer_ns = vestry_timer_set(pages->timer, ms, 0) ? 0 : due;
 }
@@ -292,7 +294,7 @@ void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64
   if (fragment->is_over) {
     vsi_fragment_bury(fragment);
   } else if (result == VSI_RUN_BLOCKED) {
-    if (!fragment->is_blocked) vsi_schedule_at(fragment, due_after(fragment)); /* it was told already */
+    if (!fragment->is_blocked) vsi_schedule_at(fragment, due_after(fragment)); /* it was unblocked meanwhile */
   } else if (result == VSI_RUN_FAILED || (is_poor && !fragment->is_dirty)) {
     fragment->is_dirty = true;
     vsi_schedule_at(fragment, is_poor && has_joining ? now : now + again_ns(fragment));

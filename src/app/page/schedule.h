@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When which fragment is rendered. All with the lock held but where it says otherwise. */
+/* The schedule: when each fragment is rendered. The caller holds the lock unless the comment states otherwise. */
 #ifndef VSI_PAGE_SCHEDULE_H
 #define VSI_PAGE_SCHEDULE_H
 
@@ -12,47 +12,48 @@ struct vsi_worker {
   vestry_actor *actor;
   vsi_worker *next_idle;
   bool is_idle;
-  vestry_html html; /* what it renders into: its memory, and what it has learned, are kept */
+  vestry_html html; /* target of its renders; kept for its memory and its learned formats */
 };
 
-/* What has become of a run of a fragment. */
+/* The result of a run of a fragment. */
 typedef enum vsi_run_result {
-  VSI_RUN_DONE,    /* rendered, or nothing was to be */
+  VSI_RUN_DONE,    /* rendered, or no render was necessary */
   VSI_RUN_AGAIN,   /* rendered, and to be rendered again after a while (vestry_render_again) */
-  VSI_RUN_BLOCKED, /* not now: what it has sent is not written yet, and the stream's runner tells */
-  VSI_RUN_FAILED   /* to be tried again */
+  VSI_RUN_BLOCKED, /* postponed: events in the stream are not written yet; the stream's runner unblocks the fragment */
+  VSI_RUN_FAILED   /* to be retried */
 } vsi_run_result;
 
-/* Room for one more fragment, which is counted from here on. A shared one is entered before the lock is given up.
- * OK | NO_MEMORY */
+/* Reserve a place for a fragment, which is counted from then on. A shared fragment must be entered before the lock is
+ * released. Returns OK | NO_MEMORY. */
 vestry_err vsi_schedule_reserve(vestry_pages *pages, bool is_shared);
-/* The room is not used. */
+/* Release a reserved place that is not needed. */
 void vsi_schedule_give_back(vestry_pages *pages);
-/* Among all fragments, with nothing rendered yet; room was reserved. */
+/* Enter a fragment that has not been rendered, at a reserved place. */
 void vsi_schedule_enter(vsi_fragment *fragment);
-/* The fragment is there no more, whatever its state; its room is free. */
+/* Remove a fragment in any state, and release its place. */
 void vsi_schedule_leave(vsi_fragment *fragment);
-/* The fragment is to be rendered, because of that refresh; 0: of none. */
+/* Mark a fragment for rendering because of a refresh; seq 0: because of another event. */
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq);
-/* The fragment is to be rendered if anything that it depends on was changed until it is looked at. */
+/* Mark a fragment to be checked: it renders only if data on which it depends has changed by then. */
 void vsi_schedule_ask(vsi_fragment *fragment, uint64_t seq);
-/* The fragment is to be run, at that time at the earliest. Not while it is running. */
+/* Schedule a run of a fragment at due_ns or later. The fragment must not be running. */
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns);
-/* Its stream is written. */
+/* Unblock a fragment whose stream is written. */
 void vsi_schedule_unblock(vsi_fragment *fragment);
-/* The fragment has begun to render, at that time. The running worker's, no lock; shared: NULL: it is private. */
+/* Record that a fragment begins to render at now_ns. Called by its worker, without the lock. shared: NULL for a private
+ * fragment. */
 void vsi_schedule_began(vsi_fragment *fragment, vsi_shared *shared, uint64_t now_ns);
-/* A worker is to look. */
+/* Wake an idle worker, which runs the fragments that are due. */
 void vsi_schedule_wake(vestry_pages *pages);
-/* The timer's; no lock. */
+/* The function of the timer; called without the lock. */
 void vsi_schedule_fire(vestry_timer *timer, void *ctx);
-/* The next fragment that is due, which is running from now on; NULL: none, and the timer is set for when one will
- * be. */
+/* Take the next due fragment, which is in the state RUNNING from then on. Returns NULL if none is due; then the timer
+ * is set for the next one. */
 vsi_fragment *vsi_schedule_next(vestry_pages *pages);
-/* Another worker is to look for the others, however long this one's run takes. */
+/* Wake another worker for the other due fragments, before this worker begins a run that may be long. */
 void vsi_schedule_hand_over(vestry_pages *pages);
-/* After a run: idle, or due again. marked_seq: what the run was for, if it did not come to be rendered; is_guessed: as
- * the fragment's. */
+/* Put a fragment back after a run: idle, or due again. marked_seq, is_guessed: the marks that the run had taken from
+ * the fragment, restored if it was not rendered. */
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed);
 
 #endif

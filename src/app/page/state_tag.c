@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-/* Of sixteen digits, not of 64: a tag goes out with each change, encoded with it as a rule. A random tag has so many
- * bits however they are spelt, but each letter that is in no other place of the change costs a place in its code, too.
- * (100 bytes that change, br: 104 bytes on the wire with base64url, 96 like this.) */
+/* Sixteen digits instead of 64. A tag is sent with each change and as a rule encoded with it. A random tag has the same
+ * number of bits in every notation, but each additional letter that occurs nowhere else in the change also lengthens
+ * the codes. For a change of 100 bytes, brotli writes 104 bytes with base64url, and 96 with hexadecimal. */
 static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 
@@ -14,7 +14,7 @@ static char *put(char *at, uint64_t number, size_t count) {
   return at + count;
 }
 
-/* NULL: those are no digits. */
+/* Parse digits. Returns NULL if a character is not a digit. */
 static const char *get(const char *at, size_t count, uint64_t *ret_number) {
   uint64_t number = 0;
   for (size_t i = 0; i < count; i++) {

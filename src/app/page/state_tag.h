@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* State tags: what a tab has, in an event's id. Only with the secret can it be told which content a tag is of. */
+/* State tags: the id of an event, which identifies the content that a tab has. Only the secret relates a tag to its
+ * content. */
 #ifndef VSI_PAGE_STATE_TAG_H
 #define VSI_PAGE_STATE_TAG_H
 
@@ -11,30 +12,31 @@
 
 enum { VSI_STATE_TAG_PARTS_MAX = 16, VSI_STATE_TAG_BYTES = 32 + 1 + 8 + 1 + 16 + VSI_STATE_TAG_PARTS_MAX * 25 + 1 };
 
-/* What a part has (state_tag.h). */
+/* The content of one part, as a tag claims it. */
 typedef struct vsi_part_claim {
-  uint32_t name;    /* which part */
-  uint64_t content; /* its content's hash, so that it fits no other part */
+  uint32_t name;    /* hash that identifies the part */
+  uint64_t content; /* hash of the content, combined with a hash of the part, so that it matches no other part */
 } vsi_part_claim;
 
-/* Without its optional fields a tag is HASH.BUILD; with all HASH.BUILD.VERSION~PART~PART: numbers in hex. */
+/* A tag is written in hexadecimal. Without optional fields it is HASH.BUILD; with all of them it is
+ * HASH.BUILD.VERSION~PART~PART. */
 typedef struct vsi_state_tag {
-  vsi_hash_128 hash; /* of the content; 0: parts alone */
-  uint32_t build;    /* of the application that made it */
+  vsi_hash_128 hash; /* hash of the page's content; 0: the tag claims parts only */
+  uint32_t build;    /* hash of the application's build */
   bool has_version;
-  uint64_t version; /* hashed */
+  uint64_t version; /* a hash of the application's version */
   size_t parts_count;
   vsi_part_claim parts[VSI_STATE_TAG_PARTS_MAX]; /* in any order */
 } vsi_state_tag;
 
-/* Whether a tag claims the content of one part, and nothing else. */
+/* Return whether a tag claims the content of a single part and nothing else. */
 static inline bool vsi_state_tag_is_of_part(const vsi_state_tag *tag) {
   return !tag->hash.high && !tag->hash.low && tag->parts_count == 1;
 }
 
-/* Terminated. Returns its length. */
+/* Write a tag, terminated. Returns its length. */
 size_t vsi_state_tag_write(const vsi_state_tag *tag, char text[VSI_STATE_TAG_BYTES]);
-/* false: it is none; text is a client's. */
+/* Parse a tag that a client sent. Returns false if the text is not a tag. */
 bool vsi_state_tag_read(const char *text, vsi_state_tag *ret_tag);
 
 #endif

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a refresh that comes while a page renders, or that no page depends on yet */
-/* Topics: what fragments depend on.
+/* Topics, on which fragments depend.
  *
- * A render notes the topics that it names. When the render is over, its fragment is linked to these topics and to no
- * others. No refresh is lost, whenever it comes. The walk marks each fragment that is linked to the topic. A fragment
- * that is just being linked looks whether a refresh came since its render began: at the topic's number; or, if no
- * fragment was linked to the topic until now, at `recent`, which has the last refresh of all topics with the same few
- * bits of the hash. So a topic that no fragment depends on takes no memory, however often it is refreshed; at worst a
- * fragment is rendered once more for a topic of another name.
+ * A render notes the topics that it names. When the render has ended, its fragment is linked to these topics only. No
+ * refresh is lost, whenever it comes: the walk of a refresh marks each fragment that is linked to the topic, and a
+ * fragment that is being linked checks whether a refresh came after its render began. For this check it compares the
+ * number of the topic's last refresh. If no fragment was linked to the topic until then, it compares `recent`, which
+ * contains the number of the last refresh of all topics with the same few bits of the hash. Therefore a topic without
+ * fragments takes no memory, however often it is refreshed. The price is that a fragment is sometimes rendered once
+ * more for a topic with another name.
  *
- * A refresh takes a number, and puts the topic into a list: that is all that its caller pays. A worker walks along the
- * topic's links, some at a time, and lets the lock go in between. A mark in the list of links says how far it has come:
- * so links may come and go meanwhile.
+ * A refresh gets a number and puts the topic into a list; its caller pays for nothing more. A worker walks along the
+ * links of the topic, some at a time, and releases the lock in between. A marker in the list of links records how far
+ * the walk has come, so links may be added and removed meanwhile.
  *
  * A topic counts as used as soon as a render names it, not only when a fragment is linked to it
- * (vestry_topic_fragments). Otherwise an application that asks in between would stop refreshing the topic, and the
- * fragment would wait for ever. Names of renders under way are counted by a few bits of their hash: at worst a topic
- * that is not used counts as used, for the time of a render. */
+ * (vestry_topic_fragments). Otherwise an application that checks in between would stop refreshing the topic, and the
+ * fragment would wait for a refresh that never comes. Names of running renders are counted by a few bits of their hash,
+ * so an unused topic may count as used while a render runs. */
 #include "app/page/topic.h"
 
 #include <string.h>
@@ -30,16 +31,19 @@ enum { MARKED_AT_ONCE = 256 };
 
 struct vsi_page_topic {
   vsi_map_link in;                       /* first */
-  uint64_t seq;                          /* of its last refresh */
-  vsi_ring links;                        /* of its fragments */
-  vsi_ring walk;                         /* among them while the fragments are marked: after the last one that was */
-  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* among those that were refreshed, whose fragments are to be marked */
-  uint64_t dirty_seq;                    /* of the first refresh that the walk is for */
-  uint64_t again_seq;                    /* of the first one that came during it, so that it is walked again; 0: none */
+  uint64_t seq;                          /* number of its last refresh */
+  vsi_ring links;                        /* links of its fragments */
+  vsi_ring walk;                         /* during a walk: marker in `links`, after the last link whose fragment was
+                                            marked */
+  STAILQ_ENTRY(vsi_page_topic) in_dirty; /* in pages->dirty, the topics whose fragments need marks */
+  uint64_t dirty_seq;                    /* number of the first refresh that the walk covers */
+  uint64_t again_seq;                    /* number of the first refresh that came during the walk and needs another
+                                            one; 0: none */
   bool is_dirty, is_walked;
-  bool is_linked, is_named; /* while a fragment's links are brought up to date: it has one; its render has named it */
+  bool is_linked, is_named; /* while the links of a fragment are updated: the fragment has a link to it; the render
+                               has named it */
   uint32_t len;
-  size_t fragments_count; /* links */
+  size_t fragments_count; /* number of links */
   char name[];
 };
 
@@ -75,13 +79,13 @@ static void free_if_unused(vestry_pages *pages, vsi_page_topic *topic) {
 
 /* ---------------------------------------------------------------------------------------------------- links ------- */
 
-/* What stands in front of each name in a render's notes. */
+/* Header of each name in the notes of a render. */
 typedef struct note {
   uint64_t hash;
   size_t len;
 } note;
 
-/* The name is counted before the render's thread can tell it to another thread; it is taken off the count under the
+/* The name is counted before the render's thread can pass it to another thread. The count is decremented under the
  * lock. */
 void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, size_t len) {
   const note of = {hash_of(pages, name, len), len};
@@ -90,7 +94,7 @@ void vsi_topics_note(vestry_pages *pages, vsi_buffer *names, const char *name, s
   if (!names->error) atomic_fetch_add_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
-/* The next name that stands in the notes as a whole. A name that there was no memory for is cut off, and left out. */
+/* Get the next complete name in the notes. A name that was cut off for lack of memory is skipped. */
 static const char *next_name(const vsi_buffer *names, size_t *at, note *ret_of) {
   if (names->len - *at < sizeof *ret_of) return NULL;
   memcpy(ret_of, names->data + *at, sizeof *ret_of);
@@ -106,7 +110,7 @@ void vsi_topics_noted(vestry_pages *pages, const vsi_buffer *names) {
     atomic_fetch_sub_explicit(&pages->naming[of.hash % VSI_RECENT], 1, memory_order_relaxed);
 }
 
-/* Link a fragment to a topic. Links stay at their addresses: a topic's list goes through them. */
+/* Link a fragment to a topic. A link never moves in memory, because the list of the topic contains it. */
 static bool add_link(vsi_fragment *fragment, vsi_page_topic *topic) {
   vsi_link *link = &fragment->link;
   if (link->topic) {
@@ -123,8 +127,8 @@ static bool add_link(vsi_fragment *fragment, vsi_page_topic *topic) {
   return topic->is_linked = true;
 }
 
-/* The topic was refreshed while its fragment was rendered. A fragment that was linked to it has missed no refresh but
- * those that the next walk is for. */
+/* Record that the topic was refreshed while its fragment rendered. If the fragment was linked to the topic before, it
+ * can have missed only the refreshes that the next walk covers, so their first number is exact. */
 static void note_missed(const vsi_page_topic *topic, uint64_t started_seq, vsi_missed *missed) {
   const bool is_known = topic->is_linked && topic->is_dirty && !topic->is_walked && topic->dirty_seq > started_seq;
   const vsi_missed is = {is_known ? topic->dirty_seq : started_seq + 1, !is_known};
@@ -146,7 +150,7 @@ static vestry_err name_one(vsi_fragment *fragment, const note *of, const char *n
   return VESTRY_OK;
 }
 
-/* Drop a link, and its topic if it was the last. */
+/* Drop a link, and free the topic if this was its last link. */
 static void drop_link(vsi_link *link) {
   vsi_page_topic *topic = link->topic;
   vsi_ring_remove(&link->at);
@@ -155,15 +159,15 @@ static void drop_link(vsi_link *link) {
   free_if_unused(link->fragment->page->pages, topic);
 }
 
-/* Whether a link stays. Takes the topic's marks (is_linked, is_named) away. */
+/* Return whether a link stays. Clears the topic's marks is_linked and is_named. */
 static bool stays(const vsi_link *link, bool forget) {
   bool is_named = link->topic->is_named;
   link->topic->is_linked = link->topic->is_named = false;
   return is_named || !forget;
 }
 
-/* Bring a fragment's links up to date. Topics carry marks meanwhile, so nothing searches a fragment's links for a
- * topic, or names for a link. */
+/* Update the links of a fragment. The topics are marked meanwhile, so that no search among the links of the fragment or
+ * among the names is necessary. */
 vestry_err vsi_topics_name(vsi_fragment *fragment, const vsi_buffer *names, bool forget, uint64_t started_seq,
                            vsi_missed *ret_missed) {
   vestry_err error = names->error;
@@ -201,7 +205,7 @@ void vsi_topics_forget(vsi_fragment *fragment) {
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
 
-/* Whether a fragment depends on it. */
+/* Refresh a topic; returns whether a fragment depends on it. */
 static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   uint64_t hash = hash_of(pages, name, len);
   pages->recent[hash % VSI_RECENT] = pages->seq;
@@ -209,7 +213,9 @@ static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
   if (!topic) return false;
   topic->seq = pages->seq;
   if (topic->is_dirty) {
-    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq; /* for fragments passed already */
+    if (topic->is_walked && !topic->again_seq)
+      topic->again_seq = pages->seq; /* for fragments that the walk has
+                                                                                 passed */
     return true;
   }
   topic->is_dirty = true;
@@ -230,10 +236,11 @@ static void refresh_all(vestry_pages *pages) {
   if (!pages->is_all_walked)
     begin_walk(pages, pages->seq);
   else if (!pages->all_again_seq)
-    pages->all_again_seq = pages->seq; /* later: to begin again now would never reach the last fragments */
+    pages->all_again_seq = pages->seq; /* after this walk, because restarting now might never reach the last
+                                          fragments */
 }
 
-/* What an operator is told that a refresh was for, and since when. */
+/* The reason and the time of a refresh, as operators see them. */
 typedef struct why {
   vestry_refresh_kind kind;
   const char *name;
@@ -241,7 +248,7 @@ typedef struct why {
   uint64_t at_ns; /* 0: now */
 } why;
 
-/* topic NULL: every page. is_told: other nodes are told of it. */
+/* Refresh a topic; NULL: every page. is_told: forward the refresh to other nodes. */
 static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_told, why of, uint64_t *ret_seq) {
   if (!pages || (topic && !len)) return VESTRY_INVALID;
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_TOO_LARGE;
@@ -282,7 +289,7 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
   vestry_change is;
   if (VSI_OPTIONS_TAKE(vestry_change, is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
-    return VESTRY_INVALID; /* NULL has no kind */
+    return VESTRY_INVALID; /* NULL has the kind NONE */
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }
@@ -315,7 +322,7 @@ size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_i
   return count;
 }
 
-/* As schedule.c says. */
+/* Mark fragments for a refresh of all pages; schedule.c explains the order. */
 static void walk_all(vestry_pages *pages, size_t *left) {
   for (; pages->is_all_walked && *left; --*left) {
     if (pages->all_at < pages->waiting_count) pages->all_at = pages->waiting_count;
@@ -368,6 +375,6 @@ bool vsi_topics_walk(vestry_pages *pages) {
 }
 
 void vsi_topics_free(vestry_pages *pages) {
-  /* Only topics are left that were refreshed and are not walked any more. */
+  /* The remaining topics were refreshed, but their walk has not run. */
   vsi_map_free_all(&pages->topics, pages->host, 0);
 }
