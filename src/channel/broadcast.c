@@ -27,19 +27,19 @@ vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, ve
   return error;
 }
 
-/* Takes the reference. */
+/* Publish, and drop the reference to the channel. */
 static vestry_err publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count) {
   size_t sent;
   bool is_kept = vsi_channel_keeps(channel);
   vestry_err error = vsi_channel_publish(channel, event, &sent);
   vsi_channel_unref(channel);
   if (ret_sent_count) *ret_sent_count = sent;
-  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held by a reply, or all its members end */
+  return error || sent || is_kept ? error : VESTRY_NOT_FOUND; /* held only by a reply, or all members are ending */
 }
 
-/* Makes the event of a broadcast. */
+/* The content of a broadcast. */
 typedef struct making {
-  vestry_event *event; /* that is there already; NULL: one is made, if anybody is there */
+  vestry_event *event; /* an existing event; NULL: one is made if the channel exists */
   const char *html;
   size_t len;
   const vestry_elements_options *elements; /* with html */
@@ -56,7 +56,7 @@ static vestry_err make(const vestry *v, const making *m, vestry_event **ret_even
                    : vestry_event_elements(v->host, m->html, m->len, m->elements, ret_event);
 }
 
-/* Here, then on other nodes. What failed here is told first. */
+/* Publish on this node, then on other nodes. An error of this node takes precedence. */
 static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
   vsi_channel *channel = vsi_channels_find(v->channels, name->data, name->len, name->hash);

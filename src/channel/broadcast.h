@@ -6,7 +6,7 @@
 #include "store/scoped_key.h"
 #include "vestry/channel.h"
 
-/* Publish to the members that are here. Returns as vestry_broadcast. */
+/* Publish to the members on this node. Returns as vestry_broadcast. */
 VESTRY_API vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event);
 
 #endif

@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one order for all members, without a lock while runners are roused */
-/* Publishing to many.
+/* essay: one order for all members, while no lock is held as runners are woken */
+/* Publishing to many members.
  *
- * One order for all. A publish goes through the channel's turnstile, and is inside until every member's queue has its
- * event: so all members get all events in one order, which is also that of the epochs' encoders, and a publish that has
- * returned is before whatever its caller does next. Inside, no lock is held while events are encoded (which calls
- * profiles) or runners are roused (which calls transports). The lock is held only to go through the members, for CHUNK
- * of them at a time: each is put the event into its queue, which is lock-free and calls nothing, and a reference is
- * taken, to rouse it when the lock is given up. What is allocated for that was allocated before.
+ * One order for all. A publish holds the channel's semaphore (a vsi_turnstile) until every member's queue has its
+ * event. So all members receive all events in one order, which is also the order of the epochs' encoders, and a publish
+ * that has returned comes before everything that its caller does next. No mutex is held while events are encoded (which
+ * calls profiles) or runners are woken (which calls transports). The channel's lock is held only to go through the
+ * members, at most CHUNK at a time. For each of them, the event is put into its queue, which is lock-free and calls no
+ * callback, and a reference is taken so that its runner can be woken after the unlock. The memory for this is allocated
+ * before.
  *
- * Going through a list that changes. `cursor` is the member that comes next. Taking out the member at the cursor moves
- * the cursor on. A new member is appended, and its number is above the last one that the publish is for. So a publish
- * meets every member once that was there when it began and stays, and no member twice.
+ * Iteration while the list changes. `cursor` is the next member. If the member at the cursor is removed, the cursor
+ * moves to the next. A new member is appended, and its number is above the last number of the running publish. So a
+ * publish meets each member that was there at its beginning and stays exactly once, and each other member at most once.
  *
- * Leaving. A member is in the list until a thread takes it out under the lock: because its connection ends, because it
- * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. References to a
- * member: one for its close node, dropped when the connection calls the node or when the node is cancelled; one for
- * each thread that works on the member without the lock.
+ * Leaving. A member is in the list until a thread removes it under the lock, because its connection ends, because it
+ * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node holds
+ * a reference to its member, which is dropped when the connection calls the node or when the node is cancelled. Each
+ * thread that works on the member without the lock holds another.
  *
- * Waiting for oneself. A publish calls what belongs to others: hooks, transports, profiles. If these publish, they
- * would wait in front of a turnstile that is left only when they return: their own, or that of a thread which waits for
- * theirs. So a thread that is inside one waits in front of none (`publishes_inside`): it goes in if the turnstile is
- * free.
+ * Deadlock. A publish calls hooks, transports and profiles. If these publish, they could wait for a semaphore that is
+ * released only after they return: that of their publish, or one whose holder waits for theirs. Therefore, a
+ * thread that holds the semaphore of any channel never waits for another (`publishes_inside`): it takes a semaphore
+ * only if it is free.
  *
- * Encoders that are needed no more. An encoder is used inside the turnstile alone. A thread that takes out the last
- * member of a coding may be a runner, which must not wait: it enters only if the turnstile is free. If it is taken,
- * the thread inside looks for idle encoders before it leaves. Both look under the lock, so one of them finds it. */
+ * Idle encoders. An encoder is used only while the semaphore is held. The thread that removes the last member of a
+ * coding may be a runner, which must not wait, so it takes the semaphore only if it is free. Otherwise the holder looks
+ * for idle encoders before it releases the semaphore. Both check under the lock, so one of them ends the encoder. */
 #include "channel/channel.h"
 
 #include <string.h>
@@ -40,28 +41,28 @@
 
 enum { CHUNK = 64 };
 
-/* One publish under way. */
+/* The state of one publish. */
 typedef struct publishing {
-  vestry_event *event;      /* with its id, of a channel with a history */
-  vestry_event *plain;      /* without */
-  vsi_broadcast *broadcast; /* NULL: no member is aligned */
-  uint64_t last_number;     /* of the members that it is for */
-  size_t left;              /* of them, at most */
+  vestry_event *event;      /* with its id, if the channel has a history */
+  vestry_event *plain;      /* without the id */
+  vsi_broadcast *broadcast; /* NULL: no member is in sync */
+  uint64_t last_number;     /* members above this number do not receive the event */
+  size_t left;              /* maximum number of members that are left */
   size_t sent;
-  bool is_kept;           /* it has an id, and a member that cannot take it does not stay */
-  vestry_err error;       /* the first that a member which stays open gave */
-  vsi_refused_fn refused; /* NULL: refusals are not told */
+  bool is_kept;           /* the event has an id, so a member that cannot take it is closed */
+  vestry_err error;       /* first error of a member that stays open */
+  vsi_refused_fn refused; /* NULL: refusals are not reported */
   void *refused_ctx;
-  vsi_delivery_times times;   /* of deliveries that are timed */
-  uint64_t turn;              /* of streams: which of them are */
+  vsi_delivery_times times;   /* of timed deliveries */
+  uint64_t turn;              /* selects the streams that are timed */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
-  vestry_connection *roused[CHUNK]; /* references; what they said */
+  vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
   vestry_err said[CHUNK];
 } publishing;
 
 void vsi_channel_unref(vsi_channel *channel) {
-  /* acq_rel: the last one sees all that the others did */
+  /* acq_rel: the last thread sees the writes of the others */
   bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
   vsi_members_finish(&channel->members);
@@ -92,26 +93,27 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- the turnstile -------- */
+/* ------------------------------------------------------------------------------------------- the semaphore -------- */
 
-/* How many publishes this thread is inside, nested by hooks. Ending an idle encoder counts too: it calls a profile. */
+/* The number of semaphores that this thread holds, because hooks may nest publishes. Ending an idle encoder counts,
+ * too, because it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
-/* false: the turnstile is taken, and the caller must not wait for it. */
+/* Take the semaphore. Returns false if it is taken and `waits` is false. */
 static bool enter(vsi_channel *channel, bool waits) {
   if (!waits) return vsi_turnstile_try(&channel->turnstile);
   vsi_turnstile_enter(&channel->turnstile);
   return true;
 }
 
-/* An encoder without members; NULL: there is none. */
+/* Return a lane whose encoder has no members; NULL: none. */
 static vsi_lane *find_idle_locked(vsi_channel *channel) {
   for (int i = 0; i < VSI_CODINGS_MAX; i++)
     if (channel->lanes[i].encoder && !channel->lanes[i].members_count) return &channel->lanes[i];
   return NULL;
 }
 
-/* What its history keeps can change inside the turnstile alone. */
+/* Copy the sums of the history, which changes only while the semaphore is held. */
 static void note_kept_locked(vsi_channel *channel) {
   const vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed);
   channel->sums.kept_count = history ? history->stats.kept_count : 0;
@@ -130,7 +132,8 @@ static void leave_turnstile(vsi_channel *channel) {
     channel->stats.alone_count += alone;
   }
   vsi_turnstile_leave(
-      &channel->turnstile); /* under the lock: a thread that takes out the last member finds it free, or is seen */
+      &channel->turnstile); /* under the lock, so that a thread that removes the last member either finds it free or is
+                               seen */
   vsi_mutex_unlock(&channel->lock);
 }
 
@@ -161,13 +164,14 @@ static void member_unref(vsi_member *member) {
   vsi_channel_unref(channel);
 }
 
-/* The channel's lane for a connection's coding; NULL: the connection has no coding. */
+/* Return the channel's encoder state for a connection's coding; NULL: the connection has no coding. */
 static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connection) {
   const vsi_coding *coding = vsi_connection_coding(connection);
   return coding ? &channel->lanes[coding->index] : NULL;
 }
 
-/* Take a member out. true: an encoder has become idle, and the caller is inside the turnstile to end it. */
+/* Remove a member. Returns true if an encoder has become idle and the caller now holds the semaphore in order to end
+ * it. */
 static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
   vsi_members_remove(&channel->members, member);
@@ -230,14 +234,15 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
     member_unref(member);
     return VESTRY_INVALID;
   }
-  VSI_REFS_TAKE(&member->refs); /* the node's; there is this thread's */
+  VSI_REFS_TAKE(&member->refs); /* the node's; the first one belongs to this thread */
   member->connection = vestry_connection_ref(connection);
   vsi_mutex_lock(&channel->lock);
   vestry_err error = vsi_members_add(&channel->members, member);
   vsi_lane *lane = lane_of(channel, connection);
   if (!error && lane) {
     if (!lane->coding)
-      lane->coding = vsi_connection_coding(connection); /* once: it is read inside the turnstile without the lock */
+      lane->coding = vsi_connection_coding(connection); /* set once, because it is read under the semaphore without the
+                                                           lock */
     lane->members_count++;
   }
   vsi_mutex_unlock(&channel->lock);
@@ -248,7 +253,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
   }
   error = vsi_connection_at_close(connection, &member->at_close);
   vsi_mutex_lock(&channel->lock);
-  bool left = !member->in, entered = false; /* left: taken out before the node was registered */
+  bool left = !member->in, entered = false; /* left: removed before the node was registered */
   if (error && !left) entered = take_out_locked(channel, member);
   vsi_mutex_unlock(&channel->lock);
   if (entered) leave_turnstile(channel);
@@ -264,14 +269,14 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
   return error ? error : vsi_channel_admit(member, connection);
 }
 
-/* Take one out: that of the connection, or any; false: there is none. */
+/* Remove the member of a connection; NULL: any member. Returns false if there is none. */
 static bool take_out(vsi_channel *channel, const vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
   vsi_member *member =
       connection ? vsi_members_find(&channel->members, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
-    VSI_REFS_TAKE(&member->refs); /* the node's is not dropped under the lock */
+    VSI_REFS_TAKE(&member->refs); /* the reference of the node must not be the last one under the lock */
     entered = take_out_locked(channel, member);
   }
   vsi_mutex_unlock(&channel->lock);
@@ -290,7 +295,7 @@ vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection *connection
 void vsi_channel_destroy(vsi_channel *channel) {
   if (!channel) return;
   while (take_out(channel, NULL)) continue;
-  enter(channel, true); /* a thread may still be inside, ending an encoder */
+  enter(channel, true); /* a thread may still be ending an encoder */
   leave_turnstile(channel);
   vsi_channel_unref(channel);
 }
@@ -304,7 +309,7 @@ static size_t lane_members(vsi_channel *channel, const vsi_lane *lane) {
   return count;
 }
 
-/* The event's bytes for aligned members, in each coding that members have. */
+/* Encode the event for members in sync, once for each coding that members have. */
 static void encode(vsi_channel *channel, publishing *p) {
   vsi_lane_bytes lanes[VSI_CODINGS_MAX];
   uint32_t count = 0;
@@ -324,7 +329,7 @@ static void encode(vsi_channel *channel, publishing *p) {
     alone += ended_alone;
   }
   if (count && !(p->broadcast = vsi_broadcast_create(channel->host, p->event, lanes, count)))
-    for (uint32_t i = 0; i < count; i++) { /* no stream gets this event of the epochs, so they end */
+    for (uint32_t i = 0; i < count; i++) { /* no stream gets this event of the epochs, so the epochs end */
       alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
       vsi_lane_bytes_finish(&lanes[i]);
     }
@@ -349,19 +354,20 @@ static void fill_spares(const vsi_channel *channel, publishing *p) {
   }
 }
 
-/* Of few streams each is timed, of many one in 16: a clock that is read for all is felt. They take turns. */
+/* Return the times of a delivery. If there are few streams, each is timed; otherwise one in 16, because reading the
+ * clock for all would be noticeable. The streams take turns. */
 static vsi_delivery_times times_of(const publishing *p, const vsi_member *member) {
   const bool is_timed = !p->turn || (member->number + p->turn) % VSI_GROUP_TALLY_ONE_IN == 0;
   return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
 }
 
-/* Put the event into one queue. */
+/* Put the event into one member's queue. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
   vestry_event *event = member->is_fresh ? p->plain : p->event;
   vsi_broadcast *broadcast = event == p->event ? p->broadcast : NULL;
-  /* Counted first: a runner may have it before the post returns. */
+  /* Take the reference first, because a runner may free the delivery before the post returns. */
   if (broadcast)
     *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast), .times = times_of(p, member)};
   else
@@ -370,13 +376,13 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!error)
     p->spares--;
   else if (broadcast)
-    vsi_broadcast_unref(broadcast); /* never the last: p's own is left, and so is the caller's of the event */
+    vsi_broadcast_unref(broadcast); /* never the last reference: `p` holds one, and the caller holds one of the event */
   else
     vestry_event_unref(event);
   return error;
 }
 
-/* The next members, at most CHUNK. Returns how many. */
+/* Post to the next members, at most CHUNK. Returns their number. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
   size_t count = 0;
   vsi_mutex_lock(&channel->lock);
@@ -399,7 +405,7 @@ static void rouse_chunk(publishing *p, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
     vsi_connection_posted(connection, p->said[i]);
-    if (p->is_kept && p->said[i]) /* it would claim by the next id to have this one */
+    if (p->is_kept && p->said[i]) /* otherwise the id of the next event would claim that the stream has this one */
       vestry_connection_close(connection, p->said[i] == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
     if (!p->said[i])
       p->sent++;
@@ -411,9 +417,9 @@ static void rouse_chunk(publishing *p, size_t count) {
   }
 }
 
-/* What members are sent of a channel with a history: a reference, or NULL. */
+/* Give the event its id if the channel has a history. Returns a reference to the event with the id, or NULL. */
 static vestry_event *take_id(vsi_channel *channel, publishing *p) {
-  vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+  vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
   p->is_kept = history;
   if (!history) return NULL;
   vestry_event *own = vsi_history_take(history, p->event, vsi_now_ns(channel->host));

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: channels without an owner, found while they end */
+/* essay: channels without an owner, which are found while they end */
 /* Channels without an owner.
  *
- * What holds one. Every reference to a channel has a holder: a member, from before it is let in until all that is done
- * with it is done; a reply whose stream is to join; a thread which publishes, joins, takes out or lists. The table
- * holds none: it has the channels that have a holder. So the last reference is the channel's end; it has no member
- * then, and no thread is inside its turnstile: its encoders have ended with their last members.
+ * Holders. Every reference to a channel has a holder: a member, from its reservation until its last use; a reply whose
+ * stream is to join; or a thread that publishes, joins, removes or lists. The table holds no reference: it contains the
+ * channels that have a holder. So the last reference is the channel's end. The channel then has no member, no thread
+ * holds its semaphore, and its encoders have ended with their last members.
  *
- * Ending and being found. A channel is found, and a reference to it taken, under the lock; and under the lock the last
- * reference is dropped and the channel taken out. So a channel that is found has a reference left. A reference that is
- * not the last is dropped without the lock, but never by a decrement that could come to zero: of two threads that came
- * to zero one after the other, because a third found it in between, both would free it.
+ * Ending while being found. A channel is found, and a reference to it taken, under the table's lock. The last reference
+ * is dropped, and the channel removed, under the same lock. So a channel that is found still has a reference. A
+ * reference that is not the last is dropped without the lock, but never by a decrement that could reach zero.
+ * Otherwise, if a third thread found the channel between two decrements to zero, both would free it.
  *
- * Memory. Nothing is allocated under the lock. A channel is made without it, and given up if another thread was
- * quicker. A table that cannot grow is slower, but works. */
+ * Memory. Nothing is allocated under the lock. A channel is created without it, and freed again if another thread was
+ * faster. If the table cannot grow, it becomes slower, but works. */
 #include "channel/channels.h"
 
 #include <string.h>
@@ -25,10 +25,10 @@
 enum { DEFAULT_MAX_COUNT = 10000, WALK_STEPS = 4096 };
 
 struct vsi_channels {
-  vsi_group *group; /* whose connections join */
+  vsi_group *group; /* its connections join */
   const vestry_host *host;
   size_t max_count;
-  uint64_t epoch_max_bytes;                  /* of each */
+  uint64_t epoch_max_bytes;                  /* of each channel */
   _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
   vsi_mutex lock;                            /* see docs/locking.md */
   /* guarded by lock */
@@ -62,7 +62,7 @@ void vsi_channels_destroy(vsi_channels *channels) {
   vsi_free(channels->host, channels);
 }
 
-/* With a reference. */
+/* Return the channel with a reference; NULL: none. */
 static vsi_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
   for (vsi_map_link *at = vsi_map_first(&channels->map, name->in.hash); at; at = vsi_map_further(at)) {
     vsi_channel *channel = VSI_MAP_OWNER(at, vsi_channel, name.in);
@@ -88,7 +88,7 @@ static vsi_channels_place place_of(const vsi_channel *channel) {
   return (vsi_channels_place){channel->name.in.hash, channel->name.number};
 }
 
-/* The first channel from there on in the bucket of the place; NULL: there is none. */
+/* Return the first channel at or after `from` in its bucket; NULL: none. */
 static vsi_channel *first_locked(const vsi_channels *channels, vsi_channels_place from) {
   vsi_channel *first = NULL;
   for (vsi_map_link *at = *vsi_map_bucket(&channels->map, from.hash); at; at = at->next) {
@@ -99,7 +99,7 @@ static vsi_channel *first_locked(const vsi_channels *channels, vsi_channels_plac
   return first;
 }
 
-/* Where the next bucket begins; after the last one it is 0. */
+/* Return the beginning of the next bucket; 0 after the last one. */
 static vsi_channels_place next_bucket(const vsi_map *map, vsi_channels_place from) {
   const unsigned shift = 64 - map->bits;
   return (vsi_channels_place){((from.hash >> shift) + 1) << shift, 0};
@@ -146,7 +146,7 @@ static void take_out_locked(vsi_channels *channels, vsi_channel *channel) {
 static bool unref(vsi_channel *channel) {
   vsi_channels *channels = channel->name.channels;
   uint32_t refs = atomic_load_explicit(&channel->refs, memory_order_relaxed);
-  /* release, and acquire by the last one, which sees all that the others did */
+  /* release, paired with the acquire of the last thread, which sees the writes of the others */
   while (refs > 1)
     if (atomic_compare_exchange_weak_explicit(&channel->refs, &refs, refs - 1, memory_order_release,
                                               memory_order_relaxed))
@@ -162,7 +162,7 @@ static bool unref(vsi_channel *channel) {
 
 /* ------------------------------------------------------------------------------------------------- making --------- */
 
-/* What is allocated without the lock. */
+/* Allocated without the lock. */
 typedef struct spare {
   vsi_channel *channel;
   vsi_map_room room;
@@ -180,7 +180,7 @@ static vestry_err room_locked(vsi_channels *channels) {
   return VESTRY_LIMIT;
 }
 
-/* Find it, or add the spare one. */
+/* Find the channel, or add the spare one. */
 static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *name, spare *have,
                               vsi_channel **ret_channel) {
   vestry_err error = VESTRY_OK;
@@ -220,7 +220,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
     if (watch && have.channel) watch->left(bytes, len, watch->ctx);
   }
   vsi_map_room_free(&have.room, channels->host);
-  if (have.channel) { /* another thread was quicker, or took the last place: it has never been in the table */
+  if (have.channel) { /* another thread was faster, or took the last place: this channel was never in the table */
     have.channel->name.unref = NULL;
     vsi_channel_unref(have.channel);
   }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: the last events of a channel, without holes */
+/* essay: the last events of a channel, without gaps inside */
 /* The last events of a channel.
  *
- * Without holes. The history keeps the last kept_count events that were given a seq: those with the seqs just before
- * next. So one comparison says what a stream has missed, and whether all of it is there. An event that cannot be kept
- * (there is no memory, it is larger than the bounds, another node has lost it) takes a seq too, and all events before
- * it are dropped: a stream that has seen it is current, a stream that has not has a gap. Nothing else makes a hole.
+ * No holes. The history keeps the last kept_count events that were given a seq, that is, the events whose seqs directly
+ * precede `next`. So one comparison determines which events a stream has missed and whether all of them are kept. An
+ * event that cannot be kept (without memory, larger than the bounds, or lost by another node) takes a seq, too, and all
+ * events before it are dropped. A stream that has seen it is current; any other stream has a gap. Nothing else creates
+ * a hole.
  *
- * Atomic against publishes. A publish gives its event a seq, then puts it into the queues of all members. A resume puts
- * what a stream has missed into its queue, then makes the stream a member. Both are inside the channel's turnstile, one
- * after the other: so each event reaches the stream either as missed or live, never both, and never neither. Seqs are
- * in the order of the queues.
+ * Atomic with respect to publishes. A publish gives its event a seq, then puts it into the queues of all members. A
+ * resume puts the events that a stream has missed into its queue, then makes the stream a member. Both hold the
+ * channel's semaphore, one after the other. So each event reaches the stream exactly once, either as missed or live.
+ * Seqs have the order of the queues.
  *
- * A replay is one event, however many events were missed: encoded in one piece it costs little more than its new bytes,
- * and the queue accepts all of it or nothing. In it each missed event is followed by its id, so a stream that breaks in
- * the middle goes on from there. The entries are copies: a published event keeps its encoded forms as long as it lives,
- * and no bound counts these; a copy has only its bytes, which the bounds count. */
+ * A replay is one event, however many events were missed. Encoded in one piece it costs little more than its new bytes,
+ * and the queue accepts all of it or nothing. Each missed event in it is followed by its id, so a stream that breaks in
+ * the middle continues from there. The entries are copies, because a published event keeps its encoded forms as long as
+ * it lives, and no bound counts these; a copy has only its bytes, which the bounds count. */
 #include "channel/history.h"
 
 #include <stdio.h>
@@ -39,7 +40,7 @@ size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]) 
                           (unsigned long long)id.seq);
 }
 
-/* Accepts exactly what vsi_history_id_write writes. */
+/* Accept exactly the text that vsi_history_id_write writes. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id) {
   static const char hex[] = "0123456789abcdef";
   vsi_history_id id = {0, 0};
@@ -123,7 +124,7 @@ uint64_t vsi_history_due_ns(const vsi_history *history) {
 /* ------------------------------------------------------------------------------------------------- recording ------ */
 
 void vsi_history_lose(vsi_history *history) {
-  atomic_store_explicit(&history->has_lost, true, memory_order_relaxed); /* nothing else hangs on it */
+  atomic_store_explicit(&history->has_lost, true, memory_order_relaxed); /* relaxed: it publishes no other data */
 }
 
 static void lose(vsi_history *history) {
@@ -134,7 +135,7 @@ static void lose(vsi_history *history) {
 void vsi_history_settle(vsi_history *history) {
   if (!atomic_exchange_explicit(&history->has_lost, false, memory_order_relaxed)) return;
   lose(history);
-  history->next++; /* the seq of the event that was lost */
+  history->next++; /* the seq of the lost event */
 }
 
 typedef struct marked {
@@ -146,14 +147,15 @@ typedef struct marked {
 static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   const marked *m = ctx;
   *meaning = *m->meaning;
-  meaning->of_stream = true; /* it is never left out */
+  meaning->of_stream = true; /* prevents conflation */
   if (!meaning->content_end) meaning->content_end = (uint32_t)m->bytes.len;
   vsi_put(writer, m->bytes.data, m->bytes.len);
   vsi_put_line(writer, "id: ", m->id);
   vsi_put(writer, "\n", 1);
 }
 
-/* Drop the oldest events until one more has room, in count and bytes. false: it has no room, and nothing is left. */
+/* Drop the oldest events until there is room for one more, in count and bytes. Returns false if it does not fit into an
+ * empty history, or if the budget has no room. */
 static bool make_room(vsi_history *history, size_t cost) {
   while (!STAILQ_EMPTY(&history->kept) &&
          (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
@@ -212,7 +214,7 @@ vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_histo
   return VSI_RESUME_REPLAYED;
 }
 
-/* Nothing is conflated across this event, and it is not left out. */
+/* Make this event a barrier of conflation, which is never dropped. */
 static void be_barrier(vsi_event_meaning *meaning) {
   meaning->kind = VSI_EVENT_SCRIPT;
   meaning->of_stream = true;

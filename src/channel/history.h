@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A history: the last events of one channel, each followed by its id, and which of them a stream has missed. Used
- * inside the channel's turnstile only, unless a function says otherwise. See history.c for the essay. */
+/* A history: the last events of one channel, each followed by its id, and the computation of the events that a stream
+ * has missed. Used while the channel's semaphore is held, unless a function states otherwise. See history.c for the
+ * essay. */
 #ifndef VSI_CHANNEL_HISTORY_H
 #define VSI_CHANNEL_HISTORY_H
 
@@ -10,10 +11,10 @@
 #include "connection/budget.h"
 #include "vestry/event.h"
 
-/* What an event costs beside its bytes: vestry/app/history.h. */
+/* Cost of an event in addition to its bytes: vestry/app/history.h. */
 #define VSI_HISTORY_EVENT_COST ((size_t)48)
 
-/* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which are of a layer above. */
+/* As vestry_resume_answer, vestry_history_options and vestry_history_stats, which belong to a higher layer. */
 typedef enum vsi_resume_answer {
   VSI_RESUME_FRESH,
   VSI_RESUME_CURRENT,
@@ -23,7 +24,7 @@ typedef enum vsi_resume_answer {
 
 typedef struct vsi_history_bounds {
   size_t max_count, max_bytes; /* 0: the default */
-  uint64_t max_age_ms;         /* likewise; VESTRY_NEVER_MS: any */
+  uint64_t max_age_ms;         /* likewise; VESTRY_NEVER_MS: no maximum */
 } vsi_history_bounds;
 
 typedef struct vsi_history_stats {
@@ -33,16 +34,16 @@ typedef struct vsi_history_stats {
   uint64_t replayed_events, replayed_bytes;
 } vsi_history_stats;
 
-/* "epoch.seq": 16 digits of 16, a point, up to 20 of 10; and a NUL. */
+/* "epoch.seq": 16 hexadecimal digits, a point, up to 20 decimal digits; and a NUL. */
 enum { VSI_HISTORY_ID_BYTES = 16 + 1 + 20 + 1 };
 
 typedef struct vsi_history_id {
   uint64_t epoch, seq;
 } vsi_history_id;
 
-/* The last event that a stream says it has seen. */
+/* The last event that a stream claims to have seen. */
 typedef struct vsi_history_last {
-  bool is_given, is_read; /* the stream says something; what it says is an id */
+  bool is_given, is_read; /* the stream has sent a value; the value is a valid id */
   vsi_history_id id;
 } vsi_history_last;
 
@@ -58,43 +59,43 @@ typedef struct vsi_history {
   vsi_budget *budget;   /* shared by all histories of an instance */
   uint64_t epoch, next; /* next: the seq of the next event, from 1 */
   size_t max_count, max_bytes;
-  uint64_t max_age_ns;                   /* UINT64_MAX: any */
-  uint64_t used_ns;                      /* last */
-  STAILQ_HEAD(, vsi_history_entry) kept; /* those whose seqs are the kept_count before next */
-  _Atomic(bool) has_lost;                /* an event was lost before it came here; any thread */
+  uint64_t max_age_ns;                   /* UINT64_MAX: no maximum */
+  uint64_t used_ns;                      /* time of the last use */
+  STAILQ_HEAD(, vsi_history_entry) kept; /* the kept_count events before next */
+  _Atomic(bool) has_lost;                /* an event was lost before it came here; set on any thread */
   vsi_history_stats stats;
 } vsi_history;
 
 /* Write an id as text, terminated. Returns the length. */
 size_t vsi_history_id_write(vsi_history_id id, char text[VSI_HISTORY_ID_BYTES]);
-/* false: the text is no id. It is a client's, so it can be anything. */
+/* Read an id. Returns false if the text is not an id: a client sends it, so it can be any text. */
 bool vsi_history_id_read(const char *text, vsi_history_id *ret_id);
-/* What a Last-Event-ID says; NULL: there is none. */
+/* Read a Last-Event-ID; NULL: there is none. */
 VESTRY_API vsi_history_last vsi_history_last_of(const char *text);
 
-/* OK | IO (no randomness) */
+/* Initialize. OK | IO (no randomness) */
 VESTRY_API vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
                                        vsi_history_bounds bounds);
 VESTRY_API void vsi_history_finish(vsi_history *history);
 
-/* Give the next event its id, and keep it. Returns a reference to the event that members are sent. An event that cannot
- * be kept is a loss. NULL: out of memory, and the event goes out without an id, as a loss. */
+/* Give the next event its id, and keep it. Returns a reference to the event that is sent to members. An event that
+ * cannot be kept counts as a loss. NULL: without memory the event is sent without an id, as a loss. */
 vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns);
-/* Drop what is too old. */
+/* Drop events that are too old. */
 VESTRY_API void vsi_history_expire(vsi_history *history, uint64_t now_ns);
-/* When the oldest event becomes too old; UINT64_MAX: there is none, or it never does. */
+/* Return the time at which the oldest event becomes too old; UINT64_MAX: never, or there is none. */
 VESTRY_API uint64_t vsi_history_due_ns(const vsi_history *history);
-/* An event was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
+/* Record that an event was lost elsewhere: a stream that has not seen it has a gap. Any thread, wait-free. */
 VESTRY_API void vsi_history_lose(vsi_history *history);
-/* Count a loss elsewhere: it takes a seq, and nothing before it is kept. Call this before anything is answered. */
+/* Count a recorded loss: it takes a seq, and nothing before it is kept. Call this before each answer. */
 VESTRY_API void vsi_history_settle(vsi_history *history);
 
-/* What a stream has missed. ret_count: events, of REPLAYED. */
+/* Determine which events a stream has missed. ret_count: their number, for REPLAYED. */
 vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count);
-/* The last count events as one, which nothing is conflated across. OK | TOO_LARGE | NO_MEMORY */
+/* Make one event of the last count events, which is a barrier of conflation. OK | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event);
-/* An event that is an id alone, which nothing is conflated across: the id of the last event (is_current), or one that
- * is always a gap. */
+/* Make an event that consists of an id and is a barrier of conflation: the id of the last event (is_current), or one
+ * that always results in a gap. */
 vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_event **ret_event);
 /* Count an answer. */
 void vsi_history_count(vsi_history *history, vsi_resume_answer answer, size_t events_count, size_t bytes);

@@ -13,7 +13,7 @@ void vsi_members_finish(vsi_members *members) {
   vsi_map_finish(&members->by_connection, members->host);
 }
 
-/* No two connections have the same. */
+/* Each connection has a different hash. */
 static uint64_t hash_of(const vestry_connection *connection) {
   return vsi_hash_number(vsi_connection_id(connection));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A channel's members: in the order in which they joined, and by connection. */
+/* A channel's members, in the order of joining and by connection. */
 #ifndef VSI_CHANNEL_MEMBERS_H
 #define VSI_CHANNEL_MEMBERS_H
 
@@ -14,8 +14,7 @@ typedef struct vsi_member {
   vsi_close_node at_close; /* first: a node is its member */
   vsi_refs refs;
   bool in;       /* guarded by the channel's lock: in the list and the map */
-  bool is_fresh; /* likewise: it is to be sent the state that events go on from: until then they go to it without their
-                  * ids */
+  bool is_fresh; /* likewise: it has yet to receive the state; until then it gets events without their ids */
   struct vsi_channel *channel;   /* a reference */
   vestry_connection *connection; /* a reference */
   uint64_t number;               /* ascending in the order of joining */
@@ -35,9 +34,10 @@ typedef struct vsi_members {
 void vsi_members_init(vsi_members *members, const vestry_host *host);
 void vsi_members_finish(vsi_members *members); /* empty */
 vsi_member *vsi_members_find(const vsi_members *members, const vestry_connection *connection);
-/* Room for the first. OK | NO_MEMORY */
+/* Reserve room for the first member. OK | NO_MEMORY */
 vestry_err vsi_members_reserve(vsi_members *members);
-/* Number it and put it last; where there is room for the first, this never fails for memory. OK | EXISTS | NO_MEMORY */
+/* Number a member and append it. If room for the first member was reserved, this never fails for memory. OK | EXISTS |
+ * NO_MEMORY */
 vestry_err vsi_members_add(vsi_members *members, vsi_member *member);
 void vsi_members_remove(vsi_members *members, vsi_member *member);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of channels and topics: a scope and a key, packed as the store packs those of streams. */
+/* Names of channels and topics: a scope and a key, packed as the store packs the names of streams. */
 #ifndef VSI_CHANNEL_NAME_H
 #define VSI_CHANNEL_NAME_H
 
@@ -7,20 +7,21 @@
 #include "instance/instance.h"
 #include "store/store.h"
 
-/* OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
+/* Pack a name. OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY */
 static inline vestry_err vsi_name_pack(const vestry *v, vsi_scoped_key *name, vestry_scope scope,
                                        const vestry_key *key) {
   return vsi_store_pack(v->store, name, scope, key);
 }
 
-/* The channel of that name, with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
+/* Find a channel by name; returns it with a reference. OK | NOT_FOUND (there is none) | as vsi_name_pack */
 VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *key,
                                     vsi_channel **ret_channel);
 
-/* Create a member without a stream in the channel of this name; create the channel if there is none. Takes the name.
+/* Reserve a member in the channel of a name, which is created if there is none. Takes the name.
  * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
 vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
-/* The same, in a channel that has a history. OK | NOT_FOUND (there is none) | NO_MEMORY */
+/* Reserve a member in the channel of a name if the channel exists and has a history. OK | NOT_FOUND (otherwise) |
+ * NO_MEMORY */
 VESTRY_API vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
 
 #endif

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stream that joins where it has left off, and a gap that is one until it is filled */
-/* Joining where one has left off.
+/* essay: a stream that joins where it left off, and a gap that lasts until it is filled */
+/* Resuming a stream where it left off.
  *
- * Inside the turnstile no event is published: what the stream has missed is put into its queue, and it becomes a
- * member, with nothing in between. If its queue has no room for all of that, it gets nothing, and is told of a gap.
+ * While the channel's semaphore is held, no event is published. So the events that the stream has missed are put into
+ * its queue, and the stream becomes a member, with nothing in between. If its queue has no room for all of them, it
+ * gets none of them, and a gap is reported.
  *
- * The application answers a gap with the state, while others publish. An event that is published meanwhile stands in
- * the stream's queue before the state, or after it. Its id would say that the stream has all up to that event; but the
- * stream may break before the state has come. So these events go to the stream without ids. After the state the id of
- * the last event is put into the queue, inside the turnstile: all events up to that one are in front of the id. A
- * stream that breaks before it has seen that id must not come back with its old id, as if nothing of the state had
- * come: so the first thing in its queue is an id that is a gap for certain. */
+ * The application answers a gap by sending the state, while other threads publish. An event published meanwhile stands
+ * in the stream's queue before or after the state. Its id would claim that the stream has everything up to this event,
+ * but the stream may break before the state arrives. So these events go to the stream without ids. After the state, the
+ * id of the last event is put into the queue while the semaphore is held, so that all events up to it precede the id. A
+ * stream that breaks before it has seen this id must not return with its old id, as if no part of the state had
+ * arrived. Therefore, the first event in its queue is an id that always results in a gap. */
 #include "channel/resume.h"
 
 #include "base/memory.h"
 #include "connection/connection.h"
 #include "connection/send.h"
 
-/* What becomes of a stream. */
+/* The progress of a resume. */
 typedef struct resuming {
   vsi_resume_answer answer;
-  size_t count;  /* of events, replayed */
-  bool is_sent;  /* something is in its queue */
-  bool is_fresh; /* the application sends it the state, and then it gets an id */
+  size_t count;  /* number of replayed events */
+  bool is_sent;  /* an event is in its queue */
+  bool is_fresh; /* the application sends the state; then the stream gets an id */
 } resuming;
 
 static vsi_history *history_of(const vsi_channel *channel) {
-  return atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+  return atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
 }
 
 static bool has_room(const vestry_connection *connection, size_t len) {
@@ -37,7 +38,8 @@ static bool has_room(const vestry_connection *connection, size_t len) {
          bytes <= connection->max_queued_bytes - len;
 }
 
-/* Takes the event. Looks for room first: a queue that refuses counts that as an event that was sent. */
+/* Put an event, and drop the reference to it. Checks for room first, because a queue that refuses would count the event
+ * as one that was sent. */
 static bool put(vestry_connection *connection, vestry_event *event) {
   bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, &event, 1, 0);
   vestry_event_unref(event);
@@ -57,7 +59,7 @@ static bool replay(const vsi_history *history, size_t count, vestry_connection *
   return put(connection, event);
 }
 
-/* Put what the stream has missed into its queue. OK | FULL: the stream cannot even be told that it has a gap */
+/* Put the missed events into the stream's queue. OK | FULL: not even the gap could be sent */
 static vestry_err catch_up(vsi_history *history, vestry_connection *connection, const vsi_history_last *last,
                            bool has_state, resuming *r) {
   uint64_t now_ns = vsi_now_ns(history->host);
@@ -80,8 +82,8 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   return VESTRY_OK;
 }
 
-/* The state is in the stream's queue: put the id of the last event after it. If that has no room, the next event brings
- * the first id; a stream that breaks before that has a gap again. */
+/* Put the id of the last event after the state, which is in the stream's queue. If the queue has no room, the next
+ * event brings the first id; a stream that breaks before that has a gap again. */
 static void give_id(vsi_channel *channel, vestry_connection *connection) {
   vsi_channel_let_claim(channel, connection);
   if (vsi_channel_go_in(channel)) return;
@@ -92,7 +94,7 @@ static void give_id(vsi_channel *channel, vestry_connection *connection) {
   if (is_sent) vsi_connection_posted(connection, VESTRY_OK);
 }
 
-/* Inside the turnstile. Takes the member. */
+/* Catch up and join while the semaphore is held. Takes the member. */
 static vestry_err let_in(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
                          bool has_state, resuming *r) {
   vsi_channel *channel = member->channel;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: events that wait, and which threads may conflate them */
-/* A connection that conflates has its waiting events in a list, and a lock for it. The runner of a transport that
- * blocks may be inside of a write for long, and comes round to nothing meanwhile. So a sender that finds the queue full
- * conflates what waits, in the runner's place, and tries again. The thread that has the lock takes from the queue: the
- * mailbox has one consumer at a time. It is held for that, and never over a write, so a thread that waits for it waits
- * for so many steps. What a sender has put into the list is still counted in the queue, and the runner looks there as
- * it does here. */
+/* essay: the list of waiting events, and the threads that may conflate it */
+/* A conflating connection keeps its waiting events in a list with a separate lock. If the transport blocks, the
+ * runner may be inside a write for a long time and cannot conflate meanwhile. Therefore, a sender that finds the queue
+ * full conflates the waiting events itself and tries again.
+ *
+ * The mailbox allows one consumer at a time. So only the thread that holds the lock takes deliveries from the queue.
+ * The lock is held while deliveries are moved and never during a write, so a thread waits for it for a bounded number
+ * of steps. Deliveries that a sender has moved into the list still count in the queue, and the runner reads both
+ * places. */
 #include "connection/backlog.h"
 
 #include "base/memory.h"
@@ -19,7 +21,8 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
   vsi_delivery_drop_event(delivery);
   vsi_free(connection->environment->host, delivery);
   vsi_budget_give_back(connection->environment->budget,
-                       vsi_budget_cost(1, len) + target_bytes); /* while it is still counted */
+                       vsi_budget_cost(1, len) + target_bytes); /* before the queue settles it, so that the event is
+                                                                   still counted */
   if (target_bytes)
     atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
   if (vsi_queue_settle(&connection->queue, len))
@@ -27,13 +30,14 @@ void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery
                               memory_order_relaxed);
 }
 
-/* A later event says what this one said, or what both said is now said by `merged`, which takes the later one's place:
- * what both had reserved is then made its length. Targets of signals take the same memory, whatever they say. */
+/* Drop an event that a later one supersedes. If `merged` is given, it replaces the later event and has the content of
+ * both; of the bytes that both had reserved, only its length stays reserved. A target of signals takes the same memory
+ * for any content. */
 static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, vsi_delivery *later,
                       vestry_event *merged) {
   size_t len = vestry_event_bytes(superfluous->event).len;
   if (merged) {
-    len += vestry_event_bytes(later->event).len - vestry_event_bytes(merged).len; /* never longer than both */
+    len += vestry_event_bytes(later->event).len - vestry_event_bytes(merged).len; /* never longer than both together */
     vsi_delivery_drop_event(later);
     later->broadcast = NULL;
     later->event = merged;
@@ -44,7 +48,7 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
                         &connection->conflation->conflated_bytes);
 }
 
-/* What waits goes where it can be conflated, whether the transport has room or not. */
+/* Move all queued deliveries into the list, whether or not the transport has room. */
 static void conflate_locked(vestry_connection *connection) {
   for (vsi_delivery *delivery; (delivery = vsi_queue_take(&connection->queue));) {
     vestry_event *merged;

@@ -6,8 +6,8 @@
 #include "connection/queue.h"
 
 typedef struct vsi_batch {
-  vestry_batch seen;     /* what its user sees; the first member */
-  vestry_event **events; /* a reference each */
+  vestry_batch seen;     /* the public part; first member */
+  vestry_event **events; /* one reference to each */
   size_t room;
   vestry_err error; /* the first failure; OK: none */
 } vsi_batch;
@@ -55,7 +55,8 @@ vestry_err vestry_batch_add_made(vestry_batch *seen, vestry_err made, vestry_eve
   return batch->error;
 }
 
-/* A connection's mailbox takes a chain by one exchange (runtime/mailbox.c): that is what keeps others out. */
+/* A mailbox accepts a chain by a single exchange (runtime/mailbox.c), so no event of another sender comes in
+ * between. */
 static vestry_err send_to(const vsi_batch *batch, vestry_connection *connection) {
   if (!batch->seen.count) return vestry_connection_is_open(connection) ? VESTRY_OK : VESTRY_CLOSED;
   return vestry_connection_send_all(connection, batch->events, batch->seen.count);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what all queues hold together, and which stream is closed for it */
-/* What the whole instance may have queued.
+/* essay: the bound of all queues together, and the stream that is closed when it is reached */
+/* The budget bounds the bytes that all queues of an instance hold together.
  *
- * Hard. A sender takes its events' cost from the budget before it takes room in the queue, by a compare-and-swap that
- * never goes above the maximum; the runner gives it back when the event is freed. So the sum of all queues is below the
- * maximum at every moment, and exactly what the counter says. An event that waits in several queues is counted in each,
- * though its bytes are there once: the counter is an upper bound of the memory.
+ * The bound is hard. A sender takes the cost of its events from the budget before it takes room in the queue, by a
+ * compare-and-swap that never exceeds the maximum. The runner returns the cost when the event is freed. So the counter
+ * always equals the sum of all queues and never exceeds the maximum. An event that waits in several queues is counted
+ * once for each, although its bytes exist once: the counter is an upper bound of the memory.
  *
- * No sender waits. Memory comes back when a closed connection's runner gets to it, on another thread, and a sender does
- * not wait for that. So closing begins an eighth below the maximum: what is sent while the runners free goes into that
- * eighth. Only a sender that fills it faster than they free is refused, as by a full queue.
+ * No sender waits. The memory of a closed connection is released by its runner, on another thread, and senders do not
+ * wait for it. Therefore, connections are closed from seven eighths of the maximum on, and events that are sent while
+ * the runners release memory use the last eighth. A send is refused, as by a full queue, only if senders fill this
+ * eighth faster than the runners release memory.
  *
- * Cost. One relaxed read-modify-write for each send and each settlement. */
+ * The cost is one relaxed read-modify-write for each send and for each settlement. */
 #include "connection/budget.h"
 #include "base/assert.h"
 

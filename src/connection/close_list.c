@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what is told that a connection has ended, once or not at all */
+/* essay: close listeners, which are called at most once and never missed */
 #include "connection/close_list.h"
 
-/* Three parties meet over a node: the thread that registers it, the thread that cancels it, and the runner that ends
- * the connection. What they rely on:
+/* Three threads use a node: one registers it, one cancels it, and the runner ends the connection. They rely on these
+ * properties:
  *
- * Once.       A node is in the list from the add to the one critical section that takes it out: a cancel's, which sees
- *             it in (next is set) and clears next; or the runner's, which does the same and then calls it. The lock
- *             makes one of them the first, the other finds next cleared. So each node that was let in is either called
- *             or taken back, never both, and never twice.
- * None is     The runner sets `told` in the first of its critical sections, before it takes anything. An add that comes
- * forgotten.  before is in the list and is taken; one that comes after sees `told` and is refused. There is no third.
- *             The list is empty for ever when tell returns: from `told` on it can only shrink.
- * Bounded.    A function that registers a node with the connection that is ending is refused, so tell ends.
- * Memory.     When a node is called, neither the list nor the runner touches it again, so its function may free it, and
- *             a cancel that comes later must not be made by a thread that cannot be sure that the node is still there:
- *             false says nothing about whether the call is over. What is written before an add is visible to the call,
- *             and what the canceller of a node does after its true follows what the thread did that registered it: both
- *             through the lock.
- * No lock is  Nodes are taken one by one, and the lock is given up for each call. So a function can cancel others that
- * held.       are still to come, and a cancel on another thread never waits for a call.
+ * - Once: a node is in the list from the add until one critical section removes it. This section is either a cancel,
+ *   which sees the node in the list (next is set) and clears next, or the runner, which does the same and then calls
+ *   the node. The lock makes one of them the first, and the other finds next cleared. So each accepted node is either
+ *   called or cancelled, never both, and never twice.
+ * - None is missed: the runner sets `told` in its first critical section, before it removes a node. A node added before
+ *   is in the list and is called; an add that comes later sees `told` and is refused. When the calls are over, the list
+ *   is empty for ever, because it only shrinks after `told` is set.
+ * - Bounded: a function that registers a node with the connection that is ending is refused, so the calls end.
+ * - Memory: after the call of a node begins, neither the list nor the runner touches the node again, so its function
+ *   may free it. A thread may cancel a node only if it can be sure that the node still exists, because the result false
+ *   does not show whether the call is over. Writes before an add are visible to the call, and writes before the
+ *   registration are visible to a thread whose cancel returns true: both through the lock.
+ * - No lock is held during calls: nodes are removed one by one, and the lock is released for each call. So a function
+ *   can cancel nodes that are not called yet, and a cancel on another thread never waits for a call.
  *
- * The lock is a spin lock, not a mutex: an idle stream is to cost little, hardly anybody ever meets here, and it is
- * held for a few instructions. For the same reason the ring has no head, only its first member: each stream has one. */
+ * The lock is a spin lock instead of a mutex, because an idle stream must be small, threads rarely meet here, and the
+ * lock is held for a few instructions. For the same reason each stream stores only the ring's first member instead of a
+ * head. */
 
 static vsi_close_node *node_of(const vsi_ring *in) {
   return VSI_RING_OWNER(in, vsi_close_node, in);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told that a connection has ended: other parts of the library, each by a node that is embedded in what it
- * keeps for the connection, so that nothing is allocated. See close_list.c for the essay. (Applications have the close
- * hook.) */
+/* Close listeners: functions of other modules that are called when a connection has ended. A node is embedded in the
+ * listener's own data for the connection, so nothing is allocated. (Applications use the close hook.) See close_list.c
+ * for the essay. */
 #ifndef VSI_CONNECTION_CLOSE_LIST_H
 #define VSI_CONNECTION_CLOSE_LIST_H
 
@@ -13,9 +13,9 @@
 
 typedef struct vsi_close_node vsi_close_node;
 
-/* The connection has ended: its transport is gone, its state is CLOSED, its close hooks have not run yet. Once, on the
- * connection's runner (or where it was abandoned), no lock held; must not wait for I/O. The list has forgotten the node
- * and the function may free it. */
+/* Called when the connection has ended: its transport is gone, its state is CLOSED, and its close hooks have not run
+ * yet. Called once, on the connection's runner (or on the thread that abandoned it), no lock held; must not wait for
+ * I/O. The list no longer refers to the node, so the function may free it. */
 typedef void (*vsi_close_fn)(vsi_close_node *node, vestry_connection *connection, vestry_cause cause);
 
 struct vsi_close_node {
@@ -24,22 +24,22 @@ struct vsi_close_node {
 };
 
 typedef struct vsi_close_list {
-  vsi_ring *first;    /* guarded by lock; in order of registration, and after the last one the first again */
+  vsi_ring *first;    /* guarded by lock; in order of registration, circular */
   vsi_spin_lock lock; /* held for a few instructions */
-  bool told;          /* guarded by lock: the runner has begun to tell, no more nodes are let in */
+  bool told;          /* guarded by lock: the runner has begun to call nodes; no more are accepted */
 } vsi_close_list;
 
 void vsi_close_list_init(vsi_close_list *list);
-/* Call all nodes, those that came first first. Once. */
+/* Call all nodes in order of registration. Once. */
 void vsi_close_list_tell(vsi_close_list *list, vestry_connection *connection, vestry_cause cause);
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_close_node *node);
 bool vsi_close_list_remove(vsi_close_list *list, vsi_close_node *node);
-/* The first node with that function; NULL: none. On the runner, and only for nodes that are never taken back: so it
- * stays where it is until the runner itself tells it. */
+/* Return the first node with this function; NULL: none. Runner only, and only for nodes that are never cancelled, so
+ * that the node exists until the runner itself calls it. */
 VESTRY_API vsi_close_node *vsi_close_list_find(vsi_close_list *list, vsi_close_fn fn);
 
-/* The same on any thread, of the nodes of which `is` says so: it looks at a node under the list's lock, so the node is
- * there. What is found is there as long as its function has not begun to free it. */
+/* Return the first node with this function for which `is` returns true; NULL: none. Any thread. `is` runs under the
+ * list's lock, so the node exists during its call. The returned node exists until its function begins to free it. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);
 VESTRY_API vsi_close_node *vsi_close_list_find_if(vsi_close_list *list, vsi_close_fn fn, vsi_close_is_fn is,
                                                   const void *ctx);

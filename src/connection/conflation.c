@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which events a later one makes superfluous, and past which others */
+/* essay: which events a later event supersedes, and across which events */
 #include "connection/conflation.h"
 
 #include <string.h>
@@ -7,20 +7,21 @@
 #include "base/memory.h"
 #include "event/target.h"
 
-/* A list, oldest first, and for each target the last delivery that set it. What makes a delivery superfluous is written
- * in event/target.c; here is only the order. Barriers cut the list into stretches: two deliveries of one stretch have
- * none between them. A later one looks its target up, and if the delivery there is of its own stretch, that one goes.
+/* The list holds waiting deliveries, oldest first. A table holds, for each target, the last delivery that set it. The
+ * rules by which one event supersedes another are in event/target.c; this file handles only the order. Barriers divide
+ * the list into stretches, so no barrier lies between two deliveries of one stretch. A new delivery looks up its
+ * target; a delivery found there is dropped if it is of the same stretch.
  *
- * The table has one slot for several targets. A new delivery overwrites the slot; the older one is then forgotten, and
- * written as if there were no conflation. So a step costs the same however many wait. A slot points to a waiting
- * delivery or to nothing: take_out clears the slot of what it takes out.
+ * Several targets share a slot of the table. A new delivery overwrites the slot; the older one is forgotten, that is,
+ * written as without conflation. So a step has the same cost for any number of waiting deliveries. A slot points to a
+ * waiting delivery or is NULL, because take_out clears the slot of the delivery that it removes.
  *
- * A delivery that finds its target by an id which another one has brought begins a new stretch: an earlier one may have
- * taken that id away from somewhere. The ids of a stretch are kept as bits (two of 1,024 for each), so it may begin too
- * early. The delivery that has brought the id itself goes on into the new stretch: between it and its successor nothing
- * of it matters but what is inside of it.
+ * A delivery whose target is found by an id that another delivery has brought begins a new stretch, because an earlier
+ * delivery may have removed this id from elsewhere in the page. The ids of a stretch are stored as bits (two of 1,024
+ * for each id), so a stretch may begin too early, never too late. The delivery that has brought the id moves into the
+ * new stretch: between it and its successor, only changes inside it matter.
  *
- * A delivery that must stay because of a later one is held: its slot says so. */
+ * A delivery that must stay because of a later one is held; its slot records this. */
 
 enum { SLOTS = VSI_CONFLATION_SLOTS };
 
@@ -61,11 +62,11 @@ static void take_out(vsi_conflation *conflation, vsi_delivery *delivery) {
 }
 
 static void count_up(_Atomic(uint64_t) *counter) {
-  /* one writer at a time, and a mere count */
+  /* relaxed: a counter with one writer at a time */
   atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* The waiting morph of the same target, if it may be left out. If it may not, count why. */
+/* Return the waiting morph of the same target if it may be dropped. If it may not, count the reason. */
 static vsi_delivery *find_morph(vsi_conflation *conflation, const vsi_target *target) {
   size_t slot = target->hash % SLOTS;
   vsi_delivery *last = conflation->slots[slot];
@@ -82,8 +83,8 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   if (!last || !target->can_go) return NULL;
   const vsi_target *other = target_of(last);
   vestry_event *merged = NULL;
-  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* out of memory too: both wait */
-  if (merged && !vsi_event_target(merged)) { /* it could not be merged again: better both */
+  if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* also without memory: both wait */
+  if (merged && !vsi_event_target(merged)) { /* it could not be merged again: keep both */
     vestry_event_unref(merged);
     return NULL;
   }
@@ -96,7 +97,7 @@ static void begin_stretch(vsi_conflation *conflation) {
   memset(conflation->marks, 0, sizeof conflation->marks);
 }
 
-/* A target that is found by an id which may have been brought in this stretch. */
+/* Begin a new stretch if the target's id may have been brought in this stretch. */
 static void find_target(vsi_conflation *conflation, const vsi_target *target) {
   if (!target->id_len || !vsi_target_is_marked(conflation->marks, target)) return;
   uint64_t stretch = conflation->stretch;
@@ -110,13 +111,13 @@ static void find_target(vsi_conflation *conflation, const vsi_target *target) {
   }
 }
 
-/* What comes now holds others, but for that of its own target. */
+/* Mark the waiting deliveries that the new one holds, except that of its own target. */
 static void hold(vsi_conflation *conflation, const vsi_target *target) {
   for (size_t i = 0; i < SLOTS; i++) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
     if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
   }
-  /* What makes signals that are missing finds a list there, or nothing. */
+  /* An event that creates missing signals finds a list there, or no signal. */
   const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
   if (signals && ((signals->has_list && target->state.bound) ||
                   (signals->takes_away && (target->state.bound || target->state.read))))

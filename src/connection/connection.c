@@ -26,7 +26,7 @@ void vsi_connection_answer(vestry_connection *connection, uint32_t hold_ms, unsi
   connection->is_answer = true;
   connection->begins_with = events_count & 3;
   connection->heartbeat_ms = hold_ms;
-  atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed); /* its first run is to come */
+  atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed); /* its first run is still to come */
 }
 
 bool vsi_connection_is_answered(const vestry_connection *connection) {
@@ -35,10 +35,11 @@ bool vsi_connection_is_answered(const vestry_connection *connection) {
 
 void vsi_connection_begin_signs(vestry_connection *connection) {
   vsi_connection_give_signs(connection);
-  (void)vestry_connection_send(connection, connection->environment->sign); /* without: the first heartbeat tells */
+  (void)vestry_connection_send(connection, connection->environment->sign); /* if this fails, the first heartbeat does
+                                                                              it */
 }
 
-/* acquire pairs with the release of the state (runner.c), which comes after the coder. */
+/* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */
 bool vsi_connection_may_encode(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder;
 }
@@ -90,8 +91,8 @@ uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count
   return vsi_budget_cost(count, bytes) + (connection->conflation ? (uint64_t)count * sizeof(vsi_target) : 0);
 }
 
-/* The queue's word has one order: each settlement is either before, and not in what is counted here, or after, and
- * takes its share off. */
+/* The queue's word has one modification order. So each settlement comes either before, and is not in this count, or
+ * after, and subtracts its share. */
 void vsi_connection_goes(vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
@@ -101,14 +102,14 @@ void vsi_connection_goes(vestry_connection *connection) {
 }
 
 static void hurry(vestry_connection *connection, uint8_t how) {
-  /* A closed connection has no runner. relaxed: if it closes just after this load, one notify is in vain. */
+  /* A closed connection has no runner. relaxed: if it closes after this load, one notify has no effect. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
   uint8_t before = atomic_load_explicit(&connection->hurry, memory_order_relaxed);
-  while (before < how) /* relaxed: the notify hands it over */
+  while (before < how) /* relaxed: the notify publishes it */
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
                                               memory_order_relaxed)) {
       if (how == VSI_HURRY_NOW)
-        vsi_connection_goes(connection); /* it has a cause, and its queue is shut, or about to */
+        vsi_connection_goes(connection); /* it has a cause, and its queue is shut or will be at once */
       break;
     }
   vsi_actor_notify(&connection->actor);
@@ -127,10 +128,11 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   if (vsi_connection_is_forked(connection) || cause == VESTRY_CAUSE_NONE || (unsigned)cause >= VESTRY_CAUSE_COUNT)
     return false;
   uint8_t none = VESTRY_CAUSE_NONE;
-  /* The door. acq_rel pairs with vsi_connection_cause: a thread that sees the cause sees what led to it. */
+  /* The only place where a cause is set. acq_rel pairs with vsi_connection_cause: a thread that sees the cause also
+   * sees the writes before it. */
   if (!atomic_compare_exchange_strong_explicit(&connection->cause, &none, (uint8_t)cause, memory_order_acq_rel,
                                                memory_order_acquire)) {
-    if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* what waits for the peer waits in vain */
+    if (vsi_cause_is_of_peer(cause)) hurry(connection, VSI_HURRY_NOW); /* the peer is gone: do not wait for it */
     if (cause == VESTRY_CAUSE_SHUTDOWN) hurry(connection, VSI_HURRY_SOON);
     return false;
   }
@@ -140,10 +142,11 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   return true;
 }
 
-/* What was accepted and is in the queue no more, from the word that counts the room: a thread that sees an event
- * settled finds its room, and that of the budget, which was given back before. An event is in the word before it is
- * accepted. So the count of those that are accepted is read first (acquire: the word after it), and others that send
- * meanwhile make the answer too small, never too large; their events bring a run of the runner's, which looks again. */
+/* Return the number of accepted events that have left the queue, according to the word that counts the room. A thread
+ * that sees an event settled also finds its room in the queue, and its room in the budget, which was released before.
+ * An event is counted in the word before it is accepted. Therefore, the count of accepted events is read first
+ * (acquire: the word after it), and concurrent sends make the result too small, never too large. The runner runs for
+ * these sends and computes the result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;
@@ -151,7 +154,7 @@ uint64_t vsi_connection_settled(const vestry_connection *connection) {
   return accepted > queued ? accepted - queued : 0;
 }
 
-/* No fence is needed: the whole run that follows the notify sees the flag, and what was written before it. */
+/* No fence is needed, because the whole run that follows the notify sees the flag and all writes before it. */
 void vsi_connection_await_written(vestry_connection *connection) {
   atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
   vsi_actor_notify(&connection->actor);
@@ -165,9 +168,9 @@ bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_nod
   return vsi_close_list_remove(&connection->at_close, node);
 }
 
-/* The coder comes when others can find the connection already, but before the start. */
+/* Return the coder, which is set after other threads can find the connection, but before the start. */
 static const vsi_coder *coder_of(const vestry_connection *connection) {
-  /* acquire pairs with the release of the state after that (runner.c) */
+  /* acquire pairs with the release of the state after the coder was set (runner.c) */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
   return has_begun ? connection->coder : NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Format and send. */
+/* Sending by a format. */
 #include <stdarg.h>
 
 #include "connection/send.h"

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* All connections of one instance: a list in the order of their numbers, and what became of those that have left it. It
- * is walked to close them all, to send them away in order (a drain), and to add up what they count.
+/* All connections of one instance: a list in the order of their ids, and the counters of those that have left it. Walks
+ * through the list close all connections, send them away in order (a drain), and add up their counters.
  *
- * Which connection is closed when the budget is pressed, that is, when all queues together hold nearly what they may.
- * The connection that holds most goes first: one that is not read grows, one that is read stays small, so it is the
- * stalled ones that go. Connections are filed by what they hold (base/load.h): by the sender that makes one hold more
- * than it ever did, and lower by the thread that looks for room and finds that one holds less. So a send takes no lock
- * but when its queue is longer than before, and a look does not walk along the others. A connection that was closed
- * gives its memory back a little later. What it held then counts as gone at once (vsi_connection_goes), or one burst
- * would close more than it must. (A connection inside a blocking write holds its share until the write returns: the
- * others have less room meanwhile, but are not closed for it.) One thread looks at a time, others go on. */
+ * If all queues together hold nearly the maximum of the budget, connections are closed. The one that holds the most is
+ * closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays small, so
+ * stalled streams are closed. Connections are filed by the bytes that they hold (base/load.h). A sender files a
+ * connection higher when it holds more than ever before. The thread that looks for room files it lower when it finds
+ * that it holds less. So a send takes the lock only if the queue is longer than before, and a search does not walk past
+ * all other connections.
+ *
+ * A closed connection releases its memory a little later. Its bytes count as going at once (vsi_connection_goes),
+ * because otherwise one burst would close more connections than necessary. (A connection inside a blocking write keeps
+ * its share until the write returns. The others have less room meanwhile, but are not closed for it.) One thread
+ * searches at a time; the others continue. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -27,33 +30,33 @@
 #include "runtime/runtime.h"
 
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
-/* The client tells of it, and nothing changes (app/stream/stream.c). */
+/* An empty signals patch: it changes nothing, but the client reports it to the page (app/stream/stream.c). */
 static const char sign[] = "{}";
 
-/* Where connections begin whose numbers differ in the last bits only: so one is found by its number, a short walk from
- * there. */
+/* A block of connections whose ids differ only in the last bits. A connection is found by its block and a short
+ * walk. */
 enum { BLOCK = 64 };
 typedef struct block {
   vsi_map_link in;          /* first */
-  uint64_t number;          /* of its connections', without the last bits */
-  vestry_connection *first; /* the one with the lowest number that has not left */
+  uint64_t number;          /* common to the ids of its connections: id / BLOCK */
+  vestry_connection *first; /* the connection with the lowest id that has not left */
 } block;
 
 struct vsi_group {
-  vsi_environment environment; /* first: an environment is its group */
+  vsi_environment environment; /* first member: an environment is its group */
   vestry_connection_options defaults;
   vsi_codings *codings;
   vsi_refs refs;
-  vsi_mutex lock;                       /* see docs/locking.md: nothing is called while it is held */
+  vsi_mutex lock;                       /* see docs/locking.md; no function is called while it is held */
   pthread_cond_t left;                  /* a connection has left */
   TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
-  vsi_group_walk *walks;                /* guarded by lock: those under way, which keep their places in the list */
-  bool closed;                          /* guarded by lock: no connection is let in */
+  vsi_group_walk *walks;                /* guarded by lock: the active walks, which keep their places in the list */
+  bool closed;                          /* guarded by lock: no connection is accepted */
   vsi_map blocks;                       /* guarded by lock */
-  vsi_loads loads;                      /* guarded by lock: those whose queues held something */
-  vsi_group_stats totals;               /* guarded by lock; events: of those that have left */
-  _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list */
-  _Atomic(bool) relieving;              /* a thread is at it: a try-lock */
+  vsi_loads loads;                      /* guarded by lock: connections whose queues held something */
+  vsi_group_stats totals;               /* guarded by lock; events: of connections that have left */
+  _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list; relaxed */
+  _Atomic(bool) relieving;              /* a thread closes connections: a try-lock */
   vsi_budget budget;
   vsi_tails tails;
   vsi_group_tally tally;
@@ -171,10 +174,12 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
     if (at->next == from) at->next = to;
 }
 
-/* A thread that walks has the lock again and again, and lets those in that wait here. */
+/* Lock the group to change the list. A walking thread takes the lock again and again, and yields to threads that wait
+ * here. */
 static void lock_to_change(vsi_group *group) {
   if (vsi_mutex_try(&group->lock)) return;
-  atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* a hint: the lock orders all else */
+  atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* relaxed: a hint; the lock orders all
+                                                                                else */
   vsi_mutex_lock(&group->lock);
   atomic_fetch_sub_explicit(&group->waiting_count, 1, memory_order_relaxed);
 }
@@ -185,7 +190,7 @@ static void let_changes_in(vsi_group *group) {
 }
 
 static uint64_t hash_of_block(uint64_t number) {
-  return number * UINT64_C(0x9e3779b97f4a7c15); /* numbers are no client's */
+  return number * UINT64_C(0x9e3779b97f4a7c15); /* unkeyed, because clients do not choose ids */
 }
 
 static block *find_block_locked(const vsi_group *group, uint64_t number) {
@@ -194,13 +199,14 @@ static block *find_block_locked(const vsi_group *group, uint64_t number) {
   return (block *)at;
 }
 
-/* Memory for a block, and for one more in the map: allocated without the lock. */
+/* Memory for a block and for its place in the map, allocated without the lock. */
 typedef struct block_room {
   block *made;
   vsi_map_room room;
 } block_room;
 
-/* A block is there for the next number, or in `from`; false: there is no memory for it there; *ret_bits: the map's. */
+/* Return whether a block for the next id exists, or memory for it is in `from`. If not, *ret_bits is the size that the
+ * map needs. */
 static bool has_block_locked(vsi_group *group, block_room *from, unsigned *ret_bits) {
   if (find_block_locked(group, (group->totals.opened + 1) / BLOCK)) return true;
   *ret_bits = vsi_map_wanted(&group->blocks, group->blocks.count + 1);
@@ -218,10 +224,10 @@ static void enter_locked(vsi_group *group, vestry_connection *connection, block_
     from->made = NULL;
   }
   TAILQ_INSERT_TAIL(&group->list, connection, in_group);
-  move_walks_locked(group, NULL, connection); /* those that had met all */
+  move_walks_locked(group, NULL, connection); /* walks that had reached the end */
 }
 
-/* Number a connection and put it last: OK | CLOSED | NO_MEMORY. */
+/* Give a connection its id and append it: OK | CLOSED | NO_MEMORY. */
 static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   const vestry_host *host = group->environment.host;
   block_room from = {NULL, {NULL, 0}};
@@ -243,7 +249,8 @@ static vestry_err enter(vsi_group *group, vestry_connection *connection) {
   return error;
 }
 
-/* Before it is taken out of the list. Returns a block that has none any more, to be freed. */
+/* Update the block of a connection that leaves; before it is removed from the list. Returns the block if it is empty
+ * now, so that the caller frees it. */
 static block *leave_block_locked(vsi_group *group, const vestry_connection *connection) {
   block *in = find_block_locked(group, connection->id / BLOCK);
   if (in->first != connection) return NULL;
@@ -266,7 +273,7 @@ vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, 
   vestry_connection *connection;
   error = vsi_connection_create(&group->environment, ops, transport, &made, hooks, hooks_ctx, &connection);
   if (error) return error;
-  vsi_group_ref(group); /* the connection's */
+  vsi_group_ref(group); /* held by the connection */
   error = enter(group, connection);
   if (error)
     vsi_connection_discard(connection);
@@ -297,8 +304,8 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   sum->wire_bytes_by[kind] += wire_bytes;
 }
 
-/* The walks that add up and have not met a connection that leaves: they meet it now. Each of the list that is before a
- * walk's next one was met. */
+/* Add a leaving connection to the sums of walks that have not reached it yet. A walk has passed all connections before
+ * its next one. */
 static void meet_locked(vsi_group *group, const vestry_connection *connection) {
   for (vsi_group_walk *at = group->walks; at; at = at->other)
     if (at->sums && connection->id <= at->last_id && at->next && at->next->id <= connection->id)
@@ -360,8 +367,8 @@ static bool is_going(const vestry_connection *connection) {
          atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW;
 }
 
-/* Find the connections whose queues hold most, SOUGHT at most, most first: a reference to each. Left out are those that
- * hold nothing, and those that are about to give back all they hold. ret_more: there may be others. */
+/* Find at most SOUGHT connections whose queues hold the most, in descending order, and take a reference to each.
+ * Connections that hold nothing, or are about to release all they hold, are omitted. ret_more: there may be others. */
 static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT], bool *ret_more) {
   size_t count = 0, steps = 0;
   uint64_t held[SOUGHT];
@@ -372,7 +379,8 @@ static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT],
     uint64_t holds = is_going(connection) ? 0 : vsi_connection_held(connection);
     uint8_t rank = vsi_load_rank(holds);
     if (rank <
-        vsi_load_rank_of(&connection->place)) { /* it held more when it was filed; it is met again, further down */
+        vsi_load_rank_of(&connection->place)) { /* it held more when it was filed; the search meets it again further
+                                                   down */
       next = vsi_loads_refile(&group->loads, at, &connection->place, rank);
       continue;
     }
@@ -393,13 +401,13 @@ static size_t find_largest(vsi_group *group, vestry_connection *largest[SOUGHT],
 static void relieve(const vsi_environment *environment) {
   vsi_group *group = group_of(environment);
   const vsi_budget *budget = &group->budget;
-  /* acquire pairs with the release below: the next thread that relieves sees what the last one has closed */
+  /* acquire pairs with the release below: the next thread sees what the previous one has closed */
   if (atomic_exchange_explicit(&group->relieving, true, memory_order_acquire)) return;
   for (bool more = true; more && vsi_budget_is_pressed(budget);) {
     vestry_connection *largest[SOUGHT];
     size_t count = find_largest(group, largest, &more);
     for (size_t i = 0; i < count; i++) {
-      /* A connection that ends cleanly and waits for its peer has its cause already: it waits no longer. */
+      /* A connection that ends cleanly and waits for its peer has a cause already: it stops waiting. */
       if (vsi_budget_is_pressed(budget) && !vestry_connection_close(largest[i], VESTRY_CAUSE_BUDGET))
         vsi_connection_hurry(largest[i]);
       vestry_connection_unref(largest[i]);
@@ -463,7 +471,7 @@ void vsi_group_observe(vsi_group *group, bool observes) {
   atomic_fetch_add_explicit(&group->environment.observers_count, observes ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
-/* Whether there is more to add up. */
+/* Add up to VSI_GROUP_CHUNK connections. Returns whether more are left. */
 static bool add_chunk_locked(vsi_group_walk *walk) {
   for (int i = 0; i < VSI_GROUP_CHUNK && walk->next && walk->next->id <= walk->last_id; i++) {
     add_events_locked(walk->sums, walk->next);
@@ -475,7 +483,8 @@ static bool add_chunk_locked(vsi_group_walk *walk) {
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   vsi_group_walk walk;
   vsi_mutex_lock(&group->lock);
-  *ret_stats = group->totals; /* of those that have left; what leaves from here on is met first */
+  *ret_stats = group->totals; /* of connections that have left; those that leave from now on are added by meet_locked
+                                 first */
   ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
   ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
   ret_stats->too_large = atomic_load_explicit(&group->tally.too_large_count, memory_order_relaxed);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A group of connections: all those of one instance. It numbers them, counts what became of them, and closes them
- * together. */
+/* A group: all connections of one instance. It numbers them, counts their outcomes, and closes them together. */
 #ifndef VSI_CONNECTION_GROUP_H
 #define VSI_CONNECTION_GROUP_H
 
@@ -13,81 +12,84 @@ typedef struct vsi_group_stats {
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
   uint64_t accepted, written, discarded, conflated, barriers, kept, forgotten, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
-  uint64_t event_bytes_by[VSI_CODING_KINDS_COUNT], wire_bytes_by[VSI_CODING_KINDS_COUNT]; /* of the two above */
-  uint64_t queued_bytes, queued_peak_bytes;                                               /* of the budget */
-  uint64_t too_large, no_memory;                  /* events that were refused for another reason than a full queue */
-  vsi_histogram_counts deliveries, changes, ages; /* of the tally; as many ages as closed */
+  uint64_t event_bytes_by[VSI_CODING_KINDS_COUNT], wire_bytes_by[VSI_CODING_KINDS_COUNT]; /* parts of the two above */
+  uint64_t queued_bytes, queued_peak_bytes;                                               /* of the budget's use */
+  uint64_t too_large, no_memory;                  /* events refused for another reason than a full queue */
+  vsi_histogram_counts deliveries, changes, ages; /* of the tally; ages has one entry for each closed connection */
 } vsi_group_stats;
 
-/* defaults: for connections created without options of their own; validated here. OK | INVALID | NO_MEMORY */
+/* Create a group. defaults: for connections created without options of their own; validated here. OK | INVALID |
+ * NO_MEMORY */
 VESTRY_API vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
                                        vsi_group **ret_group);
 
-/* Refuse new connections and close all for SHUTDOWN. Idempotent, does not block. */
+/* Refuse new connections and close all with cause SHUTDOWN. Idempotent, does not block. */
 VESTRY_API void vsi_group_close(vsi_group *group);
 
-/* Bound what all queues hold together; before the first connection. 0: the default. */
+/* Bound the bytes that all queues hold together; before the first connection. 0: the default. */
 void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
 
-/* Refuse new connections from here on. Returns how many there are: no more come. Idempotent, does not block. */
+/* Refuse new connections from now on. Returns the number of open connections, which can only fall. Idempotent, does not
+ * block. */
 uint64_t vsi_group_refuse(vsi_group *group);
 
-/* A walk through the connections in the order of their numbers. It keeps its place while they come and go. */
+/* A walk through the connections in the order of their ids. It keeps its place while connections come and go. */
 typedef struct vsi_group_walk {
-  vestry_connection *next;      /* guarded by the group's lock; not met yet; NULL: all are */
-  struct vsi_group_walk *other; /* likewise; of the group's walks */
-  vsi_group_stats *sums;        /* of a walk that adds up; NULL: it does not */
-  uint64_t last_id; /* constant: the newest connection's when it began; one that adds up meets none after it */
+  vestry_connection *next;      /* guarded by the group's lock; the next connection; NULL: at the end */
+  struct vsi_group_walk *other; /* likewise; next in the group's list of walks */
+  vsi_group_stats *sums;        /* of a walk that adds up counters; otherwise NULL */
+  uint64_t last_id; /* constant: id of the newest connection at the beginning; a walk that adds up stops there */
 } vsi_group_walk;
 
-/* Begin a walk at the first connection, and end it. Between the two the struct must stay at its address. Any thread. */
+/* Begin a walk at the first connection, and end it. In between, the struct must stay at its address. Any thread. */
 VESTRY_API void vsi_group_walk_begin(vsi_group *group, vsi_group_walk *walk);
 VESTRY_API void vsi_group_walk_end(vsi_group *group, vsi_group_walk *walk);
 
-/* References to the connections that a walk meets next, in order; limit: VSI_GROUP_CHUNK at most. Returns how many: if
- * they are fewer than limit, there is none left. */
+/* Get references to the next connections of a walk, in order; limit: at most VSI_GROUP_CHUNK. Returns their number;
+ * fewer than limit: the walk is at the end. */
 enum { VSI_GROUP_CHUNK = 64 };
 VESTRY_API size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
                                       vestry_connection *chunk[VSI_GROUP_CHUNK]);
 
-/* A reference to the connection with this number; NULL: it has left, or there never was one. Any thread. */
+/* Get a reference to the connection with this id; NULL: it has left or never existed. Any thread. */
 VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
-/* Send off the connections that a walk meets next, limit at most. Each is given the hint that retry_ms returns for it,
- * its own. Returns how many were met: fewer than limit, there is none left. ret_sent_count: those that were not closing
- * already. */
+/* Send off the next connections of a walk, at most limit. Each receives the reconnect delay that retry_ms returns for
+ * it. Returns the number of connections met; fewer than limit: the walk is at the end. ret_sent_count: number of those
+ * that were not closing already. */
 size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count);
 
-/* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime. */
+/* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime itself. */
 VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
-/* Drop the creator's reference; connections hold one too, so references to them may outlive this call. NULL is
+/* Drop the creator's reference. Connections hold references, too, so the group may outlive this call. NULL is
  * accepted. */
 VESTRY_API void vsi_group_destroy(vsi_group *group);
 
-/* What all connections of the group share. Any thread. */
+/* Get the environment that all connections of the group share. Any thread. */
 VESTRY_API const vsi_environment *vsi_group_environment(const vsi_group *group);
-/* The codings of its connections. */
+/* Get the codings of its connections. */
 VESTRY_API vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);
 void vsi_group_unref(vsi_group *group);
 
-/* The heartbeat of connections that have no options of their own. */
+/* Return the heartbeat interval of connections without options of their own. */
 VESTRY_API uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
-/* Of the moment of the call, but for what connections count of events: each is looked at once from then on, no later
- * than it leaves. A thread that makes or ends a connection meanwhile waits for a walk through 64 of them at most. */
+/* Get the counters at the moment of the call. Counters of events are added up connection by connection after it, each
+ * connection once, at the latest when it leaves. Meanwhile, a thread that creates or ends a connection waits for a walk
+ * through at most 64 of them. */
 VESTRY_API void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats);
-/* Something observes the connections, or has ceased to: while it does, some events are timed. Any thread. */
+/* Begin or end observing the connections. While they are observed, some events are timed. Any thread. */
 VESTRY_API void vsi_group_observe(vsi_group *group, bool observes);
-/* Any thread; relaxed: true soon after it has begun. */
+/* Return whether the connections are observed. Any thread; relaxed: true soon after it has begun. */
 static inline bool vsi_group_is_observed(const vsi_group *group) {
   return atomic_load_explicit(&vsi_group_environment(group)->observers_count, memory_order_relaxed) != 0;
 }
 
-/* Create a connection of the group: vsi_connection_create with the group's environment, numbered and counted.
- * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group is): the transport is untouched */
+/* Create a connection of the group: vsi_connection_create with the group's environment; it gets an id and is counted.
+ * options: NULL: the group's. OK | INVALID | NO_MEMORY | CLOSED (the group); on failure the transport is untouched */
 VESTRY_API vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
                                         const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                         void *hooks_ctx, vestry_connection **ret_connection);

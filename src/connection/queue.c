@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a queue that can be shut and then is empty for ever */
+/* essay: a queue that can be shut and is then empty for ever */
 #include "connection/queue.h"
 
-/* The word. Reservation and settlement are single read-modify-writes of it, so its modification order is the truth
- * about room; the deliveries themselves travel through the mailbox, whose push (release) and pop (acquire) hand them
- * over.
+/* Reservation and settlement are single read-modify-writes of one word, whose modification order decides about room.
+ * The deliveries themselves go through the mailbox: its push (release) and pop (acquire) publish them to the runner.
  *
- * Why a shut queue with count 0 is empty for ever: shut is only ever set; a reservation is a compare-and-swap that
- * fails on a shut word, so after the shut no count is added; each reservation before it was counted in the same word
- * and is subtracted only when its event was taken and settled. The runner reads the word with acquire, pairing with the
- * release of the last settlement (its own) and of the shut. */
+ * A shut queue with count 0 is empty for ever, for these reasons. SHUT is set and never cleared. A reservation is a
+ * compare-and-swap that fails on a shut word, so after the shut no count is added. Each earlier reservation is counted
+ * in the same word, and is subtracted only when its event was taken and settled. The runner reads the word with
+ * acquire, which pairs with the release of the last settlement (its own) and of the shut. */
 
 void vsi_queue_init(vsi_queue *queue) {
   atomic_init(&queue->load, 0);
@@ -17,7 +16,7 @@ void vsi_queue_init(vsi_queue *queue) {
 }
 
 vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes) {
-  /* relaxed: a stale value only costs another turn of the loop */
+  /* relaxed: a stale value only costs another iteration */
   uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
   uint64_t more;
   do {

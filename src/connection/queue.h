@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection's queue: bounded in count and bytes, many senders, one runner; it can be shut for good.
+/* A connection's queue: bounded in count and bytes, with many senders and one runner. It can be shut for good.
  *
- * Invariant: one atomic word holds {shut, count, bytes} of everything that was accepted and not yet settled (written or
- * discarded). A sender first reserves room in the word, then links its deliveries into the mailbox. So a runner that
- * sees the word shut and the count at 0 knows that nothing is in the queue, no sender is about to put anything in, and
- * none ever will. */
+ * Invariant: one atomic word holds {shut, count, bytes} of all events that were accepted and not yet settled (written
+ * or discarded). A sender first reserves room in the word, and then links its deliveries into the mailbox. So a runner
+ * that reads a shut word with count 0 knows that the queue is empty, that no sender is about to put an event into it,
+ * and that none ever will. */
 #ifndef VSI_CONNECTION_QUEUE_H
 #define VSI_CONNECTION_QUEUE_H
 
@@ -26,8 +26,8 @@ enum { VSI_QUEUE_MAX_COUNT = 1000000 };
 
 void vsi_queue_init(vsi_queue *queue);
 
-/* Reserve room for count events of so many bytes: OK | CLOSED (shut) | FULL. Any thread, lock-free. After OK the caller
- * must put exactly these. */
+/* Reserve room for count events with bytes in total: OK | CLOSED (shut) | FULL. Any thread, lock-free. After OK the
+ * caller must put exactly these events. */
 vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes);
 
 /* Link a chain of reserved deliveries. Any thread, wait-free. */
@@ -35,7 +35,8 @@ static inline void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vs
   vsi_mailbox_push_chain(&queue->mailbox, &first->mail, &last->mail);
 }
 
-/* Take the oldest; NULL: empty, or one is being put. Runner only. It stays counted until it is settled. */
+/* Take the oldest delivery; NULL: the queue is empty, or a put is incomplete. Runner only. The delivery counts until it
+ * is settled. */
 static inline vsi_delivery *vsi_queue_take(vsi_queue *queue) {
   return (vsi_delivery *)vsi_mailbox_pop(&queue->mailbox);
 }
@@ -44,21 +45,22 @@ static inline uint32_t vsi_queue_count_of(uint64_t load) {
   return (uint32_t)((load & ~(VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) / VSI_QUEUE_ONE_EVENT);
 }
 
-/* An event that was taken is done with. Runner only. Returns whether the queue goes. */
+/* Settle an event that was taken. Runner only. Returns whether the queue is marked as going. */
 static inline bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
   /* release: pairs with the acquire in reserve and load */
   const uint64_t load = atomic_fetch_sub_explicit(&queue->load, VSI_QUEUE_ONE_EVENT + bytes, memory_order_release);
   VSI_ASSERT(vsi_queue_count_of(load) >= 1 && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* it was reserved */
   return load & VSI_QUEUE_GOING;
 }
-/* Shut it, and mark that all it holds is given back soon: each settlement from here on returns true. true: it was not
- * marked before; then what it holds, which is settled in so many settlements. Any thread. */
+/* Shut the queue, and mark all that it holds as going: each later settlement returns true. Returns true if it was not
+ * marked before; then count and bytes are what it holds, which the same number of settlements will release. Any
+ * thread. */
 bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
 
 /* No reservation succeeds after this. Idempotent, any thread. */
 void vsi_queue_shut(vsi_queue *queue);
 
-/* What is counted now: queued and taken events, until they are settled. Any thread. */
+/* Get the count and bytes of queued and taken events that are not settled. Any thread. */
 static inline void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut) {
   uint64_t load = atomic_load_explicit(&queue->load, memory_order_acquire); /* pairs with settle and shut */
   if (ret_count) *ret_count = vsi_queue_count_of(load);

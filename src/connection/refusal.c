@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a hook that any sender calls, and never after the last one */
-/* What a connection does when something could not be sent to it: its hooks are told, on the sender's thread, and say
- * whether it goes on.
+/* essay: a hook that any sender calls, and that is never called after the close hook */
+/* If a send to a connection fails, the connection calls its hooks on the sender's thread, and they decide whether it
+ * stays open.
  *
- * A hook's context lives until on_close has returned, and a sender can come at any time: so the runner must know that
- * no sender is inside a hook, and none will be, before it calls on_close. One word says both: how many are inside, and
- * HUSHED, after which no sender enters. A sender enters by a compare-and-swap that fails on a hushed word, so the
- * word's modification order decides. Either the sender entered first: then the hush finds it inside, the runner goes
- * away, and the sender, which finds HUSHED when it leaves, notifies the actor; the run that follows looks again. Or the
- * hush came first, and the hook is not called. No thread waits: neither the runner for a hook, nor a sender for the
- * runner.
+ * The context of a hook lives until on_close has returned, and a sender can come at any time. So before the runner
+ * calls on_close, it must know that no sender is inside a hook and that none will be. One word holds both: the number
+ * of threads inside, and HUSHED, after which no sender enters. A sender enters by a compare-and-swap that fails on a
+ * hushed word, so the word's modification order decides:
+ * - The sender enters first. The hush finds it inside, and the runner returns. When the sender leaves, it finds HUSHED
+ *   and notifies the actor, and the run that follows checks again.
+ * - The hush comes first. The hook is not called. No thread waits: neither the runner for a hook, nor a sender for the
+ *   runner.
  *
- * The step of a watch (app/watch/watch.c) enters and leaves likewise: its context lives as long. */
+ * The step of a watch (app/watch/watch.c) enters and leaves in the same way, because its context lives as long. */
 #include "connection/refusal.h"
 
 #include "base/assert.h"
@@ -23,31 +24,32 @@ bool vsi_connection_enter(vestry_connection *connection) {
   uint32_t word = atomic_load_explicit(&connection->telling, memory_order_relaxed);
   do {
     if (word & HUSHED) return false;
-    /* relaxed: the word's order is all that counts, and what a hook reads was there before anybody could send */
+    /* relaxed: only the order of this word matters, and the data that a hook reads existed before any send was
+     * possible */
   } while (!atomic_compare_exchange_weak_explicit(&connection->telling, &word, word + 1, memory_order_relaxed,
                                                   memory_order_relaxed));
   return true;
 }
 
 void vsi_connection_leave(vestry_connection *connection) {
-  /* release pairs with the acquire in vsi_connection_hush: what the hook did to its context happens before on_close */
+  /* release pairs with the acquire in vsi_connection_hush: the hook's writes to its context happen before on_close */
   const uint32_t word = atomic_fetch_sub_explicit(&connection->telling, 1, memory_order_acq_rel);
   VSI_ASSERT((word & ~HUSHED) > 0); /* it entered */
   if (word & HUSHED) vsi_actor_notify(&connection->actor);
 }
 
 bool vsi_connection_hush(vestry_connection *connection) {
-  /* acquire pairs with leave, whose subtractions are all in the release sequence that this reads from */
+  /* acquire pairs with leave: its subtractions all belong to the release sequence that this reads from */
   return (atomic_fetch_or_explicit(&connection->telling, HUSHED, memory_order_acq_rel) & ~HUSHED) == 0;
 }
 
-/* A hook that sends is asked again, on the same stack. */
+/* A hook that sends can be called again on the same stack; this bounds the depth. */
 enum { ASKS_MOST = 8 };
 static _Thread_local unsigned asks;
 
 static vestry_verdict ask(vestry_connection *connection, vestry_err error) {
   if (!connection->hooks->on_error || asks == ASKS_MOST) return VESTRY_VERDICT_DEFAULT;
-  if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is nothing to decide */
+  if (!vsi_connection_enter(connection)) return VESTRY_VERDICT_DEFAULT; /* it is ending: there is no decision left */
   asks++;
   vestry_verdict verdict = connection->hooks->on_error(connection, error, connection->hooks_ctx);
   asks--;

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a runner must not sleep over */
-/* The runner: the one thread at a time that is inside a connection. It opens the stream, writes what waits, keeps the
- * heartbeat, and ends it.
+/* essay: work that a runner must not leave undone when it sleeps */
+/* The runner is the one thread at a time that is inside a connection. It opens the stream, writes the waiting events,
+ * sends heartbeats, and ends the stream.
  *
- * A run looks at everything anew, so it does not matter why it was roused: a send, a close, the timer, room in the
- * transport. What it must not do is sleep with work undone that nothing will rouse it for:
- * - a send puts, then notifies; a close sets the cause, shuts the queue, then notifies; the adapter sets writable, then
- *   notifies; the timer notifies. A notify is followed by a whole run (actor.c). So each of these is seen.
- * - after a shut the runner ends only when the queue's count is 0; while a sender is between its reservation and its
- *   put the count is not, and the notify that follows brings the runner back. (One that comes later still, for what was
- *   taken before it, finds the connection CLOSED.)
- * - nor does it end while a thread is inside an on_error hook or a step: the last that leaves notifies (refusal.c).
- * - a worker that awaits what is written sets is_awaited, then notifies: one whole run looks for it, and each later one
- *   until it was told.
- * - room that comes while a write looks for it. The runner clears `writable`, then the transport looks; the adapter
- *   makes room, then sets `writable`. Each writes one thing and then reads or writes the other, so without more both
- *   could miss: the look could come before the clearing is visible, and the clearing land on top of the setting. A full
- *   fence stands between the two steps on either side, [C] and [W]. Whichever is first in their one order: if [W], the
- *   look sees the room; if [C], the setting comes after the clearing and stays. How the transport and its adapter tell
- *   each other of room does not matter, as long as they do it by atomics, a lock or the kernel. */
+ * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
+ * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:
+ * - A send puts, then notifies. A close sets the cause, shuts the queue, then notifies. The adapter sets writable, then
+ *   notifies. The timer notifies. A whole run follows each notify (actor.c), so each of these is seen.
+ * - After a shut, the runner ends only if the queue's count is 0. While a sender is between its reservation and its
+ *   put, the count is not 0, and the sender's notify brings the runner back. (A notify that comes still later, for
+ *   events that the runner has taken already, finds the connection CLOSED.)
+ * - The runner does not end while a thread is inside an on_error hook or a step: the last thread that leaves notifies
+ *   (refusal.c).
+ * - A worker that waits until its events are written sets is_awaited, then notifies. One whole run checks it, and so
+ *   does each later run until on_written was called.
+ * - Room may come while a write finds none. The runner clears `writable`, then the transport looks for room; the
+ *   adapter makes room, then sets `writable`. Each side writes one variable and then accesses the other. Without a
+ *   fence both could miss: the look could come before the clearing is visible, and the clearing could overwrite the
+ *   setting. A full fence stands between the two steps on either side, [C] and [W]. The fences have one order. If [W]
+ *   is first, the look sees the room; if [C] is first, the setting comes after the clearing and stays. The transport
+ *   and its adapter may communicate room in any way that uses atomics, a lock or the kernel. */
 #include "connection/runner.h"
 
 #include <sched.h>
@@ -32,14 +33,15 @@
 #include "event/trace.h"
 #include "runtime/runtime.h"
 
-/* How long an end waits for a peer that takes nothing; and how long in all for a peer that goes on taking, so that one
- * that takes a little now and then does not hold a stream for ever. Only a clean end has the longer time: an end that
- * aborts, or whose server stops, has the shorter time, from its beginning on. */
+/* The time that an end waits for a peer that takes no bytes, and the total time for a peer that goes on taking bytes.
+ * The total is bounded so that a peer that takes a little now and then does not hold a stream for ever. Only a clean
+ * end has the longer time. An end that aborts, or whose server stops, has the shorter time, measured from its
+ * beginning. */
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
-/* Writes of one run at most, so that one busy stream leaves the pool's thread to the others now and then. */
-enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count holds the latter, and a few more */
+/* Maximum number of writes of one run, so that one busy stream leaves the pool's thread to the others now and then. */
+enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count must hold the latter plus a few */
 
 static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
@@ -65,10 +67,10 @@ static vsi_delivery *take_out_first(vestry_connection *connection) {
   return first;
 }
 
-/* Out of memory, or the coder failed: the stream cannot go on. */
+/* Close the stream because the coder failed or memory is exhausted. */
 static void break_off(vestry_connection *connection) {
   connection->broken = true;
-  vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* unless it was closing already: that cause stays */
+  vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* if it is closing already, its cause stays */
 }
 
 static vestry_event *heartbeat_of(const vestry_connection *connection) {
@@ -80,10 +82,10 @@ static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
     break_off(connection);
   vestry_event *previous = vsi_event_take_previous(delivery->event);
-  if (previous) vestry_event_unref(previous); /* its taker has it already */
+  if (previous) vestry_event_unref(previous); /* the receiver of the previous event has its own reference */
 }
 
-/* Bytes of the coder's own, which are no event. */
+/* Append bytes of the coder that are no event. */
 static void append_coded(vestry_connection *connection, const vsi_segment *segment) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (delivery) {
@@ -95,7 +97,7 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
-/* The oldest taken delivery is done with: written whole, or discarded. */
+/* Free the oldest taken delivery, which is written completely or discarded. */
 static void drop_first(vestry_connection *connection, bool written) {
   vsi_delivery *delivery = take_out_first(connection);
   const vestry_host *host = connection->environment->host;
@@ -122,15 +124,16 @@ static void drop_first(vestry_connection *connection, bool written) {
                         written ? &connection->written_bytes : &connection->discarded_bytes);
 }
 
-/* Whether the transport or the coder failed, or the cause is one that discards: nothing more is to be written. */
+/* Return whether nothing more may be written, because the transport or the coder failed or because the cause
+ * discards. */
 static bool is_over(const vestry_connection *connection) {
   return connection->broken || atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW ||
-         !vsi_cause_flushes(vsi_connection_cause(connection)); /* NONE does */
+         !vsi_cause_flushes(vsi_connection_cause(connection)); /* NONE flushes, too */
 }
 
-/* An event that was taken is not conflated any more, and still counts in the queue. So where events are conflated, no
- * more are taken until these are written: otherwise a page that reads a little at a time would fill its queue with
- * taken events. */
+/* Take waiting deliveries and encode them. A taken event is not conflated any more and still counts in the queue. So if
+ * events are conflated, no more are taken until the taken ones are written. Otherwise a page that reads a little at a
+ * time would fill its queue with taken events. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
@@ -138,7 +141,7 @@ static void take_waiting(vestry_connection *connection) {
   while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
          (delivery = vsi_connection_take(connection, false))) {
     append_taken(connection, delivery);
-    encode(connection, delivery); /* in the order in which they are written: it depends on what went before */
+    encode(connection, delivery); /* in the order of writing, because the encoding depends on what went before */
   }
 }
 
@@ -152,10 +155,10 @@ static void discard_waiting(vestry_connection *connection) {
 
 static void arm(vestry_connection *connection, uint64_t due_ns) {
   bool was_armed = false;
-  vestry_connection_ref(connection); /* the armed timer's */
+  vestry_connection_ref(connection); /* held by the armed timer */
   vestry_err error = vsi_ticker_arm(&connection->environment->runtime->ticker, &connection->timer, due_ns, &was_armed);
   if (error || was_armed) vestry_connection_unref(connection);
-  connection->timer_armed = !error; /* a closed runtime has no timers */
+  connection->timer_armed = !error; /* fails if the runtime is closed: it has no timers */
 }
 
 void vsi_connection_timer_fired(vsi_timer *timer) {
@@ -166,7 +169,7 @@ void vsi_connection_timer_fired(vsi_timer *timer) {
   vestry_connection_unref(connection);
 }
 
-/* Settle what is left, end the transport, call the hooks, leave the group. */
+/* Settle the remaining events, end the transport, call the hooks, leave the group. */
 static void finish(vestry_connection *connection, bool clean) {
   vestry_cause cause = vsi_connection_cause(connection);
   VSI_PROBE3(close, connection->id, cause, connection->opened_ns);
@@ -174,21 +177,22 @@ static void finish(vestry_connection *connection, bool clean) {
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
-  vsi_coder_finish(connection->coder); /* now, and not with the last reference: an encoder is a lot */
+  vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_tell(&connection->at_close, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
   connection->environment->ended(connection->environment, connection);
-  vestry_connection_unref(connection); /* that of its own life */
+  vestry_connection_unref(connection); /* the reference of its own lifetime */
 }
 
-/* The connection was never started, so no runner is inside it or will be: this thread is the runner. But other threads
- * may know the connection, and be in the middle of a send: a sender that holds a place in the queue puts its events
- * within a few instructions, an on_error hook does not block, and their notify brings no thread back. */
+/* The connection was never started, so no runner is or will be inside it: this thread acts as the runner. But other
+ * threads may know the connection and be in the middle of a send, and their notify brings no runner. So this thread
+ * waits for them: a sender with a reservation puts its events within a few instructions, and an on_error hook does not
+ * block. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
-  vsi_queue_shut(&connection->queue); /* another thread that closed it may not have come so far */
+  vsi_queue_shut(&connection->queue); /* another thread that closed it may not have reached this step */
   for (;;) {
     discard_waiting(connection);
     uint32_t count;
@@ -200,7 +204,7 @@ void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vsi_actor_release(&connection->actor);
 }
 
-/* What a transport's answer means for the connection: true, it goes on. */
+/* Handle the result of a transport's function. Returns true if the connection continues. */
 static bool survived(vestry_connection *connection, vestry_io io) {
   vestry_cause cause = VESTRY_CAUSE_ERROR;
   switch (io) {
@@ -211,13 +215,13 @@ static bool survived(vestry_connection *connection, vestry_io io) {
   case VESTRY_IO_ERROR: break;
   }
   connection->broken = true;
-  vestry_connection_close(connection, cause); /* unless it was closing already: that cause stays */
+  vestry_connection_close(connection, cause); /* if it is closing already, its cause stays */
   return false;
 }
 
 static void open_stream(vestry_connection *connection) {
   vestry_io io = connection->ops->open(connection->transport);
-  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the head is the transport's to queue */
+  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the transport must queue the head itself */
   if (!survived(connection, io)) return;
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
@@ -228,7 +232,7 @@ static void open_stream(vestry_connection *connection) {
   if (connection->hooks->on_open) connection->hooks->on_open(connection, connection->hooks_ctx);
 }
 
-/* One write of what was taken. */
+/* Write the taken deliveries with one call. */
 static void write_taken(vestry_connection *connection) {
   vestry_slice slices[SLICES_A_WRITE];
   size_t count = 0, wanted = 0;
@@ -244,11 +248,11 @@ static void write_taken(vestry_connection *connection) {
     slices[count++] = slice;
     wanted += slice.len;
   }
-  if (!wanted) { /* nothing to write is nothing for the transport: an empty chunk ends a stream */
+  if (!wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
     while (count--) drop_first(connection, true);
     return;
   }
-  /* Before the write: room that comes while it runs must not be forgotten. */
+  /* Cleared before the write, so that room that comes during the write is not lost. */
   atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
   atomic_thread_fence(memory_order_seq_cst); /* [C] */
   size_t written = 0;
@@ -270,8 +274,8 @@ static void write_taken(vestry_connection *connection) {
   if (connection->blocked) VSI_PROBE2(stall, connection->id, wanted);
 }
 
-/* Put a heartbeat among the taken events. No event waits to be written, so the heartbeat takes no event's place.
- * Without memory it is left out. */
+/* Append a heartbeat to the taken deliveries. No event waits to be written, so the heartbeat takes no event's place.
+ * Without memory it is skipped. */
 static void take_heartbeat(vestry_connection *connection) {
   vsi_delivery *delivery = vsi_calloc(connection->environment->host, 1, sizeof *delivery);
   if (!delivery) return;
@@ -282,8 +286,8 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* If no event was written for the heartbeat's time, put a heartbeat in. A write does not move the timer: when the timer
- * fires, this function looks how long ago the last write was. */
+/* Append a heartbeat if no event was written for the heartbeat's time. A write does not move the timer: when the timer
+ * fires, this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
@@ -303,9 +307,9 @@ static void keep_heartbeat(vestry_connection *connection) {
   arm(connection, due);
 }
 
-/* Write until there is nothing left, no room, or it is another thread's turn. */
+/* Write until no event or no room is left, or until other connections must have the thread. */
 static void write_waiting(vestry_connection *connection) {
-  vsi_connection_conflate(connection); /* also when there is no room: that is when it counts */
+  vsi_connection_conflate(connection); /* also without room, because then it matters */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
       /* acquire pairs with the release in vestry_connection_writable */
@@ -323,7 +327,7 @@ static void write_waiting(vestry_connection *connection) {
   }
 }
 
-/* All events of a stream that ends cleanly are written: write what its coding ends with. */
+/* Write the end of the coding when all events of a stream that ends cleanly are written. */
 static void write_end(vestry_connection *connection) {
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
@@ -337,10 +341,10 @@ static void write_end(vestry_connection *connection) {
   write_waiting(connection);
 }
 
-/* The time at which an end stops waiting for its peer. */
+/* Return the time at which an end stops waiting for its peer. */
 static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean) {
   uint64_t since = connection->closing_ns;
-  uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* ours */
+  uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* runner only */
   if (clean && taken > since && atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NONE) {
     uint64_t most = vsi_add_saturating(since, LINGER_MOST_NS), due = vsi_add_saturating(taken, LINGER_NS);
     return due < most ? due : most;
@@ -349,8 +353,8 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
 }
 
 static void tell_written(vestry_connection *connection) {
-  /* relaxed: the thread that sets it notifies, and a whole run that sees it follows. Cleared before the call: another
-   * thread may set it again meanwhile */
+  /* relaxed: the thread that sets it notifies, and a whole run that sees it follows. Cleared before the call, because
+   * another thread may set it again meanwhile */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
   if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
@@ -360,7 +364,7 @@ static void tell_written(vestry_connection *connection) {
 static void run(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   vestry_connection_state state =
-      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* ours */
+      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* runner only */
   if (state == VESTRY_STATE_CLOSED) return;
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
@@ -372,8 +376,8 @@ static void run(vsi_actor *actor) {
     return;
   }
 
-  vsi_queue_shut(&connection->queue); /* a close sets the cause first: we may be here before its shut */
-  bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* it does not change any more */
+  vsi_queue_shut(&connection->queue); /* a close sets the cause first, so this run may come before its shut */
+  bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
   if (clean && !is_over(connection)) write_end(connection);
   bool complete = !is_over(connection);
   uint32_t count;
@@ -386,20 +390,20 @@ static void run(vsi_actor *actor) {
       arm(connection, due);
       return;
     }
-    complete = false; /* the peer does not take the rest: no clean end without it */
+    complete = false; /* the peer does not take the rest, so the end is not clean */
   }
   if (!complete) discard_waiting(connection);
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  /* A sender is putting and will notify; or this run's share of writes is used up, which has notified. */
+  /* A sender is putting events and will notify; or this run has used up its writes and has notified. */
   if (count || connection->taken_last) return;
-  if (!vsi_connection_hush(connection)) return; /* a hook is told of a refusal; what ends it notifies */
+  if (!vsi_connection_hush(connection)) return; /* a thread is inside a hook and will notify */
   finish(connection, clean && complete);
 }
 
-/* A visit writes, and does nothing else that a run does: a thread that needs more than a write has notified, and a run
+/* Write waiting events, and do nothing else of a run: a thread that needs more than a write has notified, and a run
  * follows. But a page that waits until its events are written needs a run after each visit. */
 void vsi_connection_visit(vestry_connection *connection) {
-  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* ours */
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* runner */
   bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
   if (is_well) write_waiting(connection);
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
@@ -414,10 +418,10 @@ static void let_go(vsi_actor *actor) {
   vsi_connection_let_go(connection_of(actor));
 }
 
-/* A parked thread leaves when its connection is CLOSED. A notify that comes later finds no thread that runs the actor,
- * so the notifier does: the run sees CLOSED and does nothing, and the reference of the READY actor is dropped. If the
- * parked thread ends the stream between the look and the wake, it has taken this READY itself, and the wake is an idle
- * one on a transport that lives until release. */
+/* A thread that serves one stream leaves when its connection is CLOSED. After that a notify finds no thread that runs
+ * the actor, so the notifying thread runs it: the run sees CLOSED and does nothing, and the reference of the READY
+ * actor is dropped. If the dedicated thread ends the stream between the load and the wake, it has taken this READY
+ * itself; then the wake has no effect, on a transport that lives until release. */
 static void wake_parked(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)

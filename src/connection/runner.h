@@ -5,15 +5,15 @@
 
 #include "connection/connection.h"
 
-/* The actor's class for pool and for parked transports. */
+/* Actor classes for transports that run on the pool, and for those on a dedicated thread. */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_parked;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer);
-/* Write what waits, for a thread that has entered the actor. */
+/* Write waiting events, on a thread that has entered the actor. */
 void vsi_connection_visit(vestry_connection *connection);
 
-/* Instead of start: forget a connection that was created but shall not open. It counts as opened and closed, its hooks
- * run on this thread, its transport is ended unopened. */
+/* Drop a connection that was created but must not be opened; called instead of start. It counts as opened and closed,
+ * its hooks run on this thread, and its transport is ended unopened. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);
 
 #endif

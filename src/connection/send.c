@@ -8,7 +8,7 @@
 #include "connection/runner.h"
 #include "event/target.h"
 
-/* The event's head has 72 bytes, and the allocator takes 8 and rounds up to 16, of both. */
+/* The event's head has 72 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
 _Static_assert(sizeof(vsi_delivery) + 8 + 72 + 8 + 16 <= VSI_DELIVERY_COST, "what one takes beside its event's bytes");
 
 static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
@@ -20,9 +20,9 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
-/* In the budget, then in the queue. What waits is conflated when there is none. */
+/* Reserve room in the budget, then in the queue. If there is none, conflate the waiting events and try again. */
 static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes, size_t target_bytes) {
-  enum { TRIES = 3 }; /* others may be faster to take the room that was made */
+  enum { TRIES = 3 }; /* other senders may take the room first */
   vsi_budget *budget = connection->environment->budget;
   uint64_t cost = vsi_budget_cost(count, bytes) + target_bytes;
   if (cost > budget->max) return VESTRY_TOO_LARGE;
@@ -52,7 +52,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   }
   size_t target_bytes = 0;
   if (connection->conflation && count == 1) {
-    (void)vsi_event_target(first->event); /* read once for all, here, not by the runner */
+    (void)vsi_event_target(first->event); /* computed once for all streams, here instead of on the runner */
     target_bytes = vsi_event_target_cost(first->event);
   }
   vestry_err error = reserve(connection, count, bytes, target_bytes);
@@ -70,8 +70,8 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(environment->host));
     first->times.is_counted = 1;
   }
-  VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread may have ended it */
-  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes them sees the counts */
+  VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread can end the event */
+  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes the events sees the counts */
   return VESTRY_OK;
 }
 
@@ -93,7 +93,7 @@ bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
     free_chain(host, delivery);
   bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
-  if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have roused it before the post */
+  if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have notified before the post */
   return decided;
 }
 
@@ -103,7 +103,7 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
   const vestry_host *host = connection->environment->host;
   vsi_delivery *first = NULL, *last = NULL;
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++) { /* memory first, room second: what is reserved must be put */
+  for (size_t i = 0; i < count && !error; i++) { /* allocate first, because reserved room must be filled */
     vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
     if (!delivery) {
       error = VESTRY_NO_MEMORY;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stream that is watched, and does not wait for it */
-/* A tail is between two threads: the runner of the stream, which tells of each event that it is done with, and the
- * taker. They meet under the lock of all tails of the group, which is held for a few instructions: a reference to the
- * event changes hands, no byte is copied.
+/* essay: a stream that is observed and never waits for its observer */
+/* A tail connects two threads: the runner of the stream, which reports each event that it has settled, and the taker.
+ * Both use the lock of all tails of the group, which is held for a few instructions: a reference to the event changes
+ * hands, and no byte is copied.
  *
- * Nothing     A stream knows by a byte of its own whether it has a tail (VSI_TAILED_…), and asks no further if not. The
- * elsewhere.  byte changes under the lock; the runner reads it without, so an event at the very beginning or end of a
- *             tail may be left out, or find no tail in the list.
- * Bounded.    An event that finds so many others, or bytes of them, is not kept but counted. The events themselves are
- *             shared by all streams that are sent them.
- * Its end.    Three hold a reference to a tail: the list, until it is ended; the stream's close list, until it has told
- *             of the end or is cancelled; and a runner that rouses the taker. The last frees it, so that a rouse
- *             that is under way finds the tail, and by it the stream that it rouses. */
+ * - Other streams pay nothing: a stream has a byte that shows whether it has a tail (VSI_TAILED_…), and does no more if
+ *   it has none. The byte changes under the lock; the runner reads it without the lock. So an event at the very
+ *   beginning or end of a tail may be omitted, or find no tail in the list.
+ * - Bounded: an event that finds too many others, or too many bytes, waiting is counted and not kept. The events
+ *   themselves are shared by all streams that receive them.
+ * - End: the list holds a reference to a tail until the tail is ended; the stream's close list holds one until it has
+ *   called the node or the node is cancelled; a runner that wakes the taker holds one meanwhile. The last one frees the
+ *   tail. So a wake that is running finds the tail, and through it the stream that it wakes. */
 #include "connection/tail.h"
 
 #include <string.h>
@@ -19,10 +19,10 @@
 #include "base/memory.h"
 
 struct vsi_tail {
-  vsi_close_node at_close; /* first; it holds a reference */
+  vsi_close_node at_close; /* first member; it holds a reference */
   vsi_refs refs;
   vestry_connection *connection; /* a reference */
-  /* Guarded by the lock of tails, here and below. */
+  /* Guarded by the lock of tails, like all members below. */
   void (*rouse)(vestry_connection *to); /* NULL: not yet */
   vestry_connection *to;                /* a reference */
   vsi_tail_event events[VSI_TAIL_EVENTS_MAX];
@@ -56,7 +56,8 @@ static void unref(vsi_tail *tail) {
 
 /* ------------------------------------------------------------------------------------------------ the list ------ */
 
-/* The place of a stream's tail, from one place on; of NULL: a free one. VSI_TAILS_MAX: none. */
+/* Return the index of a stream's tail, searching from an index on; connection NULL: a free index. VSI_TAILS_MAX:
+ * none. */
 static size_t find_locked(const vsi_tails *tails, const vestry_connection *connection, size_t from) {
   while (from < VSI_TAILS_MAX && (tails->list[from] ? tails->list[from]->connection : NULL) != connection) from++;
   return from;
@@ -108,7 +109,7 @@ bool vsi_tail_is_excluded(const vestry_connection *connection) {
 /* ---------------------------------------------------------------------------------------------- the runner ------ */
 
 static void rouse(vsi_tail *tail, void (*fn)(vestry_connection *to)) {
-  if (fn) fn(tail->to); /* which does not change any more */
+  if (fn) fn(tail->to); /* constant after it was set */
 }
 
 static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
@@ -158,7 +159,7 @@ static void stream_ended(vsi_close_node *node, vestry_connection *connection, ve
 vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
   vsi_tail *tail = vsi_calloc(vsi_connection_host(connection), 1, sizeof *tail);
   if (!tail) return VESTRY_NO_MEMORY;
-  VSI_REFS_INIT(&tail->refs, 2); /* the list's, and the close list's */
+  VSI_REFS_INIT(&tail->refs, 2); /* for the list, and for the close list */
   vsi_close_node_init(&tail->at_close, stream_ended);
   tail->connection = vestry_connection_ref(connection);
   vestry_err error = enter(tail);

@@ -26,7 +26,7 @@ void vsi_group_tally_fold(const vsi_delivery_times *earlier, vsi_delivery_times 
 
 void vsi_group_tally_delivered(vsi_group_tally *tally, const vestry_host *host, const vsi_delivery_times *times) {
   const uint32_t since = (uint32_t)(vsi_now_ns(host) >> 10) - times->stamp;
-  const uint64_t took = since == UINT32_MAX ? 0 : since; /* a stamp that was made 1 may be ahead of the clock */
+  const uint64_t took = since == UINT32_MAX ? 0 : since; /* 0 was replaced by 1, so a stamp may be ahead of the clock */
   if (times->is_counted) vsi_histogram_add(&tally->deliveries, &vsi_moments, took << 10);
   if (times->is_change) vsi_histogram_add(&tally->changes, &vsi_moments, (took + times->lead) << 10);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a group counts of its connections beside their own counters: times, and what was refused. */
+/* Counters of a group beside those of its connections: durations and refused events. */
 #ifndef VSI_CONNECTION_TALLY_H
 #define VSI_CONNECTION_TALLY_H
 
@@ -7,37 +7,38 @@
 #include "base/memory.h"
 #include "coding/delivery.h"
 
-/* Relaxed: mere counts. */
+/* Relaxed: counters only. */
 typedef struct vsi_group_tally {
-  /* Of moments, while something observes: from accepted to written, of one event in 16; from a page's change to
-   * written, of one stream in 16 that share the page, or of each if they are few. */
+  /* Durations, while something observes the group. deliveries: from accepted to written, of one event in 16. changes:
+   * from a page's change to written, of one in 16 of the streams that share the page, or of each if they are few. */
   vsi_histogram deliveries, changes;
-  vsi_histogram ages; /* of ages: of all streams that have ended. Under the group's lock */
-  _Atomic(uint64_t) too_large_count, no_memory_count; /* events that were refused for that */
+  vsi_histogram ages; /* lifetimes of all streams that have ended. Under the group's lock */
+  _Atomic(uint64_t) too_large_count, no_memory_count; /* events refused with TOO_LARGE, NO_MEMORY */
 } vsi_group_tally;
 
 enum { VSI_GROUP_TALLY_ONE_IN = 16 };
 
-/* When an event was accepted, in about microseconds, modulo 2^32: an hour and more. Never 0, which is "not timed". */
+/* Return the time stamp of an accepted event, in units of 1,024 ns, modulo 2^32 (a little more than an hour). Never 0,
+ * which means "not timed". */
 static inline uint32_t vsi_group_tally_stamp_at(uint64_t now_ns) {
   uint32_t stamp = (uint32_t)(now_ns >> 10);
   return stamp ? stamp : 1;
 }
 
-/* A stream's events: of each 16 one is timed, and streams take turns at which one. before: how many it has accepted
- * before these. */
+/* Return whether an event of these is timed: one of every 16 events of a stream, at positions that differ among
+ * streams. before: number of events that it has accepted before these. */
 static inline bool vsi_group_tally_wants(uint64_t id, uint64_t before, size_t count) {
   return (id + before + count) / VSI_GROUP_TALLY_ONE_IN != (id + before) / VSI_GROUP_TALLY_ONE_IN;
 }
 
-/* Of a delivery that answers a change, made now. changed_ns: when the change came; 0: none is answered, or nothing
- * observes. */
+/* Return the times of a delivery that results from a change and is made now. changed_ns: time of the change; 0: there
+ * is none, or nothing observes. */
 vsi_delivery_times vsi_group_tally_change(const vestry_host *host, uint64_t changed_ns);
-/* A later delivery says what an earlier one said, which is left out: of both changes the older one counts. */
+/* Merge the times of an earlier delivery into the later one that supersedes it: the older change counts. */
 void vsi_group_tally_fold(const vsi_delivery_times *earlier, vsi_delivery_times *later);
-/* An event that has a stamp was written. */
+/* Count the durations of a written event that has a stamp. */
 void vsi_group_tally_delivered(vsi_group_tally *tally, const vestry_host *host, const vsi_delivery_times *times);
-/* An event was refused. FULL is counted by the stream. */
+/* Count a refused event. FULL is counted by the stream. */
 void vsi_group_tally_refused(vsi_group_tally *tally, vestry_err error);
 
 #endif
