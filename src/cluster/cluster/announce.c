@@ -13,18 +13,18 @@
 #include "cluster/cluster/recent.h"
 #include "event/layout.h"
 
-/* What is told to all: which keys and members of presences came and went, which pages are refreshed, and events of
+/* Announcements to all nodes: keys and members of presences that came or left, refreshes of pages, and events of
  * channels.
  *
- * Keys and refreshes wait for 5 ms at most, and travel together. An event goes at once, to the nodes that have
- * told that they have members and to those of which it is not known; one that has told too late is found later
- * (receiver.c). */
+ * Keys and refreshes wait for at most 5 ms, and are sent together. An event is sent at once, to the nodes that have
+ * announced members and to the nodes whose keys are not known completely. A node whose announcement arrives late is
+ * found later (receiver.c). */
 
 enum { CHANGES_A_MESSAGE = 2048 };
 
 /* ------------------------------------------------------------------------------------------------------- keys ----- */
 
-/* clock_ms: when the oldest came, on the cluster's clock; 0: that is not known. */
+/* clock_ms: time of the oldest change, on the cluster clock; 0: unknown. */
 static void put_changes(vsi_buffer *buffer, uint64_t clock_ms, const vsi_key_change *changes, size_t count) {
   vsi_wire_put(buffer, clock_ms, 8);
   for (size_t i = 0; i < count; i++) {
@@ -33,7 +33,7 @@ static void put_changes(vsi_buffer *buffer, uint64_t clock_ms, const vsi_key_cha
   }
 }
 
-/* Some of them, as a message of their own; a node that it does not get to is told all. */
+/* Send some changes as one message. A node to which it cannot be sent gets a full announcement later. */
 static void send_changes(vestry_cluster *cluster, uint64_t mask, uint64_t clock_ms, const vsi_key_change *changes,
                          size_t count) {
   vsi_buffer buffer;
@@ -68,14 +68,15 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
   vsi_buffer_finish(&buffer);
 }
 
-/* As many as the broker carries. */
+/* Return the number of changes in a message, as limited by the broker. */
 static size_t changes_a_message(const vestry_cluster *cluster) {
   size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + 8 + VSI_WIRE_SEAL;
   size_t count = most > head + VSI_WIRE_CHANGE ? (most - head) / VSI_WIRE_CHANGE : 1;
   return count < CHANGES_A_MESSAGE ? count : CHANGES_A_MESSAGE;
 }
 
-/* What it was still to be told is part of it. If that fails, it is tried again with the next telling. */
+/* Send a full announcement. It includes the announcements that were still waiting for this node. After a failure it is
+ * repeated with the next announcement. */
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
   vsi_digests_drop(cluster, peer);
   peer->told_ns = vsi_now_ns(cluster->host);
@@ -110,7 +111,7 @@ static void tell_keys(vestry_cluster *cluster) {
 
 /* -------------------------------------------------------------------------------------------------- refreshes ----- */
 
-/* The same topic again within 5 ms. All that wait are looked through; they are bounded. */
+/* Return whether a topic is already waiting. The search is linear, because waiting topics are bounded. */
 static bool is_waiting(const vsi_buffer *topics, const char *topic, size_t len) {
   for (size_t at = 0; at < topics->len;) {
     const unsigned char *head = (const unsigned char *)topics->data + at;
@@ -150,7 +151,9 @@ static void tell_refreshes(vestry_cluster *cluster) {
   uint64_t alive = vsi_peers_alive(cluster);
   bool is_too_large = vsi_message_send_all(cluster, alive, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
   vsi_buffer_finish(&buffer);
-  if (is_too_large) (void)vsi_message_send_bare(cluster, alive, VSI_WIRE_REFRESH, true); /* no names: every page */
+  if (is_too_large)
+    (void)vsi_message_send_bare(cluster, alive, VSI_WIRE_REFRESH, true); /* without topics: every
+                                                                                            page */
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
   cluster->refreshes_trace.is_sampled = false;
@@ -158,7 +161,8 @@ static void tell_refreshes(vestry_cluster *cluster) {
 
 /* ---------------------------------------------------------------------------------------------------- events ------ */
 
-/* To some nodes. What is too large for the broker no node can have, and its sender is told: so none has missed it. */
+/* Send an event to the nodes of a mask. An event that is too large for the broker is not noted as sent, because no node
+ * can get it and its sender gets the error. */
 static vestry_err send_event(vestry_cluster *cluster, uint64_t mask, uint64_t hash, const vestry_scoped_key *name,
                              vestry_event *event) {
   vestry_slice bytes = vestry_event_bytes(event);
@@ -194,7 +198,7 @@ vestry_err vsi_announce_event(vestry_cluster *cluster, const vestry_scoped_key *
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------ when ------ */
+/* ------------------------------------------------------------------------------------------------------ timer ----- */
 
 void vsi_announce_locked(vestry_cluster *cluster) {
   if (cluster->has_ended || cluster->has_left || cluster->is_refused) return;

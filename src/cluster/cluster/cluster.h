@@ -13,7 +13,7 @@
  * Links. All messages from one node to another are published to the receiver's subject and are numbered, so they arrive
  * in order. A loss is a jump in the numbers. It is found at the next message or heartbeat, because a heartbeat contains
  * the last number that was assigned. A message that could not be sent also uses up a number, unless its sender got an
- * error. So a full or disconnected broker, and a member that was dead for a while, need no message of their own.
+ * error. So a full or disconnected broker, and a member that was dead for a while, need no special message.
  *
  * Runs. Each start of a node draws a random epoch, which identifies this run. A message names the run of its sender and
  * that of its receiver. A run counts once it has proven that it is still alive (heartbeat.c). Each of its messages

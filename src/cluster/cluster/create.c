@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an application asks of its cluster: how members are, how many hold a key, counters. */
+/* The public functions of a cluster, except dispatch, publish, count and list; its hooks in the instance. */
 #include "cluster/cluster/cluster.h"
 
 #include <stdio.h>
@@ -97,7 +97,8 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   VSI_RESULT_GIVE(vestry_cluster_stats, ret_stats, stats);
 }
 
-/* The ties of a cluster to its instance: what the instance asks of other nodes, and what it tells them. */
+/* Hooks in the instance: functions that the instance calls for other nodes, and watches of its store, channels and
+ * presences. */
 
 static vestry_err come(vestry_cluster *cluster, uint64_t hash) {
   bool is_first;
@@ -149,17 +150,18 @@ static bool is_held(const vestry_scoped_key *key, void *ctx) {
   return vsi_keys_others(&cluster->keys, vsi_cluster_hash_key(cluster, key)) != 0;
 }
 
-/* The next heartbeat comes at once: it says so. */
+/* Send the next heartbeat at once, because it has the flag DRAINS. */
 static void drains(void *ctx) {
   vestry_cluster *cluster = ctx;
-  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: the end */
+  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: the runtime is
+                                                                                           ending */
 }
 
 static void guests_wait(void *cluster) {
   vsi_cluster_tell_soon(cluster);
 }
 
-/* One that has just been made has not heard what was said before. */
+/* Request full announcements, because a new presence has missed earlier ones. */
 static void presence_begins(void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_cluster_lock(cluster);
@@ -175,7 +177,7 @@ static bool guests_are_known(void *ctx) {
   return are;
 }
 
-/* Nothing has been stored or joined yet, and there is no other cluster. OK | INVALID | EXISTS */
+/* Set the hooks, if nothing was stored or joined yet and the instance has no other cluster. OK | INVALID | EXISTS */
 static vestry_err ties_make(vestry_cluster *cluster) {
   vestry *v = cluster->v;
   vestry_store_stats stored = {0};
@@ -222,7 +224,7 @@ static void ties_end(vestry_cluster *cluster) {
   if (cluster->pages) vsi_pages_tell(cluster->pages, NULL, NULL);
 }
 
-/* How a cluster is made and ended. */
+/* Creation and destruction. */
 
 enum { SECRET_LEAST = 32, HEARTBEAT_MS = 250, SUSPECT_MS = 1000, DEAD_MS = 3000, ANSWER_MS = 1000, MOST_MS = 60000 };
 #define INWARD_BYTES  ((size_t)16 << 20)
@@ -244,7 +246,7 @@ static void free_cluster(void *ctx) {
   vsi_free(host, cluster);
 }
 
-/* From one secret several, by what they are for. */
+/* Derive a key for one purpose from the secret. */
 static vsi_siphash_key derive(const vestry_cluster_options *options, uint64_t purpose) {
   vsi_hash_128 hash = vsi_siphash_128_of((vsi_siphash_key){purpose, 0}, options->secret, options->secret_len);
   return (vsi_siphash_key){hash.low, hash.high};
@@ -263,7 +265,7 @@ static vestry_err copy_allowed(vestry_cluster *cluster, const char *const *allow
   return cluster->allow ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-/* A tab that comes to another node is known there. */
+/* Derive the key of the pages' tags, so that a tab's tag is valid on every node. */
 static void share_secret(vestry_pages *pages, const vestry_cluster_options *options) {
   const vsi_siphash_key tags = derive(options, 5);
   vsi_pages_share_secret(pages, &tags, sizeof tags);
@@ -303,7 +305,7 @@ static vestry_err take_options(vestry_cluster *cluster, const vestry_cluster_opt
   cluster->proofs_before = 1;
   if (vsi_siphash_key_random(cluster->host, &cluster->challenge_key)) return VESTRY_IO;
   if (cluster->host->random(cluster->host->ctx, &cluster->epoch, sizeof cluster->epoch)) return VESTRY_IO;
-  cluster->epoch |= 1; /* 0 is none */
+  cluster->epoch |= 1; /* not 0, which means none */
   return copy_allowed(cluster, options->allow);
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Digests on their way: KEYS and PRESENT, one after the other for each node. A few are handed to the broker at once.
- * All keys and members of presences can be more than it takes; and what it cannot take would be lost, so that they had
- * to be told anew, for ever. So what waits is kept here, and goes on by some messages every 5 ms: others have room in
- * the broker, too. What comes and goes meanwhile stands after it, since it is said of what was told before.
+/* Announcements on their way to other nodes: KEYS and PRESENT, in order for each node.
  *
- * What waits is bounded, by twice what a telling of everything takes: a node that gets beyond that, or that cannot be
- * sent to, is told all anew. */
+ * A full announcement can be larger than the broker's send queue. The messages that the broker refused would be lost,
+ * so that a full announcement would be needed again, without end. Therefore announcements that the broker does not
+ * accept wait here, and a few are sent every 5 ms, which leaves room in the broker for other messages. Later changes
+ * wait behind them, because they refer to the announcements before them.
+ *
+ * The waiting announcements of a node are bounded by twice the size of a full announcement, plus WAITING_BYTES. A node
+ * that exceeds this bound, or to which nothing can be sent, gets a new full announcement. */
 #include "cluster/cluster/digests.h"
 
 #include <string.h>
@@ -18,14 +20,14 @@
 #include "cluster/cluster/recent.h"
 #include "event/layout.h"
 
-/* Messages of a run, for all nodes; and what may wait beside a telling of everything. */
+/* Messages sent in one run, for all nodes; and bytes that may wait besides a full announcement. */
 enum { RUN_MOST = 32, WAITING_BYTES = 1 << 20 };
 
 typedef struct vsi_digest {
   struct vsi_digest *next;
   vsi_wire_kind kind;
   uint8_t flags;
-  vsi_buffer message; /* to be sealed */
+  vsi_buffer message; /* sealed when it is sent */
 } vsi_digest;
 
 void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer) {
@@ -113,18 +115,18 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
   if (!is_over) vsi_cluster_tell_soon(cluster);
 }
 
-/* Members of presences, told and heard: presences know their own (app/presence/spread.c), and here it becomes messages.
- * It goes the way of the keys: changes wait for 5 ms at most, a heartbeat says how many are told and what their hashes
- * add up to, and after a gap all are named anew, before the keys are. */
+/* Announcements of members of presences. The presences know their own members (app/presence/spread.c); this code makes
+ * messages from them. They are treated like keys: changes wait for at most 5 ms, a heartbeat has the digest (number of
+ * members and sum of their hashes), and after a gap all are announced again, before the keys. */
 
 enum { MESSAGE_BYTES = 16384 };
 
-/* Messages that are being made, and the nodes that they are for. */
+/* Messages being made, and their receivers. */
 typedef struct telling {
   vestry_cluster *cluster;
   uint64_t mask;
-  bool begins_all; /* the first one begins all that there are */
-  size_t most;     /* bytes: a message that has more is sent */
+  bool begins_all; /* the first message begins a full announcement */
+  size_t most;     /* size of a message in bytes at which it is sent */
   vsi_buffer buffer;
   char name[VSI_PRESENCE_NAME_MAX + 1]; /* of the presence that the message is about; "": none has begun */
 } telling;
@@ -138,7 +140,7 @@ static void begin(telling *t, const char *name) {
   vsi_buffer_append(&t->buffer, name, len);
 }
 
-/* A node that it does not get to is told all. */
+/* Send the message. A node to which it cannot be sent must get a full announcement. */
 static void send(telling *t) {
   vsi_wire_end(&t->buffer);
   uint8_t flags = t->begins_all ? VSI_WIRE_FIRST : 0;
@@ -163,7 +165,8 @@ static void say(const vsi_presence_said *said, void *ctx) {
   vsi_buffer_append(&t->buffer, said->place.data, said->place.len);
 }
 
-/* As much as the broker carries, with room for one more. */
+/* Return the maximum size of a message: half of the broker's limit, because one more member is appended before the
+ * check. */
 static size_t bytes_a_message(const vestry_cluster *cluster) {
   size_t most = cluster->broker.ops->max_payload(cluster->broker.broker) / 2;
   return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
@@ -179,11 +182,11 @@ void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer) {
   telling t = {
       .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
   vsi_presences_list(cluster->presences, say, &t);
-  if (!t.name[0] && t.begins_all) begin(&t, ""); /* there are none: that is told too */
+  if (!t.name[0] && t.begins_all) begin(&t, ""); /* an empty full announcement must be sent, too */
   if (t.name[0] || t.begins_all) send(&t);
 }
 
-/* One change. false: it is not well formed, or there is no memory for it. */
+/* Read and apply one change. false: it is malformed, or memory is missing. */
 static bool take_one(vestry_cluster *cluster, vsi_peer *peer, const char *name, vsi_wire_reader *reader) {
   char who[VSI_PRESENCE_WHO_MAX + 1];
   vsi_presence_said said = {.presence = name, .who = who, .is_here = vsi_wire_number(reader, 1) == 1};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a node is told of keys and of members of presences: messages, some at a time. */
+/* Announcements of keys and members of presences to one node: messages that are sent a few at a time. */
 #ifndef VSI_CLUSTER_DIGESTS_H
 #define VSI_CLUSTER_DIGESTS_H
 
@@ -8,22 +8,24 @@
 #include "cluster/cluster/wire.h"
 #include "vestry/cluster/cluster.h"
 
-/* KEYS and PRESENT on their way to a node, one after the other. All under the lock. */
+/* KEYS and PRESENT on their way to a node, in order. The caller holds the cluster's lock. */
 
-/* Tell a node of keys or members of presences, after what it is still to be told of them. false: it wants all. */
+/* Send an announcement to a node, after those that are still waiting for it. false: the node must get a full
+ * announcement. */
 bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags);
-/* Tell some more of what waits. */
+/* Send some waiting announcements; and drop all of a node. */
 void vsi_digests_go_on(vestry_cluster *cluster);
 void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer);
 
-/* Members of presences, told and heard. All under the lock. */
+/* Members of presences. The caller holds the cluster's lock. */
 
-/* PRESENT from another node. */
+/* Handle a PRESENT message of another node; and drop all members that a node has announced. */
 void vsi_presences_of_node_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 void vsi_presences_of_node_forget(vestry_cluster *cluster, vsi_peer *peer);
-/* Tell those of a mask what waits to be told. It counts as told; a node that it does not get to wants all. */
+/* Announce the waiting changes to the nodes of a mask. They count as announced; a node to which they cannot be sent
+ * must get a full announcement. */
 void vsi_presences_tell(vestry_cluster *cluster, uint64_t mask);
-/* Tell a node all. */
+/* Announce all members to a node. */
 void vsi_presences_tell_all(vestry_cluster *cluster, vsi_peer *peer);
 
 #endif

@@ -51,9 +51,9 @@ void vsi_keys_finish(vsi_keys *keys) {
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
-/* Hashes find their place by the remainder, not by their high bits: they arrive from other nodes in the order of those
- * nodes' tables, and by the high bits they would cluster in a smaller table. The lowest bit is the kind of key, and is
- * not used. The table grows by half, so that a key takes at most 55 bytes while keys are being added. */
+/* Hashes find their place by the remainder, not by their high bits: they arrive from other nodes in the order of the
+ * senders' tables, and ordered by the high bits they would cluster in a smaller table. The lowest bit is the kind of
+ * key, and is not used. The table grows by half, so that a key takes at most 55 bytes while keys are being added. */
 static size_t home_of(size_t capacity, uint64_t hash) {
   return (size_t)((hash >> 1) % capacity);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys over all nodes: how many streams one has, and all of them by pages. Digests know which nodes hold a key, but not
- * how often, nor what it is called: so the nodes that hold it are asked.
+/* Counting the streams of a key on all nodes, and listing all keys by pages. The announcements only have hashes of
+ * keys, so the nodes that hold a key must be queried for its name and its number of streams.
  *
- * A listing goes from node to node, its own first, then the others in the order of their numbers. Each page is one
- * node's, as its store lists it; a key of several nodes is named by each. A node that does not answer is left out, and
- * the cursor says that something may be missing. */
+ * A listing covers one node after the other: this one first, then the others in the order of their ids. Each page is a
+ * page of one node's store, so a key of several nodes is listed for each. A node that does not respond is skipped, and
+ * the cursor is marked as partial. */
 #include "cluster/cluster/keys.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@
 
 enum { PAGE_COUNT = 256, PAGE_COUNT_MOST = 4096, PAGE_BYTES = 131072, ITEM_BYTES = 4 };
 
-/* ------------------------------------------------------------------------------------------- one page, here ------- */
+/* --------------------------------------------------------------------------------------- one page of this node ---- */
 
 static void put_listed(const vestry_listed *listed, void *ctx) {
   vsi_buffer *page = ctx;
@@ -25,7 +25,7 @@ static void put_listed(const vestry_listed *listed, void *ctx) {
   vsi_wire_put(page, listed->values_count, ITEM_BYTES);
 }
 
-/* One page of a store: where it goes on, then the keys. Fewer keys if they take too many bytes. */
+/* Write a page of the store: the cursor after it, then the keys. It has fewer keys if they take too many bytes. */
 static vestry_err put_page(vestry_cluster *cluster, const vsi_wire_list *list, vsi_buffer *page) {
   const vestry_scope scope = {list->name.scope.data, list->name.scope.len};
   size_t count = list->page_count ? list->page_count : PAGE_COUNT;
@@ -72,9 +72,9 @@ vestry_err vsi_list_answer(vestry_cluster *cluster, const vsi_wire_list *list, u
   return error;
 }
 
-/* ----------------------------------------------------------------------------------------- one key, anywhere ------ */
+/* ---------------------------------------------------------------------------------------- one key on all nodes ---- */
 
-/* Whether an error is this node's own: no other node was asked. */
+/* Return whether this node has returned the error, without querying another node. */
 static bool is_own_error(vestry_err error) {
   return error == VESTRY_BUSY || error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED;
 }
@@ -116,9 +116,9 @@ vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope,
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------ all keys, by pages ---- */
+/* ------------------------------------------------------------------------------------------ all keys by pages ----- */
 
-/* A page, and whose it is. */
+/* A listing, and the name of the node whose page is listed. */
 typedef struct listing {
   vestry_cluster *cluster;
   const vestry_scope *only_scope;
@@ -138,7 +138,7 @@ static void hand_out_own(const vestry_listed *listed, void *ctx) {
   hand_out(ctx, listed->scope, listed->key, listed->key_len, listed->values_count);
 }
 
-/* It is checked before anything is handed out. */
+/* Pass the keys of a received page to fn. is_check: only check its format, before any key is passed. */
 static bool hand_out_page(const listing *l, vsi_wire_reader reader, bool is_check) {
   while (reader.left) {
     vsi_wire_name name = vsi_wire_read_name(&reader);
@@ -149,7 +149,7 @@ static bool hand_out_page(const listing *l, vsi_wire_reader reader, bool is_chec
   return true;
 }
 
-/* The next node after the one of a number, that lives; and its bit. false: there is none. */
+/* Move the cursor to the live node with the next higher id. false: there is none. */
 static bool find_next(vestry_cluster *cluster, uint64_t id, vestry_cluster_cursor *cursor) {
   const vsi_peer *next = NULL;
   for (size_t i = 0; i < cluster->peers_count; i++) {
@@ -162,7 +162,7 @@ static bool find_next(vestry_cluster *cluster, uint64_t id, vestry_cluster_curso
   return true;
 }
 
-/* From one node to the next. */
+/* Move the cursor to the next node. */
 static void go_on(vestry_cluster *cluster, vestry_cluster_cursor *cursor) {
   cursor->keys = (vestry_list_cursor){0};
   vsi_cluster_lock(cluster);
@@ -185,7 +185,7 @@ static uint64_t mask_of(listing *l, const vestry_cluster_cursor *cursor) {
   return mask;
 }
 
-/* A page of another node's. *ret_has_failed: it has none for us. OK | BUSY | NO_MEMORY | CLOSED */
+/* List a page of another node. *ret_has_failed: the node has sent no valid page. OK | BUSY | NO_MEMORY | CLOSED */
 static vestry_err list_other(listing *l, vestry_cluster_cursor *cursor, bool *ret_has_failed) {
   const vsi_wire_list list = {
       .what = l->only_scope ? VSI_WIRE_LIST_SCOPE : VSI_WIRE_LIST_ALL,

@@ -8,7 +8,7 @@
  *                         └──────────────────────────── proof ─────────────────────────────────┘
  *      ALIVE, DRAINING, SUSPECT ─GOODBYE→ LEFT
  *
- * heartbeat.c explains proofs. When a dead node returns, both sides have a gap: this node reports one of its own, and
+ * heartbeat.c explains proofs. When a dead node returns, both sides have a gap: this node reports one, and
  * it skipped a number when it declared the other dead, so that the other finds the gap.
  *
  * A GOODBYE contains the last number that was assigned. But a channel may have received its first member so recently

@@ -9,7 +9,7 @@
 
 /* Find a node by its id. NULL: unknown. */
 vsi_peer *vsi_peers_find(vestry_cluster *cluster, uint64_t id);
-/* Return whether a node was heard of so recently that no other run with its name is considered. */
+/* Return whether a message of a node arrived so recently that no other run with its name is considered. */
 bool vsi_peer_is_well(const vestry_cluster *cluster, const vsi_peer *peer);
 /* Return the live nodes, a bit each; and the live nodes whose keys are not known completely. */
 uint64_t vsi_peers_alive(const vestry_cluster *cluster);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A tab's answer comes to the node that the proxy chooses, and this one tells the stream's own. A client can send any
- * answer, as often as it likes, so what an answer costs the broker and the other nodes is bounded:
- *
- * An address is the node's number and a seal of it and of the lease, by a key that only nodes have. What no node has
- * given away is found out by a hash, and no node hears of it.
- *
- * What is good waits for up to 250 ms, once: a lease that is said a thousand times meanwhile is 16 bytes, and those of
- * a thousand tabs are a message to each node. If more than that wait, they go at once, so that a message carries many
- * whatever there is to do. */
+/* A tab renews its lease at the node that the proxy selects, and this node forwards the renewal to the node of the
+ * stream. A client can send any renewal as often as it likes, so its cost for the broker and the other nodes is
+ * bounded:
+ * - An address contains the node's id and a seal of the id and the lease, with a key that only nodes have. A forged
+ *   address is detected by one hash, and is not forwarded.
+ * - A valid renewal waits for up to 250 ms, once for each lease. So a lease that is renewed a thousand times meanwhile
+ *   takes 16 bytes, and the renewals of a thousand tabs are one message to each node. If VSI_RENEWALS_MAX are waiting,
+ *   all are sent at once, so that each message carries many. */
 #include "cluster/cluster/renewals.h"
 
 #include <string.h>
@@ -40,11 +39,11 @@ static bool is_sealed(const vestry_cluster *cluster, const unsigned char *lease,
   return seal == seal_of(cluster, lease, address);
 }
 
-/* -------------------------------------------------------------------------------------------------- those here ---- */
+/* -------------------------------------------------------------------------------------------------- forwarding ---- */
 
 static uint64_t hash_of(const unsigned char *lease) {
   uint64_t hash;
-  memcpy(&hash, lease, sizeof hash); /* a node's: it was random */
+  memcpy(&hash, lease, sizeof hash); /* random, because a node has made it */
   return hash;
 }
 
@@ -54,13 +53,13 @@ static bool waits(const vsi_renewals *renewals, const unsigned char *lease) {
   return at;
 }
 
-/* As many as the broker carries in one message. */
+/* Return the number of leases in a message, as limited by the broker. */
 static size_t most_a_message(const vestry_cluster *cluster) {
   size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + VSI_WIRE_SEAL;
   return most >= head + VSI_LEASE_BYTES ? (most - head) / VSI_LEASE_BYTES : 1;
 }
 
-/* Those of a node from one on; ret_at: where there may be more. */
+/* Append leases of a node's streams, from *ret_at on, at most `most`; *ret_at: position of the next search. */
 static void put_some(vsi_buffer *buffer, const vsi_renewals *renewals, uint64_t node, size_t most, size_t *ret_at) {
   for (size_t count = 0; count < most && *ret_at < renewals->waiting.count; ++*ret_at) {
     const vsi_renewal *one = &renewals->all[*ret_at];
@@ -80,7 +79,7 @@ static void send_to(vestry_cluster *cluster, vsi_peer *peer) {
     put_some(&buffer, renewals, peer->id, most, &at);
     bool has_some = buffer.len > empty;
     vsi_wire_end(&buffer);
-    if (has_some) (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* tabs answer again */
+    if (has_some) (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_RENEW, 0, false); /* lost: tabs renew again */
     vsi_buffer_finish(&buffer);
   }
 }
@@ -118,7 +117,7 @@ bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, 
     vsi_map_add(&renewals->waiting, &one->in, hash_of(lease));
   }
   vsi_cluster_unlock(cluster);
-  if (is_first) (void)vestry_timer_set(renewals->timer, WAITS_MS, 0); /* CLOSED: the end */
+  if (is_first) (void)vestry_timer_set(renewals->timer, WAITS_MS, 0); /* CLOSED: the runtime is ending */
   return lives;
 }
 
@@ -127,7 +126,7 @@ void vsi_renewals_take(vestry_cluster *cluster, const unsigned char *body, size_
     (void)vsi_leases_renew(cluster->v, body); /* false: its stream has ended meanwhile */
 }
 
-/* ------------------------------------------------------------------------------------------------------ made ------ */
+/* ---------------------------------------------------------------------------------------------------- creation ---- */
 
 vestry_err vsi_renewals_init(vestry_cluster *cluster, vsi_siphash_key key) {
   vsi_renewals *renewals = &cluster->renewals;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers of tabs to streams of other nodes (app/stream/lease.h). */
+/* Renewals of leases of streams on other nodes (app/stream/lease.h). */
 #ifndef VSI_CLUSTER_RENEWALS_H
 #define VSI_CLUSTER_RENEWALS_H
 
@@ -12,16 +12,17 @@
 
 struct vestry_cluster;
 
-/* NO_MEMORY: what was made is to be finished all the same */
+/* OK | NO_MEMORY (call vsi_renewals_finish all the same) */
 vestry_err vsi_renewals_init(struct vestry_cluster *cluster, vsi_siphash_key key);
 void vsi_renewals_stop(struct vestry_cluster *cluster);
 void vsi_renewals_finish(struct vestry_cluster *cluster);
 
-/* What other nodes find this one by. No lock. */
+/* Write the address of this node for a lease, which a tab returns with a renewal. No lock. */
 void vsi_renewals_address(const unsigned char *lease, unsigned char *ret_address, void *cluster);
-/* Tell the node of that address. Whether there is such a node, and the address is this lease's. Takes the lock. */
+/* Forward a renewal to the node of an address. false: there is no such node, or the address was not given out for this
+ * lease. Takes the lock. */
 bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, void *cluster);
-/* Some of another node's, for streams of this one; under the lock. */
+/* Handle renewals that another node has forwarded. Under the lock. */
 void vsi_renewals_take(struct vestry_cluster *cluster, const unsigned char *body, size_t len);
 
 #endif

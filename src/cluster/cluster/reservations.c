@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a key that one stream has alone, on whatever node */
-/* REJECT and REUSE on all nodes, exactly: a node that opens such a stream reserves the key first.
+/* Exact REJECT and REUSE on all nodes. A node that opens such a stream reserves the key first.
  *
- * Each node knows best whether it holds a key, and answers for itself. No node sees which other node asks at the same
- * time: the broker's reservations show that. They are names with a revision each, and the hash of a key says which name
- * is set for it. A node that wants the key reads the name's revision, asks all other nodes whether they hold the key,
- * and sets the name if its revision is still the one that was read. If two nodes do so at once, one of them is refused,
- * and asks again. Nothing has to be released: the reservation is no lock, it shows that no other node has come in
- * between. When a stream ends, or its node dies, no node says any more that it holds the key, and that is all. Keys
- * whose hashes share a name disturb each other, and no more.
+ * Each node knows whether it holds a key, and responds for itself. No node sees which other nodes query at the same
+ * time: the broker's reservations show that. They are names with a revision each; the hash of a key selects its name.
+ * To reserve a key a node proceeds as follows:
  *
- * A node says that it holds the key from just before it sets the name: a node that asks while the outcome is open must
- * not hear a no. Before that it says no, so that two nodes that ask each other do not both give up.
+ *   1. read the name's revision (and create the name if it is missing)
+ *   2. query all other nodes whether they hold the key: yes → EXISTS, no response → LIMIT
+ *   3. from now on, respond to other nodes that this node holds the key
+ *   4. set the name if its revision is unchanged: granted; otherwise undo step 3, and start again (TRIES times)
  *
- * A node that cannot be asked may hold the key: until that node is taken for dead, no other node lets a stream in. A
- * node that has just begun, or has just reached the broker again, does not know which nodes are silent: until dead_ms
- * have passed it lets no stream in. In a partition only the side that reaches the reservations lets streams in; the
- * other side keeps its own. */
+ * If two nodes do so at once, one of them fails in step 4 and queries again. A reservation is not a lock and need not
+ * be released: it only shows that no other node has made one in between. When a stream ends or its node dies, no node
+ * responds that it holds the key, and it is free. Keys whose hashes select the same name delay each other, and have no
+ * other effect.
+ *
+ * Step 3 comes before step 4, because a node that queries while the outcome is open must not conclude that the key is
+ * free. It comes after step 2, so that two nodes that query each other do not both fail.
+ *
+ * A node that does not respond may hold the key, so no other node opens a stream until it is dead. A node that has just
+ * started, or has just reached the broker again, does not know which nodes are silent, so it opens no stream for
+ * dead_ms. In a partition only the side that reaches the reservations opens streams; the other side keeps those that it
+ * has. */
 #include "cluster/cluster/reservations.h"
 
 #include <stdio.h>
@@ -29,13 +35,13 @@
 #include "registry/targets.h"
 #include "runtime/runtime.h"
 
-/* Streams that a newer one elsewhere has replaced. Closing calls the application's hooks, which are never called on the
- * broker's thread: so the actor does it.
+/* Streams that a newer stream on another node has replaced. The actor closes them, because closing calls hooks of the
+ * application, which must not run on the broker's thread.
  *
- * Those that were put by REPLACE themselves are known by their handles. Not so the others: MANY and REUSE beside a
- * REPLACE of the same key. Of them only the key's hash is known. So the store is looked through, a page a run, for all
- * keys that are sought at that time: it is seldom that a key is put in two ways, and no stream has to be remembered for
- * it. What is newer than the stream that replaces stays. */
+ * A stream that was itself put with REPLACE is known by its handle. Of other streams of the key, which were put with
+ * MANY or REUSE, only the key's hash is known. To find them, the actor lists the store, one page in each run, for all
+ * keys that are sought at that time. A key with two policies is rare, so this saves a record of every stream. Streams
+ * that are newer than the replacing one stay. */
 
 enum { CLOSED_MAX = 64, PAGE_COUNT = 256 };
 
@@ -63,7 +69,7 @@ static bool close_known(vestry_cluster *cluster) {
   return count > 0;
 }
 
-/* Out of memory: then with the next heartbeats. */
+/* Request full announcements after a failed allocation; they come with the next heartbeats. */
 static void have_it_told_again(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);
   for (size_t i = 0; i < cluster->peers_count; i++) cluster->peers[i].must_sync = true;
@@ -101,7 +107,7 @@ static void look_at(const vestry_listed *listed, void *ctx) {
   vsi_scoped_key_finish(&key);
 }
 
-/* What is to be sought next. */
+/* Begin a listing for the keys that are waiting. */
 static void begin(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);
   cluster->sought_count = cluster->older_count;
@@ -111,7 +117,7 @@ static void begin(vestry_cluster *cluster) {
   cluster->sought_at = (vestry_list_cursor){0};
 }
 
-/* Those that are looked for. false: there is nothing to look for. */
+/* Close older streams in one page of the store. false: no key is sought. */
 static bool close_sought(vestry_cluster *cluster) {
   if (!cluster->sought_count) begin(cluster);
   if (!cluster->sought_count) return false;
@@ -132,9 +138,9 @@ enum { NAMES = 65536, TRIES = 5 };
 typedef struct vsi_reservation {
   struct vsi_reservation *next;
   uint64_t hash;
-  size_t users; /* threads of this node that put a stream under it */
-  bool is_ours; /* others are told that it is held */
-  bool is_sure; /* and this node holds it: the reservation was granted */
+  size_t users; /* number of threads of this node that are putting streams under the key */
+  bool is_ours; /* this node responds to others that it holds the key */
+  bool is_sure; /* the reservation was granted */
 } vsi_reservation;
 
 static vsi_reservation *find(vestry_cluster *cluster, uint64_t hash) {
@@ -156,8 +162,7 @@ static void let_go(vestry_cluster *cluster, vsi_reservation *reservation) {
   vsi_free(cluster->host, reservation);
 }
 
-/* Ask all other nodes whether they hold the key. OK: none does | EXISTS: one does | LIMIT: that is not known |
- * NO_MEMORY */
+/* Query all other nodes whether they hold the key. OK: none does | EXISTS: one does | LIMIT: unknown | NO_MEMORY */
 static vestry_err ask_others(vestry_cluster *cluster, uint64_t hash) {
   vsi_cluster_lock(cluster);
   bool are_known = vsi_peers_are_sure(cluster) && !cluster->is_refused && !cluster->has_left;
@@ -179,7 +184,8 @@ static void set_ours(vestry_cluster *cluster, vsi_reservation *reservation, bool
   vsi_cluster_unlock(cluster);
 }
 
-/* OK: no other node has come in between | EXISTS: the key is held | LIMIT: that is not known | NO_MEMORY */
+/* Acquire a reservation. OK: no other node has made one in between | EXISTS: the key is held | LIMIT: unknown |
+ * NO_MEMORY */
 static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation) {
   char name[VESTRY_SUBJECT_MAX_BYTES + 1];
   const vestry_broker *broker = &cluster->broker;
@@ -202,11 +208,11 @@ static vestry_err acquire(vestry_cluster *cluster, vsi_reservation *reservation)
 }
 
 /* Find or make the reservation of a key, and count this thread as a user of it. While another thread of this node
- * acquires the reservation, wait until it is sure or gone. OK | LIMIT (this thread must not wait) | NO_MEMORY */
+ * acquires the reservation, wait until it is granted or gone. OK | LIMIT (this thread must not wait) | NO_MEMORY */
 static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_reservation **ret_reservation) {
   vsi_reservation *reservation;
   while ((reservation = find(cluster, hash)) != NULL && !reservation->is_sure) {
-    if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* this thread acquires it */
+    if (vsi_runtime_is_stepped(cluster->runtime)) return VESTRY_LIMIT; /* this thread is acquiring it */
     vsi_mutex_wait(&cluster->lock, &cluster->reserved);
   }
   if (!reservation) {
@@ -214,7 +220,7 @@ static vestry_err enter(vestry_cluster *cluster, uint64_t hash, vsi_reservation 
     if (!reservation) return VESTRY_NO_MEMORY;
     reservation->hash = hash;
     reservation->is_ours = reservation->is_sure =
-        vsi_keys_are_here(&cluster->keys, hash); /* then this node's store decides */
+        vsi_keys_are_here(&cluster->keys, hash); /* this node holds the key: its store decides */
     reservation->next = cluster->reservations;
     cluster->reservations = reservation;
   }

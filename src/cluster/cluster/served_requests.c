@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What others want done here. The broker's thread copies it, and the actor does it, one thing after the other: so what
- * comes from one node is done in its order, and a slow effect holds up neither heartbeats nor answers. What waits is
- * bounded in bytes: beyond it a node that asks is told FULL, and what no node waits for is a gap.
+/* Requests and messages of other nodes that are performed here. The broker's thread copies them, and the actor performs
+ * them one at a time. So the messages of one node are performed in order, and a slow effect delays neither heartbeats
+ * nor responses. The copies are bounded in bytes (max_remote_bytes). Beyond the bound a request gets FULL, and any
+ * other message is lost, which is reported as a gap.
  *
- * Dispatches are done by the broker's thread itself, where nothing of the application's can run and nothing waits for
- * the actor: to wake another thread takes longer. Then the actor is held, so the order stays. That thread does ROW_MAX
- * of them in a row. More of them wait for the actor, within its bounds, so that a node that is asked too much says so.
- * The actor does all for an application whose own effects may come from other nodes, or that has interceptors or
- * placeholders.
+ * The broker's thread performs dispatches itself if no function of the application can run and nothing waits for the
+ * actor, because waking another thread takes longer. It enters the actor meanwhile, which keeps the order. It performs
+ * at most ROW_MAX dispatches in a row; more of them wait for the actor within its bounds, so that an overloaded node
+ * returns FULL. The actor performs everything if `allow` has effects of the application, or if interceptors or
+ * placeholders are registered.
  *
- * The actor also tells the application how members are and what was lost (members.c), and closes streams that other
- * nodes have replaced (reservations.c).
- *
- * A run ends after some messages, however many wait: so what is told is told soon, and a runtime of one thread has time
- * for others. */
+ * The actor also reports members and gaps to the application (members.c), and closes streams that other nodes have
+ * replaced (reservations.c). One run of the actor performs at most RUN_MAX messages, so that reports are not late and a
+ * runtime with one thread can run other actors. */
 #include "cluster/cluster/served_requests.h"
 
 #include <string.h>
@@ -35,18 +34,19 @@
 #include "registry/targets.h"
 #include "runtime/runtime.h"
 
-/* What a message costs besides its body; and so many are done in a run: then others that want the thread have their
- * turn, and the application is told what it is to be told. */
+/* WORK_BYTES: size of a waiting message besides its body. RUN_MAX: messages in one run of the actor. ROW_MAX:
+ * dispatches in a row on the broker's thread, and messages after which the actor is woken although more follow. */
 enum { WORK_BYTES = 160, RUN_MAX = 64, ROW_MAX = 64 };
 
 typedef struct work {
-  vestry_message message; /* first */
-  bool has_more;          /* another one is done after it: its answer goes with this one's */
-  vsi_wire_message said;  /* its body is the one below */
+  vestry_message message; /* first member */
+  bool has_more;          /* another message of this run follows; its response is flushed with this one's */
+  vsi_wire_message said;  /* its body points to the body below */
   unsigned char body[];
 } work;
 
-/* Whether what others may have done here is quickly done. Names are registered before the first dispatch. */
+/* Return whether other nodes can run only effects of vestry itself here. Decided once, because names are registered
+ * before the first dispatch. */
 static bool is_quick(vestry_cluster *cluster) {
   const vestry_registry *names = cluster->v->registry;
   if (cluster->quickness) return cluster->quickness == VSI_QUICK;
@@ -56,9 +56,9 @@ static bool is_quick(vestry_cluster *cluster) {
   return is;
 }
 
-/* -------------------------------------------------------------------------------------------------- answers ------- */
+/* -------------------------------------------------------------------------------------------------- responses ----- */
 
-/* Under the lock. page: NULL: nothing more is said. */
+/* Send an ANSWER. page: appended to it, or NULL. Under the lock. */
 static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_err error, uint32_t count,
                    const vsi_buffer *page) {
   vsi_buffer buffer;
@@ -68,11 +68,11 @@ static void answer(vestry_cluster *cluster, vsi_peer *peer, uint64_t id, vestry_
   vsi_wire_put(&buffer, count, 4);
   if (page) vsi_buffer_append(&buffer, page->data, page->len);
   vsi_wire_end(&buffer);
-  (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* the node that waits will not know */
+  (void)vsi_message_send(cluster, peer, &buffer, VSI_WIRE_ANSWER, 0, false); /* lost: the other node gets TIMEOUT */
   vsi_buffer_finish(&buffer);
 }
 
-/* The node that has said something, in the same life; NULL: it has another one. Under the lock. */
+/* Find the node that has sent a message. NULL: another run has taken its place. Under the lock. */
 static vsi_peer *find_peer(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_peer *peer = vsi_peers_find(cluster, message->from);
   return peer && peer->epoch == message->epoch ? peer : NULL;
@@ -85,15 +85,15 @@ static void answer_to(vestry_cluster *cluster, const vsi_wire_message *message, 
   vsi_peer *peer = find_peer(cluster, message);
   if (peer) answer(cluster, peer, id, error, count, page);
   if (has_more && is_quick(cluster))
-    vsi_cluster_unlock_unflushed(cluster); /* the end of the run flushes */
+    vsi_cluster_unlock_unflushed(cluster); /* flushed at the end of the run */
   else
     vsi_cluster_unlock_for(cluster, has_more);
 }
 
-/* -------------------------------------------------------------------------------------------------- arriving ------ */
+/* -------------------------------------------------------------------------------------------------- arrival ------- */
 
 static bool reserve(vestry_cluster *cluster, size_t bytes) {
-  /* relaxed: a bound, and nothing else hangs on it */
+  /* relaxed: a bound that orders nothing else */
   size_t before = atomic_fetch_add_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
   if (before <= cluster->max_remote_bytes && bytes <= cluster->max_remote_bytes - before) return true;
   atomic_fetch_sub_explicit(&cluster->remote_bytes, bytes, memory_order_relaxed);
@@ -113,7 +113,7 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   cluster->stats.over_budget_count += error == VESTRY_FULL;
   if (message->kind == VSI_WIRE_REQUEST || message->kind == VSI_WIRE_LIST) {
     vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
-    uint64_t id = vsi_wire_number(&reader, 8); /* both begin with it */
+    uint64_t id = vsi_wire_number(&reader, 8); /* both kinds begin with the id */
     answer(cluster, peer, id, error, 0, NULL);
     return;
   }
@@ -121,7 +121,7 @@ static void refuse(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_messa
   vsi_cluster_notify(cluster);
 }
 
-/* What is answered at once: a node waits for it before it lets a stream in. */
+/* Respond to a LIST of the kind HELD without the actor, because a node waits for it before it opens a stream. */
 static bool answer_at_once(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   vsi_wire_list list;
   if (message->kind != VSI_WIRE_LIST || vsi_wire_read_list(message->body, message->len, &list)) return false;
@@ -147,7 +147,7 @@ static void keep(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
   w->said.body = w->body;
   if (message->len) memcpy(w->body, message->body, message->len);
   if (vsi_message_actor_put(cluster->actor, &w->message))
-    free_work(cluster, w); /* CLOSED: the end */
+    free_work(cluster, w); /* CLOSED: the runtime is ending */
   else
     cluster->put_count++;
 }
@@ -170,7 +170,7 @@ void vsi_served_rouse(vestry_cluster *cluster, bool has_more) {
   vestry_actor_notify(cluster->actor);
 }
 
-/* -------------------------------------------------------------------------------------------------- doing --------- */
+/* -------------------------------------------------------------------------------------------------- performing ---- */
 
 static bool is_allowed(const vestry_cluster *cluster, const json_t *effect) {
   const char *name = json_string_value(json_array_get(effect, 0));
@@ -179,7 +179,7 @@ static bool is_allowed(const vestry_cluster *cluster, const json_t *effect) {
   return false;
 }
 
-/* A list of effects, all of which may be performed. */
+/* Read a list of effects. INVALID if one of them is not in `allow`. */
 static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text, json_t **ret_effects) {
   json_t *effects = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL);
   bool is_well = json_is_array(effects);
@@ -211,7 +211,7 @@ static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_ask *ask, boo
   return error;
 }
 
-/* What is done for a message belongs to its trace. Returns the thread's former one. */
+/* Make a message's trace the current one of this thread, because the work belongs to it. Returns the former one. */
 static const vestry_trace *enter_trace(const vsi_wire_message *message) {
   return vestry_trace_enter(message->is_traced ? &message->trace : NULL);
 }
@@ -253,7 +253,7 @@ static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bo
   vsi_buffer_finish(&page);
 }
 
-/* An event of another node's, as it was there. */
+/* An event that was made on another node. */
 typedef struct made_elsewhere {
   vsi_event_meaning meaning;
   vestry_slice bytes;
@@ -294,7 +294,7 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
   return VESTRY_OK;
 }
 
-/* What no node waits for. */
+/* Perform a message without a response. */
 static vestry_err do_unasked_here(vestry_cluster *cluster, const vsi_wire_message *message) {
   vsi_wire_reader reader = vsi_wire_read(message->body, message->len);
   if (message->kind == VSI_WIRE_REFRESH) return do_refresh(cluster, &reader);
@@ -318,7 +318,8 @@ static vestry_err do_unasked(vestry_cluster *cluster, const vsi_wire_message *me
   return error;
 }
 
-/* What has no receiver, or none any more, is not lost. A stream that could not take it tells so itself. */
+/* Return whether an error means a loss. Without a receiver nothing is lost, and a stream that could not take the event
+ * reports that itself. */
 static bool is_lost(vestry_err error) {
   return error && error != VESTRY_NOT_FOUND && error != VESTRY_CLOSED && error != VESTRY_FULL &&
          error != VESTRY_TOO_LARGE;
@@ -340,7 +341,7 @@ static void do_one(vestry_cluster *cluster, work *w) {
   free_work(cluster, w);
 }
 
-/* ---------------------------------------------------------------------------------------------- the actor --------- */
+/* ---------------------------------------------------------------------------------------------- actor ------------- */
 
 static bool begin_run(vestry_cluster *cluster) {
   vsi_cluster_lock(cluster);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What other nodes want done here. */
+/* Requests and messages of other nodes that are performed here. */
 #ifndef VSI_CLUSTER_SERVED_REQUESTS_H
 #define VSI_CLUSTER_SERVED_REQUESTS_H
 
 #include "cluster/cluster/peer.h"
 #include "cluster/cluster/wire.h"
 
-/* REQUEST, LIST, EVENT, REFRESH, PUBLISH from another node: to be done by the actor, which vsi_served_rouse rouses.
- * may_do: the broker's thread may do some itself, as it says when it has told all. Under the lock. true: it is a
- * REQUEST, which this thread does, by vsi_served_do without the lock. */
+/* Take a REQUEST, LIST, EVENT, REFRESH or PUBLISH of another node; the actor performs it once vsi_served_rouse has
+ * woken it. may_do: this thread, the broker's, may perform some itself, because the broker reports the last message of
+ * a batch. Under the lock. true: it is a REQUEST that this thread must perform, by vsi_served_do without the lock. */
 bool vsi_served_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, bool may_do);
-/* After each message; has_more: another one follows right away. Under the lock. */
+/* Wake the actor if necessary. Called after each message; has_more: another one follows at once. Under the lock. */
 void vsi_served_rouse(vestry_cluster *cluster, bool has_more);
 void vsi_served_do(vestry_cluster *cluster, const vsi_wire_message *message);
 void vsi_served_run(vestry_actor *actor, void *cluster);

@@ -107,7 +107,7 @@ typedef struct vsi_wire_name {
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
 
-/* Write the meaning of an EVENT in front of its bytes, so that the receiver conflates it like an event of its own. */
+/* Write the meaning of an EVENT in front of its bytes, so that the receiver conflates it like a local event. */
 void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
 /* Read it. The event's bytes must follow, because the offsets in the meaning are checked against them. */
 vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
