@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/** Jobs: work that outlives the request that asks for it, and the process. A job is a row of a table that vestry makes
- *  in the application's database (vestry/data/sql.h), vestry_job: of SQLite, for all processes of a file, or of
- *  PostgreSQL, for all nodes.
+/** Jobs: work that outlives its request and its process. A job is a row of the table vestry_job, which vestry creates
+ *  in the application's database: SQLite, for all processes that use the file, or PostgreSQL, for all nodes.
  *
- *      vestry_jobs_create(pool, NULL, &jobs);
- *      vestry_jobs_on(jobs, "mail", send_mail, app);                // what this process can do
- *      vestry_jobs_every(jobs, "digest", 86400000, 0, send_digest, app); // once a day, by one process of all
+ *      vestry_jobs_on(jobs, "mail", send_mail, app);                // jobs of a kind that this process runs
  *      vestry_jobs_start(jobs);
  *
  *      static vestry_err post(vestry_sql_transaction *transaction, void *ctx) { // a handler's, by vestry_sql_act
@@ -13,39 +10,7 @@
  *            vestry_sql_run(transaction, "INSERT INTO message(text) VALUES($1)", VESTRY_LIST(text), NULL, NULL);
  *        const vestry_job_order mail = {.kind = "mail", .payload = {text, strlen(text)}};
  *        return err ? err : vestry_jobs_enqueue(jobs, transaction, &mail, NULL);
- *      }                                                            // both are committed, or neither
- *
- *  What is promised:
- *  - A job that was committed is run at least once; one that was rolled back never. It is run again after a failure,
- *    and after its process died or lost its lease. So a function does what may be done twice, or writes to this
- *    database and calls vestry_job_finish in the same transaction: once.
- *  - A process has a job by a lease, with a number that each taking increments (fencing). The lease is renewed while
- *    the function runs. When the lease ends, because the process was killed or stood still, any process may take the
- *    job over: from then on whatever the former one writes of it is refused (CLOSED).
- *  - A job that fails waits before it is run again: backoff_ms, twice as long each time, at most backoff_most_ms, and
- *    of that between a half and all of it by chance. After the last attempt it is dead, and stays to be looked at
- *    (vestry_jobs_list), run again (vestry_jobs_retry) or removed. A job whose process dies at each attempt, too.
- *  - Jobs of one kind begin in the order in which they are due; several run at once if there are several threads or
- *    processes, so they may end in another order.
- *  - A tick (vestry_jobs_every): each period is begun by one process of all. See there.
- *
- *  Times are milliseconds since 1970, since processes and restarts share them. If the clock is set forward, leases end
- *  early and jobs run twice; the number keeps late writers out all the same. If it is set back, all waits last longer.
- *
- *  A page that shows a job reads its row, by vestry_jobs_list or by SQL (columns id, kind, key, state, attempts,
- *  progress, said, error, created, ended; state is 'waiting', 'running', 'done' or 'dead'). Each step of the job is a
- *  commit to that row, so the page renders again as for any other write; nothing else is needed.
- *
- *  SQLite: while a transaction writes no lease can be renewed, because there is one writer. So a function whose
- *  transaction lasts longer than its lease calls vestry_job_finish in that transaction.
- *
- *  PostgreSQL: where pages of the pool follow commits (vestry/data/postgres.h: at the levels TABLES and READS), a job
- *  that any node enqueues is found with its commit, within some milliseconds; elsewhere each node asks every poll_ms.
- *  No node waits for another one's job. While the server is away nothing is begun. A function that runs meanwhile goes
- *  on, and its end is written when the server is back, unless its lease has ended before and another node has taken the
- *  job over. A function runs with no connection; what is written beside it needs one of the pool's.
- *
- *  The errors of the database, of the functions here that use it, are those of vestry/data/sql.h. */
+ *      }                                                            // both are committed, or neither */
 #ifndef VESTRY_JOBS_H
 #define VESTRY_JOBS_H
 
@@ -55,271 +20,313 @@
 extern "C" {
 #endif
 
-/** The jobs of one database. */
+/** The jobs of one database.
+ *  - At least once: a job whose transaction was committed runs at least once, and a job whose transaction was rolled
+ *    back never runs. A job runs again after a failure, and after its process died or lost its lease. Therefore, a
+ *    function must be safe to repeat, or it writes to this database and calls vestry_job_finish in the same
+ *    transaction; then its effect occurs exactly once.
+ *  - Lease: a process holds a job by a lease, which is renewed while the function runs. Each time that the job is
+ *    taken, its fencing number (fence) increases. If the lease ends because the process was killed or suspended, any
+ *    process may take the job over; later writes of the former process to the job are rejected (CLOSED).
+ *  - Backoff: a failed job waits before its next attempt. The wait is backoff_ms, doubles each time, is at most
+ *    backoff_most_ms, and is shortened at random by up to half. After the last attempt the job is dead. It stays in the
+ *    table for inspection (vestry_jobs_list), another run (vestry_jobs_retry) or removal. The same holds for a job
+ *    whose process dies in each attempt.
+ *  - Order: jobs of one kind begin in the order in which they are due. Several run at once if there are several threads
+ *    or processes, so they may end in another order.
+ *  - Scheduled jobs (vestry_jobs_every): each period is begun by one of all processes.
+ *
+ *  Times are milliseconds since 1970, because processes and restarts share them. If the clock is set forward, leases
+ *  end early and jobs run twice, but the fencing number still rejects late writers. If the clock is set back, all waits
+ *  last longer.
+ *
+ *  A page that shows a job reads its row, by vestry_jobs_list or by SQL. The columns are id, kind, key, state,
+ *  attempts, progress, said, error, created and ended; state is 'waiting', 'running', 'done' or 'dead'. Each step of a
+ *  job is a commit to its row, so the page renders again as for any other write.
+ *
+ *  SQLite: while a transaction writes, no lease can be renewed, because there is one writer. Therefore, a function
+ *  whose transaction lasts longer than its lease must call vestry_job_finish in that transaction.
+ *
+ *  PostgreSQL:
+ *  - If pages of the pool follow commits (vestry/data/postgres.h, levels TABLES and READS), a job that another node
+ *    enqueues is found within some milliseconds after its commit. Otherwise each node queries the table every poll_ms.
+ *  - No node waits for a job of another node.
+ *  - While the server is away, no job begins. A running function continues, and its end is written when the server is
+ *    back, unless its lease has ended and another node has taken the job over.
+ *  - A function runs without a connection; writes of its own need one from the pool.
+ *
+ *  Functions that use the database return the errors of vestry/data/sql.h. */
 typedef struct vestry_jobs vestry_jobs;
 
-/** A kind, and a tick's name, are UTF-8 of so many bytes at most, and at least one; else INVALID. */
+/** Maximum length of a kind, or of the name of a scheduled job, in bytes of UTF-8. An empty or longer name: INVALID. */
 #define VESTRY_JOB_KIND_MAX_BYTES 64
-/** A key is UTF-8 of so many bytes at most, and at least one; else INVALID. */
+/** Maximum length of a key, in bytes of UTF-8. An empty or longer key: INVALID. */
 #define VESTRY_JOB_KEY_MAX_BYTES 255
-/** What a job says has so many bytes at most. */
+/** Maximum length of a job's progress text, and of the reason of its failure, in bytes. */
 #define VESTRY_JOB_SAID_MAX_BYTES 255
-/** A payload, whatever max_payload_bytes is. */
+/** Maximum size of a payload in bytes, whatever max_payload_bytes is. */
 #define VESTRY_JOB_PAYLOAD_MAX_BYTES (16 << 20)
 
-/** How far a job is. */
+/** State of a job. */
 typedef enum vestry_job_state {
   VESTRY_JOB_ANY, /**< for vestry_jobs_list */
   VESTRY_JOB_WAITING,
-  VESTRY_JOB_RUNNING, /**< or its process died, and the lease lasts yet */
+  VESTRY_JOB_RUNNING, /**< its function runs; or its process died, and the lease has not ended */
   VESTRY_JOB_DONE,
-  VESTRY_JOB_DEAD /**< it is not run again, unless by vestry_jobs_retry */
+  VESTRY_JOB_DEAD /**< it runs again only after vestry_jobs_retry */
 } vestry_job_state;
 
 /* --------------------------------------------------------------------------------------------- functions --------- */
 
-/** A job that is being run. To be read. */
+/** A running job. Read only. */
 typedef struct vestry_job {
   int64_t id;
   const char *kind;
-  const char *key;        /**< NULL: it has none */
+  const char *key;        /**< NULL: none */
   vestry_slice payload;   /**< followed by a NUL, which is not counted */
-  uint32_t attempt;       /**< from 1; one whose process died counts */
-  uint32_t attempts_most; /**< after this one it is dead */
-  int64_t fence;          /**< the number of this taking: a larger one is a later one. For what is written elsewhere */
-  int64_t period_at_ms;   /**< of a tick: when its period began, since 1970; also when it is run again. Else 0 */
+  uint32_t attempt;       /**< from 1; an attempt whose process died counts */
+  uint32_t attempts_most; /**< after this attempt the job is dead */
+  int64_t fence;          /**< the fencing number; each time that the job is taken, it is larger. Store it with writes
+                               to other systems to reject late writers */
+  int64_t period_at_ms;   /**< of a scheduled job: when its period began, since 1970, also in a repeated attempt.
+                               Otherwise 0 */
 } vestry_job;
 
-/** Does the job. May block and take long.
- *  job      until it returns
- *  Returns  OK: it is done | CLOSED, if vestry_job_is_over: it is put back, and this attempt does not count | anything
- *           else: it has failed, and is run again after a while
- *  Threads  one of the jobs' own, or that of vestry_jobs_step; no lock is held, and no connection is lent to it */
+/** Runs the job. May block and take long.
+ *  job      valid until the function returns
+ *  Returns  OK: the job is done | CLOSED while vestry_job_is_over is true: the job waits again, and this attempt does
+ *           not count | any other error: the attempt has failed, and the job runs again later
+ *  Threads  a thread of the jobs, or that of vestry_jobs_step; no lock is held, and it has no connection of the pool */
 typedef vestry_err (*vestry_job_fn)(vestry_job *job, void *app);
 
-/** Say how far it is, which also renews its lease. It is a commit: say it as often as a person wants to read it.
- *  fraction  0 to 1; what is no number counts as 0, what lies outside as the nearer end
+/** Report the progress of a job, and renew its lease. This is a commit, so report as often as a reader needs it.
+ *  fraction  0 to 1; NaN counts as 0, a value outside as the nearer end
  *  text      at most VESTRY_JOB_SAID_MAX_BYTES bytes of UTF-8, copied; NULL: none
- *  Returns   OK | CLOSED (it was taken over, or removed: stop) | TOO_LARGE | INVALID (no UTF-8) | the errors of the
+ *  Returns   OK | CLOSED (the job was taken over or removed: stop) | TOO_LARGE | INVALID (no UTF-8) | the errors of the
  *            database
- *  Threads   the function's; blocks on the disk */
+ *  Threads   that of the job's function; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text);
-/** Whether the function should end soon: the jobs are being stopped, or this one was taken over, or removed. A long
- *  function asks now and then, and returns VESTRY_CLOSED. Threads any; does not block. */
+/** Return whether the function should end soon, because the jobs are being stopped, or because this job was taken over
+ *  or removed. A long function checks this from time to time, and then returns VESTRY_CLOSED. Threads any; does not
+ *  block. */
 VESTRY_API bool vestry_job_is_over(const vestry_job *job);
-/** Why it fails, for the column `error`: a text of which VESTRY_JOB_SAID_MAX_BYTES bytes are kept. Otherwise that is
- *  the name of what the function returns. Threads the function's; does not block. */
+/** Set the reason of a failure, for the column `error`; the first VESTRY_JOB_SAID_MAX_BYTES bytes are kept. Default:
+ *  the name of the error that the function returns. Threads that of the job's function; does not block. */
 VESTRY_API void vestry_job_explain(vestry_job *job, const char *text);
-/** If the function fails now, it is no use to try again: the job is dead; a tick waits for its next period.
- *  Threads the function's; does not block. */
+/** Declare that another attempt is useless. If the function then fails, the job is dead; a scheduled job waits for its
+ *  next period. Threads that of the job's function; does not block. */
 VESTRY_API void vestry_job_give_up(vestry_job *job);
 
-/** How a run of a function has ended. */
+/** How a run of a function ended. */
 typedef enum vestry_job_outcome {
   VESTRY_JOB_ENDED_DONE = 1,
-  VESTRY_JOB_ENDED_AGAIN,    /**< failed; it waits to be run again */
-  VESTRY_JOB_ENDED_DEAD,     /**< failed for the last time; a tick: for the last time in this period */
+  VESTRY_JOB_ENDED_AGAIN,    /**< it failed, and waits for another attempt */
+  VESTRY_JOB_ENDED_DEAD,     /**< its last attempt failed; a scheduled job: the last one of this period */
   VESTRY_JOB_ENDED_PUT_BACK, /**< the jobs are being stopped */
-  VESTRY_JOB_ENDED_LOST      /**< it was taken over or removed meanwhile, or its end could not be written (the log says
-                                  why): in the latter case it is run again when its lease has ended */
+  VESTRY_JOB_ENDED_LOST      /**< it was taken over or removed, or its end could not be written (the log has the
+                                  reason). In the latter case it runs again when its lease has ended */
 } vestry_job_outcome;
 
-/** Is told of each run that has ended, after the commit that says so. On the thread that ran it; no lock is held. A job
- *  that is dead because its process died each time has no run that ends so: it is told of with `job->attempt` as it is,
- *  by the process that finds it. error: what the function returned. */
+/** Called for each run that has ended, after the commit of its end, on the thread that ran it; no lock is held. If a
+ *  job is dead because its process died in each attempt, no run ends that way: the process that finds the job makes the
+ *  call, and job->attempt is that of the row. error: the result of the function. */
 typedef void (*vestry_job_end_fn)(const vestry_job *job, vestry_job_outcome outcome, vestry_err error, void *app);
 
 /* -------------------------------------------------------------------------------------------------- life --------- */
 
-/** How jobs are run. Zero is the default, in brackets. */
+/** Options of jobs. Zero is the default, in brackets. */
 typedef struct vestry_jobs_options {
   size_t size;                  /**< sizeof(vestry_jobs_options), or 0 */
-  uint32_t threads_count;       /**< so many jobs run at once in this process [1]; at most 256. There is one more
-                                     thread, which looks for jobs and renews leases */
-  uint32_t lease_ms;            /**< a job whose process died is taken over after this [30,000]; at least 10. Leases are
-                                     renewed after a third of it */
-  uint32_t poll_ms;             /**< what other processes enqueue is found after this at the latest [50; over
-                                     PostgreSQL 1,000 while pages of the pool follow commits: it is found with its
-                                     commit there]; at most 60,000. What is committed by a connection of the pool is
-                                     found at once, and what comes due when it does */
-  uint32_t backoff_ms;          /**< before the second attempt [1,000] */
-  uint32_t backoff_most_ms;     /**< before any attempt [an hour] */
-  uint32_t attempts_most;       /**< if an order says nothing [20] */
-  uint32_t max_payload_bytes;   /**< [64 KiB]; at most VESTRY_JOB_PAYLOAD_MAX_BYTES */
-  uint64_t keep_ms;             /**< done jobs are removed so long after their end, when others end [a day].
-                                     VESTRY_NEVER_MS: they stay. Dead ones stay */
+  uint32_t threads_count;       /**< number of jobs that run at once in this process [1]; at most 256. One more thread
+                                     looks for jobs and renews leases */
+  uint32_t lease_ms;            /**< a job whose process died is taken over after this time [30,000]; at least 10.
+                                     Leases are renewed after a third of it */
+  uint32_t poll_ms;             /**< maximum time until a job is found that another process has enqueued [50;
+                                     PostgreSQL: 1,000 while pages of the pool follow commits, because a job is then
+                                     found with its commit]; at most 60,000. A job that a connection of this pool
+                                     commits is found at once, and a job that becomes due is found then */
+  uint32_t backoff_ms;          /**< wait before the second attempt [1,000] */
+  uint32_t backoff_most_ms;     /**< maximum wait before an attempt [an hour] */
+  uint32_t attempts_most;       /**< attempts of a job whose order has no other number [20] */
+  uint32_t max_payload_bytes;   /**< maximum size of a payload [64 KiB]; at most VESTRY_JOB_PAYLOAD_MAX_BYTES */
+  uint64_t keep_ms;             /**< a done job is removed this long after its end, when other jobs end [a day].
+                                     VESTRY_NEVER_MS: done jobs stay. Dead jobs stay */
   vestry_job_end_fn on_end;     /**< NULL: none */
-  void *app;                    /**< handed to on_end */
-  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's, over PostgreSQL the
-                                     server's, which is one for all nodes. For tests */
-  void *now_ctx;                /**< handed to it */
+  void *app;                    /**< passed to on_end */
+  int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which with PostgreSQL is that
+                                     of the server, the same for all nodes. For tests */
+  void *now_ctx;                /**< passed to now_ms */
 } vestry_jobs_options;
 
-/** Make the table, unless it is there: vestry_job, and over PostgreSQL vestry_job_slot and vestry_job_total, too. A
- *  process that only enqueues needs nothing else.
- *  pool      borrowed; must not be destroyed before
+/** Create jobs, and their tables if they do not exist: vestry_job; with PostgreSQL also vestry_job_slot and
+ *  vestry_job_total. A process that only enqueues needs no other call.
+ *  pool      borrowed; must not be destroyed before the jobs
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure
- *  Returns  OK | INVALID | the errors of vestry/data/sql.h (IO also: the table is of a later version of vestry; nothing
- *           was changed). The log says why, and what helps
+ *  Returns  OK | INVALID | the errors of vestry/data/sql.h (IO also: a later version of vestry has made the table;
+ *           nothing was changed). The log has the reason and a remedy
  *  Threads  any; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *options,
                                          vestry_jobs **ret_jobs);
-/** Stop, and free. No transaction with an enqueued job may be open. NULL is accepted. Threads as vestry_jobs_stop. */
+/** Stop and free jobs. No transaction with an enqueued job may be open. NULL is accepted. Threads as
+ *  vestry_jobs_stop. */
 VESTRY_API void vestry_jobs_destroy(vestry_jobs *jobs);
 
-/** This process runs jobs of a kind. Others wait for a process that runs them.
+/** Let this process run jobs of a kind. Jobs of other kinds wait for a process that runs them.
  *  kind     copied
- *  app      handed to fn
- *  Returns  OK | INVALID (no kind; the jobs were started) | EXISTS (it has a function) | NO_MEMORY
+ *  app      passed to fn
+ *  Returns  OK | INVALID (no kind; the jobs were started) | EXISTS (the kind has a function) | NO_MEMORY
  *  Threads  before vestry_jobs_start and vestry_jobs_step */
 VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app);
-/** A tick: fn is called once in each period, by one of all processes that say this. Periods begin at offset_ms after
- *  1970 and each period_ms after that (so 86,400,000 and 3,600,000: daily at one o'clock, UTC), the first one after
- *  the tick was made.
- *  - A period is never begun twice, also if the clock is set back, unless it fails or its process dies or loses its
- *    lease: then it is begun again, as a job is, until it succeeds, has had its attempts, or the next period begins. So
- *    it is performed at least once if the function ever succeeds and a process lives; job->period_at_ms tells which
- *    one it is.
- *  - Periods do not overlap. Those that pass while fn runs, or while no process lives, are left out but for the last
- *    one, which is performed late.
- *  A tick is a row of the kind `name` that never ends; remove it by vestry_jobs_remove if no process performs it any
- *  more. If a process gives other times, they hold from then on, for all.
- *  name       a kind, with no other function
+/** Schedule a job: fn is called once in each period, by one of all processes that make this call. A period begins at
+ *  offset_ms after 1970, and every period_ms after that; for example, period_ms 86,400,000 and offset_ms 3,600,000 mean
+ *  daily at one o'clock UTC. The first period is the first one that begins after the scheduled job was created.
+ *  - A period that was begun is not begun again, even if the clock is set back, unless its attempt fails, or its
+ *    process dies or loses its lease. Then it is tried again like any job, until it succeeds, has used its attempts, or
+ *    the next period begins. So each period is completed at least once if the function ever succeeds and a process
+ *    lives; job->period_at_ms identifies the period.
+ *  - Periods do not overlap. Of the periods that pass while fn runs, or while no process lives, only the last one is
+ *    run, late.
+ *  A scheduled job is a row of the kind `name`, which never ends; remove it with vestry_jobs_remove if no process runs
+ *  it any more. If a process sets other times, these apply to all processes from then on.
+ *  name       a kind that has no other function
  *  period_ms  1 to 10 years
  *  offset_ms  less than period_ms
  *  Returns    OK | INVALID | EXISTS | NO_MEMORY | the errors of the database
- *  Threads    as vestry_jobs_on; blocks on the disk */
+ *  Threads    as vestry_jobs_on; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uint64_t period_ms, uint64_t offset_ms,
                                         vestry_job_fn fn, void *app);
 /** Start the threads.
- *  Returns  OK | INVALID (they were started, or stopped) | NO_MEMORY | IO (a thread cannot be started; none is left)
+ *  Returns  OK | INVALID (they were started or stopped before) | NO_MEMORY | IO (a thread cannot be started; none is
+ *           left)
  *  Threads  one */
 VESTRY_API vestry_err vestry_jobs_start(vestry_jobs *jobs);
-/** Instead of threads: run one job that is due, on this thread. Leases are renewed by vestry_job_progress alone. For
- *  tests, and for programs that have a loop of their own.
- *  ret_has_run  whether there was one. NULL: not wanted
- *  Returns  OK, however the job has ended | INVALID (threads were started) | CLOSED (stopped) | the errors of
+/** Run one job that is due, on this thread, instead of starting threads. Only vestry_job_progress renews its lease. For
+ *  tests, and for programs with an event loop of their own.
+ *  ret_has_run  whether a job was run. May be NULL
+ *  Returns  OK, however the job ended | INVALID (threads were started) | CLOSED (stopped) | the errors of
  *           vestry_sql_begin: nothing was run
- *  Threads  any, with no connection of the pool's; blocks as the function does */
+ *  Threads  any, without a connection of the pool; blocks as the function does */
 VESTRY_API vestry_err vestry_jobs_step(vestry_jobs *jobs, bool *ret_has_run);
-/** Begin no job any more, and wait for those that run; vestry_job_is_over tells them. Idempotent.
- *  Threads  not from a job's function; blocks */
+/** Begin no more jobs, and wait for the running ones; their functions learn of it by vestry_job_is_over. Idempotent.
+ *  Threads  not that of a job's function; blocks */
 VESTRY_API void vestry_jobs_stop(vestry_jobs *jobs);
-/** Have the threads look for jobs at once: after a commit by a connection that is not the pool's. Threads any. */
+/** Let the threads look for jobs at once. Use this after a commit by a connection that does not belong to the pool.
+ *  Threads any. */
 VESTRY_API void vestry_jobs_wake(vestry_jobs *jobs);
 
 /* ------------------------------------------------------------------------------------------------ orders --------- */
 
-/** Which jobs of the same kind and key stand in the way of a new one. */
+/** Which jobs of the same kind and key prevent a new one (EXISTS). KEPT and OPEN examine the jobs at the time of the
+ *  order: a job that prevents it may begin, and end, before the order's transaction does. */
 typedef enum vestry_job_unique {
-  VESTRY_JOB_UNIQUE_KEPT,   /**< any that is there: also done ones for keep_ms, and dead ones */
-  VESTRY_JOB_UNIQUE_OPEN,   /**< one that waits or runs */
-  VESTRY_JOB_UNIQUE_WAITING /**< one that waits: one that runs may have begun too early to see what this is about. If
-                                 the order reports EXISTS, that job begins after the order's transaction has ended, so
-                                 it sees what that has committed. The other two look at jobs as they are at the order:
-                                 one that is in the way may begin, and end, before the transaction does */
+  VESTRY_JOB_UNIQUE_KEPT,   /**< any job in the table, also a done one during keep_ms, and a dead one */
+  VESTRY_JOB_UNIQUE_OPEN,   /**< a job that waits or runs */
+  VESTRY_JOB_UNIQUE_WAITING /**< a job that waits; a running job may have begun too early to see the data of the new
+                                 order. If the order returns EXISTS, the waiting job begins after the order's
+                                 transaction has ended, so it sees what that has committed */
 } vestry_job_unique;
 
-/** What is to be done. Zero is the default, in brackets. */
+/** A job to enqueue. Zero is the default, in brackets. */
 typedef struct vestry_job_order {
   size_t size;              /**< sizeof(vestry_job_order), or 0 */
-  const char *kind;         /**< which function does it */
-  vestry_slice payload;     /**< what the function needs: any bytes [none] */
-  const char *key;          /**< of its kind; there is one such job at a time [none: any number] */
+  const char *kind;         /**< selects the function */
+  vestry_slice payload;     /**< input of the function: any bytes [none] */
+  const char *key;          /**< of its kind; at most one job has it at a time [none: no such limit] */
   vestry_job_unique unique; /**< [VESTRY_JOB_UNIQUE_KEPT] */
-  int64_t not_before_ms;    /**< since 1970 [now] */
-  uint64_t delay_ms;        /**< not before this has gone by, either [0] */
-  uint32_t attempts_most;   /**< [that of the options] */
+  int64_t not_before_ms;    /**< the job begins at this time or later, since 1970 [now] */
+  uint64_t delay_ms;        /**< the job begins after this time or later; of both conditions the later one counts [0] */
+  uint32_t attempts_most;   /**< maximum number of attempts [that of the options] */
 } vestry_job_order;
 
 /** Enqueue a job in a transaction.
- *  transaction  of the jobs' pool, to write with
+ *  transaction  of the jobs' pool, for writing
  *  order        copied; its texts are UTF-8
- *  ret_id       receives the job's number, which no other job gets; with EXISTS that of the job that is there. NULL:
- *               not wanted
- *  Returns  OK | EXISTS (the key is taken: nothing was written, and the transaction may go on) | INVALID (also: a
- *           transaction that only reads, or of another pool) | TOO_LARGE (the payload) | the errors of vestry_sql_run
- *           (BUSY also: another transaction has enqueued a job of this key meanwhile)
- *  Threads  the transaction's; blocks on the network or the disk. PostgreSQL: with a key for other transactions that
- *           have enqueued one of it; a job of which VESTRY_JOB_UNIQUE_WAITING reports EXISTS is not begun, nor removed,
- *           until the transaction is over: keep it short. Once a worker was to begin that job, other orders of its key
- *           make another one */
+ *  ret_id       receives the job's number, which no other job gets; with EXISTS the number of the existing job. May be
+ *               NULL
+ *  Returns  OK | EXISTS (the key is taken: nothing was written, and the transaction may continue) | INVALID (also: a
+ *           transaction for reading, or of another pool) | TOO_LARGE (the payload) | the errors of vestry_sql_run (BUSY
+ *           also: another transaction has enqueued a job with this key meanwhile)
+ *  Threads  that of the transaction; blocks on the network or the disk. PostgreSQL: with a key, it also waits for other
+ *           transactions that have enqueued a job with this key. Keep the transaction short if
+ *           VESTRY_JOB_UNIQUE_WAITING reports EXISTS, because until it ends the waiting job is neither begun nor
+ *           removed. After a worker was ready to begin that job, other orders with its key create another job */
 VESTRY_API vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                           const vestry_job_order *order, int64_t *ret_id);
-/** Make it done in a transaction of the function's own, together with what that writes: both are committed, or neither.
- *  Commit before the function returns. If the transaction is rolled back, what the function returns counts.
- *  transaction  of the jobs' pool, to write with
- *  Returns  OK | CLOSED (it was taken over, or removed: roll back) | INVALID (a transaction that only reads, or of
- *           another pool; a tick, whose row stays) | the errors of vestry_sql_run
- *  Threads  the function's; blocks on the network or the disk */
+/** Mark a job as done in a transaction of its function, together with the function's writes: both are committed, or
+ *  neither. Commit before the function returns. If the transaction is rolled back, the result of the function counts.
+ *  transaction  of the jobs' pool, for writing
+ *  Returns  OK | CLOSED (the job was taken over or removed: roll back) | INVALID (a transaction for reading, or of
+ *           another pool; a scheduled job, whose row stays) | the errors of vestry_sql_run
+ *  Threads  that of the job's function; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transaction);
 
 /* --------------------------------------------------------------------------------------------- management -------- */
 
-/** A job, as it is. Until the function returns that it is given to. */
+/** A listed job. Valid during the call. */
 typedef struct vestry_job_row {
   int64_t id;
   const char *kind;
   const char *key; /**< NULL: none */
   vestry_job_state state;
   vestry_slice payload;
-  uint32_t attempts_count; /**< begun so far */
+  uint32_t attempts_count; /**< attempts begun so far */
   uint32_t attempts_most;
   double progress;    /**< 0 to 1 */
-  const char *said;   /**< by vestry_job_progress, in this attempt; NULL: nothing */
-  const char *error;  /**< why it failed the last time; NULL: it has not */
-  int64_t created_ms; /**< since 1970, and so for the next ones */
-  int64_t due_ms;     /**< WAITING: not before; RUNNING: its lease ends; else 0 */
-  int64_t ended_ms;   /**< DONE, DEAD; else 0 */
-  uint64_t period_ms; /**< of a tick: its length; else 0 */
+  const char *said;   /**< text of vestry_job_progress in this attempt; NULL: none */
+  const char *error;  /**< why the last attempt failed; NULL: none failed */
+  int64_t created_ms; /**< since 1970; the same for the next two */
+  int64_t due_ms;     /**< WAITING: earliest time of the next attempt; RUNNING: end of the lease; otherwise 0 */
+  int64_t ended_ms;   /**< DONE, DEAD; otherwise 0 */
+  uint64_t period_ms; /**< of a scheduled job: length of its period; otherwise 0 */
 } vestry_job_row;
 
-/** Is given a job. On the thread that lists; it runs no statement of the pool's that writes. */
+/** Receives a job, on the thread that lists. It must not run a statement of the pool that writes. */
 typedef void (*vestry_job_row_fn)(const vestry_job_row *row, void *ctx);
 
-/** Go through jobs by their numbers. In a render the page renders again when one of them changes.
+/** List jobs in the order of their numbers. In a render, the page renders again when one of them changes.
  *  kind      NULL: all
  *  state     VESTRY_JOB_ANY: all
- *  after_id  those with larger numbers; 0: all
- *  count     at most so many
- *  Returns  OK (also: none) | INVALID | the errors of the database
- *  Threads  any; blocks on the disk */
+ *  after_id  jobs with larger numbers; 0: all
+ *  count     maximum number of jobs
+ *  Returns  OK (also: no job) | INVALID | the errors of the database
+ *  Threads  any; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_list(vestry_jobs *jobs, const char *kind, vestry_job_state state, int64_t after_id,
                                        uint32_t count, vestry_job_row_fn fn, void *ctx);
-/** Have a dead job wait again, with all its attempts. Also one that waits: it is due now.
- *  Its key stands in the way of none that was enqueued since.
- *  Returns  OK | NOT_FOUND (there is none, or it runs, or is done) | INVALID | the errors of the database
- *  Threads  any, with no connection of the pool's; blocks on the disk */
+/** Let a dead job wait again, with all its attempts. A waiting job becomes due now. A job with the same key that was
+ *  enqueued since does not prevent this; both are then in the table.
+ *  Returns  OK | NOT_FOUND (no such job, or it runs, or it is done) | INVALID | the errors of the database
+ *  Threads  any, without a connection of the pool; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_retry(vestry_jobs *jobs, int64_t id);
-/** Remove a job, however far it is. A function that runs it goes on, and is told by CLOSED and vestry_job_is_over.
+/** Remove a job in any state. If its function runs, the function continues, and learns of it by CLOSED and
+ *  vestry_job_is_over.
  *  Returns  OK | NOT_FOUND | INVALID | the errors of the database
  *  Threads  as vestry_jobs_retry */
 VESTRY_API vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id);
 
-/** What there is in the table, and what this process has done since its jobs were created. */
+/** Numbers of the table, and counters of this process since its jobs were created. */
 typedef struct vestry_jobs_stats {
   size_t size;             /**< sizeof(vestry_jobs_stats), or 0 */
-  uint64_t enqueued_count; /**< ever, by all processes, ticks included: the sum of the next five */
-  uint64_t waiting_count;  /**< now, and so for the next three */
+  uint64_t enqueued_count; /**< ever, by all processes, scheduled jobs included: the sum of the next five */
+  uint64_t waiting_count;  /**< now; the same for the next three */
   uint64_t running_count;
   uint64_t done_count;
   uint64_t dead_count;
-  uint64_t removed_count; /**< ever: by hand, and done ones after keep_ms */
-  uint64_t begun_count;   /**< runs, by this process: the sum of the next five, and under_way_count */
+  uint64_t removed_count; /**< ever: by vestry_jobs_remove, and done jobs after keep_ms */
+  uint64_t begun_count;   /**< runs of this process: the sum of the next five and under_way_count */
   uint64_t succeeded_count;
-  uint64_t again_count; /**< failed, and tried again */
-  uint64_t died_count;  /**< failed for the last time */
+  uint64_t again_count; /**< failed, with another attempt to come */
+  uint64_t died_count;  /**< the last attempt failed */
   uint64_t put_back_count;
   uint64_t lost_count;
   uint64_t under_way_count;  /**< now */
-  uint64_t taken_over_count; /**< of begun_count: after another one's lease had ended */
-  uint64_t buried_count;     /**< dead, found so: the process of each attempt had died. No run */
+  uint64_t taken_over_count; /**< of begun_count: taken after the lease of another process had ended */
+  uint64_t buried_count;     /**< jobs found dead, because the process died in each attempt. Not runs */
 } vestry_jobs_stats;
 
-/** A snapshot; the table's numbers take time in proportion to its rows.
+/** Get the numbers and counters. The time is proportional to the number of rows in the table.
  *  Returns  OK | INVALID | the errors of the database
- *  Threads  any; blocks on the disk */
+ *  Threads  any; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats);
 
 #ifdef __cplusplus

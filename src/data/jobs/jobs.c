@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of jobs: which functions there are, when they begin to be called, and when no more. */
+/* Creation, start and stop of jobs, the registration of their functions, and the public functions that need no more
+ * than a check of their arguments. */
 #include "base/array.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -36,7 +37,7 @@ static void set_defaults(vestry_jobs_options *options) {
   if (!options->keep_ms) options->keep_ms = KEEP_MS;
 }
 
-/* Why the options are none; NULL: they are. */
+/* Return what is wrong with the options; NULL: nothing. */
 static const char *find_mistake(const vestry_jobs_options *options) {
   if (options->threads_count > THREADS_MOST) return "options.threads_count is more than 256";
   if (options->lease_ms < LEASE_LEAST_MS) return "options.lease_ms is less than 10";

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The table is asked when the next job is to be due, and after poll_ms. One that tells what others commit is asked
- * then, and else seldom: the database's clock may have been set, and a transaction that is rolled back tells nothing,
- * though it had a job locked. While all workers work the thread that looks asks nothing: each of them looks when it has
- * ended a job. */
+/* When the table is queried for due jobs: at the time when the next job becomes due, and after poll_ms. If the table
+ * has a receiver that reports commits of other processes, those reports replace poll_ms, and the table is otherwise
+ * queried only every slow_poll_ms. This slow query is necessary because the database's clock may have been set, and
+ * because a transaction that is rolled back causes no report, although it had a job locked. While all workers are busy,
+ * the looking thread does not query the table, because each worker does so when it has ended a job. */
 #include "data/jobs/look.h"
 
 #include "base/wait.h"
 #include "data/jobs/table.h"
 
-enum { APART_MS = 5 /* between two looks of its thread, at least: the table tells of each step of each job */ };
+enum { APART_MS = 5 /* minimum between two queries: the receiver reports each step of each job */ };
 #define NEVER_NS UINT64_MAX
 
 static const vsi_sql_ear_ops *ears_of(const vestry_jobs *jobs) {
@@ -28,7 +29,7 @@ void vsi_jobs_rouse(vestry_jobs *jobs) {
 
 /* ------------------------------------------------------------------------------------------------- looking -------- */
 
-/* What is due is no reason to look again: the worker that takes it does so. */
+/* A job that is due now is no reason for another query: the worker that takes it makes the next one. */
 static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_jobs_looked *is) {
   const uint64_t poll_ms = is->is_told ? jobs->slow_poll_ms : jobs->options.poll_ms;
   if (error) return vsi_monotonic_in_ms(VSI_JOBS_PAUSE_MS);
@@ -38,12 +39,12 @@ static uint64_t next_ns(const vestry_jobs *jobs, vestry_err error, const vsi_job
 vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due) {
   vsi_jobs_looked is = {INT64_MAX, false};
   vsi_mutex_lock(&jobs->lock);
-  jobs->look_at_ns = NEVER_NS; /* this look sees what there was to be seen */
+  jobs->look_at_ns = NEVER_NS; /* this query covers all earlier reports */
   vsi_mutex_unlock(&jobs->lock);
   const vestry_err error = vsi_jobs_table_look(jobs, is_aside, &is);
   const uint64_t at_ns = next_ns(jobs, error, &is);
   vsi_mutex_lock(&jobs->lock);
-  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns; /* another look may have ended, or the table have told */
+  if (at_ns < jobs->look_at_ns) jobs->look_at_ns = at_ns; /* another query may have ended meanwhile */
   const bool is_sooner = jobs->look_at_ns < jobs->rests_until_ns;
   vsi_mutex_unlock(&jobs->lock);
   if (is_sooner) vsi_jobs_rouse(jobs);
@@ -60,7 +61,7 @@ void vsi_jobs_look_again(vestry_jobs *jobs) {
   if (is_sooner) vsi_jobs_rouse(jobs);
 }
 
-/* Whether it is time, and worth while. */
+/* Return whether the query is due and useful: no pause after a failure, and a worker that waits. */
 static bool is_wanted(vestry_jobs *jobs) {
   bool is_wanted = false;
   vsi_mutex_lock(&jobs->lock);
@@ -94,7 +95,7 @@ void vsi_jobs_look_in_time(vestry_jobs *jobs) {
 
 /* ------------------------------------------------------------------------------------------------- resting -------- */
 
-/* Returns whether others may have changed the table. */
+/* Return whether other processes may have changed the table. */
 static bool wait_until(vestry_jobs *jobs, uint64_t until_ns) {
   if (ears_of(jobs)) return ears_of(jobs)->wait(jobs->pool, jobs->ear, until_ns);
   vsi_mutex_lock(&jobs->lock);

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* When the table is asked whether a job is due. */
+/* When the table is queried for due jobs. */
 #ifndef VSI_JOBS_LOOK_H
 #define VSI_JOBS_LOOK_H
 
 #include "data/jobs/state.h"
 
-enum { VSI_JOBS_PAUSE_MS = 1000 /* after a failure, such as a full disk */ };
+enum { VSI_JOBS_PAUSE_MS = 1000 /* pause after a failure, for example a full disk */ };
 
-/* Ask it, and note when it is to be asked again. The errors are those of the table. */
+/* Query the table, and compute the time of the next query. The errors are those of the table. */
 vestry_err vsi_jobs_look(vestry_jobs *jobs, bool is_aside, bool *ret_is_due);
 
-/* What is due was locked by other transactions, whose end tells nothing: ask again after poll_ms. */
+/* Query the table again after poll_ms. All due jobs were locked by other transactions, whose end is not reported if
+ * they are rolled back. */
 void vsi_jobs_look_again(vestry_jobs *jobs);
 
-/* ---- the thread that looks ---- */
+/* ---- the looking thread ---- */
 
-/* The same, if it is time, and a worker waits, which is woken if one is due. */
+/* Query the table if it is time and a worker waits, and wake the workers if a job is due. */
 void vsi_jobs_look_in_time(vestry_jobs *jobs);
-/* Wait until it is time, for every_ms at most, or until it is roused. false: it is to end. */
+/* Wait until it is time for a query, at most every_ms, or until vsi_jobs_rouse is called. false: the thread must
+ * end. */
 bool vsi_jobs_rest(vestry_jobs *jobs, uint32_t every_ms);
 
 /* ---- any thread; no lock is held ---- */

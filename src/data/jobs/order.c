@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs in transactions of the application's: they are enqueued, and finished.
+/* Jobs in transactions of the application: they are enqueued there, and marked as done.
  *
- * Two transactions of PostgreSQL that enqueue a job of the same key do it one after the other: each counts in one of
- * 1,024 rows, by the key, before it looks for jobs that are in the way. One that reads in an older snapshot than that
- * count begins again (BUSY), as if it had read the job itself. The server computes which row that is, so that all nodes
- * agree.
+ * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first. Each
+ * increments a counter in one of 1,024 rows, selected by the key, before it looks for jobs that prevent its own. A
+ * transaction whose snapshot is older than the last increment gets BUSY, as if it had read the job itself, and begins
+ * again. The server computes which row that is, so that all nodes agree.
  *
- * A job that waits, and that an order relies on, is locked until the order's transaction is over, because it would
- * otherwise begin, and end, before what the order is about is committed. The lock (KEY SHARE) is in the way of those
- * that take or remove the job only. Orders that follow each other closely could keep a job locked for ever: a worker
- * that passes over it closes it, and orders do not rely on a closed one (table.c). SQLite has one writer at a time, so
- * none of this can happen there. */
+ * If an order relies on a waiting job (EXISTS), that job stays locked until the order's transaction has ended, because
+ * it could otherwise begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks
+ * transactions that take or remove the job. Orders that follow each other closely could keep a job locked for ever.
+ * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
+ * has one writer at a time, so none of this can happen there. */
 #include "base/options.h"
 #include "data/jobs/table.h"
 
 static vsi_sql_texts slot_sql = {NULL,
                                  "UPDATE vestry_job_slot SET orders = orders + 1 WHERE slot = hashtext($1) & 1023"};
-/* The last job that stands in the way of one of this kind and key, by vestry_job_unique. */
+/* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. */
 #define OF_THE_KEY "SELECT id FROM vestry_job WHERE kind = $1 AND key = $2"
 #define THE_LAST   " ORDER BY id DESC LIMIT 1"
 static const char kept_sql[] = OF_THE_KEY THE_LAST;
@@ -29,7 +29,7 @@ static vsi_sql_texts waiting_sql = {OF_THE_KEY " AND state = 'waiting'" THE_LAST
 static vsi_sql_texts enqueue_sql = {ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max"),
                                     ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest")};
 
-/* Whether it is a transaction of the jobs' pool in which something can be written. */
+/* Return whether the transaction belongs to the jobs' pool and can write. */
 static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *transaction) {
   return vsi_sql_is_writing(transaction) && transaction->pool == jobs->pool;
 }
@@ -38,13 +38,14 @@ vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transactio
   vsi_jobs_run *run = (vsi_jobs_run *)job;
   if (!run || run->period.length_ms || !may_write(run->jobs, transaction)) return VESTRY_INVALID;
   vestry_err error = vsi_jobs_table_finish(run, transaction);
-  if (!error) run->is_finished = true; /* once the transaction is committed */
+  if (!error) run->is_finished = true; /* becomes true when the transaction is committed */
   return vsi_jobs_note_lost(run, error);
 }
 
 /* -------------------------------------------------------------------------------------------------- orders -------- */
 
-/* An application's order, with all defaults, and a delay within which sums fit: OK | INVALID | TOO_LARGE */
+/* Copy an application's order, fill in the defaults, and limit the delay so that sums do not overflow: OK | INVALID |
+ * TOO_LARGE */
 static vestry_err take(const vestry_jobs *jobs, const vestry_job_order *given, vestry_job_order *ret_order) {
   const uint64_t most_ms = INT64_MAX / 4;
   vestry_job_order order;
@@ -71,7 +72,8 @@ static void wake_now(vsi_after *self, bool is_committed) {
   if (is_committed) vestry_jobs_wake(jobs);
 }
 
-/* Have the threads look for jobs once a transaction is committed: once for each. OK | NO_MEMORY */
+/* Let the threads look for jobs when a transaction has been committed; one entry for each transaction. OK |
+ * NO_MEMORY */
 static vestry_err wake_after(vestry_jobs *jobs, vsi_after **after) {
   for (const vsi_after *at = *after; at; at = at->next)
     if (at->fn == wake_now && ((const wake *)at)->jobs == jobs) return VESTRY_OK;
@@ -87,7 +89,7 @@ static const char *in_the_way_sql(const vestry_jobs *jobs, vestry_job_unique uni
   return unique == VESTRY_JOB_UNIQUE_OPEN ? open_sql : vsi_sql_text_of(jobs->pool, waiting_sql);
 }
 
-/* OK (there is none) | EXISTS */
+/* OK (no job prevents the order) | EXISTS */
 static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                   const vestry_job_order *order, int64_t *ret_id) {
   const char *slot = vsi_sql_text_of(jobs->pool, slot_sql);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of a function, and what becomes of the job when it returns. */
+/* One run of a function, and the new state of the job when the function has returned. */
 #include "data/jobs/run.h"
 
 #include "base/log.h"
@@ -8,7 +8,7 @@
 #include "data/jobs/look.h"
 #include "data/jobs/table.h"
 
-/* ------------------------------------------------------------------------------------- what a function may do ----- */
+/* ------------------------------------------------------------------------------- for the functions of jobs -------- */
 
 vestry_err vestry_job_progress(vestry_job *job, double fraction, const char *text) {
   if (!job) return VESTRY_INVALID;
@@ -47,7 +47,8 @@ void vestry_job_give_up(vestry_job *job) {
 
 /* ---------------------------------------------------------------------------------------------------- ends -------- */
 
-/* Before the next attempt: of twice as long as before the last one, a half or more. */
+/* Return the wait before the next attempt: a base that doubles with each attempt, up to backoff_most_ms, shortened at
+ * random by up to half. */
 static int64_t wait_ms(const vsi_jobs_run *run) {
   const vestry_jobs_options *options = &run->jobs->options;
   uint64_t ms = options->backoff_ms, chance;
@@ -57,14 +58,14 @@ static int64_t wait_ms(const vsi_jobs_run *run) {
   return (int64_t)(ms - ms / 2 + chance % (ms / 2 + 1));
 }
 
-/* Whether a tick's next attempt would be one of the next period. */
+/* Return whether the next attempt of a scheduled job would fall into its next period. */
 static bool is_of_next_period(const vsi_jobs_run *run, int64_t wait_ms) {
   return run->period.length_ms &&
          vsi_jobs_run_now_ms(run) + wait_ms >= vsi_jobs_period_after(run->period, run->job.period_at_ms);
 }
 
-/* What becomes of a row whose function has returned this, or that is buried. A tick waits for the period after the one
- * that it was run for, which may have begun. */
+/* Decide the new state of a job whose function has returned this error, or that is buried. A scheduled job waits for
+ * the period after the one for which it ran; that period may have begun already. */
 static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
   const bool is_tick = run->period.length_ms != 0;
   vsi_jobs_end end = {.state = VESTRY_JOB_WAITING, .attempts_count = run->job.attempt};
@@ -95,17 +96,17 @@ static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool 
   return outcome;
 }
 
-/* Whether the function's own transaction has made it done. The errors are those of the table. */
+/* Find out whether the function's own transaction has marked the job as done. The errors are those of the table. */
 static vestry_err look_finished(vsi_jobs_run *run, vestry_err error, bool *ret_is_it) {
   if (!run->is_finished) return VESTRY_OK;
   const vestry_err looked = vsi_jobs_table_is_finished(run, ret_is_it);
   if (looked != VESTRY_NOT_FOUND) return looked;
-  *ret_is_it = !error; /* done, and removed since */
+  *ret_is_it = !error; /* it was done, and has been removed since */
   return VESTRY_OK;
 }
 
-/* Wait for a moment, with a run in hand whose end could not be written. false: the jobs are being stopped, or there are
- * no threads, or the lease is lost. */
+/* Wait for a moment, while the end of this run cannot be written. false: the jobs are being stopped, or there are no
+ * threads, or the lease is lost. */
 static bool wait_a_moment(vsi_jobs_run *run) {
   vestry_jobs *jobs = run->jobs;
   if (!jobs->threads) return false;
@@ -117,8 +118,8 @@ static bool wait_a_moment(vsi_jobs_run *run) {
   return goes_on;
 }
 
-/* A commit whose answer was lost may come to its end between the look and the write, which then finds no row that runs:
- * so it is looked again. */
+/* A commit of the function whose response was lost can take effect between the check and the write. The write then
+ * finds no running row, so the check is repeated. */
 static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_end *end, bool *ret_is_finished) {
   vestry_err written = look_finished(run, error, ret_is_finished);
   if (written || *ret_is_finished) return written;
@@ -128,8 +129,8 @@ static vestry_err write_end(vsi_jobs_run *run, vestry_err error, const vsi_jobs_
   return looked ? looked : *ret_is_finished ? VESTRY_OK : VESTRY_CLOSED;
 }
 
-/* Write the end. If the disk is full, or another program writes for long, or the server is away, it is written later:
- * what was done is not to be done again for that, nor told otherwise. */
+/* Write the end of a run. If the disk is full, or another program writes for long, or the server is away, write it
+ * later: the work must neither be repeated because of this, nor be reported with another outcome. */
 static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   vsi_jobs_end end;
   const bool is_put_back = error == VESTRY_CLOSED && vestry_job_is_over(&run->job);
@@ -185,21 +186,21 @@ static void leave(vsi_jobs_run *run, vestry_job_outcome outcome) {
 
 static void perform(vsi_jobs_run *run) {
   enter(run);
-  vestry_jobs_wake(run->jobs); /* another one may be due */
+  vestry_jobs_wake(run->jobs); /* another job may be due */
   vestry_err error = run->kind->fn(&run->job, run->kind->app);
   vestry_job_outcome outcome = end_run(run, error);
   leave(run, outcome);
-  (void)vsi_jobs_table_clean(run->jobs); /* tried again after the next one */
+  (void)vsi_jobs_table_clean(run->jobs); /* a failure does not matter: the next run tries again */
   tell(run, outcome, error);
 }
 
-/* It ran when its lease ended, and was to be run no more. */
+/* End a job that has no attempts left and whose lease ended while it ran. */
 static vestry_err bury(vsi_jobs_run *run) {
   vsi_jobs_end end;
   vestry_job_explain(&run->job, "its process died, or lost its lease");
   const vestry_job_outcome outcome = judge(run, VESTRY_FAILED, false, &end);
   vestry_err error = vsi_jobs_table_end(run, &end);
-  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was quicker */
+  if (error) return error == VESTRY_CLOSED ? VESTRY_OK : error; /* another process was faster */
   vsi_mutex_lock(&run->jobs->lock);
   run->jobs->stats.buried_count++;
   vsi_mutex_unlock(&run->jobs->lock);
@@ -216,7 +217,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
   bool is_due = true, has_run = false;
   vestry_err error = VESTRY_OK;
   while (!error && !has_run && is_due) {
-    error = vsi_jobs_look(jobs, false, &is_due); /* no transaction that writes is begun for nothing */
+    error = vsi_jobs_look(jobs, false, &is_due); /* no writing transaction without need */
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
@@ -229,7 +230,7 @@ vestry_err vsi_jobs_run_one(vestry_jobs *jobs, bool *ret_has_run) {
     }
     free_run(&run, jobs);
   }
-  if (error == VESTRY_NOT_FOUND) { /* another process was quicker, with all that are due, or they are locked */
+  if (error == VESTRY_NOT_FOUND) { /* another process has taken all due jobs, or they are locked */
     vsi_jobs_look_again(jobs);
     error = VESTRY_OK;
   }

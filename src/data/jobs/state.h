@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs of one database, as the files of this folder see them, from the bottom up: table.c has their rows, order.c what
- * is done with them in transactions of the application's, run.c what a function may do and how its run ends, threads.c
- * the threads, jobs.c the life of all that. */
+/* The jobs of one database, as the files of this folder see them. The files, from the bottom up:
+ *
+ *     table.c    the rows of the table
+ *     look.c     when the table is queried
+ *     order.c    jobs in transactions of the application
+ *     run.c      what a function may do, and how its run ends
+ *     threads.c  the threads
+ *     jobs.c     creation, start and stop */
 #ifndef VSI_JOBS_STATE_H
 #define VSI_JOBS_STATE_H
 
@@ -17,38 +22,38 @@
 #include "data/sql/sql.h"
 #include "vestry/data/jobs.h"
 
-/* A function for the jobs of a kind. */
+/* The function for the jobs of one kind. */
 typedef struct vsi_jobs_kind {
   char *name;
   vestry_job_fn fn;
   void *app;
 } vsi_jobs_kind;
 
-/* When a tick's periods begin. length_ms 0: it is none. */
+/* When the periods of a scheduled job begin. length_ms 0: not a scheduled job. */
 typedef struct vsi_jobs_period {
   int64_t length_ms, offset_ms;
 } vsi_jobs_period;
 
-/* One taking of a job. */
+/* A run of a job: from the time when it was taken to its end. */
 typedef struct vsi_jobs_run {
-  vestry_job job; /* what its function sees; the first member */
+  vestry_job job; /* the part that its function sees; the first member */
   vestry_jobs *jobs;
   const vsi_jobs_kind *kind;
   char *key;
   unsigned char *payload;
   vsi_jobs_period period;
-  int64_t taken_ms;   /* when it was taken, by the table's clock */
-  uint64_t taken_ns;  /* and by the monotonic one */
-  bool is_over_taken; /* another one's lease had ended */
-  bool is_buried;     /* it had had its attempts, and is dead: no function is called */
-  bool is_hopeless;   /* the function's, and so for the next two */
-  bool is_finished;   /* by vestry_job_finish, if that was committed */
+  int64_t taken_ms;   /* when it was taken, on the table's clock */
+  uint64_t taken_ns;  /* the same, on the monotonic clock */
+  bool is_over_taken; /* it was taken after the lease of another run had ended */
+  bool is_buried;     /* it has no attempts left and is dead: no function is called */
+  bool is_hopeless;   /* set by the function, like the next two */
+  bool is_finished;   /* by vestry_job_finish; valid if that transaction was committed */
   char why[VESTRY_JOB_SAID_MAX_BYTES + 1];
-  bool is_lost;                /* guarded by jobs->lock: whatever it writes is refused */
+  bool is_lost;                /* guarded by jobs->lock: all later writes to its row are rejected */
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
 } vsi_jobs_run;
 
-/* What a lease is told by. */
+/* The identity of a lease. */
 typedef struct vsi_jobs_lease {
   int64_t id, fence;
   bool is_lost;
@@ -56,33 +61,33 @@ typedef struct vsi_jobs_lease {
 
 struct vestry_jobs {
   vestry_sql_pool *pool;
-  void *ear; /* of the table, if the pool has ears */
+  void *ear; /* receiver for commits to the table, if the pool has receivers */
   const vestry_host *host;
   vestry_jobs_options options; /* defaults filled in */
-  uint32_t slow_poll_ms;       /* instead of poll_ms, while the table tells what others commit */
+  uint32_t slow_poll_ms;       /* used instead of poll_ms while the receiver reports commits of other processes */
   vsi_jobs_kind *kinds;
   size_t kinds_count, kinds_room;
-  pthread_t *threads; /* the last one looks; NULL: none were started */
+  pthread_t *threads; /* the last one is the looking thread; NULL: none were started */
   size_t threads_count;
-  vsi_jobs_lease *leases;   /* the looking thread's */
+  vsi_jobs_lease *leases;   /* buffer of the looking thread */
   vsi_mutex lock;           /* guards all below */
-  pthread_cond_t work;      /* workers wait for it */
-  pthread_cond_t look;      /* the thread that looks waits for it, unless the table has it wait */
-  bool is_begun;            /* kinds stay as they are */
-  bool is_due;              /* a worker is to look */
-  bool is_over, is_ended;   /* workers are to end; the thread that looks, too */
-  bool is_roused;           /* the thread that looks is */
-  size_t idle_count;        /* workers that wait */
-  uint64_t paused_until_ns; /* after a failure; on the monotonic clock, and so for the next three */
-  uint64_t look_at_ns;      /* when the table is to be asked again, if a worker waits then */
-  uint64_t looked_ns;       /* when the thread that looks did so last */
-  uint64_t rests_until_ns;  /* the thread that looks does */
-  bool is_left_out;         /* it was time to ask, and no worker waited */
+  pthread_cond_t work;      /* the workers wait for it */
+  pthread_cond_t look;      /* the looking thread waits for it, unless it waits with the receiver */
+  bool is_begun;            /* no more kinds are added */
+  bool is_due;              /* a worker must look for a job */
+  bool is_over, is_ended;   /* the workers must end; the looking thread must end, too */
+  bool is_roused;           /* the looking thread has been woken */
+  size_t idle_count;        /* number of workers that wait */
+  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
+  uint64_t look_at_ns;      /* time of the next query, if a worker waits then */
+  uint64_t looked_ns;       /* time of the last query by the looking thread */
+  uint64_t rests_until_ns;  /* until then the looking thread waits */
+  bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
   vestry_jobs_stats stats; /* of this process */
 };
 
-/* The time of the options' clock, or of this host's, in bounds within which sums of it fit. */
+/* Return the time of the options' clock, or else of this host's clock, limited so that sums with it do not overflow. */
 static inline int64_t vsi_jobs_now_ms(const vestry_jobs *jobs) {
   const int64_t most = INT64_MAX / 4;
   struct timespec now;
@@ -96,38 +101,38 @@ static inline int64_t vsi_jobs_now_ms(const vestry_jobs *jobs) {
   return now_ms < 0 ? 0 : now_ms > most ? most : now_ms;
 }
 
-/* The time of the table's clock, as far as this process can know it: of a clock that is set while the function runs it
- * knows nothing. Whatever is written into the table is computed there. */
+/* Return the time of the table's clock, as far as this process knows it. If that clock is set while the function runs,
+ * the result does not reflect it; therefore, times that go into the table are computed by the database. */
 static inline int64_t vsi_jobs_run_now_ms(const vsi_jobs_run *run) {
   if (run->jobs->options.now_ms) return vsi_jobs_now_ms(run->jobs);
   return run->taken_ms + (int64_t)((vsi_monotonic_ns() - run->taken_ns) / 1000000);
 }
 
-/* Whether it has a byte, and at most so many. NULL: no. */
+/* Return whether a text is valid UTF-8 of 1 to most bytes. NULL: no. */
 static inline bool vsi_jobs_is_name(const char *text, size_t most) {
   const size_t len = text ? strnlen(text, most + 1) : 0;
   return len > 0 && len <= most && vsi_is_utf8(text, len);
 }
 
-/* When the period began that holds a time. */
+/* Return the start of the period that contains a time. */
 static inline int64_t vsi_jobs_period_of(vsi_jobs_period period, int64_t now_ms) {
   int64_t since = (now_ms - period.offset_ms) % period.length_ms;
   return now_ms - (since < 0 ? since + period.length_ms : since);
 }
 
-/* When the one after it begins. */
+/* Return the start of the period after the one that contains a time. */
 static inline int64_t vsi_jobs_period_after(vsi_jobs_period period, int64_t now_ms) {
   return vsi_jobs_period_of(period, now_ms) + period.length_ms;
 }
 
-/* Whatever it writes to its row from now on is refused. */
+/* Mark a run as lost: from now on its writes to its row are rejected. */
 static inline void vsi_jobs_lose(vsi_jobs_run *run) {
   vsi_mutex_lock(&run->jobs->lock);
   run->is_lost = true;
   vsi_mutex_unlock(&run->jobs->lock);
 }
 
-/* CLOSED says so, too. */
+/* Mark a run as lost if the error is CLOSED. Returns the error. */
 static inline vestry_err vsi_jobs_note_lost(vsi_jobs_run *run, vestry_err error) {
   if (error == VESTRY_CLOSED) vsi_jobs_lose(run);
   return error;

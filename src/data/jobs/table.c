@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a job that one node of many has, and none that waits for another's */
-/* A row for each job. `due` says when the row is to be looked at: while it waits, when it may begin; while it runs,
- * when its lease ends. So one index finds, by one look, what is to begin and what was left by a process that died. Rows
- * that have ended have no `due`, and are not in that index: it is as large as there is work.
+/* Each job is a row. The column `due` contains the time when the row must be looked at next:
  *
- * `fence` counts how often the row was taken. Whatever a run writes to its row, it writes where the row still has the
- * number with which it was taken, and runs: a process that stood still while its lease ended finds no such row. A tick
- * is a row with a period, which waits for the next one instead of being done.
+ *     the job waits     when it may begin
+ *     the job runs      when its lease ends
+ *     it has ended      null: the row is not in the index
  *
- * SQLite has one writer at a time, so there is no moment between a look and a write. Over PostgreSQL several nodes take
- * jobs at once. A taking locks its row, and passes over those that are locked (SKIP LOCKED): another node takes them at
- * this moment, or the application's transaction has finished them and is not over. So no node waits for another, and no
- * lease of a job that is being finished is taken over. For the same reason renewing passes over locked rows: such a job
- * is not lost as long as its row, as it is committed, has the number. A taking also passes over a job that waits and
- * that transactions of orders rely on (order.c), and closes it: further orders make a job of their own, so it is free
- * when those transactions are over.
+ * So one query of one index finds both jobs that may begin and jobs whose process died, and the index grows only with
+ * the open work.
  *
- * Where pages of a pool of PostgreSQL follow commits, their follower tells that the table was written (data/sql/sql.h:
- * ears), so a job of another node's is found with its commit. NOTIFY would tell it everywhere, but transactions that
- * notify commit one at a time. SQLite has no notification of what other processes commit, and to ask whether they have
- * committed anything (PRAGMA data_version) takes the same locks as to ask for jobs, which is done every poll_ms.
+ * The column `fence` counts how often the row was taken. A run writes to its row only where the row still has the
+ * number with which it was taken, and is running. A process that was suspended while its lease ended finds no such row.
+ * A scheduled job is a row with a period; when it has ended, it waits for the next period instead of being done.
  *
- * The clock is the database's own, unless the options have one: leases of all nodes end by it. */
+ * SQLite has one writer at a time, so nothing can happen between a query and a write. With PostgreSQL several nodes
+ * take jobs concurrently. A worker locks the row that it takes, and passes over locked rows (SKIP LOCKED). A locked row
+ * is being taken by another node, or a transaction of the application has finished the job and has not ended yet. So no
+ * node waits for another, and no lease of a job that is being finished is taken over. For the same reason the renewal
+ * of leases passes over locked rows: such a job is not lost as long as its committed row has the run's number. A worker
+ * also passes over a waiting job on which transactions of orders rely (order.c), and closes it. Later orders then
+ * create another job, so the closed job is free when those transactions have ended.
+ *
+ * If pages of a pool of PostgreSQL follow commits, their follower reports commits to the table (vsi_sql_ear_ops in
+ * data/sql/sql.h), so a job of another node is found with its commit. NOTIFY would report it in all cases, but
+ * transactions that notify commit one at a time. SQLite does not report commits of other processes. Querying whether
+ * there were any (PRAGMA data_version) takes the same locks as querying for jobs, so the table is queried every poll_ms
+ * instead.
+ *
+ * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
 #include "data/jobs/table.h"
 
 enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
-#define PROGRESS_SCALE 1073741824 /* 2^30, by which a progress is read as an integer: no locale is in the way */
+#define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
 
 static const char *const of_sqlite[] = {
     "CREATE TABLE vestry_job(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, key TEXT, state TEXT NOT NULL,"
@@ -52,7 +58,7 @@ static const char *const of_postgres[] = {
     "CREATE TABLE vestry_job_total(removed bigint NOT NULL) WITH (fillfactor = 10);"
     "INSERT INTO vestry_job_total(removed) VALUES(0)",
     "ALTER TABLE vestry_job ADD COLUMN is_closed boolean NOT NULL DEFAULT false",
-    /* A publication of all tables refuses the update of a row that has no key. */
+    /* A publication of all tables makes the server reject an update of a row without a key. */
     "ALTER TABLE vestry_job_total ADD COLUMN one boolean NOT NULL DEFAULT true PRIMARY KEY CHECK(one)"};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {
     {"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite},
@@ -64,7 +70,7 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {
 
 #define SELECT_NOW(now) "SELECT " now
 static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))};
-/* When the period after the last one begins, by times that are columns. */
+/* The start of the period after the last one, from times in columns. */
 #define PERIOD_AFTER(row, period, shift)                                                                               \
   "((" row "period_at - " shift ") / " period " * " period " + " shift " + " period ")"
 #define TICK(greatest)                                                                                                 \
@@ -75,7 +81,7 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
       "old.", "excluded.period",                                                                                       \
       "excluded.shift") ", 0)) ELSE old.due END WHERE old.period <> excluded.period OR old.shift <> excluded.shift"
 static vsi_sql_texts tick_sql = {TICK("max"), TICK("greatest")};
-/* In how long the next one is due, of some kinds; and, if ears listen to it, which table it is, in which file. */
+/* Time until the next job of some kinds is due. For receivers also the table's oid and the number of its file. */
 static vsi_sql_texts next_sql = {
     "SELECT min((SELECT due FROM vestry_job WHERE kind = known.value AND due IS NOT NULL ORDER BY due, id LIMIT 1)) "
     "- " SQLITE("$2") " FROM json_each($1) AS known",
@@ -83,7 +89,7 @@ static vsi_sql_texts next_sql = {
         "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job')"
               " FROM json_array_elements_text($1::json) AS known(kind), LATERAL (SELECT due FROM vestry_job"
               " WHERE kind = known.kind AND due IS NOT NULL ORDER BY due, id LIMIT 1) AS first"};
-/* The kinds that have one that is due, those first whose one has been due for longest. */
+/* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
   "(SELECT " column " FROM vestry_job WHERE kind = known.value AND due <= " SQLITE("$2") " ORDER BY due, id LIMIT 1)"
 static vsi_sql_texts due_sql = {
@@ -100,15 +106,16 @@ static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), ""), FIND(NOW("$2"), " FOR U
   "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
   " progress = 0, said = NULL" more " WHERE id = $1"
 static vsi_sql_texts take_sql = {TAKE(SQLITE("$2"), "", ""), TAKE(NOW("$2"), MS, ", is_closed = false")};
-/* Those that orders rely on, of those that are due for longer than another one. $3 is null: of all that are due. */
+/* Close the jobs on which orders rely and that have been due for longer than another job. $3 is null: all that are
+ * due. */
 static vsi_sql_texts close_sql = {
     NULL,
     "UPDATE vestry_job SET is_closed = true WHERE id IN (SELECT id FROM vestry_job WHERE kind = $1 AND due <= " NOW(
         "$2") " AND ($3::bigint IS NULL OR (due, id) < ($3, $4)) AND state = 'waiting' AND key IS NOT NULL"
               " AND NOT is_closed ORDER BY due, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED)"};
 #define OF_THE_LEASE " WHERE id = $1 AND fence = $2 AND state = 'running'"
-/* $4 is null if it has ended. $7 is 1 if it waits for a period. $9 is 1 for one that is buried: that is a taking over,
- * too, so it gets another number, by which the former process learns that it has lost it. */
+/* $4 is null if the job has ended. $7 is 1 if it waits for a period. $9 is 1 if it is buried: that counts as taking it
+ * over, so the row gets another number, by which the former process learns that it has lost the job. */
 #define END(now, ms, integer)                                                                                          \
   "UPDATE vestry_job SET state = $3, due = CASE $7" integer " WHEN 1 THEN " PERIOD_AFTER(                              \
       "", "period", "shift") " ELSE " now " + $4" ms                                                                   \
@@ -116,8 +123,8 @@ static vsi_sql_texts close_sql = {
                              " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
                              "ELSE progress END" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
-/* Whether this run has written that end: nothing but its own transaction makes a row with its number otherwise one that
- * does not run. */
+/* Whether this run has written that end: only its own transaction changes a row with its number to a state other than
+ * running. */
 static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
 #define PROGRESS(now, ms)                                                                                              \
   "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
@@ -164,7 +171,8 @@ static vestry_err later(vestry_err error) {
   return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
 }
 
-/* A statement of its own, which may be done twice. What another transaction is in the way of is done later. */
+/* Run a statement in a transaction of its own; it must be safe to repeat. If another transaction conflicts with it, the
+ * error is LIMIT, so that it is repeated later. */
 static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs");
@@ -188,7 +196,7 @@ vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const char *name, vsi_jobs_per
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
 
-/* The kinds as an array of JSON. NULL: there is no memory. */
+/* Write the kinds as a JSON array. NULL: no memory. */
 static char *write_kinds(const vestry_jobs *jobs) {
   static const char digits[] = "0123456789abcdef";
   char *text = vsi_alloc(jobs->host, 3 + jobs->kinds_count * (6 * VESTRY_JOB_KIND_MAX_BYTES + 3)), *to = text;
@@ -224,8 +232,8 @@ static void read_next(const vestry_sql_row *row, void *ctx) {
   is->file = (uint32_t)vestry_sql_integer(row, 2);
 }
 
-/* The ear listens before the look, to the file of which the look before has told. If that is another one now, what was
- * committed meanwhile may not have been heard, so it is looked again. */
+/* The receiver is set before the query, for the file that the previous query has found. If the table has another file
+ * now, commits in between may not have been reported, so the query is repeated. */
 vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked) {
   vestry_sql_pool *pool = jobs->pool;
   const vsi_sql_ear_ops *ears = pool->ops->ears;
@@ -254,11 +262,11 @@ typedef struct taking {
   vestry_sql_transaction *transaction;
   vsi_jobs_run *run;
   const char *kinds;
-  int64_t due_ms;   /* of the one that is taken */
+  int64_t due_ms;   /* of the job that is taken */
   vestry_err error; /* NOT_FOUND: none is taken yet */
 } taking;
 
-/* Bytes of a column, and a NUL after them. NULL: there is no memory. */
+/* Copy the bytes of a column, and append a NUL. NULL: no memory. */
 static unsigned char *copy_bytes(const vestry_host *host, const vestry_sql_row *row, size_t column, size_t *ret_len) {
   *ret_len = vestry_sql_bytes(row, column, NULL, 0);
   unsigned char *copy = vsi_alloc(host, *ret_len + 1);
@@ -287,8 +295,8 @@ static void read_job(const vestry_sql_row *row, void *ctx) {
   of->due_ms = vestry_sql_integer(row, 11);
 }
 
-/* A tick begins the period that holds the time, with all attempts, however the last one ended. A period that was begun
- * is not followed by an earlier one, also if the clock was set back. */
+/* Let a scheduled job begin the period that contains the current time, with all attempts, however the last period
+ * ended. A period that was begun is not followed by an earlier one, even if the clock was set back. */
 static void begin_period(vsi_jobs_run *run) {
   const int64_t at_ms = run->period.length_ms ? vsi_jobs_period_of(run->period, run->taken_ms) : 0;
   if (at_ms <= run->job.period_at_ms) return;
@@ -296,8 +304,8 @@ static void begin_period(vsi_jobs_run *run) {
   run->job.attempt = 0;
 }
 
-/* One that was read is begun once more. A row that ran, and has had its attempts, is left as it is: the end that it
- * gets is the jobs'. Returns whether it is begun. */
+/* Count another attempt of a row that was read. If it was running and has no attempts left, the row stays unchanged
+ * here, because vsi_jobs_table_end writes its end. Returns whether the attempt begins. */
 static bool begin(vsi_jobs_run *run) {
   run->taken_ns = vsi_monotonic_ns();
   begin_period(run);
@@ -314,7 +322,7 @@ static void forget_run(vsi_jobs_run *run, const vestry_jobs *jobs) {
   memset(run, 0, sizeof *run);
 }
 
-/* Close those that were passed over. */
+/* Close the jobs that were passed over. */
 static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool is_found) {
   const vestry_value due = is_found ? vestry_value_integer(of->due_ms) : vestry_value_null();
   return vestry_sql_run(
@@ -323,7 +331,7 @@ static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool
       NULL, NULL);
 }
 
-/* oldest_id: of all that are due. */
+/* Take the oldest due job of a kind that is not locked. oldest_id: the oldest of all that are due. */
 static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_id) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
@@ -337,7 +345,7 @@ static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_
     if (closed) return closed;
   }
   if (error) return error;
-  if (!run->payload) return VESTRY_NO_MEMORY; /* or none for the key, which comes first */
+  if (!run->payload) return VESTRY_NO_MEMORY; /* or no memory for the key, which is copied first */
   run->job.kind = kind->name;
   run->job.key = run->key;
   if (!begin(run)) return VESTRY_OK;
@@ -355,12 +363,12 @@ static void try_kind(const vestry_sql_row *row, void *ctx) {
 
 static vestry_err take_first(vestry_sql_transaction *transaction, void *ctx) {
   taking *of = ctx;
-  forget_run(of->run, of->jobs); /* of the try before */
+  forget_run(of->run, of->jobs); /* of the previous attempt */
   of->transaction = transaction;
   of->error = VESTRY_NOT_FOUND;
   vestry_err error = vsi_sql_if_any(vestry_sql_run(
       transaction, text_of(of->jobs, due_sql), VESTRY_LIST(of->kinds, vsi_jobs_table_now_ms(of->jobs)), try_kind, of));
-  return error ? error : vsi_sql_if_any(of->error); /* what was closed is committed */
+  return error ? error : vsi_sql_if_any(of->error); /* NOT_FOUND is no error here, so that closed jobs are committed */
 }
 
 vestry_err vsi_jobs_table_take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
@@ -387,7 +395,7 @@ vestry_err vsi_jobs_table_end(vsi_jobs_run *run, const vsi_jobs_end *end) {
                             vsi_jobs_table_now_ms(run->jobs), (int)end->awaits_period, vsi_sql_text_or_null(end->error),
                             (int)run->is_buried),
                 NULL, NULL);
-  /* The answer of the first one may have been lost. */
+  /* The response of an earlier attempt to write this end may have been lost. */
   if (error == VESTRY_NOT_FOUND)
     error = run_alone(run->jobs, ended_sql,
                       VESTRY_LIST(run->job.id, run->job.fence + run->is_buried, vsi_jobs_state_name(end->state)), NULL,
@@ -435,7 +443,7 @@ typedef struct removing {
   const vestry_value *values;
 } removing;
 
-/* NOT_FOUND: there is none, and nothing is written. */
+/* Delete rows and count them. NOT_FOUND: there are none, and nothing is written. */
 static vestry_err remove_some(vestry_sql_transaction *transaction, void *ctx) {
   const removing *of = ctx;
   int64_t count = 0;

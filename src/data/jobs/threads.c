@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads of jobs: some work, one looks: that one renews leases, and asks the table whether something is due
- * (look.c). What is committed by the pool of this process wakes the workers at once. */
+/* The threads of jobs. The workers run jobs. One more thread, the looking thread, renews leases and queries the table
+ * for due jobs (look.c). A commit by the pool of this process wakes the workers at once. */
 #include "data/jobs/threads.h"
 
 #include "base/thread.h"
@@ -9,7 +9,7 @@
 #include "data/jobs/run.h"
 #include "data/jobs/table.h"
 
-/* A worker waits until it is to look. */
+/* Wait, as a worker, until a job may be due. */
 static void idle_locked(vestry_jobs *jobs) {
   jobs->idle_count++;
   if (jobs->is_left_out) {
@@ -31,7 +31,7 @@ static void *work(void *ctx) {
       idle_locked(jobs);
       continue;
     }
-    jobs->is_due = false; /* before the look: what is committed after it says so again */
+    jobs->is_due = false; /* before the query: a commit after it sets this again */
     vsi_mutex_unlock(&jobs->lock);
     bool has_run = false;
     vestry_err error = vsi_jobs_run_one(jobs, &has_run);
@@ -43,7 +43,7 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-/* The leases of what runs now. */
+/* Copy the leases of the running jobs. */
 static size_t collect_locked(vestry_jobs *jobs) {
   size_t count = 0;
   vsi_jobs_run *run;
@@ -74,12 +74,12 @@ static vestry_err renew(vestry_jobs *jobs) {
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
-  if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is tried again after the next rest */
+  if (!renew(jobs)) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
 }
 
 static void *look(void *ctx) {
   vestry_jobs *jobs = ctx;
-  int64_t renewed_ms = 0; /* the first look renews: this thread may begin late */
+  int64_t renewed_ms = 0; /* so that the first pass renews, because this thread may start late */
   const uint32_t part_ms = jobs->options.lease_ms / 10;
   const uint32_t every_ms = jobs->slow_poll_ms < part_ms ? jobs->slow_poll_ms : part_ms;
   do {
@@ -89,7 +89,7 @@ static void *look(void *ctx) {
   return NULL;
 }
 
-/* Workers first: their leases are renewed until they end. */
+/* Stop the workers first, because their leases must be renewed until they end. */
 void vsi_jobs_threads_stop(vestry_jobs *jobs) {
   if (!jobs->threads) return;
   const size_t workers_count = jobs->options.threads_count;
@@ -117,7 +117,7 @@ vestry_err vsi_jobs_threads_start(vestry_jobs *jobs) {
   jobs->leases = vsi_calloc(jobs->host, workers_count, sizeof *jobs->leases);
   if (!jobs->threads || !jobs->leases) error = VESTRY_NO_MEMORY;
   if (!error && jobs->ear) jobs->pool->ops->ears->open(jobs->pool, jobs->ear);
-  vestry_jobs_wake(jobs); /* what is due already */
+  vestry_jobs_wake(jobs); /* jobs that are due already */
   for (size_t i = 0; i <= workers_count && !error; i++) {
     error = vsi_thread_start(jobs->host, &jobs->threads[i], "vestry-jobs", i < workers_count ? work : look, jobs);
     if (!error) jobs->threads_count++;

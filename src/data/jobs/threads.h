@@ -5,9 +5,9 @@
 
 #include "data/jobs/state.h"
 
-/* OK | NO_MEMORY | IO: none is left */
+/* Start the threads. OK | NO_MEMORY | IO: no thread is left */
 vestry_err vsi_jobs_threads_start(vestry_jobs *jobs);
-/* End them, if there are any; what runs is waited for. */
+/* Stop the threads, if there are any, and wait for the running jobs. */
 void vsi_jobs_threads_stop(vestry_jobs *jobs);
 
 #endif
