@@ -45,10 +45,9 @@ static void add_body(struct sha256_ctx *sha, const vestry_request *req) {
   }
 }
 
-/* Compute the digest that distinguishes a repetition from another request with the same nonce. A nonce in a header belongs
- * to
- * one call of an action, so the digest covers method and path. A nonce in a form's field belongs to the form, so the
- * digest also covers the submitted fields. */
+/* Compute the digest that distinguishes a repetition from another request with the same nonce. A nonce in a header
+ * belongs to one call of an action, so the digest covers method and path. A nonce in a form's field belongs to the
+ * form, so the digest also covers the submitted fields. */
 static void once_digest(const vestry_request *req, vsi_proof_place place, unsigned char digest[VSI_ONCE_DIGEST_BYTES]) {
   struct sha256_ctx sha;
   sha256_init(&sha);
