@@ -5,8 +5,8 @@
 #include "store/key.h"
 #include "vestry/key.h"
 
-/* A presence: its places and its members, a table of each, and the lists that members are in. Functions named _locked:
- * the presence's lock is held. */
+/* The tables of places and members, and the lists that contain members. Functions named _locked: the caller holds the
+ * presence's lock. */
 
 vestry_err vsi_presence_init(vestry_presence *presence) {
   vsi_ring_init(&presence->gone);
@@ -50,7 +50,7 @@ vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice 
   return vsi_scoped_key_init_encoded(packed, &presence->hash, presence->host, no_scope, encoded);
 }
 
-/* How many keys it is made of, and how many bytes they have, each after a NUL. */
+/* Count the parts of an encoded key, and the bytes of its strings with one NUL each. */
 static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_bytes) {
   vsi_key_reader reader;
   vestry_key part;
@@ -62,7 +62,8 @@ static vestry_err measure(vestry_slice encoded, size_t *ret_parts, size_t *ret_b
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
-/* Room at *parts and *bytes, which move on. It has been measured: nothing fails, and depth is bounded. */
+/* Decode a key into the room at *parts and *bytes, and advance both. Nothing can fail, because the key has been
+ * measured; the depth of recursion is bounded by the depth of keys. */
 static void decode(vsi_key_reader *reader, vestry_key *to, vestry_key **parts, char **bytes) {
   size_t closed;
   (void)vsi_key_reader_next(reader, to, &closed);
@@ -111,27 +112,28 @@ void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at) {
   vsi_map_add(&presence->places, &at->in, at->packed.hash);
 }
 
-/* A member is there no more: the last one frees it. */
+/* Drop a member's reference to its place. The last one frees the place. */
 static void place_unref_locked(vestry_presence *presence, vsi_place *at) {
   if (--at->refs) return;
   vsi_map_remove(&presence->places, &at->in);
   vsi_free(presence->host, at);
 }
 
-/* All grace times are equal, so members that have gone leave in the order in which they went: a list and one timer. */
+/* All grace times are equal, so members leave in the order in which their grace times began. A list and one timer
+ * suffice. */
 
-/* NULL: none has gone. */
+/* Return the member whose grace time ends first; NULL: there is none. */
 static vsi_presence_member *first_locked(const vestry_presence *presence) {
   return vsi_ring_is_empty(&presence->gone) ? NULL : VSI_RING_OWNER(presence->gone.next, vsi_presence_member, gone);
 }
 
-/* Have the timer fire when the first member that has gone is to leave. */
+/* Set the timer to the end of the first grace time. */
 static void arm_locked(vestry_presence *presence) {
   const vsi_presence_member *first = first_locked(presence);
   if (!first || presence->is_closed) return;
   uint64_t now = vsi_now_ns(presence->host), due = first->leaves_ns;
   uint64_t ms = due > now ? (due - now + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS : 0;
-  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and no change is told any more */
+  (void)vestry_timer_set(presence->timer, ms, 0); /* CLOSED: the runtime ends, and no change is reported any more */
 }
 
 void vsi_grace_begin_locked(vestry_presence *presence, vsi_presence_member *one) {
@@ -161,14 +163,14 @@ void vsi_grace_fire(vestry_timer *timer, void *ctx) {
 }
 
 /* essay: a coming and a leaving, told once and in order, of which no more wait than there are members */
-/* Two things are known of each member: whether he is here, and what on_change was told last. Where the two differ there
- * is news, and the member stands in a list of news, once, by a link of his own: so telling needs no memory, and the
- * news that waits for a slow on_change is bounded by the number of members. A change that makes the two equal again
- * takes the member out; one that makes them differ puts him at the end. So on_change hears what happened last to each
- * member, in the order in which it happened, and what it hears of one member alternates.
+/* A member has two states: whether it is here, and what was last reported to on_change. While the two differ, the
+ * member is in the list of unreported changes. Its link in this list is a part of the member. Therefore a report needs
+ * no memory, and at most one change of each member waits for a slow on_change. A change that makes the states equal
+ * removes the member from the list; a change that makes them differ appends it. So on_change receives the latest change
+ * of each member, in the order in which they happened. For one member joining and leaving alternate.
  *
- * A member is in the tables while he is here, is believed to be, or is being told of; and all members that are there
- * count among max_count. */
+ * A member is in the tables while it is here, a change of it is unreported or being reported, or it has to be announced
+ * to other nodes. All members in the tables count towards max_count. */
 
 static uint64_t hash_guest(const vestry_presence *presence, uint64_t place_hash, const char *who) {
   return place_hash ^ vsi_siphash_1_3(presence->hash.siphash, who, strlen(who)) * UINT64_C(0x9e3779b97f4a7c15);
@@ -195,7 +197,7 @@ vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *pres
   return NULL;
 }
 
-/* He has come or left, which makes news, or makes untold news untrue. */
+/* Record a change of a member: either it becomes unreported, or it cancels an opposite unreported change. */
 static void tell_locked(vestry_presence *presence, vsi_presence_member *one) {
   if (one->is_news) {
     one->is_news = false;
@@ -206,7 +208,7 @@ static void tell_locked(vestry_presence *presence, vsi_presence_member *one) {
   bool is_first = vsi_ring_is_empty(&presence->news);
   one->is_news = true;
   vsi_ring_add_last(&presence->news, &one->news);
-  if (is_first) vestry_actor_notify(presence->actor); /* it tells all news that there is */
+  if (is_first) vestry_actor_notify(presence->actor); /* the actor reports all changes in the list */
 }
 
 void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_member *one) {

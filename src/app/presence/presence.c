@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The members of each place, and an actor that tells of each change (on_change). */
+/* The interface of presence, and the actor that reports each change to on_change. */
 #include "app/presence/presences.h"
 
 #include "app/presence/spread.h"
@@ -12,19 +12,19 @@
 #include "http/reply.h"
 
 /* essay: what a stream needs to make a person present, made before there is a stream */
-/* A reply says which person will be where, its stream makes it so, and the stream's end, and a grace time after it,
- * undo it.
+/* A reply names a user and a place. The user is present while the reply's stream is open, and for a grace time after
+ * its end.
  *
- * What a reply may need is made when it says so, before there is a stream: a member, a place, and room among max_count.
- * So when the stream begins nothing can fail; what is not needed is freed then. */
+ * The memory that the stream may need is allocated when the reply names the user, before there is a stream: a member, a
+ * place, and room within max_count. Therefore nothing can fail when the stream begins; unused memory is freed then. */
 
-/* What a reply has made ready, and then what its stream has of presence, from its beginning to its end. */
+/* The state of one reply, and then of its stream from beginning to end. */
 typedef struct arrival {
   vsi_attachment attachment;  /* first */
   vestry_presence *presence;  /* a reference */
   vsi_presence_member *spare; /* NULL: used */
-  vsi_place *spare_place;     /* likewise */
-  vsi_presence_member *here;  /* while the stream is open */
+  vsi_place *spare_place;     /* NULL: used */
+  vsi_presence_member *here;  /* the member, while the stream is open */
 } arrival;
 
 static void free_spares(const vestry_host *host, arrival *one) {
@@ -84,15 +84,14 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_mutex_unlock(&presence->lock);
   free_spares(presence->host, one);
   vsi_close_node_init(&one->attachment.node, stream_ended);
-  if (vsi_connection_at_close(connection,
-                              &one->attachment.node)) /* the connection has ended already, and calls no node any more */
+  if (vsi_connection_at_close(connection, &one->attachment.node)) /* it has ended already, and calls no node any more */
     stream_ended(&one->attachment.node, connection, VESTRY_CAUSE_NONE);
 }
 
-/* Count a coming that is to be. A newcomer is refused when max_count are members or reserved. A person that is there
- * already, or has left and that is not told yet, is let in even then. That passes no bound: when his stream begins he
- * is found in the tables, and no member is added. If he has left by then, his place has become free, and what is
- * reserved for him takes it. */
+/* Reserve room for a member. A new member is refused when members and reservations reach max_count. A member that is in
+ * the tables is accepted even then, also if it has left and its leaving has not been reported. This does not exceed the
+ * bound: when the stream begins, the member is found in the tables, and none is added. If it has been removed by then,
+ * its room is free, and the reservation takes it. */
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
@@ -147,9 +146,10 @@ vestry_err vestry_reply_present(vestry_reply *reply, vestry_presence *presence, 
 
 enum { GRACE_MS = 2000, GRACE_MAX_MS = 86400000, MAX_COUNT = 100000 };
 
-/* ------------------------------------------------------------------------------------------------- its life ------- */
+/* ----------------------------------------------------------------------- reporting changes, create, destroy ------ */
 
-/* The first news, as it is now; NULL: there is none. The member stays until it has been told. */
+/* Take the first unreported change, in its present state; NULL: there is none. The member is not freed until the report
+ * has returned. */
 static vsi_presence_member *next_news(vestry_presence *presence, vestry_presence_change *ret_change) {
   vsi_mutex_lock(&presence->lock);
   vsi_presence_member *one = NULL;
@@ -241,7 +241,7 @@ vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_option
 void vestry_presence_destroy(vestry_presence *presence) {
   if (!presence || vestry_is_forked(presence->v)) return;
   vsi_presence_end(presence);
-  vsi_mutex_lock(&presence->telling); /* one that runs is over then */
+  vsi_mutex_lock(&presence->telling); /* waits for a running on_change */
   presence->is_deaf = true;
   vsi_mutex_unlock(&presence->telling);
   vsi_mutex_lock(&presence->lock);
@@ -252,9 +252,9 @@ void vestry_presence_destroy(vestry_presence *presence) {
   vsi_presence_unref(presence);
 }
 
-/* ------------------------------------------------------------------------------------------------ asking ---------- */
+/* ----------------------------------------------------------------------------------------------- queries ---------- */
 
-/* Locked if it is there. */
+/* Find a place. If it is found, the presence's lock is held on return. */
 static vsi_place *find_and_lock(vestry_presence *presence, const vestry_key *key, vestry_err *ret_error) {
   vsi_scoped_key packed;
   *ret_error = vsi_place_pack(presence, key, &packed);
@@ -304,7 +304,7 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
   if (!presence || !fn) return VESTRY_INVALID;
   vsi_place *at = find_and_lock(presence, key, &error);
   if (!at) return error;
-  vsi_buffer all; /* a count and a name, and so on */
+  vsi_buffer all; /* for each member, the number of streams and the name */
   vsi_buffer_init(&all, presence->host);
   for (const vsi_ring *in = at->members.next; in != &at->members; in = in->next) {
     const vsi_presence_member *one = VSI_RING_OWNER(in, const vsi_presence_member, at_place);

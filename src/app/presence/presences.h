@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The presences of an instance that have a name, and the watch of the layer above, which tells other nodes of them
- * (spread.h). */
+/* The named presences of an instance, and the watch through which the cluster learns of their changes and announces
+ * them to other nodes (spread.h). */
 #ifndef VSI_PRESENCE_PRESENCE_H
 #define VSI_PRESENCE_PRESENCE_H
 
@@ -16,16 +16,16 @@
 #include "vestry/app/presence.h"
 #include "vestry/host.h"
 
-/* Other nodes have a number below this, and a bit in a mask. */
+/* Each other node has a number below this, which is also its bit in a mask. */
 enum { VSI_PRESENCE_NODES_MAX = 64, VSI_PRESENCE_NAME_MAX = 64, VSI_PRESENCE_WHO_MAX = 255 };
 
-/* What a presence calls. Under its lock, but for the last two. */
+/* Functions that a presence calls. The presence's lock is held, except where noted. */
 typedef struct vsi_presence_watch {
-  /* Something waits to be told. */
+  /* A change waits to be announced. */
   void (*soon)(void *ctx);
-  /* There is one more: others have to name their members again. No lock held. */
+  /* A presence was created: the other nodes have to list their members again. No lock held. */
   void (*begins)(void *ctx);
-  /* All nodes that live are known, and their members. No lock held. */
+  /* Return whether all live nodes are known, and have announced their members. No lock held. */
   bool (*knows_all)(void *ctx);
   void *ctx;
 } vsi_presence_watch;
@@ -34,121 +34,124 @@ typedef struct vsi_presences {
   vsi_mutex list_lock;
   /* guarded by list_lock */
   LIST_HEAD(, vestry_presence) list;
-  const vsi_presence_watch *watch; /* NULL: there are no other nodes */
+  const vsi_presence_watch *watch; /* NULL: there is no cluster */
 } vsi_presences;
 
-/* A presence: its places and its members, a table of each, and the lists that members are in. Functions named _locked:
- * the presence's lock is held. */
+/* A presence: a table of its places, a table of its members, and the lists that contain members. Functions named
+ * _locked: the caller holds the presence's lock. */
 typedef struct vsi_presence_member vsi_presence_member;
 
 typedef struct vsi_place {
-  vsi_map_link in;          /* its presence's places */
-  vsi_ring members;         /* that are here, in the order of coming */
-  size_t count, told_count; /* members that are here; how many of them were told last */
-  size_t refs;              /* of members */
-  const vestry_key *key;    /* for on_change; in one allocation with this, as are the bytes of packed */
-  vestry_scoped_key packed; /* the same key, of no scope */
+  vsi_map_link in;          /* in the presence's table of places */
+  vsi_ring members;         /* those that are here, in the order of joining */
+  size_t count, told_count; /* members here; the same as last reported to on_change */
+  size_t refs;              /* number of members in the tables that are at this place */
+  const vestry_key *key;    /* for on_change; in the same allocation, as are the bytes of packed */
+  vestry_scoped_key packed; /* the same key, without a scope */
 } vsi_place;
 
 struct vsi_presence_member {
-  vsi_map_link in; /* his presence's members */
+  vsi_map_link in; /* in the presence's table of members */
   vsi_place *at;
-  vsi_ring at_place, news, gone;     /* a member of each while is_here, is_news, is_gone */
-  vsi_presence_member *next_waiting; /* to be told to other nodes */
-  uint64_t others, unsure; /* nodes that have him; of these, those that name theirs anew, and did not name him */
+  vsi_ring at_place, news, gone;     /* links in three lists, while is_here, is_news, is_gone */
+  vsi_presence_member *next_waiting; /* in the list of members to announce */
+  uint64_t others, unsure; /* nodes that have the member; those among them that are listing their members anew and have
+                              not listed it */
   size_t streams_count;    /* on this node */
-  uint64_t leaves_ns;      /* no streams: when he leaves this node */
-  bool is_own;             /* he has streams on this node, or is in the grace time */
-  bool is_here, is_gone;   /* is_here: is_own, or others have him; is_gone: in the grace time */
-  bool is_told, is_news;   /* what on_change was told; is_news: in the list, since is_here differs from it */
+  uint64_t leaves_ns;      /* time when it leaves this node, if it has no streams */
+  bool is_own;             /* it has streams on this node, or is in the grace time */
+  bool is_here, is_gone;   /* is_here: is_own, or another node has it; is_gone: in the grace time */
+  bool is_told, is_news;   /* is_told: the state last reported to on_change; is_news: the state differs, so it is in the
+                              list */
   bool is_being_told;
-  bool is_spread, is_waiting; /* other nodes were told that is_own; is_waiting: in the list of those to be told */
+  bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own; is_waiting: in the list of members to
+                                 announce */
   char who[];
 };
 
 struct vestry_presence {
-  vestry *v;          /* the instance that it was created with */
-  vsi_presences *all; /* its */
+  vestry *v;          /* the instance for which it was created */
+  vsi_presences *all; /* the instance's presences */
   const vestry_host *host;
   LIST_ENTRY(vestry_presence) in;       /* guarded by the list_lock of `all` */
-  bool is_entered;                      /* likewise: it is in the list */
-  char name[VSI_PRESENCE_NAME_MAX + 1]; /* "": of this node alone */
+  bool is_entered;                      /* likewise: whether it is in the list */
+  char name[VSI_PRESENCE_NAME_MAX + 1]; /* "": this node only */
   uint64_t grace_ns;
   size_t max_count;
   vestry_presence_fn on_change;
   void *ctx;
   vestry_actor *actor;
   vestry_timer *timer;
-  vsi_keyed_hash hash; /* of places, and of members */
+  vsi_keyed_hash hash; /* for places and members */
   vsi_mutex telling;   /* held while on_change runs; outermost */
-  bool is_deaf;        /* guarded by telling: destroyed */
+  bool is_deaf;        /* guarded by `telling`: it is destroyed, so on_change must not be called */
   vsi_mutex lock;
   /* guarded by lock */
-  size_t refs; /* the owner, the actor, attachments */
+  size_t refs; /* held by the owner, the actor, and attachments */
   bool is_closed;
-  size_t reserved_count;        /* members that replies have made and not begun */
-  size_t here_count, own_count; /* members that are here; of these, those of this node */
+  size_t reserved_count;        /* members for which a reply has reserved room, and whose stream has not begun */
+  size_t here_count, own_count; /* members that are here; members of this node */
   vsi_map places, members;
-  vsi_ring gone, news;             /* members: in the order of leaves_ns; in the order of what has happened */
-  const vsi_presence_watch *watch; /* NULL: on_change alone is told */
+  vsi_ring gone, news;             /* lists of members: by leaves_ns; by the order of their unreported changes */
+  const vsi_presence_watch *watch; /* NULL: changes go to on_change only */
   vsi_presence_member *first_waiting, *last_waiting;
-  uint64_t spread_count, spread_sum;   /* of members that are spread */
-  uint64_t crowded_out, refused_count; /* nodes for whose members there was no room; how often */
+  uint64_t spread_count, spread_sum;   /* number of announced members, and the sum of their hashes */
+  uint64_t crowded_out, refused_count; /* nodes with members for which there was no room; number of such members */
 };
-/* Make the tables and draw the secret of their hashes. OK | NO_MEMORY | IO (no randomness); free it in any case. */
+/* Create the tables, and draw the key of their hashes. OK | NO_MEMORY | IO (no randomness). After a failure, too, the
+ * presence must be freed. */
 vestry_err vsi_presence_init(vestry_presence *presence);
-/* The last reference frees it, with all places and members. No lock held. */
+/* Drop a reference. The last one frees the presence with all places and members. No lock held. */
 void vsi_presence_unref(vestry_presence *presence);
-/* Room for one member more, if there is memory for it: without, the tables are slower, but work. */
+/* Enlarge the tables for one more member, if there is memory. Without memory the tables work, but are slower. */
 void vsi_presence_grow_locked(vestry_presence *presence);
 
-/* A place of a presence: a key, and the members that are there. Functions named _locked: the presence's lock is
- * held. */
+/* ---- places: keys, with the members that are there */
 
-/* Pack the key of a presence's place, once for whatever is done with the place. place: NULL: the one for all.
- * OK (finish it) | INVALID | TOO_LARGE | NO_MEMORY. No lock is needed. */
+/* Pack the key of a place, once for all operations on the place. place: NULL: the one place for all.
+ * OK (the caller must call vsi_scoped_key_finish) | INVALID | TOO_LARGE | NO_MEMORY. Needs no lock. */
 vestry_err vsi_place_pack(const vestry_presence *presence, const vestry_key *place, vsi_scoped_key *packed);
-/* The same for a key that another node has encoded. */
+/* Pack a key that another node has encoded; otherwise the same. */
 vestry_err vsi_place_pack_encoded(const vestry_presence *presence, vestry_slice encoded, vsi_scoped_key *packed);
 
-/* One that is in no table yet (vsi_free). packed: copied. OK | MALFORMED | NO_MEMORY */
+/* Create a place outside of the table; free it with vsi_free. packed: copied. OK | MALFORMED | NO_MEMORY */
 vestry_err vsi_place_create(const vestry_host *host, const vestry_scoped_key *packed, vsi_place **ret_place);
-/* NULL: no member is known there. */
+/* Return a place, or NULL if it has no member. */
 vsi_place *vsi_place_find_locked(const vestry_presence *presence, const vestry_scoped_key *packed);
 void vsi_place_enter_locked(vestry_presence *presence, vsi_place *at);
 
-/* Its key, encoded: as other nodes know it. */
+/* Return the encoded key, by which other nodes know the place. */
 static inline vestry_slice vsi_place_encoded(const vsi_place *at) {
   return (vestry_slice){at->packed.data + at->packed.key_offset, at->packed.len - at->packed.key_offset};
 }
 
-/* A member: one person at one place. Functions named _locked: the presence's lock is held. */
+/* ---- members: pairs of a user and a place */
 
-/* A member that is in no table yet (vsi_free). NULL: out of memory. */
+/* Create a member outside of the table; free it with vsi_free. NULL: out of memory. */
 vsi_presence_member *vsi_presence_member_create(const vestry_presence *presence, const vestry_scoped_key *place,
                                                 const char *who);
-/* NULL: at is NULL, or he is not known there. */
+/* Return a member. NULL: `at` is NULL, or the user is not known there. */
 vsi_presence_member *vsi_presence_member_find_locked(const vestry_presence *presence, const vsi_place *at,
                                                      const char *who);
 void vsi_presence_member_enter_locked(vestry_presence *presence, vsi_place *at, vsi_presence_member *one);
-/* He is here from now on; he is not any more, and may be freed. */
+/* Let a member join; let it leave, which may free it. */
 void vsi_presence_member_come_locked(vestry_presence *presence, vsi_presence_member *one);
 void vsi_presence_member_leave_locked(vestry_presence *presence, vsi_presence_member *one);
-/* Free him if he is not needed any more. */
+/* Free a member if no list and no state needs it. */
 void vsi_presence_member_let_go_locked(vestry_presence *presence, vsi_presence_member *one);
-/* This node has him, or has him no more. */
+/* Set whether this node has the member. */
 void vsi_presence_member_own_locked(vestry_presence *presence, vsi_presence_member *one, bool is_own);
-/* is_own has changed, or there is a watch: he waits to be told to the other nodes, if they know otherwise. */
+/* Append a member to the list of members to announce, if other nodes do not know its state. Call it when is_own has
+ * changed or the presence got a watch. */
 void vsi_presence_member_spread_locked(vestry_presence *presence, vsi_presence_member *one);
 
-/* The grace time of members whose last stream on this node has ended. Functions named _locked: the presence's lock is
- * held. */
+/* ---- the grace time of members whose last stream on this node has ended */
 
-/* A member's last stream has ended: from now on his grace time runs. */
+/* Begin the grace time of a member, because its last stream has ended. */
 void vsi_grace_begin_locked(vestry_presence *presence, vsi_presence_member *one);
-/* He is not gone any more: he is back, or the time is over. */
+/* End the grace time: the member has returned, or the time is over. */
 void vsi_grace_end_locked(vsi_presence_member *one);
-/* The presence's timer. */
+/* Let members whose grace time is over leave. Called by the presence's timer. */
 void vsi_grace_fire(vestry_timer *timer, void *presence);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one person on several nodes; members that are in doubt while a node names its members anew */
-/* Presence over nodes. Each node names its members: people with streams on that node, or in their grace time there. The
- * other nodes note that, by a bit for each node. A member is here while a bit is set, or while he is this node's own.
- * So no node changes what another one has said, and a person with tabs on two nodes is one member.
+/* Presence across nodes. Each node announces its members: users with streams on that node, or in their grace time
+ * there. The other nodes keep a bit for each node that has a member. A member is here while a bit is set or is_own is.
+ * So no node changes the state of another one, and a user with tabs on two nodes is one member.
  *
- * Members that have changed stand in a list, each once, by a link of his own, until that is told. What is told is the
- * difference between what he is at that moment and what was told of him before.
+ * Members that have changed are in a list, each at most once; the link is a part of the member, so this needs no
+ * memory. The announcement is the difference between a member's state at that moment and the state announced before.
  *
- * When a node names its members anew, no member leaves because of that: all that it had are in doubt until it names
- * them. Those that it has not named when it is done leave. When a node is dead, or has left, it has none. */
+ * A node may list all its members anew, for example after lost messages. No member leaves because the list begins: all
+ * members of the node are marked as unsure until they are listed, and those still unsure at the end of the list leave.
+ * A node that is dead or has left has no members. */
 #include "app/presence/spread.h"
 
 #include "app/presence/presences.h"
@@ -54,7 +55,7 @@ static vsi_presence_said said_of(const vestry_presence *presence, const vsi_pres
   return (vsi_presence_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
 }
 
-/* Take the first member off the list of those that wait to be told. */
+/* Take the first member off the list of members to announce. */
 static vsi_presence_member *take_locked(vestry_presence *presence) {
   vsi_presence_member *one = presence->first_waiting;
   if (!one) return NULL;
@@ -85,7 +86,7 @@ void vsi_presences_take(vsi_presences *all, vsi_presence_said_fn fn, void *ctx) 
   vsi_mutex_unlock(&all->list_lock);
 }
 
-/* Each member of each presence; fn may free him. */
+/* Called for each member of each presence; may free the member. */
 typedef void (*member_fn)(vestry_presence *presence, vsi_presence_member *one, void *ctx);
 
 static void each_locked(vestry_presence *presence, member_fn fn, void *ctx) {
@@ -148,7 +149,7 @@ static void hold_locked(vestry_presence *presence, vsi_presence_member *one, uin
   if (!one->is_here) vsi_presence_member_come_locked(presence, one);
 }
 
-/* Another node has named a member that is not known here. */
+/* Add a member that another node has announced and this node does not know. */
 static vestry_err meet_locked(vestry_presence *presence, vsi_place *at, const vestry_scoped_key *place, const char *who,
                               uint64_t bit) {
   if (presence->members.count + presence->reserved_count >= presence->max_count) {
@@ -243,7 +244,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   vsi_mutex_lock(&all->list_lock);
   for (vestry_presence *presence = LIST_FIRST(&all->list); presence; presence = LIST_NEXT(presence, in)) {
     vsi_mutex_lock(&presence->lock);
-    /* Only when an eighth is free: otherwise all members would be named again for each one that leaves. */
+    /* Only when an eighth is free. Otherwise the node would list all members again for each one that leaves. */
     size_t limit = presence->max_count - presence->max_count / 8;
     any |= (presence->crowded_out >> node & 1) && presence->members.count + presence->reserved_count < limit;
     vsi_mutex_unlock(&presence->lock);
@@ -264,7 +265,7 @@ static void untell_one(vestry_presence *presence, vsi_presence_member *one, void
   one->is_spread = false;
 }
 
-/* watch NULL: it ends, and other nodes are told no more. */
+/* Begin announcing the members of a presence, or end it (watch NULL). */
 static void watch_locked(vestry_presence *presence, const vsi_presence_watch *watch) {
   presence->watch = watch;
   if (watch) {
@@ -304,7 +305,7 @@ vestry_err vsi_presence_begin(vestry_presence *presence) {
   while (same && strcmp(same->name, presence->name) != 0) same = LIST_NEXT(same, in);
   const vsi_presence_watch *watch = all->watch;
   if (!same) {
-    presence->watch = watch; /* no other thread knows it yet */
+    presence->watch = watch; /* no other thread knows the presence yet */
     LIST_INSERT_HEAD(&all->list, presence, in);
     presence->is_entered = true;
   }

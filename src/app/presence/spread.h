@@ -1,51 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* What nodes say to each other of the presences that have a name. The layer above (cluster/cluster/announce.c) carries
- * it: it takes the changes to tell, and passes on what it has heard. */
+/* The presences that nodes of a cluster share: the named ones. The cluster (cluster/cluster/announce.c) transports the
+ * changes: it takes those to announce from here, and passes those of other nodes to here. */
 #ifndef VSI_PRESENCE_SPREAD_H
 #define VSI_PRESENCE_SPREAD_H
 
 #include "app/presence/presences.h"
 #include "vestry/app/presence.h"
 
-/* Those of an instance, which are made when they are first needed. OK | NO_MEMORY */
+/* Return the presences of an instance, and create them at the first use. OK | NO_MEMORY */
 VESTRY_API vestry_err vsi_presences_use(vestry *v, vsi_presences **ret_all);
 
-/* A member has come to a place of one node's, or has left it. */
+/* A membership event: a member of one node joined or left a place. */
 typedef struct vsi_presence_said {
   const char *presence; /* its name */
-  vestry_slice place;   /* a key, encoded */
+  vestry_slice place;   /* encoded key */
   const char *who;
   bool is_here;
 } vsi_presence_said;
 
-/* One number for a member, his place and its presence, the same on all nodes. */
+/* Return a hash of member, place and presence. It is the same on all nodes. */
 VESTRY_API uint64_t vsi_presence_said_hash(const vsi_presence_said *said);
 
-/* Other nodes are told of members from the begin until the end. The end forgets no member. */
+/* Begin and end the announcement of members to other nodes. The end removes no member. */
 VESTRY_API void vsi_presences_begin(vsi_presences *all, const vsi_presence_watch *watch);
 VESTRY_API void vsi_presences_end(vsi_presences *all);
 
-/* Called under locks: it must not call a presence. */
+/* Receives a membership event. Locks are held: it must not call a presence. */
 typedef void (*vsi_presence_said_fn)(const vsi_presence_said *said, void *ctx);
-/* All changes that wait to be told; they count as told. */
+/* Take all changes that wait to be announced. They count as announced afterwards. */
 VESTRY_API void vsi_presences_take(vsi_presences *all, vsi_presence_said_fn fn, void *ctx);
-/* All members that were told to be here. */
+/* List all members that are announced as here. */
 VESTRY_API void vsi_presences_list(vsi_presences *all, vsi_presence_said_fn fn, void *ctx);
-/* How many these are, and what their hashes add up to. */
+/* Get the number of announced members, and the sum of their hashes. */
 VESTRY_API void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_sum);
 
-/* Another node says that one of its members has come or left. OK, also if there is no such presence or no room |
- * MALFORMED | NO_MEMORY */
+/* Apply a membership event of another node. OK, also if this node has no such presence or no room | MALFORMED |
+ * NO_MEMORY */
 VESTRY_API vestry_err vsi_presences_told(vsi_presences *all, unsigned node, const vsi_presence_said *said);
-/* doubt: the node begins to name all its members. sweep: it has named all; a member that it has not named is gone. */
+/* Begin and end a new list of all members of a node. vsi_presences_sweep removes the members that the node has not
+ * listed since vsi_presences_doubt. */
 VESTRY_API void vsi_presences_doubt(vsi_presences *all, unsigned node);
 VESTRY_API void vsi_presences_sweep(vsi_presences *all, unsigned node);
-/* The node has no member, as far as is known. */
+/* Remove all members of a node. */
 VESTRY_API void vsi_presences_forget(vsi_presences *all, unsigned node);
-/* Whether there was no room for some members of the node, and now there is. */
+/* Return whether members of the node were left out for lack of room, and there is room now. */
 VESTRY_API bool vsi_presences_have_room_again(vsi_presences *all, unsigned node);
 
-/* A presence begins: OK | EXISTS (the name); and ends. One without a name is of its node alone. No lock held. */
+/* Add a new presence to those of the instance, and remove it. A presence without a name stays outside. OK | EXISTS (the
+ * name). No lock held. */
 vestry_err vsi_presence_begin(vestry_presence *presence);
 void vsi_presence_end(vestry_presence *presence);
 
