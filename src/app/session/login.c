@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A log-in is in storage before it is in the table, or out of one before the other. An end of all of its user's
- * sessions may come in between, and must still end it. By their seconds the two cannot be told apart: a user that
- * changes a password ends all sessions and logs in again at once. So log-ins and ends that are under way stand in two
- * lists, and each tells those of the other kind that it finds there, of the same user: a log-in that has met an end
- * fails. One that has not was in both places before the end began, and is found there; or begins after it is over. */
+/* A login writes its session to the storage and then to the table. vestry_session_end_user removes the user's sessions
+ * from the storage and then from the table. If both run at once, the end could miss a session between the two writes.
+ * Times in seconds cannot order the two: after a change of the password, a user's sessions are ended and the user logs
+ * in again within one second. Therefore logins and ends in progress are in two lists. When one begins, it looks for the
+ * same user in the list of the other kind, and a login that overlaps an end fails. A login that overlaps none was
+ * complete before the end began, so that the end finds its session, or it began after the end was over. */
 #include <string.h>
 
 #include "app/session/session.h"
@@ -15,7 +16,8 @@
 typedef vsi_session_user record;
 typedef vsi_session_under_way under_way;
 
-/* The request goes on in another session. Takes it; NULL: one without a user. What the handler was told stays valid. */
+/* Continue the request in another session. Consumes the record; NULL: a session without a user. Names that the handler
+ * has got remain valid. */
 static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
   vsi_session *own = vsi_session_of(req);
   if (own->user) own->former[own->former_count++] = own->user;
@@ -29,7 +31,7 @@ static void meet_locked(under_way *logins, const char *user) {
   for (; logins; logins = logins->next) logins->has_met |= strcmp(logins->user, user) == 0;
 }
 
-/* Put it into one of the lists, having looked at the other. */
+/* Add an operation to its list, and mark overlaps with operations in the other list. */
 static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
   vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
   if (list == &sessions->ends)
@@ -41,7 +43,7 @@ static void set_out(vsi_sessions *sessions, under_way **list, under_way *one) {
   vsi_spin_lock_give(&sessions->under_way_lock);
 }
 
-/* Take it out. Whether it has met what it must not. */
+/* Remove an operation from its list. Returns whether it has overlapped an end. */
 static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *one) {
   vsi_spin_lock_take(&sessions->under_way_lock, VSI_LOCK_LOGINS);
   while (*list != one) list = &(*list)->next;
@@ -56,7 +58,7 @@ static bool is_user(const char *user) {
   return len && len <= VESTRY_SESSION_USER_MAX_BYTES && vsi_is_utf8(user, len) && !vsi_has_control(user, len);
 }
 
-/* Why the session cannot be changed here; NULL: it can. */
+/* Return why the session cannot be changed now; NULL: it can be. */
 static const char *why_closed(const vestry_request *req, const vestry_reply *reply) {
   const vsi_session *own = vsi_session_of(req);
   if (!own) return "a log-in or log-out, but the instance has no sessions (vestry_sessions_create)";
@@ -65,7 +67,7 @@ static const char *why_closed(const vestry_request *req, const vestry_reply *rep
   return own->former_count < VSI_SESSION_CHANGES_MAX ? NULL : "too many log-ins and log-outs of one request";
 }
 
-/* Into storage and the table. A reference. */
+/* Create a session in the storage and in the table. Returns a reference. */
 static vestry_err create_session(vsi_sessions *sessions, const char *id, const char *user, record **ret_session) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vestry_err error = VESTRY_OK;
@@ -88,7 +90,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   return error;
 }
 
-/* Remove a session that was just made, as if it had never had a user. */
+/* Remove a session that was just created, before any response contains its id. */
 static void uncreate_session(vsi_sessions *sessions, const char *id) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
   vsi_token_hash(id, hash);
@@ -96,8 +98,8 @@ static void uncreate_session(vsi_sessions *sessions, const char *id) {
   if (sessions->options.storage) (void)sessions->options.storage->remove(sessions->options.storage_ctx, hash);
 }
 
-/* End the request's session: it goes on in a new one, of that id, without a user. Whatever fails, and whatever cookie
- * may come back by it, the request is not his any more: what it says and opens must not be what he may see. */
+/* End the request's session, and continue in a new one with this id and no user. This happens even if the end fails,
+ * because from now on the request must not read or open anything with the rights of the user. */
 static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const char *id) {
   record *user = vsi_session_user_of(req);
   vestry_err error = vsi_session_end_everywhere(vsi_sessions_of(req->v), user);
@@ -106,10 +108,10 @@ static vestry_err leave_session(vestry_request *req, vestry_reply *reply, const 
   return error;
 }
 
-/* In a new session, of the user's. The one before has ended if it had a user. */
+/* Log in: continue in a new session of the user. The previous session, if it had a user, ends first. */
 static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *user) {
   vsi_sessions *sessions = vsi_sessions_of(req->v);
-  /* Two ids: that of a log-in that fails may be left in storage. */
+  /* Two ids, because the id of a failed login may remain in the storage. */
   char id[VSI_TOKEN_ID_LEN + 1], nobodys[VSI_TOKEN_ID_LEN + 1];
   record *made = NULL;
   vestry_err error = vsi_token_id(sessions->host, id);
@@ -130,7 +132,7 @@ static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *u
 }
 
 vestry_err vestry_session_login(const vestry_request *asked, vestry_reply *reply, const char *user) {
-  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* whose session it is to change */
+  vestry_request *req = (vestry_request *)(uintptr_t)asked; /* the request whose session it changes */
   vsi_sessions *sessions = vsi_sessions_of(req->v);
   const char *why = why_closed(req, reply);
   if (!why && !is_user(user)) why = "a log-in: the user is NULL, empty, longer than 255 bytes, or no text";
@@ -192,7 +194,8 @@ typedef struct check {
   vestry_err error;
 } check;
 
-/* A log-in is in storage before it is in the table: one that is in the table and not in storage is over. */
+/* End a session that is in the table but not in the storage. A login writes to the storage first, so such a session has
+ * ended. */
 static void check_one(check *c, vestry_scope scope) {
   const vestry_session_options *options = &c->sessions->options;
   vestry_session_record stored = {.size = sizeof stored};

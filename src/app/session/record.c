@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* No stream outlives its session. A stream is entered into its record when it opens, under the record's lock, unless
- * the record has ended; an end marks the record as ended under the same lock, and then closes the streams that are
- * entered. So either the stream sees the end, or the end sees the stream. A stream holds a reference to its record, and
- * leaves the record when it ends. */
+/* No stream outlives its session. A stream that opens is entered into its record under the record's lock, unless the
+ * record has ended. An end marks the record as ended under the same lock, and then closes the entered streams. So
+ * either the stream finds that the session has ended, or the end finds the stream. A stream holds a reference to its
+ * record, and leaves the record when it ends. */
 #include "app/session/record.h"
 
 #include <string.h>
@@ -19,8 +19,8 @@ typedef vsi_session_stream entered;
 struct vsi_session_stream {
   vsi_attachment attachment;         /* first */
   record *session;                   /* a reference */
-  vestry_connection *connection;     /* borrowed: it is entered no longer than that lives */
-  LIST_ENTRY(vsi_session_stream) in; /* guarded by the session's lock; in it while connection is not NULL */
+  vestry_connection *connection;     /* borrowed: the entry is removed before the connection is freed */
+  LIST_ENTRY(vsi_session_stream) in; /* guarded by the session's lock; linked while connection is not NULL */
 };
 
 record *vsi_session_record_create(const vestry_host *host, const char *hash, const char *user, int64_t created_s) {
@@ -31,7 +31,7 @@ record *vsi_session_record_create(const vestry_host *host, const char *hash, con
   VSI_REFS_INIT(&made->refs, 1);
   made->created_s = created_s;
   atomic_init(&made->saved_s, created_s);
-  memcpy(made->hash, hash, strlen(hash)); /* terminated by zeros; a grave has none */
+  memcpy(made->hash, hash, strlen(hash)); /* the record is zeroed, so it is terminated; a grave has no hash */
   memcpy(made->user, user, len);
   return made;
 }
@@ -118,7 +118,7 @@ static void begin_stream(vsi_attachment *attachment, vestry_connection *connecti
     return;
   }
   vsi_close_node_init(&stream->attachment.node, stream_ended);
-  /* One that has ended already calls no node any more. */
+  /* A connection that has ended already calls no node any more. */
   if (vsi_connection_at_close(connection, &stream->attachment.node))
     stream_ended(&stream->attachment.node, connection, VESTRY_CAUSE_NONE);
 }
@@ -143,7 +143,7 @@ void vsi_session_record_detach(const record *session, vestry_reply *reply) {
   found->drop(found);
 }
 
-/* When sessions end, whenever they were loaded: a heap, and a timer for the first of it. */
+/* ---- lifetimes --------------------------------------------------------------------------------------------------- */
 
 enum { ENDS_AT_ONCE = 256 };
 
@@ -152,7 +152,7 @@ static void put_at(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user
   user->place = at + 1;
 }
 
-/* Up from a free place, or down from it: where the user belongs. */
+/* Put a user into the heap: move up or down from the free place `at`, until the order is right. */
 static void file(vsi_session_lifetimes *lifetimes, size_t at, vsi_session_user *user) {
   vsi_session_user **heap = lifetimes->heap;
   for (; at && heap[(at - 1) / 2]->ends_ns > user->ends_ns; at = (at - 1) / 2)
@@ -175,7 +175,7 @@ static void remove_locked(vsi_session_lifetimes *lifetimes, vsi_session_user *us
   if (last != user) file(lifetimes, at, last);
 }
 
-/* The timer is late at most by what else it does; one that is early finds nothing due. */
+/* Set the timer to the first end. A timer that fires too early finds nothing due, and is set again. */
 static void expect_locked(vsi_session_lifetimes *lifetimes) {
   if (lifetimes->count) (void)vsi_timer_set_at(lifetimes->timer, lifetimes->heap[0]->ends_ns);
 }
@@ -185,7 +185,7 @@ static vsi_session_user *take_due(vsi_session_lifetimes *lifetimes, uint64_t now
   vsi_mutex_lock(&lifetimes->ends_lock);
   if (lifetimes->count && lifetimes->heap[0]->ends_ns <= now) {
     due = lifetimes->heap[0];
-    vsi_session_record_ref(due); /* the thread that drops the last reference removes it first, under this lock */
+    vsi_session_record_ref(due); /* safe: the last reference is dropped only after a removal, which takes this lock */
     remove_locked(lifetimes, due);
   }
   vsi_mutex_unlock(&lifetimes->ends_lock);

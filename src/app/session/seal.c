@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A seal is ID and MAC, in hexadecimal digits of one form. The MAC is the first half of the HMAC-SHA-256 (RFC 2104) of
- * the kind, the lengths of what follows, the scope, what else it is bound to, and the ID. */
+/* A seal is an id and a MAC, in lowercase hexadecimal digits. The MAC is the first half of the HMAC-SHA-256 (RFC 2104)
+ * of the kind, the lengths of scope and further text, the scope, the further text, and the id. */
 #include "app/session/seal.h"
 
 #include <nettle/hmac.h>
@@ -18,7 +18,7 @@
 
 enum { DIGEST_BYTES = 32, HALF_BYTES = VSI_SEAL_ID_LEN / 2, TAG = 0 };
 
-/* A key of its own for seals, so that a secret can serve signed sessions too. */
+/* Derive a key for seals, so that the same secret can sign sessions, too. */
 static void derive(unsigned char key[DIGEST_BYTES], const void *secret, size_t len) {
   static const char purpose[] = "vestry seals";
   struct sha256_ctx sha;
@@ -94,13 +94,13 @@ void vsi_seal_tag(const vsi_seals *seals, vestry_scope scope, char tag[VSI_SEAL_
   mac(seals->key, TAG, scope, NULL, NULL, 0, tag, VSI_SEAL_TAG_LEN / 2);
 }
 
-/* -------------------------------------------------------------------------------------- those of an instance ------ */
+/* ------------------------------------------------------------------------------------ keys of an instance --------- */
 
 static void destroy(vestry *v, void *state) {
   vsi_free(v->host, state);
 }
 
-/* OK | INVALID | NO_MEMORY | IO */
+/* Create the keys. OK | INVALID | NO_MEMORY | IO */
 static vestry_err make(vestry *v, const vestry_secret *secret, void **ret_state) {
   vsi_seals *seals = vsi_calloc(v->host, 1, sizeof *seals);
   if (!seals) return VESTRY_NO_MEMORY;

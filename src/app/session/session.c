@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: no stream outlives its session */
-/* Which session a request is of, and its user: in memory, or else by a signed cookie, or from storage. */
+/* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. */
 #include "app/session/session.h"
 
 #include <string.h>
@@ -16,18 +16,19 @@ enum { ADMIT_TRIES = 8 };
 
 typedef vsi_session_user record;
 
-/* -------------------------------------------------------------------------------------------------- finding ------- */
+/* ------------------------------------------------------------------------------------------ finding a session ---- */
 
-/* Put a record into the table, unless another is there already or it has ended. Takes it. A reference, or NULL: it has
- * ended, or an error. */
+/* Put a record into the table. Consumes it. Returns a reference to it, or to the record that is there already. NULL:
+ * the session has ended, or an error. */
 static record *admit(vsi_sessions *sessions, record *made, vestry_err *ret_error) {
   vestry_err error = VESTRY_EXISTS;
   record *there = NULL;
-  if (vsi_session_is_buried(sessions, made)) { /* before another of its user's goes for it */
+  if (vsi_session_is_buried(sessions, made)) { /* checked first, because the put may evict another session of the
+                                                  user */
     vsi_session_record_unref(made);
     return NULL;
   }
-  /* What is there may be evicted before it is looked up: then there is room for this one. */
+  /* The record that makes put return EXISTS may be evicted before the lookup; then there is room for this one. */
   for (int tries = 0; error == VESTRY_EXISTS && !there && tries < ADMIT_TRIES; tries++) {
     error = vsi_session_put(sessions, made, VESTRY_KEEP_REUSE);
     if (error == VESTRY_EXISTS) there = vsi_session_look(sessions, vsi_session_scope_of(made->hash));
@@ -49,7 +50,7 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
          now - used_s >= vsi_session_seconds(sessions->options.idle_ms);
 }
 
-/* From storage. A reference, or NULL: no user has logged in, or an error. */
+/* Load a session from the storage. Returns a reference, or NULL: it has no user, or an error. */
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
   vestry_session_record stored = {.size = sizeof stored};
   const vestry_session_storage_ops *ops = sessions->options.storage;
@@ -69,7 +70,7 @@ static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_er
   return admit(sessions, made, ret_error);
 }
 
-/* By a signed cookie. Likewise. */
+/* Take a session from a signed cookie. Returns as load. */
 static record *believe(vsi_sessions *sessions, const vsi_token *token, const char *hash, vestry_err *ret_error) {
   if (is_over(sessions, token->created_s, token->issued_s)) return NULL;
   record *made = vsi_session_record_create(sessions->host, hash, token->user, token->created_s);
@@ -79,24 +80,25 @@ static record *believe(vsi_sessions *sessions, const vsi_token *token, const cha
   return admit(sessions, made, ret_error);
 }
 
-/* Note now and then that it is used. Whether the cookie is to say so. */
+/* Record the use of a session, at most once in a tenth of idle_ms. Returns whether the cookie must be renewed. */
 static bool note_use(vsi_sessions *sessions, record *session) {
   int64_t now = vsi_session_now_s(sessions), saved = atomic_load_explicit(&session->saved_s, memory_order_relaxed);
   if (now - saved < vsi_session_seconds(sessions->options.idle_ms) / 10) return false;
-  /* One of several requests does it. */
+  /* Of several concurrent requests only one continues. */
   if (!atomic_compare_exchange_strong(&session->saved_s, &saved, now)) return false;
   if (sessions->options.storage) {
     vestry_session_record stored = {.size = sizeof stored, .created_s = session->created_s, .used_s = now};
     strcpy(stored.user, session->user);
     (void)sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored);
-    /* An end that came meanwhile may have removed it before it was saved: it must not come back with a restart. */
+    /* If the session ended meanwhile, its removal may have come before this save. Remove it again, because it would
+     * return after a restart. */
     if (vsi_session_record_has_ended(session) && vsi_session_is_buried(sessions, session))
       (void)sessions->options.storage->remove(sessions->options.storage_ctx, session->hash);
   }
   return true;
 }
 
-/* -------------------------------------------------------------------------------------------- a request's --------- */
+/* --------------------------------------------------------------------------------- the session of a request ------- */
 
 void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
   char hash[VSI_TOKEN_HASH_LEN + 1];
@@ -141,7 +143,7 @@ static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
   if (read_cookie(sessions, req, &token)) {
     error = find(sessions, own, &token);
     memcpy(own->id, token.id, sizeof token.id);
-    /* One that had a user, and that is over: its id is not used again. */
+    /* The session had a user and has ended: its id is not used again. */
     bool is_over = !token.is_anonymous && !own->user;
     if (!error && is_over) error = vsi_token_id(sessions->host, own->id);
     own->is_new |= is_over;
@@ -154,15 +156,16 @@ static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
   return error;
 }
 
-/* A page, a redirect or a stream: what a browser shows. */
+/* Return whether the reply is for a browser's window: a page, a redirect or a stream. */
 static bool is_for_browsers(const vestry_reply *reply) {
   const vestry_header *type = vsi_reply_header_find(reply, "Content-Type");
   const char *said = type ? type->value : reply->has_body ? reply->body_type : "text/html";
   return strncmp(said, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
 }
 
-/* A log-in or log-out is told with every answer; what can wait, a renewal or an anonymous user's id, with a document,
- * unless that one is the same for all users: a handler that wants to know its user says so before. */
+/* Add the cookie to the response. After a login or logout every response sets it. A renewed cookie, or the id of an
+ * anonymous user, waits for a document, except for a document that caches store for all users. A handler that needs the
+ * user has called vestry_session_user before, which makes its document personal. */
 static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   const vsi_sessions *sessions = state;
   const vsi_session *own = vsi_session_of(req);
@@ -198,7 +201,7 @@ static void end(void *state, vestry_request *req) {
   own->former_count = 0;
 }
 
-/* -------------------------------------------------------------------------------------- those of an instance ------ */
+/* ------------------------------------------------------------------------------- the sessions of an instance ------ */
 
 static void destroy(vestry *v, void *state) {
   (void)v;
@@ -219,7 +222,7 @@ static vestry_err create_nothing(vestry *v, void **ret_state) {
   return VESTRY_OK;
 }
 
-/* In the list of extensions, it says that there are no sessions, and that something depends on it. */
+/* An entry in the list of extensions: the instance has no sessions, and an object depends on this. */
 static const vsi_extension no_sessions = {.name = "no sessions", .create = create_nothing};
 
 vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {
@@ -231,7 +234,7 @@ vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {
 vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
   vsi_sessions *sessions;
   if (!v) return VESTRY_INVALID;
-  if (vsi_sessions_of(v)) return VESTRY_EXISTS; /* before a secret is offered */
+  if (vsi_sessions_of(v)) return VESTRY_EXISTS; /* before the secret is offered */
   if (vsi_extension_find(v, &no_sessions))
     return vsi_mistake(v->host, "vestry_sessions_create",
                        "a vestry_once was created before, for no sessions: create sessions first");

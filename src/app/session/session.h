@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A request's session. */
+/* The session of a request. */
 #ifndef VSI_SESSION_SESSION_H
 #define VSI_SESSION_SESSION_H
 
@@ -10,39 +10,39 @@
 
 enum { VSI_SESSION_CHANGES_MAX = 4, VSI_SESSION_ID_BYTES = 33 };
 
-/* The session of a request, in the request's room. */
+/* The state of a request's session, in the memory of the request. */
 typedef struct vsi_session {
-  char id[VSI_SESSION_ID_BYTES];                     /* terminated; "": none was found */
-  bool is_new;                                       /* the browser is to be told */
-  bool was_changed;                                  /* by log-in or log-out */
-  vsi_session_user *user;                            /* a reference; NULL: no user has logged in */
-  vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references: the handler may still hold their names */
+  char id[VSI_SESSION_ID_BYTES];                     /* terminated; "": not determined */
+  bool is_new;                                       /* the response must set the cookie */
+  bool was_changed;                                  /* by a login or logout */
+  vsi_session_user *user;                            /* a reference; NULL: no user */
+  vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references, because the handler may still use their names */
   size_t former_count;
 } vsi_session;
 
 extern const vsi_extension vsi_sessions_extension;
 
-/* Those of an instance; NULL: it has none. */
+/* Return the sessions of an instance; NULL: it has none. */
 static inline vsi_sessions *vsi_sessions_of(const vestry *v) {
   return vsi_extension_find(v, &vsi_sessions_extension);
 }
 
-/* The same question, by what depends on the answer for as long as the instance lives: if there are none, none can be
- * created from here on. OK | NO_MEMORY */
+/* Set *ret_are_there to whether the instance has sessions, and keep it so: if it has none, none can be created from now
+ * on. For objects whose behaviour depends on it as long as they exist. OK | NO_MEMORY */
 vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there);
 
-/* NULL: the instance has no sessions. */
+/* Return the session of a request; NULL: the instance has no sessions. */
 static inline vsi_session *vsi_session_of(const vestry_request *req) {
   return vsi_request_room(req, &vsi_sessions_extension);
 }
 
-/* The user of a request's session; NULL: none has logged in. */
+/* Return the user of the request's session; NULL: no user. */
 static inline vsi_session_user *vsi_session_user_of(const vestry_request *req) {
   const vsi_session *session = vsi_session_of(req);
   return session ? session->user : NULL;
 }
 
-/* The request's scope is that of its session's id. */
+/* Set the request's scope to the hash of its session's id. */
 void vsi_session_set_scope(vestry_request *req, vestry_reply *reply);
 
 #endif

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A log-in is a record, in a store of vestry's own: bounded, and emptied by time. A record that leaves that store, for
- * whatever cause, comes by one door (leave_table), and its streams end.
+/* Each session with a user has a record in `table`, a store that bounds and expires records. A record that leaves this
+ * store, for any cause, passes through leave_table, which ends its streams.
  *
- * Records stand in two more places: among their user's, where the one that came first goes when there are too many;
- * and among the lifetimes, by which they end though they were loaded late in their life. A record is put into the
- * table, then there, and then looks whether it has ended meanwhile. The door marks it as ended, and then takes it out
- * of both. One of the two takes it out.
+ * Records are in two more containers. In `of_users`, the earliest session of a user is evicted when the user has too
+ * many. The lifetimes end a session on time, even if it was loaded late in its life. A record enters the table, then
+ * the other two, and then checks whether it has ended meanwhile. leave_table first marks the record as ended and then
+ * removes it from the other two. So at least one of the threads removes it.
  *
- * A session that has ended by log-out must not come back by a cookie that is still good, a signed one, or by what a
- * request has just loaded from storage: `ended` keeps its hash until the cookie is good no more. A request that loads
- * looks there after it has put the record. Graves have a share a user: a user that logs in and out all day long makes
- * no other's forgotten. */
+ * A session that ended by logout must not return, neither through a signed cookie that is still valid nor through a
+ * request that has just loaded it from the storage. Therefore a grave in `ended` keeps its hash until the cookie
+ * expires. A request that loads a session puts the record into the table first, and looks for a grave afterwards. The
+ * number of graves is bounded for each user, so that a user who logs in and out all day cannot evict the graves of
+ * others. */
 #include "app/session/table.h"
 
 #include <string.h>
@@ -48,28 +49,28 @@ int64_t vsi_session_seconds(uint64_t ms) {
   return (int64_t)(ms / 1000 < INT64_MAX ? ms / 1000 : INT64_MAX);
 }
 
-/* -------------------------------------------------------------------------------------------- coming and going ---- */
+/* -------------------------------------------------------------------------------------- entering and leaving ------ */
 
-/* Take a session out of the lists beside the table. */
+/* Remove a session from the two containers beside the table. */
 static void leave_lists(record *session, vestry_handle of_user) {
   vsi_sessions *sessions = session->sessions;
   if (of_user) (void)vestry_store_remove_if(sessions->of_users, of_user, VESTRY_CAUSE_REMOVED);
   vsi_session_lifetimes_remove(&sessions->lifetimes, session);
 }
 
-/* A session has left the table. Its browsers come back, unless it was logged out. */
+/* Called when a session has left the table. Its browsers reconnect, unless the cause is CLOSED (a logout). */
 static void leave_table(void *value, vestry_cause cause) {
   record *session = value;
   leave_lists(session, vsi_session_record_end(session, cause));
 }
 
-/* A session has left the list of its user's sessions: a newer one took its place, or it has left the table. */
+/* Called when a session has left of_users: a newer one replaced it, or it has left the table. */
 static void leave_user(void *value, vestry_cause cause) {
   record *session = value;
   if (cause != VESTRY_CAUSE_REPLACED) return;
   vsi_sessions *sessions = session->sessions;
   atomic_fetch_add_explicit(&sessions->displaced, 1, memory_order_relaxed);
-  vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* its browser comes back, to log in */
+  vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE); /* its browser reconnects, and needs a login */
   (void)vsi_session_end_everywhere(sessions, session);
 }
 
@@ -81,7 +82,7 @@ static void end_by_time(record *session) {
   vsi_session_remove_this(session->sessions, session, VESTRY_CAUSE_EXPIRED);
 }
 
-/* When a session's lifetime is over. It begins when the session is created. */
+/* Return the end of a session's lifetime on the host's clock. The lifetime begins with the login. */
 static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
   int64_t now = vsi_session_now_s(sessions);
   uint64_t lifetime_ms = sessions->options.lifetime_ms;
@@ -91,7 +92,7 @@ static uint64_t ends_ns(const vsi_sessions *sessions, const record *session) {
                             lifetime_ms > lived_ms ? vsi_ms_to_ns(lifetime_ms - lived_ms) : 0);
 }
 
-/* A session is in the table: enter it into the lists beside. */
+/* Enter a session of the table into the two other containers. */
 static vestry_err enter_lists(vsi_sessions *sessions, record *session) {
   vestry_put_result result = {0};
   uint64_t ends = ends_ns(sessions, session);
@@ -134,7 +135,7 @@ static void take(void *value, void *ctx) {
   *found = value;
 }
 
-/* A reference; NULL: it is not there. */
+/* Find a record. Returns a reference, or NULL. */
 static record *look(vestry_store *store, vestry_scope scope, const vestry_key *key) {
   record *found = NULL;
   (void)vestry_store_with(store, scope, key, take, &found);
@@ -174,11 +175,11 @@ vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user) {
 
 vestry_err vsi_session_end_here(vsi_sessions *sessions, record *session) {
   vestry_err error = VESTRY_OK;
-  /* First the grave: a request that puts it back meanwhile looks there afterwards. */
+  /* The grave comes first: a request that puts the session back meanwhile looks for a grave afterwards. */
   if (sessions->is_signed || sessions->options.storage)
     error = bury(sessions, sessions->ended, vsi_session_scope_of(session->user), VESTRY_KEY(session->hash));
   vsi_session_remove(sessions, session->hash, VESTRY_CAUSE_CLOSED);
-  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* one that had left the table before */
+  (void)vsi_session_record_end(session, VESTRY_CAUSE_CLOSED); /* if it had left the table before */
   return error;
 }
 
@@ -189,7 +190,7 @@ vestry_err vsi_session_end_everywhere(vsi_sessions *sessions, record *session) {
   return error ? error : of_storage;
 }
 
-/* --------------------------------------------------------------------------------------------------- making ------- */
+/* -------------------------------------------------------------------------------------- create and destroy ------- */
 
 static vestry_err make_store(const vsi_sessions *sessions, const char *type, void (*leave)(void *, vestry_cause),
                              vestry_store_options options, vestry_store **ret_store) {
@@ -229,7 +230,7 @@ static bool ops_are_whole(const vestry_session_storage_ops *ops) {
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
-  if (sessions->table) vestry_store_close(sessions->table); /* what is in it is in the others */
+  if (sessions->table) vestry_store_close(sessions->table); /* this also empties of_users and the lifetimes */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
   const size_t stores_count = sizeof stores / sizeof *stores;
@@ -247,7 +248,7 @@ static void set_defaults(vestry_session_options *options) {
   if (!options->now_s) options->now_s = system_s;
 }
 
-/* Why the options are none; NULL: they are. */
+/* Return the mistake in the options, as a text for the log; NULL: they are valid. */
 static const char *find_mistake(const vestry *v, const vestry_session_options *options) {
   if (v->scope) return "vestry_options.scope is set, and the scope is the session's";
   if (strlen(options->cookie) >= sizeof((vsi_sessions *)0)->cookie) return "the cookie's name is too long";

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A token is -ID, an anonymous user's; ID; or ID.CREATED.ISSUED.USER.MAC: all in hexadecimal digits, so that it can
- * stand in a cookie and has one form only. The MAC is HMAC-SHA-256 (RFC 2104) of all that is before its dot, and is
- * compared in constant time. */
+/* A token has one of three forms, in hexadecimal digits:
+ *     -ID                           an anonymous user
+ *     ID                            a session with a user, in memory or storage
+ *     ID.CREATED.ISSUED.USER.MAC    a signed session
+ * This alphabet needs no escaping in a cookie, and each token has exactly one form. The MAC is HMAC-SHA-256 (RFC 2104)
+ * of everything before its dot. It is compared in constant time. */
 #include "app/session/token.h"
 
 #include <inttypes.h>
@@ -68,7 +71,7 @@ static bool is_of(const vsi_secret *secret, const char *text, size_t len, const 
   return memeql_sec(wanted, mac, MAC_LEN);
 }
 
-/* A number in hexadecimal digits, up to a dot; past it. NULL: none. */
+/* Parse a number in hexadecimal digits that ends with a dot. Returns the position after the dot, or NULL. */
 static const char *read_number(const char *at, int64_t *ret_number) {
   uint64_t number = 0;
   size_t len = 0;
@@ -86,7 +89,7 @@ bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secr
   memcpy(text, given.data, given.len);
   text[given.len] = '\0';
   ret_token->is_signed = given.len > VSI_TOKEN_ID_LEN;
-  /* A session that is known only by a signature has no user without one. */
+  /* If sessions are signed, an unsigned token cannot have a user. */
   if (ret_token->is_anonymous ? ret_token->is_signed : ret_token->is_signed != (secret != NULL)) return false;
   if (!vsi_hex_is(text, VSI_TOKEN_ID_LEN)) return false;
   memcpy(ret_token->id, text, VSI_TOKEN_ID_LEN);
@@ -96,7 +99,7 @@ bool vsi_token_read(vestry_slice given, const vsi_secret *secret, const vsi_secr
   const char *mac = text + signed_len + 1;
   if (text[signed_len] != '.') return false;
   if (!is_of(secret, text, signed_len, mac) && !is_of(previous, text, signed_len, mac)) return false;
-  /* What follows was written here. */
+  /* The signature is valid, so the rest was written by vsi_token_write. */
   const char *at = read_number(text + VSI_TOKEN_ID_LEN + 1, &ret_token->created_s);
   if (at) at = read_number(at, &ret_token->issued_s);
   size_t len = at ? (size_t)(text + signed_len - at) / 2 : 0;
