@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: forms of all nodes, which pages follow, and what is typed into them, which they do not */
-/* A form is a row. A letter that changes it is one UPDATE, of no column that is in an index; where that finds no row,
- * for there is none, or it needs more room, or its end is to be put off, a longer way is gone. Which of two letters is
- * the later one is decided by the statement that writes, at whichever node.
+/* essay: forms of all nodes: pages follow their generation, but not the typed text */
+/* Each form is a row. A message that changes the form is one UPDATE of columns that are in no index. If it finds no
+ * row, because there is none, or because the row needs more room or a later expiry, put_row does the full work. The
+ * statement that writes decides which of two messages is the later one, at any node.
  *
- * A page depends on when its form was cleared, and not on what is typed. So a render reads another table for that,
- * vestry_form_cleared, in which clearing changes one row, and the table of forms is left out of what it depends on. The
- * row is there before the form is: it is found by a number that is made of the tab's id, which the server has drawn and
- * sealed, and of the form's name. Over PostgreSQL that table has all its rows from the beginning: what is inserted
- * beside a row would concern those that have read around it; two forms that have one row render each other's pages now
- * and then. Over SQLite the number is the key of both tables, and 63 bits long. Two forms of one tab whose names are
- * chosen so that they have one number take each other's place, and no one else's.
+ * A page depends on when its form was cleared, but not on the typed text. Therefore, a render reads another table for
+ * the former, vestry_form_cleared, in which clearing changes one row, and the table of forms is excluded from the read
+ * set. The row is selected by a number computed from the tab's id, which the server has drawn and sealed, and from the
+ * form's name, so it can be read before the form exists.
+ * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
+ *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
+ *   other.
+ * - SQLite: the number, of 63 bits, is the key of both tables. Two forms of one tab whose names were chosen to have
+ *   equal numbers replace each other, but no form of another tab.
  *
- * A submit clears in the application's own transaction, which may be serializable: by statements that read nothing but
- * the form's own row, and count nothing. Bounds are looked after when something is typed. Over SQLite that is all one
- * transaction, and triggers count. Over PostgreSQL each statement commits alone; all rows are counted when this node
- * has added an eighth of what was free when they were counted last: eight nodes cannot pass the bound. */
+ * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
+ * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite all of
+ * this is one transaction, and triggers count. With PostgreSQL each statement commits alone. A node counts all rows
+ * again when it has added an eighth of the room that was free at the last count, so eight nodes together cannot exceed
+ * the bound. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,13 +60,13 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1},
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW
 #define MS       "::bigint"
-/* When the statement runs: a generation is later than all that pages have. */
+/* The time when the statement runs, because a generation must be later than those of all pages. */
 #define MOMENT(parameter)                                                                                              \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM clock_timestamp()) * 1000)::bigint ELSE " parameter     \
   "::bigint END)"
 
-/* Of one form: the first four parameters are scope, tab, name and its number, of which PostgreSQL wants to know the
- * type where it has no use for it. */
+/* Parameters of one form: the first four are scope, tab, name and number. PostgreSQL needs a type for the number even
+ * where it is not used. */
 #define KNOWN             "$4::bigint IS NOT NULL"
 #define SQLITE_KEY(row)   row "id = $4 AND " row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
 #define POSTGRES_KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3 AND " KNOWN
@@ -78,7 +81,7 @@ static vsi_sql_texts follow_sql = {"SELECT generation FROM vestry_form_cleared W
   " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " key " AND f.expires > " now
 static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
                                  FIND(POSTGRES_KEY("f."), POSTGRES("$5"), ", 'vestry_form'::regclass::oid")};
-/* One that would last longer than it may is of a clock that was set back. */
+/* A row with a longer time to live than allowed is from before the clock was set back. */
 #define TYPE(key, now, ms)                                                                                             \
   "UPDATE vestry_form SET generation = $5, number = $6, pairs = $7, room = $8 WHERE " key                              \
   " AND (generation, number) < ($5, $6) AND room >= $8 AND expires > " now " + $10" ms " - $10" ms                     \
@@ -106,7 +109,7 @@ static vsi_sql_texts clear_sql = {
 static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
                                     " ON CONFLICT DO UPDATE SET generation = excluded.generation",
                                     NULL};
-/* $5, $6: the other one's tab and number. */
+/* $5, $6: tab and number of the other form. */
 #define COPY(id, values, key, keys, now, moment, ms, greatest)                                                         \
   INSERT_INTO(id)                                                                                                      \
   " SELECT " values ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $8" ms                \
@@ -121,12 +124,12 @@ static vsi_sql_texts copy_sql = {
          " FROM vestry_form AS f WHERE " KNOWN " AND $6::bigint IS NOT NULL AND f.scope = $1", POSTGRES_KEYS,
          POSTGRES("$7"), MOMENT("$7"), MS, "greatest")};
 static const char forget_sql[] = "DELETE FROM vestry_form WHERE scope = $1";
-/* What has the form's number, and is over, or another one. */
+/* The row with the form's number, if it has expired or belongs to another form. */
 static vsi_sql_texts remove_sql = {
     "DELETE FROM vestry_form WHERE id = $4 AND (scope <> $1 OR tab <> $2 OR name <> $3 OR expires <= " SQLITE(
         "$5") ") RETURNING 1",
     NULL};
-/* Some that are over; PostgreSQL: that form, too, if it is. */
+/* Some of the expired forms; PostgreSQL: also this form, if it has expired. */
 static vsi_sql_texts expire_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE is_visitor IN (0, 1) AND expires <= " SQLITE(
         "$5") " LIMIT $6) RETURNING 1",
@@ -134,13 +137,13 @@ static vsi_sql_texts expire_sql = {
     " WHERE " POSTGRES_KEY("") " AND expires <= " POSTGRES("$5") LOCKED
     ") AS own UNION ALL SELECT * FROM (SELECT scope, tab, name FROM vestry_form WHERE expires"
     " <= " POSTGRES("$5") " ORDER BY expires LIMIT $6" LOCKED ") AS others) RETURNING 1"};
-/* The next ones leave that form alone. */
+/* The following statements do not touch this form. */
 static vsi_sql_texts bound_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM vestry_form WHERE scope = $1 AND id <> $4"
     " ORDER BY expires DESC, tab, name LIMIT -1 OFFSET $5) RETURNING 1",
     "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"
     " AND (tab, name) <> ($2, $3) AND " KNOWN " ORDER BY expires DESC, tab, name OFFSET $5" LOCKED ") RETURNING 1"};
-/* The oldest, of so many bytes together. */
+/* The oldest forms, which together have this number of bytes. */
 static vsi_sql_texts evict_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY expires, id) - room AS"
     " earlier FROM vestry_form WHERE is_visitor = $5 AND id <> $4) WHERE earlier < $6) RETURNING room",
@@ -156,11 +159,11 @@ typedef struct stored {
   vestry_forms_storage storage; /* first */
   vestry_sql_pool *pool;
   vestry_sql_forms_options options;
-  _Atomic(int64_t) left_bytes;           /* until all are counted; relaxed: a mere count */
+  _Atomic(int64_t) left_bytes;           /* until the next count; relaxed: a mere counter */
   atomic_uint_fast64_t evicted, expired; /* counters: nothing is ordered by them */
 } stored;
 
-/* What is said of a form that was cleared, after its transaction. */
+/* The notification that a form was cleared, sent after its transaction. */
 typedef struct cleared {
   vsi_after after; /* first */
   stored *in;
@@ -181,7 +184,7 @@ static const char *text_of(const stored *in, vsi_sql_texts texts) {
   return vsi_sql_text_of(in->pool, texts);
 }
 
-/* SQLite: of its row; PostgreSQL: of the row by which pages follow it. */
+/* Return the form's number. SQLite: the key of its row; PostgreSQL: the row by which pages follow it. */
 static int64_t number_of(const stored *in, const char *tab, const char *name) {
   unsigned char bytes[8];
   vsi_hex_read(bytes, tab, sizeof bytes);
@@ -197,7 +200,7 @@ static int64_t room_of(const vsi_form_key *key, size_t len) {
   vestry_value_bytes((key)->scope.data, (key)->scope.len), (key)->tab, (key)->name,                                    \
       number_of(in, (key)->tab, (key)->name)
 
-/* In the transaction of this thread, or alone. */
+/* Run a statement in the transaction of this thread, or else alone. */
 static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_value *values, vestry_sql_row_fn row,
                          void *ctx) {
   vestry_sql_transaction *own = in->pool->ops->own(in->pool);
@@ -208,18 +211,18 @@ static vestry_err change(const stored *in, vsi_sql_texts texts, const vestry_val
                     "this thread has a transaction that only reads: end it, and then clear the form");
 }
 
-/* What changes a form, and looks after bounds. */
+/* A change of a form, with the checks of bounds. */
 typedef struct changing {
   stored *in;
   const vsi_form_key *key;
-  const vsi_form_state *state; /* to be put */
-  const char *tab;             /* whose form is copied */
+  const vsi_form_state *state; /* to be stored */
+  const char *tab;             /* the tab whose form is copied */
   bool tells;
-  vsi_form_state ret; /* of what is there then */
+  vsi_form_state ret; /* the stored state afterwards */
   int64_t evicted, expired;
 } changing;
 
-/* SQLite: all of it is one transaction: this thread's, or one of its own. */
+/* Run a change. SQLite: all of it is one transaction, either that of this thread or one of its own. */
 static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
   vestry_sql_pool *pool = of->in->pool;
   vestry_err error =
@@ -233,8 +236,8 @@ static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
 /* ----------------------------------------------------------------------------------------------- reading ---------- */
 
 typedef struct reading {
-  const vestry_host *host; /* of the copy of what is kept; NULL: none is wanted */
-  bool is_there;           /* and not over */
+  const vestry_host *host; /* allocates the copy of the pairs; NULL: no copy */
+  bool is_there;           /* and has not expired */
   vsi_form_state state;
   vestry_err error;
 } reading;
@@ -259,7 +262,7 @@ static vestry_err look(const stored *in, const vsi_form_key *key, reading *into)
   return error ? error : into->error;
 }
 
-/* The row that is followed first: what is committed between the two renders the page again. */
+/* Read the followed row first, so that a commit between the two reads refreshes the page. */
 static vestry_err look_recorded(const stored *in, const vsi_form_key *key, reading *into) {
   vestry_err error = vsi_sql_if_any(in->pool->ops->read(in->pool, text_of(in, follow_sql),
                                                         VESTRY_LIST(number_of(in, key->tab, key->name)), NULL, NULL));
@@ -269,7 +272,8 @@ static vestry_err look_recorded(const stored *in, const vsi_form_key *key, readi
   return error ? error : into->error;
 }
 
-/* A page that was rendered by an older snapshot, and is not followed, would not know what was cleared since. */
+/* Reject reads in a transaction that pages do not follow: a page rendered from its older snapshot would miss a clearing
+ * since. */
 static vestry_err check_reads(const stored *in) {
   const vsi_call call = vsi_sql_call(in->pool, "vestry_form_open");
   const vestry_sql_transaction *own = in->pool->ops->own(in->pool);
@@ -296,7 +300,7 @@ static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, v
 /* ------------------------------------------------------------------------------------------------ bounds ---------- */
 
 typedef struct totals {
-  int64_t forms, bytes, of_visitors; /* bytes, both */
+  int64_t forms, bytes, of_visitors; /* both in bytes */
 } totals;
 
 static void read_totals(const vestry_sql_row *row, void *ctx) {
@@ -309,7 +313,8 @@ static void add_gone(const vestry_sql_row *row, void *ctx) {
   gone->bytes += vestry_sql_integer(row, 0);
 }
 
-/* The oldest, of so many bytes together. Adds how many those that are gone had. */
+/* Remove the oldest forms, which together have this number of bytes. Adds the size of the removed forms to
+ * gone_bytes. */
 static vestry_err evict(changing *of, bool of_visitors, int64_t bytes, int64_t *gone_bytes) {
   totals gone = {0, 0, 0};
   if (bytes <= 0) return VESTRY_OK;
@@ -320,12 +325,13 @@ static vestry_err evict(changing *of, bool of_visitors, int64_t bytes, int64_t *
   return error;
 }
 
-/* So much is over a bound, and a bit more; 0: it is kept. */
+/* Return how many bytes must be freed to go below a bound with some reserve; 0: within the bound. */
 static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* The oldest make room, but for this one: anonymous users' beyond their half, then anonymous users' before users'. */
+/* Remove the oldest forms, except this one. Those of anonymous users go first: beyond half of the bound, and then
+ * before those of users. */
 static vestry_err bound_all(changing *of) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
@@ -343,12 +349,13 @@ static vestry_err bound_all(changing *of) {
   return error;
 }
 
-/* That form has taken so much more, at most. PostgreSQL: it is kept, whatever this says. */
+/* Check the bounds after this form has grown by at most this number of bytes. PostgreSQL: the form stays stored,
+ * whatever the result. */
 static vestry_err bound(changing *of, int64_t bytes) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
   vestry_err error = VESTRY_OK;
-  if (of->key->scope.len) /* or else it is everybody's */
+  if (of->key->scope.len) /* the empty scope is shared by all users */
     error = vsi_sql_if_any(
         change(in, bound_sql, VESTRY_LIST(KEY_VALUES(in, of->key), most - 1), vsi_sql_count_row, &of->evicted));
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;
@@ -376,7 +383,7 @@ static vsi_form_state brief(const vsi_form_state *state) {
   return (vsi_form_state){.generation = state->generation, .number = state->number, .len = state->len};
 }
 
-/* What is there, for what was not done because of it. */
+/* Read the stored state that prevented a change. */
 static vestry_err look_instead(changing *of, bool *ret_is_there) {
   reading there = {.host = NULL};
   vestry_err error = look(of->in, of->key, &there);
@@ -390,7 +397,7 @@ static vestry_err look_instead(changing *of, bool *ret_is_there) {
       vestry_value_bytes((of)->state->pairs, (of)->state->len), room, now_ms((of)->in),                                \
       (int64_t)(of)->in->storage.bounds.ttl_ms
 
-/* The longer way. EXISTS: what is there is later. */
+/* Store a form if the short UPDATE found no row. EXISTS: the stored state is later. */
 static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   changing *of = ctx;
   const int64_t room = room_of(of->key, of->state->len);
@@ -426,7 +433,7 @@ static void end_transaction(vsi_after *self, bool is_committed) {
   vsi_free(now->in->pool->host, now);
 }
 
-/* In this thread's transaction, if it has one: then it is told after that. */
+/* Send the notification. If this thread has a transaction, it is sent after its commit. */
 static vestry_err tell_then(stored *in, const vsi_form_key *key) {
   vestry_sql_transaction *own = in->pool->ops->own(in->pool);
   if (!own) {
@@ -443,7 +450,7 @@ static vestry_err tell_then(stored *in, const vsi_form_key *key) {
   return VESTRY_OK;
 }
 
-/* transaction: NULL: it is the application's, or each statement has its own. */
+/* Clear a form. transaction NULL: it runs in the application's transaction, or each statement has its own. */
 static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   changing *of = ctx;
   stored *in = of->in;

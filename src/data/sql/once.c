@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: submissions of all nodes, each of which is one run's */
-/* A submission is a row, put by one statement: of several nodes that ask for it at once, one has put it. A run has a
- * name, so that a statement which was done, and whose answer was lost on the way, can be done again: the row is this
- * run's already. A run whose lease is over may have ended in any way. No other run begins then, unless the application
- * says that its handlers may run again: that run takes the row, and what the former one finishes changes nothing. */
+/* essay: one run for each submission, on all nodes */
+/* A submission is a row, inserted by one statement, so if several nodes begin it at the same time, exactly one inserts
+ * the row. Each run has an id. If the response to the statement was lost, the statement can therefore be repeated: it
+ * finds that the row already belongs to this run. A run whose lease is over may have ended in any way. No other run
+ * begins then, unless the application has declared that its handlers may run twice (runs_again). In this case the new
+ * run takes the row, and the former run can no longer change it. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -15,8 +16,8 @@ enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE
 struct vestry_sql_once {
   vestry_sql_pool *pool;
   vestry_sql_once_options options;
-  bool bounds_all;         /* per_owner_count was given: it is of all submissions without a scope, too */
-  _Atomic(uint32_t) begun; /* relaxed: a mere count */
+  bool bounds_all;         /* per_owner_count was set, so it also limits submissions without a scope */
+  _Atomic(uint32_t) begun; /* relaxed: a mere counter */
 };
 
 #define STEPS(text, integer, blob, end)                                                                                \
@@ -28,7 +29,8 @@ static const char *const steps[VSI_SQL_DIALECTS] = {STEPS("TEXT", "INTEGER", "BL
                                                     STEPS("text", "bigint", "bytea", "")};
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"once", &steps[0], 1}, {"once", &steps[1], 1}};
 
-/* A row that says whose submission it is outlives a crash of the server, even where the application's need not. */
+/* The row that assigns a submission to its run must survive a crash of the server, even if the application has switched
+ * synchronous_commit off for its own data. */
 #define FLUSHED                                                                                                        \
   "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'local', true) END"
 #define SQLITE   VSI_SQL_SQLITE_NOW
@@ -63,7 +65,7 @@ static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry
   return once->pool->ops->run_again(once->pool, sql, values, row, ctx);
 }
 
-/* -------------------------------------------------------------------------------------------------- beginning ----- */
+/* is_over: the lease has ended */
 
 typedef struct looking {
   bool is_own, is_done, is_over; /* is_over: its lease */
@@ -85,7 +87,8 @@ static vestry_once_found found_by(const looking *at) {
   return at->is_over ? VESTRY_ONCE_UNKNOWN : VESTRY_ONCE_RUNNING;
 }
 
-/* Now and then, by a run that writes anyway: it has begun whatever this says. */
+/* Delete old submissions in one of BOUNDED_EACH calls, when the run has written anyway. Errors are ignored, because the
+ * run has begun. */
 static void clear_up(vestry_sql_once *once, const vestry_once_submission *press) {
   if (atomic_fetch_add_explicit(&once->begun, 1, memory_order_relaxed) % BOUNDED_EACH) return;
   if (*press->owner || once->bounds_all)
@@ -112,7 +115,7 @@ static vestry_err begin(void *ctx, const vestry_once_submission *press, vestry_o
               VESTRY_LIST(press->hash, press->run, now_ms(once), once->options.runs_again), read_row, &at);
   *ret_found = found_by(&at);
   *ret_len = at.len;
-  return vsi_sql_if_any(error); /* it was forgotten meanwhile: to be asked for again */
+  return vsi_sql_if_any(error); /* NOT_FOUND: it was deleted meanwhile; the guard begins again */
 }
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: sessions that go though their browsers do not come back */
-/* Sessions as rows, for all nodes. What ends by time is found by indexes of its own, a few at once, by a node that
- * writes anyway: so the table is as large as there are sessions, whether their browsers come back or not. Nodes that do
- * so at once pass over each other's rows, so none waits for another. A single statement may be done twice: it is, if
- * the server went away meanwhile. */
+/* essay: removing sessions whose browsers do not come back */
+/* Sessions are rows that all nodes share. Expired rows are found by indexes of their own, and a node that writes anyway
+ * deletes a few of them. Therefore, the table does not grow with sessions whose browsers never come back. Nodes that do
+ * this at the same time skip rows locked by each other, so none waits. A single statement is safe to repeat: if the
+ * server went away meanwhile, it runs again. */
 #include <string.h>
 #include <time.h>
 
@@ -57,7 +57,7 @@ static int64_t system_s(void *ctx) {
   return (int64_t)time(NULL);
 }
 
-/* What was then is over now. */
+/* Return the time that is ms before now_s; older times have expired. */
 static int64_t ago_s(int64_t now_s, uint64_t ms) {
   const uint64_t seconds = ms / 1000;
   return seconds > INT64_MAX / 2 ? INT64_MIN / 2 : now_s - (int64_t)seconds;
@@ -75,7 +75,7 @@ static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
   const vestry_sql_sessions_options *options = &of->sessions->options;
   const int64_t now_s = options->now_s(options->now_ctx);
   of->expired_count = 0;
-  /* One that was used last so long ago is over: a use is noted to a tenth of idle_ms. */
+  /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
   return vsi_sql_if_any(vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
                                        VESTRY_LIST(ago_s(now_s, options->idle_ms + options->idle_ms / 10),
                                                    ago_s(now_s, options->lifetime_ms), options->expired_at_once),
@@ -110,7 +110,7 @@ static vestry_err run(void *ctx, const char *sql, const vestry_value *values, ve
   return sessions->pool->ops->run_again(sessions->pool, sql, values, row, row_ctx);
 }
 
-/* A use changes the row that a log-in has made, and makes none: another node may have ended the session since. */
+/* A use only updates the row that the login has inserted, because another node may have ended the session since. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   asked of = {ctx, hash, record, 0};
   if (record->used_s > record->created_s) return run(ctx, use_sql, VESTRY_LIST(hash, record->used_s), NULL, NULL);
@@ -121,7 +121,7 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
   vestry_session_record *record = ctx;
   const char *user = vestry_sql_text(row, 0);
   const size_t len = user ? strlen(user) : sizeof record->user;
-  if (len >= sizeof record->user) return; /* no session */
+  if (len >= sizeof record->user) return; /* not a valid session */
   memcpy(record->user, user, len + 1);
   record->created_s = vestry_sql_integer(row, 1);
   record->used_s = vestry_sql_integer(row, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Transactions and statements, by the functions of the database that the pool is of. */
+/* Transactions and statements: each function checks its arguments and calls that of the pool's database. */
 #include "data/sql/sql.h"
 
 static bool is_kind(vestry_sql_kind kind) {

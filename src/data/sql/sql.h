@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The interface that data/sqlite and data/postgres implement for the code that both share. A pool, a transaction and a
- * row are the first members of the database's own structs. The shared code is compiled once, into libvestry-app, and
- * calls the databases through this table: so a program that links both has one copy, and neither library exports it. */
+/* The interface that data/sqlite and data/postgres implement for their shared code. A pool, a transaction and a row are
+ * the first members of the database's own structs. The shared code is compiled once, into libvestry-app, and calls the
+ * databases through this table. Therefore, a program that links both databases has one copy, and neither library
+ * exports it. */
 #ifndef VSI_SQL_SQL_H
 #define VSI_SQL_SQL_H
 
@@ -13,40 +14,41 @@
 #include "base/memory.h"
 #include "vestry/data/sql.h"
 
-/* By which a text is chosen where statements differ. */
+/* Selects the text of a statement that differs between the databases. */
 typedef enum vsi_sql_dialect { VSI_SQL_OF_SQLITE, VSI_SQL_OF_POSTGRES, VSI_SQL_DIALECTS } vsi_sql_dialect;
-/* The same statement in both; NULL: there is none in that one. */
+/* The same statement for both databases; NULL: it does not exist for that one. */
 typedef const char *const vsi_sql_texts[VSI_SQL_DIALECTS];
 
-/* The tables of one part of this library, in an application's database; their version is a row of vestry_schema. A new
- * version is one step more at the end; a step that was released is never changed. */
+/* The tables of one part of this library in an application's database; their version is a row of vestry_schema. A new
+ * version adds one step at the end. A step that was released must never change, because existing databases have
+ * executed it. */
 typedef struct vsi_sql_schema {
   const char *part;         /* lower case */
-  const char *const *steps; /* SQL that brings version n to n + 1, from 0, where there is nothing */
-  int version;              /* how many there are */
+  const char *const *steps; /* SQL from version n to n + 1; n = 0: nothing exists */
+  int version;              /* number of steps */
 } vsi_sql_schema;
 
-/* An ear hears that a commit which can be seen by now may have written to its table, if pages of the pool follow
+/* A receiver (`ear`) is notified that a visible commit may have written to its table, if pages of the pool follow
  * commits. */
 typedef struct vsi_sql_ear_ops {
-  size_t bytes; /* of one, which is its owner's memory; zeroes are closed. A second open or close does nothing */
+  size_t bytes; /* of a receiver, in its owner's memory. Zeroes: closed. Opening or closing twice does nothing */
   void (*open)(vestry_sql_pool *pool, void *ear);
   void (*close)(vestry_sql_pool *pool, void *ear);
-  /* Listen, before the table is read, to the next commit that the reader may not see. false: nothing will be heard, as
-   * no commits are followed, or the table is not known, or the ear is closed. */
+  /* Begin to receive, before the table is read, so that the next commit that the reader may not see is reported. false:
+   * nothing will be reported, because no commits are followed, the table is not known, or the receiver is closed. */
   bool (*listen)(vestry_sql_pool *pool, void *ear);
-  /* That is the table, by its oid and the number of its file. Returns whether it was that one before. */
+  /* Set the table, by its oid and the number of its file. Returns whether these are unchanged. */
   bool (*know)(vestry_sql_pool *pool, void *ear, uint32_t table, uint32_t file);
-  /* Wait until it hears something, is roused, which may have come before, or until that time. Returns whether it has
-   * heard something since the last wait. */
+  /* Wait until a commit is reported, until rouse is called, which may have been before the wait, or until that time.
+   * Returns whether a commit was reported since the last wait. */
   bool (*wait)(vestry_sql_pool *pool, void *ear, uint64_t until_ns);
   void (*rouse)(vestry_sql_pool *pool, void *ear);
 } vsi_sql_ear_ops;
 
 typedef struct vsi_sql_ops {
   vsi_sql_dialect dialect;
-  bool has_snapshots; /* one to read with sees what was committed when it began, and can write nothing */
-  /* As the public functions, which have looked at their arguments. */
+  bool has_snapshots; /* transactions for reading have one snapshot, and cannot write */
+  /* Same as the public functions, which have checked the arguments. */
   void (*destroy)(vestry_sql_pool *pool);
   vestry_err (*begin)(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
   vestry_err (*end)(vestry_sql_transaction *transaction, vestry_err error);
@@ -61,30 +63,32 @@ typedef struct vsi_sql_ops {
   const char *(*text)(const vestry_sql_row *row, size_t column);
   int64_t (*integer)(const vestry_sql_row *row, size_t column);
   size_t (*bytes)(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity);
-  /* run_alone of a statement that may be done twice: it is, if the connection was lost meanwhile. */
+  /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* The same for a thread that has no transaction and must not wait for those of the application. */
+  /* The same for a thread that has no transaction and must not wait for the transactions of the application. */
   vestry_err (*run_aside)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* Of this thread, one that is not aside; NULL: it has none. */
+  /* Return the transaction of this thread that is not READ_ASIDE; NULL: none. */
   vestry_sql_transaction *(*own)(vestry_sql_pool *pool);
-  /* Whether this thread renders a page, and what it reads by this pool is recorded. */
+  /* Return whether this thread renders a page, and its reads through this pool are recorded. */
   bool (*is_recorded)(vestry_sql_pool *pool);
-  /* read, but a page does not depend on what is read of that table: something else tells when that changes.
-   * PostgreSQL: the last column is the table's oid; one such table a render */
+  /* Same as read, but the page does not depend on what is read from the statement's table, because another mechanism
+   * refreshes the page when that changes. PostgreSQL: the last column is the table's oid; one such table in a
+   * render. */
   vestry_err (*read_unfollowed)(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx);
-  /* Read the state of a tab, in a render (NULL: none), which has named the topic that tells of its writes.
+  /* Read the state of a tab, in a render (NULL: none) that depends on the topic that a write refreshes. Otherwise as
    * run_again. */
   vestry_err (*read_tab)(vestry_sql_pool *pool, vestry_render *render, const char *topic, const char *sql,
                          const vestry_value *values, vestry_sql_row_fn row, void *ctx);
-  /* Note that a state was read, later. NULL: tabs.c does both, and tells of writes. */
+  /* Record later that a state was read. NULL: tabs.c does this at once, and refreshes the pages after writes. */
   void (*touch_tab)(vestry_sql_pool *pool, const vsi_tab_owner *whose);
-  /* Make the tables of a part, or bring them to this version, in one transaction. It is one look where they are of this
-   * version. Processes may do it at once. IO also: they are of a later version; nothing was changed */
+  /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only one
+   * read is necessary. Processes may do this concurrently. IO also: the tables are of a later version; nothing was
+   * changed. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
-  const vsi_sql_ear_ops *ears; /* NULL: it has none */
+  const vsi_sql_ear_ops *ears; /* NULL: no receivers */
 } vsi_sql_ops;
 
 struct vestry_sql_pool {
@@ -95,39 +99,39 @@ struct vestry_sql_pool {
 
 struct vestry_sql_transaction {
   vestry_sql_pool *pool;
-  vestry_sql_kind kind; /* 0: each statement has its own */
-  vsi_after *after;     /* what comes after it, if it writes */
+  vestry_sql_kind kind; /* 0: each statement is a transaction of its own */
+  vsi_after *after;     /* functions to call after the end, if it writes */
 };
 
 struct vestry_sql_row {
   const vsi_sql_ops *ops;
 };
 
-/* For what is logged. */
+/* Return the call for a log message. */
 static inline vsi_call vsi_sql_call(const vestry_sql_pool *pool, const char *function) {
   return (vsi_call){pool->host, function, pool->name};
 }
 
-/* That of this pool's. */
+/* Return the text for this pool's database. */
 static inline const char *vsi_sql_text_of(const vestry_sql_pool *pool, vsi_sql_texts texts) {
   return texts[pool->ops->dialect];
 }
 
-/* The time in a statement: the parameter, milliseconds since 1970, or the database's own clock if it is 0: SQLite's,
- * or the server's, when the transaction began. */
+/* The current time in a statement: the parameter in milliseconds since 1970, or the database's own clock if it is 0:
+ * that of SQLite, or that of the server at the start of the transaction. */
 #define VSI_SQL_SQLITE_NOW(parameter)                                                                                  \
   "(CASE " parameter " WHEN 0 THEN CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) ELSE " parameter  \
   " END)"
 #define VSI_SQL_POSTGRES_NOW(parameter)                                                                                \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM now()) * 1000)::bigint ELSE " parameter "::bigint END)"
 
-/* Counts rows, in the int64_t that ctx points to. */
+/* Counts the rows of a result in the int64_t to which ctx points. */
 static inline void vsi_sql_count_row(const vestry_sql_row *row, void *ctx) {
   (void)row;
   ++*(int64_t *)ctx;
 }
 
-/* Of a statement that may find nothing. */
+/* Return OK instead of NOT_FOUND, for a statement that may find nothing. */
 static inline vestry_err vsi_sql_if_any(vestry_err error) {
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of states of tabs. Header only: a database that is followed makes them before there is a pool. */
+/* The tables of the states of tabs. This is a header only, because vestry_sqlite_create makes them for a database that
+ * pages follow, before there is a pool. */
 #ifndef VSI_SQL_TAB_SCHEMA_H
 #define VSI_SQL_TAB_SCHEMA_H
 
@@ -11,7 +12,8 @@ enum { VSI_SQL_TAB_PARTS = 2 };
   "CREATE TABLE vestry_tab(scope " bytes " NOT NULL, tab " bytes " NOT NULL, data " bytes                              \
   " NOT NULL, expires " integer " NOT NULL, PRIMARY KEY(scope, tab))" end                                              \
   ";CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"
-/* A part of its own, so that nodes of before go on beside this one. A row of a state that is gone means nothing. */
+/* A part of its own, so that nodes with an earlier version keep running beside this one. A row whose state is gone has
+ * no meaning. */
 #define VSI_SQL_TAB_VISITOR_STEP(bytes, end)                                                                           \
   "CREATE TABLE vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes " NOT NULL, PRIMARY KEY(scope, tab))" end
 

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a state that is written at the price of one statement, and ends some day */
-/* States of tabs as rows, for all nodes.
+/* essay: a state whose write costs one statement, and that expires */
+/* States of tabs are rows that all nodes share.
  *
- * A state that is written again and again, as a draft is, takes one statement: an UPDATE that leaves `expires` alone,
- * and with it the index. When a tenth of its time has gone by, or there is no row yet, a longer way is gone: the row is
- * put, what is too much of its scope is removed, unless that is everybody's, some of what is over, and what is too much
- * of all together, anonymous users' first, which a table beside it names: these are counted when so many have been put
- * that there may be too many, or COUNTED_EACH, since other nodes put some too. A few more than must go then make room
- * for others, so that they are counted seldom.
+ * A state that is often written, for example a draft, costs one statement: an UPDATE that leaves `expires`, and so its
+ * index, unchanged. If a tenth of the time to live has passed, or there is no row yet, `put` does more:
+ * 1. It inserts or updates the row.
+ * 2. It removes surplus states of the same scope, unless it is the empty scope, which all users share.
+ * 3. It removes some expired states.
+ * 4. It removes surplus states of all scopes, first those of anonymous users, which the table vestry_tab_visitor names.
+ *    The rows are counted only when the states written since the last count could exceed the bound, or after
+ *    COUNTED_EACH of them, because other nodes write states, too. A few more than necessary are removed, so that counts
+ *    stay rare.
  *
- * That a state is read is noted when a tenth of its time has gone by. Over SQLite not by the reader, which may be a
- * render, inside of a transaction, and would have to write: the database's own thread does it (data/sqlite/tab.c). */
+ * That a state was read is recorded when a tenth of its time to live has passed. With SQLite the reader does not do
+ * this, because it may be a render inside a transaction, and would have to write. The database's own thread does it
+ * (data/sqlite/tab.c). */
 #include <stdatomic.h>
 
 #include "app/guard/tab_owner.h"
@@ -32,7 +36,7 @@ struct vestry_sql_tabs {
   vestry_pages *pages;
   vestry_sql_pool *pool;
   vestry_sql_tabs_options options;
-  _Atomic(int64_t) room;                 /* so many more before they are counted anew; relaxed: a mere count */
+  _Atomic(int64_t) room;                 /* new states before the next count; relaxed: a mere counter */
   atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
 };
 
@@ -40,7 +44,7 @@ struct vestry_sql_tabs {
 #define POSTGRES(parameter) "(" VSI_SQL_POSTGRES_NOW(parameter) " / 1000)"
 #define LOCKED              " FOR UPDATE SKIP LOCKED"
 
-/* Of one state: scope and tab are the first two parameters, the time is the third. */
+/* Parameters of one state: the first two are scope and tab, the third is the time. */
 #define READ(now) "SELECT data, expires, " now " FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > " now
 static vsi_sql_texts read_sql = {READ(SQLITE("$3")), READ(POSTGRES("$3"))};
 #define WRITE(now, seconds)                                                                                            \
@@ -85,7 +89,7 @@ static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
   return vsi_sql_text_of(tabs->pool, texts);
 }
 
-/* A state, and what is to be written there. */
+/* A state, and the data to write. */
 typedef struct state {
   vestry_sql_tabs *tabs;
   vsi_tab_owner whose;
@@ -98,7 +102,8 @@ typedef struct state {
   vestry_value_bytes((state)->whose.scope.data, (state)->whose.scope.len),                                             \
       vestry_value_bytes((state)->whose.tab, VSI_TAB_BYTES)
 
-/* Where a transaction to read with has a snapshot, it would not know what was written since. */
+/* Find the owner of a state. If transactions for reading have a snapshot, reject a call inside of one, because it would
+ * miss later writes. */
 static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req, state *ret_state) {
   vestry_sql_pool *pool = tabs->pool;
   const vsi_call call = vsi_sql_call(pool, function);
@@ -124,7 +129,7 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
   into->now_s = vestry_sql_integer(row, 2);
 }
 
-/* If it cannot be noted, the next one that reads notes it. */
+/* Record that a state was read. If this fails, the next reader does it. */
 static void touch(const state *of, int64_t now_s) {
   vestry_sql_pool *pool = of->tabs->pool;
   if (pool->ops->touch_tab)
@@ -143,7 +148,7 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   vestry_err error = find(tabs, "vestry_sql_tab_get", req, &of);
   if (error) return error;
   vsi_tab_topic(of.whose.tab, topic);
-  if (render) error = vestry_render_topic(render, topic); /* before it is read: what comes after is not missed */
+  if (render) error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
   if (error) return error;
   const vestry_value values = *VESTRY_LIST(OF(&of), now_ms(tabs));
   error = tabs->pool->ops->read_tab(tabs->pool, render, topic, text_of(tabs, read_sql), &values, read_row, &into);
@@ -161,7 +166,7 @@ static vestry_err remove_some(const state *of, vestry_sql_transaction *transacti
   return vsi_sql_if_any(vestry_sql_run(transaction, text_of(of->tabs, texts), values, vsi_sql_count_row, count));
 }
 
-/* Of all scopes together. */
+/* Remove surplus states of all scopes. */
 static vestry_err bound_all(state *of, vestry_sql_transaction *transaction) {
   vestry_sql_tabs *tabs = of->tabs;
   const int64_t most = tabs->options.max_count;
@@ -188,7 +193,7 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
       VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL, NULL);
   if (!error && of->whose.is_anonymous)
     error = vestry_sql_run(transaction, name_anonymous_sql, VESTRY_LIST(OF(of)), NULL, NULL);
-  if (!error && of->whose.scope.len) /* or else it is everybody's */
+  if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
     error =
         remove_some(of, transaction, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), &of->evicted);
   if (!error)
@@ -196,7 +201,7 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   return error ? error : bound_all(of, transaction);
 }
 
-/* In a transaction of the application's: all or nothing, too. */
+/* Put a state in a transaction of the application: a savepoint makes it all or nothing. */
 static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
   vestry_err error = vestry_sql_run(transaction, "SAVEPOINT vestry_tab", NULL, NULL, NULL);
   if (error) return error;
@@ -236,7 +241,7 @@ vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, 
   error = write_state(&of);
   vsi_tab_topic(of.whose.tab, topic);
   const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
-  /* What writes to the table tells it by itself, over SQLite. */
+  /* SQLite: the write to the table refreshes the topic. */
   return error || tabs->pool->ops->touch_tab ? error : vestry_refresh_for(tabs->pages, topic, &change, NULL);
 }
 
