@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* An action that runs once carries what it says (vestry/app/once.h). The client builds a retry's URL and body anew, of
- * the signals as they are then (since 1.0.3), but what is in the action's `payload` was evaluated at the press. So the
- * expression filters the signals itself, as the client's own filter does, and copies them. It is handed to what the
- * page's attributes define (app/guard/once_attributes.c), which keeps the order of presses, and forms; a page without
- * these sends it at once. */
+/* An action that runs once sends the signals as they were when the user triggered it (vestry/app/once.h). For a retry,
+ * the client builds URL and body again from the signals as they are then (since 1.0.3), but evaluates the action's
+ * `payload` only once. Therefore, the expression itself filters the signals, like the client's own filter, and copies
+ * them into the payload. It passes the result to a function that the page's attributes define
+ * (app/guard/once_attributes.c), which keeps the order of submissions and handles forms. A page without these
+ * attributes sends it at once. */
 #include "event/backend_action.h"
 
 #include <stddef.h>
@@ -35,7 +36,8 @@ static const char *const cancellations[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* What fetch takes, less what is not ASCII: it would take Latin-1 and refuse the rest, in the browser. */
+/* Return whether fetch accepts the value, excluding non-ASCII text: fetch would accept Latin-1 and reject the rest, in
+ * the browser. */
 static bool is_field_value(const char *value) {
   if (!value) return false;
   for (; *value; value++) {
@@ -47,7 +49,7 @@ static bool is_field_value(const char *value) {
 
 static bool is_signal(const char *path, size_t len);
 
-/* The path of a signal: names with dots between them. */
+/* Return whether the text is the path of a signal: names separated by dots. */
 static bool is_signal(const char *path, size_t len) {
   bool begins = true;
   for (size_t i = 0; i < len; i++) {
@@ -75,7 +77,7 @@ static bool are_valid(const vestry_backend_action_options *o) {
   return true;
 }
 
-/* An object literal under way; its first member opens it. */
+/* An object literal being written; its first member opens it. */
 typedef struct object {
   vsi_html *html;
   const char *quote, *opening;
@@ -135,7 +137,7 @@ static void put_headers(object *o, const vestry_backend_action_options *options)
     begin(&headers, "X-CSRF-Token", true);
     vsi_html_put_str(o->html, "$_csrf");
   }
-  if (options->once) { /* the page's nonce, and what tells this call of the action from others */
+  if (options->once) { /* the page's nonce, and a random value that identifies this call of the action */
     begin(&headers, "X-Once", true);
     vsi_html_put_str(o->html, "$_once+");
     put_string(&headers, ".");
@@ -155,7 +157,7 @@ static void put_filter(object *o, const vestry_backend_action_options *options) 
   vsi_html_put_str(o->html, "}");
 }
 
-/* A text of this file's: JavaScript, with its quotes and what HTML minds written for the place. */
+/* Write JavaScript of this file: quotes as the place requires, and characters that are special in HTML escaped. */
 static void put_code(vsi_html *html, const char *code, const char *quote) {
   for (size_t plain; *code; code++) {
     plain = strcspn(code, "'&>");
@@ -166,7 +168,7 @@ static void put_code(vsi_html *html, const char *code, const char *quote) {
   }
 }
 
-/* RegExp('…'). The client takes a slash at either end for a delimiter. */
+/* Write RegExp('…').test. A slash at either end is dropped, because the client takes it for a delimiter. */
 static void put_pattern(object *o, const char *pattern) {
   size_t len = strlen(pattern);
   if (len && pattern[len - 1] == '/') len--;
@@ -178,8 +180,9 @@ static void put_pattern(object *o, const char *pattern) {
   vsi_html_put_str(o->html, ").test(p+k)");
 }
 
-/* The signals that the filter lets through, as they are at the press, without subscribing to them: groups are looked
- * into, and left out if nothing of them is left. No semicolon and no slash: the client's reader splits there. */
+/* Write an expression for the signals that the filter accepts, evaluated when the action runs, without subscribing to
+ * them. Groups are filtered recursively, and omitted if nothing remains. The code contains no semicolon and no slash,
+ * because the client's parser splits there. */
 static void put_snapshot(object *o, const vestry_backend_action_options *options) {
   put_word(o, "payload", "");
   put_code(o->html,
@@ -195,7 +198,7 @@ static void put_snapshot(object *o, const vestry_backend_action_options *options
   put_code(o->html, ")?{...r,[k]:v}:r,void 0)))", o->quote);
 }
 
-/* cancel: JavaScript; NULL: as the options say. */
+/* Write the action's options. cancel: JavaScript; NULL: as the options specify. */
 static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *cancel,
                         const char *quote, bool is_carried) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
@@ -230,9 +233,10 @@ static void put_options(vsi_html *html, const vestry_backend_action_options *opt
   if (o.is_open) vsi_html_put_str(html, "}");
 }
 
-/* A part of a URL of the format's own, in which {$signal} is what the signal is when the action runs. */
+/* Write a part of the URL from the format itself, in which {$signal} is replaced by the signal's value when the action
+ * runs. */
 static void put_url(vsi_html *html, const char *bytes, size_t len) {
-  static const char quote[] = "&#39;"; /* an action stands in no script */
+  static const char quote[] = "&#39;"; /* an action never stands in a script element */
   const char *end = bytes + len;
   for (const char *begin; (begin = memmem(bytes, (size_t)(end - bytes), "{$", 2)) != NULL;) {
     const char *name = begin + 2, *close = memchr(name, '}', (size_t)(end - name));
@@ -270,7 +274,8 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
   if (options.sent && is_safe)
     return vsi_html_fail(html, VESTRY_INVALID, "what GET and QUERY ask for changes nothing that could be seen: sent");
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
-  bool is_carried = options.once && !is_safe; /* what is safe changes nothing, and shows what is newest */
+  bool is_carried = options.once && !is_safe; /* safe methods change nothing and show the newest state, so they are not
+                                                 carried */
   if (is_carried)
     put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);
   else

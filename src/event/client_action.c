@@ -20,7 +20,7 @@ void vsi_client_action_code(vsi_client_action *action, const char *code) {
   vsi_html_put_str(vsi_html_of(&action->code), code);
 }
 
-/* HTML has no NUL; a string has. */
+/* HTML cannot contain a NUL, but a JavaScript string can: it is written as an escape. */
 void vsi_client_action_string(vsi_client_action *action, const char *text, size_t len) {
   vsi_html *code = vsi_html_of(&action->code);
   const char *end = text + len;
@@ -34,8 +34,8 @@ void vsi_client_action_string(vsi_client_action *action, const char *text, size_
   vsi_html_put_str(code, "'");
 }
 
-/* A timer, because a browser that is sent away while it still loads the page would put the new address in place of this
- * page's in its history; and so that the rest of the batch is still applied. */
+/* A timer delays the navigation for two reasons. A browser that is redirected while it loads a page would replace this
+ * page's entry in its history by the new address. And the rest of the batch is applied first. */
 void vsi_client_action_leave(vsi_client_action *action, const char *url) {
   vsi_client_action_code(action, "setTimeout(() => window.location.href = ");
   vsi_client_action_string(action, url, strlen(url));

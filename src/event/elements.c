@@ -23,7 +23,7 @@ static const char *name_of(const char *const *names, size_t count, size_t number
   return number < count ? names[number] : NULL;
 }
 
-/* The number of a name, or count. */
+/* Return the number of a name, or count if there is none. */
 static size_t number_of(const char *const *names, size_t count, const char *name) {
   size_t number = 0;
   while (number < count && (!name || strcmp(names[number], name) != 0)) number++;
@@ -67,7 +67,7 @@ static vestry_err check(const vestry_elements_options *options) {
   return VESTRY_OK;
 }
 
-/* HTML's own white space: tab, LF, FF, CR, space. */
+/* Return whether the HTML consists of white space as HTML defines it: tab, LF, FF, CR, space. */
 static bool is_blank(const char *html, size_t len) {
   for (size_t i = 0; i < len; i++) {
     if (!html[i] || !strchr("\t\n\f\r ", html[i])) return false;
@@ -80,7 +80,7 @@ typedef struct patch {
   const char *html;
   size_t len;
   const char *mark; /* NULL: none */
-  bool is_told;     /* it stands in the data, too */
+  bool is_told;     /* the mark is also in the data */
   bool has_elements;
 } patch;
 
@@ -102,7 +102,7 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   if (p->options.ns != VESTRY_NAMESPACE_HTML) vsi_put_line(writer, "data: namespace ", namespace_names[p->options.ns]);
   if (p->is_told) vsi_put_line(writer, "data: has ", p->mark);
   if (p->has_elements) {
-    /* The client splits a data line at its first space, so an empty line keeps the one after the key. */
+    /* The client splits a data line at its first space, so an empty line keeps the space after the key. */
     vsi_put_content_key(writer, meaning, "data: elements ");
     vsi_put_lines(writer, p->html, p->len, "data: elements ");
     vsi_put(writer, "\n", 1);

@@ -12,12 +12,13 @@ bool vsi_starts_with(const char *text, size_t len, const char *lower) {
   return true;
 }
 
-/* What must not stand in a script element's text, each with a `<` in front.
+/* Sequences that must not follow a `<` in the text of a script element.
  *
- * `</script` ends the element. `<!--` begins a state of the HTML parser in which a later `<script` makes it overlook
- * the next `</script>`; without the first the second is harmless, so `<script` is left alone: minified code has it as
- * "less than script". The last three are the client's: when it sees one of them anywhere in the elements it takes the
- * whole for a document, and the script, moved into a head that is dropped, does not run. */
+ * - `/script` ends the element.
+ * - `!--` begins a state of the HTML parser in which a later `<script` makes it ignore the next `</script>`. Without
+ *   the first, the second is harmless. So `<script` is not escaped: minified code contains it as "less than script".
+ * - The last three concern the client. If one of them occurs anywhere in the elements, the client parses all of them as
+ *   a document, and the script moves into a head that is dropped, so it does not run. */
 static const char *const hazards[] = {"/script", "!--", "/html", "/head", "/body"};
 
 static bool is_hazard(const char *behind, size_t len) {
@@ -27,9 +28,9 @@ static bool is_hazard(const char *behind, size_t len) {
   return false;
 }
 
-/* The `<` is written as \u003C, which strings, templates and regular expressions read back as `<`, and JSON does too:
- * not every script element holds JavaScript (speculation rules, import maps). Where a backslash already escapes the
- * `<`, that one is used: a second would turn the pair into a backslash and "u003C". */
+/* The `<` is written as \u003C. Strings, templates and regular expressions read this as `<`, and so does JSON, because
+ * some script elements contain JSON (speculation rules, import maps). If a backslash already escapes the `<`, that
+ * backslash is used: a second one would turn the pair into a backslash and "u003C". */
 void vsi_put_script_text(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
   const char *end = text + len;
   const char *written = text, *at = text;

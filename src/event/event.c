@@ -12,16 +12,16 @@
 #include "event/mark.h"
 #include "event/trace.h"
 
-/* One allocation: this, and the bytes right after it. Nothing but the count, the list of extras, the number and the
- * event before changes after vsi_event_build.
+/* An event is one allocation: this struct, directly followed by the bytes. After vsi_event_build only the count, the
+ * list of extras, the number and the previous event change.
  *
- * The event before is a reference that can be taken out, once: the thread that swaps it for NULL has it. So a runner
- * that encodes the event and a thread that has another one follow it, which drops what this one followed, need not know
- * of each other. */
+ * The previous event is a reference that can be taken once: the thread that swaps it for NULL owns it. So two threads
+ * need not coordinate: a runner that encodes this event, and a thread that makes another event follow this one and
+ * therefore drops this event's predecessor. */
 struct vestry_event {
   const vestry_host *host;
   _Atomic(size_t) references;
-  _Atomic(vsi_event_extra *) extras; /* a stack that is only pushed to */
+  _Atomic(vsi_event_extra *) extras; /* a stack that only grows */
   _Atomic(vestry_event *) previous;  /* a reference; NULL: none */
   _Atomic(uint64_t) number;          /* 0: none yet */
   size_t len;
@@ -53,15 +53,15 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
 }
 
 vestry_event *vestry_event_ref(vestry_event *event) {
-  /* relaxed: a caller that passes a reference on has one, so the event cannot be going away meanwhile, and the bytes
-   * were published by whatever handed the event to this thread. */
+  /* relaxed: the caller holds a reference, so the event exists meanwhile, and the bytes were published by the operation
+   * that gave the event to this thread. */
   VSI_REFS_TAKE(&event->references);
   return event;
 }
 
 vestry_event *vestry_event_unref(vestry_event *event) {
-  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last one: so do everybody
-   * else's, before the memory is given back. Each unref pairs with the last. */
+  /* release: this thread's reads of the bytes come before the count drops. acquire, for the last thread: the reads of
+   * all other threads come before the memory is freed. Each unref pairs with the last. */
   while (event && VSI_REFS_DROP(&event->references)) {
     vsi_event_extra *extra = atomic_load_explicit(&event->extras, memory_order_relaxed); /* no other holder is left */
     while (extra) {
@@ -69,7 +69,8 @@ vestry_event *vestry_event_unref(vestry_event *event) {
       extra->release(extra);
       extra = next;
     }
-    vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* what it held of that */
+    vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* its reference to the
+                                                                                              previous event */
     vsi_free(event->host, event);
     event = previous;
   }
@@ -82,19 +83,20 @@ void vestry_event_follow(vestry_event *event, vestry_event *previous) {
     vestry_event_ref(previous);
     vestry_event_unref(vsi_event_take_previous(previous));
   }
-  /* acq_rel: release pairs with the acquire of the thread that takes it, acquire with the release of the one that set
-   * what is there */
+  /* acq_rel: release pairs with the acquire of the thread that takes it; acquire pairs with the release of the thread
+   * that set the old value */
   vestry_event_unref(atomic_exchange_explicit(&event->previous, previous, memory_order_acq_rel));
 }
 
 vestry_event *vsi_event_take_previous(vestry_event *event) {
-  /* A look first: most events follow none, and a swap would take the line from all others that send it. */
+  /* Load first: most events follow none, and a swap would take the cache line from all other threads that send the
+   * event. */
   if (!atomic_load_explicit(&event->previous, memory_order_relaxed)) return NULL;
   return atomic_exchange_explicit(&event->previous, NULL, memory_order_acq_rel);
 }
 
 uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter) {
-  /* relaxed: only its value matters */
+  /* relaxed: only the value matters */
   uint64_t number = atomic_load_explicit(&event->number, memory_order_relaxed);
   if (number) return number;
   uint64_t made = atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -110,9 +112,8 @@ vsi_event_extra *vsi_event_extras(const vestry_event *event) {
 
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra) {
   extra->next = atomic_load_explicit(&event->extras, memory_order_relaxed);
-  /* release pairs with the acquire in vsi_event_extras: a thread that sees the extra sees what it is made of. Those
-   * below it were released by their own pushes, which this one continues (a read-modify-write in their release
-   * sequence). */
+  /* release pairs with the acquire in vsi_event_extras: a thread that sees the extra sees its content. The extras below
+   * it were released by their own pushes, and this read-modify-write continues their release sequences. */
   while (!atomic_compare_exchange_weak_explicit(&event->extras, &extra->next, extra, memory_order_release,
                                                 memory_order_relaxed))
     continue;
@@ -123,7 +124,7 @@ vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *
   do {
     for (vsi_event_extra *at = extra->next; at; at = at->next)
       if (at->release == extra->release) return at;
-    /* as in vsi_event_extra_add; acquire: what another thread has pushed meanwhile is looked at */
+    /* as in vsi_event_extra_add; acquire: extras that other threads have pushed meanwhile are read */
   } while (!atomic_compare_exchange_weak_explicit(&event->extras, &extra->next, extra, memory_order_acq_rel,
                                                   memory_order_acquire));
   return extra;
@@ -174,8 +175,8 @@ vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_even
   return vsi_event_build(host, mark_layout, mark, ret_event);
 }
 
-/* A block without data dispatches no event, but its retry field counts (WHATWG HTML, section 9.2.6); so the Datastar
- * client reads it too. */
+/* A block without data dispatches no event, but its retry field takes effect (WHATWG HTML, section 9.2.6); the Datastar
+ * client also reads it. */
 vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
   return vsi_event_build(host, retry_layout, &retry_ms, ret_event);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Events by formats of the builder's. */
+/* Events made by formats of the HTML builder. */
 #include "event/event_format.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Events by formats, for callers with a va_list. */
+/* Events made by formats, for callers with a va_list. */
 #ifndef VSI_EVENT_EVENT_FORMAT_H
 #define VSI_EVENT_EVENT_FORMAT_H
 
@@ -8,7 +8,7 @@
 #include "vestry/event.h"
 #include "vestry/html.h"
 
-/* vestry_html_result; the log has the reason of an INVALID, and where in which format it arose. */
+/* As vestry_html_result. The reason of INVALID is logged, with the position in the format. */
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);
 
 vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,

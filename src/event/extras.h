@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What other layers keep with an event for as long as it lives: encoded forms of it, made once for all streams. */
+/* Data that other layers keep with an event for its lifetime: encoded forms of it, made once for all streams. */
 #ifndef VSI_EVENT_EXTRAS_H
 #define VSI_EVENT_EXTRAS_H
 
@@ -7,30 +7,32 @@
 
 #include "vestry/event.h"
 
-/* Embedded first in what is kept. */
+/* First member of such data. */
 typedef struct vsi_event_extra {
-  struct vsi_event_extra *next; /* set by vsi_event_extra_add, constant from then on */
-  /* Frees it, with the event; on the thread that drops the event's last reference. */
+  struct vsi_event_extra *next; /* set by vsi_event_extra_add, then constant */
+  /* Frees the data together with the event, on the thread that drops the event's last reference. */
   void (*release)(struct vsi_event_extra *extra);
 } vsi_event_extra;
 
-/* The extras of an event, the youngest first; they stay as long as a reference to the event is held. Any thread,
+/* Get the extras of an event, the youngest first. They exist as long as a reference to the event is held. Any thread,
  * wait-free. */
 vsi_event_extra *vsi_event_extras(const vestry_event *event);
 
-/* Give an event another. Any thread, lock-free. */
+/* Add an extra to an event. Any thread, lock-free. */
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra);
-/* The same, unless it has one with the same release: which of both it has from then on. */
+/* Add an extra unless the event has one with the same release function. Returns the one that the event has
+ * afterwards. */
 vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *extra);
 
-/* A number that no other event has which was numbered by this counter. Any thread, lock-free. */
+/* Return the event's number; give it one at the first call. Numbers of one counter are unique among events. Any thread,
+ * lock-free. */
 uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter);
 
-/* The event that this one follows (vestry_event_follow): the caller's reference; NULL: none, or it was taken. Any
- * thread, lock-free. */
+/* Take the event that this one follows (vestry_event_follow): a reference for the caller; NULL: none, or it was taken
+ * before. Any thread, lock-free. */
 vestry_event *vsi_event_take_previous(vestry_event *event);
 
-/* The host the event was made with. */
+/* Get the host with which the event was made. */
 const vestry_host *vsi_event_host(const vestry_event *event);
 
 #endif

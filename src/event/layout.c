@@ -21,7 +21,7 @@ void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char 
   writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);
 }
 
-/* The reconnection delay that the client has anyway. */
+/* The reconnection delay that the client uses by default. */
 enum { CLIENT_RETRY_MS = 1000 };
 
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
@@ -34,5 +34,5 @@ void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind
 
 void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key) {
   vsi_put_str(writer, key);
-  meaning->content = (uint32_t)writer->len; /* an event is shorter than 4 GiB; a longer one is not made */
+  meaning->content = (uint32_t)writer->len; /* fits: an event is shorter than 4 GiB, and a longer one is not made */
 }

@@ -11,14 +11,14 @@
 #include <emmintrin.h>
 #endif
 
-/* Every line of HTML gets a prefix of its own in an event ("data: elements "). So the lines are counted first, for the
- * event's size, and then copied with their prefixes. Both are done here, at the speed of memory.
+/* Each line of HTML gets a prefix in an event ("data: elements "). So the lines are first counted, to compute the
+ * event's size, and then copied with their prefixes. This file does both, at the speed of memory.
  *
- * Text is looked at in blocks of 64 bytes. Of each block two words are made, a bit a byte: where it has LF, and where
- * CR. From there on only line breaks cost time, a few instructions each; a block without one is passed over. Neither
- * way of making the words branches on single bytes, so it does not matter how long the lines are.
+ * The text is processed in blocks of 64 bytes. Two words are computed for each block, with one bit for each byte: the
+ * positions of LF, and those of CR. Afterwards only line breaks cost time, a few instructions each; a block without any
+ * is skipped. Neither way of computing the words branches on single bytes, so the length of lines does not matter.
  *
- * Nothing outside the text is read: its last block is copied into one that is filled up with zeros. */
+ * No byte outside the text is read: the last block is copied into a block that is padded with zeros. */
 enum { BLOCK = 64 };
 
 typedef struct marks {
@@ -27,10 +27,10 @@ typedef struct marks {
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Bit i: byte i of these eight is `byte`. Where the XOR leaves zero, adding 0x7F to the low seven bits does not reach
- * the top bit, and the byte has no top bit of its own; no carry leaves its byte, so this is exact for all eight. The
- * multiplication then gathers the eight top bits into the highest byte: bit 8i is moved to bit 56 + i, and no two of
- * the 64 products share a place. */
+/* Return a mask in which bit i means that byte i of these eight equals `byte`. If the XOR of a byte is zero, adding
+ * 0x7F to its low seven bits does not reach its top bit, and its own top bit is clear. No carry leaves a byte, so the
+ * result is exact for all eight. The multiplication then gathers the eight bits in the highest byte: bit 8i moves to
+ * bit 56 + i, and no two of the 64 products overlap. */
 static inline uint64_t equal_in_word(uint64_t eight, unsigned char byte) {
   uint64_t low = EACH_BYTE(0x7F), differ = eight ^ EACH_BYTE(byte);
   uint64_t equal = ~(((differ & low) + low) | differ | low) >> 7;
@@ -68,8 +68,7 @@ static inline marks marks_by_vectors(const char *block) {
 }
 #endif
 
-/* `words` is a constant wherever this is called, and the function is part of its caller: no choice is made at run time.
- */
+/* `words` is a constant in each caller, and the function is inlined: there is no choice at run time. */
 static inline marks marks_of_block(const char *block, bool words) {
 #ifdef __SSE2__
   if (!words) return marks_by_vectors(block);
@@ -85,7 +84,7 @@ static inline marks marks_at(const char *text, size_t len, bool words) {
   return marks_of_block(last, words);
 }
 
-/* How many bits are set: in pairs, in fours, in bytes, and the bytes' sum in the highest one. */
+/* Count the set bits: in pairs, in fours, in bytes; the multiplication adds the bytes in the highest one. */
 static inline unsigned count_bits(uint64_t word) {
   word -= word >> 1 & EACH_BYTE(0x55);
   word = (word & EACH_BYTE(0x33)) + (word >> 2 & EACH_BYTE(0x33));
@@ -109,7 +108,7 @@ static inline vsi_line_breaks count(const char *text, size_t len, bool words) {
   return breaks;
 }
 
-/* memcpy, with the short lengths that lines and prefixes have done in place: two moves that overlap. */
+/* memcpy, with the usual short lengths of lines and prefixes copied inline, by two moves that overlap. */
 static inline char *put(char *to, const char *from, size_t len) {
   if (len > 32) {
     memcpy(to, from, len);
@@ -138,7 +137,7 @@ static inline char *put(char *to, const char *from, size_t len) {
 }
 
 static inline char *copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len, bool words) {
-  const char *line = text; /* begins here, and is not copied yet */
+  const char *line = text; /* begins here and is not copied yet */
   uint64_t after_cr = 0;
   for (size_t at = 0; at < len; at += BLOCK) {
     marks found = marks_at(text + at, len - at, words);
@@ -147,7 +146,7 @@ static inline char *copy(char *to, const char *text, size_t len, const char *pre
     for (; ends; ends &= ends - 1) {
       unsigned i = (unsigned)__builtin_ctzll(ends);
       const char *stop = text + at + i;
-      if (!(second >> i & 1)) { /* otherwise the CR has ended the line already, and the next begins after the LF */
+      if (!(second >> i & 1)) { /* otherwise the CR has ended the line already, and the next line begins after the LF */
         to = put(to, line, (size_t)(stop - line));
         *to++ = '\n';
         to = put(to, prefix, prefix_len);

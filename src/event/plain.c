@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of the application's own names, as the specification of event streams has them (WHATWG HTML, section 9.2):
- * for EventSource and other readers. To the Datastar client they are nothing. */
+/* Events with names of the application, as specified for event streams (WHATWG HTML, section 9.2): for EventSource and
+ * other readers. The Datastar client ignores them. */
 #include <string.h>
 
 #include "base/field.h"
@@ -17,15 +17,15 @@ static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
   const plain *p = ctx;
   const vestry_event_options *event = &p->options.event;
   meaning->kind = VSI_EVENT_NOTHING;
-  /* A retry of 1000 too: not every reader waits for so long by itself. */
+  /* A retry of 1000 is written, too, because it is not the default of every reader. */
   vsi_put_fields(writer, meaning, p->name, event->id, event->retry_ms);
-  /* A line of data even if there is none: without one no event is dispatched. */
+  /* Write a data line even if it is empty, because without one no event is dispatched. */
   vsi_put_str(writer, "data: ");
   vsi_put_lines(writer, p->data, p->len, "data: ");
   vsi_put_str(writer, "\n\n");
 }
 
-/* Names that the Datastar client acts on: an event of such a name could patch the page. */
+/* Return whether the Datastar client acts on this name: such an event could patch the page. */
 static bool is_datastars(const char *name) {
   static const char prefix[] = "datastar";
   return strncmp(name, prefix, sizeof prefix - 1) == 0;

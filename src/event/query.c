@@ -7,7 +7,7 @@
 #include "base/hex.h"
 #include "vestry/signals.h"
 
-/* Decode the character at `at`: its value, and how many bytes it was sent as; -1 for a broken escape. */
+/* Decode the character at `at`. Returns its value and the number of encoded bytes; -1 for a broken escape. */
 static int decode_one(const char *at, const char *end, size_t *ret_bytes) {
   *ret_bytes = 1;
   if (*at == '+') return ' ';
@@ -18,7 +18,7 @@ static int decode_one(const char *at, const char *end, size_t *ret_bytes) {
   return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* Names are compared decoded, as every server does it. A name with a broken escape equals none. */
+/* Compare a name in its decoded form, as servers do. A name with a broken escape equals none. */
 static bool is_name(const char *at, const char *end, const char *name) {
   for (; at < end && *name; name++) {
     size_t bytes;

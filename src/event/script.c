@@ -50,7 +50,8 @@ vestry_err vsi_script_options_check(const vestry_script_options *options, const 
   for (size_t i = 0; i < options->attributes_count; i++) {
     const char *name = options->attributes[i].name;
     if (!vsi_is_attribute_name(name)) return VESTRY_INVALID;
-    /* Of two attributes of one name the HTML parser drops the second: one of the two would be lost in silence. */
+    /* The HTML parser drops the second of two attributes with the same name, so one of the two would be lost
+     * silently. */
     if (reserved && vsi_starts_with(name, strlen(name) + 1, reserved) && !name[strlen(reserved)]) return VESTRY_INVALID;
   }
   return VESTRY_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What script.h has: actions, and a rule for the browser, which is a script element of its own kind. */
+/* The functions of script.h: client actions, and speculation rules, which need a script element of a special type. */
 #include <string.h>
 
 #include "base/ascii.h"
@@ -10,14 +10,14 @@
 #include "json/json.h"
 #include "json/literal.h"
 
-/* The action as an event; finishes it. */
+/* Make an event of the action, and finish the action. */
 static vestry_err send_off(vsi_client_action *action, const vestry_script_options *options, vestry_event **ret_event) {
   vestry_err error = vsi_client_action_event(action, options, ret_event);
   vsi_client_action_finish(action);
   return error;
 }
 
-/* One call with one string: before '…' after. */
+/* Make an event of one call with one string: before '…' behind. */
 static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len, const char *behind,
                        const vestry_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
@@ -43,11 +43,11 @@ vestry_err vestry_event_console_error(const vestry_host *host, const char *text,
 
 /* -------------------------------------------------------------------------------------- addresses ---- */
 
-/* Whether a browser takes it for a relative address or one of the web. Browsers (WHATWG URL, section 4.4) pass over
- * spaces and control characters in front, and over tabs and line breaks anywhere, before they look for a scheme: a
- * letter, then letters, digits, `+`, `-`, `.` up to a colon. No address has control characters, so they are refused
- * wherever they are, and what is left is looked at as browsers do. The schemes that are allowed are listed, because
- * those that run code, or show what the application did not make, are not the same in every browser. */
+/* Return whether a browser treats the text as a relative address or a web address. Browsers (WHATWG URL, section 4.4)
+ * skip leading spaces and control characters, and tabs and line breaks anywhere, before they look for a scheme: a
+ * letter, then letters, digits, `+`, `-`, `.` up to a colon. No address needs control characters, so they are refused
+ * anywhere, and the rest is parsed as browsers do. The allowed schemes are listed, because the schemes that run code,
+ * or show content that the application did not make, differ among browsers. */
 bool vsi_is_web_address(const char *url) {
   if (!url || !*url) return false;
   for (const char *at = url; *at; at++)
@@ -78,8 +78,8 @@ vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, co
               ret_event);
 }
 
-/* By a timer, as a redirect (client_action.c): this ends the page's stream, of which events may have come that are not
- * applied yet. */
+/* Navigate by a timer, like a redirect (client_action.c), because the navigation ends the page's stream, and some of
+ * its events may have arrived without being applied. */
 static vestry_err navigate(const vestry_host *host, const char *url, const char *how, const char *otherwise,
                            const vestry_script_options *options, vestry_event **ret_event) {
   if (!vsi_is_web_address(url)) return VESTRY_INVALID;
@@ -106,7 +106,7 @@ vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *ur
   return navigate(host, url, "'replace'", "replace", options, ret_event);
 }
 
-/* The application's attributes after the one that makes the script a rule. */
+/* The application's attributes follow the one that makes the script a speculation rule. */
 enum { MAX_ATTRIBUTES = 64 };
 
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
@@ -120,7 +120,7 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
     attributes[i + 1] = own.attributes[i];
     const char *name = own.attributes[i].name;
     if (name && strlen(name) == 4 && vsi_starts_with(name, 4, "type"))
-      return VESTRY_INVALID; /* the second is dropped */
+      return VESTRY_INVALID; /* the parser would drop the second */
   }
   own.attributes = attributes;
   own.attributes_count++;
@@ -144,10 +144,10 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
   return error;
 }
 
-/* ---------------------------------------------------------------------------- events of the page's own ---- */
+/* -------------------------------------------------------------------- events of the application ---- */
 
-/* The detail goes through JSON.parse and is not written as an expression, though all JSON is one: as an expression a
- * member named __proto__ would set the object's prototype. */
+/* The detail is passed through JSON.parse instead of being written as an expression, although all JSON is a valid
+ * expression: there, a member named __proto__ would set the object's prototype. */
 vestry_err vestry_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
                                const vestry_custom_event_options *options, vestry_event **ret_event) {
   static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
@@ -157,7 +157,7 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
   if (error) return error;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (detail_len) error = vsi_json_check_value(detail, detail_len, &limits, NULL);
-  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
+  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   if (error) return error;
   vsi_client_action action;
   vsi_client_action_init(&action, host);

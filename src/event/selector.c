@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "base/writer.h"
 
-/* "As code point": a backslash, the number in lower-case hexadecimal, a space. Only ASCII comes here. */
+/* Escape a character "as code point": a backslash, the number in lower-case hexadecimal, a space. Only for ASCII. */
 static void put_code_point(vsi_writer *s, unsigned char c) {
   static const char digits[] = "0123456789abcdef";
   char escape[4] = {'\\', digits[c >> 4], digits[c & 15], ' '};
@@ -20,7 +20,7 @@ static void put_code_point(vsi_writer *s, unsigned char c) {
   }
 }
 
-/* Whether it stands for itself anywhere in an identifier but at its beginning. */
+/* Return whether the character needs no escape within an identifier, except at its beginning. */
 static bool is_name(char c) {
   return vsi_is_digit(c) || vsi_is_letter(c) || c == '-' || c == '_';
 }

@@ -8,7 +8,7 @@
 
 enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUNT = 10000 };
 
-/* The caller's limits, with the defaults where it says nothing. OK | INVALID. */
+/* Take the caller's limits, with defaults for unset members. OK | INVALID. */
 static vestry_err resolve(const vestry_signals_limits *given, vestry_signals_limits *ret_limits) {
   if (VSI_OPTIONS_TAKE(vestry_signals_limits, *ret_limits, given)) return VESTRY_INVALID;
   if (!ret_limits->max_bytes) ret_limits->max_bytes = DEFAULT_MAX_BYTES;
@@ -37,7 +37,7 @@ static vestry_err check_and_build(const char *json, size_t len, const vsi_json_l
   return error ? error : vsi_json_build(json, len, ret_value, ret_error);
 }
 
-/* The same of a copy that was mended, if all that is wrong is what a browser's JSON.stringify writes. */
+/* Check and build a repaired copy, if the only errors are those that a browser's JSON.stringify can produce. */
 static vestry_err mend_and_build(const char *json, size_t len, const vsi_json_limits *limits, json_t **ret_value,
                                  vestry_signals_error *ret_error) {
   const vsi_json_limits loose = {.max_depth = limits->max_depth, .max_count = limits->max_count};

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Two signals patches into one. */
+/* Merging two signals patches into one. */
 #include <jansson.h>
 
 #include "event/signals_patch.h"
 #include "event/target.h"
 
-/* A merge patch (RFC 7386) is a function from objects to objects. One patch does what a and then b do, where for each
- * name b has a value: that of b, if it is no object, or if a has none; if both are objects, the two composed. Where a
- * replaces or deletes by what is no object, and b patches an object into the place, none does: a says "forget what was
- * there", and an object cannot say that. Nulls stay: they delete in the page, not here. */
+/* A merge patch (RFC 7386) is a function from objects to objects. A single patch has the effect of a followed by b if
+ * it has, for each name with a value in b:
+ * - the value of b, if that is not an object or if a has no value;
+ * - the composition of both, if both are objects. If a has a value that is not an object and b has an object, no single
+ *   patch has this effect: a deletes the former value, which an object cannot express. Nulls are kept, because they
+ *   delete in the page, not here. */
 
 enum { MAX_BYTES = 4096, MAX_DEPTH = 16 };
 
-/* Compose b onto a, which is changed: OK | UNSUPPORTED | NO_MEMORY */
+/* Compose b onto a, which is modified: OK | UNSUPPORTED | NO_MEMORY */
 static vestry_err compose(json_t *a, json_t *b, int depth) {
   const char *name;
   json_t *value;
@@ -31,7 +33,7 @@ static vestry_err compose(json_t *a, json_t *b, int depth) {
 }
 
 static json_t *load(vestry_slice json) {
-  /* Reals come out of jansson as other texts than they went in, and integers may not fit: such patches stay apart. */
+  /* jansson writes reals as other text than it read, and integers may not fit. Such patches are not merged. */
   return json.len && json.len <= MAX_BYTES ? json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
@@ -55,7 +57,8 @@ vestry_err vsi_signals_merge(const vestry_host *host, const vsi_target *a, const
   }
   json_decref(first);
   json_decref(second);
-  if (made && vestry_event_bytes(made).len > a->bytes + b->bytes) { /* what both had is to be room enough for it */
+  if (made && vestry_event_bytes(made).len > a->bytes + b->bytes) { /* it must fit into the room that both have
+                                                                       reserved */
     made = vestry_event_unref(made);
     error = VESTRY_UNSUPPORTED;
   }

@@ -7,13 +7,13 @@
 #include "json/json.h"
 #include "json/write.h"
 
-/* A value is written here: it needs no check, and has no line breaks. */
+/* A value is written directly: it needs no check and has no line breaks. */
 typedef struct patch {
   vestry_signals_options options;
-  const char *json; /* of a text */
+  const char *json; /* of a patch given as text */
   size_t len;
   const vestry_value *signals;
-  vestry_err *error; /* of the writing: of both passes the same */
+  vestry_err *error; /* of writing; both passes have the same */
 } patch;
 
 static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
@@ -35,8 +35,8 @@ static vestry_err take_options(patch *p, const vestry_signals_options *options) 
   return VESTRY_OK;
 }
 
-/* The browser is the one to read the text, so the grammar is JSON's and no narrower: whatever JSON.parse takes. Only
- * the nesting is bounded, since the client merges by recursion. */
+/* The browser parses the text, so the accepted grammar is exactly that of JSON.parse. Only the nesting is bounded,
+ * because the client merges recursively. */
 static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
 
 vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
@@ -48,7 +48,7 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vsi_json_fault fault;
   error = vsi_json_check_object(json, len, &limits, &fault);
-  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* the program's own mistake, not a client's */
+  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
   return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
 }
 

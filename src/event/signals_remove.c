@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Removing signals: paths into one JSON object of nulls. */
+/* Removing signals: paths are converted into one JSON object of nulls. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "json/json.h"
 #include "json/literal.h"
 
-/* OK | INVALID (an empty name) | TOO_LARGE (too deep). */
+/* Check a path. OK | INVALID (an empty name) | TOO_LARGE (too deep). */
 static vestry_err check_path(const char *path) {
   if (!path) return VESTRY_INVALID;
   size_t names = 1;
@@ -20,8 +20,8 @@ static vestry_err check_path(const char *path) {
   }
 }
 
-/* The end comes before a dot, and a dot before every other byte: so a path stands right before those that begin with
- * it, and all that share their first names stand together. */
+/* Return the rank of a byte for sorting: the end comes first, then a dot, then all other bytes. So a path directly
+ * precedes those that begin with it, and paths with the same first names are adjacent. */
 static int rank(char c) {
   return c == '\0' ? 0 : c == '.' ? 1 : 2 + (unsigned char)c;
 }
@@ -35,7 +35,7 @@ static int compare_paths(const void *a, const void *b) {
   return rank(*left) - rank(*right);
 }
 
-/* Where the whole names end that two paths begin with together: the length in bytes, with the dot after them. */
+/* Return the length in bytes of the complete names that two paths share at their beginning, with the dot after them. */
 static size_t common_len(const char *a, const char *b) {
   size_t len = 0;
   for (size_t i = 0; a[i] && a[i] == b[i]; i++)
@@ -49,13 +49,13 @@ static size_t dots_of(const char *path) {
   return dots;
 }
 
-/* Whether `path` is `shorter`, or lies inside it. */
+/* Return whether `path` equals `shorter` or lies inside it. */
 static bool begins_with(const char *path, const char *shorter) {
   size_t len = strlen(shorter);
   return strncmp(path, shorter, len) == 0 && (!path[len] || path[len] == '.');
 }
 
-/* Append the names of a path from `from` on, each inside the one before. */
+/* Append the names of a path from `from` on, each nested in the one before. */
 static void append_names(vsi_buffer *json, const char *from) {
   for (;;) {
     size_t len = strcspn(from, ".");
@@ -68,12 +68,12 @@ static void append_names(vsi_buffer *json, const char *from) {
 }
 
 static void append_object(vsi_buffer *json, const char *const *paths, size_t count) {
-  const char *last = NULL; /* the path that was appended last */
+  const char *last = NULL; /* the last appended path */
   vsi_buffer_append_char(json, '{');
   for (size_t i = 0; i < count && json->len <= VESTRY_EVENT_MAX_BYTES; i++) {
     size_t common = 0;
     if (last) {
-      if (begins_with(paths[i], last)) continue; /* the null in its place removes this one too */
+      if (begins_with(paths[i], last)) continue; /* the null of `last` removes this path, too */
       common = common_len(last, paths[i]);
       for (size_t open = dots_of(last + common); open; open--) vsi_buffer_append_char(json, '}');
       vsi_buffer_append_char(json, ',');
@@ -93,7 +93,7 @@ vestry_err vestry_event_remove_signals(const vestry_host *host, const char *cons
   if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
   for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);
   if (error) return error;
-  if (count > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE; /* each path has a byte of its own */
+  if (count > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE; /* each path has at least one byte of JSON */
   host = vsi_host(host);
   const char **sorted = vsi_calloc(host, count, sizeof *sorted);
   if (!sorted) return VESTRY_NO_MEMORY;

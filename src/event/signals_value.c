@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of signals, by path and by type. */
+/* Values of signals, read by path and type. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,18 +7,18 @@
 #include "vestry/signals.h"
 #include "json/into.h"
 
-/* How much of a path a message repeats: the end of it is what tells it from others. */
+/* Maximum length of the path in an error message: its end, because that identifies it. */
 enum { SHOWN_MAX = 40 };
 
-/* The path up to `end`, at most SHOWN_MAX bytes of it, cut in front of a whole character. */
+/* Write the path up to `end`, at most SHOWN_MAX bytes of it, cut in front of a complete character. */
 static int show(char *to, size_t size, const char *path, size_t end) {
   size_t begin = end > SHOWN_MAX ? end - SHOWN_MAX : 0;
   while (begin && begin < end && ((unsigned char)path[begin] & 0xC0) == 0x80) begin++;
   return snprintf(to, size, "%s%.*s", begin ? "…" : "", (int)(end - begin), path + begin);
 }
 
-/* A failure at the name that begins at `begin` and ends at `end`. wanted NULL: there is nothing; found NULL: so it is
- * said in `wanted` alone. Returns its first argument. */
+/* Report a failure at the name from `begin` to `end`. wanted NULL: there is no such signal; otherwise expected and
+ * found type. Returns its first argument. */
 static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t end, const char *wanted,
                        const char *found, vestry_signals_error *ret_error) {
   if (!ret_error) return error;
@@ -55,19 +55,19 @@ static const char *type_of(const json_t *value) {
   return "null";
 }
 
-/* One element of an array, by an index as JavaScript writes it: without leading zeros. NULL: there is none. */
+/* Return an element of an array by its index, written as in JavaScript: without leading zeros. NULL: there is none. */
 static json_t *element_of(const json_t *array, const char *name, size_t len) {
   size_t index = 0, count = json_array_size(array);
   if (name[0] == '0' && len > 1) return NULL;
   for (size_t i = 0; i < len; i++) {
     if (name[i] < '0' || name[i] > '9') return NULL;
     index = index * 10 + (size_t)(name[i] - '0');
-    if (index >= count) return NULL; /* before it can grow too large for its type */
+    if (index >= count) return NULL; /* before it can overflow */
   }
   return json_array_get(array, index);
 }
 
-/* The walk. ret_begin: where the path's last name begins. */
+/* Follow a path to its value. ret_begin: where the path's last name begins. */
 static vestry_err walk(const json_t *signals, const char *path, const json_t **ret_value, size_t *ret_begin,
                        vestry_signals_error *ret_error) {
   const json_t *value = signals;
@@ -96,7 +96,7 @@ static vestry_err walk(const json_t *signals, const char *path, const json_t **r
   return VESTRY_OK;
 }
 
-/* What a variable takes, in words. */
+/* Describe the values that a variable accepts. */
 static const char *wanted_by(vestry_into into, const json_t *value, char text[64]) {
   switch (into.type) {
   case VESTRY_VALUE_STRING: return json_is_string(value) ? "a text without zero characters" : "a text";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which events a later one makes superfluous, and past which others */
+/* essay: which events a later event supersedes, and across which events */
 #include "event/target.h"
 
 #include <stdlib.h>
@@ -13,26 +13,33 @@
 #include "html/tag.h"
 #include "html/value.h"
 
-/* Read from what the event's maker noted (vsi_event_meaning), and from the HTML as it stands in the event. The keys of
- * later lines stand in between: to HTML they are text, or attributes that mean nothing; but where space may stand in an
- * attribute they would part its name from its value (vsi_tag_skip_space).
+/* A target is computed from the event's meaning (vsi_event_meaning), and from the HTML as it stands in the event. The
+ * keys of the later data lines stand inside this HTML. As HTML they are text, or attributes without meaning. But where
+ * HTML allows space between an attribute's name and its value, they would separate the two; vsi_tag_skip_space skips
+ * them.
  *
- * When may a morph E1 be left out for a later E2 of the same target? Both set all of that element (or of its children),
- * whatever was there, so E2 alone leaves what E1 and E2 leave, if E2 finds the same element: so the target must be one
- * id, and E1 must keep it (HTML says that ids are unique in a page). What stands between them sees the page without
- * E1. It can make no difference where it changes the element's inside, since E2 sets that anew; nor elsewhere, if it
- * finds there what it would have found. It does, if it finds by id, and not by an id that something before it has
- * brought: E1 might have taken that one away (conflation.c knows which were brought). A selector that is not one id is
- * a barrier (it can ask for anything), and so is whatever runs: a script can read the page, and elements that the page
- * defines are scripts. E1 itself must not run anything: attributes that only show what signals say, and handlers of
- * events, are all it may have.
+ * When may a morph E1 be dropped for a later morph E2 of the same target? Both set all of that element (or of its
+ * children), regardless of its former content. So E2 alone has the same result as E1 and E2, if E2 finds the same
+ * element. Therefore, the target must be a single id, and E1 must keep it (HTML requires ids to be unique in a page).
  *
- * What elements hold besides, signals that they make and what users do to them, is weighed in html/state.c. What a user
- * has typed goes where what comes between changes an inside that E1 would have set first: a field that E1 has moved to
- * another place is then lost with the old one. So E1 stays if it has fields and that is of an id in it.
+ * The events between E1 and E2 see the page without E1. This makes no difference in two cases:
+ * - they change the inside of the element, because E2 sets that again;
+ * - they find the same elements elsewhere as they would have with E1. This holds if they find elements by id, unless an
+ *   earlier event has brought this id: E1 might have removed it from elsewhere (conflation.c knows which ids were
+ *   brought).
  *
- * Elements that are kept from being morphed (data-ignore-morph, data-preserve-attr) make no difference: the client asks
- * the new element too, and an event with one is a barrier. Around the target, both are ignored. */
+ * A selector that is not a single id is a barrier, because it can depend on anything. So is every event that runs code:
+ * a script can read the page, and custom elements are scripts. E1 itself must not run anything. It may only have
+ * attributes that show signals, and event handlers.
+ *
+ * html/state.c handles the other state of elements: signals that they create, and changes by users. Text that a user
+ * has typed would be lost if an event in between replaced content from which E1 would have moved a field to another
+ * place: without E1, the field would be lost with its old place. So E1 stays if it has fields and the event in between
+ * concerns an id in it.
+ *
+ * Elements that are excluded from morphing (data-ignore-morph, data-preserve-attr) make no difference: the client also
+ * checks the new element, and an event with one of these attributes is a barrier. Around the target, both are
+ * ignored. */
 
 static bool starts_with(vestry_slice text, const char *prefix) {
   size_t len = strlen(prefix);
@@ -47,7 +54,7 @@ static bool is_name_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-/* Attributes that show signals, or wait for the user. */
+/* Return whether a data attribute only shows signals, or waits for the user. */
 static bool is_harmless_data(vestry_slice rest) {
   static const char *const names[] = {"text=",    "show=",     "attr:",     "class:",     "style:",  "on:click",
                                       "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
@@ -60,7 +67,7 @@ static bool ends_a_word(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '/' || c == '"' || c == '\'';
 }
 
-/* data-bind itself, and no name that begins like it. */
+/* Return whether the attribute is data-bind itself, and not one whose name begins with it. */
 static bool is_bind(vestry_slice rest) {
   const char *text = rest.data;
   if (rest.len < 5 || strncasecmp(text, "bind", 4) != 0) return false;
@@ -68,7 +75,7 @@ static bool is_bind(vestry_slice rest) {
          (rest.len > 5 && text[4] == '_' && text[5] == '_');
 }
 
-/* An attribute that handles an event: on, letters, an equals sign. */
+/* Return whether an attribute handles an event: on, letters, an equals sign. */
 static bool is_handler(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
   if (text.len < 4 || strncasecmp(at, "on", 2) != 0 || !is_name_byte(at[2])) return false;
@@ -77,7 +84,8 @@ static bool is_handler(vestry_slice text) {
   return at < end && *at == '=';
 }
 
-/* Whether a tag of an element that does more than show begins here. No such name is longer. */
+/* Return whether the tag of an element that does more than show content begins here. No such name is longer than
+ * MAX_NAME. */
 static bool is_active(vestry_slice text) {
   enum { MAX_NAME = 16 };
   const char *at = text.data;
@@ -87,12 +95,12 @@ static bool is_active(vestry_slice text) {
 }
 
 typedef struct html_look {
-  bool runs;        /* or might: such elements, handlers, attributes of Datastar's that do more than show */
-  bool has_state;   /* or might: it is to be read whole, or it is not known what it does */
-  size_t ids_count; /* attributes that may be ids */
+  bool runs;        /* it may run code: such elements, handlers, Datastar attributes that do more than show */
+  bool has_state;   /* it may have state: it must be read completely, or its effect is unknown */
+  size_t ids_count; /* number of attributes that may be ids */
 } html_look;
 
-/* Whether a tag of an element with state of its own begins here. */
+/* Return whether the tag of an element with state begins here. */
 static bool is_stateful(vestry_slice text) {
   static const char *const names[] = {"input", "textarea", "select", "opt", "video", "audio", "canvas", "dialog"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -100,7 +108,7 @@ static bool is_stateful(vestry_slice text) {
   return false;
 }
 
-/* An element that is the page's to define: its name has a hyphen. */
+/* Return whether a custom element begins here: its name has a hyphen. */
 static bool is_defined_by_page(vestry_slice text) {
   const char *at = text.data, *end = at + text.len;
   if (at == end || !vsi_is_letter(*at)) return false;
@@ -108,7 +116,7 @@ static bool is_defined_by_page(vestry_slice text) {
   return at < end && *at == '-';
 }
 
-/* An attribute of this name begins here, and has a value. */
+/* Return whether an attribute of this name with a value begins here. */
 static bool is_attribute(vestry_slice text, const char *name) {
   const char *at = text.data, *end = at + text.len;
   size_t len = strlen(name);
@@ -167,7 +175,7 @@ static uint64_t hash_of(const vsi_target *target) {
   return hash ^ (hash >> 32);
 }
 
-/* The id that a selector is; len 0: it is something else. */
+/* Return the id if the selector is a single id; len 0: it is not. */
 static vestry_slice id_of_selector(vestry_slice selector) {
   const char *text = selector.data;
   vestry_slice none = {NULL, 0};
@@ -185,14 +193,15 @@ static vestry_slice part_of(vestry_slice text, uint32_t at, size_t len) {
   return (vestry_slice){(const char *)text.data + at, len};
 }
 
-/* ---- ids that it brings ------------------------------------------------------------------------------------------ */
+/* ---- ids that an event brings ----------------------------------------------------------------------------------- */
 
 static uint64_t hash_of_id(vestry_slice id) {
   uint64_t hash = vsi_html_hash(VSI_HTML_HASH, id);
   return hash ^ hash >> 32;
 }
 
-/* The value of what may be an id attribute; false: it has none. ret_id len 0: one that is not read. */
+/* Read the value of an attribute that may be an id. Returns false if it has none. ret_id len 0: the value cannot be
+ * read. */
 static bool read_id(vestry_slice text, vestry_slice *ret_id) {
   const char *end = (const char *)text.data + text.len,
              *at = vsi_tag_skip_space((const char *)text.data + 2, end, true);
@@ -224,7 +233,7 @@ bool vsi_target_is_marked(const uint64_t *marks, const vsi_target *target) {
   return marks[hash % VSI_TARGET_MARKS / 64] >> hash % 64 & 1;
 }
 
-/* All ids but that of the target. false: no memory. */
+/* Record all ids in the HTML except that of the target. Returns false without memory. */
 static bool note_ids(vsi_target *target, vestry_slice html, size_t count) {
   if (!count) return true;
   target->ids = vsi_calloc(target->host, count, sizeof *target->ids);
@@ -269,7 +278,7 @@ static void read_elements(vsi_target *target, const vsi_event_meaning *meaning, 
   bool sets_itself = meaning->mode == VESTRY_PATCH_OUTER || meaning->mode == VESTRY_PATCH_REPLACE;
   vestry_slice root = {NULL, 0};
   bool is_read = vsi_html_read(html, sets_itself, &root, &target->state);
-  if (look.has_state && (!is_read || meaning->ns != VESTRY_NAMESPACE_HTML)) return; /* it is not known what it does */
+  if (look.has_state && (!is_read || meaning->ns != VESTRY_NAMESPACE_HTML)) return; /* its effect is unknown */
   if (meaning->mode == VESTRY_PATCH_REPLACE) vsi_html_state_forget_user(&target->state);
   if (!selector.len) id = root;
   vsi_effect effect = VSI_EFFECT_UNKNOWN;
@@ -298,7 +307,7 @@ static bool has_word(vestry_slice text, const char *word) {
 static void read_signals(vsi_target *target, const vsi_event_meaning *meaning, vestry_slice text) {
   bool is_set = meaning->kind == VSI_EVENT_SIGNALS;
   target->effect = is_set ? VSI_EFFECT_SIGNALS : VSI_EFFECT_MISSING;
-  /* On one line, it ends before the line break and the empty line that end the event. */
+  /* If the JSON is on one line, it ends before the line break and the empty line that end the event. */
   vestry_slice json = part_of(text, meaning->content, text.len - meaning->content - 2);
   if (!memchr(json.data, '\n', json.len)) target->json = json;
   target->can_go = is_set && !meaning->of_stream && target->json.len;
@@ -330,7 +339,7 @@ const vsi_target *vsi_event_target_made(const vestry_event *event) {
   return NULL;
 }
 
-/* The allocator's own, for each of its two allocations. */
+/* Overhead of the allocator for each of the two allocations. */
 enum { ALLOCATION_COST = 16 };
 
 size_t vsi_event_target_cost(const vestry_event *event) {
@@ -350,7 +359,8 @@ const vsi_target *vsi_event_target(vestry_event *event) {
   target->host = host;
   target->bytes = vestry_event_bytes(event).len;
   read_event(target, event);
-  /* Two threads may both make one, which say the same: one is kept, so that there is no more than is counted. */
+  /* Two threads may both make a target, with the same content. One is kept, so that the memory matches the number
+   * counted. */
   vsi_event_extra *kept = vsi_event_extra_add_once(event, &target->extra);
   if (kept == &target->extra) return target;
   release(&target->extra);

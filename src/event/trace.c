@@ -2,11 +2,11 @@
 #include "event/trace.h"
 
 typedef struct traced {
-  vsi_event_extra extra; /* first */
+  vsi_event_extra extra; /* first member */
   const vestry_host *host;
   vestry_trace parent;
   uint64_t made_ns;
-  _Atomic(uint32_t) count; /* writes that were told, and those that were not */
+  _Atomic(uint32_t) count; /* writes, both reported and not reported */
 } traced;
 
 static void release(vsi_event_extra *extra) {
@@ -28,7 +28,7 @@ vsi_event_extra *vsi_event_trace_make(const vestry_host *host) {
 void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *extras, size_t len) {
   while (extras && extras->release != release) extras = extras->next;
   traced *of = (traced *)extras;
-  /* relaxed: a mere count. The load keeps it from ever wrapping. */
+  /* relaxed: a counter. The load prevents it from ever wrapping. */
   if (!of || atomic_load_explicit(&of->count, memory_order_relaxed) >= VESTRY_TRACE_WRITES_MAX) return;
   if (atomic_fetch_add_explicit(&of->count, 1, memory_order_relaxed) >= VESTRY_TRACE_WRITES_MAX) return;
   vestry_span span;
