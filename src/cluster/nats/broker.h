@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The broker: what the seam's functions (nats.c), the thread that connects (link.c) and the thread that reads and
- * writes (receiver.c) share. */
+/* The broker's state, shared by the functions of the broker interface (nats.c), the thread that connects (link.c), and
+ * the thread that receives and writes (receiver.c). */
 #ifndef VSI_NATS_BROKER_H
 #define VSI_NATS_BROKER_H
 
@@ -16,63 +16,61 @@ enum { VSI_NATS_TOLD_MOST = 64 };
 
 typedef struct vsi_nats_broker {
   const vestry_host *host;
-  vsi_nats_settings settings; /* of the link's thread, but for what never changes */
+  vsi_nats_settings settings; /* used by the link's thread; other threads read constant members only */
   vestry_broker_events events;
   char (*subjects)[VESTRY_SUBJECT_MAX_BYTES + 1];
   size_t subjects_count;
   pthread_t link, receiver;
-  int attached;                  /* of the link's thread: the socket of the connection that it makes */
-  int wake_fd;                   /* an eventfd: there is something for the receiver */
-  _Atomic(bool) is_woken;        /* and it has been told */
+  int attached;                  /* descriptor of the socket of the connection being made; of the link's thread */
+  int wake_fd;                   /* eventfd that wakes the receiver's thread */
+  _Atomic(bool) is_woken;        /* it was written, and the receiver's thread has not read it yet */
   _Atomic(bool) is_up;           /* written under the lock */
-  _Atomic(bool) is_over;         /* the connection; written under the lock, and false while there is none yet */
-  _Atomic(bool) must_write;      /* libnats has something for the socket */
-  _Atomic(bool) is_telling;      /* an event's function runs */
-  _Atomic(bool) is_deaf;         /* nothing is told any more */
-  _Atomic(size_t) max_payload;   /* as the server said last */
-  _Atomic(uint64_t) heard_count; /* messages */
+  _Atomic(bool) is_over;         /* the connection has ended; false while there is none yet. Written under the lock */
+  _Atomic(bool) must_write;      /* libnats has bytes for the socket */
+  _Atomic(bool) is_telling;      /* a function of the events is running */
+  _Atomic(bool) is_deaf;         /* stopping: no function of the events is called any more */
+  _Atomic(size_t) max_payload;   /* as the server last reported */
+  _Atomic(uint64_t) heard_count; /* received messages */
   _Atomic(uint64_t) reads_count;
-  _Atomic(uint64_t) asks_count; /* whether the server is there */
+  _Atomic(uint64_t) asks_count; /* number of checks whether the server responds */
 
   /* Of the receiver's thread. */
-  bool has_more;                     /* another message is told right after this one */
-  natsMsg *told[VSI_NATS_TOLD_MOST]; /* that libnats has not back yet */
+  bool has_more;                     /* another message is passed on right after this one */
+  natsMsg *told[VSI_NATS_TOLD_MOST]; /* passed on, and not returned to libnats yet */
   size_t told_count, told_bytes;
 
-  /* The thread that has io reads, writes and closes. Before the lock. */
+  /* The thread that holds io reads, writes and closes. Locked before the lock. */
   vsi_mutex io;
-  /* guarded by io */
+  /* Guarded by io. */
   natsConnection *connection;      /* NULL: none */
-  natsSubscription **subs;         /* a place for each subject */
-  int socket;                      /* a descriptor of the connection's socket that is closed here alone; -1: none */
-  size_t taken_bytes, taken_count; /* of parts that libnats has, and the socket has not */
+  natsSubscription **subs;         /* one for each subject */
+  int socket;                      /* duplicate of the connection's socket, which libnats does not close; -1: none */
+  size_t taken_bytes, taken_count; /* parts that libnats has taken and the socket has not */
 
-  vsi_mutex lock;         /* what is inside of it does not block */
-  pthread_cond_t changed; /* something for the link's thread */
-  /* guarded by lock */
-  bool started, stops, stopped, ends; /* ends: the receiver's thread */
-  bool up_waits, down_waits;          /* to be told, up first */
-  size_t refs;                        /* the owner's, and libnats's, for its callbacks */
+  vsi_mutex lock;         /* no code under it blocks */
+  pthread_cond_t changed; /* wakes the link's thread */
+  /* Guarded by lock. */
+  bool started, stops, stopped, ends; /* ends: the receiver's thread must end */
+  bool up_waits, down_waits;          /* changes of state to be reported, up before down */
+  size_t refs;                        /* of the owner, and of libnats for its callbacks */
   vsi_nats_send_queue send_queue;
   uint64_t published_count, written_count, discarded_count, connections_count, attempts_count;
 
   vsi_nats_reservations reservations;
 } vsi_nats_broker;
 
-/* libnats is waited for so long, until it has called back for the last time. */
+/* Maximum time that the library waits for libnats's last callback. */
 enum { VSI_NATS_COMPLETE_MS = 5000 };
 
-/* A reference of libnats's less. The owner's is the last, and frees it. */
+/* Drop a reference of libnats. The owner holds the last one, and frees the broker. */
 static inline void vsi_nats_broker_unref_locked(vsi_nats_broker *broker) {
   broker->refs--;
   pthread_cond_broadcast(&broker->changed);
 }
 
-/* The thread that makes connections. */
+/* The link's thread. */
 
-/* Connects and subscribes, again and again, until the broker stops. argument: the vsi_nats_broker. */
+/* Connect and subscribe, repeatedly, until the broker stops. argument: the vsi_nats_broker. */
 void *vsi_nats_link_run(void *argument);
-
-/* libnats's statuses as vestry's errors. */
 
 #endif

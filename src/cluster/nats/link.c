@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: connections that leave nothing behind */
-/* The thread that makes connections, and sleeps while there is one, but for asking whether the server is there.
+/* The thread that makes connections. While one is up, it sleeps, and checks periodically whether the server responds.
  *
- * A connection is made, used and thrown away; nothing of one lives in the next. Up is said when the server has answered
- * after all subscriptions. Down is said as soon as the connection is known to have ended: by a read or a write that
- * failed, or because the server does not answer. What waits then is dropped: it was never to arrive late.
+ * Connections are not reused: each is made, used and freed, and no state passes to the next. UP is reported when the
+ * server has responded after all subscriptions. DOWN is reported as soon as the end of the connection is known: a read
+ * or a write has failed, or the server does not respond. Messages that wait at that time are dropped, because they must
+ * not arrive late.
  *
- * libnats calls back for a connection until it has said that it is closed. Until then it has a reference to what it is
- * called back with. The next connection waits for that; if libnats does not say so within some seconds (without memory
- * it cannot), it goes on, and what the reference holds is not freed. */
+ * Until libnats has reported that a connection is closed, it calls back, and holds a reference to the argument of the
+ * callbacks. The next connection waits for that report. If it does not arrive within VSI_NATS_COMPLETE_MS (libnats
+ * cannot send it without memory), the thread continues, and the referenced memory is not freed. */
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -22,22 +23,22 @@
 
 enum { LAST_WORDS_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8, NS_PER_MS = 1000000 };
 
-/* One connection, as its callbacks see it. */
+/* Argument of the callbacks of one connection. */
 typedef struct wire {
   vsi_nats_broker *broker; /* a reference */
-  /* guarded by the broker's lock */
-  unsigned refs; /* the link's thread's, and on_closed's */
+  /* Guarded by the broker's lock. */
+  unsigned refs; /* of the link's thread, and of on_closed */
   bool is_closed;
 
   unsigned complaints_count; /* of on_error's thread */
 } wire;
 
-/* What the thread has in hand. */
+/* State of the link's thread. */
 typedef struct linking {
   vsi_nats_broker *broker;
   natsConnection *connection;
   wire *wire;
-  size_t *order; /* of servers */
+  size_t *order; /* in which servers are tried */
   bool has_complained;
 } linking;
 
@@ -53,7 +54,7 @@ static void set_down_locked(vsi_nats_broker *broker) {
   atomic_store_explicit(&broker->is_up, false, memory_order_release);
 }
 
-/* In libnats's thread for such: exactly once for a connection that was made. */
+/* Called on a thread of libnats, exactly once for each connection that was made. */
 static void on_closed(natsConnection *connection, void *ctx) {
   (void)connection;
   wire *w = ctx;
@@ -65,7 +66,7 @@ static void on_closed(natsConnection *connection, void *ctx) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* There too. */
+/* Called on the same thread. */
 static void on_error(natsConnection *connection, natsSubscription *sub, natsStatus status, void *ctx) {
   (void)connection, (void)sub;
   wire *w = ctx;
@@ -73,7 +74,7 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats complains: %s", natsStatus_GetText(status));
 }
 
-/* ---- coming up --------------------------------------------------------------------------------------------------- */
+/* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 static void complain(linking *l, natsStatus status) {
   if (l->has_complained) return;
@@ -100,7 +101,7 @@ static natsStatus connect_to(linking *l, size_t server) {
   if (!s) s = natsOptions_SetErrorHandler(options, on_error, w);
   if (!s) s = vsi_nats_receiver_choose(broker);
   if (!s) s = natsConnection_Connect(&l->connection, options);
-  if (s) { /* on_closed does not come */
+  if (s) { /* on_closed is not called */
     l->connection = NULL;
     vsi_mutex_lock(&broker->lock);
     w->refs = 1;
@@ -122,14 +123,14 @@ static natsStatus subscribe(linking *l, size_t number) {
   vsi_nats_broker *broker = l->broker;
   natsSubscription *sub = NULL;
   natsStatus s = natsConnection_SubscribeSync(&sub, l->connection, broker->subjects[number]);
-  if (!s) s = natsSubscription_SetPendingLimits(sub, -1, -1); /* what comes is taken at once */
+  if (!s) s = natsSubscription_SetPendingLimits(sub, -1, -1); /* messages are taken as soon as they are read */
   vsi_mutex_lock(&broker->io);
   broker->subs[number] = sub;
   vsi_mutex_unlock(&broker->io);
   return s;
 }
 
-/* All subscriptions, and the server's answer after them. */
+/* Subscribe to all subjects, and wait for the server's response after them. */
 static natsStatus subscribe_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
   natsStatus s = NATS_OK;
@@ -160,7 +161,7 @@ static void shuffle(linking *l) {
   size_t count = l->broker->settings.options.servers_count;
   for (size_t i = count; i > 1; i--) {
     uint32_t number = 0;
-    (void)l->broker->host->random(l->broker->host->ctx, &number, sizeof number); /* without: the order stays */
+    (void)l->broker->host->random(l->broker->host->ctx, &number, sizeof number); /* on failure the order stays */
     size_t other = number % i, swapped = l->order[i - 1];
     l->order[i - 1] = l->order[other];
     l->order[other] = swapped;
@@ -169,7 +170,7 @@ static void shuffle(linking *l) {
 
 static void disconnect(linking *l);
 
-/* One round of attempts. */
+/* Try all servers once. */
 static bool come_up(linking *l) {
   vsi_nats_broker *broker = l->broker;
   natsStatus s = NATS_NO_SERVER;
@@ -189,7 +190,7 @@ static bool come_up(linking *l) {
   return false;
 }
 
-/* ---- going down -------------------------------------------------------------------------------------------------- */
+/* ---- disconnecting ----------------------------------------------------------------------------------------------- */
 
 static void drop_all(linking *l) {
   vsi_nats_broker *broker = l->broker;
@@ -212,12 +213,13 @@ static void wait_closed(linking *l) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* No thread is inside of libnats for this connection's socket any more. */
+/* Close the connection. Afterwards no thread is inside libnats for its socket. */
 static void close_connection(linking *l) {
   vsi_nats_broker *broker = l->broker;
-  (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for it goes on */
+  (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for the socket continues */
   vsi_mutex_lock(&broker->io);
-  natsConnection_ProcessReadEvent(l->connection); /* finds its end: a close by itself would wait for an answer */
+  natsConnection_ProcessReadEvent(l->connection); /* detects the end, because a close without it would wait for a
+                                                     response */
   natsConnection_Close(l->connection);
   broker->connection = NULL;
   for (size_t i = 0; i < broker->subjects_count; i++) {
@@ -252,9 +254,9 @@ static void disconnect(linking *l) {
   l->wire = NULL;
 }
 
-/* ---- the thread -------------------------------------------------------------------------------------------------- */
+/* ---- thread ------------------------------------------------------------------------------------------------------ */
 
-/* Publish fails by now, so what waits is the last of it. */
+/* Wait until the send queue is written. Publish fails by now, so no message is added. */
 static void say_last_words(linking *l) {
   vsi_nats_broker *broker = l->broker;
   uint64_t until_ns = vsi_monotonic_in_ms(LAST_WORDS_MS);
@@ -265,12 +267,12 @@ static void say_last_words(linking *l) {
     continue;
   bool are_written = !broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
-  /* A socket that is closed while something unread is in it takes back what it has sent. */
+  /* Closing a socket with unread data resets the connection, so that the peer may lose data that was sent before. */
   if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_WORDS_MS);
 }
 
-/* Whether the server says something when it is asked. What it has said before may be in front of its answer, and
- * nothing is read while an event's function runs. */
+/* Return whether the server is alive. It is if it responds to a ping; but earlier data can precede the response, so a
+ * read counts, too. Nothing is read while a function of the events runs, so the server is then taken for alive. */
 static bool is_there(linking *l) {
   vsi_nats_broker *broker = l->broker;
   atomic_fetch_add(&broker->asks_count, 1);
@@ -279,7 +281,7 @@ static bool is_there(linking *l) {
          atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_telling);
 }
 
-/* Until the connection ends, or the broker stops. */
+/* Watch the connection until it ends or the broker stops. */
 static void serve(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;
@@ -309,7 +311,7 @@ static void pause_ms(vsi_nats_broker *broker, uint64_t ms) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* The receiver tells it. */
+/* Have the receiver's thread report a change of state. */
 static void say(vsi_nats_broker *broker, bool *waits) {
   vsi_mutex_lock(&broker->lock);
   *waits = true;
@@ -344,7 +346,7 @@ static void live(linking *l) {
     if (is_stopping(broker)) break;
     vsi_log(broker->host, VESTRY_LOG_WARN, "nats: down");
     wait_told(broker);
-    pause_ms(broker, 1); /* all nodes come back at once otherwise */
+    pause_ms(broker, 1); /* so that not all nodes reconnect at the same time */
   }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the broker's seam asks for. publish leaves a part in the send queue; flush and reserve speak to libnats. */
+/* The functions of the broker interface. publish adds a part to the send queue; flush and reserve call libnats. */
 #include "cluster/nats/broker.h"
 
 #include <sys/eventfd.h>
@@ -14,11 +14,9 @@
 #include "ops/observe/metric_rows.h"
 #include "vestry/cluster/nats.h"
 
-/* libnats's statuses as vestry's errors. */
+enum { GUESSED_PAYLOAD = 1 << 20 }; /* default of nats-server */
 
-enum { GUESSED_PAYLOAD = 1 << 20 }; /* nats-server's default */
-
-/* Until libnats has no reference any more: then nothing of the host's is used any more. */
+/* Wait until libnats holds no reference. From then on it does not use the host. false: it still holds one. */
 static bool is_alone(vsi_nats_broker *broker) {
   uint64_t until_ns = vsi_monotonic_in_ms(VSI_NATS_COMPLETE_MS);
   vsi_mutex_lock(&broker->lock);
@@ -28,7 +26,7 @@ static bool is_alone(vsi_nats_broker *broker) {
   return alone;
 }
 
-/* ---- start and stop --------------------------------------------------------------------------------------- */
+/* ---- start and stop ---------------------------------------------------------------------------------------------- */
 
 static vestry_err take_subjects(vsi_nats_broker *broker, const char *const *subjects, size_t count) {
   broker->subjects = vsi_calloc(broker->host, count, sizeof *broker->subjects);
@@ -94,8 +92,8 @@ static void destroy(void *self) {
   if (!broker) return;
   stop(broker);
   const vestry_host *host = broker->host;
-  if (!is_alone(broker)) { /* an application's handler holds up libnats's thread, or libnats had no memory to call
-                              back */
+  if (!is_alone(broker)) { /* a handler of the application blocks libnats's thread, or libnats had no memory for its
+                              callback */
     vsi_log(host, VESTRY_LOG_ERROR, "nats: libnats does not let go of a broker: it is not freed");
     return;
   }
@@ -110,11 +108,11 @@ static void destroy(void *self) {
   vsi_free(host, broker);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 static vestry_broker_state state(void *self) {
   vsi_nats_broker *broker = self;
-  /* acquire pairs with the release of the link's thread: its subscriptions stand */
+  /* acquire pairs with the release of the link's thread: its subscriptions are active */
   return atomic_load_explicit(&broker->is_up, memory_order_acquire) ? VESTRY_BROKER_UP : VESTRY_BROKER_DOWN;
 }
 
@@ -142,14 +140,14 @@ static bool has_more(void *self) {
 
 static void flush(void *self, bool at_once) {
   vsi_nats_broker *broker = self;
-  if (vsi_nats_receiver_is_here(broker)) return; /* it writes when it has told what has come */
+  if (vsi_nats_receiver_is_here(broker)) return; /* it writes after it has passed on the received messages */
   if (at_once && !broker->settings.tls)
     vsi_nats_receiver_write(broker);
   else
     vsi_nats_receiver_wake(broker);
 }
 
-/* ---- reservations ----------------------------------------------------------------------------------------------- */
+/* ---- reservations ------------------------------------------------------------------------------------------------ */
 
 static vestry_err reserve(void *self, const char *name, uint64_t expected, const void *data, size_t len,
                           uint64_t *ret_revision) {
@@ -159,7 +157,7 @@ static vestry_err reserve(void *self, const char *name, uint64_t expected, const
   return vsi_nats_reservations_set(&broker->reservations, &broker->settings, name, expected, data, len, ret_revision);
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------- */
+/* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 #define OPS                                                                                                            \
   .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
@@ -208,7 +206,7 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   VSI_RESULT_GIVE(vestry_nats_stats, ret_stats, stats);
 }
 
-/* The counters of a NATS broker, as metrics. */
+/* Metrics of a NATS broker. */
 
 vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker) {
   vestry_nats_stats stats = {0};

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one thread for what comes, and any thread for what goes */
-/* libnats reads with one thread and delivers with another one. Each thread that has to be woken costs more than all
- * that is done with a message. So libnats is told that an event loop looks after its socket: then libnats reads and
- * writes when this thread asks it to, and this thread passes on the messages that have come.
+/* By default libnats reads on one thread and delivers on another. Waking a thread takes longer than all other work for
+ * a message. Therefore libnats is configured for an event loop: it reads and writes only when this library calls it,
+ * and the receiver's thread passes on the received messages itself.
  *
- * A thread has `io` while it is inside of libnats for the socket: libnats reads into one buffer, and closes a
- * descriptor that another thread may be about to use. This thread waits for `io`. Others only try: they leave a part
- * in the send queue, and if another thread has `io` just now, that thread looks into the send queue afterwards. So
- * parts gather while one thread writes, and then go in one write. No part is lost between two threads: a part is in the
- * send_queue before its thread tries, and a thread that gives `io` back looks afterwards.
+ * A thread holds `io` while it is inside libnats for the socket, because libnats reads into one buffer, and closes a
+ * descriptor that another thread may be about to use. The receiver's thread waits for `io`. Other threads only try:
+ * they put a part into the send queue, and if another thread holds `io`, that thread checks the send queue after it has
+ * released `io`. So parts gather while one thread writes, and the next write takes all of them. No part is forgotten,
+ * because a part is in the queue before its thread tries `io`, and a thread checks the queue after each release.
  *
- * libnats keeps the bytes that the socket does not take, and gets no more until the socket has taken all of them. With
- * TLS a write can wait for the socket, so there this thread alone writes. */
+ * libnats keeps the bytes that the socket did not accept, and gets no more until the socket has accepted all of them. A
+ * write with TLS can wait for the socket, so with TLS only the receiver's thread writes. */
 #include "cluster/nats/receiver.h"
 
 #include <fcntl.h>
@@ -26,8 +26,8 @@
 
 enum { BATCH_COUNT = 64, TOLD_MOST_BYTES = 65536, NS_PER_MS = 1000000 };
 
-/* writes: this thread writes what libnats has for the socket. receiver_of: this thread is the receiver of that broker,
- * and looks around before it sleeps. */
+/* writes: this thread is writing what libnats has for the socket. receiver_of: this thread is the receiver's thread of
+ * that broker, and checks for work before it sleeps. */
 static _Thread_local bool writes;
 static _Thread_local const vsi_nats_broker *receiver_of;
 
@@ -40,7 +40,7 @@ void vsi_nats_receiver_wake(vsi_nats_broker *broker) {
     (void)eventfd_write(broker->wake_fd, 1);
 }
 
-/* ---- what libnats asks an event loop for ------------------------------------------------------------------------- */
+/* ---- callbacks of libnats for an event loop ---------------------------------------------------------------------- */
 
 static natsStatus on_attach(void **ret_ctx, void *loop, natsConnection *connection, natsSock socket) {
   (void)connection;
@@ -54,7 +54,7 @@ static natsStatus on_read(void *ctx, bool is_wanted) {
   return NATS_OK;
 }
 
-/* libnats has bytes for the socket (is_wanted), or none any more. libnats holds a lock of its own during the call. */
+/* libnats has bytes for the socket (is_wanted), or none any more. It holds a lock during the call. */
 static natsStatus on_write(void *ctx, bool is_wanted) {
   vsi_nats_broker *broker = ctx;
   atomic_store(&broker->must_write, is_wanted);
@@ -79,8 +79,7 @@ natsStatus vsi_nats_receiver_choose(vsi_nats_broker *broker) {
 
 /* ---- writing, with io -------------------------------------------------------------------------------------------- */
 
-/* Give a message to libnats. If libnats does not take it (too large, out of memory), this message is lost, and no
- * other. */
+/* Give a message to libnats. If libnats rejects it (too large, out of memory), only this message is lost. */
 static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
   if (natsConnection_Publish(broker->connection, message->subject, message->data, (int)message->len) == NATS_OK) {
     broker->taken_count += message->count;
@@ -94,8 +93,8 @@ static void give(vsi_nats_broker *broker, vsi_nats_message *message) {
   vsi_nats_message_free(broker->host, message);
 }
 
-/* Call libnats only when it has bytes to write: it takes a write of nothing for the end of the connection. If then the
- * socket has taken all bytes, the parts that were taken out of the send queue count as written. */
+/* Have libnats write, if it has bytes: it would take an empty write for the end of the connection. When the socket has
+ * accepted all bytes, the parts that libnats had taken count as written. */
 static void write_taken(vsi_nats_broker *broker) {
   writes = true;
   if (atomic_load(&broker->must_write)) natsConnection_ProcessWriteEvent(broker->connection);
@@ -105,7 +104,7 @@ static void write_taken(vsi_nats_broker *broker) {
   broker->written_count += broker->taken_count;
   broker->send_queue.bytes -= broker->taken_bytes;
   if (broker->stops && !broker->send_queue.bytes)
-    pthread_cond_broadcast(&broker->changed); /* these were the last words */
+    pthread_cond_broadcast(&broker->changed); /* stop waits for the last message */
   vsi_mutex_unlock(&broker->lock);
   broker->taken_count = broker->taken_bytes = 0;
 }
@@ -132,13 +131,15 @@ void vsi_nats_receiver_write(vsi_nats_broker *broker) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_outbox(broker);
     vsi_mutex_unlock(&broker->io);
-    if (atomic_load(&broker->must_write)) vsi_nats_receiver_wake(broker); /* the receiver waits for the socket */
+    if (atomic_load(&broker->must_write))
+      vsi_nats_receiver_wake(broker); /* the receiver's thread waits for the
+                                                                             socket */
   }
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Take messages that have come, BATCH_COUNT at most, those of each subject in order. With io. */
+/* Take received messages, BATCH_COUNT at most, those of each subject in order. With io. */
 static size_t collect(vsi_nats_broker *broker, natsMsg *batch[BATCH_COUNT]) {
   size_t count = 0;
   for (size_t i = 0; broker->connection && i < broker->subjects_count; i++) {
@@ -163,15 +164,15 @@ static void give_back(vsi_nats_broker *broker) {
   broker->told_bytes = 0;
 }
 
-/* libnats frees a message on a thread of its own, and wakes that thread when a message is given back. So messages are
- * given back many at a time: to wake a thread for each costs more than all else that is done here with one. */
+/* Keep a message that was passed on, and return several to libnats at a time. libnats frees messages on a thread that
+ * it wakes when one is returned. Waking it for each message would take longer than all other work for the message. */
 static void keep_told(vsi_nats_broker *broker, natsMsg *message) {
   broker->told[broker->told_count++] = message;
   broker->told_bytes += (size_t)natsMsg_GetDataLength(message);
   if (broker->told_count == VSI_NATS_TOLD_MOST || broker->told_bytes > TOLD_MOST_BYTES) give_back(broker);
 }
 
-/* The parts of a message: it is one, or several joined. */
+/* Pass on the parts of a message. */
 static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_more) {
   const char *subject = natsMsg_GetSubject(message);
   const vestry_slice whole = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
@@ -187,7 +188,7 @@ static void tell_message(vsi_nats_broker *broker, natsMsg *message, bool has_mor
   keep_told(broker, message);
 }
 
-/* Do what the socket is ready for, and tell what has come. */
+/* Read and write as far as the socket is ready, and pass on the received messages. */
 static void serve_socket(vsi_nats_broker *broker, short ready) {
   natsMsg *batch[BATCH_COUNT];
   size_t count;
@@ -208,7 +209,7 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
   } while (count == BATCH_COUNT);
 }
 
-/* Up comes before down: the link's thread waits until down was told before it comes up again. */
+/* Report changes of state, up before down. The link's thread waits for the report of down before it connects again. */
 static void tell_states(vsi_nats_broker *broker) {
   const vestry_broker_events *events = &broker->events;
   vsi_mutex_lock(&broker->lock);
@@ -227,10 +228,10 @@ static void tell_states(vsi_nats_broker *broker) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* ---- the thread -------------------------------------------------------------------------------------------------- */
+/* ---- thread ------------------------------------------------------------------------------------------------------ */
 
-/* What the socket is ready for, or 0: the thread was woken. until_ns: until when the socket has to take something; 0:
- * it need not. */
+/* Wait, and return the events of the socket; 0: the thread was woken, or nothing happened. until_ns: time by which the
+ * socket must accept bytes; 0: it has none to accept. */
 static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
   vsi_mutex_lock(&broker->io);
   int socket = atomic_load(&broker->is_over) ? -1 : broker->socket;
@@ -250,7 +251,7 @@ static short wait_ready(vsi_nats_broker *broker, uint64_t until_ns) {
 
 static void give_up(vsi_nats_broker *broker) {
   vsi_mutex_lock(&broker->io);
-  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then it can be read, and has ended */
+  if (broker->socket >= 0) (void)shutdown(broker->socket, SHUT_RDWR); /* then a read finds its end */
   vsi_mutex_unlock(&broker->io);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what refuses a reservation, and the revision that it has instead */
-/* JetStream compares and sets for us: a write says which revision it expects. What libnats tells of a refusal is only
- * that there was one, so the revision is asked for after it; a node that set it meanwhile is another one all the
- * same. */
+/* JetStream compares and sets: a write contains the revision that it expects. libnats reports a refusal without the
+ * current revision, so it is read afterwards. The name may change once more in between, which does no harm: the
+ * revision that is read belongs to another node in any case. */
 #include "cluster/nats/reservations.h"
 
 #include <string.h>
@@ -42,7 +42,7 @@ void vsi_nats_reservations_detach(vsi_nats_reservations *reservations) {
   vsi_mutex_unlock(&reservations->lock);
 }
 
-/* ---- the bucket ------------------------------------------------------------------------------------------- */
+/* ---- bucket ------------------------------------------------------------------------------------------------------ */
 
 static natsStatus open_bucket(natsConnection *connection, const vsi_nats_settings *settings, jsCtx **ret_jetstream,
                               kvStore **ret_bucket) {
@@ -58,11 +58,11 @@ static natsStatus open_bucket(natsConnection *connection, const vsi_nats_setting
   config.Replicas = (int)settings->options.reservations_replicas;
   s = js_CreateKeyValue(ret_bucket, *ret_jetstream, &config);
   if (s && js_KeyValue(ret_bucket, *ret_jetstream, settings->reservations_bucket) == NATS_OK)
-    s = NATS_OK; /* another made it */
+    s = NATS_OK; /* another node has created it */
   return s;
 }
 
-/* Whether JetStream is there for us at all. libnats says of it only that something failed. */
+/* Return whether this account has no JetStream. libnats itself only reports a failure. */
 static bool is_without(jsCtx *jetstream) {
   jsAccountInfo *account = NULL;
   jsErrCode code = 0;
@@ -71,7 +71,8 @@ static bool is_without(jsCtx *jetstream) {
   return s && (code == JSNotEnabledForAccountErr || code == JSNotEnabledErr || s == NATS_NO_RESPONDERS);
 }
 
-/* The bucket of the connection, opened once, with the lock given up meanwhile. The caller is a user. */
+/* Get the bucket of the connection. It is opened once, with the lock released meanwhile. The caller must be counted in
+ * users. */
 static natsStatus bucket_locked(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
                                 natsConnection *connection, kvStore **ret_bucket) {
   while (reservations->opening) vsi_mutex_wait(&reservations->lock, &reservations->changed);
@@ -97,7 +98,7 @@ static natsStatus bucket_locked(vsi_nats_reservations *reservations, const vsi_n
   return s;
 }
 
-/* ---- a reservation ---------------------------------------------------------------------------------------------- */
+/* ---- reservations ------------------------------------------------------------------------------------------------ */
 
 static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
   kvEntry *entry = NULL;
@@ -107,7 +108,7 @@ static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_r
   return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
 }
 
-/* A bucket that was just made does not listen yet. */
+/* Set a name. If there is no responder it is tried again for wait_ms, because a new bucket may not listen yet. */
 static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint64_t expected, const void *data, int len,
                       uint64_t *ret_revision) {
   const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
@@ -117,12 +118,12 @@ static vestry_err set(kvStore *bucket, uint64_t wait_ms, const char *name, uint6
                  : kvStore_Create(ret_revision, bucket, name, data, len);
     if (s != NATS_NO_RESPONDERS || vsi_monotonic_ns() >= until_ns) break;
   }
-  if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* it was there, and is not any more */
-  if (s != NATS_ERR) return vsi_nats_error(s);   /* what the server refuses is an ERR */
+  if (s == NATS_NO_RESPONDERS) return VESTRY_IO; /* the bucket was there when it was opened */
+  if (s != NATS_ERR) return vsi_nats_error(s);   /* a refusal by the server is NATS_ERR */
   uint64_t revision;
   vestry_err error = revision_of(bucket, name, &revision);
-  if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* it was refused, that is known */
-  if (revision == expected) return VESTRY_IO;                    /* for another reason */
+  if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* not TIMEOUT, because the refusal is certain */
+  if (revision == expected) return VESTRY_IO;                    /* refused for another reason */
   *ret_revision = revision;
   return VESTRY_EXISTS;
 }
@@ -140,10 +141,11 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
   kvStore *bucket = NULL;
   natsStatus s = bucket_locked(reservations, settings, connection, &bucket);
   vsi_mutex_unlock(&reservations->lock);
-  vestry_err error = VESTRY_IO; /* it waited for another one to open it, in vain */
+  vestry_err error = VESTRY_IO; /* another thread has failed to open the bucket */
   uint64_t revision = 0;
   if (s)
-    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set yet */
+    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* not TIMEOUT, because nothing was set
+                                                                                    yet */
   else if (bucket)
     error = set(bucket, settings->options.reservations_ms, name, expected, data, (int)len, &revision);
   if (!error || error == VESTRY_EXISTS) *ret_revision = revision;

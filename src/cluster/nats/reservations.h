@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reservations by a key-value bucket of JetStream's. */
+/* Reservations in a key-value bucket of JetStream. */
 #ifndef VSI_NATS_RESERVATIONS_H
 #define VSI_NATS_RESERVATIONS_H
 
@@ -12,23 +12,24 @@
 typedef struct vsi_nats_reservations {
   vsi_mutex lock;
   pthread_cond_t changed;
-  /* guarded by lock */
+  /* Guarded by lock. */
   natsConnection *connection; /* NULL: down */
-  unsigned users;             /* are inside of libnats with it */
-  bool opening;               /* one of them opens the bucket */
+  unsigned users;             /* number of threads inside libnats with it */
+  bool opening;               /* one of them is opening the bucket */
   jsCtx *jetstream;
   kvStore *bucket;
 } vsi_nats_reservations;
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations);
 void vsi_nats_reservations_finish(vsi_nats_reservations *reservations);
-/* There is a connection. It lives until the detach. */
+/* Use a connection, which must exist until the detach. */
 void vsi_nats_reservations_attach(vsi_nats_reservations *reservations, natsConnection *connection);
-/* New reservations are IO; then, after a natsConnection_Close, which ends those under way: until none is. */
+/* cut: from now on new reservations return IO. detach: wait until no thread uses the connection. Call
+ * natsConnection_Close in between, because it ends the running requests. */
 void vsi_nats_reservations_cut(vsi_nats_reservations *reservations);
 void vsi_nats_reservations_detach(vsi_nats_reservations *reservations);
 
-/* As the seam's reservation. name is valid. */
+/* Set a name, as reserve of vestry_broker_ops. name is valid. */
 vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
                                      const char *name, uint64_t expected, const void *data, size_t len,
                                      uint64_t *ret_revision);

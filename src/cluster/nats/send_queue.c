@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages that wait to be written, in order, bounded in bytes. A part goes together with those to its subject that
- * wait already, as far as there is room in one message (send_queue.h). Under the broker's lock. */
+/* The send queue, and the format of joined messages (send_queue.h). */
 #include "cluster/nats/send_queue.h"
 
 #include <string.h>
@@ -31,12 +30,13 @@ void vsi_nats_message_free(const vestry_host *host, vsi_nats_message *message) {
   vsi_free(host, message);
 }
 
-/* Subjects of nodes end with digits of a hash. Two that meet here go in more messages, and are in order. */
+/* Slot of a subject. Subjects of nodes end with digits of a hash. If two subjects share a slot, their parts are joined
+ * less often; their order is kept. */
 static vsi_nats_message **open_of(vsi_nats_send_queue *send_queue, const char *subject, size_t len) {
   return &send_queue->open[(unsigned char)subject[len - 1] % VSI_NATS_SEND_QUEUE_OPEN];
 }
 
-/* Room in what is joined. false: there is no memory. */
+/* Make room in a joined message. false: out of memory. */
 static bool make_room(const vestry_host *host, vsi_nats_message *message, size_t wanted) {
   bool is_own = message->data == message->own;
   unsigned char *data = is_own ? NULL : message->data;
@@ -46,7 +46,7 @@ static bool make_room(const vestry_host *host, vsi_nats_message *message, size_t
   return true;
 }
 
-/* false: there is no room, or no memory: it goes alone. */
+/* Join a part to a message. false: it does not fit, or memory is missing, and it must be a separate message. */
 static bool join(const vestry_host *host, vsi_nats_message *message, const void *data, size_t len, size_t max_len) {
   size_t each = VSI_NATS_JOINED_EACH, had = message->len;
   if (message->data == message->own) had += VSI_NATS_JOINED_HEAD + each;
@@ -99,14 +99,7 @@ vestry_err vsi_nats_send_queue_add(vsi_nats_send_queue *send_queue, const char *
   return VESTRY_OK;
 }
 
-/* Letters to one subject that waited together go as one message of NATS: a server and libnats work for each message,
- * however short. A part that goes alone is the message.
- *
- *   MARK (1), how many parts (1), and of each: how many bytes (4, little-endian), the bytes
- *
- * A part that begins with MARK itself never goes as it is. What comes in is judged as a whole before any part of it
- * is told: a message that begins with MARK, and is not what it says, is told as it is, and is for its receiver to
- * refuse. */
+/* The format of joined messages. */
 
 bool vsi_nats_joined_must(const void *data, size_t len) {
   return len && *(const unsigned char *)data == VSI_NATS_JOINED_MARK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Each connection is made anew (link.c), to one server, and libnats never reconnects by itself: it would hold messages
- * back meanwhile, and would give up after two refusals. The host's name in the server's certificate is always checked,
- * also by a libnats that was built not to. */
+/* Each connection is new and goes to one server (link.c). libnats must not reconnect, because it would keep messages
+ * meanwhile and give up after two refusals. The host's name in the server's certificate is always checked, even by a
+ * libnats that was built without this check. */
 #include "cluster/nats/settings.h"
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ static char *copy(const vestry_host *host, const char *text) {
   return made ? memcpy(made, text, size) : NULL;
 }
 
-/* ---- what is allowed --------------------------------------------------------------------------------------------- */
+/* ---- checks and defaults ----------------------------------------------------------------------------------------- */
 
 static bool is_bucket(const char *name) {
   size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
@@ -55,16 +55,16 @@ static void fill_in(vestry_nats_options *o) {
   DEFAULT(reservations_ms, 1000);
 }
 
-/* ---- libnats's options ------------------------------------------------------------------------------------------- */
+/* ---- options of libnats ------------------------------------------------------------------------------------------ */
 
 static natsStatus set_common(natsOptions *nats, const vestry_nats_options *o) {
   natsStatus s = natsOptions_SetAllowReconnect(nats, false);
-  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for a reservation's answers */
+  if (!s) s = natsOptions_UseGlobalMessageDelivery(nats, true); /* no thread for the responses to reservations */
   if (!s) s = natsOptions_SetSendAsap(nats, true);              /* no thread that waits a millisecond for more */
   if (!s) s = natsOptions_SetIgnoreDiscoveredServers(nats, true);
   if (!s) s = natsOptions_SetName(nats, o->name);
   if (!s) s = natsOptions_SetTimeout(nats, (int64_t)o->connect_ms);
-  if (!s) s = natsOptions_SetPingInterval(nats, 0); /* libnats would close a connection that others are inside of */
+  if (!s) s = natsOptions_SetPingInterval(nats, 0); /* libnats would close a connection while other threads use it */
   if (!s) s = natsOptions_SetWriteDeadline(nats, (int64_t)o->write_ms);
   return s;
 }
@@ -77,8 +77,8 @@ static natsStatus set_identity(natsOptions *nats, const vestry_nats_options *o) 
   return NATS_OK;
 }
 
-/* From the beginning each time: libnats takes a new context when a former connection still has the old one, and then
- * trusts no authority that it was told of before. */
+/* Set the TLS options anew for each connection. If a former connection still uses the TLS context, libnats creates a
+ * new one, which has none of the authorities that were loaded before. */
 static natsStatus set_tls(vsi_nats_settings *settings, const char *host) {
   natsStatus s = natsOptions_SetSecure(settings->nats, false);
   if (!s) s = natsOptions_SetSecure(settings->nats, true);
@@ -93,7 +93,7 @@ static bool has_scheme(const char *url, const char *scheme) {
   return strncmp(url, scheme, strlen(scheme)) == 0;
 }
 
-/* An address whose host can be found, as libnats reads it. */
+/* Check that an address has a host that can be found in it, as libnats reads it. */
 static bool is_address(const char *url) {
   if (strlen(url) >= HOST_MAX) return false;
   for (const char *c = url; *c; c++)
@@ -102,7 +102,7 @@ static bool is_address(const char *url) {
 }
 
 static vestry_err make_nats(vsi_nats_settings *s) {
-  sigset_t before = vsi_signals_block(); /* for the threads that libnats starts now */
+  sigset_t before = vsi_signals_block(); /* for the threads that libnats starts here */
   natsStatus status = natsOptions_Create(&s->nats);
   vsi_signals_restore(before);
   if (!status) status = set_common(s->nats, &s->options);
@@ -117,7 +117,7 @@ static vestry_err make_nats(vsi_nats_settings *s) {
   return vsi_nats_error(status);
 }
 
-/* Which one it is, and not what it says: it may have a password. */
+/* Log the index of a server, not its address, which may contain a password. */
 static vestry_err refuse_server(const vestry_host *host, size_t number) {
   vsi_log(host, VESTRY_LOG_ERROR,
           "vestry_nats_create: options.servers[%zu] is not written nats://HOST:PORT, or tls://HOST:PORT", number);
@@ -175,7 +175,7 @@ void vsi_nats_settings_finish(vsi_nats_settings *s) {
 
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
 
-/* The host in an address: after the scheme and the user, before the port. */
+/* Find the host in an address: after the scheme and the user, before the port. */
 static void host_of(const char *url, char ret_host[HOST_MAX]) {
   const char *from = strstr(url, "://") + 3;
   size_t len = strcspn(from, "/?#");
@@ -214,7 +214,7 @@ vestry_err vsi_nats_error(natsStatus status) {
   case NATS_ADDRESS_MISSING: return VESTRY_INVALID;
   case NATS_NO_SERVER_SUPPORT:
   case NATS_NO_RESPONDERS:
-  case NATS_ILLEGAL_STATE: return VESTRY_UNSUPPORTED; /* the last: a libnats that was built without TLS */
+  case NATS_ILLEGAL_STATE: return VESTRY_UNSUPPORTED; /* ILLEGAL_STATE: libnats was built without TLS */
   default: return VESTRY_IO;
   }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a broker was made with, as libnats wants it. */
+/* Options of a broker, converted for libnats. */
 #ifndef VSI_NATS_SETTINGS_H
 #define VSI_NATS_SETTINGS_H
 
@@ -9,20 +9,20 @@
 
 typedef struct vsi_nats_settings {
   const vestry_host *host;
-  vestry_nats_options options; /* with the defaults filled in; of its texts only those below are valid */
-  natsOptions *nats;           /* for one connection after the other, by one thread */
+  vestry_nats_options options; /* with the defaults; of its texts only those below are valid */
+  natsOptions *nats;           /* for one connection after the other, on one thread */
   char **servers;              /* servers_count of them */
   char *tls_host, *ca_file, *certificate_file, *key_file, *reservations_bucket;
   bool tls;
 } vsi_nats_settings;
 
-/* OK | INVALID | NO_MEMORY | UNSUPPORTED | IO. On failure nothing is left to be finished. */
+/* OK | INVALID | NO_MEMORY | UNSUPPORTED | IO. After a failure there is nothing to finish. */
 vestry_err vsi_nats_settings_init(vsi_nats_settings *settings, const vestry_nats_options *options);
 void vsi_nats_settings_finish(vsi_nats_settings *settings);
-/* The next connection goes to that server. OK | NO_MEMORY | … */
+/* Select the server of the next connection. OK | NO_MEMORY | … */
 natsStatus vsi_nats_settings_choose(vsi_nats_settings *settings, size_t server);
 
-/* IO for all that says nothing more particular, such as a connection that has ended. */
+/* Convert a status of libnats. IO if nothing more specific applies, for example for a connection that has ended. */
 vestry_err vsi_nats_error(natsStatus status);
 
 #endif
