@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A weight in thousandths. */
+/* Weights in thousandths. */
 enum { UNLISTED = -1, WHOLE = 1000 };
 
 typedef struct weights {
@@ -17,12 +17,12 @@ static const char *skip_space(const char *at) {
   return at + strspn(at, " \t");
 }
 
-/* token of RFC 9110, section 5.6.2; its length, 0: none is here */
+/* Return the length of the token (RFC 9110, section 5.6.2) at `at`; 0: there is none. */
 static size_t token_len(const char *at) {
   return strspn(at, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 }
 
-/* qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). NULL: it is none. */
+/* Read a qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ). NULL: there is none. */
 static const char *read_weight(const char *at, int *ret_weight) {
   if (*at != '0' && *at != '1') return NULL;
   int weight = (*at++ - '0') * WHOLE;
@@ -34,7 +34,7 @@ static const char *read_weight(const char *at, int *ret_weight) {
   return weight <= WHOLE ? at : NULL;
 }
 
-/* One element of the list, up to its comma. NULL: it is malformed. */
+/* Read one element of the list, up to its comma. NULL: malformed. */
 static const char *read_element(const char *at, const char **ret_name, size_t *ret_len, int *ret_weight) {
   *ret_name = at;
   *ret_len = token_len(at);
@@ -61,7 +61,7 @@ static void set_once(int *weight, int to) {
 
 static bool read_header(const char *header, const char *const *codings, size_t count, weights *ret_weights) {
   for (const char *at = header; *(at = skip_space(at));) {
-    if (*at == ',') { /* empty elements are to be passed over (section 5.6.1.2) */
+    if (*at == ',') { /* skip empty elements (section 5.6.1.2) */
       at++;
       continue;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client by its address. An IPv4 address counts as itself, an IPv6 address as its /64, which is what one client is
- * given. Header only: adapters are libraries of their own. */
+/* A client, identified by its address. An IPv4 address identifies one client. An IPv6 address is reduced to its /64
+ * prefix, because one client is assigned that much. Header only, because adapters are separate libraries. */
 #ifndef VSI_HTTP_ADDRESS_H
 #define VSI_HTTP_ADDRESS_H
 
@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A client, as it is counted. */
+/* The key by which clients are counted. */
 typedef struct vsi_address {
   uint64_t prefix;
-  uint8_t family; /* AF_INET, AF_INET6; 0: none that could be counted, such as a UNIX socket's */
+  uint8_t family; /* AF_INET, AF_INET6; 0: not countable, for example the peer of a UNIX socket */
 } vsi_address;
 
 static inline vsi_address vsi_address_of_ipv4(const struct in_addr *number) {
@@ -32,12 +32,12 @@ static inline vsi_address vsi_address_of_ipv6(const struct in6_addr *number) {
   return address;
 }
 
-/* Of this machine. */
+/* Return whether the address belongs to this machine. */
 static inline bool vsi_address_is_loopback(vsi_address address) {
   return address.family == AF_INET ? address.prefix >> 24 == 127 : address.family == AF_INET6 && !address.prefix;
 }
 
-/* IPv4 in IPv6's clothes (::ffff:192.0.2.1) counts as IPv4. NULL is accepted. */
+/* Get the key of an address. An IPv4-mapped IPv6 address (::ffff:192.0.2.1) counts as IPv4. NULL is accepted. */
 static inline vsi_address vsi_address_of(const struct sockaddr *address) {
   if (address && address->sa_family == AF_INET) {
     struct sockaddr_in in;
@@ -52,7 +52,7 @@ static inline vsi_address vsi_address_of(const struct sockaddr *address) {
   return (vsi_address){0, 0};
 }
 
-/* The same from its text, "192.0.2.1" or "2001:db8::1". NULL is accepted. */
+/* Get the key of an address in text form, "192.0.2.1" or "2001:db8::1". NULL is accepted. */
 static inline vsi_address vsi_address_parse(const char *text) {
   struct in_addr in;
   struct in6_addr in6;

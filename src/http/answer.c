@@ -46,13 +46,13 @@ static vestry_err respond(const vestry_request *req, int status, const vestry_he
   return req->own->ops->respond(req->own->server_request, &response) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* Answer with the application's page for the status, and one header more. true: it was answered, and *ret_error says
- * how; false: there is no such page, or it failed. */
+/* Answer with the application's page for the status, plus one header. true: the request was answered, with the result
+ * in *ret_error; false: there is no such page, or it failed. */
 static bool answer_page(const vestry_request *req, int status, const vestry_header *more, vestry_err *ret_error) {
   void *app;
   vestry_handler_fn page = vsi_routes_page(req->v->routes, status, &app);
   if (!page || req->is_datastar || req->error) return false;
-  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* what serves it made it */
+  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* cast: its owner has it without const */
   vestry_reply reply;
   vsi_reply_init(&reply, req->v->host);
   reply.v = reply.room.v = req->v;
@@ -69,7 +69,7 @@ static bool answer_page(const vestry_request *req, int status, const vestry_head
   return made || has_no_room;
 }
 
-/* text: NULL: the status' own. more: a header, or none. */
+/* Answer with a line of text. text NULL: the default text of the status. more: a header, or none. */
 static vestry_err answer_line(const vestry_request *req, int status, const char *text, vestry_header more) {
   vestry_err error = VESTRY_OK;
   if (status >= 400 && answer_page(req, status, &more, &error)) return error;
@@ -92,10 +92,10 @@ vestry_err vsi_answer_unrouted(const vestry_request *req, const char *allow) {
   return answer_line(req, *allow ? 405 : 404, NULL, header);
 }
 
-/* It is counted and logged. Returns its status */
+/* Count and log an error. Returns its status. */
 static int note_error(const vestry_request *req, vestry_err error) {
   int status = vsi_status_of(req->v, error);
-  /* relaxed: a mere count. Once, though the page for it is refused, too */
+  /* relaxed: only a count. Counted once, even if its error page is rejected, too */
   if (status == 503 && req->error != 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
   if (status == 500)
     vsi_log(req->v->host, VESTRY_LOG_ERROR, "%.16s %.200s: answered 500: %s, %s", req->method, req->path,
@@ -123,7 +123,7 @@ vestry_err vsi_answer_nothing(const vestry_request *req) {
   return respond(req, 204, NULL, 0, NULL, 0);
 }
 
-/* Hand the reply's body to the adapter. *ret_body NULL: the reply has none, or the request is a HEAD. OK | LIMIT |
+/* Give the reply's body to the adapter. *ret_body NULL: the reply has no body, or the request is a HEAD. OK | LIMIT |
  * NO_MEMORY */
 static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vestry_body **ret_body) {
   *ret_body = NULL;
@@ -137,7 +137,8 @@ static vestry_err give_body(const vestry_request *req, vestry_reply *reply, vest
   return VESTRY_OK;
 }
 
-/* Answer an error instead of the reply. The reply's body is dropped first: the error's page may need its room. */
+/* Answer with an error instead of the reply. The reply's body is dropped first, because the error page may need its
+ * room. */
 static vestry_err answer_instead(const vestry_request *req, vestry_reply *reply, vestry_err error) {
   vsi_reply_drop_body(reply);
   return vsi_answer_error(req, error);
@@ -159,8 +160,8 @@ static vestry_err respond_with_body(const vestry_request *req, int status, const
   return req->own->ops->respond_body(req->own->server_request, &response, body) ? VESTRY_IO : VESTRY_OK;
 }
 
-/* Whether caches must keep nothing of this answer. So it is for a page that knows its user, unless the handler says
- * what caches may do; and for an answer that sets a cookie or has a nonce, whatever the handler says. */
+/* Return whether caches must not store this answer. They must not if the page depends on the user, unless the handler
+ * has set Cache-Control; and in any case if the answer sets a cookie or contains a nonce. */
 static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   const bool is_ones_own = reply->has_nonce || vsi_reply_header_find(reply, "Set-Cookie");
   vsi_caching said = vsi_reply_caching(reply);
@@ -168,8 +169,8 @@ static bool is_private(const vestry_request *req, const vestry_reply *reply) {
   return said != VSI_CACHING_NONE && is_ones_own;
 }
 
-/* Warn of text/javascript for the Datastar client, which makes an inline script of it. A strict policy refuses that
- * script in the page, where no server hears of it, and the client never says that the action has finished. */
+/* Warn if the Datastar client gets text/javascript, because the client turns it into an inline script. In the page, a
+ * strict policy blocks that script without a report to the server, and the client never finishes the action. */
 static void warn_of_script(const vestry_request *req, const vestry_reply *reply, int status) {
   const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
   const char *type = given ? given->value : reply->body_type;
@@ -208,7 +209,8 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   return error;
 }
 
-/* Compression is a stream's own matter, so an application's Content-Encoding would be a lie. */
+/* Return whether a header of the reply is dropped because streams have their own. Content-Encoding is dropped because
+ * each stream determines its compression itself, so the application's value would be wrong. */
 static bool is_of_streams(const char *name) {
   static const char *const names[] = {"Content-Type", "Cache-Control", "X-Accel-Buffering", "Content-Encoding"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -226,7 +228,7 @@ vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, boo
   memcpy(headers, own, sizeof own);
   size_t count = OWN;
   if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
-  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* beside the reply's own: it is a list */
+  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* a list: adds to the reply's */
   for (size_t i = 0; i < reply->headers_count; i++)
     if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
   *ret_headers = headers;

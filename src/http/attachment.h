@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reply's stream is to be a part of, from its beginning to its end: a session, a presence, a channel, a
- * topic. */
+/* Attachments bind a reply's stream, for its whole life, to a session, a presence, a channel or a topic. */
 #ifndef VSI_HTTP_ATTACHMENT_H
 #define VSI_HTTP_ATTACHMENT_H
 
 #include "connection/close_list.h"
 
 typedef struct vsi_attachment {
-  vsi_close_node node; /* first: an attachment that begins may have itself told of the stream's end */
+  vsi_close_node node; /* first member: an attachment that begins may register as close listener of the stream */
   struct vsi_attachment *next;
-  /* One of the two is called, once, and may free it. No lock held. */
-  void (*begin)(struct vsi_attachment *attachment, vestry_connection *connection); /* it opens, and is kept */
+  /* Exactly one of the two is called, once, and may free the attachment. No lock held. */
+  void (*begin)(struct vsi_attachment *attachment, vestry_connection *connection); /* the stream opens and keeps it */
   void (*drop)(struct vsi_attachment *attachment);                                 /* there is no stream */
 } vsi_attachment;
 
-/* A list of a reply's. Zeroes are an empty one. */
+/* The attachments of a reply. Zeroes are an empty list. */
 typedef struct vsi_attachments {
   vsi_attachment *first, *last;
-  size_t count; /* of those that are counted */
+  size_t count; /* number of counted ones */
 } vsi_attachments;
 
 static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *attachment) {
@@ -26,13 +25,13 @@ static inline void vsi_attachments_add(vsi_attachments *list, vsi_attachment *at
   list->last = attachment;
 }
 
-/* The same for one of those of which a reply may have as many as the instance says (vsi_reply_may_join). */
+/* Add an attachment that counts towards the reply's limit (vsi_reply_may_join). */
 static inline void vsi_attachments_add_counted(vsi_attachments *list, vsi_attachment *attachment) {
   vsi_attachments_add(list, attachment);
   list->count++;
 }
 
-/* connection: NULL: there is no stream. The list is empty then. */
+/* Begin or drop all attachments and empty the list. connection NULL: there is no stream. */
 static inline void vsi_attachments_settle(vsi_attachments *list, vestry_connection *connection) {
   while (list->first) {
     vsi_attachment *attachment = list->first;

@@ -8,22 +8,23 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-/* Shorter bodies are not counted: the bound of connections bounds them. */
+/* Shorter bodies are not counted, because the limit of connections already bounds them. */
 enum { UNCOUNTED_BYTES = 1024 };
 
-/* Large bodies leave the last sixteenth of the room to small ones: these are sent while large ones are cut. */
+/* The last sixteenth of the room is reserved for small bodies, so that they can be sent while large answers are cut. */
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
 typedef struct vsi_body {
-  vestry_body seen; /* what the adapter sees; the first member. Its bytes are owned */
+  vestry_body seen; /* the adapter's view; first member. Its bytes are owned */
   vsi_room room;
   vsi_open_file *file;
-  uint64_t at; /* where it begins in the file */
+  uint64_t at; /* offset of the body in the file */
   size_t len;
 } vsi_body;
 
-/* One that is refused, but could be had if others held less, is wanted: until the next one is had, so much more than is
- * there counts as too much, and those that hold most go. Relaxed: mere numbers, of which the budget alone is exact. */
+/* Take room for a body. If a body is rejected but would fit if others held less, its size is noted in answer_wanted,
+ * and until another body gets room, vestry_answer_bytes_excess reports that much excess, so that the largest answers
+ * are cut. The accesses are relaxed because only the budget must be exact. */
 static bool take(vestry *v, size_t held, size_t whole) {
   vsi_budget *budget = &v->answer_bytes;
   uint64_t most = whole > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
@@ -74,7 +75,7 @@ vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t capacity, siz
   for (;;) {
     ssize_t n = pread(fd, buffer, capacity, (off_t)at);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return VESTRY_IO; /* 0: it has become shorter */
+    if (n <= 0) return VESTRY_IO; /* 0: the file has become shorter */
     *ret_len = (size_t)n;
     return VESTRY_OK;
   }
@@ -117,12 +118,12 @@ vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file
 }
 
 uint64_t vestry_answer_bytes_excess(const vestry *v) {
-  uint64_t held = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* mere looks */
+  uint64_t held = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed); /* relaxed: estimates */
   uint64_t wanted = atomic_load_explicit(&v->answer_wanted, memory_order_relaxed);
   uint64_t most = v->answer_bytes.mark > wanted ? v->answer_bytes.mark - wanted : 0;
   return held > most ? held - most : 0;
 }
 
 void vestry_answer_cut(vestry *v) {
-  atomic_fetch_add_explicit(&v->answers_cut, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&v->answers_cut, 1, memory_order_relaxed); /* relaxed: only a count */
 }

@@ -1,45 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies of answers: what an adapter is given, and what all of them hold together. */
+/* Bodies of answers, as passed to adapters, and the memory that all of them hold together. */
 #ifndef VSI_HTTP_BODY_H
 #define VSI_HTTP_BODY_H
 
 #include "vestry/adapter.h"
 
-/* An open file that is lent: to be given back once. Embedded in what lends it. */
+/* A checked-out open file, to be released once. Embedded in the owner's struct. */
 typedef struct vsi_open_file {
   int fd;
   void (*give_back)(struct vsi_open_file *file); /* any thread */
 } vsi_open_file;
 
-/* What a body has of the room that all of them have: from before there is memory of it until it is freed. Embedded in
- * what has it; one thread at a time. */
+/* The share of one body in the instance's answer bytes, held from before its memory is allocated until the memory is
+ * freed. Embedded in the owner's struct; one thread at a time. */
 typedef struct vsi_room {
-  vestry *v;    /* NULL: it is no answer, and nothing of it is counted */
+  vestry *v;    /* NULL: not an answer, so nothing is counted */
   size_t bytes; /* of the instance's answer bytes */
 } vsi_room;
 
-/* Have room for a body of so many bytes in memory, and no more. OK | LIMIT (all bodies hold what they may; the room has
- * what it had) */
+/* Change the room to that of a body with len bytes in memory. OK | LIMIT (all bodies together are at their limit; the
+ * room is unchanged) */
 vestry_err vsi_room_resize(vsi_room *room, size_t len);
-/* Without memory of a body, or when that was freed. */
+/* Release the room. Call it before the body's memory is allocated or after it is freed. */
 void vsi_room_give_back(vsi_room *room);
 
-/* What a body is made of: one of these. */
+/* The source of a body: exactly one of bytes, borrowed and file. */
 typedef struct vsi_body_source {
-  char *bytes;          /* of the instance's host */
-  const char *borrowed; /* copied, when there is room for it */
+  char *bytes;          /* allocated by the instance's host */
+  const char *borrowed; /* copied when there is room for it */
   vsi_open_file *file;
-  uint64_t at; /* where it begins in the file */
+  uint64_t at; /* offset of the body in the file */
 } vsi_body_source;
 
-/* Bytes, file and room are taken on OK only; bytes have their room already. OK | LIMIT (there is no room for a copy of
- * what is borrowed, or for a piece of the file) | NO_MEMORY */
+/* Create a body. Takes bytes, file and room on OK only; the bytes have their room already. OK | LIMIT (no room for a
+ * copy of borrowed bytes, or for a piece of the file) | NO_MEMORY */
 vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body);
 
-/* Read what comes at once of a part of a file. OK | IO (it is shorter) */
+/* Read a part of a file with one read; it may return fewer bytes. OK | IO (the file is shorter) */
 VESTRY_API vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
 
-/* Read a part of a file into memory of the host, and a NUL after it. OK | IO (it is shorter) | NO_MEMORY */
+/* Read a part of a file into memory of the host, followed by a NUL. OK | IO (the file is shorter) | NO_MEMORY */
 VESTRY_API vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
                                          char **ret_bytes);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A client may write anything into a Cookie header. A pair that is not well formed is passed over, and nothing in it
- * can become part of another: pairs end at semicolons, whatever quotes say. */
+/* A client may write anything into a Cookie header. Malformed pairs are skipped, and no part of one can become part of
+ * another pair, because every pair ends at a semicolon, even inside quotes. */
 #include "http/cookie.h"
 
 #include <string.h>
 
 #include "vestry/request.h"
 
-/* cookie-octet: visible ASCII but for quote, comma, semicolon and backslash. */
+/* Return whether a byte is a cookie-octet: visible ASCII except quote, comma, semicolon and backslash. */
 static bool is_octet(unsigned char c) {
   return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
 }
@@ -22,7 +22,7 @@ bool vsi_is_cookie_value(const char *value, size_t len) {
   return true;
 }
 
-/* The value between begin and end; false when it is not well formed. */
+/* Get the value between begin and end; false: malformed. */
 static bool take_value(const char *begin, const char *end, vestry_slice *ret_value) {
   if (end - begin >= 2 && *begin == '"' && end[-1] == '"') {
     begin++;

@@ -4,7 +4,8 @@
 #include "http/accept.h"
 #include "instance/instance.h"
 
-/* A private stream's place among the encoders, if the profile wants one and there is one. */
+/* Reserve a private encoder, if the profile wants one. If none is free, the stream shares the encoding, if the profile
+ * supports that. false: neither is possible. */
 static bool find_place(vsi_codings *codings, const vestry_profile *profile, vestry_profile_mode *ret_mode) {
   *ret_mode = VESTRY_PROFILE_SHARED;
   if (profile->mode == VESTRY_PROFILE_SHARED) return true;
@@ -41,6 +42,6 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
     if (error) return error;
     if (index == count || offered[index].ops == &vestry_profile_identity) return VESTRY_OK;
     if (find_place(codings, &offered[index], &mode)) return make_coder(codings, &offered[index], mode, ret_encoding);
-    names[index] = NULL; /* it cannot be had now: the next best */
+    names[index] = NULL; /* not available now: try the next best coding */
   }
 }

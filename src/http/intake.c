@@ -5,7 +5,7 @@
 
 void vestry_turn_away(vestry *v, vestry_refusal refusal) {
   if (refusal <= VESTRY_REFUSAL_NONE || refusal >= VESTRY_REFUSAL_COUNT) return;
-  atomic_fetch_add_explicit(&v->refused_by_reason[refusal], 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&v->refused_by_reason[refusal], 1, memory_order_relaxed); /* relaxed: only a count */
 }
 
 bool vestry_request_bytes_take(vestry *v, size_t bytes) {
@@ -13,7 +13,7 @@ bool vestry_request_bytes_take(vestry *v, size_t bytes) {
 }
 
 uint64_t vestry_request_bytes_excess(const vestry *v) {
-  uint64_t used = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed); /* a mere look */
+  uint64_t used = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed); /* relaxed: an estimate */
   return used > v->request_bytes.mark ? used - v->request_bytes.mark : 0;
 }
 
@@ -25,7 +25,7 @@ void vestry_request_bytes_give(vestry *v, size_t bytes) {
 void vsi_intake_stats(vestry *v, vestry_stats *stats) {
   for (size_t i = 0; i < VESTRY_REFUSAL_COUNT; i++)
     stats->refused_by_reason[i] =
-        atomic_load_explicit(&v->refused_by_reason[i], memory_order_relaxed); /* mere counts */
+        atomic_load_explicit(&v->refused_by_reason[i], memory_order_relaxed); /* relaxed: only counts */
   stats->request_bytes = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed);
   stats->request_peak_bytes = atomic_load_explicit(&v->request_bytes.peak, memory_order_relaxed);
   stats->answer_bytes = atomic_load_explicit(&v->answer_bytes.used, memory_order_relaxed);

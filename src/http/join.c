@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reply's stream is a part of from its beginning: channels, and what extensions have (topics, histories). What
- * is needed for it is made when the reply says so, before there is a stream: a channel is held by a member without a
- * stream, and letting it in needs no memory. */
+/* Channels, and the topics and histories of extensions, that a reply's stream joins from its beginning. The memory is
+ * allocated when the reply declares it, before there is a stream: a channel gets a member without a stream, and to
+ * admit the stream later needs no memory. */
 #include "base/memory.h"
 #include "channel/channel.h"
 #include "channel/name.h"
@@ -25,14 +25,14 @@ vestry_err vsi_reply_attach(vestry_reply *reply, vestry_err error, vsi_attachmen
 }
 
 typedef struct joining {
-  vsi_attachment attachment; /* first */
+  vsi_attachment attachment; /* first member */
   const vestry_host *host;
   vsi_member *member;
 } joining;
 
 static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   joining *one = (joining *)attachment;
-  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is in it; CLOSED: it has ended */
+  (void)vsi_channel_admit(one->member, connection); /* EXISTS: it is a member already; CLOSED: it has ended */
   vsi_free(one->host, one);
 }
 

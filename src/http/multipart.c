@@ -6,14 +6,14 @@
 
 enum { BOUNDARY_MAX = 70 };
 
-/* --------------------------------------------------------------------------------- parameters of a header -------- */
+/* -------------------------------------------------------------------------------------- parameters of a header ---- */
 
 static bool is_space(char c) {
   return c == ' ' || c == '\t';
 }
 
-/* Where a quoted value ends. A backslash before a quote escapes it (RFC 9110), as programs other than browsers send it;
- * but browsers escape with % and send backslashes as they are, so that one before the last quote is the value's own. */
+/* Return the end of a quoted value. Programs other than browsers escape a quote with a backslash (RFC 9110). Browsers
+ * escape with % and send backslashes unchanged, so a backslash before the last quote belongs to the value. */
 static const char *quoted_end(const char *at, const char *end) {
   for (; at < end && *at != '"'; at++) {
     if (*at != '\\' || end - at < 3 || at[1] != '"') continue;
@@ -24,7 +24,7 @@ static const char *quoted_end(const char *at, const char *end) {
   return at;
 }
 
-/* The parameter at `at`, which is after a ';', of `end`: its name and its value without quotes. Where it ends; NULL:
+/* Read the parameter at `at`, which is after a ';': its name, and its value without quotes. Returns its end; NULL:
  * there is none. */
 static const char *parameter(const char *at, const char *end, vestry_slice *ret_name, vestry_slice *ret_value) {
   while (at < end && (is_space(*at) || *at == ';')) at++;
@@ -66,8 +66,8 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
   if (error) return error;
   parts->at = body.data;
   parts->end = body.data ? parts->at + body.len : NULL;
-  /* The first boundary may stand at the beginning, without the line break. What is before it, if anything, is no part's
-   * (RFC 2046, 5.1.1). */
+  /* The first boundary may stand at the beginning, without the line break. Any text before it belongs to no part (RFC
+   * 2046, 5.1.1). */
   size_t len = parts->boundary.len - 2;
   if (body.len >= len && memcmp(body.data, parts->boundary.text + 2, len) == 0) {
     parts->at += len;
@@ -79,7 +79,7 @@ vestry_err vsi_parts_init(vsi_parts *parts, const char *content_type, vestry_sli
   return VESTRY_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------- a part ----------- */
+/* ------------------------------------------------------------------------------------------------------ a part ---- */
 
 static vestry_slice trimmed(const char *from, const char *to) {
   while (from < to && is_space(*from)) from++;
@@ -87,7 +87,7 @@ static vestry_slice trimmed(const char *from, const char *to) {
   return (vestry_slice){from, (size_t)(to - from)};
 }
 
-/* form-data; name="…"; filename="…" */
+/* Read form-data; name="…"; filename="…" */
 static void read_disposition(vestry_slice header, vsi_part *part) {
   const char *at = header.data, *end = at + header.len;
   vestry_slice name, value;
@@ -120,7 +120,7 @@ vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
     vsi_part_read(at, stop, &part);
     at = stop + 2;
   }
-  /* the boundary has the line break before it, so the empty line's may be its */
+  /* the boundary begins with a line break, which may be that of the empty line */
   const char *stop = memmem(at, (size_t)(end - at), parts->boundary.text, parts->boundary.len);
   if (!stop || !part.name.data) return VESTRY_MALFORMED;
   at += 2;
@@ -130,7 +130,7 @@ vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
   return VESTRY_OK;
 }
 
-/* What WHATWG HTML has browsers send for the three: "multipart/form-data encoding algorithm". */
+/* Browsers send these three escapes (WHATWG HTML, "multipart/form-data encoding algorithm"). */
 size_t vsi_part_decode(vestry_slice text, char *to) {
   static const struct {
     const char *sent;

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes whose bodies come in pieces, as they arrive, instead of as a whole to a handler (serve/receive.c calls it). */
+/* Routes that receive their bodies in pieces, as they arrive, instead of passing the whole body to a handler (called by
+ * serve/receive.c). */
 #ifndef VSI_HTTP_RECEIVER_H
 #define VSI_HTTP_RECEIVER_H
 
 #include "vestry/request.h"
 
-/* One request's calls come one after the other, on the thread of its connection. What begin, write and end return is
- * answered as what a guard returns: a reply with a status is the answer, whatever the error. */
+/* The calls for one request are made one after the other, on the thread of its connection. Errors returned by begin,
+ * write and end are answered like errors of a guard: if the reply has a status, the reply is the answer. */
 typedef struct vsi_receiver {
-  /* The head is there, and its scope; no guard has looked yet: vsi_request_guard. OK | an error: nothing more is
-   * called, and no byte of the body is wanted. */
+  /* The head and the scope are known; no guard has run yet (vsi_request_guard runs them). OK | an error: no other
+   * function is called, and the body is discarded. */
   vestry_err (*begin)(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state);
   /* OK | an error: abort is called with it at once. */
   vestry_err (*write)(void *state, const vestry_request *req, vestry_reply *reply, const void *bytes, size_t len);
-  /* The body is whole; the last call, whatever it returns. */
+  /* The body is complete. The last call, whatever it returns. */
   vestry_err (*end)(void *state, const vestry_request *req, vestry_reply *reply);
-  /* There is no more of it; the last call. why: what write returned | IO (the peer broke off) | TIMEOUT | TOO_LARGE |
+  /* The body ends early; the last call. why: the result of write | IO (the peer broke off) | TIMEOUT | TOO_LARGE |
    * LIMIT, NO_MEMORY (of the adapter). */
   void (*abort)(void *state, vestry_err why);
 } vsi_receiver;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reply builder: copies what it is given and refuses what must not reach the wire. */
+/* The reply builder. It copies its arguments and rejects values that must not reach the wire. */
 #include "http/reply.h"
 
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void header_free(const vestry_reply *reply, const vestry_header *header) 
   vsi_free(reply->host, (void *)header->name);
 }
 
-/* But for its room. */
+/* Free the body, but not its room. */
 static void free_body(vestry_reply *reply) {
   vsi_free(reply->host, reply->body);
   if (reply->rest.file) reply->rest.file->give_back(reply->rest.file);
@@ -71,7 +71,7 @@ void vsi_reply_finish(vestry_reply *reply) {
   vsi_reply_init(reply, reply->host);
 }
 
-/* NO_MEMORY is remembered: a handler may leave it to vestry (vestry/request.h). */
+/* Remember NO_MEMORY, because a handler may ignore it and leave it to vestry (vestry/request.h). */
 static vestry_err remember(vestry_reply *reply, vestry_err error) {
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   return error;
@@ -83,7 +83,7 @@ vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *w
   return error;
 }
 
-/* ---------------------------------------------------------------------------------- status, headers and body ------ */
+/* ------------------------------------------------------------------------------------ status, headers and body ---- */
 
 vestry_err vestry_reply_status(vestry_reply *reply, int status) {
   if (status < STATUS_MIN || status > STATUS_MAX)
@@ -92,7 +92,7 @@ vestry_err vestry_reply_status(vestry_reply *reply, int status) {
   return VESTRY_OK;
 }
 
-/* What frames the body and the connection is the adapter's to write. */
+/* Return whether a header frames the body or the connection; the adapter writes those. */
 static bool is_framing(const char *name) {
   static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive",
                                         "Trailer",        "Upgrade",           "TE",         "Date"};
@@ -107,7 +107,7 @@ const vestry_header *vsi_reply_header_find(const vestry_reply *reply, const char
   return NULL;
 }
 
-/* Whether a list of directives has this one (RFC 9111, section 5.2: in any case; a value is of no interest here). */
+/* Return whether a list of directives has this one, in any case (RFC 9111, section 5.2). Values are ignored. */
 static bool has_directive(const char *list, const char *name) {
   size_t len = strlen(name);
   for (const char *at = list; *at; at += strcspn(at, ",")) {
@@ -151,7 +151,8 @@ vestry_err vestry_reply_header(vestry_reply *reply, const char *name, const char
   return VESTRY_OK;
 }
 
-/* So much in memory. LIMIT is remembered until there is a body that has room: a handler may leave it to vestry. */
+/* Resize the room for the body in memory. LIMIT is remembered until a body gets room, because a handler may ignore it
+ * and leave it to vestry. */
 static vestry_err resize_room(vestry_reply *reply, size_t len) {
   vestry_err error = vsi_room_resize(&reply->room, len);
   reply->no_room |= error == VESTRY_LIMIT;
@@ -163,7 +164,7 @@ vestry_err vsi_reply_make_room(vestry_reply *reply, size_t len) {
   return resize_room(reply, len);
 }
 
-/* A body of that type and length, of which so much is in memory, and nothing of it yet. */
+/* Begin a body of this type and length, of which `held` bytes will be in memory; none is there yet. */
 static vestry_err begin_body(vestry_reply *reply, const char *content_type, size_t len, size_t held) {
   vestry_err error = resize_room(reply, held);
   if (error) return error;
@@ -234,9 +235,9 @@ vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, cons
   return copy ? vsi_reply_take_body(reply, content_type, copy, len) : remember(reply, VESTRY_NO_MEMORY);
 }
 
-/* ---------------------------------------------------------------------------------------- key and connection ------ */
+/* ------------------------------------------------------------------------------------------ key and connection ---- */
 
-/* Pack a key, once for all that is done with it. */
+/* Pack a key once, for all later uses. */
 static vestry_err pack_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, void *room,
                            size_t room_bytes, vestry_scoped_key **ret_key) {
   vsi_scoped_key packed;
@@ -257,7 +258,7 @@ vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
   return VESTRY_OK;
 }
 
-/* A stream has as many already as the instance lets one have. */
+/* Reject one more key or attachment than the instance allows a stream. */
 static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
   char why[160];
   snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_bounds", function,
@@ -281,7 +282,7 @@ vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const v
   vestry_scoped_key *packed;
   vestry_err error = pack_key(reply, scope, key, NULL, 0, &packed);
   if (error) return error;
-  reply->key_error = before; /* a key that is good mends no other */
+  reply->key_error = before; /* a valid key does not repair an earlier invalid one */
   reply->more_keys[reply->more_keys_count++] = (struct vsi_more_key){packed, many_count};
   return VESTRY_OK;
 }
@@ -314,7 +315,7 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
   reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
 }
 
-/* All of it, or nothing: what is wrong is found before the reply is changed. */
+/* All options are checked before the reply is changed, so that it is changed completely or not at all. */
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options) {
   vestry_stream_options own;
   vestry_connection_options connection, resolved;
@@ -345,9 +346,9 @@ void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destro
   vsi_data_destroy(&before);
 }
 
-/* --------------------------------------------------------------------------------------------------- effects ------ */
+/* ----------------------------------------------------------------------------------------------------- effects ---- */
 
-/* Takes what it has. */
+/* Add an effect. Takes its event and its list in any case. */
 static vestry_err add_effect(vestry_reply *reply, const vsi_effect_item *effect) {
   if (!VSI_ARRAY_RESERVE_FROM(reply->host, reply->few_effects, reply->effects, reply->effects_count,
                               reply->effects_room, 1)) {
@@ -367,8 +368,8 @@ static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
       "number without end");
 }
 
-/* Whether a built-in effect is added as its event, because only its sending is left; otherwise interceptors, or the
- * application's effect of that name, need it as a list. */
+/* Return whether a built-in effect is added as its event, because only the sending remains. Otherwise interceptors, or
+ * the application's effect of that name, need it as a list. */
 static bool is_direct(const vestry_reply *reply) {
   return !reply->v || vsi_names_are_direct(reply->v->registry);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Replies that are an answer of a certain kind: a redirect, JSON. */
+/* Replies that are answers of a certain kind: redirects, JSON. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,9 +8,10 @@
 #include "http/reply.h"
 #include "json/write.h"
 
-/* The client fetches; a page that a redirect led to would be its answer, and not the browser's page. It appends HTML to
- * the body, and runs what it finds there as an expression: an answer that is a script would be an inline script, which
- * a strict policy refuses, and would never be over (the client does not say that it has finished). */
+/* Redirect the Datastar client. The client uses fetch, which would follow a redirect and take the target page as the
+ * answer, and the browser would not leave the page. Therefore the answer is HTML that the client appends to the body,
+ * with an attribute whose expression it runs. A script as the answer would become an inline script, which a strict
+ * policy blocks, and the client would never finish the action. */
 static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
   vsi_client_action action;
   vestry_html html;
@@ -50,7 +51,7 @@ vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
   reply->no_memory |= !text;
   if (!text) return VESTRY_NO_MEMORY;
   writer = (vsi_writer){.to = text};
-  (void)vsi_json_put(&writer, json); /* as before */
+  (void)vsi_json_put(&writer, json); /* succeeds, as before */
   text[len] = '\0';
   return vsi_reply_take_body(reply, "application/json", text, len);
 }

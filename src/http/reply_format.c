@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Replies by formats of the HTML builder. */
+/* Replies made by formats of the HTML builder. */
 #include <stdarg.h>
 
 #include "event/event_format.h"
 #include "http/reply.h"
 
-/* Hand what was built to `put`; NO_MEMORY is remembered, as in reply.c. */
+/* Pass the built HTML to `put`; NO_MEMORY is remembered, as in reply.c. */
 static vestry_err take(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
                        vestry_html *html) {
   vestry_slice made;
   vestry_err error = vsi_html_settle(html, &made);
   reply->no_memory |= error == VESTRY_NO_MEMORY;
   if (!error) return put(reply, made);
-  if (error != VESTRY_NO_MEMORY) reply->refused = error; /* the log says why already */
+  if (error != VESTRY_NO_MEMORY) reply->refused = error; /* logged already */
   return error;
 }
 
@@ -29,7 +29,7 @@ static vestry_err build(vestry_reply *reply, vestry_err (*put)(vestry_reply *rep
 }
 
 static vestry_err put_elements(vestry_reply *reply, vestry_slice html) {
-  return vestry_reply_patch_elements(reply, html.data); /* terminated, and a format makes no NUL */
+  return vestry_reply_patch_elements(reply, html.data); /* terminated; a format makes no NUL */
 }
 
 vestry_err vestry_reply_patch_elementsf(vestry_reply *reply, const char *format, ...) {

@@ -15,7 +15,7 @@ enum { READ_BYTES = 16384 };
 
 void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const vestry_request_ops *ops,
                       void *server_request) {
-  memset(own, 0, offsetof(vsi_request, scope)); /* what comes after is written before it is read */
+  memset(own, 0, offsetof(vsi_request, scope)); /* the rest is written before it is read */
   *req = (vestry_request){.v = v, .own = own};
   req->own->ops = ops;
   req->own->server_request = server_request;
@@ -25,7 +25,7 @@ void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const ve
   req->path = path ? path : "";
   req->query = query ? query : "";
   const char *datastar = ops->header(server_request, "Datastar-Request");
-  req->own->is_head = strcmp(req->method, "HEAD") == 0; /* asks what GET would answer: for no stream */
+  req->own->is_head = strcmp(req->method, "HEAD") == 0; /* a HEAD is answered like a GET, but without a stream */
   req->is_datastar = !req->own->is_head && datastar && strcmp(datastar, "true") == 0;
 }
 
@@ -41,7 +41,8 @@ void vsi_request_finish(vestry_request *req) {
   req->signals = NULL;
 }
 
-/* Room for some more of the body; what the buffer holds is taken from all requests' bytes. OK | LIMIT | NO_MEMORY */
+/* Make room for more of the body, and count the buffer's growth against the bytes of all requests. OK | LIMIT |
+ * NO_MEMORY */
 static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) {
   if (!vsi_buffer_reserve(body, more)) return VESTRY_NO_MEMORY;
   size_t grown = body->capacity - req->own->body_taken;
@@ -53,17 +54,17 @@ static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more) 
   return VESTRY_OK;
 }
 
-/* The body comes in pieces into a buffer that grows with it: a client that only announces a megabyte costs nothing. A
- * chunked body is read until one byte more than is allowed has come. */
+/* Read the body in pieces into a buffer that grows with it, so that a client that only announces a megabyte uses no
+ * memory. A chunked body is read until one byte more than the maximum has arrived. */
 static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t most, vsi_buffer *body) {
   size_t limit = announced >= 0 ? (size_t)announced : most + 1;
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
-    vestry_err error = make_room(req, body, room + 1); /* one for the NUL after it all */
+    vestry_err error = make_room(req, body, room + 1); /* plus one byte for the final NUL */
     if (!error) error = req->own->ops->read(req->own->server_request, body->data + body->len, room, &len);
     if (error) return error;
     if (len > room) return VESTRY_IO;
-    if (len == 0) return announced >= 0 ? VESTRY_IO : VESTRY_OK; /* it broke off before its length */
+    if (len == 0) return announced >= 0 ? VESTRY_IO : VESTRY_OK; /* the body ended before its announced length */
     body->len += len;
   }
   return body->len > most ? VESTRY_TOO_LARGE : VESTRY_OK;
@@ -83,14 +84,14 @@ static vestry_err read_long(vestry_request *req, int64_t announced, size_t most)
   return error;
 }
 
-/* Where it needs no memory. */
+/* Read a short body into the request itself, without an allocation. */
 static vestry_err read_short(vestry_request *req, size_t announced) {
   size_t at = 0;
   while (at < announced) {
     size_t len = 0;
     vestry_err error = req->own->ops->read(req->own->server_request, req->own->short_body + at, announced - at, &len);
     if (error) return error;
-    if (!len || len > announced - at) return VESTRY_IO; /* it broke off before its length */
+    if (!len || len > announced - at) return VESTRY_IO; /* the body ended before its announced length */
     at += len;
   }
   req->own->short_body[at] = '\0';
@@ -122,8 +123,8 @@ static bool has_signals_in_query(const vestry_request *req) {
   return strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;
 }
 
-/* Each request has an object of its own, because a handler may change it: in a shared one another request would read
- * that. */
+/* Read the signals. Each request has its own object, because a handler may change it, and another request would read
+ * the change in a shared object. */
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
@@ -160,9 +161,9 @@ vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ what a handler asks --- */
+/* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
-/* Headers that name a user. */
+/* Return whether a header identifies a user. */
 static bool says_who(const char *name) {
   static const char *const names[] = {"Cookie", "Authorization", "X-Remote-User", "X-Forwarded-User",
                                       "X-Forwarded-Email"};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Cookies of an answer: what a browser would refuse or read otherwise (RFC 6265bis, section 5) is refused here. */
+/* Cookies of an answer. A cookie that a browser would reject or read differently (RFC 6265bis, section 5) is rejected
+ * here. */
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -10,10 +11,11 @@
 #include "http/cookie.h"
 #include "http/reply.h"
 
-/* Browsers drop a cookie whose name and value are longer, and an attribute whose value is. */
+/* Browsers drop a cookie whose name and value together are longer, and an attribute whose value is longer. */
 enum { PAIR_MAX_BYTES = 4096, ATTRIBUTE_MAX_BYTES = 1024 };
 
-/* Visible ASCII without the semicolon: blanks at the end would be cut off. */
+/* Return whether a path is visible ASCII without a semicolon. Blanks are not allowed, because browsers cut them off at
+ * the end. */
 static bool is_path(const char *path) {
   if (*path != '/' || strlen(path) > ATTRIBUTE_MAX_BYTES) return false;
   for (const char *at = path; *at; at++)
@@ -21,7 +23,8 @@ static bool is_path(const char *path) {
   return true;
 }
 
-/* Labels with single dots between them. A dot in front would be passed over without a word. */
+/* Return whether a domain consists of labels with single dots between them. A leading dot is not allowed, because
+ * browsers ignore it silently. */
 static bool is_domain(const char *domain) {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
   size_t len = strlen(domain);
@@ -30,10 +33,10 @@ static bool is_domain(const char *domain) {
 }
 
 static bool begins_with(const char *name, const char *prefix) {
-  return strncasecmp(name, prefix, strlen(prefix)) == 0; /* browsers heed no case here */
+  return strncasecmp(name, prefix, strlen(prefix)) == 0; /* browsers ignore the case here */
 }
 
-/* What is wrong; NULL: nothing. */
+/* Return the fault; NULL: none. */
 static const char *fault_of(const vestry_cookie *cookie) {
   const char *value = cookie->value ? cookie->value : "";
   if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is no token";

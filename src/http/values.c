@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Names and values that come with a request: in its path, its query, its form.
+/* Names and values from a request's path, query and form.
  *
- * Values are what a client sent: their count is bounded, and a place where one of them is no UTF-8, has a NUL or a
- * broken escape has none at all, since it is not known what was meant. */
+ * Values come from the client. Their number is bounded. If a value in a place (path, query or form) is not UTF-8,
+ * contains a NUL or has a broken escape, the place has no values at all, because their meaning is unknown. */
 #include <string.h>
 #include <strings.h>
 
@@ -19,7 +19,7 @@
 
 enum { VALUES_MAX = 1000 };
 
-/* Room for so many pairs, and a text after them. */
+/* Allocate `count` pairs, followed by text_len bytes of text. */
 static vestry_err make_room(vsi_values *values, const vestry_host *host, size_t count, size_t text_len,
                             char **ret_text) {
   if (count > VALUES_MAX) return VESTRY_TOO_LARGE;
@@ -33,14 +33,14 @@ static bool is_text(const char *text, size_t len) {
   return vsi_is_utf8(text, len) && !memchr(text, '\0', len);
 }
 
-/* --------------------------------------------------------------------------------- a query, a form's body --------- */
+/* -------------------------------------------------------------------------------------- a query, a form's body ---- */
 
-/* Decode where it stands, and terminate: there is a byte after it. */
+/* Decode a text in place and terminate it: there is a byte after it. */
 static vestry_err decode(char *text, size_t len) {
   const vestry_slice encoded = {text, len};
   size_t decoded, offset;
   if (vsi_query_decoded_len(encoded, &decoded, &offset)) return VESTRY_MALFORMED;
-  vsi_query_decode(encoded, text); /* never past what it reads */
+  vsi_query_decode(encoded, text); /* writes never pass reads */
   text[decoded] = '\0';
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
@@ -107,7 +107,7 @@ static vestry_err read_form(vsi_values *values, const vestry_request *req) {
   return read_encoded(values, req->v->host, req->body.data, req->body.len);
 }
 
-/* ------------------------------------------------------------------------------------------------ the path -------- */
+/* ---------------------------------------------------------------------------------------------------- the path ---- */
 
 static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   const vsi_visit *visit = req->own->visit;
@@ -147,10 +147,10 @@ vestry_err vsi_request_set_form(const vestry_request *asked, vestry_slice texts,
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- for the handler ------ */
+/* ------------------------------------------------------------------------------------------------ for handlers ---- */
 
 static const vsi_values *values_of(const vestry_request *req, vestry_in in) {
-  vsi_values *values = &req->own->values[in]; /* read once, by the one thread it has */
+  vsi_values *values = &req->own->values[in]; /* read once, by the request's only thread */
   if (values->is_read) return values;
   values->is_read = true;
   switch (in) {
@@ -162,7 +162,7 @@ static const vsi_values *values_of(const vestry_request *req, vestry_in in) {
   return values;
 }
 
-/* OK | NOT_FOUND | why there are none */
+/* OK | NOT_FOUND | the error of the place */
 static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
                        const char **ret_value) {
   if (!name || (unsigned)in >= VSI_IN_COUNT) return VESTRY_INVALID;
@@ -201,7 +201,7 @@ static vestry_err read_integer(const char *text, vestry_into into) {
 static vestry_err read_number(const vestry_request *req, const char *text, vestry_into into) {
   json_t *value = NULL;
   vestry_signals_error why;
-  vestry_err error = vsi_json_parse(text, strlen(text), &req->v->signals, &value, &why); /* in every locale */
+  vestry_err error = vsi_json_parse(text, strlen(text), &req->v->signals, &value, &why); /* independent of the locale */
   if (!error) error = vsi_into_take(into, value);
   json_decref(value);
   return error;

@@ -31,7 +31,7 @@ static vestry_err take_text(vestry_into into, const json_t *value) {
 
 static vestry_err take_json(vestry_into into, const json_t *value, bool is_wanted) {
   if (!is_wanted) return VESTRY_MALFORMED;
-  *(json_t **)into.variable = (json_t *)(uintptr_t)value; /* the owner of the whole may change it */
+  *(json_t **)into.variable = (json_t *)(uintptr_t)value; /* cast: the owner of the whole value may change it */
   return VESTRY_OK;
 }
 

@@ -12,8 +12,8 @@
 #include <emmintrin.h>
 #endif
 
-/* A reader over the text. The scan_ functions move `at` past what they accept; at a fault they leave it there and
- * return why, a sentence, or NULL when all is well. */
+/* A reader over the text. The scan_ functions move `at` past the text that they accept and return NULL. On a fault they
+ * leave `at` at its place and return a sentence that describes it. */
 typedef struct reader {
   const unsigned char *at, *end;
   bool for_c;
@@ -34,7 +34,7 @@ static bool skip_digits(reader *r) {
 static const char *scan_number(reader *r) {
   if (*r->at == '-') r->at++;
   if (r->at < r->end && *r->at == '0')
-    r->at++; /* a digit after it is found by the code that expects ',' there */
+    r->at++; /* a digit after the 0 fails in the caller, which expects ',' */
   else if (!skip_digits(r))
     return "a number has no digits";
   if (r->at < r->end && *r->at == '.') {
@@ -56,7 +56,7 @@ static const char *scan_word(reader *r, const char *word) {
   return NULL;
 }
 
-/* One multi-byte sequence. */
+/* Scan one multi-byte sequence. */
 static const char *scan_utf8(reader *r) {
   bool valid;
   size_t bytes = vsi_utf8_next((const char *)r->at, (const char *)r->end, &valid);
@@ -65,7 +65,7 @@ static const char *scan_utf8(reader *r) {
   return NULL;
 }
 
-/* The four digits after \u; at stands on the first. */
+/* Scan the four digits after \u; `at` is at the first. */
 static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   unsigned unit = 0;
   for (int i = 0; i < 4; i++, r->at++) {
@@ -78,7 +78,7 @@ static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   return NULL;
 }
 
-/* at stands on the backslash, and on a fault is put back there. */
+/* Scan an escape. `at` is at the backslash, also after a fault. */
 static const char *scan_escape(reader *r) {
   const unsigned char *start = r->at++;
   if (r->at == r->end) return ends_early;
@@ -108,12 +108,13 @@ static const char *scan_escape(reader *r) {
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Bytes that need no look of their own: ASCII from space on, but for `"` and `\`.
+/* Skip plain bytes, which are ASCII from space on, except `"` and `\`.
  *
- * Sixteen at a time, where there are vectors: as signed numbers all others but those two are below space. Otherwise
- * eight: with all top bits clear, a byte that is zero after XOR borrows into its top bit when 1 is taken away, and so
- * does one below 0x20 when 0x20 is. A borrow can spoil the bytes above it, but only above one that stops us anyway: the
- * lowest that is marked is one. */
+ * With vectors, sixteen bytes are tested at once: as signed numbers, all other bytes except those two are below space.
+ * Without vectors, eight are tested: with all top bits clear, a byte that is zero after XOR borrows into its top bit
+ * when 1 is subtracted, and so does a byte below 0x20 when 0x20 is subtracted. A borrow can mark the bytes above it
+ * wrongly, but only above a byte that must stop the scan. Therefore the lowest marked byte is always marked
+ * correctly. */
 static inline void skip_plain(reader *r) {
 #ifdef __SSE2__
   for (; r->end - r->at >= 16; r->at += 16) {
@@ -141,7 +142,7 @@ static inline void skip_plain(reader *r) {
   while (r->at < r->end && *r->at >= 0x20 && *r->at < 0x80 && *r->at != '"' && *r->at != '\\') r->at++;
 }
 
-/* The rest of a string that is not over with its first plain bytes. */
+/* Scan the rest of a string that does not end after its first plain bytes. */
 static const char *scan_string_rest(reader *r) {
   for (;; skip_plain(r)) {
     if (r->at == r->end) return ends_early;
@@ -159,7 +160,7 @@ static const char *scan_string_rest(reader *r) {
   return NULL;
 }
 
-/* at stands on the opening quote. Most strings are plain to their end: those are read in place. */
+/* Scan a string. `at` is at the opening quote. Most strings are plain to their end, and are handled here, inline. */
 static inline const char *scan_string(reader *r) {
   r->at++;
   skip_plain(r);
@@ -168,7 +169,7 @@ static inline const char *scan_string(reader *r) {
   return NULL;
 }
 
-/* A value that is no object or array. */
+/* Scan a value that is neither an object nor an array. */
 static inline const char *scan_scalar(reader *r) {
   switch (*r->at) {
   case '"': return scan_string(r);
@@ -179,7 +180,7 @@ static inline const char *scan_scalar(reader *r) {
   }
 }
 
-/* at stands on a member's name; it ends up after the colon. */
+/* Scan a member's name and the colon after it. */
 static const char *scan_name(reader *r) {
   if (*r->at != '"') return "a name in quotes is expected";
   const char *why = scan_string(r);
@@ -199,7 +200,7 @@ vestry_err vsi_json_fail(vestry_err error, size_t offset, const char *message, v
   return error;
 }
 
-/* Which of the open levels are objects, a bit each: all that recursion would have kept. */
+/* The kind of each open level, one bit a level; set: an object. It replaces a stack of recursive calls. */
 typedef struct levels {
   uint64_t is_object[VSI_JSON_MAX_DEPTH / 64 + 1];
   uint32_t depth;
@@ -215,8 +216,8 @@ static void open_level(levels *l, bool object) {
   l->is_object[l->depth / 64] = object ? l->is_object[l->depth / 64] | bit : l->is_object[l->depth / 64] & ~bit;
 }
 
-/* After a value: closing brackets, and the comma in front of the next value; or the end of the outermost one, depth 0.
- */
+/* Scan the closing brackets after a value, and the comma before the next value. Depth 0: the outermost value has
+ * ended. */
 static inline const char *scan_behind(reader *r, levels *l) {
   while (l->depth) {
     skip_space(r);
@@ -231,8 +232,8 @@ static inline const char *scan_behind(reader *r, levels *l) {
   return NULL;
 }
 
-/* From after the bracket that opens the outermost object or array to after the one that closes it. OK | MALFORMED |
- * TOO_LARGE, and why. */
+/* Scan from the bracket that opens the outermost object or array to the bracket that closes it. OK | MALFORMED |
+ * TOO_LARGE; *ret_why describes the fault. */
 static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limits, const char **ret_why) {
   uint32_t count = 0;
   bool just_opened = true;
@@ -269,7 +270,7 @@ static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limit
   return *ret_why ? VESTRY_MALFORMED : VESTRY_OK;
 }
 
-/* What the outermost value may be. */
+/* Types that the caller accepts as the outermost value. */
 typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
 
 static const char *const expectations[] = {
@@ -278,7 +279,7 @@ static const char *const leftovers[] = {[OBJECT] = "there is text behind the obj
                                         [ARRAY] = "there is text behind the array",
                                         [VALUE] = "there is text behind the value"};
 
-/* The outermost value, and white space around it. */
+/* Check the outermost value and the white space around it. */
 static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,
                         vsi_json_fault *ret_fault) {
   const unsigned char *text = (const unsigned char *)(json ? json : "");
@@ -327,7 +328,8 @@ size_t vsi_json_plain_len(const char *text, size_t len) {
   }
 }
 
-/* Well-formed text: a bracket outside of strings opens or closes a level, a comma on the first separates elements. */
+/* In well-formed text, a bracket outside of strings opens or closes a level, and a comma at level 1 separates
+ * elements. */
 size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
   const unsigned char *text = (const unsigned char *)json;
   reader r = {.at = text, .end = text + len};
@@ -335,7 +337,7 @@ size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
   while (r.at < r.end) {
     unsigned char c = *r.at;
     if (c == '"') {
-      (void)scan_string(&r); /* well formed */
+      (void)scan_string(&r); /* cannot fail in well-formed text */
       continue;
     }
     r.at++;

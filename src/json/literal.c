@@ -3,14 +3,16 @@
 
 #include <string.h>
 
-/* What cannot stand for itself: the quote and the backslash; control characters, which JSON does not allow and which
- * would be line ends (RFC 8259, section 7); `<`, with which everything begins that a script element is read by. 0xE2
- * begins U+2028 and U+2029: line ends in strings of JavaScript before 2019. */
+/* Return whether a byte needs no escape. These need one:
+ * - the quote and the backslash;
+ * - control characters, which JSON does not allow unescaped and which could be line ends (RFC 8259, section 7);
+ * - `<`, because every tag and comment that ends or changes a script element begins with it;
+ * - 0xE2, the first byte of U+2028 and U+2029, which were line ends in JavaScript strings before 2019. */
 static bool is_plain(unsigned char c) {
   return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != 0xE2;
 }
 
-/* Append the escape of what begins at `at`; returns how many bytes that was. */
+/* Append the character at `at`, escaped. Returns its length in the text. */
 static size_t append_escape(vsi_buffer *buffer, const char *at, const char *end) {
   unsigned char c = (unsigned char)*at;
   if (c == 0xE2) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Text as a string literal, for where JSON or JavaScript is made. */
+/* Text as a string literal for JSON and JavaScript. */
 #ifndef VSI_JSON_LITERAL_H
 #define VSI_JSON_LITERAL_H
 
 #include "base/buffer.h"
 
-/* Append text in double quotes. The literal means the same in JSON and in JavaScript, stands on one line, and may stand
- * in the text of a script element: it has no `<`. Bytes that are no UTF-8 are passed on. */
+/* Append text in double quotes. The literal has the same meaning in JSON and in JavaScript, is a single line, and
+ * contains no `<`, so that it may stand in a script element. Bytes that are not UTF-8 are copied. */
 VESTRY_API void vsi_literal_append(vsi_buffer *buffer, const char *text, size_t len);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON of C's own values. */
+/* JSON from values of C. */
 #include "vestry/value.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ static vestry_err make_object(const vestry_value *value, unsigned depth, json_t 
   return error;
 }
 
-/* *ret_json is what was made, whole or in part; NULL: nothing. */
+/* Make the JSON of a value. *ret_json: NULL on failure. */
 static vestry_err make(const vestry_value *value, unsigned depth, json_t **ret_json) {
   *ret_json = NULL;
   if (depth > VESTRY_VALUE_MAX_DEPTH) return VESTRY_TOO_LARGE;

@@ -9,15 +9,15 @@
 #include "base/ascii.h"
 #include "base/hex.h"
 
-/* jansson gets text that is known to be well formed. All it can still refuse is a number that does not fit its types,
- * or a name with a zero character, which for_c has refused already; whatever else it says, it ran out of memory (its
- * lexer reports that as a syntax error).
+/* jansson receives only text that is known to be well formed. It can still reject a number that does not fit its types;
+ * a name with a zero character was rejected by for_c before. Any other error means that it is out of memory, because
+ * its lexer reports a failed allocation as a syntax error.
  *
- * One thing cannot be seen from here: jansson 2.14 takes no notice when the buffer of its lexer, which grows with the
- * longest token so far, fails to grow, and goes on without that byte. Out of memory at just that call, a string or
- * number of more than 15 bytes comes out a byte short. */
+ * One failure cannot be detected here. If the buffer of jansson 2.14's lexer, which grows with the longest token so
+ * far, fails to grow, the lexer ignores that and drops the byte. If memory runs out in just that call, a string or
+ * number of more than 15 bytes is a byte short. */
 vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_json_fault *ret_fault) {
-  json_error_t why = {.line = 0}; /* all of it is: jansson sets no code when it has no memory for its reader */
+  json_error_t why = {.line = 0}; /* zeroed: jansson sets no code if it cannot allocate its reader */
   json_t *value = json_loadb(json, len, JSON_DECODE_ANY, &why);
   if (value) {
     *ret_value = value;
@@ -28,12 +28,12 @@ vestry_err vsi_json_build(const char *json, size_t len, json_t **ret_value, vsi_
   return vsi_json_fail(VESTRY_MALFORMED, offset, "a number is too large", ret_fault);
 }
 
-/* ---------------------------------------------------------------------------------------------------- mending ----- */
+/* ----------------------------------------------------------------------------------------------------- mending ---- */
 
-/* Digits that a double needs at most; those after them become an exponent. */
+/* Digits that a double needs at most; an exponent replaces the digits after them. */
 enum { EXACT_DIGITS = 17, MOST_DIGITS = 400 };
 
-/* The unit of the escape \uXXXX that begins here, if one does; else 0xFFFFFFFF. */
+/* Return the code unit of the escape \uXXXX at `at`; 0xFFFFFFFF if there is none. */
 static uint32_t unit_at(const char *at, const char *end) {
   uint32_t unit = 0;
   if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return UINT32_MAX;
@@ -41,7 +41,7 @@ static uint32_t unit_at(const char *at, const char *end) {
   return unit;
 }
 
-/* An escape in a string; where it ends. */
+/* Mend an escape in a string. Returns the end of the escape. */
 static char *mend_escape(char *at, const char *end) {
   const uint32_t unit = unit_at(at, end);
   if (unit == UINT32_MAX) return at + 2;
@@ -51,7 +51,7 @@ static char *mend_escape(char *at, const char *end) {
   return at + 6;
 }
 
-/* A number; where it ends. */
+/* Mend a number. Returns the end of the number. */
 static char *mend_number(char *at, const char *end) {
   const bool is_negative = *at == '-';
   char *const begin = at + is_negative, *digits_end = begin;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* jansson could do this, but it would cost a hash table and an entry for each level, to see a value that contains
- * itself, and a buffer, and the text would have to be checked once more. Here nothing is allocated, and a bounded depth
- * ends what contains itself. */
+/* jansson can write JSON, too, but it would allocate a buffer, and a hash table with an entry for each level in order
+ * to detect a value that contains itself; and its text would have to be checked again. This writer allocates nothing,
+ * and its depth limit stops at a value that contains itself. */
 #include "json/write.h"
 
 #include <math.h>
@@ -58,8 +58,8 @@ static void put_integer(vsi_writer *writer, json_int_t number) {
   vsi_put(writer, first, (size_t)(digits + sizeof digits - first));
 }
 
-/* The fewest digits that read back as the same number; 17 always do. A point or an exponent keeps it a real. The
- * locale's decimal point, if it has another, is JSON's here. */
+/* Write the fewest digits that read back as the same number; 17 are always enough. A point or an exponent marks the
+ * number as real. A decimal point of another locale is replaced by JSON's. */
 static void put_real(vsi_writer *writer, double number) {
   char text[40];
   int len = 0;
@@ -105,12 +105,12 @@ static vestry_err put_object(vsi_writer *writer, json_t *object, unsigned depth)
 
 static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth) {
   if (!json) return VESTRY_INVALID;
-  if (writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE; /* parts that are shared can add up to anything */
+  if (writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE; /* shared parts can repeat without end */
   switch (json_typeof(json)) {
   case JSON_OBJECT:
   case JSON_ARRAY:
     if (depth == VSI_JSON_MAX_DEPTH) return VESTRY_TOO_LARGE;
-    /* The cast: jansson iterates over objects that are not const, and changes nothing. */
+    /* cast: jansson iterates only over objects that are not const, but changes nothing */
     return json_is_array(json) ? put_array(writer, json, depth + 1) : put_object(writer, (json_t *)json, depth + 1);
   case JSON_STRING: return put_text(writer, json_string_value(json), json_string_length(json));
   case JSON_INTEGER: put_integer(writer, json_integer_value(json)); break;

@@ -8,17 +8,18 @@
 #include "base/writer.h"
 #include "vestry/value.h"
 
-/* Nothing longer is written, as no event is longer (event/layout.h). Parts that are shared add up to anything. */
+/* The longest text that is written, equal to the longest event (event/layout.h). A value whose parts are shared can
+ * have a text of any length. */
 #define VSI_JSON_MAX_BYTES ((size_t)64 << 20)
 
-/* Put a value, compact, on one line, members in the order they have. The same value comes out the same every time, so
- * it can be counted first and written then.
- * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has come
- * beyond VESTRY_EVENT_MAX_BYTES). What was put before a failure stays. */
+/* Write a value in compact form, on one line, with the members in their stored order. The same value always gives the
+ * same text, so a caller can measure it first and then write it.
+ * OK | INVALID (NULL; text that is not UTF-8) | TOO_LARGE (nested deeper than VSI_JSON_MAX_DEPTH; the writer has passed
+ * VSI_JSON_MAX_BYTES). Text written before a failure remains. */
 VESTRY_API vestry_err vsi_json_put(vsi_writer *writer, const json_t *json);
-/* Put a value of C's own, without making JSON of it first: what vestry_value_to_json takes, but a name that comes twice
- * in an object is written twice: the reader takes the last one. Returns as vsi_json_put, and what
- * vestry_value_to_json refuses. */
+/* Write a value of C without making JSON values from it. It accepts the same values as vestry_value_to_json; a repeated
+ * name in an object is written twice, and readers use the last one. Errors: those of vsi_json_put and
+ * vestry_value_to_json. */
 vestry_err vsi_json_put_value(vsi_writer *writer, const vestry_value *value);
 
 #endif

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a route that is unmounted while requests are in it */
-/* Threads that mount or unmount do so in turn (`changes`), because followers are told of it: a server that has handlers
- * of others too is given the paths of routes alone. The lock is held for reading while a path is looked up, and for
- * writing while a tree is changed: never while something of the application's runs. What a request has found it counts
- * itself into (`running`), under the lock, and out of when it has left. A thread that takes a route or a guard away
- * unlinks it under the lock, so that no request comes in any more, and waits for the count to be zero.
+/* essay: unmounting a route while requests are inside it */
+/* Mounting and unmounting threads run one at a time (`changes`), because each change is reported to followers; for
+ * example, a server that has handlers of others, too, gets only the paths of routes. `lock` is held for reading while a
+ * path is looked up, and for writing while a tree is changed, but never while code of the application runs. A request
+ * counts itself into the route and the guards that it has found (`running`), under the lock, and out again when it
+ * leaves. A thread that removes a route or a guard unlinks it under the lock, so that no further request enters it, and
+ * then waits until the count is zero.
  *
- * A request that leaves touches nothing of the route after its count, because that may free it: whether a thread waits
- * stands in the table. Count and waiters are both changed and then read crosswise, in sequentially consistent order:
- * either the request that leaves sees that a thread waits, or the waiting thread sees the lowered count. */
+ * After a request has lowered the count, it must not touch the route, because the waiting thread may free it. Therefore
+ * the number of waiting threads is in the table. Each side first changes one of the two, count and waiters, and then
+ * reads the other, in sequentially consistent order. So either the leaving request sees that a thread waits, or the
+ * waiting thread sees the lowered count. */
 #include "http/routes/routes.h"
 
 #include <pthread.h>
@@ -24,14 +26,14 @@
 #include "instance/instance.h"
 #include "vestry/adapter.h"
 
-/* What a prefix says: a pattern, and whether it is for that path alone. */
+/* A parsed prefix: a pattern, which may stand for one exact path. */
 typedef struct part {
   bool is_exact;
-  char *pattern; /* in the text after what it is a part of */
+  char *pattern; /* in the text of the struct that contains the part */
 } part;
 
 struct vsi_guard {
-  vsi_guard *next; /* sorted: fewer segments first, then as they came */
+  vsi_guard *next; /* sorted: fewer segments first, then in the order of registration */
   _Atomic(uint32_t) running;
   vestry_guard_fn guard;
   void *app;
@@ -39,7 +41,7 @@ struct vsi_guard {
   char text[];
 };
 
-/* How large bodies may be, for some paths. */
+/* The maximum body size for the paths of a part. */
 typedef struct limit {
   struct limit *next; /* sorted: more segments first, then exact ones */
   size_t max_body_bytes;
@@ -49,12 +51,12 @@ typedef struct limit {
 
 typedef struct page {
   struct page *next;
-  int status; /* 0: all others */
+  int status; /* 0: all other statuses */
   vestry_handler_fn handler;
   void *app;
 } page;
 
-/* What is told of routes. */
+/* An observer of changes to the routes. */
 typedef struct follower {
   struct follower *next;
   const vestry_route_follower *told;
@@ -63,8 +65,8 @@ typedef struct follower {
 
 struct vsi_routes {
   const vestry_host *host;
-  vsi_mutex changes; /* before lock: one change after the other, and followers are told of them in this order */
-  LIST_HEAD(, vsi_route) all; /* guarded by changes, like the next: all that are mounted */
+  vsi_mutex changes;          /* taken before lock: serializes changes, and reports them to followers in this order */
+  LIST_HEAD(, vsi_route) all; /* guarded by changes, as is the next member: all mounted routes */
   follower *followers;
   vsi_rw_lock lock;
   /* guarded by lock */
@@ -74,14 +76,14 @@ struct vsi_routes {
   limit *limits;
   page *pages;
 
-  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then the lock is not taken for them */
+  _Atomic(size_t) limits_count; /* relaxed: most instances have none, and then skip the lock */
 
   _Atomic(uint32_t) waiters;
   vsi_mutex left_lock;
-  pthread_cond_t left; /* a request has left while a thread waited */
+  pthread_cond_t left; /* signalled when a request leaves while a thread waits */
 };
 
-static _Thread_local vsi_visit *visits; /* the innermost of this thread */
+static _Thread_local vsi_visit *visits; /* the innermost visit of this thread */
 
 vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   vsi_routes *routes = vsi_calloc(host, 1, sizeof *routes);
@@ -115,11 +117,11 @@ void vsi_routes_destroy(vsi_routes *routes) {
   vsi_free(routes->host, routes);
 }
 
-/* ------------------------------------------------------------------------------------------------ prefixes -------- */
+/* ---------------------------------------------------------------------------------------------------- prefixes ---- */
 
-static const char only_here[] = "{$}"; /* at a prefix's end */
+static const char only_here[] = "{$}"; /* at the end of a prefix */
 
-/* Read a prefix into a text with room for all of it. OK | INVALID | LIMIT */
+/* Parse a prefix into `text`, which has room for all of it. OK | INVALID | LIMIT */
 static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
   size_t len = strlen(prefix), more = sizeof only_here - 1;
   bool is_exact = len > more && strcmp(prefix + len - more, only_here) == 0;
@@ -144,9 +146,9 @@ static size_t depth_of(const char *pattern) {
   return depth;
 }
 
-/* ------------------------------------------------------------------------------------------- a request ------------ */
+/* --------------------------------------------------------------------------------------------------- a request ---- */
 
-/* Whole names only, each once: what does not fit is left out. */
+/* Add a name to a list of whole names, each once; a name that does not fit is omitted. */
 static void add_name(char *allow, const char *name) {
   size_t len = strlen(allow), more = strlen(name);
   for (const char *at = allow; (at = strstr(at, name)) != NULL; at += more)
@@ -251,9 +253,9 @@ int vestry_route_status(vestry *v, const char *method, const char *path) {
   return asks_only ? 204 : 405;
 }
 
-/* ------------------------------------------------------------------------------------- mounting, unmounting ------- */
+/* ---------------------------------------------------------------------------------------- mounting, unmounting ---- */
 
-/* What was unlinked runs on until all requests in it have left. */
+/* Wait until all requests have left a route or guard that was unlinked. */
 static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
   atomic_fetch_add(&routes->waiters, 1);
   vsi_mutex_lock(&routes->left_lock);
@@ -262,7 +264,7 @@ static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
   atomic_fetch_sub(&routes->waiters, 1);
 }
 
-/* Whether this thread is in a request that runs it. */
+/* Return whether this thread is inside a request of the route or guard with this count. */
 static bool is_inside(const _Atomic(uint32_t) *running) {
   for (const vsi_visit *visit = visits; visit; visit = visit->outer) {
     if (&visit->route->running == running) return true;
@@ -272,7 +274,7 @@ static bool is_inside(const _Atomic(uint32_t) *running) {
   return false;
 }
 
-/* To the log, since a program often has one check for many routes. Returns the error. */
+/* Log the refusal, because a program often checks the results of many routes at once. Returns the error. */
 static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
   if (error != VESTRY_NO_MEMORY)
     vsi_log(v->host, VESTRY_LOG_ERROR, "routes: %s %s is refused: %s", what, pattern ? pattern : "", why);
@@ -281,12 +283,13 @@ static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestr
 
 static const char no_pattern[] = "it is no pattern: '/' and segments, of which {name}, each once, stands for one";
 
-/* Tell those before `end` that a route is none. */
+/* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at != end; at = at->next) at->told->unmounted(at->ctx, method, pattern);
 }
 
-/* Tell all of a route that comes; the first error, and then no follower was told. */
+/* Report to all followers that a route will be mounted. Returns the first error; then unmounted was called for all
+ * followers before it. */
 static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at; at = at->next) {
     vestry_err error = at->told->mounts(at->ctx, method, pattern);
@@ -297,7 +300,7 @@ static vestry_err tell(vsi_routes *routes, const char *method, const char *patte
   return VESTRY_OK;
 }
 
-/* Under `changes`. *ret_refused: by a follower, which has said why. */
+/* Add a route, under `changes`. *ret_refused: a follower refused it, and has logged why. */
 static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   vestry_err error = tell(routes, route->method, route->pattern);
   *ret_refused = error != VESTRY_OK;
@@ -348,7 +351,7 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   vsi_mutex_lock(&routes->changes);
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   vsi_route *route = vsi_trie_get(routes->root, pattern, method);
-  /* A body that this thread receives in pieces goes on only when the thread's handler has returned. */
+  /* A body that this thread receives in pieces continues only after the thread's handler has returned. */
   bool inside = route && (is_inside(&route->running) || (route->receiver && visits));
   if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
   vsi_rw_lock_give(&routes->lock);
@@ -364,16 +367,16 @@ vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ followers ------- */
+/* --------------------------------------------------------------------------------------------------- followers ---- */
 
-/* Where a follower is, or would be: at the end. */
+/* Return the place of a follower, or the end of the list, where it would be added. */
 static follower **find_follower(vsi_routes *routes, const void *ctx) {
   follower **at = &routes->followers;
   while (*at && (*at)->ctx != ctx) at = &(*at)->next;
   return at;
 }
 
-/* Tell one that is new of all that there is. */
+/* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   for (const vsi_route *route = LIST_FIRST(&routes->all); route; route = LIST_NEXT(route, in)) {
     vestry_err error = new->told->mounts(new->ctx, route->method, route->pattern);
@@ -413,9 +416,9 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *told, vo
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------------- tables ------- */
+/* ------------------------------------------------------------------------------------------------------ tables ---- */
 
-/* prefix and pattern as one; NULL: no memory. */
+/* Concatenate prefix and pattern. NULL: no memory. */
 static char *join(const vestry_host *host, const char *prefix, const char *pattern) {
   size_t len = strlen(prefix), more = strlen(pattern) + 1;
   char *joined = vsi_alloc(host, len + more);
@@ -425,7 +428,7 @@ static char *join(const vestry_host *host, const char *prefix, const char *patte
   return joined;
 }
 
-/* One row, mounted or unmounted. */
+/* Mount or unmount one row. */
 static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *row, void *app, bool mounts) {
   if (!row->pattern) return VESTRY_INVALID;
   char *pattern = join(v->host, prefix, row->pattern);
@@ -455,9 +458,9 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------------- guards ------- */
+/* ------------------------------------------------------------------------------------------------------ guards ---- */
 
-/* How many segments a prefix has. */
+/* Insert a guard, sorted by its number of segments. OK | LIMIT */
 static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
@@ -519,7 +522,7 @@ vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, voi
 
 /* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
 
-/* Whether it goes before another: it says more of a path. */
+/* Return whether a limit comes before another, because its prefix is longer or exact. */
 static bool is_closer(const part *one, const part *other) {
   size_t depth = depth_of(one->pattern), others = depth_of(other->pattern);
   return depth > others || (depth == others && one->is_exact && !other->is_exact);
@@ -566,7 +569,7 @@ size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
   return bytes;
 }
 
-/* --------------------------------------------------------------------------------------------- error pages -------- */
+/* ------------------------------------------------------------------------------------------------- error pages ---- */
 
 static page *page_of(vsi_routes *routes, int status) {
   page *at = routes->pages;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A tree of segments: a node for each way a pattern goes on. A path is followed down: first the segment as it is
- * written, then any, then the rest; what has no route for the method in the end goes back to the next of these. How
- * often depends on the patterns alone, which are the application's. */
+/* A tree of segments, with a node for each continuation of a pattern. A path is followed down. At each node the literal
+ * segment is tried first, then the parameter, then the rest. If a branch ends without a route for the method, the
+ * search returns and tries the next. The number of such returns depends only on the patterns, which the application
+ * chooses. */
 #include "http/routes/trie.h"
 
 #include <string.h>
@@ -11,9 +12,9 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
-/* ------------------------------------------------------------------------------------------------ patterns -------- */
+/* ---------------------------------------------------------------------------------------------------- patterns ---- */
 
-/* The segment after a '/', and past it: at the next '/', or the end. */
+/* Return the segment after a '/'; it ends at the next '/' or at the end of the text. */
 static const char *segment_of(const char *slash, size_t *ret_len) {
   *ret_len = strcspn(slash + 1, "/");
   return slash + 1;
@@ -37,7 +38,7 @@ static bool is_name(vestry_slice name) {
   return name.len > 0;
 }
 
-/* One that a path can have: see what adapters refuse (adapter/web/target.h). */
+/* Return whether a segment can occur in a path; adapters reject the others (adapter/web/target.h). */
 static bool is_plain(const char *segment, size_t len, bool is_last) {
   if (!len) return is_last;
   for (size_t i = 0; i < len; i++)
@@ -72,7 +73,7 @@ bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact) {
   for (; *pattern; pattern += 1 + len, path += 1 + path_len) {
     if (*path != '/') return false;
     const char *segment = segment_of(pattern, &len), *other = segment_of(path, &path_len);
-    if (!len && !is_exact) return true; /* it ends with a '/': all that is below */
+    if (!len && !is_exact) return true; /* the pattern ends with a '/': all paths below it match */
     vestry_slice name;
     bool is_literal = kind_of(segment, len, &name) == LITERAL;
     if (is_literal ? len != path_len || memcmp(segment, other, len) != 0 : path_len == 0) return false;
@@ -80,7 +81,7 @@ bool vsi_pattern_fits(const char *pattern, const char *path, bool is_exact) {
   return !is_exact || !*path;
 }
 
-/* -------------------------------------------------------------------------------------------------- routes -------- */
+/* ------------------------------------------------------------------------------------------------------ routes ---- */
 
 vsi_route *vsi_route_create(const vestry_host *host, const char *method, const char *pattern, vestry_handler_fn handler,
                             void *app) {
@@ -97,7 +98,7 @@ vsi_route *vsi_route_create(const vestry_host *host, const char *method, const c
     const char *segment = segment_of(at, &len);
     vestry_slice name;
     if (kind_of(segment, len, &name) == LITERAL) continue;
-    route->names[route->names_count++] = memcpy(text, name.data, name.len); /* terminated: zeroed */
+    route->names[route->names_count++] = memcpy(text, name.data, name.len); /* terminated: the memory is zeroed */
     text += name.len + 1;
   }
   return route;
@@ -108,14 +109,14 @@ static vsi_route **place_of(vsi_route **first, const char *method) {
   return first;
 }
 
-/* --------------------------------------------------------------------------------------------------- nodes -------- */
+/* ------------------------------------------------------------------------------------------------------- nodes ---- */
 
 static int compare(const vsi_trie_node *node, const char *segment, size_t len) {
   int order = memcmp(node->segment, segment, node->segment_len < len ? node->segment_len : len);
   return order ? order : (node->segment_len > len) - (node->segment_len < len);
 }
 
-/* Where a literal is, or would be. */
+/* Return the position of a literal, or the position where it would be inserted. */
 static size_t position_of(const vsi_trie_node *node, const char *segment, size_t len, bool *ret_found) {
   size_t low = 0, high = node->literals_count;
   *ret_found = false;
@@ -166,7 +167,7 @@ static vsi_trie_node *child_of(vsi_trie_node *node, const vestry_host *host, con
   return *child;
 }
 
-/* Free a node that leads nowhere, and those above it that do not either. */
+/* Free a node that leads to no route, and the nodes above it that lead to none either. */
 static void prune(vsi_trie_node *node, const vestry_host *host) {
   while (node->parent && !node->routes && !node->literals_count && !node->parameter && !node->rest) {
     vsi_trie_node *parent = node->parent;
@@ -187,7 +188,7 @@ static void prune(vsi_trie_node *node, const vestry_host *host) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------ the tree -------- */
+/* ---------------------------------------------------------------------------------------------------- the tree ---- */
 
 vestry_err vsi_trie_add(vsi_trie_node *root, const vestry_host *host, const char *pattern, vsi_route *route) {
   vsi_trie_node *node = root;
@@ -235,7 +236,7 @@ void vsi_trie_remove(vsi_trie_node *root, const vestry_host *host, const char *p
   prune(node, host);
 }
 
-/* What is looked for: a route for a method, or all methods there are. */
+/* A search for the route of a method, or for all methods. */
 typedef struct search {
   const char *method; /* NULL: all */
   vsi_trie_method_fn call;
@@ -252,7 +253,7 @@ static vsi_route *routes_at(const vsi_trie_node *node, const search *s) {
   return NULL;
 }
 
-/* at: the '/' of what is left of the path, or its end. */
+/* Follow the rest of a path. at: its '/', or its end. */
 static vsi_route *follow(const vsi_trie_node *node, const char *at, const search *s) {
   if (!*at) return routes_at(node, s);
   size_t len;
@@ -287,7 +288,7 @@ void vsi_trie_methods(const vsi_trie_node *root, const char *path, vsi_trie_meth
   if (*path == '/') (void)follow(root, path, &s);
 }
 
-/* Deepest first, without recursion: patterns may be long. */
+/* Free the deepest nodes first, without recursion, because patterns may be long. */
 void vsi_trie_finish(vsi_trie_node *root, const vestry_host *host) {
   vsi_trie_node *node = root;
   for (;;) {
