@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a page has, what it should have, and the patch between the two.
+/* The values that the page has, those that it should have, and the patch that turns the first into the second.
  *
- * Values are jansson's, shared by reference and never changed in place, by one thread at a time: that of the
- * repository. For each field two are kept: `value`, what the handler sees, and `held`, what the page is known to have
- * (NULL: nothing), even if that is nothing that the field allows. A field has changed when the two differ. So a bad
- * signal is repaired by the next save with no further care; and the patch of an object can say which members must go,
- * since a merge patch (RFC 7386) leaves alone what it does not name. */
+ * Values are jansson's, shared by reference, never changed in place, and used by one thread at a time. Each field has
+ * two values. `value` is the one that the handler reads. `held` is the one that the page is known to have, even if the
+ * field does not accept it; NULL if it has none. A field has changed if the two differ. So the next save also repairs
+ * an invalid signal. For objects, the patch is computed from both values, because a merge patch (RFC 7386) must list
+ * the members to remove. */
 #include <string.h>
 
 #include "app/signals/schema.h"
@@ -18,14 +18,14 @@
 
 typedef struct slot {
   json_t *value; /* never NULL */
-  json_t *held;  /* NULL: the page does not have it */
-  bool touched;  /* set, or known to be wrong, while the page does not have it */
+  json_t *held;  /* NULL: the page has none */
+  bool touched;  /* set, or known to be wrong, while held is NULL */
   vestry_err error;
 } slot;
 
 struct vestry_repository {
   const vestry_schema *schema;
-  slot slots[]; /* as the schema's fields */
+  slot slots[]; /* parallel to the schema's fields */
 };
 
 /* ------------------------------------------------------------------------------------------------- filling -------- */
@@ -33,13 +33,15 @@ struct vestry_repository {
 static vestry_err hydrate(const vsi_field *field, json_t *signals, slot *s) {
   json_t *found = NULL;
   vestry_err error = signals ? vsi_field_find(field, signals, &found) : VESTRY_NOT_FOUND;
-  if (error == VESTRY_INVALID) s->touched = true; /* what it is to lie in is no object: the page is put right */
+  if (error == VESTRY_INVALID) s->touched = true; /* its parent is not an object: the next save repairs the page */
   if (!error) {
     s->held = json_incref(found);
     error = vsi_field_take(field, found, &s->value);
   }
   if (error == VESTRY_NO_MEMORY) return error;
-  if (error) s->value = json_deep_copy(field->initial); /* a reference would be counted by several threads at once */
+  if (error)
+    s->value = json_deep_copy(field->initial); /* a copy, because several threads would race on the reference
+                                                           count */
   if (!s->value) return VESTRY_NO_MEMORY;
   if (error != VESTRY_NOT_FOUND) s->error = error;
   return VESTRY_OK;
@@ -84,7 +86,7 @@ size_t vestry_repository_errors(const vestry_repository *repository, vestry_fiel
 
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
-/* Which variables take a field's value. */
+/* Return the type of the variables that take a field's value. */
 static vestry_value_type value_of(vestry_field_type type) {
   switch (type) {
   case VESTRY_FIELD_BOOLEAN: return VESTRY_VALUE_BOOLEAN;
@@ -101,12 +103,12 @@ vestry_err vestry_repository_get(const vestry_repository *repository, const char
   if (!field) return VESTRY_NOT_FOUND;
   if (into.type != value_of(field->is.type)) return VESTRY_INVALID;
   vestry_err error = vsi_into_take(into, repository->slots[field - repository->schema->fields].value);
-  return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* of its type it is */
+  return error == VESTRY_MALFORMED ? VESTRY_LIMIT : error; /* MALFORMED cannot mean a wrong type here */
 }
 
 /* ------------------------------------------------------------------------------------------------- setting -------- */
 
-/* Whether a value is of the type of a field, and a text without NUL. */
+/* Return whether a value has the type of a field; a text must not contain NUL. */
 static bool fits(const vsi_field *field, const json_t *value) {
   switch (field->is.type) {
   case VESTRY_FIELD_BOOLEAN: return json_is_boolean(value);
@@ -119,7 +121,8 @@ static bool fits(const vsi_field *field, const json_t *value) {
   return true;
 }
 
-/* A copy, so that the caller may change its own. value: it was taken once, so it is not too deep to be made. */
+/* Copy a JSON value, so that the caller may change its own. vsi_field_take has checked its depth, so the copy cannot
+ * overflow the stack. */
 static vestry_err copy_json(const vsi_field *field, const json_t *value, json_t **ret_value) {
   json_t *copy = json_deep_copy(value);
   vestry_err error = copy ? vsi_field_take(field, copy, ret_value) : VESTRY_NO_MEMORY;
@@ -149,7 +152,7 @@ vestry_err vestry_repository_set(vestry_repository *repository, const char *path
 
 /* -------------------------------------------------------------------------------------------------- saving -------- */
 
-/* 3 and 3.0 are one number to the page. */
+/* Compare two values. 3 and 3.0 are the same number for a page. */
 static bool is_equal(const json_t *a, const json_t *b) {
   if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
   return json_equal((json_t *)(uintptr_t)a, (json_t *)(uintptr_t)b);
@@ -157,7 +160,7 @@ static bool is_equal(const json_t *a, const json_t *b) {
 
 static bool is_changed(const slot *s) {
   if (s->held) return !is_equal(s->held, s->value);
-  return s->touched && !json_is_null(s->value); /* null where there is nothing is no change */
+  return s->touched && !json_is_null(s->value); /* null instead of no value is not a change */
 }
 
 bool vestry_repository_is_changed(const vestry_repository *repository) {
@@ -168,7 +171,7 @@ bool vestry_repository_is_changed(const vestry_repository *repository) {
 
 static json_t *make_patch(json_t *held, json_t *value, bool all);
 
-/* The members of value that held lacks, or has otherwise; with `all`, all of them. */
+/* Add the members of value that held lacks or has with another value; with `all`, all members. */
 static int add_members(json_t *patch, json_t *held, json_t *value, bool all) {
   int failed = 0;
   for (void *at = json_object_iter(value); !failed && at; at = json_object_iter_next(value, at)) {
@@ -181,7 +184,7 @@ static int add_members(json_t *patch, json_t *held, json_t *value, bool all) {
   return failed;
 }
 
-/* What the page would keep unless it is told: null removes. */
+/* Add null for the members that held has and value lacks, which removes them. */
 static int remove_members(json_t *patch, json_t *held, json_t *value) {
   int failed = 0;
   for (void *at = json_object_iter(held); !failed && at; at = json_object_iter_next(held, at))
@@ -190,7 +193,8 @@ static int remove_members(json_t *patch, json_t *held, json_t *value) {
   return failed;
 }
 
-/* What makes `value` of `held` when it is merged. A new reference; NULL: no memory. No deeper than the value is. */
+/* Make the patch that turns `held` into `value`. Returns a new reference; NULL: no memory. The patch is not deeper than
+ * the value. */
 static json_t *make_patch(json_t *held, json_t *value, bool all) {
   if (!json_is_object(held) || !json_is_object(value)) return json_incref(value);
   json_t *patch = json_object();
@@ -201,7 +205,7 @@ static json_t *make_patch(json_t *held, json_t *value, bool all) {
   return patch;
 }
 
-/* OK, and the signals that are to be sent, or NULL: none | NO_MEMORY. */
+/* Make the signals to send. OK: *ret_signals, or NULL if there are none | NO_MEMORY */
 static vestry_err make_signals(const vestry_repository *repository, bool all, json_t **ret_signals) {
   json_t *signals = NULL;
   for (size_t i = 0; i < repository->schema->count; i++) {
@@ -218,7 +222,7 @@ static vestry_err make_signals(const vestry_repository *repository, bool all, js
   return VESTRY_OK;
 }
 
-/* The page has them now. */
+/* Record that the page has the values that were sent. */
 static void keep(vestry_repository *repository, bool all) {
   for (size_t i = 0; i < repository->schema->count; i++) {
     slot *s = &repository->slots[i];
@@ -235,7 +239,7 @@ static vestry_err send(vestry_connection *connection, const json_t *signals) {
   return vestry_connection_send_made(connection, error, event);
 }
 
-/* To one of the two. */
+/* Send to the connection, or add to the reply if it is NULL. */
 static vestry_err save(vestry_repository *repository, vestry_connection *connection, vestry_reply *reply, bool all,
                        bool *ret_saved) {
   json_t *signals = NULL;

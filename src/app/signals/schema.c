@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/signals/schema.h"
 
-#include <math.h> /* macros alone: libm is not linked */
+#include <math.h> /* only macros: libm is not linked */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "json/write.h"
 
 enum { PATH_MAX_BYTES = 255, NAMES_MAX = 16 };
-/* So that the objects around a value fit into what an event's JSON may nest. */
+/* A value and the objects around it must not nest deeper than the JSON of an event may. */
 enum { DEPTH_MAX = VSI_JSON_MAX_DEPTH - NAMES_MAX };
 
 static const char *const phrases[] = {"true or false is expected", "an integer is expected", "a number is expected",
@@ -23,7 +23,7 @@ static const char *const phrases[] = {"true or false is expected", "an integer i
 static vestry_err take_integer(const vestry_field *is, json_t *value, json_t **ret_value) {
   bool whole = json_is_integer(value);
   double number = json_number_value(value);
-  const double most = (double)VESTRY_INTEGER_FIELD_MAX; /* beyond it a double has no fraction */
+  const double most = (double)VESTRY_INTEGER_FIELD_MAX; /* above it, a double has no fraction */
   if (!json_is_number(value)) return VESTRY_INVALID;
   if (!whole && (number > most || number < -most)) return VESTRY_LIMIT;
   int64_t integer = whole ? json_integer_value(value) : (int64_t)number;
@@ -41,7 +41,7 @@ static vestry_err take_number(const vestry_field *is, json_t *value, json_t **re
   return VESTRY_OK;
 }
 
-/* Never deeper than DEPTH_MAX itself. */
+/* Return whether a value nests deeper than DEPTH_MAX. Never recurses deeper than that itself. */
 static bool is_too_deep(const json_t *value, unsigned depth) {
   bool deep = false;
   if (!json_is_object(value) && !json_is_array(value)) return false;
@@ -51,7 +51,7 @@ static bool is_too_deep(const json_t *value, unsigned depth) {
       deep = is_too_deep(json_array_get(value, i), depth + 1);
     return deep;
   }
-  /* jansson's iterators want an object that could be changed. */
+  /* The iterators of jansson take a non-const object. */
   json_t *object = (json_t *)(uintptr_t)value;
   for (void *at = json_object_iter(object); !deep && at; at = json_object_iter_next(object, at))
     deep = is_too_deep(json_object_iter_value(at), depth + 1);
@@ -141,7 +141,8 @@ static bool is_path(const char *path, const char **ret_leaf) {
   }
 }
 
-/* The end before a point, a point before all else: what lies inside of a path comes right after it. */
+/* Order of characters in paths: the end of a path, then '.', then all others. So a path is directly followed by the
+ * paths inside it. */
 static int rank(char c) {
   return !c ? 0 : c == '.' ? 1 : (unsigned char)c + 1;
 }
@@ -177,7 +178,7 @@ const vsi_field *vsi_schema_find(const vestry_schema *schema, const char *path) 
 
 /* ------------------------------------------------------------------------------------------------- schemas -------- */
 
-/* OK | INVALID. */
+/* Fill in the default bounds, and check them. OK | INVALID */
 static vestry_err resolve_bounds(vestry_field *is) {
   if (is->type == VESTRY_FIELD_INTEGER) {
     if (!is->min && !is->max) is->min = -VESTRY_INTEGER_FIELD_MAX, is->max = VESTRY_INTEGER_FIELD_MAX;
@@ -186,13 +187,14 @@ static vestry_err resolve_bounds(vestry_field *is) {
   }
   if (is->type == VESTRY_FIELD_NUMBER) {
     if (is->min_number == 0 && is->max_number == 0) is->min_number = -HUGE_VAL, is->max_number = HUGE_VAL;
-    if (!(is->min_number <= is->max_number)) return VESTRY_INVALID; /* not a number is neither */
+    if (!(is->min_number <= is->max_number)) return VESTRY_INVALID; /* false also for NaN */
   }
   if (!is->max_bytes) is->max_bytes = VESTRY_FIELD_MAX_BYTES;
   return is->max_bytes > VESTRY_FIELD_MAX_BYTES ? VESTRY_INVALID : VESTRY_OK;
 }
 
-/* A value of any type from JSON text, by way of the one parser that tells bad text from no memory. */
+/* Parse a JSON value of any type. Wraps it into an object, because only the parser of signals distinguishes malformed
+ * text from a lack of memory. */
 static vestry_err parse_default(const vestry_host *host, const char *text, json_t **ret_value) {
   vsi_buffer wrapped;
   vsi_buffer_init(&wrapped, host);
@@ -239,7 +241,7 @@ static vestry_err resolve(const vestry_host *host, const vestry_field *declared,
   return error == VESTRY_OK || error == VESTRY_NO_MEMORY ? error : VESTRY_INVALID;
 }
 
-/* No path twice, none inside of another. */
+/* Sort the fields by path. EXISTS: a path occurs twice, or inside another; *ret_at is the index of the second. */
 static vestry_err sort(vestry_schema *schema, size_t *ret_at) {
   for (size_t i = 0; i < schema->count; i++) schema->sorted[i] = &schema->fields[i];
   qsort(schema->sorted, schema->count, sizeof *schema->sorted, compare_fields);

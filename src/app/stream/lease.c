@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: which tabs are there, behind a proxy that knows no more than the server */
-/* A proxy takes what is written for a tab whose network is cut, and the server's own TCP is well: it ends at the proxy.
- * So the tab itself has to say that it is there, by a way that goes round through all of it: what the stream brings,
- * heartbeats above all, the element answers by a POST (app/stream/stream.c). A stream that is not answered for lease_ms
- * ends.
+/* A proxy accepts data for a tab whose network is broken, and the server's own TCP connection is intact, because it
+ * ends at the proxy. Only a message from the tab itself, through the whole path, shows that the tab is there. Therefore
+ * the element renews its lease: it answers events of the stream, above all heartbeats, with a POST
+ * (app/stream/stream.c). A stream whose lease is not renewed for lease_ms ends.
  *
- * Why answers, and not streams of a largest age that the tab opens anew: these cost a request, guards, the handler and
- * a render each time, and what is sent to a key between two of them is lost. An answer is a look-up. It is taken before
- * sessions, guards and handlers: it is no sign of a user's, renews no session, counts for no rate. It says nothing but
- * the lease, which is random, is told to its stream alone, and can do nothing but keep that stream.
+ * Alternatives. If each stream had a maximum age and the tab opened it anew, every time would cost a request, guards,
+ * the handler and a render, and messages sent to the key in between would be lost. A renewal costs a lookup. It is
+ * performed before sessions, guards and handlers: it does not count as activity of the user, renews no session, and
+ * takes no token of a rate. It contains only the lease, which is random, is sent only to its stream, and can only keep
+ * that stream open. A timer of the page alone would not do, because timers of a hidden tab fire once a minute, while
+ * incoming data is handled at once. The element uses a timer in addition, for a stream on which a large event is
+ * arriving.
  *
- * Why answers, and not a timer of the page's: timers of a hidden tab fire once a minute, what the network brings is
- * handled at once. A timer is there beside it, for a stream that has a large event under way.
+ * Begin. A lease begins with its first renewal, not with the stream. So where renewals cannot get through (a proxy that
+ * passes only GET, or a host whose six connections are in use), a stream works as without leases.
  *
- * A lease begins with its first answer, not with the stream: where answers cannot come through (a proxy that lets GET
- * alone through, a host whose six connections are taken), a stream is what it was without leases.
+ * Times. The element does not answer an event that arrives within pause_ms after the last renewal, and the next event
+ * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
+ * for their transport. The pause is a quarter of the difference between lease_ms and the heartbeat.
  *
- * When. An event that comes less than a pause after the last answer is not answered, and a heartbeat may pass before
- * the next one comes. So answers are a heartbeat and a pause apart at most, and what is left of lease_ms is for their
- * way. The pause is a quarter of what a lease is longer than a heartbeat.
- *
- * All leases are equally long: those that have begun stand in the order of their answers, and one timer is for the
- * first. The lock is held for a look-up; the timer is set, and streams are closed, after it. */
+ * All leases have the same length, so those that have begun are in a list in the order of their renewals, and one timer
+ * is set for the first. The lock is held for a lookup; the timer is set and streams are closed without it. */
 #include "app/stream/lease.h"
 
 #include <string.h>
@@ -43,12 +43,12 @@ enum { DEFAULT_BEYOND_MS = 10000, ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTE
 typedef struct lease {
   vsi_attachment attachment; /* first */
   vsi_leases *leases;
-  vestry_connection *connection; /* a reference, from the stream's beginning to its end */
-  vestry_event *first;           /* until then */
+  vestry_connection *connection; /* a reference, from the begin of the stream to its end */
+  vestry_event *first;           /* the first event, until the stream begins */
   unsigned char id[VSI_LEASE_BYTES];
   /* Guarded by the lock. */
   vsi_map_link in;
-  TAILQ_ENTRY(lease) place; /* among those that have begun and not run out */
+  TAILQ_ENTRY(lease) place; /* in the list of running leases: begun, and not expired */
   uint64_t due_ns;
   bool has_begun, is_running;
 } lease;
@@ -56,13 +56,13 @@ typedef struct lease {
 struct vsi_leases {
   vestry *v;
   uint64_t lease_ns;
-  uint64_t pause_ms; /* at least 1; 0: none are given */
+  uint64_t pause_ms; /* at least 1; 0: there are no leases */
   vestry_timer *timer;
   vsi_mutex lock;
   /* guarded by lock */
-  vsi_map map;                 /* of all streams that have one, by the first bytes of its id */
-  TAILQ_HEAD(, lease) running; /* in the order in which they are due */
-  bool is_armed;               /* the timer will fire, or does */
+  vsi_map map;                 /* of all streams with a lease, by the first bytes of its id */
+  TAILQ_HEAD(, lease) running; /* in the order of due_ns */
+  bool is_armed;               /* the timer is set, or its function is running */
   uint64_t begun, ended, renewals, unknown;
 };
 
@@ -70,7 +70,7 @@ static vsi_leases *of(const vestry *v);
 
 /* ------------------------------------------------------------------------------------------------------ when ------ */
 
-/* Have the timer fire when the first one is due; with the lock, which is given back. */
+/* Set the timer for the first lease. The caller holds the lock, which is released. */
 static void unlock_and_arm(vsi_leases *leases, bool has_fired) {
   const lease *first = TAILQ_FIRST(&leases->running);
   bool is_to_arm = first && (has_fired || !leases->is_armed);
@@ -107,7 +107,7 @@ static void fire(vestry_timer *timer, void *ctx) {
 
 static uint64_t hash_of(const unsigned char id[VSI_LEASE_BYTES]) {
   uint64_t hash;
-  memcpy(&hash, id, sizeof hash); /* random: no client aims at a bucket */
+  memcpy(&hash, id, sizeof hash); /* random, so no client can choose its bucket */
   return hash;
 }
 
@@ -137,7 +137,8 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   if (vsi_connection_at_close(connection, &attachment->node)) /* it has ended already, and calls no node */
     ended(&attachment->node, connection, VESTRY_CAUSE_NONE);
   else
-    (void)vestry_connection_send(connection, first); /* without it, no answer comes */
+    (void)vestry_connection_send(connection, first); /* on an error the lease never begins, because the element cannot
+                                                        renew it */
   vestry_event_unref(first);
 }
 
@@ -147,8 +148,8 @@ static void drop(vsi_attachment *attachment) {
   vsi_free(one->leases->v->host, one);
 }
 
-/* The lease's id, and the address of the node that has the stream: the element alone reads this line, the client leaves
- * it be. */
+/* Write the first event: the id of the lease, and the address of the node that has the stream. Only the element reads
+ * this line; the client ignores it. */
 static void first_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   meaning->kind = VSI_EVENT_NOTHING;
   vsi_put_str(writer, "event: datastar-patch-signals\ndata: signals {}\ndata: lease ");
@@ -166,7 +167,7 @@ static vestry_err make_first(const vestry *v, lease *one) {
   return vsi_event_build(v->host, first_layout, text, &one->first);
 }
 
-/* Room in the map: to begin must not fail. */
+/* Reserve room in the map, because the begin of a stream must not fail. */
 static vestry_err make_room(vsi_leases *leases) {
   vsi_mutex_lock(&leases->lock);
   vestry_err error = vsi_map_reserve(&leases->map, leases->v->host, leases->map.count + 1);
@@ -174,13 +175,14 @@ static vestry_err make_room(vsi_leases *leases) {
   return error;
 }
 
-/* Give the stream of a request a lease, if it asks for one: it begins with an event that says which, and is a sign. */
+/* Give the stream of a request a lease, if the request contains the header. The stream then begins with an event that
+ * contains the lease, and that also counts as a heartbeat. */
 static vestry_err attach(void *state, const vestry_request *req, vestry_reply *reply, bool *ret_has_sign) {
   vestry *v = req->v;
   vsi_leases *leases = state;
   const char *wanted = leases->pause_ms && req->is_datastar ? vestry_request_header(req, VSI_SIGNS_HEADER) : NULL;
   uint64_t heartbeat_ms = reply->stream.heartbeat_ms ? reply->stream.heartbeat_ms : v->heartbeat_ms;
-  /* What has heartbeats of its own, more seldom ones, brings too little to answer. */
+  /* A stream with a longer heartbeat has too few events to answer. */
   if (!wanted || strcmp(wanted, VSI_LEASE_WANTED) != 0 || heartbeat_ms > v->heartbeat_ms ||
       !vsi_reply_stays_open(reply, v))
     return VESTRY_OK;
@@ -215,7 +217,7 @@ bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
   uint64_t now = vsi_now_ns(v->host);
   vsi_mutex_lock(&leases->lock);
   lease *one = find_locked(leases, id);
-  bool is_there = one && (!one->has_begun || one->is_running); /* otherwise it has run out, and its stream ends */
+  bool is_there = one && (!one->has_begun || one->is_running); /* otherwise it has expired, and its stream is ending */
   if (is_there) {
     stop_locked(leases, one);
     leases->begun += !one->has_begun;
@@ -234,7 +236,7 @@ static void count_unknown(vsi_leases *leases) {
   vsi_mutex_unlock(&leases->lock);
 }
 
-/* Whether a request is a renewal: then it has been done, here or at the node of the stream. */
+/* Return whether a request is a renewal. If so, it is performed, on this node or on the node of the stream. */
 static bool is_renewed(void *state, const vestry_request *req) {
   vsi_leases *leases = state;
   if (!leases->pause_ms || strcmp(req->method, "POST") != 0) return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases of streams: a tab that has answered once goes on answering, or its stream ends. See lease.c for the essay. */
+/* Leases of streams: a stream whose tab has renewed its lease once ends when the renewals stop. lease.c explains
+ * why. */
 #ifndef VSI_STREAM_LEASE_H
 #define VSI_STREAM_LEASE_H
 
@@ -8,17 +9,17 @@
 
 typedef struct vsi_leases vsi_leases;
 
-/* The header of a renewal, a POST: the lease. */
+/* Header of a renewal, which is a POST: the lease. */
 #define VSI_LEASE_HEADER "Vestry-Lease"
-/* The value of VSI_SIGNS_HEADER if the element asks for a lease as well. */
+/* Value of VSI_SIGNS_HEADER if the element also requests a lease. */
 #define VSI_LEASE_WANTED "lease"
 
 enum { VSI_LEASE_BYTES = 16, VSI_ADDRESS_BYTES = 16 };
 
-/* A renewal that another node was asked for. Whether the stream is here. Any thread. */
+/* Renew a lease that was sent to another node. Returns whether the stream is on this node. Any thread. */
 VESTRY_API bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]);
 
-/* How long a page may leave what comes unanswered; 0: there are no leases. */
+/* Return the minimum time between two renewals of a page; 0: there are no leases. */
 uint64_t vsi_leases_pause_ms(const vestry *v);
 
 #endif

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that says nothing any more, seen by its page */
-/* An element that opens a stream and looks after it, by attributes of the client's alone. A page's (app/page/script.c)
- * and one of any other stream are the same but for what vsi_care says, and for what is done with what comes.
+/* An element that opens a stream and supervises it, with no script except attributes for the client. The element of a
+ * page (app/page/script.c) and that of another stream differ only in the members of vsi_care and in the handling of
+ * events.
  *
- * A stream whose network swallows all, or that a proxy has forgotten, neither ends nor says anything. So the heartbeats
- * of such a stream are signals, which the client tells of; they are empty, so that one stream says nothing of another.
- * `seen` is when anything came last. A laptop that has slept finds that to be long ago. A hidden tab has no stream, and
- * expects nothing.
+ * Silence. If the network drops all packets, or a proxy has lost the connection, the stream neither ends nor delivers
+ * anything. Therefore the heartbeats of such a stream are signals, because the client reports these to the page. They
+ * are empty, so that a stream does not report for another one. `seen` is the time of the last event. After a laptop has
+ * slept, this time is long ago. A hidden tab has no stream, and expects no events.
  *
- * A browser opens six connections to a host over HTTP/1.1: a seventh tab hangs if hidden tabs have streams. The client
- * closes that of a tab which is hidden, but opens one in a tab that is loaded in the background, and goes on trying
- * again in one that was hidden meanwhile; and shown while it waits, it opens two, of which it forgets one. So a tab
- * that is loaded hidden opens its stream when it is first shown; and one whose stream is broken gives up when it is
- * hidden, and begins anew when it is shown.
+ * Hidden tabs. Over HTTP/1.1, a browser opens six connections to a host, so a seventh tab would hang if hidden tabs had
+ * streams. The client closes the stream of a tab that is hidden. However, it opens a stream in a tab that is loaded in
+ * the background, and continues to retry in a tab that was hidden meanwhile. If the tab is shown while the client
+ * waits, the client opens two streams and forgets one. Therefore a tab that is loaded hidden opens its stream when it
+ * is first shown. A tab with a broken stream gives up when it is hidden, and begins anew when it is shown.
  *
- * The client ends a request when its element goes, but only one that no other can end ('cleanup'). These are the
- * element's own to end, so it looks after that too: the nodes above it tell when one of their children has gone. An
- * element that is moved, or put in again, begins anew: the client runs `data-init` once more.
+ * Removal. The client ends a request when its element is removed, but only if no other code can end the request
+ * ('cleanup'). These requests are ended by the element, so the element also watches for its removal, through observers
+ * of the child lists of all its ancestors. An element that is moved or inserted again begins anew, because the client
+ * then runs `data-init` again.
  *
- * What the client tells of the stream. `retrying`: it looks after it by itself, for as long as it may wait. `finished`:
- * the stream was ended, not broken, once all that were begun have.
+ * Events of the client. `retrying`: the client handles the failure itself, for as long as it may wait. `finished`, for
+ * all requests that were begun: the stream was ended, not broken.
  *
- * No inline style: the banner is hidden also where a policy forbids these, and before the client runs. */
+ * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
+ * before the client runs. */
 #include "app/stream/stream.h"
 
 #include <stdio.h>
@@ -47,8 +50,8 @@ void vsi_care_begin(vestry_html *html) {
   vestry_html_add(html, " data-init=\"el.isAgain = !!el.open; el.live = 0;");
 }
 
-/* A page that may be seen and whose stream may not would load itself again and again, and throw away what is typed.
- * So a tab that has not had its stream since does so once in five minutes. */
+/* If a user may see the page but not its stream, reloading would loop, and discard typed text. Therefore a tab that has
+ * had no stream since its last such reload reloads at most once in five minutes. */
 enum { EXPELLED_APART_MS = 300000 };
 
 static void put_functions(vestry_html *html, const vsi_care *care) {
@@ -68,11 +71,12 @@ static void put_functions(vestry_html *html, const vsi_care *care) {
                   care->is_over, care->is_offline, care->set_offline, EXPELLED_APART_MS, care->reload);
 }
 
-/* A lease of the stream's (lease.c): what comes is answered by a POST to where the document is from, so that the same
- * proxies have it. The first answer is at once, the others a pause apart. One that does not come through is made again
- * soon; but not where none ever was an answer's end. */
+/* Renew the lease of the stream (lease.c). Events are answered by a POST to the address of the document, so that it
+ * passes through the same proxies. The first renewal is sent at once, further ones at least pause_ms apart. A renewal
+ * that fails is repeated soon. If none was ever accepted (204) and another status arrives, the element stops
+ * renewing. */
 static void put_answers(vestry_html *html, const vsi_care *care) {
-  char wait[24]; /* as text: of what stands before it the builder may not be sure */
+  char wait[24]; /* as text, because the HTML builder may not know the context at this point */
   snprintf(wait, sizeof wait, "%llu", (unsigned long long)care->pause_ms);
   vestry_html_add(html,
                   " el.answers = (lease, wait = %-s) => {"
@@ -103,23 +107,23 @@ vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
   vestry_html_add(html,
                   " data-on:pageshow__window=\"!evt.persisted || Date.now() - el.shown < 1000 || %-s || el.open()\"",
                   is_away);
-  if (care->heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are none */
+  if (care->heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are no heartbeats */
     vestry_html_add(html,
                     " data-on-interval__duration.%ums=\"document.hidden || el.isOver() ||"
                     " Date.now() - el.seen < Math.max(%u, el.patience?.() ?? 0)"
                     " || (el.setOffline(true), el.silent ? el.silent() : el.open())\"",
                     (unsigned)(care->heartbeat_ms / 2 + 1), (unsigned)(care->heartbeat_ms * 5 / 2));
-  if (care->pause_ms) /* a large event is under way, perhaps */
+  if (care->pause_ms) /* a large event may be arriving */
     vestry_html_add(html,
                     " data-on-interval__duration.%ums=\"document.hidden || el.answers?.('', el.isLate ? 0 : %u)\"",
                     (unsigned)(care->heartbeat_ms / 3), (unsigned)care->heartbeat_ms);
   return vestry_html_error(html, NULL, NULL);
 }
 
-/* -------------------------------------------------------------------------------------------- any stream's -------- */
-/* The signals of a GET stand in its URL, whose length is bounded. With a long text in a bound field a stream that is
- * opened anew would get 414, again and again; and client 1.0.2 repeats the URL as it was at first. So the request has
- * the tab's id, as a page's, unless the options name signals. */
+/* -------------------------------------------------------------------------- streams that are not a page's -------- */
+/* The signals of a GET are part of its URL, whose length is bounded. With a long text in a bound field, each attempt to
+ * reopen the stream would get 414. Besides, client 1.0.2 repeats the URL of the first attempt. Therefore the request
+ * contains only the tab's id, as that of a page, unless the options name signals. */
 
 enum { HEADERS_MOST = 63 };
 
