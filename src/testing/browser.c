@@ -16,8 +16,8 @@ struct vestry_browser {
   vestry *v;
   const vestry_host *host;
   struct {
-    char *name, *value; /* owned; name NULL: none */
-    uint64_t until_ns;  /* UINT64_MAX: until the browser ends */
+    char *name, *value; /* owned; name NULL: unused */
+    uint64_t until_ns;  /* UINT64_MAX: as long as the browser exists */
   } cookies[COOKIES_MAX];
 };
 
@@ -45,7 +45,7 @@ void vestry_browser_destroy(vestry_browser *browser) {
   vsi_free(browser->host, browser);
 }
 
-/* Where a cookie is, or could be. */
+/* Return the index of a cookie, or of a free entry; COOKIES_MAX: neither. */
 static size_t place_of(const vestry_browser *browser, const char *name, size_t len) {
   size_t free_at = COOKIES_MAX;
   for (size_t i = COOKIES_MAX; i-- > 0;) {
@@ -56,7 +56,8 @@ static size_t place_of(const vestry_browser *browser, const char *name, size_t l
   return free_at;
 }
 
-/* Of what it says of itself, only its age is of interest here: there is one host, and everything is secure. */
+/* Store a cookie. Of its attributes only Max-Age matters, because there is one host and every request counts as
+ * secure. */
 static vestry_err keep_cookie(vestry_browser *browser, const char *set) {
   size_t name_len = strcspn(set, "=;"), value_len = set[name_len] == '=' ? strcspn(set + name_len + 1, ";") : 0;
   const char *age = strcasestr(set, "; max-age=");
@@ -93,7 +94,7 @@ static void write_cookies(vestry_browser *browser, vsi_buffer *text) {
 
 /* ------------------------------------------------------------------------------------------------- requests ------- */
 
-/* As in a form's body, or a query. */
+/* Percent-encode a text, as in a form's body or a query. */
 static void encode(vsi_buffer *to, const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
@@ -109,7 +110,7 @@ static int digit(char c) {
   return vsi_hex_digit(vsi_lower(c));
 }
 
-/* A url's path, decoded. false: it is none. */
+/* Decode the path of a URL. false: it is malformed. */
 static bool decode_path(vsi_buffer *to, const char *url) {
   if (*url != '/') return false;
   for (; *url && *url != '?' && *url != '#'; url++) {
@@ -121,7 +122,7 @@ static bool decode_path(vsi_buffer *to, const char *url) {
   return true;
 }
 
-/* What a request is made of. */
+/* A request to be sent. */
 typedef struct ask {
   const char *method, *url, *type; /* type: of the body; NULL: none */
   vsi_buffer path, query, cookies, body;
@@ -172,7 +173,8 @@ static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchang
   return error;
 }
 
-/* A redirect that a browser follows: by GET, but for 307 and 308, where that would send the form again. */
+/* Return the target of a redirect that is followed with GET. 307 and 308 are not followed, because they would repeat
+ * the form. NULL: none. */
 static const char *leads_to(vestry_memory_exchange *page) {
   int status = vestry_memory_look(page).status;
   return status >= 301 && status <= 303 ? vestry_memory_header(page, "Location", 0) : NULL;
@@ -206,9 +208,9 @@ vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_m
   return error ? error : follow(browser, page, ret_page);
 }
 
-/* false: no form has such a field. */
+/* Append a form field. false: a form cannot contain such a value. */
 static bool add_field(vsi_buffer *body, const char *name, const json_t *value) {
-  if (json_is_false(value)) return true; /* a box that is not ticked */
+  if (json_is_false(value)) return true; /* an unchecked box */
   if (!json_is_string(value) && !json_is_number(value) && !json_is_true(value)) return false;
   if (body->len) vsi_buffer_append_char(body, '&');
   encode(body, name);
@@ -220,7 +222,7 @@ static bool add_field(vsi_buffer *body, const char *name, const json_t *value) {
   return true;
 }
 
-/* An object; NULL: an empty one. */
+/* Convert a value to an object; NULL: an empty one. INVALID: it is another type. */
 static vestry_err object_of(const vestry_value *value, json_t **ret_object) {
   if (!value) return (*ret_object = json_object()) ? VESTRY_OK : VESTRY_NO_MEMORY;
   vestry_err error = vestry_value_to_json(value, ret_object);

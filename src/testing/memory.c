@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory adapter: a server without a network.
  *
- * An exchange is held by its caller and, while there is one, by its stream's transport; the last of them to let go
- * frees it. So a caller may destroy an exchange while the pool is still inside the stream, and a connection may outlive
- * both.
+ * The caller holds an exchange, and so does the stream's transport while there is one; the last of them frees it. So a
+ * caller may destroy an exchange while the pool is inside its stream, and a connection may outlive both.
  *
- * Lock: exchange->lock is innermost. Nothing of vestry's is called while it is held: what a far end does (becoming
- * writable, hanging up) is decided under the lock and told to the connection after it. */
+ * exchange->lock is innermost: no other function of vestry is called under it. An action of the client (becoming
+ * writable, disconnecting) is decided under the lock, and passed to the connection after it is released. */
 #include "vestry/testing/memory.h"
 #include "base/mutex.h"
 
@@ -22,22 +21,22 @@ struct vestry_memory_exchange {
   const vestry_host *host;
   vsi_refs refs;
 
-  /* The serving thread's, while vestry_serve runs. */
+  /* Of the serving thread, while vestry_serve runs. */
   const vestry_memory_call *call;
   size_t body_read;
 
-  /* Set before the exchange is handed out, then constant. */
-  vestry_connection *connection; /* a reference; NULL: none was opened */
+  /* Set before the exchange is returned, then constant. */
+  vestry_connection *connection; /* a reference; NULL: no stream was opened */
 
   vsi_mutex lock;
-  /* guarded by lock */
+  /* Guarded by lock. */
   vestry_memory_mode mode;
-  int status;          /* what the client has seen; 0: nothing yet */
+  int status;          /* received by the client; 0: nothing yet */
   int head_status;     /* of the stream that was prepared */
-  vsi_buffer headers;  /* name NUL value NUL …: of the answer, or of the stream that was prepared */
-  vsi_buffer received; /* room for a terminator is kept after it */
+  vsi_buffer headers;  /* name NUL value NUL …: of the response, or of the prepared stream */
+  vsi_buffer received; /* has room for a terminator */
   size_t writes_count;
-  size_t asked_len; /* of received: what vestry_memory_since has handed out */
+  size_t asked_len; /* length of the part that vestry_memory_since has returned */
   bool ended, ended_clean;
 };
 
@@ -54,7 +53,7 @@ static void let_go(vestry_memory_exchange *exchange) {
   vsi_free(exchange->host, exchange);
 }
 
-/* ---- the request ------------------------------------------------------------------------------------------------- */
+/* ---- request ----------------------------------------------------------------------------------------------------- */
 
 static const char *request_method(void *server_request) {
   const vestry_memory_exchange *exchange = server_request;
@@ -98,7 +97,8 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   return VESTRY_OK;
 }
 
-/* Keep the headers of an answer or of a head; those of a head that came to nothing are forgotten. OK | NO_MEMORY. */
+/* Store the headers of a response, or of a stream's head. They replace those of a head whose stream was not opened. OK
+ * | NO_MEMORY */
 static vestry_err keep_headers_locked(vestry_memory_exchange *exchange, const vestry_response *response) {
   vsi_buffer_clear(&exchange->headers);
   for (size_t i = 0; i < response->headers_count; i++) {
@@ -109,7 +109,7 @@ static vestry_err keep_headers_locked(vestry_memory_exchange *exchange, const ve
   return exchange->headers.error;
 }
 
-/* Room for so many bytes more and the terminator, or false. */
+/* Reserve room for more bytes and the terminator. false: out of memory. */
 static bool make_room_locked(vestry_memory_exchange *exchange, size_t more) {
   return more < SIZE_MAX && vsi_buffer_reserve(&exchange->received, more + 1) != NULL;
 }
@@ -128,9 +128,9 @@ static vestry_err request_respond(void *server_request, const vestry_response *r
   return error;
 }
 
-/* ---- the stream -------------------------------------------------------------------------------------------------- */
+/* ---- stream ------------------------------------------------------------------------------------------------------ */
 
-/* What the far end's behaviour makes of any write; READS and TRICKLES take something. */
+/* Result of any write in the client's mode; in READS and TRICKLES some bytes are accepted. */
 static vestry_io io_of_locked(const vestry_memory_exchange *exchange) {
   switch (exchange->mode) {
   case VESTRY_MEMORY_READS:
@@ -147,13 +147,13 @@ static vestry_io stream_open(void *transport) {
   vestry_memory_exchange *exchange = transport;
   vsi_mutex_lock(&exchange->lock);
   vestry_io io = io_of_locked(exchange);
-  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_OK; /* a head always fits; it is the events that wait */
+  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_OK; /* the head always fits; only events wait */
   if (io == VESTRY_IO_OK) exchange->status = exchange->head_status;
   vsi_mutex_unlock(&exchange->lock);
   return io;
 }
 
-/* Takes everything or, trickling, the first byte. */
+/* Accept all bytes, or in mode TRICKLES the first one. */
 static vestry_io take_locked(vestry_memory_exchange *exchange, const vestry_slice *slices, size_t count,
                              size_t *ret_written) {
   size_t total = 0, limit = exchange->mode == VESTRY_MEMORY_TRICKLES ? 1 : SIZE_MAX;
@@ -163,7 +163,7 @@ static vestry_io take_locked(vestry_memory_exchange *exchange, const vestry_slic
   }
   size_t takes = total < limit ? total : limit;
   if (!make_room_locked(exchange, takes)) {
-    exchange->received.error = VESTRY_OK; /* what was received before stays readable */
+    exchange->received.error = VESTRY_OK; /* bytes received before stay readable */
     return VESTRY_IO_ERROR;
   }
   exchange->writes_count++;
@@ -189,7 +189,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     writable_at_once = io == VESTRY_IO_WOULD_BLOCK;
   }
   vsi_mutex_unlock(&exchange->lock);
-  /* A far end trickles only after vestry_memory_mode_set, so the exchange knows its connection. */
+  /* The mode TRICKLES is set by vestry_memory_mode_set only, so the exchange has its connection by now. */
   if (writable_at_once) vestry_connection_writable(exchange->connection);
   return io;
 }
@@ -213,7 +213,7 @@ static const vestry_transport_ops stream_ops = {
     .write = stream_write,
     .end = stream_end,
     .release = stream_release,
-    .wake = NULL, /* writes never block: the pool runs the connection */
+    .wake = NULL, /* writes never block, so the pool runs the connection */
     .name = "memory",
 };
 
@@ -251,7 +251,7 @@ static const vestry_request_ops request_ops = {
     .room = request_room,
 };
 
-/* ---- for the caller ---------------------------------------------------------------------------------------------- */
+/* ---- public functions -------------------------------------------------------------------------------------------- */
 
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {
@@ -300,7 +300,7 @@ const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *n
     at = value + strlen(value) + 1;
   }
   vsi_mutex_unlock(&exchange->lock);
-  return found; /* headers do not change any more once a status was seen */
+  return found; /* headers do not change once there is a status */
 }
 
 vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
@@ -312,7 +312,7 @@ vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
                              .ended = exchange->connection && exchange->ended};
   seen.clean = seen.ended && exchange->ended_clean;
   if (exchange->received.len) {
-    vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked left room */
+    vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked has reserved room */
     seen.received = (vestry_slice){exchange->received.data, exchange->received.len};
   }
   vsi_mutex_unlock(&exchange->lock);

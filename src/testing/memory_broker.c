@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A node of a memory network. Its actor takes one thing at a time from under the network's lock, and calls the events'
- * functions without it; stop waits for the one that is under way. */
+/* A node of a memory network. Its actor takes one event at a time under the network's lock, and calls the functions of
+ * the events without it. stop waits for the function that is running. */
 #include "testing/memory_broker.h"
 
 #include <string.h>
@@ -11,11 +11,11 @@
 #include "testing/memory_network.h"
 #include "vestry/testing/memory_network.h"
 
-enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node keeps no thread */
+enum { RUN_MAX = 64 }; /* events in one run of the actor, so that one node does not keep a thread */
 
-/* ------------------------------------------------------------------------------------------------- arriving ------- */
+/* ------------------------------------------------------------------------------------------------- arrival -------- */
 
-/* What is to be told next. */
+/* The next call of the broker's events. */
 typedef struct news {
   enum { NOTHING, STATE, MESSAGE } kind;
   vestry_broker_state state;
@@ -57,21 +57,23 @@ static void tell(const vsi_memory_node *node, const news *n) {
   }
 }
 
-/* See to it that it runs again when the next thing is due. */
+/* Run the actor again when the next message is due. */
 static void rouse_later_locked(vsi_memory_node *node) {
   if (node->stopped || !node->arrivals.count) return;
   uint64_t now_ns = vsi_now_ns(node->network->host), due_ns = node->arrivals.heap[0].due_ns;
   if (due_ns <= now_ns)
     vestry_actor_notify(node->actor);
   else
-    (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: the end */
+    (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: the
+                                                                                                      runtime is
+                                                                                                      ending */
 }
 
 static void node_run(vestry_actor *actor, void *ctx) {
   (void)actor;
   vsi_memory_node *node = ctx;
   vestry_memory_network *network = node->network;
-  if (!network) return; /* it has not joined after all */
+  if (!network) return; /* it could not join */
   vsi_mutex_lock(&network->lock);
   bool is_dry = false;
   for (int i = 0; !is_dry && i < RUN_MAX; i++) {
@@ -106,7 +108,7 @@ static void free_subjects(const vestry_host *host, char **subjects, size_t count
   vsi_free(host, subjects);
 }
 
-/* NULL: out of memory. */
+/* Copy the subjects. NULL: out of memory. */
 static char **copy_subjects(const vestry_host *host, const char *const *subjects, size_t count) {
   char **made = vsi_calloc(host, count, sizeof *made);
   for (size_t i = 0; made && i < count; i++)
@@ -169,7 +171,7 @@ static void node_done(void *ctx) {
   if (network) vsi_memory_network_unref(network);
 }
 
-/* ------------------------------------------------------------------------------------------ what is asked --------- */
+/* ------------------------------------------------------------------------------------------ broker interface ------ */
 
 static vestry_err publish_locked(vsi_memory_node *node, const char *subject, const void *data, size_t len) {
   vestry_memory_network *network = node->network;
@@ -188,7 +190,7 @@ static vestry_err publish(void *broker, const char *subject, const void *data, s
   return error;
 }
 
-/* What is published is under way. */
+/* Nothing to do, because publish has sent the messages. */
 static void flush(void *broker, bool at_once) {
   (void)broker, (void)at_once;
 }
@@ -209,7 +211,7 @@ static size_t max_payload(void *broker) {
   return max;
 }
 
-/* A reservation's data is never read, so it is not kept. */
+/* The data of a reservation is not stored, because it is never read. */
 static vestry_err reserve_locked(vsi_memory_node *node, const char *name, uint64_t expected, uint64_t *ret_revision) {
   vestry_memory_network *network = node->network;
   size_t at = 0;
@@ -271,10 +273,10 @@ vestry_err vestry_memory_network_join(vestry_memory_network *network, vestry_bro
     *ret_broker = (vestry_broker){&vsi_memory_broker_ops, node};
     return VESTRY_OK;
   }
-  node->network = NULL; /* it has not joined */
+  node->network = NULL; /* it could not join */
   vestry_timer_destroy(node->timer);
   if (node->actor)
-    vestry_actor_unref(node->actor); /* its done frees the node */
+    vestry_actor_unref(node->actor); /* its done function frees the node */
   else
     vsi_free(host, node);
   return error;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a network that goes wrong, and the same way again */
-/* What happens to a message is drawn when it is sent, from a stream of chance that is its receiver's: always the same
- * number of draws, whatever the chances are, so that a chance that is changed, or a node more, changes nothing else. */
+/* The faults of a message are drawn when it is sent, from the random sequence of its receiver. Each message takes the
+ * same number of draws, whatever the chances are. So a changed chance, or one more node, does not change any other
+ * fault. */
 #include "testing/memory_network.h"
 
 #include <string.h>
@@ -73,7 +74,7 @@ static vestry_err make_room_locked(vestry_memory_network *network) {
   return VSI_ARRAY_RESERVE(network->host, network->nodes, network->nodes_count, network->nodes_room, 1);
 }
 
-/* The streams of chance are of the seed and the place alone. */
+/* The random sequences depend only on the seed and the index. */
 vestry_err vsi_memory_network_enter(vestry_memory_network *network, vsi_memory_node *node) {
   vsi_mutex_lock(&network->lock);
   vestry_err error = make_room_locked(network);
@@ -103,7 +104,7 @@ vestry_err vestry_memory_network_set(vestry_memory_network *network, const vestr
 static bool is_of_part(size_t sender, void *ctx) {
   const vsi_memory_node *to = ctx;
   const vsi_memory_node *from = to->network->nodes[sender];
-  return !from || from->part == to->part; /* what the dead have sent arrives */
+  return !from || from->part == to->part; /* messages of destroyed nodes still arrive */
 }
 
 static bool is_of_nobody(size_t sender, void *ctx) {
@@ -138,7 +139,7 @@ bool vsi_memory_node_is_up(const vsi_memory_node *node) {
   return node->started && !node->stopped && node->part != VESTRY_MEMORY_NETWORK_DOWN;
 }
 
-/* What chance has in store for one message on its way to one receiver. */
+/* Faults of one message on its way to one receiver. */
 typedef struct fate {
   bool is_dropped, is_told, is_twice;
   uint64_t later_ns, second_later_ns;
@@ -159,7 +160,7 @@ static fate draw(uint64_t *stream, const vestry_memory_network_options *options)
   return f;
 }
 
-/* FNV-1a: the same in every run. */
+/* FNV-1a, because its result is the same in every run. */
 static uint64_t *last_due(vsi_memory_node *to, const vsi_parcel *parcel) {
   uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ parcel->sender;
   for (const char *c = parcel->subject; *c; c++) hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
