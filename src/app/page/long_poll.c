@@ -1,35 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a page whose streams are broken on their way */
-/* Something between a page and its server may hold a stream back until it ends, or cut it after a moment. Then the page
- * long polls instead. A long poll is a stream that ends cleanly: with the first thing that is put into it, whatever
- * that is, or when it was held long enough. All else is as with a stream: the client repeats the request by itself,
- * with the id of the last event, so that no change between two long polls is missed, and the answer to a page that has
- * all is empty.
+/* A proxy between a page and its server may hold a stream back until it ends, or cut it after a moment. Then the page
+ * uses long polls. A long poll is a stream that ends cleanly: after the first event in it, of any kind, or after the
+ * maximum time for which it is held. Everything else works as with a stream. The client repeats the request by itself,
+ * with the id of the last event. Therefore no change between two long polls is missed, and the response to a page that
+ * is up to date is empty.
  *
- * When. Two streams of which nothing has come in time (a time of their own: heartbeats may be shorter than a busy
- * server's first answer), or two that were cut a moment after they began. After ten
- * minutes, and when the browser is online again, the page tries one stream, for three seconds at most: so a way that is
- * still broken makes the page late by no more than that. If nothing comes of a long poll either, the network is gone:
- * the page goes back to streams, and says that it is offline.
+ * When a page changes to long polls:
  *
- * For how long. A signal says it, which no proxy takes away. A long poll that is cut says how long long polls may live
- * there: from then on they are held half as long. One that is held back says nothing until it ends, so its life is
- * known up to the client's wait before it, REST_MS at most; and one of which nothing has come is taken for a cut one
- * only if it has lived for longer than the client waits for a server that is down.
+ * - after two streams in a row without any event in time. This time is separate from the heartbeat, which may be
+ *   shorter than the first response of a busy server; or
+ * - after two streams in a row that were cut a moment after they began.
  *
- * How often. The client waits half a second up to a second between two long polls. Where the header with the id is
- * taken away, each long poll is answered at once with the whole content: those that say nothing of what the page has
- * are followed by a longer wait.
+ * After ten minutes, and when the browser is online again, the page tries a stream for at most three seconds, so that a
+ * path that is still broken delays the page by three seconds at most. If a long poll brings nothing either, the network
+ * is down: the page returns to streams and shows that it is offline.
  *
- * How many. A long poll that is held takes a place of the server's, on civetweb a thread. So while three quarters of
- * the places are taken, long polls are not held: they end when the page was looked at. The second sign that such a long
- * poll begins with tells the page that it was not cut; a third one, after the look, is what it ends by where nothing
- * has changed. A page with parts, which are looked at after it, is held for BRIEF_MOST_MS then.
+ * How long a response is held. The page sends the time as a signal, which no proxy removes. When a long poll is cut,
+ * its life shows how long long polls can live on this path, and later ones are held half as long. A long poll that is
+ * held back sends nothing until it ends; its life is then known up to the client's wait before it, which is at most
+ * REST_MS. A long poll without an event counts as cut only if it lived longer than the client waits for a server that
+ * is down.
  *
- * The headers of a request stay what they were when the client repeats it. So one that told of submissions
- * (app/page/sent.c) is not repeated, for it would be answered at once, again and again. And where a submission was
- * answered between two long polls, or the long poll ended before the submission was seen, the page tells of it by the
- * next one. */
+ * How often. The client waits 0.5 to 1 second between two long polls. If a proxy removes the header with the id, each
+ * long poll is answered at once with the whole content; therefore the wait after a request without a state is longer.
+ *
+ * How many. A held long poll occupies a connection of the server, on civetweb a thread. Therefore long polls are not
+ * held while three quarters of the connections are in use: they end when the page was checked. Such a response begins
+ * with two events, of which the second shows the page that the response was not cut. If nothing has changed, a third
+ * event after the check ends the response. A page with parts, which are checked after it, is held for BRIEF_MOST_MS in
+ * this case.
+ *
+ * The headers of a request stay the same when the client repeats it. A request that reports submissions
+ * (app/page/sent.c) is not repeated, because every repetition would be answered at once. If a submission was answered
+ * between two long polls, or a long poll ended before the submission was shown, the page reports it in the next
+ * request. */
 #include "app/page/long_poll.h"
 
 #include "app/page/pages.h"
@@ -39,15 +44,15 @@
 
 enum {
   HELD_MOST_MS = 25000,
-  BRIEF_MOST_MS = 3000,  /* of one that is not held: its page may take so long */
-  AGAIN_MS = 500,        /* up to twice that */
-  AGAIN_WHOLE_MS = 1000, /* likewise, after the whole content, and after one that was not held */
+  BRIEF_MOST_MS = 3000,  /* maximum for one that is not held; its page may need this time */
+  AGAIN_MS = 500,        /* minimum wait; the maximum is twice this */
+  AGAIN_WHOLE_MS = 1000, /* likewise, after the whole content or a long poll that was not held */
   REST_MS = 2500,
   RETURN_MS = 600000,
-  SLOW_MS = 5000, /* a stream that says nothing for so long is mute; doubled each time */
+  SLOW_MS = 5000, /* a stream without an event for this time counts as mute; doubled each time */
   SLOW_MOST_MS = 20000,
-  TRIAL_MS = 3000,     /* the same of a stream that is tried in between */
-  SHORT_MS = 5000,     /* a stream that is cut before that */
+  TRIAL_MS = 3000,     /* the same for a stream that is tried between long polls */
+  SHORT_MS = 5000,     /* a stream that lives shorter than this counts as cut */
   DOWN_MOST_MS = 12500 /* the client's longest wait, and REST_MS */
 };
 
@@ -74,8 +79,9 @@ uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_lon
   return !has_tag || poll.is_brief ? AGAIN_WHOLE_MS : pages->retry_ms < AGAIN_MS ? pages->retry_ms : AGAIN_MS;
 }
 
-/* el.count: what has come of this request, el.first: when; el.asked: when it began, or the client's wait before it.
- * el.mute, el.cut: how many streams in a row. */
+/* Variables of the element: el.count is the number of events of this request, el.first the time of the first. el.asked
+ * is the time when the request, or the client's wait before it, began. el.mute and el.cut count such streams in a
+ * row. */
 static void put_begin(vestry_html *html) {
   vestry_html_add(html,
                   " const wait = (ms) => { clearTimeout(el.timer);"

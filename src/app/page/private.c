@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a part that takes another one's place, and no news of the former after it */
-/* A private page may replace one part by another. It must not show changes of the former part under the new part's
- * heading. So its run leaves the former part's channel first: from then on nothing of that part is put into the stream.
- * Then the content goes out together with the inside of the new part, with nothing in between. Only then the run joins
- * the new part's channel. The former part's worker may just be letting this stream join: the run marks the subscription
- * as over, under the lock, and the worker looks at that mark under the same lock before it puts anything into the
- * stream. */
+/* A private page may replace a part by another one. Changes of the former part must not appear in the place of the new
+ * part. Therefore a run works in this order:
+ *
+ * - Leave the channel of the former part. From then on, no event of that part is put into the stream.
+ * - Send the content together with the content of the new part, with no event in between.
+ * - Join the channel of the new part.
+ *
+ * The worker of the former part may be letting this stream join at the same time. Therefore the run marks the
+ * subscription as over, under the lock, and that worker checks the mark under the same lock before it puts an event
+ * into the stream. */
 #include "app/page/extra.h"
 
 #include <string.h>
@@ -42,26 +46,29 @@ vestry_err vsi_private_extra_take(vsi_private *page, uint64_t document, const vs
   return VESTRY_OK;
 }
 
-/* The page's extra, made if there is none; NULL: no memory. For the running worker; takes the lock. */
+/* Get the extra data of a page, allocated on first use; NULL: no memory. Called by the running worker; takes the
+ * lock. */
 static vsi_private_extra *private_extra_get(vsi_private *page) {
   vestry_pages *pages = page->fragment.page->pages;
   if (page->extra) return page->extra;
   vsi_private_extra *extra = vsi_calloc(pages->host, 1, sizeof *extra);
-  vsi_pages_lock(pages); /* the thread that ends the stream looks for it */
+  vsi_pages_lock(pages); /* the thread that ends the stream reads the pointer */
   page->extra = extra;
   vsi_pages_unlock(pages);
   return extra;
 }
 
-/* What the tab said counts no more. For the running worker; takes the lock. */
+/* Drop the state that the tab reported, because it is not valid any more. Called by the running worker; takes the
+ * lock. */
 static void private_extra_forget_tag(vsi_private *page) {
   vestry_pages *pages = page->fragment.page->pages;
   vsi_private_extra *extra = page->extra;
   if (!extra) return;
   vsi_free(pages->host, extra->tag);
   extra->tag = NULL;
-  vsi_pages_lock(pages); /* the thread that ends the stream looks for it, and takes `seen` away */
-  bool is_needed = extra->document || extra->renders || extra->seen; /* it has parts, or will have; or it tells */
+  vsi_pages_lock(pages); /* the thread that ends the stream reads the pointer, and clears `seen` */
+  /* the page has parts, may have parts, or tracks submissions */
+  bool is_needed = extra->document || extra->renders || extra->seen;
   if (!is_needed) page->extra = NULL;
   vsi_pages_unlock(pages);
   if (!is_needed) vsi_free(pages->host, extra);
@@ -72,9 +79,9 @@ static vsi_part_claim claim_of(const vsi_shared *part) {
   return vsi_secret_claim(fragment->page->pages, part->id, part->key + part->share_at, fragment->hash.high);
 }
 
-/* If the last event of the stream was a part's, its id claims that part alone: so the server remembers here what a tab
- * has that has seen this event. Sendings of several fragments may overlap, and then it is not known which was the
- * last. */
+/* Store the state of a tab whose last event was that of a part, because the id of that event claims this part only. The
+ * stored state is valid for a tab that received this event. If sends of several fragments overlapped, the last event is
+ * not known, and nothing is stored. */
 void vsi_private_extra_remember(const vsi_private *page) {
   const vsi_fragment *fragment = &page->fragment;
   vestry_pages *pages = fragment->page->pages;
@@ -111,10 +118,10 @@ void vsi_private_extra_remember(const vsi_private *page) {
   vsi_resume_cache_put(pages->resume_cache, extra->document, claim_of(last->shared).content, &tag);
 }
 
-/* A part of a private page, while its content is sent. */
+/* A part of a private page, while the content of the page is sent. */
 typedef struct change {
-  vsi_subscription *subscription; /* held; NULL: new */
-  vsi_subscription *taken;        /* a new one's, promised */
+  vsi_subscription *subscription; /* an existing subscription, held; NULL: the part is new */
+  vsi_subscription *taken;        /* a promised subscription, if the part is new */
   vestry_event *inside;
   uint64_t hash;
 } change;
@@ -127,12 +134,12 @@ static vsi_subscription *find_subscription(const vsi_viewer *viewer, const vsi_b
   return subscription;
 }
 
-/* A part is counted for the page that it stood in first. With the lock. */
+/* Set the tally of a part: it is counted for the page that contained it first. The caller holds the lock. */
 static void name_tally(const vsi_fragment *fragment, const vestry_page_part *part, vsi_shared *shared) {
   if (!shared->tally) shared->tally = vsi_tally_of_part(fragment->page->pages, vsi_tally_of(fragment), part->id)->place;
 }
 
-/* The subscription that the page has of a part already, or the promise of a new one. */
+/* Find the page's subscription to a part, or promise a new one. */
 static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, change *c) {
   vestry_pages *pages = r->pages;
   vsi_viewer *viewer = &r->private->viewer;
@@ -160,7 +167,7 @@ static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, chan
   return error;
 }
 
-/* What is inside a part that its tab has not: it goes out with the page's content. */
+/* Render the content of a part that the tab lacks, to be sent with the content of the page. */
 static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *c) {
   vestry_html html;
   vestry_html_init(&html, r->pages->host);
@@ -176,7 +183,7 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   return error;
 }
 
-/* What the part's fragment shows already, unless that is to be rendered again. */
+/* Take the current content of the part's fragment, unless that is to be rendered again. */
 static bool take_kept(const vsi_run *r, change *c) {
   const vsi_fragment *fragment = &c->taken->shared->fragment;
   vsi_pages_lock(r->pages);
@@ -189,12 +196,12 @@ static bool take_kept(const vsi_run *r, change *c) {
   return is_current;
 }
 
-/* Leave the parts that the page does not have any more; nothing of them comes after this. */
+/* Leave the parts that the page no longer contains. No event of them is put into the stream afterwards. */
 static void leave_former(vsi_run *r) {
   vestry_pages *pages = r->pages;
   vsi_subscription *former[VESTRY_PAGE_PARTS_MAX];
   size_t former_count = 0;
-  if (!r->private->extra) return; /* it never had any */
+  if (!r->private->extra) return; /* the page never had a part */
   vsi_pages_lock(pages);
   for (vsi_subscription *next, *subscription = r->private->viewer.subscriptions; subscription; subscription = next) {
     next = subscription->next_of_viewer;
@@ -206,13 +213,13 @@ static void leave_former(vsi_run *r) {
   vsi_pages_unlock(pages);
   if (!former_count) return;
   for (size_t i = 0; i < former_count; i++)
-    (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: not yet joined */
+    (void)vsi_channel_leave(former[i]->shared->channel, former[i]->connection); /* NOT_FOUND: it had not joined yet */
   vsi_pages_lock(pages);
   for (size_t i = 0; i < former_count; i++) vsi_subscription_release(former[i]);
   vsi_pages_unlock(pages);
 }
 
-/* What is known of a part's content that was certainly sent before, or will be with this; 0: not known. */
+/* Return the hash of a part's content that was certainly sent before, or is sent now; 0: not known. */
 static uint64_t hash_of(const change *c) {
   const vsi_subscription *subscription = c->subscription;
   if (!subscription) return c->hash;
@@ -221,8 +228,8 @@ static uint64_t hash_of(const change *c) {
   return subscription->has_hash ? subscription->hash : 0;
 }
 
-/* Fill in the tag of the event's id: what the tab will have. before: before the insides that come after the content. A
- * version would say that all is there. */
+/* Fill in the tag of an event id: the state that the tab will have. before: the id comes before the contents of new
+ * parts. Such an id has no version, because a version would claim that all contents have arrived. */
 static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_state_tag *ret_tag) {
   *ret_tag = r->render.tag;
   ret_tag->has_version &= !before;
@@ -236,9 +243,9 @@ static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_s
   vsi_pages_unlock(r->pages);
 }
 
-/* A part may change while the content is sent. Its event may then stand before the content, whose tag says what the
- * part was before: so another tag is sent after the content; where the tab reads it in the content's data, with that.
- */
+/* Correct the mark after the content was sent. A part may change while the content is sent, and its event may come
+ * before the content, whose tag still claims the old content of the part. Therefore a new tag is sent after the
+ * content. A page with a layout reads the tag in the data of the content, so the content is sent again with it. */
 static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, char text[VSI_STATE_TAG_BYTES],
                                uint64_t *sent_bytes) {
   char now[VSI_STATE_TAG_BYTES];
@@ -258,8 +265,8 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
   }
 }
 
-/* Send the content, unless the tab has it; the insides of new parts; the id after all of them; and which submissions
- * are seen by this. */
+/* Send the content, unless the tab has it; the contents of new parts; the id after all of them; and the submissions
+ * that they show. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64_t *sent_bytes) {
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;
@@ -316,15 +323,16 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
   vsi_pages_unlock(pages);
 }
 
-/* A run of a private page has come to nothing. */
+/* End a failed run of a private page. */
 static vsi_run_result fail(vsi_run *r) {
   vestry_connection *connection = r->private->viewer.connection;
-  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to be told */
+  if (!vestry_connection_is_open(connection)) return VSI_RUN_DONE; /* there is no stream to inform */
   if (!r->failures) vsi_say_failing(connection, true);
   return VSI_RUN_FAILED;
 }
 
-/* A page with parts, or that had some: each subscription has the number of the last render that named it. */
+/* Count the render of a page that has or had parts. Each subscription has the number of the last render that named its
+ * part. */
 static vestry_err count_render(vsi_run *r) {
   vsi_private_extra *extra = r->private->extra;
   if (!r->render.parts_count && !(extra && extra->renders)) return VESTRY_OK;
@@ -336,8 +344,8 @@ static vestry_err count_render(vsi_run *r) {
   return VESTRY_OK;
 }
 
-/* A subscription or the promise of one for each part, and what is inside of those that the tab has not. Of the others
- * it has what it claims, and the part's fragment sends it what is different (shared.c). */
+/* Prepare each part: find or promise its subscription, and make its content if the tab lacks it. If the tab claims a
+ * content, it keeps that, and the part's fragment sends the difference (shared.c). */
 static vestry_err prepare_parts(vsi_run *r, change *changes) {
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);
@@ -373,7 +381,8 @@ static vsi_run_result deliver_private(vsi_run *r) {
   return VSI_RUN_DONE;
 }
 
-/* Put the render off until the stream has written its events: its runner tells (vsi_page_written). */
+/* Postpone the render until the stream has written its events; the stream's runner then unblocks it
+ * (vsi_page_written). */
 static vsi_run_result block(vsi_run *r) {
   vsi_pages_lock(r->pages);
   r->pages->stats.postponed_count++;
@@ -389,12 +398,13 @@ static vsi_run_result run_private(vsi_run *r) {
   uint32_t queued_count;
   bool is_shut;
   vsi_queue_load(&connection->queue, &queued_count, NULL, &is_shut);
-  if (is_shut) return VSI_RUN_DONE;                  /* it is about to end */
-  if (queued_count && !r->is_first) return block(r); /* at first it is what opens the stream */
+  if (is_shut) return VSI_RUN_DONE;                  /* the stream is about to end */
+  if (queued_count && !r->is_first) return block(r); /* in the first run, these are the first events of the stream */
   vsi_outcome made = vsi_run_make(r);
   if (made == VSI_MADE_CONTENT) {
     vsi_run_result result = deliver_private(r);
-    if (result == VSI_RUN_DONE) private_extra_forget_tag(r->private); /* what was not sent is asked of it again */
+    /* otherwise the content is sent in a later run, which needs the tag */
+    if (result == VSI_RUN_DONE) private_extra_forget_tag(r->private);
     return result;
   }
   if (made == VSI_MADE_NOTHING) {
@@ -412,8 +422,8 @@ static vsi_run_result run_private(vsi_run *r) {
   return VSI_RUN_DONE;
 }
 
-/* A long poll that is not held ends by a sign, if by nothing else; but not before the parts of its page were looked
- * at. */
+/* Run a private page. The response of a long poll that is not held ends at the latest with an additional event, but not
+ * before the parts of its page were checked. */
 vsi_run_result vsi_private_run(vsi_run *r) {
   const vsi_private_extra *extra = r->private->extra;
   const bool is_brief = extra && extra->poll.is_brief;

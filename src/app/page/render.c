@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* One call of a page's handler: what it asks, and what it marks.
+/* A single call of a page's handler: the functions that it may call, and the marks in its output.
  *
- * The content's hash must be the same whether the content was made for a document or for a stream, although a document
- * has its parts' insides in it, and a stream does not. So these are left out, and what the parts are of is put in. */
+ * The hash of the content must be the same for a document and for a stream, although only the document includes the
+ * content of parts. Therefore the hash leaves the content of parts out, and includes their share keys instead. */
 #include "app/page/render.h"
 
 #include <string.h>
@@ -26,11 +26,11 @@
 
 /* Observers of renders.
  *
- * A render keeps the places of the observers that it has told of its begin. An observer stays in its place until the
- * render has told it of its end. So observers' functions are called without the lock, and an observer that leaves waits
- * only for the renders that have told it of their begin. */
+ * A render records the slots of the observers whose begin it has called. An observer keeps its slot until the render
+ * has called its end. Therefore the functions of observers are called without the lock, and removing an observer waits
+ * only for the renders that have called its begin. */
 
-/* Those that stay until they are left, as bits. */
+/* Enter the observers; returns their slots as bits. They keep their slots until leave. */
 static uint8_t enter(vestry_pages *pages) {
   uint8_t inside = 0;
   vsi_pages_lock(pages);
@@ -56,7 +56,7 @@ static void leave(vestry_pages *pages, uint8_t inside) {
   vsi_pages_unlock(pages);
 }
 
-/* Tell the observers that a render begins. Returns the places of those that were told, as bits. */
+/* Call begin of the observers. Returns the slots of the called observers, as bits. */
 static uint8_t observers_begin(vestry_pages *pages, vestry_render *render) {
   uint8_t told = enter(pages);
   for (size_t i = 0; i < VESTRY_RENDER_OBSERVERS_MAX; i++)
@@ -64,7 +64,7 @@ static uint8_t observers_begin(vestry_pages *pages, vestry_render *render) {
   return told;
 }
 
-/* Tell these observers that the render ends, the last one first. */
+/* Call end of the observers in `told`, the last one first. */
 static void observers_end(vestry_pages *pages, vestry_render *render, uint8_t told) {
   if (!told) return;
   for (size_t i = VESTRY_RENDER_OBSERVERS_MAX; i--;)
@@ -91,7 +91,7 @@ static vsi_observer *find_locked(vestry_pages *pages, const void *ctx) {
   return NULL;
 }
 
-/* Add an observer after the others: it is told after them. */
+/* Add an observer after the others, so that it begins after them. */
 static vestry_err add_locked(vestry_pages *pages, const vestry_render_observer *own) {
   if (find_locked(pages, own->ctx)) return VESTRY_EXISTS;
   while (pages->observers_count && !pages->observers[pages->observers_count - 1].is_taken) pages->observers_count--;
@@ -157,7 +157,7 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
   vsi_render *render = app;
   render->said.request = req;
   render->said.reply = reply;
-  /* not of a document, nor of the inside of a part in one: its fragment renders again */
+  /* observers are not called for a document or its parts, because their fragments render again */
   uint8_t told = render->names ? observers_begin(render->pages, &render->said) : 0;
   vestry_err error = handle(render);
   observers_end(render->pages, &render->said, told);
@@ -187,7 +187,7 @@ static void hash_content(vsi_render *render) {
   render->tag.hash = vsi_siphash_128_final(&hash);
 }
 
-/* An error that the page need not look at. */
+/* Record an error, so that the render fails even if the page ignores it. */
 static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
   if (error == VESTRY_INVALID || error == VESTRY_LIMIT)
@@ -199,7 +199,8 @@ static const char *nonce_of(const vsi_render *render) {
   return render->said.is_stream ? "" : vestry_reply_nonce(render->said.reply);
 }
 
-/* A content is the same for everybody, or it would be sent to each tab as soon as its stream begins. */
+/* The content must be the same in every render. With a nonce in it, the content would be sent to each tab as soon as
+ * its stream begins. */
 static vestry_err check_nonce(vsi_render *render) {
   const vestry_slice content = vsi_render_content(render);
   const char *nonce = nonce_of(render);
@@ -233,7 +234,7 @@ bool vsi_render_find(vsi_render *render) {
   return render->is_ended = true;
 }
 
-/* ------------------------------------------------------------------------------------------- what it is asked ----- */
+/* -------------------------------------------------------------------------------- functions for handlers ---------- */
 
 vestry_err vestry_render_topic(vestry_render *said, const char *topic) {
   vsi_render *render = said->own;
@@ -251,8 +252,9 @@ void vestry_render_again(vestry_render *said) {
   said->own->is_again = true;
 }
 
-/* Of this page alone: the same number means something else at another address, and for another user. With the own
- * secret also of this process alone: a count that another one made is never taken for one of ours. */
+/* Hash a version together with the page, because the same number has another meaning at another address and for another
+ * user. With own_secret the hash is also valid in this process only, so a counter of another process is never mistaken
+ * for one of this process. */
 static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
   const char *path = render->said.request->path, *query = render->said.request->query;
   const vestry_scope scope = render->said.share ? (vestry_scope){NULL, 0} : render->said.request->scope;
@@ -283,7 +285,7 @@ bool vestry_render_is_current_anywhere(vestry_render *said, uint64_t version) {
   return is_current(said->own, said->own->pages->version_secret, version);
 }
 
-/* ------------------------------------------------------------------------------------------------- the marks ------ */
+/* ------------------------------------------------------------------------------------------------- marks ---------- */
 
 vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why) {
   (void)stick(render, VESTRY_INVALID, why);
@@ -320,7 +322,7 @@ vestry_err vestry_render_head(vestry_render *said, vestry_html *html) {
   return vsi_stream_style(nonce_of(said->own), html);
 }
 
-/* ---------------------------------------------------------------------------------------------------- parts ------- */
+/* ------------------------------------------------------------------------------------------------- parts ---------- */
 
 static bool is_name(const char *text, size_t most) {
   size_t len = 0;
@@ -340,7 +342,7 @@ bool vsi_is_element_id(const char *text) {
   return is_name(text, 128);
 }
 
-/* Copy what it says. OK | INVALID | LIMIT | NO_MEMORY */
+/* Copy the options of a part. Returns OK | INVALID | LIMIT | NO_MEMORY. */
 static vestry_err take_part(vsi_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
   vsi_named_part *named = &render->parts[render->parts_count];
   vestry_page_part part;
@@ -381,8 +383,8 @@ vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_pag
   return error ? error : vestry_html_error(html, NULL, NULL);
 }
 
-/* In a document its inside stands in it; in a stream it comes by an event of its own, and the client leaves what it has
- * as it is, because both sides say data-ignore-morph. */
+/* In a document, the part contains its content. In a stream, its element is empty and the content arrives in a separate
+ * event; the client keeps the content that it has, because both elements have data-ignore-morph. */
 vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vestry_page_part *given) {
   vsi_render *render = said->own;
   if (!render->is_begun || render->is_ended || render->is_part || html != render->html || render->said.share)
@@ -407,7 +409,7 @@ vestry_err vestry_render_part(vestry_render *said, vestry_html *html, const vest
   return error ? error : vestry_html_add(html, "</%-s>", named->part.element);
 }
 
-/* A page: what it is made of, and which requests may see it. */
+/* A page: its functions, and the check of requests against allow. */
 
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
   vestry_page_options options;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One call of a page's handler, or of a part's render. */
+/* A single call of a page's handler, or of the render function of a part. */
 #ifndef VSI_PAGE_RENDER_H
 #define VSI_PAGE_RENDER_H
 
@@ -8,56 +8,59 @@
 #include "base/buffer.h"
 #include "http/reply.h"
 
-/* A part as a render has named it. */
+/* A part that a render has named. */
 typedef struct vsi_named_part {
-  vestry_page_part part;         /* its texts are in `texts` */
+  vestry_page_part part;         /* its strings are in `texts` */
   char *texts;                   /* owned */
-  size_t inside_from, inside_to; /* in a document: where what is inside its element stands */
+  size_t inside_from, inside_to; /* in a document: where the content of its element begins and ends */
 } vsi_named_part;
 
 typedef struct vsi_render {
-  vestry_render said; /* to the handler; its `own` is this */
+  vestry_render said; /* passed to the handler; `own` points to this struct */
   vestry_pages *pages;
   vestry_page *page;
-  vsi_buffer *names; /* of topics, noted; NULL: a document's, whose stream will look for itself */
+  vsi_buffer *names; /* notes of topics; NULL for a document, because its stream renders and notes again */
   size_t names_count;
   vestry_html *html;
   bool is_part, is_begun, is_ended;
-  bool has_window;          /* the content has one, or more */
-  bool is_denied;           /* by allow */
-  bool is_current;          /* the tab has that version */
-  bool is_again;            /* vestry_render_again */
-  vestry_err error;         /* that sticks: of a topic or a part */
-  size_t begin, end;        /* of the content, in html; of an ordinary handler's, in the reply's body */
-  size_t head_end;          /* likewise: of the head; 0: none */
-  const vsi_state_tag *had; /* what the tab has; NULL: not known */
-  vsi_state_tag tag;        /* of what was made: version and parts as they are named, the hash at the end */
+  bool has_window;          /* the content has at least one window */
+  bool is_denied;           /* allow returned an error */
+  bool is_current;          /* the tab has the version of this render */
+  bool is_again;            /* vestry_render_again was called */
+  vestry_err error;         /* first error of a topic or a part; kept until the end */
+  size_t begin, end;        /* bounds of the content in html, or in the reply's body if the page has an ordinary
+                               handler */
+  size_t head_end;          /* end of the head, likewise; 0: no head */
+  const vsi_state_tag *had; /* state of the tab; NULL: not known */
+  vsi_state_tag tag;        /* tag of this render; version and parts are added as they are named, the hash at the end */
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 } vsi_render;
 
 void vsi_render_init(vsi_render *render, vestry_page *page, vestry_html *html, const char *share);
 void vsi_render_finish(vsi_render *render);
-/* A vestry_handler_fn: have the page's handler make it. app: the render. Whose right it is is asked before. */
+/* A vestry_handler_fn: check allow, then call the page's handler. app: the render. */
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app);
-/* The content that was made, with its parts' elements, which are empty in a stream. */
+/* Get the rendered content. It includes the elements of parts, which are empty in a stream. */
 vestry_slice vsi_render_content(const vsi_render *render);
-/* Find the content in what an ordinary handler has answered, and hash it. false: there is none; the log says why. */
+/* Find the content in the response of an ordinary handler, and hash it. Returns false if there is none; the log
+ * contains the reason. */
 bool vsi_render_find(vsi_render *render);
-/* Have a part make what is inside its element, for a stream or a document. names: the topics that it names; NULL: its
- * own fragment will look for itself. ret_again: whether it is to be rendered again after a while; NULL: not wanted.
- * OK | what it says | what sticks in the builder */
+/* Render the content of a part's element, for a stream or a document.
+ * names: receives the topics; NULL: they are not needed, because the part's fragment renders again. ret_again: whether
+ * vestry_render_again was called; NULL: not wanted.
+ * Returns OK | the error of the render function | the error of the builder. */
 vestry_err vsi_part_render(vestry_pages *pages, bool is_stream, const vestry_page_part *part, vestry_html *html,
                            vsi_buffer *names, bool *ret_again);
-/* A letter, then letters, digits, - and _. */
+/* Return whether the text is a letter, then letters, digits, - and _. */
 bool vsi_is_element_name(const char *text);
 bool vsi_is_element_id(const char *text);
-/* What is asked cannot be: the render and the builder fail with INVALID, and the log says why. */
+/* Fail the render and the builder with INVALID, and log why. */
 vestry_err vsi_render_refuse(vsi_render *render, vestry_html *html, const char *why);
 
-/* Observers of renders. No lock. */
+/* Observers of renders. Called without the lock. */
 
-/* Have the observers refresh what was changed until now. false: one is not sure that it has. */
+/* Let the observers refresh all changes until now. Returns false if an observer is not certain that it has. */
 bool vsi_observers_settle(vestry_pages *pages);
 
 #endif

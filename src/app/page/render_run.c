@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a hash and an id claim of a stream, and when */
-/* A fragment's hash says which content every stream that sees the fragment has, or will have once its queue is written.
- * The hash changes only after the event was accepted: the next run finds content that could not be sent to differ
- * again.
+/* The hash of a fragment identifies the content that every stream of the fragment has, or will have once its queue is
+ * written. The hash changes only after the event was accepted. Therefore content that could not be sent differs again
+ * in the next run.
  *
- * The id after a page's event claims the page's parts too, and stands after all that it claims. When a part changes
- * later, the tab's id would still claim the part's former content; and the part may come back to that content while the
- * tab is away. So a part's event has an id of its own, which claims that part alone. A page with a layout adds it to
- * the claims that it has (script_navigate.c). */
+ * The id after the event of a page claims the content of its parts too, and follows all events that it claims. When a
+ * part changes later, the id that the tab has would still claim the old content of the part, and the part may return to
+ * that content while the tab is disconnected. Therefore the event of a part has an id, which claims this part only. A
+ * page with a layout merges the id into the claims that it has (script_navigate.c). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>
@@ -27,8 +27,8 @@
 #include "html/builder.h"
 #include "http/answer.h"
 
-/* What is said of a page itself, to one stream: by signals, on which the page's element acts (script.c). So no script
- * comes by a stream. */
+/* Messages to one stream about the page itself. They are signals, on which the page's element acts (script.c), so that
+ * a stream needs no script. */
 
 static vestry_err say(vestry_connection *connection, const vestry_value *state) {
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
@@ -39,7 +39,7 @@ void vsi_say_failing(vestry_connection *connection, bool is_failing) {
 }
 
 static void leave(vestry_connection *connection, vestry_err error) {
-  (void)error; /* a page that cannot be told that it is to go is closed too */
+  (void)error; /* the stream is closed even if the message was not accepted */
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
 }
 
@@ -52,7 +52,7 @@ void vsi_say_go(vestry_connection *connection, const char *url) {
 }
 
 void vsi_say_reload(vestry_pages *pages, vestry_connection *connection, uint32_t within_ms) {
-  uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 says nothing */
+  uint32_t after_ms = 1 + vsi_pages_chance(pages, within_ms); /* 0 would mean no reload */
   leave(connection, say(connection, VESTRY_OBJECT("reload", after_ms)));
 }
 
@@ -124,8 +124,8 @@ static vsi_outcome make_part(vsi_run *r) {
   return VSI_MADE_CONTENT;
 }
 
-/* What the stream has already, as far as its fragment knows; NULL: not known. A shared fragment must have its event,
- * too: streams that come now need it. */
+/* Return the state of the stream, as far as its fragment knows it; NULL: not known. A shared fragment also needs its
+ * event, because streams that join now receive it. */
 static const vsi_state_tag *what_it_has(vsi_run *r) {
   const vsi_fragment *fragment = r->fragment;
   const vsi_state_tag *said = r->private ? vsi_private_extra_tag(r->private) : NULL;
@@ -144,7 +144,7 @@ static vsi_outcome make_page(vsi_run *r) {
   r->render.had = what_it_has(r);
   vestry_err error = vsi_request_copy_handle(fragment->request, &r->reply, vsi_render_handle, &r->render);
   if (!error) error = vestry_html_error(r->html, NULL, NULL);
-  r->render.said.request = NULL; /* it is gone */
+  r->render.said.request = NULL; /* the request was borrowed during the call */
   r->is_again = r->render.is_again;
   vsi_outcome made = classify(r, error);
   if (made == VSI_MADE_CONTENT) {
@@ -158,8 +158,8 @@ static vsi_outcome make_page(vsi_run *r) {
   return made;
 }
 
-/* Let the fragment depend on the topics that the render named; and on no others, if the fragment now shows what this
- * render made. With the lock. */
+/* Link the fragment to the topics that the render named. If the fragment now shows the result of this render, drop its
+ * other links. The caller holds the lock. */
 static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_fragment *fragment = r->fragment;
   vsi_missed missed = {.seq = 0};
@@ -178,7 +178,7 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   return error ? VSI_MADE_FAILED : made;
 }
 
-/* With the lock. */
+/* Count a call of the handler. The caller holds the lock. */
 static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
   vestry_pages_stats *stats = &r->pages->stats;
   vsi_tally *tally = vsi_tally_of(r->fragment);
@@ -240,13 +240,13 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   if (vsi_fragment_is_part(r->fragment))
     return vsi_run_format_part(r->pages, shared->id, shared->key + shared->share_at, r->content, r->hash.high,
                                &r->event);
-  vestry_event_unref(r->event); /* of another tag */
+  vestry_event_unref(r->event); /* formatted with another tag */
   r->event = NULL;
   return vsi_event_marked_elements(r->pages->host, r->content.data, r->content.len, &options, tag,
                                    r->fragment->page->layout != NULL, &r->event);
 }
 
-/* By the rules of vestry_event_redirect: an address that would run code is none. */
+/* Redirect by the rules of vestry_event_redirect: a URL that would run code is rejected. */
 static void redirect(vsi_run *r, vestry_connection *connection, const char *url) {
   if (vsi_is_web_address(url)) {
     vsi_say_go(connection, url);
@@ -267,7 +267,7 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
     vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
 }
 
-/* When the fragment sends; NULL: it is not asked for. */
+/* Return the interval of the fragment's sends; NULL: not needed. */
 static vsi_sending *sending_of(vsi_run *r) {
   if (r->shared) return &r->shared->sent;
   return r->private->extra ? &r->private->extra->sent : NULL;
@@ -281,7 +281,7 @@ void vsi_run_begin_sending(vsi_run *r) {
   vsi_pages_unlock(r->pages);
 }
 
-/* Whether the next event can be encoded as what has changed, or others may join. */
+/* Return whether the event is needed later: for encoding the next event as a difference, or for streams that join. */
 static bool is_of_use(const vsi_run *r) {
   return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
 }

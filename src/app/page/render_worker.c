@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: by how many threads pages are rendered */
-/* Workers are actors on the pages' own threads: as many as there are, so one that waits for a database holds up no
- * other; when all of them wait, due fragments wait too. A worker that has nothing to do is in a list, and whatever
- * makes work rouses it (vsi_schedule_wake). */
+/* Workers are actors on the threads of the pages, one for each thread. So a worker that waits for a database delays no
+ * other worker; when all of them wait, due fragments wait too. Idle workers are in a list, and each new piece of work
+ * wakes one (vsi_schedule_wake). */
 #include "app/page/extra.h"
 #include "app/page/render_run.h"
 #include "app/page/sent.h"
@@ -27,7 +27,7 @@ static const char *name_of(const vsi_fragment *fragment) {
   return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : vsi_request_copy_path(fragment->request);
 }
 
-/* What a run of a fragment is for: taken from the fragment, which may be marked again while it runs. */
+/* The cause of a run, taken from the fragment because it may be marked again during the run. */
 typedef struct cause {
   bool is_dirty, is_asked, is_guessed;
   uint64_t marked_seq, seq;
@@ -41,15 +41,15 @@ static cause take_cause(vsi_fragment *fragment) {
   return is;
 }
 
-/* Whether a fragment that was asked shows all that was changed until now: what is not refreshed yet is, and then
- * nothing has marked the fragment. With the lock, which it gives up meanwhile. */
+/* Check whether a fragment that was marked by a submission shows all changes until now: refresh the changes that are
+ * not refreshed yet, and see whether this marks the fragment. The caller holds the lock; it is released meanwhile. */
 static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_cause) {
   vsi_pages_unlock(pages);
   bool is_sure = vsi_observers_settle(pages);
   vsi_pages_lock(pages);
   bool is_walking = is_sure;
   for (int i = 0; i < WALKS_IN_A_ROW && is_walking && (is_walking = vsi_topics_walk(pages)); i++) {
-    vsi_pages_unlock(pages); /* others are let in between */
+    vsi_pages_unlock(pages); /* let other threads take the lock */
     vsi_pages_lock(pages);
   }
   if (fragment->is_over || (is_sure && !is_walking && !fragment->is_dirty)) return true;
@@ -62,11 +62,12 @@ static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_ca
   return false;
 }
 
-/* After a run. With the lock, which it may give up meanwhile. */
+/* End a run. The caller holds the lock, which may be released meanwhile. */
 static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result result, const cause *of) {
   vsi_schedule_put_back(fragment, result, of->marked_seq, of->is_guessed);
   vsi_sent_settle(fragment);
-  if (pages->dead_fragments || pages->dead_subscriptions) { /* while it counts: the end of the pages waits for it */
+  if (pages->dead_fragments || pages->dead_subscriptions) { /* before running_count is decremented, because the
+                                                               destruction of the pages waits for it */
     vsi_pages_unlock(pages);
     vsi_pages_lock(pages);
   }
@@ -74,7 +75,7 @@ static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result 
   pthread_cond_broadcast(&pages->quiet);
 }
 
-/* What made the fragment render, as far as that is known. With the lock. */
+/* Get the reason of a render, as far as it is known. The caller holds the lock. */
 static void take_reason(const vestry_pages *pages, const vsi_fragment *fragment, const cause *of,
                         vsi_reason *ret_reason) {
   ret_reason->kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
@@ -82,12 +83,12 @@ static void take_reason(const vestry_pages *pages, const vsi_fragment *fragment,
   if (of->marked_seq && !of->is_guessed) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, ret_reason);
 }
 
-/* When the oldest change came that it answers; 0: that is not known. */
+/* Return the time of the oldest change that the run shows; 0: not known. */
 static uint64_t find_change(const vestry_pages *pages, const cause *of) {
   return of->marked_seq && !of->is_guessed ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
 }
 
-/* With the lock, which it gives up meanwhile. */
+/* Run a fragment. The caller holds the lock; it is released meanwhile. */
 static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   vestry_pages *pages = worker->pages;
   cause of = take_cause(fragment);

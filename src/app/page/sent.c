@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: when what was sent is seen */
-/* A page says "saving…" until it shows what became of a submission. That the submission was answered does not say so:
- * the answer is on one connection, what the page shows comes by another one, after a render that may not have begun.
- * Nor does a change of the page: it may be another's, and the submission may change nothing that is to be seen.
+/* A page shows "saving…" until it shows the result of a submission. The response to the submission is not sufficient
+ * for this: it arrives on one connection, and the content on another, after a render that may not have begun. A change
+ * of the page is not sufficient either, because it may belong to another submission, or the submission may change
+ * nothing visible.
  *
- * So the page numbers its submissions and sends the number along, with a number of its own that its stream has said,
- * too. When a submission's handler has ended, all that its stream sees (its private fragment, the parts in it, or its
- * shared page) is marked, as by a refresh that comes after all that the handler refreshed. A fragment that nothing else
- * has marked is asked: the worker has all changes until then refreshed (what the handler refreshed, what observers of
- * renders find, such as commits), and if that does not mark the fragment, it shows them, and is not rendered. So a
- * submission renders what it has changed. What a submission did on another node, or before the stream, may not be known
- * here yet: then all is rendered.
+ * Therefore the page numbers its submissions. It sends each number together with a number of the page, which its stream
+ * has sent, too. When the handler of a submission has returned, everything that the stream shows (its private fragment,
+ * the parts in it, or its shared page) is marked, as by a refresh after all refreshes of the handler.
  *
- * A fragment that has no mark up to that one, and is not being run, shows all. When this is true of all fragments, the
- * stream is told the numbers, after what renders sent. A render that fails shows nothing; one that changes nothing
- * does.
+ * If nothing else has marked a fragment, it is checked instead of rendered. The worker refreshes all changes until
+ * then: those that the handler refreshed, and those that observers of renders find, such as commits. If this does not
+ * mark the fragment, it shows all changes, and no render is needed. So a submission renders only what it has changed.
+ * The results of a submission on another node, or before the stream, may not be known here yet; then everything is
+ * rendered.
  *
- * A stream that begins says which submissions were answered while there was none: its first renders show them.
+ * A fragment shows a submission if it has no mark up to the number of the submission, and is not running. When this
+ * holds for all fragments of a stream, the stream is sent the submission's number, after the events of the renders. A
+ * failed render shows nothing; a render without a change shows the result.
  *
- * A stream waits for one fragment at a time: the one that shows the oldest state. Each fragment that many see has a
- * list of the streams that wait for it; a private fragment has none but its own. */
+ * A new stream reports which submissions were answered while there was none; its first renders show them.
+ *
+ * A stream waits for one fragment at a time: the one that shows the oldest state. Each shared fragment has a list of
+ * the streams that wait for it; a private fragment is waited for by its own stream only. */
 #include "app/page/sent.h"
 
 #include <stdio.h>
@@ -29,23 +32,23 @@
 #include "app/page/schedule.h"
 #include "base/memory.h"
 
-enum { SUBMISSIONS = 16, DIGITS = 9 }; /* of a stream at one time; of a submission's number */
+enum { SUBMISSIONS = 16, DIGITS = 9 }; /* submissions of a stream at one time; digits of their numbers */
 
 struct vsi_sent {
-  vsi_map_link in; /* first; in pages->sents while it has begun */
-  uint64_t number; /* the page's own */
+  vsi_map_link in; /* first; in pages->sents while the stream is open */
+  uint64_t number; /* number of the page */
   vsi_viewer *viewer;
-  vsi_fragment *own; /* NULL: a shared page's */
-  vsi_ring at;       /* among those that wait for a fragment that many see; otherwise alone */
-  bool is_in;        /* pages->sents */
+  vsi_fragment *own; /* private fragment; NULL for a shared page */
+  vsi_ring at;       /* in shared->sents of the fragment for which it waits; otherwise alone */
+  bool is_in;        /* it is in pages->sents */
   size_t count;
   uint32_t submissions[SUBMISSIONS];
-  uint64_t seqs[SUBMISSIONS]; /* in ascending order: when their handlers had ended */
+  uint64_t seqs[SUBMISSIONS]; /* numbers of refreshes, ascending: the handler of a submission had returned by then */
 };
 
-/* ---------------------------------------------------------------------------------------------- what is said ----- */
+/* -------------------------------------------------------------------------------------- reports of pages ---------- */
 
-/* What a page says: its number, 16 hexadecimal digits, and submissions' numbers, with a dot before each. */
+/* A report: the number of the page as 16 hexadecimal digits, then the numbers of submissions, each after a dot. */
 typedef struct said {
   uint64_t number;
   size_t count;
@@ -80,9 +83,10 @@ static vsi_sent *find(const vestry_pages *pages, uint64_t number) {
   return NULL;
 }
 
-/* -------------------------------------------------------------------------------------------- what is shown ------ */
+/* --------------------------------------------------------------------------------- content that is shown ---------- */
 
-/* Up to which refresh the fragment shows all. running: the one that this thread runs, which has begun at seq. */
+/* Return the number up to which the fragment shows all refreshes. running: the fragment that this thread runs; its run
+ * began at seq. */
 static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *running, uint64_t seq) {
   if (fragment == running) return seq;
   if (fragment->state == VSI_FRAGMENT_RUNNING || fragment->is_first) return 0;
@@ -90,8 +94,8 @@ static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *runni
   return fragment->is_dirty ? 0 : UINT64_MAX;
 }
 
-/* Up to which refresh the stream shows all. ret_last: the fragment, of those that many see, that shows least; NULL: the
- * stream's own does, or none. */
+/* Return the number up to which the stream shows all refreshes. ret_last: the shared fragment that shows the oldest
+ * state; NULL: the stream's private fragment does, or there is none. */
 static uint64_t shown(const vsi_sent *sent, const vsi_fragment *running, uint64_t seq, vsi_shared **ret_last) {
   uint64_t least = sent->own ? shown_by(sent->own, running, seq) : UINT64_MAX;
   *ret_last = NULL;
@@ -110,7 +114,7 @@ static void stop_waiting(vsi_sent *sent) {
   vsi_ring_init(&sent->at);
 }
 
-/* How many submissions are seen, the first ones; for the others it waits. */
+/* Return how many submissions are shown, from the first on. If there are others, the stream waits for a fragment. */
 static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   vsi_shared *last;
   size_t seen = 0;
@@ -122,14 +126,14 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   return seen;
 }
 
-/* They are shown once all that the stream sees has been looked at.
- * mark: vsi_schedule_ask, or vsi_schedule_mark where what they did may not be known here yet */
+/* Add submissions, which are shown once everything that the stream shows was checked.
+ * mark: vsi_schedule_ask; or vsi_schedule_mark, if their results may not be known here yet */
 static void add(vsi_sent *sent, const said *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
   vestry_pages *pages = sent->viewer->pages;
   uint64_t seq = ++pages->seq;
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
-  for (size_t i = 0; i < what->count && sent->count < SUBMISSIONS; i++) { /* those for which there is no room, the page
-                                                                         asks for again */
+  /* submissions without room are reported by the page again */
+  for (size_t i = 0; i < what->count && sent->count < SUBMISSIONS; i++) {
     sent->submissions[sent->count] = what->submissions[i];
     sent->seqs[sent->count++] = seq;
   }
@@ -146,8 +150,8 @@ static void drop(vsi_sent *sent, size_t count) {
   memmove(sent->seqs, sent->seqs + count, sent->count * sizeof *sent->seqs);
 }
 
-/* Signals that say so: each submission has its own, so that none takes another one's place in a queue. Their value is
- * null, so that the page keeps none. */
+/* Signals that report shown submissions. Each submission has a separate signal, so that conflation drops none. The
+ * value is null, so that the page keeps no signal. */
 typedef struct seen_text {
   char json[32 + SUBMISSIONS * (DIGITS + 8)];
 } seen_text;
@@ -171,7 +175,7 @@ vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count) {
   seen_text text;
   *ret_count = 0;
   if (!r->private->extra) return NULL;
-  vsi_pages_lock(pages); /* the stream's end takes `seen` away */
+  vsi_pages_lock(pages); /* because the end of the stream clears `seen` */
   vsi_sent *sent = r->fragment->is_over ? NULL : r->private->extra->seen;
   size_t count = sent ? look(sent, r->fragment, r->started_seq) : 0;
   if (count) write_seen(sent, count, &text);
@@ -189,7 +193,7 @@ void vsi_sent_drop(vsi_run *r, size_t count) {
   vsi_pages_unlock(r->pages);
 }
 
-/* With the lock, which it gives up meanwhile. */
+/* Report submissions to the stream. The caller holds the lock; it is released meanwhile. */
 static void tell(vestry_pages *pages, vsi_sent *sent, size_t count) {
   vestry_connection *connection = vestry_connection_ref(sent->viewer->connection);
   seen_text text;
@@ -208,7 +212,8 @@ void vsi_sent_settle(vsi_fragment *fragment) {
   vsi_ring here;
   vsi_ring_init(&here);
   if (fragment->is_over) return;
-  if (fragment->is_shared) { /* all that wait for it wait here: some wait for it again */
+  if (fragment->is_shared) { /* move all waiting streams to `here`, because some of them will wait for the fragment
+                                again */
     vsi_ring *sents = &vsi_shared_of(fragment)->sents;
     if (vsi_ring_is_empty(sents)) return;
     vsi_ring_add_first(sents, &here);
@@ -226,7 +231,7 @@ void vsi_sent_settle(vsi_fragment *fragment) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------------- its life ------ */
+/* -------------------------------------------------------------------------------------------- life cycle ---------- */
 
 vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_sent **ret_sent) {
   const char *text = vestry_request_header(req, "Vestry-Sent");
@@ -251,7 +256,7 @@ void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_fragment *own) {
   sent->viewer = viewer;
   sent->own = own;
   vsi_sent *former = find(pages, sent->number);
-  if (former) { /* the page's last stream, whose end is not known yet */
+  if (former) { /* the previous stream of the page, whose end is not known yet */
     vsi_map_remove(&pages->sents, &former->in);
     former->is_in = false;
   }
@@ -285,7 +290,7 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   vsi_pages_unlock(pages);
   if (!refreshed) return;
   memcpy(topic + 1, message->data, message->len);
-  refreshed(topic, message->len + 1, refreshed_ctx); /* after the refreshes of the handler's */
+  refreshed(topic, message->len + 1, refreshed_ctx); /* after the refreshes of the handler */
 }
 
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) {

@@ -19,7 +19,7 @@
 #include "html/builder.h"
 #include "http/answer.h"
 
-/* ---------------------------------------------------------------------------------------------- the document ------ */
+/* ---------------------------------------------------------------------------------------------- document ---------- */
 
 static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *reply) {
   vestry_err error = vestry_html_error(html, NULL, NULL);
@@ -34,7 +34,7 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
   return vestry_reply_html(reply, html);
 }
 
-/* Put what a live page needs into a document that knows nothing of it. */
+/* Insert the style and the stream element of a live page into a document of an ordinary handler. */
 static vestry_err complete(vsi_render *render, vestry_reply *reply) {
   vestry_html head, element;
   vestry_slice style = {NULL, 0}, stream = {NULL, 0};
@@ -90,7 +90,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------ the stream ------ */
+/* ------------------------------------------------------------------------------------------------ stream ---------- */
 
 /* A stream of a shared page. */
 typedef struct vsi_watching {
@@ -101,7 +101,7 @@ typedef struct vsi_watching {
   bool is_of_other_build;
 } vsi_watching;
 
-/* With the lock. */
+/* Unsubscribe a viewer. The caller holds the lock. */
 static void leave_locked(vsi_viewer *viewer) {
   vestry_pages *pages = viewer->pages;
   pages->stats.streams_count--;
@@ -121,7 +121,7 @@ static void private_ended(vsi_close_node *node, vestry_connection *connection, v
   }
   leave_locked(&page->viewer);
   vsi_tally_of(&page->fragment)->streams_count--;
-  vsi_fragment_end(&page->fragment); /* and the viewer, now or by the worker that has it */
+  vsi_fragment_end(&page->fragment); /* and the viewer, now or by the worker that runs it */
   vsi_pages_unlock(pages);
   vsi_pages_unref(pages);
 }
@@ -139,8 +139,9 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
   vsi_pages_unref(pages);
 }
 
-/* The node is its viewer's, which stays until this runner tells it of the end. An answer ends with what was put into
- * it; but not in the middle of a page's parts and what corrects their mark (private.c), which are one. */
+/* The node belongs to the viewer, which stays until this runner reports the end of the connection. The response of a
+ * long poll ends once an event was written; but not between the events of a page's parts and the corrected mark
+ * (private.c), which belong together. */
 bool vsi_page_written(vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
   bool is_blocked = false, is_sending = false;
@@ -173,7 +174,7 @@ vsi_viewer *vsi_page_viewer(vestry_pages *pages, vestry_connection *connection, 
   return (vsi_viewer *)(void *)vsi_close_list_find_if(list, watching_ended, is_of_pages, pages);
 }
 
-/* A time of its own, so that those that break together do not come back together. */
+/* Send a random retry time, so that streams that break together do not reconnect together. */
 static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
   vestry_event *event;
   vestry_err error = vestry_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
@@ -183,13 +184,13 @@ static vestry_err tell_retry(vestry_pages *pages, vestry_connection *connection,
   return error;
 }
 
-/* The attachment turns into the viewer that it was made for: what the stream begins with, and which fragment it
- * sees. */
+/* Turn the attachment into the viewer for which it was made: send the first events of the stream, and set the members
+ * of the viewer. */
 static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *connection, bool has_tag,
                   bool is_of_other_build, vsi_long_poll poll) {
   unsigned events_count = 0;
   vsi_connection_give_signs(connection);
-  events_count += !vestry_connection_send(connection, pages->well); /* the last stream may have said otherwise */
+  events_count += !vestry_connection_send(connection, pages->well); /* the previous stream may have set other values */
   if (poll.is_brief) events_count += !vestry_connection_send(connection, pages->well);
   events_count +=
       !tell_retry(pages, connection, poll.hold_ms ? vsi_long_poll_again_ms(pages, has_tag, poll) : pages->retry_ms);
@@ -200,7 +201,7 @@ static void begin(vsi_viewer *viewer, vestry_pages *pages, vestry_connection *co
   viewer->pages = pages;
 }
 
-/* With the lock. */
+/* Count a stream that begins. The caller holds the lock. */
 static void count_begun(vestry_pages *pages, vsi_long_poll poll) {
   pages->stats.streams_count++;
   pages->stats.streams_opened_count++;
@@ -210,11 +211,11 @@ static void count_begun(vestry_pages *pages, vsi_long_poll poll) {
 
 static void tell_of_end(vsi_viewer *viewer, vestry_connection *connection, vsi_close_fn ended) {
   vsi_close_node_init(&viewer->node, ended);
-  if (vsi_connection_at_close(connection, &viewer->node)) /* it has ended already, and calls no node */
+  if (vsi_connection_at_close(connection, &viewer->node)) /* the connection has ended already, and calls no listener */
     ended(&viewer->node, connection, VESTRY_CAUSE_NONE);
 }
 
-/* ----------------------------------------------------------------------------------------------- a private one ---- */
+/* ------------------------------------------------------------------------------------------ private page ---------- */
 
 static void begin_private(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)attachment;
@@ -243,7 +244,7 @@ static void drop_private(vsi_attachment *attachment) {
   vsi_pages_unref(pages);
 }
 
-/* Room for the fragment, and for its request; and a reference to the pages. */
+/* Reserve a place for the fragment and memory for its request, and take a reference to the pages. */
 static vestry_err reserve_private(const vestry_request *req, vestry_page *page, vsi_request_copy *request) {
   vestry_pages *pages = page->pages;
   size_t bytes = vsi_request_copy_bytes(request);
@@ -280,7 +281,7 @@ static vestry_err attach_private(const vestry_request *req, vestry_reply *reply,
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ a shared one ---- */
+/* ------------------------------------------------------------------------------------------- shared page ---------- */
 
 static void begin_watching(vsi_attachment *attachment, vestry_connection *connection) {
   vsi_watching *watching = (vsi_watching *)(void *)attachment;
@@ -306,7 +307,8 @@ static void drop_watching(vsi_attachment *attachment) {
   vsi_pages_unref(pages);
 }
 
-/* A subscription, and a reference to the pages. whose: NULL, or the private copy, for allow; taken if all is well. */
+/* Promise a subscription, and take a reference to the pages. whose: the private copy of the request for allow, or NULL;
+ * taken on success. */
 static vestry_err promise(vsi_watching *watching, const vestry_request *req, vestry_page *page,
                           vsi_request_copy *request, const char *share, vsi_request_copy *whose) {
   vestry_pages *pages = page->pages;
@@ -360,9 +362,9 @@ static vestry_err attach_watching(const vestry_request *req, vestry_reply *reply
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------ either ---- */
+/* -------------------------------------------------------------------------------------------------- both ---------- */
 
-/* What the tab says that it has. */
+/* Read the state that the tab reports. */
 static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t document, vsi_state_tag *ret_tag) {
   const char *text = vestry_request_header(req, "Last-Event-ID");
   if (!text || !vsi_state_tag_read(text, ret_tag)) return false;
@@ -374,21 +376,24 @@ static bool read_tag(vestry_pages *pages, const vestry_request *req, uint64_t do
   return true;
 }
 
-/* A stream is of one page: its runner looks for one (vsi_page_written). */
+/* Return whether the reply serves a page already. A stream has at most one page, because its runner searches for one
+ * (vsi_page_written). */
 static bool has_page(const vestry_reply *reply) {
   const vsi_attachment *at = reply->attachments.first;
   while (at && at->begin != begin_private && at->begin != begin_watching) at = at->next;
   return at;
 }
 
-/* On a status of 403 the tab loads its page anew, and so gets the answer itself. After a failure it comes back. */
+/* Answer a request that allow rejected. After a status of 403 the tab reloads its page, and so receives the error
+ * itself. After a failure it reconnects. */
 static vestry_err deny(vestry_reply *reply, vestry_err error) {
   return vsi_status_of(reply->v, error) < 500 ? vestry_reply_status(reply, 403) : error;
 }
 
 static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, vestry_page *page, const char *share) {
   vestry_pages *pages = page->pages;
-  if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409); /* the tab loads the address plainly */
+  /* then the tab loads the address as a document */
+  if (!vsi_navigate_is_here(page, req)) return vestry_reply_status(reply, 409);
   vestry_err error = page->allow ? page->allow(req, page->app) : VESTRY_OK;
   if (error) return deny(reply, error);
   if (has_page(reply)) return vsi_reply_refuse(reply, VESTRY_INVALID, "it serves a page already");
@@ -399,8 +404,8 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
                 : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
   if (error) return error;
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
-  /* Of a private page at most one event waits, so there is nothing to conflate, and looking for it would cost more than
-   * the rest. A long poll ends with one event; and the signs that it begins with are counted, so they stay two. */
+  /* The queue of a private page contains at most one event, so conflation would only cost time. A long poll ends after
+   * one event, and its first events are counted, so conflation must not drop one. */
   if (share && !reply->stream.full && !vsi_long_poll_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
   return VESTRY_OK;
 }
@@ -416,7 +421,7 @@ vestry_err vestry_page_handler(const vestry_request *req, vestry_reply *reply, v
   return vestry_page_serve(req, reply, app, NULL);
 }
 
-/* What is known of a stream of a page, for people who look at it. */
+/* A description of the stream of a page, for operators. */
 
 static void tell_topic(const vsi_link *link, const vsi_page_told *told) {
   if (!link->topic) return;

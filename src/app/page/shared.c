@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that joins a fragment that many see, and misses nothing */
-/* A shared fragment's run is the only one that publishes to its channel and that lets streams join it. So a stream that
- * joins is sent what the fragment shows, and then every change: nothing is missed or sent twice in between. */
+/* Only the run of a shared fragment publishes to its channel, and only this run lets streams join the channel.
+ * Therefore a stream that joins receives the current content and then every change: it misses nothing in between, and
+ * receives nothing twice. */
 #include "app/page/render_run.h"
 
 #include "app/page/fragment.h"
@@ -11,14 +12,14 @@
 #include "channel/channel.h"
 #include "connection/send.h"
 
-/* Subscriptions that are held. */
+/* A list of held subscriptions. */
 typedef struct held {
   vsi_subscription **subscriptions;
   size_t count;
 } held;
 
-/* Hold subscriptions. joining: those that join, which this takes off the list of those that join; otherwise all. OK |
- * NO_MEMORY */
+/* Hold subscriptions. joining: those that wait to join, which are removed from that list; otherwise all. Returns OK |
+ * NO_MEMORY. */
 static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   vestry_pages *pages = r->pages;
   vsi_ring *next, *subscriptions = joining ? &r->shared->joining : &r->shared->subscriptions;
@@ -39,7 +40,7 @@ static vestry_err hold(vsi_run *r, bool joining, held *ret_held) {
   return room && !ret_held->subscriptions ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* Release subscriptions. again: those that are not over join later. */
+/* Release subscriptions. again: those that are not over are to join in a later run. */
 static void release(vsi_run *r, held *whom, bool again) {
   vestry_pages *pages = r->pages;
   vsi_shared *shared = r->shared;
@@ -53,7 +54,7 @@ static void release(vsi_run *r, held *whom, bool again) {
   vsi_free(pages->host, whom->subscriptions);
 }
 
-/* Before the page changes, send away the streams whose requests may not see it any more. */
+/* Check allow for all streams before the content changes, and make the tabs reload that it rejects. */
 static vestry_err ask_all(vsi_run *r) {
   held all;
   vsi_pages_lock(r->pages);
@@ -68,7 +69,7 @@ static vestry_err ask_all(vsi_run *r) {
   return error;
 }
 
-/* Streams that join are led away too, and join no more. */
+/* End all streams after a render without content, including streams that wait to join. */
 static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining) {
   held all;
   vestry_err error = hold(r, false, &all);
@@ -77,7 +78,7 @@ static vsi_run_result lead_all_away(vsi_run *r, vsi_outcome made, held *joining)
   for (size_t i = 0; i < all.count; i++) vsi_run_lead_away(r, made, all.subscriptions[i]->connection);
   release(r, &all, false);
   vsi_pages_lock(r->pages);
-  vsi_run_set_has_hash(r, false); /* streams that come now are not to be shown the old content */
+  vsi_run_set_has_hash(r, false); /* streams that join later must not receive the old content */
   vsi_pages_unlock(r->pages);
   return VSI_RUN_DONE;
 }
@@ -92,7 +93,7 @@ static void tell_all(vsi_run *r, bool is_failing) {
   vestry_event_unref(event);
 }
 
-/* Tell the streams that join that the page fails: they are in no channel yet. */
+/* Report a failing page to the streams that wait to join, because they are not in the channel yet. */
 static void tell_joining(vsi_run *r, const held *joining) {
   for (size_t i = 0; i < joining->count && !vsi_fragment_is_part(r->fragment); i++) {
     vsi_subscription *subscription = joining->subscriptions[i];
@@ -101,7 +102,7 @@ static void tell_joining(vsi_run *r, const held *joining) {
   }
 }
 
-/* End a stream that cannot take an event that all others have: its tab comes back, and says what it has. */
+/* End a stream that cannot take a shared event. Its tab reconnects and reports its state. */
 static void send_back(vestry_connection *connection, vestry_err error) {
   vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
 }
@@ -109,7 +110,7 @@ static void send_back(vestry_connection *connection, vestry_err error) {
 static void member_refused(vestry_connection *connection, vestry_err error, void *ctx) {
   vestry_err *ret_error = ctx;
   if (error == VESTRY_NO_MEMORY)
-    *ret_error = error; /* other streams may be short of memory too: all are sent the event again */
+    *ret_error = error; /* all streams are sent the event again, because others may lack memory too */
   else
     send_back(connection, error);
 }
@@ -117,7 +118,7 @@ static void member_refused(vestry_connection *connection, vestry_err error, void
 static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   vestry_err refused = VESTRY_OK;
   vsi_pages_lock(r->pages);
-  vsi_run_set_has_hash(r, false); /* meanwhile it is not known what a member has */
+  vsi_run_set_has_hash(r, false); /* during the send, it is not known which content a member has */
   vsi_pages_unlock(r->pages);
   size_t sent_count = 0;
   vestry_err error =
@@ -147,12 +148,12 @@ static vestry_err publish(vsi_run *r) {
   return error;
 }
 
-/* Whether the stream that joins has what the fragment shows. */
+/* Return whether the joining stream has the current content. */
 static bool has_content(const vsi_run *r, const vsi_subscription *subscription) {
   return r->has_hash && subscription->has_hash && subscription->hash == r->fragment->hash.high;
 }
 
-/* Let a stream join, and send it the content if it does not have that. OK | NO_MEMORY */
+/* Let a stream join, and send it the content unless it has it. Returns OK | NO_MEMORY. */
 static vestry_err join(vsi_run *r, vsi_subscription *subscription) {
   vestry_pages *pages = r->pages;
   vsi_fragment *fragment = r->fragment;
@@ -175,7 +176,8 @@ static vestry_err join(vsi_run *r, vsi_subscription *subscription) {
   if (error) send_back(subscription->connection, error);
   if (subscription->is_told) vsi_say_failing(subscription->connection, false);
   subscription->is_told = false;
-  if (subscription->is_brief) (void)vestry_connection_send(subscription->connection, pages->well); /* it ends */
+  /* this event ends the long poll */
+  if (subscription->is_brief) (void)vestry_connection_send(subscription->connection, pages->well);
   return VESTRY_OK;
 }
 
@@ -188,7 +190,8 @@ static bool needs_content(const vsi_run *r, const held *joining) {
 static vsi_run_result join_all(vsi_run *r, held *joining) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < joining->count && !error; i++) error = join(r, joining->subscriptions[i]);
-  release(r, joining, error); /* a stream that has joined and has the content joins again, and is not sent it again */
+  release(r, joining, error); /* after an error all join again; a stream that has joined and has the content does not
+                                 receive it again */
   return error ? VSI_RUN_FAILED : VSI_RUN_DONE;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fragments that many see: how they are found, who is subscribed to them, what is kept of their contents. */
+/* Shared fragments: their keys, their subscriptions, and the contents that fragments keep. */
 #include "app/page/fragment.h"
 #include "app/page/resume_cache.h"
 #include "app/page/schedule.h"
@@ -11,9 +11,9 @@
 #include "instance/instance.h"
 #include <string.h>
 
-/* Keys of shared fragments: what makes two fragments one, and the fragments that there are by them. */
+/* Keys of shared fragments. Two streams with equal keys show the same fragment. */
 
-/* Each field with its length before it: no two keys are alike by accident. */
+/* Append a field after its length, so that different fields never make equal keys. */
 static void put(vsi_buffer *key, const void *bytes, size_t len) {
   vsi_buffer_append(key, &len, sizeof len);
   vsi_buffer_append(key, bytes, len);
@@ -47,7 +47,7 @@ static vsi_shared *find_shared(const vestry_pages *pages, uint64_t hash, const v
   return NULL;
 }
 
-/* Of a part the names of its element, in one allocation. */
+/* Copy the names of a part's element into one allocation. */
 static bool copy_names(const vestry_host *host, vsi_shared *shared, const vestry_page_part *part) {
   size_t id_len = strlen(part->id) + 1, element_len = strlen(part->element) + 1;
   char *names = vsi_alloc(host, id_len + element_len);
@@ -78,15 +78,16 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   return NULL;
 }
 
-/* In its bucket and among all. Room was reserved, and the request is in the budget. */
+/* Add a fragment to the map and to all fragments. The place is reserved, and the memory of the request is counted. */
 static void enter_shared(vestry_pages *pages, vsi_shared *shared, vsi_request_copy *request) {
   shared->fragment.request = request ? vsi_request_copy_ref(request) : NULL;
   vsi_map_add(&pages->shared, &shared->in, shared->in.hash);
   vsi_schedule_enter(&shared->fragment);
 }
 
-/* The shared fragment of that key: one that is there, or a new one. With the lock. page: NULL: a part. part: NULL: a
- * page, and request: a reference is taken if the fragment is new. OK | NO_MEMORY | LIMIT (requests) */
+/* Find or create the shared fragment with that key. The caller holds the lock.
+ * page: NULL for a part. part: NULL for a page. request: of a page; a new fragment takes a reference. Returns OK |
+ * NO_MEMORY | LIMIT (max_requests_bytes). */
 static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
                                const vsi_buffer *key, size_t share_at, vsi_request_copy *request,
                                vsi_shared **ret_shared) {
@@ -108,13 +109,13 @@ static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const ves
   return VESTRY_NO_MEMORY;
 }
 
-/* The fragment is found no more. With the lock. */
+/* Remove the fragment from the map. The caller holds the lock. */
 static void key_forget(const vsi_shared *shared) {
   vestry_pages *pages = shared->fragment.page->pages;
   vsi_map_remove(&pages->shared, &shared->in);
 }
 
-/* Contents that fragments keep: for the next ones to be encoded against. With the lock held. */
+/* The last contents of fragments, against which the next contents are encoded. The caller holds the lock. */
 
 static void take_out(vestry_pages *pages, vsi_kept *kept) {
   vsi_ring_remove(&kept->by_age);
@@ -135,7 +136,7 @@ static void trim(vestry_pages *pages) {
   for (; at != &pages->kept && pages->stats.kept_bytes > pages->max_kept_bytes; at = next) {
     next = at->next;
     vsi_fragment *fragment = VSI_RING_OWNER(at, vsi_kept, by_age)->fragment;
-    if (fragment->state == VSI_FRAGMENT_RUNNING) continue; /* its worker uses it */
+    if (fragment->state == VSI_FRAGMENT_RUNNING) continue; /* its worker uses the content */
     kept_drop(fragment);
     pages->stats.kept_dropped_count++;
   }
@@ -148,7 +149,7 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
   else
     fragment->kept = vsi_alloc(pages->host, sizeof *fragment->kept);
   if (!fragment->kept) {
-    vestry_event_unref(event); /* the next change goes out whole */
+    vestry_event_unref(event); /* then the next change is sent whole */
     return;
   }
   fragment->kept->fragment = fragment;
@@ -158,8 +159,8 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
   trim(pages);
 }
 
-/* Subscriptions: the streams that see a shared fragment; and a fragment's end, with its last viewer. All with the lock
- * held. */
+/* Subscriptions of streams to shared fragments, and the end of a fragment with its last viewer. The caller holds the
+ * lock. */
 
 void vsi_fragment_end(vsi_fragment *fragment) {
   vestry_pages *pages = fragment->page->pages;
@@ -169,7 +170,7 @@ void vsi_fragment_end(vsi_fragment *fragment) {
   if (fragment->is_shared) {
     key_forget(vsi_shared_of(fragment));
     vsi_ring_remove(
-        &vsi_shared_of(fragment)->sents); /* streams that waited for it look again after their own page's run */
+        &vsi_shared_of(fragment)->sents); /* streams that wait for it check again after the next run of their page */
   }
   vsi_schedule_leave(fragment);
   if (fragment->request) vsi_requests_give_back(pages, vsi_request_copy_bytes(fragment->request));
@@ -181,7 +182,7 @@ vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, ves
                                     const vestry_page_part *part, const vsi_buffer *key, size_t share_at,
                                     vsi_request_copy *request, vsi_subscription **ret_subscription) {
   vsi_subscription *subscription = vsi_calloc(
-      pages->host, 1, sizeof *subscription); /* first: a fragment without a subscription would have to end again */
+      pages->host, 1, sizeof *subscription); /* first, because a new fragment must not remain without a subscription */
   if (!subscription) return VESTRY_NO_MEMORY;
   subscription->viewer = viewer;
   vestry_err error = key_fragment(pages, page, part, key, share_at, request, &subscription->shared);
@@ -244,7 +245,7 @@ void vsi_subscription_release(vsi_subscription *subscription) {
   if (!--subscription->holds && subscription->is_over) vsi_subscription_drop(subscription);
 }
 
-/* References to pages: the owner's, each worker's, each stream's. */
+/* References to pages, held by the owner, each worker and each stream. */
 
 static void free_pages(vestry_pages *pages) {
   const vestry_host *host = pages->host;

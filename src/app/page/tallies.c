@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which tally counts what. All with the lock but where it says otherwise. */
+/* The tallies of pages, parts and fragments. The caller holds the lock unless the comment states otherwise. */
 #include "app/page/fragment.h"
 #include "app/page/pages.h"
 #include "app/page/tally.h"

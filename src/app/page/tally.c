@@ -40,7 +40,7 @@ void vsi_tallies_finish(vsi_tallies *tallies, const vestry_host *host) {
   for (size_t i = 1; i < tallies->count; i++) vsi_free(host, tallies->all[i]);
 }
 
-/* A new one, with a copy of its name. NULL: no memory. */
+/* Add a tally with a copy of the name. Returns NULL without memory. */
 vsi_tally *vsi_tallies_add(vsi_tallies *tallies, const vestry_host *host, const char *name) {
   const size_t len = strlen(name) + 1;
   vsi_tally *tally = vsi_calloc(host, 1, sizeof *tally + len);
@@ -60,7 +60,7 @@ void vsi_tally_made(vsi_tally *tally, const vsi_reason *reason, uint64_t began_n
   if (took_ns > tally->handler_longest_ns) tally->handler_longest_ns = took_ns;
   count_in_minute(&tally->renders, ended_ns);
   if (reason->kind == VESTRY_REFRESH_FIRST) tally->first_count++;
-  /* streams come all the time: they hide no refresh */
+  /* new streams are frequent, so they must not replace the reason of a refresh */
   if (reason->kind == VESTRY_REFRESH_NONE || (reason->kind == VESTRY_REFRESH_FIRST && tally->reason.kind)) return;
   tally->reason = *reason;
   tally->reason_ns = ended_ns;
