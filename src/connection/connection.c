@@ -35,8 +35,7 @@ bool vsi_connection_is_answered(const vestry_connection *connection) {
 
 void vsi_connection_begin_signs(vestry_connection *connection) {
   vsi_connection_give_signs(connection);
-  (void)vestry_connection_send(connection, connection->environment->sign); /* if this fails, the first heartbeat does
-                                                                              it */
+  (void)vestry_connection_send(connection, connection->environment->sign); /* or with the first heartbeat */
 }
 
 /* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */

@@ -178,8 +178,7 @@ static void move_walks_locked(vsi_group *group, const vestry_connection *from, v
  * here. */
 static void lock_to_change(vsi_group *group) {
   if (vsi_mutex_try(&group->lock)) return;
-  atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* relaxed: a hint; the lock orders all
-                                                                                else */
+  atomic_fetch_add_explicit(&group->waiting_count, 1, memory_order_relaxed); /* relaxed: only a hint */
   vsi_mutex_lock(&group->lock);
   atomic_fetch_sub_explicit(&group->waiting_count, 1, memory_order_relaxed);
 }

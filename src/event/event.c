@@ -69,8 +69,7 @@ vestry_event *vestry_event_unref(vestry_event *event) {
       extra->release(extra);
       extra = next;
     }
-    vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* its reference to the
-                                                                                              previous event */
+    vestry_event *previous = atomic_load_explicit(&event->previous, memory_order_relaxed); /* a reference */
     vsi_free(event->host, event);
     event = previous;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The built-in effects: arguments read strictly, one event formatted, and sent through vestry_context_send. */
+/* The built-in effects: they read their arguments strictly, make one event, and send it through vestry_context_send. */
 #include "registry/builtin.h"
 
 #include "base/buffer.h"
@@ -9,8 +9,8 @@
 #include "registry/effect_options.h"
 #include "json/write.h"
 
-/* Send an event and drop it. error: what making it returned; if that is an error, nothing is sent. what: names the
- * event's content in the message. */
+/* Send an event and drop it. error: result of making it; on an error nothing is sent. what: names the event's content
+ * in the error message. */
 static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
   if (error == VESTRY_INVALID)
     vestry_context_fail(context, error, "%s or an option is outside what events allow", what);
@@ -39,7 +39,7 @@ static vestry_err patch_elements(vestry_dispatch_context *context, const json_t 
   return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
 }
 
-/* [[html…], options?]: one event, each of them on lines of its own. */
+/* [[html…], options?]: one event, with each text on lines of its own. */
 static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args) {
   const json_t *list = json_array_get(args, 0);
   if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");
@@ -82,8 +82,8 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
   return send(context, error, event, "the signals");
 }
 
-/* A text, or a list of one or more: pointers to them in memory of the host's, which the caller frees. what: for the
- * failure. */
+/* Read a text, or a list of at least one. Returns pointers to the texts in memory of the host, which the caller frees.
+ * what: for the error message. */
 static vestry_err read_texts(vestry_dispatch_context *context, const json_t *value, const char *what,
                              const char ***ret_texts, size_t *ret_count) {
   size_t count = json_is_array(value) ? json_array_size(value) : 1;
@@ -132,7 +132,7 @@ static vestry_err remove_signals(vestry_dispatch_context *context, const json_t 
   return send(context, error, event, "a path");
 }
 
-/* What the effects that are scripts have in common: options after their first argument. */
+/* Arguments shared by all effects that run scripts: options after their first argument. */
 typedef struct script_args {
   vestry_attribute attributes[VSI_SCRIPT_ATTRIBUTES_MAX];
   vestry_script_options options;
@@ -145,7 +145,7 @@ static vestry_err read_script_args(vestry_dispatch_context *context, const json_
 typedef vestry_err (*text_fn)(const vestry_host *host, const char *text, size_t len,
                               const vestry_script_options *options, vestry_event **ret_event);
 
-/* wanted: what is said when there is no text; what: as for send. */
+/* wanted: the error message if there is no text; `what`: as for send. */
 static vestry_err send_text(vestry_dispatch_context *context, const json_t *args, text_fn make, const char *wanted,
                             const char *what) {
   script_args script;
@@ -221,19 +221,19 @@ static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args)
   return send(context, error, event, "an address (relative, http or https)");
 }
 
-/* A value as text: counted first, then written. */
+/* Write a value as text: count first, then write. */
 static vestry_err write_detail(vestry_dispatch_context *context, const json_t *detail, vsi_buffer *text) {
   vsi_writer writer = {.to = NULL};
   if (vsi_json_put(&writer, detail))
     return vestry_context_fail(context, VESTRY_INVALID, "the detail cannot be written");
   writer = (vsi_writer){.to = vsi_buffer_reserve(text, writer.len)};
   if (!writer.to) return VESTRY_NO_MEMORY;
-  (void)vsi_json_put(&writer, detail); /* as before */
+  (void)vsi_json_put(&writer, detail); /* same result as the first time */
   text->len += writer.len;
   return VESTRY_OK;
 }
 
-/* [name, data?, options?]: an event for readers that are not Datastar. The data is a text, or any value as JSON. */
+/* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
 static vestry_err send_event(vestry_dispatch_context *context, const json_t *args) {
   vestry_plain_options options;
   vestry_err error = vsi_plain_options_read(context, json_array_get(args, 2), &options);
@@ -284,7 +284,8 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *args
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_CLOSED);
-  context->root->reconnect = NULL; /* what comes after this effect finds them closed on purpose */
+  context->root->reconnect = NULL; /* effects after this one must not reopen them, because they were closed on
+                                      purpose */
   return VESTRY_OK;
 }
 
@@ -298,7 +299,7 @@ static vestry_err wake(vestry_dispatch_context *context, const json_t *args) {
 
 typedef struct built_in {
   const char *name;
-  size_t least, most; /* arguments that it takes */
+  size_t least, most; /* number of arguments */
   vestry_err (*run)(vestry_dispatch_context *context, const json_t *args);
 } built_in;
 

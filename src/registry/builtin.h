@@ -5,11 +5,11 @@
 
 #include "registry/names.h"
 
-/* OK | NO_MEMORY. */
+/* Register the built-in effects. OK | NO_MEMORY. */
 vestry_err vsi_effects_register(vestry_registry *names);
 
-/* Whether a name is an effect of vestry's own; and whether nothing of the application's is called around such effects:
- * then performing them takes some µs. */
+/* Return whether a name is a built-in effect; and whether no function of the application is called around such effects,
+ * so that performing one takes some µs. */
 VESTRY_API bool vsi_builtin_is(const vestry_registry *names, const char *name);
 VESTRY_API bool vsi_builtin_is_alone(const vestry_registry *names);
 

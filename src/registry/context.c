@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What effects and interceptors may ask of the dispatch they run in. */
+/* The functions by which effects and interceptors use the dispatch that they run in. */
 #include "registry/context.h"
 #include "base/options.h"
 
@@ -9,7 +9,8 @@
 #include "connection/send.h"
 #include "json/copy.h"
 
-/* Finding connections again can meet the same race again; so often it is no race. */
+/* A renewed search for connections can hit the same race again. After this number of attempts, the cause is not a
+ * race. */
 enum { RECONNECTS_MAX = 4 };
 
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
@@ -56,7 +57,7 @@ void vsi_context_finish(vestry_dispatch_context *context) {
 
 const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context) {
   vestry_dispatch_info *info =
-      (vestry_dispatch_info *)(uintptr_t)&context->info; /* one thread's: it is made when asked for */
+      (vestry_dispatch_info *)(uintptr_t)&context->info; /* used by one thread; filled in on request */
   const bool connects = context->phase == VESTRY_PHASE_CONNECT, after = context->is_after;
   *info = (vestry_dispatch_info){.v = context->v,
                                  .request = context->request,
@@ -72,9 +73,9 @@ const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *c
   return info;
 }
 
-/* Once a context: what was there is borrowed. */
+/* Add data once for each context, because the former data is borrowed. */
 static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
-  if (!json_object_size(context->data)) { /* nothing to lay it over */
+  if (!json_object_size(context->data)) { /* there is no data to merge with */
     context->data = more;
     return VESTRY_OK;
   }
@@ -96,7 +97,7 @@ vestry_err vsi_context_configure(vestry_dispatch_context *context, const vestry_
   return json_object_size(options->data) ? merge_data(context, options->data) : VESTRY_OK;
 }
 
-/* One array serves all effects of a dispatch, unless one of them keeps it. */
+/* Return the arguments as an array. One array serves all effects of a dispatch, unless an effect keeps it. */
 const json_t *vsi_context_args(vestry_dispatch_context *context, const json_t *list) {
   /* acquire pairs with jansson's release when another thread drops a reference that an effect gave it */
   if (context->args && __atomic_load_n(&context->args->refcount, __ATOMIC_ACQUIRE) == 1) {
@@ -153,7 +154,7 @@ vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connectio
   return error;
 }
 
-/* Its own reference is the server's (serve.c). */
+/* Give up the opened stream; the server holds another reference to it (serve.c). */
 void vsi_context_give_up(vestry_dispatch_context *context) {
   vsi_connection_let_go(context->targets.items[0]);
   context->targets.count--;
@@ -175,8 +176,8 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
   return error;
 }
 
-/* All connections were closed before any took anything: find others. Those that closed stay in the list: an effect may
- * hold what vestry_context_info gave it. false: there are none. */
+/* Find other connections if all were closed before any accepted an event. The closed ones stay in the list, because an
+ * effect may still use the list from vestry_context_info. Returns false if there are none. */
 static bool reconnect(vestry_dispatch_context *context, int tries) {
   vestry_dispatch_context *root = context->root;
   if (root->accepted || !root->reconnect || tries == RECONNECTS_MAX) return false;
@@ -198,7 +199,7 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
     const bool writes = root->may_write && root->targets.count - at <= VSI_TARGETS_INLINE;
     for (; at < root->targets.count; at++) {
       vestry_connection *to = root->targets.items[at];
-      bool is_quick = writes && !to->coder; /* a stream that is compressed is left to the runner's threads */
+      bool is_quick = writes && !to->coder; /* compressed streams are left to the runner's threads */
       vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1, 0) : vestry_connection_send(to, event);
       accepted |= !error;
       if (error && error != VESTRY_CLOSED && !failure) failure = error;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: the order of effects and actions, and what ends their loops */
+/* essay: the order of effects and actions, and the bounds that end their loops */
 /* Performing effects and actions for the connections of a request, or of a key from anywhere, with the interceptors
- * around them, and telling what became of them.
+ * around them, and recording the results.
  *
- * A list is gone through once. Each entry has its placeholders replaced when its turn comes; an effect is performed at
- * once; an action is asked for the list that takes its place, which is gone through before the next entry. So the order
- * is that of a depth-first walk, and an action sees the world as the effects before it have left it.
+ * A list is processed once. The placeholders of an entry are replaced when its turn comes. An effect is performed at
+ * once. An action returns a list that takes its place and is processed before the next entry. So the order is that of a
+ * depth-first traversal, and an action sees the state that the effects before it have left.
  *
- * What ends a loop of actions: their depth is bounded, and so is the number of entries that come of them, because a
- * depth alone still allows a tree. Depths are counted over all that is under way on the thread, however it was
- * dispatched, and entries over the dispatches that are nested in one another by their contexts; with the bound on the
- * depth of values, the worst fits the stack of a server's thread (tests/registry/nested). */
+ * Two bounds end a loop of actions: the depth of actions, and the number of entries that result from them, because a
+ * bounded depth still allows a large tree. Depths are counted over all dispatches that run on the thread, however they
+ * were started. Entries are counted over dispatches that are nested in one another by their contexts. Together with the
+ * bound on the depth of values, the worst case fits the stack of a server's thread (tests/registry/nested). */
 #include "registry/dispatch.h"
 
 #include "base/log.h"
@@ -23,8 +23,8 @@
 #include "registry/placeholders.h"
 #include "store/store.h"
 
-/* What is under way on this thread. An effect may dispatch by its context, or anew by a key: both are nested in it, on
- * one stack. */
+/* Number of running dispatches and actions of this thread. An effect may dispatch by its context, or by a key: both are
+ * nested in it, on one stack. */
 static _Thread_local unsigned dispatches, actions;
 
 /* ------------------------------------------------------------------------------------------------ interceptors ---- */
@@ -52,14 +52,14 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
 
-/* What heads an effect or action. */
+/* The head of an effect or action. */
 typedef struct head {
   const char *name;
-  const vsi_meaning *meaning; /* NULL: nothing of that name is registered */
+  const vsi_meaning *meaning; /* NULL: no such name is registered */
   vestry_phase phase;         /* ACTION or EFFECT */
 } head;
 
-/* Something has failed, and that is to be all. */
+/* Return whether the dispatch stops because of a failure. */
 static bool is_over(const vestry_dispatch_context *context) {
   return context->fail_fast && context->result->errors_count;
 }
@@ -72,8 +72,8 @@ static vestry_err fail_exhausted(vestry_dispatch_context *context) {
   return vestry_context_fail(context, VESTRY_LIMIT, "more than %d came of one dispatch", VESTRY_DISPATCH_MAX_COUNT);
 }
 
-/* Record once in each dispatch that the bound was reached, which counts a dispatch and all that are nested in it: a
- * nested one records it in its own result, and each dispatch around it in its own when it goes on. */
+/* Record that the bound was reached, once in each dispatch. The bound counts a dispatch and all dispatches nested in
+ * it: a nested one records it in its own result, and each dispatch around it does so when it continues. */
 static void say_exhausted(vestry_dispatch_context *context, const json_t *entry) {
   if (context->said_exhausted) return;
   context->said_exhausted = true;
@@ -81,7 +81,8 @@ static void say_exhausted(vestry_dispatch_context *context, const json_t *entry)
   fail(context, VESTRY_PHASE_ACTION, name, fail_exhausted(context));
 }
 
-/* Whether an entry may be performed. Those of the list that was dispatched itself always may: it has an end. */
+/* Return whether an entry may be performed. The entries of the dispatched list itself always may, because their number
+ * is finite. */
 static bool may_perform(vestry_dispatch_context *context, const json_t *entry, unsigned depth) {
   vestry_dispatch_context *root = context->root;
   if (is_over(context)) return false;
@@ -97,7 +98,7 @@ static bool may_perform(vestry_dispatch_context *context, const json_t *entry, u
 
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth);
 
-/* What an action comes to: a new reference; NULL with OK: nothing. */
+/* Get the list of an action: a new reference; NULL with OK: nothing. */
 static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meaning, const json_t *action,
                       json_t **ret_list) {
   context->detail[0] = '\0';
@@ -131,7 +132,8 @@ static void perform_action(vestry_dispatch_context *context, const head *of, con
   json_decref(list);
 }
 
-/* Keep an effect's result. Without memory the effect was performed all the same: record that its result is missing. */
+/* Append an effect's result. Without memory the effect was performed all the same: record that its result is
+ * missing. */
 static void keep_result(vestry_dispatch_context *context, json_t *effect, const char *name) {
   json_t *value = context->value;
   json_t *kept = value ? json_pack("{s:O,s:O}", "effect", effect, "value", value)
@@ -166,9 +168,9 @@ static void perform_effect(vestry_dispatch_context *context, const head *of, jso
   if (context->results) keep_result(context, effect, of->name);
 }
 
-/* false: it is no effect or action. That is recorded. */
+/* Read the head of an entry. Returns false if it is no effect or action, and records that. */
 static bool read_head(vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
-  const json_t *name = json_array_get(entry, 0); /* NULL-safe: of what is no array, NULL */
+  const json_t *name = json_array_get(entry, 0); /* NULL-safe: NULL if the entry is no array */
   size_t len = json_string_length(name);
   if (!len) {
     vestry_context_fail(context, VESTRY_INVALID, "an effect is an array headed by its name");
@@ -182,7 +184,7 @@ static bool read_head(vestry_dispatch_context *context, const json_t *entry, hea
   return true;
 }
 
-/* One entry of a list. is_plain: it has no placeholders. */
+/* Perform one entry of a list. is_plain: it has no placeholders. */
 static void perform(vestry_dispatch_context *context, json_t *entry, bool is_plain, unsigned depth) {
   head of;
   json_t *replaced = entry;
@@ -202,7 +204,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
   if (!is_plain) json_decref(replaced);
 }
 
-/* The event of a built-in effect, which nothing steps in around: only its sending is left. */
+/* Send the event of a built-in effect. No interceptor runs around it, so only the sending is left. */
 static void send_made(vestry_dispatch_context *context, const vsi_effect_item *effect) {
   context->detail[0] = '\0';
   context->phase = VESTRY_PHASE_EFFECT;
@@ -214,7 +216,7 @@ static void send_made(vestry_dispatch_context *context, const vsi_effect_item *e
     context->result->effects_count++;
 }
 
-/* depth: 0 for the list that was dispatched. */
+/* Process a list. depth: 0 for the list that was dispatched. */
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth) {
   for (size_t i = 0; i < json_array_size(list); i++) {
     json_t *entry = json_array_get(list, i);
@@ -278,7 +280,7 @@ vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *ef
   vestry_connection *one = key ? NULL : options->connection;
   vsi_context_init(&context, v, NULL, NULL, key ? key->scope : options->scope, &result);
   vestry_err error = vsi_context_configure(&context, options);
-  context.state = context.data; /* there is no request: what it was given is all there is */
+  context.state = context.data; /* without a request, the given data is the state */
   context.may_write = may_write;
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
   if (!error && key) error = vsi_targets_find(&context.targets, v->store, key);
@@ -290,14 +292,14 @@ vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *ef
   return error;
 }
 
-/* A caller's result, whose struct may be shorter than ours. */
+/* Add to the count in a caller's result, whose struct may be shorter than the current one. */
 static void add_count(vestry_dispatch_result *result, uint32_t count) {
   const size_t end = offsetof(vestry_dispatch_result, connections_count) + sizeof count;
   if (result && (!result->size || result->size >= end)) result->connections_count += count;
 }
 
-/* To the streams of other nodes, if they may have some. here, error: to how many streams it went on this node, and what
- * came of it. */
+/* Dispatch to the streams of other nodes, if they may have some. here, error: number of streams on this node, and the
+ * result of their dispatch. */
 static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, json_t *effects,
                                      const vestry_dispatch_options *options, uint32_t here, vestry_err error,
                                      vestry_dispatch_result *ret_result) {
@@ -311,7 +313,7 @@ static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, js
   return error || other == VESTRY_NOT_FOUND ? error : other;
 }
 
-/* What fails before anything was looked for. */
+/* Fill in an empty result for a failure before the search. */
 static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_result) {
   const vestry_dispatch_result none = {0};
   if (ret_result) VSI_RESULT_GIVE(vestry_dispatch_result, ret_result, none);
@@ -340,7 +342,7 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   return error;
 }
 
-/* One effect, no list of them. */
+/* Return whether the value is one effect instead of a list of them. */
 static bool is_one(const vestry_value *effects) {
   if (effects->type == VESTRY_VALUE_JSON) return json_is_string(json_array_get(effects->json, 0));
   return effects->count && effects->items && effects->items->type == VESTRY_VALUE_STRING;
@@ -355,14 +357,14 @@ vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key,
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------ telling --- */
+/* ----------------------------------------------------------------------------------------------------- reporting -- */
 
 void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose) {
   static const char *const phases[] = {"connect", "dispatch", "action", "effect", "close"};
   size_t room = sizeof result->errors / sizeof *result->errors;
   for (size_t i = 0; i < result->errors_count && i < room; i++) {
     const vestry_dispatch_error *error = &result->errors[i];
-    /* That a stream has closed meanwhile is an everyday matter. */
+    /* A stream that has closed meanwhile is a normal case. */
     vestry_log_level level = error->error == VESTRY_CLOSED ? VESTRY_LOG_DEBUG : VESTRY_LOG_WARN;
     vsi_log(v->host, level, "dispatch for %s: %s%s %s%s%s: %s%s%s", whose, phases[error->phase],
             error->is_after ? " (after)" : "", error->name, error->what[0] ? " in " : "", error->what,

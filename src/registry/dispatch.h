@@ -6,36 +6,39 @@
 #include "registry/context.h"
 #include "store/scoped_key.h"
 
-/* Dispatch to the connections that are here, as vestry_dispatch_with does, but nowhere else. key: of the instance's
- * store, NULL: to the options' connection, or to none; options: their key does not count; may_write: this thread writes
- * to the sockets of a few streams itself; ret_count: how many connections; NULL: not wanted. */
+/* Dispatch to the connections of this node only, as vestry_dispatch_with does.
+ * key         in the instance's store; NULL: to the options' connection, or to none
+ * options     their key is ignored
+ * may_write   this thread may write to the sockets of a few streams itself
+ * ret_count   number of connections; NULL: not wanted */
 VESTRY_API vestry_err vsi_dispatch_here(vestry *v, const vestry_scoped_key *key, json_t *effects,
                                         const vestry_dispatch_options *options, bool may_write,
                                         vestry_dispatch_result *ret_result, uint32_t *ret_count);
 
-/* One effect of a reply: the event of a built-in one, or a list that is headed by a name. */
+/* One effect of a reply: the event of a built-in one, or a list with a name as its head. */
 typedef struct vsi_effect_item {
-  const char *name;    /* constant; of the event */
-  vestry_event *event; /* owned; NULL: list counts */
+  const char *name;    /* constant; name of the event's effect */
+  vestry_event *event; /* owned; NULL: list is used */
   json_t *list;        /* owned */
-  bool is_plain;       /* no placeholder is looked for in the list */
+  bool is_plain;       /* the list is not searched for placeholders */
 } vsi_effect_item;
 
-/* What a dispatch performs: a list, as applications give it; or a reply's effects, if list is NULL. Borrowed. */
+/* The effects that a dispatch performs: a list, as applications pass it, or a reply's effects if list is NULL.
+ * Borrowed. */
 typedef struct vsi_effects {
   json_t *list;
   const vsi_effect_item *items;
   size_t count;
 } vsi_effects;
 
-/* Perform effects and actions for the context's targets, interceptors included; an entry that is none is a failure like
- * another. OK | the first failure. */
+/* Perform effects and actions for the context's targets, with interceptors. An entry that is neither is a failure like
+ * any other. OK | the first failure. */
 vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects);
 
 /* Run one side of all interceptors of a phase. */
 void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect);
 
-/* Log what a dispatch could not tell its caller. whose: "a reply", say. */
+/* Log the failures of a dispatch that has no caller to report them to. whose: for example "a reply". */
 void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose);
 
 #endif

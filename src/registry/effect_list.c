@@ -22,7 +22,7 @@ vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capa
   if (ret_len) *ret_len = counter.len;
   if (counter.len >= capacity) return VESTRY_TOO_LARGE;
   vsi_writer writer = {.to = buffer};
-  (void)vsi_json_put(&writer, effects); /* as the first time */
+  (void)vsi_json_put(&writer, effects); /* same result as the first time */
   buffer[writer.len] = '\0';
   return VESTRY_OK;
 }

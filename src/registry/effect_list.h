@@ -5,8 +5,8 @@
 
 #include "vestry/effects.h"
 
-/* Whether it is an array of arrays that are headed by names. ret_wrong: which is not, if it is an array; may be NULL.
- * NULL is none. */
+/* Return whether the value is an array of arrays with names as heads. ret_wrong: index of the first element that is
+ * not; may be NULL. For NULL it returns false. */
 bool vsi_is_effect_list(const json_t *effects, size_t *ret_wrong);
 
 #endif

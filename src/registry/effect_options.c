@@ -6,10 +6,10 @@
 #include "event/names.h"
 typedef struct reader {
   vestry_dispatch_context *context;
-  vestry_attribute *attributes; /* scripts: where they go */
+  vestry_attribute *attributes; /* of scripts: where they are stored */
 } reader;
 
-/* Reads one value into its field of an options struct. */
+/* Read one value into its field of an options struct. */
 typedef vestry_err (*read_fn)(reader *r, const char *name, const json_t *value, void *field);
 
 typedef struct option {
@@ -85,7 +85,7 @@ static const option elements_options[] = {
     {"selector", read_text, offsetof(vestry_elements_options, selector)},
     {"mode", read_mode, offsetof(vestry_elements_options, mode)},
     {"namespace", read_namespace, offsetof(vestry_elements_options, ns)},
-#define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets those before by itself */
+#define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets the options above itself */
     {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
     {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
     {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
@@ -137,7 +137,7 @@ static vestry_err read_all(reader *r, const json_t *json, const option *options,
   if (!json_is_object(json)) return vestry_context_fail(r->context, VESTRY_INVALID, "options are an object");
   const char *name;
   json_t *value;
-  json_object_foreach((json_t *)json, name, value) { /* an iteration changes nothing */
+  json_object_foreach((json_t *)json, name, value) { /* iteration does not modify it */
     const option *known = find(options, name);
     if (!known) return vestry_context_fail(r->context, VESTRY_INVALID, "no option is named %.40s", name);
     vestry_err error = known->read(r, name, value, (char *)ret_options + known->offset);

@@ -25,9 +25,9 @@ void vsi_names_finish(vestry_registry *names) {
 
 /* ---------------------------------------------------------------------------------------------------- the map ----- */
 
-/* NULL: no memory. */
+/* Create an entry for a name; NULL: no memory. */
 static vsi_name *make(vestry_registry *names, const char *name, size_t len) {
-  vsi_map_room room = {NULL, 0}; /* without memory for more buckets it is not made, as without memory for itself */
+  vsi_map_room room = {NULL, 0}; /* without memory for more buckets, the entry is not made either */
   if (vsi_map_room_make(&room, names->host, vsi_map_wanted(&names->map, names->map.count + 1))) return NULL;
   vsi_map_room_take(&names->map, &room);
   vsi_map_room_free(&room, names->host);
@@ -89,7 +89,7 @@ static vestry_err copy_all(vestry_registry *to, const vestry_registry *from) {
   return error;
 }
 
-/* Into a copy, which then takes the place of what was there: half a registry is worse than none. */
+/* Add to a copy, which then replaces the registry, because a half-filled registry would be worse than none. */
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more) {
   vestry_registry sum;
   vsi_names_init(&sum, names->host);

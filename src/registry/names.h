@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: names, found by one hash and one comparison */
-/* What names mean, and the interceptors around them. Filled before the first request or dispatch, only read from then
- * on, so that look-ups take no lock.
+/* essay: names found by one hash and one comparison */
+/* The meanings of names, and the interceptors. A registry is filled before the first request or dispatch and only read
+ * afterwards, so lookups take no lock.
  *
- * Each name is interned: it stands in the map once, with its hash, its length and all that it means. A look-up hashes
- * the name, and compares bytes only with a name of the same 64-bit hash: once, when it is there. */
+ * Each name is stored once in the map, with its hash, its length and all its meanings. A lookup hashes the name, and
+ * compares bytes only with a name of the same 64-bit hash: once, if the name is registered. */
 #ifndef VSI_REGISTRY_NAMES_H
 #define VSI_REGISTRY_NAMES_H
 
@@ -14,18 +14,18 @@
 #include "base/map.h"
 #include "vestry/registry.h"
 
-/* A name can mean a placeholder, and one of the others. */
+/* A name can mean a placeholder and, in addition, one of the other kinds. */
 typedef enum vsi_kind {
-  VSI_KIND_EFFECT,      /* does something to the world: the only kind that has side effects */
-  VSI_KIND_ACTION,      /* a pure function of the state that gives effects and more actions */
+  VSI_KIND_EFFECT,      /* the only kind with side effects */
+  VSI_KIND_ACTION,      /* a pure function of the state that returns effects and more actions */
   VSI_KIND_PLACEHOLDER, /* stands for a value that is known only at dispatch */
-  VSI_KIND_QUOTE,       /* a placeholder that stands for its argument as it is */
+  VSI_KIND_QUOTE,       /* a placeholder that stands for its unchanged argument */
   VSI_KINDS
 } vsi_kind;
 
 typedef struct vsi_meaning {
   vsi_kind kind;
-  union { /* one member a kind; a quote has none */
+  union { /* one member for each kind, except a quote */
     vestry_effect_fn effect;
     vestry_action_fn action;
     vestry_placeholder_fn placeholder;
@@ -38,7 +38,7 @@ enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
 typedef struct vsi_name {
   vsi_map_link in; /* first */
   size_t len;
-  bool is_performed, is_replaced;  /* which of the two below are set */
+  bool is_performed, is_replaced;  /* whether the members below are set */
   vsi_meaning performed, replaced; /* an effect or action; a placeholder or quote */
   char text[];                     /* terminated */
 } vsi_name;
@@ -51,38 +51,38 @@ typedef struct vsi_interceptors {
 struct vestry_registry {
   const vestry_host *host;
   vsi_map map;
-  bool has_placeholders; /* a function of the application's stands for a value */
-  bool has_overridden;   /* a name of an effect or action has been given another meaning */
+  bool has_placeholders; /* a function of the application provides a value */
+  bool has_overridden;   /* an effect's or action's name was given another meaning */
   vsi_interceptors phases[VSI_PHASES];
 };
 
 void vsi_names_init(vestry_registry *names, const vestry_host *host);
 void vsi_names_finish(vestry_registry *names);
 
-/* Set what a name means, over what it meant in that place. The name is copied.
- * OK | INVALID (no name, or too long) | NO_MEMORY (names unchanged). */
+/* Set the meaning of a name, replacing its former meaning of the same group. The name is copied. OK | INVALID (no name,
+ * or too long) | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning);
 /* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
 vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor);
-/* Both, with all of another registry's. OK | NO_MEMORY (names unchanged). */
+/* Add all names and interceptors of another registry. OK | NO_MEMORY (names unchanged). */
 vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
 
-/* Whether a built-in effect can be made an event when it is named: it means what vestry says, and no interceptor is to
- * see it. */
+/* Return whether a built-in effect can be made into an event as soon as it is named: its name has its original meaning,
+ * and no interceptor must see it. */
 static inline bool vsi_names_are_direct(const vestry_registry *names) {
   return !names->has_overridden && !names->phases[VESTRY_PHASE_EFFECT].count;
 }
 
-/* NULL: not registered. name: any bytes. Names in the map are the application's own, so no client chooses them to
- * collide; a name that a client sends costs a walk along a bucket at worst. A longer name than any that can be set is
- * not even hashed: a list may be headed by a megabyte of text. */
+/* Find a name; NULL: not registered. name: any bytes. The application chooses the names in the map, so no client can
+ * cause collisions; a name that a client sends costs a walk along a bucket at worst. A name longer than the maximum is
+ * not even hashed, because the head of a list may be a megabyte of text. */
 static inline vsi_name *vsi_names_find(const vestry_registry *names, const char *name, size_t len) {
   if (!len || len > VSI_NAME_MAX_BYTES) return NULL;
   vsi_name *at = (vsi_name *)vsi_map_first(&names->map, vsi_hash_bytes(0, name, len));
   while (at && (at->len != len || memcmp(at->text, name, len) != 0)) at = (vsi_name *)vsi_map_further(&at->in);
   return at;
 }
-/* What a name means, an effect or action; or a placeholder or quote. */
+/* Return the meaning of a name as an effect or action; and as a placeholder or quote. */
 static inline const vsi_meaning *vsi_names_performed(const vestry_registry *names, const char *name, size_t len) {
   const vsi_name *found = vsi_names_find(names, name, len);
   return found && found->is_performed ? &found->performed : NULL;

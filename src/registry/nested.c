@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dispatches that come of a dispatch: nested, while it is under way; late, when only a handle is left of it. */
+/* Dispatches that result from a dispatch: nested ones, while it runs; later ones, when only a handle to it is left. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -7,19 +7,19 @@
 #include "base/refs.h"
 #include "registry/dispatch.h"
 
-/* Nothing changes in it but the count, so any thread may read it. Data and state are copies of its own, and are copied
- * for each dispatch: jansson's counts of references are not for several threads at once. */
+/* Only the reference count changes, so any thread may read the handle. Data and state are copies of its own, and are
+ * copied again for each dispatch, because jansson's values are not safe for several threads. */
 struct vestry_dispatch_handle {
   const vestry_host *host;
   vestry *v;
   vsi_refs refs;
-  json_t *data, *state;            /* often one and the same */
+  json_t *data, *state;            /* often the same object */
   vestry_connection **connections; /* after this struct, in the same allocation */
   size_t connections_count, scope_len;
-  const char *scope; /* after those */
+  const char *scope; /* after the connections */
 };
 
-/* Options of a dispatch whose connections are settled. OK | INVALID. */
+/* Read the options of a dispatch whose connections are chosen already. OK | INVALID. */
 static vestry_err take_options(const vestry_dispatch_options *options, vestry_dispatch_options *ret_options) {
   vestry_err error = VSI_OPTIONS_TAKE(vestry_dispatch_options, *ret_options, options);
   bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len;
@@ -34,7 +34,7 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
   if (context->nesting >= VESTRY_DISPATCH_MAX_NESTING)
     return vestry_context_fail(context, VESTRY_LIMIT, "dispatches are nested deeper than %d",
                                VESTRY_DISPATCH_MAX_NESTING);
-  /* Records take two kilobytes: eight of them nested are too much for a small stack. */
+  /* A result takes two kilobytes, and eight nested ones are too much for a small stack. */
   const vestry_host *host = context->v->host;
   vestry_dispatch_result *result = vsi_alloc(host, sizeof *result);
   if (!result) return VESTRY_NO_MEMORY;
@@ -48,7 +48,7 @@ vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *eff
   return error;
 }
 
-/* ret_data, ret_state: references, untouched on failure. OK | NO_MEMORY */
+/* Copy data and state. ret_data, ret_state: references, untouched on failure. OK | NO_MEMORY */
 static vestry_err copy_both(const json_t *data, const json_t *state, json_t **ret_data, json_t **ret_state) {
   json_t *data_copy = json_deep_copy(data);
   json_t *state_copy = state == data ? json_incref(data_copy) : json_deep_copy(state);
@@ -66,7 +66,8 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
   if (context->phase == VESTRY_PHASE_CONNECT || !ret_handle) return VESTRY_INVALID;
   const vsi_targets *targets = &context->root->targets;
   const vestry_host *host = context->v->host;
-  size_t connections_bytes = targets->count * sizeof *targets->items; /* they are in memory, so this fits */
+  size_t connections_bytes = targets->count * sizeof *targets->items; /* no overflow: the pointers are in memory
+                                                                         already */
   vestry_dispatch_handle *handle = vsi_alloc(host, sizeof *handle + connections_bytes + context->scope.len);
   json_t *data = NULL, *state = NULL;
   if (!handle || copy_both(context->data, context->state, &data, &state)) {
@@ -104,7 +105,7 @@ vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *han
   return NULL;
 }
 
-/* Find a kept dispatch's connections that are still open. OK | NOT_FOUND (it had some, and none is open) |
+/* Find the connections of a kept dispatch that are still open. OK | NOT_FOUND (it had some, and none is open) |
  * NO_MEMORY. */
 static vestry_err find_again(vestry_dispatch_context *context, const vestry_dispatch_handle *handle) {
   vestry_err error = VESTRY_OK;

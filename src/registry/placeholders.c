@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: placeholders in data that is shared */
-/* One walk over a value, depth first, so that what is inside a placeholder is replaced before it; the value that a
- * placeholder gives takes its place and is not walked. Whether a list is a placeholder is judged by its head as it was
- * written, before the walk: what another placeholder gave is a value, never a name.
+/* essay: placeholders in shared data */
+/* One depth-first walk over a value replaces the placeholders, inner ones before outer ones. The value that a
+ * placeholder returns takes its place and is not walked. Whether a list is a placeholder is decided by its head as
+ * written, before the walk: a value that another placeholder returned never counts as a name.
  *
- * Effects are the caller's, which may dispatch them again, so nothing is changed in place. A list or object is copied
- * when the first of what it holds has changed; most walks copy nothing. */
+ * Effects belong to the caller, who may dispatch them again, so nothing is changed in place. A list or object is copied
+ * when the first of its elements has changed; most walks copy nothing. */
 #include "registry/placeholders.h"
 
 #include "registry/names.h"
@@ -15,38 +15,38 @@
 typedef struct walk {
   vestry_dispatch_context *context;
   vestry_phase phase;
-  const char *within; /* the effect's or action's name */
+  const char *within; /* name of the effect or action */
 } walk;
 
-/* The walk recurses as deep as values are nested, on stacks that servers make small: 256 levels shall take a third of
- * 100 kB. So there is one function that recurses, and what it needs now and then is kept out of its frame. */
+/* The walk recurses as deep as values are nested, on stacks that servers make small: 256 levels should take a third of
+ * 100 kB. So only one function recurses, and code that is rarely needed is kept out of its frame. */
 #if defined(__GNUC__)
 #define OUT_OF_LINE __attribute__((noinline))
 #else
 #define OUT_OF_LINE
 #endif
 
-/* Of all below: OK, or an error that is recorded. */
+/* All functions below return OK, or an error that is recorded. */
 
 static vestry_err fail(walk *w, const char *name, vestry_err error) {
   vsi_context_record(w->context, &(vsi_failure){.phase = w->phase, .name = name, .what = w->within, .error = error});
   return error;
 }
 
-/* Out of memory or too deep: the fault of no one placeholder. */
+/* Record a failure that no single placeholder caused: out of memory or nested too deep. */
 static OUT_OF_LINE vestry_err fail_walk(walk *w, vestry_err error, const char *detail) {
   vestry_context_fail(w->context, error, "%s", detail);
   return fail(w, w->within, error);
 }
 
-/* What is inside a list or object, one by one. name: of a member; an element has none. */
+/* A position in a list or object. */
 typedef struct place {
   size_t index;
   void *member;
 } place;
 
 static place first_place(json_t *value) {
-  return (place){0, json_object_iter(value)}; /* of an array, NULL */
+  return (place){0, json_object_iter(value)}; /* NULL for an array */
 }
 
 static json_t *at_place(const json_t *value, const place *at) {
@@ -55,10 +55,10 @@ static json_t *at_place(const json_t *value, const place *at) {
 
 static void next_place(json_t *value, place *at) {
   if (at->member) at->member = json_object_iter_next(value, at->member);
-  at->index++; /* an object has no elements */
+  at->index++; /* harmless for an object */
 }
 
-/* Put what an element or member has become in its place; the first time, into a copy of the whole. Takes changed. */
+/* Put a changed element or member in its place; the first time, into a copy of the whole. Takes changed. */
 static OUT_OF_LINE vestry_err put_changed(walk *w, json_t *value, const place *at, json_t *changed, json_t **copy) {
   if (!*copy) *copy = vsi_json_copy(value);
   if (!*copy) json_decref(changed);
@@ -68,7 +68,7 @@ static OUT_OF_LINE vestry_err put_changed(walk *w, json_t *value, const place *a
   return failed ? fail_walk(w, VESTRY_NO_MEMORY, "") : VESTRY_OK;
 }
 
-/* The placeholder that heads a list; NULL: it is none. */
+/* Return the placeholder at the head of a list; NULL: it is none. */
 static const vsi_meaning *placeholder_of(const walk *w, const json_t *value) {
   const json_t *head = json_array_get(value, 0);
   if (!json_is_string(head)) return NULL;
@@ -83,7 +83,7 @@ static OUT_OF_LINE vestry_err unquote(walk *w, json_t *list, json_t **ret_change
   return VESTRY_OK;
 }
 
-/* Ask a placeholder. changed: what the list has become by what is inside it, NULL: nothing; taken. */
+/* Call a placeholder. changed: the list after inner placeholders were replaced; NULL: unchanged; taken. */
 static OUT_OF_LINE vestry_err ask(walk *w, const vsi_meaning *meaning, json_t *list, json_t *changed,
                                   json_t **ret_changed) {
   vestry_dispatch_context *context = w->context;
@@ -98,11 +98,11 @@ static OUT_OF_LINE vestry_err ask(walk *w, const vsi_meaning *meaning, json_t *l
     return fail(w, name, error);
   }
   if (value) json_decref(changed);
-  *ret_changed = value ? value : changed; /* it waits, with what was inside it replaced */
+  *ret_changed = value ? value : changed; /* without a value it stays, with inner placeholders replaced */
   return VESTRY_OK;
 }
 
-/* ret_changed: a new reference; NULL: nothing has changed. */
+/* Replace placeholders in a value. ret_changed: a new reference; NULL: nothing has changed. */
 static vestry_err replace(walk *w, json_t *value, unsigned depth, json_t **ret_changed) {
   *ret_changed = NULL;
   if (!json_is_array(value) && !json_is_object(value)) return VESTRY_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registries: what names mean. */
+/* Registries: the meanings of names. */
 #include "base/memory.h"
 #include "instance/instance.h"
 #include "registry/names.h"

@@ -31,7 +31,7 @@ void vsi_targets_prune(vsi_targets *targets) {
 }
 
 typedef struct search {
-  vestry_connection **found; /* the newest first, with a reference each; as many as there is room for */
+  vestry_connection **found; /* the newest first, with a reference each; at most `room` */
   size_t room, open_count, closed_count;
 } search;
 
@@ -63,7 +63,7 @@ vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const ves
     for (size_t i = 0; i < s.room; i++) vsi_connection_let_go(s.found[i]);
     if (vsi_targets_reserve(targets, s.open_count)) return VESTRY_NO_MEMORY;
   }
-  for (size_t i = 0; i < s.open_count / 2; i++) { /* the oldest first */
+  for (size_t i = 0; i < s.open_count / 2; i++) { /* reverse: the oldest first */
     vestry_connection *other = s.found[s.open_count - 1 - i];
     s.found[s.open_count - 1 - i] = s.found[i];
     s.found[i] = other;

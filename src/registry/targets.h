@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The connections that something is for: a list of held references, without an allocation while it is short. */
+/* The target connections of a dispatch: a list of references, without an allocation while it is short. */
 #ifndef VSI_REGISTRY_TARGETS_H
 #define VSI_REGISTRY_TARGETS_H
 
@@ -13,7 +13,7 @@ typedef struct vsi_targets {
   const vestry_host *host;
   vestry_connection **items; /* few, or an allocation */
   size_t count, capacity;
-  vestry_connection *few[VSI_TARGETS_INLINE]; /* so a list stays where it is made */
+  vestry_connection *few[VSI_TARGETS_INLINE]; /* the list must stay at its address */
 } vsi_targets;
 
 static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *host) {
@@ -22,7 +22,7 @@ static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *hos
   targets->count = 0;
   targets->capacity = VSI_TARGETS_INLINE;
 }
-/* Drop the references; clear: the list can be used again. */
+/* Drop the references; after clear, the list can be used again. */
 static inline void vsi_targets_clear(vsi_targets *targets) {
   while (targets->count) vsi_connection_let_go(targets->items[--targets->count]);
 }
@@ -31,20 +31,20 @@ static inline void vsi_targets_finish(vsi_targets *targets) {
   VSI_ARRAY_FREE(targets->host, targets->few, targets->items);
 }
 
-/* Make room for so many more, for which the next appends then need no memory. OK | NO_MEMORY. */
+/* Make room for this number of additional connections, so that the next appends need no memory. OK | NO_MEMORY. */
 vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more);
 /* Append; takes a reference. OK | NO_MEMORY (list unchanged). */
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection);
 /* Append all of another list. OK | NO_MEMORY (list unchanged). */
 vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more);
-/* Drop those that are not open. */
+/* Drop connections that are not open. */
 void vsi_targets_prune(vsi_targets *targets);
 
-/* Append the open connections that are stored under a key, oldest first, as many as there are. A connection that is
- * closing is still stored until its hooks run; it has no claim to the key any more.
- * OK | NOT_FOUND (none is open) | NO_MEMORY (list unchanged). */
+/* Append all open connections stored under a key, oldest first. A closing connection is still stored until its hooks
+ * run, but has no claim to the key. OK | NOT_FOUND (none is open) | NO_MEMORY (list unchanged). */
 VESTRY_API vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key);
-/* Whether any is open, and how many are closing; set on OK and NOT_FOUND. As vsi_targets_find. */
+/* Determine whether a connection is open, and the number of closing ones; set on OK and NOT_FOUND. Results as
+ * vsi_targets_find. */
 VESTRY_API vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count);
 
 #endif

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: sending all streams away evenly, and having them come back evenly */
+/* essay: sending all streams away evenly, so that they come back evenly */
 /* Draining.
  *
- * Pace. The timer looks at the clock, not at how often it fired: of N streams, N × elapsed / window are to be gone, and
- * it sends away what is missing. So late ticks lose nothing, and no second sees more than its share and one tick's.
- * Streams that end by themselves leave their share unused: the drain is over sooner, never faster.
+ * Pace. The timer uses the clock and not the number of its calls: of N streams, N × elapsed / window must be gone, and
+ * each tick sends away the ones that are missing. So late ticks lose nothing, and no second exceeds its share by more
+ * than one tick's. Streams that end by themselves leave their share unused, so the drain is over sooner, but never
+ * faster.
  *
- * Coming back. Stream k of the order is asked for the time (end of the window + pause + window × frac(k φ)), φ the
- * golden ratio: multiples of φ modulo 1 are spread evenly whatever their number (Knuth, The Art of Computer
- * Programming, vol. 3, section 6.4), so clients that left together do not come back together, and those that do come
- * back in one second left at many different times. No randomness is needed, and a test can tell how even it is.
+ * Return. The k-th stream gets the return time (end of the window + pause + window × frac(k φ)), where φ is the golden
+ * ratio. Multiples of φ modulo 1 are spread evenly for any count (Knuth, The Art of Computer Programming, vol. 3,
+ * section 6.4). So clients that left together do not come back together, and clients that come back in the same second
+ * left at many different times. No randomness is needed, and a test can measure the evenness.
  *
- * Threads. The drain is published once and lives as long as the instance. Its pace is the timer's own, which is never
- * in two threads at once; what others look at is constant or atomic. */
+ * Threads. The drain is published once and lives as long as the instance. Only the timer changes its pace, and never
+ * runs on two threads at once; other threads read constants and atomics. */
 #include "vestry/drain.h"
 
 #include "base/memory.h"
@@ -20,7 +21,7 @@
 #include "instance/elsewhere.h"
 #include "serve/drain.h"
 
-/* Ticks a window has, so that one tick's share is small beside a second's. */
+/* Number of ticks of a window, so that one tick's share is small compared with a second's. */
 enum { TICKS = 256, MAX_TICK_MS = 50, SHORTEST_RETURN_MS = 1000 };
 #define GOLDEN UINT32_C(2654435769) /* 2^32 / φ */
 
@@ -28,11 +29,11 @@ typedef struct vsi_drain {
   vestry *v;
   vestry_timer *timer;
   uint64_t begun_ns, window_ms, tick_ms;
-  _Atomic(uint64_t) streams_count, sent_count; /* relaxed: mere counts */
-  /* The timer's own. */
+  _Atomic(uint64_t) streams_count, sent_count; /* relaxed: counters only */
+  /* Used by the timer only. */
   vsi_group_walk walk;
   uint64_t met_count;
-  uint64_t left_ms; /* of the window, at this tick */
+  uint64_t left_ms; /* rest of the window at this tick */
   uint32_t number;  /* of the next stream */
 } vsi_drain;
 
@@ -54,7 +55,7 @@ static uint32_t next_retry_ms(void *ctx) {
   uint64_t spread_ms = drain->window_ms < SHORTEST_RETURN_MS ? SHORTEST_RETURN_MS : drain->window_ms;
   uint64_t place = drain->number++ * GOLDEN; /* modulo 2^32 */
   uint64_t retry_ms = drain->left_ms + pause_ms(drain) + ((spread_ms * place) >> 32);
-  /* A browser's timer takes 31 bits. */
+  /* The timers of browsers are limited to 31 bits. */
   return retry_ms < INT32_MAX ? (uint32_t)retry_ms : INT32_MAX;
 }
 
@@ -69,12 +70,13 @@ static void send_some_off(vestry_timer *timer, void *ctx) {
     size_t met = vsi_group_send_off(drain->v->group, &drain->walk, limit, next_retry_ms, drain, &sent);
     drain->met_count += met;
     atomic_fetch_add_explicit(&drain->sent_count, sent, memory_order_relaxed);
-    if (met < limit) drain->met_count = total; /* the others have left by themselves */
+    if (met < limit) drain->met_count = total; /* the others have ended by themselves */
   }
   if (drain->met_count >= total)
     vestry_timer_cancel(timer);
   else if (drain->left_ms && drain->left_ms < drain->tick_ms)
-    (void)vestry_timer_set(timer, drain->left_ms, drain->tick_ms); /* the last tick is at the end of the window */
+    (void)vestry_timer_set(timer, drain->left_ms, drain->tick_ms); /* so that the last tick is at the end of the
+                                                                      window */
 }
 
 static void free_drain(vsi_drain *drain) {
@@ -112,9 +114,9 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
     return VESTRY_EXISTS;
   }
   atomic_store_explicit(&v->drain_ends_ns, drain->begun_ns + window_ms * VSI_NS_PER_MS, memory_order_relaxed);
-  /* From here on the group lets no stream in; those that were let in before are counted. */
+  /* From now on the group refuses streams; those accepted before are counted. */
   atomic_store_explicit(&drain->streams_count, vsi_group_refuse(v->group), memory_order_relaxed);
-  error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* its lock shows the timer what was set here */
+  error = vestry_timer_set(drain->timer, 0, drain->tick_ms); /* the timer's lock publishes the values set above */
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
   if (elsewhere) elsewhere->drains(elsewhere->ctx);
   return error;

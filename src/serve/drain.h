@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What the assembly must know of a drain. */
+/* Functions of a drain for the instance's assembly. */
 #ifndef VSI_SERVE_DRAIN_H
 #define VSI_SERVE_DRAIN_H
 
 #include "instance/instance.h"
 
-/* Its members of the instance's counters. Any thread. */
+/* Fill in the drain's members of the instance's counters. Any thread. */
 void vsi_drain_stats(vestry *v, vestry_stats *stats);
 
-/* Free it, if there is one; before the runtime. */
+/* Free the drain, if there is one; before the runtime is freed. */
 void vsi_drain_destroy(vestry *v);
 
 #endif

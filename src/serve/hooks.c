@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens when a stream has opened and when it has ended: its registration, the reply's hooks and the instance's,
- * and the effects that the application registered for it. */
+/* The steps when a stream has opened and when it has ended: its registration, the hooks of the reply and of the
+ * instance, and the effects that the application registered for it. */
 #include "serve/hooks.h"
 
 #include <string.h>
@@ -16,7 +16,7 @@ static const vestry_connection_hooks *hooks_of(const vsi_stream_context *stream)
   return stream->has_hooks ? (const vestry_connection_hooks *)stream->tail : &none;
 }
 
-/* Dispatch one of vestry's own effects, if the application has registered it, as an effect or as an action. */
+/* Dispatch an effect of vestry itself, if the application has registered its name as an effect or an action. */
 static void announce(vestry_dispatch_context *context, const char *name, vestry_connection *connection,
                      const char *cause) {
   vestry *v = context->v;
@@ -56,19 +56,20 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vsi_inside_begin(&inside, v);
   if (vsi_close_listeners_exist(&v->close_listeners))
     vsi_close_listeners_report_ended(&v->close_listeners, stream, connection, cause);
-  /* seq_cst, then the handle is loaded: pairs with registration.c, which stores the handle, then loads this. */
+  /* seq_cst, followed by a load of the handle: pairs with registration.c, which stores the handle, then loads
+   * `ended`. */
   atomic_store_explicit(&stream->ended, true, memory_order_seq_cst);
   vestry_dispatch_context context;
   vestry_dispatch_result result;
   vsi_context_init(&context, v, NULL, NULL, vsi_stream_context_scope(stream), &result);
   context.stream = stream;
-  (void)vsi_targets_add(&context.targets, connection); /* the first needs no memory */
+  (void)vsi_targets_add(&context.targets, connection); /* the first target needs no memory */
   vsi_registration_remove(stream, cause);
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL);
   const vestry_connection_hooks *own = hooks_of(stream);
   if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
-  /* A stream that was given up for another was never told of: nothing was dispatched to it. */
+  /* A stream that was given up for another was never announced: nothing was dispatched to it. */
   if (!stream->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL);
   vsi_dispatch_log(v, &result, "an ended stream");

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies in pieces. A server that lets its thread wait for bytes is asked for them, piece by piece (vsi_receive); one
- * that is told of bytes hands them over (vestry_receiving). Both do the same with a piece: what is refused once is not
- * written any more, and the answer is made of the first error. The next piece is taken when the writer has returned:
- * so a writer that is slow slows its client down, and one piece waits in memory.
+/* Bodies in pieces. There are two kinds of servers. If a server's thread may wait for bytes, vestry reads them piece by
+ * piece (vsi_receive). If a server reports bytes when they arrive, it passes them to vestry (vestry_receiving). Both
+ * handle a piece in the same way: after the first error nothing more is written to the receiver, and the answer is made
+ * from that error. The next piece is taken when the writer has returned. So a slow writer slows its client down, and at
+ * most one piece waits in memory.
  *
- * A server that is told of bytes is told so by a thread that others need. So what calls the application stands apart
- * from what does not, and may be called on another thread. */
+ * A server that reports bytes does so on a thread that other requests need. So the functions that call the application
+ * are separate from the others, and may be called on another thread. */
 #include "serve/receive.h"
 
 #include <string.h>
@@ -18,10 +19,10 @@
 struct vestry_receiving {
   vsi_serving s;
   vsi_receipt receipt;
-  char *piece; /* VESTRY_RECEIVE_BYTES; NULL: nothing has come yet */
+  char *piece; /* VESTRY_RECEIVE_BYTES; NULL: no bytes have arrived yet */
   size_t piece_len;
-  vestry_err lacks; /* what there was not for the piece: nothing more of the body is wanted */
-  char text[];      /* the request's method and path, which outlive the server's request */
+  vestry_err lacks; /* error of allocating the piece: the rest of the body is ignored */
+  char text[];      /* the request's method and path, because they must outlive the server's request */
 };
 
 static const vsi_receiver *receiver_of(const vsi_serving *s) {
@@ -70,7 +71,7 @@ static void take(vsi_serving *s, vsi_receipt *receipt, const void *bytes, size_t
   if (error) fail(s, receipt, error, true);
 }
 
-/* All of the body was taken, or no more of it is wanted. */
+/* The body was taken completely, or the rest of it is ignored. */
 static void close_receipt(vsi_serving *s, vsi_receipt *receipt) {
   if (receipt->error) return;
   receipt->is_open = false;
@@ -83,7 +84,7 @@ static vestry_err conclude(vsi_serving *s, const vsi_receipt *receipt, vestry_co
   return vsi_serving_conclude(s, receipt->error, receipt->is_guarded, ret_connection);
 }
 
-/* Room for a piece, of all requests' bytes. OK | LIMIT | NO_MEMORY */
+/* Allocate a piece, counted in the budget of all requests. OK | LIMIT | NO_MEMORY */
 static vestry_err make_piece(vestry *v, char **ret_piece) {
   if (!vestry_request_bytes_take(v, VESTRY_RECEIVE_BYTES)) {
     vestry_turn_away(v, VESTRY_REFUSAL_BUDGET);
@@ -101,7 +102,7 @@ static void free_piece(vestry *v, char *piece) {
   vestry_request_bytes_give(v, VESTRY_RECEIVE_BYTES);
 }
 
-/* ------------------------------------------------------------------------------------- of a server that is asked -- */
+/* -------------------------------------------------------------------------------- of a server that vestry reads -- */
 
 static void read_all(vsi_serving *s, vsi_receipt *receipt, char *buffer) {
   const vestry_request_ops *ops = s->own_request.ops;
@@ -138,9 +139,9 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
   return error;
 }
 
-/* ------------------------------------------------------------------------------------- of a server that tells ----- */
+/* -------------------------------------------------------------------------------- of a server that reports bytes -- */
 
-/* The thread serves others until the next piece is there. */
+/* Leave the request: the thread serves others until the next piece arrives. */
 static void leave(vsi_serving *s) {
   vsi_span_leave(&s->span);
   vsi_visit_pause(&s->visit);
@@ -178,7 +179,7 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
     vsi_free(v->host, receiving);
     return VESTRY_NOT_FOUND;
   }
-  atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */
   s->own_request.visit = &s->visit;
   vsi_serving_begin_span(s);
   leave(s);
@@ -267,7 +268,7 @@ void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   vsi_inside inside;
   vsi_inside_begin(&inside, receiving->s.v);
   come_back(&receiving->s);
-  write_piece(receiving); /* an upload that can be resumed goes on after it */
+  write_piece(receiving); /* an upload that can be resumed continues after this piece */
   fail(&receiving->s, &receiving->receipt, why, false);
   end(receiving, why);
   vsi_inside_end(&inside);

@@ -5,16 +5,16 @@
 
 #include "serve/serving.h"
 
-/* A body on its way to its route's receiver. */
+/* A body that is being passed to its route's receiver. */
 typedef struct vsi_receipt {
-  void *state;        /* the receiver's, while it has one */
-  bool is_open;       /* begin was OK, and neither end nor abort was called */
-  bool is_guarded;    /* the error is the receiver's, and is answered as a guard's */
-  vestry_err error;   /* nothing more of the body is wanted */
-  uint64_t len, most; /* so far; at most */
+  void *state;        /* of the receiver, while it has one */
+  bool is_open;       /* begin returned OK, and neither end nor abort was called */
+  bool is_guarded;    /* the error comes from the receiver, and is answered like that of a guard */
+  vestry_err error;   /* if set, the rest of the body is ignored */
+  uint64_t len, most; /* bytes so far, and their maximum */
 } vsi_receipt;
 
-/* Serve a request whose route has a receiver, and whose visit has begun: read its body to the end. OK | IO */
+/* Serve a request whose route has a receiver, after its visit has begun: read the body to its end. OK | IO */
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 
 #endif

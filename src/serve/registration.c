@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stored connection that ends while it is being put */
-/* The stream registration finds connections for replies, and keeps and removes new ones. Two races need care.
+/* The stream registration finds connections for replies, stores new ones, and removes them. Two races need care.
  *
- * A stream must not be stored when it has ended. It may end while the put is under way: another put evicts it, the
- * instance closes. So the registration stores the handle where the end can find it, and then looks whether the end has
- * come; the end says that it has come, and then looks for a handle. Both do so with sequentially consistent operations,
- * so at least one of them sees the other, and removal by handle happens once, whichever of them tries.
+ * A stream must not be stored after it has ended. It may end during the put: another put evicts it, or the instance
+ * closes. So the registration stores the handle where the end can find it, and then checks whether the end has come.
+ * The end records that it has come, and then looks for a handle. Both use sequentially consistent operations, so at
+ * least one of them sees the other. Removal by handle happens once, whichever of them tries.
  *
- * For REUSE and REJECT at most one open stream may hold the key. The store's own REUSE decides when there is nothing
- * under the key. But there may be connections that are closing and have not left yet; they have no claim. Then the
- * stream joins them, and looks: the first open one in the order of the store's list holds the key. Each stream that
- * joined looks after joining, and all see the same order, so of several all but one find another one before theirs, and
- * take theirs out again. */
+ * For REUSE and REJECT, at most one open stream may hold the key. If nothing is stored under the key, the store's own
+ * REUSE decides. But closing connections that have not left yet may be stored there; they have no claim to the key. In
+ * this case the stream is added to them, and then looks up the key: the first open stream in the order of the store's
+ * list holds it. Each added stream looks after it was added, and all see the same order. So of several streams, all but
+ * one find another stream before theirs and remove theirs again. */
 #include "serve/registration.h"
 
 #include "base/log.h"
@@ -21,36 +21,36 @@
 #include "registry/context.h"
 #include "store/store.h"
 
-/* More than will ever be under one key: joining shall displace none. */
+/* More values than any key ever has, so that an added stream displaces none. */
 #define JOIN_COUNT ((size_t)1 << 20)
 enum { DEFAULT_MANY_COUNT = 8 };
 
-/* A key of a reply, and where the handle of its entry goes. */
+/* A key of a reply, and where the handle of its entry is stored. */
 typedef struct slot {
   const vestry_scoped_key *key;
   size_t many_count;
   _Atomic(vestry_handle) *handle;
 } slot;
 
-/* Make the open connections under the key the targets, instead of the stream that was opened, if there is one.
- * OK | NOT_FOUND (none is open) | errors of the look. */
+/* Make the open connections under the key the targets, in place of the opened stream, if there is one. OK | NOT_FOUND
+ * (none is open) | errors of the lookup. */
 static vestry_err target_stored(vestry_dispatch_context *context) {
   vestry_err error = vsi_targets_find(&context->targets, context->v->store, context->reply->key);
   if (!error && context->opened) vsi_context_give_up(context);
   return error;
 }
 
-/* OK: no open one is there | EXISTS | errors of the look. */
+/* Check that no open connection is under the key. OK | EXISTS | errors of the lookup. */
 static vestry_err check_free(vestry_dispatch_context *context) {
   size_t closed_count;
   vestry_err error = vsi_targets_count(context->v->store, context->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
-  if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* it is asked for when the stream is kept */
+  if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* the key is reserved when the stream is stored */
   return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
-/* The key with this number, the first being 0. NULL: no first one. */
+/* Return the i-th key, the first being 0. NULL: there is no first one. */
 static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
   return i ? reply->more_keys[i - 1].key : reply->key;
 }
@@ -64,8 +64,8 @@ static bool refuse_keys(const vestry_dispatch_context *context, const char *opti
   return false;
 }
 
-/* A stream that needs more entries, in all or in one scope, than there may be is never kept: it would throw others out,
- * and then itself. */
+/* Return whether the store has room for a stream's entries, in all and for one scope. A stream that needs more than the
+ * maximum is never stored: it would evict others, and then itself. */
 static bool fits_the_store(const vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
   const vestry *v = context->v;
@@ -91,7 +91,7 @@ void vsi_registration_find(vestry_dispatch_context *context) {
   vestry_err error = VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
   case VESTRY_KEEP_REPLACE:
-  case VESTRY_KEEP_MANY: return; /* a new stream in any case */
+  case VESTRY_KEEP_MANY: return; /* always a new stream */
   case VESTRY_KEEP_REUSE:
     error = target_stored(context);
     if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
@@ -101,7 +101,7 @@ void vsi_registration_find(vestry_dispatch_context *context) {
   if (error) vsi_context_refuse(context, error);
 }
 
-/* Put the opened stream under a key, and take it out again if it has ended meanwhile. */
+/* Put the opened stream under a key, and remove it again if it has ended meanwhile. */
 static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, vestry_keep_policy policy,
                              size_t many_count) {
   vestry_store *store = context->v->store;
@@ -109,7 +109,8 @@ static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, ve
   vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
   if (error) return error;
   /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
-   * vsi_registration_remove, which loads the handle. At least one sees what the other stored, and removes the entry. */
+   * vsi_registration_remove, which loads the handle. At least one of them sees the other's store, and removes the
+   * entry. */
   atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
   if (atomic_load_explicit(&context->stream->ended, memory_order_seq_cst) ||
       !vestry_connection_is_open(context->opened))
@@ -117,8 +118,8 @@ static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, ve
   return VESTRY_OK;
 }
 
-/* All streams under the key are closed: put this one beside them, then look which holds the key now.
- * OK | EXISTS: another stream does, and this one has been removed and closed. */
+/* Add this stream to the closed streams under the key, then determine which stream holds the key now. OK | EXISTS:
+ * another stream does, and this one was removed and closed. */
 static vestry_err join(vestry_dispatch_context *context, const slot *s) {
   vestry_err error = put_opened(context, s, VESTRY_KEEP_MANY, JOIN_COUNT);
   if (error) return error;
@@ -126,31 +127,31 @@ static vestry_err join(vestry_dispatch_context *context, const slot *s) {
   vsi_targets_init(&found, context->v->host);
   error = vsi_targets_find(&found, context->v->store, s->key);
   if (error == VESTRY_NOT_FOUND)
-    error = VESTRY_OK; /* it has ended already; its close hook removes the entry */
+    error = VESTRY_OK; /* this stream has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != context->opened)
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
   if (!error) return VESTRY_OK;
-  vestry_handle handle = atomic_load_explicit(&context->stream->handle, memory_order_relaxed); /* put on this thread */
+  vestry_handle handle = atomic_load_explicit(&context->stream->handle, memory_order_relaxed); /* same thread */
   vestry_store_remove_if(context->v->store, handle, VESTRY_CAUSE_CLOSED);
   return error;
 }
 
-/* Keep it if no open stream holds the key. Otherwise REJECT refuses; REUSE gives this stream up for the one that holds
- * the key. */
+/* Store the stream if no open stream holds the key. Otherwise REJECT refuses, and REUSE gives this stream up for the
+ * one that holds the key. */
 static vestry_err keep_alone_here(vestry_dispatch_context *context, const slot *s) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
   vestry_err error = put_opened(context, s, VESTRY_KEEP_REUSE, 0);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(context) : check_free(context);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
-  error = join(context, s); /* those there are closing */
+  error = join(context, s); /* the streams there are closing */
   if (error != VESTRY_EXISTS || !reuse) return error;
   error = target_stored(context);
-  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that won has ended already: 503 */
+  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that holds the key has ended already: 503 */
 }
 
-/* The same, where other nodes may hold the key. */
+/* Do the same where other nodes may hold the key. */
 static vestry_err keep_alone(vestry_dispatch_context *context, const slot *s) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(context->v);
   if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context, s);
@@ -161,13 +162,13 @@ static vestry_err keep_alone(vestry_dispatch_context *context, const slot *s) {
   return error;
 }
 
-/* Keep it beside others. Closed streams that the store still has go before open ones. */
+/* Store the stream beside others. Closed streams that are still stored are evicted before open ones. */
 static vestry_err keep_many(vestry_dispatch_context *context, const slot *s) {
   size_t many_count = s->many_count ? s->many_count : DEFAULT_MANY_COUNT;
   return put_opened(context, s, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT);
 }
 
-/* Under the key of vestry_reply_key, as the policy says. */
+/* Store the stream under the key of vestry_reply_key, by the reply's policy. */
 static vestry_err keep_first(vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
   const slot s = {reply->key, reply->many_count, &context->stream->handle};
@@ -193,7 +194,7 @@ static vestry_err keep_more(vestry_dispatch_context *context) {
 void vsi_registration_keep(vestry_dispatch_context *context) {
   if (context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
   vestry_err error = keep_first(context);
-  if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another */
+  if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another stream */
   if (error) vsi_context_refuse(context, error);
 }
 

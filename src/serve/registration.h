@@ -5,15 +5,15 @@
 
 #include "registry/context.h"
 
-/* Before a stream is opened for a reply with a key: the open connections under the key become the context's targets, or
- * the reply is refused, as its policy says. */
+/* Make the open connections under a reply's key the context's targets, or refuse the reply, as its policy requires.
+ * Called before a stream is opened for the reply. */
 void vsi_registration_find(vestry_dispatch_context *context);
 
-/* A stream was opened (context->opened). If it stays: put it under the key, or give it up for one that was quicker. */
+/* Store an opened stream (context->opened) under its keys if it stays, or give it up for one that was faster. */
 void vsi_registration_keep(vestry_dispatch_context *context);
 
-/* The stream has ended, and its context says so: remove it from the store, from under all its keys, by identity, for
- * the cause it ended for. */
+/* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as
+ * ended before. */
 void vsi_registration_remove(vsi_stream_context *stream, vestry_cause cause);
 
 #endif

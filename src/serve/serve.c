@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving: from a server's request to an answer, or to a stream. */
+/* Serving a request of a server: it results in an answer, or in a stream. */
 #include "base/options.h"
 #include "http/answer.h"
 #include "instance/instance.h"
@@ -39,7 +39,7 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   return error;
 }
 
-/* By an extension. */
+/* Return whether an extension answers the request. */
 static bool is_answered(const vestry_request *req) {
   VSI_EXTENSIONS_EACH(at, &req->v->extensions, answers) {
     if (at->kind->answers(at->state, req)) return true;
@@ -54,7 +54,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
       !ops->respond || !ops->open)
     return VESTRY_INVALID;
   *ret_connection = NULL;
-  atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */
   serving s;
   vsi_inside inside;
   vsi_inside_begin(&inside, v);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of a request that was read: its scope is found, and its reply is an answer, or a stream. */
+/* Serving a request that was read: its scope is determined, and its reply becomes an answer or a stream. */
 #include "serve/serving.h"
 
 #include <stdio.h>
@@ -21,7 +21,7 @@ typedef vsi_serving serving;
 
 /* ------------------------------------------------------------------------------------------------ the stream ------ */
 
-/* Ask the adapter for a transport and make a connection of it. */
+/* Get a transport from the adapter, and create a connection over it. */
 static vestry_err open_connection(serving *s, const vestry_response *head, vsi_encoding *encoding) {
   const vestry_request *req = &s->request;
   const vestry_transport_ops *ops = NULL;
@@ -36,10 +36,10 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     error = vsi_group_connect(s->v->group, ops, transport, &s->reply.stream, &vsi_stream_context_hooks, s->stream,
                               &s->opened);
     if (error)
-      vsi_stream_context_unref(s->stream, s->v->host); /* the connection's */
+      vsi_stream_context_unref(s->stream, s->v->host); /* the reference of the connection */
     else
-      s->reply.data = (vsi_data){0};                                                    /* the connection's now */
-    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* it began meanwhile */
+      s->reply.data = (vsi_data){0};                                                    /* the connection owns it now */
+    if (error == VESTRY_CLOSED && vsi_instance_is_draining(s->v)) error = VESTRY_LIMIT; /* drain has begun */
   }
   if (!error) {
     vsi_connection_encode(s->opened, encoding->coder);
@@ -56,7 +56,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
 }
 
 static vestry_err open_stream(serving *s) {
-  if (s->reply.connection) return VESTRY_CLOSED; /* what was meant for one page goes to no other */
+  if (s->reply.connection) return VESTRY_CLOSED; /* effects for one page must not reach another */
   if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
   if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
@@ -72,12 +72,12 @@ static vestry_err open_stream(serving *s) {
   error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
   if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
   vsi_free(s->v->host, headers);
-  vsi_coder_finish(encoding.coder); /* unless the connection has it */
+  vsi_coder_finish(encoding.coder); /* unless the connection owns it */
   vsi_coder_free(encoding.coder);
   return error;
 }
 
-/* The stream shall not open after all. Its hooks run here. */
+/* Give up a stream that must not open. Its hooks run here. */
 static void give_up(serving *s, vestry_cause cause) {
   s->stream->given_up = true;
   vsi_connection_abandon(s->opened, cause);
@@ -96,11 +96,11 @@ static vestry_cause cause_of_refusal(vestry_err refusal) {
   }
 }
 
-/* PHASE_CONNECT: the connection that the reply names, those that are stored under its key or that interceptors find, or
- * else a new stream, become the context's targets. OK | the refusal, which is kept. */
+/* PHASE_CONNECT: determine the context's targets. These are the connection that the reply names, the connections stored
+ * under its key or found by interceptors, or else a new stream. OK | the refusal, which is also recorded. */
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
   context->reply = &s->reply;
-  if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* few need no memory */
+  if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* needs no memory */
   vsi_registration_find(context);
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL);
   vsi_targets_prune(&context->targets);
@@ -117,21 +117,22 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
   if (s->opened && context->refusal)
     give_up(s, cause_of_refusal(context->refusal));
   else if (s->opened && !context->opened)
-    give_up(s, VESTRY_CAUSE_CLOSED); /* for another */
+    give_up(s, VESTRY_CAUSE_CLOSED); /* for another stream */
   else if (s->opened)
     vsi_attachments_settle(&s->reply.attachments, s->opened);
   vsi_dispatch_log(s->v, context->result, "a reply's connections");
   return s->refusal = context->refusal;
 }
 
-/* All that were found have closed before they took anything: look again, once more as from the beginning, and add what
- * is found. */
+/* Find connections again, from the beginning, and add them, because all that were found have closed before they
+ * accepted an event. */
 static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
   serving *s = ctx;
   if (s->opened) return VESTRY_CLOSED;
   vestry_dispatch_context finding;
   vestry_dispatch_result found;
-  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream: it must not fail when that is kept */
+  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream, so that adding it cannot fail after it
+                                                             was stored */
   if (s->refusal) return s->refusal;
   vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
   vestry_err error = find_connections(s, &finding);
@@ -142,7 +143,7 @@ static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
 
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
 
-/* The effects are done: let the stream run. Gives it to the caller. */
+/* Start the stream after the effects were performed. The caller becomes its owner. */
 static vestry_connection *start(serving *s) {
   vestry_connection *connection = s->opened;
   if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
@@ -153,14 +154,14 @@ static vestry_connection *start(serving *s) {
   return connection;
 }
 
-/* No connection for the effects. */
+/* Answer a request for whose effects there is no connection. */
 static vestry_err answer_refusal(serving *s, vestry_err refusal) {
   bool is_gone = s->reply.connection && refusal == VESTRY_CLOSED;
   if (s->not_acceptable) return vsi_answer_status(&s->request, 406, NULL);
   return is_gone ? vsi_answer_status(&s->request, 410, NULL) : vsi_answer_error(&s->request, refusal);
 }
 
-/* The reply's effects, to the connections that are found, or to a new stream: one dispatch. */
+/* Perform the reply's effects in one dispatch, for the connections that are found or for a new stream. */
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   const vestry_reply *reply = &s->reply;
   vestry_dispatch_context context;
@@ -182,7 +183,8 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   return VESTRY_OK;
 }
 
-/* The reply is not performed: what it has is given up, before the error's page needs room. */
+/* Answer an error instead of performing the reply. The reply's body is freed first, because the error's page needs
+ * room. */
 static vestry_err refuse(serving *s, vestry_err error) {
   vsi_reply_drop_body(&s->reply);
   return vsi_answer_error(&s->request, error);
@@ -195,7 +197,7 @@ static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   if (!is_client || !vsi_reply_is_stream(reply))
     return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   if (reply->has_body) vsi_reply_drop_body(reply);
-  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* too large or not: the program's own */
+  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* even if the key is too large */
   return perform(s, ret_connection);
 }
 
@@ -213,14 +215,15 @@ vestry_err vsi_serving_refuse_reading(serving *s, vestry_err error, const vestry
   return vsi_answer_error(&s->request, error);
 }
 
-/* Whether a reply is the answer though an error was returned. A guard's is with any status; a handler's may have been
- * begun for the better, so it is with a status that says what went wrong, and a body that says it too. */
+/* Return whether a reply is the answer although an error was returned. The reply of a guard is the answer with any
+ * status. A handler may have begun its reply before it failed, so its reply is the answer only if its status is an
+ * error and it has a body. */
 static bool is_whole(const vestry_reply *reply, bool is_guarded, vestry_err error) {
   if (!reply->status || reply->no_memory || reply->no_room) return false;
   return is_guarded || (reply->status >= 400 && reply->has_body && error != reply->refused);
 }
 
-/* Whether an extension finds the scope of a request; then it has been called. */
+/* Find the scope by an extension, if one does this. Returns whether an extension was called. */
 static bool is_scoped(serving *s, vestry_err *ret_error) {
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, find_scope) {
     *ret_error = at->kind->find_scope(at->state, &s->request, &s->reply);
@@ -236,8 +239,9 @@ vestry_err vsi_serving_find_scope(serving *s) {
   vestry_err error = VESTRY_OK;
   if (!is_scoped(s, &error)) {
     error = vsi_request_scope(&s->request, &s->reply);
-    /* A scope of the program's own names a user as far as is known, and a handler reads it without asking. That of an
-     * extension does when guards or the handler ask. */
+    /* A scope from the application's function may identify a user, and a handler reads it without a call. So the answer
+     * counts as personal. With a scope from an extension, it counts as personal only if guards or the handler read the
+     * user. */
     s->own_request.is_personal = s->own_request.is_personal || s->request.scope.len;
   } else {
     s->own_request.is_personal = false;
@@ -248,8 +252,8 @@ vestry_err vsi_serving_find_scope(serving *s) {
 
 vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
   bool is_answer = error && is_whole(&s->reply, is_guarded, error);
-  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* whatever it is, the client has no part in it */
-  /* Without room for the answer, what was asked is done all the same: it is not to be done again. */
+  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* not the client's fault, whatever it is */
+  /* If only the answer has no room, the request was performed, and must not be repeated. */
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
   at->kind->conclude(at->state, &s->request, &s->reply, is_answer || !error);

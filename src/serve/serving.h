@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One request on its way through. */
+/* The state of one request while it is served. */
 #ifndef VSI_SERVE_SERVING_H
 #define VSI_SERVE_SERVING_H
 
@@ -9,39 +9,40 @@
 #include "http/routes/routes.h"
 #include "vestry/dispatch.h"
 
-/* On the serving thread's stack, which with civetweb is small: 5 kB. Of a body that an adapter pushes: on the heap. */
+/* Allocated on the serving thread's stack, which is small with civetweb: 5 kB. For a body that an adapter pushes, on
+ * the heap. */
 typedef struct vsi_serving {
   vestry *v;
   vestry_request request;
-  vsi_request own_request; /* its other half */
-  vsi_visit visit;         /* of the route, if the handler is by the routes */
+  vsi_request own_request; /* the private half of the request */
+  vsi_visit visit;         /* of the route, if the routes choose the handler */
   vestry_reply reply;
   vestry_dispatch_result result;
 
-  vestry_connection *opened;         /* the stream of this request; NULL: none */
-  struct vsi_stream_context *stream; /* its */
-  bool has_sign;                     /* the stream begins with an event that its element takes as a sign of life */
-  bool not_acceptable;               /* the client takes none of the stream's encodings */
-  bool asked_to_open;                /* the adapter's open has been called: once a request */
-  vestry_err refusal;                /* why there is no connection to dispatch to */
+  vestry_connection *opened;         /* the stream that this request opened; NULL: none */
+  struct vsi_stream_context *stream; /* context of `opened` */
+  bool has_sign;                     /* the stream begins with an event that its element counts as a sign of life */
+  bool not_acceptable;               /* the client accepts none of the stream's encodings */
+  bool asked_to_open;                /* the adapter's open was called: at most once for each request */
+  vestry_err refusal;                /* reason why there is no connection to dispatch to */
   vsi_span span;                     /* of the request */
 } vsi_serving;
 
-/* ops: checked already. */
+/* Begin to serve. ops: already checked. */
 void vsi_serving_init(vsi_serving *s, vestry *v, const vestry_request_ops *ops, void *server_request);
 void vsi_serving_finish(vsi_serving *s);
 
-/* The request's span; the client's trace goes on, if it says one. */
+/* Begin the request's span, in the client's trace if it sends one; and end it. */
 void vsi_serving_begin_span(vsi_serving *s);
 void vsi_serving_end_span(vsi_serving *s, vestry_err error);
 
-/* Find the scope. OK | an error, which is answered as a guard's. */
+/* Find the scope. OK | an error, which is answered like that of a guard. */
 vestry_err vsi_serving_find_scope(vsi_serving *s);
-/* Perform the reply, or answer the error. is_guarded: it was a guard that returned it. OK | IO */
+/* Perform the reply, or answer the error. is_guarded: a guard returned the error. OK | IO */
 vestry_err vsi_serving_conclude(vsi_serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection);
-/* Answer a body that was not read. why: NULL, or what is wrong with its signals. OK | IO */
+/* Answer a request whose body was not read. why: NULL, or the error in its signals. OK | IO */
 vestry_err vsi_serving_refuse_reading(vsi_serving *s, vestry_err error, const vestry_signals_error *why);
-/* The request is over for those that watch it. */
+/* Notify the request's watcher that the request is over. */
 void vsi_serving_tell_watcher(vsi_serving *s);
 
 #endif

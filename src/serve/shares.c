@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A scope's streams, in a store of vestry's own under one key, in the order in which they came.
+/* The streams of a scope, in a separate store under one key, in the order of their arrival.
  *
- * Which stream goes. One that has ended, or is about to, takes no other's place: it is not counted. Of the others the
- * one that was active longest ago goes: its last event was written then, or it opened. But an event to all tabs of a
- * user reaches them in any order, which says nothing; so those whose last activity lies within a second of the longest
- * ago count as alike, and of those the one that came first goes. The newcomer stays.
+ * Choice of the stream to close. A stream that has ended or is about to end takes no place, so it is not counted. Of
+ * the others, the one whose activity is the longest ago is closed; activity is the write of its last event, or its
+ * opening. But an event for all tabs of a user reaches them in arbitrary order, which is not meaningful. So all streams
+ * whose last activity lies within a second of the oldest one count as equal, and of these the one that arrived first is
+ * closed. The newcomer stays.
  *
- * It goes for REPLACED, by which its client does not come back: if it did, it would send away the next one, which came
- * back in its turn, and so on for ever.
+ * It is closed with cause REPLACED, so that its client does not reconnect. If it did, it would evict the next stream,
+ * whose client would reconnect in turn, and so on for ever.
  *
- * A stream comes in, all of its scope are looked at, and one is marked, under one lock; so of however many that come at
- * once, as many are marked as are too many. That look is as long as the bound, and those that are ending. */
+ * Adding a stream, checking all streams of its scope and marking one of them happens under one lock. So if several
+ * arrive at once, exactly the excess is marked. The check takes time in proportion to the bound plus the streams that
+ * are ending. */
 #include "serve/shares.h"
 
 #include <stdatomic.h>
@@ -25,15 +27,15 @@ struct vsi_shares {
   const vestry_host *host;
   size_t max_count;
   vsi_mutex lock;
-  vestry_store *streams; /* of entered; guarded by lock */
+  vestry_store *streams; /* values are `entered`; guarded by lock */
   _Atomic(uint64_t) outnumbered;
 };
 
 typedef struct entered {
-  vsi_close_node node; /* first */
+  vsi_close_node node; /* first member */
   vsi_shares *shares;
-  vestry_connection *connection; /* borrowed: it is in the store no longer than that lives */
-  vestry_handle handle;          /* guarded by the shares' lock, as what follows */
+  vestry_connection *connection; /* borrowed: the entry leaves the store before the connection is freed */
+  vestry_handle handle;          /* guarded by the shares' lock, like the next members */
   uint64_t opened_ns;
   bool is_sent_away;
 } entered;
@@ -81,14 +83,13 @@ static void on_end(vsi_close_node *node, vestry_connection *connection, vestry_c
   vsi_free(shares->host, one);
 }
 
-/* ----------------------------------------------------------------------------------------------- which has to go
- * --- */
+/* --------------------------------------------------------------------------------------- the choice --- */
 
 typedef struct look {
   const entered *newcomer;
-  size_t count;      /* of those that stay */
-  uint64_t least_ns; /* when the one that was active longest ago was */
-  entered *goes;     /* NULL: none yet */
+  size_t count;      /* of streams that stay */
+  uint64_t least_ns; /* the oldest last activity */
+  entered *goes;     /* the stream to close; NULL: none yet */
 } look;
 
 static uint64_t active_ns(const entered *one) {
@@ -108,14 +109,15 @@ static void count_one(void *value, void *ctx) {
   if (one != l->newcomer && active_ns(one) < l->least_ns) l->least_ns = active_ns(one);
 }
 
-/* The last that is taken is the one that came first. */
+/* The values are visited from the newest to the oldest put, so the last assignment chooses the one that arrived
+ * first. */
 static void choose_one(void *value, void *ctx) {
   entered *one = value;
   look *l = ctx;
   if (one != l->newcomer && stays(one) && active_ns(one) <= vsi_add_saturating(l->least_ns, ALIKE_NS)) l->goes = one;
 }
 
-/* A reference; NULL: none has to go. Under the lock. */
+/* Choose the stream to close, and return a reference to it; NULL: none. The caller holds the lock. */
 static vestry_connection *choose_locked(vsi_shares *shares, const vestry_scope *scope, const entered *newcomer) {
   look l = {.newcomer = newcomer, .least_ns = UINT64_MAX};
   if (vestry_store_with(shares->streams, *scope, STREAM, count_one, &l) || l.count <= shares->max_count) return NULL;
@@ -146,7 +148,7 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   if (vsi_connection_at_close(connection, &one->node)) /* it has ended already, and calls no node any more */
     on_end(&one->node, connection, VESTRY_CAUSE_CLOSED);
   if (!goes) return VESTRY_OK;
-  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&shares->outnumbered, 1, memory_order_relaxed); /* relaxed: a counter */
   vestry_connection_close(goes, VESTRY_CAUSE_REPLACED);
   vestry_connection_unref(goes);
   return VESTRY_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of an instance, from the modules that count. */
+/* The counters of an instance, collected from its modules. */
 #include "serve/stats.h"
 
 #include "base/options.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Making an instance of its parts, and its end in three steps. */
+/* Creating an instance from its parts, and ending it in three steps. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -15,7 +15,7 @@
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
 _Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context counts them");
-/* As jansson's own constants have it: references to them are not counted. */
+/* The reference count of jansson's constants: references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
@@ -88,7 +88,7 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
   return error;
 }
 
-/* The profiles that are offered, made ready: what is wrong with them shows now, and not in a request. */
+/* Create the codings of the offered profiles, so that errors in them show now instead of in a request. */
 static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   vsi_codings *codings = vsi_group_codings(v->group);
   vsi_codings_limit(codings, options->bounds->max_private_encoders_count, options->bounds->max_channel_encoders_count);
@@ -103,12 +103,12 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
-/* ret_part: what is at fault if it fails. */
+/* Create the parts. ret_part: the faulty part or option on failure. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = "the runtime, threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
-  v->nothing->refcount = UNCOUNTED; /* every thread dispatches with it */
+  v->nothing->refcount = UNCOUNTED; /* all threads dispatch with it */
   vestry_err error = vestry_registry_create(v->host, &v->registry);
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
@@ -128,7 +128,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   return error;
 }
 
-/* Takes what was made, whole or in part. */
+/* Free all parts, or those that were created. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vsi_trim_finish(&v->trim);
@@ -152,7 +152,7 @@ static const vestry_host *host_of(const vestry_options *options) {
   return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
 }
 
-/* Why the options are none; NULL: they are. */
+/* Return the error in the options; NULL: none. */
 static const char *find_mistake(const vestry_options *options) {
   if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
   if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
@@ -222,11 +222,11 @@ void vestry_close(vestry *v) {
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
   vsi_extensions_close(&v->extensions);
-  vestry_store_close(v->store); /* after the group: whatever enters the store later finds it closed */
+  vestry_store_close(v->store); /* after the group, so that streams which are put later find the store closed */
 }
 
-/* A callback that waited for the end of all streams would wait for the thread that runs it, and a callback that freed
- * the instance would return into what is gone. OK | BUSY */
+/* Return whether this thread may wait. A callback that waited for the end of all streams would wait for its own thread,
+ * and a callback that freed the instance would return into freed memory. OK | BUSY */
 static vestry_err may_wait(const vestry *v, const char *function) {
   if (!vsi_instance_is_inside(v)) return VESTRY_OK;
   vsi_log(v->host, VESTRY_LOG_ERROR,
