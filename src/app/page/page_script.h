@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The element that opens a page's stream and looks after it. */
+/* The element that opens and supervises the stream of a page. */
 #ifndef VSI_PAGE_PAGE_SCRIPT_H
 #define VSI_PAGE_PAGE_SCRIPT_H
 
@@ -7,35 +7,35 @@
 #include "app/page/state_tag.h"
 #include "vestry/html.h"
 
-/* After the content; tag: of that. */
+/* Append the element, after the content. tag: the state tag of the content. */
 vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req, const vsi_state_tag *tag,
                               vestry_html *html);
-/* The style that it needs; nonce: "": none. */
+/* Append the style of the element. nonce: "": none. */
 vestry_err vsi_stream_style(const char *nonce, vestry_html *html);
-/* A document's number, in text as its tab says it. NULL and what is none: 0. */
+/* Parse the number of a document, as its tab sends it. Returns 0 for NULL and for an invalid number. */
 uint64_t vsi_document_read(const char *text);
 
-/* Going from one address to another within a document, between pages of one layout (vestry_page_options.layout). */
+/* Navigation within a document, between pages of the same layout (vestry_page_options.layout). */
 
-/* Into `data-init` of the element that has the stream: what a page with a layout needs; nothing for others. is_away: an
- * expression that says whether the stream is to stay closed. */
+/* Append to `data-init` of the stream's element the script for navigation, if the page has a layout. is_away: a
+ * JavaScript expression that is true while the stream is to stay closed. */
 void vsi_navigate_put(vestry_html *html, const vestry_page *page, const char *is_away);
-/* The start tag of the content of a page with a layout: with the title that html has so far. */
+/* Append the start tag of the content of a page with a layout, including the title that html contains so far. */
 void vsi_navigate_begin(const vestry_page *page, vestry_html *html);
-/* Whether a stream's request comes from a document that this page can be shown in. */
+/* Return whether the document that sent a stream's request can show this page. */
 bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req);
 
-/* What a window's element does in the page. */
+/* The script of windows. */
 
-/* The attributes of the element that scrolls, the same for every window. What they read: `data-window`, numbers with
- * spaces between them, for rows and then for columns: first, shown, count, px, extent, place; and whether the window is
- * at its end. */
+/* Append the attributes of the scrolling element, which are the same for every window. Their script reads
+ * `data-window`: first, shown, count, px, extent and place of the rows, then of the columns, and last whether the
+ * window is at its end. The numbers are separated by spaces. */
 void vsi_window_put_attributes(vestry_html *html);
-/* What these call, once for all windows that a page of a layout may lead to: in an attribute of its stream's
- * element. */
+/* Append the functions that these attributes call to an attribute of the stream's element. A page with a layout needs
+ * them once, for all windows to which its navigation leads. */
 void vsi_window_put_script(vestry_html *html);
-/* A script after the content of a document: its first frame shows the place of each window. nonce: "": none. As
- * vestry_html_add. */
+/* Append a script after the content of a document that sets the position of each window for the first frame. nonce: "":
+ * none. Returns as vestry_html_add. */
 vestry_err vsi_window_put_first(vestry_html *html, const char *nonce);
 
 #endif

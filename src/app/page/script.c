@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a tab claims to have, and when it may */
-/* The element that opens a page's stream and looks after it (app/stream/stream.c), by attributes of the client's alone.
+/* The element that opens and supervises the stream of a page (app/stream/stream.c). It uses only attributes of the
+ * client.
  *
- * The first request says what the document has, and the client itself keeps that up to date: while it tries again, and
- * when a hidden tab is shown. To open the stream anew starts a new request, which would say again what the document had
- * at first, and the page may have been changed and changed back since. So these requests say nothing, and get all. Nor
- * does an element that is moved, or put in again.
+ * The first request reports the state of the document. While it retries, and when a hidden tab is shown, the client
+ * itself keeps this state up to date. Opening the stream anew starts a new request, which would report the state of the
+ * document again, although the page may have been changed and changed back since. Therefore such requests report no
+ * state and receive everything. The same holds for an element that is moved or inserted again.
  *
- * A redirect, and loading the page anew, are signals that this element looks at: a policy without 'unsafe-inline' lets
- * no script in by a stream. A stream that begins anew forgets what the former one said: it may say it again. */
+ * Redirects and reloads are signals that this element evaluates, because a policy without 'unsafe-inline' permits no
+ * script in a stream. A new stream clears the signals of the former one, which the server may send again. */
 #include "app/page/page_script.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@
 #include "base/buffer.h"
 #include "instance/instance.h"
 
-/* A path that was decoded, as it stands in a URL (RFC 3986, section 3.3). */
+/* Append a decoded path as it appears in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
   static const char plain[] = "-._~!$&()*+,;=:@/";
   static const char hex[] = "0123456789ABCDEF";
@@ -44,10 +45,10 @@ uint64_t vsi_document_read(const char *text) {
   return *end ? 0 : number;
 }
 
-/* What opens the stream. el.had is what the tab has, for the first request, which also says which document it is: by
- * that the server finds what a page with parts had when its stream ended (resume_cache.c). A request that is begun in
- * vain says nothing for retry_ms up to twice that, and then for longer: so long as the server has not said otherwise,
- * each tab has a time of its own. */
+/* The function that opens the stream. el.had is the state of the tab for the first request. That request also contains
+ * the number of the document, by which the server finds the state of a page with parts when its stream ended
+ * (resume_cache.c). A failed request is repeated after a random time between retry_ms and twice that, and later after
+ * longer times, until the server has set another time. */
 static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                         const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
@@ -69,12 +70,14 @@ static void put_request(vestry_html *html, const vestry_page *page, const char *
                   VSI_CARE_RETRY_MOST_MS);
 }
 
-/* A stream that was ended, not broken, as by a log-out elsewhere: the server is asked why, more and more seldom, unless
- * the stream had lived for a minute: something between ends those that are old, perhaps.
- * A page that may not be seen any more is loaded anew, and so gets the answer that says so. That it may not be is known
- * by the status, or since elements came but no sign of a page's stream (el.got is 1, not 2); what is appended leads
- * elsewhere by itself (vestry_reply_redirect). Not if its stream was
- * never to be had: it would be loaded again and again. */
+/* The functions for events, and for streams that the server ended instead of breaking them, for example after a log-out
+ * in another tab. The tab then requests the stream again to learn the reason, at growing intervals. The interval starts
+ * again if the stream lived for a minute, because a proxy may end old streams.
+ *
+ * A page that may not be seen any more is reloaded, and its response shows the reason. The tab detects this by the
+ * status, or by a stream that brought elements but no signal of a page's stream (el.got is 1, not 2). Appended elements
+ * do not count, because they redirect by themselves (vestry_reply_redirect). A page whose stream never opened is not
+ * reloaded, because it would be reloaded again and again. */
 static void put_hearing(vestry_html *html) {
   vestry_html_add(html, " el.hears = (type, args) => { el.counts();"
                         " if (type === 'datastar-patch-signals')"
@@ -87,8 +90,8 @@ static void put_hearing(vestry_html *html) {
                         " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2) };");
 }
 
-/* What the server says by signals: where to go, or when to load the page anew. By a timer, so that what came with it is
- * applied, and an address that replaces a page still loading does not take its place in the history. */
+/* The effect of the signals that redirect or reload. It uses a timer for two reasons: the other data of the same event
+ * is applied first, and an address that replaces a loading page would not get an entry in the history. */
 static void put_leave(vestry_html *html, const char *reload) {
   vestry_html_add(html,
                   " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"
@@ -138,7 +141,8 @@ vestry_err vsi_stream_element(const vestry_page *page, const vestry_request *req
   const char *text = vsi_buffer_terminate(&url);
   char number[17] = "";
   uint64_t document = 0;
-  if (tag->parts_count && !host->random(host->ctx, &document, sizeof document)) /* without, it has none */
+  /* without randomness it has no number */
+  if (tag->parts_count && !host->random(host->ctx, &document, sizeof document))
     snprintf(number, sizeof number, "%016llx", (unsigned long long)document);
   vestry_err error = text ? put_element(html, page, text, had, number) : VESTRY_NO_MEMORY;
   vsi_buffer_finish(&url);

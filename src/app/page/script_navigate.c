@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: going from one address to another within a document */
-/* What a page with a layout does for links and forms that are marked with data-navigate, and for back and forward: it
- * changes the address, opens its stream there, and has the content morphed. That is a navigation.
+/* Navigation of pages with a layout. For links and forms marked with data-navigate, and for back and forward, the
+ * script changes the address, opens the stream there, and lets the client morph the content.
  *
- * What is a page of this layout. The page does not know what an address leads to: another page, a log-in, a picture. So
- * the stream's request names the layout, a page of another one refuses it, and until the stream has said that it is a
- * page's, nothing of the answer is applied. (That it has a lease, app/stream/lease.c, any stream says.) Whatever else
- * it is, the address is loaded as without a script. The former stream was ended before, so nothing older comes after
- * anything newer.
+ * Which addresses belong to the layout. The page does not know what an address leads to: another page, a log-in, or a
+ * picture. Therefore the request of the stream names the layout, and a page with another layout rejects it. The script
+ * applies no event until the stream has proved that it belongs to a page. A lease is no proof, because every stream may
+ * have one (app/stream/lease.c). If the address is not a page of the layout, it is loaded as without a script. The
+ * former stream was ended before, so no old event follows a newer one.
  *
- * When a navigation is done. Equal content is not sent, so that no content comes does not say that none will. So a
- * navigation is numbered as a submission is (app/page/sent.c), and the stream says that it is seen after its first
- * render. Then the title, the place on the screen, the focus and what a screen reader says change, all at once.
+ * When a navigation is complete. Equal content is not sent, so the absence of content proves nothing. Therefore a
+ * navigation has a number, as a submission has (app/page/sent.c), and the stream reports that number after its first
+ * render. Then the title, the scroll position, the focus and the text for screen readers change together.
  *
- * What the tab has. A navigation claims the content that the last event brought, and each of its parts. These events
- * say their marks in their data, too (event/mark.h). A part's mark takes the place of the former claim of that part.
- * The first eight digits of a claim name the part (state_tag.h).
+ * The state of the tab. A navigation claims the content of the last event and of each part. The data of both kinds of
+ * events contains their marks, too (event/mark.h). The mark of a part replaces the former claim of that part. The first
+ * eight digits of a claim identify the part (state_tag.h).
  *
- * Loaded plainly. The entry is the new address's by then, and this document has made it. A browser that goes from an
- * entry to another one of the same document loads nothing, even if one of them was reloaded as something else since. So
- * the entry is given another address, and is replaced by the new one: that makes another document of it. If the page is
- * still there after a while, as after a download, it has its stream again.
+ * Loading an address as a document. The entry in the history has the new address by then, and this document has created
+ * it. A browser that moves between entries of the same document loads nothing, even if one of the entries was reloaded
+ * as another document since. Therefore the script gives the entry another address and then replaces it with the new
+ * one, which makes it an entry of another document. If the page is still there after a while, for example after a
+ * download, it opens its stream again.
  *
- * Places. Each entry of the history has a key in its state, and the tab keeps where each was scrolled to; the browser
- * would scroll before the content is there. While a navigation is under way, its entry has no place: what is on the
- * screen is the former one's. Entries of the browser's own, by a link within the page, get a key when they are first
- * seen.
+ * Scroll positions. Each entry of the history has a key in its state, and the tab stores the scroll position of each
+ * key, because the browser would scroll before the content has arrived. During a navigation the entry has no position,
+ * because the screen still shows the former entry. Entries that the browser created, by a link within the page, get a
+ * key when the script first sees them.
  *
- * Fields. What one types wins over what the page renders, for the render may be of an earlier letter; after any other
- * navigation a field shows what the address says. */
+ * Fields. In a field that is being edited, the input wins over the render, because the render may belong to earlier
+ * input. After any other navigation, a field shows the value in the address. */
 #include "app/page/page_script.h"
 
 #include <string.h>
@@ -36,7 +37,7 @@
 #include "base/buffer.h"
 #include "html/builder.h"
 
-/* Where the entries of the history were scrolled to. */
+/* Scroll positions of the entries in the history. */
 static const char places[] =
     " const state = () => history.state?.vestry;"
     " const load = () => {"
@@ -81,7 +82,7 @@ static const char navigations[] =
     " history.replaceState(null, '', from); location.replace(to); shown = where(); el.url = location.origin + shown;"
     " setTimeout(() => { isLeaving = false; if (!el.run && !el.isAway()) el.open() }, 10000) };"
     " const place = ({how}) => {"
-    " let to = null;" /* a fragment is any text: browsers look for it as it stands, too */
+    " let to = null;" /* a fragment is any text, and browsers also search it undecoded */
     " if (location.hash) to = document.getElementById(location.hash.slice(1));"
     " try { if (location.hash) to = to ?? document.getElementById(decodeURIComponent(location.hash.slice(1))) } catch "
     "{}"
@@ -114,7 +115,7 @@ static const char navigations[] =
     " return true"
     " } catch { return false } };";
 
-/* Forms: their addresses, and what their fields show. */
+/* Forms: their addresses, and the values of their fields. */
 static const char forms[] =
     " const addressOf = (form, by) => {"
     " const url = new URL(form.getAttribute('action') || location.href, document.baseURI);"
@@ -150,7 +151,7 @@ static const char forms[] =
     " field.value = value;"
     " if (selectionStart != null) field.setSelectionRange(selectionStart, selectionEnd) }) };";
 
-/* What the page hears of. The client's own listeners are the document's: the window's, which capture, come first. */
+/* Listeners. The client listens on the document. A capturing listener of the window is called earlier. */
 static const char ears[] =
     " document.addEventListener('click', (e) => {"
     " const link = el.isConnected && e.composedPath().find((node) => node.matches?.('a[href], area[href]'));"
@@ -210,7 +211,7 @@ static const char ears[] =
     " if (argsRaw.has) has(argsRaw.has, argsRaw.mode === 'inner') }"
     " if (navigation && said?.seen && navigation.number in said.seen) done() }, true);";
 
-/* What the request of the stream says, in headers of el.open(); and what an action of the server's calls. */
+/* Headers of the stream's request, which el.open() sends, and the function that an action of the server calls. */
 static const char requests[] =
     " el.told = (headers) => {"
     " headers['vestry-layout'] = '%s';"
@@ -238,7 +239,7 @@ bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req) {
   return !layout || (page->layout && strcmp(layout, page->layout) == 0);
 }
 
-/* The text of a title element, as it stands there; it ends where HTML ends it. */
+/* Find the text of a title element, without decoding it; it ends where HTML ends the element. */
 static vestry_slice find_title(vestry_slice html) {
   static const char start[] = "<title>", end[] = "</title";
   const char *all_end = html.data ? (const char *)html.data + html.len : NULL;
@@ -249,8 +250,8 @@ static vestry_slice find_title(vestry_slice html) {
   return to ? (vestry_slice){at, (size_t)(to - at)} : (vestry_slice){NULL, 0};
 }
 
-/* References mean the same in an attribute. The title is copied before anything is written, because it stands in the
- * builder, whose memory moves as it grows. */
+/* Character references have the same meaning in an attribute. The title is copied first, because it is in the builder's
+ * memory, which moves as the builder grows. */
 void vsi_navigate_begin(const vestry_page *page, vestry_html *html) {
   vsi_html *to = vsi_html_of(html);
   const vestry_slice title = find_title((vestry_slice){to->data, to->len});

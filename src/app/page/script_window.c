@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a scroll bar over rows that are not there */
-/* What is seen is kept as `at`: which row is at the upper edge, as a number with a fraction, and which column; and of a
- * row that is there its id, and how far it is from the edge. When the window has changed, it is scrolled so that `at`
- * is seen again: by the id, for rows may have come in above it; or else by the numbers. So rows may have any height,
- * and the spacers need not be right. What was scrolled since, and not heard yet, is added; what the browser has cut off
- * at the end is none of it.
+/* The position. `at` contains the visible position: the number of the row at the upper edge, with a fraction, and the
+ * number of the column. If that row is rendered, `at` also has its id and its distance from the edge. When the window
+ * has changed, the script scrolls so that `at` is visible again: by the id, because rows may have been inserted above,
+ * or otherwise by the numbers. Therefore rows may have any height, and the spacers need not be exact. Scrolling that
+ * has not caused an event yet is added; a distance by which the browser limited the position at the end is not.
  *
- * Scrolled to rows that are not there, the place is to the list what the scroll bar is to its way. This is exact where
- * the spacers are, and also at both ends of a scaled one.
+ * Over rows that are not rendered, the position in the list is proportional to the scroll bar. This is exact where the
+ * spacers are exact, and at both ends of a scaled spacer.
  *
- * The window is asked for when less than a sixth of what is rendered is left before an edge of it, and if another one
- * would come of it: the server rounds by the same rule (window.c). One navigation at a time: what is asked for next is
- * decided when it is done, by what is seen then. Browsers refuse changes of the address that come too fast, so 60 ms
- * lie between two. Once scrolling has rested, the address gets the exact place, and nothing is asked for.
+ * Requests. The script requests another window if less than a sixth of the rendered rows is left before an edge, and if
+ * the server would return a different window; the server rounds by the same rule (window.c). There is one navigation at
+ * a time, and the next request is determined by the position when it is complete. Browsers reject changes of the
+ * address that follow too quickly, so there are 60 ms between two requests. When scrolling has stopped, the address
+ * gets the exact position without a request.
  *
- * A list may become shorter than where its reader is: its end is shown then. A row that has the focus may leave the
- * window: the element gets the focus, so that the keys go on scrolling it. Home and End jump: browsers scroll there
- * smoothly, and end that in the middle when rows have come and the element is scrolled to show the same ones. For half
- * a second, since another smooth scroll may be under way, whose last steps come later;
- * they are smaller than what a script scrolls.
+ * If the list becomes shorter than the position, its end is shown. If a row with the focus leaves the window, the
+ * element gets the focus, so that keys still scroll it. Home and End jump, because a smooth scroll of the browser would
+ * stop halfway when rows arrive and the script scrolls to keep the position. The script repeats the jump for half a
+ * second, because an earlier smooth scroll may still be running; its late steps are smaller than the distances that a
+ * script scrolls.
  *
- * All of it is a function that the stream's element makes: a window comes with each step of a scroll, and does not
- * bring the function again. `data-init` calls it; or the stream's element does, for windows that were there before.
- * But a document's first frame comes before the client: so a few lines after the content show the place
- * (vsi_window_put_first). What has been scrolled between these and the function is kept, as what was scrolled later. */
+ * The script is a single function, which the stream's element defines once, because each scroll step brings a new
+ * window. `data-init` calls it; for windows that existed before, the stream's element calls it. The first frame of a
+ * document comes before the client, so a few lines after the content set the position (vsi_window_put_first). Scrolling
+ * between these lines and the function is kept, as later scrolling is. */
 #include "app/page/page_script.h"
 
-/* Numbers of both directions, and what is seen. */
+/* Numbers of both directions, and the visible position. */
 static const char geometry[] =
     "if (!el.look) {"
     " const numbers = () => el.dataset.window.split(' ').map(Number);"
@@ -54,7 +55,7 @@ static const char geometry[] =
     " id: isHere ? list[low].id : '', away: isHere ? box.top - top : 0,"
     " column: isBeside ? Math.max(0, across.first + left) : sought(across, el.scrollLeft)} };";
 
-/* To see again what was seen. */
+/* Restoring the position. */
 static const char returns[] =
     " const show = () => {"
     " const down = axis(0), across = axis(6), list = rows().children;"
@@ -72,7 +73,7 @@ static const char returns[] =
     " el.scrollLeft += side() + (at.column - across.first) * across.px + aside;"
     " at = see() };";
 
-/* To ask for what is to be seen. */
+/* Requesting rows. */
 static const char asks[] =
     " const firstFor = ({count, shown}, place) => {"
     " const step = Math.max(1, Math.floor(shown / 6));"
@@ -104,7 +105,7 @@ static const char asks[] =
     " if (held && !held.isConnected) held = null };"
     " let isBusy = false, timer = 0, asked = 0, held = null, at;";
 
-/* What is heard. The first place is the address's, or what the browser has brought back with the document. */
+/* Listeners. The first position is that of the address, or the one that the browser restored with the document. */
 static const char hears[] =
     " el.look = () => {"
     " const now = see();"
@@ -160,7 +161,7 @@ void vsi_window_put_script(vestry_html *html) {
                         " document.querySelectorAll('.vestry-window').forEach((one) => window.vestryWindow(one));");
 }
 
-/* The same place as begin's. */
+/* Sets the same position as `begin`. */
 static const char first_frame[] =
     "for (const el of document.querySelectorAll('.vestry-window')) {"
     "const [first, , , , , place, column, , columns, px, , across, isEnd] = el.dataset.window.split(' ').map(Number),"

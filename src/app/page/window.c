@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a window's place is in the address */
-/* Where a tab has scrolled to is state of the tab, and state needs a keeper: one that outlives the stream, the reload
- * and the process, is on each node, and is bounded. The address is all of this. So a window is a function of the
- * request, and nothing else of the library knows of windows.
+/* The scroll position of a tab is state. It must survive the stream, a reload and a restart of the process, be
+ * available on every node, and be bounded. The address of the page meets these requirements. Therefore a window is a
+ * function of the request, and no other module knows windows.
  *
- * The place is the row that is seen first. What is rendered begins a third of the buffer before it, rounded down to a
- * sixth of the buffer: so another place nearby gets the same rows, and tabs that share a page share a render.
+ * The position is the first visible row. The rendered rows begin a third of the buffer before it, rounded down to a
+ * sixth of the buffer. So nearby positions get the same rows, and tabs of a shared page share a render.
  *
- * The spacers are svg elements: their sizes are attributes, which no policy of styles forbids, which a morph compares
- * as any others, and which need no script. */
+ * The spacers are svg elements, because their sizes are attributes: a style policy does not forbid them, a morph
+ * compares them as other attributes, and they need no script. */
 #include "vestry/app/window.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@
 #include "vestry/signals.h"
 
 enum {
-  EXTENT_MOST_PX = 8000000, /* of a spacer, in pixels: about half of what the least of the browsers can show */
+  EXTENT_MOST_PX = 8000000, /* of a spacer, in pixels: about half the maximum of the most limited browser */
   PX = 32,
   PX_MOST = 10000,
   BUFFER = 90,
@@ -33,10 +33,10 @@ enum {
 typedef struct axis {
   uint64_t first, shown, count, place, extent;
   uint32_t px;
-  double scale; /* pixels of the spacer for one row before the window */
+  double scale; /* pixels of the spacer for each row before the window */
 } axis;
 
-/* ------------------------------------------------------------------------------------------------- the place ----- */
+/* ---------------------------------------------------------------------------------------------- position ---------- */
 
 static const char *read_number(const char *text, uint64_t *ret) {
   const char *at = text;
@@ -47,7 +47,7 @@ static const char *read_number(const char *text, uint64_t *ret) {
   return at;
 }
 
-/* What the address says: "row" or "row.column". false: nothing, or none. */
+/* Read the position from the address: "row" or "row.column". Returns false if it is missing or invalid. */
 static bool read_place(const char *query, const char *id, uint64_t *ret_row, uint64_t *ret_column) {
   char text[2 * DIGITS_MOST + 2];
   uint64_t row, column = 0;
@@ -87,14 +87,14 @@ static uint64_t px_after(const axis *of) {
   return less(of->extent, px_before(of) + of->shown * of->px);
 }
 
-/* --------------------------------------------------------------------------------------------------- the HTML ---- */
+/* -------------------------------------------------------------------------------------------------- HTML ---------- */
 
 static void put_axis(vestry_html *html, const axis *of) {
   vestry_html_add(html, "%llu %llu %llu %u %llu %llu ", (unsigned long long)of->first, (unsigned long long)of->shown,
                   (unsigned long long)of->count, of->px, (unsigned long long)of->extent, (unsigned long long)of->place);
 }
 
-/* An address with another place, and all else as it is. */
+/* Append a link to the same address with another position. */
 static void put_link(vestry_html *html, const char *query, const vestry_window_options *options, uint64_t row,
                      const axis *columns, const char *text) {
   size_t id_len = strlen(options->id);
@@ -110,7 +110,7 @@ static void put_link(vestry_html *html, const char *query, const vestry_window_o
   vestry_html_add(html, "#%s-rows\">%s</a> ", options->id, text);
 }
 
-/* For a browser without a script: the client hides them. */
+/* Links for browsers without scripts; the client hides them. */
 static void put_links(vestry_html *html, const char *query, const vestry_window_options *options, const axis *rows,
                       const axis *columns) {
   const char *before = options->before_text ? options->before_text : "Earlier";
@@ -123,7 +123,7 @@ static void put_links(vestry_html *html, const char *query, const vestry_window_
   vestry_html_add(html, "</nav>");
 }
 
-/* ------------------------------------------------------------------------------------------------ what is asked -- */
+/* -------------------------------------------------------------------------------------- public functions ---------- */
 
 static bool is_axis(const vestry_window_axis *given) {
   return given->count <= VESTRY_WINDOW_COUNT_MAX && given->px <= PX_MOST &&
@@ -143,7 +143,7 @@ static const char *fault_of(const vsi_render *render, const vestry_html *html, c
   return NULL;
 }
 
-/* The element whose children the rows are. */
+/* Append the element that contains the rows. */
 static vestry_err put_rows(vestry_html *html, const vestry_window_options *options, const axis *rows,
                            const axis *columns) {
   vestry_html_add(html, "<div id=\"%s-rows\"", options->id);
