@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels, a page a call: references to them are taken under the lock of their table, and each is looked at, told of
- * and let go without it. */
+/* Listing of channels, one page for each call. References to channels are taken under the lock of their table; each
+ * channel is then read and passed on without it. */
 #include "channel/channels.h"
 
 #include <string.h>
@@ -44,7 +44,8 @@ static void explain(const vestry_observe *observe, vsi_channel *channel, vestry_
   put_name(observe, channel, info);
 }
 
-/* Tell of one that is wanted; drops the reference. Returns how many were told of. */
+/* Pass a channel to fn, if its key has the prefix, and drop the reference. Returns the number of channels passed: 0 or
+ * 1. */
 static size_t tell(const vestry_observe *observe, vsi_channel *channel, const vestry_channel_query *query,
                    vestry_channel_info_fn fn, void *ctx) {
   vestry_channel_info info;

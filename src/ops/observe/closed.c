@@ -34,10 +34,10 @@ static void put_close(const vestry_close_info *info, void *ctx) {
   vsi_json_close(json, '}');
 }
 
-/* ------------------------------------------------------------------------------------------- what all say ------- */
+/* ------------------------------------------------------------------------------------------- counts --------------- */
 
 typedef struct last_hour {
-  bool is_over; /* all that came in it were counted */
+  bool is_over; /* a close before that hour was reached */
   uint64_t counts[VESTRY_CAUSES_MAX], consoles[VESTRY_CAUSES_MAX];
 } last_hour;
 
@@ -62,7 +62,7 @@ vestry_err vsi_closed_put(vestry_observe *observe, uint64_t id, vsi_json_writer 
   return error;
 }
 
-/* -------------------------------------------------------------------------------------------- its request ------- */
+/* -------------------------------------------------------------------------------------------- request ------------- */
 
 static bool get_number(const vestry_request *req, const char *name, int64_t most, uint64_t *ret_number) {
   int64_t number = 0;
@@ -82,7 +82,7 @@ static bool get_cause(const vestry_request *req, vestry_cause *ret_cause) {
   return cause < VESTRY_CAUSE_COUNT;
 }
 
-/* no: they are left out; none, or yes: they are told of, too. */
+/* consoles=no: leave them out; missing or yes: include them. */
 static bool get_consoles(const vestry_request *req, bool *ret_none) {
   const char *value = vestry_request_value(req, VESTRY_IN_QUERY, "consoles");
   *ret_none = value && strcmp(value, "no") == 0;

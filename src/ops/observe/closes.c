@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that has ended, and the key that it had */
-/* Closes in a ring: a record each, the newest in the place of the oldest.
+/* Closes are recorded in a ring: the newest record overwrites the oldest.
  *
- * A stream's key is known to the store alone, and a stream that is evicted, replaced or removed has left the store
- * before it ends. So keys are noted when values leave. The two come in either order, on two threads perhaps:
+ * Only the store knows a stream's key, and a stream that is evicted, replaced or removed leaves the store before it
+ * ends. So the key is noted when the value leaves. The two events come in either order, perhaps on two threads:
  *
- *   the stream ends first   its key is found in the store, by the handle in its context. If it is just leaving
- *                           there, the record has no key yet, and what leaves finds the record in the ring, and fills
- *                           the key in.
- *   the key leaves first    it waits among those that have parted, by the stream's number, and the record takes it.
+ *   the stream ends first   its key is found in the store by the handle in its context. If the value is leaving
+ *                           at that time, the record has no key yet; `left` then finds the record and adds the key
+ *   the key leaves first    the key waits in `parted` by the stream's id, and the record takes it
  *
- * Both look and write under the lock, so one of them sees the other. Between the two any number of other streams may
- * end: a thread that has just taken a value out of the store may have to wait for its processor. So records are found
- * by the numbers of their streams, in a map whose room is made at the beginning. A key that leaves when its stream has
- * been told of already must not wait for ever: if its record is there no more, its context says that the end is over,
- * which it does after it was told here. Without memory for a key that has parted, the record has none.
+ * Both are done under the lock, so one of them sees the other. Any number of other streams may end between the two,
+ * because a thread that has taken a value out of the store may have to wait for a processor. So records are found by
+ * their streams' ids, in a map whose memory is allocated at the beginning. A key that leaves after the record of its
+ * stream was overwritten must not wait for ever. In that case the stream's context has the flag `ended`, which is set
+ * after the close was recorded. If there is no memory for a waiting key, its record has no key.
  *
- * A stream of several keys is shown by the first that is still stored, otherwise by that which left first. */
+ * A stream with several keys is shown with the first one that is still stored, otherwise with the one that left
+ * first. */
 #include "ops/observe/closes.h"
 
 #include <string.h>
@@ -30,11 +30,11 @@ enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16 };
 
 typedef struct record {
   vsi_map_link in;
-  vestry_close_info info; /* but for ago_ms */
+  vestry_close_info info; /* except ago_ms */
   uint64_t at_ns;
 } record;
 
-/* The key of a stream that has left the store and not ended. */
+/* The key of a stream that has left the store and has not ended. */
 typedef struct parted {
   vsi_map_link in;
   uint64_t id;
@@ -46,11 +46,11 @@ struct vsi_closes {
   vsi_close_listener listener;
   size_t room;
   vsi_mutex lock;
-  /* guarded by lock */
-  uint64_t count; /* so far: the number of the last one */
+  /* Guarded by lock. */
+  uint64_t count; /* number of closes so far, and number of the last one */
   uint64_t by_cause[VESTRY_CAUSES_MAX];
-  uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* of these */
-  vsi_map parted, told; /* keys without a record yet; all records. Both by the numbers of streams */
+  uint64_t consoles_by_cause[VESTRY_CAUSES_MAX]; /* the part of by_cause that are consoles and tails */
+  vsi_map parted, told; /* keys that wait for a record; all records. Both by id of the stream */
   record records[];
 };
 
@@ -62,7 +62,7 @@ static uint64_t oldest_locked(const vsi_closes *closes) {
   return closes->count > closes->room ? closes->count - closes->room + 1 : 1;
 }
 
-/* Numbers of streams are no user's, so they need no secret. */
+/* Ids of streams are not chosen by users, so the hash needs no secret. */
 static uint64_t hash_of(uint64_t id) {
   return id * UINT64_C(0x9e3779b97f4a7c15);
 }
@@ -79,7 +79,7 @@ static record *find_record_locked(const vsi_closes *closes, uint64_t id) {
   return VSI_MAP_OWNER(at, record, in);
 }
 
-/* In the place of the oldest, if there is no room for more. */
+/* Add a record. In a full ring it overwrites the oldest. */
 static void add_record_locked(vsi_closes *closes, const record *made) {
   record *at = record_locked(closes, ++closes->count);
   if (closes->count > closes->room) vsi_map_remove(&closes->told, &at->in);
@@ -88,7 +88,7 @@ static void add_record_locked(vsi_closes *closes, const record *made) {
   vsi_map_add(&closes->told, &at->in, hash_of(made->info.id));
 }
 
-/* ----------------------------------------------------------------------------------------------- what is told ----- */
+/* ----------------------------------------------------------------------------------------------- recording -------- */
 
 static void fill(record *to, const vsi_stream_context *stream, vestry_connection *connection, vestry_cause cause) {
   vestry_connection_stats stats = {0};
@@ -139,7 +139,7 @@ static void ended(vsi_stream_context *stream, vestry_connection *connection, ves
   vsi_free(closes->v->host, before);
 }
 
-/* Whether the stream is among those that are told of: then its record has the key now. */
+/* Add the key to the record of a stream. false: it has none. */
 static bool fill_in_locked(vsi_closes *closes, uint64_t id, const vsi_shown_key *key) {
   record *at = find_record_locked(closes, id);
   if (at) put_key(at, key);
@@ -166,7 +166,7 @@ static void left(const vestry_purged *purged, void *ctx) {
   if (is_told) vsi_free(closes->v->host, made);
 }
 
-/* ------------------------------------------------------------------------------------------------------- life ----- */
+/* ---------------------------------------------------------------------------------------------------- creation ---- */
 
 vestry_err vsi_closes_create(vestry *v, size_t count, vsi_closes **ret_closes) {
   if (count > VSI_CLOSES_MOST) return VESTRY_INVALID;
@@ -195,9 +195,9 @@ void vsi_closes_destroy(vsi_closes *closes) {
   vsi_free(closes->v->host, closes);
 }
 
-/* ----------------------------------------------------------------------------------------------------- looking ---- */
+/* ----------------------------------------------------------------------------------------------------- listing ---- */
 
-/* Copy what is asked for from a number on downwards, which is moved along. Returns how many. */
+/* Copy the closes that match, from *number downwards, and move *number along. Returns how many were copied. */
 static size_t copy(vsi_closes *closes, const vestry_close_query *query, uint64_t *number, size_t limit, record *to) {
   size_t count = 0;
   vsi_mutex_lock(&closes->lock);

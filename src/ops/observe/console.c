@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The page is one document: its style and script are in it, under a nonce, and it asks for nothing but this site's
- * JSON. It has one stream, which says once a second how the instance is; what is in sight is asked for then. So a view
- * that changes is a request of its own, and no stream is opened anew for it. */
+/* The console is one document. It contains its style and script, under a nonce, and requests only JSON of this site.
+ * One stream reports the state of the instance every second; the page then requests the data of the current view. So a
+ * change of the view is one request, and does not open a new stream. */
 #include "ops/observe/handlers.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ extern const char vsi_console_html[], vsi_console_css[], vsi_console_js[];
 
 enum { BEAT_MS = 1000 };
 
-/* ------------------------------------------------------------------------------------------------ the page ------ */
+/* ------------------------------------------------------------------------------------------------ page ------------ */
 
 static void fill(vsi_buffer *text, const char *from, const char *nonce) {
   static const char *const names[] = {"@NONCE@", "@STYLE@", "@SCRIPT@"};
@@ -32,7 +32,7 @@ static void fill(vsi_buffer *text, const char *from, const char *nonce) {
   vsi_buffer_append_str(text, from);
 }
 
-/* The address had the token: the browser keeps it in a cookie, and loads the console without it. */
+/* Log in with the token in the address: store it in a cookie, and redirect to the console without it. */
 static vestry_err log_in(const vestry_observe *observe, vestry_reply *reply) {
   char path[512] = "/";
   if (observe->prefix_len && observe->prefix_len < sizeof path)
@@ -62,7 +62,7 @@ vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------- its stream ------ */
+/* ---------------------------------------------------------------------------------------------- stream ------------ */
 
 typedef struct console {
   vsi_showing showing;
@@ -96,7 +96,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
 static void end(vestry_cause cause, void *ctx) {
   console *self = ctx;
   vestry_observe *observe = self->observe;
-  const vestry_host *host = observe->v->host; /* the observe may be gone as soon as the showing has left */
+  const vestry_host *host = observe->v->host; /* the observer may be freed as soon as the showing has left */
   (void)cause;
   vsi_showings_leave(&observe->showings, &self->showing);
   vsi_free(host, self);

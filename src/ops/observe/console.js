@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The console. Text that others chose goes into the document by textContent alone, in an element of its own direction.
+// The console. Text of users is inserted with textContent only, in an element with a separate text direction.
 (() => {
   'use strict';
   const at = path => location.pathname.replace(/\/console$/, '') + path;
@@ -38,7 +38,7 @@
   }
 
   // ------------------------------------------------------------------------------------------------- tables
-  // columns: [head, value(row) → text, number or element, class]. Rows keep their elements, so focus stays.
+  // columns: [head, value(row) → text, number or element, class]. Rows keep their elements, so that they keep the focus.
   function table(body, rows, columns, id) {
     const old = new Map([...body.rows].map(row => [row.dataset.id, row]));
     let place = body.firstElementChild;
@@ -86,7 +86,7 @@
     }));
   }
 
-  // A listing by pages: the cursors of those up to the one in sight, and what its form asks for.
+  // A listing by pages: the cursors of all pages up to the current one, and the query of its form.
   const LIMIT = 50;
   function listing(prefix, previous, next) {
     const self = {cursors: [''], next: null};
@@ -260,7 +260,7 @@
     ['published', c => c.published_count, 'n'],
     ['accepted', c => c.accepted_count, 'n m'],
     ['refused', c => c.refused_count, 'n m'],
-    ['encoded once', c => c.encodes_count, 'n m'], // for all aligned members of one encoding
+    ['encoded once', c => c.encodes_count, 'n m'], // for all members of one encoding that are in sync
     ['before', c => bytes(c.plain_bytes), 'n m'],
     ['after', c => bytes(c.encoded_bytes), 'n m'],
     ['ratio', c => c.ratio ? `${c.ratio.toFixed(1)} to 1` : '', 'n'],
@@ -308,7 +308,7 @@
   };
 
   // --------------------------------------------------------------------------------------------------- live
-  // One look at a time; what comes meanwhile is one more.
+  // Load the current view. Calls during a load cause one more load.
   async function refresh() {
     if (asking) return void (again = true);
     asking = true;
@@ -372,5 +372,5 @@
       $(`tab-${to}`).focus();
     });
   }
-  turn(views.find(name => location.hash === `#${name}`) || 'streams'); // an address may name a view
+  turn(views.find(name => location.hash === `#${name}`) || 'streams'); // the address can select a view
 })();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is seen, as JSON: handlers of GET, whose app is a vestry_observe. */
+/* Handlers of GET requests that return JSON. Their app is a vestry_observe. */
 #ifndef VSI_OBSERVE_HANDLERS_H
 #define VSI_OBSERVE_HANDLERS_H
 
@@ -20,24 +20,22 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
 /* {prefix}/cluster */
 vestry_err vsi_list_cluster(const vestry_request *req, vestry_reply *reply, void *app);
 
-/* Streams that have ended, as JSON. */
+/* Streams that have ended. */
 
 /* GET {prefix}/closed?cause=&before=&after=&limit=; app: a vestry_observe. */
 vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void *app);
 
-/* Write what is known of one that has ended, by the stream's number. OK | NOT_FOUND: nothing is known any more, and
- * nothing is written. */
+/* Write the recorded close of a stream. OK | NOT_FOUND (nothing is recorded, and nothing is written) */
 vestry_err vsi_closed_put(vestry_observe *observe, uint64_t id, vsi_json_writer *json);
 
-/* The console: a page that shows what is seen. Handlers of GET, whose app is a vestry_observe. */
+/* The console. Handlers of GET requests, whose app is a vestry_observe. */
 
 /* {prefix}/console */
 vestry_err vsi_console_page(const vestry_request *req, vestry_reply *reply, void *app);
-/* {prefix}/console/events: the page's stream, by which it knows that there is something new, and that the server is
- * there. */
+/* {prefix}/console/events: the stream of the page. Its events report new data, and show that the server is alive. */
 vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, void *app);
 
-/* The tail of a stream, as events of another stream: for which requests, how long, and what is told of it. */
+/* The tail of a stream, sent as events of another stream. */
 
 /* GET {prefix}/streams/{id}/tail; app: a vestry_observe. */
 vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void *app);

@@ -10,7 +10,7 @@
 #include "http/address.h"
 #include "vestry/signals.h"
 
-/* Which requests may see what is mounted. */
+/* Access checks. */
 
 static bool is_loopback(const char *text, size_t len) {
   char address[64];
@@ -23,7 +23,8 @@ static bool is_loopback(const char *text, size_t len) {
   return inet_pton(AF_INET6, address, &in6) == 1 && IN6_IS_ADDR_LOOPBACK(&in6);
 }
 
-/* A page of another site can have a name of its own lead here; its browser says that name (DNS rebinding). */
+/* Check the Host header. With DNS rebinding, a page of another site makes its host name point to this machine; the
+ * browser then sends that name. */
 static bool names_this_machine(const char *host) {
   if (!host) return false;
   const char *end = strrchr(host, ':');
@@ -35,7 +36,8 @@ static bool names_this_machine(const char *host) {
   return (len == sizeof "localhost" - 1 && strncasecmp(host, "localhost", len) == 0) || is_loopback(host, len);
 }
 
-/* As far as the request says; a proxy on this machine may have passed it on and not say so. */
+/* Check whether the request is a local one, as far as its headers show. A proxy on this machine may forward a request
+ * without such a header. */
 static bool is_from_here(const vestry_request *req) {
   if (vsi_person_is_passed_on(req)) return false;
   const char *peer = vestry_request_peer(req);

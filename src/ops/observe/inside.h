@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What looks into an instance: its parts, which the files of this module share. */
+/* The struct of an observer, and access checks. */
 #ifndef VSI_OBSERVE_INSIDE_H
 #define VSI_OBSERVE_INSIDE_H
 
@@ -12,24 +12,25 @@
 #define VSI_MAY_COOKIE "vestry-observe"
 enum { VSI_MAY_TOKEN_LEAST = 16, VSI_MAY_TOKEN_MOST = 128 };
 
-/* Whether it can be the options' token. */
+/* Check that a text can be a token. */
 bool vsi_may_token_is_valid(const char *token);
-/* Whether the query has the token, which a cookie is to keep then. */
+/* Check whether the query has the token, which must then be stored in a cookie. */
 bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req);
 
-/* Whether the options let the request see what all see that may; and tails, which say more. */
+/* Check whether the options admit a request: to everything except tails; and to tails, which show the content of
+ * events. */
 bool vsi_may_see(const vestry_observe_options *options, const vestry_request *req);
 bool vsi_may_see_tails(const vestry_observe_options *options, const vestry_request *req);
 
 struct vestry_observe {
   vestry *v;
-  vestry_observe_options options; /* its token is the one below, or NULL */
+  vestry_observe_options options; /* token points to the member below, or is NULL */
   char token[VSI_MAY_TOKEN_MOST + 1];
   vsi_probe *probe;
   vsi_showings showings;
-  _Atomic(uint64_t) tails_count; /* relaxed: numbers of tails */
+  _Atomic(uint64_t) tails_count; /* relaxed: ids of tails */
   vsi_closes *closes;
-  char *path; /* the prefix where it is mounted, and room for a row's pattern after it; NULL: nowhere */
+  char *path; /* prefix where it is mounted, with room for the pattern of a row; NULL: not mounted */
   size_t prefix_len;
 };
 

@@ -34,7 +34,7 @@ void vsi_json_close(vsi_json_writer *json, char end) {
   json->is_first = false;
 }
 
-/* What is no UTF-8 becomes U+FFFD, sequence by sequence. */
+/* Replace each malformed sequence by U+FFFD. */
 static void put_repaired(vsi_buffer *text, const char *at, const char *end) {
   vsi_buffer whole;
   vsi_buffer_init(&whole, text->host);
@@ -74,7 +74,7 @@ void vsi_json_count(vsi_json_writer *json, const char *name, uint64_t value) {
   vsi_buffer_printf(&json->text, "%" PRIu64, value);
 }
 
-/* By whole numbers: a locale's comma is none of JSON's. */
+/* Written from integers, because the decimal separator of printf depends on the locale. */
 void vsi_json_number(vsi_json_writer *json, const char *name, double value) {
   const double most = 1e15;
   const double bounded = value > most ? most : value < -most ? -most : value == value ? value : 0;
@@ -102,7 +102,7 @@ void vsi_json_causes(vsi_json_writer *json, const char *name, const uint64_t *co
   vsi_json_close(json, '}');
 }
 
-/* Answers: a line of text, or JSON. None is kept by a cache, and no other site may read it. */
+/* Responses. */
 
 static vestry_err show(vestry_reply *reply, const char *type, const char *text, size_t len) {
   vestry_err error = vestry_reply_header(reply, "Cache-Control", "no-store");

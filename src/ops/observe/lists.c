@@ -14,9 +14,9 @@
 
 enum { PREFIX_MAX_LEN = VESTRY_SHOWN_KEY_BYTES - 1 };
 
-/* ------------------------------------------------------------------------------------------ what is asked for --- */
+/* ------------------------------------------------------------------------------------------ query ----------------- */
 
-/* The place of a value among names, from 0 on; the first if there is none. false: it is another one. */
+/* Find the index of a value among names; 0 if the query has none. false: it has another value. */
 static bool get_choice(const vestry_request *req, const char *name, const char *const *names, size_t count,
                        unsigned *ret_choice) {
   const char *value = vestry_request_value(req, VESTRY_IN_QUERY, name);
@@ -43,7 +43,7 @@ static bool add_digit(uint64_t *number, char digit) {
   return true;
 }
 
-/* As put_cursor writes it: two numbers, and a dash between them. */
+/* Read a cursor, as put_cursor writes it: two numbers and a dash between them. */
 static bool get_cursor(const vestry_request *req, vestry_stream_cursor *ret_cursor) {
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "cursor");
   vestry_stream_cursor cursor = {0, 0};
@@ -64,7 +64,7 @@ static bool get_prefix(const vestry_request *req, const char **ret_prefix) {
   return !*ret_prefix || strlen(*ret_prefix) <= PREFIX_MAX_LEN;
 }
 
-/* What is wrong with what pages of a listing are asked for by, as a sentence; NULL: nothing. */
+/* Read prefix, limit and cursor. Returns NULL, or a message about the first mistake. */
 static const char *get_page(const vestry_request *req, const char **ret_prefix, size_t *ret_limit,
                             vestry_stream_cursor *ret_from) {
   int64_t limit;
@@ -81,7 +81,7 @@ static void put_cursor(vsi_json_writer *json, vestry_stream_cursor cursor) {
   vsi_json_str(json, "next", cursor.value || cursor.id ? text : NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------- streams ------ */
+/* ------------------------------------------------------------------------------------------------- streams -------- */
 
 static const char *state_name(vestry_connection_state state) {
   static const char *const names[] = {"opening", "open", "closing", "closed"};
@@ -185,7 +185,7 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
   return error == VESTRY_NOT_FOUND ? vsi_show_text(reply, 404, "nothing is known of this stream\n") : error;
 }
 
-/* ------------------------------------------------------------------------------------------------ channels ------ */
+/* ------------------------------------------------------------------------------------------------ channels -------- */
 
 static void put_channel(const vestry_channel_info *info, void *ctx) {
   vsi_json_writer *json = ctx;
@@ -235,9 +235,10 @@ vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, voi
   return vsi_show_json(reply, &json);
 }
 
-/* --------------------------------------------------------------------------------------------------- store ------ */
+/* --------------------------------------------------------------------------------------------------- store -------- */
 
-/* Of what left for SIZE, one in 16: so many had not been used for so long at most. The last has no bound. */
+/* Write how long the entries evicted for SIZE had been unused, as a histogram of one in 16 evictions. unused_ms: upper
+ * bound of a bucket; null: none. */
 static void put_evictions(vsi_json_writer *json, const vestry_store *store) {
   vsi_histogram_counts ages;
   vsi_store_evictions(store, &ages);
@@ -283,7 +284,7 @@ vestry_err vsi_list_store(const vestry_request *req, vestry_reply *reply, void *
   return vsi_show_json(reply, &json);
 }
 
-/* --------------------------------------------------------------------------------------------------- pages ------ */
+/* --------------------------------------------------------------------------------------------------- pages -------- */
 
 static void put_info(const vestry_page_info *info, void *ctx) {
   vsi_json_writer *json = ctx;
@@ -329,7 +330,7 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   return vsi_show_json(reply, &json);
 }
 
-/* ------------------------------------------------------------------------------------------------- cluster ------ */
+/* ------------------------------------------------------------------------------------------------- cluster -------- */
 
 static void put_member(const vsi_cluster_member *member, void *ctx) {
   static const char *const names[] = {

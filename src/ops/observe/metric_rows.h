@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters of a library as rows of a table, added to metrics one after the other. Header only: libraries of their own
- * use it. */
+/* Counters of a library as a table of rows that are added to metrics. A header without a source file, because separate
+ * libraries use it. */
 #ifndef VSI_OBSERVE_METRIC_ROWS_H
 #define VSI_OBSERVE_METRIC_ROWS_H
 
 #include "vestry/ops/metrics.h"
 
 typedef struct vsi_metric_row {
-  const char *name, *help, *label, *label_value; /* as of vestry_metric */
+  const char *name, *help, *label, *label_value; /* as in vestry_metric */
   vestry_metric_kind kind;
   double value;
 } vsi_metric_row;
 
-/* The errors of vestry_metrics_add. */
+/* Add all rows. Returns the errors of vestry_metrics_add. */
 static inline vestry_err vsi_metric_rows_add(vestry_metrics *metrics, const vsi_metric_row *rows, size_t count) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++)
@@ -26,7 +26,7 @@ static inline vestry_err vsi_metric_rows_add(vestry_metrics *metrics, const vsi_
   return error;
 }
 
-/* The same of an array. */
+/* Add all rows of an array. */
 #define VSI_METRIC_ROWS_ADD(metrics, rows) vsi_metric_rows_add(metrics, rows, sizeof(rows) / sizeof *(rows))
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The library's metrics: which counter of which struct is which series. Each struct is one snapshot, so what adds up in
- * it adds up here. */
+/* The metrics of the library: which counter becomes which series. Each struct is one snapshot, so sums that hold in the
+ * struct hold in its series. */
 #include "app/page/pages.h"
 #include "instance/instance.h"
 #include "ops/observe/text.h"
@@ -14,7 +14,7 @@
 #include "vestry/channel.h"
 #include "vestry/version.h"
 
-/* ---------------------------------------------------------------------------------------------- one series ------ */
+/* ---------------------------------------------------------------------------------------------- one series -------- */
 
 static void put(vestry_metrics *m, vestry_metric_kind kind, const char *name, const char *help, double value) {
   (void)vestry_metrics_add(m, &(vestry_metric){.name = name, .help = help, .kind = kind, .value = value});
@@ -28,7 +28,7 @@ static void gauge(vestry_metrics *m, const char *name, const char *help, uint64_
   put(m, VESTRY_METRIC_GAUGE, name, help, (double)value);
 }
 
-/* One of a family. */
+/* Add one series of a family. */
 static void count_of(vestry_metrics *m, const char *name, const char *help, const char *label, const char *is,
                      uint64_t value) {
   (void)vestry_metrics_add(
@@ -46,7 +46,7 @@ static void put_times(vestry_metrics *m, const char *name, const char *help, con
 }
 
 static void count_codings(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
-  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* by vsi_coding_kind */
+  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* in the order of vsi_coding_kind */
   for (int kind = 0; kind < VSI_CODING_KINDS_COUNT; kind++)
     count_of(m, name, help, "coding", codings[kind], counts[kind]);
 }
@@ -56,7 +56,7 @@ static void count_causes(vestry_metrics *m, const char *name, const char *help, 
     count_of(m, name, help, "cause", vestry_cause_name((vestry_cause)cause), counts[cause]);
 }
 
-/* ------------------------------------------------------------------------------------------------ families ------ */
+/* ------------------------------------------------------------------------------------------------ families -------- */
 
 static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *group, const vestry_stats *stats) {
   gauge(m, "vestry_streams_open", "Streams that are open.", stats->open_count);
@@ -78,7 +78,8 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
                 group->event_bytes_by);
   count_codings(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats, by coding.",
                 group->wire_bytes_by);
-  static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* by vsi_encode_kind */
+  static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* in the order of
+                                                                                       vsi_encode_kind */
   const vsi_codings *codings = vsi_group_codings(v->group);
   for (int kind = 0; kind < VSI_ENCODE_KINDS_COUNT; kind++)
     count_of(m, "vestry_channel_encodes", "Runs of encoders over an event, by what for.", "kind", encodes[kind],

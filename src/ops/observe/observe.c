@@ -38,7 +38,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   return VESTRY_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- closes ------ */
+/* -------------------------------------------------------------------------------------------------- closes -------- */
 
 vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
                                  void *ctx, uint64_t *ret_next) {
@@ -58,7 +58,7 @@ vestry_err vestry_observe_close_counts(vestry_observe *observe, uint64_t counts[
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- metrics ------ */
+/* ------------------------------------------------------------------------------------------------- metrics -------- */
 
 static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vsi_metrics *metrics) {
   const vestry_observe_options *options = &observe->options;
@@ -85,7 +85,7 @@ vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_metrics_format
   return error;
 }
 
-/* GET {prefix}/metrics, in the format that the scraper asks for. */
+/* GET {prefix}/metrics, in the format of the Accept header. */
 static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
@@ -104,15 +104,15 @@ static vestry_err show_metrics(const vestry_request *req, vestry_reply *reply, v
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------- live, ready ------ */
+/* ---------------------------------------------------------------------------------------------- live, ready ------- */
 
-/* GET {prefix}/live: that this is answered is all. */
+/* GET {prefix}/live: 200. A response of any kind shows that the process is alive. */
 static vestry_err show_live(const vestry_request *req, vestry_reply *reply, void *app) {
   const vestry_observe *observe = app;
   return vsi_may_see(&observe->options, req) ? vsi_show_text(reply, 200, "live\n") : vestry_reply_status(reply, 403);
 }
 
-/* GET {prefix}/ready: 200, or 503 and why. */
+/* GET {prefix}/ready: 200, or 503 with the reason. */
 static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
@@ -121,7 +121,7 @@ static vestry_err show_ready(const vestry_request *req, vestry_reply *reply, voi
   return vsi_show_text(reply, is_ready ? 200 : 503, why);
 }
 
-/* ------------------------------------------------------------------------------------------------- mounted ------ */
+/* ------------------------------------------------------------------------------------------------- routes --------- */
 
 static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
                                       {"GET", "/live", show_live},
@@ -155,7 +155,7 @@ vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
   return VESTRY_OK;
 }
 
-/* Row by row, in memory that is there: vestry_unmount could find none. */
+/* Remove row by row, because vestry_unmount allocates memory and could fail. */
 static void unmount(vestry_observe *observe) {
   for (size_t i = 0; i < ROWS_COUNT; i++) {
     strcpy(observe->path + observe->prefix_len, rows[i].pattern);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages and parts, told one after the other: copied under the pages' lock, sorted and told without it. */
+/* Listing of pages and parts. They are copied under the lock of the pages, and sorted and passed on without it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,8 @@ typedef struct row {
 
 /* ---------------------------------------------------------------------------------------------------- texts ------- */
 
-/* A topic can be any bytes: what is no text becomes question marks. */
+/* Replace control characters by question marks, and all non-ASCII bytes if the text is not UTF-8. A topic can be any
+ * bytes. */
 static void clean(char *text) {
   const bool is_utf8 = vsi_is_utf8(text, strlen(text));
   for (unsigned char *at = (unsigned char *)text; *at; at++)
@@ -57,7 +58,7 @@ static int compare_texts(const char *one, const char *other) {
 
 static int by_path(const void *a, const void *b) {
   const vestry_page_info *one = &((const row *)a)->info, *other = &((const row *)b)->info;
-  int is = !one->path - !other->path; /* all others last */
+  int is = !one->path - !other->path; /* the sum of all others last */
   if (!is) is = compare_texts(one->path, other->path);
   if (!is) is = compare_texts(one->part, other->part);
   return is ? is : (int)((const row *)a)->of->place - (int)((const row *)b)->of->place;
@@ -82,7 +83,7 @@ static int by_unchanged(const void *a, const void *b) {
   return is ? is : by_path(a, b);
 }
 
-/* --------------------------------------------------------------------------------------------------- telling ------ */
+/* --------------------------------------------------------------------------------------------------- listing ------ */
 
 static void fill(const vsi_tally *tally, uint64_t now_ns, row *ret_row) {
   *ret_row = (row){.of = tally,
@@ -119,7 +120,7 @@ static void tell(row *at, vestry_page_info_fn fn, void *ctx) {
   fn(&at->info, ctx);
 }
 
-/* All others only where there are some. */
+/* Return whether a row has content. The sum of all others is listed only if it has. */
 static bool is_told(const vsi_tally *tally) {
   return tally->name || tally->renders_count || tally->documents_count || tally->streams_count;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A probe is a stream of a group of its own, so that no counter of the instance's has it. All else is the instance's:
- * the stream has a queue, is run by the threads that run all streams, and ends as they do. Its event is delivered when
- * the transport, which keeps nothing, was given as many bytes as the event has, and the end was a clean one.
+/* A probe is a stream in a separate group, so that no counter of the instance includes it. Otherwise it is treated like
+ * any stream of the instance: it has a queue, and the same threads run it and end it. Its event counts as delivered if
+ * the transport, which discards all bytes, was given the whole event, and the stream ended cleanly.
  *
- * One that is late is kept: the next look waits for the same one. So threads that are stuck do not make probes pile up;
- * looks at the same time may begin a probe each, MOST at most. */
+ * A late probe is kept, and the next check waits for it. So stuck threads do not cause more and more probes. Checks
+ * that run at the same time may each begin a probe, MOST at most. */
 #include "ops/observe/probe.h"
 
 #include <stdatomic.h>
@@ -20,10 +20,10 @@ struct vsi_probe {
   vsi_group *group;
   vestry_event *event;
   uint32_t wait_ms;
-  _Atomic(vestry_connection *) late; /* a reference; NULL: none. Taken and put back by exchanges: see below */
+  _Atomic(vestry_connection *) late; /* a reference; NULL: none. Taken and put back by exchanges: see swap_late */
 };
 
-/* ------------------------------------------------------------------------------------------ its transport ------- */
+/* ------------------------------------------------------------------------------------------ transport ------------- */
 
 static vestry_io sink_open(void *transport) {
   (void)transport;
@@ -42,7 +42,7 @@ static void sink_release(void *transport) {
 static const vestry_transport_ops sink = {
     .open = sink_open, .write = sink_write, .end = sink_end, .release = sink_release};
 
-/* ------------------------------------------------------------------------------------------------- a probe ------ */
+/* ------------------------------------------------------------------------------------------------- probe ---------- */
 
 vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe) {
   static const char text[] = "probe";
@@ -64,13 +64,13 @@ vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe) 
 void vsi_probe_destroy(vsi_probe *probe) {
   if (!probe) return;
   vestry_connection_unref(atomic_load_explicit(&probe->late, memory_order_relaxed));
-  if (probe->group) vsi_group_close(probe->group); /* its streams end when the runtime comes to them, and free it */
+  if (probe->group) vsi_group_close(probe->group); /* its streams end when the runtime runs them, and then free it */
   vsi_group_destroy(probe->group);
   vestry_event_unref(probe->event);
   vsi_free(probe->v->host, probe);
 }
 
-/* A stream that is sent one event and ends after it. OK | LIMIT (too many are late) | NO_MEMORY */
+/* Create a stream with one event that ends after it. OK | LIMIT (too many are late) | NO_MEMORY */
 static vestry_err begin(vsi_probe *probe, vestry_connection **ret_connection) {
   vsi_group_stats stats;
   vsi_group_stats_get(probe->group, &stats);
@@ -105,12 +105,12 @@ static bool is_late(const vsi_probe *probe, const vestry_connection *connection)
   return now >= vsi_add_saturating(stats.opened_ns, vsi_ms_to_ns(probe->wait_ms));
 }
 
-/* acq_rel: the thread that takes it sees the stream as the one that put it back. */
+/* acq_rel: the thread that takes the stream sees it as the thread that put it back. */
 static vestry_connection *swap_late(vsi_probe *probe, vestry_connection *connection) {
   return atomic_exchange_explicit(&probe->late, connection, memory_order_acq_rel);
 }
 
-/* Look at a probe, this thread's; it is dropped, or kept for the next look. OK | TIMEOUT | FAILED (it was lost) */
+/* Check a probe of this thread, and drop it or keep it for the next check. OK | TIMEOUT | FAILED (it was lost) */
 static vestry_err judge(vsi_probe *probe, vestry_connection *connection, bool is_stepped) {
   if (has_ended(connection)) {
     const vestry_err error = is_delivered(connection) ? VESTRY_OK : VESTRY_FAILED;
@@ -128,7 +128,9 @@ static vestry_err deliver(vsi_probe *probe) {
   vestry_connection *connection = swap_late(probe, NULL);
   vestry_err error = connection ? VESTRY_OK : begin(probe, &connection);
   if (error) return error;
-  if (!is_stepped) (void)vsi_group_wait(probe->group, probe->wait_ms); /* which says nothing of this very one */
+  if (!is_stepped)
+    (void)vsi_group_wait(probe->group, probe->wait_ms); /* its result does not show which probe has
+                                                                          ended */
   return judge(probe, connection, is_stepped);
 }
 

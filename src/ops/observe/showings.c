@@ -46,7 +46,7 @@ void vsi_showings_leave(vsi_showings *showings, vsi_showing *showing) {
   vestry_connection_unref(connection);
 }
 
-/* A reference to each stream that has begun. */
+/* Forbid new showings, and get a reference to each stream that has begun. */
 static size_t take_all(vsi_showings *showings, vestry_connection *all[VSI_SHOWINGS_MAX]) {
   size_t count = 0;
   vsi_showing *at;

@@ -10,7 +10,7 @@
 #include "store/key.h"
 #include "store/store.h"
 
-/* The best of many, in a bounded room: a heap whose root is the worst that was kept. */
+/* The best items of many, in bounded memory: a heap whose root is the worst item that was kept. */
 
 static bool is_worse(const vsi_best_item *a, const vsi_best_item *b) {
   return vsi_best_is_better(b->value, b->id, a->value, a->id);
@@ -31,7 +31,7 @@ bool vsi_best_takes(const vsi_best *best, uint64_t value, uint64_t id) {
   return best->count < best->limit || vsi_best_is_better(value, id, best->items[0].value, best->items[0].id);
 }
 
-/* Of the first `count`, the root may be better than its children. */
+/* Restore the heap of the first `count` items, if the root is better than its children. */
 static void sink(vsi_best_item *items, size_t count) {
   for (size_t at = 0, child; (child = at * 2 + 1) < count; at = child) {
     if (child + 1 < count && is_worse(&items[child + 1], &items[child])) child++;
@@ -61,8 +61,8 @@ void vsi_best_sort(vsi_best *best) {
   }
 }
 
-/* By the secret of the store's, but another function than those that place keys: SipHash-2-4, from whose results the
- * secret cannot be found. */
+/* The hash uses the secret of the store, but SipHash-2-4 instead of the function that places keys. The secret cannot be
+ * computed from its results. */
 void vsi_shown_scope(const vestry *v, vestry_scope scope, char digits[VSI_SHOWN_SCOPE_BYTES]) {
   *digits = '\0';
   if (!scope.len) return;
@@ -85,7 +85,7 @@ static void show_key(const vestry_scoped_key *key, void *ctx) {
 }
 
 static bool find(const vsi_stream_context *stream, const _Atomic(vestry_handle) *at, vsi_shown_key *key) {
-  /* relaxed: a number that the store knows, or does not know any more */
+  /* relaxed: the store checks whether the handle is still valid */
   const vestry_handle handle = atomic_load_explicit(at, memory_order_relaxed);
   return vsi_store_key_of(stream->v->store, handle, show_key, key);
 }
@@ -110,8 +110,8 @@ const char *vsi_shown_adapter(const vestry_connection *connection) {
   return VSI_OPS_HAVE(connection->ops, vestry_transport_ops, name) ? connection->ops->name : "";
 }
 
-/* The coder comes when others can find the connection already, but before the start: acquire pairs with the release of
- * the state after that (runner.c). */
+/* The coder is set when other threads can already find the connection, but before its start. acquire pairs with the
+ * release of the state after that (runner.c). */
 const char *vsi_shown_coding(const vestry_connection *connection) {
   const bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
   return has_begun && connection->coder ? connection->coder->coding->profile.ops->coding : "identity";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams, one by one and listed. Nothing is kept for them: what is known of a stream is in its connection, the key in
- * the store, found by the handle in its context, and its page in the pages, found by the node that waits for its
- * end. So streams that are older than what looks at them are as well known as others. */
+/* Streams: one of them, and listings. Nothing is stored for them. Their data is in the connection, the key in the store
+ * (by the handle in the context), and the page in the pages (by the node that waits for the stream's end). So streams
+ * that are older than the observer have the same data as others. */
 #include <string.h>
 
 #include "app/page/serve.h"
@@ -11,7 +11,7 @@
 #include "ops/observe/inside.h"
 #include "ops/observe/shown.h"
 
-/* ----------------------------------------------------------------------------------------------- one stream ------ */
+/* ----------------------------------------------------------------------------------------------- one stream ------- */
 
 static int64_t unacknowledged_of(const vestry_connection *connection) {
   const vestry_transport_ops *ops = connection->ops;
@@ -61,7 +61,7 @@ static void put_counts(const vestry_connection *connection, vestry_stream_info *
   info->last_error = vsi_shown_refusal(connection);
 }
 
-/* connection: a reference is held. */
+/* The caller holds a reference to the connection. */
 static void explain(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
   *info = (vestry_stream_info){.size = sizeof *info, .id = connection->id};
   info->adapter = vsi_shown_adapter(connection);
@@ -85,13 +85,13 @@ vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_st
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- a listing ------ */
+/* ------------------------------------------------------------------------------------------------- listing -------- */
 
 static uint64_t value_of(const vestry_connection *connection, vestry_stream_order order) {
   size_t bytes;
   switch (order) {
   case VESTRY_STREAMS_NEWEST: return connection->id;
-  case VESTRY_STREAMS_OLDEST: return 0; /* equal ones stand in the order of their ids */
+  case VESTRY_STREAMS_OLDEST: return 0; /* equal values are in order of id */
   case VESTRY_STREAMS_QUEUED: vsi_queue_load(&connection->queue, NULL, &bytes, NULL); return bytes;
   case VESTRY_STREAMS_BYTES: return atomic_load_explicit(&connection->wire_bytes, memory_order_relaxed);
   }
@@ -104,7 +104,7 @@ static bool has_prefix(const vestry_connection *connection, const char *prefix) 
   return vsi_shown_key_of_stream(vsi_stream_context_of(connection), &key) && vsi_shown_begins(key.text, prefix);
 }
 
-/* Keep it if it is among the best; takes the reference. */
+/* Keep a stream if it is among the best; takes the reference. */
 static void consider(vsi_best *best, const vestry_stream_query *query, vestry_connection *connection) {
   const vsi_best_item item = {value_of(connection, query->order), connection->id, connection};
   const vestry_stream_cursor *from = &query->from;
@@ -117,7 +117,7 @@ static void find_best(vsi_group *group, const vestry_stream_query *query, vsi_be
   vestry_connection *chunk[VSI_GROUP_CHUNK];
   vsi_group_walk walk;
   vsi_group_walk_begin(group, &walk);
-  bool more = true; /* it ends, however many streams open meanwhile */
+  bool more = true; /* the walk ends even if streams keep opening */
   for (size_t count; more && (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;) {
     more = chunk[count - 1]->id < walk.last_id;
     for (size_t i = 0; i < count; i++) consider(best, query, chunk[i]);

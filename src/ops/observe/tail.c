@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What looks on is a stream that is fed by a watch: its steps take what waits in the tail, redact it and send it, on a
- * thread of the runtime's that is not the watched stream's runner. A viewer that reads slowly slows its own steps; what
- * there is no room for meanwhile is counted by the tail, and told. */
+/* A viewer of a tail is a stream with a watch. Its steps take the events that wait in the tail, redact them and send
+ * them, on a thread of the runtime other than the runner of the observed stream. A viewer that reads slowly slows only
+ * its own steps; the tail counts the events for which it has no room, and the viewer receives that number. */
 #include "ops/observe/handlers.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ typedef struct tail_view {
   uint64_t ends_ns;
 } tail_view;
 
-/* --------------------------------------------------------------------------------------------- what is told ----- */
+/* --------------------------------------------------------------------------------------------- events ------------- */
 
 static void audit(tail_view *viewer, const vestry_request *req, bool is_over) {
   const vestry_observe_options *options = &viewer->observe->options;
@@ -51,7 +51,7 @@ static vestry_err send_begin(const tail_view *viewer, vestry_connection *connect
   return send(connection, "begin", &json);
 }
 
-/* why: "closed" and its cause, or "time". */
+/* why: "closed" with its cause, or "time". */
 static vestry_err send_end(const tail_view *viewer, vestry_connection *connection, const char *why,
                            vestry_cause cause) {
   vsi_json_writer json;
@@ -75,7 +75,7 @@ static vestry_err send_left_out(tail_view *viewer, vestry_connection *connection
   return send(connection, "left-out", &json);
 }
 
-/* text: its bytes, redacted. */
+/* text: the bytes of the event, redacted. */
 static vestry_err send_text(tail_view *viewer, vestry_connection *connection, const char *text, size_t len,
                             const vsi_tail_event *event) {
   vsi_json_writer json;
@@ -109,7 +109,7 @@ static vestry_err send_event(tail_view *viewer, vestry_connection *connection, c
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------ its steps ----- */
+/* ------------------------------------------------------------------------------------------------ steps ----------- */
 
 static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
   viewer->ends_ns = vsi_add_saturating(vsi_now_ns(viewer->observe->v->host), vsi_ms_to_ns(VESTRY_TAIL_MS));
@@ -121,7 +121,8 @@ static vestry_err begin(tail_view *viewer, vestry_connection *connection) {
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   tail_view *viewer = ctx;
   vestry_err error = vestry_watch_is_first(watcher) ? begin(viewer, connection) : VESTRY_OK;
-  const vestry_cause cause = vsi_tail_cause(viewer->tail); /* all that it was sent is told before */
+  const vestry_cause cause = vsi_tail_cause(viewer->tail); /* read first, so that all events sent before the end are
+                                                              shown */
   vsi_tail_event event;
   int count = 0;
   for (; !error && count < EVENTS_A_STEP && vsi_tail_take(viewer->tail, &event); count++) {
@@ -148,12 +149,12 @@ static void end(vestry_cause cause, void *ctx) {
   (void)cause;
   vsi_tail_end(viewer->tail);
   audit(viewer, NULL, true);
-  const vestry_host *host = viewer->host; /* the observe may be gone as soon as the showing has left */
+  const vestry_host *host = viewer->host; /* the observer may be freed as soon as the showing has left */
   vsi_showings_leave(&observe->showings, &viewer->showing);
   vsi_free(host, viewer);
 }
 
-/* ---------------------------------------------------------------------------------------------- its request ----- */
+/* ---------------------------------------------------------------------------------------------- request ----------- */
 
 static vestry_err make(vestry_observe *observe, vestry_connection *connection, tail_view **ret_viewer) {
   tail_view *made = vsi_calloc(observe->v->host, 1, sizeof *made);

@@ -10,16 +10,16 @@
 #include "base/options.h"
 #include "base/utf8.h"
 
-/* How many lines it is, so how many series a scraper keeps. */
+/* Number of series that a scraper stores for a metric: its lines. */
 static inline size_t vsi_series_count(const vestry_metric *metric) {
   return metric->kind == VESTRY_METRIC_HISTOGRAM ? metric->bounds_count + 3 : 1;
 }
 
-/* One series as lines of text: its name, its label and its value; of a histogram, its buckets. */
+/* One series as lines of text: name, label, value; for a histogram its buckets. */
 
 enum { NUMBER_BYTES = 40 };
 
-/* The rules of both formats: a backslash, a line feed, and in a label's value a quotation mark. */
+/* Escape a text by the rules of both formats: backslash, line feed, and quotation mark in a label's value. */
 static void put_escaped(vsi_buffer *text, const char *from) {
   for (const char *at = from; *at; at++) {
     if (*at == '\n')
@@ -31,7 +31,8 @@ static void put_escaped(vsi_buffer *text, const char *from) {
   }
 }
 
-/* A number in as few digits, from 15 on, as read back equal: 17 do for each number. */
+/* Write a number with the fewest digits, from 15 on, that read back as the same number. 17 are enough for every
+ * number. */
 static void write_number(char number[NUMBER_BYTES], double value) {
   const bool is_whole = value < 1e15 && value > -1e15 && value == (double)(int64_t)value;
   int digits = 15;
@@ -41,7 +42,7 @@ static void write_number(char number[NUMBER_BYTES], double value) {
     do snprintf(number, NUMBER_BYTES, "%.*g", digits, value);
     while (digits++ < 17 && strtod(number, NULL) != value);
   for (char *at = number; *at; at++)
-    if (*at == ',') *at = '.'; /* a locale's */
+    if (*at == ',') *at = '.'; /* decimal separator of a locale */
 }
 
 static void put_value(vsi_buffer *text, double value) {
@@ -71,7 +72,7 @@ static void put_one(vsi_buffer *text, const vestry_metric *metric, const char *e
   put_value(text, value);
 }
 
-/* OpenMetrics wants a bound to look like no integer. */
+/* In OpenMetrics a bound must not look like an integer. */
 static void put_bucket(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric, size_t at,
                        uint64_t count) {
   char bound[NUMBER_BYTES + 2] = "+Inf";
@@ -88,7 +89,7 @@ static void put_bucket(vsi_buffer *text, vestry_metrics_format format, const ves
   put_value(text, (double)count);
 }
 
-/* Each bucket of the text has those below it too, so the last one has all. */
+/* Each bucket in the text includes those below it, so the last one includes all. */
 static void put_histogram(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric) {
   uint64_t count = 0;
   for (size_t i = 0; i <= metric->bounds_count; i++) {
@@ -115,7 +116,7 @@ static bool is_name(const char *name) {
   return len && len <= NAME_MAX_LEN && strchr(letters, *name) && strspn(name, all) == len;
 }
 
-/* What is added to the names of families, and what another family's series would be taken for. */
+/* Check for an ending that the formats add to names: the series would be taken for one of another family. */
 static bool has_end(const char *name) {
   static const char *const ends[] = {"_total", "_bucket", "_sum", "_count"};
   const size_t len = strlen(name);
@@ -155,13 +156,14 @@ static const char *mistake_of(const vestry_metric *metric) {
   return NULL;
 }
 
-/* Help has no quotation marks to escape in Prometheus' own format, so these become apostrophes in both. */
+/* Write the help. Line feeds and backslashes become spaces. Quotation marks become apostrophes, because Prometheus'
+ * format does not escape them in help. */
 static void put_help(vsi_buffer *text, const char *from) {
   for (const char *at = from; *at; at++)
     vsi_buffer_append_char(text, *at == '\n' || *at == '\\' ? ' ' : *at == '"' ? '\'' : *at);
 }
 
-/* Whether a line of the text says what kind the family is. */
+/* Check whether the text already has a line with the type of a family. */
 static bool has_family(const vsi_metrics *metrics, const char *name) {
   static const char type[] = "# TYPE ";
   const size_t len = strlen(name);
@@ -183,7 +185,7 @@ static bool is_of_last_family(const vsi_metrics *metrics, const char *name) {
          memcmp(metrics->text.data + metrics->family_at, name, len) == 0;
 }
 
-/* In Prometheus' own format a counter's family is called as its series. */
+/* In Prometheus' format the family of a counter has the name of its series. */
 static void put_family(vsi_metrics *metrics, const vestry_metric *metric) {
   static const char *const kinds[] = {"counter", "gauge", "histogram"};
   const bool is_counter = metric->kind == VESTRY_METRIC_COUNTER;

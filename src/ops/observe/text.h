@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics as text: families, series, and the two formats. */
+/* Metrics as text, in two formats. */
 #ifndef VSI_OBSERVE_TEXT_H
 #define VSI_OBSERVE_TEXT_H
 
@@ -7,7 +7,7 @@
 #include "vestry/ops/metrics.h"
 #include "vestry/ops/observe.h"
 
-/* Append a series that has no mistake. */
+/* Append a series that was checked. */
 void vsi_series_put(vsi_buffer *text, vestry_metrics_format format, const vestry_metric *metric);
 
 typedef struct vsi_metrics {
@@ -16,17 +16,18 @@ typedef struct vsi_metrics {
   vestry_metrics_format format;
   vsi_buffer text;
   size_t series_count;
-  size_t family_at, family_len; /* the last family's name, in text */
+  size_t family_at, family_len; /* name of the last family, in text */
   vestry_metric_kind family_kind;
-  bool is_own; /* the library's are being written: names are known to be good */
+  bool is_own; /* the library's metrics are being written, whose names need no check */
 } vsi_metrics;
 
 void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format);
 /* Write the end of the text. OK | NO_MEMORY */
 vestry_err vsi_metrics_end(vsi_metrics *metrics);
-void vsi_metrics_finish(vsi_metrics *metrics); /* frees */
+void vsi_metrics_finish(vsi_metrics *metrics); /* frees the text */
 
-/* The instance's, its store's, and those of what is given; NULL: none. Errors stick in the text's buffer. */
+/* Append the metrics of the instance and its store, and those of pages and cluster; NULL: none. Errors are kept in the
+ * buffer. */
 void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages, vestry_cluster *cluster);
 
 #endif
