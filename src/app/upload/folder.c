@@ -21,15 +21,15 @@
 #define DEFAULT_UNFINISHED_MS (UINT64_C(24) * 60 * 60 * 1000)
 enum { SWEEP_MS = 60000 };
 
-/* -------------------------------------------------------------------------------------------- what there is ------- */
+/* ---- contents ---------------------------------------------------------------------------------------------------- */
 
-/* A name of ours, with what may follow it. */
+/* Return whether the name is one of vestry's, with this ending. */
 static bool is_ours(const char *name, const char *after) {
   return vsi_hex_is(name, VSI_STORED_LEN) && strcmp(name + VSI_STORED_LEN, after) == 0;
 }
 
-/* First those that can be resumed; then what else was coming when the process ended goes, and files that are whole are
- * counted. OK | IO | NO_MEMORY */
+/* The first of two passes over the files: load the uploads that can be resumed. The second pass removes all other
+ * incomplete files that the end of a process left, and counts the complete ones. OK | IO | NO_MEMORY */
 static vestry_err look_at_resumed(vestry_upload_folder *folder, const char *name) {
   if (is_ours(name, VSI_STORED_NEXT)) return folder->disk->remove(folder->fd, name) ? VESTRY_IO : VESTRY_OK;
   if (is_ours(name, VSI_STORED_DROP)) return vsi_upload_group_drop(folder, name);
@@ -74,7 +74,7 @@ static vestry_err look_at_all(vestry_upload_folder *folder) {
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------------ life ------ */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 static vestry_err open_descriptor(vestry_upload_folder *folder) {
   folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -88,8 +88,8 @@ static void sweep(vestry_timer *timer, void *ctx) {
   vsi_unfinished_sweep(ctx);
 }
 
-/* The number that the kernel has chosen when it was started: what it says it has of a file, it has as long as it runs,
- * whatever became of a process. */
+/* Read the id that the kernel chose when it was booted. Within one boot, the kernel keeps all bytes that a process has
+ * written to a file, however the process ended. */
 static void read_boot(char boot[VSI_BOOT_BYTES]) {
   int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
   ssize_t len = fd < 0 ? 0 : read(fd, boot, VSI_BOOT_BYTES - 1);

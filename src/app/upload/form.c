@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a boundary that is cut in two */
-/* A boundary begins with CR, and has no other one in it. So what came and may be the beginning of a boundary is found
- * from the last CR on, it is known by its length alone, and where it turns out to be none, no boundary begins inside of
- * it. Pieces are searched as a whole, and handed on as long as they are. */
+/* essay: a boundary that is split between two pieces */
+/* A boundary begins with CR and contains no other CR. Therefore, if the end of a piece may be the beginning of a
+ * boundary, this beginning starts at the last CR, and its length is all that has to be stored. If it turns out not to
+ * be a boundary, no boundary begins inside it. Pieces are searched as a whole, and values are passed on in runs as long
+ * as possible. */
 #include "app/upload/form.h"
 
 #include <string.h>
@@ -13,9 +14,9 @@
 #include "base/hex.h"
 #include "base/utf8.h"
 
-/* What clients say of files. */
+/* ---- descriptions of files, as clients send them */
 
-/* Where the last character that fits ends. */
+/* Return the end of the last character that fits into `most` bytes. */
 static size_t cut(const char *text, size_t len, size_t most) {
   if (len <= most) return len;
   while (most && ((unsigned char)text[most] & 0xC0) == 0x80) most--;
@@ -54,7 +55,7 @@ void vsi_said_encoded_name(const char *said, char name[VSI_SAID_NAME_BYTES]) {
   vsi_said_name((vestry_slice){text, cut(text, len, sizeof text - 1)}, name);
 }
 
-/* Of RFC 9110: a token, a slash, a token. */
+/* A media type of RFC 9110 is a token, a slash, and a token. */
 static bool is_type_char(char c) {
   return c > ' ' && c < 0x7F && !strchr("()<>@,;:\\\"[]?={}", c);
 }
@@ -101,7 +102,7 @@ bool vsi_form_is_whole(const vsi_form *form) {
   return form->at == VSI_FORM_AFTER;
 }
 
-/* Bytes of a value; what is before the first part is none. */
+/* Pass on bytes of a value. Bytes before the first part are ignored. */
 static vestry_err say(vsi_form *form, const char *bytes, size_t len) {
   if (!len || form->at != VSI_FORM_VALUE) return VESTRY_OK;
   return form->told->bytes(form->ctx, bytes, len);
@@ -114,7 +115,7 @@ static vestry_err find_end(vsi_form *form) {
   return error;
 }
 
-/* Go on with a boundary that has begun in a former piece. *ret_taken: how much of this one is its. */
+/* Continue with a boundary that began in an earlier piece. *ret_taken: the bytes of this piece that belong to it. */
 static vestry_err go_on(vsi_form *form, const char *bytes, size_t len, size_t *ret_taken) {
   size_t taken = 0;
   while (taken < len && form->matched < form->boundary.len && bytes[taken] == form->boundary.text[form->matched]) {
@@ -129,7 +130,7 @@ static vestry_err go_on(vsi_form *form, const char *bytes, size_t len, size_t *r
   return say(form, form->boundary.text + from, to - from);
 }
 
-/* How much of the end may be the beginning of a boundary. */
+/* Return the length of the end of the piece that may be the beginning of a boundary. */
 static size_t tail_of(const vsi_form *form, const char *bytes, size_t len) {
   size_t most = len < form->boundary.len - 1 ? len : form->boundary.len - 1;
   const char *from = most ? memrchr(bytes + len - most, '\r', most) : NULL;
@@ -137,7 +138,7 @@ static size_t tail_of(const vsi_form *form, const char *bytes, size_t len) {
   return memcmp(bytes + len - tail, form->boundary.text, tail) == 0 ? tail : 0;
 }
 
-/* Before the first part, or in a value. */
+/* Parse bytes of a value, or before the first part. */
 static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size_t *ret_taken) {
   if (form->matched) return go_on(form, bytes, len, ret_taken);
   const char *end = memmem(bytes, len, form->boundary.text, form->boundary.len);
@@ -149,7 +150,7 @@ static vestry_err take_value(vsi_form *form, const char *bytes, size_t len, size
   return error;
 }
 
-/* After a boundary: dashes say that it was the last one; otherwise a line break, perhaps after blanks. */
+/* Parse the bytes after a boundary: two dashes after the last one; otherwise a line break, possibly after blanks. */
 static vestry_err take_between(vsi_form *form, const char *bytes, size_t *ret_taken) {
   *ret_taken = 1;
   char c = *bytes, *had = form->head;
@@ -170,13 +171,13 @@ static vestry_err begin_part(vsi_form *form) {
        at = stop + 2)
     if (stop > at) vsi_part_read(at, stop, &part);
   form->at = VSI_FORM_VALUE;
-  form->matched = form->unsaid = 2; /* the empty line's break may be the boundary's */
+  form->matched = form->unsaid = 2; /* the line break of the empty line may belong to a boundary */
   if (!part.name.data) return VESTRY_MALFORMED;
   if (++form->count > VSI_FORM_PARTS) return VESTRY_TOO_LARGE;
   return form->told->part(form->ctx, &part);
 }
 
-/* A head ends with an empty line. */
+/* Parse the head of a part, which ends with an empty line. */
 static vestry_err take_head(vsi_form *form, const char *bytes, size_t *ret_taken) {
   *ret_taken = 1;
   if (form->head_len == sizeof form->head) return VESTRY_TOO_LARGE;
@@ -194,7 +195,7 @@ vestry_err vsi_form_take(vsi_form *form, const char *bytes, size_t len) {
     case VSI_FORM_VALUE: error = take_value(form, bytes, len, &taken); break;
     case VSI_FORM_BETWEEN: error = take_between(form, bytes, &taken); break;
     case VSI_FORM_HEAD: error = take_head(form, bytes, &taken); break;
-    case VSI_FORM_AFTER: taken = len; break; /* of no meaning */
+    case VSI_FORM_AFTER: taken = len; break; /* bytes after the last boundary are ignored */
     }
   }
   return error;

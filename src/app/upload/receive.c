@@ -17,23 +17,23 @@
 
 enum { FIELDS_BYTES = 65536 };
 
-/* One request. The writer is the application's, or the folder's. */
+/* A request. Its files go to the application's writer or to a folder. */
 typedef struct vsi_upload {
   vestry_uploads *of;
   vsi_upload_place place;
-  const vestry_request *req; /* while one of its calls runs, like the next */
+  const vestry_request *req; /* during a call of the receiver, as is the next */
   vestry_reply *reply;
-  bool is_form, is_guarded;             /* the guards have looked */
-  bool in_file;                         /* what comes is of the last file */
-  bool is_empty_file;                   /* what comes is of a field for files that none was chosen for */
-  void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's; of a folder: vsi_stored */
-  size_t files_count;                   /* that were begun and not ended */
-  size_t ended_count;                   /* of these, the first ones: they are not aborted any more */
-  uint64_t file_bytes, most_bytes;      /* of the last file: so far; at most */
-  uint64_t written_bytes;               /* of all */
-  vsi_buffer fields;                    /* a name, a NUL, a value, a NUL, and so on */
-  size_t fields_count, value_at;        /* those that are whole; where the last one's value begins */
-  vsi_upload_resume resume;             /* `of` NULL: not one that can be resumed */
+  bool is_form, is_guarded;             /* is_guarded: the guards have run */
+  bool in_file;                         /* the next bytes belong to the last file */
+  bool is_empty_file;                   /* the next bytes belong to a file field without a selected file */
+  void *files[VESTRY_UPLOAD_FILES_MAX]; /* the writer's files; with a folder: vsi_stored */
+  size_t files_count;                   /* files that have begun */
+  size_t ended_count;                   /* the first ones of them, which have ended and are not aborted any more */
+  uint64_t file_bytes, most_bytes;      /* of the last file: its bytes so far; its maximum */
+  uint64_t written_bytes;               /* of all files */
+  vsi_buffer fields;                    /* for each field: name, NUL, value, NUL */
+  size_t fields_count, value_at;        /* complete fields; begin of the last value */
+  vsi_upload_resume resume;             /* member `of` NULL: this upload cannot be resumed */
   vsi_form form;
 } upload;
 
@@ -92,7 +92,9 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
 
 static vestry_err write_file(upload *u, const void *bytes, size_t len) {
   const vestry_uploads_options *o = &u->of->options;
-  if (!u->files_count || len > u->most_bytes - u->file_bytes) return refuse_size(u); /* none: all was kept before */
+  if (!u->files_count || len > u->most_bytes - u->file_bytes)
+    return refuse_size(u); /* no file: the upload was kept
+                                                                                        before */
   void *file = u->files[u->files_count - 1];
   u->file_bytes += len;
   u->written_bytes += len;
@@ -132,13 +134,13 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
   return VESTRY_OK;
 }
 
-/* The application answers. What it does not take of a folder's files goes. */
+/* Let the application answer. If `done` fails, the files of a folder are removed. */
 static vestry_err answer(upload *u) {
   const vestry_uploads_options *o = &u->of->options;
   if (o->folder) u->req->own->lent = u;
   vestry_err error = o->done ? o->done(u->req, u->reply, o->app) : VESTRY_OK;
   u->req->own->lent = NULL;
-  if (error && u->reply->status < 400) u->reply->status = 0; /* it was begun for the better */
+  if (error && u->reply->status < 400) u->reply->status = 0; /* `done` set it before it failed */
   if (u->resume.of)
     vsi_upload_resume_settle(&u->resume, u->files[0], error);
   else if (o->folder)
@@ -148,7 +150,7 @@ static vestry_err answer(upload *u) {
 
 /* ---------------------------------------------------------------------------------------------------- forms ------- */
 
-/* Room for so much more, and the NUL after it, which is there whatever came before. */
+/* Reserve room in `fields` for len bytes and the NUL after them. */
 static vestry_err make_room(upload *u, size_t len) {
   if (u->fields.len >= FIELDS_BYTES || len >= FIELDS_BYTES - u->fields.len) return VESTRY_TOO_LARGE;
   return vsi_buffer_reserve(&u->fields, len + 1) ? VESTRY_OK : VESTRY_NO_MEMORY;
@@ -165,7 +167,8 @@ static vestry_err begin_field(upload *u, const vsi_part *part) {
   return vsi_is_utf8(name, len) && !memchr(name, '\0', len) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
-/* A part of a form begins. A file field that nothing was chosen for comes as a part without a name and bytes. */
+/* Begin a part of a form. A file field without a selected file arrives as a part with an empty file name and no
+ * bytes. */
 static vestry_err part_begins(void *ctx, const vsi_part *part) {
   upload *u = ctx;
   char field[VSI_SAID_NAME_BYTES], name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], decoded[VSI_FORM_HEAD_BYTES];
@@ -194,7 +197,7 @@ static vestry_err part_goes_on(void *ctx, const char *bytes, size_t len) {
   return VESTRY_OK;
 }
 
-/* A part is whole: a field's value has its NUL, and is a text. */
+/* End a part. The value of a field gets its NUL, and must be text. */
 static vestry_err part_ends(void *ctx) {
   upload *u = ctx;
   if (u->in_file || u->is_empty_file) return VESTRY_OK;
@@ -235,7 +238,7 @@ static void finish(upload *u, bool is_done) {
 
 /* ---------------------------------------------------------------------------------------------------- resuming ---- */
 
-/* Make the upload that a request's head describes. */
+/* Create the upload that the head of a request describes. */
 static vestry_err make_resumable(upload *u) {
   const vestry_uploads_options *o = &u->of->options;
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
@@ -309,7 +312,7 @@ static vestry_err begun(upload *u, vestry_err error, void **ret_state) {
   return error;
 }
 
-/* Whatever is answered says its version. */
+/* Begin a request of tus. Every answer contains the version. */
 static vestry_err begin_tus(vestry_uploads *of, const vestry_request *req, vestry_reply *reply, bool is_new,
                             void **ret_state) {
   upload *u;
@@ -329,7 +332,7 @@ static vestry_err begin(void *app, const vestry_request *req, vestry_reply *repl
   return begun(u, begin_body(u, type ? type : ""), ret_state);
 }
 
-/* PATCH, or what cannot send it. */
+/* Begin a PATCH, or a POST of a client that cannot send PATCH and names PATCH in X-HTTP-Method-Override. */
 static vestry_err begin_again(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state) {
   const char *method = vestry_request_header(req, "X-HTTP-Method-Override");
   if (strcmp(req->method, "POST") == 0 && (!method || strcmp(method, "PATCH") != 0)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One request that brings files: from its head to the writer's end or abort of each. */
+/* A request that contains files, from its head until each file has ended or was aborted. */
 #ifndef VSI_UPLOAD_RECEIVE_H
 #define VSI_UPLOAD_RECEIVE_H
 
@@ -8,14 +8,14 @@
 
 struct vestry_uploads {
   vestry *v;
-  vestry_uploads_options options; /* whole */
+  vestry_uploads_options options; /* with the defaults filled in */
   vsi_upload_places places;
-  char *resume_pattern; /* owned; NULL: nothing is resumed */
-  size_t resume_count;  /* of its routes, those that are mounted */
-  char text[];          /* pattern and types */
+  char *resume_pattern; /* owned; NULL: uploads cannot be resumed */
+  size_t resume_count;  /* number of its routes that are mounted */
+  char text[];          /* the texts of pattern and types */
 };
 
-/* app: a vestry_uploads. Of its pattern; of an upload that is resumed */
+/* Receivers for the pattern, and for resumed uploads. app: a vestry_uploads. */
 extern const vsi_receiver vsi_upload_receiver, vsi_upload_resume_receiver;
 
 #endif

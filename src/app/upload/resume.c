@@ -26,7 +26,7 @@ vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *repl
   return error ? error : vsi_refuse(req, reply, 412, "This is not tus 1.0.0, by which uploads are resumed here.");
 }
 
-/* What the application's answer says of elsewhere is for browsers that have sent a form. */
+/* Remove the application's Location: it is for browsers that submitted a form. */
 static void drop_location(vestry_reply *reply) {
   size_t kept = 0;
   for (size_t i = 0; i < reply->headers_count; i++) {
@@ -113,7 +113,7 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------- what comes, ends ----- */
+/* --------------------------------------------------------------------------------------- bytes, end and pause ---- */
 
 vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, const vestry_request *req,
                                    vestry_reply *reply, const void *bytes, size_t len) {
@@ -124,7 +124,7 @@ vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, con
   return error;
 }
 
-/* The holder's request is over, and the upload is not. While it is busy. */
+/* Pause the upload of a holder whose request has ended. The upload is busy. */
 static void pause_held(vsi_upload_resume *r, vsi_stored *stored) {
   vsi_unfinished *u = r->of;
   if (r->is_changed && !vsi_stored_sync(stored) && !stored->is_whole && stored->len > u->record.synced)
@@ -185,7 +185,7 @@ vestry_err vsi_upload_resume_say_expiry(vestry_reply *reply, int64_t expires_s) 
   return vsi_http_date_write(expires_s, text) ? vestry_reply_header(reply, "Upload-Expires", text) : VESTRY_OK;
 }
 
-/* The path was decoded. */
+/* Add the address of the upload. The path is decoded, so it is encoded again. */
 static vestry_err say_location(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
   const size_t len = strlen(path), room = 3 * len + sizeof VSI_RESUME_PATH + SECRET;

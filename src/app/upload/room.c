@@ -13,8 +13,7 @@
 #include "base/log.h"
 #include "instance/instance.h"
 
-/* What is asked of the operating system for a folder, so that tests can have each of it fail. Each function returns as
- * the system's does, with errno. */
+/* ---- the system's functions -------------------------------------------------------------------------------------- */
 
 static int make_file(int folder, const char *name) {
   return openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -74,7 +73,7 @@ bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void
   return is_put;
 }
 
-/* A folder that uploads go to: its descriptor, what its files have together, and what was left by a crash. */
+/* ---- the contents of a folder ------------------------------------------------------------------------------------ */
 
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes) {
   vestry_upload_folder_stats *stats = &folder->stats;

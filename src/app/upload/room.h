@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of the operating system for a folder, so that tests can have each of it fail. Each function returns as
- * the system's does, with errno. */
+/* The functions of the operating system that a folder uses, in a table, so that tests can let each of them fail. Each
+ * returns as the system's function does, and sets errno. */
 #ifndef VSI_UPLOAD_ROOM_H
 #define VSI_UPLOAD_ROOM_H
 
@@ -13,32 +13,37 @@
 #include "vestry/app/upload.h"
 
 typedef struct vsi_disk {
-  int (*make)(int folder, const char *name); /* a file that was not there, for writing */
-  int (*open)(int folder, const char *name); /* one that is there, for reading and writing */
+  int (*make)(int folder, const char *name); /* create a new file for writing */
+  int (*open)(int folder, const char *name); /* open an existing file for reading and writing */
   ssize_t (*write)(int fd, const void *bytes, size_t len, off_t at);
   int (*truncate)(int fd, off_t len);
-  int (*sync)(int fd); /* a file's, or the folder's */
+  int (*sync)(int fd); /* of a file, or of the folder */
   int (*rename)(int folder, const char *from, const char *to);
   int (*remove)(int folder, const char *name);
-  int (*room)(int folder, uint64_t *ret_bytes); /* that are free */
-  int64_t (*now_s)(void);                       /* since 1970: it goes on while no process runs */
+  int (*room)(int folder, uint64_t *ret_bytes); /* free space */
+  int64_t (*now_s)(void);                       /* seconds since 1970, because the time also runs while no process
+                                                   does */
 } vsi_disk;
 
 extern const vsi_disk vsi_disk_of_system;
 
-/* Write all of it, in as many calls as it takes. at: where; it moves on by what was written. false: not all, with
- * errno. */
+/* Write all bytes, in as many calls as necessary. *at: position, advanced by the bytes written. false: not all were
+ * written; see errno. */
 bool vsi_disk_write(const vsi_disk *disk, int fd, const void *bytes, size_t len, uint64_t *at);
 
-/* Make a file whole or not at all: written and synced, but its name is not. A file of that name that a failure left is
- * replaced. false: it is not there, with errno. */
+/* Create a file with the bytes of two texts, and sync it. A file of this name that an earlier failure left is replaced.
+ * The name itself is not synced. false: there is no file; see errno. */
 bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void *first, size_t first_len,
                   const void *second, size_t second_len);
 
-/* A folder that uploads go to: its descriptor, what its files have together, and what was left by a crash. */
+/* ---- a folder for uploads: its descriptor, the bytes of its files, and what a crash left */
 
-/* A name: 32 digits. A file that is coming has ".part" after it; what is known of one that can be resumed is beside it
- * in ".resume", and while that is written in ".next"; ".drop" lists files that go together (app/upload/stored.h). */
+/* Names of files. ID has 32 digits.
+ *   ID          a complete file
+ *   ID.part     a file that is arriving
+ *   ID.resume   the record of an upload that can be resumed
+ *   ID.next     a record that is being written
+ *   ID.drop     a list of files that are removed together (app/upload/stored.h) */
 enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"
@@ -47,32 +52,33 @@ enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
 
 struct vestry_upload_folder {
   vestry *v;
-  const vsi_disk *disk; /* constant, like all up to the lock; tests have another one */
+  const vsi_disk *disk; /* constant, as are all members up to the lock; tests use another one */
   int fd;
   uint64_t max_bytes;
-  void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why); /* NULL: nothing is told */
+  void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why); /* NULL: not reported */
   void *app;
-  int64_t keep_s;            /* what is broken off can be resumed for so long */
-  char boot[VSI_BOOT_BYTES]; /* of the machine, since it was started; "": not known */
-  vestry_timer *timer;       /* of what expires */
+  int64_t keep_s;            /* time for which a broken upload can be resumed */
+  char boot[VSI_BOOT_BYTES]; /* id of the machine's current boot; "": unknown */
+  vestry_timer *timer;       /* removes what has expired */
   vsi_mutex lock;            /* innermost */
-  vsi_map unfinished;        /* guarded by lock, like the next two: vsi_unfinished, by their names */
-  size_t done_count;         /* of these, records of files that are kept */
-  size_t max_unfinished;     /* unfinished ones, and as many records of kept files; constant but for tests */
+  vsi_map unfinished;        /* uploads by id (vsi_unfinished); guarded by lock, as are the next two */
+  size_t done_count;         /* records of kept files among them */
+  size_t max_unfinished;     /* maximum number of unfinished uploads, and also of records of kept files; constant,
+                                except in tests */
   vestry_upload_folder_stats stats;
   char path[];
 };
 
-/* Take room for so many bytes, or give it back. false: there is none, in the folder. */
+/* Take bytes of the folder's room; return them. false: there is not enough room. */
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes);
 void vsi_upload_folder_give(vestry_upload_folder *folder, uint64_t bytes);
-/* A file comes; and what became of it, with the room that it gives back. */
+/* Count a file that begins; count its end, and return `bytes` of the room. */
 void vsi_upload_folder_begun(vestry_upload_folder *folder);
 void vsi_upload_folder_over(vestry_upload_folder *folder, bool is_kept, uint64_t bytes);
-/* One that was kept has gone after all. */
+/* Count a kept file that was removed. */
 void vsi_upload_folder_lost(vestry_upload_folder *folder, uint64_t bytes);
-/* The disk has failed, with errno: count it and log it, and answer it: 507 if there is no room, also none of a quota of
- * the system's. Returns what the writer is to return. */
+/* Answer a failure of the disk: count it, log it with errno, and answer with 507 if the disk or a quota of the system
+ * is full, otherwise with 500. Returns the result of the writer. */
 vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *what, const vestry_request *req,
                                     vestry_reply *reply);
 vestry_err vsi_upload_folder_full(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply);

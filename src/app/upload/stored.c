@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a file that is whole, or not there */
-/* A file comes into ID.part. When its request is whole, it is synced and then renamed to ID: after a crash the name is
- * there with all of the file, or not at all. The folder is synced after that, so that the name is on the disk before
- * the client is told. Of several files of a request all are synced before the first is renamed, since it is the sync
- * that finds a full disk where a file system puts off finding room.
+/* essay: a file that is complete or absent, even after a crash */
+/* A file is written to ID.part. When its request is complete, the file is synced and then renamed to ID. So after a
+ * crash the name exists with the complete file, or it does not exist. The folder is synced afterwards, so that the name
+ * is on the disk before the client gets the answer. If a request has several files, all are synced before the first is
+ * renamed: file systems that allocate space late detect a full disk only during a sync.
  *
- * A list of them is in the folder from before the first gets its name until after the last has it: a start that finds
- * the list removes them all, because `done` was not called. The same list is written before files that `done` refused
- * are removed. Between these two, while `done` runs, a crash leaves the files: it may have accepted them.
+ * Before the first of several files is renamed, a list of them is written to the folder; it is removed after the last
+ * was renamed. A start that finds the list removes all its files, because `done` was not called. The same list is
+ * written before files that `done` refused are removed. If a crash comes in between, while `done` is running, the files
+ * stay, because `done` may have accepted them.
  *
- * A sync of a large file at its end would last as long as its writing. So the system is told now and then to begin to
- * write what it has, without waiting for it. */
+ * A single sync at the end of a large file would take as long as writing all of it. Therefore the system is requested
+ * at intervals to begin to write out the bytes so far, without waiting. */
 #include "app/upload/stored.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include "base/memory.h"
 #include "instance/instance.h"
 
-/* The ids of files, one after the other; the first one names the list. */
+/* The ids of a request's files, one after the other. The first one names the list. */
 typedef struct vsi_upload_group {
   const vestry_upload_folder *folder;
   size_t count;
@@ -52,7 +53,7 @@ static vestry_err make_file(vsi_stored *stored, const vestry_request *req, vestr
   return stored->fd >= 0 ? VESTRY_OK : vsi_upload_folder_failed(stored->folder, "a file is not made", req, reply);
 }
 
-/* Whether the disk has so much left, as far as it is known. */
+/* Return whether the disk has this much free space; true if that is unknown. */
 static bool has_disk(const vestry_upload_folder *folder, uint64_t bytes) {
   uint64_t room;
   return folder->disk->room(folder->fd, &room) || room >= bytes;
@@ -88,7 +89,7 @@ vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *
   return VESTRY_OK;
 }
 
-/* Of a file that is whole no byte is changed. */
+/* Open the file again. A complete file is not changed. */
 static vestry_err open_again(vsi_stored *stored, const vestry_request *req, vestry_reply *reply) {
   const vsi_disk *disk = stored->folder->disk;
   char name[VSI_STORED_ROOM];
@@ -124,12 +125,14 @@ vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request 
 }
 
 bool vsi_stored_sync(vsi_stored *stored) {
-  if (stored->folder->disk->sync(stored->fd)) stored->is_unsure = true; /* the next sync may say that all is well */
+  if (stored->folder->disk->sync(stored->fd))
+    stored->is_unsure = true; /* a later sync may succeed although bytes are
+                                                                           lost */
   return !stored->is_unsure;
 }
 
 void vsi_stored_cut(vsi_stored *stored, uint64_t len) {
-  (void)stored->folder->disk->truncate(stored->fd, (off_t)len); /* or else it is cut when it is opened again */
+  (void)stored->folder->disk->truncate(stored->fd, (off_t)len); /* on failure it is truncated when it is opened again */
   stored->len = len;
 }
 
@@ -140,7 +143,7 @@ bool vsi_stored_leave(vsi_stored *stored) {
   if (stored->is_renamed && !stored->is_whole &&
       !folder->disk->rename(folder->fd, stored->id, part_name(stored, name))) {
     stored->is_renamed = false;
-    (void)folder->disk->sync(folder->fd); /* or else a crash leaves it under its final name, and it stays */
+    (void)folder->disk->sync(folder->fd); /* on failure, a crash leaves it under its final name, and it stays */
   }
   const bool is_renamed = stored->is_renamed;
   vsi_upload_folder_give(stored->folder, stored->promised - stored->len);
@@ -166,7 +169,7 @@ vestry_err vsi_stored_write(vsi_stored *stored, const vestry_request *req, vestr
     return vsi_upload_folder_failed(stored->folder, "a file is not written", req, reply);
   if (!error && stored->len - stored->begun >= BEGIN_BYTES) {
     (void)sync_file_range(stored->fd, (off_t)stored->begun, (off_t)(stored->len - stored->begun),
-                          SYNC_FILE_RANGE_WRITE); /* what it cannot do, the sync at the end does */
+                          SYNC_FILE_RANGE_WRITE); /* the final sync writes what this could not */
     stored->begun = stored->len;
   }
   return error;
@@ -178,7 +181,7 @@ static vsi_upload_group group_of(vsi_stored *const *all, size_t count) {
   return group;
 }
 
-/* Together, or not at all, also over a crash. */
+/* Rename all files together, so that even a crash leaves all of them or none. Returns the step that failed, or NULL. */
 static const char *rename_all(vsi_stored *const *all, size_t count) {
   const vestry_upload_folder *folder = all[0]->folder;
   const vsi_upload_group group = group_of(all, count);
@@ -218,7 +221,8 @@ bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id) {
   return !folder->disk->rename(folder->fd, id, name);
 }
 
-/* Whether it has its final name yet. What is left of one that has not goes with the next start. */
+/* Remove one file. Returns whether it still has its final name. A temporary file that cannot be removed is removed by
+ * the next start. */
 static bool is_left(const vsi_stored *stored) {
   const vestry_upload_folder *folder = stored->folder;
   char name[VSI_STORED_ROOM];
@@ -237,7 +241,9 @@ static void drop_all(vsi_stored *const *all, size_t count) {
     vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
             "an upload to %s: %s was refused, and cannot be removed: remove it by hand", group.folder->path,
             all[0]->id);
-  if (!are_left && count > 1) (void)upload_group_unmark(&group); /* or else the next start finds nothing to remove */
+  if (!are_left && count > 1)
+    (void)upload_group_unmark(&group); /* on failure, the next start finds no files to
+                                                                    remove */
 }
 
 static void end_one(vsi_stored *stored, vestry_err why) {
@@ -259,15 +265,15 @@ void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why) {
   for (size_t i = 0; i < count; i++) end_one(all[i], why);
 }
 
-/* Files that go together, whatever ends the process: their list is in the folder while some of them may have their
- * final names and others not. */
+/* ---- groups ------------------------------------------------------------------------------------------------------ */
 
 static const char *name_of(const char *id, const char *after, char name[VSI_STORED_ROOM]) {
   snprintf(name, VSI_STORED_ROOM, "%.*s%s", (int)VSI_STORED_LEN, id, after);
   return name;
 }
 
-/* Write the list: the next start removes these files, whatever name they have. false: it is not on the disk (errno). */
+/* Write the list, so that the next start removes the files under either name. false: it is not on the disk; see
+ * errno. */
 static bool upload_group_mark(const vsi_upload_group *group) {
   const vestry_upload_folder *folder = group->folder;
   char name[VSI_STORED_ROOM];
@@ -276,7 +282,7 @@ static bool upload_group_mark(const vsi_upload_group *group) {
          !folder->disk->sync(folder->fd);
 }
 
-/* Remove the list; the folder's sync puts that on the disk. false: it is there (errno). */
+/* Remove the list; the next sync of the folder makes this permanent. false: it is still there; see errno. */
 static bool upload_group_unmark(const vsi_upload_group *group) {
   char name[VSI_STORED_ROOM];
   return !group->folder->disk->remove(group->folder->fd, name_of(group->ids, VSI_STORED_DROP, name)) || errno == ENOENT;
@@ -290,7 +296,7 @@ static bool drop_one(const vestry_upload_folder *folder, const char *id) {
   return true;
 }
 
-/* A list that is cut off is of files none of which had its final name yet. */
+/* An incomplete list was written before any of its files was renamed, so the files that it lacks are temporary ones. */
 vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name) {
   char ids[sizeof((vsi_upload_group *)0)->ids];
   int fd = folder->disk->open(folder->fd, list_name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file on its way into a folder. Used by one thread at a time. */
+/* A file that is being written into a folder. Used by one thread at a time. */
 #ifndef VSI_UPLOAD_STORED_H
 #define VSI_UPLOAD_STORED_H
 
@@ -9,57 +9,60 @@
 typedef struct vsi_stored {
   vestry_upload_folder *folder;
   int fd;
-  uint64_t len;      /* written */
-  uint64_t promised; /* of the folder's room: len at least */
-  uint64_t begun;    /* of len, what the disk was told to begin to write */
+  uint64_t len;      /* bytes in the file */
+  uint64_t promised; /* room taken from the folder, at least len */
+  uint64_t begun;    /* the bytes whose write-out the disk was requested to begin */
   bool is_renamed;   /* it has its final name */
-  bool is_whole;     /* it had that name when it was resumed: nothing is written to it */
-  bool is_counted;   /* among the folder's kept files, since an earlier process */
-  bool is_unsure;    /* a sync has failed: what was written since the one before may be lost */
-  char *id;          /* in path */
+  bool is_whole;     /* it had that name when it was resumed, so nothing is written to it */
+  bool is_counted;   /* an earlier process kept it, so it counts as a kept file */
+  bool is_unsure;    /* a sync failed: bytes written since the last successful sync may be lost */
+  char *id;          /* inside path */
   char field[VSI_SAID_NAME_BYTES], name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
   char path[];
 } vsi_stored;
 
-/* The file of an upload that is resumed. */
+/* The file of an upload that is being resumed. */
 typedef struct vsi_stored_plan {
   const char *id;
-  uint64_t len, more; /* what it has, and how many bytes come, as far as is known; else 0 */
+  uint64_t len, more; /* its bytes; the bytes that will arrive, 0 if unknown */
   bool is_whole, is_counted;
   vestry_incoming file;
 } vsi_stored_plan;
 
-/* Room for len is taken from the folder already. */
+/* Open the file of an upload that is resumed. The room for plan->len is taken already. */
 vestry_err vsi_stored_resume(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
                              const vsi_stored_plan *plan, vsi_stored **ret_stored);
-/* What came is on the disk. false: it is not; what was written since the last sync is not counted on any more. */
+/* Sync the file. false: bytes written since the last successful sync count as lost. */
 bool vsi_stored_sync(vsi_stored *stored);
-/* Go back to what is on the disk. */
+/* Truncate the file to the bytes that are on the disk. */
 void vsi_stored_cut(vsi_stored *stored, uint64_t len);
-/* It goes on later, or elsewhere. Returns whether it has its final name; it loses one that it got by this request. */
+/* Close the file, because the upload continues in another request. If this request has renamed the file, the old name
+ * is restored. Returns whether the file has its final name. */
 bool vsi_stored_leave(vsi_stored *stored);
 
-/* What these return is answered as what a guard returns. */
+/* The errors of the functions below are answered as those of a guard. */
 
-/* announced: most_bytes is the length. Room for it is taken now; otherwise as it comes. */
+/* Begin a file. announced: file->most_bytes is its length, so all its room is taken now; otherwise room is taken as
+ * bytes arrive. */
 vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *req, vestry_reply *reply,
                             const vestry_incoming *file, bool announced, vsi_stored **ret_stored);
 vestry_err vsi_stored_write(vsi_stored *stored, const vestry_request *req, vestry_reply *reply, const void *bytes,
                             size_t len);
-/* All files of a request: they are on the disk under their names, or an error. */
+/* Keep all files of a request: sync them and rename them. OK: all are on the disk under their final names. */
 vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_request *req, vestry_reply *reply);
-/* The end of all files of a request. OK: they stay as they were kept | anything else: nothing is left of them, and the
- * application is told of each. */
+/* End all files of a request, after `done`. why OK: they stay. Any error: they are removed, and each is reported to the
+ * application. */
 void vsi_stored_end(vsi_stored *const *all, size_t count, vestry_err why);
-/* Take a file's final name away: it is removed, or else the next start removes it. false: it has that name. */
+/* Remove a file that has its final name, or at least rename it, so that the next start removes it. false: it keeps its
+ * name. */
 bool vsi_stored_unname(const vestry_upload_folder *folder, const char *id);
-/* What the application is told of it. */
+/* Return the description of a file for the application. */
 vestry_kept_file vsi_stored_told(const vsi_stored *stored);
 
-/* Files that go together, whatever ends the process: their list is in the folder while some of them may have their
- * final names and others not. */
+/* ---- groups: files that stay or go together, even after a crash. Their list is in the folder as long as some of them
+ * may have their final names and others not. */
 
-/* Of a folder that is opened: remove the files of a list, and then the list. OK | IO */
+/* Remove the files of a list, and then the list, when a folder is opened. OK | IO */
 vestry_err vsi_upload_group_drop(const vestry_upload_folder *folder, const char *list_name);
 
 #endif

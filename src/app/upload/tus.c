@@ -15,7 +15,7 @@ bool vsi_tus_number(const char *said, uint64_t *ret_number) {
   return true;
 }
 
-/* false: it is no Base64 */
+/* Decode Base64. false: it is malformed. */
 static bool decode(vestry_slice said, char *text, size_t *ret_len) {
   struct base64_decode_ctx ctx;
   base64_decode_init(&ctx);

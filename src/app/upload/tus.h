@@ -11,9 +11,10 @@
 #define VSI_TUS_TYPE       "application/offset+octet-stream"
 enum { VSI_TUS_METADATA_BYTES = 2048 };
 
-/* A length or an offset: digits, below 2^62. false, also for NULL: it is none */
+/* Parse a length or an offset: digits, a number below 2^62. false: it is malformed, or NULL */
 bool vsi_tus_number(const char *said, uint64_t *ret_number);
-/* Pairs of a key and its value in Base64: the file's name and type, if they are among them. NULL: there are none.
+/* Parse pairs of a key and a Base64 value, and get the file's name and type, if they are among them. `said` NULL:
+ * no pairs.
  * OK | MALFORMED (name and type are "" and application/octet-stream) | TOO_LARGE */
 vestry_err vsi_tus_metadata(const char *said, char name[VSI_SAID_NAME_BYTES], char type[VSI_SAID_TYPE_BYTES]);
 

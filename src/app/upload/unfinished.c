@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: an upload that outlives its process */
-/* An upload that can be resumed is two files: ID.part, what came of it, and ID.resume, its record. The client knows a
- * secret, and ID is a hash of that. So the folder's list, and the name of a file that was kept, are not enough to go on
- * with an upload.
+/* An upload that can be resumed consists of two files: ID.part, the bytes so far, and ID.resume, its record. The client
+ * has a secret, and ID is a hash of it. So neither the list of files nor the name of a kept file suffices to continue
+ * an upload.
  *
- * A record is written beside the former one, synced, and renamed over it, so that there always is a whole one: when the
- * upload is made, whenever a request of it ends, and when it is done. What came since is in the file without a word in
- * the record. If the machine has run all the time (its boot is the record's), the kernel still has what the process
- * wrote, however that one ended, and the file's length counts. Otherwise only what was synced counts, as the record
- * says: a file can be longer than what of it is on the disk.
+ * A new record is written beside the old one, synced, and renamed over it, so that there is always a complete record.
+ * It is written when the upload is created, at the end of each of its requests, and when the upload is done. The record
+ * does not cover bytes that arrived since. If the machine has not been booted since the record was written, the kernel
+ * has all bytes that the process wrote, however the process ended, and the length of the file counts. Otherwise only
+ * the synced bytes in the record count, because the file may be longer than its bytes on the disk.
  *
- * A file that has its final name is whole, and on the disk. If its record does not say that `done` accepted it, a crash
- * came between, or the disk failed at the record: `done` may have accepted it. So the file is neither renamed nor cut
- * nor removed. Its client is told of one byte less than there is; when it sends that one, `done` is called once more,
- * with the same name. If it does not come, the record goes when it expires, and the file stays. Where the record
- * cannot be written, because the disk is full, it is removed, which needs no room. When `done` refuses a file, that is
- * removed first, and then the record.
+ * A file with its final name is complete and on the disk. If its record does not contain that `done` accepted the file,
+ * a crash came in between, or writing the record failed. `done` may have accepted the file, so the file is not renamed,
+ * truncated or removed. The client gets an offset of one byte less than the length. When it sends this byte, `done` is
+ * called again with the same name. If the client does not return, the record is removed when it expires, and the file
+ * stays. If the record cannot be written because the disk is full, it is removed, which needs no space. When `done`
+ * refuses a file, the file is removed first, and then the record.
  *
- * A sync that fails is believed for good, though the next one may succeed: the upload goes on from what was synced
- * before.
+ * After a failed sync, a later one may succeed although bytes are lost. Therefore the upload continues from the bytes
+ * that were synced before the failure.
  *
- * One request at a time has the file. A later one takes it over, since the client knows better than the server that the
- * former one is broken, and a request whose upload was taken over finds that out before it writes. */
+ * One request at a time holds the file. A later request takes it over, because the client knows before the server that
+ * the earlier connection is broken. A request that has lost the upload detects this before it writes. */
 #include "app/upload/unfinished.h"
 
 #include <errno.h>
@@ -121,7 +121,7 @@ vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t stat
   return error;
 }
 
-/* Whether the record is gone. */
+/* Remove the record. Returns whether it is gone. */
 static bool drop_record(vsi_unfinished *u) {
   const vestry_upload_folder *folder = u->folder;
   char name[VSI_STORED_ROOM];
@@ -129,7 +129,7 @@ static bool drop_record(vsi_unfinished *u) {
 }
 
 void vsi_unfinished_drop_record(vsi_unfinished *u) {
-  (void)drop_record(u); /* the next start finds one without a file, and removes it */
+  (void)drop_record(u); /* on failure, the next start removes it, because it has no file */
 }
 
 /* ------------------------------------------------------------------------------------------------------ one ------- */
@@ -152,11 +152,10 @@ static int64_t idle_since_s(const vsi_unfinished *u) {
   return u->record.expires_s - u->folder->keep_s;
 }
 
-/* What all there are come to, for one more. */
+/* Counts of the unfinished uploads, and the candidates for removal. */
 typedef struct crowd {
-  uint32_t of_person, unknown, all; /* unfinished ones */
-  vsi_unfinished *least_unknown,
-      *least; /* came least far, of those that may go; the former of no person that is known */
+  uint32_t of_person, unknown, all;      /* unfinished uploads */
+  vsi_unfinished *least_unknown, *least; /* the candidates with the fewest bytes: of unknown persons; of all */
 } crowd;
 
 static bool is_less(const vsi_unfinished *u, const vsi_unfinished *other) {
@@ -179,7 +178,8 @@ static crowd look_locked(vestry_upload_folder *folder, uint64_t person, int64_t 
   return found;
 }
 
-/* What is to go before there may be one more. OK: *ret_goes, if it is not NULL, a reference. BUSY | LIMIT */
+/* Decide whether there is room for one more. OK: *ret_goes is NULL, or a reference to an upload that must be removed
+ * first | BUSY | LIMIT */
 static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *plan, int64_t now_s,
                                vsi_unfinished **ret_goes) {
   const crowd found = look_locked(u->folder, plan->person, now_s - VSI_UNFINISHED_IDLE_S);
@@ -195,8 +195,8 @@ static vestry_err judge_locked(vsi_unfinished *u, const vsi_unfinished_plan *pla
   return VESTRY_OK;
 }
 
-/* Room in the map is made without the lock: nothing is called under it. plan NULL: it was there before.
- *  ret_goes  with plan: one that is to be removed first; then this is tried again */
+/* Add an upload to the map. Memory for the map is allocated without the lock. plan NULL: the upload was loaded.
+ *  ret_goes  with plan: an upload that must be removed before another try; NULL: added */
 static vestry_err enter_map(vsi_unfinished *u, const vsi_unfinished_plan *plan, vsi_unfinished **ret_goes) {
   vestry_upload_folder *folder = u->folder;
   vsi_map_room room = {NULL, 0};
@@ -222,7 +222,7 @@ static vestry_err enter_map(vsi_unfinished *u, const vsi_unfinished_plan *plan, 
   return error;
 }
 
-/* false: it was not there any more */
+/* Remove an upload from the map. false: it is busy with another holder, or was removed already */
 static bool leave_map(vsi_unfinished *u, const void *holder) {
   vestry_upload_folder *folder = u->folder;
   vsi_mutex_lock(&folder->lock);
@@ -246,14 +246,15 @@ static vestry_err make_files(vsi_unfinished *u) {
   vestry_err error = vsi_unfinished_note(u, 0, VSI_RECORD_COMES);
   const int why = errno;
   if (error) {
-    (void)u->folder->disk->remove(u->folder->fd, name); /* first: without a record it is swept */
+    (void)u->folder->disk->remove(u->folder->fd, name); /* the file first, because a start removes a file without a
+                                                           record */
     vsi_unfinished_drop_record(u);
   }
   errno = why;
   return error;
 }
 
-/* Make room, until there is, or there can be none. */
+/* Add an upload, and remove others as long as that makes room. */
 static vestry_err enter(vsi_unfinished *u, const vsi_unfinished_plan *plan) {
   for (int tries = 0; tries < ENTER_TRIES; tries++) {
     vsi_unfinished *goes = NULL;
@@ -279,7 +280,7 @@ vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinis
   owner_of(secret, plan->scope, u->record.owner);
   if (metadata_len) memcpy(u->metadata, plan->metadata, metadata_len);
   u->record.length = plan->length;
-  u->record.expires_s = INT64_MAX; /* it is not swept while it is made */
+  u->record.expires_s = INT64_MAX; /* so that it is not swept while it is created */
   u->person = plan->person;
   snprintf(u->record.name, sizeof u->record.name, "%s", plan->name);
   snprintf(u->record.type, sizeof u->record.type, "%s", plan->type);
@@ -306,7 +307,7 @@ vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *se
   vsi_mutex_lock(&folder->lock);
   vsi_unfinished *u = find_locked(folder, id);
   if (u && memcmp(u->record.owner, owner, sizeof owner) != 0) u = NULL;
-  if (u && !u->holder && u->record.expires_s <= folder->disk->now_s()) u = NULL; /* it is to be swept */
+  if (u && !u->holder && u->record.expires_s <= folder->disk->now_s()) u = NULL; /* it is about to be swept */
   if (u) VSI_REFS_TAKE(&u->refs);
   vsi_mutex_unlock(&folder->lock);
   return u;
@@ -341,7 +342,7 @@ vestry_err vsi_unfinished_hold(vsi_unfinished *u, const void *holder, uint64_t o
   else if (offset != offset_locked(u))
     error = VESTRY_EXISTS;
   if (!error) {
-    if (u->file == VSI_FILE_PART) { /* the last byte of one that had all */
+    if (u->file == VSI_FILE_PART) { /* for a complete file: the last byte arrives again */
       u->folder->stats.used_bytes -= u->offset - offset;
       u->offset = offset;
     }
@@ -368,7 +369,8 @@ void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_unlock(&u->folder->lock);
 }
 
-/* A client may still ask for the end of one that is done: as many are remembered as may be unfinished. */
+/* Find a record to drop, if there are too many. A client may query the end of an upload that is done, so as many
+ * records are kept as there may be unfinished uploads. */
 static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
   vsi_unfinished *oldest = NULL;
   vsi_mutex_lock(&folder->lock);
@@ -412,14 +414,15 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   if (!is_kept && u->file == VSI_FILE_UNTOLD)
     is_unnamed = vsi_stored_unname(folder, u->id);
   else if (!is_kept)
-    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name)); /* without a record it is swept */
+    (void)folder->disk->remove(folder->fd, name_of(u->id, VSI_STORED_PART, name)); /* on failure a start removes it,
+                                                                                      because it has no record */
   if (is_unnamed) vsi_unfinished_drop_record(u);
   if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);
   if (!folder->dropped) return true;
   const vestry_kept_file told = {.size = sizeof told,
                                  .stored = u->id,
-                                 .path = name_of(u->id, VSI_STORED_PART, name), /* nothing is there */
+                                 .path = name_of(u->id, VSI_STORED_PART, name), /* no file exists there */
                                  .field = "",
                                  .name = u->record.name,
                                  .type = u->record.type,
@@ -440,7 +443,7 @@ static bool is_whole(const vsi_unfinished_record *r) {
          is_text(r->type, sizeof r->type);
 }
 
-/* *ret NULL: there is no whole record. OK | NO_MEMORY | IO */
+/* Read a record. *ret NULL: it is incomplete. OK | NO_MEMORY | IO */
 static vestry_err read_record(vestry_upload_folder *folder, const char *record_name, vsi_unfinished **ret) {
   vsi_unfinished_record record;
   *ret = NULL;
@@ -462,11 +465,11 @@ static vestry_err read_record(vestry_upload_folder *folder, const char *record_n
   }
   const bool no_memory = is_read && !u;
   vsi_unfinished_unref(u);
-  if (len < 0 || more < 0) return VESTRY_IO; /* a whole one may be there */
+  if (len < 0 || more < 0) return VESTRY_IO; /* the record may be complete */
   return no_memory ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* The length of a file, or -1: there is none. OK | IO */
+/* Get the length of a file; -1: it does not exist. OK | IO */
 static vestry_err find_length(const vestry_upload_folder *folder, const char *name, int64_t *ret_len) {
   struct stat about;
   *ret_len = -1;
@@ -475,7 +478,8 @@ static vestry_err find_length(const vestry_upload_folder *folder, const char *na
   return VESTRY_OK;
 }
 
-/* What is on the disk, of what the file has. The rest is cut off; if that fails, it is when the upload goes on. */
+/* Determine how many bytes of the file are safe, and truncate the file to them. On failure it is truncated when the
+ * upload continues. */
 static void take_part(vsi_unfinished *u, uint64_t len) {
   const vestry_upload_folder *folder = u->folder;
   const bool is_same_boot = *folder->boot && strcmp(folder->boot, u->record.boot) == 0;
@@ -489,7 +493,7 @@ static void take_part(vsi_unfinished *u, uint64_t len) {
   if (fd >= 0) close(fd);
 }
 
-/* Of one that is not done. *ret_is_there false: it has no file. OK | IO */
+/* Find the file of an upload that is not done. *ret_is_there false: it has none. OK | IO */
 static vestry_err find_file(vsi_unfinished *u, bool *ret_is_there) {
   const vestry_upload_folder *folder = u->folder;
   char part[VSI_STORED_ROOM];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads that can be resumed: what is known of each, in memory and beside its file. */
+/* Uploads that can be resumed: the state of each in memory, and its record beside its file. */
 #ifndef VSI_UPLOAD_UNFINISHED_H
 #define VSI_UPLOAD_UNFINISHED_H
 
@@ -7,8 +7,8 @@
 #include "app/upload/room.h"
 #include "base/refs.h"
 
-/* MOST: unfinished ones of a folder, and as many records of finished ones. IDLE_S: one without a request for so long
- * may make room for others. */
+/* MOST: maximum number of unfinished uploads of a folder, and also of records of finished ones. IDLE_S: an upload
+ * without a request for this time may be removed to make room for another. */
 enum {
   VSI_UNFINISHED_SECRET_LEN = 32,
   VSI_UNFINISHED_OWNER_BYTES = 16,
@@ -16,104 +16,111 @@ enum {
   VSI_UNFINISHED_IDLE_S = 60
 };
 
-/* The person of an upload that an earlier process began; no person's hash is even. */
+/* The person of an upload that an earlier process created. Hashes of persons are odd, so none equals it. */
 enum { VSI_PERSON_EARLIER = 2 };
 
-/* Of a record. */
+/* State in a record. */
 enum {
-  VSI_RECORD_COMES,  /* if its file has its final name, `done` may have been called */
+  VSI_RECORD_COMES,  /* if the file has its final name, `done` may have been called */
   VSI_RECORD_DONE,   /* `done` has accepted it */
-  VSI_RECORD_UNTOLD, /* its file has its final name, and `done` was not called */
+  VSI_RECORD_UNTOLD, /* the file has its final name, and `done` was not called */
 };
 
-/* The file of an upload that is not done. */
+/* The file of an unfinished upload. */
 typedef enum vsi_unfinished_file {
   VSI_FILE_PART,
   VSI_FILE_UNTOLD, /* it has its final name, and `done` was not called */
-  /* It has its final name since before this process, and `done` may have accepted it: it is one of the kept files, and
-   * stays unless `done` refuses it. */
+  /* It has had its final name since before this process started, and `done` may have accepted it. It counts as a kept
+   * file, and stays unless `done` refuses it. */
   VSI_FILE_DOUBTFUL
 } vsi_unfinished_file;
 
-/* What is written of one. */
+/* A record, as it is written to the disk. */
 typedef struct vsi_unfinished_record {
   char mark[16];
-  char boot[VSI_BOOT_BYTES]; /* the machine's, when it was written */
-  uint64_t length;           /* of the whole */
-  uint64_t synced;           /* so much was on the disk */
+  char boot[VSI_BOOT_BYTES]; /* id of the machine's boot at the time of writing */
+  uint64_t length;           /* of the complete file */
+  uint64_t synced;           /* bytes that were on the disk */
   int64_t expires_s;
-  unsigned char owner[VSI_UNFINISHED_OWNER_BYTES]; /* a hash of its secret and its scope */
+  unsigned char owner[VSI_UNFINISHED_OWNER_BYTES]; /* a hash of the secret and the scope */
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES];
   uint32_t state;
   uint32_t metadata_len;
 } vsi_unfinished_record;
 
 typedef struct vsi_unfinished {
-  vsi_map_link in;    /* the folder's; guarded by its lock, like all up to refs */
-  const void *holder; /* the request that writes, or was last to; NULL: none */
-  bool is_busy;       /* a call of the holder's runs */
-  bool is_gone;       /* not in the folder's map any more */
-  uint64_t offset;    /* so much is in the file */
+  vsi_map_link in;    /* in the folder's map; guarded by the folder's lock, as are all members up to refs */
+  const void *holder; /* the request that writes it, or wrote last; NULL: none */
+  bool is_busy;       /* a call of the holder is running */
+  bool is_gone;       /* removed from the folder's map */
+  uint64_t offset;    /* bytes in the file */
   vsi_unfinished_file file;
-  uint64_t person; /* 0: not known */
+  uint64_t person; /* 0: unknown */
   vsi_unfinished_record record;
   vsi_refs refs;
-  vestry_upload_folder *folder; /* constant, like the next two */
+  vestry_upload_folder *folder; /* constant, as are the next two */
   char id[VSI_STORED_LEN + 1];
-  char metadata[]; /* as it was sent */
+  char metadata[]; /* Upload-Metadata, as the client sent it */
 } vsi_unfinished;
 
-/* What a new one is to be. */
+/* Description of a new upload. */
 typedef struct vsi_unfinished_plan {
   uint64_t length;
   const char *name, *type, *metadata; /* metadata: NULL: none */
   vestry_scope scope;
-  uint64_t person;               /* 0: not known */
-  uint32_t max_per_person_count; /* of a known one */
+  uint64_t person;               /* 0: unknown */
+  uint32_t max_per_person_count; /* applies to known persons */
 } vsi_unfinished_plan;
 
-/* Make one, with its files. Unfinished ones whose person is not known are at most half of all. Where there are too
- * many, the one goes that came least far, of those without a request for IDLE_S: of those whose person is not known,
- * and for a known person also of the others. secret: terminated. ret: a reference
- * OK | LIMIT (too many) | BUSY (of this person) | NO_MEMORY | IO (no randomness; or the disk: errno) */
+/* Create an upload with its files. Unknown persons have at most half of the unfinished uploads. If there are too many,
+ * an upload that had no request for IDLE_S is removed: the one with the fewest bytes among those of unknown persons,
+ * or, for a known person, if there is none, among all.
+ * secret  receives a terminated text
+ * ret     receives a reference
+ * OK | LIMIT (too many) | BUSY (this person has too many) | NO_MEMORY | IO (errno 0: no randomness; otherwise the
+ * disk) */
 vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
                                  char secret[VSI_UNFINISHED_SECRET_LEN + 1], vsi_unfinished **ret);
-/* A reference; NULL: there is none, or it is of another scope. */
+/* Find an upload. Returns a reference; NULL: there is none, or it belongs to another scope. */
 vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *secret, vestry_scope scope);
 void vsi_unfinished_unref(vsi_unfinished *u);
 
-/* How much of it is there, as its client is told: of one that has all but was not kept, one byte less, so that one that
- * goes on keeps it. */
+/* Return the offset for the client. If all bytes are there but the file was not kept, it is one byte less, so that a
+ * client that continues completes the upload. */
 uint64_t vsi_unfinished_offset(vsi_unfinished *u, int64_t *ret_expires_s);
-/* It is kept, and the application has been told. */
+/* Return whether the file was kept and `done` has accepted it. */
 bool vsi_unfinished_is_done(vsi_unfinished *u);
-/* A request goes on with it, at an offset that its client says: whichever did so before is not the holder any more.
- * OK: it is busy | BUSY: another request's call runs | EXISTS: another offset | NOT_FOUND: it has gone */
+/* Make a request the holder, if its offset is right. An earlier holder loses the upload.
+ * OK (it is busy) | BUSY (a call of another request is running) | EXISTS (the offset is wrong) | NOT_FOUND (it was
+ * removed) */
 vestry_err vsi_unfinished_hold(vsi_unfinished *u, const void *holder, uint64_t offset);
-/* The holder's call begins: it is busy. false: it is not the holder any more. */
+/* Begin a call of the holder: the upload is busy. false: another request is the holder now. */
 bool vsi_unfinished_enter(vsi_unfinished *u, const void *holder);
-/* It ends; so much is in the file. lets_go: there is no holder */
+/* End a call. offset: bytes in the file. lets_go: remove the holder, too */
 void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go);
-/* Write its record: what is in the file is on the disk; it expires from now on. While it is busy. OK | IO (errno) */
+/* Write the record, after `offset` bytes were synced, and restart the time to expiry. Only while the upload is busy. OK
+ * | IO (errno) */
 vestry_err vsi_unfinished_note(vsi_unfinished *u, uint64_t offset, uint32_t state);
-/* `done` has accepted the file. While it is busy. If the record cannot say so, there is none any more: a start takes no
- * file back that has no record. */
+/* Record that `done` has accepted the file. Only while the upload is busy. If the record cannot be written, it is
+ * removed, because a file without a record is never resumed. */
 void vsi_unfinished_accept(vsi_unfinished *u);
-/* `done` has refused the file, which is removed before the record is. While it is busy, by its holder. */
+/* Remove the upload from memory, because `done` has refused the file. The caller then removes the file, and the record
+ * last. Only for the holder, while the upload is busy. */
 void vsi_unfinished_refuse(vsi_unfinished *u, const void *holder);
 void vsi_unfinished_drop_record(vsi_unfinished *u);
-/* Take it away: record and file, but not a file that was kept, or may have been. false: it is busy, or gone already. */
+/* Remove an upload: the record, and the file unless it was kept or may have been. false: it is busy, or removed
+ * already. */
 bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why);
 
-/* Of a folder that is opened, by its record's name: OK, also if it is none, which goes | NO_MEMORY | IO */
+/* Load the upload of a record when a folder is opened. An invalid record is removed. OK | NO_MEMORY | IO */
 vestry_err vsi_unfinished_load(vestry_upload_folder *folder, const char *record_name);
-/* Whether there is one of that name, whatever stands after the name's digits, whose file is not among the kept ones. */
+/* Return whether there is an upload with this id whose file does not count as kept. The name may have an ending. */
 bool vsi_unfinished_has(vestry_upload_folder *folder, const char *name);
-/* A kept file has been removed: no client goes on with it. */
+/* Remove the upload of a kept file that was removed, so that no client continues it. */
 void vsi_unfinished_lost(vestry_upload_folder *folder, const char *name);
-/* Take away what has expired. */
+/* Remove the uploads that have expired. */
 void vsi_unfinished_sweep(vestry_upload_folder *folder);
-/* Free all, no request has one. */
+/* Free all uploads. No request may use one. */
 void vsi_unfinished_forget(vestry_upload_folder *folder);
 
 #endif

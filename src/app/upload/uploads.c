@@ -14,7 +14,8 @@
 #include "vestry/app/upload.h"
 #include "vestry/request.h"
 
-/* Requests about uploads that bring no bytes: how far one is, that it is not wanted any more, what is spoken here. */
+/* Requests about uploads that contain no bytes of a file: HEAD returns the offset, DELETE drops the upload, and OPTIONS
+ * returns the features of the server. */
 
 static vestry_err find(vsi_upload_resume *r, const vestry_request *req, vestry_reply *reply,
                        const vestry_uploads *uploads) {
@@ -22,7 +23,7 @@ static vestry_err find(vsi_upload_resume *r, const vestry_request *req, vestry_r
   return error ? error : vsi_upload_resume_find(r, uploads->options.folder, req, reply);
 }
 
-/* app: a vestry_uploads with a folder */
+/* Answer HEAD. app: a vestry_uploads with a folder. */
 static vestry_err asked_offset(const vestry_request *req, vestry_reply *reply, void *app) {
   vsi_upload_resume r = {0};
   int64_t expires_s;
@@ -71,7 +72,7 @@ static const char *mistake_of(const vestry_uploads_options *o) {
   return NULL;
 }
 
-/* The path of an upload that is resumed. NULL: no memory */
+/* Return the path of resumed uploads. NULL: no memory */
 static char *resume_pattern(const vestry_uploads *uploads) {
   const char *pattern = uploads->options.pattern;
   const size_t len = strlen(pattern), kept = len && pattern[len - 1] == '/' ? len - 1 : len;
@@ -83,9 +84,9 @@ static char *resume_pattern(const vestry_uploads *uploads) {
 
 static const struct {
   const char *method;
-  const vsi_receiver *receiver; /* NULL: a handler */
+  const vsi_receiver *receiver; /* NULL: `handler` is set */
   vestry_handler_fn handler;
-  bool is_of_all; /* at the uploads' own path */
+  bool is_of_all; /* the route is at the path of the uploads themselves */
 } resume_routes[] = {
     {"POST", &vsi_upload_resume_receiver, NULL, false},
     {"PATCH", &vsi_upload_resume_receiver, NULL, false},

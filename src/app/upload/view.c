@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: how far an upload is, as its page says it */
-/* The script of a form that sends files, by attributes of the client's alone. It is one for all forms of a document,
- * and hears of them at the document: a form that is patched in has it, too.
+/* essay: the progress of an upload, shown by its page */
+/* The script of a form that sends files, with no code except attributes for the client. A document has one script for
+ * all forms. It listens at the document, so that it also serves a form that a patch inserts.
  *
- * Whose truth. What the browser has sent is told by the browser (XMLHttpRequest; fetch tells nothing of it). The server
- * could tell what has come, by the page's stream. But behind a proxy that takes a body as a whole before it hands it on
- * (nginx does, unless it is told not to) nothing has come until all has; a page without a stream would see nothing; and
- * each upload would be ten events a second. What a person waits for is the way up from the own machine, and of that the
- * browser knows best. What it does not know is whether the server has it: so 100 is said when the server has answered,
- * and 99 until then.
+ * Source of the progress. The browser reports the bytes that it has sent (XMLHttpRequest; fetch does not). The
+ * alternative would be the bytes that the server has received, through the page's stream. However, a proxy that buffers
+ * a complete body before it forwards it, as nginx does by default, would make this 0 until the end. A page without a
+ * stream would show nothing, and each upload would need ten events a second. A user waits for the transfer from the own
+ * machine, which the browser knows best. The browser does not know whether the server has the file, so the display
+ * stops at 99, and shows 100 after the server's answer.
  *
- * Where it goes on. A form whose uploads go to a folder is sent file by file (resume.h). What the server has is asked
- * of it each time that a request has failed, and never guessed; where it is kept is remembered by the tab, so that the
- * same file, chosen again after a reload, goes on, too.
+ * Resuming. A form whose uploads go to a folder is sent file by file (resume.h). After a failed request, the script
+ * queries the server for the offset and never guesses it. The tab stores the address of the upload, so that the same
+ * file, if it is selected again after a reload, is resumed as well.
  *
- * When it ends. A failure is one of three kinds:
+ * Failures. There are three kinds:
  *
- *   the file's    Before each request that has some of it a byte is read where the request begins: a file that is gone
- *                 or was changed since it was chosen cannot be read, and ends the upload. A browser that is asked for
- *                 the size of a file that is gone says 0, and would send that as the whole.
- *   the server's  408, 409, 423, 425, 429 and 5xx are tried again some times, all others end the upload.
- *   the network's It is waited for, for as long as it takes, unless the server is there and has got nothing new of the
- *                 file in as many tries: something between refuses it.
+ *   file     Before each request with bytes of a file, one byte is read at the position where the request begins. A
+ *            file that was removed or changed after it was selected cannot be read, and ends the upload. Without this
+ *            check a removed file would be sent as an empty one, because the browser then returns the size 0.
+ *   server   408, 409, 423, 425, 429 and 5xx are tried again, up to eight times; any other status ends the upload.
+ *   network  The script waits for the network without limit. It gives up only if the server is reachable but requests
+ *            with bytes fail again and again (eight retries) without progress, because a device in between rejects
+ *            them.
  *
- * The pauses grow until the server has got more of the file than it ever had: an answer alone is no progress.
+ * The pauses grow until the server has more of the file than ever before; an answer alone is not progress.
  *
- * A field of a form may be called what a property of forms is called (elements, reset). So these are asked of the
- * prototype.
+ * A form's field may have the name of a property of forms (elements, reset). Therefore the script gets such properties
+ * from the prototype.
  *
- * No regular expressions, and no dollars or at signs in strings: the client reads expressions first. */
+ * The script contains no regular expressions, and no '$' or '@' in strings, because the client parses expressions
+ * first. */
 #include "vestry/app/upload_view.h"
 
 #include <string.h>
@@ -38,7 +40,7 @@
 
 enum { SIGNAL_MOST = 64 };
 
-/* What is said: signals of the form's, each when it changes. */
+/* Sets the signals of a form, each when its value changes. */
 static const char words[] =
     " const proto = HTMLFormElement.prototype,"
     " fieldsOf = (form) => [...Object.getOwnPropertyDescriptor(proto, 'elements').get.call(form)],"
@@ -68,7 +70,8 @@ static const char words[] =
     " return signs.reduce((so, [name, code]) => so.split('&' + name + ';').join(String.fromCharCode(code)), plain)"
     ".trim().slice(0, 300) || String(xhr.status) };";
 
-/* One request. A network that swallows all ends it after a minute, if it can be resumed. */
+/* Sends one request. An upload that can be resumed aborts it after a minute without progress, because the network may
+ * drop all packets. */
 static const char requests[] =
     " const ask = (of, method, url, body, headers, advanced) => new Promise((done) => {"
     " const xhr = of.xhr = new XMLHttpRequest();"
@@ -80,7 +83,7 @@ static const char requests[] =
     " xhr.onloadend = () => { clearInterval(watch); done(xhr) };"
     " xhr.send(body) });";
 
-/* A file that goes on where it broke off. What it returns says why it did not. */
+/* Sends a file, and resumes it. sendFile returns the reason of a failure, or "". */
 static const char files[] =
     " const recall = (key) => { try { return sessionStorage.getItem(key) } catch { return null } };"
     " const remember = (key, at) => {"
@@ -145,7 +148,7 @@ static const char files[] =
     " field.files = left.files }"
     " of.name = namesOf(of.files.map(({file}) => file)); end(of, 'kept') };";
 
-/* A form, from its submission to its end. */
+/* Sends a form, from its submission to its end. */
 static const char forms[] =
     " const end = (of, state, why) => {"
     " clearTimeout(of.timer);"
@@ -182,7 +185,7 @@ static const char forms[] =
     " tell(of); say(of, 'sending', 'sending');"
     " if (of.resumes) sendAll(of); else send(of, fields) };";
 
-/* What the document hears. */
+/* Listens at the document. */
 static const char ears[] =
     " document.addEventListener('submit', (e) => {"
     " const form = e.target, view = proto.querySelector.call(form, '[data-upload]');"
