@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: publishers, and subscriptions that end under them */
+/* essay: publishing while subscriptions end */
 /* The bus: topics with their subscriptions, publishers that walk the subscriptions of a topic, and three sources of
  * ends.
  *

@@ -23,7 +23,7 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 
-/* essay: a path that leads nowhere but into the folder */
+/* essay: opening a path that cannot leave its folder */
 /* Opening files below a folder. A path cannot leave it. */
 
 #ifdef SYS_openat2 /* headers of Linux 5.6 */

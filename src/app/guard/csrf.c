@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: tokens without masks */
+/* essay: tokens that need no masking */
 /* A token is a seal of the scope. Without sessions it also seals the text of the cookie, which is a seal itself; a site
  * that can neither read nor set the cookie cannot produce a matching pair. Each call makes a new token, instead of one
  * for each session with a random mask. Both prevent the BREACH attack, and the new token needs less code. */

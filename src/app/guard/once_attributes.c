@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: submissions of a page: their order, what they say, and which are one */
+/* essay: submissions of a page: order, content and deduplication */
 /* The script that a page needs for its actions that run once. The expression of an action (event/backend_action.c)
  * passes its submission to this script, with the content and with a function by which the client sends it.
  *

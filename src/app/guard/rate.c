@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a bucket is the time when it is full again */
+/* essay: a token bucket, stored as the time when it is full again */
 /* A token bucket needs a level and a time. The time when the bucket will be full again contains both. Taking a token
  * moves this time later by the time that one token needs to return. A bucket whose time has passed is full and can be
  * dropped. This is the Generic Cell Rate Algorithm (ITU-T I.371, "theoretical arrival time").

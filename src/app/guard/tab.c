@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a tab, and its duplicate */
+/* essay: distinguishing a tab from its duplicate */
 /* A page removes the id from sessionStorage when it is loaded, and stores the id there when it goes. Duplicating a tab
  * copies the storage, and while the page is shown the storage contains no id. So a duplicate is recognised at once,
  * even in a hidden tab or over plain http. The alternatives need waiting: a broadcast for answers of other tabs, and

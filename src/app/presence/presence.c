@@ -11,7 +11,7 @@
 #include "connection/connection.h"
 #include "http/reply.h"
 
-/* essay: what a stream needs to make a person present, made before there is a stream */
+/* essay: memory for a member, allocated before its stream opens */
 /* A reply names a user and a place. The user is present while the reply's stream is open, and for a grace time after
  * its end.
  *

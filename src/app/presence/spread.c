@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one person on several nodes; members that are in doubt while a node names its members anew */
+/* essay: one member on several nodes; members that are unsure while a node lists its members anew */
 /* Presence across nodes. Each node announces its members: users with streams on that node, or in their grace time
  * there. The other nodes keep a bit for each node that has a member. A member is here while a bit is set or is_own is.
  * So no node changes the state of another one, and a user with tabs on two nodes is one member.

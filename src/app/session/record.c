@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* No stream outlives its session. A stream that opens is entered into its record under the record's lock, unless the
- * record has ended. An end marks the record as ended under the same lock, and then closes the entered streams. So
- * either the stream finds that the session has ended, or the end finds the stream. A stream holds a reference to its
- * record, and leaves the record when it ends. */
+/* essay: no stream outlives its session */
+/* A stream that opens is entered into its record under the record's lock, unless the record has ended. An end marks the
+ * record as ended under the same lock, and then closes the entered streams. So either the stream finds that the session
+ * has ended, or the end finds the stream. A stream holds a reference to its record, and leaves the record when it
+ * ends. */
 #include "app/session/record.h"
 
 #include <string.h>

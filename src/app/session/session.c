@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: no stream outlives its session */
 /* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. */
 #include "app/session/session.h"
 

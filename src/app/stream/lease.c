@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which tabs are there, behind a proxy that knows no more than the server */
+/* essay: leases: detecting lost tabs behind a proxy */
 /* A proxy accepts data for a tab whose network is broken, and the server's own TCP connection is intact, because it
  * ends at the proxy. Only a message from the tab itself, through the whole path, shows that the tab is there. Therefore
  * the element renews its lease: it answers events of the stream, above all heartbeats, with a POST

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stream that says nothing any more, seen by its page */
+/* essay: a silent stream, detected by its page */
 /* An element that opens a stream and supervises it, with no script except attributes for the client. The element of a
  * page (app/page/script.c) and that of another stream differ only in the members of vsi_care and in the handling of
  * events.
