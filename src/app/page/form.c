@@ -22,22 +22,22 @@ enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
 #define MOST_TTL_MS    (UINT64_C(400) * 86400000)
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
-/* A form as it was declared. */
+/* A declared form. */
 typedef struct declared {
   char *name;
   char **fields;
   size_t fields_count;
-  char *script; /* fields as a JavaScript array */
+  char *script; /* the fields as a JavaScript array */
 } declared;
 
 struct vestry_forms {
   vestry *v;
-  vestry_forms_options options; /* path is the forms' own */
+  vestry_forms_options options; /* `path` is an own copy */
   char *path;
   declared *all;
   size_t count, room;
-  vestry_forms_storage *storage; /* the application's, or memory, which is the forms' own */
-  atomic_uint_fast64_t letters, kept_count, late, refused, cleared; /* counters: nothing is ordered by them */
+  vestry_forms_storage *storage; /* owned by the application, or the memory storage, owned by the forms */
+  atomic_uint_fast64_t letters, kept_count, late, refused, cleared; /* counters, which need no memory order */
 };
 
 struct vestry_form {
@@ -51,7 +51,7 @@ static void write_topic(const char *tab, const char *name, char topic[TOPIC_BYTE
   snprintf(topic, TOPIC_BYTES, "vestry_form/%s/%s", tab, name);
 }
 
-/* Once it can be read. */
+/* Called when a render can read that the form was cleared. */
 static void note_cleared(vestry_forms *forms, const char *tab, const char *name) {
   char topic[TOPIC_BYTES];
   atomic_fetch_add_explicit(&forms->cleared, 1, memory_order_relaxed);
@@ -60,7 +60,7 @@ static void note_cleared(vestry_forms *forms, const char *tab, const char *name)
   (void)vestry_refresh(forms->options.pages, topic, NULL);
 }
 
-/* -------------------------------------------------------------------------------------------------- life ---------- */
+/* -------------------------------------------------------------------------------------------- life cycle ---------- */
 
 static void free_declared(const vestry_forms *forms, declared *one) {
   const vestry_host *host = forms->v->host;
@@ -126,7 +126,7 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
   return VESTRY_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- what is declared ----- */
+/* ---------------------------------------------------------------------------------------- declared forms ---------- */
 
 static bool is_name(const char *text) {
   size_t len = text ? strlen(text) : 0;
@@ -141,7 +141,7 @@ static bool is_field(const char *text) {
   return true;
 }
 
-/* Of "comment:17" that of "comment". */
+/* Find the declared form of a name; "comment:17" is an instance of "comment". */
 static const declared *find(const vestry_forms *forms, const char *name) {
   size_t len = strcspn(name, ":");
   for (size_t i = 0; i < forms->count; i++)
@@ -191,7 +191,7 @@ vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *c
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------- which form it is --- */
+/* --------------------------------------------------------------------------------- the form of a request ---------- */
 
 typedef struct place {
   char tab[VESTRY_TAB_ID_BYTES];
@@ -199,7 +199,8 @@ typedef struct place {
   const declared *form;
 } place;
 
-/* OK | INVALID | NOT_FOUND (it is not declared) | as vestry_tab_id: then all else is set */
+/* Find the form that a request names. Returns OK | INVALID | NOT_FOUND (not declared) | an error of vestry_tab_id,
+ * after which all other members are set. */
 static vestry_err find_place(vestry_forms *forms, const vestry_request *req, const char *name, place *ret) {
   *ret = (place){.tab = ""};
   size_t len = name ? strlen(name) : 0, first = name ? strcspn(name, ":") : 0;
@@ -211,14 +212,14 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   if (!req) return VESTRY_OK;
   ret->key = (vsi_form_key){req->scope, ret->tab, name, false};
   vestry_err error = vestry_tab_id(req, ret->tab);
-  ret->key.scope = req->scope; /* to ask for the tab has the session looked for, which gives the scope */
+  ret->key.scope = req->scope; /* vestry_tab_id looks up the session, which determines the scope */
   ret->key.is_anonymous = vsi_person_is_anonymous(req);
   return error;
 }
 
-/* --------------------------------------------------------------------------------------------- what is rendered --- */
+/* --------------------------------------------------------------------------------------------- rendering ---------- */
 
-/* A form without a tab is none that is kept. */
+/* Without a tab, the form has an id only and its values are not stored. */
 static vestry_err write_attributes(const vestry_forms *forms, const place *at, const vestry_request *req,
                                    uint64_t generation, vestry_html *html, const char *name) {
   char tag[VSI_SEAL_TAG_LEN + 1];
@@ -234,8 +235,8 @@ vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vest
   if (!forms || !html || !ret_form) return VESTRY_INVALID;
   const vestry_request *whose = render && render->share ? NULL : req;
   vestry_err error = find_place(forms, whose, name, &at);
-  if (error == VESTRY_NOT_FOUND && at.form) error = VESTRY_OK; /* no tab */
-  /* A document's tab is a guess. It shows nothing: the page asks when it knows its tab. */
+  if (error == VESTRY_NOT_FOUND && at.form) error = VESTRY_OK; /* the request has no tab */
+  /* The tab of a document is a guess, so no stored values are shown; the page requests them when it knows its tab. */
   const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
   if (is_known && render) {
     char topic[TOPIC_BYTES];
@@ -263,7 +264,7 @@ void vestry_form_close(vestry_form *form) {
   vsi_free(host, form);
 }
 
-/* The pair after this one; NULL: the first. Both texts of a pair are terminated. */
+/* Get the pair after `at`; NULL: the first pair. Both strings of a pair are terminated. */
 static const char *next_pair(const vsi_form_state *state, const char *at, const char **ret_value) {
   const char *end = state->pairs + state->len;
   at = at ? *ret_value + strlen(*ret_value) + 1 : state->pairs;
@@ -288,7 +289,7 @@ bool vestry_form_has(const vestry_form *form, const char *field, const char *val
   return false;
 }
 
-/* -------------------------------------------------------------------------------------------------- letters ------- */
+/* ---------------------------------------------------------------------------------------------- messages ---------- */
 
 static vestry_err read_number(const vestry_request *req, const char *name, uint64_t *ret) {
   const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
@@ -299,7 +300,7 @@ static vestry_err read_number(const vestry_request *req, const char *name, uint6
   return VESTRY_OK;
 }
 
-/* What the letter says of declared fields; others are dropped. */
+/* Read the values of declared fields from a message; other fields are dropped. */
 static vestry_err read_pairs(const vestry_forms *forms, const vestry_request *req, const declared *form,
                              vsi_buffer *pairs) {
   char name[VESTRY_FORM_NAME_MAX_BYTES + 3];
@@ -314,8 +315,8 @@ static vestry_err read_pairs(const vestry_forms *forms, const vestry_request *re
       if (pairs->len > forms->options.max_form_bytes) return VESTRY_TOO_LARGE;
     }
   }
-  if (!pairs->len)
-    vsi_buffer_append(pairs, "\0", 2); /* all boxes are empty: a field without a name says that it is kept */
+  if (!pairs->len) /* all boxes are empty: a field with an empty name marks the form as stored */
+    vsi_buffer_append(pairs, "\0", 2);
   return pairs->error;
 }
 
@@ -334,7 +335,7 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
   return error;
 }
 
-/* What is kept; a tab that has nothing yet gets a copy of that which it was made from. */
+/* Find the stored values. A tab without values first gets a copy of those of the tab from which it was duplicated. */
 static vestry_err ask(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *ret) {
   const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
   if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
@@ -348,7 +349,8 @@ static vestry_err ask(const vestry_forms *forms, const vestry_request *req, cons
   return forms->storage->ops->find(forms->storage, &at->key, ret);
 }
 
-/* OK | EXISTS (it was late) | what is answered. ret_state: what is kept then; its pairs are to be freed */
+/* Handle a message. Returns OK | EXISTS (the message was late) | the error of the response. ret_state: the stored
+ * state, whose pairs the caller frees. */
 static vestry_err take(vestry_forms *forms, const vestry_request *req, vsi_form_state *ret_state) {
   place at;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "form");
@@ -362,8 +364,8 @@ static vestry_err take(vestry_forms *forms, const vestry_request *req, vsi_form_
   return keep(forms, req, &at, ret_state);
 }
 
-/* {"generation": 5, "number": 17, "values": [["title", "a"], …]}, without values if none are kept, or none were asked
- * for. */
+/* Respond with {"generation": 5, "number": 17, "values": [["title", "a"], …]}; without values if none are stored or
+ * requested. */
 static vestry_err answer(vestry_reply *reply, const vsi_form_state *state) {
   json_t *json =
       json_pack("{s:I, s:I}", "generation", (json_int_t)state->generation, "number", (json_int_t)state->number);
@@ -394,7 +396,7 @@ vestry_err vestry_forms_handler(const vestry_request *req, vestry_reply *reply, 
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------- clearing ------- */
+/* ---------------------------------------------------------------------------------------------- clearing ---------- */
 
 vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, const char *name) {
   place at;
@@ -405,7 +407,7 @@ vestry_err vestry_forms_clear(vestry_forms *forms, const vestry_request *req, co
 }
 
 void vestry_forms_forget(vestry_forms *forms, const vestry_request *req) {
-  (void)forms->storage->ops->forget(forms->storage, req->scope); /* what fails is logged */
+  (void)forms->storage->ops->forget(forms->storage, req->scope); /* the storage logs its errors */
 }
 
 void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats) {

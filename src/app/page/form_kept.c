@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a letter that comes after the form was sent */
-/* What is typed comes by letters that nothing keeps in order: one is on its way when the form is submitted, another is
- * sent while the page goes and overtakes it. So a form has a generation, which its element says in each letter. What
- * clears the form begins the next one, and notes it even where nothing was kept: a letter of an earlier one is late,
- * however long it took. In a generation the letters have numbers, and a smaller one is late.
+/* The values of a form arrive in messages without an order: one message is on its way when the form is submitted, and
+ * another one is sent when the page is left and overtakes it. Therefore a form has a generation, which each message
+ * contains. Clearing a form begins the next generation, which is recorded even if no values were stored. A message of
+ * an earlier generation is late, however long it took. Within a generation messages have numbers, and a smaller number
+ * is late.
  *
- * Generations are drawn from one counter, which begins with the time at which the process did: so where the note has
- * been forgotten, by a restart or for room, what clears the form next is later than all that pages have. A letter of a
- * generation that is not known, since it was forgotten, is kept: some page has the text.
+ * Generations come from a counter that starts at the time when the process started. If a record was lost, by a restart
+ * or eviction, the next clearing still gets a generation later than those of all pages. A message of an unknown
+ * generation is stored, because its record was lost and the page still has the text.
  *
- * A form takes the place of its scope's oldest, then of the oldest of all; anonymous users', which any client can
- * invent, have half of the room, and make it before users'. The scope without a name is everybody's: there a tab bounds
- * itself. Those that are over are looked for where the list by age begins. */
+ * A new form evicts the oldest form of its scope if the scope is full, and the oldest of all if memory is full. Forms
+ * of anonymous users, which any client can create, have at most half of the memory, and are evicted before those of
+ * users. All users share the scope without a name; there the limit applies to each tab. Expired forms are at the
+ * beginning of the list by age. */
 #include "app/page/form_storage.h"
 
 #include <string.h>
@@ -25,9 +27,9 @@
 
 typedef struct owner {
   vsi_map_link in; /* first */
-  vsi_ring forms;  /* the one that was changed longest ago first */
+  vsi_ring forms;  /* the form that changed longest ago is first */
   size_t count;
-  bool is_anonymous, is_tab; /* is_tab: scope is a tab's id, of the scope without a name */
+  bool is_anonymous, is_tab; /* is_tab: `scope` is the id of a tab in the scope without a name */
   size_t scope_len;
   unsigned char scope[];
 } owner;
@@ -48,15 +50,15 @@ typedef struct vsi_form_kept {
   const vestry_host *host;
   vsi_siphash_key secret;
   vsi_mutex lock;
-  /* guarded by lock, all below */
+  /* the lock guards all members below */
   vsi_map owners;
-  vsi_ring by_age[2]; /* of users, of anonymous users */
+  vsi_ring by_age[2]; /* lists of the forms of users, and of anonymous users */
   size_t bytes[2], count;
-  uint64_t generation; /* the last one that was begun */
+  uint64_t generation; /* the last one that was assigned */
   uint64_t evicted_count, expired_count;
 } vsi_form_kept;
 
-/* ------------------------------------------------------------------------------------------------- the list ------- */
+/* -------------------------------------------------------------------------------------------------- list ---------- */
 
 static size_t bytes_of(const kept_form *form) {
   return sizeof *form + form->len + sizeof(owner) + form->whose->scope_len;
@@ -94,7 +96,7 @@ void vsi_form_kept_destroy(vestry_forms_storage *storage) {
   vsi_free(kept->host, kept);
 }
 
-/* The name that a form is bounded by: the scope, or the tab. */
+/* Return the name to which the limit of forms applies: the scope, or the tab. */
 static vestry_scope bounded_of(vestry_scope scope, const char *tab) {
   return scope.len ? scope : (vestry_scope){tab, VESTRY_TAB_ID_BYTES - 1};
 }
@@ -110,7 +112,7 @@ static owner *find_owner(const vsi_form_kept *kept, vestry_scope of, const char 
   return NULL;
 }
 
-/* Those of the list that are over; they begin it. */
+/* Remove the expired forms, which are at the beginning of the lists. */
 static void expire(vsi_form_kept *kept, uint64_t now_ns) {
   for (int i = 0; i < 2; i++) {
     while (!vsi_ring_is_empty(&kept->by_age[i])) {
@@ -122,8 +124,8 @@ static void expire(vsi_form_kept *kept, uint64_t now_ns) {
   }
 }
 
-/* Begin what is done: lock, and drop the forms whose time is over. The clock is read once for all of it, because a
- * second look that expires forms would free what the first one has found. */
+/* Begin an operation: take the lock, and remove expired forms. An operation reads the clock only once, because expiring
+ * forms a second time could free a form that it has found. */
 static uint64_t begin_locked(vsi_form_kept *kept) {
   vsi_mutex_lock(&kept->lock);
   const uint64_t now_ns = vsi_now_ns(kept->host);
@@ -167,7 +169,7 @@ static void evict(vsi_form_kept *kept, vsi_ring *oldest_of, bool by_age, const k
   kept->evicted_count++;
 }
 
-/* The new one is the last of each list. */
+/* Evict forms beyond the limits. The new form is the last of each list. */
 static void bound(vsi_form_kept *kept, const kept_form *but) {
   const vestry_forms_options *options = &kept->storage.bounds;
   if (but->whose->count > options->max_per_scope_count) evict(kept, &but->whose->forms, false, but);
@@ -180,7 +182,7 @@ static void bound(vsi_form_kept *kept, const kept_form *but) {
   }
 }
 
-/* What is there of it, which the new one takes the place of, may be NULL. Without memory all stays. */
+/* Replace a stored form, or add one if former is NULL. Without memory, nothing changes. */
 static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_form *former, const vsi_form_state *state,
                           uint64_t now_ns) {
   kept_form *form = vsi_calloc(kept->host, 1, sizeof *form + state->len);
@@ -202,7 +204,7 @@ static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_for
   return form;
 }
 
-/* ------------------------------------------------------------------------------------------------ what is done ---- */
+/* -------------------------------------------------------------------------------------------- operations ---------- */
 
 static vsi_form_state brief(const kept_form *form) {
   return form ? (vsi_form_state){.generation = form->generation, .number = form->number, .len = form->len}
@@ -272,7 +274,7 @@ static vestry_err copy(vestry_forms_storage *storage, const vsi_form_key *key, c
   return error;
 }
 
-/* All of the scope without a name. */
+/* Delete all forms in the scope without a name. */
 static void forget_tabs(vsi_form_kept *kept) {
   for (int i = 0; i < 2; i++)
     for (vsi_ring *next, *at = kept->by_age[i].next; at != &kept->by_age[i]; at = next) {

@@ -1,49 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: what a form says while it is typed into */
-/* The server alone knows what is kept: the page keeps no text of its own. A form asks for it when it begins, and until
- * it is answered it says nothing, for it does not know of which generation it is.
+/* Only the server stores values; the page stores none. A form requests its stored values when it begins, and sends no
+ * values before the response, because it does not know its generation.
  *
- * One letter at a time, half a second after the first change that none has said; and one more when the page goes or is
- * hidden, which may overtake it: the number tells which one is later. The letter says all declared fields that may be
- * kept, so that the last one is enough. It is sent when the page begins to be left, before the next one is asked for:
- * then it mostly arrives first. The last one of a page may still be on its way when the next page asks: so the
- * page leaves its number in sessionStorage, and the next one asks again and again, for ten seconds at most, until the
- * server has it or has begun a later generation. It shows meanwhile what there is, and says nothing that would overtake
- * that letter.
+ * Messages. A form sends one message at a time, half a second after the first unsent change, and one more when the page
+ * is left or hidden. The latter may overtake the former; their numbers show which one is later. A message contains all
+ * declared fields that may be stored, so the last message is sufficient. It is sent when the browser begins to leave
+ * the page, before the next page is requested, and therefore mostly arrives first. If it is still on its way when the
+ * next page requests its values, the next page must wait for it. For this purpose the page stores the number of its
+ * last message in sessionStorage. The next page repeats its request for at most ten seconds, until the server has that
+ * message or a later generation. Meanwhile it shows the stored values, and sends no message that would overtake that
+ * one.
  *
- * What comes back goes into the fields that were not touched since. A render may take the place of the form before
- * it was answered: what was touched by then goes along, unless it was sent. It does, too, if the new one is of an
- * earlier generation: the server has forgotten the form, as by a restart, and is told of it again.
+ * Responses. The values of a response go into the fields that were not touched since the request. A render may replace
+ * the form before the response arrives; then the touched values move to the new form, unless they were submitted. They
+ * also move if the new form has an earlier generation: the server has lost the form, for example by a restart, and
+ * receives its values again.
  *
- * When the server says that the form is of a later generation, it was cleared: what was typed until then is not said
- * any more; what is typed from then on is of the new one. A reset begins one by itself, and the element takes its id,
- * as it does when it was answered, so that no render takes its place.
+ * Clearing. If the server reports a later generation, the form was cleared: text typed before is not sent any more, and
+ * text typed afterwards belongs to the new generation. A reset begins a generation by itself. Its render may arrive
+ * before the response, so text typed since the reset moves to the new form. The element takes the id of the new
+ * generation, as after a response, so that no render replaces it.
  *
- * A form that takes the place of another one gets its focus. Fields that are bound to signals tell these by the events
- * that typing has.
+ * Focus and signals. A form that replaces another one takes over its focus. Fields that are bound to signals update
+ * these by the events that typing causes.
  *
- * A page that comes back as it was left may be older than what was typed since, into another page of this tab, or
- * have been sent there. It asks as if it began, and takes what there is; if the form was cleared, what it began with.
+ * Back and forward. A page that the browser restores from its cache may lack text that was typed since into another
+ * page of this tab, or submitted there. It requests its values as if it began, and shows them; if the form was cleared,
+ * it shows the initial values.
  *
- * In the middle of a composition, as of an input method, nothing is said: it would be half a word. What is put goes
- * into no field that has one.
+ * Composition. During a composition with an input method, no message is sent, because it would contain half a word.
+ * Values are not put into a field with a composition.
  *
- * A reset makes a new generation, whose render may come before the answer: what was typed since goes along.
+ * Errors. A failed message is repeated after 5 s, then after twice that, up to 30 s, with jitter. A rejected message
+ * (4xx) is not repeated, because it would be rejected again, except for 408, 425 and 429.
  *
- * A letter that fails is sent again: after 5 s, then twice that, up to half a minute, with jitter. A letter that is
- * refused (4xx) is not, because it would be refused again, except for 408, 425 and 429.
+ * Copies. The id of the tab stays in sessionStorage. There a duplicated tab, or a tab that was restored after a crash,
+ * finds the tab whose forms it may copy.
  *
- * The tab's id stays in sessionStorage, where a duplicate, or a tab that comes back after a crash, finds whose form it
- * may ask for a copy of.
- *
- * No slash outside of a string: the client's reader of expressions could take it for a comment's beginning. */
+ * The script contains no slash outside of a string, because the client's reader of expressions could take it for the
+ * beginning of a comment. */
 #include "app/page/form_storage.h"
 
-/* What may be kept of a form, and how it is read and put. A password that is shown is one still. */
+/* The fields that may be stored, and reading and setting them. A password that is shown as text stays secret. */
 static const char fields_of[] =
     " const off = ['off', 'one-time-code', 'current-password', 'new-password'],"
     " never = ['password', 'file', 'hidden', 'submit', 'button', 'image', 'reset'], secret = new WeakSet(),"
-    " touched = new Set();" /* of the prototype: a field may be called elements */
+    " touched = new Set();" /* via the prototype, because a field may have the name `elements` */
     " const fieldsOf = () => [...Object.getOwnPropertyDescriptor(HTMLFormElement.prototype, 'elements').get.call(el)];"
     " const autocomplete = (field) =>"
     " (field.getAttribute('autocomplete') ?? el.getAttribute('autocomplete') ?? '').toLowerCase();"
@@ -81,7 +84,7 @@ static const char fields_of[] =
     " for (const type of ['input', 'change']) field.dispatchEvent(new Event(type, {bubbles: true}));"
     " isQuiet = false } };";
 
-/* Letters, and when they are sent. */
+/* Messages, and when they are sent. */
 static const char letters[] =
     " const end = new AbortController(), {signal} = end;"
     " let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, asked = 0, fails = 0, isKnown = "
@@ -122,7 +125,7 @@ static const char letters[] =
     " say().then(learn, () => isTyped = true);"
     " store(stashed, generation + ' ' + number) };";
 
-/* What begins all that, once for each element. */
+/* The start of the script, once for each element. */
 static const char beginning[] =
     " const look = (key) => { try {"
     " const text = sessionStorage.getItem(key) ?? '';"
@@ -160,7 +163,7 @@ static const char beginning[] =
     " el.addEventListener('focusin', ({target}) => me.at = target.name, {signal});"
     " el.addEventListener('focusout', () => setTimeout(() =>"
     " { if (el.isConnected && !el.contains(document.activeElement)) me.at = null }), {signal});"
-    " for (const field of fieldsOf()) {" /* declared by the program, and never kept: that is a mistake */
+    " for (const field of fieldsOf()) {" /* a declared field that is never stored is a mistake of the application */
     " const is = ['password', 'file'].includes(field.type) ? 'type is ' + field.type :"
     " isOff(field) ? 'autocomplete is ' + autocomplete(field) : '';"
     " if (is && !former && fields.includes(field.name))"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where forms are kept: in memory (form.h), or in a database (data/sqlite/forms.c, data/postgres/forms.c). A
- * storage is whole in its ops; none is called while the instance holds a lock. */
+/* Storages of forms: memory (form_kept.c), or a database (data/sqlite/forms.c, data/postgres/forms.c). The functions in
+ * ops are the whole interface. They are called while the instance holds no lock. */
 #ifndef VSI_PAGE_FORM_STORAGE_H
 #define VSI_PAGE_FORM_STORAGE_H
 
@@ -8,7 +8,7 @@
 #include "vestry/app/tab.h"
 #include "vestry/html.h"
 
-/* Whose form it is. Borrowed. */
+/* Identifies a stored form. Borrowed. */
 typedef struct vsi_form_key {
   vestry_scope scope;
   const char *tab;  /* VESTRY_TAB_ID_BYTES - 1 digits */
@@ -16,58 +16,60 @@ typedef struct vsi_form_key {
   bool is_anonymous;
 } vsi_form_key;
 
-/* What is kept of one: pairs of a field and a value, both terminated, one after the other. */
+/* The stored values of a form: pairs of a field and a value, both terminated, one after the other. */
 typedef struct vsi_form_state {
-  uint64_t generation, number; /* of the form; of the letter that said it */
-  size_t len;                  /* 0: nothing */
+  uint64_t generation, number; /* generation of the form; number of the message with these values */
+  size_t len;                  /* 0: no values */
   char *pairs;                 /* NULL: none */
 } vsi_form_state;
 
-/* Each may also say what its storage fails with: LIMIT (not now) | IO. Nothing has changed then. */
+/* Each function may also return an error of its storage, after which nothing has changed: LIMIT (not now) | IO. */
 typedef struct vsi_form_storage_ops {
-  /* A copy; pairs are the caller's to free, by the storage's host. Zeroes: there is none. In a render that follows the
-   * storage, the render is made again when the form is of another generation. OK | NO_MEMORY */
+  /* Get a copy of the state; the caller frees its pairs with the storage's host. A zeroed state means that nothing is
+   * stored. If a render follows the storage, it runs again when the generation of the form changes. Returns OK |
+   * NO_MEMORY. */
   vestry_err (*find)(vestry_forms_storage *storage, const vsi_form_key *key, vsi_form_state *ret_state);
-  /* Keep a state, unless what is there is later. Copies pairs. ret_state: of what is there then, without pairs.
-   * OK | EXISTS (what is there is later) | NO_MEMORY */
+  /* Store a state, unless the stored state is later. pairs are copied. ret_state: the stored state afterwards, without
+   * pairs. Returns OK | EXISTS (the stored state is later) | NO_MEMORY. */
   vestry_err (*put)(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
                     vsi_form_state *ret_state);
-  /* Nothing is kept from here on, and what is of an earlier generation will not be. tells: on_cleared is called once
-   * that can be read, which it cannot be before the transaction of this thread is committed. OK | NO_MEMORY */
+  /* Clear a form, and reject messages of earlier generations from then on. `tells`: call on_cleared when a render can
+   * read this, which is after the commit of this thread's transaction. Returns OK | NO_MEMORY. */
   vestry_err (*clear)(vestry_forms_storage *storage, const vsi_form_key *key, bool tells, vsi_form_state *ret_state);
-  /* The form of another tab for this one, which has none. ret_state: of what is there then, without pairs.
-   * OK | EXISTS (it has one) | NOT_FOUND (the other has none) | NO_MEMORY */
+  /* Copy the form of another tab to this tab, which has none. ret_state: the stored state afterwards, without pairs.
+   * Returns OK | EXISTS (this tab has one) | NOT_FOUND (the other tab has none) | NO_MEMORY. */
   vestry_err (*copy)(vestry_forms_storage *storage, const vsi_form_key *key, const char *tab,
                      vsi_form_state *ret_state);
-  /* All of a scope. */
+  /* Delete all forms of a scope. */
   vestry_err (*forget)(vestry_forms_storage *storage, vestry_scope scope);
-  /* Counters and sizes of what is kept. */
+  /* Get counters and current sizes. */
   void (*count)(vestry_forms_storage *storage, vestry_forms_stats *stats);
 } vsi_form_storage_ops;
 
 struct vestry_forms_storage {
   const vsi_form_storage_ops *ops;
-  /* Of the forms that have it; NULL: none has. */
+  /* The forms that use this storage; NULL: none. */
   vestry_forms *forms;
   const vestry_host *host;
   vestry_forms_options bounds; /* with all defaults */
   void (*on_cleared)(vestry_forms *forms, const char *tab, const char *name);
 };
 
-/* Whether a letter comes after what is there. */
+/* Return whether a message is late: the stored state is the same or later. */
 static inline bool vsi_form_is_late(const vsi_form_state *letter, const vsi_form_state *there) {
   return letter->generation < there->generation ||
          (letter->generation == there->generation && letter->number <= there->number);
 }
 
-/* options: with all defaults. OK | NO_MEMORY | IO */
+/* Create the storage in memory. options: with all defaults. Returns OK | NO_MEMORY | IO (no randomness). */
 vestry_err vsi_form_kept_create(const vestry_host *host, const vestry_forms_options *options,
                                 vestry_forms_storage **ret_kept);
 void vsi_form_kept_destroy(vestry_forms_storage *kept);
 
-/* What a form that is kept does in the browser. */
+/* The script of a stored form in the browser. */
 
-/* Write it as the attribute `data-init`. fields: a JavaScript array. tag: of the scope. All are safe in code. */
+/* Append the script as the attribute `data-init`. fields: a JavaScript array. tag: identifies the scope. All arguments
+ * must be safe in JavaScript code. */
 vestry_err vsi_form_script(vestry_html *html, const char *name, const char *fields, const char *path, const char *tag);
 
 #endif
