@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: signals, on any thread, and a process that ends */
-/* A server by its adapter, and a process around it. Signals arrive on any thread, whenever: what a handler can do there
- * is write to a descriptor, on which vestry_server_run waits. */
+/* essay: ending a process by signals that arrive on any thread */
+/* A server with its adapter, and the process around it. A signal arrives on any thread at any time, and its handler may
+ * do little more than write to a descriptor. Therefore vestry_server_run waits on a descriptor. */
 #include "vestry/server.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "vestry/adapter.h"
 #include "vestry/drain.h"
 
-/* A drained stream whose peer takes nothing is given five seconds (vestry/drain.h). */
+/* A drained stream whose peer does not read has five seconds (vestry/drain.h). */
 enum { DRAIN_MORE_MS = 6000, LEAST_HEAD_BYTES = 1024, MOST_HEAD_BYTES = 4 << 20 };
 
 vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
@@ -73,14 +73,14 @@ void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *
   server->adapter->room(server, ret_streams, ret_capacity);
 }
 
-/* ------------------------------------------------------------------------------------------- the process ---------- */
+/* ------------------------------------------------------------------------------------------------- the process ---- */
 
-static _Atomic(int) bell = -1; /* rung to have the run end; -1: nothing runs */
+static _Atomic(int) bell = -1; /* eventfd: written to end the run; -1: no run */
 
 void vestry_server_end(void) {
   int before = errno, fd = atomic_load(&bell);
   const uint64_t once = 1;
-  if (fd >= 0 && write(fd, &once, sizeof once) < 0) errno = before; /* full: it was rung already */
+  if (fd >= 0 && write(fd, &once, sizeof once) < 0) errno = before; /* full: the end was requested already */
   errno = before;
 }
 
@@ -89,7 +89,7 @@ static void on_signal(int signal_number) {
   vestry_server_end();
 }
 
-/* What the signals did before. */
+/* The signal actions that were set before the run. */
 typedef struct habits {
   struct sigaction interrupt, terminate, pipe;
 } habits;
@@ -101,7 +101,7 @@ static void take_signals(habits *ret_before) {
   sigaction(SIGINT, &action, &ret_before->interrupt);
   sigaction(SIGTERM, &action, &ret_before->terminate);
   sigaction(SIGPIPE, NULL, &ret_before->pipe);
-  if (ret_before->pipe.sa_handler == SIG_DFL) sigaction(SIGPIPE, &ignore, NULL); /* a client that left in an answer */
+  if (ret_before->pipe.sa_handler == SIG_DFL) sigaction(SIGPIPE, &ignore, NULL); /* the client may close meanwhile */
 }
 
 static void give_stops_back(const habits *before) {
@@ -109,10 +109,10 @@ static void give_stops_back(const habits *before) {
   sigaction(SIGTERM, &before->terminate, NULL);
 }
 
-/* Ends the process, unless the run has ended before. */
+/* A thread that ends the process if the server has not stopped within stop_ms. */
 typedef struct fuse {
   uint64_t ms;
-  int fd; /* rung when the run has ended */
+  int fd; /* written when the run has ended */
   pthread_t thread;
   bool burns;
 } fuse;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an adapter is made of. */
+/* The struct of an adapter. */
 #ifndef VSI_CIVETWEB_ADAPTER_H
 #define VSI_CIVETWEB_ADAPTER_H
 
@@ -12,7 +12,7 @@
 #include "adapter/web/addresses.h"
 #include "adapter/web/gate.h"
 
-/* Whose connections are counted: of one address, and in a request now. */
+/* The counts of connections and requests by client address. */
 typedef struct vsi_civetweb_guests {
   vsi_web_addresses addresses;
   vsi_civetweb_crowd crowd;
@@ -20,18 +20,18 @@ typedef struct vsi_civetweb_guests {
 
 typedef struct vsi_civetweb {
   /* Constant. */
-  vestry_server base; /* its public part; the first member */
+  vestry_server base; /* the public part; first member */
   vestry *v;
   const vestry_host *host;
   struct mg_context *server;
   vsi_civetweb_settings settings; /* of the server */
   uint64_t body_ns, linger_ns;    /* UINT64_MAX: no deadline */
-  bool answers_all;               /* what has no route, too */
+  bool answers_all;               /* also paths without a route */
 
   vsi_civetweb_parked parked;
   vsi_civetweb_deadlines deadlines;
   vsi_civetweb_guests own_guests;
-  vsi_civetweb_guests *guests; /* its own, or those of the first adapter of this server */
+  vsi_civetweb_guests *guests; /* own_guests, or those of the first adapter in this server */
   vsi_civetweb_watch *watch;   /* NULL: none */
   vsi_civetweb_mounts mounts;
   vsi_civetweb_neighbour neighbour;

@@ -10,12 +10,12 @@
 
 #include "base/memory.h"
 
-/* A head is mostly below 1 KiB. Worker stacks are small, so no more than this is put on them. */
+/* A head is mostly shorter than 1 KiB. Worker stacks are small, so no more than this is put on them. */
 enum { ON_STACK = 2048, TOGETHER = 16384 };
 
 typedef struct writer {
   char *buffer;
-  size_t capacity, len; /* len: also what did not fit */
+  size_t capacity, len; /* len: including text that did not fit */
 } writer;
 
 static void put(writer *to, const char *format, ...) VESTRY_PRINTF(2, 3);
@@ -28,7 +28,7 @@ static void put(writer *to, const char *format, ...) {
   if (len > 0) to->len += (size_t)len;
 }
 
-/* Fixed English names, whatever the locale. */
+/* Write the Date header, with English names in every locale. */
 static void put_date(writer *to, int64_t unix_s) {
   static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   time_t seconds = (time_t)unix_s;
@@ -60,7 +60,7 @@ int64_t vsi_civetweb_unix_s(void) {
   return (int64_t)time(NULL);
 }
 
-/* mg_write takes an int's worth at once. */
+/* Write all bytes; one mg_write takes at most INT_MAX of them. */
 static bool write_all(struct mg_connection *conn, const char *data, size_t len) {
   while (len) {
     size_t part = len < INT_MAX ? len : INT_MAX;
@@ -71,12 +71,13 @@ static bool write_all(struct mg_connection *conn, const char *data, size_t len) 
   return true;
 }
 
-/* RFC 9110: these have no body, and 304 may not claim another one's length; 205 says that its body is empty. */
+/* Return the framing of a status (RFC 9110). 204 and 304 have no body, and 304 must not have the length of another one.
+ * 205 states that its body is empty. */
 static vsi_civetweb_framing framing_of(int status) {
   return status == 204 || status == 304 ? VSI_CIVETWEB_NO_BODY : VSI_CIVETWEB_LENGTH;
 }
 
-/* From the file, piece by piece: so much is not put on a worker's stack. */
+/* Write a body from its file in pieces. The piece is allocated, because a worker's stack is too small for it. */
 static bool write_file(const vsi_civetweb_request *request, vestry_body *body, size_t len) {
   const vestry_host *host = request->adapter->host;
   char *piece = vsi_alloc(host, VESTRY_BODY_PIECE_BYTES);
@@ -87,7 +88,7 @@ static bool write_file(const vsi_civetweb_request *request, vestry_body *body, s
   return written;
 }
 
-/* body: whose bytes, or file, are sent instead of the response's; NULL: none. */
+/* Write an answer. body: if not NULL, its bytes or file are sent, and the response's body is ignored. */
 static vestry_err write_answer(vsi_civetweb_request *request, const vestry_response *response, vestry_body *body) {
   const vestry_host *host = request->adapter->host;
   vsi_civetweb_framing framing = framing_of(response->status);
@@ -101,7 +102,7 @@ static vestry_err write_answer(vsi_civetweb_request *request, const vestry_respo
 
   char small[ON_STACK], *text = small;
   size_t head_len = vsi_civetweb_head_format(small, sizeof small, response, framing, keep_alive, unix_s);
-  /* A small body goes out with its head: one write, one packet. */
+  /* A small body is sent together with its head: one write, one packet. */
   size_t together = in_memory <= TOGETHER ? in_memory : 0;
   if (head_len >= sizeof small || together > sizeof small - head_len) {
     text = vsi_calloc(host, 1, head_len + together + 1);

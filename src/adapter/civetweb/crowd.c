@@ -16,14 +16,15 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* Where there were too many, more are waiting for the workers that they held. */
+/* If an address had too many connections, the next round comes sooner, because more connections wait for the freed
+ * workers. */
 enum { PERIOD_MS = 100, SOON_MS = 5 };
 
 typedef struct vsi_civetweb_client {
   vsi_address address;
   vsi_civetweb_peer peer;
   int fd;
-  uint32_t silent_ms; /* since it sent anything, or came */
+  uint32_t silent_ms; /* time since it sent anything, or connected */
 } client;
 
 static bool is_ours(const vsi_civetweb_crowd *crowd, const vsi_civetweb_peer *peer) {
@@ -38,7 +39,7 @@ static vsi_address address_of(const vsi_civetweb_peer *peer) {
   return vsi_address_of((const struct sockaddr *)&at);
 }
 
-/* Whether a connection has ended, by the client or by an earlier round: the worker that reads on sees the end. */
+/* Return whether a connection has ended, by the client or by an earlier round. Its worker will read the end. */
 static bool is_ending(int fd) {
   struct pollfd at = {.fd = fd, .events = POLLRDHUP};
   return poll(&at, 1, 0) > 0;
@@ -57,7 +58,7 @@ static void see(vsi_civetweb_crowd *crowd, int fd) {
   crowd->clients[crowd->clients_count++] = seen;
 }
 
-/* By address; of one address, the one that was silent for longest comes first. */
+/* Order by address; among those of one address, the longest silent first. */
 static int compare(const void *left, const void *right) {
   const client *a = left, *b = right;
   if (a->address.prefix != b->address.prefix) return a->address.prefix < b->address.prefix ? -1 : 1;
@@ -71,8 +72,8 @@ static bool is_guest_locked(const vsi_civetweb_crowd *crowd, const vsi_civetweb_
   return false;
 }
 
-/* The worker may close the socket at this moment, and its number be given to another one. So the look and the shutting
- * are made on a descriptor of our own, which stays what it is. */
+/* Shut a connection for reading. The worker may close the socket at the same time, and its descriptor may then belong
+ * to another one. Therefore the check and the shutdown use a duplicate of the descriptor, which stays the same. */
 static void shut(const vsi_civetweb_crowd *crowd, const client *at) {
   int own = fcntl(at->fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return;
@@ -83,7 +84,7 @@ static void shut(const vsi_civetweb_crowd *crowd, const client *at) {
   close(own);
 }
 
-/* Returns whether there was any. */
+/* Shut the surplus of one address. Returns whether there was any. */
 static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *of_one, size_t count) {
   size_t left = count;
   for (size_t i = 0; i < count && left > crowd->limit; i++) {
@@ -94,7 +95,8 @@ static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *o
   return left < count;
 }
 
-/* As this process sees them; the kernel's list of sockets has also those that were not accepted. */
+/* Look through the descriptors of this process. The kernel's list of sockets would contain connections that are not
+ * accepted yet, too. */
 static bool see_all(vsi_civetweb_crowd *crowd) {
   DIR *all = opendir("/proc/self/fd");
   if (!all) return false;

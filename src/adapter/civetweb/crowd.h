@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Not too many connections of one address, also of those that are no requests yet.
+/* A limit of connections per client address, which also covers connections that have sent no request yet.
  *
- * civetweb hands out neither connections nor sockets before a request is there. But they are this process's own, so a
- * timer looks through its descriptors, and shuts those that an address has too many of for reading: the worker that
- * waits for their head, or will, sees their end. Connections of requests and streams are never shut. */
+ * civetweb exposes neither connections nor sockets before there is a request. But the sockets belong to this process,
+ * so a timer looks through its descriptors. If an address has too many connections, it shuts the surplus for reading,
+ * and the worker that waits for a head, now or later, reads the end. Connections with a request or a stream are never
+ * shut. */
 #ifndef VSI_CIVETWEB_CROWD_H
 #define VSI_CIVETWEB_CROWD_H
 
@@ -15,11 +16,11 @@
 
 struct vsi_civetweb_client;
 
-/* One request's; part of it. Guarded by crowd->lock while it is there. */
+/* Part of a request. Guarded by crowd->lock while it is in the list. */
 typedef struct vsi_civetweb_guest {
   LIST_ENTRY(vsi_civetweb_guest) in;
   vsi_civetweb_peer peer;
-  bool is_there; /* the worker's */
+  bool is_there; /* of the worker */
 } vsi_civetweb_guest;
 
 typedef struct vsi_civetweb_crowd {
@@ -30,21 +31,22 @@ typedef struct vsi_civetweb_crowd {
   vsi_mutex lock;
   LIST_HEAD(, vsi_civetweb_guest) guests; /* guarded by lock */
 
-  /* The timer's. */
-  struct vsi_civetweb_client *clients; /* of the round */
+  /* Of the timer. */
+  struct vsi_civetweb_client *clients; /* of the current round */
   size_t clients_count, clients_room;
   vsi_civetweb_port *ports;
   size_t ports_count;
   bool warned;
 } vsi_civetweb_crowd;
 
-/* limit  connections of one address; 0: none, and none is looked at. OK | NO_MEMORY | CLOSED (the runtime) */
+/* Start the timer. limit: connections of one address; 0: no limit and no timer. OK | NO_MEMORY | CLOSED (the
+ * runtime) */
 vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const vestry_host *host, uint32_t limit,
                                    const vsi_civetweb_port *ports, size_t ports_count);
-/* No guest is there. Takes one that was only zeroed. */
+/* Stop the timer; no request may be in the list. A struct that was only zeroed is accepted. */
 void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd);
 
-/* A request of this peer begins: its connection stays. leave: takes one that never entered. */
+/* Protect the connection of a running request, and end that. leave: does nothing for a request that has not entered. */
 void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest, const vsi_civetweb_peer *peer);
 void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest);
 

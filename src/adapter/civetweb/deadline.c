@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-/* Where descriptors end, if no limit says so. */
+/* Number of descriptors to look through if there is no limit. */
 enum { DESCRIPTORS_MOST = 1 << 20 };
 
 int vsi_civetweb_descriptors_end(void) {
@@ -15,9 +15,10 @@ int vsi_civetweb_descriptors_end(void) {
   return (int)limit.rlim_cur;
 }
 
-/* Shut the sockets of these for reading. The kernel gives the lowest number that is free, so the walk over all of them
- * is no longer than the process has descriptors. It ends when all were found, and is made for overdue clients alone.
- * The workers are kept from leaving, by the lock: a descriptor that was found cannot become another one meanwhile. */
+/* Shut the sockets of overdue requests for reading, and those of overdue answers for both. The walk goes over all
+ * descriptors of the process; it is short because the kernel assigns the lowest free number. It runs only if a client
+ * is overdue, and ends when all are found. The lock keeps the workers from leaving, so that a found descriptor cannot
+ * be reused meanwhile. */
 static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count) {
   const int end = vsi_civetweb_descriptors_end();
   for (int fd = 0; fd < end && count; fd++) {
@@ -46,14 +47,14 @@ static vsi_civetweb_deadline *find_largest_locked(vsi_civetweb_deadlines *deadli
   return largest;
 }
 
-/* Whether requests, or answers, hold too much beside those that were cut. */
+/* Return whether requests, or answers, hold too many bytes, not counting those that are being cut. */
 static bool holds_too_much(const vsi_civetweb_deadlines *deadlines, bool of_answers) {
   vestry *v = deadlines->v;
   const uint64_t excess = of_answers ? vestry_answer_bytes_excess(v) : vestry_request_bytes_excess(v);
   return excess > atomic_load_explicit(&deadlines->going[of_answers], memory_order_relaxed);
 }
 
-/* Cut the requests, or answers, that hold most, until those that are cut hold as much as all hold too much. */
+/* Cut the requests, or answers, that hold most, until the cut ones hold as much as the excess. */
 static void relieve_locked(vsi_civetweb_deadlines *deadlines, bool of_answers) {
   for (vsi_civetweb_deadline *at;
        holds_too_much(deadlines, of_answers) && (at = find_largest_locked(deadlines, of_answers));) {
@@ -73,7 +74,7 @@ static void rouse(vsi_civetweb_deadlines *deadlines) {
   relieve_locked(deadlines, false);
   relieve_locked(deadlines, true);
   for (vsi_civetweb_deadline *at = LIST_FIRST(&deadlines->list); at; at = LIST_NEXT(at, in)) {
-    /* Once: one that is not found was reset, of which its worker is told. */
+    /* Once: if the socket is not found, it was reset, and its worker gets an error. */
     at->is_overdue = !at->has_passed && (at->going || at->due_ns <= now_ns);
     at->has_passed |= at->is_overdue;
     count += at->is_overdue;

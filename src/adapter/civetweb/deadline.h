@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Deadlines of requests: a request that still waits for a client's bytes when its time is up is roused; and so are,
- * when requests hold too many bytes together, those that hold most. Answers have no deadline, but the same bound: a
- * thread that is writing one for a client that does not read is roused, when all together hold too much and its answer
- * holds most.
+/* Deadlines of requests and limits of memory:
+ * - A request that still waits for bytes of its client at its deadline is unblocked.
+ * - If requests together hold too many bytes, those that hold most are unblocked.
+ * - Answers have no deadline. But if answers together hold too many bytes, the threads that write the largest ones to
+ *   clients that do not read are unblocked.
  *
- * mg_read waits anew for each byte, up to request_timeout_ms, and gives no access to its socket. So a timer looks which
- * are overdue, finds the descriptor by its peer, and shuts it for reading: mg_read returns at once, and the answer can
- * still be written. One that writes is shut altogether: mg_write fails. */
+ * mg_read waits up to request_timeout_ms for each byte, and gives no access to its socket. Therefore a timer looks for
+ * overdue requests, finds the descriptor by its peer, and shuts it for reading. Then mg_read returns at once, and the
+ * answer can still be written. The socket of an answer is shut for both, so that mg_write fails. */
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
 
@@ -17,52 +18,53 @@
 #include "base/mutex.h"
 #include "vestry/adapter.h"
 
-/* One request's; part of it, zeroed to begin with. All guarded by deadlines->lock while it is set. */
+/* Part of a request, zeroed at first. Guarded by deadlines->lock while it is set. */
 typedef struct vsi_civetweb_deadline {
   LIST_ENTRY(vsi_civetweb_deadline) in;
   vsi_civetweb_peer peer;
   uint64_t due_ns;            /* constant while it is set */
-  bool is_answer;             /* what is held is one's; constant while it is set */
-  bool is_set;                /* the worker's */
-  bool has_passed;            /* the timer has seen it overdue */
-  bool is_overdue;            /* the look that is under way has still to find its socket */
-  uint64_t going;             /* what it held when it was cut, because that was most; 0: it was not. The worker may read
-                                 it when the deadline is cleared */
-  _Atomic(size_t) held_bytes; /* of the body, so far or to be sent; relaxed: a mere number */
+  bool is_answer;             /* held_bytes are those of an answer; constant while it is set */
+  bool is_set;                /* of the worker */
+  bool has_passed;            /* the timer has found it overdue */
+  bool is_overdue;            /* the current round has not found its socket yet */
+  uint64_t going;             /* bytes that it held when it was cut for holding most; 0: not cut. The worker may read it
+                                 when the deadline is cleared */
+  _Atomic(size_t) held_bytes; /* of the body, received so far or to be sent; relaxed: only a number */
 } vsi_civetweb_deadline;
 
 typedef struct vsi_civetweb_deadlines {
   vestry *v;
   const vestry_host *host;
-  vestry_timer *timer; /* NULL: never made */
+  vestry_timer *timer; /* NULL: never created */
   vsi_mutex lock;
   LIST_HEAD(, vsi_civetweb_deadline) list; /* guarded by lock */
-  /* Of all that were cut and are not cleared yet: requests, answers. Changed under lock; relaxed: a worker that reads
-   * an old value looks again at its next piece. */
+  /* Bytes of all requests [0] and answers [1] that were cut and are not cleared yet. Changed under lock; relaxed,
+   * because a worker that reads an old value checks again at its next piece. */
   _Atomic(uint64_t) going[2];
 } vsi_civetweb_deadlines;
 
-/* Where the process's descriptors end. */
+/* Return the end of the process's range of descriptors. */
 int vsi_civetweb_descriptors_end(void);
 
-/* Look which are overdue every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
+/* Look for overdue requests every period_ms. OK | NO_MEMORY | CLOSED (the runtime) */
 vestry_err vsi_civetweb_deadlines_init(vsi_civetweb_deadlines *deadlines, vestry *v, uint64_t period_ms);
-/* No deadline is set. Takes one that was only zeroed. */
+/* Stop the timer; no deadline may be set. A struct that was only zeroed is accepted. */
 void vsi_civetweb_deadlines_finish(vsi_civetweb_deadlines *deadlines);
 
-/* From due_ns on the worker that waits for bytes of this peer is roused. The socket must stay open until it is cleared.
- */
+/* Set a deadline: from due_ns on, the worker that waits for bytes of this peer is unblocked. The socket must stay open
+ * until the deadline is cleared. */
 void vsi_civetweb_deadline_set(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                const vsi_civetweb_peer *peer, uint64_t due_ns);
-/* The body that is waited for holds so much. From seven eighths of all requests' bytes on, those that hold most are
- * roused, so that newcomers get in: see socket.c of the other adapter. */
+/* Set the number of bytes that the incomplete body holds. If all requests together hold more than seven eighths of
+ * their maximum, those that hold most are unblocked to make room for new ones: see socket.c of the other adapter. */
 void vsi_civetweb_deadline_holds(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline, size_t bytes);
-/* An answer of so many bytes is written to this peer, until it is cleared. */
+/* Set the number of bytes of an answer that is being written to this peer, until it is cleared. */
 void vsi_civetweb_deadline_answers(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline,
                                    const vsi_civetweb_peer *peer, size_t bytes);
-/* Rouse those whose answers hold most, if all together hold too much. */
+/* Unblock the largest answers, if all together hold too many bytes. */
 void vsi_civetweb_deadlines_relieve(vsi_civetweb_deadlines *deadlines);
-/* Returns whether it had passed, and the worker was roused. One that is not set is accepted. */
+/* Clear a deadline. Returns whether it had passed, so that the worker was unblocked. A deadline that is not set is
+ * accepted. */
 bool vsi_civetweb_deadline_clear(vsi_civetweb_deadlines *deadlines, vsi_civetweb_deadline *deadline);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* civetweb's own answers to what it cannot read. It begins them with the version that it has read, which is whatever
- * stood there: of "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the lines after it, so what a client sent comes back in
- * front of the headers.
+/* Replacements for civetweb's own answers to requests that it cannot read. civetweb begins its answers with the version
+ * that it has read from the request line, which can be anything: for "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the
+ * lines after it. So text of the client would be sent back in front of the headers.
  *
- * It answers 400 to a head that fills its buffer, as to one that is no request, and does not say which it was. How many
- * bytes came does: the kernel counts them. */
+ * civetweb answers 400 to a head that fills its buffer and to a request that is malformed, and does not distinguish
+ * them. The number of received bytes, which the kernel counts, does. */
 #include <civetweb.h>
 #include <linux/tcp.h> /* glibc's struct tcp_info ends before the bytes */
 #include <netinet/in.h>
@@ -18,7 +18,7 @@
 #include "adapter/civetweb/neighbours.h"
 #include "vestry/civetweb.h"
 
-/* QUERY is a method that civetweb up to 1.17 does not know: 400 would say that something is wrong with the request. */
+/* Return whether the method is QUERY, which civetweb up to 1.17 does not know. 400 would blame the request. */
 static bool is_query(const struct mg_request_info *info, int status) {
   return status == 400 && info && info->request_method && strcmp(info->request_method, "QUERY") == 0;
 }
@@ -31,8 +31,8 @@ static uint64_t bytes_received(int fd) {
   return says ? tcp.tcpi_bytes_received : 0;
 }
 
-/* Whether it was refused because its head is larger than max_request_size. The worker has the connection's descriptor
- * until this returns. */
+/* Return whether a request was refused because its head is larger than max_request_size. The worker holds the
+ * connection's descriptor until this returns. */
 static bool is_too_large(const struct mg_connection *conn, const struct mg_request_info *info, int status) {
   const char *most = mg_get_option(mg_get_context(conn), "max_request_size");
   vsi_civetweb_peer peer, at;
@@ -47,7 +47,7 @@ static bool is_too_large(const struct mg_connection *conn, const struct mg_reque
 }
 
 int vestry_civetweb_http_error(struct mg_connection *conn, int status, const char *message) {
-  (void)message; /* which may have something of the request's in it */
+  (void)message; /* may contain text of the request */
   const struct mg_request_info *info = mg_get_request_info(conn);
   const bool is_head = info && info->request_method && strcmp(info->request_method, "HEAD") == 0;
   if (is_too_large(conn, info, status)) status = 431;

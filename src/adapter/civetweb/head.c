@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* civetweb stops reading headers at a line that begins with a colon, a blank or a byte above 126, and after 64 of them,
- * and takes what follows for nothing: a Content-Length there is not seen, and the body becomes a second request. It
- * takes blanks away in front of the first header, in front of each colon, and between the words of the request line.
+/* civetweb stops reading headers at a line that begins with a colon, a blank or a byte above 126, and after 64 headers,
+ * and ignores the following ones. If one of them is a Content-Length, civetweb does not see it, and the body becomes a
+ * second request. Besides, civetweb removes blanks before the first header, before each colon, and between the words of
+ * the request line.
  *
- * It cuts names and values out of the bytes that were read, by putting a NUL over each byte that ends one. So the NULs
- * tell what was there:
- *   - between the words of the request line there is one NUL, as there was one blank;
- *   - a value ends with CR LF, two NULs, and after the last header stands the CR of the empty line and a NUL, which is
- *     put over the last byte of the head. A CR alone ends the headers, too, but not the head;
- *   - between the version and the first header there are the two NULs of CR LF, and no blank;
- *   - a name ends with one NUL, the colon, and blanks after it stay. */
+ * civetweb separates names and values by overwriting the byte after each with a NUL. Therefore the NULs show what the
+ * client sent:
+ * - between the words of the request line there is one NUL, in the place of one blank;
+ * - a value ends with CR LF, two NULs. After the last header there is the CR of the empty line, and a NUL that
+ *   overwrites the last byte of the head. A CR alone ends the headers, too, but not the head;
+ * - between the version and the first header there are the two NULs of CR LF, and no blank;
+ * - a name ends with one NUL, the colon; blanks after it stay. */
 #include "adapter/civetweb/head.h"
 
 #include <civetweb.h>
@@ -19,14 +20,16 @@ static const char *end_of(const char *text) {
   return text + strlen(text);
 }
 
-/* Lines that end with a bare LF are taken, but not the last one, of which it cannot be told what follows. */
+/* Return whether the last header is followed by the empty line. Lines that end with a bare LF are accepted, except the
+ * last one, because the bytes after it cannot be identified. */
 static bool is_last(const struct mg_request_info *info, const char *value, size_t capacity) {
   const char *end = end_of(value);
   if ((size_t)(end - info->request_method) + 4 > capacity) return false; /* not even an empty line fits after it */
   return end[1] == '\0' && end[2] == '\r' && end[3] == '\0';
 }
 
-/* One blank each. A path or query that was decoded in place leaves some of its bytes after the decoded one. */
+/* Return whether the words of the request line are separated by one blank each. A path or query that was decoded in
+ * place leaves some of its bytes behind the decoded text. */
 static bool line_is_whole(const struct mg_request_info *info) {
   static const char name[] = "HTTP/";
   const char *version = info->http_version - (sizeof name - 1), *query = info->query_string;
@@ -35,12 +38,13 @@ static bool line_is_whole(const struct mg_request_info *info) {
          memcmp(version, name, sizeof name - 1) == 0 && version[-1] == '\0' && (version[-2] != '\0' || asks_nothing);
 }
 
-/* One byte may have been a CR, and what stands after it in a line of its own. */
+/* Return whether the first header begins a line: of the two bytes before it, one may have been a CR. */
 static bool begins_a_line(const struct mg_request_info *info, const char *name) {
   return name - end_of(info->http_version) == 2;
 }
 
-/* CR LF twice, of which all became NULs: otherwise there are headers, which were not read. */
+/* Return whether the version is followed by CR LF twice, as four NULs. Otherwise there are headers that were not
+ * read. */
 static bool has_no_header(const struct mg_request_info *info, size_t capacity) {
   static const char ends[4];
   const char *end = end_of(info->http_version);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether civetweb read a request's head to its end. */
+/* Checks whether civetweb has read a request's head to its end. */
 #ifndef VSI_CIVETWEB_HEAD_H
 #define VSI_CIVETWEB_HEAD_H
 
@@ -8,8 +8,8 @@
 
 struct mg_request_info;
 
-/* capacity  max_request_size: where the bytes of the request end at the latest
- * false: headers were passed over, or names were mended: what it says of the body is not to be trusted */
+/* Return whether the head was read completely. capacity: max_request_size, which bounds the request's bytes. false:
+ * headers were ignored or names were changed, so the information about the body cannot be trusted. */
 bool vsi_civetweb_head_is_whole(const struct mg_request_info *info, size_t capacity);
 
 #endif

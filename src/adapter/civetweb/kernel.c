@@ -14,15 +14,15 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* States of a socket, which <netinet/tcp.h> has and <linux/tcp.h> has not; they do not go together. */
+/* States of a socket, which <netinet/tcp.h> defines and <linux/tcp.h> does not; the two cannot be included together. */
 enum { TCP_ESTABLISHED = 1, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
 
-/* inet_diag_msg.idiag_timer: the kernel probes a shut window. */
+/* inet_diag_msg.idiag_timer: the kernel probes a closed window. */
 enum { TIMER_PROBE = 4 };
 
-/* A dump's request with a filter on the local port: port_low <= port <= port_high. A filter is a list of conditional
- * jumps: by `yes` bytes to the next one, by `no` bytes to beyond the end, which rejects. The port of a condition stands
- * in the `no` of the entry after it. */
+/* A request for a dump, with a filter on the local port: port_low <= port <= port_high. A filter is a list of
+ * conditional jumps: if the condition holds, `yes` bytes to the next one; otherwise `no` bytes, beyond the end, which
+ * rejects the socket. The port of a condition is in the `no` member of the entry after it. */
 typedef struct request {
   struct nlmsghdr header;
   struct inet_diag_req_v2 diag;
@@ -55,7 +55,7 @@ static vestry_err open_netlink(vsi_civetweb_kernel *kernel) {
   if (kernel->netlink >= 0) return VESTRY_OK;
   kernel->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (kernel->netlink < 0) return VESTRY_IO;
-  /* The answer is there when the request has been sent; this is for kernels that think otherwise. */
+  /* The answer is there when the request has been sent; the timeout is for kernels that behave differently. */
   setsockopt(kernel->netlink, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 1}, sizeof(struct timeval));
   return VESTRY_OK;
 }
@@ -82,7 +82,7 @@ static vestry_err ask(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets which, u
   return sent == (ssize_t)sizeof ask ? VESTRY_OK : VESTRY_IO;
 }
 
-/* One answer. What an older kernel does not say reads as "acknowledged just now". */
+/* Read one socket of the answer. A value that an older kernel does not provide reads as "acknowledged just now". */
 static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
   const struct inet_diag_msg *message = NLMSG_DATA(header);
   vsi_civetweb_socket socket = {
@@ -102,19 +102,19 @@ static vsi_civetweb_socket read_socket(const struct nlmsghdr *header) {
     memcpy(&info, RTA_DATA(attribute), len < sizeof info ? len : sizeof info);
     socket.since_ack_ms = info.tcpi_last_ack_recv;
     socket.probes_count = info.tcpi_probes;
-    /* The timer of the probes is off for a moment whenever one is sent. */
+    /* The timer of the probes is off for a moment whenever a probe is sent. */
     if (len >= offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd && !info.tcpi_snd_wnd)
       socket.window_shut = true;
   }
   return socket;
 }
 
-/* Hand one datagram's sockets out. *ret_done: it was the last one. */
+/* Call fn for the sockets of one datagram. *ret_done: it was the last one. */
 static vestry_err read_datagram(vsi_civetweb_kernel *kernel, size_t len, vsi_civetweb_socket_fn fn, void *ctx,
                                 bool *ret_done) {
   const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)kernel->buffer;
   for (; NLMSG_OK(header, len); header = NLMSG_NEXT(header, len)) {
-    if (header->nlmsg_seq != kernel->sequence) continue; /* of a dump that was given up */
+    if (header->nlmsg_seq != kernel->sequence) continue; /* of a dump that was abandoned */
     if (header->nlmsg_type == NLMSG_ERROR || (header->nlmsg_flags & NLM_F_DUMP_INTR)) return VESTRY_IO;
     if (header->nlmsg_type == NLMSG_DONE) {
       *ret_done = true;
@@ -132,7 +132,7 @@ static vestry_err dump_family(vsi_civetweb_kernel *kernel, vsi_civetweb_sockets 
                               vsi_civetweb_socket_fn fn, void *ctx) {
   vestry_err error = ask(kernel, which, family);
   for (bool done = false; !error && !done;) {
-    /* MSG_TRUNC: the datagram's true length, also when it did not fit. */
+    /* MSG_TRUNC: recv returns the datagram's true length, even if it did not fit. */
     ssize_t len = recv(kernel->netlink, kernel->buffer, sizeof kernel->buffer, MSG_TRUNC);
     if (len < 0 && errno == EINTR) continue;
     if (len <= 0 || (size_t)len > sizeof kernel->buffer) return VESTRY_IO;
@@ -146,6 +146,6 @@ vestry_err vsi_civetweb_kernel_dump(vsi_civetweb_kernel *kernel, vsi_civetweb_so
   vestry_err error = open_netlink(kernel);
   if (!error && kernel->ipv4) error = dump_family(kernel, which, AF_INET, fn, ctx);
   if (!error && kernel->ipv6) error = dump_family(kernel, which, AF_INET6, fn, ctx);
-  if (error) vsi_civetweb_kernel_finish(kernel); /* half an answer may be left in it: start anew */
+  if (error) vsi_civetweb_kernel_finish(kernel); /* part of an answer may be left in it: start with a new one */
   return error;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An adapter's life: from its making, beside a server that runs, to its end. */
+/* The life of an adapter, from its creation inside a running server to its end. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,14 +24,14 @@ static uint64_t least(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
-/* How often to look for what is due after such a time. */
+/* Return the interval of looking for events that are due after this time. */
 static uint64_t round_ms(uint64_t due_ms) {
   uint64_t part = due_ms / 16;
   return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : least(part, WATCH_MOST_MS);
 }
 
-/* The worst case is a cut just after a heartbeat: one heartbeat until there is something to acknowledge, then lost_ms,
- * then two rounds of the watch. */
+/* Return the default of lost_ms. The worst case is a connection that breaks just after a heartbeat: then one heartbeat
+ * passes until there is something to acknowledge, then lost_ms, then two rounds of the watch. */
 static uint64_t default_lost_ms(const vestry *v, uint64_t watch_ms) {
   uint64_t heartbeat_ms = vestry_parts_of(v)->heartbeat_ms;
   if (heartbeat_ms == VESTRY_NEVER_MS) return VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
@@ -120,7 +120,7 @@ static void destroy(vestry_server *server) {
   vsi_free(adapter->host, adapter);
 }
 
-/* One inside a server of the application's own is not started by vestry_server_create. */
+/* The adapter inside a server of the application. It is not started by vestry_server_create. */
 static const vestry_server_adapter inside = {
     .size = sizeof(vestry_server_adapter), .name = "civetweb", .stop = stop, .destroy = destroy, .room = room};
 
@@ -158,7 +158,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
     return error;
   }
   *ret_server = &adapter->base;
-  /* release pairs with requests that came meanwhile, and were told to come again */
+  /* release: pairs with requests that came meanwhile, and got 503 */
   atomic_store_explicit(&adapter->neighbour.is_open, true, memory_order_release);
   return VESTRY_OK;
 }

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: paths that civetweb gives to vestry, and no others */
-/* civetweb looks for a handler in three rounds: one for exactly the path; one for a path above it; then the patterns,
- * in the order in which they were set. The first that it finds has the request. If that one says that it is not
- * concerned, civetweb looks for a file, and for no other handler. So one handler for all paths would keep requests from
- * patterns that the program sets after it. Instead each route is a pattern of civetweb's:
+/* essay: registering exactly the paths of routes with civetweb */
+/* civetweb searches for a handler in three rounds: first a handler for exactly the path, then one for a path above it,
+ * then the patterns in the order in which they were set. The first match gets the request. If that handler declines the
+ * request, civetweb looks for a file, but not for another handler. Therefore a single handler for all paths would take
+ * requests from patterns that the program sets later. Instead each route becomes a pattern of civetweb:
  *
  *   {id}       ?*    one character, and more of the segment (civetweb's paths have no "//")
  *   {path...}  **
  *   the end    $
  *
- * Characters that mean something to civetweb are '?', any one. What matches too much by that, or because civetweb's
- * patterns know no case, is no route of vestry's and ends as a file. The pattern has a second part, which begins as no
- * path does and has the mount's number, so that it is the same as no pattern of the program's or of another adapter's:
- * to set it again would mean to wait until all streams of the first have ended.
+ * Characters that are special in civetweb's patterns become '?', which matches any one. If a path matches only because
+ * of that, or because civetweb's patterns ignore case, vestry has no route for it, and civetweb serves it as a file.
+ * Each pattern has a second part, which begins as no path does and contains the mount's number. So it never equals a
+ * pattern of the program or of another adapter. Setting an equal pattern again would wait until all streams of the
+ * first one have ended.
  *
- * To take a handler away civetweb waits until no request is inside, streams too. So that is done later, by a timer, and
- * only for mounts in which no request is: a request counts itself in and then looks whether the mount is going, the
- * sweeper marks the mount and then looks whether one is inside. Both in sequentially consistent order: one of them sees
- * the other. */
+ * To remove a handler, civetweb waits until no request is inside it, streams included. Therefore a timer, the sweeper,
+ * removes handlers later, and only those without requests. A request first counts itself in and then checks whether the
+ * mount is being removed; the sweeper first marks the mount and then checks whether a request is inside. Both are
+ * sequentially consistent, so at least one of them sees the other. */
 #include "adapter/civetweb/mounts.h"
 
 #include <civetweb.h>
@@ -32,9 +33,9 @@
 enum { SWEEP_MS = 100, SUFFIX_BYTES = 32 };
 static const char all_paths[] = "/{all...}";
 
-/* ---- patterns ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- patterns ---- */
 
-/* What stands after the first slash, and how long it is; whether it is a parameter, and whether that is the rest. */
+/* Return the segment after a slash, its length, whether it is a parameter, and whether that parameter is the rest. */
 static const char *segment_of(const char *slash, size_t *ret_len, bool *ret_parameter, bool *ret_rest) {
   const char *segment = slash + 1;
   *ret_len = strcspn(segment, "/");
@@ -61,7 +62,7 @@ size_t vsi_civetweb_uri_of(const char *pattern, char *uri) {
   return (size_t)(to - uri);
 }
 
-/* Without the names. Returns the length; to: as long as the pattern. */
+/* Write a pattern without the names of its parameters. Returns the length; to: as long as the pattern. */
 static size_t name_of(const char *pattern, char *to) {
   const char *begin = to;
   size_t len;
@@ -104,7 +105,7 @@ static vsi_civetweb_claim *make_claim(const vestry_host *host, const char *metho
   return made;
 }
 
-/* ---- mounts ------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------ mounts ---- */
 
 static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char *pattern) {
   size_t capacity = 2 * strlen(pattern) + 2 + SUFFIX_BYTES;
@@ -116,13 +117,13 @@ static vsi_civetweb_mount *make_mount(const vsi_civetweb_mounts *of, const char 
   return made;
 }
 
-/* The same pattern, but for the second part. */
+/* Return whether two patterns are equal except for the second part. */
 static bool is_same(const vsi_civetweb_mount *mount, const vsi_civetweb_mount *other) {
   size_t len = (size_t)(strrchr(mount->uri, '|') - mount->uri) + 1;
   return strncmp(mount->uri, other->uri, len) == 0;
 }
 
-/* In place of `made` the one that is there already, if so. */
+/* Add a mount, or return the equal one that is there already. */
 static vsi_civetweb_mount *mount_locked(vsi_civetweb_mounts *of, vsi_civetweb_mount *made) {
   vsi_civetweb_mount *at = of->first;
   while (at && !is_same(made, at)) at = at->next;
@@ -135,15 +136,16 @@ static vsi_civetweb_mount *mount_locked(vsi_civetweb_mounts *of, vsi_civetweb_mo
   return at;
 }
 
-/* civetweb has a list of methods, and QUERY (RFC 10008) is not in it up to 1.17. It cannot be asked, so a later version
- * is believed to have it; if it has not, its requests are answered 501, and the log says so (error.c). */
+/* Return whether civetweb accepts the method QUERY (RFC 10008). Its list of methods does not contain QUERY up to 1.17.
+ * The list cannot be read, so a later version is assumed to contain it. If it does not, QUERY requests get 501 and a
+ * log message (error.c). */
 bool vsi_civetweb_takes_query(const char *version) {
   char *end;
   const unsigned long major = strtoul(version, &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
   return major > 1 || (major == 1 && minor > 17);
 }
 
-/* ---- what the instance tells ------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------- changes of the instance's routes ---- */
 
 static void log_taken(const vestry_host *host, const char *method, const char *pattern) {
   vsi_log(host, VESTRY_LOG_ERROR,
@@ -193,7 +195,7 @@ static vestry_err mounted(void *ctx, const char *method, const char *pattern) {
   return claim(of, method, pattern, !of->takes_all);
 }
 
-/* The pattern's own characters are enough to find it again: nothing is allocated here. */
+/* Return whether a claim is that of a route, by comparing its name piece by piece without an allocation. */
 static bool is_claim_of(const vsi_civetweb_claim *claimed, const char *method, const char *pattern) {
   size_t method_len = strlen(method);
   if (strncmp(claimed->name, method, method_len) != 0 || claimed->name[method_len] != ' ') return false;
@@ -229,9 +231,9 @@ static void unmounted(void *ctx, const char *method, const char *pattern) {
 static const vestry_route_follower follower = {
     .size = sizeof(vestry_route_follower), .mounts = mounted, .unmounted = unmounted};
 
-/* ---- those that no route has any more ---------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------- mounts that no route has any more ---- */
 
-/* Whether no request is inside, and one that comes from now on does not stay. */
+/* Mark a mount as going if no request is inside; a later request then leaves at once. Returns whether it is marked. */
 static bool goes(vsi_civetweb_mount *mount) {
   atomic_store(&mount->is_going, true);
   if (!atomic_load(&mount->running)) return true;
@@ -239,7 +241,7 @@ static bool goes(vsi_civetweb_mount *mount) {
   return false;
 }
 
-/* Take out of the list what no route has; *ret_left: whether some of it has requests. */
+/* Remove the mounts that no route has from the list. *ret_left: whether some stay because of their requests. */
 static vsi_civetweb_mount *take_idle(vsi_civetweb_mounts *of, bool *ret_left) {
   vsi_civetweb_mount *idle = NULL;
   *ret_left = false;
@@ -259,7 +261,8 @@ static vsi_civetweb_mount *take_idle(vsi_civetweb_mounts *of, bool *ret_left) {
   return idle;
 }
 
-/* A request on the way to a mount's handler is let through; it stays for a moment only. */
+/* Remove the handlers and free the mounts. This waits for requests on their way to such a handler, which stay only for
+ * a moment. */
 static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
   for (vsi_civetweb_mount *next; idle; idle = next) {
     next = idle->next;
@@ -268,7 +271,7 @@ static void free_idle(const vsi_civetweb_mounts *of, vsi_civetweb_mount *idle) {
   }
 }
 
-/* Once; again later, if a mount has still requests. */
+/* Sweep once; again later, if an unused mount still has requests. */
 static void sweep(vestry_timer *timer, void *ctx) {
   vsi_civetweb_mounts *of = ctx;
   bool is_left;
@@ -278,7 +281,7 @@ static void sweep(vestry_timer *timer, void *ctx) {
   if (is_left) vestry_timer_set(timer, SWEEP_MS, 0);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neighbour *self, bool takes_all,
                                      vsi_civetweb_serve_fn serve) {
@@ -294,7 +297,7 @@ vestry_err vsi_civetweb_mounts_begin(vsi_civetweb_mounts *of, vsi_civetweb_neigh
 
 void vsi_civetweb_mounts_shut(vsi_civetweb_mounts *of) {
   if (!of->sweeper) return;
-  vsi_civetweb_neighbours_lock(); /* a route that is being mounted now is, before the server can end */
+  vsi_civetweb_neighbours_lock(); /* wait for a route that is being mounted, before the server can end */
   vsi_civetweb_neighbours_unlock();
   vsi_mutex_lock(&of->sweeping);
   vsi_mutex_unlock(&of->sweeping);
@@ -317,7 +320,7 @@ void vsi_civetweb_mounts_finish(vsi_civetweb_mounts *of) {
   (void)vestry_routes_follow(of->self->v, NULL, of);
   vestry_timer_destroy(of->sweeper);
   vsi_mutex_finish(&of->sweeping);
-  vsi_civetweb_neighbours_lock(); /* others look at claims */
+  vsi_civetweb_neighbours_lock(); /* other adapters read the claims */
   vsi_civetweb_mount *mounts = of->first;
   vsi_civetweb_claim *claims = of->self->claims;
   of->self->claims = NULL;

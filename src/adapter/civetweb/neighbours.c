@@ -7,7 +7,7 @@
 typedef vsi_civetweb_neighbour neighbour;
 
 static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_CIVETWEB_NEIGHBOURS);
-static neighbour *first; /* guarded by lock: all of this process, the oldest first */
+static neighbour *first; /* guarded by lock: all adapters of this process, the oldest first */
 
 void vsi_civetweb_neighbours_lock(void) {
   vsi_mutex_lock(&lock);
@@ -17,8 +17,8 @@ void vsi_civetweb_neighbours_unlock(void) {
   vsi_mutex_unlock(&lock);
 }
 
-/* The next one of the same server. One that has stopped is none: its server may have ended, and another one have its
- * place in memory. */
+/* Return the next adapter of the same server. A stopped one is skipped, because its server may have ended, and another
+ * server may be at its address. */
 static neighbour *next_of(const neighbour *one, neighbour *from) {
   for (; from; from = from->next)
     if (from->server == one->server && !vsi_web_gate_is_shut(from->gate)) return from;
@@ -70,7 +70,8 @@ bool vsi_civetweb_neighbours_any(const neighbour *one, vsi_civetweb_neighbour_fn
   return false;
 }
 
-/* No log is called with the lock. Its host lives: the server, in whose thread this is, ends before the instances. */
+/* The lock is not held while a log is called. The log's host is still valid: this is a thread of the server, which ends
+ * before the instances. */
 void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
   for (;;) {
     const vestry_host *host = NULL;
@@ -86,13 +87,14 @@ void vsi_civetweb_neighbours_tell_of_query(const struct mg_context *server) {
   }
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- requests ---- */
 
 static bool is_alone(const neighbour *one) {
   return !atomic_load_explicit(&one->is_shared, memory_order_relaxed);
 }
 
-/* One that has stopped has its requests told so, if no other adapter has taken its routes. */
+/* A stopped adapter is returned if no other adapter has taken its routes, so that it answers their requests with
+ * 503. */
 neighbour *vsi_civetweb_neighbours_find(neighbour *one, const char *method, const char *path) {
   if (is_alone(one)) return vestry_route_status(one->v, method, path) != 404 ? one : NULL;
   neighbour *found = NULL;

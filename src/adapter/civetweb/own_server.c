@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A civetweb server by vestry/server.h. */
+/* A civetweb server created through vestry/server.h. */
 #include <civetweb.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,12 +20,12 @@ typedef struct own_server {
   const vestry_host *host;
   vestry_civetweb_options options;
   struct mg_context *server;
-  vestry_server *inside; /* NULL: it could not be made */
-  vestry_err error;      /* of the adapter's making */
+  vestry_server *inside; /* NULL: its creation failed */
+  vestry_err error;      /* of the adapter's creation */
   atomic_bool started, complained;
 } own_server;
 
-/* civetweb says the number: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
+/* Return the error number in a message of civetweb: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
 static int errno_in(const char *message) {
   const char *number = strstr(message, ": ");
   return number ? (int)strtol(number + 2, NULL, 10) : 0;
@@ -34,7 +34,7 @@ static int errno_in(const char *message) {
 static int log_message(const struct mg_connection *conn, const char *message) {
   own_server *own = mg_get_user_data(mg_get_context(conn));
   if (!own) return 1;
-  /* Why it does not start is in the first line; those that follow say that it does not. */
+  /* Only the first line contains the reason of a failed start; the following lines only report the failure. */
   bool is_first = !atomic_exchange(&own->complained, true), is_up = atomic_load(&own->started);
   if (!is_first && !is_up) return 1;
   const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_listen_advice(errno_in(message)) : "";
@@ -45,7 +45,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
   return 1;
 }
 
-/* civetweb listens, but answers no request yet. */
+/* Called when civetweb listens, but answers no request yet. */
 static void add_vestry(const struct mg_context *context) {
   own_server *own = mg_get_user_data(context);
   own->error = vestry_civetweb_create(own->v, (struct mg_context *)(uintptr_t)context, &own->options, &own->inside);
@@ -53,7 +53,7 @@ static void add_vestry(const struct mg_context *context) {
 
 static void destroy(vestry_server *server) {
   own_server *own = (own_server *)server;
-  if (vestry_is_forked(own->v)) return; /* the threads are the parent's */
+  if (vestry_is_forked(own->v)) return; /* the threads belong to the parent */
   if (own->inside) (void)vestry_server_stop(own->inside, STOP_MS);
   vestry_civetweb_stop_server(own->server);
   vestry_server_destroy(own->inside);
@@ -74,13 +74,13 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
   /* clang-format off */
   const char *const settings[] = {
       "listening_ports", place,
-      "num_threads", threads, /* each stream has one for its life */
+      "num_threads", threads, /* each stream has a thread for its life */
       "connection_queue", threads,
-      "listen_backlog", "4096", /* a client that finds it full waits for a second */
-      "decode_url", "no", /* it would forget how a path was sent */
-      "tcp_nodelay", "1", /* small patches would wait for 40 ms */
+      "listen_backlog", "4096", /* if it is full, a client waits a second */
+      "decode_url", "no", /* decoding would lose the path as sent */
+      "tcp_nodelay", "1", /* otherwise small patches wait for 40 ms */
       "max_request_size", head,
-      "request_timeout_ms", "10000", /* how long a client may stall */
+      "request_timeout_ms", "10000", /* maximum stall of a client */
       NULL};
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);

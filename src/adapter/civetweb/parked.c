@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/civetweb/parked.h"
 
-/* How many connections are closed between two takings of the lock. */
+/* Number of connections that are closed at once, without the lock. */
 enum { BATCH = 32 };
 
 vestry_err vsi_civetweb_parked_init(vsi_civetweb_parked *parked, const vestry_host *host, size_t capacity) {
@@ -21,7 +21,7 @@ void vsi_civetweb_parked_finish(vsi_civetweb_parked *parked, const vestry_host *
   vsi_map_finish(&parked->map, host);
 }
 
-/* The one after this in the map; of NULL the first; NULL: there are no more. */
+/* Return the entry after this one in the map; of NULL, the first; NULL: there are no more. */
 static vsi_civetweb_entry *after(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *at) {
   return (vsi_civetweb_entry *)vsi_map_after(&parked->map, at ? &at->in : NULL);
 }
@@ -33,7 +33,7 @@ static void set_unacked_locked(vsi_civetweb_entry *entry, int64_t bytes) {
 void vsi_civetweb_parked_add(vsi_civetweb_parked *parked, vsi_civetweb_entry *entry) {
   vsi_mutex_lock(&parked->lock);
   vsi_map_add(&parked->map, &entry->in, vsi_civetweb_peer_hash(&entry->peer, parked->seed));
-  entry->seen = parked->round; /* a round that has begun is not about it: its socket may be too young for the dump */
+  entry->seen = parked->round; /* a running round must skip it: its socket may be too young for the dump */
   entry->has_cookie = entry->told = false;
   entry->verdict = VESTRY_CAUSE_NONE;
   entry->unacked_since_ns = UINT64_MAX;
@@ -48,14 +48,15 @@ void vsi_civetweb_parked_remove(vsi_civetweb_parked *parked, vsi_civetweb_entry 
   vsi_mutex_unlock(&parked->lock);
 }
 
-/* Why an entry is to be closed by the running round; NONE: it is not. */
+/* Return the cause with which the current round closes an entry; NONE: it stays open. */
 static vestry_cause round_cause_locked(const vsi_civetweb_parked *parked, const vsi_civetweb_entry *entry) {
   if (!entry->has_peer) return VESTRY_CAUSE_NONE;
   return entry->seen == parked->round ? entry->verdict : VESTRY_CAUSE_HANGUP;
 }
 
-/* Close what is to be closed and was not told so before: for `all`, or (NONE) for what the round says. References are
- * taken under the lock, so that no parked thread's connection goes away before its close. */
+/* Close the connections that were not closed from here before: all of them with the cause `all`, or (NONE) those that
+ * the round has condemned. References are taken under the lock, so that a dedicated thread cannot free its connection
+ * before the close. */
 static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
   vestry_connection *connections[BATCH];
   vestry_cause causes[BATCH];
@@ -90,8 +91,9 @@ bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked) {
   return any;
 }
 
-/* A peer that was gone without a word may come back from the same port while the old stream is still parked: two
- * streams, one socket. The cookie tells sockets apart; a stream learns its own when it is seen for the first time. */
+/* Find the entry of a socket. A peer that vanished silently may return from the same port while its old stream still
+ * exists: two streams, one socket. The cookie distinguishes sockets; a stream gets its cookie when its socket is first
+ * seen. */
 static vsi_civetweb_entry *owner_locked(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket) {
   vsi_civetweb_entry *free_one = NULL;
   vsi_map_link *link = vsi_map_first(&parked->map, vsi_civetweb_peer_hash(&socket->peer, parked->seed));

@@ -9,8 +9,8 @@
 
 #include "base/memory.h"
 
-/* A shut window is probed at growing distances, up to two minutes. One probe may just have been sent; the second one
- * goes out only when the first was not answered. */
+/* The kernel probes a closed window at growing intervals, up to two minutes. One probe may have been sent just now; the
+ * second is sent only if the first was not answered. */
 enum { UNANSWERED_PROBES = 2 };
 
 void vsi_civetweb_address_read(unsigned char address[16], int family, const void *bytes) {
@@ -24,7 +24,7 @@ bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi
   vsi_civetweb_peer peer = {.port = (uint16_t)port, .server_port = (uint16_t)server_port};
   char text[INET6_ADDRSTRLEN];
   unsigned char bytes[16];
-  size_t len = strcspn(address, "%"); /* an interface's name may follow */
+  size_t len = strcspn(address, "%"); /* the name of an interface may follow */
   if (len >= sizeof text) return false;
   memcpy(text, address, len);
   text[len] = '\0';
@@ -35,7 +35,7 @@ bool vsi_civetweb_peer_parse(const char *address, int port, int server_port, vsi
   return true;
 }
 
-/* The port of an address, and its 16 bytes where they are wanted. */
+/* Get the port of an address, and its 16 bytes if address is not NULL. */
 static bool read_address(const struct sockaddr_storage *from, unsigned char *address, uint16_t *ret_port) {
   const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)from;
   const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)from;
@@ -71,11 +71,12 @@ uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed) {
   return hash;
 }
 
-/* When LOST is due. Unacknowledged bytes alone say nothing: a heartbeat that was written a moment ago is
- * unacknowledged, and the last acknowledgement before it may be a heartbeat's time ago. So the time runs from whatever
- * came later: when we first saw unacknowledged bytes (bytes that are acknowledged between two looks and followed by
- * others have brought an acknowledgement meanwhile), or the last acknowledgement. A peer that is alive but does not
- * read acknowledges too: first what fits into its window, then the probes of the shut window; see UNANSWERED_PROBES. */
+/* Decide whether a peer is LOST. Unacknowledged bytes alone are no evidence: a heartbeat that was written a moment ago
+ * is unacknowledged, and the last acknowledgement before it may be one heartbeat interval ago. Therefore the time runs
+ * from the later of two events: the first look that found unacknowledged bytes, and the last acknowledgement. (If the
+ * bytes were acknowledged between two looks and others followed, that acknowledgement counts.) A live peer that does
+ * not read acknowledges, too: first the bytes that fit into its window, then the probes of the closed window; see
+ * UNANSWERED_PROBES. */
 vestry_cause vsi_civetweb_peer_judge(uint64_t *unacked_since_ns, const vsi_civetweb_socket *socket, uint64_t now_ns,
                                      uint64_t lost_ns) {
   if (!socket->established) return VESTRY_CAUSE_HANGUP;

@@ -10,12 +10,12 @@
 #include "base/field.h"
 #include "base/memory.h"
 
-/* Of a body that was not wanted so much is skipped, and the connection goes on; with more it is closed. Then so much is
- * still taken, as closing a socket with unread bytes resets it, and the client might lose the answer that told it why.
- */
+/* An unwanted body of up to SKIP_BYTES is skipped, and the connection stays open; with a longer one it is closed.
+ * Before the close, up to LINGER_BYTES are read. Closing a socket with unread bytes would reset it, and the client
+ * might lose the answer that explains why. */
 enum { SKIP_BYTES = 64 * 1024, LINGER_BYTES = 4 * 1024 * 1024, LINGER_PIECE = 4096 };
 
-/* Whether a comma-separated list names a token, in any case. */
+/* Return whether a comma-separated list contains a token, in any case. */
 static bool list_names(const char *list, const char *token) {
   size_t len = strlen(token);
   while (*list) {
@@ -27,10 +27,11 @@ static bool list_names(const char *list, const char *token) {
   return false;
 }
 
-/* What civetweb itself will do after the handler; our Connection header has to agree with it. It reads the list
- * loosely, so it is told to close where we say so: vsi_civetweb_request_answering. It closes where the client would
- * upgrade. After a chunked body 1.15 closes if there are trailers, and 1.16 goes on after whatever it takes for
- * trailers; vestry sees neither, so it closes: what follows need not be a request to every server. */
+/* Return whether civetweb will keep the connection open after the handler, because vestry's Connection header must
+ * agree with that. civetweb parses the list loosely, so vestry makes it close where vestry's own header promises that:
+ * vsi_civetweb_request_answering. civetweb closes if the client requests an upgrade. After a chunked body, 1.15 closes
+ * if there are trailers, and 1.16 continues after the bytes that it takes for trailers. vestry sees neither, so it
+ * closes, because the following bytes need not be a request to every server. */
 static bool wants_alive(const vsi_civetweb_request *request) {
   if (!request->adapter->settings.keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
@@ -45,7 +46,7 @@ void vsi_civetweb_request_init(vsi_civetweb_request *request, vsi_civetweb *adap
   request->is_http11 = strcmp(info->http_version, "1.1") == 0;
   request->is_chunked = mg_get_header(conn, "Transfer-Encoding") != NULL;
   request->wants_alive = wants_alive(request);
-  /* civetweb's content_length is -1 too when there is no body at all */
+  /* civetweb's content_length is -1, too, if there is no body at all */
   request->body_left = !request->is_chunked && info->content_length > 0 ? info->content_length : 0;
   request->body_ended = !request->is_chunked && !request->body_left;
   const char *expect = mg_get_header(conn, "Expect");
@@ -66,7 +67,7 @@ void vsi_civetweb_request_close(vsi_civetweb_request *request) {
   mg_disable_connection_keep_alive(request->conn);
 }
 
-/* ---- the body ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the body ---- */
 
 static bool clear_deadline(vsi_civetweb_request *request) {
   return vsi_civetweb_deadline_clear(&request->adapter->deadlines, &request->deadline);
@@ -77,7 +78,7 @@ static bool find_peer(const vsi_civetweb_request *request, vsi_civetweb_peer *re
   return vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, ret_peer);
 }
 
-/* A peer that is no IP address has none; then civetweb's own waiting, byte by byte, is all there is. */
+/* Set a deadline. A peer without an IP address has none; it is bounded only by civetweb's timeout for each byte. */
 static void set_deadline(vsi_civetweb_request *request, uint64_t timeout_ns) {
   uint64_t now_ns = vsi_now_ns(request->adapter->host);
   vsi_civetweb_peer peer;
@@ -90,7 +91,7 @@ static bool is_overdue(const vsi_civetweb_request *request) {
   return request->deadline.is_set && vsi_now_ns(request->adapter->host) >= request->deadline.due_ns;
 }
 
-/* A body that broke off: whatever follows on the connection is no request. */
+/* End a body that broke off. The following bytes on the connection are not a request, so it is closed. */
 static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   bool late = is_overdue(request);
   request->body_ended = true;
@@ -101,10 +102,10 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
   return late || passed >= vsi_ms_to_ns(request->adapter->settings.request_timeout_ms) ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
-/* One piece of a body that has not ended. *ret_len 0: now it has. */
+/* Read one piece of a body that has not ended. *ret_len 0: it has ended now. */
 static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t capacity, size_t *ret_len) {
   uint64_t since = vsi_now_ns(request->adapter->host);
-  if (is_overdue(request)) return break_off(request, since); /* bytes that come all the time wake no thread */
+  if (is_overdue(request)) return break_off(request, since); /* arriving bytes unblock no thread */
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     request->expects = false;
@@ -112,7 +113,8 @@ static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t
   }
   if (!request->is_chunked && (uint64_t)capacity > (uint64_t)request->body_left) capacity = (size_t)request->body_left;
   int got = mg_read(request->conn, buffer, capacity);
-  /* 0 is the end of a chunked body; of any other, which ends by its length, it is mg_read's word for a time-out. */
+  /* 0 is the end of a chunked body. A body with a length ends by it, and for such a body mg_read returns 0 on a
+   * timeout. */
   if (got < 0 || (got == 0 && !request->is_chunked)) return break_off(request, since);
   request->body_left -= request->is_chunked ? 0 : got;
   request->body_ended = request->is_chunked ? got == 0 : request->body_left == 0;
@@ -151,12 +153,12 @@ void vsi_civetweb_request_receives(void *server_request, size_t held_bytes) {
   request->held_bytes = held_bytes;
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- the answer ---- */
 
 void vsi_civetweb_request_answering(vsi_civetweb_request *request) {
   if (!request->wants_alive) vsi_civetweb_request_close(request);
   if (request->body_ended) return;
-  request->lingers = !request->expects; /* a client that was not told to go on sends nothing */
+  request->lingers = !request->expects; /* a client that waits for 100 Continue sends nothing */
   if (request->lingers && !request->is_chunked && request->body_left <= SKIP_BYTES) return;
   vsi_civetweb_request_close(request);
 }

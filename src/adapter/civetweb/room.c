@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What civetweb does not look at itself.
+/* Checks that civetweb does not make itself.
  *
- * When a thread cannot be made it goes on with those it has; when the one that accepts cannot, with none, and says
- * nothing. And when descriptors run out, its accepting thread asks for one again and again as fast as it can. Neither
- * can be mended from outside once it runs, but it can be foreseen: it never has more clients than threads, places in
- * its queue and one in its hand. */
+ * If civetweb cannot create a worker, it continues with those that it has. If it cannot create the accepting thread, it
+ * continues without one, and reports nothing. And if descriptors run out, its accepting thread retries in a busy loop.
+ * None of this can be repaired from outside while it runs, but it can be predicted, because civetweb never has more
+ * clients than threads, places in its queue, and one that is being accepted. */
 #include "adapter/civetweb/room.h"
 
 #include <pthread.h>
@@ -17,7 +17,7 @@
 #include "base/mutex.h"
 #include "base/thread.h"
 
-/* STACK_BYTES: as Debian builds civetweb. SETTLE_TURNS: a thread that was joined is counted for a moment more. */
+/* STACK_BYTES: as in Debian's civetweb. SETTLE_TURNS: the kernel counts a joined thread for a moment longer. */
 enum { STACK_BYTES = 102400, SETTLE_TURNS = 10000 };
 
 typedef struct trial {
@@ -44,7 +44,7 @@ static uint32_t make_threads(trial *of, pthread_t *threads, uint32_t count) {
   return made;
 }
 
-/* How many the kernel counts; 0: it does not say. */
+/* Return the kernel's number of threads; 0: unknown. */
 static unsigned long threads_now(void) {
   struct stat at;
   return stat("/proc/self/task", &at) == 0 ? (unsigned long)at.st_nlink : 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the system has room for a server: threads and descriptors. */
+/* Checks whether the system has enough threads and descriptors for a server. */
 #ifndef VSI_CIVETWEB_ROOM_H
 #define VSI_CIVETWEB_ROOM_H
 
 #include <stdint.h>
 
-/* For what is no client's: ports, files, logs, what the application has open. */
+/* Descriptors that belong to no client: ports, files, logs, and those of the application. */
 enum { VSI_CIVETWEB_OTHER_DESCRIPTORS = 64 };
 
-/* Make so many threads at once, which end again before it returns. How many could be made. */
+/* Create this many threads at once, and end them. Returns the number that could be created. */
 uint32_t vsi_civetweb_try_threads(uint32_t count);
 
-/* Descriptors that a server can come to need, and how many this process may have. */
+/* Return the descriptors that a server can need, and the number that this process may have. */
 uint64_t vsi_civetweb_descriptors_needed(uint32_t threads_count, uint32_t queue_count);
 uint64_t vsi_civetweb_descriptors_allowed(void);
 

@@ -13,20 +13,20 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection *connection = NULL;
   const vsi_civetweb *adapter = request->adapter;
   if (!request->path || !vsi_civetweb_request_is_framed(request)) {
-    request->body_ended = true; /* it is not known where it does */
+    request->body_ended = true; /* its end is unknown */
     vsi_civetweb_request_close(request);
     vestry_turn_away(adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     vsi_civetweb_refuse(request, 400, NULL, NULL);
     return;
   }
   vestry_err error = vestry_serve(adapter->v, &vsi_civetweb_request_ops, request, NULL, NULL, &connection);
-  if (error) vsi_civetweb_request_close(request); /* no answer was given: say so by closing */
+  if (error) vsi_civetweb_request_close(request); /* no answer was sent: close the connection instead */
   if (!connection) return;
   vsi_civetweb_park(request, connection);
   vestry_connection_unref(connection);
 }
 
-/* Refuse a request whose worker is to go, or is needed for others. */
+/* Refuse a request whose worker must leave, or is needed for others. */
 static void turn_away(vsi_civetweb_request *request) {
   request->body_ended = true;
   vsi_civetweb_request_close(request);
@@ -61,13 +61,14 @@ static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const str
   return status;
 }
 
-/* by_mount: it is of whatever adapter of this server has a route for it. 0: the server's own affair. */
+/* Serve a request. by_mount: by any adapter of this server that has a route for it. Returns 0: the request is for the
+ * server itself. */
 static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool by_mount) {
   const struct mg_request_info *info = mg_get_request_info(conn);
   if (!info || !info->local_uri) return 0;
   vsi_civetweb_target target;
   vsi_civetweb_target_read(&target, adapter, info);
-  /* One that is refused is answered where it would be mounted. */
+  /* A refused target is answered at the place where it would be mounted. */
   const char *method = info->request_method, *path = target.path ? target.path : info->local_uri;
   vsi_civetweb *by = adapter->answers_all ? adapter : NULL;
   if (by_mount) {
@@ -91,7 +92,7 @@ static int refuse_for_now(vsi_civetweb *adapter, struct mg_connection *conn) {
 int vsi_civetweb_serve_mount(struct mg_connection *conn, void *data) {
   vsi_civetweb_mount *mount = data;
   atomic_fetch_add(&mount->running, 1);
-  /* One that goes has no route; if it has again, another mount is for it in a moment. */
+  /* A mount that is being removed has no route. If it gets one again, a new mount will serve it in a moment. */
   int status =
       atomic_load(&mount->is_going) ? refuse_for_now(mount->adapter, conn) : serve_at(mount->adapter, conn, true);
   atomic_fetch_sub(&mount->running, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker of civetweb's does for one request on a path with a route. */
+/* Serving one request on a path with a route, by a worker of civetweb. */
 #ifndef VSI_CIVETWEB_SERVE_H
 #define VSI_CIVETWEB_SERVE_H
 
@@ -7,9 +7,9 @@
 
 struct mg_connection;
 
-/* civetweb's handler of a mount, which is its callback data. Returns the status, or 0: the request is not vestry's. */
+/* civetweb's handler; its callback data is a mount. Returns the status; 0: the request is not for vestry. */
 int vsi_civetweb_serve_mount(struct mg_connection *conn, void *mount);
-/* vestry_civetweb_serve. */
+/* Implements vestry_civetweb_serve. */
 int vsi_civetweb_serve_asked(vsi_civetweb *adapter, struct mg_connection *conn);
 
 #endif

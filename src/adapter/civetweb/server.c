@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping a civetweb server without its two seconds.
+/* Stopping a civetweb server without its delay of two seconds.
  *
- * mg_stop sets a flag and waits for the accepting thread to see it. That thread sleeps in a poll of two seconds, which
- * ends at once when a client connects. So while mg_stop waits, a thread knocks: it connects to each port, and hangs up.
- * It begins a moment after mg_stop was called: a client that is accepted before the flag is set, but not taken up by a
- * worker before it is, would be a descriptor that civetweb never closes. */
+ * mg_stop sets a flag and waits until the accepting thread sees it. That thread sleeps in a poll of two seconds, which
+ * ends at once when a client connects. So while mg_stop waits, another thread connects to each port and closes. It
+ * starts a moment after mg_stop was called, because civetweb never closes the descriptor of a client that is accepted
+ * before the flag is set and is not taken by a worker before that. */
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <netdb.h>
@@ -39,7 +39,7 @@ typedef struct knocking {
 static void knock(const door *at) {
   int client = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (client < 0) return;
-  /* Whether it is refused or not: either the server listens no more, or its thread was roused. */
+  /* The result does not matter: either the server no longer listens, or its thread was woken. */
   int connected = connect(client, (const struct sockaddr *)&at->address, at->len);
   (void)connected;
   close(client);
@@ -59,7 +59,7 @@ static void *keep_knocking(void *argument) {
   return NULL;
 }
 
-/* The host part of an entry of listening_ports, "" when it names none: "8080", "+8080", "10.0.0.1:80", "[::1]:80s",
+/* Get the host part of an entry of listening_ports; "" if it has none: "8080", "+8080", "10.0.0.1:80", "[::1]:80s",
  * "localhost:80". */
 static void read_host(const char *entry, size_t len, char *host, size_t capacity) {
   size_t begin = 0, end = len;
@@ -72,7 +72,7 @@ static void read_host(const char *entry, size_t len, char *host, size_t capacity
   snprintf(host, capacity, "%.*s", (int)(end - begin), entry + begin);
 }
 
-/* Where a client reaches a port: its own address, or the loopback one if it listens on all. */
+/* Find the address at which a client reaches a port: the port's own, or the loopback address if it listens on all. */
 static bool find_door(const char *host, const struct mg_server_port *port, door *ret_door) {
   int family = port->protocol == 3 ? AF_INET6 : AF_INET;
   const char *loopback = family == AF_INET6 ? "::1" : "127.0.0.1";
@@ -88,7 +88,8 @@ static bool find_door(const char *host, const struct mg_server_port *port, door 
   return true;
 }
 
-/* civetweb starts only when it could open every entry of its list, so the ports stand in the order of the entries. */
+/* Find the addresses of all ports. civetweb starts only if it could open every entry of its list, so the ports are in
+ * the order of the entries. */
 static void find_doors(knocking *all, const struct mg_context *server) {
   struct mg_server_port ports[DOORS_MAX];
   int ports_count = mg_get_server_ports(server, DOORS_MAX, ports);
@@ -111,7 +112,7 @@ void vestry_civetweb_stop_server(struct mg_context *server) {
   pthread_cond_init(&all.done, NULL);
   pthread_t thread;
   bool knocks =
-      !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all); /* otherwise it takes its two seconds */
+      !vsi_thread_start(NULL, &thread, "vestry-knock", keep_knocking, &all); /* otherwise the stop takes 2 s */
   mg_stop(server);
   vsi_mutex_lock(&all.lock);
   all.is_done = true;

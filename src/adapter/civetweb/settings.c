@@ -19,13 +19,13 @@ uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count) {
   return tenth < LEAST_RESERVE ? LEAST_RESERVE : tenth > MOST_RESERVE ? MOST_RESERVE : tenth;
 }
 
-/* As civetweb reads numbers; what is none, or negative, is 0. */
+/* Parse a number as civetweb does; 0 if it is negative or no number. */
 static uint32_t number_of(const char *text) {
   long number = strtol(text, NULL, 10);
   return number < 0 || number > INT32_MAX ? 0 : (uint32_t)number;
 }
 
-/* A trailing s is TLS, r redirects to TLS; nothing else can follow the digits. */
+/* A trailing s means TLS, r a redirect to TLS; nothing else can follow the digits. */
 bool vsi_civetweb_names_tls_port(const char *ports) {
   for (const char *at = ports; *at;) {
     size_t len = strcspn(at, ",");
@@ -69,7 +69,7 @@ static void settle(vsi_civetweb_settings *settings, const char *name, const char
   }
 }
 
-/* What a server has that was told nothing. */
+/* The defaults of civetweb. */
 static const vsi_civetweb_settings unset = {
     .threads_count = 50, .queue_count = 20, .request_timeout_ms = DEFAULT_TIMEOUT_MS, .head_bytes = 16384};
 
@@ -84,9 +84,10 @@ void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_se
   }
 }
 
-/* The feature bit only says that TLS was compiled in; whether the libraries of this machine fit is found out by
- * initialising them. The calls are counted: a civetweb that is initialised already stays so. But 1.15 says no only to
- * the first call in a process: half of the initialisation stays, and is taken for the whole afterwards. */
+/* Return whether TLS works. The feature bit only means that TLS was compiled in; only an initialization shows whether
+ * the libraries of this machine fit. The calls are counted, so a civetweb that is initialized already stays
+ * initialized. However, 1.15 reports the failure only to the first call in a process, because half of the
+ * initialization remains and is taken for a complete one afterwards. */
 static bool tls_works(void) {
   if (!mg_check_feature(MG_FEATURES_TLS)) return false;
   unsigned features = mg_init_library(MG_FEATURES_TLS);
@@ -106,7 +107,7 @@ vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings,
 }
 
 static vestry_err check_threads(const vsi_civetweb_settings *settings, char *why, size_t capacity) {
-  uint32_t wanted = settings->threads_count + 1; /* one accepts */
+  uint32_t wanted = settings->threads_count + 1; /* one thread accepts */
   uint32_t made = vsi_civetweb_try_threads(wanted);
   if (made == wanted) return VESTRY_OK;
   snprintf(

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream belongs to one worker of the server, which does all its writing and between writes waits for its turn.
+/* A stream occupies one worker of the server, which does all its writes and waits between them until it is woken.
  *
- * The server's connection object is reused for other clients once the handler has returned, so `conn` is used by the
- * parked thread alone, and forgotten at the end of the stream. What other threads may touch is the wake: a flag, and a
- * condition for the thread that waits for it. The memory lives until the last reference to the vestry connection is
- * dropped, which may be long after. */
+ * The server reuses the connection object for other clients after the handler has returned. So only the worker uses
+ * `conn`, and clears it at the end of the stream. Other threads may only wake the stream: they set a flag and signal
+ * the condition. The memory exists until the last reference to the vestry connection is dropped, which may be long
+ * after. */
 #include "adapter/civetweb/stream.h"
 
 #include <civetweb.h>
@@ -15,30 +15,30 @@
 #include "adapter/civetweb/answer.h"
 #include "base/memory.h"
 
-/* A run of events goes out as one chunk in one write. Small ones are put together on the worker's stack, which is small
- * too; a very large one is cut. CHUNK_HEAD: a size in hexadecimal, CR LF. */
+/* A run of events is sent as one chunk with one write. Small runs are assembled on the worker's stack, which is small,
+ * too; a very large run is cut. CHUNK_HEAD: a size in hexadecimal, CR LF. */
 enum { ON_STACK = 2048, PIECE_BYTES = 1 << 20, CHUNK_HEAD = 18, CHUNK_TAIL = 2 };
 
 struct vsi_civetweb_stream {
   const vestry_host *host;
   vsi_civetweb_entry entry;
 
-  /* The parked thread's. */
+  /* Of the worker. */
   struct mg_connection *conn; /* NULL: the stream has ended */
-  uint64_t timeout_ns;        /* after which civetweb gives a write up */
+  uint64_t timeout_ns;        /* civetweb's timeout of a write */
   char *head;                 /* until it is written */
   size_t head_len;
-  bool is_chunked; /* otherwise the body lasts until the connection closes */
-  bool began;      /* something of the head may have been written */
-  bool broken;     /* not all that should have been written was */
+  bool is_chunked; /* otherwise the body ends when the connection closes */
+  bool began;      /* a part of the head may have been written */
+  bool broken;     /* a write was incomplete */
 
   vsi_mutex lock; /* innermost */
   pthread_cond_t woken;
   bool is_woken; /* guarded by lock */
 };
 
-/* mg_write does not say why it wrote less than asked: a peer that is gone makes it fail at once, one that does not read
- * after the server's request_timeout_ms. */
+/* Write bytes. mg_write does not report why it wrote fewer: if the peer is gone, it fails at once; if the peer does not
+ * read, it fails after the server's request_timeout_ms. */
 static vestry_io write_bytes(vsi_civetweb_stream *stream, const char *data, size_t len) {
   uint64_t since = vsi_now_ns(stream->host);
   if (mg_write(stream->conn, data, len) == (int)len) return VESTRY_IO_OK;
@@ -56,7 +56,7 @@ static vestry_io stream_open(void *transport) {
   return io;
 }
 
-/* Where the next byte of a list of slices is. */
+/* Position of the next byte in a list of slices. */
 typedef struct cursor {
   const vestry_slice *slice;
   size_t offset;
@@ -76,14 +76,14 @@ static void take(cursor *from, char *to, size_t len) {
   }
 }
 
-/* Write the next bytes of a list in one go. buffer: room for them, CHUNK_HEAD and CHUNK_TAIL. */
+/* Write the next len bytes of a list at once. buffer: room for them, CHUNK_HEAD and CHUNK_TAIL. */
 static vestry_io write_piece(vsi_civetweb_stream *stream, cursor *from, size_t len, char *buffer) {
   char *data = buffer + CHUNK_HEAD, *begin = data, *end = data + len;
   take(from, data, len);
   if (stream->is_chunked) {
     char size[CHUNK_HEAD + 1];
     int size_len = snprintf(size, sizeof size, "%zx\r\n", len);
-    begin = data - size_len; /* right before the data */
+    begin = data - size_len; /* directly before the data */
     memcpy(begin, size, (size_t)size_len);
     memcpy(end, "\r\n", CHUNK_TAIL);
     end += CHUNK_TAIL;
@@ -107,7 +107,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   }
   cursor from = {slices, 0};
   vestry_io io = VESTRY_IO_OK;
-  /* Nothing to write is no chunk: an empty one would end the stream. */
+  /* Without bytes no chunk is written, because an empty chunk would end the stream. */
   for (; left && io == VESTRY_IO_OK; left -= piece) {
     if (piece > left) piece = left;
     io = write_piece(stream, &from, piece, buffer);
@@ -116,11 +116,11 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   return io;
 }
 
-/* A clean end is the final chunk; an abort is the end of the connection without it, which browsers take for a failure
- * and come back from. A body that lasts until the connection closes cannot show the difference.
+/* End the stream. A clean end is the final chunk. An abort closes the connection without it, which browsers treat as a
+ * failure, and they reconnect. A body that ends when the connection closes cannot show the difference.
  *
- * The connection ends with the stream, as its head says: a browser that leaves a stream on a connection which it could
- * use again reads on for seconds, to have it free, and closes only then. */
+ * The connection is closed with the stream, as its head announces. If the connection were reusable, a browser that
+ * leaves the stream would read on for seconds to reuse it, and close only then. */
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)cause;
   static const char final_chunk[] = "0\r\n\r\n";
@@ -154,7 +154,7 @@ static void wait_for_wake(vsi_civetweb_stream *stream) {
   vsi_mutex_unlock(&stream->lock);
 }
 
-/* The watch has it of the kernel anyway; the socket itself is civetweb's. */
+/* Return the value of the watch's last round, because the socket itself belongs to civetweb. */
 static int64_t stream_unacknowledged(void *transport) {
   const vsi_civetweb_stream *stream = transport;
   return atomic_load_explicit(&stream->entry.unacked_bytes, memory_order_relaxed);
@@ -199,7 +199,7 @@ vestry_err vsi_civetweb_open(void *server_request, const vestry_response *head, 
   vsi_civetweb_request *request = server_request;
   if (request->is_head) return VESTRY_UNSUPPORTED;
   if (!vsi_civetweb_neighbours_take_place(&request->adapter->neighbour)) return VESTRY_LIMIT;
-  request->holds_place = true; /* until the request is over: the worker is taken until then */
+  request->holds_place = true; /* until the request is over, because it occupies the worker */
   vsi_civetweb_request_answering(request);
   request->stream = create(request, head);
   if (!request->stream) return VESTRY_NO_MEMORY;
@@ -217,7 +217,7 @@ void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connect
       vsi_civetweb_peer_parse(info->remote_addr, info->remote_port, info->server_port, &stream->entry.peer);
   request->status = 200;
   vsi_civetweb_parked_add(&adapter->parked, &stream->entry);
-  /* A stop that does not find us there has set its flag before. */
+  /* A stop that did not find this entry has shut the gate before. */
   if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
   do wait_for_wake(stream);
   while (vestry_connection_run(connection) != VESTRY_STATE_CLOSED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream: the answer of a worker that is parked for the stream's life. */
+/* A stream: the answer of a worker, which serves it for the stream's whole life. */
 #ifndef VSI_CIVETWEB_STREAM_H
 #define VSI_CIVETWEB_STREAM_H
 
@@ -7,11 +7,11 @@
 
 typedef struct vsi_civetweb_stream vsi_civetweb_stream;
 
-/* vestry_request_ops.open. */
+/* Implements vestry_request_ops.open. */
 vestry_err vsi_civetweb_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                              void **ret_transport);
 
-/* Run the connection of request->stream to its end on this thread, the request's. */
+/* Run the connection of request->stream to its end on the calling thread, which is the request's. */
 void vsi_civetweb_park(vsi_civetweb_request *request, vestry_connection *connection);
 
 #endif

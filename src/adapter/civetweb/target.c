@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* civetweb decodes a path in place, unless it is told not to (decode_url), and tidies up a copy of it, so what was sent
- * is gone when the handler is called. What is left tells enough:
- *   - local_uri_raw is decoded and not tidied up: when it is not the path itself, dots, slashes or backslashes were
- *     taken away;
- *   - a path that was sent with n bytes percent-encoded was 2n bytes longer, and where it ended is known: the query or
- *     the version follows. Decoding leaves one NUL in that space, where the decoded path ends; a second one was %00;
- *   - some characters cannot be sent but encoded. If no more than these were, none of the slashes was.
- * 1.16 makes a blank of each plus sign, too. A blank cannot be sent as it is; so if as many bytes too few were encoded
- * as there are blanks, all of them were plus signs. */
+/* civetweb decodes a path in place, unless decode_url is "no", and normalizes a copy of it, so the handler does not see
+ * the path as it was sent. The remaining data is sufficient:
+ * - local_uri_raw is decoded but not normalized: if it differs from the path, dots, slashes or backslashes were
+ *   removed;
+ * - a path with n percent-encoded bytes was 2n bytes longer when sent, and its end is known, because the query or the
+ *   version follows it. Decoding leaves one NUL in that space, at the end of the decoded path; a second NUL was %00;
+ * - some characters can only be sent encoded. If no more bytes than these were encoded, no slash was.
+ * Besides, 1.16 replaces each plus sign by a blank. A blank cannot be sent unencoded. So if the number of encoded bytes
+ * is too small by the number of blanks, all blanks were plus signs. */
 #include "adapter/civetweb/target.h"
 
 #include <civetweb.h>
@@ -21,7 +21,7 @@ enum { ON_STACK = 1024 };
 static const char version_name[] = "HTTP/";
 enum { VERSION_NAME_LEN = sizeof version_name - 1 };
 
-/* Where the path ended as it was sent. NULL: this civetweb keeps things in other places. */
+/* Return the end of the path as it was sent. NULL: this civetweb stores it elsewhere. */
 static const char *sent_end(const struct mg_request_info *info) {
   const char *begin = info->local_uri_raw, *end = info->query_string;
   if (end) return end > begin ? end - 1 : NULL;
@@ -31,7 +31,7 @@ static const char *sent_end(const struct mg_request_info *info) {
   return end;
 }
 
-typedef enum clarity { UNCLEAR, CLEAR, OF_PLUSES } clarity; /* OF_PLUSES: clear, with one in the place of each blank */
+typedef enum clarity { UNCLEAR, CLEAR, OF_PLUSES } clarity; /* OF_PLUSES: clear, with a plus sign for each blank */
 
 static clarity clarity_of(const struct mg_request_info *info, const char *path) {
   const char *end = sent_end(info);
@@ -44,12 +44,12 @@ static clarity clarity_of(const struct mg_request_info *info, const char *path) 
   size_t blanks = 0;
   for (const char *at = path; *at; at++) blanks += *at == ' ';
   if (more % 2 || nuls > 1) return UNCLEAR;
-  /* a '%' may have been sent as it is, in an escape that is none */
+  /* a '%' may have been sent unencoded, in a malformed escape */
   if (blanks && encoded == least - blanks) return strchr(path, '%') ? UNCLEAR : OF_PLUSES;
   return encoded == least || (encoded > least && !strchr(path + 1, '/')) ? CLEAR : UNCLEAR;
 }
 
-/* What stands before the path and after it is kept as it was sent. */
+/* Return whether the rest of the target is clear; civetweb keeps the text before and after the path as it was sent. */
 static bool rest_is_clear(const struct mg_request_info *info, const vestry_host *host, bool query_is_decoded) {
   const char *query = query_is_decoded || !info->query_string ? "" : info->query_string;
   const size_t before = (size_t)(info->local_uri_raw - info->request_uri), query_len = strlen(query);
@@ -85,7 +85,7 @@ static void put_pluses(vsi_civetweb_target *target, const vestry_host *host, con
   target->path = text;
 }
 
-/* The server has cut the target in two and changed nothing of it. The path is put after the target. */
+/* Read an undecoded target, which the server has only split in two. The decoded path is written after the target. */
 static void read_raw(vsi_civetweb_target *target, const struct mg_request_info *info, const vestry_host *host,
                      bool query_is_decoded) {
   const char *query = query_is_decoded || !info->query_string ? "" : info->query_string, *rest;

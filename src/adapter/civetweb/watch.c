@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which peers are gone, asked of the kernel */
-/* The watch asks the kernel, and closes.
+/* essay: peers that are gone, detected through the kernel */
+/* The watch reads the kernel's table of sockets, and closes the streams whose peers are gone.
  *
- * civetweb notices that a peer has gone when a write fails, which is the second write after it: with heartbeats, half a
- * minute. It gives no access to its sockets. But the kernel tells anybody which sockets there are on a port, so a timer
- * asks, for all streams at once. A peer that has sent its end of the stream, or whose socket is not there any more, has
- * hung up: browsers do not close one half. One that leaves bytes unacknowledged for too long is lost.
+ * civetweb notices that a peer is gone only when a write fails, which is the second write after it: with heartbeats
+ * that takes half a minute. It gives no access to its sockets. But the kernel lists the sockets of a port to every
+ * process, so a timer reads the list for all streams at once. A peer that has closed its side, or whose socket no
+ * longer exists, has hung up, because browsers do not half-close. A peer that leaves bytes unacknowledged for too long
+ * is lost.
  *
  * A round runs on a pool thread and blocks on nothing but memory. With cold caches it takes 2 ms, which is the walk
  * through the kernel's table of 262,144 chains, and 1 ms more for each 1,000 sockets. */
@@ -19,8 +20,8 @@ struct vsi_civetweb_watch {
   vsi_civetweb_parked *parked;
   vestry_timer *timer;
   uint64_t lost_ns;
-  uint64_t now_ns; /* of the round */
-  bool warned;     /* the rounds' */
+  uint64_t now_ns; /* time of the round */
+  bool warned;     /* of the rounds */
   vsi_civetweb_kernel kernel;
 };
 
@@ -35,7 +36,8 @@ static void look(vestry_timer *timer, void *ctx) {
   if (!vsi_civetweb_parked_begin(watch->parked)) return;
   watch->now_ns = vsi_now_ns(watch->host);
   vestry_err error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
-  /* A dump can miss a socket whose neighbour goes away meanwhile, so no peer is gone that was not missed twice. */
+  /* A dump can miss a socket if a neighbour in the table is removed meanwhile. So a peer is gone only if two dumps miss
+   * it. */
   if (!error && vsi_civetweb_parked_unseen(watch->parked))
     error = vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_CONNECTED, see, watch);
   if (!error) {
@@ -61,8 +63,8 @@ static void count_listener(const vsi_civetweb_socket *socket, void *ctx) {
     }
 }
 
-/* A socket that is missing means something only where ours are shown at all: not from another network namespace, say.
- * So look for the ones that listen, of which each port has at least one. */
+/* Return whether the kernel shows the server's sockets. A missing socket is evidence only if it does; from another
+ * network namespace, for example, it does not. Each port has at least one listening socket, so look for those. */
 static bool is_told(vsi_civetweb_watch *watch, const vsi_civetweb_port *ports, size_t ports_count) {
   listeners all = {ports, ports_count, 0};
   return vsi_civetweb_kernel_dump(&watch->kernel, VSI_CIVETWEB_LISTENING, count_listener, &all) == VESTRY_OK &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The watch: finds the streams whose peers have gone. */
+/* The watch, which finds streams whose peers are gone. */
 #ifndef VSI_CIVETWEB_WATCH_H
 #define VSI_CIVETWEB_WATCH_H
 
@@ -10,12 +10,12 @@
 typedef struct vsi_civetweb_watch vsi_civetweb_watch;
 
 /* Watch the streams of a server that listens on these ports, every watch_ms.
- *  Returns  OK; *ret_watch is NULL when the kernel does not tell about these ports (a warning was logged) | NO_MEMORY |
- *           CLOSED (the runtime) */
+ * Returns  OK; *ret_watch is NULL if the kernel does not show these ports (a warning was logged) | NO_MEMORY | CLOSED
+ *          (the runtime) */
 vestry_err vsi_civetweb_watch_create(vestry_runtime *runtime, const vestry_host *host, vsi_civetweb_parked *parked,
                                      const vsi_civetweb_port *ports, size_t ports_count, uint64_t watch_ms,
                                      uint64_t lost_ms, vsi_civetweb_watch **ret_watch);
-/* Waits for a round that is under way. NULL is accepted. */
+/* Stop the watch. Waits for a running round. NULL is accepted. */
 void vsi_civetweb_watch_destroy(vsi_civetweb_watch *watch);
 
 #endif

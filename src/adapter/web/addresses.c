@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/web/addresses.h"
 
-/* An address that is here. */
+/* An address that has connections or requests now. */
 typedef struct counted {
-  vsi_map_link in; /* first */
+  vsi_map_link in; /* first member */
   vsi_address address;
   uint32_t count;
 } counted;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The gate of an adapter: how many threads are inside, how many streams there are, and the wait until all have left. */
+/* The gate of an adapter. It counts running requests and open streams, and waits until all have left. */
 #ifndef VSI_WEB_GATE_H
 #define VSI_WEB_GATE_H
 
@@ -11,27 +11,27 @@
 typedef struct vsi_web_gate {
   uint32_t capacity;   /* places for streams; constant */
   vsi_mutex lock;      /* innermost; nothing is called while it is held */
-  pthread_cond_t left; /* a thread has left */
+  pthread_cond_t left; /* signalled when the last one has left */
   bool stopping;       /* guarded by lock */
-  uint32_t inside;     /* guarded by lock: requests that are being served */
-  uint32_t streams;    /* guarded by lock: places that are taken */
+  uint32_t inside;     /* guarded by lock: running requests */
+  uint32_t streams;    /* guarded by lock: taken places */
 } vsi_web_gate;
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity);
 void vsi_web_gate_finish(vsi_web_gate *gate);
 
-/* Begin a request: false when the gate is shut. Every true is followed by one leave. */
+/* Begin a request; false: the gate is shut. Each true needs one leave. */
 bool vsi_web_gate_enter(vsi_web_gate *gate);
 void vsi_web_gate_leave(vsi_web_gate *gate);
-/* Take a place for a stream: false when there is none, or the gate is shut. Every true is followed by one give. */
+/* Take a place for a stream; false: there is none, or the gate is shut. Each true needs one give_place. */
 bool vsi_web_gate_take_place(vsi_web_gate *gate);
 void vsi_web_gate_give_place(vsi_web_gate *gate);
 bool vsi_web_gate_is_shut(vsi_web_gate *gate);
 uint32_t vsi_web_gate_streams(vsi_web_gate *gate);
 
-/* From here on no thread gets in. */
+/* Shut the gate: no further request or stream enters. */
 void vsi_web_gate_shut(vsi_web_gate *gate);
-/* Wait until no request is served and no place is taken. until_ns: base/wait.h. OK | TIMEOUT */
+/* Wait until there are no requests and no taken places. until_ns: base/wait.h. OK | TIMEOUT */
 vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What helps where a server cannot listen. */
+/* Advice for a server that cannot listen. */
 #ifndef VSI_ADAPTER_WEB_LISTEN_H
 #define VSI_ADAPTER_WEB_LISTEN_H
 
 #include <errno.h>
 
-/* error: an errno. Returns a static text, which goes after what is wrong. */
+/* Return a static text, which is appended to the message. error: an errno. */
 static inline const char *vsi_listen_advice(int error) {
   switch (error) {
   case EADDRINUSE: return "choose another port, or end the program that listens there";

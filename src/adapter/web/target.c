@@ -7,8 +7,8 @@
 #include "base/ascii.h"
 #include "base/hex.h"
 
-/* The length of the UTF-8 sequence at text, which is terminated; 0: there is none. No long forms, no surrogates. (What
- * base has for this is not visible from an adapter's library.) */
+/* Return the length of the UTF-8 sequence at text, which is terminated; 0: malformed. Overlong forms and surrogates are
+ * malformed. (The function of base/ is not visible from an adapter's library.) */
 static int sequence(const unsigned char *text) {
   int more = *text < 0x80 ? 0 : *text < 0xc2 ? -1 : *text < 0xe0 ? 1 : *text < 0xf0 ? 2 : *text < 0xf5 ? 3 : -1;
   unsigned least = *text == 0xe0 ? 0xa0 : *text == 0xf0 ? 0x90 : 0x80;
@@ -41,12 +41,13 @@ size_t vsi_web_path_least_encoded(const char *path) {
   return count;
 }
 
-/* What no client has a reason to encode: one that does may want to hide it from a proxy. */
+/* Return whether a character is unreserved. No client has a reason to encode such a character, except to hide it from a
+ * proxy. */
 static bool is_unreserved(unsigned char c) {
   return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~", c));
 }
 
-/* Up to the query or the end. NULL: refused. */
+/* Decode a path up to the query or the end. NULL: refused. */
 static const char *decode_path(const char *at, char *path) {
   const char *begin = path;
   bool is_odd = false;
@@ -57,7 +58,7 @@ static const char *decode_path(const char *at, char *path) {
       int high = vsi_hex_digit(vsi_lower(at[1])), low = high < 0 ? -1 : vsi_hex_digit(vsi_lower(at[2]));
       if (low < 0) return NULL;
       c = (unsigned char)(high * 16 + low);
-      if (c == 0 || c == '/') return NULL; /* what else is refused encoded is so decoded, too */
+      if (c == 0 || c == '/') return NULL; /* the others are refused decoded, too */
       at += 2;
       is_odd |= is_unreserved(c);
     } else {
@@ -70,7 +71,7 @@ static const char *decode_path(const char *at, char *path) {
   return has_segments && is_odd ? NULL : at;
 }
 
-/* Past "http://host"; the target itself: it is in another form. NULL: refused. */
+/* Skip "http://host". Returns the target itself if it has another form; NULL: refused. */
 static const char *pass_origin(const char *target) {
   size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
   if (!scheme) return target;
