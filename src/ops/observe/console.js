@@ -38,7 +38,7 @@
   }
 
   // ------------------------------------------------------------------------------------------------- tables
-  // columns: [head, value(row) → text, number or element, class]. Rows keep their elements, so that they keep the focus.
+  // columns: [head, value(row) → text, number or element, class]. Rows keep their elements, and so the focus.
   function table(body, rows, columns, id) {
     const old = new Map([...body.rows].map(row => [row.dataset.id, row]));
     let place = body.firstElementChild;
