@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which render reads which page of the file, without asking SQLite */
-/* Every page that SQLite looks at it fetches from its page cache, also one that is in it already. So a cache of one's
- * own, which asks SQLite's, sees all reads. It is a setting of the process, and made before SQLite is used.
+/* essay: which render reads which page of the file, recorded by the page cache */
+/* SQLite fetches every page that it uses from its page cache, even if the page is in the cache already. Therefore, a
+ * replacement cache that delegates to that of SQLite sees all reads. The replacement is a setting of the process, made
+ * before SQLite is used.
  *
- * A cache knows neither connection nor file. Whose it is is learned by a statement that reads the first page of the
- * main database and nothing else: the first cache that is asked is the one. Those that were not learned are other
- * databases', of tables in memory, and of what a statement sorts: no other connection changes these.
+ * A cache knows neither its connection nor its file. To learn the owner, a statement reads the first page of the main
+ * database and nothing else: the first cache used belongs to that database. Caches that were not learned belong to
+ * other databases, to tables in memory, and to sorters of statements; no other connection changes their content.
  *
- * When the size of pages changes, SQLite makes a new cache and gives the old one up. That is noticed here, and until
- * the new one is learned it is not known what was read.
+ * If the page size changes, SQLite creates a new cache and destroys the old one. This is noticed here, and until the
+ * new cache is learned, it is unknown what was read.
  *
- * What SQLite reads past its caches, the file says (file.c).
+ * The file reports the pages that SQLite reads past its caches (file.c).
  *
- * Shared caches (sqlite3_enable_shared_cache) have several connections: the first one that is attached has it, and the
- * others are followed by tables. */
+ * Shared caches (sqlite3_enable_shared_cache) have several connections: the first attached connection gets the cache,
+ * and the others are followed at level TABLES. */
 #include "data/sqlite/cache.h"
 
 #include <string.h>
@@ -29,12 +30,12 @@ typedef struct shim {
   int page_bytes;
 } shim;
 
-/* Of the process, as SQLite's own settings are. Written once, before SQLite begins. */
+/* State of the process, like the settings of SQLite. Written once, before SQLite is used. */
 static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_CACHE);
 static bool is_recorded, is_refused;
 static sqlite3_pcache_methods2 inner;
 
-/* The learner of this thread. */
+/* State of a running vsi_sqlite_cache_learn of this thread. */
 static _Thread_local shim *learned;
 static _Thread_local bool is_learning;
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: columns that have changed, as far as anybody wants to know */
-/* A row that comes or goes changes all columns. One that is updated changes those whose values differ; but to compare
- * costs, so only columns that some statement reads are, and all others are taken to have changed: a statement that
- * begins to read one of them meanwhile misses nothing. When many rows were compared, it is enough.
+/* essay: changed columns, as far as a statement reads them */
+/* An inserted or deleted row changes all columns. An update changes the columns whose values differ. Because comparing
+ * costs time, only columns that some statement reads are compared; all others count as changed. Therefore, a statement
+ * that begins to read one of them meanwhile misses nothing. After COMPARED_MOST rows of a transaction, no more rows are
+ * compared.
  *
- * Of columns by which statements look rows up, and of the rowid, all values are noted that rows have before and after:
- * a look-up of others is not concerned. One that begins meanwhile, by a column without such values, is.
+ * For the rowid, and for columns by which statements look rows up, all values before and after a change are noted, so
+ * that lookups of other values are not refreshed. A lookup that begins meanwhile by a column without noted values is
+ * refreshed.
  *
- * What is known of a table's columns is of one schema. If that is not today's any more, all columns have changed; and
- * if the schema changes before the commit, everything is refreshed for that. */
+ * The known columns of a table belong to one generation of the schema. If that has passed, all columns count as
+ * changed; and if the schema changes before the commit, everything is refreshed anyway. */
 #include "data/sqlite/changes.h"
 
 #include "base/array.h"
@@ -32,7 +34,8 @@ static bool are_equal(sqlite3_value *one, sqlite3_value *other) {
   return len == sqlite3_value_bytes(other) && (!len || (first && second && memcmp(first, second, (size_t)len) == 0));
 }
 
-/* What a row that is older than its column has there, the column's default, is said to be NULL. */
+/* Return whether a column has changed. If a row is older than the column, its value is the column's default, but SQLite
+ * reports NULL. */
 static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
   sqlite3_value *before, *after;
   return sqlite3_preupdate_old(db, (int)column, &before) || sqlite3_preupdate_new(db, (int)column, &after) ||
@@ -45,7 +48,7 @@ bool vsi_sqlite_change_is_told(sqlite3 *db, int column) {
          sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
 }
 
-/* Of these columns, the ones that have. */
+/* Return which of these columns have changed. */
 static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t columns_count) {
   uint64_t changed = 0;
   for (uint32_t i = 0; i < columns_count && columns & ~changed; i++) {
@@ -55,7 +58,7 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
-/* Of rows from before, values of columns that no look-up went by were not noted. */
+/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. */
 static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
   size_t len = strlen(name);
@@ -87,8 +90,8 @@ static bool add_key(const vestry_host *host, vsi_sqlite_changes *changes, int32_
   return true;
 }
 
-/* A value by which a row is found or is not. What is neither an integer nor NULL may compare as equal to one; and NULL
- * may be a default that is not told. */
+/* Note a value by which rows are looked up. Returns false if that is not possible: a value that is neither an integer
+ * nor NULL may compare as equal to an integer, and a NULL may be an unreported default. */
 static bool note_value(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3_value *value, uint32_t column) {
   int type = sqlite3_value_type(value);
   if (type == SQLITE_INTEGER) return add_key(host, changes, (int32_t)column, sqlite3_value_int64(value));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a transaction changes, by tables and columns, while it runs. The connection's thread's. */
+/* The changes of a running transaction, by tables and columns. It belongs to the connection's thread. */
 #ifndef VSI_SQLITE_CHANGES_H
 #define VSI_SQLITE_CHANGES_H
 
@@ -13,15 +13,15 @@ typedef struct vsi_sqlite_changes {
   vsi_sqlite_uses uses; /* each table once */
   vsi_sqlite_key *keys;
   size_t keys_count, keys_room;
-  bool are_unknown; /* there was no memory for all */
-  /* The table that was changed last: most changes are of the same one. */
+  bool are_unknown; /* there was no memory for all of them */
+  /* The table that was changed last, because most changes concern the same table. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t use, generation;
   vsi_sqlite_known known;
-  uint32_t compared_count; /* rows of this transaction whose columns were */
+  uint32_t compared_count; /* rows of this transaction whose columns were compared */
 } vsi_sqlite_changes;
 
-/* A row that is being changed: what the preupdate hook is told. */
+/* A row that is being changed: the arguments of the preupdate hook. */
 typedef struct vsi_sqlite_row {
   sqlite3 *db;
   int operation; /* SQLITE_INSERT, UPDATE, DELETE */
@@ -29,12 +29,13 @@ typedef struct vsi_sqlite_row {
   int64_t old_rowid, new_rowid;
 } vsi_sqlite_row;
 
-/* A row is being changed: from within the hook. */
+/* Add a row that is being changed. Called in the hook. */
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
                             const vsi_sqlite_row *row);
-/* Whether a column of the row has another value than before, and its former value is known: from within the hook. */
+/* Return whether a column of the row has another value than before, and the former value is known. Called in the
+ * hook. */
 bool vsi_sqlite_change_is_told(sqlite3 *db, int column);
-/* None any more. */
+/* Remove all changes. */
 void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
 

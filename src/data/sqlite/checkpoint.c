@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a WAL that does not grow while readers overlap */
-/* SQLite begins the WAL anew when all of it is in the database and no connection reads from it. Under load there is no
- * such moment: each reader begins before the one before has ended, and the WAL grows for as long. So the pool makes
- * one. Above max_wal_bytes the thread that has just committed, which still has the turn to write, brings into the
- * database what it can while others read; then no thread that has no connection gets one, until those that have one
- * gave it back; then the rest goes into the database, and the file is emptied.
+/* SQLite restarts the WAL when all of it has been copied into the database and no connection reads from it. Under load
+ * there is no such moment, because each reader begins before the previous one has ended, and the WAL keeps growing.
+ * Therefore, the pool creates this moment. If the WAL exceeds max_wal_bytes, the thread that has just committed, and is
+ * still the only writer, does this:
+ * 1. It copies as much of the WAL as possible into the database, while other threads read.
+ * 2. From now on a thread that has no connection gets none, until the other connections are released.
+ * 3. It copies the rest and empties the file.
  *
- * A thread that has a connection gets another one, of the other kind, all the same: it may be what the rest waits for.
- * A reader that takes long, or is another program's, is not waited for: after HOLD_MS the others go on, and it is tried
- * again when the WAL has grown by half.
+ * A thread that has a connection still gets another one, of the other kind, because the release of the first may depend
+ * on it. The pool does not wait for a reader that takes long, or that belongs to another program: after HOLD_MS the
+ * other threads continue, and the next attempt is made when the WAL has grown by half.
  *
- * A follower reads commits in the WAL. A commit that it has not read would count as lost, and all pages be rendered
- * again. So it is made to read before the file is emptied. */
+ * The follower reads commits from the WAL. A commit that it has not read would be treated as lost, and all pages would
+ * render again. Therefore, it must read them before the file is emptied. */
 #include "data/sqlite/checkpoint.h"
 
 #include <sys/stat.h>
@@ -36,7 +38,8 @@ static bool is_quiet_locked(const vsi_sqlite_pool *pool) {
   return true;
 }
 
-/* Whether no thread but this one has a connection; those that have none wait meanwhile. */
+/* Hold other threads that have no connection, and wait for those that have one. Returns whether no other thread has a
+ * connection. */
 static bool hold_others(vsi_sqlite_pool *pool) {
   const uint32_t hold_ms = pool->options.wait_ms / 2 < HOLD_MS ? pool->options.wait_ms / 2 : HOLD_MS;
   const uint64_t until_ns = vsi_monotonic_in_ms(hold_ms);
@@ -68,7 +71,7 @@ static void have_followed(vsi_sqlite_pool *pool) {
   vsi_mutex_unlock(&database->lock);
 }
 
-/* Whether the file is empty. SQLite does not wait for other connections. */
+/* Empty the file, without waiting for other connections. Returns whether it is empty. */
 static bool empty(const vsi_sqlite_loan *loan) {
   int busy_ms = 0;
   const bool knows = !vsi_sqlite_ask(loan->db, "PRAGMA busy_timeout", NULL, &busy_ms);
@@ -78,7 +81,7 @@ static bool empty(const vsi_sqlite_loan *loan) {
   return !result;
 }
 
-/* The WAL has that size, and is still too large, or not. */
+/* Note the size of the WAL, and whether it is still too large. */
 static void note(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
   vsi_mutex_lock(&pool->lock);
   const bool is_new = is_stuck && !pool->wal_next_bytes;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The bound of a WAL's size. */
+/* The limit on the size of a WAL. */
 #ifndef VSI_SQLITE_CHECKPOINT_H
 #define VSI_SQLITE_CHECKPOINT_H
 
 #include "data/sqlite/loan.h"
 
-/* After a commit of this loan, which still has the turn to write: if the WAL is too large, bring it into the database
- * and empty it. Blocks on the disk, and waits for threads that read for a quarter of a second at most. */
+/* If the WAL is too large after a commit, copy it into the database and empty it. The loan is still the pool's writer.
+ * Blocks on the disk, and waits for threads that read, at most a quarter of a second. */
 void vsi_sqlite_checkpoint(vsi_sqlite_loan *loan);
 
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Commits in their order, each with what is known of it: pages from the WAL, of any connection's; tables, if an
- * attached connection did, which has announced its number.
+/* Commits in their order, each with its known changes: file pages from the WAL, for commits of any connection; tables,
+ * if an attached connection made the commit and has announced its number.
  *
- * In WAL mode a commit of unknown tables is followed by its pages alone, so what hooks say can only spare refreshes.
- * Otherwise there are tables alone, and what others commit refreshes everything.
+ * In WAL mode a commit with unknown tables is followed by its file pages alone, so the data from hooks only avoids
+ * refreshes. In other modes only tables are known, and commits of other connections refresh everything.
  *
- * A commit that no hook was told of a row of (VACUUM and its kind) is followed by its pages alone, too. Where pages are
- * moved (auto_vacuum), a commit writes pages of tables that it does not change: sets that have them are void, as the
- * index says.
+ * A commit for which no hook was called for a row (for example VACUUM) is followed by its file pages alone, too. If
+ * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these
+ * file pages are invalidated, as index.c explains.
  *
- * A render that reads what another transaction has changed and not committed yet, on the same connection, is rare, and
- * not how it should be. It is made again when that transaction ends, either way. */
+ * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
+ * the application. The render runs again when that transaction ends, whether it is committed or not. */
 #include "data/sqlite/commits.h"
 
 #include "base/list.h"
@@ -19,9 +19,9 @@ struct vsi_sqlite_record {
   TAILQ_ENTRY(vsi_sqlite_record) in;
   uint32_t number;
   bool changes_tabs;
-  bool is_doubtful;         /* it may be another connection's */
-  vestry_trace trace;       /* the transaction's */
-  vsi_sqlite_commit commit; /* its uses, then its keys, are in the same allocation */
+  bool is_doubtful;         /* it may belong to another connection */
+  vestry_trace trace;       /* the trace of the transaction */
+  vsi_sqlite_commit commit; /* its uses, and then its keys, are in the same allocation */
   vsi_sqlite_use uses[];
 };
 
@@ -31,7 +31,7 @@ static void begin(vestry_render *render, void *ctx) {
   vsi_sqlite_commits *commits = ctx;
   uint64_t begun = vsi_sqlite_index_begin(commits->index);
   vsi_sqlite_recording *recording = vsi_calloc(commits->host, 1, sizeof *recording);
-  if (!recording) { /* it will not be known what it reads */
+  if (!recording) { /* its reads will not be known */
     vsi_sqlite_index_enter_all(commits->index, render);
     return;
   }
@@ -95,7 +95,7 @@ vestry_err vsi_sqlite_commits_follow_wal(vsi_sqlite_commits *commits, sqlite3 *d
   vestry_err error = vsi_sqlite_frames_init(&commits->frames, commits->host, db, index);
   if (error) return error;
   atomic_store_explicit(&commits->has_frames, true, memory_order_release);
-  vsi_sqlite_commits_whole(commits, NULL); /* a render of now has read what was committed in another way */
+  vsi_sqlite_commits_whole(commits, NULL); /* a current render has read commits of the former mode */
   return VESTRY_OK;
 }
 
@@ -114,7 +114,7 @@ bool vsi_sqlite_transaction_row(vsi_sqlite_transaction *transaction, vsi_sqlite_
   if (recording) recording->writer = writer;
   if (!transaction->has_changes) transaction->changer = changer;
   if (transaction->changer != changer)
-    transaction->changer = 0; /* begun in a render, and goes on outside: no render's */
+    transaction->changer = 0; /* begun in a render, continued outside: not of a render */
   transaction->has_changes = true;
   if (commits->records)
     vsi_sqlite_changes_row(&transaction->changes, &commits->tables,
@@ -137,8 +137,9 @@ void vsi_sqlite_commits_tab_begins(vsi_sqlite_commits *commits, const vsi_sqlite
   recording->has_new_tab_pages = false;
 }
 
-/* A thread that follows another connection's commit counts it and then looks whether a state is on its pages; one that
- * reads a state adds its pages and then looks what was counted: one of them sees the other. */
+/* A thread that follows a commit of another connection first counts it and then checks whether a state is on its file
+ * pages. A thread that reads a state first adds its file pages and then checks the count. So at least one of the
+ * threads sees the other. */
 bool vsi_sqlite_commits_tab_ends(vsi_sqlite_commits *commits, const vsi_sqlite_reader *reader) {
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(commits);
   if (!recording || !recording->tab_pages) return false;
@@ -158,8 +159,8 @@ static void clear(vsi_sqlite_transaction *transaction) {
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
-/* What the columns of a transaction's changes mean is said by the schema of one generation. If that has passed, so has
- * what they mean. */
+/* Return whether the changed tables are known. The meaning of column numbers depends on the generation of the schema;
+ * if that has passed, they are unknown. */
 static bool knows_tables(const vsi_sqlite_commits *commits, const vsi_sqlite_changes *changes) {
   return !changes->are_unknown && changes->uses.count &&
          (changes->generation == atomic_load_explicit(&commits->generation, memory_order_relaxed));
@@ -171,7 +172,7 @@ static vsi_sqlite_record *make_record(vsi_sqlite_commits *commits, vsi_sqlite_tr
   size_t uses_bytes = uses->count * sizeof *uses->uses, keys_count = transaction->changes.keys_count;
   vsi_sqlite_record *made =
       vsi_calloc(commits->host, 1, sizeof *made + uses_bytes + keys_count * sizeof(vsi_sqlite_key));
-  if (!made) { /* it is taken for another connection's */
+  if (!made) { /* it is treated as another connection's */
     if (transaction->changes_tabs) atomic_store_explicit(&commits->tabs_are_anywhere, true, memory_order_seq_cst);
     return NULL;
   }
@@ -232,17 +233,17 @@ void vsi_sqlite_commits_whole(vsi_sqlite_commits *commits, uint64_t *ret_seq) {
   (void)vestry_refresh_for(commits->pages, VSI_SQLITE_TABS_TOPIC, &change, ret_seq);
 }
 
-/* One look at the WAL. */
+/* One check of the WAL. */
 typedef struct look {
   vsi_sqlite_commits *commits;
   vsi_sqlite_publish_fn publish;
   void *ctx;
   uint64_t *ret_seq, *ret_whole;
-  uint64_t at_ns; /* when it began: commits of others are seen then; 0: nothing observes */
+  uint64_t at_ns; /* start of the check, as the time of other connections' commits; 0: no observer */
 } look;
 
-/* Take the record of a commit. Records before it are of no use any more; nor are doubtful records of the same number,
- * if one is certain. */
+/* Take the record of a commit. Earlier records are no longer needed; nor are doubtful records of the same number, if
+ * one is certain. */
 static vsi_sqlite_record *take_record(vsi_sqlite_commits *commits, uint32_t number) {
   vsi_sqlite_record *found = NULL;
   for (vsi_sqlite_record *record, *next = TAILQ_FIRST(&commits->made); (record = next) != NULL;) {
@@ -262,7 +263,8 @@ static vsi_sqlite_record *take_record(vsi_sqlite_commits *commits, uint32_t numb
   return found;
 }
 
-/* Rows of states move to other pages by what this process writes; of what others write, only the pages are known. */
+/* Refresh the states of tabs. If this process writes, the file pages to which states move are known; if another one
+ * writes, only the written file pages are known. */
 static void follow_tabs(const look *l, const vsi_sqlite_record *record, const vsi_sqlite_written *written) {
   vsi_sqlite_commits *commits = l->commits;
   if (record) {

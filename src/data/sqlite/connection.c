@@ -1,33 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: when every connection can see a commit, and what says so */
-/* Connections that are attached, and what their hooks do.
+/* essay: when every connection can see a commit, and how this is determined */
+/* Attached connections, and their hooks.
  *
- * SQLite calls the hooks of a transaction in this order: preupdate for each row; commit, before it can be seen; the
- * statement's trace (SQLITE_TRACE_PROFILE), when it can. But a statement that is reset before its end, as one with
- * RETURNING that was stepped once, commits in its reset, after its trace. A COMMIT that finds the file locked has
- * called the commit hook, and will again. And a transaction that changes no byte, as an UPDATE with equal values, calls
- * the hook and commits nothing: the number that it would have had is that of another commit to come. So no hook says by
- * itself that something is committed, and a number that was announced and is reached says it only of a transaction that
- * surely changes a byte: of one in which a row comes, say (is_sure_change has all). That one is published where the
- * number is found reached: the trace nearly always, otherwise the connection's next hook, or the thread that looks for
- * commits of others. Before it is reached, it is not published.
+ * SQLite calls the hooks of a transaction in this order:
+ * 1. preupdate, for each row;
+ * 2. commit, before the commit is visible;
+ * 3. the statement's trace (SQLITE_TRACE_PROFILE), when the commit is visible.
  *
- * Of any other the connection itself finds out, by what SQLite counts: a commit writes a page at least, and how many
- * pages a connection has written is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the next hook
- * nothing else is written. The count is of all files of the connection, and of all connections that share its cache: if
- * there are several, and for the thread that looks, it may be either, and is taken for both: what was announced, and
- * another connection's commit of which no more is known.
+ * But no hook proves a commit, because there are exceptions:
+ * - A statement that is reset before its end commits in its reset, after its trace. An example is a statement with
+ *   RETURNING that was stepped once.
+ * - A COMMIT that finds the file locked has called the commit hook, and will call it again.
+ * - A transaction that changes no byte, for example an UPDATE with equal values, calls the hook and commits nothing.
+ *   The number that it would have had becomes that of another commit later.
  *
- * Where the number in the file stands still, because one connection has the file for itself (locking_mode EXCLUSIVE
- * with a rollback journal), no other can commit, and what that connection commits is published by its own hooks.
+ * Therefore, a number that was announced and is reached proves the commit only if the transaction certainly changes a
+ * byte, for example because it inserts a row (is_sure_change has all cases). Such a transaction is published by the
+ * first code that finds its number reached: nearly always the trace, otherwise the connection's next hook, or the
+ * thread that looks for commits of other connections. It is not published before the number is reached.
  *
- * A commit may fail after its hook, and its lock be gone before the rollback hook is called. If the number was reached
- * in between, by another connection, and taken for this one's, everything is refreshed.
+ * For any other transaction the connection itself decides, by a count of SQLite: a commit writes at least one page, and
+ * the number of pages written by a connection is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the
+ * next hook nothing else is written. The count covers all files of the connection, and all connections that share its
+ * cache. If there are several, and for the thread that looks, the number is ambiguous, and it is treated as both: the
+ * announced commit, and a commit of another connection with unknown changes.
  *
- * What SQLite tells no hook of: changes of the schema, and DELETE without WHERE, if its statement was prepared before
- * there was a hook. So attaching expires all statements, and a statement that changes something else than rows is taken
- * for a change of everything. VACUUM calls no commit hook at all: what it commits is taken for another connection's,
- * unless no other can see its number. */
+ * If one connection has the file for itself (locking_mode EXCLUSIVE with a rollback journal), the number in the file
+ * does not change. Then no other connection can commit, and the connection's own hooks publish its commits.
+ *
+ * A commit may fail after its hook, and its lock may be released before the rollback hook is called. If another
+ * connection reached the number in between, and that was taken for this connection's commit, everything is refreshed.
+ *
+ * SQLite calls no hook for changes of the schema, and for a DELETE without WHERE whose statement was prepared before
+ * there was a hook. Therefore, attaching expires all statements, and a statement that changes something other than rows
+ * counts as a change of everything. VACUUM does not even call a commit hook: its commit is treated as another
+ * connection's, unless no other connection can see its number. */
 #include "data/sqlite/connection.h"
 
 #include <ctype.h>
@@ -46,14 +53,15 @@
 
 /* ------------------------------------------------------------------------------------------------- settling ------- */
 
-/* Pages that SQLite has written so far, in all files of the connection. The connection's thread's. */
+/* Return the number of pages that SQLite has written so far, in all files of the connection. On the connection's
+ * thread. */
 static int count_written(const vestry_sqlite_connection *connection) {
   int now = 0, most;
   (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
   return now;
 }
 
-/* Whether the connection has the file for itself, so that no other commits, nor looks. */
+/* Return whether the connection has the file for itself, so that no other connection commits or reads. */
 static bool is_exclusive(const vestry_sqlite_connection *connection) {
   enum { EXCLUSIVE = 4 };
   int lock = 0;
@@ -61,13 +69,13 @@ static bool is_exclusive(const vestry_sqlite_connection *connection) {
   return !file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) && lock == EXCLUSIVE;
 }
 
-/* What was announced was committed, or not: there was nothing to commit; or the file was locked, and it will be
- * announced again. The connection's thread. */
+/* Decide whether the announced commit took place. If it did not, there was nothing to commit, or the file was locked,
+ * and it will be announced again. On the connection's thread. */
 static void settle_locked(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
   connection->is_committing = false;
-  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* the thread was quicker */
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
   int written = connection->is_sure ? connection->written : count_written(connection);
   bool has_written = connection->is_sure || written != connection->written;
   bool is_read = vsi_sqlite_counter(database, connection->file, &last);
@@ -79,7 +87,7 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   } else if (is_reached && has_written) {
     bool is_own = connection->is_sure || !(connection->is_mixed || connection->is_shared) ||
                   (!last.is_wal && is_exclusive(connection));
-    /* if it may be another's, a look finds the number, and takes it for that */
+    /* if it may be another connection's, a check finds the number, and treats it as such */
     vsi_sqlite_publish(connection, is_own ? VSI_SQLITE_COMMITTED : VSI_SQLITE_REACHED);
   } else if (sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* it was locked */
@@ -90,8 +98,8 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   }
 }
 
-/* Whatever runs on the connection after a commit hook runs after that commit. Inside of a hook the connection's mutex
- * is held already; it comes before the database's lock everywhere. */
+/* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
+ * that commit. In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
 static void settle(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   connection->is_committing = false;
@@ -107,8 +115,8 @@ void vsi_sqlite_settle(void *connection) {
   settle(connection);
 }
 
-/* VACUUM commits, and no hook is called. It is found by its number like a commit of another connection, unless none can
- * look. */
+/* Find a VACUUM, which commits without a hook. Its number is found like that of another connection's commit, unless no
+ * other connection can read it. */
 static void settle_unannounced(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
@@ -141,7 +149,7 @@ static void say_tab(vestry_sqlite_change *change) {
   if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
   const void *tab = value ? sqlite3_value_blob(value) : NULL;
   char topic[VSI_TAB_TOPIC_BYTES];
-  if (!tab || sqlite3_value_bytes(value) != VSI_TAB_BYTES) return; /* no row of a tab's */
+  if (!tab || sqlite3_value_bytes(value) != VSI_TAB_BYTES) return; /* not a row of a tab */
   vsi_tab_topic(tab, topic);
   vestry_sqlite_topic(change, topic);
 }
@@ -159,16 +167,17 @@ static void say_table(vestry_sqlite_change *change, const char *table) {
   vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
 }
 
-/* In tables WITHOUT ROWID that have a column made of others, the new values that are told are other columns' (up to
- * SQLite 3.46 at least). Then the last column cannot be had, before or after. */
+/* Return whether the preupdate functions return the right columns. In tables WITHOUT ROWID that have a generated
+ * column, the new values are those of other columns (up to SQLite 3.46 at least). In this case the last column is not
+ * available, before or after. */
 static bool are_in_place(sqlite3 *db, int count) {
   sqlite3_value *value;
   return count > 0 && !sqlite3_preupdate_old(db, count - 1, &value) && !sqlite3_preupdate_new(db, count - 1, &value);
 }
 
-/* Whether a byte of the file surely changes by it. A row that comes is one that was not there, unless others went
- * before: INSERT OR REPLACE of a row by an equal one says that both happen, and writes nothing. So what goes is sure if
- * nothing else happens (before_commit). What is said to have been NULL may have been a column's default. */
+/* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were
+ * deleted: INSERT OR REPLACE of a row by an equal one reports both, and writes nothing. So a deletion is certain only
+ * if nothing else happens (before_commit). A value reported as NULL may have been the default of a column. */
 static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool has_moved) {
   bool had_deleted = connection->has_deleted;
   *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
@@ -205,7 +214,7 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   }
 }
 
-/* Whether other files than this one are written by the transaction. */
+/* Return whether the transaction writes other files, too. */
 static bool is_mixed(sqlite3 *db) {
   if (!sqlite3_db_name) return true;
   for (int i = 1;; i++) {
@@ -249,7 +258,7 @@ static void after_rollback(void *ctx) {
   vsi_sqlite_publish_forget(connection);
 }
 
-/* Whether a statement changes rows, or nothing, by its first word. */
+/* Return whether a statement changes only rows, or nothing, according to its first word. */
 static bool is_of_rows(const char *sql) {
   static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",   "VALUES",
                                       "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT"};
@@ -279,7 +288,7 @@ static int before_statement(void *ctx, int action, const char *first, const char
   return vsi_sqlite_reader_authorize(&((vestry_sqlite_connection *)ctx)->reader, action, first, second, schema);
 }
 
-/* Before and after every statement, those that others run inside of theirs included. */
+/* Called before and after every statement, including statements that run inside of others. */
 static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
@@ -305,7 +314,7 @@ static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
 
 /* ------------------------------------------------------------------------------------------------------ life ------ */
 
-/* Statements that were prepared before there were hooks would not call them for all they do. */
+/* Expire all statements, because those prepared before the hooks were set do not call them for everything. */
 static void expire_statements(sqlite3 *db) {
   int was;
   if (sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &was) != SQLITE_OK) return;
@@ -356,14 +365,14 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
     if (at->file == file) at->is_shared = connection->is_shared = true;
   if (is_new) {
     LIST_INSERT_HEAD(&database->connections, connection, in);
-    (void)vsi_sqlite_counter_open(database); /* the mode may be another one by now */
+    (void)vsi_sqlite_counter_open(database); /* the mode may have changed */
   }
   vsi_mutex_unlock(&database->lock);
   if (!is_new) {
     vsi_free(database->host, connection);
     return VESTRY_EXISTS;
   }
-  /* What is mapped is read past the cache, whose pages are recorded. */
+  /* Mapped pages are read past the cache, where they are not recorded. */
   if (!vsi_sqlite_commits_watches_files(&database->commits))
     (void)sqlite3_exec(db, "PRAGMA main.mmap_size = 0", NULL, NULL, NULL);
   connection->written = count_written(connection);
@@ -372,11 +381,11 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   return VESTRY_OK;
 }
 
-/* Whether a connection's main database is this one's file. */
+/* Return whether a connection's main database is this file. */
 static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
   struct stat of_one, of_other;
-  int has_moved = 0; /* and what is there now is another one */
+  int has_moved = 0; /* the file was replaced by another one */
   (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
   if (!one || !other || !*other || has_moved) return false;
   if (strcmp(one, other) == 0) return true;

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what SQLite counts commits with, read without asking SQLite */
-/* What SQLite counts commits with, read where all processes share it.
+/* essay: the commit counter of SQLite, read without a call of SQLite */
+/* The commit counter of SQLite, read where all processes share it.
  *
- * In WAL mode that is a word of the WAL's index (`iChange`, 8 bytes from its beginning), which is written last: a
- * reader that finds it there can read what was committed. It is mapped once, by the database's own connection, so
- * looking at it is one load: no call of SQLite's, no lock. That connection stays open, which keeps the mode: no other
- * connection can leave it.
+ * In WAL mode it is a word of the WAL's index (`iChange`, at byte 8), which is written last: a reader that finds the
+ * number there can read the commit. The index is mapped once, by the database's own connection, so a check is one load,
+ * without a call of SQLite and without a lock. That connection stays open, so no other connection can leave the mode.
  *
- * Otherwise it is the counter in the file's header (24 bytes from its beginning). It is there before the commit is
- * over: a connection that did not make it looks again while none can write (others.c).
+ * In other modes it is the counter in the file's header (at byte 24). It is written before the commit has ended.
+ * Therefore, a connection that did not make the commit reads it again while none can write (others.c).
  *
- * The file is read through the sqlite3_file of an open connection. To open and close it here would drop the locks that
- * SQLite has on it: POSIX has them by process. */
+ * The file is read through the sqlite3_file of an open connection. If the file were opened and closed here, POSIX would
+ * drop the locks that SQLite has on it, because they belong to the process. */
 #include "data/sqlite/counter.h"
 
 enum {
@@ -19,7 +18,7 @@ enum {
   MODE_AT = 18, /* 2: WAL */
   COUNTER_AT = 24,
   INDEX_WORD = 2,
-  INDEX_BYTES = 32768 /* as SQLite maps it */
+  INDEX_BYTES = 32768 /* the size that SQLite maps */
 };
 
 static const _Atomic(uint32_t) *map(sqlite3_file *file, vestry_err *ret_error) {
@@ -32,7 +31,7 @@ static const _Atomic(uint32_t) *map(sqlite3_file *file, vestry_err *ret_error) {
   return result == SQLITE_OK ? (const _Atomic(uint32_t) *)(uintptr_t)head : NULL;
 }
 
-/* An empty file has no header yet. */
+/* Read the number from the file's header. An empty file has no header yet. */
 static bool read_header(sqlite3_file *file, vsi_sqlite_number *ret_number) {
   unsigned char header[HEADER_BYTES] = {0};
   int result = file->pMethods ? file->pMethods->xRead(file, header, sizeof header, 0) : SQLITE_IOERR;
@@ -48,7 +47,7 @@ bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_
   if (!index) {
     if (!read_header(file, ret_number)) return false;
     if (!ret_number->is_wal) return true;
-    /* Since a moment ago. */
+    /* The mode changed a moment ago. */
     if (vsi_sqlite_counter_open(database) || !(index = database->wal_index)) return false;
   }
   *ret_number = (vsi_sqlite_number){atomic_load_explicit(&index[INDEX_WORD], memory_order_acquire), true};
@@ -57,7 +56,7 @@ bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_
 
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   if (database->wal_index) return VESTRY_OK;
-  int result = sqlite3_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL); /* opens it */
+  int result = sqlite3_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL); /* opens the file */
   if (result) return vsi_sqlite_code(result);
   vsi_sqlite_number number;
   if (!read_header(database->file, &number)) return VESTRY_IO;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a database: two connections of its own, one that looks and one that notes, and a thread. */
+/* Creation and end of a followed database. It has a thread and two connections of its own: one for reading, and one for
+ * writes of the library. */
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
@@ -14,7 +15,7 @@ enum {
   POLL_MOST_MS = 60000,
   MAX_PAGES = 2048,
   MAX_BYTES = 16 << 20,
-  OPEN_WAITS_MS = 5000 /* for others that make the tables, too */
+  OPEN_WAITS_MS = 5000 /* also for other processes that create the tables */
 };
 
 #pragma weak sqlite3_preupdate_hook
@@ -56,7 +57,7 @@ static void wait_a_moment(void) {
   nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* The head of the WAL's index cannot be read in the moment in which another process writes it. */
+/* Open the counter. Retry, because the header of the WAL's index cannot be read while another process writes it. */
 static vestry_err open_counter(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   for (int waits = 0;; waits++) {
@@ -87,7 +88,7 @@ static vestry_err fill(vestry_sqlite *database) {
   if (error) return error;
   if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
     return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES wants PRAGMA journal_mode = WAL before this");
-  /* From here on neither waits for anybody. */
+  /* From here on neither connection waits for locks. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
   if (!vsi_sqlite_counter(database, database->file, &database->seen))
@@ -98,7 +99,7 @@ static vestry_err fill(vestry_sqlite *database) {
   return start(database);
 }
 
-/* For the pages, which hear of commits here before the database's thread does. */
+/* Follow all commits so far, for the pages, before a render needs them. false: perhaps not all. */
 static bool look(void *commits) {
   vestry_sqlite *database = (vestry_sqlite *)(void *)((char *)commits - offsetof(vestry_sqlite, commits));
   vsi_mutex_lock(&database->lock);
@@ -107,7 +108,7 @@ static bool look(void *commits) {
   return is_done;
 }
 
-/* Why the arguments are none; NULL: they are. */
+/* Return what is wrong with the arguments; NULL: nothing. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
   if (!given) return "there are no options";
   if (VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_options, given))

@@ -19,7 +19,7 @@ vestry_err vsi_sqlite_code(int result) {
   }
 }
 
-/* What helps. system: what the system has said. */
+/* Return a remedy; NULL: none. system: the errno of the failed system call. */
 static const char *advice(int result, int system) {
   if (system == ENOSPC || system == EDQUOT) return "make room on the disk";
   if (system == EMFILE || system == ENFILE) return "let there be more descriptors (ulimit -n)";

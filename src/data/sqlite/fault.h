@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said when SQLite refuses something: for people, one line in the log, which names the function that was
- * called, the file, what is wrong, and what helps. */
+/* Failures of SQLite: error codes, and one line in the log for each, which names the function, the file, the reason and
+ * a remedy. */
 #ifndef VSI_SQLITE_FAULT_H
 #define VSI_SQLITE_FAULT_H
 
@@ -10,15 +10,16 @@
 #include "base/memory.h"
 #include "vestry/error.h"
 
-/* What a result of SQLite's is here. Nothing is logged.
- *  Returns  OK (ROW and DONE, too) | NO_MEMORY | BUSY | TOO_LARGE | LIMIT (full) | IO */
+/* Return the error for a result of SQLite. Nothing is logged.
+ * Returns  OK (also for ROW and DONE) | NO_MEMORY | BUSY | TOO_LARGE | LIMIT (disk full) | IO */
 vestry_err vsi_sqlite_code(int result);
-/* A result of SQLite's that ends the call: logged, unless it is OK.
- *  db     says more about it; NULL: none
- *  doing  what was tried: "it cannot be opened"
- *  Returns  vsi_sqlite_code */
+/* Log a result of SQLite that ends the call, unless it is OK.
+ * db     has details; NULL: none
+ * doing  the operation: "it cannot be opened"
+ * Returns  vsi_sqlite_code */
 vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
-/* The same for what goes on: what a program has to expect then (locked, too large, no memory) is not logged. */
+/* Same as vsi_sqlite_fail for an operation that continues: results that a program must expect (locked, too large, no
+ * memory) are not logged. */
 vestry_err vsi_sqlite_note(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 
 #endif

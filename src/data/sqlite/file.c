@@ -1,48 +1,51 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what is read past the cache, told by the file */
-/* SQLite reads pages of the database from its page cache (cache.c), with two exceptions: pages of a mapped file, which
- * it asks the file for (xFetch); and, from 3.45 on or if built with SQLITE_DIRECT_OVERFLOW_READ, pages of a long value.
- * A row that does not fit on a page goes on in a chain of overflow pages. When SQLite copies a value out of such a
- * chain, it reads each page that it copies from its beginning straight from the file into the value (xRead), unless the
- * page stands in the WAL, or pages of the cache are changed and not written yet. The page of the chain on which a value
- * begins, pages that SQLite only passes on its way, and all pages that stand in the WAL come through the cache as ever.
- * (SQLite's accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c, read in 3.46.1 and 3.53.2;
- * sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query reads a page through the cache today and past
- * it after the next checkpoint.
+/* essay: reads past the page cache, reported by the file */
+/* SQLite reads pages of the database from its page cache (cache.c), with two exceptions:
+ * - pages of a mapped file, which it gets from the file (xFetch);
+ * - from 3.45 on, or if built with SQLITE_DIRECT_OVERFLOW_READ, pages of a long value.
  *
- * Either way SQLite asks the file: it has no other access to it than the methods of its sqlite3_file
- * (sqlite.org/c3ref/io_methods.html), and the place of a page in the file says its number. So the methods of a
- * connection's file are replaced by a copy, which tells what xRead and xFetch are asked for and then calls the original
- * methods. What the cache tells and what the file tells is, together, all that is read:
+ * A row that does not fit on a page continues in a chain of overflow pages. When SQLite copies a value out of such a
+ * chain, it reads each page that it copies from the start directly from the file into the value (xRead), unless the
+ * page is in the WAL, or the cache has changed pages that are not written yet. The following pages always come through
+ * the cache: the page of the chain on which a value begins, pages that SQLite only traverses, and all pages in the WAL.
+ * (See accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c of SQLite, read in 3.46.1 and
+ * 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query can read a page through the cache
+ * now, and past it after the next checkpoint.
  *
- *   - a read past the cache, by whatever calls for it (a column, a key that is compared, sqlite3_blob_read), is one
- *     xRead at the page's place, or one xFetch;
- *   - the cache's own misses come as xRead too: these pages are known already, and to add one twice adds nothing;
- *   - the WAL and journals are other files. What is read of the WAL was asked of the cache before; a hot journal is
- *     rolled back into the file before anything is read of that;
- *   - the header (24 bytes from the beginning, the change counter) counts as page 1, which every reader has;
- *   - backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache;
- *   - each connection has a file of its own, also when several are open on one: what a checkpoint or a reader of
- *     another connection does is not told here. What is told goes to the recording of the thread that reads.
- * A page may be told of and not be read, as one that xFetch has not mapped: that makes a set larger by a page that the
- * cache tells of next anyway. No page may be missed; and none is, since no page comes without a call.
+ * In both cases SQLite calls the file: it has no other access to it than the methods of its sqlite3_file
+ * (sqlite.org/c3ref/io_methods.html), and the offset of a page gives its number. Therefore, the methods of a
+ * connection's file are replaced by a copy, which reports each xRead and xFetch and then calls the original methods.
+ * The reports of the cache and of the file together are complete:
+ * - A read past the cache, for whatever reason (a column, a key that is compared, sqlite3_blob_read), is one xRead at
+ *   the page's offset, or one xFetch.
+ * - Misses of the cache call xRead too. These pages are already reported, and adding a page twice has no effect.
+ * - The WAL and journals are other files. Pages read from the WAL were requested from the cache before; a hot journal
+ *   is rolled back into the file before the file is read.
+ * - The header (the change counter at byte 24) counts as page 1, which every reader has.
+ * - Backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache.
+ * - Each connection has a file of its own, even if several are open on the same database, so the reads of a checkpoint
+ *   or of another connection are not reported here. A report goes to the recording of the thread that reads.
  *
- * Why not a VFS. A VFS would have to be the default one before a connection is opened, or be named by the code that
- * opens it; a VFS of the application's, named in its sqlite3_open_v2, would stay unseen. And one that is registered
- * calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods are a pointer at the
- * beginning of each open file, whichever VFS has made it (unix-excl, one that encrypts): those of the outermost are
- * replaced, so offsets are the ones that SQLite asked for. Functions of the copy get the file that they always got.
+ * A page may be reported but not read, for example if xFetch has not mapped it. This makes a set larger by a page that
+ * the cache reports next anyway. No page is missed, because no page is read without a call.
  *
- * Why not switch it off. No setting of a connection switches it off, nor does a file control. From 3.48 on SQLite asks
- * the file whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and reads nothing
- * past its cache if they may not: but then long values fill the cache again, and 3.45 to 3.47 do not ask. When all
- * SQLites do, that bit makes this file unnecessary, but for files that are mapped.
+ * A VFS is not used instead, for three reasons. It would have to be the default before a connection is opened, or be
+ * named by the code that opens it; a VFS that the application names in its sqlite3_open_v2 would not be seen.
+ * Registering a VFS calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods, in
+ * contrast, are a pointer at the start of each open file, whichever VFS has made it (for example unix-excl, or a VFS
+ * that encrypts). Those of the outermost VFS are replaced, so offsets are the ones that SQLite passed. The functions of
+ * the copy get the same file as before.
  *
- * A SQLite before 3.45 that says it was built without DIRECT_OVERFLOW_READ is not watched: nothing passes its cache,
- * so long as no file is mapped.
+ * The direct reads cannot be switched off: no setting of a connection and no file control does it. From 3.48 on SQLite
+ * asks the file whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and otherwise
+ * reads nothing past its cache. But then long values fill the cache again, and 3.45 to 3.47 do not ask. When all
+ * versions in use do, that bit makes this file unnecessary, except for mapped files.
  *
- * A copy stays with its file until the file is closed, watched or not: another connection that shares the file (a
- * shared cache) may be inside one of its functions. */
+ * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
+ * nothing past its cache as long as no file is mapped.
+ *
+ * A copy stays with its file until the file is closed, watched or not, because another connection that shares the file
+ * (a shared cache) may be inside one of its functions. */
 #include "data/sqlite/file.h"
 
 #include <stddef.h>
@@ -55,7 +58,7 @@
 #pragma weak sqlite3_compileoption_used
 
 typedef struct shim {
-  sqlite3_io_methods methods; /* the file's: an owner of the file has this */
+  sqlite3_io_methods methods; /* those of the file, which gets this address */
   const sqlite3_io_methods *inner;
   vsi_sqlite_watch *watch; /* NULL: none */
 } shim;
@@ -66,7 +69,7 @@ static shim *shim_of(const sqlite3_file *file) {
 
 static void tell(const shim *at, sqlite3_int64 offset, sqlite3_int64 bytes) {
   const vsi_sqlite_cache *cache = at->watch ? at->watch->cache : NULL;
-  if (!cache || !cache->cache || offset < 0 || bytes <= 0) return; /* until it is learned anew, nothing is known */
+  if (!cache || !cache->cache || offset < 0 || bytes <= 0) return; /* nothing is known until it is learned again */
   const sqlite3_int64 first = offset / cache->page_bytes, last = (offset + bytes - 1) / cache->page_bytes;
   for (sqlite3_int64 page = first; page <= last; page++) vsi_sqlite_reads_page(cache->owner, (uint32_t)(page + 1));
 }
@@ -95,7 +98,7 @@ static int close_file(sqlite3_file *file) {
   return inner->xClose(file);
 }
 
-/* A VFS of a former version has a shorter table. */
+/* Return the size of a table of methods. A VFS of an earlier version has a shorter one. */
 static size_t bytes_of(const sqlite3_io_methods *methods) {
   if (methods->iVersion < 2) return offsetof(sqlite3_io_methods, xShmMap);
   if (methods->iVersion < 3) return offsetof(sqlite3_io_methods, xFetch);

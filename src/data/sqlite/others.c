@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: commits of others, told from one's own */
-/* Commits that no attached connection made. They are found by their numbers: those after the last number that is
- * accounted for, up to the last number of the file. An attached connection announces the number of its next commit. If
- * that commit surely changes the file, the number is the announcer's. If not, the number may be the announcer's, or the
- * announcer has committed nothing and another connection has: then the number is taken for both (connection.c).
+/* essay: commits of other connections, distinguished from those of attached ones */
+/* Commits that no attached connection made are found by their numbers: the numbers after the last accounted one, up to
+ * the last number in the file. An attached connection announces the number of its next commit. If that commit certainly
+ * changes the file, the number belongs to the connection that announced it. Otherwise either that connection has
+ * committed, or it has committed nothing and another connection has; the number is then treated as both (connection.c).
  *
- * A thread looks every poll_ms. In WAL mode a look loads one word, and costs nothing to speak of. A notification by the
- * file system cannot replace it: none comes when the WAL's index is written, and only then can the commit be seen.
+ * A thread checks the number every poll_ms. In WAL mode a check loads one word, so its cost is negligible. A
+ * notification of the file system cannot replace it, because none is sent when the WAL's index is written, and only
+ * then is the commit visible.
  *
- * In other modes a look reads the number in the file's header, which is there before the commit is over. So if the
- * number is new, a read transaction reads it again: during that no connection writes. */
+ * In other modes a check reads the number in the file's header, which is written before the commit has ended.
+ * Therefore, a new number is read again in a read transaction, during which no connection writes. */
 #include "data/sqlite/others.h"
 
 #include "base/log.h"
@@ -20,8 +21,8 @@
 
 enum { MOMENT_MS = 1 };
 
-/* A connection that has announced this number. is_sure: one whose commit surely takes it; otherwise one whose commit
- * perhaps does. */
+/* Find a connection that has announced this number. is_sure: one whose commit certainly takes the number; otherwise one
+ * whose commit may take it. */
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   for (vestry_sqlite_connection *at = LIST_FIRST(&database->connections); at; at = LIST_NEXT(at, in))
     if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
@@ -30,18 +31,18 @@ static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, v
   return NULL;
 }
 
-/* A commit with this number is there: publish the changes of the connections that have announced it. */
+/* Publish the changes of the connections that have announced a number, because a commit has reached it. */
 static void publish_announced(void *ctx, vsi_sqlite_number number) {
   vestry_sqlite *database = ctx;
   vestry_sqlite_connection *connection = find_announced(database, number, true);
   if (connection) {
     vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
-    return; /* others that announced it have committed nothing, and find that out themselves */
+    return; /* other connections that announced it have committed nothing, and will find out */
   }
   while ((connection = find_announced(database, number, false))) vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
 }
 
-/* All commits up to last are there: account for each number that is not accounted for yet. */
+/* Account for each number up to last that is not accounted for yet. */
 static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   uint32_t others = 0;
   if (database->is_lost || last.is_wal != database->seen.is_wal ||
@@ -60,12 +61,12 @@ static void catch_up(vestry_sqlite *database, vsi_sqlite_number last) {
   if (others && !vsi_sqlite_commits_have_frames(&database->commits)) vsi_sqlite_refresh_all(database);
 }
 
-/* Whether a commit that is done, or nearly done, is not accounted for yet. */
+/* Return whether a commit that is complete, or nearly complete, is not accounted for yet. */
 static bool is_news(const vestry_sqlite *database, vsi_sqlite_number last) {
   return database->is_lost || last.is_wal != database->seen.is_wal || last.value != database->seen.value;
 }
 
-/* The number while no connection writes. */
+/* Read the number in a transaction, while no connection writes. */
 static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
@@ -88,7 +89,7 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   if (is_failing && !database->is_failing)
     vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: commits of others are not seen: %s", database->path,
             vestry_strerror(error));
-  if (is_failing) database->is_lost = true; /* the next look that succeeds refreshes everything */
+  if (is_failing) database->is_lost = true; /* the next check that succeeds refreshes everything */
   database->is_failing = is_failing;
   return error;
 }
@@ -104,15 +105,16 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   database->has_moved = has_moved;
 }
 
-/* Wait until the database is given up, the time has gone by, or, if can_be_roused, this thread was roused. */
+/* Wait until the database is destroyed, the time is over, or, if can_be_roused, this thread is woken. */
 static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
   uint64_t due_ns = vsi_monotonic_in_ms(ms);
   while (!database->is_over && !(can_be_roused && database->is_roused))
     if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
 }
 
-/* To rouse this thread costs a committer as much as a commit. So after a look that it was roused for, the thread waits
- * a moment and looks again: in that moment no committer has to rouse it. */
+/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
+ * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
+ * no committing thread needs to wake it. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
   vsi_mutex_lock(&database->lock);

@@ -16,16 +16,16 @@ bool vsi_sqlite_account_take(vestry_sqlite *database, uint32_t number) {
   return was;
 }
 
-/* A number is accounted for. */
+/* Account for a number. */
 static void account(vestry_sqlite *database, vsi_sqlite_number number) {
   uint32_t ahead = number.value - database->seen.value;
-  if (number.is_wal != database->seen.is_wal) return; /* the next look finds that out */
+  if (number.is_wal != database->seen.is_wal) return; /* the next check finds that out */
   if (ahead == 1) {                                   /* nearly always */
     do database->seen.value++, ahead++;
     while (ahead <= VSI_SQLITE_WINDOW && vsi_sqlite_account_take(database, database->seen.value + 1));
     return;
   }
-  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or far back: numbers begin anew */
+  if (ahead - 1 >= VSI_SQLITE_WINDOW) { /* far ahead, or far behind: the numbers restarted */
     if ((int32_t)ahead > 0 || (int32_t)ahead < -VSI_SQLITE_WINDOW) database->is_lost = true;
     return;
   }
@@ -35,7 +35,7 @@ static void account(vestry_sqlite *database, vsi_sqlite_number number) {
 
 void vsi_sqlite_refresh_all(vestry_sqlite *database) {
   vsi_sqlite_commits_whole(&database->commits, NULL);
-  /* other nodes look for themselves */
+  /* other nodes check for themselves */
   (void)vestry_refresh_for(database->pages, NULL, &(vestry_change){.kind = VESTRY_REFRESH_DATABASE}, &database->seq);
   database->stats.whole_count++;
 }
@@ -53,10 +53,10 @@ void vsi_sqlite_publish_forget(vestry_sqlite_connection *connection) {
   vsi_sqlite_topics_clear(&connection->topics);
   connection->is_sure = connection->is_mixed = false;
   connection->has_deleted = connection->has_others = false;
-  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* settle: it is the thread's again */
+  atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* pairs with settle */
 }
 
-/* To rouse the thread that follows commits costs a committer as much as a commit: once is enough. */
+/* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
 static void rouse(vestry_sqlite *database) {
   if (database->is_roused) return;
   database->is_roused = true;
@@ -66,10 +66,10 @@ static void rouse(vestry_sqlite *database) {
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_topics *topics = &connection->topics;
-  if (!connection->transaction.has_changes) topics->are_all = true; /* no hook was told: it is the schema */
+  if (!connection->transaction.has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
   if (topics->are_all) database->stats.whole_count++;
   const vestry_trace committed_in = connection->transaction.trace, *former = vestry_trace_enter(&committed_in);
-  if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that is none */
+  if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
   unsigned traits = (connection->is_quiet ? VSI_SQLITE_QUIET : 0) | (topics->are_all ? VSI_SQLITE_WHOLE : 0) |
                     (evidence == VSI_SQLITE_REACHED ? VSI_SQLITE_DOUBTFUL : 0);

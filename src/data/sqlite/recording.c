@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The pages that were read are a set of numbers, four bytes each, and the first ones lie in the recording itself: most
- * renders allocate nothing for them. That takes 4 ns a fetch; a base/map, which wants a member of its own for each
- * page, takes 15 (bench-containers, "noted"), and a render fetches hundreds. */
+/* The file pages read are a set of numbers of four bytes. The first ones are stored in the recording itself, so most
+ * renders allocate no memory for them. This takes 4 ns for each fetch; a base/map, which needs a member for each page,
+ * takes 15 (bench-containers, "noted"), and a render fetches hundreds. */
 #include "data/sqlite/recording.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The topics of a transaction: a set that is filled while rows are changed, and emptied when they are published or
- * rolled back. One thread at a time. */
+/* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or
+ * rolled back. Used by one thread at a time. */
 #ifndef VSI_SQLITE_TOPICS_H
 #define VSI_SQLITE_TOPICS_H
 
@@ -10,27 +10,27 @@
 #include "vestry/app/page.h"
 
 enum {
-  VSI_SQLITE_TOPICS_MAX = 4096,    /* of one transaction; more become "all" */
-  VSI_SQLITE_TOPICS_BYTES = 262144 /* likewise, of their names */
+  VSI_SQLITE_TOPICS_MAX = 4096,    /* of one transaction; more become "all topics" */
+  VSI_SQLITE_TOPICS_BYTES = 262144 /* maximum size of their names; the same */
 };
 
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
-  char *bytes; /* the names, each terminated */
+  char *bytes; /* the names, each with a NUL */
   size_t bytes_count, bytes_room;
-  uint32_t *slots; /* one more than where a name begins; 0: free */
+  uint32_t *slots; /* offset of a name + 1; 0: free */
   size_t slots_count, count;
-  size_t last;  /* where the one begins that was said last: most changes say it again */
-  bool are_all; /* whatever the set says */
+  size_t last;  /* offset of the name added last, because most changes repeat it */
+  bool are_all; /* all topics, whatever the set contains */
 } vsi_sqlite_topics;
 
 void vsi_sqlite_topics_init(vsi_sqlite_topics *topics, const vestry_host *host);
 void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics);
-/* Add one; if there is no room for it, all of them. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL in it. */
+/* Add a topic; if there is no room for it, all topics. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL. */
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
-/* None any more. What a large transaction took is given back. */
+/* Empty the set, and release the memory that a large transaction has used. */
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);
-/* Refresh them. ret_seq: of the last one; untouched if there is none. OK, or what vestry_refresh says. */
+/* Refresh the topics. ret_seq: that of the last one; untouched if there is none. OK, or the error of vestry_refresh. */
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq);
 
 #endif
