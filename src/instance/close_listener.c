@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that tells a listener is counted inside of it, and holds no lock meanwhile. A listener that is over stays in
- * the list until no thread is inside: so a thread can always go on from the listener that it is inside of. */
+/* A thread that calls a listener is counted as inside it, and holds no lock meanwhile. A removed listener stays in the
+ * list until no thread is inside, so a thread can always continue from the listener that it is inside of. */
 #include "instance/close_listener.h"
 
 void vsi_close_listeners_init(vsi_close_listeners *listeners) {
@@ -35,7 +35,7 @@ void vsi_close_listeners_remove(vsi_close_listeners *listeners, vsi_close_listen
   vsi_mutex_unlock(&listeners->lock);
 }
 
-/* Leave `from`, and go into the next one; NULL, both: the first one, and there is none left. */
+/* Leave the listener `from`, and enter the next one. from NULL: enter the first one. Returns NULL at the end. */
 static vsi_close_listener *go_on(vsi_close_listeners *listeners, vsi_close_listener *from) {
   vsi_mutex_lock(&listeners->lock);
   vsi_close_listener *next = from ? from->next : atomic_load_explicit(&listeners->first, memory_order_relaxed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Other nodes, as the modules above see them: a layer above says how they are reached (cluster/). A module that looks
- * here first and finds what it looks for pays a hash and a few loads. */
+/* Other nodes, as the modules of the core access them; the cluster, a layer above, implements the access (cluster/). A
+ * module that first searches its own node and finds the key pays a hash and a few loads. */
 #ifndef VSI_INSTANCE_ELSEWHERE_H
 #define VSI_INSTANCE_ELSEWHERE_H
 
@@ -12,38 +12,37 @@ struct vestry_dispatch_options;
 struct vestry_dispatch_result;
 
 typedef struct vsi_elsewhere {
-  /* A key was dispatched to here. false: no other node holds it, as far as they have told; a node that tells too late
-   * that it did is told of a gap. */
+  /* Return whether another node may hold a key to which this node has dispatched. false: no other node has announced
+   * it. A node that announces too late that it held the key receives a gap. */
   bool (*is_shared)(const vestry_scoped_key *key, void *ctx);
-  /* Dispatch to the connections that other nodes have under a key, and wait for their answers.
-   *  is_found    it is held here too: only nodes that are known to hold it are asked
-   *  ret_count   how many connections; set in every case
-   *  Returns  OK | NOT_FOUND (no stream) | TIMEOUT | IO | BUSY (this thread must not wait) | what they answer */
+  /* Dispatch to the connections that other nodes hold under a key, and wait for their answers.
+   * is_found   this node holds the key, too: only nodes that are known to hold it receive the dispatch
+   * ret_count  number of connections; always set
+   * Returns  OK | NOT_FOUND (no stream) | TIMEOUT | IO | BUSY (this thread must not wait) | their result */
   vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const struct vestry_dispatch_options *options,
                          bool is_found, uint32_t *ret_count, void *ctx);
-  /* Send an event to the members that a channel has there. OK | NOT_FOUND (no member) | FULL, IO, TOO_LARGE, NO_MEMORY
-   * (some nodes do not get it; those that live are told so) */
+  /* Send an event to the members of a channel on other nodes. OK | NOT_FOUND (no member) | FULL, IO, TOO_LARGE,
+   * NO_MEMORY (some nodes do not receive it; those that are alive receive a report of the loss) */
   vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
-  /* Whether another node is known to hold a key. */
+  /* Return whether another node is known to hold a key. */
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);
-  /* The instance has begun to drain. Does not block. */
+  /* Report that the instance has begun to drain. Does not block. */
   void (*drains)(void *ctx);
-  /* NULL, both: is_held is all that is known. This node alone may keep streams under a key, until `reserved` at least,
-   * which is called once they are in the store, or are not. OK | EXISTS (another node holds it) | LIMIT (that is not
-   * known) | NO_MEMORY. It may wait, for some seconds. */
+  /* Reserve a key, so that only this node may store streams under it, until `reserved` is called, after the streams
+   * were stored or not. Both NULL: is_held is all that is known. OK | EXISTS (another node holds it) | LIMIT (unknown
+   * whether one does) | NO_MEMORY. May wait for some seconds. */
   vestry_err (*reserve)(const vestry_scoped_key *key, void *ctx);
   void (*reserved)(const vestry_scoped_key *key, void *ctx);
-  /* The address of this node for a lease of a stream of its own (app/stream/lease.h: VSI_LEASE_BYTES,
-   * VSI_ADDRESS_BYTES); and tell the node of an address that its lease is renewed: whether there is such a node, and it
-   * gave that address for that lease. Neither blocks. */
+  /* `address` returns this node's address for a lease of one of its streams (app/stream/lease.h: VSI_LEASE_BYTES,
+   * VSI_ADDRESS_BYTES). `renew` reports to the node of an address that its lease was renewed; it returns whether there
+   * is such a node and it issued that address for that lease. Neither blocks. */
   void (*address)(const unsigned char *lease, unsigned char *ret_address, void *ctx);
   bool (*renew)(const unsigned char *lease, const unsigned char *address, void *ctx);
   void *ctx;
 } vsi_elsewhere;
 
 static inline const vsi_elsewhere *vsi_instance_elsewhere(const vestry *v) {
-  return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of the thread that sets
-                                                                       it */
+  return atomic_load_explicit(&v->elsewhere, memory_order_acquire); /* pairs with the release of the setting thread */
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "instance/extension.h"
 
-/* Bytes of a request's room are for any type. */
+/* Round up, because the bytes of a request's room must suit any type. */
 static size_t round_up(size_t bytes) {
   const size_t align = _Alignof(max_align_t);
   return (bytes + align - 1) / align * align;

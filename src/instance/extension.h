@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Extensions: what stands on the core and takes part in what it does, such as sessions, leases, topics, pages. The core
- * knows an extension by this table alone: it includes nothing of one, and an instance without one pays a load.
+/* Extensions are built on the core and take part in requests and streams, for example sessions, leases, topics, pages.
+ * The core knows an extension only by this table: it includes no header of an extension, and an instance without
+ * extensions pays a load.
  *
  *   static const vsi_extension leases = {.name = "leases", .destroy = destroy, .answers = answers};
  *   vestry_err vestry_leases_create(vestry *v, …) { … return vsi_extension_add(v, &leases, state); }
  *   vsi_leases *of = vsi_extension_find(v, &leases);   // NULL: this instance has none
  *
- * The address of the table names the kind. An instance has one state of each kind, which is added once and stays until
- * the instance is destroyed; so a state that was found can be used without a lock. */
+ * The address of the table identifies the kind. An instance has one state of each kind, which is added once and stays
+ * until the instance is destroyed. So a state that was found can be used without a lock. */
 #ifndef VSI_INSTANCE_EXTENSION_H
 #define VSI_INSTANCE_EXTENSION_H
 
@@ -18,36 +19,37 @@
 #include "base/mutex.h"
 #include "vestry/instance.h"
 
-/* What an extension does. All are called with its state; NULL: it has no part in that. No lock is held. */
+/* The functions of an extension. All are called with its state, no lock held; NULL: it does not take part. */
 typedef struct vsi_extension {
   const char *name; /* for the log */
 
-  /* Make the state when the first caller needs it (vsi_extension_use), with the defaults. Two threads may do it at
-   * once: one of the states is destroyed unused. NULL: its own function makes it. OK | NO_MEMORY | IO */
+  /* Create the state with the defaults when the first caller needs it (vsi_extension_use). Two threads may do so at
+   * once; then one of the states is destroyed unused. NULL: the extension's own function creates the state. OK |
+   * NO_MEMORY | IO */
   vestry_err (*create)(vestry *v, void **ret_state);
-  /* vestry_close: refuse what comes from here on. Streams may still be open. */
+  /* vestry_close was called: refuse new work. Streams may still be open. */
   void (*close)(void *state);
-  /* All streams have ended and no request is under way. Those added last go first. */
+  /* All streams have ended and no request is running. Extensions added last are destroyed first. */
   void (*destroy)(vestry *v, void *state);
 
-  /* A request, in the order of what happens to it. What an extension remembers of it lies in the request
-   * (http/request.h: vsi_request_room), in so many bytes, which are zero at first. */
+  /* The next functions follow a request, in their order. An extension stores its data of a request in the request
+   * (http/request.h: vsi_request_room): this number of bytes, initially zero. */
   size_t request_bytes;
-  /* Before anything else of it is looked at: whether the extension has dealt with it. It is answered 204 then. */
+  /* Called before the request is examined. Returns whether the extension has handled it; then the answer is 204. */
   bool (*answers)(void *state, const vestry_request *req);
-  /* Its scope (http/request.h: vsi_request_set_scope), instead of the application's function: one extension of an
-   * instance has this. OK | the error that is answered */
+  /* Determine the request's scope (http/request.h: vsi_request_set_scope), in place of the application's function. Only
+   * one extension of an instance may do this. OK | the error to answer */
   vestry_err (*find_scope)(void *state, vestry_request *req, vestry_reply *reply);
-  /* Guards and handler are done, and the reply will be performed: add headers to it. was_done: they said no error, or
-   * the reply is a whole answer. */
+  /* Guards and handler are done, and the reply will be performed: add headers to it. was_done: they returned no error,
+   * or the reply is a complete answer. */
   void (*conclude)(void *state, const vestry_request *req, vestry_reply *reply, bool was_done);
-  /* Its stream will open: add attachments and headers. *ret_has_sign: the stream begins with an event that its element
-   * takes as a sign of life, so that the next heartbeat need not come at once. OK | the error that is answered */
+  /* The reply's stream will open: add attachments and headers. *ret_has_sign: the stream begins with an event that its
+   * element counts as a sign of life, so that the next heartbeat need not come at once. OK | the error to answer */
   vestry_err (*open)(void *state, const vestry_request *req, vestry_reply *reply, bool *ret_has_sign);
-  /* It is over. */
+  /* The request is over. */
   void (*finish)(void *state, vestry_request *req);
 
-  /* The stream was written to. On its runner. Returns whether to be told of the next write, too. */
+  /* A stream was written to. Called on its runner. Returns whether to call it after the next write, too. */
   bool (*written)(void *state, vestry_connection *connection);
 } vsi_extension;
 
@@ -56,13 +58,13 @@ enum { VSI_EXTENSIONS_MAX = 16, VSI_REQUEST_ROOM_BYTES = 384 };
 typedef struct vsi_extended {
   const vsi_extension *kind;
   void *state;
-  size_t room_at; /* in a request's room */
+  size_t room_at; /* offset in a request's room */
 } vsi_extended;
 
-/* Those of an instance, in the order in which they were added. */
+/* The extensions of an instance, in the order of addition. */
 typedef struct vsi_extensions {
-  vsi_mutex lock; /* of additions */
-  /* Rows below it do not change. The release of an addition pairs with the acquire of a reader. */
+  vsi_mutex lock; /* held by additions */
+  /* Rows below this count do not change. The release of an addition pairs with the acquire of a reader. */
   _Atomic(size_t) count;
   size_t room_bytes; /* guarded by lock */
   bool is_closed;    /* likewise */
@@ -70,18 +72,18 @@ typedef struct vsi_extensions {
 } vsi_extensions;
 
 void vsi_extensions_init(vsi_extensions *extensions);
-/* Close them. */
+/* Close all extensions. */
 void vsi_extensions_close(vsi_extensions *extensions);
-/* Destroy them, the last one first. */
+/* Destroy all extensions, the last one first. */
 void vsi_extensions_finish(vsi_extensions *extensions, vestry *v);
 
-/* Add one, of which the list then has the state, and closes it if they are closed. Any thread. OK | EXISTS (there is
- * one of this kind, or another one that finds scopes) | LIMIT */
+/* Add an extension; the list then owns its state, and closes it if the list is closed already. Any thread. OK | EXISTS
+ * (there is one of this kind, or another one that finds scopes) | LIMIT */
 vestry_err vsi_extensions_add(vsi_extensions *extensions, const vsi_extension *kind, void *state);
-/* The row of a kind, by its table; NULL: there is none. Any thread; a few loads. */
+/* Return the row of a kind, by its table; NULL: none. Any thread; a few loads. */
 VESTRY_API const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind);
 
-/* Call one function of all that have it:
+/* Call one function of all extensions that have it:
  *   VSI_EXTENSIONS_EACH(at, &v->extensions, finish) at->kind->finish(at->state, req); */
 #define VSI_EXTENSIONS_EACH(at, of, member)                                                                            \
   for (const vsi_extended *at = (of)->list, *at##_end = at + atomic_load_explicit(&(of)->count, memory_order_acquire); \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be asked of an instance. */
+/* Queries about an instance. */
 #include "instance/instance.h"
 
 #include "base/log.h"
@@ -20,7 +20,7 @@ uint32_t vsi_instance_retry_after_s(const vestry *v) {
   return v->retry_after_s + (uint32_t)((left_ns + 999999999) / 1000000000);
 }
 
-/* The innermost of this thread. */
+/* The innermost entry of this thread. */
 static _Thread_local vsi_inside *innermost;
 
 void vsi_inside_begin(vsi_inside *inside, const vestry *v) {
@@ -60,6 +60,6 @@ vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_st
   else if (made && kind->destroy)
     kind->destroy(v, made);
   if (error != VESTRY_EXISTS) return error;
-  *ret_state = vsi_extension_find(v, kind); /* another thread was quicker */
+  *ret_state = vsi_extension_find(v, kind); /* another thread was faster */
   return VESTRY_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The context of a stream: what the instance keeps for it, from its beginning until the connection is freed. Each
- * stream that vestry_serve opens has one, which its hooks get. */
+/* The context of a stream: the data that the instance keeps for it, from its beginning until the connection is freed.
+ * Each stream that vestry_serve opens has one; its hooks receive it. */
 #ifndef VSI_INSTANCE_STREAM_CONTEXT_H
 #define VSI_INSTANCE_STREAM_CONTEXT_H
 
@@ -8,79 +8,80 @@
 
 #include "instance/instance.h"
 
-/* What an extension has at a stream: a watch, say. A member of its own struct, from the stream's beginning until the
- * connection is freed; the list of a stream's only grows, and while the stream begins. */
+/* The part of an extension in a stream, for example a watch. It is a member of the extension's struct, and exists from
+ * the stream's beginning until the connection is freed. The list of a stream only grows, and only while the stream
+ * begins. */
 typedef struct vsi_stream_part {
   const struct vsi_stream_part_ops *ops;
   _Atomic(struct vsi_stream_part *) next;
 } vsi_stream_part;
 
 typedef struct vsi_stream_part_ops {
-  /* The stream is open. On its runner, after its open hooks. */
+  /* The stream is open. Called on its runner, after its open hooks. */
   void (*opened)(vsi_stream_part *part);
-  /* Something may have been written. On its runner. Returns whether to be told of the next write, too. */
+  /* Data may have been written. Called on its runner. Returns whether to call it after the next write, too. */
   bool (*written)(vsi_stream_part *part, const vestry_connection *connection);
   /* vestry_connection_wake was called. Any thread. */
   void (*woken)(vsi_stream_part *part);
-  /* The connection is freed. host: the instance's, which may be gone. */
+  /* The connection is freed. host: of the instance, which may be freed already. */
   void (*free)(vsi_stream_part *part, const vestry_host *host);
 } vsi_stream_part_ops;
 
-/* What the application wants to find again at a stream, and how it is disposed of. */
+/* The application's data of a stream, and the function that frees it. */
 typedef struct vsi_data {
   void *data;
-  vestry_destroy_fn destroy; /* NULL: it needs none */
+  vestry_destroy_fn destroy; /* NULL: none is necessary */
 } vsi_data;
 
-/* Two hold it: the connection, as long as anybody holds that, and the serving thread, until it is done with it. */
+/* The connection holds a reference until it is freed, and the serving thread until it has finished. */
 typedef struct vsi_stream_context {
   vestry *v;
-  _Atomic(vestry_handle) handle; /* where the stream registration stored it; 0: nowhere */
+  _Atomic(vestry_handle) handle; /* of the entry made by the stream registration; 0: none */
   _Atomic(uint8_t) refs;
   bool has_parts; /* constant */
-  /* constant, and so is what shares its memory: any thread that sends reads it */
+  /* constant, like the members that share its memory, because any sending thread reads it */
   uint16_t more_keys_count;
   uint16_t scope_len : 11;
   bool has_hooks : 1;
   bool has_data : 1;
   _Atomic(bool) ended; /* its close hook has begun */
-  bool given_up;       /* it was never to open; set before abandon, which runs the hook on that thread */
-  /* The reply's hooks, data and parts, if it has any, the handles of its other keys, then the bytes of the scope: few
-   * streams have the former, and all are idle. */
+  bool given_up;       /* the stream must never open; set before abandon, which runs the hook on the same thread */
+  /* The reply's hooks, data and parts, if there are any; the handles of its other keys; then the bytes of the scope.
+   * Few streams have the first ones, and most streams are idle, so they are not members. */
   _Alignas(vestry_connection_hooks) unsigned char tail[];
 } vsi_stream_context;
 enum { VSI_STREAM_KEYS_MAX = UINT16_MAX };
 _Static_assert(VESTRY_SCOPE_MAX_BYTES < 1 << 11, "bits");
 _Static_assert(sizeof(vsi_stream_context) == 24, "there is one a stream");
 
-/* hooks, data, has_parts: the reply's. Two references, one for the connection: NULL when out of memory. The data
- * stays the reply's until the connection has the context. */
+/* Create a context with two references, one of them for the connection. hooks, data, has_parts: of the reply. NULL: out
+ * of memory. The data belongs to the reply until the connection has the context. */
 vsi_stream_context *vsi_stream_context_create(vestry *v, vestry_scope scope, const vestry_connection_hooks *hooks,
                                               const vsi_data *data, bool has_parts, size_t more_keys_count);
-/* host: the instance's, which may be gone. NULL is accepted. */
+/* Drop a reference. host: of the instance, which may be freed already. NULL is accepted. */
 void vsi_stream_context_unref(vsi_stream_context *stream, const vestry_host *host);
 
-/* NULL: the connection is of no instance. */
+/* Return the context of a connection; NULL: it belongs to no instance. */
 VESTRY_API vsi_stream_context *vsi_stream_context_of(const vestry_connection *connection);
 
-/* NULL: none. */
+/* Return the application's data; NULL: none. */
 static inline const vsi_data *vsi_stream_context_data(const vsi_stream_context *stream) {
   if (!stream->has_data) return NULL;
   return (const vsi_data *)(const void *)(stream->tail + (stream->has_hooks ? sizeof(vestry_connection_hooks) : 0));
 }
 
-/* Dispose of data; once. */
+/* Free the application's data; once. */
 static inline void vsi_data_destroy(const vsi_data *data) {
   if (data->destroy) data->destroy(data->data);
 }
 
-/* Where the first of its parts stands; it has_parts. */
+/* Return where the first part is stored; only with has_parts. */
 static inline _Atomic(vsi_stream_part *) *vsi_stream_context_first_part(const vsi_stream_context *stream) {
   size_t before = (stream->has_hooks ? sizeof(vestry_connection_hooks) : 0) + (stream->has_data ? sizeof(vsi_data) : 0);
   return (_Atomic(vsi_stream_part *) *)(uintptr_t)(stream->tail + before);
 }
 
-/* Where the stream registration stored it under its other keys, as `handle`. */
+/* Return where the handles of the other keys are stored, as `handle`. */
 static inline _Atomic(vestry_handle) *vsi_stream_context_handles(const vsi_stream_context *stream) {
   return (_Atomic(vestry_handle) *)(uintptr_t)(vsi_stream_context_first_part(stream) + stream->has_parts);
 }
@@ -89,7 +90,7 @@ static inline vestry_scope vsi_stream_context_scope(const vsi_stream_context *st
   return (vestry_scope){vsi_stream_context_handles(stream) + stream->more_keys_count, stream->scope_len};
 }
 
-/* NULL: none, and no further one. Any thread that has a reference to the connection. */
+/* Return the first part, and the next one; NULL: none. Any thread that has a reference to the connection. */
 static inline vsi_stream_part *
 vsi_stream_context_parts(const vsi_stream_context *stream) { /* acquire pairs with the release of an append */
   return stream->has_parts ? atomic_load_explicit(vsi_stream_context_first_part(stream), memory_order_acquire) : NULL;
@@ -97,7 +98,7 @@ vsi_stream_context_parts(const vsi_stream_context *stream) { /* acquire pairs wi
 static inline vsi_stream_part *vsi_stream_part_next(const vsi_stream_part *part) {
   return atomic_load_explicit(&part->next, memory_order_acquire);
 }
-/* While the stream begins, by the thread that begins it; it has_parts. */
+/* Append a part. Only while the stream begins, on the thread that begins it, and with has_parts. */
 VESTRY_API void vsi_stream_context_add_part(vsi_stream_context *stream, vsi_stream_part *part);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <malloc.h>
 
-/* A trim walks through all free memory: so it is done only after much was freed, DELAY_MS later, once for all of it. */
+/* A trim visits all free memory. So it is done only after much memory was freed, DELAY_MS later, once for all of it. */
 enum { PIECE_BYTES = 16384, MUCH_BYTES = 4 << 20, DELAY_MS = 500 };
 
 static void fire(vestry_timer *timer, void *ctx) {

@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: no lost wake-up, at most one thread in an actor, also one that only looks in */
+/* essay: no lost wake-up, at most one thread in an actor, also a thread that enters without a run */
 #include "runtime/actor.h"
 #include "base/assert.h"
 
-/* The scheduling state is two bits:
+/* The scheduling state has two bits:
  *
- *        NOTIFIED  there is a reason to run that no run has seen yet
- *        RUNNING   a thread is inside
+ *      NOTIFIED  there is a reason to run that no run has seen yet
+ *      RUNNING   a thread is inside
  *
- *                    notify                    begin
- *        IDLE ------------------> READY ------------------> RUNNING
- *         ^   (takes a reference,  ^                         |    |
- *         |    then schedules)     | end (schedules)         |    | notify
- *         |                        |                         |    v
- *         |                        +--------- RUNNING_NOTIFIED <--+
- *         +--------------------------------------------------+
- *                    end (drops the reference)
+ *                  notify                    begin
+ *      IDLE ------------------> READY ------------------> RUNNING
+ *       ^   (takes a reference,  ^                         |    |
+ *       |    then schedules)     | end (schedules)         |    | notify
+ *       |                        |                         |    v
+ *       |                        +--------- RUNNING_NOTIFIED <--+
+ *       +--------------------------------------------------+
+ *                  end (drops the reference)
  *
- * One that is made held begins as RUNNING, and the thread that makes it is the one inside: release is the end of that
- * run. So it is for a thread that enters, from IDLE to RUNNING: it is no run, and what others notify of meanwhile gets
- * one after it.
+ * An actor that is created held begins as RUNNING, with its creating thread inside; release is the end of that run. A
+ * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
+ * run afterwards.
  *
- * Exclusion.       Only READY → RUNNING, or IDLE → RUNNING, lets a thread in, by a compare-and-swap: one wins.
- *                  READY comes about by exactly one transition at a time, and the thread that makes it schedules the
- *                  actor exactly once, so an actor is in at most one queue, at most once.
- * No lost wake-up. notify always leaves NOTIFIED set. From IDLE it schedules; on READY a run is still to begin; on
- *                  RUNNING the end of the run finds the bit and schedules. Nothing but the begin of a run clears it.
- * Visibility.      [N] notify's read-modify-write is a release, [B] begin's an acquire. notify writes even when the bit
- *                  is set already: a mere look would leave the notifier's earlier writes unpublished to the run that is
- *                  to come. [N] is an acquire too: a thread that finds IDLE and schedules writes queue_next and looks
- *                  at what the last run left, after the end [E] of that run. [E] is a read-modify-write as well, never
- *                  a store, so that it stays in the release sequence of every notify before it; and it is a release, so
- *                  that a run sees all of the one before it although they were on different threads.
- * Life.            The reference taken on IDLE → READY is held until the run ends IDLE, through any number of
- *                  RUNNING → READY turns. It is taken before the transition: once the state is READY, the thread of a
- *                  woken actor may run it, and give the reference up, before we come to the next line. */
+ * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
+ *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
+ *   at most one queue, at most once.
+ * - No lost wake-up: notify always leaves NOTIFIED set. From IDLE it schedules. On READY, a run is still to begin. On
+ *   RUNNING, the end of the run finds the bit and schedules. Only the begin of a run clears the bit.
+ * - Visibility: the read-modify-write of notify [N] is a release, that of begin [B] an acquire. notify writes even if
+ *   the bit is set already, because a load alone would not publish the notifier's earlier writes to the coming run. [N]
+ *   is also an acquire: a thread that finds IDLE and schedules writes queue_next and reads what the last run left,
+ *   after the end [E] of that run. [E] is a read-modify-write as well, never a store, so that it stays in the release
+ *   sequence of every notify before it. And [E] is a release, so that a run sees everything of the run before it,
+ *   although they were on different threads.
+ * - Lifetime: the reference taken on IDLE → READY is held until a run ends in IDLE, through any number of RUNNING →
+ *   READY transitions. It is taken before the transition. Once the state is READY, another thread may run the actor and
+ *   drop the reference before the notifying thread reaches its next line. */
 
 enum { IDLE = 0, NOTIFIED = 1, RUNNING = 2, READY = NOTIFIED, RUNNING_NOTIFIED = RUNNING | NOTIFIED };
 
@@ -72,7 +72,7 @@ void vsi_actor_notify(vsi_actor *actor) {
                                                   memory_order_acq_rel, /* [N] */
                                                   memory_order_relaxed));
   if (state != IDLE) {
-    if (held) class->unref(actor); /* another thread was faster; not the last one: the caller holds one */
+    if (held) class->unref(actor); /* another thread was faster; not the last reference, because the caller holds one */
     return;
   }
   vsi_actor_schedule(actor);
@@ -81,14 +81,14 @@ void vsi_actor_notify(vsi_actor *actor) {
 bool vsi_actor_try_enter(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   uint32_t idle = IDLE;
-  /* relaxed: a look, so that a thread that finds it busy takes no reference in vain */
+  /* relaxed: a check that saves the reference if the actor is busy */
   if (class->wake || !actor->pool->workers_count || atomic_load_explicit(&actor->state, memory_order_relaxed) != IDLE)
     return false;
   class->ref(actor);
   if (atomic_compare_exchange_strong_explicit(&actor->state, &idle, RUNNING, memory_order_acq_rel, /* [N], [B] */
                                               memory_order_relaxed))
     return true;
-  class->unref(actor); /* not the last one: the caller holds one */
+  class->unref(actor); /* not the last reference, because the caller holds one */
   return false;
 }
 

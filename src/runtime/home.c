@@ -11,7 +11,7 @@ static size_t page_bytes(void) {
 vsi_home *vsi_home_create(void) {
   void *page = mmap(NULL, page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return NULL;
-  (void)madvise(page, page_bytes(), MADV_WIPEONFORK); /* before Linux 4.14 a child is not told apart */
+  (void)madvise(page, page_bytes(), MADV_WIPEONFORK); /* before Linux 4.14 a child is not detected */
   vsi_home *home = page;
   atomic_init(home, true);
   return home;

@@ -2,7 +2,7 @@
 /* essay: the mailbox */
 #include "runtime/mailbox.h"
 
-/* The queue is a singly linked list that producers extend at `head` and the consumer eats at `tail`:
+/* The queue is a singly linked list. Producers append at `head`, and the consumer removes at `tail`:
  *
  *        tail                          head
  *         |                             |
@@ -10,27 +10,26 @@
  *       [ a ] ---------> [ b ] ···> [ c ] -> NULL        ···> a link that its producer has not written yet
  *
  * It is Dmitry Vyukov's intrusive MPSC node-based queue ("Intrusive MPSC node-based queue", 1024cores.net). A push is
- * one exchange and one store, whatever the others do: wait-free. The price is the moment between the two, when the list
- * is cut: everything after the cut is in the queue, but the consumer cannot reach it. pop then says NULL, and the
- * producer's notify, which comes after its store, makes the consumer look again.
+ * one exchange and one store, independent of other threads: wait-free. Its price is the moment between the two, when
+ * the list is cut: everything after the cut is in the queue, but the consumer cannot reach it. pop then returns NULL,
+ * and the producer's notify, which comes after its store, makes the consumer try again.
  *
- * Beside Concurrency Kit's (bench-containers, two processors, nanoseconds a message, four producers): 54, ck_stack that
- * is turned round 32, ck_ring 83, ck_fifo 110. A ring is bounded, and a push must not fail. A stack has the order that
- * its consumer makes by walking over all that waits.
+ * Compared with Concurrency Kit (bench-containers, two processors, nanoseconds for each message, four producers): 54,
+ * ck_stack with reversal 32, ck_ring 83, ck_fifo 110. A ring is bounded, but a push must not fail. A stack has the
+ * right order only after its consumer has reversed all waiting messages.
  *
- * Invariant.   Following `next` from tail meets every mail that was pushed and not popped, in the order of the
- *              exchanges on head, once the cuts are mended; the last one is *head. The list is never without a node:
- *              the stub stands in when the consumer takes the last mail. The stub is in the list at most once, because
- *              the consumer alone pushes it, and only when tail, which is not the stub, is also the last node.
- * Order.       The exchanges on head are one total order, so mails of one producer stay in its order, and a chain,
- *              which enters by one exchange, stays together.
- * Memory.      A node has two writers of its `next`: its owner before the exchange (NULL), and the one producer whose
- *              exchange returned it. pop hands a node out only when it has read a non-NULL next from it, so that
- *              producer has already written, and no thread touches the node again: the consumer may free it at once.
- * Pairing.     [L] store-release of prev->next with the load-acquire of next in pop: the mail's contents are visible
- *              before the mail is. [X] the exchange is acq_rel: its acquire half pairs with the release half of the
- *              exchange that put prev there, so that prev->next = NULL, written before that one, cannot overtake and
- *              wipe out our link. */
+ * - Invariant: following `next` from tail meets every mail that was pushed and not popped, in the order of the
+ *   exchanges on head, once all links are written; the last one is *head. The list always has a node: the stub takes
+ *   its place when the consumer removes the last mail. The stub is in the list at most once, because only the consumer
+ *   pushes it, and only if tail, which is not the stub, is also the last node.
+ * - Order: the exchanges on head have a total order. So the mails of one producer keep their order, and a chain, which
+ *   is added by one exchange, stays together.
+ * - Memory: two threads write the `next` of a node: its owner before the exchange (NULL), and the one producer whose
+ *   exchange returned the node. pop returns a node only after it has read a non-NULL next from it. So that producer has
+ *   already written, and no thread touches the node again: the consumer may free it at once.
+ * - Pairing: [L] the store-release of prev->next pairs with the load-acquire of next in pop: the content of a mail is
+ *   visible before the mail. [X] the exchange is acq_rel: its acquire pairs with the release of the exchange that put
+ *   prev there. So prev->next = NULL, written before that exchange, cannot come after our link and overwrite it. */
 
 void vsi_mailbox_init(vsi_mailbox *box) {
   atomic_init(&box->stub.next, NULL);
@@ -41,15 +40,15 @@ void vsi_mailbox_init(vsi_mailbox *box) {
 vsi_mail *vsi_mailbox_pop(vsi_mailbox *box) {
   vsi_mail *tail = box->tail;
   vsi_mail *next = atomic_load_explicit(&tail->next, memory_order_acquire); /* [L] */
-  if (tail == &box->stub) {                                                 /* step over the stand-in */
+  if (tail == &box->stub) {                                                 /* skip the stub */
     if (!next) return NULL;
     box->tail = tail = next;
     next = atomic_load_explicit(&tail->next, memory_order_acquire); /* [L] */
   }
   if (!next) {
-    /* tail is the last node, or the link after it is under way. Only in the first case may the stub go in; when a
-     * producer slips in between this look and the push, the stub lands after its mail, which is just as well. The load
-     * is relaxed: the exchange inside the push orders what follows from it. */
+    /* tail is the last node, or the link after it is not written yet. Only in the first case may the stub be pushed. If
+     * a producer pushes between this load and the push, the stub lands after its mail, which is also correct. The load
+     * is relaxed, because the exchange inside the push orders what follows. */
     if (atomic_load_explicit(&box->head, memory_order_relaxed) != tail) return NULL;
     vsi_mailbox_push(box, &box->stub);
     next = atomic_load_explicit(&tail->next, memory_order_acquire); /* [L] */

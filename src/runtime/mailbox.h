@@ -13,13 +13,13 @@ typedef struct vsi_mail {
 
 typedef struct vsi_mailbox {
   _Atomic(vsi_mail *) head; /* producers swap here */
-  vsi_mail *tail;           /* the consumer's */
+  vsi_mail *tail;           /* used by the consumer only */
   vsi_mail stub;
 } vsi_mailbox;
 
 void vsi_mailbox_init(vsi_mailbox *box);
 
-/* Put a chain first → … → last (linked by `next`) in, with nothing between its members. Wait-free, any thread. */
+/* Push a chain first → … → last (linked by `next`), with nothing between its members. Wait-free, any thread. */
 static inline void vsi_mailbox_push_chain(vsi_mailbox *box, vsi_mail *first, vsi_mail *last) {
   atomic_store_explicit(&last->next, NULL, memory_order_relaxed);                    /* published by [X] */
   vsi_mail *prev = atomic_exchange_explicit(&box->head, last, memory_order_acq_rel); /* [X] */
@@ -29,12 +29,12 @@ static inline void vsi_mailbox_push(vsi_mailbox *box, vsi_mail *mail) {
   vsi_mailbox_push_chain(box, mail, mail);
 }
 
-/* Take the oldest. NULL: empty, or a push is under way (its producer has not linked it yet, and will notify the
- * consumer when it has). One consumer at a time. */
+/* Take the oldest. NULL: the queue is empty, or a push is incomplete (its producer has not linked it yet, and will
+ * notify the consumer when it has). One consumer at a time. */
 vsi_mail *vsi_mailbox_pop(vsi_mailbox *box);
 
-/* Consumer only. false: something was pushed that pop has not returned yet (pop may still say "under way"). true: there
- * was nothing, or only a first push that is under way. */
+/* Return whether the mailbox is empty. Consumer only. false: a mail was pushed that pop has not returned yet (pop may
+ * still return NULL). true: there is none, or the first push is incomplete. */
 bool vsi_mailbox_is_empty(const vsi_mailbox *box);
 
 #endif

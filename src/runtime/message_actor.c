@@ -8,23 +8,23 @@
 
 /* vestry_actor: an actor with a mailbox of messages.
  *
- * One count holds the object: the users' references and the one that vsi_actor takes from READY to the end of the run.
- * So the last unref never meets a run, and the thread that makes it owns everything.
+ * One count holds the object: the references of its users, and the one that vsi_actor holds from READY to the end of
+ * the run. So the last unref never meets a run, and its thread owns everything.
  *
- * A message is a mail to the queue: the public type only hides that. */
+ * A message is a mail of the queue; the public type only hides this. */
 _Static_assert(sizeof(vestry_message) == sizeof(vsi_mail) && _Alignof(vestry_message) == _Alignof(vsi_mail),
                "a message is a mail");
 
 struct vestry_actor {
-  vsi_actor scheduled; /* first: the class functions get a pointer to it */
+  vsi_actor scheduled; /* first member: the class functions get a pointer to it */
   vsi_mailbox mailbox;
   _Atomic(size_t) references;
   vestry_runtime *runtime;
-  const vestry_host *host; /* the runtime may be gone before the last reference is */
+  const vestry_host *host; /* the runtime may be freed before the last reference is dropped */
   vestry_actor_options options;
-  /* The run's own. */
-  bool saw_end;  /* the last receive of this run said NULL */
-  bool received; /* this run received something */
+  /* Used by the run only. */
+  bool saw_end;  /* the last receive of this run returned NULL */
+  bool received; /* this run received a message */
 };
 
 static void actor_unref(vestry_actor *actor) {
@@ -48,10 +48,10 @@ static void class_run(vsi_actor *scheduled) {
   vestry_actor *actor = (vestry_actor *)scheduled;
   actor->saw_end = actor->received = false;
   actor->options.run(actor, actor->options.ctx);
-  /* What was left is offered again. Not when receive said NULL last: then the mailbox is empty, or a post is under way
-   * and its own notify follows. And not when no reference to the actor is held any more and the run did not take
-   * anything: then it never will, and the messages are dropped with it. (relaxed: a holder that lets go now finds us
-   * still counted.) */
+  /* Run again for messages that were left, except in two cases. If receive returned NULL last, the mailbox is empty, or
+   * a post is incomplete and its own notify follows. If no other reference to the actor is held and the run received
+   * nothing, it never will, and the messages are dropped with the actor. (relaxed: a holder that drops its reference
+   * now still counts here.) */
   if (!actor->saw_end && !vsi_mailbox_is_empty(&actor->mailbox) &&
       (actor->received || atomic_load_explicit(&actor->references, memory_order_relaxed) > 1))
     vsi_actor_notify(scheduled);
@@ -76,7 +76,7 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
 }
 
 vestry_actor *vestry_actor_ref(vestry_actor *actor) {
-  /* relaxed: the caller has a reference already, so there is nothing to order. */
+  /* relaxed: the caller has a reference already, so no ordering is needed. */
   VSI_REFS_TAKE(&actor->references);
   return actor;
 }

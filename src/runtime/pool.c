@@ -8,38 +8,38 @@
 #include "base/memory.h"
 #include "base/thread.h"
 
-/* Each worker has a queue of its own; what other threads submit goes into the queue `outside`. A worker takes from its
- * own queue, then from outside, then one at a time from the others. Queues are first in first out and a job that is
- * submitted while it runs goes to the end, so it cannot keep others in its queue from running; and every FAIR_TURNS
- * turns a worker looks outside and at one other queue first, so that it cannot keep those waiting either.
+/* Each worker has a queue; jobs that other threads submit go into the queue `outside`. A worker takes a job from its
+ * own queue, then from outside, then from the other workers, one job at a time. Queues are first in, first out, and a
+ * job that is submitted while it runs goes to the end, so it cannot delay others in its queue for ever. Every
+ * FAIR_TURNS turns, a worker checks outside and one other queue first, so that it cannot delay those either.
  *
- * Parking. A worker that finds nothing sleeps. The rule that keeps jobs from being forgotten:
+ * Parking. A worker that finds nothing sleeps. This invariant ensures that no job is forgotten:
  *
  *      while a worker is parked:  queued jobs  <=  wake-ups granted and not yet used  +  workers looking for work
  *
- * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step
- * keeps it:
+ * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step keeps
+ * the invariant:
  *   submit    queued + 1. It then grants a wake-up, unless no worker is parked.
- *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, hence none is paid for when one busy
- *             job keeps a pool of idle workers company.
- *   take      queued - 1, looking - 1. One at a time: a thief that moved several would hide them on the way.
- *   wake      a wake-up granted becomes a worker looking.
- *   park      looking - 1, allowed only when nothing is queued. This is the step that races with submit: the worker
- *             first counts itself parked [P1] and then reads every queue's length [P2]; the submitter first writes the
- *             length [S1] and then reads the count [S2]. All four are seq_cst, so in their single order either P1 comes
+ *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, so a single busy job does not wake
+ *             the idle workers of the pool.
+ *   take      queued - 1, looking - 1. One at a time: a thief that moved several jobs would hide them on the way.
+ *   wake      a granted wake-up becomes a worker looking.
+ *   park      looking - 1, allowed only if nothing is queued. This step races with submit: the worker first counts
+ *             itself as parked [P1] and then reads every queue's length [P2]; the submitter first writes the length
+ *             [S1] and then reads the count [S2]. All four are seq_cst. So in their single order either P1 comes
  *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
- * A wake-up is granted to one worker by name, under park_lock, so it is not lost when that is not yet in its wait: to
- * the one that has parked last, whose caches are the warmest. Each waits for a condition of its own, because where
- * several wait for one, glibc before 2.41 can lose a signal (its bug 25847).
  *
- * Stopping. A worker leaves when it is told to stop and finds all queues empty after it counted itself parked. What
- * another one submits later from inside its last run stays in that one's own queue and is run by it. What a stranger
- * submits later is in `outside` and run by the thread that stops or destroys the runtime. */
+ * A wake-up is granted to a specific worker, under park_lock, so it is not lost if that worker has not begun to wait
+ * yet. It goes to the worker that parked last, whose caches are the warmest. Each worker waits for a separate
+ * condition, because glibc before 2.41 can lose a signal if several threads wait for one condition (its bug 25847).
+ *
+ * Stopping. A worker leaves if the pool is stopping and it finds all queues empty after it counted itself as parked.
+ * Jobs that another worker submits later, from inside its last run, stay in that worker's queue and are run by it. Jobs
+ * that other threads submit later are in `outside` and are run by the thread that stops or destroys the runtime. */
 
 enum { FAIR_TURNS = 16 };
 
-/* Which worker this thread is; NULL: of no pool. Not shared, and nothing but a look-up: it saves each submit a search
- * for the calling thread. */
+/* The worker that this thread is; NULL: none. It saves each submit a search for the calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
 static bool anything_queued(vsi_pool *pool) {
@@ -64,7 +64,7 @@ static void wake_one(vsi_pool *pool) {
   if (worker) pthread_cond_signal(&worker->woken);
 }
 
-/* No thread has woken it. Under park_lock. */
+/* Remove a worker that no thread has woken. Under park_lock. */
 static void take_off(vsi_pool_worker *worker) {
   vsi_pool_worker **at = &worker->pool->first_parked;
   while (*at != worker) at = &(*at)->parked_next;
@@ -72,7 +72,7 @@ static void take_off(vsi_pool_worker *worker) {
   atomic_fetch_sub_explicit(&worker->pool->parked, 1, memory_order_relaxed);
 }
 
-/* Returns false when the worker is to leave. */
+/* Sleep until woken. Returns false if the worker must leave. */
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   bool stay = true;
@@ -112,18 +112,18 @@ void vsi_pool_observe(vsi_pool *pool, bool observes) {
   atomic_fetch_add_explicit(&pool->observers_count, observes ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
-/* Mark a job that is about to be queued, if none is marked: of each thread the first one, and one in 64. */
+/* Mark a job that is about to be queued, if none is marked: the first one of each thread, and then one in 64. */
 static void mark(vsi_pool *pool, vsi_job *job) {
   static _Thread_local unsigned submits;
   vsi_job *none = NULL;
-  /* acquire pairs with the release of the job that was marked before: its time has been read */
+  /* acquire pairs with the release of the previously marked job: its time has been read */
   if (submits++ % 64 == 0 &&
       atomic_compare_exchange_strong_explicit(&pool->marked, &none, job, memory_order_acquire, memory_order_relaxed))
     pool->marked_ns = vsi_now_ns(pool->host);
 }
 
-/* The marked job is seen to be marked, and its time, by the thread that takes it out of a queue: it was marked before
- * it was put in. */
+/* Run a job, and record its delay if it is marked. The job was marked before it was queued, so the thread that takes it
+ * out of the queue sees the mark and the time. */
 static void run_one(vsi_pool *pool, vsi_job *job) {
   if (__builtin_expect(atomic_load_explicit(&pool->marked, memory_order_relaxed) == job, 0)) {
     vsi_histogram_add(&pool->lag, &vsi_moments, vsi_now_ns(pool->host) - pool->marked_ns);
@@ -155,7 +155,7 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 }
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
-  if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may never be given up */
+  if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may be locked for ever */
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
   vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
@@ -173,7 +173,7 @@ bool vsi_pool_run_one(vsi_pool *pool) {
 
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
   vsi_mutex_lock(&pool->park_lock);
-  if (!pool->wake) { /* it is read without the lock once the pool has it */
+  if (!pool->wake) { /* once set, it is read without the lock */
     pool->wake = wake;
     atomic_store_explicit(&pool->parked, 1, memory_order_seq_cst);
   }
@@ -182,9 +182,9 @@ void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
 
 bool vsi_pool_run_or_clear(vsi_pool *pool) {
   if (vsi_pool_run_one(pool)) return true;
-  if (!pool->wake) return false; /* set by the thread that steps, or before it began to */
+  if (!pool->wake) return false; /* set by the stepping thread, or before it began to step */
   vsi_wake_clear(pool->wake);
-  /* [C3] of wake.c: seq_cst, as [S1] is */
+  /* [C3] of wake.c: seq_cst, like [S1] */
   return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && vsi_pool_run_one(pool);
 }
 
@@ -194,7 +194,7 @@ bool vsi_pool_drain(vsi_pool *pool) {
   return any;
 }
 
-/* Tell the first `count` workers to leave when they have run dry, and wait for them. */
+/* Make the first `count` workers leave when there are no jobs left, and join them. */
 static void join_workers(vsi_pool *pool, uint32_t count) {
   vsi_mutex_lock(&pool->park_lock);
   pool->stopping = true;
@@ -220,7 +220,8 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, uint32_t worke
   atomic_init(&pool->marked, NULL);
   pool->lag = (vsi_histogram){.sum = 0};
   pool->home = NULL;
-  for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread: workers look at each other's */
+  for (uint32_t i = 0; i < workers_count; i++) { /* all queues before the first thread, because workers read each
+                                                    other's */
     workers[i].pool = pool;
     workers[i].index = i;
     vsi_job_queue_init(&workers[i].queue);

@@ -11,7 +11,7 @@
 
 enum { THREADS_MAX = 256 };
 
-/* The processors that this process may use, which in a container are fewer than there are. */
+/* Return the number of processors that this process may use; in a container these are fewer than the machine has. */
 static uint32_t processors(void) {
   cpu_set_t usable;
   long count = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : sysconf(_SC_NPROCESSORS_ONLN);
@@ -59,7 +59,7 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
 
 void vestry_runtime_close(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
-  /* release pairs with vsi_runtime_is_closed: a thread that is refused sees what came before the close */
+  /* release pairs with vsi_runtime_is_closed: a thread that is refused sees the writes before the close */
   if (!atomic_exchange_explicit(&runtime->closed, true, memory_order_release)) vsi_ticker_close(&runtime->ticker);
 }
 
@@ -72,14 +72,14 @@ void vestry_runtime_stop(vestry_runtime *runtime) {
   while (!first && runtime->stage != VSI_RUNTIME_STOPPED) vsi_mutex_wait(&runtime->stage_lock, &runtime->stage_changed);
   vsi_mutex_unlock(&runtime->stage_lock);
   if (first) {
-    vsi_ticker_stop(&runtime->ticker); /* first, as its fires make actors ready */
+    vsi_ticker_stop(&runtime->ticker); /* first, because its timers make actors ready */
     vsi_pool_stop(&runtime->pool);
     vsi_mutex_lock(&runtime->stage_lock);
     runtime->stage = VSI_RUNTIME_STOPPED;
     vsi_mutex_unlock(&runtime->stage_lock);
     pthread_cond_broadcast(&runtime->stage_changed);
   }
-  /* A stepped runtime's actors; in the other, those that were notified after the last worker had looked. */
+  /* The actors of a stepped runtime; with threads, those notified after the last check of the last worker. */
   vsi_pool_drain(&runtime->pool);
 }
 
@@ -99,7 +99,7 @@ const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
   return runtime->host;
 }
 
-/* The runtime that this thread steps; NULL: none. */
+/* The runtime that this thread is stepping; NULL: none. */
 static _Thread_local const vestry_runtime *stepped;
 
 bool vestry_runtime_step(vestry_runtime *runtime) {
@@ -125,7 +125,7 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
   vestry_err error = runtime->has_wake ? VESTRY_OK : vsi_wake_init(&runtime->wake);
   if (!error) runtime->has_wake = true;
   vsi_mutex_unlock(&runtime->stage_lock);
-  if (!error) { /* each caller does so: the one that has made it may not have come to this yet */
+  if (!error) { /* done by each caller, because the thread that created the wake may not have reached this step */
     vsi_pool_wake_by(&runtime->pool, &runtime->wake);
     vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
   }

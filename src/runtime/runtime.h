@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a runtime is made of: a pool that runs actors and a ticker that fires timers. */
+/* The parts of a runtime: a pool that runs actors, and a ticker that fires timers. */
 #ifndef VSI_RUNTIME_RUNTIME_H
 #define VSI_RUNTIME_RUNTIME_H
 
@@ -19,38 +19,39 @@ struct vestry_runtime {
   _Atomic(bool) closed;
   vsi_pool pool;
   vsi_ticker ticker;
-  vsi_mutex stage_lock; /* innermost; nothing is called while it is held */
+  vsi_mutex stage_lock; /* innermost; no function is called while it is held */
   pthread_cond_t stage_changed;
   vsi_runtime_stage stage; /* guarded by stage_lock */
   bool has_wake;           /* guarded by stage_lock */
   vsi_wake wake;
 };
 
-/* This process is a child of the one that made it, and no thread runs here. */
+/* Return whether this process is a child of the one that created the runtime, so that no thread runs here. */
 static inline bool vsi_runtime_is_forked(const vestry_runtime *runtime) {
   return !vsi_is_at_home(runtime->home);
 }
 
-/* New work is refused. A caller that reads false may still be overtaken by a close: what it then starts is run by the
- * stop, or at the latest by the destroy. */
+/* Return whether new work is refused. After false, a close may still come first: work that the caller then starts is
+ * run by the stop, or at the latest by the destroy. */
 static inline bool vsi_runtime_is_closed(vestry_runtime *runtime) {
   /* acquire pairs with the exchange in vestry_runtime_close */
   return atomic_load_explicit(&runtime->closed, memory_order_acquire) || vsi_runtime_is_forked(runtime);
 }
 
-/* Whether a runtime owns no threads: then its user steps it. */
+/* Return whether the runtime has no threads, so that its user steps it. */
 static inline bool vsi_runtime_is_stepped(const vestry_runtime *runtime) {
   return !runtime->pool.workers;
 }
 
-/* This thread is inside of something that the runtime runs: if it waited for what the runtime is to run, that could be
- * for ever. */
+/* Return whether the runtime is running a function on this thread. If this thread waited for other work of the runtime,
+ * it could wait for ever. */
 VESTRY_API bool vsi_runtime_is_inside(const vestry_runtime *runtime);
 
-/* vestry_actor_post in two steps, for a thread that posts several: vestry_actor_notify must follow the last. */
+/* Post a message without a notify: vestry_actor_post in two steps, for a thread that posts several. vestry_actor_notify
+ * must follow the last. */
 VESTRY_API vestry_err vsi_message_actor_put(vestry_actor *actor, vestry_message *message);
-/* vsi_actor_try_enter and vsi_actor_release of a vestry_actor: true: nothing that was posted before is left to be done,
- * and what is posted meanwhile waits. */
+/* Do vsi_actor_try_enter and vsi_actor_release for a vestry_actor. true: all messages posted before were handled, and
+ * those posted meanwhile wait. */
 VESTRY_API bool vsi_message_actor_try_enter(vestry_actor *actor);
 VESTRY_API void vsi_message_actor_release(vestry_actor *actor);
 

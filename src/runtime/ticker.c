@@ -5,20 +5,20 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-/* One thread serves all timers. It sleeps until the wheel's next stop; a thread that arms a timer for an earlier tick
- * wakes it (asleep_until_tick says whether that is needed, so that arming while it is awake, or for later, costs no
- * system call).
+/* One thread serves all timers. It sleeps until the wheel's next stop, and a thread that arms a timer for an earlier
+ * tick wakes it. asleep_until_tick shows whether this is necessary, so arming costs no system call while the thread is
+ * awake or if the timer is later.
  *
- * The sleep is measured by CLOCK_MONOTONIC even if the host has another clock: the host's says how long to sleep, and
- * is asked again afterwards. So a timer never fires before its time on the host's clock, but a host clock that is
- * turned forward by hand is noticed only when the sleep, or the next call to arm for an earlier tick, is over. Programs
- * that turn the clock step the runtime themselves. */
+ * The sleep is measured by CLOCK_MONOTONIC even if the host has another clock: the host's clock determines the duration
+ * of the sleep, and is read again afterwards. So a timer never fires before its time on the host's clock. But if a host
+ * clock is set forward by hand, this is noticed only at the end of the sleep, or when an earlier timer is armed.
+ * Programs that control the clock step the runtime themselves. */
 
 static uint64_t tick_of_now(const vsi_ticker *ticker) {
-  return vsi_now_ns(ticker->host) / VSI_NS_PER_MS; /* down, and deadlines go up: never early */
+  return vsi_now_ns(ticker->host) / VSI_NS_PER_MS; /* rounded down, while deadlines are rounded up: never early */
 }
 
-/* Called and returns with the lock held, which is given up for each fire. */
+/* Fire all due timers. Called and returns with the lock held, which is released for each fire. */
 static bool fire_due_locked(vsi_ticker *ticker) {
   bool any = false;
   if (!ticker->closed) vsi_wheel_advance(&ticker->wheel, tick_of_now(ticker));
@@ -32,14 +32,14 @@ static bool fire_due_locked(vsi_ticker *ticker) {
   return any;
 }
 
-/* Sleep for a while by the real clock, or until woken. Returns true when the time was slept out. */
+/* Sleep for a duration of real time, or until woken. Returns true if the time has passed. */
 static bool sleep_locked(vsi_ticker *ticker, uint64_t duration_ns) {
   return !vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
 }
 
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
-  uint64_t slept_for_tick = 0; /* the stop that a sleep was just measured for and slept out */
+  uint64_t slept_for_tick = 0; /* the stop of the last sleep whose full time has passed */
   vsi_mutex_lock(&ticker->lock);
   while (!ticker->stopping) {
     fire_due_locked(ticker);
@@ -52,7 +52,7 @@ static void *run_ticker(void *argument) {
       uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
       if (stop_ns <= now_ns) continue;
       uint64_t duration_ns = stop_ns - now_ns;
-      /* A host clock that runs slow or stands still must not make this a busy loop. */
+      /* A host clock that is slow or stands still must not cause a busy loop. */
       if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
       ticker->asleep_until_tick = stop;
       slept_for_tick = sleep_locked(ticker, duration_ns) ? stop : 0;
@@ -109,8 +109,8 @@ bool vsi_ticker_fire_due(vsi_ticker *ticker) {
   return any;
 }
 
-/* Have the wake readable when a tick has come. A host clock that runs slow or stands still must not make it a busy
- * loop: what was slept for once already takes a millisecond at least. */
+/* Make the wake readable at a tick. A host clock that is slow or stands still must not cause a busy loop: a second
+ * sleep for the same tick takes at least a millisecond. */
 static void rest_locked(vsi_ticker *ticker, uint64_t tick) {
   uint64_t now_ns = vsi_now_ns(ticker->host), due_ns = vsi_ms_to_ns(tick);
   uint64_t duration_ns = due_ns > now_ns ? due_ns - now_ns : 0;
@@ -156,7 +156,7 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
   if (wake && ticker->wake)
     rest_locked(ticker, timer->due_tick);
   else if (wake)
-    ticker->asleep_until_tick = 0; /* once is enough */
+    ticker->asleep_until_tick = 0; /* one wake-up is enough */
   vsi_mutex_unlock(&ticker->lock);
   if (wake) pthread_cond_signal(&ticker->changed);
   if (ret_was_armed) *ret_was_armed = was_armed;

@@ -11,31 +11,31 @@
 #include "runtime/actor.h"
 #include "runtime/runtime.h"
 
-/* vestry_timer: an intrusive timer that notifies an actor, whose run is the callback. The actor gives "never in two
- * threads at once" and the pool thread; `pending` carries the news from one to the other, and being a flag, it makes
- * periods that were missed into one.
+/* vestry_timer: an intrusive timer that notifies an actor, whose run calls the callback. The actor ensures that the
+ * callback never runs on two threads at once, and that it runs on a thread of the pool. `pending` passes the expiry
+ * from the timer to the actor; because it is a flag, several missed periods become one.
  *
- * References. The owner holds one, until destroy. Each time on the wheel holds one: what takes the timer off (a cancel
- * that says true, or the fire) gives it up. The actor holds one from READY to the end of the run. So a fire that was
- * already under way when the timer was cancelled or destroyed still finds memory, sees that nothing is due, and lets
- * go.
+ * References. The owner holds one until destroy. While the timer is on the wheel, the wheel holds one, which is dropped
+ * by the thread that removes the timer (a cancel that returns true, or the fire). The actor holds one from READY to the
+ * end of the run. So a fire that was running when the timer was cancelled or destroyed still finds the memory, sees
+ * that nothing is due, and drops its reference.
  *
- * A fire carries no news of its own: it asks the clock whether the deadline set last has come. So one that belongs to
- * an arming since replaced cannot make the new one early.
+ * A fire does not assume that the timer is due: it compares the clock with the deadline that was set last. So the fire
+ * of a deadline that was replaced meanwhile cannot make the new one early.
  *
  * The timer's lock is outside the ticker's. No callback runs under either. */
 
 struct vestry_timer {
-  vsi_actor actor; /* first: the class functions get a pointer to it */
+  vsi_actor actor; /* first member: the class functions get a pointer to it */
   vsi_timer wheel_timer;
   _Atomic(size_t) references;
   vestry_runtime *runtime;
   vestry_timer_fn fire;
   void *ctx;
   vsi_mutex lock;
-  pthread_cond_t idle; /* running went false */
-  bool armed;          /* guarded by lock: due_ns is to come */
-  bool pending;        /* guarded by lock: due_ns came, the callback is to run */
+  pthread_cond_t idle; /* running became false */
+  bool armed;          /* guarded by lock: due_ns is in the future */
+  bool pending;        /* guarded by lock: due_ns has come, and the callback has yet to run */
   bool running;        /* guarded by lock */
   bool destroyed;      /* guarded by lock */
   pthread_t runner;    /* guarded by lock, while running */
@@ -48,7 +48,7 @@ static void class_ref(vsi_actor *actor) {
 }
 
 static void timer_unref(vestry_timer *timer) {
-  /* release and acquire: all holders' last words come before the free */
+  /* release and acquire: the writes of all holders come before the free */
   if (!VSI_REFS_DROP(&timer->references)) return;
   pthread_cond_destroy(&timer->idle);
   vsi_mutex_finish(&timer->lock);
@@ -77,18 +77,19 @@ static void class_run(vsi_actor *actor) {
 
 static const vsi_actor_class timer_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
 
-/* Put it on the wheel for due_ns, or move it there. */
+/* Put the timer on the wheel for due_ns, or move it there. */
 static vestry_err arm_locked(vestry_timer *timer) {
   bool was_armed;
-  VSI_REFS_TAKE(&timer->references); /* first: once armed it may fire, and let go */
+  VSI_REFS_TAKE(&timer->references); /* first, because an armed timer may fire and drop it at once */
   vestry_err error = vsi_ticker_arm(&timer->runtime->ticker, &timer->wheel_timer, timer->due_ns, &was_armed);
-  if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last: the caller has one */
+  if (error != VESTRY_OK || was_armed) timer_unref(timer); /* not the last reference, because the caller has one */
   return error;
 }
 
 static void disarm_locked(vestry_timer *timer) {
   timer->armed = timer->pending = false;
-  if (vsi_ticker_cancel(&timer->runtime->ticker, &timer->wheel_timer)) timer_unref(timer); /* not the last, as above */
+  /* not the last reference, as above */
+  if (vsi_ticker_cancel(&timer->runtime->ticker, &timer->wheel_timer)) timer_unref(timer);
 }
 
 static void wheel_fire(vsi_timer *wheel_timer) {
@@ -105,15 +106,15 @@ static void wheel_fire(vsi_timer *wheel_timer) {
       timer->armed = arm_locked(timer) == VESTRY_OK;
       timer->pending = true;
     } else {
-      disarm_locked(timer); /* it may have been set again since it left the wheel, for now or before */
+      disarm_locked(timer); /* it may have been set again since it left the wheel, to a time that is due */
       timer->pending = true;
     }
   } else if (timer->armed) {
-    (void)arm_locked(timer); /* this fire came from an arming since replaced; or the clock was turned back */
+    (void)arm_locked(timer); /* this fire belongs to a replaced deadline, or the clock was set back */
   }
   vsi_mutex_unlock(&timer->lock);
   if (due) vsi_actor_notify(&timer->actor);
-  timer_unref(timer); /* the wheel's */
+  timer_unref(timer); /* the reference of the wheel */
 }
 
 vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, void *ctx, vestry_timer **ret_timer) {
@@ -133,7 +134,7 @@ vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_fn fire, vo
   return VESTRY_OK;
 }
 
-/* wait_ns: from now, which is asked for under the lock, or from the beginning of the clock. */
+/* Set the timer. wait_ns: relative to now, which is read under the lock, or to the beginning of the clock. */
 static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint64_t period_ns) {
   if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
   vsi_mutex_lock(&timer->lock);
@@ -144,7 +145,7 @@ static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint
     error = arm_locked(timer);
     if (error == VESTRY_OK) {
       timer->armed = true;
-      timer->pending = false; /* a callback that has not begun was due by the deadline that this one replaces */
+      timer->pending = false; /* a callback that has not begun belongs to the deadline that is replaced */
       timer->period_ns = period_ns;
     } else {
       timer->due_ns = due_before_ns;
@@ -176,5 +177,5 @@ void vestry_timer_destroy(vestry_timer *timer) {
   disarm_locked(timer);
   while (timer->running && !pthread_equal(timer->runner, pthread_self())) vsi_mutex_wait(&timer->lock, &timer->idle);
   vsi_mutex_unlock(&timer->lock);
-  timer_unref(timer); /* the owner's */
+  timer_unref(timer); /* the reference of the owner */
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Nothing that becomes ready is missed. A thread that submits first queues the job [S1], then exchanges is_ready for
- * true [S2], and writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores
- * false [C2], and then looks at the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst: if S2 reads true, it
- * comes before C2, so S1 comes before C3, which finds the job; if it reads false, the event is written.
+/* No readiness is missed. A thread that submits first queues the job [S1], then exchanges is_ready for true [S2], and
+ * writes the event if it was false. A thread that steps and finds nothing reads the event [C1], stores false [C2], and
+ * then checks the queue once more [C3]. S1 and S2, and C2 and C3, are seq_cst. If S2 reads true, it comes before C2, so
+ * S1 comes before C3, which finds the job. If it reads false, the event is written.
  *
- * Nothing is said for longer than it is so. While is_ready is true, the event is written, or one thread is about to
- * write it: S2 alone makes is_ready true, and C2, which follows a read, makes it false. So a read that finds nothing
- * [C1] leaves is_ready true: the write comes, the descriptor is readable for nothing, and the next step reads it. */
+ * The descriptor is not readable for longer than necessary. While is_ready is true, the event is written, or one thread
+ * is about to write it: only S2 sets is_ready to true, and C2, which follows a read, sets it to false. So a read that
+ * finds nothing [C1] leaves is_ready true: the write follows, the descriptor is readable without need, and the next
+ * step reads it. */
 #include "runtime/wake.h"
 
 #include <sys/epoll.h>
@@ -39,14 +40,15 @@ void vsi_wake_finish(vsi_wake *wake) {
 
 void vsi_wake_tell(vsi_wake *wake) {
   if (!atomic_exchange_explicit(&wake->is_ready, true, memory_order_seq_cst)) /* [S2] */
-    (void)eventfd_write(wake->event, 1); /* cannot fail: it is 0, or 1 for a moment */
+    (void)eventfd_write(wake->event, 1); /* cannot fail: the value is 0, or 1 for a moment */
 }
 
 void vsi_wake_clear(vsi_wake *wake) {
   eventfd_t count;
-  if (!atomic_load_explicit(&wake->is_ready, memory_order_relaxed)) return; /* a thread that tells now writes */
-  if (eventfd_read(wake->event, &count) != 0) return;                       /* [C1] its write is on its way */
-  atomic_store_explicit(&wake->is_ready, false, memory_order_seq_cst);      /* [C2] */
+  /* a thread that signals now writes the event */
+  if (!atomic_load_explicit(&wake->is_ready, memory_order_relaxed)) return;
+  if (eventfd_read(wake->event, &count) != 0) return;                  /* [C1] the write is still to come */
+  atomic_store_explicit(&wake->is_ready, false, memory_order_seq_cst); /* [C2] */
 }
 
 void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns) {
@@ -57,5 +59,5 @@ void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns) {
     at.it_value.tv_sec = (time_t)(duration_ns / second_ns);
     at.it_value.tv_nsec = (long)(duration_ns % second_ns);
   }
-  (void)timerfd_settime(wake->timer, 0, &at, NULL); /* cannot fail: the time is one */
+  (void)timerfd_settime(wake->timer, 0, &at, NULL); /* cannot fail: the time is valid */
 }

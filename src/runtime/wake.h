@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What tells a loop of the application's that a stepped runtime wants to be stepped: one descriptor, which is readable
- * while something is ready or due. */
+/* A descriptor by which an application's event loop notices that a stepped runtime must be stepped: it is readable
+ * while a job is ready or a timer is due. */
 #ifndef VSI_RUNTIME_WAKE_H
 #define VSI_RUNTIME_WAKE_H
 
@@ -9,21 +9,21 @@
 #include "vestry/host.h"
 
 typedef struct vsi_wake {
-  int descriptor;         /* an epoll set of the two below: readable while one of them is */
+  int descriptor;         /* an epoll set of the two below: readable while either is */
   int event, timer;       /* an eventfd, a timerfd of CLOCK_MONOTONIC */
   _Atomic(bool) is_ready; /* the event was written, or is about to be */
 } vsi_wake;
 
-/* OK: it is readable | IO: there are no descriptors. */
+/* Create the descriptors. OK: readable now | IO: no descriptors are left. */
 vestry_err vsi_wake_init(vsi_wake *wake);
 void vsi_wake_finish(vsi_wake *wake);
 
-/* Something is ready: any thread, after what made it so. No more than one write until it is cleared. */
+/* Signal that a job is ready, after the job was queued. Any thread. Writes at most once until the wake is cleared. */
 void vsi_wake_tell(vsi_wake *wake);
-/* The stepper has found nothing ready. It looks once more after this. */
+/* Clear the wake, because the stepping thread has found no job. It must check once more after this. */
 void vsi_wake_clear(vsi_wake *wake);
 
-/* Readable from so many ns of real time on; UINT64_MAX: not by time. What was before is forgotten. */
+/* Make the wake readable after this many ns of real time; UINT64_MAX: not by time. Replaces the former time. */
 void vsi_wake_in(vsi_wake *wake, uint64_t duration_ns);
 
 #endif

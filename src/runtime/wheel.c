@@ -9,23 +9,24 @@
  * Efficient Implementation of a Timer Facility", SOSP 1987, their scheme 7.
  *
  * A tick is a number of eight digits in base 64. A timer is filed by the most significant digit in which its tick
- * differs from now: the digit's place is the level, its value the slot.
+ * differs from now: the digit's position is the level, its value the slot.
  *
- *      level 0   64 slots of 1 tick          same digits as now but for the last
+ *      level 0   64 slots of 1 tick          same digits as now except the last
  *      level 1   64 slots of 64 ticks
  *      …
  *      level 7   64 slots of 64^7 ticks
  *
- * Invariant.  A timer on level L has the digits of now above L, and at L a greater digit than now (on level 0 it may be
- *             the same). So:
- *   - all of level L comes before all of level L + 1, and on one level a lower slot before a higher one: the next stop
- *     is the lowest bit of the lowest level that has any;
- *   - equal ticks always share a slot, and lists are moved in order, so that equal ticks expire in the order of their
- *     adds;
- *   - digits are absolute and ticks do not wrap, so no slot means two times.
- * Advance goes from stop to stop: at a stop of level 0 the whole list is due; at a higher one now takes on the slot's
- * digit, and its timers are filed again, on lower levels. A timer moves at most once a level. Turning on from the last
- * stop to now_tick keeps the invariant, because now stays below the next stop, and thus shares the digits above it. */
+ * Invariant: a timer on level L has the digits of now above L, and at L a greater digit than now (on level 0 it may be
+ * equal). Therefore:
+ * - All of level L comes before all of level L + 1, and on one level a lower slot comes before a higher one. The next
+ *   stop is the lowest bit of the lowest level that has any.
+ * - Equal ticks always share a slot, and lists are moved in order, so equal ticks expire in the order of their adds.
+ * - Digits are absolute and ticks do not wrap, so a slot never stands for two times.
+ *
+ * Advance goes from stop to stop. At a stop of level 0 the whole list is due. At a stop of a higher level, now takes
+ * the slot's digit, and its timers are filed again, on lower levels. A timer moves at most once for each level.
+ * Advancing from the last stop to now_tick keeps the invariant, because now stays below the next stop and so shares the
+ * digits above it. */
 
 enum { EXPIRED_LEVEL = VSI_WHEEL_LEVELS };
 
@@ -54,7 +55,7 @@ static unsigned digit(uint64_t tick, unsigned level) {
 
 static void file(vsi_wheel *wheel, vsi_timer *timer) {
   uint64_t due = timer->due_tick;
-  VSI_ASSERT(due >= wheel->now_tick);               /* what was due before has expired */
+  VSI_ASSERT(due >= wheel->now_tick);               /* earlier timers have expired already */
   uint64_t differing = (due ^ wheel->now_tick) | 1; /* equal: level 0 */
   unsigned level = (63 - (unsigned)__builtin_clzll(differing)) / VSI_WHEEL_LEVEL_BITS;
   unsigned slot = digit(due, level);
@@ -91,12 +92,12 @@ void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer) {
   if (TAILQ_EMPTY(list)) {
     wheel->occupied[level] &= ~bit;
     wheel->stale[level] &= ~bit;
-  } else if (timer->due_tick == wheel->soonest[level][slot] && level > 0) { /* on level 0 all are due at once */
+  } else if (timer->due_tick == wheel->soonest[level][slot] && level > 0) { /* level 0: all are due at once */
     wheel->stale[level] |= bit;
   }
 }
 
-/* The first slot with anything in it. False: the wheel is empty but for expired timers. */
+/* Find the first occupied slot. Returns false if the wheel is empty except for expired timers. */
 static bool first_slot(const vsi_wheel *wheel, unsigned *ret_level, unsigned *ret_slot) {
   for (unsigned level = 0; level < VSI_WHEEL_LEVELS; level++) {
     if (!wheel->occupied[level]) continue;
@@ -107,7 +108,7 @@ static bool first_slot(const vsi_wheel *wheel, unsigned *ret_level, unsigned *re
   return false;
 }
 
-/* The first tick of a slot: now's digits above the level, the slot's at it, zeros below. */
+/* Return the first tick of a slot: the digits of now above the level, that of the slot at it, zeros below. */
 static uint64_t slot_start(const vsi_wheel *wheel, unsigned level, unsigned slot) {
   unsigned shift = level * VSI_WHEEL_LEVEL_BITS;
   uint64_t above = wheel->now_tick >> shift >> VSI_WHEEL_LEVEL_BITS << VSI_WHEEL_LEVEL_BITS;

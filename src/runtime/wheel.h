@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A hierarchical timing wheel of vsi_timers: no lock, no clock, no thread. Times are ticks, and the driver of the wheel
- * says what a tick is. Nothing allocates, nothing fails. */
+/* A hierarchical timing wheel of vsi_timers: no lock, no clock, no thread. Times are ticks, whose length the driver of
+ * the wheel defines. No function allocates or fails. */
 #ifndef VSI_RUNTIME_WHEEL_H
 #define VSI_RUNTIME_WHEEL_H
 
@@ -8,18 +8,19 @@
 
 #include "vestry/host.h"
 
-/* Whether a timer is on a wheel. Under the wheel's lock. */
+/* Return whether a timer is on a wheel. Under the wheel's lock. */
 #define VSI_TIMER_IS_ARMED(timer) ((timer)->in.tqe_prev != NULL)
 
-/* Eight levels of six bits reach any tick below 2^48: nanoseconds in 64 bits have fewer milliseconds than that. */
+/* Eight levels of six bits cover all ticks below 2^48. That is more than the milliseconds of a 64-bit number of
+ * nanoseconds. */
 enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VSI_WHEEL_LEVEL_BITS };
 #define VSI_WHEEL_LAST_TICK ((UINT64_C(1) << (VSI_WHEEL_LEVELS * VSI_WHEEL_LEVEL_BITS)) - 1)
 #define VSI_WHEEL_NONE      UINT64_MAX
 
-/* A timer, embedded in what it belongs to. */
+/* A timer, embedded in the object that it belongs to. */
 typedef struct vsi_timer {
   TAILQ_ENTRY(vsi_timer) in; /* guarded by the wheel's lock; tqe_prev NULL: not armed */
-  uint64_t due_tick : 48;    /* guarded by the wheel's lock; VSI_WHEEL_LAST_TICK at most */
+  uint64_t due_tick : 48;    /* guarded by the wheel's lock; at most VSI_WHEEL_LAST_TICK */
   uint64_t level : 8;        /* guarded by the wheel's lock */
   /* Called once for each arming that was not cancelled, no lock held, on the timer thread (or in step). Must be short
    * and must not block: notify an actor. The timer is disarmed and may be armed again inside. */
@@ -32,31 +33,30 @@ typedef TAILQ_HEAD(vsi_wheel_list, vsi_timer) vsi_wheel_list;
 
 typedef struct vsi_wheel {
   uint64_t now_tick;
-  uint64_t occupied[VSI_WHEEL_LEVELS]; /* one bit a slot: it holds something */
-  uint64_t stale[VSI_WHEEL_LEVELS];    /* one bit a slot: its `soonest` may be too early */
-  vsi_wheel_list expired;              /* due, not popped yet */
+  uint64_t occupied[VSI_WHEEL_LEVELS]; /* one bit for each slot: it is not empty */
+  uint64_t stale[VSI_WHEEL_LEVELS];    /* one bit for each slot: its `soonest` may be too early */
+  vsi_wheel_list expired;              /* due, but not popped yet */
   vsi_wheel_list slots[VSI_WHEEL_LEVELS][VSI_WHEEL_SLOTS];
-  uint64_t soonest[VSI_WHEEL_LEVELS][VSI_WHEEL_SLOTS]; /* no timer of the slot is due before */
+  uint64_t soonest[VSI_WHEEL_LEVELS][VSI_WHEEL_SLOTS]; /* no timer of the slot is due before this tick */
 } vsi_wheel;
 
 void vsi_wheel_init(vsi_wheel *wheel, uint64_t now_tick);
 
-/* The timer must not be on the wheel. A tick that has passed counts as now: it expires with the next advance. */
+/* Add a timer that is not on the wheel. A tick in the past counts as now: it expires with the next advance. */
 void vsi_wheel_add(vsi_wheel *wheel, vsi_timer *timer, uint64_t due_tick);
-/* The timer must be on the wheel, expired or not. */
+/* Remove a timer that is on the wheel, expired or not. */
 void vsi_wheel_remove(vsi_wheel *wheel, vsi_timer *timer);
 
-/* Turn to now_tick (earlier than before: nothing happens): timers that are due become expired, in the order of their
- * ticks and within one tick in the order of their adds. Costs O(levels) for each timer that moves, whatever the
- * distance. */
+/* Advance to now_tick (no effect if it is earlier than before): due timers become expired, in the order of their ticks,
+ * and within one tick in the order of their adds. Costs O(levels) for each timer that moves, for any distance. */
 void vsi_wheel_advance(vsi_wheel *wheel, uint64_t now_tick);
-/* Take the first expired timer off, or NULL. What is added meanwhile waits for the next advance. */
+/* Remove the first expired timer; NULL: none. Timers added meanwhile wait for the next advance. */
 vsi_timer *vsi_wheel_pop_expired(vsi_wheel *wheel);
 
-/* The tick at which the next timer is due, or VSI_WHEEL_NONE. Constant time, unless the soonest timer of a higher level
- * was removed: then one slot is searched. */
+/* Return the tick at which the next timer is due, or VSI_WHEEL_NONE. Takes constant time, unless the soonest timer of a
+ * higher level was removed: then one slot is searched. */
 uint64_t vsi_wheel_next_due(vsi_wheel *wheel);
-/* A tick at which advance has something to do: not later than the next due one, O(levels) always. */
+/* Return a tick at which advance has work: not later than the next due one, always in O(levels). */
 uint64_t vsi_wheel_next_stop(const vsi_wheel *wheel);
 
 #endif
