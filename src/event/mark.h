@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a tab claims to have, and when it may */
+/* essay: the content that a tab claims to have, and when the claim is valid */
 /* Events followed by a mark, which identifies the content that the page then has.
  *
  * The client stores an id as soon as its line has arrived, before it has read the rest of the event. If the stream

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a history that ends once, whatever ends it */
+/* essay: a history that ends exactly once */
 /* Histories by key.
  *
- * A history holds its channel, which so is there also without members, and is told of to a cluster. What takes it out
- * of the channel, inside the turnstile, ends it: the application, its own timer, or the instance. So it ends once.
- * From then on no publish and no stream finds it; the timer is waited for, unless it is the one that ends it.
+ * A history holds a reference to its channel. Therefore the channel exists without members too, and a cluster announces
+ * it to the other nodes. Three callers can end a history: the application, its timer, and the instance. The one that
+ * removes the history from its channel, while it holds the channel's semaphore, frees it; so a history ends once.
+ * Afterwards no publish and no stream finds it. Destroying the timer waits for its function, unless that function
+ * itself ends the history.
  *
- * The timer fires when the oldest event is too old, and when the history has been idle for long enough. It does not
- * wait in front of the turnstile, and looks again soon where that is taken. */
+ * The timer fires when the oldest event becomes too old, and when the history has been idle for long enough. Its
+ * function does not wait for the semaphore: if another thread holds it, the timer fires again soon. */
 #include "base/mutex.h"
 #include "vestry/app/history.h"
 
@@ -30,12 +32,12 @@ _Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_C
                    (int)VSI_RESUME_REPLAYED == VESTRY_RESUME_REPLAYED && (int)VSI_RESUME_GAP == VESTRY_RESUME_GAP,
                "two names of one answer");
 
-/* One channel's. */
+/* The history of a channel. */
 typedef struct keeping {
-  vsi_history history; /* first: a channel's history is its keeping */
+  vsi_history history; /* first, because vsi_channel.history points to it */
   struct vsi_histories *all;
   vsi_channel *channel;   /* a reference */
-  vestry_timer *timer;    /* NULL: it never expires */
+  vestry_timer *timer;    /* NULL: the history never expires */
   LIST_ENTRY(keeping) in; /* guarded by the lock */
 } keeping;
 
@@ -43,14 +45,14 @@ typedef struct vsi_histories {
   const vestry_host *host;
   vestry_runtime *runtime;
   vsi_budget budget;
-  vsi_mutex lock; /* see docs/locking.md; nothing is called while it is held */
+  vsi_mutex lock; /* see docs/locking.md; no other function is called while it is held */
   pthread_cond_t fewer;
-  /* guarded by lock */
-  LIST_HEAD(, keeping) list; /* those that are in their channels */
+  /* guarded by the lock */
+  LIST_HEAD(, keeping) list; /* histories that are in their channels */
   uint64_t begun, ended;
 } vsi_histories;
 
-/* ------------------------------------------------------------------------------------------------------ all ------- */
+/* ----------------------------------------------------------------------------------------- all histories ---------- */
 
 static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
   vsi_histories *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
@@ -70,7 +72,7 @@ static vestry_err create(vestry *v, void **ret_state) {
 static void destroy(vestry *v, void *state);
 static const vsi_extension kind = {.name = "vestry_histories_create", .create = create, .destroy = destroy};
 
-/* NULL: there never was one. */
+/* Return the histories of an instance; NULL: it never had one. */
 static vsi_histories *histories_of(const vestry *v) {
   return vsi_extension_find(v, &kind);
 }
@@ -108,9 +110,9 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
   VSI_RESULT_GIVE(vestry_histories_stats, ret_stats, stats);
 }
 
-/* ------------------------------------------------------------------------------------------------------ ends ------ */
+/* --------------------------------------------------------------------------------------------------- end ---------- */
 
-/* Inside the turnstile: the channel has it no more, and the caller ends it. */
+/* Remove a history from its channel; the caller then frees it. The semaphore is held. */
 static void take_out(keeping *one) {
   atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
   vsi_mutex_lock(&one->all->lock);
@@ -125,7 +127,7 @@ static void free_keeping(keeping *one) {
   vsi_free(one->all->host, one);
 }
 
-/* A history was taken out: free it. */
+/* Free a history that was removed, and count its end. */
 static void finish(keeping *one) {
   vsi_histories *all = one->all;
   free_keeping(one);
@@ -136,10 +138,10 @@ static void finish(keeping *one) {
 }
 
 static keeping *keeping_of(const vsi_channel *channel) {
-  return (keeping *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* inside the turnstile */
+  return (keeping *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
 }
 
-/* OK | NOT_FOUND | BUSY */
+/* End the history of a channel. Returns OK | NOT_FOUND | BUSY. */
 static vestry_err end(vsi_channel *channel) {
   vestry_err error = vsi_channel_go_in(channel);
   if (error) return error;
@@ -151,7 +153,7 @@ static vestry_err end(vsi_channel *channel) {
   return VESTRY_OK;
 }
 
-/* A reference to the channel of any; NULL: there is none. */
+/* Return a reference to the channel of any history; NULL: there is none. */
 static vsi_channel *find_any(vsi_histories *all) {
   vsi_mutex_lock(&all->lock);
   vsi_channel *channel = LIST_EMPTY(&all->list) ? NULL : vsi_channel_ref(LIST_FIRST(&all->list)->channel);
@@ -159,12 +161,12 @@ static vsi_channel *find_any(vsi_histories *all) {
   return channel;
 }
 
-/* End all. No thread is inside a function of theirs; their timers may be. */
+/* End all histories. No thread calls a function of a history; timers may be running. */
 static void destroy(vestry *v, void *state) {
   vsi_histories *all = state;
   (void)v;
   for (vsi_channel *channel; (channel = find_any(all)) != NULL;) {
-    (void)end(channel); /* or its timer was quicker */
+    (void)end(channel); /* NOT_FOUND: the timer has ended it */
     vsi_channel_unref(channel);
   }
   vsi_mutex_lock(&all->lock);
@@ -175,7 +177,7 @@ static void destroy(vestry *v, void *state) {
   vsi_free(all->host, all);
 }
 
-/* ------------------------------------------------------------------------------------------------------ time ------ */
+/* ------------------------------------------------------------------------------------------------- timer ---------- */
 
 static bool has_members(vsi_channel *channel) {
   vsi_member *any;
@@ -185,16 +187,16 @@ static bool has_members(vsi_channel *channel) {
   return any;
 }
 
-/* When there is something to do: the oldest is too old, or it may be idle. */
+/* Set the timer to the time when the oldest event becomes too old, or the history may be idle. */
 static void set_timer(keeping *one, uint64_t now_ns) {
   uint64_t due_ns = vsi_history_due_ns(&one->history);
   uint64_t idle_ns = vsi_add_saturating(one->history.used_ns, one->history.max_age_ns);
   if (idle_ns < due_ns) due_ns = idle_ns;
   uint64_t wait_ns = due_ns > now_ns ? due_ns - now_ns : 0;
-  (void)vestry_timer_set(one->timer, wait_ns / VSI_NS_PER_MS + 1, 0); /* CLOSED: the end */
+  (void)vestry_timer_set(one->timer, wait_ns / VSI_NS_PER_MS + 1, 0); /* CLOSED: the runtime ends */
 }
 
-/* Inside the turnstile. true: it has been idle for long enough. */
+/* Expire events. Returns whether the history has been idle for long enough. The semaphore is held. */
 static bool look(keeping *one) {
   uint64_t now_ns = vsi_now_ns(one->all->host);
   vsi_history_expire(&one->history, now_ns);
@@ -205,7 +207,7 @@ static bool look(keeping *one) {
   return is_idle;
 }
 
-/* A history's timer. The channel still exists, since the end of the history waits for this call. */
+/* The function of a history's timer. The channel still exists, because the end of the history waits for this call. */
 static void is_due(vestry_timer *timer, void *ctx) {
   keeping *one = ctx;
   vsi_channel *channel = one->channel;
@@ -224,9 +226,9 @@ static void is_due(vestry_timer *timer, void *ctx) {
   vsi_channel_unref(channel);
 }
 
-/* ------------------------------------------------------------------------------------------------- beginning ------ */
+/* --------------------------------------------------------------------------------------------- beginning ---------- */
 
-/* A history for a channel, which it holds from here on. Takes the reference in any case. */
+/* Create a history of a channel. Takes the reference to the channel, also on failure. */
 static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, keeping **ret_one) {
   const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
   void *all;
@@ -248,7 +250,7 @@ static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_opt
   return error;
 }
 
-/* Inside the turnstile. */
+/* Put a history into its channel. The semaphore is held. */
 static void put_in(keeping *one) {
   vsi_histories *all = one->all;
   atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
@@ -259,7 +261,7 @@ static void put_in(keeping *one) {
   if (one->timer) set_timer(one, one->history.used_ns);
 }
 
-/* Takes the reference. */
+/* Begin a history. Takes the reference to the channel. */
 static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
   keeping *one = NULL;
   vestry_err error = keep(v, channel, options, &one);
@@ -342,15 +344,15 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------- resuming ------- */
+/* ---------------------------------------------------------------------------------------------- resuming ---------- */
 
-/* A stream that joins a channel where it has left off. */
+/* A stream that joins a channel and resumes after its last event. */
 typedef struct resuming {
-  vsi_member *member; /* without a stream yet */
+  vsi_member *member; /* has no stream yet */
   vsi_history_last last;
-  vestry_resume_fn on_resume; /* NULL: it is not told */
+  vestry_resume_fn on_resume; /* NULL: there is no function */
   void *ctx;
-  bool is_told; /* resume's own */
+  bool is_told; /* on_resume was called */
 } resuming;
 
 static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
@@ -360,12 +362,12 @@ static vestry_err tell(vestry_connection *connection, vsi_resume_answer answer, 
   return one->on_resume(connection, &resumed, one->ctx);
 }
 
-/* Takes the member. Returns as vestry_resume. A stream that is not told how things are must not go on: it is closed if
- * its application was told and said no. */
+/* Join and resume; takes the member. Returns as vestry_resume. If on_resume fails, the stream is closed, because it
+ * must not continue without the current state. */
 static vestry_err resume(resuming *one, vestry_connection *connection) {
   one->is_told = false;
   vestry_err error = vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? tell : NULL, one);
-  if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
+  if (error && one->is_told) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* its client reconnects */
   return error;
 }
 
@@ -388,7 +390,8 @@ typedef struct attached {
 static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
   attached *one = (attached *)attachment;
   vestry_err error = resume(&one->is, connection);
-  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* it comes back */
+  /* its client reconnects */
+  if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
   vsi_free(one->host, one);
 }
 
@@ -405,7 +408,7 @@ vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const ve
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
   error = vsi_name_reserve_kept(reply->v, &name, &is.member);
-  if (error == VESTRY_NOT_FOUND) return error; /* it may have ended this moment: the handler's to decide */
+  if (error == VESTRY_NOT_FOUND) return error; /* the history may have ended just now, so the handler decides */
   attached *one = error ? NULL : vsi_calloc(reply->host, 1, sizeof *one);
   if (!error && !one) {
     vsi_channel_discard(is.member);

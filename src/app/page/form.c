@@ -335,7 +335,8 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
   return error;
 }
 
-/* Find the stored values. A tab without values first gets a copy of those of the tab from which it was duplicated. */
+/* Find the stored values. A tab without values first gets a copy of the values of the tab from which it was
+ * duplicated. */
 static vestry_err ask(const vestry_forms *forms, const vestry_request *req, const place *at, vsi_form_state *ret) {
   const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
   if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {

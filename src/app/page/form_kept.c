@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a letter that comes after the form was sent */
+/* essay: a message that arrives after its form was submitted */
 /* The values of a form arrive in messages without an order: one message is on its way when the form is submitted, and
  * another one is sent when the page is left and overtakes it. Therefore a form has a generation, which each message
  * contains. Clearing a form begins the next generation, which is recorded even if no values were stored. A message of

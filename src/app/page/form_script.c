@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a form says while it is typed into */
+/* essay: the messages of a form while text is typed into it */
 /* Only the server stores values; the page stores none. A form requests its stored values when it begins, and sends no
  * values before the response, because it does not know its generation.
  *

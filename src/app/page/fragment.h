@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what an idle page is made of */
+/* essay: the memory of an idle page */
 /* Fragments and their viewers.
  *
  * A fragment is a unit of rendering: a private page, a shared page, or a part that several pages share. A viewer is a

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a page whose streams are broken on their way */
+/* essay: long polls for pages whose streams a proxy breaks */
 /* A proxy between a page and its server may hold a stream back until it ends, or cut it after a moment. Then the page
  * uses long polls. A long poll is a stream that ends cleanly: after the first event in it, of any kind, or after the
  * maximum time for which it is held. Everything else works as with a stream. The client repeats the request by itself,
@@ -79,9 +79,9 @@ uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_lon
   return !has_tag || poll.is_brief ? AGAIN_WHOLE_MS : pages->retry_ms < AGAIN_MS ? pages->retry_ms : AGAIN_MS;
 }
 
-/* Variables of the element: el.count is the number of events of this request, el.first the time of the first. el.asked
- * is the time when the request, or the client's wait before it, began. el.mute and el.cut count such streams in a
- * row. */
+/* Variables of the element: el.count is the number of events of this request, el.first the time of the first.
+ * `el.asked` is the time when the request, or the client's wait before it, began. el.mute and el.cut count mute and cut
+ * streams in a row. */
 static void put_begin(vestry_html *html) {
   vestry_html_add(html,
                   " const wait = (ms) => { clearTimeout(el.timer);"

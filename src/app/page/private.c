@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a part that takes another one's place, and no news of the former after it */
+/* essay: replacing a part by another one, without late events of the former */
 /* A private page may replace a part by another one. Changes of the former part must not appear in the place of the new
  * part. Therefore a run works in this order:
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a hash and an id claim of a stream, and when */
+/* essay: the claims of a hash and of an event id about a stream */
 /* The hash of a fragment identifies the content that every stream of the fragment has, or will have once its queue is
  * written. The hash changes only after the event was accepted. Therefore content that could not be sent differs again
  * in the next run.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: by how many threads pages are rendered */
+/* essay: the number of threads that render pages */
 /* Workers are actors on the threads of the pages, one for each thread. So a worker that waits for a database delays no
  * other worker; when all of them wait, due fragments wait too. Idle workers are in a list, and each new piece of work
  * wakes one (vsi_schedule_wake). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a tab that comes back, and what it had */
+/* essay: the state of a tab that reconnects */
 /* The states that tabs had when their streams ended.
  *
  * A tab that reconnects sends the id of the last event that it received. For an event of the page's own content, this

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which fragment is rendered when: first, last, and fairly in between; what many see before what one sees; one
- * whose stream takes nothing; everything at once */
+/* essay: the order of renders: throttling, fairness, shared fragments first, blocked streams, refreshes of all pages */
 /* The schedule of renders.
  *
  * A marked fragment waits in a heap for the time when it is due: at once, or an interval after the start of its last

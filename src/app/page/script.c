@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a tab claims to have, and when it may */
+/* essay: the content that a tab claims to have, and when the claim is valid */
 /* The element that opens and supervises the stream of a page (app/stream/stream.c). It uses only attributes of the
  * client.
  *

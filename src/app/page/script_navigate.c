@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: going from one address to another within a document */
+/* essay: navigation between addresses within a document */
 /* Navigation of pages with a layout. For links and forms marked with data-navigate, and for back and forward, the
  * script changes the address, opens the stream there, and lets the client morph the content.
  *

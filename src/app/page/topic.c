@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a refresh that comes while a page renders, or that no page depends on yet */
+/* essay: a refresh during a render, or before any page depends on the topic */
 /* Topics, on which fragments depend.
  *
  * A render notes the topics that it names. When the render has ended, its fragment is linked to these topics only. No

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a window's place is in the address */
+/* essay: the position of a window, stored in the address */
 /* The scroll position of a tab is state. It must survive the stream, a reload and a restart of the process, be
  * available on every node, and be bounded. The address of the page meets these requirements. Therefore a window is a
  * function of the request, and no other module knows windows.

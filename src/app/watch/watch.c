@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: when a step is due, and an end after the last one */
-/* A watch is an actor whose run takes at most one step, and looks at everything anew: so it does not matter why it was
- * roused. It is embedded in the watcher like its timer: one allocation, in the handler, and then nothing fails.
+/* essay: when a step of a watch is due, and the end after its last step */
+/* A watch is an actor whose run takes at most one step and checks all conditions anew, so the cause of a run does not
+ * matter. The actor and its timer are embedded in the watcher, which is one allocation in the handler; no later
+ * operation can fail for lack of memory.
  *
- * When.       A step is due when the watch was woken, when its deadline has come, or when the last step said so.
- *             `is_due` remembers it until the step is taken: a run that must put it off does not forget it.
- * No wake-up  A wake sets is_woken and notifies; the run that clears is_woken takes a step, or sets is_due. A wake that
- * is lost.    finds is_woken set already need not notify: the wake that set it does. The run that clears it comes after
- *             both wakes, and sees what both threads did before them, since both wrote the word that the run reads. A
- *             wake during a step sets is_woken again, and another run follows (runtime/actor.c).
- * Pacing.     A step is put off until as many events are settled as had been accepted when the last step returned. The
- *             watch sets `awaits`, then asks for a look of the connection's runner (vsi_connection_await_written): a
- *             whole run of the runner follows, sees `awaits`, and notifies now or in a later run. So neither sleeps
- *             while the other waits for it. The mark is a count, not "the queue is empty": so another sender to the
- *             stream does not hold the watch up.
- * Its end.    A step is inside the connection (vsi_connection_enter): the connection does not end before the step has
- *             left it, and lets no thread in once it ends. So when the close list tells of the end, no step runs, and
- *             none will: the end function is called there and then. Every end of a stream goes through that one door
- *             (docs/architecture.md).
- * Memory.     A watcher is freed with its connection. Each thing that may still touch the watcher holds a reference to
- *             the connection: the actor from READY to the end of the run, the armed timer, a subscription, the
- *             application. */
+ * When a step is due. A step is due in three cases: the watch was woken, its deadline has come, or the last step set a
+ * wait of 0. `is_due` stores this until the step is taken, so a run that must postpone the step does not lose it.
+ *
+ * No lost wake-up. A wake sets is_woken and notifies the actor; the run that clears is_woken takes a step or sets
+ * is_due. A wake that finds is_woken set need not notify, because the wake that set it does. The run that clears
+ * is_woken comes after both wakes. It sees all that both threads wrote before, because both wrote the word that the run
+ * reads. A wake during a step sets is_woken again, and another run follows (runtime/actor.c).
+ *
+ * Pacing. A step is postponed while more than ahead_count of the events that the stream had accepted when the last step
+ * returned are not settled. The watch sets `awaits` and then requests a run of the connection's runner
+ * (vsi_connection_await_written). A complete run of the runner follows, sees `awaits`, and notifies the watch in this
+ * run or a later one. Therefore neither can sleep while the other waits for it. The condition is a count and not an
+ * empty queue, so that another sender to the stream does not delay the watch.
+ *
+ * End. A step runs inside the connection (vsi_connection_enter): the connection cannot end before the step has left it,
+ * and no thread can enter it after the end. So when the close list reports the end, no step is running and none will
+ * run, and the end function is called at once. All code that ends a stream uses vestry_connection_close
+ * (docs/architecture.md).
+ *
+ * Memory. A watcher is freed with its connection. Everything that may still use the watcher holds a reference to the
+ * connection: the actor from READY to the end of the run, the armed timer, a subscription, and the application. */
 #include "vestry/app/watch.h"
 
 #include <stddef.h>
@@ -37,35 +41,35 @@
 struct vestry_watcher {
   vsi_attachment attachment; /* first */
   vsi_actor actor;
-  vsi_timer timer;      /* armed: it holds a reference to the connection */
-  vsi_stream_part part; /* of the stream, from its beginning on */
+  vsi_timer timer;      /* while it is armed, it holds a reference to the connection */
+  vsi_stream_part part; /* part of the stream context, from the beginning of the stream */
   struct vsi_watches *of;
   vestry_runtime *runtime;
-  vestry_connection *connection; /* the stream's */
+  vestry_connection *connection; /* connection of the stream */
   vestry_watch_step_fn step;
   vestry_watch_end_fn end;
   void *ctx;
   uint64_t every_ns, pause_ns;
-  _Atomic(uint64_t) mark; /* so many events were accepted when the last step returned; relaxed */
+  _Atomic(uint64_t) mark; /* number of events accepted when the last step returned; relaxed */
   uint32_t ahead_count;
-  _Atomic(bool) is_open;  /* steps may be taken */
-  _Atomic(bool) is_woken; /* since the last step began */
-  _Atomic(bool) awaits;   /* a step is due, and put off until the mark */
-  /* The run's own. */
+  _Atomic(bool) is_open;  /* the stream is open, so steps may be taken */
+  _Atomic(bool) is_woken; /* set since the last step began */
+  _Atomic(bool) awaits;   /* a step is due, and postponed until `mark` is reached */
+  /* Used by the run only. */
   bool is_due;
   bool has_stepped;
-  bool has_said; /* this step: wait_ms */
+  bool has_said; /* this step has set wait_ms */
   uint64_t wait_ms;
   uint64_t deadline_ns; /* UINT64_MAX: none */
-  uint64_t earliest_ns; /* no step before */
-  uint64_t first_ns;    /* when the first step was called: the beats' origin */
+  uint64_t earliest_ns; /* earliest time of the next step */
+  uint64_t first_ns;    /* time of the first step, from which every_ms counts */
 };
 _Static_assert(sizeof(struct vestry_watcher) <= 256, "what vestry/app/watch.h says");
 
-/* An instance's. */
+/* The watches of an instance. */
 typedef struct vsi_watches {
   vestry *v;
-  _Atomic(uint64_t) begun, ended, steps, errors; /* relaxed, but for ended: mere counts */
+  _Atomic(uint64_t) begun, ended, steps, errors; /* counters; relaxed except `ended` */
 } vsi_watches;
 
 static vestry_watcher *watcher_of_part(vsi_stream_part *part) {
@@ -80,19 +84,20 @@ static uint64_t now_of(const vestry_watcher *watcher) {
   return vsi_now_ns(watcher->runtime->host);
 }
 
-/* ---------------------------------------------------------------------------------------------------- steps ------- */
+/* ------------------------------------------------------------------------------------------------- steps ---------- */
 
 static void arm(vestry_watcher *watcher, uint64_t due_ns) {
   bool was_armed = false;
   if (due_ns == UINT64_MAX) return;
-  vestry_connection_ref(watcher->connection); /* the armed timer's */
+  vestry_connection_ref(watcher->connection); /* reference of the armed timer */
   vestry_err error = vsi_ticker_arm(&watcher->runtime->ticker, &watcher->timer, due_ns, &was_armed);
-  if (error || was_armed) vestry_connection_unref(watcher->connection); /* closed: there are no timers any more */
+  /* error: there are no timers any more; was_armed: the timer has a reference already */
+  if (error || was_armed) vestry_connection_unref(watcher->connection);
 }
 
 static void timer_fired(vsi_timer *timer) {
   vestry_watcher *watcher = (vestry_watcher *)((char *)timer - offsetof(vestry_watcher, timer));
-  vsi_actor_notify(&watcher->actor); /* the run asks the clock: this may belong to a deadline that was replaced */
+  vsi_actor_notify(&watcher->actor); /* the run checks the clock: the deadline may have changed */
   vestry_connection_unref(watcher->connection);
 }
 
@@ -105,7 +110,7 @@ static void set_mark(vestry_watcher *watcher) {
   atomic_store_explicit(&watcher->mark, vsi_connection_accepted(watcher->connection), memory_order_relaxed);
 }
 
-/* The deadline of a step that has returned. */
+/* Return the deadline after a step. */
 static uint64_t next_deadline(const vestry_watcher *watcher) {
   uint64_t now = now_of(watcher);
   if (watcher->has_said) return vsi_add_saturating(now, vsi_ms_to_ns(watcher->wait_ms));
@@ -133,7 +138,7 @@ static void take_step(vestry_watcher *watcher, uint64_t now_ns) {
   if (watcher->has_said && !watcher->wait_ms) {
     watcher->is_due = true;
     watcher->deadline_ns = UINT64_MAX;
-    vsi_actor_notify(&watcher->actor); /* after those that are ready now */
+    vsi_actor_notify(&watcher->actor); /* this run comes after all actors that are ready now */
   } else {
     watcher->deadline_ns = next_deadline(watcher);
     arm(watcher, watcher->deadline_ns);
@@ -152,7 +157,7 @@ static void look(vestry_watcher *watcher) {
   if (now < watcher->earliest_ns) {
     arm(watcher, watcher->earliest_ns);
   } else if (!is_written(watcher, watcher->connection)) {
-    atomic_store_explicit(&watcher->awaits, true, memory_order_release); /* pairs with written */
+    atomic_store_explicit(&watcher->awaits, true, memory_order_release); /* release pairs with the acquire in written */
     vsi_connection_await_written(watcher->connection);
   } else {
     take_step(watcher, now);
@@ -161,7 +166,7 @@ static void look(vestry_watcher *watcher) {
 
 static void run(vsi_actor *actor) {
   vestry_watcher *watcher = watcher_of(actor);
-  /* acquire pairs with opened */
+  /* acquire pairs with the release in opened */
   if (!atomic_load_explicit(&watcher->is_open, memory_order_acquire)) return;
   if (!vsi_connection_enter(watcher->connection)) return;
   if (vestry_connection_is_open(watcher->connection)) look(watcher);
@@ -178,7 +183,7 @@ static void let_go(vsi_actor *actor) {
 
 static const vsi_actor_class watch_actor = {.run = run, .ref = hold, .unref = let_go};
 
-/* ------------------------------------------------------------------------------------------- in and around -------- */
+/* ------------------------------------------------------------------------- functions for steps and wakes ---------- */
 
 void vestry_watch_wait(vestry_watcher *watcher, uint64_t ms) {
   watcher->has_said = true;
@@ -195,7 +200,7 @@ bool vestry_watch_is_first(const vestry_watcher *watcher) {
 
 void vestry_watch_wake(vestry_watcher *watcher) {
   if (!vestry_connection_is_open(watcher->connection)) return;
-  /* acq_rel pairs with the exchange in look, both ways: a wake that is coalesced publishes what was done before, too */
+  /* acq_rel pairs with the exchange in look, both ways: a coalesced wake also publishes what its thread wrote before */
   if (atomic_exchange_explicit(&watcher->is_woken, true, memory_order_acq_rel)) return;
   vsi_actor_notify(&watcher->actor);
 }
@@ -210,12 +215,12 @@ vestry_err vestry_watch_subscribe(vestry_watcher *watcher, vestry_scope scope, c
   return vestry_subscribe(watcher->of->v, scope, key, &subscriber, NULL);
 }
 
-/* ------------------------------------------------------------------------------------- those of a stream ---------- */
+/* -------------------------------------------------------------------------------------- part of a stream ---------- */
 
 static void opened(vsi_stream_part *part) {
   vestry_watcher *watcher = watcher_of_part(part);
   set_mark(watcher);
-  atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with run */
+  atomic_store_explicit(&watcher->is_open, true, memory_order_release); /* pairs with the acquire in run */
   vsi_actor_notify(&watcher->actor);
 }
 
@@ -223,7 +228,7 @@ static bool written(vsi_stream_part *part, const vestry_connection *connection) 
   vestry_watcher *watcher = watcher_of_part(part);
   if (!atomic_load_explicit(&watcher->awaits, memory_order_acquire)) return false;
   if (!is_written(watcher, connection)) return true;
-  atomic_store_explicit(&watcher->awaits, false, memory_order_relaxed); /* the run that follows looks by itself */
+  atomic_store_explicit(&watcher->awaits, false, memory_order_relaxed); /* the run that follows checks again */
   vsi_actor_notify(&watcher->actor);
   return false;
 }
@@ -238,7 +243,7 @@ static void freed(vsi_stream_part *part, const vestry_host *host) {
 
 static const vsi_stream_part_ops watch_part = {.opened = opened, .written = written, .woken = woken, .free = freed};
 
-/* -------------------------------------------------------------------------------------- beginning and end --------- */
+/* ------------------------------------------------------------------------------ begin and end of a watch ---------- */
 
 static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
   if (watcher->end) watcher->end(cause, watcher->ctx);
@@ -247,7 +252,7 @@ static void tell_end(const vestry_watcher *watcher, vestry_cause cause) {
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
   vestry_watcher *watcher = (vestry_watcher *)(void *)node;
   if (vsi_ticker_cancel(&watcher->runtime->ticker, &watcher->timer)) vestry_connection_unref(connection);
-  /* release pairs with vestry_watch_stats_get: a thread that sees an end sees its beginning */
+  /* release pairs with vestry_watch_stats_get: a thread that reads this end also reads the beginning of the watch */
   atomic_fetch_add_explicit(&watcher->of->ended, 1, memory_order_release);
   tell_end(watcher, cause);
 }
@@ -259,7 +264,8 @@ static void begin(vsi_attachment *attachment, vestry_connection *connection) {
   watcher->part.ops = &watch_part;
   vsi_stream_context_add_part(connection->hooks_ctx, &watcher->part);
   vsi_close_node_init(&attachment->node, stream_ended);
-  if (vsi_connection_at_close(connection, &attachment->node)) /* cannot be: it has not been started */
+  /* impossible, because the connection has not been started */
+  if (vsi_connection_at_close(connection, &attachment->node))
     stream_ended(&attachment->node, connection, vsi_connection_cause(connection));
 }
 
@@ -270,7 +276,7 @@ static void drop(vsi_attachment *attachment) {
   vsi_free(host, watcher);
 }
 
-/* --------------------------------------------------------------------------------------- those of an instance ----- */
+/* -------------------------------------------------------------------------------- watches of an instance ---------- */
 
 static vestry_err create(vestry *v, void **ret_state) {
   vsi_watches *of = *ret_state = vsi_calloc(v->host, 1, sizeof *of);
@@ -289,7 +295,8 @@ void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
   vestry_watch_stats stats = {.size = 0};
   vsi_watches *of = vsi_extension_find(v, &kind);
   if (of) {
-    /* acquire pairs with the end of a watch, and the ends come first: never more ends than beginnings */
+    /* acquire pairs with the end of a watch. The ends are read first, so that there are never more ends than
+     * beginnings */
     stats.ended_count = atomic_load_explicit(&of->ended, memory_order_acquire);
     stats.begun_count = atomic_load_explicit(&of->begun, memory_order_relaxed);
     stats.live_count = stats.begun_count - stats.ended_count;
