@@ -22,7 +22,7 @@ LABELS = {
 }
 BIG = 1000000
 TICKS_PER_IDLE = 4096
-MEDIANS_HEAD = ["contest", "contender", "Mops/s", "from–to", "ns", "CPU ns", "hits", "p99.9", "bytes/entry"]
+MEDIANS_HEAD = ["contest", "contestant", "Mops/s", "from–to", "ns", "CPU ns", "hits", "p99.9", "bytes/entry"]
 QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
 
 SESSION_BYTES_AT_BIG = 132
@@ -74,7 +74,7 @@ def bars_rows(groups):
 
 
 def lost_rows(groups):
-    """Where a rival does more than vestry."""
+    """Contests in which another contestant is faster than vestry."""
     best = {}
     for (contender, *contest), runs in groups.items():
         best.setdefault(tuple(contest), {})[contender] = median(runs, "mops")
@@ -128,96 +128,116 @@ def idle_text(groups):
     cells = [f"{median(idle, field):.3f}" for field in
              ("lateness_p50_ms", "lateness_p99_ms", "lateness_max_ms", "foreground_quiet_p99_us", "foreground_p99_us")]
     return "## Idle\n" + f"""{BIG:,} entries, put over half of an idle time of {median(idle, 'idle_ms'):.0f} ms, \
-expire with no traffic of their own, on a driver, while one thread uses 10,000 others.
+expire on a driver, without operations on them, while one thread uses 10,000 other entries.
 
 """ + table(["lateness p50, ms", "p99, ms", "max, ms", "foreground p99 when quiet, µs", "during expiry, µs"],
             [cells]) + "\n"
 
 
 # Measured by hand, beside a run; scripts/bench-store does not repeat it.
-BOUNDS = """## What bounds it
-Of one day, 2026-11-20, on the machine of this page, mostly near, medians of 4 or 5 interleaved runs of 0.4 s, ns an operation; \
-so compare within a table. A store is stripped by taking a few lines out of a copy of the source, and is no store any more.
+BOUNDS = """## What limits the store
+These tables were measured on 2026-11-20 on the machine of this page, mostly in the near state: nanoseconds per \
+operation, medians of 4 or 5 interleaved runs of 0.4 s. Compare within one table only. In the reduced variants, a few \
+lines were removed from a copy of the source; the result no longer works as a store.
 
-| get, 10,000 entries | 1 thread | 2 threads | look in place, 2 threads |
+| get, 10,000 entries | 1 thread | 2 threads | access in place, 2 threads |
 | --- | --- | --- | --- |
 | vestry lru | 41.9 | 49.7 | 38.9 |
-| its key copied as the peers' 48 bytes are, instead of packed from scope and parts | 34.4 | 46.0 | |
-| and hashed without a secret, by TBB's three products | 33.0 | 39.1 | 31.0 |
-| the usual key; no clock, no note of uses, nobody due | 39.2 | 45.7 | 34.9 |
-| all of these taken away | 30.4 | 34.2 | 26.9 |
-| and the lock, too | 29.5 | | |
+| the key copied like the peers' 48 bytes, instead of packed from scope and parts | 34.4 | 46.0 | |
+| and the key hashed without a secret, with TBB's three products | 33.0 | 39.1 | 31.0 |
+| the usual key; no clock, no record of use, no entry due | 39.2 | 45.7 | 34.9 |
+| all changes above together | 30.4 | 34.2 | 26.9 |
+| and without the lock | 29.5 | | |
 | TBB concurrent_hash_map | 36.6 | 47.7 | 40.5 |
 
-- **Look in place** is level with TBB near (the best runs), 1.4 to 1.5 × far, and 1.2 × is wanted. It would have that (1.31 ×) \
-with keys that come ready and a hash without a secret, and 1.5 × without time and order: about 8 ns are the price of keys \
-as applications write them and of floods that do no harm, and 4 that of an exact order of use and idle expiry.
-- **The secret by itself** costs 1.5 ns. What costs is the packing: 200 of a look-up's 500 instructions, the harness's \
-and the clock's not counted.
-- **A get beside a look in place** costs 11 ns more: two locked operations on the connection's count, which TBB's get pays \
-too. A locked operation takes 4.8 ns by itself here, whatever the line's place in the caches, and overlaps with loads, not \
-with another. The shard's lock taken away gains a get on one thread nothing (42.4 and 42.4).
-- **The caches**: with 1,000 entries a get takes 31.4 ns and TBB's 34.3. With 10,000 the 2 MB of entries, index and \
-connections are twice the processor's second cache, and a get waits 10 ns for lines. TBB waits 2: it has 200 \
-instructions, so that one look-up fetches while the one before waits. (A loop of loads and idle instructions shows it: \
-they overlap with none between them, in part with 100, not at all with 250.)
+- **Access in place** is as fast as TBB in the near state (the best runs), and 1.4 to 1.5 × as fast in the far state; \
+the target is 1.2 ×. With packed keys and a hash without a secret it would reach 1.31 ×, and without time and order \
+1.5 ×. About 8 ns pay for keys in the form in which applications write them, and for protection against chosen keys \
+that collide; 4 ns pay for an exact order of use and for idle expiry.
+- **The secret alone** costs 1.5 ns. Packing costs more: 200 of the 500 instructions of a lookup, not counting those \
+of the harness and the clock.
+- **A get** costs 11 ns more than an access in place, because of two locked operations on the connection's reference \
+count; TBB's get has them, too. On this machine a locked operation takes 4.8 ns, wherever its line is cached. It \
+overlaps with loads, but not with another locked operation. Without the shard's lock, a get on one thread is not \
+faster (42.4 and 42.4).
+- **The caches**: with 1,000 entries a get takes 31.4 ns, and a get of TBB 34.3 ns. With 10,000 entries, the 2 MB of \
+entries, index and connections are twice as large as the processor's second-level cache, and a get waits 10 ns for \
+cache lines. TBB waits only 2 ns: its lookup has 200 instructions, so a lookup fetches lines while the previous one \
+still waits. A loop of loads and idle instructions confirms this: the loads overlap if no instructions are between \
+them, partly with 100, and not at all with 250.
 
 | put that evicts, 10,000 entries | 1 thread | 2 threads |
 | --- | --- | --- |
 | vestry lru | 57.0 | 98.5 |
-| its key copied as the peers' are | 54.0 | 88.5 |
-| and hashed without a secret | 53.9 | 86.6 |
+| the key copied like the peers' | 54.0 | 88.5 |
+| and the key hashed without a secret | 53.9 | 86.6 |
 | and without a clock | 52.5 | 84.1 |
 | mutex + uthash | 73.1 | 367 |
 | RocksDB LRUCache, 64 shards | 75.8 | 109.5 |
 
-- **churn on one thread**: five locked operations take 24 of the 57 ns. Four of them are the connection's (referenced, \
-closed, dropped twice), 19 ns that every contender pays. Without them uthash takes 54 and vestry 38, 1.4 × ; with them \
-it is 1.28 to 1.30.
-- **churn on two threads** costs 41 ns more than on one: half of the lines (the lock's, the victim's entry, its neighbours', \
-two buckets, the connection) are the other processor's, each fetched because another was read. RocksDB pays 34. In \
-this run vestry has 1.11 ×; with keys that come ready it would have 1.24 ×, and 1.26 × without a secret.
+- **churn on one thread**: five locked operations take 24 of the 57 ns. Four of them, 19 ns, belong to the connection \
+(referenced, closed, dropped twice), so every contestant pays for them. Without these four, uthash takes 54 ns and \
+vestry 38, a ratio of 1.4; with them, the ratio is 1.28 to 1.30.
+- **churn on two threads** costs 41 ns more than on one. Half of the cache lines (the lock, the victim's entry and its \
+neighbours, two buckets, the connection) are in the other processor's cache, and each is fetched only after another \
+was read. RocksDB pays 34 ns for this. In this run vestry reaches 1.11 ×; it would reach 1.24 × with packed keys, and \
+1.26 × without a secret.
 
-How: `vestry-bench store --workload hit|churn --threads 1|2 --api get|with` beside `peer-*`; `valgrind --tool=callgrind \
---dump-instr=yes` for instructions; `perf record -e cpu-clock` for where they wait (this machine lends no counters).
+Method: `vestry-bench store --workload hit|churn --threads 1|2 --api get|with` and `peer-*` in the same run; `valgrind \
+--tool=callgrind --dump-instr=yes` counts instructions; `perf record -e cpu-clock` shows where they wait, because \
+this machine gives no access to its performance counters.
 
-Tried without gain: fetching the entry by an unlocked look at the bucket, or the victim before the lock; reading the clock \
-under the lock, while the entry comes; fetching all three lines of the next victim; -O2. What helped: no load that waits for \
-narrower stores (a struct that a function returned: 11 ns of a get), four keys in a bucket instead of five (9 ns of a \
-put), a packed key that begins with a line of the cache and is made by one function (3 ns of a get), fewer instructions.
+Changes without a gain:
+
+- prefetching the entry by an unlocked read of the bucket, or the victim before the lock is taken;
+- reading the clock under the lock, while the entry is loaded;
+- prefetching all three lines of the next victim;
+- -O2.
+
+Changes with a gain:
+
+- no load that waits for narrower stores, as after a struct was returned by a function (11 ns of a get);
+- four keys in a bucket instead of five (9 ns of a put);
+- a packed key that begins at a cache line and is made by one function (3 ns of a get);
+- fewer instructions.
 
 """
 
-NOTES = """## What is measured
-- Keys are those of an application: a session id of 32 hexadecimal digits as scope and a tuple, `VESTRY_KEY("counter", \
-n)`, which vestry is given at each call as the application writes it down; the peers hold the same 48 bytes inline. \
-Where the table says so, keys are 16 bytes in the scope without a name.
-- All contenders get the same keys, made before the clock runs; the lines carry a checksum of them, and \
-this page is not written if two rivals' differ.
-- churn: every put brings a new key into a full store. zipf: get, on a miss put; Zipf 0.99 over 10 times the capacity. \
-hit: get of keys that are there, uniform. hot: one key. mixed: 90 % get, 9 % put, 1 % remove, keys as zipf. With 16 \
-threads one put in 32 is timed.
-- Values are connections: a count of references and closed or not. Each that was put must be closed exactly once, and \
-put = removed + live; a run whose counts do not add up has failed.
-- `get` hands out a reference that is dropped again; `with` looks at the connection in place.
-- With 200 threads a sum of what each thread did while it was timed can be more than the processors can do, for a thread \
-that hardly ran: there, CPU time is what to compare.
-- Million operations a second of all threads together, nanoseconds one thread spends on an operation, and processor \
-time of the whole process for each (Caffeine's collector and executor work beside its threads). Memory is \
-what the process has grown by when it is full; connections are not counted. (Caffeine: its heap after a collection.)
+NOTES = """## Method
+- The keys are those of an application: a session id of 32 hexadecimal digits as scope, and a tuple, \
+`VESTRY_KEY("counter", n)`. vestry receives this tuple at each call, as an application writes it; the peers store the \
+same 48 bytes inline. Rows with "keys of 16 bytes" use such keys in the unnamed scope.
+- All contestants receive the same keys, which are made before the measurement. Each result contains a checksum of its \
+keys, and the script writes no page if two checksums differ.
+- Workloads:
+    - churn: every put adds a new key to a full store. With 16 threads, one put in 32 is timed.
+    - zipf: a get, and a put after a miss; Zipf 0.99 over 10 times the capacity.
+    - hit: a get of existing keys, uniformly distributed.
+    - hot: one key.
+    - mixed: 90 % get, 9 % put, 1 % remove, with the keys of zipf.
+- The values are connections: a reference count and a closed flag. Each value that was put must be closed exactly \
+once, and put = removed + live must hold; otherwise the run fails.
+- `get` returns a reference, which is dropped again; `with` accesses the connection in place.
+- With 200 threads, compare CPU times. The sum of the operations of all threads can exceed the capacity of the \
+processors, because each thread is timed only while it runs, and some hardly run.
+- Columns: million operations per second of all threads together; nanoseconds of one thread for each operation; and \
+processor time of the whole process for each operation, because Caffeine's collector and executor work beside its \
+threads. Memory is the growth of the process until the store is full, without connections (Caffeine: its heap after a \
+collection).
 
-## What is not alike
-- **RocksDB** splits its bound among 64 shards: it holds up to 63 entries more, and evicts the oldest of one, not \
-of all. For hit it is given room for twice as many keys, or some would not be there. Its pin of an entry is the \
-reference.
-- **uthash** is one lock, and its hash takes no seed: keys chosen to collide make it a list.
-- **TBB** evicts nothing, keeps no order of uses and takes a hash without a seed: C++'s own for a run of bytes, or, in \
-the rows that say so, one multiplication for two words, as with keys of 16 bytes. vestry's keys are packed from scope and \
-parts at each call, and hashed with a secret (NH and a multiply-shift).
-- **Caffeine** admits by frequency, so what it drops may be what has just come. Its values are new objects at each put \
-and are not counted by reference. Evictions and closes that are still under way when its threads end are not held \
-against it. It runs two seconds longer before it is timed.
-- vestry and uthash hold exactly their maximum, evict what was used longest ago, and close on the thread that put.
+## Differences between the contestants
+- **RocksDB** divides its bound among 64 shards. Therefore it holds up to 63 additional entries, and evicts the oldest \
+entry of one shard instead of the oldest of all. In hit its capacity is doubled, because otherwise some keys would be \
+missing. Its pin of an entry serves as the reference.
+- **uthash** has one lock, and its hash has no seed: keys that are chosen to collide turn it into a list.
+- **TBB** evicts nothing, keeps no order of use, and uses a hash without a seed: the hash of C++ for a sequence of \
+bytes. In the rows "hash of 3 products", and with keys of 16 bytes, it uses one multiplication for two words. vestry \
+packs its keys from scope and parts at each call, and hashes them with a secret (NH and a multiply-shift).
+- **Caffeine** admits entries by frequency, so it may drop the entry that was just put. Its values are new objects at \
+each put, without reference counts. Evictions and closes that are not complete when its threads end do not count as \
+failures. It warms up for two additional seconds.
+- vestry and uthash hold exactly their maximum, evict the least recently used entry, and close it on the thread that \
+called put.
 """
 
 
@@ -225,8 +245,8 @@ def lost_text(runs):
     lost, put = (sum(int(run.get(field, 0)) for run in runs if "lost" in run) for field in ("lost", "put"))
     if not lost:
         return ""
-    return (f"- Caffeine removed {lost} of {put:,} values without naming them to its listener (its issue 412), so that "
-            "those connections were never closed. vestry fails a run for one.\n")
+    return (f"- Caffeine removed {lost} of {put:,} values without a call of its listener (its issue 412), so their "
+            "connections were never closed. A run of vestry fails if this happens once.\n")
 
 
 def page(result, groups):
@@ -238,22 +258,22 @@ def page(result, groups):
     if result["others_share"] > QUIET_SHARE:
         warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Stores and their peers
-Measured by `scripts/bench-store` on {result['date']}: {runs_text} of {result['seconds']:g} s each, interleaved, in \
-{result['took_s'] / 60:.0f} minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} \
-processors, Linux {machine['kernel']}, \
-{machine['compiler']}; {packages}.
+`scripts/bench-store` wrote this page on {result['date']}: {runs_text} of {result['seconds']:g} s each, interleaved, \
+in {result['took_s'] / 60:.0f} minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} \
+processors, Linux {machine['kernel']}, {machine['compiler']}; {packages}.
 {warning}
-![Operations a second, by workload and contender](bench-store.svg)
+![Operations per second, by workload and contestant](bench-store.svg)
 
-Compare within this page only: other machines, and other days, have other numbers.
+Compare figures within this page only, because other machines and other days give other numbers.
 
-## What is wanted
-{table(["vestry", "against", "has", "best by best", "wanted", "met"], bars_rows(groups) + limits_rows(groups))}
-Where two processors share lines of memory, a virtual machine's may be near each other or far, by turns, and two medians \
-may come from different moods. The best runs are of the near one; a bar that they miss is not met there.
+## Targets
+{table(["vestry", "compared with", "measured", "best by best", "target", "met"], bars_rows(groups) + limits_rows(groups))}
+The two processors of a virtual machine may be near each other or far apart, and this changes during a run. It affects \
+every contest in which they share cache lines, so two medians can come from different states. The best runs come from \
+the near state; if the best runs miss a target, it is not met in that state either.
 
-## Where others do more
-{table(["contest", "contender", "vestry", "it", "vestry has"], lost_rows(groups))}
+## Where others are faster
+{table(["contest", "contestant", "vestry", "contestant's result", "vestry's ratio"], lost_rows(groups))}
 ## All medians
 {table(MEDIANS_HEAD, medians_rows(groups))}
 {idle_text(groups)}{BOUNDS}{NOTES}{lost_text(result['runs'])}"""
