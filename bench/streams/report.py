@@ -15,7 +15,7 @@ LABELS = {
     "microhttpd": "vestry, libmicrohttpd",
     "microhttpd-br": "vestry, libmicrohttpd, brotli",
     "microhttpd-gzip": "vestry, libmicrohttpd, gzip",
-    "microhttpd-stalled": "the same, one reader in a hundred stalled",
+    "microhttpd-stalled": "the same, one client in a hundred stalled",
     "civetweb": "vestry, civetweb",
     "nchan": "nchan on nginx, 2 workers",
     "node": "TypeScript SDK on Node, 1 process",
@@ -72,37 +72,40 @@ def limit(runs, what, contest, field, contender, wanted, unit):
 
 
 def stalled_rows(runs):
-    rows = ratio(runs, f"p99 of the others when one reader in a hundred is stalled ({runs.streams:,} streams)", "readers",
+    rows = ratio(runs, f"p99 of the other clients if one in a hundred is stalled ({runs.streams:,} streams)", "readers",
                  P99, "microhttpd-stalled", "microhttpd", 1.1, True)
     if runs.has("readers", "microhttpd-stalled"):
         grown = runs.get("readers", "microhttpd-stalled", GROWTH) / 1e6
         closed = runs.get("readers", "microhttpd-stalled", "closed_budget")
-        rows.append([f"memory that they cost ({closed:.0f} of {runs.streams // 100} were closed for the budget)",
-                     f"{grown:.1f} MB", f"≤ {BUDGET_MB:.0f} MB", verdict(grown <= BUDGET_MB)])
+        rows.append([f"memory for the stalled clients ({closed:.0f} of {runs.streams // 100} were closed for the "
+                     "budget)", f"{grown:.1f} MB", f"≤ {BUDGET_MB:.0f} MB", verdict(grown <= BUDGET_MB)])
     return rows
 
 
 def bars_rows(runs, few):
-    """What is wanted, and whether it was met."""
+    """The targets, and whether they are met."""
     own, rows = "microhttpd", []
-    rows += ratio(runs, "server CPU a delivery, against bare writes", "broadcast", CPU, own, "floor", 1.15, True)
-    rows += ratio(runs, "server CPU a delivery, against nchan", "broadcast", CPU, own, "nchan", 1, True)
-    rows += ratio(runs, "deliveries a second, against nchan", "broadcast", RATE, own, "nchan", 1.1, False)
-    rows += ratio(runs, "deliveries a second, against the TypeScript SDK", "broadcast", RATE, own, "node", 2, False)
+    rows += ratio(runs, "server CPU per delivery, compared with bare writes", "broadcast", CPU, own, "floor", 1.15,
+                  True)
+    rows += ratio(runs, "server CPU per delivery, compared with nchan", "broadcast", CPU, own, "nchan", 1, True)
+    rows += ratio(runs, "deliveries per second, compared with nchan", "broadcast", RATE, own, "nchan", 1.1, False)
+    rows += ratio(runs, "deliveries per second, compared with the TypeScript SDK", "broadcast", RATE, own, "node", 2,
+                  False)
     rows += limit(runs, "memory of an idle stream, in a broadcast", "broadcast", RSS, own, 1000, "bytes")
     rows += limit(runs, "memory of an idle stream, by key", "keyed", RSS, own, 700, "bytes")
-    rows += limit(runs, "of it, vestry's own", "own", OWN, own, 600, "bytes")
+    rows += limit(runs, "the part of it that vestry allocates", "own", OWN, own, 600, "bytes")
     if runs.has("own", own) and runs.has("own", own + "-br"):
         more = runs.get("own", own + "-br", OWN) - runs.get("own", own, OWN)
-        rows.append(["vestry's own with brotli negotiated: more", f"{more:.0f} bytes", "≤ 64 bytes", verdict(more <= 64)])
-    rows += ratio(runs, "server CPU a delivery, page in brotli against 100 bytes plain", "page", CPU, own + "-br",
-                  ("broadcast", own), 1.3, True)
-    rows += limit(runs, "bytes a delivery, page in brotli", "page", WIRE, own + "-br", 200, "bytes")
+        rows.append(["additional memory of vestry if brotli is negotiated", f"{more:.0f} bytes", "≤ 64 bytes",
+                     verdict(more <= 64)])
+    rows += ratio(runs, "server CPU per delivery, page in brotli compared with 100 bytes plain", "page", CPU,
+                  own + "-br", ("broadcast", own), 1.3, True)
+    rows += limit(runs, "bytes per delivery, page in brotli", "page", WIRE, own + "-br", 200, "bytes")
     rows += limit(runs, "one event by key: p99, request to arrival", "keyed", P99, own, 1, "ms")
     rows += stalled_rows(few)
     if runs.has("drain", own):
-        rows += limit(runs, "drained over 10 s: the busiest second, against the mean", "drain", "drain_peak_ratio", own,
-                      DRAIN_PEAK, "×")
+        rows += limit(runs, "drained over 10 s: the busiest second, compared with the mean", "drain",
+                      "drain_peak_ratio", own, DRAIN_PEAK, "×")
     return rows
 
 
@@ -132,42 +135,45 @@ def medians_rows(groups):
 MEDIANS_HEAD = ["contest", "server", "CPU µs", "from–to", "deliveries/s", "p50 ms", "p99 ms", "bytes", "memory",
                 "own", "opened/s"]
 
-NOTES = """## What is measured
-- Server and load generator share the two processors, over loopback; each run has a server of its own. The load \
-generator, `vestry-bench load`, is one thread that reads, and one that publishes: the next round begins when all of the \
-last one has come. It checks every byte of every event, decoded where it is encoded, and **a run with a loss, a \
-disorder or a broken stream fails**.
-- CPU is the server's processes' own and system time for each delivery; publishing is in it. One delivery is one event \
-at one stream. For one event by key it is that of a request and a delivery, \
-and known to 3 µs, as the kernel counts hundredths of a second.
-- p50 and p99 are from the beginning of the POST to the arrival of the event's last byte: at the last of many streams \
-they are how long a broadcast takes.
-- bytes: on the wire for a delivery, chunks' framing included. memory: what the server's processes have grown by for \
-each idle stream, exact to a page, what processes share divided among them; kernel memory is not in it. own: what \
-vestry itself has allocated of it, as an injected allocator counts it, what malloc rounds up to included; each stream is \
-kept under a key of its own there.
-- opened/s: how many streams a second begin, from the first connect to the last head; one thread connects, one after \
-the other. In a broadcast all of vestry's are under one key, and each newcomer counts those that are there.
-- page: a page of 10 kB of rows, 100 of whose digits change with each event, in ten places.
-- stalled: readers that take nothing from the beginning. The kernel buffers 4 MB for each; rounds count from when it \
-is full. The latency is that of the others.
+NOTES = """## Method
+- Server and load generator share the two processors, over loopback; each run has a separate server. The load \
+generator, `vestry-bench load`, has one thread that reads and one that publishes; the next round begins when all \
+events of the last one have arrived. It decodes encoded events, and checks every byte of every event. **A run with a \
+lost event, a wrong order or a broken stream fails.**
+- CPU is the user and system time of the server's processes for each delivery, including publishing. A delivery is one \
+event at one stream. For one event by key it includes the request, and is exact to 3 µs, because the kernel counts \
+hundredths of a second.
+- p50 and p99 are times from the beginning of the POST to the arrival of the event's last byte. At the last of many \
+streams they show how long a broadcast takes.
+- bytes: the bytes on the wire for a delivery, including the framing of chunks.
+- memory: the growth of the server's processes for each idle stream, exact to a memory page, without kernel memory. \
+Shared memory is divided among the processes.
+- own: the part of it that vestry itself has allocated, counted by an injected allocator, including malloc's rounding. \
+In this contest each stream has a separate key.
+- opened/s: the number of streams that open per second, from the first connect to the last head. One thread opens them \
+one after the other. In a broadcast all streams of vestry have the same key, and each new stream counts the existing \
+ones.
+- page: a page with 10 kB of rows. Each event changes 100 of its digits, in ten places.
+- stalled: clients that read nothing from the beginning. The kernel buffers 4 MB for each, and rounds count after \
+these buffers are full. The latency is that of the other clients.
 
-## What is not alike
-- **bare write(2)**: one thread, an epoll, one write for each stream. No queues, no bounds, no heartbeats; a stream \
-that does not take an event at once is dropped. It is no server, but what TCP itself costs.
-- **nchan** gets events as text with their type in a header, and adds an id to each (20 bytes or so). Its workers have \
-a queue of connections each, so that both get half of the streams.
-- **The TypeScript SDK** is the official one for Node, a generator a stream. It formats each event for each stream. It \
-is one process, as Node is; a second would need something between them for a broadcast.
-- **vestry on libmicrohttpd** has two threads that serve requests, and two that write.
-- **civetweb** has a thread for each stream, so it is measured with a thousand.
+## Differences between the contestants
+- **bare write(2)** has one thread, an epoll, and one write for each stream. It has no queues, bounds or heartbeats, \
+and drops a stream that does not accept an event at once. It is not a server, but shows the cost of TCP itself.
+- **nchan** receives events as text with their type in a header, and adds an id to each (about 20 bytes). Each of its \
+workers has a separate queue of connections, so that both get half of the streams.
+- **The TypeScript SDK** is the official one for Node, with a generator for each stream. It formats each event once \
+for each stream. It is one process, as usual on Node; for a broadcast, a second process would need a connection \
+between the two.
+- **vestry on libmicrohttpd** has two threads that serve requests, and two threads that write.
+- **civetweb** has a thread for each stream, so it is measured with a thousand streams.
 """
 
 
 def limits_text(result):
     if result["streams"] == result["asked_streams"]:
         return ""
-    return (f"\n**A process may have {result['descriptors']:,} descriptors here, so there are {result['streams']:,} "
+    return (f"\n**A process can have {result['descriptors']:,} descriptors here, so there are {result['streams']:,} "
             f"streams instead of {result['asked_streams']:,}.**\n")
 
 
@@ -181,25 +187,25 @@ def page(result, runs, few):
     if result["others_share"] > QUIET_SHARE:
         warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Streams and their peers
-Measured by `scripts/bench-streams` on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
+`scripts/bench-streams` wrote this page on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
 minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
 {machine['kernel']}, {machine['compiler']}; {', '.join(versions)}.
 {warning}{limits_text(result)}
-![Deliveries a second, by server](bench-streams.svg)
+![Deliveries per second, by server](bench-streams.svg)
 
-Compare within this page only: other machines, and other days, have other numbers.
+Compare figures within this page only, because other machines and other days give other numbers.
 
-## What is wanted
+## Targets
 vestry on libmicrohttpd, {runs.streams:,} streams.
 
-{table(["what", "has", "wanted", "met"], bars_rows(runs, few))}
+{table(["what", "measured", "target", "met"], bars_rows(runs, few))}
 ## All medians
 {table(MEDIANS_HEAD, medians_rows(runs.groups))}
 {NOTES}"""
 
 
 def panels(groups):
-    """What the chart shows: how many a second."""
+    """The chart: deliveries per second."""
     shown = {}
     for (contest, streams, contender), runs in groups.items():
         if contest in ("broadcast", "keyed", "page"):
@@ -216,7 +222,7 @@ def main():
     with open(os.path.join(directory, "bench-streams.md"), "w", encoding="utf-8") as output:
         output.write(page(result, runs, Runs(result["runs"], min(FEW, result["streams"]))))
     with open(os.path.join(directory, "bench-streams.svg"), "w", encoding="utf-8") as output:
-        output.write(chart.draw(panels(runs.groups), "Thousand deliveries a second; more is better"))
+        output.write(chart.draw(panels(runs.groups), "Thousand deliveries per second; more is better"))
 
 
 main()
