@@ -47,10 +47,11 @@ def far_rows(runs):
     if not runs.has("far", "bare", "there", "here", "there-busy", "here-busy"):
         return []
     return [
-        at_most("a dispatch to a stream of another node, to its socket, against a bare NATS message one way: p50",
+        at_most("a dispatch to a stream of another node, to its socket, compared with a bare NATS message in one "
+                "direction: p50",
                 runs.ratio("far", "there", "bare", "p50_us"), "×", 2),
         at_most("the same: p99", runs.ratio("far", "there", "bare", "p99_us"), "×", 10),
-        at_most("its CPU in all processes, against a local one: one at a time",
+        at_most("its CPU in all processes, compared with a local dispatch: one at a time",
                 runs.ratio("far", "there", "here", "cpu_us"), "×", 8),
         at_most("the same: 64 at once", runs.ratio("far", "there-busy", "here-busy", "cpu_us"), "×", 4),
     ]
@@ -60,15 +61,15 @@ def digests_rows(runs):
     if not runs.has("digests", "memory", "life", "local"):
         return []
     return [
-        at_most("directory: a stream, on each node: the most there ever are",
+        at_most("directory: memory of a stream, on each node: maximum",
                 runs.get("digests", "memory", "most_bytes_each"), "bytes", 64, "{:,.1f}"),
-        at_most("the same: others' keys, as the allocator counts them",
+        at_most("the same: keys of the other nodes, as the allocator counts them",
                 runs.get("digests", "memory", "counted_bytes_each"), "bytes", 64, "{:,.1f}"),
-        ["a dispatch to a stream that is here: more than without a cluster",
+        ["a dispatch to a stream of this node: in addition to the time without a cluster",
          f"{runs.get('digests', 'local', 'more_ns') / 1e3:+.2f} µs", "0 µs (± 0.05)",
          verdict(abs(runs.get("digests", "local", "more_ns")) <= 50)],
-        at_most("opening a stream: more CPU", runs.get("digests", "life", "open_more_us"), "µs", 1),
-        at_most("closing it: more CPU", runs.get("digests", "life", "close_more_us"), "µs", 1),
+        at_most("opening a stream: additional CPU", runs.get("digests", "life", "open_more_us"), "µs", 1),
+        at_most("closing it: additional CPU", runs.get("digests", "life", "close_more_us"), "µs", 1),
     ]
 
 
@@ -80,9 +81,10 @@ def reconnect_rows(runs):
     p99 = runs.get("reconnect", "within", "p99_us") / 1e3
     apart = runs.get("reconnect", "apart", "p99_us") / 1e3
     return [
-        [f"{streams:,} streams of one node reconnect at once: dispatches between others, p99",
-         f"{p99:.1f} ms; {apart:.1f} ms if that node is of no cluster", "≤ 1.5 × that", verdict(p99 <= 1.5 * apart)],
-        ["the same: dispatches without an answer, and looks at a member that was not alive", f"{lost:g}", "0",
+        [f"{streams:,} streams of one node reconnect at once: dispatches between other nodes, p99",
+         f"{p99:.1f} ms; {apart:.1f} ms if the node is in no cluster", "≤ 1.5 × the latter",
+         verdict(p99 <= 1.5 * apart)],
+        ["the same: dispatches without an answer, and checks that found a member not alive", f"{lost:g}", "0",
          verdict(not lost)],
     ]
 
@@ -92,24 +94,25 @@ def sockets_bars(runs):
     for contest in ("broadcast", "page"):
         if runs.has(contest, "vestry", "vestry-one"):
             streams = int(runs.get(contest, "vestry", "streams"))
-            rows.append(at_least(f"{TITLES[contest]} to 3 × {streams // 3:,} streams: deliveries a second, against one "
-                                 f"node with {streams:,}", runs.ratio(contest, "vestry", "vestry-one", "deliveries_per_s"),
-                                 "×", 0.9))
+            rows.append(at_least(f"{TITLES[contest]} to 3 × {streams // 3:,} streams: deliveries per second, "
+                                 f"compared with one node with {streams:,}",
+                                 runs.ratio(contest, "vestry", "vestry-one", "deliveries_per_s"), "×", 0.9))
     if runs.has("page", "vestry"):
         each = runs.get("page", "vestry", "encodes_each")
         rows.append(["the same: encodings of an event, on each node", f"{each:g}", "1", verdict(each == 1)])
     if runs.has("broadcast", "vestry", "socketio"):
-        rows.append(at_least("deliveries a second of a broadcast, against Socket.IO",
+        rows.append(at_least("deliveries per second of a broadcast, compared with Socket.IO",
                              runs.ratio("broadcast", "vestry", "socketio", "deliveries_per_s"), "×", 1))
-        rows.append(at_most("CPU of a delivery, against Socket.IO", runs.ratio("broadcast", "vestry", "socketio", CPU), "×", 1))
+        rows.append(at_most("CPU of a delivery, compared with Socket.IO",
+                            runs.ratio("broadcast", "vestry", "socketio", CPU), "×", 1))
     if runs.has("keyed", "vestry", "socketio"):
         for field, what in (("latency_p50_ms", "p50"), ("p99_ms", "p99"), (CPU, "CPU")):
-            rows.append(at_most(f"by key to another node, POST to arrival, against Socket.IO: {what}",
+            rows.append(at_most(f"by key to another node, POST to arrival, compared with Socket.IO: {what}",
                                 runs.ratio("keyed", "vestry", "socketio", field), "×", 1))
     return rows
 
 
-FAR_HEAD = ["what", "p50 µs", "p99 µs", "answered p50 µs", "CPU µs", "of it here", "there", "broker"]
+FAR_HEAD = ["what", "p50 µs", "p99 µs", "answered p50 µs", "CPU µs", "of it calling node", "other node", "broker"]
 FAR = {"bare": "bare NATS message, to the callback; CPU without the receiver", "there": "dispatch to another node",
        "here": "dispatch to this node", "there-busy": "64 at once to another node", "here-busy": "64 at once to this node"}
 
@@ -124,8 +127,9 @@ def far_table(runs):
     return table(FAR_HEAD, rows)
 
 
-RECONNECT_HEAD = ["meanwhile", "dispatches", "p50 µs", "p99 µs", "max µs", "until all are back ms", "and known ms"]
-RECONNECT = {"quiet": "no client reconnects", "apart": "at a node of no cluster", "within": "at a node of the cluster"}
+RECONNECT_HEAD = ["meanwhile", "dispatches", "p50 µs", "p99 µs", "max µs", "all reconnected after ms",
+                  "known to all nodes after ms"]
+RECONNECT = {"quiet": "no client reconnects", "apart": "at a node in no cluster", "within": "at a node of the cluster"}
 
 
 def reconnect_table(runs):
@@ -147,7 +151,8 @@ def alone_table(runs):
     return table(["what", "medians"], rows)
 
 
-SOCKETS_HEAD = ["contest", "servers", "CPU µs", "from–to", "deliveries/s", "p50 ms", "p99 ms", "bytes", "memory", "opened/s"]
+SOCKETS_HEAD = ["contest", "servers", "CPU µs", "from–to", "deliveries/s", "p50 ms", "p99 ms", "bytes",
+                "memory", "opened/s"]
 
 
 def sockets_table(runs):
@@ -173,55 +178,69 @@ def why(runs):
     def get(what, field):
         return runs.get("far", what, field)
     receiver = max(0, get("bare", "client_cpu_us"))
-    return f"""A dispatch to another node is two messages, the question and the answer. One bare message, alone, takes \
-{get("bare", "cpu_us"):.0f} µs of CPU at the sender and in nats-server, and {receiver:.0f} µs at the receiver: each \
-thread that sleeps is woken for one message. So two of them cost {2 * (get("bare", "cpu_us") + receiver) / get("here", "cpu_us"):.0f} \
-× a local dispatch ({get("here", "cpu_us"):.0f} µs) before vestry has done anything; vestry's takes \
-{get("there", "cpu_us"):.0f} µs, {get("there", "broker_cpu_us"):.0f} of them in nats-server. When many are under way \
-no thread has to be woken, and it is {get("there-busy", "cpu_us"):.0f} µs beside {get("here-busy", "cpu_us"):.1f}.
+    return f"""A dispatch to another node consists of two messages, a request and its answer. A single bare \
+message takes {get("bare", "cpu_us"):.0f} µs of CPU at the sender and in nats-server, and {receiver:.0f} µs at the \
+receiver, because each sleeping thread is woken for one message. Therefore two messages alone cost \
+{2 * (get("bare", "cpu_us") + receiver) / get("here", "cpu_us"):.0f} × a local dispatch ({get("here", "cpu_us"):.0f} \
+µs). vestry's dispatch takes {get("there", "cpu_us"):.0f} µs, {get("there", "broker_cpu_us"):.0f} of them in \
+nats-server. If many dispatches run at once, no thread has to be woken, and one takes \
+{get("there-busy", "cpu_us"):.0f} µs, compared with {get("here-busy", "cpu_us"):.1f} µs for a local one.
 """
 
 
-NOTES = """## What is measured
-- **All share two processors**: nodes, broker, posting and receiving clients, over loopback. No network is between \
-the nodes: a real one adds its own latency to both sides of each comparison, and takes nothing of these processors. Each \
-run has nodes, and a nats-server or a redis-server, of its own.
-- **Dispatch** (`vestry-bench cluster --way far`): from the call of `vestry_dispatch` in one process to the bytes of the \
-event at the socket of a client whose stream is another node's; the client is a process of its own, and all read one \
-monotonic clock. *Answered* is when the call returns: then the other node has said how many streams have it. Beside it, \
-by turns: `natsConnection_Publish` to the callback in the client's process, 300 bytes (what a dispatch's message has), \
-libnats as vestry sets it; and a dispatch to a stream of the calling node. One at a time, the next when the last has \
-arrived. 64 at once: to 64 streams with keys of their own, by `vestry_cluster_dispatch`, which does not wait for its answers; the next 64 \
-when all have arrived and been answered. CPU: of all nodes and nats-server, exact to nanoseconds; not of the client, \
-nor of the calling thread between calls.
-- **Directory** (`--way digests`): three nodes, each with 10,000 streams under keys of their own; what each stream takes \
-on a node. The most: while streams are added one by one, as the table grows. As the allocator counts: what this node \
-has allocated when the others' keys had come. Opening and closing: over the memory adapter, 10,000 at once, beside an \
-instance of no cluster in the same process and by turns; CPU of the process, until the others know. others_us: what \
-nats-server and both others use meanwhile, for opening and closing one. A dispatch to a stream that is here: both \
-instances on one thread, by turns.
-- **Reconnecting** (`--way reconnect`): 10,000 streams of one node are reset, and connect again as fast as they can. \
-Meanwhile another node dispatches to a third one, each time a millisecond after the last has arrived. The sockets \
-and processors cost something by themselves: so the same is done with a node that is of no cluster.
-- **Over sockets** (`vestry-bench load`): one thread reads all streams, one posts to the first node; the next round begins \
-when all of the last one has come. It checks every byte of every event, and **a run with a loss, a disorder or a broken \
-stream fails**. CPU is that of all nodes and of the broker for each delivery, the POST included; known to hundredths of a \
-second in all. By key: every stream has a key of its own, of 3,000 on three nodes; the POST goes to a node that does \
-not have it, or to the one that does.
+NOTES = """## Method
+- **Two processors for everything**: nodes, broker, and the clients that post and receive, over loopback. There is no \
+network between the nodes; a real network would add its latency to both sides of each comparison, and would not use \
+these processors. Each run starts new nodes, and a new nats-server or redis-server.
+- **Dispatch** (`vestry-bench cluster --way far`): the time from the call of `vestry_dispatch` in one process until \
+the bytes of the event are at the socket of a client whose stream is on another node. The client is a separate \
+process, and all processes read the same monotonic clock. *Answered* is the time until the call returns, when the \
+other node has reported the number of streams that received the event.
+    - Compared in turn: `natsConnection_Publish` to the callback in the client's process, with 300 bytes (the \
+size of the \
+message of a dispatch) and vestry's settings of libnats; and a dispatch to a stream of the calling node.
+    - One at a time: the next dispatch begins when the last has arrived.
+    - 64 at once: to 64 streams with different keys, with `vestry_cluster_dispatch`, which does not wait for \
+answers. The \
+next 64 begin when all have arrived and were answered.
+    - CPU: of all nodes and nats-server, exact to nanoseconds, without the client, and without the calling \
+thread between \
+calls.
+- **Directory** (`--way digests`): three nodes, each with 10,000 streams under different keys; the memory of each \
+stream on a node.
+    - Maximum: the highest value while streams are added one by one and the table grows.
+    - As the allocator counts: the memory that this node has allocated when it has received the keys of the others.
+    - Opening and closing: over the memory adapter, 10,000 at once, in turn with an instance without a cluster \
+in the same \
+process; the CPU of the process, until the other nodes have received the keys. others_us: the CPU of nats-server and \
+both other nodes meanwhile, for opening and closing one stream.
+    - A dispatch to a stream of this node: both instances on one thread, in turn.
+- **Reconnecting** (`--way reconnect`): 10,000 streams of one node are reset, and reconnect as fast as they can. \
+Meanwhile a second node dispatches to a third one, a millisecond after each arrival. Because the sockets and \
+processors themselves cause a delay, the measurement is repeated with a node outside of the cluster.
+- **Over sockets** (`vestry-bench load`): one thread reads all streams, and one posts to the first node; the next \
+round begins when all events of the last one have arrived. It checks every byte of every event. **A run with a lost \
+event, a wrong order or a broken stream fails.** CPU is that of all nodes and of the broker for each delivery, \
+including the POST; its sum is exact to hundredths of a second. By key: each of 3,000 streams on three nodes has a \
+different key, and the POST goes to a node without the key, or to the node with it.
 
-## What is not alike
-- **Socket.IO** is 4.8 with its Redis adapter, a Node process for each node, websockets from the beginning (no long \
-polling, nothing compressed), a redis-server without persistence. Its clients here are a lean reader of frames in C, the \
-same program that reads vestry's streams; an application would have its own client on top, on machines of its own.
-- A websocket's frame has 110 bytes where an event in a chunk has 158: Datastar's names are in it.
-- **An answer**: Socket.IO's `io.to(room).emit` tells all nodes and returns; the POST is answered 204 at once, whether or \
-not a stream was there. vestry asks the node that holds the key, and answers when that has said how many have it. \
-Latency is to the arrival for both; deliveries a second and CPU have vestry's answer in them.
-- Redis carries an event to all nodes, also to those without a member of the room; so does Socket.IO's adapter, unless it is sharded.
-- Node encodes an event for each node once, and writes to each of its websockets from one thread; vestry has two \
-threads a node that write. Three Node processes and Redis are four threads that work on two processors, three nodes of \
-vestry and nats-server some more.
-- **Centrifugo** is not measured: one of the two was wanted, and Socket.IO comes from npm as it is.
+## Differences between the contestants
+- **Socket.IO** is version 4.8 with its Redis adapter: a Node process for each node, websockets from the beginning (no \
+long polling, no compression), and a redis-server without persistence. Its clients are the same C program that reads \
+vestry's streams, with a minimal reader of frames. An application would add Socket.IO's own client, on other \
+machines.
+- A websocket frame has 110 bytes. The same event in a chunk has 158 bytes, because it contains Datastar's names.
+- **Answers**: Socket.IO's `io.to(room).emit` publishes to all nodes and returns. The POST gets 204 at once, whether \
+or not a stream exists. vestry sends a request to the node that holds the key, and answers when that node has \
+reported the number of streams. For both, latency ends at the arrival of the event. vestry's deliveries per second \
+and CPU include the answer.
+- Redis transports an event to all nodes, including nodes without a member of the room, because Socket.IO's adapter is \
+not sharded here.
+- Node encodes an event once for each node, and one thread writes to all websockets of the node; vestry has two \
+writing threads for each node. Three Node processes and Redis run four threads on two processors; three nodes of \
+vestry and nats-server run a few more.
+- **Centrifugo** was not measured, because one comparison was enough, and Socket.IO can be installed from npm without \
+changes.
 """
 
 
@@ -236,20 +255,20 @@ def page(result, runs):
         warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
     bars = far_rows(runs) + digests_rows(runs) + reconnect_rows(runs) + sockets_bars(runs)
     return f"""# Clusters
-Measured by `scripts/bench-cluster` on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
+`scripts/bench-cluster` wrote this page on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
 minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
 {machine['kernel']}, {machine['compiler']}; {', '.join(versions)}.
 {warning}
-Compare within this page only: other machines, and other days, have other numbers.
+Compare figures within this page only, because other machines and other days give other numbers.
 
-## What is wanted
-{table(["what", "has", "wanted", "met"], bars)}
+## Targets
+{table(["what", "measured", "target", "met"], bars)}
 ## A dispatch
 {far_table(runs)}
 {why(runs)}
 ## Streams that reconnect
 {reconnect_table(runs)}
-## What others are told
+## The directory of keys
 {alone_table(runs)}
 ## Over sockets
 {sockets_table(runs)}
