@@ -62,44 +62,48 @@ def pages_of(runs, contest, contender):
 
 
 def bars_rows(runs):
-    """What is wanted, and whether it was met."""
+    """The targets, and whether they are met."""
     own, alone, rows = "microhttpd", "alone", []
     many = pages_of(runs, "shared", own)
     some = pages_of(runs, "private", own)
-    rows += exact(runs, f"{many} on one topic, 10 kB shared, 1 % changes, brotli: renders a change", "shared", own,
+    rows += exact(runs, f"{many} on one topic, 10 kB shared, 1 % changes, brotli: renders per change", "shared", own,
                   "renders_per_change", 1)
-    rows += exact(runs, "the same: encodings a change", "shared", own, "encodes_per_change", 1)
-    rows += limit(runs, "the same: bytes a page, on the wire", "shared", own, "wire_bytes_per_event", 100, "bytes")
+    rows += exact(runs, "the same: encodings per change", "shared", own, "encodes_per_change", 1)
+    rows += limit(runs, "the same: bytes per page, on the wire", "shared", own, "wire_bytes_per_event", 100, "bytes")
     rows += limit(runs, "the same: last byte, p99", "shared", own, "p99_ms", 100, "ms")
-    rows += limit(runs, "one message more in a private page of 11.6 kB, brotli: bytes", "message", alone, "wire_bytes",
-                  250, "bytes")
-    rows += limit(runs, "the same: beyond the handler", "message", alone, "us", 200, "µs")
-    rows += limit(runs, "the same: memory that it leaves behind (an encoder would be 600 kB)", "message", alone,
+    rows += limit(runs, "an additional message in a private page of 11.6 kB, brotli: bytes", "message", alone,
+                  "wire_bytes", 250, "bytes")
+    rows += limit(runs, "the same: time in addition to the handler", "message", alone, "us", 200, "µs")
+    rows += limit(runs, "the same: memory that it keeps (an encoder would be 600 kB)", "message", alone,
                   "held_bytes", 250, "bytes")
-    rows += limit(runs, "a render of 10 kB without change: beyond the handler", "unchanged", alone, "us", 5, "µs")
+    rows += limit(runs, "a render of 10 kB without change: time in addition to the handler", "unchanged", alone, "us",
+                  5, "µs")
     rows += exact(runs, "the same: bytes sent", "unchanged", alone, "sent_bytes", 0)
-    rows += ratio(runs, f"{some} of one's own, 20 changes a second: CPU a page and change, against the TypeScript SDK",
-                  "private", PER_CHANGE, 0.5)
-    rows += ratio(runs, "the same by events that arrived, so that nothing is gained by leaving changes out", "private", PER_EVENT, 0.5)
-    rows += ratio(runs, "the same with pages of 1 kB: a page and change", "private-small", PER_CHANGE, 0.5)
-    rows += ratio(runs, "the same with pages of 1 kB: by events that arrived", "private-small", PER_EVENT, 0.5)
-    rows += exact(runs, "the same: pages that did not end up with the last state", "private", own, "lost", 0)
-    rows += limit(runs, "an idle page, beyond its stream, its copied request and its kept render", "idle", alone,
-                  "beyond_bytes", 200, "bytes")
-    rows += limit(runs, "kept renders of all, bounded", "idle", alone, "kept_bytes", 67.1088640, "MB", "{:,.1f}", 1e-6)
-    rows += limit(runs, f"a refresh of a topic with {pages_of(runs, 'refresh', alone)}, for the caller: a thread is awake",
-                  "refresh", alone, "awake_ns", 1, "µs", "{:,.3f}", 1e-3)
-    rows += limit(runs, "the same: none is, and one is woken", "refresh", alone, "asleep_ns", 1, "µs", "{:,.1f}", 1e-3)
+    rows += ratio(runs, f"{some.replace(' pages', ' private pages')}, 20 changes per second: CPU per page and change, "
+                  "compared with the TypeScript SDK", "private", PER_CHANGE, 0.5)
+    rows += ratio(runs, "the same per received event, so that skipped changes are no advantage", "private",
+                  PER_EVENT, 0.5)
+    rows += ratio(runs, "the same with pages of 1 kB: per page and change", "private-small", PER_CHANGE, 0.5)
+    rows += ratio(runs, "the same with pages of 1 kB: per received event", "private-small", PER_EVENT, 0.5)
+    rows += exact(runs, "the same: pages that did not end in the last state", "private", own, "lost", 0)
+    rows += limit(runs, "an idle page, in addition to its stream, its copied request and its kept render", "idle",
+                  alone, "beyond_bytes", 200, "bytes")
+    rows += limit(runs, "all kept renders together, bounded", "idle", alone, "kept_bytes", 67.1088640, "MB", "{:,.1f}",
+                  1e-6)
+    rows += limit(runs, f"a refresh of a topic with {pages_of(runs, 'refresh', alone)}, for the caller: if a thread is "
+                  "awake", "refresh", alone, "awake_ns", 1, "µs", "{:,.3f}", 1e-3)
+    rows += limit(runs, "the same: if no thread is awake, and one is woken", "refresh", alone, "asleep_ns", 1, "µs",
+                  "{:,.1f}", 1e-3)
     for contender, where in ((own, ""), ("civetweb", ", civetweb")):
-        rows += limit(runs, f"a handler sleeps 5 s: the POSTs of others, p99 against the same without it{where}", "sleeper",
-                      contender, "post_ratio", 1.1, "×", "{:.2f}")
+        rows += limit(runs, f"a handler sleeps 5 s: the POSTs of others, p99 compared with the same without it{where}",
+                      "sleeper", contender, "post_ratio", 1.1, "×", "{:.2f}")
         rows += limit(runs, f"the same: time between two heartbeats of others, p99{where}", "sleeper", contender,
                       "beat_ratio", 1.1, "×", "{:.2f}")
     return rows
 
 
-SOCKETS_HEAD = ["contest", "server", "CPU µs a page and change", "CPU µs an event", "events/s", "left out", "p50 ms",
-                "p99 ms", "bytes", "renders a change", "encodings a change"]
+SOCKETS_HEAD = ["contest", "server", "CPU µs per page and change", "CPU µs per event", "events/s", "left out", "p50 ms",
+                "p99 ms", "bytes", "renders per change", "encodings per change"]
 
 
 def sockets_rows(runs):
@@ -122,7 +126,8 @@ def sockets_rows(runs):
     return rows
 
 
-SLEEPER_HEAD = ["server", "POST p50, p99 ms", "with the sleeper", "between heartbeats p99 ms", "with the sleeper", "POSTs",
+SLEEPER_HEAD = ["server", "POST p50, p99 ms", "with the sleeper", "between heartbeats p99 ms", "with the \
+sleeper", "POSTs",
                 "heartbeats"]
 
 
@@ -148,42 +153,46 @@ def alone_rows(runs):
     return rows
 
 
-NOTES = """## What is measured
-- **Over sockets**: server and load generator share the two processors, over loopback; each run has a server of its \
-own. `vestry-bench pages` opens the pages, changes what they show by a POST, and checks every byte of every event, \
-decoded where it is encoded. **A run in which a page misses a change, has two in disorder or does not end up with the \
-last state fails**; only at a rate of changes may a page leave some out for later ones.
-- A page is a line of text that changes, and rows. Each row is made anew in each render, by `vestry_html_add`; in the \
-TypeScript SDK's server by a template string. The change is 100 bytes of words and numbers, all new, in one place \
-(50 in pages of 1 kB).
-- CPU is the server's process' own and system time, the handler, writing and the POST included: by pages and changes, \
-and by events that arrived. Where a change comes before the last one could be written, vestry renders the later one \
-only: *left out* are the changes that a page did not see for that. The SDK's server renders and sends each one, and \
-changes wait for it.
-- p50 and p99 are from the beginning of the POST to the last byte at a page. In the shared contest the load generator \
-reads and times what comes, and decodes and checks all of it behind the round: in a real round 10,000 machines do that, \
-and none of them is the server. events/s include it. bytes: on the wire for an event, chunks' \
-framing included. Encodings are counted by a coding that wraps brotli's.
-- **While a handler sleeps**: one private page's render sleeps for 5 s, on one of two threads. Meanwhile others POST, \
-500 times a second, what 50 pages of one's own show (10 kB each, rendered at most every 15 ms), and 50 that show nothing \
-new have a heartbeat every 100 ms. Rounds of 4 s with and without the sleeper take turns on the same server and the same \
-streams; one in which it did not sleep from the first POST to the last fails the run.
-- **Alone**: in one process, without sockets, over the memory adapter. Beyond the handler: all but the time in which \
-the handler makes its content: refresh, worker, request, hash, event, encoding, queue and transport.
-- **message**: one more message of some 120 bytes in a list of 11.6 kB. held: what the instance holds more afterwards, \
-the longer content itself not counted; it is less than nothing where more was freed with the former render than the \
-new one takes.
-- **idle**: what an instance holds for each page, by an injected allocator, with what malloc rounds up to and the word \
-that it keeps; less that of an equal stream that is none of a page, and less the copied request \
-(`vestry_pages_stats.requests_bytes`). Its tab said what it has, so that nothing was sent or kept. A page that was sent \
-something, encoded, keeps that render, up to `max_kept_bytes` of all.
-- **refresh**: the time in `vestry_refresh`. Awake: of a burst's later calls, while workers mark and render. Asleep: the \
-first after a pause; it is the system call that wakes a thread.
+NOTES = """## Method
+- **Over sockets**: server and load generator share the two processors, over loopback; each run has a separate server. \
+`vestry-bench pages` opens the pages, changes their data by a POST, decodes encoded events, and checks every byte of \
+every event. **A run fails if a page misses a change, receives two changes in the wrong order, or does not end in the \
+last state.** Only under a fixed rate of changes may a page skip a change in favour of a later one.
+- A page consists of a line of text that changes, and rows. Each render makes each row again, with `vestry_html_add`; \
+the TypeScript SDK's server uses a template string. A change replaces 100 bytes of words and numbers in one place (50 \
+bytes in pages of 1 kB).
+- CPU is the user and system time of the server's process, including the handler, writes and the POST, divided by \
+pages and changes, and by received events. If a change comes before the last one was written, vestry renders only the \
+later one; *left out* is the share of changes that a page skipped in this way. The SDK's server renders and sends \
+each change, and further changes wait.
+- p50 and p99 are times from the beginning of the POST to the last byte at a page. In the shared contest the load \
+generator reads and times all data, and decodes and checks it after the round, because in reality 10,000 other \
+machines do this. events/s include this work.
+- bytes: the bytes on the wire for an event, including the framing of chunks. Encodings are counted by a coding that \
+wraps brotli's.
+- **While a handler sleeps**: the render of one private page sleeps for 5 s, on one of two threads. Meanwhile clients \
+POST new data of 50 private pages, 500 times per second (10 kB each, rendered at most every 15 ms), and 50 pages \
+without changes have a heartbeat every 100 ms. Rounds of 4 s with and without the sleeping render alternate on the \
+same server and the same streams. The run fails if the render did not sleep from the first POST of a round to the \
+last.
+- **Alone**: in one process, without sockets, over the memory adapter. The time in addition to the handler is the time \
+for refresh, worker, request, hash, event, encoding, queue and transport, without the time in which the handler makes \
+the content.
+- **message**: an additional message of about 120 bytes in a list of 11.6 kB. held: the additional memory of the \
+instance afterwards, without the longer content itself. It is negative if the previous render released more memory \
+than the new one takes.
+- **idle**: the memory of an instance for each page, counted by an injected allocator, including malloc's rounding and \
+its header word. The memory of an equal stream without a page, and the copied request \
+(`vestry_pages_stats.requests_bytes`), are subtracted. The tab has reported the content that it shows, so nothing was \
+sent or stored. A page whose content was sent encoded keeps that render; all kept renders together are bounded by \
+`max_kept_bytes`.
+- **refresh**: the time in `vestry_refresh`. Awake: the later calls of a burst, while workers mark and render. Asleep: \
+the first call after a pause, whose time is that of the system call that wakes a thread.
 
-## What is not alike
-- **The TypeScript SDK** is the official one for Node, one process, a generator a stream. It has no pages: here its \
-server renders a page's HTML for each stream and patches it. It compares nothing, leaves nothing out, and its content \
-has no id to be resumed by.
+## Differences between the contestants
+- **The TypeScript SDK** is the official one for Node, in one process with a generator for each stream. It has no \
+pages, so its server renders the HTML of a page for each stream and patches it. It compares no renders, skips no \
+changes, and its content has no id from which a stream could resume.
 - **civetweb** has a thread for each stream.
 """
 
@@ -198,14 +207,14 @@ def page(result, runs):
     if result["others_share"] > QUIET_SHARE:
         warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Live pages
-Measured by `scripts/bench-pages` on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
+`scripts/bench-pages` wrote this page on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
 minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
 {machine['kernel']}, {machine['compiler']}; {', '.join(versions)}.
 {warning}
-Compare within this page only: other machines, and other days, have other numbers.
+Compare figures within this page only, because other machines and other days give other numbers.
 
-## What is wanted
-{table(["what", "has", "wanted", "met"], bars_rows(runs))}
+## Targets
+{table(["what", "measured", "target", "met"], bars_rows(runs))}
 ## Over sockets
 {table(SOCKETS_HEAD, sockets_rows(runs))}
 ## While a handler sleeps
