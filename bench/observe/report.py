@@ -54,7 +54,7 @@ def load(bench, size, kind, has_console):
 
 
 class Bars:
-    """The table of what is wanted."""
+    """The table of targets."""
 
     def __init__(self):
         self.rows = []
@@ -73,14 +73,14 @@ def looks_bars(bars, runs, streams):
     slowest = max(median(these, "endpoint_us") for these in explained.values())
     bars.add(f"any of {streams:,} streams explained, by its endpoint", us(slowest), "≤ 50 ms", slowest <= 50000, part)
     longest = max(float(one["endpoint_worst_us"]) for these in explained.values() for one in these)
-    bars.add("the longest time that it took", us(longest), "≤ 50 ms", longest <= 50000, part)
+    bars.add("the same: longest time", us(longest), "≤ 50 ms", longest <= 50000, part)
     for order in ORDERS:
         for page in ("first", "last"):
             value = median([one["list", f"{order} {page}"] for one in runs], "endpoint_us")
             bars.add(f"a page of 100 streams, {order}, the {page} one, by its endpoint", us(value), "≤ 5 ms", value <= 5000,
                      part)
     value = median([one["list", "prefix none"] for one in runs], "us")
-    bars.add("a page by a prefix that no key has", us(value), "≤ 5 ms", value <= 5000, part)
+    bars.add("a page of the listing, by a prefix that no key has", us(value), "≤ 5 ms", value <= 5000, part)
     value = median([one["scrape", ""] for one in runs], "endpoint_us")
     bars.add(f"a scrape with {streams:,} streams, by its endpoint", us(value), "≤ 1 ms", value <= 1000, part)
 
@@ -88,21 +88,22 @@ def looks_bars(bars, runs, streams):
 def other_bars(bars, runs):
     writers = [one["writers", ""] for one in runs]
     plain, looked = median(writers, "longest_us"), median(writers, "looked_longest_us")
-    bars.add("the longest that a writer waits in 0.1 s, beside looks without a pause", f"{us(looked)}, without {us(plain)}",
-             "≤ 1 ms more", looked - plain <= 1000, "observe --only writers")
+    bars.add("longest time that a writer waits in 0.1 s, beside continuous queries",
+             f"{us(looked)}, without queries {us(plain)}", "≤ 1 ms in addition",
+             looked - plain <= 1000, "observe --only writers")
     memory = median([one["memory", ""] for one in runs], "more_bytes")
-    bars.add("memory of a stream, more than without", f"{memory:.1f} bytes", "≤ 32 bytes", memory <= 32,
-             "observe --only memory")
+    bars.add("memory of a stream, in addition to that without observation", f"{memory:.1f} bytes", "≤ 32 bytes",
+             memory <= 32, "observe --only memory")
     tails = [one["tails", ""] for one in runs]
     own, other = median(tails, "more_ns"), median(tails, "other_ratio")
-    bars.add("an event on a stream with a tail, with all that shows it, more than without", us(own / 1000), "≤ 5 µs",
-             own <= 5000, "observe --only tails")
+    bars.add("an event on a stream with a tail, including its display, in addition to one without a tail",
+             us(own / 1000), "≤ 5 µs", own <= 5000, "observe --only tails")
     bars.add("an event on another stream, while a tail is open", f"{other:.3f} ×", "1 × (≤ 1.02)", other <= 1.02,
              "observe --only tails")
 
 
-LOADS = {("load", False): "a broadcast load, and a scrape a second", ("load", True): "the same, and a console",
-         ("pages", False): "live pages, and a scrape a second", ("pages", True): "the same, and a console"}
+LOADS = {("load", False): "a broadcast load, and one scrape per second", ("load", True): "the same, and a console",
+         ("pages", False): "live pages, and one scrape per second", ("pages", True): "the same, and a console"}
 
 
 def load_bars(bars, loads):
@@ -122,7 +123,7 @@ def details(runs):
         fields = ["us", "worst_us", "endpoint_us", "endpoint_worst_us"]
         rows.append([f"{name} {which}".strip()] +
                     [us(median(these, field)) if field in these[0] else "–" for field in fields])
-    return table(["look", "function, median", "the longest", "endpoint, median", "the longest"], rows)
+    return table(["query", "function, median", "longest", "endpoint, median", "longest"], rows)
 
 
 def write(out, runs, loads, size, others):
@@ -134,43 +135,45 @@ def write(out, runs, loads, size, others):
     writer, event, tail, weight = (lambda field, name=name: median([one[name, ""] for one in runs], field)
                                    for name in ("writers", "events", "tails", "memory"))
     missed = sum("no" in row[-1] for row in bars.rows)
-    verdicts = "All bars are met." if not missed else f"**{missed} of {len(bars.rows)} bars are missed.**"
-    text = f"""# What it costs to look in
-Measured by `scripts/bench-observe` on {datetime.date.today()}: medians of {len(runs)} runs; others used {others:.0%} of the \
-processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; \
-libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
+    verdicts = "All targets are met." if not missed else f"**{missed} of {len(bars.rows)} targets are missed.**"
+    text = f"""# The cost of observing an instance
+`scripts/bench-observe` wrote this page on {datetime.date.today()}: medians of {len(runs)} runs; others used \
+{others:.0%} of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, \
+{about["compiler"]}; libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
 
-Compare within this page only: other machines, and other days, have other numbers. What is beside something was measured \
-with it by turns, in one run.
+Compare figures within this page only, because other machines and other days give other numbers. Values that are \
+compared with each other were measured alternately, in one run.
 
-## What is wanted
-{table(["what", "measured", "wanted", "vestry-bench", "met"], bars.rows)}
-## Looks
+## Targets
+{table(["what", "measured", "target", "vestry-bench", "met"], bars.rows)}
+## Queries
 {details(runs)}
-## What is in the figures
-- **{size["streams"]:,} streams**: every other one is of a live page, the others have a key each; one in ten does not read, \
-and has events in its queue. They are in memory, as the adapters' streams are but for their sockets: a look touches no socket. \
-The first page of a listing and the last one; all streams are looked at for each.
-- **An endpoint** is the whole request: routing, the permission, the look, JSON. The longest of \
-{size["turns"]} times is in the table above; it has what the scheduler does in it.
-- **Writers**: a thread sends events, and opens and ends a stream for each 15 of them, while another thread lists, explains \
-and scrapes without a pause: far more than people do. Each turn takes 0.1 s, with looks and without by turns. Of all turns, \
-at p99.9: a send takes {us(writer("send_p999_us"))}, beside looks {us(writer("looked_send_p999_us"))}; a stream that comes \
-and goes {us(writer("stream_p999_us"))}, beside looks {us(writer("looked_stream_p999_us"))}.
-- **CPU** is that of the server's process, all of its threads, while {size["loads"]:,} streams over loopback sockets are sent \
-events of 100 bytes as fast as it goes, or as many live pages of 10 kB change. The server is observed and not observed by \
-turns of {size["rounds"]} events, or half as many changes, with the same streams. Observed: a scrape each second, and one \
-at least in a turn, which takes less than that; a console has its stream open, and asks for the list of streams at each \
-beat, as its script does. So on a machine that does other things too, turns take longer, and looks are a larger share. What \
-the library counts whether it is observed or not is in both.
-- **An event** in memory takes {event("plain_ns"):.0f} ns, and {event("more_ns"):.0f} ns more while something looks in, since \
-one in 16 is timed: that is the part of it that grows with the load.
-- **Memory** is what the instance's allocator gave out, with what malloc adds: a stream here takes \
-{weight("stream_bytes"):.0f} bytes. What looks in takes {weight("observer_bytes") / 1e6:.1f} MB once, however many \
-streams there are: the last 10,000 closes. A stream's own block is as large as before anything could look in (344 bytes): \
-what was added stands where there were holes.
-- **A tail** takes its event, makes JSON of it and sends it to its reader, in the same thread here, so all of it is in the \
-figure. {tail("plain_ns"):.0f} ns an event without, {tail("tailed_ns"):.0f} ns with it.
+## Method
+- **{size["streams"]:,} streams**: every second stream belongs to a live page, and each of the others has a key. One \
+stream in ten does not read, and has events in its queue. The streams are in memory; they equal the streams of \
+adapters except for the sockets, which a query does not use. The first and the last page of a listing are measured, \
+and each of them visits all streams.
+- **An endpoint** is the whole request: routing, permission, query, JSON. The table above has the longest of \
+{size["turns"]} times, which includes delays by the scheduler.
+- **Writers**: a thread sends events, and opens and ends a stream for every 15 of them. Another thread lists, explains \
+and scrapes continuously, far more often than people do. Turns of 0.1 s with and without queries alternate. At p99.9 \
+of all turns, a send takes {us(writer("send_p999_us"))}, beside queries {us(writer("looked_send_p999_us"))}; opening \
+and ending a stream takes {us(writer("stream_p999_us"))}, beside queries {us(writer("looked_stream_p999_us"))}.
+- **CPU** is that of all threads of the server's process. Meanwhile {size["loads"]:,} streams over loopback sockets \
+receive events of 100 bytes as fast as possible, or as many live pages of 10 kB change. Turns of {size["rounds"]} \
+events, or half as many changes, with and without observation alternate on the same streams. Observation means one \
+scrape per second, and at least one in each turn, although a turn takes less than a second. A console also has its \
+stream open, and requests the list of streams at each heartbeat, as its script does. On a machine with other work, \
+turns take longer, and queries are a larger share. Counters that the library always maintains are included in both.
+- **An event** in memory takes {event("plain_ns"):.0f} ns, and {event("more_ns"):.0f} ns in addition during \
+observation, because one event in 16 is timed. Only this part of the cost grows with the load.
+- **Memory** is counted by the instance's allocator, including malloc's overhead: a stream takes \
+{weight("stream_bytes"):.0f} bytes here. Observation takes {weight("observer_bytes") / 1e6:.1f} MB once, for the last \
+10,000 closed streams, independently of the number of streams. The block of a stream has the same size as in versions \
+without observation (344 bytes), because the new members use its padding.
+- **A tail** takes an event, formats it as JSON and sends it to its reader, here in the same thread, so the figure \
+includes all of this. An event takes {tail("plain_ns"):.0f} ns without a tail, and {tail("tailed_ns"):.0f} ns with \
+one.
 """
     (out / "bench-observe.md").write_text(text, encoding="utf-8")
 

@@ -79,7 +79,7 @@ def renders(bench):
             bench.details.append([change, name, f"{has:.2f}", said["by_row"], said["by_leaf"], said["by_table"],
                                   said["overtaken"]])
             if change in LIMITS and (settings is RECOMMENDED or change == "insert"):
-                bench.bar(f"renders a commit, 200 channels: {NAMES[change]}, {name}", f"{has:.2f}",
+                bench.bar(f"renders per commit, 200 channels: {NAMES[change]}, {name}", f"{has:.2f}",
                           f"≤ {LIMITS[change]}", has <= LIMITS[change], "--only renders")
 
 
@@ -88,8 +88,8 @@ def delay(bench):
         [(_, said)] = bench.run(bench.command(database, "delay", "--commits", bench.size["delays"]))
     p50, p99 = float(said["after_p50_ms"]), float(said["after_p99_ms"])
     bench.bar("commit → event on the socket, from the commit's answer, idle",
-              f"p50 {p50:.1f} ms, p99 {p99:.1f} ms (from before it is sent: {said['p50_ms']}, {said['p99_ms']})",
-              "p50 ≤ 5 ms, p99 ≤ 20 ms", p50 <= 5 and p99 <= 20, "--only delay")
+              f"p50 {p50:.1f} ms, p99 {p99:.1f} ms (from before the commit is sent: {said['p50_ms']}, "
+              f"{said['p99_ms']})", "p50 ≤ 5 ms, p99 ≤ 20 ms", p50 <= 5 and p99 <= 20, "--only delay")
 
 
 def record(bench):
@@ -99,8 +99,8 @@ def record(bench):
         alone = said["at_once"] == "1"
         limit, more = 0.3 if alone else 1.5, float(said["more_ms"])
         bench.bar(f"recording a render of 50 rows, {'alone' if alone else said['at_once'] + ' at once'}",
-                  f"{more:.2f} ms more ({said['bare_ms']} → {said['ms']})", f"≤ {limit} ms more", more <= limit,
-                  "--only record")
+                  f"{more:.2f} ms in addition ({said['bare_ms']} → {said['ms']})", f"≤ {limit} ms in addition",
+                  more <= limit, "--only record")
 
 
 def follower(bench):
@@ -111,7 +111,7 @@ def follower(bench):
     for load, name in (("aside", "transactions of a row"), ("shown", "transactions of a row that pages show"),
                        ("bulk", "20,000 rows in one")):
         has = float(loads[load]["ms_a_mb"])
-        bench.bar(f"follower: CPU a MB of WAL, {name}", f"{has:.1f} ms", "≤ 15 ms", has <= 15, "--only follower")
+        bench.bar(f"follower: CPU per MB of WAL, {name}", f"{has:.1f} ms", "≤ 15 ms", has <= 15, "--only follower")
     [memory] = [said for kind, said in lines if kind == "memory"]
     has = float(memory["mb"])
     bench.bar(f"follower: memory with {int(memory['sets']):,} sets", f"{has:.1f} MB", "≤ 64 MB",
@@ -154,8 +154,8 @@ def beside(bench):
             pairs.append((both[False], both[True]))
             print(f"beside without={both[False]:.0f} with={both[True]:.0f}", file=sys.stderr, flush=True)
     ratio = statistics.median(after / before for before, after in pairs)
-    bench.bar("an application's own transactions beside it (pgbench, 4 clients)",
-              f"{ratio:.3f} × ({statistics.median(one for one, _ in pairs):,.0f} a second without)", "≥ 0.97 ×",
+    bench.bar("concurrent transactions of the application beside it (pgbench, 4 clients)",
+              f"{ratio:.3f} × ({statistics.median(one for one, _ in pairs):,.0f} per second without)", "≥ 0.97 ×",
               ratio >= 0.97, "--only hold")
 
 
@@ -170,7 +170,7 @@ def tabs(bench):
                                      str(size["tabs"]), "--seconds", str(size["tabs_s"]), "--warm",
                                      str(size["warm_s"])])
     last, missing = float(said["last_p99_ms"]), int(said["missing"])
-    bench.bar(f"{size['tabs']:,} chat tabs, 20 messages a second, from before the POST to the last tab",
+    bench.bar(f"{size['tabs']:,} chat tabs, 20 messages per second, from before the POST to the last tab",
               f"p99 {last:.0f} ms (p50 {said['last_p50_ms']}), {missing} missing", "p99 ≤ 150 ms, 0 missing",
               last <= 150 and missing == 0, "chat")
 
@@ -181,8 +181,9 @@ def polling(bench):
                                         bench.size["polling_s"], "--database-pid", database.process.pid))
     ways = {said["way"]: said for kind, said in lines if kind == "polling"}
     ratio = float(lines[-1][1]["ratio"])
-    bench.bar(f"CPU of server and database beside {bench.size['pages']:,} pages that are polled once a second",
-              f"{ratio:.2f} × ({ways['followed']['cores']} beside {ways['polled']['cores']} cores)", "≤ 0.2 ×",
+    bench.bar(f"CPU of server and database, compared with {bench.size['pages']:,} pages that are "
+              "polled once per second",
+              f"{ratio:.2f} × ({ways['followed']['cores']} and {ways['polled']['cores']} cores)", "≤ 0.2 ×",
               ratio <= 0.2, "--only polling")
 
 
@@ -195,47 +196,47 @@ PARTS = {"renders": renders, "delay": delay, "beside": beside, "record": record,
 def write(out, bench, major, others):
     about = machine.describe([f"postgresql-{major}", "libmicrohttpd12"])
     missed = sum("no" in row[-1] for row in bench.bars)
-    verdicts = "All bars are met." if not missed else f"**{missed} of {len(bench.bars)} bars are missed.**"
+    verdicts = "All targets are met." if not missed else f"**{missed} of {len(bench.bars)} targets are missed.**"
     size = bench.size
     text = f"""# Pages over PostgreSQL
-Measured by `scripts/bench-postgres` on {datetime.date.today()}; others used {others:.0%} of the processors. \
+`scripts/bench-postgres` wrote this page on {datetime.date.today()}; others used {others:.0%} of the processors. \
 {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; PostgreSQL \
 {about["packages"][f"postgresql-{major}"]}, libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
 
-Compare within this page only: other machines, and other days, have other numbers. The server of PostgreSQL, vestry \
-and what measures them share these processors. Commits wait for the disk. Recommended settings are those of [the \
-guide](guide/postgres.md): `max_pred_locks_per_relation = 256`, `max_pred_locks_per_page = 200`; all others are the \
-server's own.
+Compare figures within this page only, because other machines and other days give other numbers. The PostgreSQL \
+server, vestry and the measuring programs share these processors. Commits wait for the disk. Recommended settings are \
+those of [the guide](guide/postgres.md): `max_pred_locks_per_relation = 256`, `max_pred_locks_per_page = 200`; all \
+other settings are the server's defaults.
 
-## What is wanted
-{table(["what", "measured", "wanted", "vestry-bench postgres", "met"], bench.bars)}
+## Targets
+{table(["what", "measured", "target", "vestry-bench postgres", "met"], bench.bars)}
 """
     if bench.details:
-        text += f"""## Renders a commit
-{table(["change", "settings", "renders a commit", "by a row", "by a leaf", "by a table", "overtaken"], bench.details)}
+        text += f"""## Renders per commit
+{table(["change", "settings", "renders per commit", "by a row", "by a leaf", "by a table", "overtaken"], bench.details)}
 """
-    text += f"""## What is in the figures
-- **Renders a commit**: 200 channels of 500 messages, a page for each, which shows its last fifty; in the rows \
-`insert+seen` and `upsert` it also shows how far its user has read, twenty rows of another table. One commit at a \
-time, and then all that it asks for is rendered: {size["commits"]} commits at recommended settings, \
-{size["default_commits"]} at default ones. By what the commits asked for these is counted: a row that was changed, a \
-leaf of an index, a whole table. One that came into a render that was under way is overtaken.
-- **Commit → event**: one tab, over a socket, and one insert at a time, with pauses. From when \
-the commit is answered until the tab has read the event whole; from before its statement is sent, the commit's own \
-time, and the disk's, is in it.
-- **Transactions beside it**: `pgbench -N`, scale {size["scale"]}, {size["pair_s"]} seconds after a checkpoint, \
-{size["pairs"]} pairs; a node follows, with 200 pages open that show other tables.
-- **Recording**: 400 pages are rendered again and again, with recording, and without it in READ COMMITTED, by turns. \
-Eight at once: eight threads, and a connection for each.
-- **Follower**: the processor time of its thread, with all that it does: to take the WAL from its connection, to find \
-what commits wrote and which pages that concerns, to refresh these. One that \
-pages show is met by one page, which is refreshed: that is in it. Memory is all that is allocated for the database: \
-sets, ring, pool.
-- **Tabs**: the example chat, each tab of a session and a person of its own, 20 channels; streams in brotli. The tabs \
-are one program on the same processors.
-- **Polling**: {size["pages"]:,} private pages of 200 channels in memory, and 20 messages a second; each page polled \
-once a second, and what it shows compared, beside the same pages that follow commits. CPU of vestry's process and of \
-the database's.
+    text += f"""## Method
+- **Renders per commit**: 200 channels with 500 messages each, and one page for each channel, which shows its last \
+fifty messages. In the rows `insert+seen` and `upsert`, the page also shows how far its user has read, in twenty rows \
+of another table. After each commit, all affected pages are rendered before the next: {size["commits"]} commits with \
+recommended settings, {size["default_commits"]} with default settings. The columns count the reason of each render: a \
+changed row, a leaf of an index, a whole table. A commit that arrived during a render of its page is overtaken.
+- **Commit → event**: one tab, over a socket, and one insert at a time, with pauses. The time runs from the answer of \
+the commit until the tab has read the complete event. The figures in brackets begin before the statement is sent, so \
+they include the time of the commit and of the disk.
+- **Concurrent transactions**: `pgbench -N`, scale {size["scale"]}, {size["pairs"]} pairs of runs without and with a \
+node that follows. Each run takes {size["pair_s"]} seconds and begins after a checkpoint. The node has 200 open pages \
+that show other tables.
+- **Recording**: 400 pages are rendered repeatedly, alternately with recording, and without it in READ COMMITTED. \
+Eight at once: eight threads with a connection each.
+- **Follower**: the processor time of its thread for all its work: receiving the WAL from its connection, finding the \
+changes of each commit and the affected pages, and refreshing these pages. A row "that pages show" affects one page, \
+and its refresh is included. Memory is the sum of all allocations for the database: sets, ring, pool.
+- **Tabs**: the example chat with 20 channels. Each tab has a separate session and person, and its stream is encoded \
+in brotli. One program on the same processors runs all tabs.
+- **Polling**: {size["pages"]:,} private pages of 200 channels in memory, and 20 messages per second. Each page is \
+polled once per second and its content compared; the other run has the same pages that follow commits. CPU is that of \
+vestry's process and of the database.
 """
     (out / "bench-postgres.md").write_text(text, encoding="utf-8")
 

@@ -37,31 +37,31 @@ def main():
         for level in LEVELS:
             these = [run[level, name] for run in runs]
             ratio = median(these, "ratio")
-            wanted.append([f"{what}, level {level}", f"{ratio:.3f} ×", f"≤ {BARS[name]} ×", verdict(ratio <= BARS[name])])
+            wanted.append([f"{what}, level {level}", f"{ratio:.3f} ×", f"≤ {BARS[name]} ×",
+                           verdict(ratio <= BARS[name])])
             rows.append([what, level] + [f"{median(these, field):.2f}" for field in ("bare_us", "us", "bare_p90", "p90")])
     seen = [run[level, "others"] for run in runs for level in LEVELS]
     last_ms = max(float(one["max_ms"]) for one in seen)
-    wanted.append(["a commit of somebody else is seen: the last of all", f"{last_ms:.0f} ms", "≤ 200 ms",
+    wanted.append(["a commit of another process is detected: the slowest of all", f"{last_ms:.0f} ms", "≤ 200 ms",
                    verdict(last_ms <= 200)])
     text = f"""# Pages over SQLite
-Measured by `scripts/bench-sqlite` on {datetime.date.today()}: medians of {count} runs; others used {others:.0%} of the \
-processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; \
-SQLite {about["packages"]["libsqlite3-0"]}.
+`scripts/bench-sqlite` wrote this page on {datetime.date.today()}: medians of {count} runs; others used {others:.0%} \
+of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; SQLite \
+{about["packages"]["libsqlite3-0"]}.
 
-Two databases with the same rows, in WAL mode, `synchronous` NORMAL: one is followed by vestry, the other is not. The \
-same is done with both by turns, 20 times each, in one process and one run, with prepared statements; 10,000 messages \
-with an index, 1,000 states of tabs of 300 bytes. Nobody looks at a page meanwhile: this is what the hooks cost, \
-and not what renders do.
+Two databases have the same rows, in WAL mode with `synchronous` NORMAL: 10,000 messages with an index, and 1,000 \
+states of tabs of 300 bytes. vestry follows only one of them. Both execute the same prepared statements alternately, \
+20 times each, in one process and one run. No page is open meanwhile, so the figures show the cost of the hooks \
+without renders.
 
-Compare within this page only: other machines, and other days, have other numbers.
+Compare figures within this page only, because other machines and other days give other numbers.
 
-## What is wanted
-{table(["what", "has", "wanted", "met"], wanted)}
+## Targets
+{table(["what", "measured", "target", "met"], wanted)}
 ## Microseconds
 {table(["what", "level", "bare, median", "vestry, median", "bare, p90", "vestry, p90"], rows)}
-A commit of somebody else is seen after {median(seen, "p50_ms"):.0f} ms, as a median; \
-`poll_ms` is 50, its default. \
-That a request's tab is who it says is checked once a request, and not in these numbers (half a microsecond).
+A commit of another process is detected after {median(seen, "p50_ms"):.0f} ms (median); `poll_ms` is 50, its default. \
+The id of a request's tab is verified once for each request, which takes half a microsecond and is not included.
 """
     (out / "bench-sqlite.md").write_text(text, encoding="utf-8")
 
