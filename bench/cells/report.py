@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from page import median, table, verdict  # noqa: E402
 
-LABELS = {"vestry": "the example cells", "node": "by hand on Node"}
+LABELS = {"vestry": "the example cells", "node": "handwritten on Node"}
 TITLES = {"most": "as many as it serves, all scroll, brotli", "scroll": "all scroll, brotli",
           "rest": "none scrolls, brotli", "crowd": "all at one place, 10 writes/s, brotli",
           "plain": "all scroll, not encoded"}
@@ -29,28 +29,29 @@ def bars_rows(groups):
         runs = groups["scroll", "vestry"]
         for field, what in (("seen_p99_ms", "change → viewer, p99"), ("last_p99_ms", "change → its last viewer, p99")):
             value = median(runs, field)
-            rows.append([f"{int(runs[0]['viewers']):,} scrolling viewers, {runs[0]['writes']} writes a second: {what}",
+            rows.append([f"{int(runs[0]['viewers']):,} scrolling viewers, {runs[0]['writes']} writes per second: {what}",
                          f"{value:.1f} ms", f"≤ {PEAK_MS} ms", verdict(value <= PEAK_MS)])
     if ("rest", "vestry") in groups:
         runs = groups["rest", "vestry"]
         value = median(runs, "renders_per_change")
-        rows.append([f"{int(runs[0]['viewers']):,} still viewers: renders a change, for all viewers of its part",
-                     f"{value:.2f}", "≤ 1", verdict(value <= 1)])
+        rows.append([f"{int(runs[0]['viewers']):,} viewers that do not scroll: renders per change, for all viewers of "
+                     "its part", f"{value:.2f}", "≤ 1", verdict(value <= 1)])
         strays = sum(int(run["strays"]) for all_runs in groups.values() for run in all_runs)
-        rows.append(["parts that came to a viewer that does not see them, in all runs", strays, "0", verdict(not strays)])
+        rows.append(["parts sent to a viewer that does not see them, in all runs", strays, "0", verdict(not strays)])
     for contest, title in TITLES.items():
         if (contest, "vestry") not in groups or (contest, "node") not in groups:
             continue
         runs, peer = groups[contest, "vestry"], groups[contest, "node"]
         value = median(runs, "viewers_per_core") / median(peer, "viewers_per_core")
         numbers = " and ".join(dict.fromkeys(f"{int(side[0]['viewers']):,}" for side in (runs, peer)))
-        rows.append([f"viewers a processor, against Node by hand: {numbers} viewers, {TITLES[contest]}",
+        rows.append([f"viewers per processor, compared with the program on Node: {numbers} viewers, {TITLES[contest]}",
                      f"{value:.1f} ×", f"≥ {TIMES} ×", verdict(value >= TIMES)])
     return rows
 
 
-HEAD = ["contest", "server", "its CPU", "viewers a processor", "change → viewer p50, p99, most", "answer p50, p99",
-        "scrolled → window p50, p99", "renders a change", "MB/s", "memory", "a viewer", "the load's CPU"]
+HEAD = ["contest", "server", "its CPU", "viewers per processor", "change → viewer p50, p99, max", "answer p50, p99",
+        "scrolled → window p50, p99", "renders per change", "MB/s", "memory", "memory per viewer",
+        "CPU of the load generator"]
 
 
 def times(runs, name, fields):
@@ -72,7 +73,7 @@ def contest_rows(groups):
 
 
 def worse(groups):
-    """What the peer does better, in words; "" if nothing."""
+    """The results in which the peer is better, as text; "" if there are none."""
     said = []
     for (contest, contender), runs in groups.items():
         if contender != "vestry" or (contest, "node") not in groups:
@@ -83,33 +84,36 @@ def worse(groups):
                             ("wire_mb_per_s", "bytes on the wire"), ("server_cores", "CPU")):
             if field in peer[0] and median(peer, field) < 0.95 * median(runs, field):
                 said.append(f"{what} ({int(runs[0]['viewers']):,} viewers, {TITLES[contest]}: "
-                            f"{median(runs, field):g} beside {median(peer, field):g})")
-    return "Where the program by hand is the better one: " + "; ".join(said) + "." if said else ""
+                            f"{median(runs, field):g} compared with {median(peer, field):g})")
+    return "The handwritten program is better in: " + "; ".join(said) + "." if said else ""
 
 
-NOTES = """- **The board** is the [example cells](../examples/cells/cells.c): a million check boxes in SQLite, empty at first, \
-with `synchronous = FULL`. A part is ten boxes by ten, some 7 kB of HTML; a viewer sees two parts by two, and has four by \
-four. Viewers begin anywhere.
-- **To scroll** is to go by one part, some way, every ten seconds: each time a stream is opened at another address, by a \
-connection of its own, and the former one is closed, as the page's script does it. The viewer says which parts it has, \
-and which content; the others come.
-- **As many as it serves**: with so many viewers a change comes to a viewer within 200 ms at p99; the numbers were found \
-by trying. With 1,000 viewers the program on Node had a p99 of 1.2 s in a run like these, and 0.1 s in shorter ones. The \
-example keeps the bar with 8,000; with 10,000, and the streams that they leave, its connections run out.
-- **A write** is a POST of a box that some viewer sees, with its nonce; it is on the disk when it is answered. A change's \
-delay counts from when its POST was due until a viewer has its part decoded, and has that of the POST. What a browser \
-takes to show it is not in it.
-- **The viewers** are one thread of one program on the same processors. It decodes all that comes and reads every box. \
-**A box that is missing, wrong, or of another part fails the run**, and in the end each viewer must show the whole \
-truth. Each viewer loads its document first.
-- **By hand on Node** is [one file](../bench/cells/cells.mjs) on Node's own http, SQLite and brotli: the same table and \
-`synchronous`, a set of streams for each part, a part rendered once for all its streams and kept, parts that a viewer has not sent \
-again, one transaction for what comes at once. It has no nonces, rates, tab's state, "saving…" nor policy. Its streams are compressed one by one, \
-at quality 4 with a window of 256 kB: Node has nothing by which streams share what was compressed.
-- hyperlith's own demo is not beside it: its Clojure libraries come from registries that were not to be had here. \
-It renders for every viewer each time anything has changed.
-- CPU of the server is that of its process, to hundredths of a second in all. Memory: its resident set at the end; and \
-what it grew by while viewers came, for each."""
+NOTES = """- **The board** is the [example cells](../examples/cells/cells.c): a million check boxes in SQLite, \
+initially empty, with `synchronous = FULL`. A part has ten by ten boxes, about 7 kB of HTML. A viewer sees two by two \
+parts, and has loaded four by four. Viewers begin at random places.
+- **Scrolling**: every ten seconds a viewer moves by one part in a random direction. It opens a stream at another \
+address, on a new connection, and closes the previous one, as the page's script does. The viewer reports the parts \
+that it has, with their content, and receives the others.
+- **As many as it serves**: the number of viewers with which a change reaches a viewer within 200 ms at p99, found by \
+trial. With 1,000 viewers, the program on Node had a p99 of 1.2 s in such a run, and 0.1 s in shorter ones. The \
+example meets the target with 8,000 viewers; with 10,000 viewers, and the previous streams that are still closing, \
+its connections run out.
+- **A write** is a POST of a box that at least one viewer sees, with its nonce; the data is on the disk before the \
+answer. The delay of a change runs from the time when its POST was due until a viewer has decoded the part, so it \
+includes the delay of the POST. It does not include the time in which a browser displays the part.
+- **The viewers** run in one thread of one program on the same processors. It decodes all data and checks every box. \
+**A box that is missing, wrong, or of another part fails the run**, and at the end each viewer must show the correct \
+state of all its boxes. Each viewer loads its document first.
+- **Handwritten on Node** is [one file](../bench/cells/cells.mjs) with Node's own http, SQLite and brotli. It uses the \
+same table and `synchronous`, a set of streams for each part, and one transaction for all writes that arrive at once. \
+It renders a part once for all its streams and keeps it, and does not resend parts that a viewer has. It has no \
+nonces, rates, state of tabs, "saving…" or policy. Each stream is compressed separately, at quality 4 with a window \
+of 256 kB, because Node cannot share compressed data between streams.
+- hyperlith's own demo was not measured, because its Clojure libraries come from registries that were not accessible \
+here. It renders the page of every viewer at each change.
+- CPU of the server is that of its process; its sum is exact to hundredths of a second. Memory is its resident \
+set at the end. Memory per viewer is the growth of the resident set while the viewers connected, divided by their \
+number."""
 
 
 def write(result, out):
@@ -119,14 +123,15 @@ def write(result, out):
     if result["node"]:
         packages += f", Node {result['node']}"
     share = result["others_share"]
-    noise = "" if share <= QUIET_SHARE else f" **Others used {share:.0%} of the processors meanwhile.**"
+    noise = "" if share <= QUIET_SHARE else f" **Other programs used {share:.0%} of the processors meanwhile.**"
     repetitions = "one run of each" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     parts = [f"""# A million cells
 
-Viewers of a board of a million check boxes, two hundred durable writes a second: {repetitions}, {result['date']}, by \
-`scripts/bench-cells`, on {machine['cpu']}, {machine['cpus']} processors, Linux {machine['kernel']}, {packages}.{noise}
-""", "## What is wanted\n", table(["what", "has", "wanted", "met"], bars_rows(groups)), "## All of it\n",
-             table(HEAD, contest_rows(groups)), worse(groups) + "\n", "## What is in the figures\n", NOTES + "\n"]
+`scripts/bench-cells` measured the viewers of a board of a million check boxes, with two hundred durable writes per \
+second: {repetitions}, {result['date']}, on {machine['cpu']}, {machine['cpus']} processors, Linux \
+{machine['kernel']}, {packages}.{noise}
+""", "## Targets\n", table(["what", "measured", "target", "met"], bars_rows(groups)), "## All results\n",
+             table(HEAD, contest_rows(groups)), worse(groups) + "\n", "## Method\n", NOTES + "\n"]
     with open(os.path.join(out, "bench-cells.md"), "w", encoding="utf-8") as page:
         page.write("\n".join(part for part in parts if part.strip()))
 

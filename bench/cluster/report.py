@@ -252,11 +252,11 @@ def page(result, runs):
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     others, warning = f"{100 * result['others_share']:.0f} %", ""
     if result["others_share"] > QUIET_SHARE:
-        warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
+        warning = f"\n**Other programs used {others} of the processors meanwhile: compare with care.**\n"
     bars = far_rows(runs) + digests_rows(runs) + reconnect_rows(runs) + sockets_bars(runs)
     return f"""# Clusters
 `scripts/bench-cluster` wrote this page on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
-minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
+minutes; other programs used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
 {machine['kernel']}, {machine['compiler']}; {', '.join(versions)}.
 {warning}
 Compare figures within this page only, because other machines and other days give other numbers.

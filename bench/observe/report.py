@@ -137,7 +137,7 @@ def write(out, runs, loads, size, others):
     missed = sum("no" in row[-1] for row in bars.rows)
     verdicts = "All targets are met." if not missed else f"**{missed} of {len(bars.rows)} targets are missed.**"
     text = f"""# The cost of observing an instance
-`scripts/bench-observe` wrote this page on {datetime.date.today()}: medians of {len(runs)} runs; others used \
+`scripts/bench-observe` wrote this page on {datetime.date.today()}: medians of {len(runs)} runs; other programs used \
 {others:.0%} of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, \
 {about["compiler"]}; libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
 

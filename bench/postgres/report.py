@@ -199,7 +199,7 @@ def write(out, bench, major, others):
     verdicts = "All targets are met." if not missed else f"**{missed} of {len(bench.bars)} targets are missed.**"
     size = bench.size
     text = f"""# Pages over PostgreSQL
-`scripts/bench-postgres` wrote this page on {datetime.date.today()}; others used {others:.0%} of the processors. \
+`scripts/bench-postgres` wrote this page on {datetime.date.today()}; other programs used {others:.0%} of the processors. \
 {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; PostgreSQL \
 {about["packages"][f"postgresql-{major}"]}, libmicrohttpd {about["packages"]["libmicrohttpd12"]}. {verdicts}
 

@@ -45,7 +45,7 @@ def main():
     wanted.append(["a commit of another process is detected: the slowest of all", f"{last_ms:.0f} ms", "≤ 200 ms",
                    verdict(last_ms <= 200)])
     text = f"""# Pages over SQLite
-`scripts/bench-sqlite` wrote this page on {datetime.date.today()}: medians of {count} runs; others used {others:.0%} \
+`scripts/bench-sqlite` wrote this page on {datetime.date.today()}: medians of {count} runs; other programs used {others:.0%} \
 of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; SQLite \
 {about["packages"]["libsqlite3-0"]}.
 

@@ -256,10 +256,10 @@ def page(result, groups):
     others = f"{100 * result['others_share']:.0f} %"
     warning = ""
     if result["others_share"] > QUIET_SHARE:
-        warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
+        warning = f"\n**Other programs used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Stores and their peers
 `scripts/bench-store` wrote this page on {result['date']}: {runs_text} of {result['seconds']:g} s each, interleaved, \
-in {result['took_s'] / 60:.0f} minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} \
+in {result['took_s'] / 60:.0f} minutes; other programs used {others} of the processors. {machine['cpu']}, {machine['cpus']} \
 processors, Linux {machine['kernel']}, {machine['compiler']}; {packages}.
 {warning}
 ![Operations per second, by workload and contestant](bench-store.svg)

@@ -185,10 +185,10 @@ def page(result, runs, few):
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     others, warning = f"{100 * result['others_share']:.0f} %", ""
     if result["others_share"] > QUIET_SHARE:
-        warning = f"\n**Others used {others} of the processors meanwhile: compare with care.**\n"
+        warning = f"\n**Other programs used {others} of the processors meanwhile: compare with care.**\n"
     return f"""# Streams and their peers
 `scripts/bench-streams` wrote this page on {result['date']}: {runs_text}, interleaved, in {result['took_s'] / 60:.0f} \
-minutes; others used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
+minutes; other programs used {others} of the processors. {machine['cpu']}, {machine['cpus']} processors, Linux \
 {machine['kernel']}, {machine['compiler']}; {', '.join(versions)}.
 {warning}{limits_text(result)}
 ![Deliveries per second, by server](bench-streams.svg)
