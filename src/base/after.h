@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is to be done after a transaction: a list, whose makers have a link as the first member of their own. Of one
- * thread, which has the transaction. */
+/* Functions to call after a transaction: a list, whose members embed a link as their first member. Used by the thread
+ * that has the transaction. */
 #ifndef VSI_BASE_AFTER_H
 #define VSI_BASE_AFTER_H
 
@@ -9,7 +9,7 @@
 
 typedef struct vsi_after {
   struct vsi_after *next;
-  /* Called once, in no order; frees it. No lock is held, and the connection is given back. */
+  /* Called once, in no particular order; frees the member. No lock is held, and the connection has been released. */
   void (*fn)(struct vsi_after *self, bool is_committed);
 } vsi_after;
 
@@ -18,7 +18,7 @@ static inline void vsi_after_add(vsi_after **list, vsi_after *after) {
   *list = after;
 }
 
-/* Take the list, before others can have the connection. */
+/* Take the list, before another thread can get the connection. */
 static inline vsi_after *vsi_after_take(vsi_after **list) {
   vsi_after *after = *list;
   *list = NULL;

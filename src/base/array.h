@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays that grow. An array is three members of whatever holds it: its items, how many there are, and how many there
- * is room for; zeroes are an empty one, and vsi_free frees its items. Header only, as base/memory.h is.
+/* Growing arrays. An array is three members of the struct that holds it: its items, their number, and the number for
+ * which there is room. Zeroes are an empty array; vsi_free frees its items. Header only, like base/memory.h.
  *
- * The first items may lie in the holder itself, in an array of C's: `few`. Then short arrays allocate nothing, and
+ * The first items may lie in the holder itself, in a C array `few`. Then short arrays allocate nothing, and
  * VSI_ARRAY_FREE frees the items.
  *
- * The room doubles, so that an item which is added costs the same on average however many there are.
+ * The room doubles, so that adding an item has a constant cost on average.
  *
- * In a build with VSI_NO_SLACK (CMake's VESTRY_NO_SLACK, the default with the address sanitizer) each reservation moves
- * the items, and leaves no more room than was asked for: the sanitizer then finds each read of a pointer that was kept
- * across an append, which otherwise fails only where the length is just below a power of two. Arrays of more than
- * 4 KiB have 1/64 of slack, because suites that build megabytes byte by byte would take minutes. */
+ * In a build with VSI_NO_SLACK (CMake's VESTRY_NO_SLACK, the default with the address sanitizer), each reservation
+ * moves the items and leaves no more room than requested. The sanitizer then finds each read of a pointer that was kept
+ * across an append; otherwise such a read fails only at a length just below a power of two. Arrays of more than 4 KiB
+ * have 1/64 of slack, because tests that build megabytes byte by byte would take minutes. */
 #ifndef VSI_BASE_ARRAY_H
 #define VSI_BASE_ARRAY_H
 
@@ -18,12 +18,12 @@
 #include "base/memory.h"
 #include "vestry/error.h"
 
-/* Room for `more` items after the `count` that there are; without memory the array stays as it was. items, a T *, and
- * room, a size_t, are the array's own, and are written. OK | NO_MEMORY */
+/* Reserve room for `more` items after the existing `count`; without memory the array is unchanged. items, a T *, and
+ * room, a size_t, are the array's members, and are written. OK | NO_MEMORY */
 #define VSI_ARRAY_RESERVE(host, items, count, room, more)                                                              \
   vsi_array_make_room(host, &(items), count, &(room), more, sizeof *(items))
 
-/* The same where the items are few, an array of C's, as long as they have room there. */
+/* Do the same for an array whose items are in the C array `few` while they have room there. */
 #define VSI_ARRAY_RESERVE_FROM(host, few, items, count, room, more)                                                    \
   vsi_array_make_room_from(host, few, &(items), count, &(room), more, sizeof *(items))
 #define VSI_ARRAY_FREE(host, few, items) vsi_free(host, (items) == (few) ? NULL : (items))
@@ -31,8 +31,9 @@
 #ifdef VSI_NO_SLACK
 enum { VSI_ARRAY_MOVES_BYTES = 4 * 1024 };
 
-/* Room for `wanted` items at another address. Room that was reserved before is kept, because callers reserve in order
- * that later appends cannot fail; for the same reason the items stay where they are if they fit and memory is out. */
+/* Move the array to room for `wanted` items at another address. Room that was reserved before is kept, because callers
+ * reserve so that later appends cannot fail. For the same reason, the items stay where they are if they fit and there
+ * is no memory. */
 static inline vestry_err vsi_array_move(const vestry_host *host, void *items_at, size_t *room, size_t wanted,
                                         size_t size) {
   const size_t had = *room;
@@ -64,7 +65,7 @@ static inline vestry_err vsi_array_make_room(const vestry_host *host, void *item
   size_t larger = *room ? *room : size < 8 ? 64 / size : 8;
   while (larger < count + more) larger *= 2;
   void *items;
-  memcpy(&items, items_at, sizeof items); /* it is a T **, whatever T */
+  memcpy(&items, items_at, sizeof items); /* it is a T ** for any T */
   items = vsi_realloc(host, items, larger * size);
   if (!items) return VESTRY_NO_MEMORY;
   memcpy(items_at, &items, sizeof items);

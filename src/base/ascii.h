@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Classes of ASCII characters, whatever the locale is. A byte beyond ASCII is in none. */
+/* Classes of ASCII characters, in any locale. A byte beyond ASCII is in none. */
 #ifndef VSI_BASE_ASCII_H
 #define VSI_BASE_ASCII_H
 

@@ -26,7 +26,7 @@ void vsi_buffer_clear(vsi_buffer *buffer) {
 
 char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more) {
   if (buffer->error) return NULL;
-  if (!buffer->data && !more) more = 1; /* where nothing goes is a place, too */
+  if (!buffer->data && !more) more = 1; /* so that the result is not NULL */
   buffer->error = VSI_ARRAY_RESERVE(buffer->host, buffer->data, buffer->len, buffer->capacity, more);
   return buffer->error ? NULL : buffer->data + buffer->len;
 }
@@ -66,7 +66,7 @@ const char *vsi_buffer_terminate(vsi_buffer *buffer) {
   const bool has_room = buffer->data && buffer->len < buffer->capacity;
   char *at = has_room && !buffer->error ? buffer->data + buffer->len : vsi_buffer_reserve(buffer, 1);
   if (!at) return NULL;
-  *at = '\0'; /* no append: bytes that have been terminated before do not move */
+  *at = '\0'; /* not an append, so that bytes which were terminated before do not move */
   return buffer->data;
 }
 
@@ -82,5 +82,5 @@ char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len) {
 char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len) {
   char *data = vsi_buffer_take(buffer, ret_len);
   char *trimmed = data ? vsi_realloc(buffer->host, data, *ret_len) : NULL;
-  return trimmed ? trimmed : data; /* what cannot be trimmed stays as it is */
+  return trimmed ? trimmed : data; /* if it cannot be trimmed, it stays as it is */
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A growing run of bytes on the host's allocator. Errors stick: append as often as you like, look once at the end. */
+/* A growing sequence of bytes, allocated through the host. Errors are kept: append any number of times, and check once
+ * at the end. */
 #ifndef VSI_BASE_BUFFER_H
 #define VSI_BASE_BUFFER_H
 
@@ -15,10 +16,10 @@ typedef struct vsi_buffer {
 } vsi_buffer;
 
 VESTRY_API void vsi_buffer_init(vsi_buffer *buffer, const vestry_host *host);
-VESTRY_API void vsi_buffer_finish(vsi_buffer *buffer); /* frees; may be called twice */
+VESTRY_API void vsi_buffer_finish(vsi_buffer *buffer); /* frees; idempotent */
 VESTRY_API void vsi_buffer_clear(vsi_buffer *buffer);  /* len = 0, error = OK, memory kept */
 
-/* Make room for `more` further bytes and return where they go (the caller then adds to len), or NULL. */
+/* Make room for `more` bytes and return where to write them (the caller then adds to len), or NULL. */
 VESTRY_API char *vsi_buffer_reserve(vsi_buffer *buffer, size_t more);
 VESTRY_API void vsi_buffer_append(vsi_buffer *buffer, const void *data, size_t len);
 VESTRY_API void vsi_buffer_append_str(vsi_buffer *buffer, const char *text);
@@ -27,9 +28,9 @@ VESTRY_API void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) V
 
 /* Put a NUL after the bytes (not counted in len) and return them; NULL when out of memory. */
 VESTRY_API const char *vsi_buffer_terminate(vsi_buffer *buffer);
-/* Hand the terminated bytes over to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
+/* Pass the terminated bytes to the caller (free with vsi_free); NULL when out of memory. Empties the buffer. */
 VESTRY_API char *vsi_buffer_take(vsi_buffer *buffer, size_t *ret_len);
-/* The same for bytes that live long: without the NUL, and without what the buffer has grown ahead. */
+/* Pass bytes that live long to the caller: without the NUL and without unused capacity. */
 char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A function of the library that the application has called, for what is logged of it: one line for people, which names
- * the function, what it was called for, what is wrong, and what helps. Header only, as base/memory.h is. */
+/* A call of a library function by the application, for messages in the log. A message is one line, which names the
+ * function, the database, the error, and a remedy. Header only, like base/memory.h. */
 #ifndef VSI_BASE_CALL_H
 #define VSI_BASE_CALL_H
 
@@ -9,10 +9,10 @@
 typedef struct vsi_call {
   const vestry_host *host;
   const char *function; /* its name */
-  const char *name;     /* of the database, as the log has it; no password */
+  const char *name;     /* of the database, as shown in the log; no password */
 } vsi_call;
 
-/* Log a reason, which is to say what helps, too. Returns the error that is given. */
+/* Log a reason, which should include a remedy. Returns the given error. */
 static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 static inline vestry_err vsi_refuse(const vsi_call *call, vestry_err error, const char *format, ...) {

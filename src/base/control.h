@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Characters that a text of one line must not have, because they end lines, rule a terminal, or turn the order of what
- * stands beside them: the controls of ASCII and C1, line and paragraph separator, and bidirectional controls. Header
- * only, as base/log.h is. */
+/* Characters that a one-line text must not contain, because they end lines, control a terminal, or change the direction
+ * of the text beside them: the controls of ASCII and C1, line and paragraph separator, and bidirectional controls.
+ * Header only, like base/log.h. */
 #ifndef VSI_BASE_CONTROL_H
 #define VSI_BASE_CONTROL_H
 
@@ -17,7 +17,7 @@ static inline size_t vsi_control_sequence(const unsigned char *at, size_t len) {
   return at[1] == 0x81 && at[2] >= 0xA6 && at[2] <= 0xA9 ? 3 : 0;  /* U+2066 to U+2069 */
 }
 
-/* How many bytes of UTF-8 the one at `at` has; 0: there is none. at < end */
+/* Return the length in UTF-8 of the control character at `at`; 0: it is none. at < end */
 static inline size_t vsi_control_len(const char *at, const char *end) {
   const unsigned char *bytes = (const unsigned char *)at;
   return *bytes < 0x20 || *bytes == 0x7F ? 1 : vsi_control_sequence(bytes, (size_t)(end - at));

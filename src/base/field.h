@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What may stand in an HTTP header (RFC 9110, section 5). */
+/* Syntax of HTTP headers (RFC 9110, section 5). */
 #ifndef VSI_BASE_FIELD_H
 #define VSI_BASE_FIELD_H
 
 #include <stdbool.h>
 #include <string.h>
 
-/* A token (5.6.2): a header's name, a method. */
+/* Return whether the text is a token (5.6.2): the name of a header, or a method. */
 static inline bool vsi_is_token(const char *text) {
   static const char marks[] = "!#$%&'*+-.^_`|~";
   if (!*text) return false;
@@ -18,7 +18,8 @@ static inline bool vsi_is_token(const char *text) {
   return true;
 }
 
-/* A value: no control character but the tab. CR and LF would begin another header, and no header has the rest. */
+/* Return whether the text can be a header's value: it has no control character but the tab. CR and LF would begin
+ * another header, and no header contains the others. */
 static inline bool vsi_is_field_value(const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
@@ -27,7 +28,7 @@ static inline bool vsi_is_field_value(const char *text) {
   return true;
 }
 
-/* Whether a text stands on one line: CR and LF would forge others. NULL does. */
+/* Return whether a text is on one line, because CR and LF would forge further lines. True for NULL. */
 static inline bool vsi_is_one_line(const char *text) {
   return !text || !strpbrk(text, "\r\n");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The last member of each public struct in 0.3.0, the first release of this soname: what a size of 0 stands for.
- * A struct that grows keeps its row; add a row for a new struct. tests/source/frozen.py compares the rows with the
+/* The last member of each public struct in 0.3.0, the first release of this soname: the layout that a size of 0 stands
+ * for. A struct that grows keeps its row; add a row for a new struct. tests/source/frozen.py compares the rows with the
  * released headers. */
 #ifndef VSI_BASE_FROZEN_H
 #define VSI_BASE_FROZEN_H

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The hash of keys that are vestry's or the application's own: no client chooses them to collide. What a stranger may
- * choose is hashed with a secret: base/keyed_hash.h, base/siphash.h. The upper bits are the good ones.
+/* An unkeyed hash for keys of vestry or the application, which no client can choose to collide. Keys from clients are
+ * hashed with a secret: base/keyed_hash.h, base/siphash.h. The upper bits are better than the lower ones.
  *
- * Rows that all nodes lock are picked by vsi_hash_bytes (data/postgres/jobs.c, data/postgres/forms.c,
- * data/sqlite/forms.c): it is the same on every machine, whatever its order of bytes, and stays what it is in later
- * versions. */
+ * vsi_hash_bytes determines numbers that are stored in databases and shared by all nodes (data/sql/forms.c). Therefore,
+ * it is the same on all machines, for any byte order, and must not change in later versions. */
 #ifndef VSI_BASE_HASH_H
 #define VSI_BASE_HASH_H
 
@@ -14,16 +13,16 @@
 
 #define VSI_HASH_GOLDEN UINT64_C(0x9E3779B97F4A7C15) /* 2^64 over the golden ratio: Knuth's multiplicative hashing */
 
-/* Of numbers that spread by themselves, as ids do. */
+/* Hash a number that is well distributed already, such as an id. */
 static inline uint64_t vsi_hash_number(uint64_t number) {
   return number * VSI_HASH_GOLDEN;
 }
-/* Of one word more. */
+/* Add a word to a hash. */
 static inline uint64_t vsi_hash_mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * VSI_HASH_GOLDEN;
   return hash ^ hash >> 32;
 }
-/* Up to eight bytes as a word, the first one lowest. */
+/* Load up to eight bytes as a word, the first one lowest. */
 static inline uint64_t vsi_hash_word(const void *bytes, size_t len) {
   uint64_t word = 0;
   if (len) memcpy(&word, bytes, len);

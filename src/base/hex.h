@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes as hexadecimal digits, in lower case: the one form that is written, and the only one that is read. Header only,
- * as base/memory.h is. */
+/* Bytes as hexadecimal digits in lower case, the only form that is written or read. Header only, like base/memory.h. */
 #ifndef VSI_BASE_HEX_H
 #define VSI_BASE_HEX_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Two digits a byte, terminated. */
+/* Write two digits for each byte, and a NUL. */
 static inline void vsi_hex_write(char *text, const unsigned char *bytes, size_t count) {
   static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < count; i++) {
@@ -17,20 +16,20 @@ static inline void vsi_hex_write(char *text, const unsigned char *bytes, size_t 
   *text = '\0';
 }
 
-/* -1: it is none. */
+/* Return the value of a digit; -1: it is none. */
 static inline int vsi_hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* So many digits; text may end before. */
+/* Return whether the text has this number of digits; it may end before. */
 static inline bool vsi_hex_is(const char *text, size_t len) {
   for (size_t i = 0; i < len; i++)
     if (vsi_hex_digit(text[i]) < 0) return false;
   return true;
 }
 
-/* What two digits for each byte say; they are digits. */
+/* Read two digits for each byte; they must be digits. */
 static inline void vsi_hex_read(unsigned char *bytes, const char *text, size_t count) {
   for (size_t i = 0; i < count; i++, text += 2)
     bytes[i] = (unsigned char)(vsi_hex_digit(text[0]) << 4 | vsi_hex_digit(text[1]));

@@ -23,7 +23,7 @@ static void *default_reallocate(void *ctx, void *memory, size_t size_bytes) {
 
 static uint64_t read_clock(clockid_t clock) {
   struct timespec now;
-  clock_gettime(clock, &now); /* cannot fail: the clocks exist and the pointer is ours */
+  clock_gettime(clock, &now); /* cannot fail: the clocks exist and the pointer is valid */
   return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
@@ -32,7 +32,7 @@ static uint64_t default_now_ns(void *ctx) {
   return read_clock(CLOCK_MONOTONIC);
 }
 
-/* The kernel's last timer tick: 1 to 10 ms late, at a seventh of the price. */
+/* The time of the kernel's last timer tick: 1 to 10 ms late, at a seventh of the cost. */
 static uint64_t default_coarse_ns(void *ctx) {
   (void)ctx;
   return read_clock(CLOCK_MONOTONIC_COARSE);
@@ -52,15 +52,16 @@ static vestry_err default_random(void *ctx, void *buffer, size_t len) {
 
 /* ------------------------------------------------------------------------------------------------- the log -------- */
 
-/* What clients do can cause lines, so their number is bounded, for the process, since it has one stderr: LINES_BURST at
- * once, and then one a second, which is 10 MB a day. One number is enough for that (GCRA, ITU-T I.371): the time at
- * which all that was written would have been due. It runs ahead of the clock by a second a line. */
+/* Clients can cause log lines, so their number is limited. The limit applies to the process, because it has one stderr:
+ * LINES_BURST at once, and then one each second, which is 10 MB a day. A single number implements this (GCRA, ITU-T
+ * I.371): the time at which all written lines would have been due. Each line advances it by a second, ahead of the
+ * clock. */
 enum { LINES_BURST = 50, PREFIX_BYTES = 64, LINE_BYTES = 1024 };
 #define LINE_NS UINT64_C(1000000000)
 
 static bool take_turn(uint64_t now_ns) {
   static _Atomic(uint64_t) due_ns;
-  uint64_t due = atomic_load_explicit(&due_ns, memory_order_relaxed), next; /* only its value matters */
+  uint64_t due = atomic_load_explicit(&due_ns, memory_order_relaxed), next; /* relaxed: only the value matters */
   do {
     next = (due > now_ns ? due : now_ns) + LINE_NS;
     if (next - now_ns > LINES_BURST * LINE_NS) return false;
@@ -68,7 +69,7 @@ static bool take_turn(uint64_t now_ns) {
   return true;
 }
 
-/* In one piece. The reader may be gone; that must not end the process. */
+/* Write a line in one piece. If the reader of stderr is gone, this must not end the process. */
 static void write_line(const char *line, size_t len) {
   sigset_t pipe_only, pending, before;
   sigemptyset(&pipe_only);
@@ -86,7 +87,7 @@ static void default_log(void *ctx, vestry_log_level level, const char *line) {
   static _Atomic(uint64_t) left_out;
   if (level > VESTRY_LOG_WARN) return;
   if (!take_turn(default_now_ns(ctx))) {
-    atomic_fetch_add_explicit(&left_out, 1, memory_order_relaxed); /* a mere count, as below */
+    atomic_fetch_add_explicit(&left_out, 1, memory_order_relaxed); /* relaxed: a counter, also below */
     return;
   }
   char text[PREFIX_BYTES + LINE_BYTES], before[PREFIX_BYTES] = "";

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The hash of a key that comes from users: without the secret no user can choose keys that collide.
+/* A hash for keys that come from users: without the secret no user can choose keys that collide.
  *
- * A key is given as words and a number (its lengths, say). Up to 64 words take NH and a multiply-shift, three
- * multiplications for 48 bytes and three to end with; longer ones SipHash-1-3. keyed_hash.c says why that is enough.
- * The upper bits are the good ones. A hash is of its process only: it is never stored or sent. */
+ * A key is given as words and a number (for example its lengths). Up to 64 words are hashed by NH and a multiply-shift,
+ * with three multiplications for 48 bytes and three at the end; longer keys by SipHash-1-3. The proof is in
+ * keyed_hash.c. The upper bits are better than the lower ones. A hash is valid in its process only: it is never stored
+ * or sent. */
 #ifndef VSI_BASE_KEYED_HASH_H
 #define VSI_BASE_KEYED_HASH_H
 
@@ -12,7 +13,7 @@
 
 enum { VSI_KEYED_HASH_WORDS = 64 };
 
-/* All of it is random. */
+/* The secret; all of it is random. */
 typedef struct vsi_keyed_hash {
   uint64_t nh[VSI_KEYED_HASH_WORDS];
   uint64_t low, high, number; /* odd */
@@ -22,12 +23,12 @@ typedef struct vsi_keyed_hash {
 /* Draw a secret. OK | IO (the host has no randomness). */
 VESTRY_API vestry_err vsi_keyed_hash_init(vsi_keyed_hash *hash, const vestry_host *host);
 
-/* Of more words than NH has keys for. */
+/* Hash a key with more words than NH has keys for. */
 uint64_t vsi_keyed_hash_long(const vsi_keyed_hash *hash, const uint64_t *words, size_t count, uint64_t number);
 
 __extension__ typedef unsigned __int128 vsi_wide;
 
-/* Equal words, counts and numbers have equal hashes. count is even. */
+/* Hash a key. Equal words, counts and numbers have equal hashes. count is even. */
 static inline uint64_t vsi_keyed_hash_words(const vsi_keyed_hash *hash, const uint64_t *words, size_t count,
                                             uint64_t number) {
   if (__builtin_expect(count > VSI_KEYED_HASH_WORDS, 0)) return vsi_keyed_hash_long(hash, words, count, number);

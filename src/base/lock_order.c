@@ -49,7 +49,7 @@ static held_lock *find(const void *lock) {
   abort();
 }
 
-/* Of all that the thread holds, but for `but`, nothing may keep it from taking one. */
+/* Check that none of the thread's held locks, except `but`, forbids taking a lock of this rank. */
 static void check(const held_lock *but, vsi_lock_rank rank, const char *place) {
   for (const held_lock *one = held; one < held + held_count; one++)
     if (one != but && (one->rank >= rank || names[one->rank].is_innermost)) stop(one, rank, place);

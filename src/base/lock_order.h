@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of all locks of src/, outermost first: a thread that holds one takes only those that come later, and under
- * an INNERMOST one none. The rows of docs/locking.md, which say what each lock guards and what is done under it, are
- * compared with these by the test `locking`.
+/* The order of all locks of src/, outermost first: a thread that holds a lock takes only locks that come later, and
+ * none under an INNERMOST one. The test `locking` compares these rows with those of docs/locking.md, which describe
+ * what each lock guards and what is done under it.
  *
  * Where VSI_LOCK_RANKS is defined (CMake's VESTRY_LOCK_RANKS: builds of type Debug, and those with sanitizers), each
- * thread keeps a list of what it holds. A lock that is taken out of its order, even if no other thread waits for it
- * then, ends the program with both locks' names and both places. Elsewhere nothing of this is compiled. Header only but
- * for the list, which is the core's and is exported in such builds: libraries of their own take locks too. */
+ * thread keeps a list of its held locks. If a lock is taken out of order, even without contention, the program ends
+ * with the names of both locks and both places. Other builds compile none of this. Header only except the list, which
+ * belongs to the core and is exported in such builds, because other libraries take locks, too. */
 #ifndef VSI_BASE_LOCK_ORDER_H
 #define VSI_BASE_LOCK_ORDER_H
 
@@ -89,7 +89,8 @@
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;
 #undef VSI_LOCK_ENUMERATOR
 
-/* These stand in the functions that take and give back locks; an argument may be evaluated twice, or not at all. */
+/* These macros are used in the functions that take and release locks; an argument may be evaluated twice, or not at
+ * all. */
 #ifdef VSI_LOCK_RANKS
 #define VSI_LOCK_LINE_(line)      #line
 #define VSI_LOCK_LINE(line)       VSI_LOCK_LINE_(line)
@@ -100,11 +101,11 @@ typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VS
 #define VSI_LOCK_GIVE(lock)       vsi_lock_order_give(lock)
 #define VSI_LOCK_EXPORTED         __attribute__((visibility("default")))
 
-/* The thread is about to take a lock. place: constant */
+/* Record that the thread is about to take a lock. place: constant */
 VSI_LOCK_EXPORTED void vsi_lock_order_take(const void *lock, vsi_lock_rank rank, const char *place);
-/* It has taken one without waiting for it, which is in order at any time. */
+/* Record that the thread has taken a lock without waiting, which is allowed in any order. */
 VSI_LOCK_EXPORTED void vsi_lock_order_took(const void *lock, vsi_lock_rank rank, const char *place);
-/* It is about to wait for a condition, and will take the lock again after that. */
+/* Record that the thread is about to wait for a condition, after which it takes the lock again. */
 VSI_LOCK_EXPORTED void vsi_lock_order_wait(const void *lock);
 VSI_LOCK_EXPORTED void vsi_lock_order_give(const void *lock);
 #else

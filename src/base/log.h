@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Logging through the host. Header only, as base/memory.h is. */
+/* Logging through the host. Header only, like base/memory.h. */
 #ifndef VSI_BASE_LOG_H
 #define VSI_BASE_LOG_H
 
@@ -11,7 +11,8 @@
 #include "vestry/error.h"
 #include "vestry/host.h"
 
-/* Formats into 1,024 bytes on the stack (longer lines are cut) and hands the line over; nothing without a logger. */
+/* Log a line. It is formatted into 1,024 bytes on the stack (longer lines are cut); nothing happens without a
+ * logger. */
 static inline void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 static inline void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) {
@@ -21,7 +22,7 @@ static inline void vsi_log(const vestry_host *host, vestry_log_level level, cons
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  /* What a client sent must not forge lines, nor turn or hide them. */
+  /* Text from clients must not forge, reorder or hide lines. */
   char *to = line;
   for (const char *at = line, *end = line + strlen(line); at < end;) {
     const size_t control = vsi_control_len(at, end);
@@ -32,7 +33,7 @@ static inline void vsi_log(const vestry_host *host, vestry_log_level level, cons
   host->log(host->ctx, level, line);
 }
 
-/* Say what a function was called with that it does not accept. Returns INVALID. */
+/* Log that a function was called with invalid arguments. Returns INVALID. */
 static inline vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why) {
   vsi_log(host, VESTRY_LOG_ERROR, "%s: %s", function, why);
   return VESTRY_INVALID;

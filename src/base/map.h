@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash map whose members carry their links, each with its hash: chains in a power of two of buckets, one member a
- * bucket on average. A look-up goes along the members that have the hash, and the caller compares their keys, so that
- * nothing is called by a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty map; it allocates
- * nothing but its buckets, which grow and do not shrink. Header only, as base/memory.h is.
+/* A hash map whose members embed their links, each with its hash. It has chains in a power of two of buckets, with one
+ * member for each bucket on average. A lookup visits the members that have the hash, and the caller compares their
+ * keys, so no function is called through a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty
+ * map. Only buckets are allocated; they grow and never shrink. Header only, like base/memory.h.
  *
- * Concurrency Kit's ck_ht and ck_rhs store pairs in slots: for each map an allocator of global functions without a
- * context, so no host's memory; a table that moves all of itself under its user's lock when it grows; and no member's
- * own link, so that to add may need memory. A look-up takes 5 ns, ck_ht's 30; to take a member out and put it in again
- * 6, there 53 (bench-containers: 10,000 numbers, two processors). The store and the cluster's keys have tables of their
- * own, made for their look-ups.
+ * Concurrency Kit's ck_ht and ck_rhs store pairs in slots. They use an allocator of global functions without a context,
+ * so not the host's memory; they move the whole table under its user's lock when it grows; and members have no links,
+ * so adding may need memory. A lookup takes 5 ns, in ck_ht 30; removing a member and adding it again takes 6 ns, in
+ * ck_ht 53 (bench-containers: 10,000 numbers, two processors). The store and the cluster's keys have separate tables
+ * that are made for their lookups.
  *
  * With VSI_NO_SLACK (base/array.h) the buckets of a small map move at each reservation. */
 #ifndef VSI_BASE_MAP_H
@@ -32,19 +32,19 @@ typedef struct vsi_map {
 enum {
   VSI_MAP_FIRST_BITS = 4,
 #ifdef VSI_NO_SLACK
-  VSI_MAP_MOVES_BITS = 10 /* up to so many buckets */
+  VSI_MAP_MOVES_BITS = 10 /* up to this number of buckets */
 #else
   VSI_MAP_MOVES_BITS = 0
 #endif
 };
 
-/* What carries a link, or NULL for NULL. `type` and `member`: as for offsetof. */
+/* Return the object that embeds a link, or NULL for NULL. `type` and `member`: as for offsetof. */
 #define VSI_MAP_OWNER(link, type, member) ((type *)vsi_map_owner(link, offsetof(type, member)))
 static inline void *vsi_map_owner(const vsi_map_link *link, size_t offset) {
   return link ? (void *)((uintptr_t)link - offset) : NULL;
 }
 
-/* The members are the caller's. */
+/* Free the buckets. The members belong to the caller. */
 static inline void vsi_map_finish(vsi_map *map, const vestry_host *host) {
   vsi_free(host, map->buckets);
   *map = (vsi_map){.buckets = NULL};
@@ -54,12 +54,12 @@ static inline vsi_map_link **vsi_map_bucket(const vsi_map *map, uint64_t hash) {
   return &map->buckets[hash >> (64 - map->bits)];
 }
 
-/* From here on in its bucket, the first one that has the hash; NULL: none has. */
+/* Return the first member from `at` on in its bucket that has the hash; NULL: none. */
 static inline vsi_map_link *vsi_map_along(vsi_map_link *at, uint64_t hash) {
   while (at && at->hash != hash) at = at->next;
   return at;
 }
-/* Those that have a hash: the first, and the next one after each; NULL: there are no more. */
+/* Return the first member with a hash, and the next one after each; NULL: there are no more. */
 static inline vsi_map_link *vsi_map_first(const vsi_map *map, uint64_t hash) {
   return map->buckets ? vsi_map_along(*vsi_map_bucket(map, hash), hash) : NULL;
 }
@@ -67,7 +67,8 @@ static inline vsi_map_link *vsi_map_further(const vsi_map_link *at) {
   return vsi_map_along(at->next, at->hash);
 }
 
-/* All members, in any order: the one after this; of NULL the first; NULL: there are no more. */
+/* Iterate over all members in any order: return the member after this one, or the first for NULL; NULL: there are no
+ * more. */
 static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link *at) {
   if (!map->buckets || (at && at->next)) return at ? at->next : NULL;
   const size_t end = (size_t)1 << map->bits;
@@ -76,7 +77,7 @@ static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link
   return bucket < end ? map->buckets[bucket] : NULL;
 }
 
-/* Free the members as well: each is one allocation. offset: of the link in it. */
+/* Free the map and its members; each member is one allocation. offset: of the link in it. */
 static inline void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_t offset) {
   for (vsi_map_link *next, *at = vsi_map_after(map, NULL); at; at = next) {
     next = vsi_map_after(map, at);
@@ -85,7 +86,7 @@ static inline void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_
   vsi_map_finish(map, host);
 }
 
-/* There are buckets. */
+/* Add a member. There must be buckets. */
 static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) {
   VSI_ASSERT(map->buckets);
   vsi_map_link **bucket = vsi_map_bucket(map, hash);
@@ -95,7 +96,7 @@ static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) 
 }
 static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
   vsi_map_link **at = vsi_map_bucket(map, link->hash);
-  while (VSI_ASSERT(*at), *at != link) at = &(*at)->next; /* it is there */
+  while (VSI_ASSERT(*at), *at != link) at = &(*at)->next; /* it must be there */
   VSI_ASSERT(map->count > 0);
   *at = link->next;
   map->count--;
@@ -103,20 +104,19 @@ static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
 
 /* --------------------------------------------------------------------------------------------------- growing ------ */
 
-/* Buckets that are not a map's: those that it is to have, allocated where its user holds no lock, or those that it had.
- */
+/* Buckets outside a map: those that it will get, allocated while its user holds no lock, or those that it had. */
 typedef struct vsi_map_room {
   vsi_map_link **buckets; /* NULL: none */
   unsigned bits;
 } vsi_map_room;
 
-/* How many bits there should be for so many members; 0: there are enough. */
+/* Return the number of bits for this number of members; 0: the map has enough. */
 static inline unsigned vsi_map_wanted(const vsi_map *map, size_t count) {
   unsigned bits = map->buckets ? map->bits : VSI_MAP_FIRST_BITS;
   while (bits < 48 && count > (size_t)1 << bits) bits++;
   return map->buckets && bits == map->bits && bits > VSI_MAP_MOVES_BITS ? 0 : bits;
 }
-/* OK, also if bits are 0 or it has them | NO_MEMORY: it has none */
+/* Allocate buckets. OK, also if bits is 0 or room has them already | NO_MEMORY: room has none */
 static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits) {
   if (!bits || (room->buckets && room->bits >= bits)) return VESTRY_OK;
   vsi_free(host, room->buckets);
@@ -124,7 +124,7 @@ static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host
   room->bits = bits;
   return room->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
-/* Let the map have these, if they are more; the former ones are in room then, to be freed. */
+/* Give the map these buckets if they are more; room then has the former ones, to be freed. */
 static inline void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
   if (!room->buckets || (map->buckets && room->bits <= map->bits && room->bits > VSI_MAP_MOVES_BITS)) return;
   if (map->buckets && room->bits < map->bits) return;
@@ -140,8 +140,8 @@ static inline void vsi_map_room_free(vsi_map_room *room, const vestry_host *host
   vsi_free(host, room->buckets);
 }
 
-/* Room for so many members. Without memory a map that has buckets keeps them: it is slower then, but works.
- * OK | NO_MEMORY: it has none */
+/* Reserve room for this number of members. Without memory a map that has buckets keeps them, and becomes slower. OK |
+ * NO_MEMORY: it has none */
 static inline vestry_err vsi_map_reserve(vsi_map *map, const vestry_host *host, size_t count) {
   vsi_map_room room = {NULL, 0};
   vestry_err error = vsi_map_room_make(&room, host, vsi_map_wanted(map, count));

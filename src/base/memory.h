@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Allocation and time through the host, and the checked arithmetic that goes with them. Header only: libraries of their
- * own do not see the core's functions, which are hidden. */
+/* Allocation and time through the host, with checked arithmetic. Header only, because separate libraries do not see the
+ * core's functions, which are hidden. */
 #ifndef VSI_BASE_MEMORY_H
 #define VSI_BASE_MEMORY_H
 
@@ -10,24 +10,24 @@
 
 #include "vestry/host.h"
 
-/* All return NULL when out of memory, or when the size overflows; then `memory` stays as it was. */
+/* Allocation functions return NULL when out of memory or if the size overflows; then `memory` is unchanged. */
 static inline void *vsi_realloc(const vestry_host *host, void *memory, size_t size) {
   return host->reallocate(host->ctx, memory, size ? size : 1);
 }
 static inline void *vsi_alloc(const vestry_host *host, size_t size) {
   return vsi_realloc(host, NULL, size);
 }
-/* Zeroed. */
+/* Allocate zeroed memory. */
 static inline void *vsi_calloc(const vestry_host *host, size_t count, size_t size) {
   if (size && count > SIZE_MAX / size) return NULL;
   void *memory = vsi_alloc(host, count * size);
   return memory ? memset(memory, 0, count * size) : NULL;
 }
-/* NULL is accepted. */
+/* Free memory. NULL is accepted. */
 static inline void vsi_free(const vestry_host *host, void *memory) {
   if (memory) host->reallocate(host->ctx, memory, 0);
 }
-/* A terminated copy. */
+/* Make a terminated copy. */
 static inline char *vsi_strdup(const vestry_host *host, const char *text, size_t len) {
   char *copy = len < SIZE_MAX ? vsi_alloc(host, len + 1) : NULL;
   if (!copy) return NULL;
@@ -36,7 +36,7 @@ static inline char *vsi_strdup(const vestry_host *host, const char *text, size_t
   return copy;
 }
 
-/* NULL means the default. */
+/* Return the host, or the default one for NULL. */
 static inline const vestry_host *vsi_host(const vestry_host *host) {
   return host ? host : vestry_host_default();
 }

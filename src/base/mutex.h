@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A mutex that knows its place in the order of locks. Header only, as base/thread.h is. */
+/* A mutex with a place in the order of locks. Header only, like base/thread.h. */
 #ifndef VSI_BASE_MUTEX_H
 #define VSI_BASE_MUTEX_H
 
@@ -28,7 +28,7 @@ _Static_assert(sizeof(vsi_mutex) == sizeof(pthread_mutex_t), "in use a rank cost
 
 static inline void vsi_mutex_init(vsi_mutex *mutex, vsi_lock_rank rank) {
   VSI_MUTEX_SET_RANK(mutex, rank);
-  pthread_mutex_init(&mutex->mutex, NULL); /* cannot fail: Linux mutexes own nothing */
+  pthread_mutex_init(&mutex->mutex, NULL); /* cannot fail: Linux mutexes own no resources */
 }
 
 static inline void vsi_mutex_finish(vsi_mutex *mutex) {
@@ -37,7 +37,7 @@ static inline void vsi_mutex_finish(vsi_mutex *mutex) {
 
 #define vsi_mutex_lock(of) (VSI_LOCK_TAKE(of, (of)->rank), (void)pthread_mutex_lock(&(of)->mutex))
 
-/* Without waiting. Whether it is taken. */
+/* Take the mutex without waiting. Returns whether it was taken. */
 static inline bool vsi_mutex_try(vsi_mutex *mutex) {
   bool is_taken = pthread_mutex_trylock(&mutex->mutex) == 0;
   if (is_taken) VSI_LOCK_TOOK(mutex, mutex->rank);
@@ -49,7 +49,7 @@ static inline void vsi_mutex_unlock(vsi_mutex *mutex) {
   pthread_mutex_unlock(&mutex->mutex);
 }
 
-/* Wait until the condition is signalled, which may be for nothing. */
+/* Wait until the condition is signalled; spurious wake-ups are possible. */
 static inline void vsi_mutex_wait(vsi_mutex *mutex, pthread_cond_t *condition) {
   VSI_LOCK_WAIT(mutex);
   pthread_cond_wait(condition, &mutex->mutex);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The one rule for public structs, which grow from version to version (include/vestry/vestry.h says it to users).
+/* The rule for public structs, which grow from version to version (include/vestry/vestry.h states it for users).
  *
- * The first member is `size_t size`: sizeof the struct as the caller was compiled. 0 stands for the struct as 0.3.0 has
- * it, up to the member that base/frozen.h names. A caller that uses a later member sets size too.
+ * The first member is `size_t size`: sizeof the struct in the caller's version. 0 stands for the struct of 0.3.0, up to
+ * the member that base/frozen.h names. A caller that uses a later member sets size, too.
  *
- * What goes in: a caller that knows fewer members than this library leaves the others at zero, which is the default. A
- * caller that knows more may use what this library knows: what is beyond must be zero. What comes out: the caller gets
- * as much as it has room for; what this library does not know is zero. */
+ * Input: if the caller's version has fewer members, the others are zero, which is the default. If it has more, those
+ * that this library does not know must be zero. Output: the caller receives as much as it has room for; members that
+ * this library does not know are zero. */
 #ifndef VSI_BASE_OPTIONS_H
 #define VSI_BASE_OPTIONS_H
 
@@ -17,7 +17,7 @@
 #include "base/frozen.h"
 #include "vestry/error.h"
 
-/* Whether a caller's struct can be read: its size is one, and beyond what this library knows it is zero. */
+/* Return whether a caller's struct can be read: its size is valid, and members unknown to this library are zero. */
 static inline bool vsi_options_are_known(const void *given, size_t own_size, size_t frozen_size) {
   size_t size;
   memcpy(&size, given, sizeof size);
@@ -28,11 +28,11 @@ static inline bool vsi_options_are_known(const void *given, size_t own_size, siz
   return true;
 }
 
-/* Copy what goes in.
- *   own, own_size  where to; zero where the caller said nothing
- *   frozen_size    what a size of 0 stands for
- *   given          the caller's; NULL: all defaults
- *   Returns  OK | INVALID (a size that is none, or something set that this library does not know) */
+/* Copy an input struct.
+ * own, own_size  the copy; zero where the caller set nothing
+ * frozen_size  the size that 0 stands for
+ * given  the caller's struct; NULL: all defaults
+ * Returns  OK | INVALID (an invalid size, or a member set that this library does not know) */
 static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t frozen_size, const void *given) {
   memset(own, 0, own_size);
   if (!given) return VESTRY_OK;
@@ -44,7 +44,7 @@ static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t fro
   return VESTRY_OK;
 }
 
-/* Fill in what comes out. ret: the caller's; NULL: not wanted. Its size stays as it is. */
+/* Fill in an output struct. ret: the caller's; NULL: not wanted. Its size is unchanged. */
 static inline void vsi_result_give(void *ret, const void *own, size_t own_size, size_t frozen_size) {
   if (!ret) return;
   size_t size;
@@ -56,18 +56,19 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
   memset((char *)ret + known, 0, size - known);
 }
 
-/* The bytes of a struct of 0.3.0: up to the end of its last member. */
+/* Size of a struct in 0.3.0: up to the end of its last member. */
 #define VSI_FROZEN_SIZE_OF(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 #define VSI_FROZEN_SIZE_BY(type, last) VSI_FROZEN_SIZE_OF(type, last)
 #define VSI_FROZEN_SIZE(type)          VSI_FROZEN_SIZE_BY(type, VSI_LAST_OF_##type)
-/* The same for a struct of a type that base/frozen.h has. own: the struct itself. */
+/* The same for the struct types of base/frozen.h. own: the struct itself. */
 #define VSI_OPTIONS_TAKE(type, own, given) vsi_options_take(&(own), sizeof(type), VSI_FROZEN_SIZE(type), given)
 #define VSI_RESULT_GIVE(type, ret, own)    vsi_result_give(ret, &(own), sizeof(type), VSI_FROZEN_SIZE(type))
-/* A table of functions, which is not copied: whether it is whole, and says nothing that this library does not know. */
+/* Return whether a table of functions, which is not copied, is complete and has no functions that this library does not
+ * know. */
 #define VSI_OPS_ARE_KNOWN(type, ops)                                                                                   \
   (((ops)->size == 0 || (ops)->size >= VSI_FROZEN_SIZE(type)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))
-/* The same for a table whose functions from `since` on may be absent; and whether it has one of them. */
+/* Return the same for a table whose functions from `since` on may be absent; and whether a table has one of them. */
 #define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
   (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the processor and its caches want to know. */
+/* Functions that depend on the processor and its caches. */
 #ifndef VSI_BASE_PROCESSOR_H
 #define VSI_BASE_PROCESSOR_H
 
@@ -7,17 +7,17 @@
 
 enum { VSI_CACHE_LINE = 64 };
 
-/* The first line that begins at or after an address. */
+/* Return the first address at or after `memory` at which a cache line begins. */
 static inline void *vsi_cache_line_up(void *memory) {
   return (void *)(((uintptr_t)memory + VSI_CACHE_LINE - 1) & ~(uintptr_t)(VSI_CACHE_LINE - 1));
 }
 
-/* A function out of the way of what is usual. */
+/* Attribute of a rarely used function, which is kept out of the usual path. */
 #define VSI_SELDOM __attribute__((noinline, cold))
 
-/* Begin to fetch a line that is going to be written: it may be another processor's. Any address will do.
- * (On x86-64 the compiler's builtin asks for a copy to read, after which the write has to ask again; PREFETCHW asks for
- * the line itself, and does nothing on processors that do not know it: AMD's manual, volume 3.) */
+/* Begin to fetch a cache line that will be written, because another processor may have it. Any address is allowed. (On
+ * x86-64 the compiler's builtin fetches a shared copy, after which the write must fetch the line again. PREFETCHW
+ * fetches the line for writing, and does nothing on processors without it: AMD's manual, volume 3.) */
 static inline void vsi_prefetch_to_write(const volatile void *address) {
 #if defined(__x86_64__)
   __asm__ volatile("prefetchw %0" : : "m"(*(const volatile char *)address));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A count of references, of any atomic integer type: a holder of one may take more, and the last one to be dropped ends
- * what is counted.
+/* A reference count of any atomic integer type. A holder of a reference may take more, and the drop of the last one
+ * ends the counted object.
  *
- * The orders: relaxed to take, since a reference that is held keeps the object alive, and handing the new one on to
- * another thread orders that. acq_rel to drop: release, so that all that was done with the reference comes before the
- * end; acquire, so that the last one sees all that the others did before it frees. */
+ * Memory orders: a take is relaxed, because a held reference keeps the object alive, and passing the new one to another
+ * thread orders it. A drop is acq_rel: release, so that all uses of the reference come before the end; acquire, so that
+ * the last thread sees the writes of the others before it frees the object. */
 #ifndef VSI_BASE_REFS_H
 #define VSI_BASE_REFS_H
 
@@ -16,13 +16,13 @@
 
 typedef _Atomic(uint32_t) vsi_refs;
 
-/* No other thread sees it yet. */
+/* No other thread sees the count yet. */
 #define VSI_REFS_INIT(refs, count) atomic_init(refs, count)
 #define VSI_REFS_TAKE(refs)        vsi_refs_taken(atomic_fetch_add_explicit(refs, 1, memory_order_relaxed))
-/* Whether it was the last one. */
+/* Drop a reference. Returns whether it was the last one. */
 #define VSI_REFS_DROP(refs) vsi_refs_dropped(atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel))
 
-/* By the count before. One that has ended is neither held nor dropped again. */
+/* before: the former count. A reference cannot be taken or dropped after the end. */
 static inline void vsi_refs_taken(uint64_t before) {
   VSI_ASSERT(before > 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A list that is a ring with its head: members carry their links, and are taken out wherever they are. */
+/* A list that forms a ring with its head: members embed their links, and can be removed without their list. */
 #ifndef VSI_BASE_RING_H
 #define VSI_BASE_RING_H
 
@@ -13,10 +13,10 @@ typedef struct vsi_ring {
   struct vsi_ring *next, *prev;
 } vsi_ring;
 
-/* What carries a link. `type` and `member`: as for offsetof. */
+/* Return the object that embeds a link. `type` and `member`: as for offsetof. */
 #define VSI_RING_OWNER(link, type, member) ((type *)(uintptr_t)((const char *)(link)-offsetof(type, member)))
 
-/* A head, of an empty list. */
+/* Initialize the head of an empty list. */
 static inline void vsi_ring_init(vsi_ring *head) {
   *head = (vsi_ring){head, head};
 }

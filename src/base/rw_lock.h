@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock for many readers or one writer, that knows its place in the order of locks. Readers that never cease keep no
- * writer out, but with musl, which has no such lock; so no thread reads under a lock that it reads under already.
- * Header only, as base/thread.h is. */
+/* A lock for many readers or one writer, with a place in the order of locks. Continuous readers do not starve writers,
+ * except with musl, which has no such lock. Therefore, no thread takes the lock for reading twice at once. Header only,
+ * like base/thread.h. */
 #ifndef VSI_BASE_RW_LOCK_H
 #define VSI_BASE_RW_LOCK_H
 
@@ -25,7 +25,7 @@ static inline void vsi_rw_lock_finish(vsi_rw_lock *lock) {
   pthread_rwlock_destroy(lock);
 }
 
-/* rank: as of a vsi_spin_lock */
+/* rank: as for a vsi_spin_lock */
 #define vsi_rw_lock_read(lock, rank)  (VSI_LOCK_TAKE(lock, rank), (void)pthread_rwlock_rdlock(lock))
 #define vsi_rw_lock_write(lock, rank) (VSI_LOCK_TAKE(lock, rank), (void)pthread_rwlock_wrlock(lock))
 

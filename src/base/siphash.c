@@ -38,8 +38,8 @@ static inline uint64_t load(const unsigned char *at) {
 #endif
 }
 
-/* The last word: what is left of the data, and its length at the top. With eight bytes or more, by a load that overlaps
- * what was read before. */
+/* Return the last word: the rest of the data, and its length in the top byte. If there are at least eight bytes, the
+ * rest is read by a load that overlaps bytes already read. */
 static inline uint64_t last_word(const unsigned char *at, size_t left, size_t len) {
   uint64_t last = (uint64_t)(len & 0xff) << 56;
   if (left == 0) return last;
@@ -69,8 +69,8 @@ uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len) {
   return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
-/* The output of 128 bits is of the authors' own code (not of the paper): 0xee goes into v1 at the beginning and, in the
- * place of 0xff, into v2 at the end; for the second half 0xdd goes into v1, and the rounds at the end come again. */
+/* The output of 128 bits is defined by the authors' code (not by the paper): 0xee goes into v1 at the beginning and, in
+ * place of 0xff, into v2 at the end. For the second half, 0xdd goes into v1, and the final rounds are repeated. */
 enum { ROUNDS_A_WORD_128 = 2, ROUNDS_AT_END_128 = 4 };
 
 void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {

@@ -14,16 +14,17 @@ typedef struct vsi_siphash_key {
   uint64_t k0, k1;
 } vsi_siphash_key;
 
-/* From 16 bytes, little-endian, as the paper has it. */
+/* Load a key from 16 bytes, little-endian, as in the paper. */
 vsi_siphash_key vsi_siphash_key_load(const unsigned char bytes[16]);
-/* A random key. OK | IO (no randomness) */
+/* Make a random key. OK | IO (no randomness) */
 VESTRY_API vestry_err vsi_siphash_key_random(const vestry_host *host, vsi_siphash_key *ret_key);
 
-/* One compression and three finalization rounds: what hash tables use. data may be NULL when len is 0. */
+/* Hash with one compression round and three finalization rounds, the variant for hash tables. data may be NULL if len
+ * is 0. */
 VESTRY_API uint64_t vsi_siphash_1_3(vsi_siphash_key key, const void *data, size_t len);
 
-/* SipHash-1-3 of 16 to 23 bytes, given as two words and, in the lower bytes of a third, the rest (little-endian). Of
- * fewer bytes it is a keyed hash too, of the words and the length, but not the SipHash of the bytes. */
+/* Compute SipHash-1-3 of 16 to 23 bytes, given as two words and the rest in the lower bytes of a third (little-endian).
+ * For fewer bytes the result is also a keyed hash of the words and the length, but not the SipHash of the bytes. */
 static inline uint64_t vsi_siphash_1_3_words(vsi_siphash_key key, uint64_t first, uint64_t second, uint64_t rest,
                                              size_t len) {
   uint64_t v0 = key.k0 ^ UINT64_C(0x736f6d6570736575), v1 = key.k1 ^ UINT64_C(0x646f72616e646f6d);
@@ -48,26 +49,27 @@ static inline uint64_t vsi_siphash_1_3_words(vsi_siphash_key key, uint64_t first
 
 /* A hash of 128 bits. */
 typedef struct vsi_hash_128 {
-  uint64_t low, high; /* as the bytes of the paper's authors: low first, each little-endian */
+  uint64_t low, high; /* in the byte order of the authors: low first, each little-endian */
 } vsi_hash_128;
 
 static inline bool vsi_hash_128_equal(vsi_hash_128 a, vsi_hash_128 b) {
   return a.low == b.low && a.high == b.high;
 }
 
-/* SipHash-2-4 with 128 bits of output, of bytes that come in pieces; however they are cut, it is the same. */
+/* State of SipHash-2-4 with 128 bits of output, for bytes that come in pieces; the result does not depend on the
+ * division into pieces. */
 typedef struct vsi_siphash_128 {
   uint64_t v0, v1, v2, v3, rest; /* rest: the bytes that do not fill a word yet, in its lower ones */
   uint64_t len;
 } vsi_siphash_128;
 
 VESTRY_API void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
-/* data may be NULL when len is 0. */
+/* Add bytes. data may be NULL if len is 0. */
 VESTRY_API void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
-/* Of all so far; more can come after it. */
+/* Return the hash of all bytes so far; more can be added afterwards. */
 VESTRY_API vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
 
-/* Of bytes that are all there. */
+/* Return the hash of bytes in one piece. */
 static inline vsi_hash_128 vsi_siphash_128_of(vsi_siphash_key key, const void *data, size_t len) {
   vsi_siphash_128 hash;
   vsi_siphash_128_init(&hash, key);

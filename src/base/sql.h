@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The text of an application's statements, as far as its quotes and values tell apart. Header only, as base/memory.h
- * is: libraries of several databases use it. */
+/* The text of an application's SQL statements, parsed as far as quotes and values require. Header only, like
+ * base/memory.h, because the libraries of several databases use it. */
 #ifndef VSI_BASE_SQL_H
 #define VSI_BASE_SQL_H
 
@@ -10,15 +10,15 @@
 
 #include "base/ascii.h"
 
-/* Whose SQL it is: they differ in what they quote, and how. */
+/* The SQL dialect; dialects differ in their quotes. */
 typedef enum vsi_sql { VSI_SQL_SQLITE, VSI_SQL_POSTGRES } vsi_sql;
 
-/* Of a keyword, a name or a number. */
+/* Return whether the character belongs to a keyword, a name or a number. */
 static inline bool vsi_sql_is_word(char c) {
   return vsi_is_letter(c) || vsi_is_digit(c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* PostgreSQL's comments have comments in them. */
+/* Return the end of a comment; comments of PostgreSQL can be nested. */
 static inline const char *vsi_sql_skip_comment(vsi_sql of, const char *at) {
   size_t depth = 0;
   do {
@@ -30,7 +30,7 @@ static inline const char *vsi_sql_skip_comment(vsi_sql of, const char *at) {
   return at;
 }
 
-/* escapes: a backslash takes what comes after it along. */
+/* Return the end of a quoted text. escapes: a backslash escapes the next character. */
 static inline const char *vsi_sql_skip_quoted(const char *at, bool escapes) {
   const char end = *at == '[' ? ']' : *at;
   for (at++; *at; at++) {
@@ -44,7 +44,7 @@ static inline const char *vsi_sql_skip_quoted(const char *at, bool escapes) {
   return at;
 }
 
-/* $$...$$ and $name$...$name$ of PostgreSQL; NULL: it is a parameter. */
+/* Return the end of $$...$$ or $name$...$name$ in PostgreSQL; NULL: it is a parameter. */
 static inline const char *vsi_sql_skip_dollars(const char *at) {
   size_t len = 1;
   while (vsi_sql_is_word(at[len])) len++;
@@ -54,8 +54,9 @@ static inline const char *vsi_sql_skip_dollars(const char *at) {
   return at + strlen(at);
 }
 
-/* After a string, a quoted name or a comment that begins here; NULL: none does. In a string of PostgreSQL's a setting
- * says whether a backslash escapes a quote: such a string goes on to the end of the text. */
+/* Return the end of a string, a quoted name or a comment that begins here; NULL: none does. In a string of PostgreSQL,
+ * a setting determines whether a backslash escapes a quote. So a string in which this matters extends to the end of the
+ * text. */
 static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
   if (at[0] == '-' && at[1] == '-') return at + strcspn(at, "\n");
   if (at[0] == '/' && at[1] == '*') return vsi_sql_skip_comment(of, at);
@@ -68,20 +69,21 @@ static inline const char *vsi_sql_skip(vsi_sql of, const char *at) {
   return escape && escape < end ? at + strlen(at) : end;
 }
 
-/* After a number, a name, or a name of a parameter; else after what is shown as it is, from 1 byte on. */
+/* Return the end of a number, a name, or a parameter's name; of other text, of at least 1 byte that is shown
+ * unchanged. */
 static inline const char *vsi_sql_skip_word(vsi_sql of, const char *at) {
   at++;
   while (vsi_sql_is_word(*at) || (of == VSI_SQL_POSTGRES && *at == '$')) at++;
   return at;
 }
 
-/* After a string with a letter ahead of it, such as x'00'; NULL: none begins here. */
+/* Return the end of a string with a letter in front, such as x'00'; NULL: none begins here. */
 static inline const char *vsi_sql_skip_lettered(vsi_sql of, const char *at) {
   if (!*at || at[1] != '\'' || !strchr(of == VSI_SQL_POSTGRES ? "eExXbB" : "xX", *at)) return NULL;
   return vsi_sql_skip_quoted(at + 1, *at == 'e' || *at == 'E');
 }
 
-/* What begins here ends at ret_end, and is shown as ret_text: NULL: as it is. */
+/* Find the next token. It ends at ret_end, and is shown as ret_text; NULL: unchanged. */
 static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end, const char **ret_text) {
   const char *lettered = vsi_sql_skip_lettered(of, at), *end = lettered ? lettered : vsi_sql_skip(of, at);
   *ret_text = NULL;
@@ -98,9 +100,9 @@ static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end
   *ret_end = end ? end : at + 1;
 }
 
-/* What the log may say of a statement: "..." stands for each value, and for names in double quotes: SQLite takes them
- * for strings where there is no such column, and so do people. Comments are left out.
- *  shown  terminated; cut if there is too little room */
+/* Write the form of a statement that may be logged. "..." replaces each value, and each name in double quotes, because
+ * SQLite takes such a name for a string if there is no such column, and applications use it so. Comments are omitted.
+ * shown  terminated; cut if there is too little room */
 static inline void vsi_sql_show(vsi_sql of, const char *sql, char *shown, size_t room) {
   size_t len = 0;
   while (*sql) {

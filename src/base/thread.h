@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the library's. Header only: libraries of their own do not see the core's functions. */
+/* Threads of the library. Header only, because separate libraries do not see the core's functions. */
 #ifndef VSI_BASE_THREAD_H
 #define VSI_BASE_THREAD_H
 
@@ -11,8 +11,8 @@
 #include "vestry/error.h"
 #include "vestry/host.h"
 
-/* The application's signals go to the application's threads: what is started between these two blocks all signals from
- * its first instruction, since it inherits the mask. */
+/* Block signals, and restore the mask. The application's signals must be handled by its own threads. A thread that is
+ * started between these calls inherits the mask, so it blocks all signals from its first instruction. */
 static inline sigset_t vsi_signals_block(void) {
   sigset_t all, before;
   sigfillset(&all);
@@ -23,7 +23,7 @@ static inline void vsi_signals_restore(sigset_t before) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Make a thread that blocks all signals. attributes: NULL: the default ones. 0, or what errno is called. */
+/* Create a thread that blocks all signals. attributes: NULL: the default. Returns 0, or an error number. */
 static inline int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *attributes, void *(*body)(void *),
                                   void *argument) {
   sigset_t before = vsi_signals_block();
@@ -32,8 +32,7 @@ static inline int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *a
   return failure;
 }
 
-/* Start a thread that blocks all signals. host: whose log is told if it cannot be, NULL: none; name: 15 characters at
- * most. OK | IO */
+/* Start a thread that blocks all signals. host: logs a failure; NULL: no log. name: at most 15 characters. OK | IO */
 static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
                                           void *(*body)(void *), void *argument) {
   pthread_t thread;
@@ -46,7 +45,7 @@ static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *re
     if (host && host->log) host->log(host->ctx, VESTRY_LOG_ERROR, line);
     return VESTRY_IO;
   }
-  pthread_setname_np(thread, name); /* a name that does not stick is no failure */
+  pthread_setname_np(thread, name); /* a failure to set the name is ignored */
   *ret_thread = thread;
   return VESTRY_OK;
 }

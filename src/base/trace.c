@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Traces by W3C Trace Context (https://www.w3.org/TR/trace-context/): sections 3.2 (traceparent) and 5 (random ids).
  *
- * Each thread makes ids by a generator of its own, so that a span costs neither a system call nor a lock. It is
- * splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), begun at random. Ids
- * are no secrets. */
+ * Each thread has a separate generator of ids, so that a span costs neither a system call nor a lock. The generator is
+ * splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), with a random start.
+ * Ids are not secret. */
 #include "base/trace.h"
 
 #include "base/hex.h"
@@ -43,7 +43,7 @@ static bool is_nothing(const unsigned char *bytes, size_t count) {
 vestry_err vestry_trace_read(const char *text, size_t len, vestry_trace *ret_trace) {
   if (!text || len < TEXT_LEN || text[TRACE_AT - 1] != '-' || text[SPAN_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')
     return VESTRY_MALFORMED;
-  /* Digits are lower-case (section 3.2.2). */
+  /* Digits must be lower-case (section 3.2.2). */
   if (!vsi_hex_is(text, TRACE_AT - 1) || !vsi_hex_is(text + TRACE_AT, 32) || !vsi_hex_is(text + SPAN_AT, 16) ||
       !vsi_hex_is(text + FLAGS_AT, 2))
     return VESTRY_MALFORMED;
@@ -95,7 +95,7 @@ void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_
 
 void vsi_trace_tell(const vestry_host *host, vestry_span *span) {
   const vestry_tracer *tracer = vsi_tracer_of(host);
-  if (!tracer || !span->trace.is_sampled) return; /* it was taken away meanwhile */
+  if (!tracer || !span->trace.is_sampled) return; /* the tracer was removed meanwhile */
   span->ended_ns = vsi_now_ns(host);
   tracer->on_span(span, tracer->ctx);
 }

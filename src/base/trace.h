@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Spans: begun and ended by one thread, one inside of the other; those that end elsewhere are told by
+/* Spans that are begun and ended by one thread, nested in one another. Spans that end elsewhere are reported by
  * vsi_trace_tell. */
 #ifndef VSI_BASE_TRACE_H
 #define VSI_BASE_TRACE_H
@@ -7,45 +7,45 @@
 #include "base/memory.h"
 #include "vestry/trace.h"
 
-/* Not followed: there is no tracer. */
+/* A span; without a tracer it is not followed. */
 typedef struct vsi_span {
-  const vestry_host *host; /* NULL: it is not followed */
+  const vestry_host *host; /* NULL: not followed */
   const vestry_trace *former;
   vestry_span told;
 } vsi_span;
 
-/* The host's tracer; NULL: it has none. */
+/* Return the host's tracer; NULL: none. */
 static inline const vestry_tracer *vsi_tracer_of(const vestry_host *host) {
   return !host->size || host->size >= offsetof(vestry_host, tracer) + sizeof host->tracer ? host->tracer : NULL;
 }
 
-/* A trace's next span: parent NULL: a new trace begins. */
+/* Begin a span of a trace. parent NULL: begin a new trace. */
 VESTRY_API void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind,
                                vestry_span *ret_span);
-/* It ends now; told, if it is sampled. No lock held. */
+/* End a span now, and report it if it is sampled. No lock held. */
 VESTRY_API void vsi_trace_tell(const vestry_host *host, vestry_span *span);
 
-/* The trace that this thread is in, if it is sampled and there is a tracer; NULL: there is nothing to carry on. */
+/* Return the trace of this thread, if it is sampled and there is a tracer; NULL: there is none to continue. */
 VESTRY_API const vestry_trace *vsi_trace_carried(const vestry_host *host);
 
 VESTRY_API void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
                                         const vestry_trace *parent);
 VESTRY_API void vsi_span_end_followed(vsi_span *span);
 
-/* parent NULL: the trace that this thread is in, or none. Between begin and end the thread is in the span. */
+/* Begin a span. parent NULL: the trace of this thread, or none. Until the end, this thread is in the span. */
 static inline void vsi_span_begin(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
                                   const vestry_trace *parent) {
   span->host = NULL;
   if (vsi_tracer_of(host)) vsi_span_begin_followed(span, host, kind, parent);
 }
-/* The thread leaves the span before its end; it, or another one, comes back. */
+/* Leave the span before its end; this or another thread comes back. */
 static inline void vsi_span_leave(const vsi_span *span) {
   if (span->host) (void)vestry_trace_enter(span->former);
 }
 static inline void vsi_span_come_back(vsi_span *span) {
   if (span->host) span->former = vestry_trace_enter(&span->told.trace);
 }
-/* No lock held. name: NULL: none. */
+/* End a span. No lock held. name: NULL: none. */
 static inline void vsi_span_end(vsi_span *span, const char *name, uint64_t count, vestry_err error) {
   if (!span->host) return;
   span->told.name = name ? name : "";

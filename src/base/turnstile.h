@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A turnstile: one thread at a time is inside, the others wait in front of it. Unlike under a mutex, a thread that is
- * inside holds no lock, so it may call what belongs to others (a profile's members, a transport's wake), as long as
- * that does not come back to the same turnstile.
+/* A lock on a binary semaphore: one thread at a time is inside, and the others wait. Unlike the holder of a mutex, the
+ * thread inside may call functions of others (a profile's functions, a transport's wake), as long as these do not enter
+ * the same semaphore again.
  *
- * It is a semaphore, and not a condition: many may wait for one, and there glibc before 2.41 can lose a signal (its bug
- * 25847). */
+ * It is a semaphore instead of a condition, because many threads may wait for it, and glibc before 2.41 can lose a
+ * signal if several threads wait for one condition (its bug 25847). */
 #ifndef VSI_BASE_TURNSTILE_H
 #define VSI_BASE_TURNSTILE_H
 
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 typedef struct vsi_turnstile {
-  sem_t free; /* 1, or 0: a thread is inside */
+  sem_t free; /* 1: free; 0: a thread is inside */
 } vsi_turnstile;
 
 static inline void vsi_turnstile_init(vsi_turnstile *turnstile) {
@@ -24,10 +24,10 @@ static inline void vsi_turnstile_finish(vsi_turnstile *turnstile) {
 }
 
 static inline void vsi_turnstile_enter(vsi_turnstile *turnstile) {
-  while (sem_wait(&turnstile->free)) continue; /* a signal's handler has run */
+  while (sem_wait(&turnstile->free)) continue; /* interrupted by a signal handler */
 }
 
-/* Without waiting. Whether it is inside. */
+/* Enter without waiting. Returns whether this thread is inside. */
 static inline bool vsi_turnstile_try(vsi_turnstile *turnstile) {
   return sem_trywait(&turnstile->free) == 0;
 }

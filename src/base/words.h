@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes as words, the first byte lowest: what is compared, copied and hashed by words is packed into them once. */
+/* Bytes packed into words, the first byte lowest, so that they can be compared, copied and hashed by words. */
 #ifndef VSI_BASE_WORDS_H
 #define VSI_BASE_WORDS_H
 
@@ -15,7 +15,7 @@ static inline size_t vsi_words_for(size_t bytes) {
   return (bytes + 7) / 8;
 }
 
-/* Whether as many bytes are equal, rounded up to pairs of words. bytes > 0. */
+/* Return whether this number of bytes is equal, rounded up to pairs of words. bytes > 0. */
 static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t bytes) {
   vsi_word_pair differ = {0, 0};
   const uint64_t *end = a + (bytes + 7) / 8;
@@ -24,7 +24,7 @@ static inline bool vsi_words_equal(const uint64_t *a, const uint64_t *b, size_t 
   return !(differ[0] | differ[1]);
 }
 
-/* Copy as many bytes, rounded up to pairs of words. bytes > 0. */
+/* Copy this number of bytes, rounded up to pairs of words. bytes > 0. */
 static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) {
   const uint64_t *end = to + (bytes + 7) / 8;
   const vsi_word_pair *pair = from;
@@ -32,14 +32,14 @@ static inline void vsi_words_copy(uint64_t *to, const void *from, size_t bytes) 
   while (to < end);
 }
 
-/* At most 8 bytes, the first one lowest, zeroes after them; reads none beyond. */
+/* Load at most 8 bytes, the first one lowest, followed by zeroes; reads none beyond. */
 static inline uint64_t vsi_load_bytes(const unsigned char *at, size_t len) {
   uint64_t word = 0;
   if (len == 8) {
     memcpy(&word, at, 8);
     return le64toh(word);
   }
-  if (len >= 4) { /* two loads that overlap */
+  if (len >= 4) { /* two overlapping loads */
     uint32_t first, last;
     memcpy(&first, at, 4);
     memcpy(&last, at + len - 4, 4);
@@ -49,20 +49,20 @@ static inline uint64_t vsi_load_bytes(const unsigned char *at, size_t len) {
   return word;
 }
 
-/* Where bytes go. Handed on by value, so that it stays in registers. */
+/* The destination of packed bytes. Passed by value, so that it stays in registers. */
 typedef struct vsi_packer {
   uint64_t *at;
-  uint64_t word; /* what is not yet a whole one, */
-  unsigned bits; /* so many of it */
+  uint64_t word; /* the bytes that do not fill a word yet */
+  unsigned bits; /* number of their bits */
 } vsi_packer;
 
-/* len: 1 to 8. */
+/* Append bytes. len: 1 to 8. */
 static inline vsi_packer vsi_pack(vsi_packer to, uint64_t bytes, unsigned len) {
   to.word |= bytes << to.bits;
   unsigned bits = to.bits + 8 * len;
   if (bits >= 64) {
     *to.at++ = htole64(to.word);
-    to.word = bytes >> 1 >> (63 - to.bits); /* the rest; none if it began a word */
+    to.word = bytes >> 1 >> (63 - to.bits); /* the rest; none if they began a word */
     bits -= 64;
   }
   to.bits = bits;
