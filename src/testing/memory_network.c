@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a network that goes wrong, and the same way again */
+/* essay: faults of a network that can be repeated */
 /* The faults of a message are drawn when it is sent, from the random sequence of its receiver. Each message takes the
  * same number of draws, whatever the chances are. So a changed chance, or one more node, does not change any other
  * fault. */

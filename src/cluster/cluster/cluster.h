@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: links between nodes, lives, and what is lost on the way */
+/* essay: links between nodes, runs of a node, and detection of losses */
 /* A node's part of a cluster: the struct that all files of this module share. From the bottom up:
  *
  *   peer.h            another node                        members.c          live nodes, reports to the application

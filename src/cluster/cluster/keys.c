@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which node holds which key, by digests that each node owns */
+/* essay: which node holds which key: each node owns its set, and the others copy it */
 /* Digests. Each node owns the set of its keys, as hashes made with the cluster's secret, and announces changes of it;
  * the other nodes copy it. No node changes the set of another node, so no agreement is needed: a copy is correct or
  * late, and the digest (the number of keys and the sum of their hashes) shows which.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: links between nodes, lives, and what is lost on the way */
+/* essay: links between nodes, runs of a node, and detection of losses */
 /* Membership: which nodes are alive, and which of their messages have arrived.
  *
  *      no slot ─proof→ ALIVE, DRAINING ─silence for suspect_ms→ SUSPECT ─silence for dead_ms→ DEAD

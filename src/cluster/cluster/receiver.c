@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a node that tells of a channel or a key after something was sent without it */
+/* essay: a node that announces a channel or a key too late to receive a message */
 /* Announcements of keys by other nodes, and messages that a node missed because its announcement came late.
  *
  * An event of a channel goes to the nodes that have announced members. If a node's announcement was in transit at that

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what is asked for one key stays in order */
+/* essay: order of the remote requests for one key */
 /* Requests to other nodes, and their responses.
  *
  * A request goes first to the nodes that have announced the key, and to the nodes whose keys are not known completely.

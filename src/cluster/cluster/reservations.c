@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a key that one stream has alone, on whatever node */
+/* essay: a key that only one stream of all nodes has */
 /* Exact REJECT and REUSE on all nodes. A node that opens such a stream reserves the key first.
  *
  * Each node knows whether it holds a key, and responds for itself. No node sees which other nodes query at the same

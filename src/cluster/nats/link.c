@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: connections that leave nothing behind */
+/* essay: connections to NATS that leave no state behind */
 /* The thread that makes connections. While one is up, it sleeps, and checks periodically whether the server responds.
  *
  * Connections are not reused: each is made, used and freed, and no state passes to the next. UP is reported when the

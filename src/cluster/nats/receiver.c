@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one thread for what comes, and any thread for what goes */
+/* essay: one thread that receives, and any thread that sends */
 /* By default libnats reads on one thread and delivers on another. Waking a thread takes longer than all other work for
  * a message. Therefore libnats is configured for an event loop: it reads and writes only when this library calls it,
  * and the receiver's thread passes on the received messages itself.

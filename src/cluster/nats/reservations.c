@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what refuses a reservation, and the revision that it has instead */
+/* essay: a refused reservation, and the revision that the name has instead */
 /* JetStream compares and sets: a write contains the revision that it expects. libnats reports a refusal without the
  * current revision, so it is read afterwards. The name may change once more in between, which does no harm: the
  * revision that is read belongs to another node in any case. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a stream that has ended, and the key that it had */
+/* essay: the key of a stream that has ended */
 /* Closes are recorded in a ring: the newest record overwrites the oldest.
  *
  * Only the store knows a stream's key, and a stream that is evicted, replaced or removed leaves the store before it
