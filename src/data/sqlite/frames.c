@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which pages a commit wrote, and that none was missed */
-/* What commits wrote stands in the WAL: each frame has the number of its page, and the last frame of a commit says so.
- * Where the WAL ends that everybody may see, the head of its index says, which all processes share and which is written
- * last. Both formats are documented (sqlite.org/walformat.html), and no file is opened here: it is read through the own
- * connection's, because to close another descriptor would drop that one's locks.
+/* essay: which pages a commit wrote, and why none is missed */
+/* The WAL contains what commits wrote: each frame has its page number, and the last frame of a commit is marked. The
+ * header of the WAL's index contains the visible end of the WAL; all processes share it, and it is written last. Both
+ * formats are documented (sqlite.org/walformat.html). No file is opened here; the WAL is read through the own
+ * connection's file, because closing another descriptor would drop that connection's locks.
  *
- * That nothing was missed is counted. The index has a number that goes up by one for each commit: between two looks
- * there must be as many commits in the frames. When all of the WAL is in the database it is begun anew, with other
- * salts; then the frames of the new one must account for all commits since. If they do not, some were in frames that
- * have been overwritten before they were read: these are lost. Every frame bears the salts of its WAL, so one that is
- * overwritten while it is read is seen. */
+ * Completeness is checked by counting. The index contains a number that increases by one with each commit, so between
+ * two reads the frames must contain as many commits. When all of the WAL has been copied into the database, it is
+ * restarted with other salts; the frames of the new WAL must then account for all commits since. If they do not, some
+ * commits were in frames that were overwritten before they were read: these are lost. Every frame contains the salts of
+ * its WAL, so a frame that is overwritten while it is read is detected. */
 #include "data/sqlite/frames.h"
 
 #include "base/array.h"
@@ -19,14 +19,14 @@ enum {
   HEAD_WORDS = 12, /* there are two copies, one after the other */
   WORD_VERSION = 0,
   WORD_NUMBER = 2,
-  WORD_SIZES = 3, /* a byte: there is an index; a byte: the order of bytes in checksums; two: a page's size */
+  WORD_SIZES = 3, /* a byte: an index exists; a byte: byte order of checksums; two bytes: page size */
   WORD_LAST_FRAME = 4,
   WORD_SALTS = 8,
   WORD_CHECKSUM = 10,
   TRIES = 100,
   WAL_HEAD_BYTES = 32,
   FRAME_HEAD_BYTES = 24,
-  PAGE_HEAD_BYTES = 100, /* of the database's first page */
+  PAGE_HEAD_BYTES = 100, /* of the first page of the database */
   SCHEMA_AT = 40
 };
 static const uint32_t version = 3007000;
@@ -39,7 +39,8 @@ static void load(const _Atomic(uint32_t) *index, head *ret_head) {
   for (size_t i = 0; i < HEAD_WORDS; i++) ret_head->words[i] = atomic_load_explicit(&index[i], memory_order_relaxed);
 }
 
-/* As SQLite does: of pairs of words, in this machine's order. */
+/* Return whether the checksum is right. It is computed as in SQLite, from pairs of words in this machine's byte
+ * order. */
 static bool is_whole(const head *h) {
   uint32_t first = 0, second = 0;
   for (size_t i = 0; i < WORD_CHECKSUM; i += 2) {
@@ -55,12 +56,12 @@ static uint32_t page_bytes(const head *h) {
   return size == 1 ? 65536 : size;
 }
 
-/* A WAL in which nothing was written yet has no size of pages: that of a database that was left cleanly. */
+/* Return whether the page size is valid. A WAL without frames has none, after a database was closed cleanly. */
 static bool is_of_pages(const head *h) {
   return page_bytes(h) >= 512 || (!page_bytes(h) && !h->words[WORD_LAST_FRAME]);
 }
 
-/* The second copy is written before the first one. OK | BUSY */
+/* Read the header of the index. The second copy is written before the first one. OK | BUSY */
 static vestry_err read_head(const _Atomic(uint32_t) *index, head *ret_head) {
   for (int i = 0; i < TRIES; i++) {
     head again;
@@ -87,8 +88,8 @@ static uint32_t big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Go on after what is committed now, under the schema of now, or one before it, which shows when the next commit says
- * which it is. OK | BUSY */
+/* Continue after the last commit, with the current schema version, or an earlier one, which the next commit of page 1
+ * will correct. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
   head h;
   int schema = 0;
@@ -121,8 +122,8 @@ static bool put_page(vsi_sqlite_frames *frames, size_t at, uint32_t page) {
   return true;
 }
 
-/* The first page of the database was written. A frame's head is written before its page: the page is this frame's if
- * the head still is. */
+/* Read the schema version, because the first page of the database was written. A frame's header is written before its
+ * page, so the page belongs to this frame if the header is unchanged afterwards. */
 static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlite3_int64 at,
                             vsi_sqlite_written *written) {
   unsigned char bytes[PAGE_HEAD_BYTES], again[FRAME_HEAD_BYTES];
@@ -136,7 +137,7 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
   return true;
 }
 
-/* One commit, that begins after frames->frame. */
+/* Read one commit, which begins after frames->frame. */
 static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h, vsi_sqlite_written *written) {
   const uint32_t page_size = page_bytes(h), last = h->words[WORD_LAST_FRAME];
   *written = (vsi_sqlite_written){.number = frames->number + 1};
@@ -163,7 +164,7 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h, vsi_sqlite_writte
     frames->frame = 0;
     memcpy(frames->salts, &h->words[WORD_SALTS], sizeof frames->salts);
   }
-  /* More commits than frames to come: some are in frames of before. Only then nothing is told of. */
+  /* More commits than remaining frames: some were in frames of the former WAL. In this case fn is not called. */
   uint32_t commits_count = h->words[WORD_NUMBER] - frames->number;
   if (frames->frame > h->words[WORD_LAST_FRAME] || commits_count > h->words[WORD_LAST_FRAME] - frames->frame)
     return false;
@@ -175,7 +176,8 @@ static bool read_all(vsi_sqlite_frames *frames, const head *h, vsi_sqlite_writte
   return frames->number == h->words[WORD_NUMBER];
 }
 
-/* Whether the WAL has not been begun anew while it was read. If it has, a frame may have been written while it was. */
+/* Return whether the WAL was not restarted while it was read. If it was, a frame may have been overwritten during the
+ * read. */
 static bool is_still(const vsi_sqlite_frames *frames) {
   head h;
   return !read_head(frames->index, &h) && has_salts(frames, &h);
@@ -190,6 +192,6 @@ vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
   if (read_all(frames, &h, fn, ctx) && is_still(frames)) return VESTRY_OK;
-  if (begin_anew(frames)) go_to(frames, &h); /* what came since is read the next time */
+  if (begin_anew(frames)) go_to(frames, &h); /* later commits are read the next time */
   return VESTRY_NOT_FOUND;
 }

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: why a render misses no change of what it has read */
-/* Sets of reads, found by pages, and by tables and keys. Renders that have read the same share a set, and a set is a
- * topic, which its renders name: so a page that a thousand tabs show alike costs one set and one refresh.
+/* essay: why a render misses no change of the data that it has read */
+/* Sets of reads, found by file pages, and by tables and keys. Renders with the same reads share a set. A set is a
+ * topic, which its renders name. So a page that a thousand tabs show identically costs one set and one refresh.
  *
- * Why no change is missed. A render is made of the pages of the file that it has read, and of nothing else (but for
- * what the guide says must be named as a topic). While none of them is written, to render again would read the same
- * pages, and make the same. So a commit concerns it only if it writes one of them. And by SQLite's own account of what
- * a statement reads, a commit concerns a render only if it changes one of its columns, or adds or removes rows of one
- * of its tables; and where its statements look rows up by a key (program.c), rows of that key. Each is true by itself,
- * so both together are: a commit that is known by pages and by tables refreshes those that it meets in both.
+ * Why no change is missed. A render depends on the file pages that it has read, and on nothing else, except for data
+ * that must be named as a topic (see the guide). While none of these file pages is written, another render would read
+ * the same pages, and produce the same output. So a commit concerns the render only if it writes one of them. Likewise,
+ * according to SQLite's own description of a statement's reads, a commit concerns a render only if it changes one of
+ * its columns, or adds or removes rows of one of its tables; if the statements look rows up by a key (program.c), only
+ * rows with that key count. Both conditions are necessary. Therefore, a commit with known file pages and known tables
+ * refreshes only the sets that meet both conditions.
  *
- * But then a set's pages may be written without its render being made again. What was on them may stand elsewhere now,
- * and the next change of it writes other pages. So such a set is void: from there on it is followed by tables, and when
- * it is not known what tables a commit changed, by everything, until its renders come again, and enter a new one. The
- * same with what a render itself writes, which refreshes nothing. Rows of thousands of renders can lie on one page: so
- * thousands of sets may be void, and those that look rows up by a key are found by it, without a look at the others.
+ * But then a set's file pages can be written without another render. Their data may now be elsewhere, so that the next
+ * change of it writes other pages. Therefore, such a set is invalidated: from then on it is followed by tables, and by
+ * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens with a
+ * render's own writes, which refresh nothing. A file page can contain rows of thousands of renders, so thousands of
+ * sets may be invalidated; those that look rows up by a key are found by the key, without examining the others.
  *
- * A commit that is followed while a render runs is kept until it ends, and is then compared with what it has read: so
- * it does not matter which comes first. Too many of them, and the render is made again.
+ * A commit that is followed while a render runs is kept until the render ends, and is then compared with its reads, so
+ * the order of the two does not matter. If there are too many such commits, the render runs again.
  *
- * Page 1 is read by every statement, and written whenever the file grows: it counts only for those that look at the
- * schema. A change of the schema refreshes all.
+ * Page 1 is read by every statement, and written whenever the file grows. Therefore, it counts only for renders that
+ * read the schema. A change of the schema refreshes all.
  *
- * Locks: the index's is taken before that of the pages. */
+ * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
 
 #include <inttypes.h>
@@ -36,24 +37,24 @@ typedef vsi_sqlite_place place;
 typedef vsi_sqlite_plan plan;
 typedef vsi_sqlite_verdict verdict;
 
-/* A commit that renders under way may have missed. */
+/* A commit that running renders may have missed. */
 typedef struct recent {
   STAILQ_ENTRY(recent) in;
   uint64_t number;
   size_t bytes;
-  vsi_sqlite_commit commit; /* its arrays are after it */
+  vsi_sqlite_commit commit; /* followed by its arrays */
 } recent;
 
 struct vsi_sqlite_index {
-  vsi_sqlite_sets sets; /* guarded by lock, but for its topics and host */
+  vsi_sqlite_sets sets; /* guarded by lock, except its topics and host */
   vsi_sqlite_tables *tables;
   vsi_mutex lock;
   /* All below is guarded by it. */
-  uint64_t commits; /* that were followed */
-  size_t running;   /* renders */
+  uint64_t commits; /* number of commits followed */
+  size_t running;   /* number of running renders */
   STAILQ_HEAD(, recent) recent;
   size_t recent_count, recent_bytes;
-  uint64_t forgotten; /* the last commit that is not among them any more */
+  uint64_t forgotten; /* the last commit that is no longer in recent */
   vsi_sqlite_index_stats stats;
 };
 
@@ -68,12 +69,12 @@ static void drop_recent(vsi_sqlite_index *index) {
   vsi_free(index->sets.host, first);
 }
 
-/* Keep a commit for the renders that run. */
+/* Keep a commit for the running renders. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
   recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
-  if (!made) { /* it is not missed, or there is no room for it: a render of now is made again */
+  if (!made) { /* no render runs, or there is no room: renders that run now run again */
     while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
     index->forgotten = index->commits;
     return;
@@ -96,7 +97,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   index->recent_bytes += bytes;
 }
 
-/* One refresh after the other, counted. */
+/* The refreshes of one commit. */
 typedef struct refreshes {
   vsi_sqlite_index *index;
   const vsi_sqlite_commit *commit;
@@ -107,7 +108,8 @@ typedef struct refreshes {
   const char *name; /* NULL: none yet */
 } refreshes;
 
-/* Refresh a topic, and say what for: a table that the commit changed; if none is known, the page that is followed. */
+/* Refresh a topic, and name the reason: a table that the commit changed; if none is known, the file page that is
+ * followed. */
 static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
   vestry_pages *topics = r->index->sets.topics;
   const vsi_sqlite_use *use = vsi_sqlite_met_use(r->commit, p);
@@ -148,13 +150,13 @@ static void judge_set(refreshes *r, set *s) {
   if (is == VSI_SQLITE_REFRESH) refresh(r, s);
 }
 
-/* Follow a page that was written to the sets that have read it: they need no search by pages. */
+/* Follow a written file page to the sets that have read it. These sets need no search by pages. */
 static void follow_page(refreshes *r) {
   const vsi_sqlite_commit *commit = r->commit;
   vsi_sqlite_page_entry *entry = vsi_sqlite_sets_find_page(&r->index->sets, r->page);
   for (place *next, *at = entry ? LIST_FIRST(&entry->places) : NULL; at; at = next) {
     set *s = at->of;
-    next = LIST_NEXT(at, in); /* another set's; the entry may be gone when the last one left */
+    next = LIST_NEXT(at, in); /* of another set; the entry may be freed after its last set left */
     if (commit->is_of_render || !vsi_sqlite_meets_tables(commit, &s->plan))
       vsi_sqlite_set_make_void(&r->index->sets, s);
     else
@@ -172,8 +174,8 @@ static void follow_tables(refreshes *r) {
     vsi_sqlite_sets_find_changed(&r->index->sets, &commit->uses[i], commit->keys, commit->keys_count, judge_found, r);
 }
 
-/* Follow a commit to the sets that depend on more than tables; and to all that are followed by tables, if it is not
- * known which it changed. */
+/* Follow a commit to the untracked sets, which depend on more than tables; and to all table-level sets, if its tables
+ * are unknown. */
 static void follow_coarse(refreshes *r) {
   vsi_sqlite_sets *sets = &r->index->sets;
   for (set *next, *s = LIST_FIRST(&sets->wild_sets); s; s = next) {
@@ -242,8 +244,8 @@ static plan plan_for(vsi_sqlite_recording *recording) {
   return p;
 }
 
-/* What came while it ran. change: of the commit that refreshes it, with the table, if these are known. After a commit
- * that makes it void it is followed by tables. */
+/* Compare a plan with the commits that came while its render ran. change: receives the time of the commit that
+ * refreshes it, and the table, if it is known. After a commit that invalidates the plan, it is followed by tables. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
   verdict worst = begun < index->forgotten ? VSI_SQLITE_REFRESH : VSI_SQLITE_NOTHING;
   const recent *at;
@@ -276,7 +278,7 @@ void vsi_sqlite_index_end(vsi_sqlite_index *index) {
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
   vsi_sqlite_set_topic(&index->sets, index->sets.everything, topic);
-  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+  (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
@@ -298,7 +300,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
   if (!s) return;
-  (void)vestry_render_topic(recording->render, topic); /* what it says sticks in the render */
+  (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
   if (is == VSI_SQLITE_REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
   vsi_mutex_lock(&index->lock);
   s->pins--;

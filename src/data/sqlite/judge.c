@@ -7,7 +7,7 @@ bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_p
                               commit->keys_count);
 }
 
-/* A set that depends on more than tables has those that it does not name in the first one's. */
+/* For an untracked set without a matching table, the first changed table is used. */
 const vsi_sqlite_use *vsi_sqlite_met_use(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
     if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
@@ -36,6 +36,6 @@ vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_s
     if (!meets_pages(commit, p)) return VSI_SQLITE_NOTHING;
     return commit->is_of_render || !vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_VOID : VSI_SQLITE_REFRESH;
   }
-  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING; /* it wrote anywhere */
+  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING; /* it may write any page */
   return vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_REFRESH : p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING;
 }

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which rows a statement can look at, by its program */
-/* A page of the file holds forty rows; a look-up of one of them by its key depends on that one alone. The program of a
- * statement says so: the cursor on a table is moved by nothing but SeekRowid with a register, or a cursor on an index
- * to the first entry of a key and on to the next ones, each compared with the same key before it is read. If that
- * register is loaded once, from a parameter or with a constant, the rows that the statement can see of the table are
- * those of that key, whatever else it does with them: a row of another key that comes, goes, or changes can make no
- * difference.
+/* essay: which rows a statement can read, by its program */
+/* A page of the file contains about forty rows, but a lookup of one row by its key depends on that row only. The
+ * program of a statement shows this. A cursor on a table is moved only by SeekRowid with a register. A cursor on an
+ * index is moved only to the first entry of a key and on to the next ones, each of which is compared with the same key
+ * before it is read. If that register is loaded once, from a parameter or with a constant, the statement can see only
+ * rows with that key, whatever else it does with them. A row with another key that is inserted, deleted or changed
+ * makes no difference.
  *
- * Which plan SQLite had in mind matters not, though another connection may have another one: that the result depends on
- * these rows alone is true of the question, and shown by one way to answer it.
+ * Another connection may use another plan of SQLite. This does not matter, because the result depends only on the
+ * question, and one plan suffices to prove that it depends on these rows alone.
  *
- * Every operation of the program must be one of those that are listed here with what they write and how they move a
- * cursor. A program with any other, of a later version of SQLite, say, may read anything. Only integers count: how
- * texts compare depends on collations. */
+ * Every operation of the program must be listed here, with the registers that it writes and the way it moves a cursor.
+ * A program with any other operation, for example of a later version of SQLite, may read anything. Only integers count,
+ * because the comparison of texts depends on collations. */
 #include "data/sqlite/program.h"
 
 #include <stdlib.h>
@@ -22,24 +22,24 @@
 
 enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
 
-/* What an operation writes, of the registers that its operands name. */
+/* The registers that an operation writes, by its operands. */
 typedef enum writes {
   NONE,
   P1 = 1,
   P2 = 2,
   P3 = 4,
   TO_P3 = 8,   /* from P2 to P3 */
-  MANY = 16,   /* P3 + 1 from P2 on */
-  MOVED = 32,  /* P3 from P1 and from P2 on */
+  MANY = 16,   /* P3 + 1 registers from P2 on */
+  MOVED = 32,  /* P3 registers from P1 on, and P3 from P2 on */
   IS_COPY = 64 /* of P1 */
 } writes;
 
-/* How it moves the cursor P1. */
+/* The way it moves the cursor P1. */
 typedef enum moves {
-  NOT,       /* P1 is no cursor, or is one that is not of the file */
-  STAYS,     /* it reads where the cursor is */
-  OPENS,     /* a tree of the file */
-  OTHERWISE, /* another one is opened under the number */
+  NOT,       /* P1 is not a cursor, or not one on the file */
+  STAYS,     /* reads at the cursor */
+  OPENS,     /* opens a tree of the file */
+  OTHERWISE, /* opens another cursor with this number */
   ANYWHERE,
   TO_ROW,
   UP,
@@ -48,19 +48,19 @@ typedef enum moves {
   ENDS_DOWN,
   NEXT,
   PREVIOUS,
-  LEADS /* the cursor P3 to the row of an entry */
+  LEADS /* moves the cursor P3 to the row of an entry */
 } moves;
 
-/* Operations that write and move alike, their names with spaces in between. */
+/* Operations with equal writes and moves; their names are separated by spaces. */
 typedef struct kind {
   uint8_t writes, moves;
   const char *names;
 } kind;
 
-/* What loads a register with what find_source knows. */
+/* Operations that load a register with a value known to find_source. */
 enum { IS_VARIABLE, IS_INTEGER, IS_INT64 };
 
-/* MustBeInt: what it makes of a register compares as before. */
+/* MustBeInt: the converted register compares as before. */
 static const kind kinds[] = {
     [IS_VARIABLE] = {P2, NOT, "Variable"},
     [IS_INTEGER] = {P2, NOT, "Integer"},
@@ -141,7 +141,7 @@ static bool writes_to(const vsi_sqlite_operation *is, int at) {
          (what & MOVED && ((at >= is->p1 && at < is->p1 + is->p3) || (at >= is->p2 && at < is->p2 + is->p3)));
 }
 
-/* Where a register is loaded; NULL: nowhere, or in several places. */
+/* Find the operation that loads a register; NULL: none, or several. */
 static const vsi_sqlite_operation *find_load(const vsi_sqlite_program *program, int at) {
   const vsi_sqlite_operation *found = NULL;
   for (uint32_t i = 0; i < program->count; i++) {
@@ -152,7 +152,7 @@ static const vsi_sqlite_operation *find_load(const vsi_sqlite_program *program, 
   return found;
 }
 
-/* Whether a register has always the same integer, or what is bound to one parameter. */
+/* Return whether a register always has the same integer, or the value of one parameter. */
 static bool find_source(const vsi_sqlite_program *program, int at, vsi_sqlite_source *ret_source) {
   for (int copies = 0; copies <= COPIES_MOST; copies++) {
     const vsi_sqlite_operation *load = find_load(program, at);
@@ -175,7 +175,8 @@ static moves moves_of(const vsi_sqlite_operation *is) {
   return (moves)kinds[is->kind].moves;
 }
 
-/* Whether the operation at that place compares the entry with the key from that register on, and ends after it. */
+/* Return whether the operation at that place compares the entry with the key from that register on, and ends after
+ * it. */
 static bool is_end(const vsi_sqlite_program *program, int64_t at, int cursor, moves how, int key) {
   if (at < 0 || at >= program->count) return false;
   const vsi_sqlite_operation *is = &program->operations[at];
@@ -195,10 +196,10 @@ static bool add(const vsi_sqlite_program *program, int at, bool is_rowid, vsi_sq
   return true;
 }
 
-/* A cursor's operations, one by one. false: it may be anywhere. */
+/* Follow the operations of a cursor. false: it may be anywhere. */
 static bool follow(const vsi_sqlite_program *program, int cursor, vsi_sqlite_source *sources, int *count,
                    bool *ret_is_led) {
-  int key = -1; /* of the entries that it goes through */
+  int key = -1; /* of the entries that it reads */
   moves ends = NOT;
   for (uint32_t i = 0; i < program->count; i++) {
     const vsi_sqlite_operation *is = &program->operations[i];
@@ -221,7 +222,7 @@ static bool follow(const vsi_sqlite_program *program, int cursor, vsi_sqlite_sou
         return false;
       break;
     case ENDS_UP:
-    case ENDS_DOWN: break; /* where it matters it was looked at */
+    case ENDS_DOWN: break; /* checked where it matters */
     case NEXT:
     case PREVIOUS:
       if (ends != (how == NEXT ? ENDS_UP : ENDS_DOWN) || !is_end(program, is->p2, cursor, ends, key)) return false;
@@ -240,7 +241,7 @@ int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
   for (uint32_t i = 0; i < program->count; i++) {
     const vsi_sqlite_operation *is = &program->operations[i];
     if (moves_of(is) != OPENS || is->p3 != 0 || (uint32_t)is->p2 != root) continue;
-    for (uint32_t j = 0; j < program->count; j++) { /* the number is this tree's alone */
+    for (uint32_t j = 0; j < program->count; j++) { /* the number must belong to this tree only */
       const vsi_sqlite_operation *other = &program->operations[j];
       if (i != j && other->p1 == is->p1 && (moves_of(other) == OTHERWISE || moves_of(other) == OPENS)) return -1;
     }
@@ -251,7 +252,7 @@ int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
 
 /* ------------------------------------------------------------------------------------------- what is bound -------- */
 
-/* After a value that was written for a parameter. */
+/* Skip a value that was written for a parameter. */
 static const char *skip_value(const char *at, bool *ret_is_integer) {
   const char *begin = at;
   *ret_is_integer = false;
@@ -267,8 +268,8 @@ static const char *skip_value(const char *at, bool *ret_is_integer) {
   return at;
 }
 
-/* SQLite tells what is bound by the statement's text, in which values stand for parameters. Both texts are gone through
- * together: if they are not the same but for that, nothing is known. */
+/* SQLite reports the bound values only in the expanded text of the statement, in which values replace parameters. Both
+ * texts are scanned together; if they differ in anything else, nothing is known. */
 uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values) {
   const char *text = sqlite3_sql(statement);
   char *expanded = text ? sqlite3_expanded_sql(statement) : NULL;
@@ -288,7 +289,7 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     char name[64];
     size_t len = 1;
     while (vsi_sql_is_word(text[len])) len++;
-    const bool goes_on = *text == '$' && (text[len] == ':' || text[len] == '('); /* $a::b(c), as Tcl has it */
+    const bool goes_on = *text == '$' && (text[len] == ':' || text[len] == '('); /* $a::b(c), as in Tcl */
     if (goes_on || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
     memcpy(name, text, len);
     name[len] = '\0';

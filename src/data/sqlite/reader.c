@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a statement reads, and a schema that changes under it */
-/* What a render has read: which pages of the file, and which tables and columns its statements name.
+/* essay: the reads of a statement, and a schema that changes during them */
+/* The reads of a render: pages of the file, and the tables and columns that its statements name.
  *
- * Pages are told of by SQLite's cache (cache.c), and by its file (file.c). For tables, each statement that begins
- * while a render runs is looked at by its text: the first time it is prepared once more, to be explained. The
- * program says which trees it opens: these are its tables, all of them. An authorizer is told of columns meanwhile.
- * That is kept for as long as the schema is what it was.
+ * The cache of SQLite (cache.c) and its file (file.c) report file pages. Tables are determined for each statement text
+ * that begins while a render runs. The first time, the statement is prepared again as EXPLAIN. Its program lists the
+ * trees that it opens: these are all its tables. Meanwhile an authorizer receives the columns. The result is kept as
+ * long as the schema is unchanged.
  *
- * The authorizer is not told of columns that are joined by USING or NATURAL, nor of a table of which nothing else is
- * read. So where one of these words stands, or a view is read, in which they may, all columns are taken to be read; and
- * so they are of a table that is opened and was not named. What a view of TEMP stands for is not looked up: where there
- * is one, all columns are read, whatever is asked.
+ * The authorizer does not receive columns joined by USING or NATURAL, nor a table from which nothing else is read.
+ * Therefore, all columns count as read in these cases:
+ * - the text contains one of these words, or a view is read, which may contain them;
+ * - a table is opened that was not named;
+ * - the connection has views of TEMP, because their definitions are not examined.
  *
- * Why a schema that changes leads to no miss. What is kept has the number of schemas that were followed before it was
- * asked for. Before it is asked, the connection reads, so that it has today's schema. If the statement itself runs
- * under another one, that was committed later, and will be followed later than this render began: the change of a
- * schema renders anew whatever has read before it is followed (index.c). Views of TEMP and databases that are attached
- * by SQL change what a name means without any commit: connections that have these keep nothing.
+ * Why a change of the schema causes no miss. Kept data have the number of schema changes that were followed before the
+ * data were determined. Before that, the connection reads, so that it has the current schema. If the statement itself
+ * runs under another schema, that was committed later, and will be followed after this render began; and when a change
+ * of the schema is followed, everything that has read before runs again (index.c). Views of TEMP, and databases
+ * attached by SQL, change the meaning of a name without any commit. Therefore, connections that have these keep
+ * nothing.
  *
- * What a statement reads that is no ordinary table is marked as wild: any change is one of it. A PRAGMA is not looked
- * at: to prepare it may be to run it. What cannot be prepared has read the schema.
+ * A statement that reads something other than an ordinary table is marked as untracked (is_wild): every change concerns
+ * it. A PRAGMA is not prepared, because preparing may run it. A statement that cannot be prepared has read the schema.
  *
- * A module of virtual tables may keep in memory what it has read of the file before this render, and read it no more.
- * FTS5 keeps the list of its segments, which is one row of a table of its own; a read of an index of FTS5 is taken to
- * read that row, so it is read. FTS3, FTS4 and R-Tree keep nothing. Of any other module it is not known: renders that
- * read its tables are not followed by pages. */
+ * A module of virtual tables may have data in memory that it read from the file before this render, and not read them
+ * again. FTS5 keeps the list of its segments, which is a row of a table of its own. A read of an FTS5 index counts as a
+ * read of that row, so the row is read explicitly. FTS3, FTS4 and R-Tree keep nothing. Other modules are unknown:
+ * renders that read their tables are not followed by file pages. */
 #include "data/sqlite/reader.h"
 
 #include <stdio.h>
@@ -48,38 +50,38 @@ struct vsi_sqlite_statement {
   size_t len;
   uint32_t uses_count;
   bool is_wild, lacks_pages;
-  bool is_keyed;        /* some of its uses are of rows whose key is bound */
+  bool is_keyed;        /* some of its uses are rows whose key is bound */
   vsi_sqlite_use *uses; /* after the text, in its allocation */
-  const char *besides;  /* after those: SQL that reads what else it depends on; NULL: nothing */
+  const char *besides;  /* after the uses: SQL that reads other data on which it depends; NULL: none */
   char text[];
 };
 
-/* One name that a statement reads. */
+/* A name that a statement reads. */
 typedef struct name {
   struct name *next;
   const char *column; /* in the same allocation */
   char table[];
 } name;
 
-/* What is found out of a statement. */
+/* The result of analysing a statement. */
 typedef struct vsi_sqlite_analysis {
-  name *names;     /* as the authorizer is told: not of all tables, nor all columns */
+  name *names;     /* as received by the authorizer; not all tables, nor all columns */
   uint32_t *roots; /* of all trees of the main database that it opens */
   size_t roots_count, roots_room;
   vsi_sqlite_program program;
   bool opens_virtual;
-  bool is_rough; /* the names are not to be relied on */
+  bool is_rough; /* the names are not reliable */
   bool has_failed, is_wild;
-  bool has_unknown; /* it reads a virtual table that does not only look at its arguments */
-  bool lacks_pages; /* what it depends on is not only on the pages that it fetches */
-  char *besides;    /* SQL that reads what else it depends on, or NULL; SQLite's */
+  bool has_unknown; /* it reads a virtual table that does more than look at its arguments */
+  bool lacks_pages; /* it depends on data outside of the file pages that it fetches */
+  char *besides;    /* SQL that reads other data on which it depends, or NULL; allocated by SQLite */
 } analysis;
 
 static void forget_statements(vsi_sqlite_reader *reader) {
   vsi_map_free_all(&reader->statements, reader->host, 0);
 }
 
-/* Texts are the application's, not its users'. */
+/* Hash a text. Texts come from the application, not from its users. */
 static uint64_t hash_of(const char *text, size_t *ret_len) {
   *ret_len = strlen(text);
   return vsi_hash_bytes(0, text, *ret_len);
@@ -104,7 +106,7 @@ bool vsi_sqlite_reader_pause(vsi_sqlite_reader *reader, bool is_own) {
 
 static void note(vsi_sqlite_reader *reader, const char *table, const char *column, const char *schema) {
   analysis *a = reader->analysis;
-  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* a temporary one, or of another database */
+  if (schema && sqlite3_stricmp(schema, "main") != 0) return; /* temporary, or of another database */
   for (const name *at = a->names; at; at = at->next)
     if (strcmp(at->table, table) == 0 && strcmp(at->column, column) == 0) return;
   size_t table_len = strlen(table) + 1, column_len = strlen(column) + 1;
@@ -119,7 +121,7 @@ static void note(vsi_sqlite_reader *reader, const char *table, const char *colum
   a->names = made;
 }
 
-/* What changes what a name stands for, and no commit says. */
+/* Return whether an action changes the meaning of a name without a commit. */
 static bool is_odd_action(int action, const char *schema) {
   return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
          action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
@@ -131,7 +133,7 @@ int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const cha
     return SQLITE_IGNORE;
   if (is_odd_action(action, schema)) reader->is_odd = true;
   if (!reader->analysis) {
-    /* What cannot be prepared does not run: under another schema it may. */
+    /* A statement that cannot be prepared does not run, but it may under another schema. */
     vsi_sqlite_recording *recording = reader->is_own ? NULL : vsi_sqlite_reads_of(reader->owner);
     if (recording) recording->has_read = true;
     return SQLITE_OK;
@@ -141,16 +143,16 @@ int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const cha
   case SQLITE_UPDATE: note(reader, first, second, schema); break;
   case SQLITE_INSERT:
   case SQLITE_DELETE: note(reader, first, "", schema); break;
-  case SQLITE_PRAGMA: return SQLITE_DENY; /* it would run */
+  case SQLITE_PRAGMA: return SQLITE_DENY; /* preparing it would run it */
   default: break;
   }
   return SQLITE_OK;
 }
 
-/* A row of an own query. Returns whether it is to go on. */
+/* Receives a row of a query of the library. Returns whether to continue. */
 typedef bool (*row_fn)(sqlite3_stmt *row, void *ctx);
 
-/* OK also if there is none. */
+/* OK also if there is no row. */
 static int query(sqlite3 *db, const char *sql, const char *argument, row_fn fn, void *ctx) {
   sqlite3_stmt *statement;
   int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
@@ -168,17 +170,17 @@ static bool count_row(sqlite3_stmt *row, void *ctx) {
   return true;
 }
 
-/* The columns of a table while they are gathered. */
+/* The columns of a table while they are collected. */
 typedef struct columns {
   const vestry_host *host;
-  char *bytes; /* the names, each terminated */
+  char *bytes; /* the names, each with a NUL */
   size_t len, room;
   uint32_t count;
   uint64_t always, filled;
   bool has_failed, is_made;
 } columns;
 
-/* name, whether it is hidden, its place in the key, whether it has a default */
+/* Columns: name, hidden, position in the key, whether it has a default. */
 static bool take_column(sqlite3_stmt *row, void *ctx) {
   columns *all = ctx;
   const char *text = (const char *)sqlite3_column_text(row, 0);
@@ -186,7 +188,7 @@ static bool take_column(sqlite3_stmt *row, void *ctx) {
   if (!len || VSI_ARRAY_RESERVE(all->host, all->bytes, all->len, all->room, len)) return !(all->has_failed = true);
   memcpy(all->bytes + all->len, text, len);
   all->len += len;
-  if (sqlite3_column_int(row, 1) >= 2) { /* it is made of others */
+  if (sqlite3_column_int(row, 1) >= 2) { /* a generated column */
     all->always = VSI_SQLITE_ALL_COLUMNS;
     all->is_made = true;
   }
@@ -201,13 +203,13 @@ static bool take_indexed(sqlite3_stmt *row, void *ctx) {
   int column = sqlite3_column_int(row, 0);
   bool is_partial = sqlite3_column_int(row, 1);
   if (is_partial || column < -1)
-    all->always = VSI_SQLITE_ALL_COLUMNS; /* an expression, of whatever columns */
+    all->always = VSI_SQLITE_ALL_COLUMNS; /* an expression of any columns */
   else if (column >= 0)
     all->always |= vsi_sqlite_column((size_t)column);
   return true;
 }
 
-/* Look up a table's columns. OK | NO_MEMORY | IO */
+/* Load the columns of a table. OK | NO_MEMORY | IO */
 static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
   columns all = {.host = reader->host};
   int result = query(reader->db,
@@ -230,7 +232,7 @@ static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t nu
   return names ? VESTRY_OK : VESTRY_IO;
 }
 
-/* What it opens, by its program. */
+/* Add the trees that the program opens. */
 static bool take_operation(sqlite3_stmt *row, void *ctx) {
   enum { OPERATION = 1, P1, ROOT, DATABASE, P4, FLAGS, IS_REGISTER = 16 };
   analysis *a = ((vsi_sqlite_reader *)ctx)->analysis;
@@ -245,7 +247,7 @@ static bool take_operation(sqlite3_stmt *row, void *ctx) {
   if (!opens || sqlite3_column_int(row, DATABASE) != 0) return true;
   uint32_t root = (uint32_t)sqlite3_column_int64(row, ROOT);
   if (sqlite3_column_int(row, FLAGS) & IS_REGISTER || root <= 1) {
-    a->is_wild = true; /* the schema, or what is not there yet */
+    a->is_wild = true; /* the schema, or a table that does not exist yet */
     return true;
   }
   for (uint32_t i = 0; i < a->roots_count; i++)
@@ -255,7 +257,7 @@ static bool take_operation(sqlite3_stmt *row, void *ctx) {
   return true;
 }
 
-/* Prepare it, to be explained: then it does not run, and the authorizer is told of the same. OK | NO_MEMORY | IO */
+/* Prepare the text as EXPLAIN: it does not run, and the authorizer receives the same calls. OK | NO_MEMORY | IO */
 static vestry_err explain(vsi_sqlite_reader *reader, const char *text, analysis *a) {
   sqlite3_stmt *statement = NULL;
   char *sql = sqlite3_mprintf("EXPLAIN %s", text);
@@ -269,7 +271,7 @@ static vestry_err explain(vsi_sqlite_reader *reader, const char *text, analysis 
   return result == SQLITE_DONE && !a->has_failed ? VESTRY_OK : VESTRY_IO;
 }
 
-/* Whether the virtual tables are those alone that look at nothing but their arguments. */
+/* Return whether all virtual tables only look at their arguments. */
 static bool are_harmless(const analysis *a) {
   bool has_one = false;
   for (const name *n = a->names; n; n = n->next)
@@ -282,7 +284,7 @@ static bool look_at_anything(const name *n) {
          sqlite3_stricmp(n->table, "sqlite_dbpage") == 0;
 }
 
-/* How a virtual table was made: the name of its module, in its declaration, which SQLite writes. NULL: not known. */
+/* Return the name of a virtual table's module in its declaration, which SQLite writes. NULL: unknown. */
 static const char *find_module(const char *sql) {
   static const char begin[] = "CREATE VIRTUAL TABLE ";
   if (!sql || strncmp(sql, begin, sizeof begin - 1) != 0) return NULL;
@@ -290,7 +292,7 @@ static const char *find_module(const char *sql) {
   char end = *sql == '[' ? ']' : *sql == '"' || *sql == '\'' || *sql == '`' ? *sql : ' ';
   if (end != ' ') sql++;
   while (*sql && *sql != end) sql++;
-  while (*sql == end) sql++; /* one that is doubled is part of a name: then no module is found */
+  while (*sql == end) sql++; /* a doubled quote is part of a name: then no module is found */
   while (*sql == ' ') sql++;
   if (sqlite3_strnicmp(sql, "USING ", 6) != 0) return NULL;
   for (sql += 6; *sql == ' ';) sql++;
@@ -302,7 +304,7 @@ static bool is_module(const char *at, const char *module) {
   return sqlite3_strnicmp(at, module, (int)len) == 0 && strchr(" (;", at[len]);
 }
 
-/* name, sql: of a virtual table, or of a view, in which one may be. */
+/* Columns: name and sql of a virtual table, or of a view, which may read one. */
 static bool take_module(sqlite3_stmt *row, void *ctx) {
   analysis *a = ctx;
   const char *module = find_module((const char *)sqlite3_column_text(row, 1));
@@ -325,7 +327,7 @@ static bool was_named(const analysis *a, const name *n) {
   return false;
 }
 
-/* OK | any error: it cannot be told what it reads */
+/* Examine the virtual tables. OK | any error: the reads cannot be determined */
 static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
   static const char of_file[] =
       "SELECT name, sql FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND rootpage = 0";
@@ -347,7 +349,7 @@ static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
   return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* A table's name, while it is looked up. */
+/* The name of a table, while it is looked up. */
 typedef struct table_name {
   char name[VSI_SQLITE_TABLE_BYTES];
   bool is_found, is_index;
@@ -369,7 +371,7 @@ static bool take_number(sqlite3_stmt *row, void *ctx) {
   return false;
 }
 
-/* The first column of the key that a tree is sorted by, as the table counts it. ANY_ROW: it is none */
+/* Find the first column of the key by which a tree is sorted, in the table's numbering. ANY_ROW: not a column */
 static int find_key_column(vsi_sqlite_reader *reader, const char *root, const table_name *of) {
   static const char of_index[] = "SELECT x.cid FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x WHERE "
                                  "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
@@ -380,7 +382,7 @@ static int find_key_column(vsi_sqlite_reader *reader, const char *root, const ta
   return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
 }
 
-/* The rows that it reads of the tree, if they are looked up. Returns whether they are. */
+/* Add the rows that are read from a tree, if they are looked up by key. Returns whether they are. */
 static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const table_name *of,
                       uint32_t generation, const vsi_sqlite_use *use, const analysis *a, vsi_sqlite_uses *uses) {
   vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
@@ -401,7 +403,7 @@ static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t
   return count >= 0;
 }
 
-/* What is read of the table that a tree belongs to. OK | any error */
+/* Add the reads of the table to which a tree belongs. OK | any error */
 static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t generation, vsi_sqlite_uses *uses,
                             analysis *a) {
   table_name of = {.is_found = false};
@@ -438,7 +440,7 @@ static bool has_word(const char *text, const char *word) {
   return false;
 }
 
-/* Whether it reads views. */
+/* Return whether it reads views. */
 static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
   static const char sql[] = "SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
   int count = 0;
@@ -447,13 +449,13 @@ static bool has_view(vsi_sqlite_reader *reader, const analysis *a) {
   return count;
 }
 
-/* ret_found: besides is the caller's to free, also after an error */
+/* Analyse a statement. ret_found: the caller frees besides, also after an error */
 static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t generation, vsi_sqlite_uses *uses,
                           analysis *ret_found) {
   analysis a = {.program = {.host = reader->host},
                 .is_rough = reader->is_odd || has_word(text, "using") || has_word(text, "natural")};
   int count = 0;
-  /* First a read, by which the connection finds out if the schema is another one. */
+  /* A read first, so that the connection notices a change of the schema. */
   if (query(reader->db, "SELECT 1 FROM main.sqlite_schema LIMIT 1", NULL, count_row, &count)) return VESTRY_IO;
   vestry_err error = explain(reader, text, &a);
   a.is_rough = a.is_rough || has_view(reader, &a);
@@ -466,7 +468,7 @@ static vestry_err analyse(vsi_sqlite_reader *reader, const char *text, uint32_t 
   return error;
 }
 
-/* NULL: there is no memory for it, or nothing is kept. */
+/* Keep the result for a statement. NULL: no memory, or nothing is kept. */
 static vsi_sqlite_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
                                   const vsi_sqlite_uses *uses, const analysis *found) {
   if (reader->is_odd) return NULL;
@@ -497,14 +499,14 @@ static bool was_seen(const vsi_sqlite_recording *recording, uint64_t number) {
   return false;
 }
 
-/* Without memory it is united again. */
+/* Note that a statement was merged into the recording. Without memory it is merged again. */
 static void see(vsi_sqlite_recording *recording, uint64_t number) {
   vestry_err error = VSI_ARRAY_RESERVE_FROM(recording->host, recording->first_seen, recording->seen,
                                             recording->seen_count, recording->seen_room, 1);
   if (!error) recording->seen[recording->seen_count++] = number;
 }
 
-/* Run statements of the library's own, so that the pages that they read are recorded for the render. */
+/* Run statements of the library, so that the file pages that they read are recorded for the render. */
 static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, const char *sql) {
   bool was_own = reader->is_own;
   reader->is_own = true;
@@ -522,7 +524,7 @@ static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *record
   reader->is_own = was_own;
 }
 
-/* With what is bound for keys. */
+/* Add uses, with the values that are bound to their keys. */
 static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const vsi_sqlite_use *uses,
                       uint32_t uses_count) {
   enum { MOST = 16 };
@@ -544,7 +546,7 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
   }
 }
 
-/* What a statement reads is read by the render. */
+/* Add the reads of a statement to the recording. */
 static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement,
                   const vsi_sqlite_use *uses, uint32_t uses_count, bool is_wild, bool lacks_pages,
                   const char *besides) {
@@ -554,7 +556,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   if (besides && !recording->lacks_pages) read_besides(reader, recording, besides);
 }
 
-/* Analyse a statement that is not among the kept ones, add what it reads to the recording, and keep it. */
+/* Analyse a statement that is not kept, add its reads to the recording, and keep it. */
 static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sqlite3_stmt *statement, const char *text,
                  size_t len, uint64_t hash, uint32_t generation) {
   vsi_sqlite_uses uses = {NULL, 0, 0};
@@ -574,14 +576,15 @@ static void look(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sql
 }
 
 bool vsi_sqlite_reader_knows_pages(const vsi_sqlite_reader *reader) {
-  sqlite3_int64 mapped = -1; /* it is asked, and not set */
+  sqlite3_int64 mapped = -1; /* queries the size instead of setting it */
   if (!reader->cache.cache || !reader->file) return false;
   if (reader->wants_file) return vsi_sqlite_file_is_watched(&reader->watch);
   int result = reader->file->pMethods->xFileControl(reader->file, SQLITE_FCNTL_MMAP_SIZE, &mapped);
   return result == SQLITE_NOTFOUND || (result == SQLITE_OK && mapped <= 0);
 }
 
-/* By this FTS5 asks whether what it has read is still true. It reads it anew otherwise. */
+/* Return whether this is the statement by which FTS5 checks its kept data. If they are outdated, it reads them
+ * again. */
 static bool is_of_full_text(const char *text, const char *traced) {
   return strncmp(traced, "--", 2) == 0 && strcmp(text, "PRAGMA 'main'.data_version") == 0;
 }

@@ -51,7 +51,7 @@ static void free_page_if_unused(vsi_sqlite_sets *sets, uint32_t page) {
   sets->bytes -= sizeof *entry;
 }
 
-/* Where a list begins has moved. */
+/* Correct the back link after the head of a list has moved. */
 #define MOVED(list, in)                                                                                                \
   do {                                                                                                                 \
     if (!LIST_EMPTY(list)) LIST_FIRST(list)->in.le_prev = &LIST_FIRST(list);                                           \
@@ -85,7 +85,7 @@ static key_entry *find_key(const vsi_sqlite_sets *sets, const vsi_sqlite_key *ke
   return (key_entry *)at;
 }
 
-/* NULL: no memory. */
+/* Find or create the entry of a key. NULL: no memory. */
 static key_entry *make_key(vsi_sqlite_sets *sets, const vsi_sqlite_key *key) {
   key_entry *entry = find_key(sets, key);
   if (entry) return entry;
@@ -117,7 +117,7 @@ static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
 
 static void walk(const vsi_sqlite_places *places, vsi_sqlite_set_fn fn, void *ctx) {
   for (place *next, *at = LIST_FIRST(places); at; at = next) {
-    next = LIST_NEXT(at, in); /* another set's; the list may be gone when its last one left */
+    next = LIST_NEXT(at, in); /* of another set; the list may be freed after its last set left */
     fn(at->of, ctx);
   }
 }
@@ -163,8 +163,8 @@ static bool is_at_head(const vsi_sqlite_places *places, const set *s) {
   return !LIST_EMPTY(places) && LIST_FIRST(places)->of == s;
 }
 
-/* To be followed by tables. Room for the tables there is. Where there is none for a key, the set counts as one that
- * reads any row. */
+/* Let a set be followed by tables. There is room for the tables already. If there is no memory for a key, the set
+ * counts as one that has read any row. */
 static void make_coarse(vsi_sqlite_sets *sets, set *s) {
   vsi_sqlite_plan_without_pages(&s->plan);
   if (s->plan.is_wild || s->plan.is_all)
@@ -176,7 +176,7 @@ static void make_coarse(vsi_sqlite_sets *sets, set *s) {
     const vsi_sqlite_key key = key_of(use);
     key_entry *entry = use->column == VSI_SQLITE_ANY_ROW ? NULL : make_key(sets, &key);
     vsi_sqlite_places *places = entry ? &entry->places : &sets->tables[use->table].places;
-    if (!is_at_head(places, s)) insert(&s->places[i], places, s); /* once in each */
+    if (!is_at_head(places, s)) insert(&s->places[i], places, s); /* once in each list */
   }
 }
 
@@ -188,7 +188,7 @@ static void leave_uses(vsi_sqlite_sets *sets, set *s) {
   }
 }
 
-/* Renders to come share it no more. */
+/* Prevent later renders from sharing a set. */
 static void hide(vsi_sqlite_sets *sets, set *s) {
   if (!s->is_findable) return;
   vsi_map_remove(&sets->findable, &s->in);
@@ -228,8 +228,8 @@ bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s, char topi
   return is_used || s->pins || s == sets->everything;
 }
 
-/* Sets that no page depends on any more, nor is about to: a set that was just entered is pinned until the render has
- * named its topic, and the topic is used from then on. As often as the work is paid by what was entered since. */
+/* Remove the sets on which no page depends, or is about to depend: a new set is pinned until its render has named its
+ * topic, and from then on the topic is used. A sweep runs after so many new sets that its cost per set is constant. */
 static void sweep(vsi_sqlite_sets *sets) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
   size_t views;
@@ -266,7 +266,7 @@ static set *find_set(const vsi_sqlite_sets *sets, const plan *p) {
   return (set *)at;
 }
 
-/* NULL: no memory, or no room under the bound. */
+/* Create a set. NULL: no memory, or no room below max_bytes. */
 static set *create_set(vsi_sqlite_sets *sets, const plan *p) {
   uint32_t places_count = p->pages_count > p->uses_count ? p->pages_count : p->uses_count;
   size_t bytes =

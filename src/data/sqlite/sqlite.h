@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Databases and their connections, as the files of this folder see them.
  *
- * Every commit to the file has a number: the one that SQLite itself counts commits with, so that a process need not ask
- * others. A connection that commits knows its number beforehand, since no other can commit then: it announces it in the
- * commit hook, together with what the transaction changed, and once it is committed, it is published. A number that was
- * not announced is another connection's commit; one that was announced, and whose connection has not said yet whether
- * it has committed, may be either.
+ * Every commit to the file has a number, by which SQLite itself counts commits, so a process does not depend on others
+ * for it. A connection that commits knows its number in advance, because no other connection can commit then. It
+ * announces the number in the commit hook, together with the changes of the transaction, and the changes are published
+ * when the commit is visible. A number that was not announced belongs to a commit of another connection. A number that
+ * was announced, and whose connection has not yet determined whether it has committed, may belong to either.
  *
- * One lock guards what is announced and which numbers are accounted for. Under it pages are refreshed; no SQL runs but
- * that of the database's own connection, which does not wait.
+ * One lock guards the announcements and the accounted numbers. Pages are refreshed under it. No SQL runs under it
+ * except that of the database's own connection, which does not wait.
  *
- * What belongs where: a hook notes, and publishes what was committed; it makes no SQL and renders nothing. */
+ * A hook notes changes, and publishes commits; it runs no SQL and renders nothing. */
 #ifndef VSI_SQLITE_SQLITE_H
 #define VSI_SQLITE_SQLITE_H
 
@@ -30,14 +30,14 @@
 #include "vestry/registry.h"
 
 enum {
-  VSI_SQLITE_WINDOW = 4096,    /* numbers that can be told apart beyond the last one accounted for */
-  VSI_SQLITE_TOUCHES_MAX = 256 /* states of tabs that wait for being noted as read */
+  VSI_SQLITE_WINDOW = 4096,    /* how many numbers after the last accounted one can be distinguished */
+  VSI_SQLITE_TOUCHES_MAX = 256 /* states of tabs that wait for being recorded as read */
 };
 
-/* The state of a tab was read: its end is to be put off. */
+/* A tab's state was read, so its expiry must be postponed. */
 typedef struct vsi_sqlite_touch {
   struct vsi_sqlite_touch *next;
-  vsi_tab_owner whose; /* the bytes of its scope follow */
+  vsi_tab_owner whose; /* followed by the bytes of its scope */
   unsigned char scope[];
 } vsi_sqlite_touch;
 
@@ -45,31 +45,30 @@ struct vestry_sqlite {
   vestry_pages *pages;
   const vestry_host *host;
   char *path;
-  vestry_sqlite_options options; /* defaults filled in; path is not to be used */
-  sqlite3_vfs *vfs;              /* whose clock states of tabs end by */
-  sqlite3 *db;                   /* its own connection, which only reads; used under the lock */
-  sqlite3_file *file;            /* of that */
-  vsi_mutex writer_lock;         /* taken before the lock; guards what follows */
-  sqlite3 *writer_db;            /* its own connection, which notes that states of tabs were read */
+  vestry_sqlite_options options; /* defaults filled in; do not use path */
+  sqlite3_vfs *vfs;              /* provides the clock by which states of tabs expire */
+  sqlite3 *db;                   /* own connection, which only reads; used under lock */
+  sqlite3_file *file;            /* of db */
+  vsi_mutex writer_lock;         /* locked before lock; guards the next three */
+  sqlite3 *writer_db;            /* own connection, which records that states were read */
   vestry_sqlite_connection *writer;
-  sqlite3_stmt *touch; /* of writer_db; NULL: it was not needed yet */
+  sqlite3_stmt *touch; /* of writer_db; NULL: not needed yet */
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
   pthread_cond_t end;
-  bool is_open; /* it can be looked at */
+  bool is_open; /* it can be read */
   bool is_over;
-  bool is_roused; /* the thread is to look, or has just done so and will again */
+  bool is_roused; /* the thread must check, or has just checked and will check again */
   vsi_sqlite_commits commits;
-  const _Atomic(uint32_t) *wal_index; /* the head of the WAL's index, which all processes share; NULL: not in WAL mode.
-                                         Once it is, it stays so, because db is open */
+  const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode. Open db keeps the mode */
   LIST_HEAD(, vestry_sqlite_connection) connections;
-  vsi_sqlite_number seen;                     /* up to this all commits are accounted for */
-  bool is_lost;                               /* something was committed whose number cannot be told */
-  bool has_moved;                             /* the path leads to another file; the log was told */
-  bool is_failing;                            /* the file could not be read the last time; the log was told */
-  bool is_coarse;                             /* a connection's pages are not known; the log was told */
-  uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of those after it; bit n % WINDOW */
+  vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
+  bool is_lost;                               /* there was a commit with an unknown number */
+  bool has_moved;                             /* the path leads to another file; this was logged */
+  bool is_failing;                            /* the last read of the file failed; this was logged */
+  bool is_coarse;                             /* a connection's file pages are unknown; this was logged */
+  uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of later numbers; bit n % WINDOW */
   uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;
   size_t touches_count;
@@ -81,22 +80,22 @@ struct vestry_sqlite_connection {
   sqlite3 *db;
   sqlite3_file *file;
   LIST_ENTRY(vestry_sqlite_connection) in; /* of the database; guarded by its lock */
-  /* The transaction that runs, or that was announced: the connection's thread's, and once it is announced guarded by
+  /* The running or announced transaction. It belongs to the connection's thread; once it is announced, it is guarded by
    * the database's lock. */
   vsi_sqlite_topics topics;
   vsi_sqlite_transaction transaction;
-  bool is_sure;                /* so that a byte of the file is another one */
-  bool has_deleted;            /* a row went, or is said to have gone */
-  bool has_others;             /* … and one came, or was updated */
-  bool is_mixed;               /* another file's, too */
-  _Atomic(bool) is_announced;  /* its commit was begun, and not published yet */
-  vsi_sqlite_number announced; /* the number that it has, if it comes to be one */
-  bool is_shared;              /* its cache is another one's, too */
-  /* The connection's thread's. */
+  bool is_sure;                /* it certainly changes a byte of the file */
+  bool has_deleted;            /* a row was deleted, or reported as deleted */
+  bool has_others;             /* a row was inserted or updated, or reported so */
+  bool is_mixed;               /* it writes another file, too */
+  _Atomic(bool) is_announced;  /* its commit has begun, and is not published yet */
+  vsi_sqlite_number announced; /* its number, if it takes place */
+  bool is_shared;              /* another connection has the same cache */
+  /* Belongs to the connection's thread. */
   vsi_sqlite_reader reader;
-  int written;        /* pages that SQLite had written when a commit that is not sure was announced, or settled */
-  bool is_committing; /* after its commit hook, and before any other */
-  bool is_quiet;      /* what is changed now refreshes nothing */
+  int written;        /* count_written when a commit that is not sure was announced or settled */
+  bool is_committing; /* after its commit hook, before any other hook */
+  bool is_quiet;      /* current changes refresh nothing */
 };
 
 struct vestry_sqlite_change {
@@ -104,8 +103,8 @@ struct vestry_sqlite_change {
   int operation; /* SQLITE_INSERT, UPDATE, DELETE */
 };
 
-/* What a result of SQLite's is here, once the database is followed; what is not to be expected gets a line in the log.
- *  doing  what was tried: "the state of a tab cannot be read" */
+/* Return the error for a result of SQLite while the database is followed; unexpected results are logged.
+ * doing  the operation: "the state of a tab cannot be read" */
 static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {
   const vsi_call call = {database->host, "SQLite", database->path};
   return vsi_sqlite_note(&call, db, result, doing);

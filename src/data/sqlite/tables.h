@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables by name, and which of their columns are read or changed. */
+/* Tables by name, and their columns that are read or changed. */
 #ifndef VSI_SQLITE_TABLES_H
 #define VSI_SQLITE_TABLES_H
 
@@ -9,8 +9,8 @@
 #include "base/map.h"
 #include "base/mutex.h"
 
-/* Columns as bits: column i is bit i, and those that are further on share one. One bit says which rows there are: it is
- * of every reader of the table, and changes with rows that come and go. */
+/* Columns as bits: column i is bit i, and all columns after the 62nd share a bit. One bit stands for the set of rows:
+ * every reader of the table has it, and it changes if rows are inserted or deleted. */
 #define VSI_SQLITE_ROWS         (UINT64_C(1) << 63)
 #define VSI_SQLITE_LAST_COLUMNS (UINT64_C(1) << 62)
 #define VSI_SQLITE_ALL_COLUMNS  UINT64_MAX
@@ -18,60 +18,60 @@ static inline uint64_t vsi_sqlite_column(size_t i) {
   return i < 62 ? UINT64_C(1) << i : VSI_SQLITE_LAST_COLUMNS;
 }
 
-/* Rows by which key: those that have this integer in a column, the rowid, or any. */
+/* Selection of rows: those with an integer in a column, or with a rowid, or any row. */
 enum { VSI_SQLITE_ROWID = -1, VSI_SQLITE_ANY_ROW = -2, VSI_SQLITE_KEYED_COLUMNS = 62, VSI_SQLITE_KEYS_MAX = 64 };
 
-/* A table that is read, columns of it, and which rows; or one that is changed. */
+/* A table that is read, with its columns and rows; or a table that is changed. */
 typedef struct vsi_sqlite_use {
   uint64_t columns;
   union {
     int64_t key;   /* of the rows that are read */
-    uint64_t told; /* columns, and by VSI_SQLITE_ROWS the rowid, whose values are known in all rows that are changed */
+    uint64_t told; /* columns (VSI_SQLITE_ROWS: the rowid) whose values are known for all changed rows */
   };
   uint32_t table;
   int16_t column;     /* of the key; ANY_ROW if it is changed */
-  uint16_t parameter; /* in what is kept of a statement: the key is bound to it; 0: it is not */
+  uint16_t parameter; /* in a kept statement: the parameter bound to the key; 0: none */
 } vsi_sqlite_use;
 
-/* Several, each table once for each key. */
+/* Several uses; each table once for each key. */
 typedef struct vsi_sqlite_uses {
   vsi_sqlite_use *uses;
   size_t count, room;
 } vsi_sqlite_uses;
 
-/* The bit of a key's column, in what is told and in what is looked up. */
+/* Return the bit of a key's column in `told` and `keyed`. */
 static inline uint64_t vsi_sqlite_key_column(int32_t column) {
   return column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
 }
 
-/* A value in a row that is changed, before or after. */
+/* A value in a changed row, before or after. */
 typedef struct vsi_sqlite_key {
   int64_t key;
   uint32_t table;
   int32_t column;
 } vsi_sqlite_key;
 
-/* More keys of a table than KEYS_MAX become any row. OK | NO_MEMORY */
+/* Add a use. More than KEYS_MAX keys of a table become any row. OK | NO_MEMORY */
 vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, const vsi_sqlite_use *use);
 void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses);
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
 bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other);
 void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
-/* Where those of a table begin among sorted ones. */
+/* Return where the keys of a table begin among sorted keys. */
 size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table);
-/* Whether of what is read something is changed. All sorted. */
+/* Return whether a change concerns a read. All arrays are sorted. */
 bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
                           size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);
 
-/* What is known of a table. Tables stay; what was said about one is true of the schema of that generation. */
+/* The known data of a table. Tables stay; the data are valid for the schema of that generation. */
 typedef struct vsi_sqlite_table {
   vsi_map_link by_name; /* first */
   uint32_t number, generation;
-  uint64_t always; /* columns by which its rows are sorted somewhere: a reader of the table is taken to read them */
+  uint64_t always; /* columns by which its rows are sorted somewhere; each reader counts as reading them */
   uint64_t read;   /* columns that were read */
-  uint64_t keyed;  /* columns, and by VSI_SQLITE_ROWS the rowid, by which rows are looked up */
-  bool is_made;    /* some of its columns are made of others: in rows they stand elsewhere */
-  uint64_t filled; /* columns that have a default: a row from before the column is said to have NULL there */
+  uint64_t keyed;  /* columns (VSI_SQLITE_ROWS: the rowid) by which rows are looked up */
+  bool is_made;    /* some columns are generated: rows have them at other positions */
+  uint64_t filled; /* columns with a default: NULL is reported for rows from before the column */
   uint32_t columns_count;
   char **columns; /* their names, in one allocation */
   char name[];
@@ -79,7 +79,7 @@ typedef struct vsi_sqlite_table {
 
 enum { VSI_SQLITE_TABLES_MAX = 65536 };
 
-/* Under a lock of its own. */
+/* Guarded by a lock of its own. */
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
   vsi_mutex lock;
@@ -90,23 +90,24 @@ typedef struct vsi_sqlite_tables {
 
 void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host);
 void vsi_sqlite_tables_finish(vsi_sqlite_tables *tables);
-/* A table's number. name: in any case. OK | NO_MEMORY | LIMIT */
+/* Find or add a table by name, in any letter case. OK | NO_MEMORY | LIMIT */
 vestry_err vsi_sqlite_tables_find(vsi_sqlite_tables *tables, const char *name, uint32_t *ret_table);
-/* Its name, as long as the tables are there. */
+/* Return a table's name; valid as long as the tables exist. */
 const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table);
-/* Say what it is. names: of its columns, in one allocation, taken. */
+/* Set the data of a table. names: of its columns, in one allocation, which is taken over. */
 void vsi_sqlite_tables_tell(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, uint64_t always,
                             uint64_t filled, bool is_made, char **names, uint32_t names_count);
-/* The bits of a column that is read, and note that it is; "" is none. Of what is not known it is all. */
+/* Return the bits of a column that is read, and note that it is read; "" is no column. If the table's data are unknown:
+ * all columns. */
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
-/* Rows are looked up by a column, or the rowid. Returns whether it is told in what is changed. */
+/* Note that rows are looked up by a column, or by the rowid. Returns whether changes report its values. */
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, int column);
-/* What is known of one. */
+/* The data that changes need of a table. */
 typedef struct vsi_sqlite_known {
   uint64_t read, filled, keyed;
   uint32_t columns_count;
 } vsi_sqlite_known;
-/* false: nothing is, and that is what is given. */
+/* Get the data of a table. false: unknown; ret_known then has that meaning. */
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, vsi_sqlite_known *ret_known);
 
 #endif
