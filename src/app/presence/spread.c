@@ -49,7 +49,7 @@ uint64_t vsi_presence_said_hash(const vsi_presence_said *said) {
   return hash_of(said->presence, said->place, said->who);
 }
 
-/* --------------------------------------------------------------------------------------------- our members -------- */
+/* ------------------------------------------------------------------------------------ members of this node -------- */
 
 static vsi_presence_said said_of(const vestry_presence *presence, const vsi_presence_member *one) {
   return (vsi_presence_said){presence->name, vsi_place_encoded(one->at), one->who, one->is_own};
@@ -135,7 +135,7 @@ void vsi_presences_sum(vsi_presences *all, uint64_t *ret_count, uint64_t *ret_su
   vsi_mutex_unlock(&all->list_lock);
 }
 
-/* ------------------------------------------------------------------------------------ the members of others ------- */
+/* ----------------------------------------------------------------------------------- members of other nodes ------- */
 
 static void drop_locked(vestry_presence *presence, vsi_presence_member *one, uint64_t bit) {
   one->others &= ~bit;
@@ -253,7 +253,7 @@ bool vsi_presences_have_room_again(vsi_presences *all, unsigned node) {
   return any;
 }
 
-/* -------------------------------------------------------------------------------------------------- when ---------- */
+/* ----------------------------------------------------------------------------------------- begin and end ---------- */
 
 static void wait_one(vestry_presence *presence, vsi_presence_member *one, void *ctx) {
   (void)ctx;

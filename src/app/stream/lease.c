@@ -68,7 +68,7 @@ struct vsi_leases {
 
 static vsi_leases *of(const vestry *v);
 
-/* ------------------------------------------------------------------------------------------------------ when ------ */
+/* ------------------------------------------------------------------------------------------------- the timer ------ */
 
 /* Set the timer for the first lease. The caller holds the lock, which is released. */
 static void unlock_and_arm(vsi_leases *leases, bool has_fired) {
@@ -254,7 +254,7 @@ static bool is_renewed(void *state, const vestry_request *req) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------ all of them ----- */
+/* ----------------------------------------------------------------------------------------- create and destroy ----- */
 
 static uint64_t length_of(const vestry *v, uint64_t lease_ms) {
   if (lease_ms) return lease_ms;

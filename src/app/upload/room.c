@@ -133,5 +133,3 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
 #define DEFAULT_BYTES         (UINT64_C(10) << 30)
 #define DEFAULT_UNFINISHED_MS (UINT64_C(24) * 60 * 60 * 1000)
 enum { SWEEP_MS = 60000 };
-
-/* -------------------------------------------------------------------------------------------- what there is ------- */

@@ -132,7 +132,7 @@ void vsi_unfinished_drop_record(vsi_unfinished *u) {
   (void)drop_record(u); /* on failure, the next start removes it, because it has no file */
 }
 
-/* ------------------------------------------------------------------------------------------------------ one ------- */
+/* ----------------------------------------------------------------------------------------------- one upload ------- */
 
 static vsi_unfinished *make(vestry_upload_folder *folder, size_t metadata_len) {
   vsi_unfinished *u = vsi_calloc(folder->v->host, 1, sizeof *u + metadata_len + 1);
@@ -431,7 +431,7 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------ all ------- */
+/* ---------------------------------------------------------------------------------- all uploads of a folder ------- */
 
 static bool is_text(const char *text, size_t room) {
   return memchr(text, '\0', room) != NULL;
