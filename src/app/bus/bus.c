@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: publishing while subscriptions end */
-/* The bus: topics with their subscriptions, publishers that walk the subscriptions of a topic, and three sources of
- * ends.
+/* The bus consists of topics with their subscriptions. Publishers walk the subscriptions of a topic, while other
+ * threads may end them.
  *
  * One lock guards the whole bus. It is never held during a callback, so after a callback a thread must not rely on
  * anything that it read before.

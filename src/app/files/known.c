@@ -24,7 +24,8 @@
 #include "base/mutex.h"
 
 /* essay: opening a path that cannot leave its folder */
-/* Opening files below a folder. A path cannot leave it. */
+/* First the path is checked: no segment may be empty or begin with a dot. Then openat2 resolves it below the folder, or
+ * it is opened segment by segment. Neither follows a symbolic link, so no path leaves the folder. */
 
 #ifdef SYS_openat2 /* headers of Linux 5.6 */
 #include <linux/openat2.h>

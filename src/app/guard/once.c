@@ -225,8 +225,8 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so what it sent was not done. Load it again, and try once more.");
-  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* the server created it, not
-                                                                                        const */
+  return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place); /* safe: the server created the
+                                                                                        request, and it is not const */
 }
 
 vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]) {

@@ -160,11 +160,11 @@ vestry_err vsi_once_stored_forget(const vsi_once_storage *storage, const vsi_onc
   return error;
 }
 
-/* Pending ends. A submission whose action was refused for now, or did not begin, is free for the next request. If the
- * storage is unreachable when the guard reports this, the storage still counts the submission as running. After the
- * lease, a repetition would get "not known", although nothing was done. Therefore the record is kept (it is `owed`) and
- * written later, by requests that query the storage for their own submissions. One thread writes at a time; a request
- * for the same submission waits for it. */
+/* Pending ends. The end of a run must reach the storage: the answer, or, if the action was refused for now or did not
+ * begin, the deletion of the submission, which is then free for the next request. If the storage is unreachable at that
+ * moment, it still counts the submission as running, and after the lease a repetition would get "not known". Therefore
+ * the record is kept (it is `owed`) and written later, by requests that query the storage for their own submissions.
+ * One thread writes at a time; a request for the same submission waits for it. */
 
 enum { OWED_MOST = 1000, PAID_AT_ONCE = 16 };
 

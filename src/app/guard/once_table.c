@@ -171,7 +171,8 @@ static void count_locked(vsi_once_record *r, int by) {
   if (r->person) r->places->of_person[r->person % VSI_ONCE_PERSONS] += (uint32_t)by;
 }
 
-/* Return whether the requests of one address have their maximum. Two addresses with one hash share it. */
+/* Return whether the requests of one address have their maximum. Addresses whose hashes are equal modulo
+ * VSI_ONCE_PERSONS share it. */
 static bool has_too_many_locked(const vsi_once_record *r) {
   return r->person && r->places->of_person[r->person % VSI_ONCE_PERSONS] >= r->places->max_per_person;
 }

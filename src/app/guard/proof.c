@@ -40,7 +40,8 @@ static bool fill_page(const vestry_request *req, vestry_reply *reply, int status
   void *app;
   vestry_handler_fn page = req->is_datastar ? NULL : vsi_routes_page(req->v->routes, status, &app);
   if (!page) return false;
-  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* the server created it, not const */
+  vestry_request *asks = (vestry_request *)(uintptr_t)req; /* safe: the server created the request, and it is not
+                                                              const */
   asks->error = status;
   vestry_err error = page(req, reply, app);
   asks->error = 0;

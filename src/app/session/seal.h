@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Seals: 128 random bits, and a MAC that binds them to a purpose and a scope. Tab ids, CSRF tokens and nonces are
- * seals. A value that this instance has not made is rejected, although the instance stores nothing. */
+ * seals. A value that was not made with the keys of this instance is rejected, although the instance stores nothing. */
 #ifndef VSI_SESSION_SEAL_H
 #define VSI_SESSION_SEAL_H
 
