@@ -5,9 +5,9 @@
  * the element renews its lease: it answers events of the stream, above all heartbeats, with a POST
  * (app/stream/stream.c). A stream whose lease is not renewed for lease_ms ends.
  *
- * Alternatives. If each stream had a maximum age and the tab opened it anew, every time would cost a request, guards,
- * the handler and a render, and messages sent to the key in between would be lost. A renewal costs a lookup. It is
- * performed before sessions, guards and handlers: it does not count as activity of the user, renews no session, and
+ * Alternatives. If each stream had a maximum age and the tab opened it anew, each reopening would cost a request,
+ * guards, the handler and a render, and messages sent to the key in between would be lost. A renewal costs a lookup. It
+ * is performed before sessions, guards and handlers: it does not count as activity of the user, renews no session, and
  * takes no token of a rate. It contains only the lease, which is random, is sent only to its stream, and can only keep
  * that stream open. A timer of the page alone would not do, because timers of a hidden tab fire once a minute, while
  * incoming data is handled at once. The element uses a timer in addition, for a stream on which a large event is

@@ -5,9 +5,10 @@
  * events.
  *
  * Silence. If the network drops all packets, or a proxy has lost the connection, the stream neither ends nor delivers
- * anything. Therefore the heartbeats of such a stream are signals, because the client reports these to the page. They
- * are empty, so that a stream does not report for another one. `seen` is the time of the last event. After a laptop has
- * slept, this time is long ago. A hidden tab has no stream, and expects no events.
+ * anything. Therefore the heartbeats of such a stream are patches of signals: the client reports each patch to the
+ * page, with the element whose stream it came from. The patches are empty, because a signal would be shared by all
+ * streams of the page. `seen` is the time of the last event. After a laptop has slept, this time is long ago. A hidden
+ * tab has no stream, and expects no events.
  *
  * Hidden tabs. Over HTTP/1.1, a browser opens six connections to a host, so a seventh tab would hang if hidden tabs had
  * streams. The client closes the stream of a tab that is hidden. However, it opens a stream in a tab that is loaded in
@@ -16,12 +17,12 @@
  * is first shown. A tab with a broken stream gives up when it is hidden, and begins anew when it is shown.
  *
  * Removal. The client ends a request when its element is removed, but only if no other code can end the request
- * ('cleanup'). These requests are ended by the element, so the element also watches for its removal, through observers
- * of the child lists of all its ancestors. An element that is moved or inserted again begins anew, because the client
- * then runs `data-init` again.
+ * ('cleanup'). The requests of this element are ended by its own script, so the script also watches for the removal of
+ * the element, with an observer of the child lists of all its ancestors. An element that is moved or inserted again
+ * begins anew, because the client then runs `data-init` again.
  *
- * Events of the client. `retrying`: the client handles the failure itself, for as long as it may wait. `finished`, for
- * all requests that were begun: the stream was ended, not broken.
+ * Events of the client. `retrying`: the client handles the failure itself, for as long as it may wait. `finished`: if
+ * the client has reported this for all requests that were begun, the stream was ended and not broken.
  *
  * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
  * before the client runs. */

@@ -34,8 +34,8 @@ vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *fo
 /* Find the upload of the request's path, and store it in r->of. */
 vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *folder, const vestry_request *req,
                                   vestry_reply *reply);
-/* Begin to receive a part, if the head of the request is valid. ret_stored: the file; held until one of the functions
- * end, settle or pause; NULL on OK: the upload was kept before. */
+/* Begin to receive a part, if the head of the request is valid. ret_stored: the file, held until vsi_upload_resume_end,
+ * _settle or _pause frees it; NULL on OK: the upload was kept before. */
 vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, const vestry_request *req,
                                   vestry_reply *reply, vsi_stored **ret_stored);
 vestry_err vsi_upload_resume_write(vsi_upload_resume *r, vsi_stored *stored, const vestry_request *req,

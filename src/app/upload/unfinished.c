@@ -6,7 +6,7 @@
  *
  * A new record is written beside the old one, synced, and renamed over it, so that there is always a complete record.
  * It is written when the upload is created, at the end of each of its requests, and when the upload is done. The record
- * does not cover bytes that arrived since. If the machine has not been booted since the record was written, the kernel
+ * does not cover bytes that arrived since. If the machine was not rebooted since the record was written, the kernel
  * has all bytes that the process wrote, however the process ended, and the length of the file counts. Otherwise only
  * the synced bytes in the record count, because the file may be longer than its bytes on the disk.
  *
