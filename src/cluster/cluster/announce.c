@@ -151,9 +151,7 @@ static void tell_refreshes(vestry_cluster *cluster) {
   uint64_t alive = vsi_peers_alive(cluster);
   bool is_too_large = vsi_message_send_all(cluster, alive, &buffer, VSI_WIRE_REFRESH, flags, true) == VESTRY_TOO_LARGE;
   vsi_buffer_finish(&buffer);
-  if (is_too_large)
-    (void)vsi_message_send_bare(cluster, alive, VSI_WIRE_REFRESH, true); /* without topics: every
-                                                                                            page */
+  if (is_too_large) (void)vsi_message_send_bare(cluster, alive, VSI_WIRE_REFRESH, true); /* empty: every page */
   vsi_buffer_clear(waiting);
   cluster->refreshes_all = false;
   cluster->refreshes_trace.is_sampled = false;

@@ -153,8 +153,7 @@ static bool is_held(const vestry_scoped_key *key, void *ctx) {
 /* Send the next heartbeat at once, because it has the flag DRAINS. */
 static void drains(void *ctx) {
   vestry_cluster *cluster = ctx;
-  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: the runtime is
-                                                                                           ending */
+  (void)vestry_timer_set(cluster->heartbeat, 0, cluster->heartbeat_ns / VSI_NS_PER_MS); /* CLOSED: stopping */
 }
 
 static void guests_wait(void *cluster) {

@@ -348,9 +348,7 @@ static vestry_err begin(vestry_cluster *cluster, vsi_remote_request *ask, vsi_re
     end(cluster, ask, VESTRY_FULL, done);
     return VESTRY_OK;
   }
-  if (is_first)
-    (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: the runtime
-                                                                                                     is ending */
+  if (is_first) (void)vestry_timer_set(cluster->deadline, cluster->answer_ns / VSI_NS_PER_MS, 0); /* CLOSED: stopping */
   advance(cluster, ask, done);
   return VESTRY_OK;
 }

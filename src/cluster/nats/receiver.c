@@ -131,9 +131,7 @@ void vsi_nats_receiver_write(vsi_nats_broker *broker) {
     may_write = broker->connection && !atomic_load(&broker->is_over) && !atomic_load(&broker->must_write);
     if (may_write) write_outbox(broker);
     vsi_mutex_unlock(&broker->io);
-    if (atomic_load(&broker->must_write))
-      vsi_nats_receiver_wake(broker); /* the receiver's thread waits for the
-                                                                             socket */
+    if (atomic_load(&broker->must_write)) vsi_nats_receiver_wake(broker); /* it waits until the socket accepts bytes */
   }
 }
 

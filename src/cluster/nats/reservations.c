@@ -144,8 +144,7 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
   vestry_err error = VESTRY_IO; /* another thread has failed to open the bucket */
   uint64_t revision = 0;
   if (s)
-    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* not TIMEOUT, because nothing was set
-                                                                                    yet */
+    error = vsi_nats_error(s) == VESTRY_TIMEOUT ? VESTRY_IO : vsi_nats_error(s); /* nothing was set: not TIMEOUT */
   else if (bucket)
     error = set(bucket, settings->options.reservations_ms, name, expected, data, (int)len, &revision);
   if (!error || error == VESTRY_EXISTS) *ret_revision = revision;

@@ -46,7 +46,7 @@ static void put_times(vestry_metrics *m, const char *name, const char *help, con
 }
 
 static void count_codings(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
-  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* in the order of vsi_coding_kind */
+  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* by vsi_coding_kind */
   for (int kind = 0; kind < VSI_CODING_KINDS_COUNT; kind++)
     count_of(m, name, help, "coding", codings[kind], counts[kind]);
 }
@@ -78,8 +78,7 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
                 group->event_bytes_by);
   count_codings(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats, by coding.",
                 group->wire_bytes_by);
-  static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* in the order of
-                                                                                       vsi_encode_kind */
+  static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* by vsi_encode_kind */
   const vsi_codings *codings = vsi_group_codings(v->group);
   for (int kind = 0; kind < VSI_ENCODE_KINDS_COUNT; kind++)
     count_of(m, "vestry_channel_encodes", "Runs of encoders over an event, by what for.", "kind", encodes[kind],

@@ -128,9 +128,7 @@ static vestry_err deliver(vsi_probe *probe) {
   vestry_connection *connection = swap_late(probe, NULL);
   vestry_err error = connection ? VESTRY_OK : begin(probe, &connection);
   if (error) return error;
-  if (!is_stepped)
-    (void)vsi_group_wait(probe->group, probe->wait_ms); /* its result does not show which probe has
-                                                                          ended */
+  if (!is_stepped) (void)vsi_group_wait(probe->group, probe->wait_ms); /* its result is not about this probe alone */
   return judge(probe, connection, is_stepped);
 }
 
