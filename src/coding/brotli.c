@@ -1,34 +1,41 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a stream carries from one meta-block, or block, to the next */
+/* essay: the state that a stream carries from one meta-block, or block, to the next */
 /* br, spliced (RFC 7932).
  *
- * A brotli decoder carries four things from one meta-block to the next: the window, the last four distances, the last
- * two bytes (contexts of literals), and where the stream stands, as far as that is less than the window, since it
- * decides which distances are references to the static dictionary. An encoder that is told BROTLI_PARAM_STREAM_OFFSET
- * writes no header, uses none of the distances of others, and writes its first two bytes without regard to what was
- * before them. What is left is the place: with the offset at the window's size it takes the window for full, and so
- * does the decoder once so many bytes have come. Hence the primer: a header, and a comment as long as a window. After
- * it the output of a fresh encoder can follow anything that was flushed, and its later output its own earlier one.
+ * A brotli decoder carries four things from one meta-block to the next:
+ * - the window;
+ * - the last four distances;
+ * - the last two bytes (contexts of literals);
+ * - the position in the stream while it is less than the window, because it determines which distances are references
+ *   to the static dictionary.
  *
- * Its distances then reach into what it has seen itself, and into the static dictionary just before a full window;
- * never into what it does not know.
+ * An encoder with BROTLI_PARAM_STREAM_OFFSET writes no header, uses none of the distances before its own, and writes
+ * its first two bytes independently of the bytes before them. The position remains. With the offset at the window's
+ * size, the encoder takes the window for full, and so does the decoder once that number of bytes has arrived.
+ * Therefore, the stream begins with a primer: a header, and a comment as long as a window. After it, the output of a
+ * fresh encoder can follow any flushed output, and its later output can follow its own earlier output. Its distances
+ * then reach into text that it has seen itself, and into the static dictionary just before a full window, but never
+ * into text that it does not know.
  *
- * What follows a certain event, and refers back to it, is not made by the library: brotli_follow.c says why.
+ * Output that follows a certain event, and refers back to it, is not made by the library: brotli_follow.c gives the
+ * reason.
  *
  * Qualities: 0 and 1 keep no history from flush to flush; from 10 on an event costs milliseconds.
  *
- * Memory is the host's, which may say no. libbrotlienc, built as it mostly is, cannot bear that: it calls exit
- * (memory.c there, BROTLI_ENCODER_EXIT_ON_OOM). So its allocator never returns NULL. It jumps out of the library, back
- * to the call that was under way, which then frees all that the encoder had. That is sound because
+ * Memory comes from the host, which may refuse. libbrotlienc, as it is usually built, cannot handle this: it calls exit
+ * (memory.c there, BROTLI_ENCODER_EXIT_ON_OOM). So its allocator never returns NULL. Instead it jumps out of the
+ * library, back to the interrupted call, which then frees everything that the encoder had. This is sound for two
+ * reasons:
  * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
- *   and skips only frames of C, in which nothing runs at their end;
- * - the encoder holds nothing but memory, and every piece of it is in our list (spare.c): no lock, file or thread, and
- *   nothing static that it writes to. What it was in the midst of is its own memory, of which no byte is read again.
- * The other way, a reserve as large as a call can need, would have to be proven for each release anew: 1.0.9, 1.1 and
- * 1.2 allocate differently, and the library is exchanged without us. A build that can report the want of memory loses
- * nothing by the jump.
+ *   and skips only frames of C, in which no code runs at their end.
+ * - The encoder holds nothing but memory, and every piece of it is in our list (spare.c): no lock, file or thread, and
+ *   no static data that it writes to. Unfinished work is in its own memory, of which no byte is read again.
  *
- * How many encoders there are at most: coding.c. */
+ * The alternative, a reserve as large as a call can need, would have to be proven again for each release: 1.0.9, 1.1
+ * and 1.2 allocate differently, and the library can be replaced without us. A build of it that can report missing
+ * memory loses nothing by the jump.
+ *
+ * For the maximum number of encoders, see coding.c. */
 #include <brotli/encode.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -53,12 +60,13 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 /* ------------------------------------------------------------------------------------------------ memory --------- */
 
 typedef struct brotli_encoder {
-  vsi_spare memory; /* all that the library has is lent by it */
-  bool is_again;    /* it was reset: what it gives back is for the next segment. A stream's, or an epoch's, never is */
+  vsi_spare memory; /* all memory of the library comes from here */
+  bool is_again;    /* it was reset: memory that it frees is kept for the next segment. The encoder of a stream or an
+                       epoch is never reset */
   vestry_profile profile;
   vestry_encoder_kind kind;
-  BrotliEncoderState *state; /* NULL: it was reset, and is made when it is wanted */
-  jmp_buf refused;           /* where to go when there is no memory; set while the library runs */
+  BrotliEncoderState *state; /* NULL: it was reset, and is created when it is needed */
+  jmp_buf refused;           /* jump target when there is no memory; set while the library runs */
 } brotli_encoder;
 
 static void *allocate(void *ctx, size_t size) {
@@ -76,7 +84,8 @@ static void release(void *ctx, void *memory) {
     vsi_spare_free(&encoder->memory, memory);
 }
 
-/* Not BrotliEncoderDestroyInstance: it would read an encoder that may have been left in the midst of something. */
+/* Free the encoder. BrotliEncoderDestroyInstance is not called, because it would read an encoder that may have been
+ * interrupted. */
 static void brotli_destroy(void *ctx) {
   brotli_encoder *encoder = ctx;
   const vestry_host *host = encoder->memory.from;
@@ -84,7 +93,7 @@ static void brotli_destroy(void *ctx) {
   vsi_free(host, encoder);
 }
 
-/* A new encoder of the library's, in the memory of the old one: libbrotlienc cannot reset one. */
+/* Reset by creating a new library encoder in the memory of the old one, because libbrotlienc cannot reset one. */
 static bool brotli_reset(void *ctx) {
   brotli_encoder *encoder = ctx;
   vsi_spare_keep_all(&encoder->memory);
@@ -93,7 +102,8 @@ static bool brotli_reset(void *ctx) {
   return true;
 }
 
-/* The only two calls of the library that allocate. No variable is changed between setjmp and longjmp. */
+/* Create the library's encoder. This and `step` are the only calls of the library that allocate. No variable is changed
+ * between setjmp and longjmp. */
 
 static vestry_err make_state(brotli_encoder *encoder) {
   if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
@@ -101,7 +111,7 @@ static vestry_err make_state(brotli_encoder *encoder) {
   return encoder->state ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-/* len, next: what is left of the input; after a failure only destroy may follow. */
+/* Encode once. len, next: the rest of the input. After a failure only destroy may follow. */
 static vestry_err step(brotli_encoder *encoder, BrotliEncoderOperation operation, size_t *len, const uint8_t **next) {
   if (setjmp(encoder->refused)) return VESTRY_NO_MEMORY;
   return BrotliEncoderCompressStream(encoder->state, operation, len, next, &(size_t){0}, NULL, NULL) ? VESTRY_OK
@@ -139,7 +149,8 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
                       vestry_sink *sink) {
   const uint8_t *next = data;
   size_t ready;
-  do { /* until there was nothing to take: input that it has taken itself may still wait for room to be put out */
+  do { /* until there is no more output, because input that the library has taken may still wait for room in the
+          output */
     vestry_err error = step(encoder, operation, &len, &next);
     if (error) return error;
     ready = 0;
@@ -156,7 +167,7 @@ static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vestry_
   return error ? error : run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
 }
 
-/* The library's encoder is not used for it, but its memory is. */
+/* Encode the difference. The library's encoder is not used, but its memory is. */
 static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
                                 vestry_sink *sink) {
   brotli_encoder *encoder = ctx;
@@ -187,15 +198,15 @@ static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host
 }
 
 static vestry_err brotli_idle(const vestry_profile *profile, vestry_sink *sink) {
-  static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved, no bytes to skip */
+  static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved bit, no bytes to skip */
   (void)profile;
   return vestry_sink_put(sink, &empty_metadata, 1);
 }
 
-/* The header of an uncompressed meta-block (section 9.2): ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and zeros to
- * the boundary. */
+/* Write an uncompressed meta-block (section 9.2). Its header is ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and
+ * zeros up to the byte boundary. */
 static vestry_err put_uncompressed(const void *data, size_t len, vestry_sink *sink) {
-  unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* as few as will do: the last must not be zero */
+  unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* the minimum: the last nibble must not be zero */
   uint32_t bits = (nibbles - 4) << 1 | (uint32_t)(len - 1) << 3 | UINT32_C(1) << (3 + 4 * nibbles);
   const unsigned char head[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24 & 0xff};
   vestry_err error = vestry_sink_put(sink, head, nibbles == 6 ? 4 : 3);

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what has changed, encoded for a decoder whose last distances are not known */
-/* A brotli encoder for what has changed (RFC 7932; the numbers of sections are its).
+/* essay: the difference from the previous event, encoded for a decoder whose last distances are unknown */
+/* A brotli encoder for the difference between two events (RFC 7932; section numbers refer to it).
  *
- * Why not libbrotlienc. It could be fed the former event, its output thrown away, and then the new one: its window is
- * then the decoder's. But its last four distances are then those of the output that is thrown away. The decoder has
- * those of what it was really sent, which was encoded otherwise: alone, in an epoch, framed, or as what had changed.
- * The library writes a distance that it remembers as a code of two bits or so, there is no way to have it forget them
- * (it does at its beginning alone, see brotli.c), and no saying from outside which ones it used. After an event that
- * was framed, nine of ten such outputs decode to another text, and no decoder complains. To replay the output that the
- * stream was really sent would need the event before the former one, and so on to the first.
+ * Why not libbrotlienc. It could be given the previous event, with its output discarded, and then the new one. Then its
+ * window equals the decoder's. But its last four distances are those of the discarded output. The decoder has those of
+ * the output that it really received, which was encoded differently: standalone, in an epoch, framed, or as a
+ * difference. The library writes a remembered distance as a code of about two bits. It cannot be made to forget them
+ * (it does so only at its beginning, see brotli.c), and its output does not show which ones it used. After a framed
+ * event, nine of ten such outputs decode to a different text, and no decoder reports an error. Replaying the output
+ * that the stream really received would require the event before the previous one, and so on to the first.
  *
- * So the change is written here, and uses none of the decoder's distances: each is written out, but for the repetition
- * of one that was written out before in this very output. Nothing else is carried over: there is one code for literals
- * in all contexts, and the window is full, so that a distance up to its size means what it says.
+ * So this encoder writes the difference, and uses none of the decoder's distances. Each distance is written explicitly,
+ * except repetitions of one that was written before in the same output. No other state is used: there is one code for
+ * literals in all contexts, and the window is full, so that a distance up to its size has its literal meaning.
  *
- * One meta-block, then what aligns it to a byte. Matches are looked for in the former event and in what is already
- * written of the new one: first at the last distance, at which the rest of a page goes on after a change that is as
- * long as what was there, then by a hash of six bytes. A page is found again in long pieces; what is new in it is
- * literals and short copies. Where there is little in common, the library does better alone: its caller takes the
- * shorter. */
+ * The output is one meta-block, followed by an alignment to a byte boundary. Matches are searched in the previous event
+ * and in the part of the new one that is already written. The first candidate is the last distance, at which the rest
+ * of a page continues after a change of equal length; further candidates come from a hash of six bytes. Unchanged parts
+ * of a page are found in long pieces; new parts become literals and short copies. If the events have little in common,
+ * the library's standalone output is shorter, and the caller uses the shorter one. */
 #include "coding/brotli_follow.h"
 
 #include <stdbool.h>
@@ -31,31 +31,31 @@ enum { HASH_BITS = 14, HASH_BYTES = 6, DEPTH_MOST = 24, REPEAT_LEAST = 4, DENSE_
 enum { LITERALS = 256, LENGTHS = 704, DISTANCES = 64, CODE_LENGTHS = 18, SYMBOLS_MOST = LENGTHS };
 enum { DEPTH_LIMIT = 15, CODE_LENGTHS_LIMIT = 5, ZEROS = 17, LAST_DISTANCE = 0, FIRST_EXPLICIT = 16 };
 
-/* Literals to insert, then bytes to copy from so far back; copy 0: it is the last one, and inserts alone. */
+/* Literals to insert, then bytes to copy from this distance back. copy 0: the last command, which only inserts. */
 typedef struct command {
   uint32_t insert, copy, distance;
 } command;
 
 typedef struct finder {
-  const unsigned char *text; /* the end of the former event, and the new one */
+  const unsigned char *text; /* the end of the previous event, and the new one */
   uint32_t end;
-  uint32_t farthest; /* distance */
-  uint32_t *heads;   /* by hash: the last place, and one; 0: none */
-  uint32_t *before;  /* by place: the one before it of the same hash, and one */
-  uint32_t entered;  /* places before this one are in the table */
+  uint32_t farthest; /* maximum distance */
+  uint32_t *heads;   /* by hash: the last position plus one; 0: none */
+  uint32_t *before;  /* by position: the previous position with the same hash, plus one */
+  uint32_t entered;  /* positions before this one are in the table */
   vsi_buffer commands;
 } finder;
 
 /* ----------------------------------------------------------------------------------------------- matches ---------- */
 
 static uint32_t hash_at(const unsigned char *at) {
-  uint32_t first, last; /* two that overlap: six at once would go through memory */
+  uint32_t first, last; /* two overlapping loads: a copy of six bytes would go through memory */
   memcpy(&first, at, sizeof first);
   memcpy(&last, at + HASH_BYTES - sizeof last, sizeof last);
   return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
 }
 
-/* Enter places up to `to`; those inside a long copy are left out: its source has them. */
+/* Enter positions up to `to`. Positions inside a long copy are omitted, because its source has them. */
 static void enter(finder *f, uint32_t to) {
   uint32_t from = f->entered, last = f->end < HASH_BYTES ? 0 : f->end - HASH_BYTES + 1;
   f->entered = to;
@@ -81,7 +81,7 @@ static uint32_t length_of_match(const finder *f, uint32_t a, uint32_t b) {
   return len;
 }
 
-/* The best copy for a place: its length; 0: none. last: distance; 0: none yet. */
+/* Find the best copy for a position. Returns its length; 0: none. last: distance of the last copy; 0: none yet. */
 static uint32_t find(const finder *f, uint32_t at, uint32_t last, uint32_t *ret_distance) {
   uint32_t best = last ? length_of_match(f, at - last, at) : 0;
   if (best < REPEAT_LEAST) best = 0;
@@ -91,7 +91,7 @@ static uint32_t find(const finder *f, uint32_t at, uint32_t last, uint32_t *ret_
   for (int depth = 0; place && depth < DEPTH_MOST; depth++) {
     uint32_t candidate = place - 1;
     if (at - candidate > f->farthest) break;
-    uint32_t least = best ? best + 3 : HASH_BYTES; /* a distance that is written out costs about so much more */
+    uint32_t least = best ? best + 3 : HASH_BYTES; /* an explicit distance costs about this much more */
     if (at + least <= f->end && f->text[candidate + least - 1] == f->text[at + least - 1]) {
       uint32_t len = length_of_match(f, candidate, at);
       if (len >= least) {
@@ -141,7 +141,7 @@ typedef struct bits {
   vestry_sink *sink;
   vestry_err error;
   uint64_t held;
-  unsigned held_count; /* below 8 between two puts */
+  unsigned held_count; /* below 8 between two calls of put_bits */
   unsigned char bytes[256];
   size_t len;
 } bits;
@@ -162,7 +162,7 @@ static void put_bits(bits *b, uint32_t value, unsigned count) {
   }
 }
 
-/* An empty meta-block of metadata, which ends at a byte's boundary (9.2); nothing if this is one. */
+/* Write an empty metadata block, which ends at a byte boundary (9.2); nothing at a boundary. */
 static void align(bits *b) {
   if (b->held_count) put_bits(b, 6, b->held_count <= 2 ? 8 - b->held_count : 16 - b->held_count);
   flush_bytes(b);
@@ -173,11 +173,11 @@ static void align(bits *b) {
 typedef struct code {
   uint32_t counts[SYMBOLS_MOST];
   uint8_t depths[SYMBOLS_MOST];
-  uint16_t words[SYMBOLS_MOST]; /* as they are put */
+  uint16_t words[SYMBOLS_MOST]; /* with bits reversed, as they are written */
 } code;
 
-/* Huffman's, by two queues: leaves by weight, and the nodes in the order in which they are made. used: count of them,
- * at least 2. Returns the greatest depth. */
+/* Build a Huffman tree with two queues: leaves by weight, and nodes in the order of their creation. used: number of
+ * leaves, at least 2. Returns the greatest depth. */
 static unsigned grow_tree(code *c, const uint16_t *leaves, unsigned used, uint32_t least) {
   uint32_t weights[2 * SYMBOLS_MOST];
   uint16_t parents[2 * SYMBOLS_MOST], depths[2 * SYMBOLS_MOST];
@@ -202,7 +202,7 @@ static unsigned grow_tree(code *c, const uint16_t *leaves, unsigned used, uint32
   return deepest;
 }
 
-/* The words of a canonical code (3.2), first bit lowest. */
+/* Assign the words of a canonical code (3.2), first bit lowest. */
 static void assign_words(code *c, unsigned size) {
   unsigned counts[DEPTH_LIMIT + 1] = {0}, next[DEPTH_LIMIT + 1], word = 0;
   for (unsigned i = 0; i < size; i++) counts[c->depths[i]]++;
@@ -216,8 +216,8 @@ static void assign_words(code *c, unsigned size) {
   }
 }
 
-/* Make the code for its counts. leaves: those used, the deepest last and of equal ones the least first, which is the
- * order of simple codes. Returns how many; one or none has no bits. */
+/* Make a code for its counts. leaves: the used symbols, the deepest last, and the smallest first among equal depths,
+ * which is the order of simple codes. Returns their number; a code of one symbol or none has no bits. */
 static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leaves) {
   unsigned used = 0;
   memset(c->depths, 0, size);
@@ -228,7 +228,8 @@ static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leav
     leaves[at] = (uint16_t)i;
   }
   if (used < 2) return used;
-  /* Too deep: rare ones count for more, until it fits. Equal ones are as deep as their number has bits. */
+  /* If the tree is too deep, rare symbols get a higher weight until it fits. Symbols of equal weight are as deep as
+   * their number has bits. */
   for (uint32_t least = 1; grow_tree(c, leaves, used, least) > limit; least *= 2) continue;
   assign_words(c, size);
   for (unsigned i = 0, at; i < used && used <= 4; i++) {
@@ -247,7 +248,7 @@ static void put_symbol(bits *b, const code *c, unsigned symbol) {
   put_bits(b, c->words[symbol], c->depths[symbol]);
 }
 
-/* Up to four symbols (3.4). */
+/* Write a code of up to four symbols (3.4). */
 static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_t *leaves, unsigned used) {
   unsigned width = 0;
   while ((size - 1) >> width) width++;
@@ -258,9 +259,9 @@ static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_
   if (used == 4) put_bits(b, c->depths[leaves[3]] == 3, 1);
 }
 
-/* How deep each symbol is, in an alphabet of its own (3.5): a depth, or ZEROS with three bits: 3 to 10 symbols of depth
- * 0, and directly after itself eight times what it said before, less two, and so many more. (Its sign for repeated
- * depths is not used.) */
+/* The depths of all symbols, in a separate alphabet (3.5). An item is a depth, or ZEROS with three bits: 3 to 10
+ * symbols of depth 0. A ZEROS directly after another multiplies the former number, less two, by eight and adds its own.
+ * (The symbol for repeated depths is not used.) */
 typedef struct depth_list {
   unsigned count;
   uint8_t items[SYMBOLS_MOST], more[SYMBOLS_MOST];
@@ -272,18 +273,18 @@ static void add_zeros(depth_list *list, unsigned zeros) {
     return;
   }
   unsigned left = zeros - 3;
-  if (left >> 3) add_zeros(list, (left >> 3) + 2); /* three at least, so that it is a ZEROS in front of this one */
+  if (left >> 3) add_zeros(list, (left >> 3) + 2); /* at least three, so that a ZEROS precedes this one */
   list->more[list->count] = left & 7;
   list->items[list->count++] = ZEROS;
 }
 
-/* How deep the items of the list are (3.5), by a code that is fixed. */
+/* Write the depths of the list's items (3.5), by a fixed code. */
 static void put_item_depths(bits *b, const code *items, unsigned used) {
   static const uint8_t order[CODE_LENGTHS] = {1, 2, 3, 4, 0, 5, ZEROS, 6, 16, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   static const uint8_t words[CODE_LENGTHS_LIMIT + 1] = {0, 7, 3, 2, 1, 15}, widths[] = {2, 4, 3, 2, 2, 4};
   unsigned skipped = items->counts[1] || items->counts[2] ? 0 : items->counts[3] ? 2 : 3, end = CODE_LENGTHS;
   if (used > 1)
-    while (!items->counts[order[end - 1]]) end--; /* they are full: the decoder stops there too */
+    while (!items->counts[order[end - 1]]) end--; /* the code is complete, so the decoder stops there, too */
   put_bits(b, skipped, 2);
   for (unsigned i = skipped; i < end; i++) {
     unsigned depth = !items->counts[order[i]] ? 0 : used > 1 ? items->depths[order[i]] : 1;
@@ -320,7 +321,7 @@ static void put_code(bits *b, code *c, unsigned size) {
 
 /* ---------------------------------------------------------------------------------------------- commands ---------- */
 
-/* A number as a symbol, and the bits after it. */
+/* A number as a symbol with additional bits. */
 typedef struct part {
   uint32_t symbol, more, width;
 } part;
@@ -331,7 +332,8 @@ static unsigned log2_of(uint32_t value) {
   return log;
 }
 
-/* Section 5: the first numbers by themselves, then two symbols for each width, then some by hand. */
+/* Section 5: the first numbers have one symbol each, then each width has two, and the last ones are given
+ * explicitly. */
 static part insert_part(uint32_t len) {
   if (len < 6) return (part){len, 0, 0};
   if (len < 130) {
@@ -367,7 +369,8 @@ static part distance_part(uint32_t distance, uint32_t last) {
   return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
 }
 
-/* Both lengths are one symbol (5): cells of 64, by the upper bits of each; those whose distance is said. */
+/* Return the symbol for both lengths (5): cells of 64, by the upper bits of each; only cells with an explicit
+ * distance. */
 static unsigned lengths_symbol(unsigned insert, unsigned copy) {
   static const uint8_t cells[3][3] = {{2, 3, 6}, {4, 5, 8}, {7, 9, 10}};
   return 64u * cells[insert >> 3][copy >> 3] + 8 * (insert & 7) + (copy & 7);
@@ -377,7 +380,7 @@ typedef struct codes {
   code literals, lengths, distances;
 } codes;
 
-/* Run through the commands: count what they need, or put them. */
+/* Visit all commands: count the symbols that they need, or write them. */
 static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
   const command *commands = (const command *)(const void *)f->commands.data;
   size_t count = f->commands.len / sizeof *commands;
@@ -399,7 +402,7 @@ static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
       else
         c->literals.counts[*at]++;
     }
-    if (!now->copy) return; /* nothing is left: the decoder copies nothing */
+    if (!now->copy) return; /* at the end the decoder copies nothing */
     part distance = distance_part(now->distance, last);
     if (put) {
       put_symbol(put, &c->distances, distance.symbol);
@@ -417,13 +420,13 @@ static vestry_err put_block(const finder *f, uint32_t from, codes *c, vestry_sin
   uint32_t len = f->end - from;
   unsigned nibbles = len <= 1u << 16 ? 4 : 5;
   each_command(f, from, c, NULL);
-  put_bits(&b, 0, 1); /* not the last */
+  put_bits(&b, 0, 1); /* ISLAST: not the last */
   put_bits(&b, nibbles - 4, 2);
   put_bits(&b, len - 1, 4 * nibbles);
-  put_bits(&b, 0, 1);     /* compressed */
-  put_bits(&b, 0, 3);     /* one block type of each kind */
-  put_bits(&b, 0, 2 + 4); /* distances: no postfix, none direct */
-  put_bits(&b, 0, 2);     /* contexts of literals, of which nothing is made */
+  put_bits(&b, 0, 1);     /* ISUNCOMPRESSED: compressed */
+  put_bits(&b, 0, 3);     /* one block type of each of the three kinds */
+  put_bits(&b, 0, 2 + 4); /* distances: no postfix bits, no direct codes */
+  put_bits(&b, 0, 2);     /* context mode of literals, which is not used */
   put_bits(&b, 0, 2);     /* one code for literals, one for distances */
   put_code(&b, &c->literals, LITERALS);
   put_code(&b, &c->lengths, LENGTHS);

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which bytes a stream gets */
+/* essay: the bytes that a stream gets for an event */
 #include "coding/coder.h"
 
 #include "base/memory.h"
 
-/* Which bytes. A shared stream is a primer and then segments, and each segment is one of four:
+/* The bytes of an event. A shared stream is a primer followed by segments, and each segment has one of four types:
  *
- * aligned     bytes number n of an epoch. They refer back to bytes 0 … n - 1 of it, at distances that hold only if
- *             exactly these came last. So a stream takes them if it stands in that epoch at n; then it stands at n + 1.
- *             Number 0 refers to nothing: any stream takes it, and by that stands in the epoch, at 1.
- * alone       the event by a fresh encoder, or framed without one. It refers to nothing before it: any stream takes it,
- *             and by that stands in no epoch.
- * following   what has changed since another event. It refers back into that one's text and to nothing before: a stream
- *             takes it if that is what it was written last, however it was encoded, and by that stands in no epoch.
- * idle        decodes to nothing, so that distances over it stay what they are: the stream stands where it stood.
+ * aligned    In sync: number n of an epoch. It refers back to segments 0 … n - 1 of the epoch, at distances that are
+ *            valid only if exactly these came last. A stream can take it if its position is n in this epoch; then its
+ *            position is n + 1. Number 0 refers to nothing: any stream can take it, and enters the epoch at position 1.
+ * alone      Standalone: the event from a fresh encoder, or framed without compression. It refers to nothing before it:
+ *            any stream can take it, and leaves its epoch.
+ * following  The difference from another event. It refers back to the text of that event and to nothing before it. A
+ *            stream can take it if that event was written last, in any encoding, and leaves its epoch.
+ * idle       Decodes to nothing, so distances across it stay valid. The stream keeps its position.
  *
- * The decision is made when the runner takes the event out of the queue. It writes what it took in that order, or ends
- * the stream without another byte, so "taken" is as good as "written". What never came into the queue, because it was
- * full, or has left it, because it was conflated, was never taken: the next event of the epoch finds the stream one
- * late, and goes out alone. It needs not be told. In the same way an event that was to follow one that was never taken
- * goes out alone.
+ * The type is chosen when the runner takes the event out of the queue. The runner writes the taken events in this
+ * order, or ends the stream without another byte, so "taken" implies "written". An event that never entered the queue
+ * (because it was full) or has left it (because it was conflated) was never taken. The next event of the epoch then
+ * finds the stream one position behind and is written standalone; no notification is needed. In the same way, an event
+ * that should follow one that was never taken is written standalone.
  *
- * Heartbeats that decode to something may have come between the two: they are all one event, so the text is known from
- * their number.
+ * Heartbeats that decode to text may have come between the two events. All of them are the same event, so the text is
+ * known from their number.
  *
- * What was written last is known by its number, and not by its address: no reference to it is held, since that would
- * keep the last event of every stream. The event that another one follows is held by that one, so its text is there; if
- * it was given up, for memory, there is nothing to follow. A following segment is made for one stream; when a second
- * one comes to the event, it has let go of the other. Where little of the page is as it was, the event is encoded alone
- * too, and the shorter is taken. */
+ * The event written last is identified by its number and not by its address, because no reference to it is held: that
+ * would keep the last event of every stream in memory. The event that another one follows is held by the latter, so its
+ * text exists. If it was dropped to save memory, there is nothing to follow. A following segment is made for one
+ * stream; when a second stream comes to the event, the previous event has been dropped. If little of the page is
+ * unchanged, the event is also encoded standalone, and the shorter one is used. */
 
-enum { WORTH = 4 }; /* a change that is at most this part of its event is not compared */
+enum { WORTH = 4 }; /* a difference of at most this part of its event is not compared with the standalone encoding */
 
 _Static_assert(sizeof(vsi_coder) + sizeof(void *) <= 64, "an idle encoded stream costs 64 bytes more than a plain one");
 
@@ -71,7 +71,7 @@ static void add_check(vsi_coder *coder, const vsi_segment *segment) {
   if (ops->combine) coder->check = ops->combine(coder->check, segment->check, segment->plain_len);
 }
 
-/* NULL: the stream is not aligned. */
+/* Return the segment of an event for a stream in sync; NULL: the stream is not in sync. */
 static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *broadcast) {
   const vsi_lane_bytes *lane = broadcast ? vsi_broadcast_lane(broadcast, coder->coding) : NULL;
   if (!lane) return NULL;
@@ -84,7 +84,8 @@ static const vsi_segment *take_aligned(vsi_coder *coder, const vsi_broadcast *br
   return lane->aligned;
 }
 
-/* What has changed since the event before; the caller's. NULL: another was written last, or it cannot be made. */
+/* Encode the difference from the previous event; owned by the caller. NULL: another event was written last, or the
+ * encoding fails. */
 static vsi_segment *follow(const vsi_coder *coder, vestry_event *event, const vestry_event *heartbeat) {
   vestry_event *previous = vsi_event_take_previous(event);
   vsi_segment *made = NULL;
@@ -103,7 +104,7 @@ static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, con
     if (error && !change) return error;
   }
   if (change && (!alone || change->len <= alone->len)) {
-    /* one writer, the runner; a mere count */
+    /* relaxed: a counter, which only the runner writes */
     uint32_t count = atomic_load_explicit(&coder->followed_count, memory_order_relaxed);
     atomic_store_explicit(&coder->followed_count, count + 1, memory_order_relaxed);
     delivery->owns_wire = true;

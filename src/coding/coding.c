@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: how many encoders there are at most */
+/* essay: the maximum number of encoders */
 #include "coding/coding.h"
 
 #include <string.h>
@@ -8,19 +8,24 @@
 #include "base/mutex.h"
 #include "base/options.h"
 
-/* How many encoders there are at most, and why that is a bound on memory: one for each private stream (reserved), one
- * for each epoch (reserved), and in each coding VSI_SCRATCH_COUNT, since a thread that encodes an event alone, or what
- * has changed in it, stands in one of its turnstiles. Threads that want the same event stand in front of the same one,
- * so that it is encoded once; a thread that comes later finds it made. What a scratch has when nothing is encoded is
- * bounded, too: gzip's encoder, or brotli's memory (spare.c). */
+/* The maximum number of encoders, which bounds their memory:
+ * - one for each private stream (reserved);
+ * - one for each epoch (reserved);
+ * - VSI_SCRATCH_COUNT in each coding, because a thread that encodes an event standalone, or its difference, holds the
+ *   semaphore (vsi_turnstile) of one of the coding's scratch encoders.
+ *
+ * Threads that need the same event wait for the same semaphore, so that the event is encoded once; a thread that comes
+ * later finds the result. The memory that a scratch encoder keeps while nothing is encoded is bounded, too: gzip's
+ * encoder, or brotli's memory (spare.c). */
 
 struct vsi_codings {
   const vestry_host *host;
-  _Atomic(uint32_t) free[2]; /* by vestry_profile_mode: SHARED: of channels */
+  _Atomic(uint32_t) free[2]; /* number of free places, by vestry_profile_mode; SHARED: of channels */
   _Atomic(uint64_t) last_epoch, next_number;
-  _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: mere counts, beside microseconds of work */
+  _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: counters; their cost is small beside microseconds of
+                                                        encoding */
   vsi_mutex lock;                                    /* innermost */
-  uint32_t count;                                    /* guarded by lock; so is the array, which is only added to */
+  uint32_t count;                                    /* guarded by lock, like the array, which only grows */
   vsi_coding *codings[VSI_CODINGS_MAX];
 };
 
@@ -66,7 +71,8 @@ const vestry_host *vsi_codings_host(const vsi_codings *codings) {
 }
 
 uint64_t vsi_codings_epoch(vsi_codings *codings) {
-  return atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed) + 1; /* only its value matters */
+  /* relaxed: only the value matters */
+  return atomic_fetch_add_explicit(&codings->last_epoch, 1, memory_order_relaxed) + 1;
 }
 
 uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
@@ -74,7 +80,7 @@ uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
 }
 
 bool vsi_codings_reserve(vsi_codings *codings, vestry_profile_mode mode) {
-  /* relaxed: it is a count of places; what is put there is handed on by other means */
+  /* relaxed: a count of places; other operations publish the encoder in a place */
   uint32_t left = atomic_load_explicit(&codings->free[mode], memory_order_relaxed);
   do
     if (!left) return false;
@@ -91,7 +97,7 @@ void vsi_codings_unreserve(vsi_codings *codings, vestry_profile_mode mode) {
 
 static bool is_coding_name(const char *name) {
   if (!name || !*name) return false;
-  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'+-.^_`|~"); /* a token, but for "*" */
+  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'+-.^_`|~"); /* a token, except "*" */
   return !name[len] && len <= VSI_CODING_NAME_BYTES;
 }
 
@@ -115,7 +121,7 @@ vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *re
   return error;
 }
 
-/* Whether segments of one can go to streams of the other. */
+/* Return whether segments of one profile can be sent to streams of the other. */
 static bool is_same(const vestry_profile *a, const vestry_profile *b) {
   return a->ops == b->ops && a->ctx == b->ctx && a->level == b->level && a->window_bits == b->window_bits &&
          a->memory_level == b->memory_level && a->stored_bytes == b->stored_bytes;
@@ -144,7 +150,7 @@ static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profi
 }
 
 static vsi_coding_kind kind_of(const vestry_profile *profile) {
-  static const char *const names[] = {"identity", "br", "gzip"}; /* by vsi_coding_kind */
+  static const char *const names[] = {"identity", "br", "gzip"}; /* indexed by vsi_coding_kind */
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(profile->ops->coding, names[i]) == 0) return (vsi_coding_kind)i;
   return VSI_CODING_OTHER;
@@ -167,7 +173,7 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
     made->profile.mode = VESTRY_PROFILE_SHARED;
     made->kind = kind_of(&resolved);
     for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_turnstile_init(&made->scratch[i].turnstile);
-    error = make_parts(made, codings->host); /* calls the profile: not under the lock */
+    error = make_parts(made, codings->host); /* not under the lock, because it calls the profile */
     if (!error) {
       vsi_mutex_lock(&codings->lock);
       found = find_locked(codings, &resolved); /* another thread may have made it meanwhile */
@@ -198,7 +204,7 @@ static vestry_err take(const vsi_coding *coding, const vestry_event *event, vest
   return VESTRY_OK;
 }
 
-/* before: what a stream's text ends with; NULL: it does not matter. */
+/* Encode an event. before: the end of a stream's text; NULL: irrelevant. */
 static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void *encoder, const vestry_event *event,
                          const vestry_slice *before, vsi_segment **ret_segment) {
   const vestry_profile_ops *ops = coding->profile.ops;
@@ -244,7 +250,7 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
   return NULL;
 }
 
-/* By an encoder that no other thread is using. NULL: it could not be. */
+/* Encode with a scratch encoder whose semaphore is held. NULL: encoding failed. */
 static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
                              const vestry_event *event, const vestry_slice *before) {
   const vestry_profile_ops *ops = coding->profile.ops;
@@ -261,13 +267,13 @@ static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const ves
   return segment;
 }
 
-/* By the address, whose lowest bits are equal. */
+/* Choose a scratch by the event's address, whose lowest bits are equal for all events. */
 static vsi_scratch *scratch_of(vsi_coding *coding, const vestry_event *event) {
   return &coding->scratch[((uintptr_t)event >> 6 ^ (uintptr_t)event >> 12) % VSI_SCRATCH_COUNT];
 }
 
-/* What is made for one stream need not be found by others: any scratch will do, the first that is free rather than
- * another, whose memory would then be kept as well. */
+/* Enter any scratch, for a segment that is made for one stream and that no other thread looks for. The first free one
+ * is taken, so that no further scratch keeps memory. */
 static vsi_scratch *enter_any(vsi_coding *coding, const vestry_event *event) {
   for (int i = 0; i < VSI_SCRATCH_COUNT; i++)
     if (vsi_turnstile_try(&coding->scratch[i].turnstile)) return &coding->scratch[i];
@@ -276,7 +282,7 @@ static vsi_scratch *enter_any(vsi_coding *coding, const vestry_event *event) {
   return scratch;
 }
 
-/* What a stream's text ends with: an event, then heartbeats. false: out of memory. */
+/* Write the end of a stream's text: an event, then heartbeats. Returns false when out of memory. */
 static bool add_beats(vsi_buffer *text, const vestry_event *previous, const vestry_event *heartbeat, uint32_t beats) {
   vestry_slice first = vestry_event_bytes(previous), beat = vestry_event_bytes(heartbeat);
   if (!vsi_buffer_reserve(text, first.len + beats * beat.len)) return false;
@@ -313,7 +319,7 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
       found = find_made(coding, event);
       if (!found) made = compress(coding, scratch, vsi_event_host(event), event, NULL);
     }
-    /* What cannot be compressed, for lack of memory say, goes out as it is. */
+    /* If compression fails, for example without memory, the event is sent uncompressed. */
     vestry_err error = found || made ? VESTRY_OK : frame(coding, event, &made);
     if (made) vsi_event_extra_add(event, &made->extra);
     if (scratch) vsi_turnstile_leave(&scratch->turnstile);

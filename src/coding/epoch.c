@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: when an epoch has cost enough */
+/* essay: the end of an epoch that has cost enough */
 #include "coding/epoch.h"
 
-/* When to begin anew. Until the next epoch a stream that is not aligned costs, with each event, the difference between
- * the event alone and its aligned bytes. A new epoch costs that difference once, for every stream. It is not known how
- * many events are still to come, which is the old question of whether to rent or to buy: rent until the rent paid is
- * the price, then buy. So a new epoch begins when as many events have gone out alone in this one as there are streams;
- * the total is then at most twice what it would have been with foresight (Karlin, Manasse, Rudolph and Sleator,
- * "Competitive snoopy caching", 1988). */
+/* When to begin a new epoch. Until the next epoch, each event costs each stream that is not in sync the difference
+ * between the standalone bytes and the bytes in sync. A new epoch costs this difference once for every stream. The
+ * number of future events is unknown, so this is the rent-or-buy problem: rent until the rent paid equals the price,
+ * then buy. Therefore, a new epoch begins when the number of events written standalone in this epoch equals the number
+ * of streams. The total is then at most twice the optimum with knowledge of the future (Karlin, Manasse, Rudolph and
+ * Sleator, "Competitive snoopy caching", 1988). */
 
 uint64_t vsi_lane_end(vsi_lane *lane) {
   if (!lane->encoder) return 0;
   lane->coding->profile.ops->destroy(lane->encoder);
   lane->encoder = NULL;
   vsi_codings_unreserve(lane->coding->all, VESTRY_PROFILE_SHARED);
-  /* what runners still count from here on is not seen any more */
+  /* relaxed: counts that runners add from now on are lost */
   uint64_t alone = atomic_load_explicit(&lane->epoch->alone, memory_order_relaxed);
   vsi_epoch_unref(lane->epoch);
   lane->epoch = NULL;
@@ -52,7 +52,7 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
   vsi_segment *segment = NULL;
   if (vsi_coding_encode(lane->coding, vsi_codings_host(lane->coding->all), VSI_ENCODE_ALIGNED, lane->encoder, event,
                         &segment)) {
-    /* it has seen an event that no stream will have had */
+    /* the encoder has seen an event that no stream receives */
     *ret_ended_alone += vsi_lane_end(lane);
     return false;
   }

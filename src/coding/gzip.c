@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a stream carries from one meta-block, or block, to the next */
+/* essay: the state that a stream carries from one meta-block, or block, to the next */
 /* gzip, spliced from raw deflate (RFC 1951, RFC 1952).
  *
- * Why segments need no primer here. Deflate has no state that runs from block to block but the 32 KiB of output that
- * distances reach back into: no cache of distances, no contexts, and each block brings its own codes or says that they
- * are the fixed ones. An encoder refers back only to what it was given itself, by distances that count from the place
- * where it stands. So what a fresh encoder puts out can follow anything that ends at a byte's boundary; and what it
- * puts out later can follow its own output, as long as nothing else came between. A sync flush ends each output at such
- * a boundary, with an empty stored block. The primer is the member's header alone.
+ * Why segments need no long primer here. The only state that deflate carries from block to block is the 32 KiB of
+ * output into which distances reach back. There is no cache of distances and there are no contexts, and each block
+ * contains its own codes or selects the fixed ones. An encoder refers back only to its own input, by distances that
+ * count from the current position. So the output of a fresh encoder can follow any data that ends at a byte boundary,
+ * and its later output can follow its own earlier output if nothing else came between. A sync flush ends each output at
+ * such a boundary, with an empty stored block. The primer is only the header of the gzip member.
  *
- * What follows a certain event refers back to that by distances that count from its end: the event is the encoder's
- * dictionary, of which zlib keeps as much as the window has room for. How it was encoded does not matter.
+ * Output that follows a certain event refers back to it by distances that count from its end: the event is the
+ * encoder's dictionary, of which zlib keeps as much as fits into the window. The encoding of that event does not
+ * matter.
  *
- * The trailer wants the CRC-32 and the length of everything. A stream carries both in 64 bits; that of an event is
- * computed once, together with the operator that appends so many bytes to any CRC (crc32_combine_gen of zlib), so that
- * an event costs a stream one multiplication of polynomials. */
+ * The trailer requires the CRC-32 and the length of the whole text. A stream stores both in 64 bits. The CRC of an
+ * event is computed once, together with the operator that appends its number of bytes to any CRC (crc32_combine_gen of
+ * zlib). So an event costs a stream one multiplication of polynomials. */
 #include <zlib.h>
 
 #include "base/memory.h"
@@ -56,7 +57,7 @@ static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *
   encoder->z.zfree = release;
   encoder->z.opaque = (voidpf)host;
   int bits = (int)profile->window_bits;
-  /* negative: raw deflate; plus 16: zlib writes the header and trailer of gzip itself */
+  /* negative: raw deflate; plus 16: zlib itself writes the header and trailer of gzip */
   int made = deflateInit2(&encoder->z, (int)profile->level, Z_DEFLATED,
                           kind == VESTRY_ENCODER_STREAM ? bits + GZIP_WRAPPER : -bits, (int)profile->memory_level,
                           Z_DEFAULT_STRATEGY);
@@ -68,7 +69,7 @@ static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *
   return VESTRY_OK;
 }
 
-/* Drain what zlib has to say for this input. */
+/* Compress the input, and take all output of zlib. */
 static vestry_err run(gzip_encoder *encoder, const unsigned char *data, size_t len, int flush, vestry_sink *sink) {
   unsigned char chunk[CHUNK_BYTES];
   z_stream *z = &encoder->z;
@@ -117,7 +118,7 @@ static bool gzip_reset(void *encoder) {
 }
 
 static vestry_err gzip_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
-  /* magic, deflate, no flags, no time, nothing said of the level, system unknown */
+  /* magic, deflate, no flags, no time, no level, system unknown */
   static const unsigned char header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
   (void)profile, (void)host;
   return vestry_sink_put(sink, header, sizeof header);
@@ -143,7 +144,8 @@ static vestry_err gzip_store(const vestry_profile *profile, const void *data, si
   return VESTRY_OK;
 }
 
-/* Of an event: its CRC, and above it the operator for its length. Of a stream: its CRC, and above it its length. */
+/* The check of an event has its CRC in the low half, and the operator for its length in the high half. The check of a
+ * stream has its CRC in the low half, and its length in the high half. */
 static uint64_t gzip_check(const void *data, size_t len) {
   uint64_t append = crc32_combine_gen((z_off_t)len);
   return append << 32 | crc32_z(0, data, len);
@@ -155,9 +157,10 @@ static uint64_t gzip_combine(uint64_t stream, uint64_t event, size_t len) {
 }
 
 static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
-  unsigned char trailer[10] = {3, 0}; /* an empty block by the fixed codes, the last one */
+  unsigned char trailer[10] = {3, 0}; /* the last block: empty, with the fixed codes */
   (void)profile;
-  for (int i = 0; i < 8; i++) trailer[2 + i] = (unsigned char)(check >> (8 * i)); /* CRC, then length: as they lie */
+  /* CRC, then length, both little-endian */
+  for (int i = 0; i < 8; i++) trailer[2 + i] = (unsigned char)(check >> (8 * i));
   return vestry_sink_put(sink, trailer, sizeof trailer);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Identity: bytes as they are. A stream of this profile has no coder at all; these members are there so that identity
- * can stand in a list, and keeps the same contract as the others. */
+/* Identity: unencoded bytes. A stream of this profile has no coder. These functions exist so that identity can stand in
+ * a list of profiles, and follow the same contract as others. */
 #include "base/memory.h"
 #include "vestry/profile.h"
 
@@ -13,7 +13,7 @@ static vestry_err identity_create(const vestry_profile *profile, const vestry_ho
                                   void **ret_encoder) {
   static const char nothing = 0;
   (void)profile, (void)host, (void)kind;
-  *ret_encoder = (void *)&nothing; /* there is no state; it is never written to */
+  *ret_encoder = (void *)&nothing; /* no state; it is never written to */
   return VESTRY_OK;
 }
 

@@ -8,7 +8,7 @@
 void vsi_sink_init(vestry_sink *sink, const vestry_host *host) {
   static const vsi_segment nothing = {.len = 0};
   vsi_buffer_init(&sink->buffer, host);
-  vsi_buffer_append(&sink->buffer, &nothing, sizeof nothing); /* an error sticks */
+  vsi_buffer_append(&sink->buffer, &nothing, sizeof nothing); /* an error is kept in the buffer */
 }
 
 void vsi_sink_finish(vestry_sink *sink) {

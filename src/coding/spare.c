@@ -9,7 +9,7 @@
 
 enum { ROUNDED_LEAST = 4096, ROUND = 16384 };
 
-/* In front of each piece. */
+/* Stands in front of each block of memory. */
 struct vsi_spare_block {
   alignas(max_align_t) TAILQ_ENTRY(vsi_spare_block) link;
   size_t bytes;
@@ -19,7 +19,7 @@ static void drop(vsi_spare *spare, vsi_spare_block *block) {
   vsi_free(spare->from, block);
 }
 
-/* The one that was given back last is the first to be lent; those that were not wanted for longest go. */
+/* Keep a block, as the first to be lent again. Above the bound, those that were unused for the longest are freed. */
 static void keep(vsi_spare *spare, vsi_spare_block *block) {
   TAILQ_REMOVE(&spare->lent, block, link);
   if (block->bytes > VSI_SPARE_MOST_BYTES) {
@@ -36,7 +36,7 @@ static void keep(vsi_spare *spare, vsi_spare_block *block) {
   }
 }
 
-/* Not more than twice as large: a large piece waits for a large encoder. */
+/* Take a kept block of at most twice the size, so that a large block is left for a large encoder. */
 static vsi_spare_block *take_kept(vsi_spare *spare, size_t bytes) {
   vsi_spare_block *block;
   TAILQ_FOREACH(block, &spare->kept, link)
@@ -49,7 +49,8 @@ static vsi_spare_block *take_kept(vsi_spare *spare, size_t bytes) {
 
 static void *lend(vsi_spare *spare, size_t bytes) {
   if (bytes > SIZE_MAX - ROUND - sizeof(vsi_spare_block)) return NULL;
-  if (bytes > ROUNDED_LEAST) bytes = (bytes + ROUND - 1) / ROUND * ROUND; /* a page that grows a little asks the same */
+  /* so that a page that grows a little requests the same size */
+  if (bytes > ROUNDED_LEAST) bytes = (bytes + ROUND - 1) / ROUND * ROUND;
   vsi_spare_block *block = take_kept(spare, bytes);
   if (!block) {
     block = vsi_alloc(spare->from, sizeof *block + bytes);
