@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an adapter is made of. */
+/* The struct of an adapter. */
 #ifndef VSI_MICROHTTPD_ADAPTER_H
 #define VSI_MICROHTTPD_ADAPTER_H
 
@@ -15,29 +15,30 @@
 #include "vestry/adapter.h"
 #include "vestry/microhttpd.h"
 
-/* Of one that is attached to a daemon of the application's. */
+/* The part that is used if the adapter is attached to a daemon of the application. */
 typedef struct vsi_microhttpd_attached {
   vsi_microhttpd_slots slots; /* its requests */
-  _Atomic(int) fits;          /* of the daemon's flags: 0: not looked at; 1: they do; -1: no. Relaxed, like the next */
-  _Atomic(bool) has_threads;  /* the daemon runs by threads of its own */
-  bool keeps_targets;         /* habits.h */
+  _Atomic(int) fits;          /* 1: the daemon's flags are suitable; -1: they are not; 0: unchecked. Relaxed */
+  _Atomic(bool) has_threads;  /* the daemon has its own threads. Relaxed */
+  bool keeps_targets;         /* see habits.h */
 } vsi_microhttpd_attached;
 
 typedef struct vsi_microhttpd {
-  vestry_server base; /* its public part; the first member */
+  vestry_server base; /* the public part; first member */
   /* Constant. */
   vestry *v;
   const vestry_host *host;
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
   unsigned lost_ms;      /* TCP_USER_TIMEOUT of streams; 0: the system's */
-  size_t max_head_bytes; /* of a request; SIZE_MAX: its daemon's bound alone */
+  size_t max_head_bytes; /* of a request; SIZE_MAX: limited only by the daemon */
   bool is_tls;
-  bool is_strict;      /* its daemon is (MHD_OPTION_STRICT_FOR_CLIENT) */
-  bool measures_heads; /* its libmicrohttpd takes what is not allowed, and keeps heads so that it is found (head.c) */
+  bool is_strict;      /* the daemon is strict (MHD_OPTION_STRICT_FOR_CLIENT) */
+  bool measures_heads; /* libmicrohttpd accepts malformed heads, but keeps them in memory for a check (head.c) */
   bool has_nobody;
-  int nobody; /* if there is one: a socket that is put in the place of those that are handed over (handover.c) */
+  int nobody; /* the placeholder descriptor, if there is one: a socket that replaces each one that is handed over to
+                 vestry (handover.c) */
 
-  _Atomic(struct MHD_Daemon *) daemon; /* NULL → one, in create, while its handlers may run already */
+  _Atomic(struct MHD_Daemon *) daemon; /* NULL, then set once during creation, when its handlers may run already */
 
   vsi_web_gate gate;
   vsi_microhttpd_watch watch;
@@ -47,12 +48,12 @@ typedef struct vsi_microhttpd {
   vsi_microhttpd_attached attached;
 } vsi_microhttpd;
 
-/* Whether its daemon is the application's. */
+/* Return whether the daemon belongs to the application. */
 static inline bool vsi_microhttpd_is_attached(const vsi_microhttpd *adapter) {
   return adapter->attached.slots.count != 0;
 }
 
-/* Whether libmicrohttpd's threads look for connections that are resumed. */
+/* Return whether threads of libmicrohttpd look for resumed connections. */
 static inline bool vsi_microhttpd_has_threads(const vsi_microhttpd *adapter) {
   return !vsi_microhttpd_is_attached(adapter) ||
          atomic_load_explicit(&adapter->attached.has_threads, memory_order_relaxed);

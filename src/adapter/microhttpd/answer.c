@@ -7,7 +7,7 @@
 
 #include "adapter/microhttpd/refused.h"
 
-/* A 304's. libmicrohttpd writes it itself. */
+/* Return whether a header is the Content-Length of a 304; libmicrohttpd writes that itself. */
 static bool is_length(const vestry_header *header) {
   return strcasecmp(header->name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
 }
@@ -27,9 +27,10 @@ static ssize_t read_nothing(void *cls, uint64_t at, char *buffer, size_t capacit
   return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-/* libmicrohttpd would say of a 304 without a body that a 200 has none either, and caches believe it: the length must be
- * that of a 200, or be left out (RFC 9110, 8.6). It leaves out what it does not know, and then closes the connection,
- * or sends Transfer-Encoding, over which clients stumble that wait for chunks; this one must not be. */
+/* Create a 304. For one without a body, libmicrohttpd would state that a 200 has no body either, and caches believe it:
+ * the length must be that of a 200, or absent (RFC 9110, 8.6). If libmicrohttpd does not know the length, it omits it,
+ * and then closes the connection, or sends Transfer-Encoding, which confuses clients that wait for chunks. So
+ * Transfer-Encoding must be avoided. */
 static struct MHD_Response *create_unchanged(const vestry_response *response) {
   uint64_t len = MHD_SIZE_UNKNOWN;
   for (size_t i = 0; i < response->headers_count; i++)
@@ -47,7 +48,7 @@ static struct MHD_Response *create(const vestry_response *response) {
                                          len ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_PERSISTENT);
 }
 
-/* made: taken; NULL: there was no memory for it. */
+/* Queue a response. made: taken; NULL: it could not be allocated. */
 static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made,
                         bool closes) {
   vsi_microhttpd_sendings_relieve(&request->adapter->sockets.sendings);
@@ -58,7 +59,7 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
     error = VESTRY_NO_MEMORY;
   vsi_microhttpd_refused_queues(request);
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
-  MHD_destroy_response(made); /* while it is being sent, libmicrohttpd holds it */
+  MHD_destroy_response(made); /* libmicrohttpd holds a reference while it sends */
   return error;
 }
 
@@ -75,8 +76,8 @@ static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) 
   return vestry_body_read(cls, at, buffer, capacity, &len) ? MHD_CONTENT_READER_END_WITH_ERROR : (ssize_t)len;
 }
 
-/* Takes the body. libmicrohttpd could send a file by itself, but closes the descriptor that it is given: each answer
- * would have one of its own. */
+/* Create a response with a body, which it takes. libmicrohttpd can send files itself, but closes the descriptor
+ * afterwards, so each answer would need its own descriptor. */
 static struct MHD_Response *create_with_body(const vestry_response *response, vestry_body *body) {
   const void *bytes = body ? body->bytes : NULL;
   if (!response->body_len) return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a large body that libmicrohttpd does not see */
-/* libmicrohttpd reads into the memory that a connection has, of which 2 KiB are left for a body by default. With a
- * round of its loop for each, that costs three times what it costs to read 32 KiB at once. More memory for each
- * connection would be there for those too that send no file. So while a connection is suspended for its writer, the
- * writer's thread reads on by itself, from the socket into the piece, as long as there is something to read. When there
- * is nothing, libmicrohttpd has the connection again, and with it its waiting and its deadlines.
+/* essay: reading a large body directly from the socket */
+/* libmicrohttpd reads into the memory of a connection, of which 2 KiB are left for a body by default. One round of its
+ * loop for each 2 KiB costs three times as much as reading 32 KiB at once. More memory for each connection would also
+ * be used by connections that send no file. So while a connection is suspended for its writer, the writer's thread
+ * reads on from the socket directly into the piece, as long as there is something to read. If there is nothing,
+ * libmicrohttpd gets the connection back, and waits and applies its deadlines.
  *
- * What libmicrohttpd has not seen it still waits for, and lets nothing be answered until then. So the answer is written
- * here, too, and says that the connection closes: 256 KiB are worth a new one. After it the connection goes back, with
- * its sending side shut down. libmicrohttpd closes it when the client does, or when that is silent; what still comes is
- * passed over.
+ * libmicrohttpd still waits for bytes that it has not seen, and does not send an answer until then. Therefore the
+ * answer is written here, too, and states that the connection closes; after 256 KiB a new connection is affordable.
+ * After the answer the connection returns to libmicrohttpd, with its sending side shut down. libmicrohttpd closes it
+ * when the client closes or is silent; bytes that still arrive are discarded.
  *
- * Streams are not written here, so a request that may become one is left to libmicrohttpd. So are bodies in chunks,
- * TLS, and daemons of the application's.
+ * Streams are not written here, so a request that may become one is left to libmicrohttpd. The same applies to chunked
+ * bodies, TLS, and daemons of the application.
  *
- * A client that does not read an answer that its socket has no room for holds its thread for five seconds. */
+ * If the socket has no room for the answer and the client does not read, the client holds the thread for five
+ * seconds. */
 #include "adapter/microhttpd/around.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@
 
 enum { LEAST_BYTES = 256 * 1024, MUCH_BYTES = 8192, WAIT_MS = 1, ANSWER_MS = 5000, LINE_BYTES = 128 };
 
-/* ---- the body ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the body ---- */
 
 static const char *header_of(const vsi_microhttpd_request *request, const char *name) {
   return MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, name);
@@ -86,7 +87,7 @@ bool vsi_microhttpd_around_is_over(const vsi_microhttpd_request *request) {
          (request->body_received == request->body_length || !vestry_receive_wants(request->receiving));
 }
 
-/* ---- the answer -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- the answer ---- */
 
 static vestry_err send_all(int fd, const char *at, size_t len, int flags) {
   while (len) {
@@ -100,7 +101,7 @@ static vestry_err send_all(int fd, const char *at, size_t len, int flags) {
   return VESTRY_OK;
 }
 
-/* RFC 9110, 5.6.7 */
+/* Write the Date header (RFC 9110, 5.6.7). */
 static void write_date(char date[LINE_BYTES]) {
   static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
   const time_t now = time(NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread of libmicrohttpd's that has no memory for a connection closes it and does not say so. So arrivals are known
- * by their descriptors: one that is accepted again under the same number was closed meanwhile, and so was one that is
- * no descriptor any more. (One that the application got meanwhile stays counted until it is closed.) */
+/* If a thread of libmicrohttpd has no memory for a connection, it closes the connection without a report. Therefore
+ * arrivals are tracked by descriptor: if a number is accepted again, the old connection was closed meanwhile; likewise
+ * if it is no open descriptor any more. (A number that the application got meanwhile stays counted until it is
+ * closed.) */
 #include "adapter/microhttpd/arrivals.h"
 
 #include <fcntl.h>
@@ -33,7 +34,7 @@ static vestry_err grow_locked(vsi_microhttpd_arrivals *arrivals, size_t least) {
 static void mark_locked(vsi_microhttpd_arrivals *arrivals, size_t fd, bool is_on_way) {
   if (arrivals->is_on_way[fd] == is_on_way) return;
   arrivals->is_on_way[fd] = is_on_way;
-  /* relaxed: the count is a mere number */
+  /* relaxed: the count is only a number */
   atomic_fetch_add_explicit(&arrivals->on_way, is_on_way ? 1 : UINT32_MAX, memory_order_relaxed);
   if (!is_on_way && arrivals->is_awaited) pthread_cond_signal(&arrivals->fewer);
 }

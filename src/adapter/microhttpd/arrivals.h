@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The connections on their way from the door to libmicrohttpd's threads. */
+/* The connections on their way from the acceptor to the threads of libmicrohttpd. */
 #ifndef VSI_MICROHTTPD_ARRIVALS_H
 #define VSI_MICROHTTPD_ARRIVALS_H
 
@@ -13,26 +13,26 @@
 typedef struct vsi_microhttpd_arrivals {
   const vestry_host *host;
   vsi_mutex lock;           /* innermost */
-  unsigned char *is_on_way; /* guarded by lock, like the next: by descriptor */
-  size_t room;              /* of it */
+  unsigned char *is_on_way; /* guarded by lock, as is the next member: by descriptor */
+  size_t room;              /* size of is_on_way */
   _Atomic(uint32_t) on_way; /* written under lock */
-  bool is_awaited;          /* guarded by lock: a thread waits for `fewer`, which says that it went down */
+  bool is_awaited;          /* guarded by lock: a thread waits for `fewer`, which is signalled when on_way decreases */
   pthread_cond_t fewer;
 } vsi_microhttpd_arrivals;
 
 void vsi_microhttpd_arrivals_init(vsi_microhttpd_arrivals *arrivals, const vestry_host *host);
-/* What was only zeroed may be finished too. */
+/* A struct that was only zeroed is accepted. */
 void vsi_microhttpd_arrivals_finish(vsi_microhttpd_arrivals *arrivals);
 
-/* A descriptor that was accepted is about to be handed over. OK | NO_MEMORY (a byte for each descriptor). Threads any,
- * like those below. */
+/* Add an accepted descriptor that is about to be given to libmicrohttpd. OK | NO_MEMORY (one byte for each descriptor).
+ * Threads any, as for all functions below. */
 vestry_err vsi_microhttpd_arrivals_enter(vsi_microhttpd_arrivals *arrivals, int fd);
-/* The descriptor's thread has it, or it was closed. */
+/* Remove a descriptor, because its thread has it or it was closed. */
 void vsi_microhttpd_arrivals_leave(vsi_microhttpd_arrivals *arrivals, int fd);
 uint32_t vsi_microhttpd_arrivals_count(const vsi_microhttpd_arrivals *arrivals);
-/* Wait while so many are on their way, for so long at most. */
+/* Wait while at least `most` descriptors are on their way, for at most most_ms. */
 void vsi_microhttpd_arrivals_wait(vsi_microhttpd_arrivals *arrivals, uint32_t most, uint64_t most_ms);
-/* Forget those that were closed on their way. */
+/* Remove the descriptors that were closed on their way. */
 void vsi_microhttpd_arrivals_sweep(vsi_microhttpd_arrivals *arrivals);
 
 #endif

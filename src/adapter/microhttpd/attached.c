@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: requests inside a daemon that is not vestry's */
-/* In a daemon of the application's vestry is asked from inside of the application's access handler. libmicrohttpd calls
- * that several times for a request, with one pointer that the first call may set: to the request here, if it is
- * vestry's. It is looked up among those that are under way, so that it is known again whatever pointers the application
- * sets for its own.
+/* essay: requests inside a daemon of the application */
+/* If the daemon belongs to the application, vestry is called from the application's access handler. libmicrohttpd calls
+ * that handler several times for a request, with one pointer that the first call may set. If the request is vestry's,
+ * the pointer is set to it. Later calls look the pointer up among the running requests, so that vestry recognizes its
+ * own, whatever pointers the application sets for its requests.
  *
- * Of the connection vestry sees the request alone. Its limits and time-outs are the daemon's, until a stream begins:
- * then its socket is handed over (handover.c) or it is suspended (suspended.c), as in a daemon of vestry's, for which
- * suspending must be allowed. A request is over for vestry when it was answered; libmicrohttpd tells of one that breaks
- * off before. */
+ * vestry sees only the requests of a connection. Limits and timeouts are those of the daemon, until a stream begins.
+ * Then its socket is handed over (handover.c) or the connection is suspended (suspended.c), as in a daemon of vestry;
+ * for this, the daemon must allow suspending. For vestry a request is over when it was answered; libmicrohttpd reports
+ * a request that breaks off before. */
 #include <stdio.h>
 
 #include "adapter/microhttpd/adapter.h"
@@ -22,25 +22,25 @@
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
-/* NULL: the pointer is the application's own. */
+/* Return the request of a pointer; NULL: the pointer belongs to the application. */
 static vsi_microhttpd_request *request_at(vsi_microhttpd *adapter, const void *pointer) {
   return (vsi_microhttpd_request *)vsi_microhttpd_slots_at(&adapter->attached.slots, pointer);
 }
 
-/* A request was answered, or broke off: free it. */
+/* Free a request that was answered or broke off. */
 static void forget(vsi_microhttpd_request *request, void **pointer) {
   vsi_microhttpd_slots_give(&request->adapter->attached.slots, &request->in_slots);
   vsi_microhttpd_request_destroy(request);
   *pointer = NULL;
 }
 
-/* ---- the daemon -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- the daemon ---- */
 
 static vestry_err check(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_FLAGS);
   const unsigned flags = info ? (unsigned)info->flags : 0;
   const char *why = NULL;
-  /* A daemon without threads of its own has put MHD_USE_ITC away, which is a part of the flag. */
+  /* A daemon that has no threads has cleared MHD_USE_ITC, which is a part of the flag. */
   if (!(flags & MHD_ALLOW_SUSPEND_RESUME & ~(unsigned)MHD_USE_ITC))
     why = "vestry_microhttpd_attach: the daemon must be started with MHD_ALLOW_SUSPEND_RESUME, or it could not give "
           "streams "
@@ -60,7 +60,7 @@ static vestry_err look_at(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   return error;
 }
 
-/* One that was not known at the attach is looked at with its first request. */
+/* Check a daemon that was not given at the attach with its first request. */
 static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   int fits = atomic_load_explicit(&adapter->attached.fits, memory_order_relaxed);
   if (fits) return fits > 0;
@@ -68,7 +68,7 @@ static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   return info && !look_at(adapter, info->daemon);
 }
 
-/* Whether heads have to be looked at. */
+/* Determine whether heads must be checked. */
 static vestry_err learn_habits(vsi_microhttpd *adapter) {
   vsi_microhttpd_habits habits;
   vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
@@ -85,9 +85,9 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   return VESTRY_OK;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- requests ---- */
 
-/* Its head is there. MHD_NO closes the connection. */
+/* Begin a request whose head is complete. MHD_NO closes the connection. */
 static enum MHD_Result begin(vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *path, const char *method,
                              const char *version, void **pointer) {
   if (!daemon_fits(adapter, conn)) return MHD_NO;
@@ -126,7 +126,7 @@ bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
   return request != NULL;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
                                     vestry_server **ret_server) {

@@ -13,12 +13,13 @@
 
 enum { STRICT = 1, LINE_BYTES = 512 };
 
-/* What it says while it starts tells why it does not; later it tells of clients that broke off. */
+/* Log a line of libmicrohttpd. Lines during the start contain the reason of its failure; later lines are about clients
+ * that broke off. */
 static void log_line(void *cls, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
 static void log_line(void *cls, const char *format, va_list arguments) {
   vsi_microhttpd *adapter = cls;
   if (vsi_microhttpd_transport_is_closing()) return;
-  bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* a mere look */
+  bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* relaxed: only a check */
   if (started && !vsi_microhttpd_is_attached(adapter)) (void)vsi_microhttpd_refused_look(adapter, format, arguments);
   char line[LINE_BYTES];
   size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
@@ -28,16 +29,16 @@ static void log_line(void *cls, const char *format, va_list arguments) {
 }
 
 static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
-  /* A thread of 0.9.75 that is given more connections than its share of the limit keeps a lock for ever (not so since
-   * 1.0). So it has no limit that it could reach: the door holds to it. */
-  /* With TLS its epoll mode spins while a handshake is half done. Its poll mode looks at each connection of a thread
-   * when anything happens, but at no stream: these are suspended. */
+  /* If a thread of 0.9.75 gets more connections than its share of the limit, it never releases a lock (fixed in 1.0).
+   * Therefore libmicrohttpd has no limit that it could reach; the acceptor enforces the limit. */
+  /* With TLS, the epoll mode spins during an incomplete handshake. The poll mode looks at every connection of a thread
+   * on each event, but not at streams, because these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
   flags |= options->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
   struct MHD_OptionItem more[5];
   size_t count = 0;
-  /* 1.0 reads folded lines as one, otherwise, and answers blanks in a target with a redirect. 0.9.75 would close on the
-   * latter, and they are refused here (web/target.c). */
+  /* If not strict, 1.0 joins folded lines, and answers blanks in a target with a redirect. 0.9.75 would close the
+   * connection on the latter; vestry refuses them (web/target.c). */
   if (adapter->is_strict) more[count++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, STRICT, NULL};
   /* One thread is no pool. */
   if (options->threads_count > 1)
@@ -55,7 +56,7 @@ static struct MHD_Daemon *start(vsi_microhttpd *adapter, const vestry_microhttpd
                           adapter, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
-/* Whether heads have to be looked at, or it refuses by itself those that can be read in two ways. */
+/* Determine whether heads must be checked, or libmicrohttpd itself refuses heads that can be read in two ways. */
 static vestry_err learn_habits(vsi_microhttpd *adapter) {
   vsi_microhttpd_habits habits;
   vestry_err error = vsi_microhttpd_habits_find(adapter->host, &habits);
@@ -70,8 +71,9 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
   return VESTRY_OK;
 }
 
-/* TCP_USER_TIMEOUT of connections that are no stream yet. The kernel counts how long a peer acknowledges nothing, and
- * also how long one that acknowledges keeps its window shut: a client that pauses may do so for timeout_s. */
+/* Return TCP_USER_TIMEOUT for connections that are not streams yet. The kernel counts how long a peer acknowledges
+ * nothing, and also how long a peer that acknowledges keeps its window closed. A client may pause for timeout_s, so the
+ * value is not smaller. */
 static unsigned silent_ms(const vestry_microhttpd_options *options) {
   const uint64_t unread_ms = options->timeout_s * UINT64_C(1000);
   if (!options->lost_ms || options->lost_ms >= unread_ms) return (unsigned)options->lost_ms;
@@ -94,7 +96,7 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
   if (!error) adapter->base.port = vsi_microhttpd_door_port(&adapter->door);
   struct MHD_Daemon *daemon = error ? NULL : start(adapter, options);
   if (!daemon) return error ? error : VESTRY_IO;
-  atomic_store_explicit(&adapter->daemon, daemon, memory_order_relaxed); /* its own thread alone ends it */
+  atomic_store_explicit(&adapter->daemon, daemon, memory_order_relaxed); /* only this thread ends it */
   adapter->door.is_tls = adapter->is_tls;
   return vsi_microhttpd_door_open(&adapter->door, daemon, options->max_connections, &adapter->sockets);
 }

@@ -6,8 +6,8 @@
 #include "adapter/microhttpd/adapter.h"
 #include "adapter/microhttpd/settings.h"
 
-/* Start adapter->daemon and open adapter->door: it serves from here on.
- * OK | INVALID (the address) | UNSUPPORTED | IO */
+/* Start adapter->daemon and open adapter->door; requests are served from then on. OK | INVALID (the address) |
+ * UNSUPPORTED | IO */
 vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options);
 
 #endif

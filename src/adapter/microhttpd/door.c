@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The door listens, on a port or a UNIX socket. Its one thread accepts connections and gives them to libmicrohttpd, as
- * long as there are fewer than may be.
+/* The acceptor listens on a port or a UNIX socket. Its only thread accepts connections and gives them to libmicrohttpd,
+ * as long as there are fewer than the limit.
  *
- * libmicrohttpd can accept by itself, but it goes wrong when descriptors run out. Its thread that fails to accept tries
- * again only when one of its own connections closes; where all of them are streams, none does. And if it has no
- * connections, it tries again at once, for ever. The door's thread waits for a moment instead. */
+ * libmicrohttpd can accept connections itself, but fails if descriptors run out. A thread of libmicrohttpd that cannot
+ * accept retries only when one of its connections closes; if all of them are streams, none does. And if it has no
+ * connections, it retries in a busy loop. The acceptor's thread waits for a moment instead. */
 #include "adapter/microhttpd/door.h"
 
 #include <errno.h>
@@ -24,9 +24,9 @@
 
 enum { BACKLOG = 4096, MOST_AHEAD = 32, WAIT_MS = 100, FULL_WAIT_MS = 5, PEEKED_BYTES = 4096 };
 
-/* ---- letting in -------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------------- accepting ---- */
 
-/* Wait until a descriptor can be read (-1: none), or the door is to be closed, for so long at most. */
+/* Wait until a descriptor is readable (-1: none) or the acceptor is to be closed, for at most most_ms. */
 static void wait_for(const vsi_microhttpd_door *door, int fd, int most_ms) {
   struct pollfd polled[] = {{.fd = door->stop, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
   (void)poll(polled, fd < 0 ? 1 : 2, most_ms);
@@ -36,9 +36,9 @@ static bool is_want(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* A client that ended before it was let in has sent all that it will: if that has no end of a head, it is no request.
- * Many that came and went while there was no place are thrown out here, and take none. What is encrypted cannot be read
- * here. */
+/* Return whether a client has ended without a complete head. A client that closed before it was accepted sends nothing
+ * more, so if its bytes contain no end of a head, there is no request. Clients that connected and left while all places
+ * were taken are dropped here without using a place. Encrypted bytes cannot be checked. */
 static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
   struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
   char head[PEEKED_BYTES];
@@ -48,10 +48,10 @@ static bool has_come_in_vain(const vsi_microhttpd_door *door, int fd) {
   ssize_t len = recv(fd, head, sizeof head, MSG_PEEK | MSG_DONTWAIT);
   if (len == (ssize_t)sizeof head) return false; /* there may be more */
   if (len <= 0) return true;
-  return !memmem(head, (size_t)len, "\n\r\n", 3) && !memmem(head, (size_t)len, "\n\n", 2); /* of mere LF, too */
+  return !memmem(head, (size_t)len, "\n\r\n", 3) && !memmem(head, (size_t)len, "\n\n", 2); /* bare LF, too */
 }
 
-/* OK | LIMIT: no descriptors | NOT_FOUND: no client is there */
+/* Accept a client. OK | LIMIT: no descriptors | NOT_FOUND: no client waits */
 static vestry_err let_in(vsi_microhttpd_door *door) {
   struct sockaddr_storage address;
   socklen_t len = sizeof address;
@@ -64,19 +64,20 @@ static vestry_err let_in(vsi_microhttpd_door *door) {
   vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
   if (vsi_microhttpd_arrivals_enter(arrivals, fd))
     close(fd);
-  else if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* which closes it */
+  else if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* closes it */
     vsi_microhttpd_arrivals_leave(arrivals, fd);
   return VESTRY_OK;
 }
 
-/* libmicrohttpd allocates all that a connection needs when it is added, so this thread must not run ahead of those that
- * serve: what thousands hold at once is memory that the process keeps. A connection that libmicrohttpd drops without a
- * word gives no room back; so this waits for a moment only, and looks for such. */
+/* The acceptor's thread. libmicrohttpd allocates everything that a connection needs when it is added, so this thread
+ * must not run far ahead of the serving threads: memory that thousands hold at once stays with the process. A
+ * connection that libmicrohttpd drops silently is not reported, so this thread waits only for a moment, and looks for
+ * such connections. */
 static void *keep_door(void *argument) {
   vsi_microhttpd_door *door = argument;
   vsi_microhttpd_arrivals *arrivals = &door->sockets->arrivals;
   bool in_want = false;
-  while (!atomic_load_explicit(&door->is_closing, memory_order_relaxed)) { /* a mere flag */
+  while (!atomic_load_explicit(&door->is_closing, memory_order_relaxed)) { /* only a flag */
     if (vsi_microhttpd_sockets_count(door->sockets) >= door->capacity) {
       vsi_microhttpd_arrivals_sweep(arrivals);
       vsi_microhttpd_sockets_look(door->sockets);
@@ -98,9 +99,9 @@ static void *keep_door(void *argument) {
   return NULL;
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
-/* Connections have the options of their listener. */
+/* Accepted connections inherit the options of their listener. */
 static vestry_err listen_at(vsi_microhttpd_door *door, const struct addrinfo *at, unsigned silent_ms) {
   static const int on = 1;
   door->listener = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -175,7 +176,7 @@ void vsi_microhttpd_door_close(vsi_microhttpd_door *door) {
     pthread_join(door->thread, NULL);
     door->is_open = false;
   }
-  vsi_microhttpd_unix_finish(&door->file); /* while it listens, so that the file is no successor's */
+  vsi_microhttpd_unix_finish(&door->file); /* while it listens, so that the file is not that of a successor */
   if (door->listener >= 0) close(door->listener);
   if (door->stop >= 0) close(door->stop);
   door->v = NULL;

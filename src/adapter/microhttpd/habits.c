@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Two daemons without a thread, one strict and one not, are sent heads over pairs of sockets. A head that comes to the
- * handler, and is found plain there, has one reading to this libmicrohttpd. */
+/* The capability probe. Two daemons without threads, one strict and one not, receive heads over socket pairs. If a head
+ * reaches the handler and is found plain there, this libmicrohttpd can read it in only one way. */
 #include "adapter/microhttpd/habits.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static const char *const plain_heads[] = {
     "POST /p HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\nContent-Length: 3\r\nX: \r\n\r\nabc",
 };
 
-/* After a request line and a Host; the last one ends the head. */
+/* Follows a request line and a Host; the last line ends the head. */
 static const char *const odd_lines[] = {
     "X: 1\r\n 2\r\n\r\n", "X:\r\n 2\r\n\r\n",   "X: 1\r\n \r\n\r\n",   "X: 1\r\n\t2\r\nY: 1\r\n\r\n",
     "X: 1\n 2\r\n\r\n",   "X: 1\nY: 2\r\n\r\n", "X: 1 \nY: 2\r\n\r\n", "X: 1\n\r\n",
@@ -49,7 +49,7 @@ typedef struct probe {
   struct MHD_Daemon *daemon;
   bool measures, is_failed;
   size_t target_len;
-  bool is_asked, is_plain, is_clear; /* of the last one that was sent */
+  bool is_asked, is_plain, is_clear; /* of the last head that was sent */
 } probe;
 
 static void *begin(void *cls, const char *uri, struct MHD_Connection *conn) {
@@ -82,15 +82,15 @@ static void send_head(probe *p, const char *text) {
   }
   const size_t len = strlen(text);
   if (send(pair[1], text, len, MSG_NOSIGNAL) != (ssize_t)len) p->is_failed = true;
-  /* which closes it */
+  /* closes it on failure */
   if (MHD_add_connection(p->daemon, pair[0], &address, sizeof address) != MHD_YES) p->is_failed = true;
   char answer;
   for (int i = 0; i < TURNS && !p->is_failed && !p->is_asked; i++) {
     MHD_run(p->daemon);
-    if (recv(pair[1], &answer, 1, 0) >= 0) break; /* it was answered, or closed */
+    if (recv(pair[1], &answer, 1, 0) >= 0) break; /* answered or closed */
   }
   close(pair[1]);
-  for (int i = 0; i < TURNS && !p->is_failed; i++) MHD_run(p->daemon); /* until it has closed it */
+  for (int i = 0; i < TURNS && !p->is_failed; i++) MHD_run(p->daemon); /* until it has closed the socket */
 }
 
 static bool takes_plain(probe *p) {
@@ -123,7 +123,7 @@ static bool keeps_targets(probe *p) {
 
 static bool start(probe *p, bool is_strict, bool measures) {
   *p = (probe){.measures = measures};
-  /* epoll, as select has no room for high descriptors */
+  /* epoll, because select has no room for high descriptors */
   p->daemon = MHD_start_daemon(MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL, 0, NULL, NULL, look_at, p,
                                MHD_OPTION_STRICT_FOR_CLIENT, is_strict ? 1 : 0, MHD_OPTION_URI_LOG_CALLBACK, begin, p,
                                MHD_OPTION_END);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How the libmicrohttpd that is there at run time reads heads: it is asked, once for each adapter, with some of them.
- * A program that was built with one version may run with another; distributions patch them; and no function tells. */
+/* The behaviour of the libmicrohttpd at run time: how it reads heads, found by sending it some, once for each adapter.
+ * A program built with one version may run with another, distributions patch libmicrohttpd, and no function reports
+ * this behaviour. */
 #ifndef VSI_MICROHTTPD_HABITS_H
 #define VSI_MICROHTTPD_HABITS_H
 
@@ -9,13 +10,13 @@
 #include "vestry/host.h"
 
 typedef struct vsi_microhttpd_habits {
-  bool refuses_odd;   /* a strict daemon (MHD_OPTION_STRICT_FOR_CLIENT) refuses heads with two readings by itself */
-  bool keeps_heads;   /* heads stay where they were read, and can be measured (head.c) */
-  bool finds_odd;     /* then each of those with two readings is found in a daemon that is not strict */
-  bool keeps_targets; /* what was encoded of a path can be told from where its parts stand (target.c) */
+  bool refuses_odd;   /* a strict daemon (MHD_OPTION_STRICT_FOR_CLIENT) refuses ambiguous heads by itself */
+  bool keeps_heads;   /* heads stay in the memory where they were read, and can be checked (head.c) */
+  bool finds_odd;     /* in that way all ambiguous heads are found in a daemon that is not strict */
+  bool keeps_targets; /* the places of a path's parts show which bytes were encoded (target.c) */
 } vsi_microhttpd_habits;
 
-/* OK | IO (no descriptor is left, or no memory: logged). Starts no thread; does not wait. */
+/* Probe libmicrohttpd. OK | IO (no descriptors or no memory: logged). Starts no thread; does not wait. */
 vestry_err vsi_microhttpd_habits_find(const vestry_host *host, vsi_microhttpd_habits *ret_habits);
 
 #endif

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a socket that libmicrohttpd is made to forget */
-/* libmicrohttpd has no call that gives a socket away, but with calls that it documents it can be left with another one:
+/* essay: taking a socket away from libmicrohttpd */
+/* libmicrohttpd has no call that gives a socket away, but documented calls can exchange it:
  *
  *   1  MHD_suspend_connection takes the descriptor out of its event loop;
- *   2  the socket gets a second descriptor, which is ours (F_DUPFD);
- *   3  the first one is made to name a socket without a peer (dup3): one for the whole adapter, never connected;
- *   4  MHD_resume_connection; the callback, asked again, says END_WITH_ERROR, and libmicrohttpd shuts down and closes
- *      that, and frees all that it had of the connection: 4.9 kB.
+ *   2  F_DUPFD creates a second descriptor of the socket, which vestry keeps;
+ *   3  dup3 makes the first descriptor refer to a placeholder, a socket that is never connected, one for the adapter;
+ *   4  after MHD_resume_connection the callback returns END_WITH_ERROR. libmicrohttpd shuts down and closes the
+ *      placeholder's descriptor, and frees the connection's memory: 4.9 kB.
  *
- * In its epoll mode it visits a connection that the callback closed so once more, and frees it then, only when that is
- * the one that is silent for longest, or has a time-out of its own. So it gets one; otherwise the descriptor and the
- * memory stay with any connection that is idle.
+ * The memory is freed at the next visit of the connection. In its epoll mode, libmicrohttpd visits a connection that
+ * was closed by the callback only if it is the longest silent one, or has its own timeout. Therefore the connection
+ * gets such a timeout; otherwise descriptor and memory would remain as long as any connection is idle.
  *
- * So the peer sees nothing of it, and an idle stream costs what vestry has of it. Without the suspension libmicrohttpd
- * would take a descriptor out of its epoll that is not in it, for which it ends the process. When there is no second
- * descriptor, this stream is closed for it and no other.
+ * The peer notices nothing, and an idle stream uses only vestry's memory. Without the suspension, libmicrohttpd would
+ * remove a descriptor from its epoll that is not in it, and end the process for that. If there is no second descriptor,
+ * only this stream is closed.
  *
- * What libmicrohttpd would do at the end is done here. A clean end is the final chunk, then the close; others are the
- * close alone. A socket that is closed with unread bytes is reset, and what was sent may never be seen: so what came is
- * read and thrown away first.
+ * vestry ends the connection in the place of libmicrohttpd. A clean end is the final chunk, then the close; any other
+ * end is only the close. If a socket is closed with unread bytes, the connection is reset, and sent data may be lost.
+ * Therefore the bytes that have arrived are read and discarded first.
  *
- * The final chunk may find no room, when the peer reads slowly. Then the stream lingers (linger.c): its socket stays in
- * the watch. It holds its place, and a reference to the vestry connection so that its memory stays. */
+ * If the peer reads slowly, there may be no room for the final chunk. Then the stream lingers (linger.c): its socket
+ * stays in the watch. The stream keeps its place, and a reference to the vestry connection so that its memory
+ * remains. */
 #include "adapter/microhttpd/handover.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ void vsi_microhttpd_handover_finish(vsi_microhttpd *adapter) {
   adapter->has_nobody = false;
 }
 
-/* ---- the hand-over ----------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------ the handover ---- */
 
 static void no_descriptor(vsi_microhttpd_stream *stream) {
   vestry_turn_away(stream->adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
@@ -65,7 +66,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   vsi_microhttpd *adapter = stream->adapter;
   struct MHD_Connection *conn = stream->conn;
   int theirs = stream->wire.fd, own = fcntl(theirs, F_DUPFD_CLOEXEC, 0);
-  /* Whatever comes of it, the callback closes this connection. */
+  /* In any case the callback closes this connection. */
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_TIMEOUT);
   MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, info->connection_timeout + 1);
   if (own < 0) {
@@ -79,9 +80,9 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
     MHD_resume_connection(conn);
     return 0;
   }
-  setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off); /* the kernel was told that more follows the head */
+  setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off); /* sends the head that the kernel holds back */
   stream->wire.fd = own;
-  /* instead of conn */
+  /* replaces conn */
   stream->address = vsi_microhttpd_is_attached(adapter)
                         ? (vsi_address){0}
                         : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
@@ -96,7 +97,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
   return 0;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------------- the end ---- */
 
 static void put_down(vsi_microhttpd_stream *stream) {
   char waste[WASTE_BYTES];
@@ -123,7 +124,7 @@ void vsi_microhttpd_handover_end(vsi_microhttpd_stream *stream, bool clean) {
     vestry_connection_ref(stream->connection);
     vsi_microhttpd_linger_begin(stream);
     if (vsi_microhttpd_watch_linger(&adapter->watch, key)) {
-      /* A stop that did not find it lingering has shut the gate before. */
+      /* If a stop did not find this stream lingering, it has shut the gate before. */
       return;
     }
     vestry_connection_unref(stream->connection); /* the runner holds one */

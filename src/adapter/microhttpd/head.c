@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: heads that are measured */
-/* libmicrohttpd reads more than HTTP allows, and does not say so. A proxy in front may read the same bytes as another
- * number of requests.
+/* essay: checking heads by the places of their parts */
+/* libmicrohttpd accepts more than HTTP allows, and does not report it. A proxy in front of it may read a different
+ * number of requests from the same bytes.
  *
- *   0.9.75  glues a folded line to the NAME of the header before it ("Transfer-Enc: chunked\r\n oding" is a
- *           Transfer-Encoding), ends a head at a line that begins with a colon, and ends lines at a bare LF. None of
- *           its options refuses these.
- *   1.0     glues a folded line to the value before it, with blanks, and ends lines at a bare LF, unless it is strict.
+ *   0.9.75  appends a folded line to the NAME of the header before it ("Transfer-Enc: chunked\r\n oding" is a
+ *           Transfer-Encoding), ends a head at a line that begins with a colon, and ends lines at a bare LF. It has no
+ *           option against these.
+ *   1.0     appends a folded line to the value before it, with blanks, and ends lines at a bare LF, unless it is
+ *           strict.
  *
- * So the head is measured. libmicrohttpd takes it apart where it lies: each name and value is a pointer into it, what
- * ended them became NUL, and MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE says how long it is in all. If each part begins
- * where the one before it ends, and the last one ends the head, nothing stands between them that was read in a way of
- * libmicrohttpd's own. The two differ in what they leave between a value and the next name:
+ * Therefore the places of the parts are checked. libmicrohttpd splits the head in place: each name and value is a
+ * pointer into it, the bytes that ended them are NULs, and MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE is the length of the
+ * head. If each part begins where the one before it ends, and the last one ends the head, there are no bytes between
+ * them that libmicrohttpd read in its own way. The versions differ in the bytes that they leave between a value and the
+ * next name:
  *
  *   0.9.75  CR and LF are NULs, and blanks after the value belong to it
- *   1.0     the byte after the value is a NUL, be it a blank or the CR; the rest is as it was
+ *   1.0     the byte after the value is a NUL, in the place of a blank or the CR; the rest is unchanged
  *
- * In 1.0 CR and LF of a fold are two blanks; so of two blanks in a row the first may have been a fold, and is refused.
- * One thing it does not show, a bare LF after a value that ends with a blank; and a body may have been moved over the
- * end of the head, so that only its length can be looked at. That is why a daemon of 1.0 is to be strict: then it
- * refuses all this by itself, nothing is measured, and two blanks are two blanks. Which it is, is found out by asking
- * it (habits.c).
+ * In 1.0, CR and LF of a fold become two blanks; so the first of two adjacent blanks may have been a fold, and the head
+ * is refused. Two faults cannot be found in 1.0: a bare LF after a value that ends with a blank, and the end of the
+ * head if a body was moved over it, so that only its length can be checked. For these reasons a daemon of 1.0 should be
+ * strict. Then it refuses all these heads itself, nothing is checked here, and two blanks are only two blanks. A probe
+ * determines the version's behaviour (habits.c).
  *
- * Only what lies between the first byte of the head and its last is looked at. What can be seen in the headers
- * themselves is checked with every version. */
+ * Only the bytes between the first and the last byte of the head are checked. The headers themselves are checked with
+ * every version. */
 #include "adapter/microhttpd/head.h"
 
 #include <string.h>
 
-/* What stands after a value: not known, so nothing is measured; two NULs; one NUL and the rest of the line's end. */
+/* The bytes after a value: unknown, so that nothing is checked; two NULs; one NUL and the rest of the line's end. */
 typedef enum layout { UNKNOWN, NULS, REST } layout;
 
 typedef struct reading {
@@ -43,7 +45,8 @@ static bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-/* How many bytes a line's end has, from the NUL after its last part; 0: it is none, or no plain one. */
+/* Return the number of bytes in a line's end, from the NUL after the line's last part; 0: it is none, or not a plain
+ * one. */
 static size_t line_end(const reading *r) {
   const char *at = r->at;
   size_t left = (size_t)(r->end - at);
@@ -59,7 +62,7 @@ static void pass_line_end(reading *r) {
   r->at += len;
 }
 
-/* Where it is not known what was a fold. */
+/* Return whether there are two adjacent blanks, of which the first may have been a fold. */
 static bool has_two_blanks(const char *at, const char *end) {
   for (; at + 1 < end; at++)
     if (*at == ' ' && is_blank(at[1])) return true;
@@ -78,7 +81,7 @@ static void measure(reading *r, const char *name, size_t name_len, const char *v
   if (r->is_plain && r->layout == REST) r->is_plain = !has_two_blanks(begin, r->at);
 }
 
-/* A body may lie over it in 1.0: two line ends, and at most one blank. */
+/* Check the end of the head. In 1.0 a body may lie over it: two line ends, and at most one blank. */
 static void measure_end(reading *r) {
   if (r->layout == NULS) {
     pass_line_end(r);
@@ -99,7 +102,7 @@ static enum MHD_Result see(void *cls, enum MHD_ValueKind kind, const char *name,
   return r->is_plain ? MHD_YES : MHD_NO;
 }
 
-/* By what stands after the version. */
+/* Determine the layout by the bytes after the version. */
 static layout layout_of(const reading *r) {
   if (r->end - r->at < 2 || r->at[0]) return UNKNOWN;
   return r->at[1] == '\0' ? NULS : REST;

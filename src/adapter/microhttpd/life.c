@@ -50,12 +50,12 @@ void vsi_microhttpd_life_destroy(vestry_server *server) {
   if (vestry_is_forked(adapter->v)) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
   vsi_microhttpd_door_close(&adapter->door);
-  /* One that is attached may have streams still; their daemon is the application's. */
+  /* An attached adapter may still have streams; their daemon belongs to the application. */
   if (daemon || adapter->sockets.host)
     while (stop(server, VESTRY_NEVER_MS)) continue;
   if (daemon) {
     vsi_microhttpd_sockets_shut(&adapter->sockets);
-    MHD_stop_daemon(daemon); /* it ends the process when it finds a suspended connection */
+    MHD_stop_daemon(daemon); /* it aborts the process if a connection is suspended */
   }
   for (vsi_map_link *left; (left = vsi_microhttpd_slots_pop(&adapter->attached.slots)) != NULL;)
     vsi_microhttpd_request_destroy((vsi_microhttpd_request *)left);
@@ -100,7 +100,7 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   return VESTRY_OK;
 }
 
-/* By vestry/server.h. */
+/* Implements vestry_server_adapter.start. */
 static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
   return vestry_microhttpd_create(v,
                                   &(vestry_microhttpd_options){

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: an end that waits for a peer that reads slowly */
-/* The runner is told that all events were taken when the kernel has them. The final chunk may find no room then: the
- * peer reads slowly. The stream is cut when the peer goes, when the adapter stops, when the peer has taken nothing for
- * five seconds, and when it has not taken all within a minute: any end waits for its peer as long
- * (connection/connection.h). The kernel tells of room only when a third of its buffer is free, and a slow peer may need
- * more than five seconds for that. So the watch looks once a second whether these few bytes have room already, and
- * whether the peer has taken anything. */
+/* essay: a stream's end that waits for a slow peer */
+/* The runner treats all events as written when the kernel has them. Then there may be no room for the final chunk,
+ * because the peer reads slowly. The stream is cut when
+ * - the peer is gone,
+ * - the adapter stops,
+ * - the peer has taken no bytes for five seconds, or
+ * - the peer has not taken all bytes within a minute.
+ * Every end of a stream waits that long for its peer (connection/connection.h). The kernel reports room only when a
+ * third of its buffer is free, and a slow peer may need more than five seconds for that. Therefore the watch checks
+ * once a second whether the few bytes fit already, and whether the peer has taken any. */
 #include "adapter/microhttpd/linger.h"
 
 #include <limits.h>
@@ -20,7 +23,8 @@ static uint32_t now_s(const vsi_microhttpd_stream *stream) {
   return (uint32_t)(vsi_now_ns(stream->host) / 1000000000);
 }
 
-/* Bytes that were sent and have not reached the peer. Of a UNIX socket: the memory of what the peer has not read. */
+/* Return the number of bytes that were sent and have not reached the peer. For a UNIX socket it is the memory of the
+ * bytes that the peer has not read. */
 static int unread_bytes(const vsi_microhttpd_stream *stream) {
   int bytes = 0;
   return ioctl(stream->wire.fd, SIOCOUTQ, &bytes) == 0 ? bytes : INT_MAX;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What vestry asks of a request: vestry/adapter.h's operations, by libmicrohttpd. */
+/* The operations of vestry/adapter.h for requests of libmicrohttpd. */
 #ifndef VSI_MICROHTTPD_OPERATIONS_H
 #define VSI_MICROHTTPD_OPERATIONS_H
 
 #include "vestry/adapter.h"
 
-/* server_request is a vsi_microhttpd_request. Of one whose body may be read around libmicrohttpd: the second. */
+/* server_request is a vsi_microhttpd_request. The second is for a request whose body may be read directly
+ * (around.h). */
 extern const vestry_request_ops vsi_microhttpd_request_ops, vsi_microhttpd_around_ops;
 
 #endif

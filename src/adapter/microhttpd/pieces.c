@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a writer that blocks, and a thread that must not */
-/* A thread of libmicrohttpd's serves many connections, and a writer of files may block: it waits for a disk, or for a
- * database. So a connection is suspended while its writer works, on a thread of the writers' (writers.c), and resumed
- * after that. Until then libmicrohttpd does not touch it, and whatever belongs to the request is that thread's. To be
- * worth it, this is done once for VESTRY_RECEIVE_BYTES and not for each read.
+/* essay: blocking writers on threads that must not block */
+/* A thread of libmicrohttpd serves many connections, but a writer of files may block, because it waits for a disk or a
+ * database. Therefore the connection is suspended while its writer works on a thread of the writer pool (writers.c),
+ * and resumed afterwards. Until then libmicrohttpd does not touch the connection, and the request belongs to that
+ * thread. To limit the cost, this is done once for each VESTRY_RECEIVE_BYTES and not for each read.
  *
- * A request is in this state or that by what libmicrohttpd calls next. If it is suspended at its head, its head is told
- * once more; in its body, what was left of the bytes is handed over again; at its end, its end is told again. In one
- * case libmicrohttpd (0.9.75) calls although the connection is suspended: when more chunks are in its memory. So what
- * comes then is left there.
+ * The next call of libmicrohttpd depends on the moment of the suspension:
+ * - at the head: the head is passed once more;
+ * - in the body: the remaining bytes are passed again;
+ * - at the end: the end is reported again.
+ * In one case libmicrohttpd (0.9.75) calls although the connection is suspended: if more chunks are in its memory. Then
+ * the bytes are left there.
  *
- * Deadlines are for clients, and do not run while a writer works. A stop waits for the writers that work, so that
- * libmicrohttpd is not stopped with a connection that is suspended, for which it would end the process. In a daemon of
- * the application's whose loop is the application's, no thread would look for a connection that is resumed; there the
- * writer works on the loop's thread. */
+ * Deadlines are for clients, and do not run while a writer works. A stop waits for the working writers, because
+ * libmicrohttpd would end the process if it was stopped with a suspended connection. In a daemon of the application
+ * that runs on the application's loop, no thread would look for resumed connections; there the writer works on the
+ * loop's thread. */
 #include "adapter/microhttpd/pieces.h"
 
 #include <stddef.h>
@@ -29,11 +31,11 @@ static vsi_microhttpd_request *request_of(vsi_microhttpd_errand *errand) {
   return (vsi_microhttpd_request *)(void *)((char *)errand - offsetof(vsi_microhttpd_request, errand));
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------ a step ---- */
 
 enum { OPEN, WRITE, READ, CLOSE };
 
-/* Whether there may be more now: it is to be done again. */
+/* Read directly from the socket. Returns whether to run the step again, because there may be more bytes now. */
 static bool read_around(vsi_microhttpd_request *request) {
   const bool has_more = vsi_microhttpd_around_read(request) && !vsi_web_gate_is_shut(&request->adapter->gate);
   if (!vsi_microhttpd_around_is_over(request)) return has_more;
@@ -41,7 +43,7 @@ static bool read_around(vsi_microhttpd_request *request) {
   return false;
 }
 
-/* Returns whether it is to be done again. */
+/* Run a step. Returns whether to run it again. */
 static bool step(vsi_microhttpd_request *request) {
   switch (request->step) {
   case OPEN: vestry_receive_open(request->receiving); break;
@@ -52,13 +54,13 @@ static bool step(vsi_microhttpd_request *request) {
   return false;
 }
 
-/* What is closed is inside of the gate until it is answered: a stop does not come between. */
+/* End a step. A closed body stays inside the gate until it is answered, so that a stop cannot come in between. */
 static void step_is_done(vsi_microhttpd_request *request) {
   vsi_web_gate *gate = &request->adapter->gate;
   struct MHD_Connection *conn = request->conn;
   const bool stays = request->is_inside, is_suspended = request->is_suspended;
   if (!stays && !request->is_answered) vsi_microhttpd_socket_goes_on(request->socket);
-  if (is_suspended) MHD_resume_connection(conn); /* from here on the request may have gone */
+  if (is_suspended) MHD_resume_connection(conn); /* the request may be freed from here on */
   if (!stays) vsi_web_gate_leave(gate);
 }
 
@@ -86,7 +88,7 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
   return VSI_MICROHTTPD_WAITS;
 }
 
-/* ---- a body ------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------ a body ---- */
 
 vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request) {
   request->reads = vsi_microhttpd_around_fits(request);
@@ -108,8 +110,8 @@ static bool is_all_here(const vsi_microhttpd_request *request) {
   return request->is_around && request->body_received == request->body_length;
 }
 
-/* Put some of it into the piece. Of one that was read around libmicrohttpd, what comes may be more than its body.
- * Returns whether the piece is full */
+/* Copy bytes of the body into the piece. If the body was read directly, more bytes than it has may come. Returns
+ * whether the piece is full. */
 static bool put(vsi_microhttpd_request *request, char *to, size_t room, const char **bytes, size_t *len) {
   const uint64_t left = request->body_length - request->body_received;
   size_t part = *len < room ? *len : room;
@@ -132,7 +134,7 @@ vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, 
     vsi_microhttpd_turn turn = make_step(request, request->reads && !*len ? READ : WRITE);
     if (turn) return turn;
   }
-  /* Around libmicrohttpd it is read only when there is nothing left in its memory. */
+  /* The socket is read directly only if no bytes are left in libmicrohttpd's memory. */
   const bool reads = is_all_here(request) || (request->reads && vsi_microhttpd_around_pays(request));
   return reads ? make_step(request, READ) : VSI_MICROHTTPD_GOES_ON;
 }
@@ -150,7 +152,7 @@ vestry_err vsi_microhttpd_pieces_end(vsi_microhttpd_request *request, vestry_con
   return error;
 }
 
-/* ---- one that is broken off -------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- an abandoned body ---- */
 
 static void abandon(vsi_microhttpd_errand *errand) {
   vsi_microhttpd_request *request = request_of(errand);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies that come in pieces. What calls the application is done by a thread of the writers', while the connection is
+/* Bodies in pieces. The functions that call the application run on a thread of the writer pool, while the connection is
  * suspended. */
 #ifndef VSI_MICROHTTPD_PIECES_H
 #define VSI_MICROHTTPD_PIECES_H
@@ -8,20 +8,20 @@
 
 typedef enum vsi_microhttpd_turn {
   VSI_MICROHTTPD_GOES_ON,
-  VSI_MICROHTTPD_WAITS, /* the connection is suspended, and libmicrohttpd asks again */
-  VSI_MICROHTTPD_BREAKS /* the server stops, or enough is enough: the connection is to be closed */
+  VSI_MICROHTTPD_WAITS, /* the connection is suspended, and libmicrohttpd will call again */
+  VSI_MICROHTTPD_BREAKS /* the server stops, or too much was discarded: close the connection */
 } vsi_microhttpd_turn;
 
-/* A request's head is there: if its route takes pieces, its guards look and its writer begins. */
+/* Begin a request whose head is complete. If its route receives pieces, run its guards and begin its writer. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_begin(vsi_microhttpd_request *request);
-/* Take some of the body. *len: what is left of it */
+/* Take bytes of the body. *len: the number that is left. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_take(vsi_microhttpd_request *request, const char *bytes, size_t *len);
-/* The body is whole: its writer ends. Once */
+/* End the writer after the complete body. Call once. */
 vsi_microhttpd_turn vsi_microhttpd_pieces_close(vsi_microhttpd_request *request);
-/* The request is answered. As vestry_serve */
+/* Answer the request, as vestry_serve. */
 vestry_err vsi_microhttpd_pieces_end(vsi_microhttpd_request *request, vestry_connection **ret_connection);
-/* A request is over, whether its body came in pieces or not: what is not answered is broken off. It is freed; its
- * connection may have gone. NULL is accepted. */
+/* Free a request that is over, and abandon its body if it was in pieces and is not answered. Its connection may be
+ * closed already. NULL is accepted. */
 void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request);
 
 #endif

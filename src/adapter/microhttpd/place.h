@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The place that a stream takes among those that there may be at once: in the gate, and in the watch. */
+/* The place of a stream, limited in number: in the gate and in the watch. */
 #ifndef VSI_MICROHTTPD_PLACE_H
 #define VSI_MICROHTTPD_PLACE_H
 
 #include "adapter/microhttpd/stream.h"
 
-/* OK | NO_MEMORY | LIMIT */
+/* Take a place. OK | NO_MEMORY | LIMIT */
 vestry_err vsi_microhttpd_place_take(vsi_microhttpd *adapter, vsi_microhttpd_key *ret_key);
-/* The last touch of the adapter: a thread that waits at its gate may free it. */
+/* Release a place. The caller must not use the adapter afterwards, because a thread that waits at its gate may free
+ * it. */
 void vsi_microhttpd_place_give(vsi_microhttpd *adapter, vsi_microhttpd_key key);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one answer to a head that libmicrohttpd cannot take */
-/* Heads that are larger than max_head_bytes are refused by vestry, which sees them when they are complete. Two cases
- * remain, in which libmicrohttpd runs out of the connection's memory by itself and does not answer exactly once:
+/* essay: exactly one answer to a head that libmicrohttpd cannot process */
+/* vestry itself refuses heads larger than max_head_bytes, when they are complete. In two other cases libmicrohttpd runs
+ * out of the connection's memory by itself, and does not answer exactly once:
  *
- *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. Without
- *            room for these, and for a Content-Length that is no number, it queues an error, goes on as if the request
- *            were good, and writes the head of the error a second time.
- *   never    The request fits and the head of its answer does not: it closes the connection without a byte.
+ *   twice    0.9.75 copies the Cookie header, and makes a record of each cookie, after the head is complete. If there
+ *            is no room for these, or if a Content-Length is no number, it queues an error, continues as if the request
+ *            were valid, and writes the head of the error a second time.
+ *   never    The request fits but the head of its answer does not: libmicrohttpd closes the connection without a byte.
  *
- * Neither has a callback, but both are logged on the connection's thread before anything is sent. So the answer is
- * written here, and the sending half of the socket is shut: what libmicrohttpd sends then fails, and it closes. A head
- * that does not fit while it is read is refused once by libmicrohttpd, and is left to it. A query with more
- * parameters than there is memory for is found here when the request line is there, because libmicrohttpd forgets that
- * error. */
+ * Neither case has a callback, but both are logged on the connection's thread before anything is sent. Therefore the
+ * answer is written here, and the sending side of the socket is shut down. Then libmicrohttpd's own send fails, and it
+ * closes. If a head does not fit while it is read, libmicrohttpd refuses it once, and that is left to it. If a query
+ * has more parameters than there is memory for, this is detected here when the request line is there, because
+ * libmicrohttpd ignores that error. */
 #include "adapter/microhttpd/refused.h"
 
 #include <gnutls/gnutls.h>
@@ -23,11 +23,11 @@
 
 enum { ANSWER_BYTES = 256, RECORD_BYTES = 64 };
 
-/* The connection whose answer this thread has queued last, and its request's status if it is a refusal. */
+/* The connection for which this thread has queued an answer last, and the status of its refusal. */
 static _Thread_local struct {
   const vsi_microhttpd *adapter;
   struct MHD_Connection *conn;
-  unsigned status; /* if libmicrohttpd cannot send the answer */
+  unsigned status; /* sent if libmicrohttpd cannot send the answer */
 } queued;
 
 void vsi_microhttpd_refused_queues(const vsi_microhttpd_request *request) {
@@ -44,7 +44,7 @@ void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn) {
 }
 
 static void answer(struct MHD_Connection *conn, unsigned status) {
-  /* Copied, because libmicrohttpd 1.0 has one place for what the last call found. */
+  /* The values are copied, because libmicrohttpd 1.0 returns all of them in the same memory. */
   const union MHD_ConnectionInfo *socket = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
   const int fd = socket ? socket->connect_fd : -1;
   const union MHD_ConnectionInfo *tls = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
@@ -54,7 +54,7 @@ static void answer(struct MHD_Connection *conn, unsigned status) {
       text, sizeof text, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
       status, MHD_get_reason_phrase_for(status));
   if (len <= 0 || (size_t)len >= sizeof text || fd < 0) return;
-  /* A client that lets not even this in gets nothing. */
+  /* If the client's socket has no room even for this, the client gets nothing. */
   if (session)
     (void)!gnutls_record_send(session, text, (size_t)len);
   else
@@ -62,7 +62,7 @@ static void answer(struct MHD_Connection *conn, unsigned status) {
   shutdown(fd, SHUT_WR);
 }
 
-/* libmicrohttpd has a record of each parameter of the query. */
+/* libmicrohttpd makes a record of each parameter of the query. */
 bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Connection *conn, const char *target) {
   size_t parameters = 1;
   for (const char *at = strchr(target, '?'); at; at = strchr(at + 1, '&')) parameters++;
@@ -72,8 +72,8 @@ bool vsi_microhttpd_refused_line(const vsi_microhttpd *adapter, struct MHD_Conne
   return true;
 }
 
-/* The connection of this thread whose head is complete and has not been shown to vestry. libmicrohttpd tells the size
- * of complete heads alone. */
+/* Return the connection of this thread whose head is complete but was not passed to vestry. libmicrohttpd reports the
+ * size of complete heads only. */
 static struct MHD_Connection *find_unshown(vsi_microhttpd_sockets *sockets) {
   struct MHD_Connection *found = NULL;
   const pthread_t self = pthread_self();

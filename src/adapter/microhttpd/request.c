@@ -28,7 +28,7 @@ vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, s
   return request;
 }
 
-/* ---- of another daemon ------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------- requests of another daemon ---- */
 
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version) {
@@ -63,7 +63,7 @@ static void forget_body(vsi_microhttpd_request *request) {
 
 vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   vsi_microhttpd_socket *adopted = vsi_microhttpd_is_attached(request->adapter) ? request->socket : NULL;
-  /* acquire pairs with the look that found it late */
+  /* acquire: pairs with the look that found it late */
   const bool was_late = atomic_load_explicit(&request->socket->was_late, memory_order_acquire);
   request->socket->request = NULL;
   forget_body(request);
@@ -71,9 +71,9 @@ vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   return was_late ? VESTRY_TIMEOUT : VESTRY_IO;
 }
 
-/* ---- the head ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the head ---- */
 
-/* A head of more than max_head_bytes is refused: 414 if it is the target that fills it, else 431. 0: it fits. */
+/* Return the status for a head of more than max_head_bytes: 414 if the target fills it, otherwise 431. 0: it fits. */
 static int refusal_of_size(const vsi_microhttpd_request *request) {
   const size_t most = request->adapter->max_head_bytes;
   const union MHD_ConnectionInfo *info =
@@ -87,16 +87,16 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
   vsi_web_framing framing = {.unclear = !is_known || !vsi_is_token(request->method)};
   bool is_plain = vsi_microhttpd_head_read(request->conn, line, request->adapter->measures_heads, &framing);
   request->is_chunked = framing.encoding != NULL;
-  /* Trailers are read like heads, but cannot be measured: what follows them may be no request. */
+  /* Trailers are read like heads, but cannot be checked, so the following bytes may not be a request. */
   if (request->is_chunked) request->socket->is_spent = true;
   if (!is_plain || !request->is_legal || !vsi_web_framing_is_clear(&framing, request->is_http11)) {
-    request->is_chunked = true; /* it is not known where its body ends */
+    request->is_chunked = true; /* the end of its body is unknown */
     vestry_turn_away(request->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
     return 400;
   }
   const int too_large = refusal_of_size(request);
   if (too_large) {
-    request->is_chunked = framing.encoding || framing.length; /* its body is not wanted */
+    request->is_chunked = framing.encoding || framing.length; /* its body is discarded */
     return too_large;
   }
   if (framing.length)
@@ -117,7 +117,7 @@ void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *m
   request->refused = refusal_of(request, &line);
 }
 
-/* ---- the body ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the body ---- */
 
 static bool is_unwanted(const vsi_microhttpd_request *request) {
   if (request->receiving) return !vestry_receive_wants(request->receiving);
@@ -125,13 +125,13 @@ static bool is_unwanted(const vsi_microhttpd_request *request) {
          request->body_length > request->max_body_bytes || request->body_len > request->max_body_bytes;
 }
 
-/* false: there is none, and it is to be answered so. */
+/* Make room for more of the body. false: there is none, and the answer reports it. */
 static bool make_room(vsi_microhttpd_request *request, size_t more) {
   const vestry_host *host = request->adapter->host;
   if (request->body_capacity - request->body_len >= more) return true;
   size_t capacity = request->body_capacity ? request->body_capacity : LEAST_BODY_BYTES;
   while (capacity - request->body_len < more) capacity *= 2; /* the limit is far from SIZE_MAX */
-  /* What was promised is not believed before it came, but neither is more than that made room for. */
+  /* Memory is not allocated for announced bytes before they arrive, but never for more than announced. */
   if (request->body_length && capacity > request->body_length) capacity = (size_t)request->body_length;
   size_t grown = capacity - request->body_capacity;
   if (!vestry_request_bytes_take(request->adapter->v, grown)) {
@@ -161,22 +161,22 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
       data += part;
       len -= part;
     } else {
-      forget_body(request); /* others can use it */
+      forget_body(request); /* others can use the memory */
     }
   }
   request->body_passed += len;
   return request->body_passed <= PASSED_BYTES;
 }
 
-/* Read from the body, which is here as a whole, or as one byte more than is allowed. */
+/* Read from the body, which is here completely, or with one byte more than allowed. */
 vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;
-  if (!request->is_routed) return VESTRY_LIMIT; /* its route came when its body had been passed over: once more */
+  if (!request->is_routed) return VESTRY_LIMIT; /* mounted after the body was discarded */
   size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;
-  if (request->body && request->body_read == request->body_len) forget_body(request); /* its reader has it */
+  if (request->body && request->body_read == request->body_len) forget_body(request); /* the reader has a copy */
   *ret_len = len;
   return VESTRY_OK;
 }
@@ -188,5 +188,5 @@ bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request) {
       request->body_length > PASSED_BYTES)
     return true;
   const char *expect = MHD_lookup_connection_value(request->conn, MHD_HEADER_KIND, "Expect");
-  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that is not told so sends nothing */
+  return expect && strcasecmp(expect, "100-continue") == 0; /* a client that gets no 100 Continue sends nothing */
 }

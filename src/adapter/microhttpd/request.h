@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One request of libmicrohttpd's, as vestry sees it. It lives from the request line until libmicrohttpd is done with
- * the request or closes the connection, or until its stream has begun. Used by one thread, that of the connection. */
+/* A request of libmicrohttpd. It lives from the request line until libmicrohttpd has finished the request or closes the
+ * connection, or until its stream has begun. Used only by the thread of the connection. */
 #ifndef VSI_MICROHTTPD_REQUEST_H
 #define VSI_MICROHTTPD_REQUEST_H
 
@@ -10,72 +10,72 @@
 
 struct vsi_microhttpd_stream;
 
-/* So much of a body that is not wanted is taken before the answer: a socket that is closed with unread bytes resets the
- * connection, and the client might lose the answer that told it why. */
+/* Number of bytes of an unwanted body that are discarded before the answer. If a socket is closed with unread bytes,
+ * the connection is reset, and the client might lose the answer that explains why. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 
 typedef struct vsi_microhttpd_request {
-  vsi_map_link in_slots; /* first; attached: among the requests that are under way */
+  vsi_map_link in_slots; /* first member; attached: in the set of running requests */
   vsi_microhttpd *adapter;
   struct MHD_Connection *conn;
-  vsi_microhttpd_socket *socket;        /* which has it */
-  const char *method;                   /* libmicrohttpd's */
-  bool has_begun;                       /* its head was looked at */
+  vsi_microhttpd_socket *socket;        /* the owner of the request */
+  const char *method;                   /* memory of libmicrohttpd */
+  bool has_begun;                       /* its head was checked */
   bool is_head;                         /* the method is HEAD: answers have no body */
   bool is_http11;                       /* answers can be chunked */
-  bool is_chunked;                      /* the body is */
-  int refused;                          /* the status to answer with once the body was passed over; 0: serve it */
-  bool is_routed;                       /* there was a route for it when its head was looked at */
-  struct vsi_microhttpd_stream *stream; /* what open made; gone when vestry has given it up */
+  bool is_chunked;                      /* the body is chunked */
+  int refused;                          /* status of the answer after the body was discarded; 0: serve it */
+  bool is_routed;                       /* there was a route for it when its head was checked */
+  struct vsi_microhttpd_stream *stream; /* created by open; invalid after vestry has released it */
   unsigned stream_status;
 
-  uint64_t body_length; /* by Content-Length; 0 when chunked */
-  char *body;           /* as far as it came, at most one byte beyond the limit */
+  uint64_t body_length; /* by Content-Length; 0 if chunked */
+  char *body;           /* as far as received, at most one byte beyond the limit */
   size_t body_len, body_capacity, body_read;
-  size_t max_body_bytes; /* of its path */
-  uint64_t body_passed;  /* of a body that is not wanted: what was thrown away */
+  size_t max_body_bytes; /* for its path */
+  uint64_t body_passed;  /* discarded bytes of an unwanted body */
   bool no_memory;        /* for the body */
 
-  vestry_receiving *receiving;  /* the body's, if it comes in pieces (pieces.c); NULL: none */
-  bool reads;                   /* they may be read around libmicrohttpd (around.c) */
-  bool is_around;               /* they have been: libmicrohttpd will not see its end */
-  bool is_answered;             /* around it; what comes now is passed over */
-  uint64_t body_received;       /* of one whose length is known */
+  vestry_receiving *receiving;  /* of the body, if it is in pieces (pieces.c); NULL: none */
+  bool reads;                   /* its pieces may be read directly (around.c) */
+  bool is_around;               /* they were, so libmicrohttpd will not see its end */
+  bool is_answered;             /* answered directly; bytes that still arrive are discarded */
+  uint64_t body_received;       /* of a body of known length */
   bool is_closed;               /* its writer is to end, or has ended */
-  uint8_t step;                 /* what its writer does (pieces.c) */
-  bool is_suspended;            /* for that */
-  bool is_at_head;              /* it was suspended there, and is told of its head once more */
-  bool is_inside;               /* of the gate, until it is answered */
-  vestry_err why;               /* it is broken off */
-  vsi_microhttpd_errand errand; /* what it is suspended for, or the last of it */
+  uint8_t step;                 /* the writer's current step (pieces.c) */
+  bool is_suspended;            /* for that step */
+  bool is_at_head;              /* it was suspended at its head, which will be passed once more */
+  bool is_inside;               /* inside the gate, until it is answered */
+  vestry_err why;               /* reason why the body was abandoned */
+  vsi_microhttpd_errand errand; /* the task for which it is suspended, or the last one */
 
   char peer[INET6_ADDRSTRLEN];
   size_t target_len; /* as it was sent */
-  bool is_legal;     /* the target is one that has a path */
+  bool is_legal;     /* the target is valid and has a path */
   const char *query; /* in target; NULL: none */
-  char *path;        /* decoded; in target, after what was sent */
-  char target[];     /* as sent; attached: the query, put together again */
+  char *path;        /* decoded; in target, after the text as sent */
+  char target[];     /* as sent; attached: the reassembled query */
 } vsi_microhttpd_request;
 
-/* NULL: no memory. target: copied. The socket has it from here on. */
+/* Create a request, which the socket owns. target: copied. NULL: no memory. */
 vsi_microhttpd_request *vsi_microhttpd_request_create(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                       vsi_microhttpd_socket *socket, const char *target);
-/* The same for a request of a daemon that is not vestry's, whose target was taken apart already. path: decoded */
+/* The same for a request of a daemon of the application, whose target was split already. path: decoded */
 vsi_microhttpd_request *vsi_microhttpd_request_adopt(vsi_microhttpd *adapter, struct MHD_Connection *conn,
                                                      const char *path, const char *version);
-/* Its socket forgets it, and it has nothing of its body any more: to be freed, or to be broken off (pieces.h). Returns
- * why its body comes no further: IO | TIMEOUT */
+/* Detach a request from its socket, and free its body, before it is freed or abandoned (pieces.h). Returns why the body
+ * ends: IO | TIMEOUT */
 vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request);
 
-/* Look at its head. */
+/* Check the head. */
 void vsi_microhttpd_request_begin(vsi_microhttpd_request *request, const char *method, const char *path,
                                   const char *version);
-/* Take some of a body that does not come in pieces. false: enough is enough, the connection is to be closed. */
+/* Take bytes of a body that is not in pieces. false: too much was discarded; close the connection. */
 bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *data, size_t len);
-/* vestry_request_ops.read. */
+/* Implements vestry_request_ops.read. */
 vestry_err vsi_microhttpd_request_read(void *request, void *buffer, size_t capacity, size_t *ret_len);
-/* Whether the client would be told to go on with a body that is not wanted, or that is too large to be passed over: it
- * is to be answered now. */
+/* Return whether to answer at once, because the client would otherwise be invited to send a body that is unwanted, or
+ * too large to be discarded. */
 bool vsi_microhttpd_request_is_hopeless(const vsi_microhttpd_request *request);
 
 #endif

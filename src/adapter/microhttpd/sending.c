@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* As with requests (socket.c): a client that asks for much and reads nothing holds much. Those that hold most are shut
- * down, of those that hold about as much the first; libmicrohttpd sees a hang-up, closes, and frees the body. Until it
- * does so they count as gone. */
+/* As with requests (socket.c), a client that requests large answers and reads nothing holds much memory. The answers
+ * that hold most are shut down; among about equal ones, the first. libmicrohttpd sees a hang-up, closes, and frees the
+ * body. Until it does so, they count as gone. */
 #include "adapter/microhttpd/sending.h"
 
 #include <sys/socket.h>

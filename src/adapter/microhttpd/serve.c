@@ -25,13 +25,13 @@ void vsi_microhttpd_connected(void *cls, struct MHD_Connection *conn, void **soc
     return;
   }
   int fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-  if (adapter->send_buffer_bytes) /* a UNIX socket does not have it from its listener */
+  if (adapter->send_buffer_bytes) /* a UNIX socket does not inherit it from its listener */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
   *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);
 }
 
-/* Here, because the target is still as it was sent: later its query is taken apart. libmicrohttpd does not tell of the
- * end of every request: one that it answers itself may be left over. */
+/* Create the request here, because the target is still as it was sent; later its query is split. libmicrohttpd does not
+ * report the end of every request, so a request that it answered itself may be left over. */
 void *vsi_microhttpd_started(void *cls, const char *uri, struct MHD_Connection *conn) {
   vsi_microhttpd_socket *socket = vsi_microhttpd_socket_of(conn);
   if (!socket || socket->is_spent) return NULL;
@@ -56,7 +56,7 @@ static vestry_err refuse(vsi_microhttpd_request *request) {
   return vsi_microhttpd_refuse(request, request->refused, NULL, NULL, closes);
 }
 
-/* Answer a request that is complete, or begin its stream; without either, MHD_NO, the connection closes. */
+/* Answer a complete request, or begin its stream. If neither is possible, MHD_NO closes the connection. */
 static enum MHD_Result answer(vsi_microhttpd_request *request, bool *ret_is_over) {
   vsi_web_gate *gate = &request->adapter->gate;
   *ret_is_over = true;
@@ -75,7 +75,8 @@ static enum MHD_Result go_on(vsi_microhttpd_turn turn, bool *ret_is_over) {
   return *ret_is_over ? MHD_NO : MHD_YES;
 }
 
-/* The head was looked at. An answer now makes libmicrohttpd close: it has not read the request. */
+/* Continue after the head was checked. If the request is answered now, libmicrohttpd closes, because it has not read
+ * the request. */
 static enum MHD_Result leave_head(vsi_microhttpd_request *request, bool *ret_is_over) {
   if (vsi_microhttpd_request_is_hopeless(request)) return answer(request, ret_is_over);
   return go_on(VSI_MICROHTTPD_GOES_ON, ret_is_over);
@@ -125,11 +126,11 @@ enum MHD_Result vsi_microhttpd_access(void *cls, struct MHD_Connection *conn, co
                                       const char *version, const char *upload, size_t *upload_len, void **ctx) {
   (void)cls, (void)conn;
   vsi_microhttpd_request *request = *ctx;
-  bool is_over;                /* libmicrohttpd tells that later, too */
-  if (!request) return MHD_NO; /* there was no memory for it */
+  bool is_over;                /* libmicrohttpd reports that later, too */
+  if (!request) return MHD_NO; /* it could not be allocated */
   if (!request->has_begun) return vsi_microhttpd_begin(request, method, path, version, &is_over);
   enum MHD_Result result = vsi_microhttpd_continue(request, upload, upload_len, &is_over);
-  if (request->stream) { /* it may last for hours, and needs nothing of its request */
+  if (request->stream) { /* a stream may last for hours, and does not need its request */
     vsi_microhttpd_socket_streams(request->socket);
     vsi_microhttpd_request_destroy(request);
     *ctx = NULL;

@@ -14,14 +14,14 @@ enum {
   LEAST_MORE_CONNECTIONS = 64,
   MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
   DEFAULT_HEAD_BYTES = 16384,
-  MEMORY_A_HEAD = 4, /* it, a copy of its cookies, records of headers and cookies, and the head of the answer */
+  MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the answer */
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,
   MAX_UNIX_MODE = 0777,
   DEFAULT_TIMEOUT_S = 30,
   MAX_THREADS = 256,
-  DESCRIPTORS = 8, /* of the door, the watch and the streams */
+  DESCRIPTORS = 8, /* of the acceptor, the watch and the streams */
   DESCRIPTORS_A_THREAD = 3,
   LEAST_SEND_BUFFER_BYTES = 4096,
   MAX_SEND_BUFFER_BYTES = 64 << 20,
@@ -29,7 +29,8 @@ enum {
   MOST_RESERVE = 256
 };
 
-/* The worst case is a cut just after a heartbeat: one more until there is something to acknowledge, then lost_ms. */
+/* Return TCP_USER_TIMEOUT. The worst case is a connection that breaks just after a heartbeat: then one heartbeat passes
+ * until there is something to acknowledge, then lost_ms. */
 unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
   if (lost_ms == VESTRY_NEVER_MS) return 0;
   if (!lost_ms) {
@@ -37,7 +38,7 @@ unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
     if (lost_ms == VESTRY_NEVER_MS) lost_ms = VSI_WEB_LOST_WITHOUT_HEARTBEAT_MS;
     if (lost_ms < VSI_WEB_LOST_LEAST_MS) lost_ms = VSI_WEB_LOST_LEAST_MS;
   }
-  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's */
+  return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's limit */
 }
 
 static unsigned processors(void) {
@@ -63,7 +64,7 @@ vestry_err vsi_microhttpd_settings_resolve(const vestry *v, vestry_microhttpd_op
     options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
   if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
   options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
-  /* Each thread has its share of the connections, and needs at least one. */
+  /* Each thread has a share of the connections, and needs at least one. */
   if (options->threads_count > MAX_THREADS || options->max_connections > MAX_CONNECTIONS ||
       options->max_connections <= streams || options->max_connections < options->threads_count)
     return VESTRY_INVALID;

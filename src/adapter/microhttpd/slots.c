@@ -18,7 +18,7 @@ void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots) {
   slots->count = 0;
 }
 
-/* Two pointers have two hashes. */
+/* Different pointers have different hashes. */
 static uint64_t hash_of(const void *pointer) {
   return vsi_hash_number((uintptr_t)pointer);
 }

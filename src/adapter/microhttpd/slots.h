@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Slots for what is under way, as many as there may be, each known by its pointer. */
+/* A bounded number of slots for running requests, each identified by its pointer. */
 #ifndef VSI_MICROHTTPD_SLOTS_H
 #define VSI_MICROHTTPD_SLOTS_H
 
@@ -10,22 +10,22 @@
 
 typedef struct vsi_microhttpd_slots {
   const vestry_host *host;
-  uint32_t count; /* constant; 0: not made */
+  uint32_t count; /* constant; 0: not created */
   vsi_mutex lock; /* innermost */
   vsi_map taken;  /* guarded by lock; has buckets for all */
 } vsi_microhttpd_slots;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_host *host, uint32_t count);
-/* All are free. Takes one that was only zeroed. */
+/* All slots must be free. A struct that was only zeroed is accepted. */
 void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots);
 
-/* Take a slot for what carries this link. false: all are taken. Threads any, like the next. */
+/* Take a slot for the object that contains this link. false: all are taken. Threads any, as for the next function. */
 bool vsi_microhttpd_slots_take(vsi_microhttpd_slots *slots, vsi_map_link *link);
-/* The link, if that is what the pointer points to; NULL: it points to something else, or to nothing. */
+/* Return the link at a pointer, if it is in a slot; NULL: the pointer refers to another object, or to none. */
 vsi_map_link *vsi_microhttpd_slots_at(vsi_microhttpd_slots *slots, const void *pointer);
 void vsi_microhttpd_slots_give(vsi_microhttpd_slots *slots, const vsi_map_link *link);
-/* Free any slot that is taken: what had it; NULL: all are free. */
+/* Free any taken slot. Returns its link; NULL: all are free. */
 vsi_map_link *vsi_microhttpd_slots_pop(vsi_microhttpd_slots *slots);
 
 #endif

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: deadlines, and descriptors that are never another's */
-/* Deadlines of vestry's own. libmicrohttpd's time-out begins anew with every byte, so that a request in drops lasts for
- * ever; and in its epoll mode it does not see an end that came in one burst with a part of a request, so that a client
- * which has long gone holds a connection for the whole time-out.
+/* essay: deadlines, and shutdowns that never hit a reused descriptor */
+/* vestry needs its own deadlines for two reasons. libmicrohttpd's timeout restarts with every byte, so a request that
+ * arrives in drops lasts for ever. And in its epoll mode libmicrohttpd misses an end that arrives in one burst with a
+ * part of a request, so a client that is long gone holds a connection for the whole timeout.
  *
- * A timer looks at all connections that wait for a request, some times a second, and the door does when all places are
- * taken. One that is late is shut down, and one whose peer has ended, if nothing that it sent is unread and both were
- * so some milliseconds ago: what libmicrohttpd has read it takes apart at once, so a request that is complete is being
- * served by then. libmicrohttpd sees the shutdown
- * as a hang-up, in any mode, and closes.
+ * A timer looks at all connections that wait for a request, several times a second, and so does the acceptor when all
+ * places are taken. A late connection is shut down. So is one whose peer has ended, if none of its bytes is unread and
+ * both conditions held some milliseconds ago: libmicrohttpd processes bytes as soon as it has read them, so a complete
+ * request is being served by then. libmicrohttpd sees the shutdown as a hang-up, in any mode, and closes.
  *
- * A client that is late with bytes unread is not to blame: a handler holds up the thread. It is looked at again next
- * time.
+ * If a late client has unread bytes, the delay is not the client's fault: a handler blocks the thread. The connection
+ * is checked again next time.
  *
- * A descriptor is shut down only while it is in the list, under the lock. libmicrohttpd closes it after it has told of
- * that, which takes it out of the list under the same lock; so it is never another one's. */
+ * A descriptor is shut down only while it is in the list, under the lock. libmicrohttpd reports the end of a connection
+ * before it closes the descriptor, and the callback removes it from the list under the same lock. So the descriptor
+ * cannot have been reused. */
 #include "adapter/microhttpd/socket.h"
 
 #include <poll.h>
@@ -26,11 +26,11 @@
 #include "base/wait.h"
 
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SHUT_MS = 2000, WASTE_BYTES = 4096 };
-/* libmicrohttpd closes connections that are silent between requests; here it is about those that are not. */
+/* libmicrohttpd closes connections that are silent between requests; this is about the others. */
 #define IDLE_GRACE_NS UINT64_C(1000000000)
 #define ENDED_NS      UINT64_C(20000000)
 
-/* ---- the list ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the list ---- */
 
 static void leave_locked(vsi_microhttpd_socket *socket) {
   if (!socket->is_waiting) return;
@@ -44,20 +44,21 @@ static uint64_t held_by(const vsi_microhttpd_socket *socket) {
   return socket->body_bytes + socket->own_bytes;
 }
 
-/* What it holds has changed. */
+/* File a connection anew after its bytes have changed. */
 static void file_locked(vsi_microhttpd_socket *socket) {
   bool may_be_cut = socket->is_waiting && !socket->going;
   vsi_loads_file(&socket->all->loads, &socket->load, &socket->place, may_be_cut ? vsi_load_rank(held_by(socket)) : 0);
 }
 
-/* Nothing more is to be read from it: what came and was not read yet could be had even after the shutdown. */
+/* Shut a socket down and discard its bytes, because bytes that arrived before the shutdown could still be read after
+ * it. */
 static void hush(int fd) {
   char waste[WASTE_BYTES];
   shutdown(fd, SHUT_RDWR);
   while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0) continue;
 }
 
-/* For so long from now on; UINT64_MAX: for ever. */
+/* Wait from now on, for for_ns; UINT64_MAX: without end. */
 static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t for_ns) {
   leave_locked(socket);
   socket->until_ns = for_ns > UINT64_MAX - now ? UINT64_MAX : now + for_ns;
@@ -68,14 +69,14 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   if (socket->all->is_shut) hush(socket->fd);
 }
 
-/* ---- the look ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- the look ---- */
 
 static bool has_unread(int fd) {
   int unread = 0;
   return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-/* Cut a connection. Its socket stays in the list: each look tells libmicrohttpd again, until the connection has
+/* Cut a connection. Its socket stays in the list, and each look shuts it down again, until the connection has
  * closed. */
 static void cut_locked(vsi_microhttpd_socket *socket) {
   if (!socket->going) socket->all->going += socket->going = held_by(socket);
@@ -86,11 +87,11 @@ static void cut_locked(vsi_microhttpd_socket *socket) {
 
 static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t now) {
   bool is_late = now >= socket->until_ns && socket->until_ns != UINT64_MAX, has_ended = events != 0;
-  bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: what is unread is not wanted */
+  bool is_dead = (events & (POLLERR | POLLHUP)) != 0; /* reset, or cut: unread bytes are not wanted */
   if (!is_dead && (is_late || has_ended) && has_unread(socket->fd)) is_late = has_ended = false;
   if (is_late) {
     vestry_turn_away(socket->all->v, VESTRY_REFUSAL_DEADLINE);
-    atomic_store_explicit(&socket->was_late, true, memory_order_release); /* before it is cut, for what ends with it */
+    atomic_store_explicit(&socket->was_late, true, memory_order_release); /* before the cut, so that the end sees it */
   }
   if (!has_ended)
     socket->ended_ns = 0;
@@ -122,12 +123,12 @@ static void look(vestry_timer *timer, void *ctx) {
   vsi_microhttpd_sockets_look(ctx);
 }
 
-/* ---- the budget -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- the budget ---- */
 
-/* As with the streams' queues (connection/budget.c): a peer that sends a body and does not finish it holds much, one
- * that asks holds little; so those that hold most go, of those that hold about as much the first, and newcomers get in.
- * What was cut counts as gone already: its memory comes back when its thread closes it. Requests that are complete are
- * left alone. */
+/* Cut the connections that hold most, if all requests hold too much. As in the streams' queues (connection/budget.c), a
+ * peer that sends a body without finishing it holds much, and a peer with an ordinary request holds little. So the
+ * largest are cut, the first of about equal ones, and new requests get room. Cut connections count as gone already;
+ * their memory is freed when their thread closes them. Complete requests are not cut. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_mutex_lock(&sockets->lock);
@@ -148,7 +149,7 @@ void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_byte
   if (grows) relieve(socket->all);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry *v,
                                         const vsi_microhttpd_limits *limits) {
@@ -183,11 +184,12 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vsi_mutex_finish(&sockets->lock);
 }
 
-/* A libmicrohttpd that is told to stop queues no answer any more, but says that it did (until 1.0.1, which says that it
- * did not); after a request that it would refuse itself it looks at the answer, and the process ends. So it is told
- * when no request can come any more. A client in the middle of an answer sends no request; a connection on the way to
- * its thread is cut when it gets there. libmicrohttpd may miss an end (arrivals.c, and above), so this does not wait
- * for the last one; but it does wait as long as one goes after the other, however slow the machine is. */
+/* After libmicrohttpd was stopped, it queues no more answers but reports success (until 1.0.1, which reports the
+ * failure). After a request that it would refuse itself it uses that answer, and the process ends. Therefore it is
+ * stopped only when no request can arrive any more. A client that is receiving an answer sends no request; a connection
+ * on its way to its thread is cut when it arrives there. libmicrohttpd may miss an end (arrivals.c, and above), so this
+ * function does not wait for the last one without end; but it waits as long as connections keep leaving, however slow
+ * the machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   uint32_t before, left = UINT32_MAX;
   do {
@@ -219,7 +221,7 @@ static void set_own_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vsi_mutex_unlock(&socket->all->lock);
 }
 
-/* The connection itself is to count so much. false: all hold too much for it. */
+/* Raise the connection's own bytes. false: all requests hold too much. */
 static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   vestry *v = socket->all->v;
   if (socket->own_bytes >= bytes) return true;
@@ -300,7 +302,7 @@ void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket) {
 }
 
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket) {
-  if (!socket) { /* it was refused, but it was there */
+  if (!socket) { /* it was refused, but was counted */
     atomic_fetch_sub_explicit(&sockets->count, 1, memory_order_relaxed);
     return;
   }
@@ -309,7 +311,7 @@ void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhtt
   vsi_free(sockets->host, socket);
 }
 
-/* ---- its requests ------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------ its requests ---- */
 
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A TLS session cannot be taken out of libmicrohttpd, so the connection stays there, suspended: nothing is read from
- * its socket or written to it, no time-out runs, it is not closed. From then on vestry writes records through the
- * session (MHD_CONNECTION_INFO_GNUTLS_SESSION). At the end the connection is resumed, and the callback, asked for the
- * second and last time, says how it ends: END_OF_STREAM makes libmicrohttpd send the final chunk and close;
- * END_WITH_ERROR makes it close without one. end() finds the connection of libmicrohttpd alive: it is suspended until
- * end() resumes it.
+/* A TLS session cannot be taken out of libmicrohttpd, so the connection stays there, suspended: libmicrohttpd neither
+ * reads from its socket nor writes to it, no timeout runs, and it is not closed. From then on vestry writes records
+ * through the session (MHD_CONNECTION_INFO_GNUTLS_SESSION). At the end the connection is resumed, and the callback,
+ * called for the second and last time, returns the kind of end. After END_OF_STREAM libmicrohttpd sends the final chunk
+ * and closes; after END_WITH_ERROR it closes without one. The connection of libmicrohttpd is alive when end() runs,
+ * because it is suspended until end() resumes it.
  *
- * To find which are to be resumed, libmicrohttpd looks at every suspended connection of the thread. */
+ * To find the connections to resume, libmicrohttpd looks at every suspended connection of the thread. */
 #include "adapter/microhttpd/suspended.h"
 
 #include <netinet/in.h>
@@ -15,8 +15,8 @@
 
 #include "adapter/microhttpd/adapter.h"
 
-/* It is in the watch before it is ours, so that the first write can ask for room; what the watch says until then is
- * only that the peer has gone. */
+/* Add the stream to the watch before it is OURS, so that the first write can wait for room. Until then the watch can
+ * report only that the peer is gone. */
 ssize_t vsi_microhttpd_suspended_take(vsi_microhttpd_stream *stream) {
   static const int off = 0;
   vsi_microhttpd_watch *watch = &stream->adapter->watch;
@@ -33,7 +33,7 @@ ssize_t vsi_microhttpd_suspended_take(vsi_microhttpd_stream *stream) {
 void vsi_microhttpd_suspended_end(vsi_microhttpd_stream *stream, bool clean) {
   struct MHD_Connection *conn = stream->conn;
   vsi_microhttpd_watch_remove(&stream->adapter->watch, stream->key);
-  /* release pairs with the reader's look */
+  /* release: pairs with the reader's look */
   atomic_store_explicit(&stream->state, clean ? VSI_MICROHTTPD_CLEAN : VSI_MICROHTTPD_ABORTED, memory_order_release);
   MHD_resume_connection(conn);
 }

@@ -5,9 +5,10 @@
 
 #include "adapter/microhttpd/stream.h"
 
-/* The head is out, and libmicrohttpd asks for content, on its thread. Returns what it is told. */
+/* Suspend the connection, on libmicrohttpd's thread, when the head is sent and libmicrohttpd calls for content. Returns
+ * the result for libmicrohttpd. */
 ssize_t vsi_microhttpd_suspended_take(vsi_microhttpd_stream *stream);
-/* The end of one that is OURS. */
+/* End a stream that is OURS. */
 void vsi_microhttpd_suspended_end(vsi_microhttpd_stream *stream, bool clean);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* libmicrohttpd has decoded the path, and the arguments, where they lay: what stands before the first argument, or the
- * version, was the path. Decoding has left one NUL in there, after the decoded path; a second one was %00. The path is
- * clear when no byte of it was encoded that need not be, or there is but one segment: no slash was. */
+/* libmicrohttpd has decoded path and arguments in place, so the bytes up to the first argument or the version were the
+ * path. Decoding has left one NUL there, at the end of the decoded path; a second NUL was %00. The path is clear if no
+ * byte was encoded that need not be, or if it has only one segment: then no slash was encoded. */
 #include "adapter/microhttpd/target.h"
 
 #include <string.h>
@@ -59,7 +59,7 @@ static bool path_is_clear(const char *path, const char *end) {
   return more % 2 == 0 && nuls <= 1 && more / 2 >= least && (more / 2 == least || !strchr(path + 1, '/'));
 }
 
-/* Whether as many bytes of the query were encoded as must be. */
+/* Return whether the query as sent is long enough for all bytes that must be encoded. */
 static bool query_is_clear(const char *version, const vsi_microhttpd_query *query) {
   return !query->first || (size_t)(version - 1 - query->first) >= query->least_len;
 }
@@ -68,6 +68,6 @@ bool vsi_microhttpd_target_is_clear(const char *path, const char *version, const
   const char *end = query->first ? query->first - 1 : version - 1;
   if (!query->first && end > path && !end[-1] && (size_t)(end - path - 1) >= strlen(path) &&
       (size_t)(end - path - 1 - strlen(path)) % 2 == 0)
-    end--; /* a '?' and nothing after it */
+    end--; /* a '?' with nothing after it */
   return version > path && path_is_clear(path, end) && query_is_clear(version, query);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The target of a request that libmicrohttpd has taken apart and decoded already: in a daemon of the application's. */
+/* The target of a request that libmicrohttpd has split and decoded already, in a daemon of the application. */
 #ifndef VSI_MICROHTTPD_TARGET_H
 #define VSI_MICROHTTPD_TARGET_H
 
@@ -7,19 +7,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A query, put together again. */
+/* A reassembled query. */
 typedef struct vsi_microhttpd_query {
-  char *text;            /* NULL: it was counted */
-  size_t len, least_len; /* least_len: as it was sent, at least */
-  const char *first;     /* where the first name stands; NULL: there is none */
-  bool is_broken;        /* an escape is none: 1.0 says then that the text is empty, and leaves it there */
+  char *text;            /* NULL: it was only measured */
+  size_t len, least_len; /* least_len: minimum length as it was sent */
+  const char *first;     /* the first name; NULL: there is none */
+  bool is_broken;        /* an escape is malformed: then 1.0 reports an empty text, but leaves it in memory */
 } vsi_microhttpd_query;
 
-/* text: room for as many bytes as were counted; NULL: count. */
+/* Write the query. text: room for the measured number of bytes; NULL: only measure. */
 vsi_microhttpd_query vsi_microhttpd_query_write(struct MHD_Connection *conn, char *text);
 
-/* Whether nothing of a path was encoded that need not be, or it has but one segment, and so for the query. Only where
- * it is known that a target stays where it was read (habits.h). */
+/* Return whether a target is clear. Its path must have only one segment, or no encoded byte that need not be encoded;
+ * and its query must be at least as long as with all required bytes encoded. Use this only if targets stay in the
+ * memory where they were read (habits.h). */
 bool vsi_microhttpd_target_is_clear(const char *path, const char *version, const vsi_microhttpd_query *query);
 
 #endif

@@ -1,33 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: an answer whose socket vestry writes */
-/* The transport of a stream: libmicrohttpd's head, vestry's bytes.
+/* The transport of a stream: libmicrohttpd writes the head, vestry the following bytes.
  *
- * libmicrohttpd sends the head of an answer whose length is not known, and then asks a callback for content. When it
- * asks for the first time the head is out, and the socket becomes vestry's: from then on the connection's runner writes
- * chunks to it (wire.c) without waiting, the watch sees room and ends (watch.c), and libmicrohttpd has nothing to do
- * with it. How it becomes vestry's depends on the connection:
+ * libmicrohttpd sends the head of an answer of unknown length, and then calls a callback for content. At the first call
+ * the head is sent, and vestry takes over the socket. From then on the connection's runner writes chunks to it without
+ * waiting (wire.c), the watch detects room and ends (watch.c), and libmicrohttpd is not involved. The takeover depends
+ * on the connection:
  *
- *   plain  the socket is handed over, and libmicrohttpd forgets it (handover.c)
+ *   plain  the socket is handed over, and libmicrohttpd frees the connection (handover.c)
  *   TLS    libmicrohttpd keeps the connection, with the session in it, suspended until the stream ends (suspended.c)
  *
- * The other way is to hand the bytes over to the callback, each time anew: resume, be asked, copy, be asked again, be
- * suspended. Both were built and measured (2 processors, 9,900 streams, 100 bytes). A broadcast takes 7.9–8.3 µs of CPU
- * a delivery written directly and 8.5–9.1 µs through the callback. But one event to one stream, its request included,
- * takes 32 against 98 µs, and 0.1 against 1.5 ms in one of a hundred cases: to find which are to be resumed,
- * libmicrohttpd looks at every suspended connection of the thread, under a lock that each resume waits for. Handed
- * over, a stream meets libmicrohttpd once in its life, and senders never do.
+ * The alternative is to pass the bytes through the callback: resume, get called, copy, get called again, suspend. Both
+ * were built and measured (2 processors, 9,900 streams, 100 bytes):
  *
- * What this rests on, and what the contract's tests would notice if another libmicrohttpd did it differently: it leaves
- * a suspended connection alone; nothing of the head stays in its memory; chunks need no state between them.
+ *   a broadcast            7.9–8.3 µs of CPU a delivery if written directly, 8.5–9.1 µs through the callback
+ *   one event, one stream  32 µs against 98 µs, its request included; in one of a hundred cases 0.1 ms against 1.5 ms
  *
- * The head says "Connection: close", and so it is done: nothing follows a stream. Chromium reads on for some seconds
- * when a page leaves an answer whose connection it could use again, and only then closes; the place of the stream is
- * taken until then. Streams end because their pages go, hardly ever cleanly, so there is little to be reused. (It could
- * be: a socket can be given back to libmicrohttpd after the final chunk, MHD_add_connection.)
+ * The callback is slow because libmicrohttpd, to find the connections to resume, looks at every suspended connection of
+ * the thread, under a lock for which each resume waits. After a handover, a stream uses libmicrohttpd once in its life,
+ * and senders never do.
  *
- * References: libmicrohttpd's answer holds one to the vestry connection until it is freed, and the connection releases
- * its transport last. So the transport outlives the answer. The place (in the gate, and in the watch's table) is given
- * back where the socket is closed: handed over, its end; otherwise the freeing of the answer. */
+ * This design relies on three properties of libmicrohttpd, which the contract's tests would find broken in another
+ * version: it does not touch a suspended connection; no part of the head stays in its memory; chunks need no state
+ * between them.
+ *
+ * The head has "Connection: close", and the connection is closed after the stream. When a page leaves an answer whose
+ * connection could be reused, Chromium reads on for some seconds and closes only then, and the stream keeps its place
+ * until then. Streams end because their pages leave, hardly ever cleanly, so a reusable connection would gain little.
+ * (It is possible: MHD_add_connection can return a socket to libmicrohttpd after the final chunk.)
+ *
+ * References: libmicrohttpd's answer holds a reference to the vestry connection until it is freed, and the connection
+ * releases its transport last. So the transport outlives the answer. The place (in the gate, and in the watch's table)
+ * is released where the socket is closed: after a handover at the stream's end, otherwise when the answer is freed. */
 #include "adapter/microhttpd/transport.h"
 
 #include <netinet/in.h>
@@ -43,9 +47,9 @@
 #include "adapter/microhttpd/verdict.h"
 #include "base/memory.h"
 
-/* ---- what the connection's runner does --------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------ functions of the connection's runner ---- */
 
-/* The head is libmicrohttpd's to write. */
+/* libmicrohttpd writes the head. */
 static vestry_io stream_open(void *transport) {
   (void)transport;
   return VESTRY_IO_OK;
@@ -53,11 +57,11 @@ static vestry_io stream_open(void *transport) {
 
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   vsi_microhttpd_stream *stream = transport;
-  /* acquire pairs with taken and lost */
+  /* acquire: pairs with taken and lost */
   uint8_t state = atomic_load_explicit(&stream->state, memory_order_acquire);
   if (state == VSI_MICROHTTPD_HEAD) {
     *ret_written = 0;
-    return VESTRY_IO_WOULD_BLOCK; /* when it is taken over it is told that there is room */
+    return VESTRY_IO_WOULD_BLOCK; /* the takeover reports room */
   }
   if (state != VSI_MICROHTTPD_OURS) return VESTRY_IO_HANGUP;
   vestry_io io = vsi_microhttpd_wire_write(&stream->wire, slices, count, ret_written);
@@ -65,7 +69,7 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     stream->asked_room = true;
     vsi_microhttpd_watch_room(&stream->adapter->watch, stream->key);
   }
-  /* The watch may not have seen yet why; the first cause counts. */
+  /* The watch may not have found the reason yet; the first cause counts. */
   if (io == VESTRY_IO_HANGUP)
     vestry_connection_close(stream->connection, vsi_microhttpd_verdict(stream->wire.fd, stream->wire.error));
   return io;
@@ -84,7 +88,7 @@ static void stream_end(void *transport, bool clean, vestry_cause cause) {
 static void stream_release(void *transport) {
   vsi_microhttpd_stream *stream = transport;
   const vestry_host *host = stream->host;
-  if (!stream->is_begun) { /* it was given up, and libmicrohttpd has never heard of it */
+  if (!stream->is_begun) { /* it was given up before libmicrohttpd got it */
     MHD_destroy_response(stream->response);
     vsi_microhttpd_place_give(stream->adapter, stream->key);
   }
@@ -106,9 +110,9 @@ static const vestry_transport_ops stream_ops = {
     .unacknowledged = stream_unacknowledged,
 };
 
-/* ---- what libmicrohttpd's thread does ---------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------- functions on libmicrohttpd's thread ---- */
 
-/* On the way from END_WITH_ERROR to the freeing of its answer: libmicrohttpd writes a line about it. */
+/* Set from END_WITH_ERROR until the answer is freed, because libmicrohttpd logs a line about it. */
 static _Thread_local bool is_closing;
 
 bool vsi_microhttpd_transport_is_closing(void) {
@@ -124,30 +128,30 @@ static ssize_t stream_read(void *cls, uint64_t position, char *buffer, size_t ca
     told = stream->wire.tls ? vsi_microhttpd_suspended_take(stream) : vsi_microhttpd_handover_take(stream);
     break;
   case VSI_MICROHTTPD_CLEAN: told = MHD_CONTENT_READER_END_OF_STREAM; break;
-  case VSI_MICROHTTPD_OURS: break; /* it was handed over: what libmicrohttpd has is no stream's */
+  case VSI_MICROHTTPD_OURS: break; /* handed over: libmicrohttpd's socket is the placeholder */
   default: break;
   }
   is_closing = told == MHD_CONTENT_READER_END_WITH_ERROR;
   return told;
 }
 
-/* The answer is over, or the connection was lost. */
+/* Called when the answer is over, or the connection was lost. */
 static void stream_freed(void *cls) {
   vsi_microhttpd_stream *stream = cls;
   is_closing = false;
-  if (!stream->is_begun) return; /* it was never begun: release does it */
+  if (!stream->is_begun) return; /* it was never begun: release frees it */
   vestry_connection *connection = stream->connection;
   vsi_microhttpd_stream_lost(stream, VESTRY_CAUSE_HANGUP);
-  /* acquire: as in end. One that was handed over has its place until its own end. */
+  /* acquire: as in end. A stream that was handed over keeps its place until its own end. */
   if (atomic_load_explicit(&stream->state, memory_order_acquire) != VSI_MICROHTTPD_OURS)
     vsi_microhttpd_place_give(stream->adapter, stream->key);
   vestry_connection_unref(connection);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
-/* lost_ms is of streams alone: TCP_USER_TIMEOUT also ends a connection whose client merely pauses. The rest the door's
- * connections have already. On a UNIX socket it means nothing. */
+/* Set socket options. lost_ms is only for streams, because TCP_USER_TIMEOUT also ends a connection whose client only
+ * pauses; on a UNIX socket it has no effect. The acceptor's connections have the other options already. */
 static void tune(const vsi_microhttpd *adapter, int fd) {
   static const int on = 1;
   const unsigned lost_ms = adapter->lost_ms;
@@ -162,7 +166,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   const vestry_host *host = request->adapter->host;
   vsi_microhttpd_stream *stream = vsi_calloc(host, 1, sizeof *stream);
   if (!stream) return NULL;
-  /* The block is for content that the callback gives, which is none. */
+  /* Block size 1: the callback never provides content. */
   stream->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, stream_read, stream, stream_freed);
   if (stream->response && (vsi_microhttpd_add_headers(stream->response, head) ||
                            MHD_add_response_header(stream->response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_NO)) {
@@ -173,7 +177,7 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
     vsi_free(host, stream);
     return NULL;
   }
-  /* So that libmicrohttpd and wire.c agree, whatever versions there are. */
+  /* So that libmicrohttpd and wire.c agree about chunks in every version. */
   if (!request->is_http11) MHD_set_response_options(stream->response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
   stream->host = host;
   stream->adapter = request->adapter;
@@ -214,10 +218,10 @@ vestry_err vsi_microhttpd_transport_begin(vsi_microhttpd_request *request, vestr
   stream->connection = connection;
   stream->is_begun = true;
   vsi_microhttpd_watch_name(&adapter->watch, stream->key, stream);
-  /* A stop that does not find us there has shut the gate before. */
+  /* If a stop did not find the stream, it has shut the gate before. */
   if (vsi_web_gate_is_shut(&adapter->gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
   vsi_microhttpd_refused_queues(request);
   bool queued = MHD_queue_response(request->conn, request->stream_status, response) == MHD_YES;
-  MHD_destroy_response(response); /* of ours; if it was not queued this frees it, and stream_freed runs */
+  MHD_destroy_response(response); /* drops this reference; if it was not queued, stream_freed runs now */
   return queued ? VESTRY_OK : VESTRY_IO;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a UNIX socket's file that a server left behind */
-/* A server that ends in a hurry leaves its socket's file behind, and then no other can bind to that path. So a server
- * that finds a socket there connects to it: it is refused if no process listens, and the file may go. But a server that
- * has its file and does not listen yet is refused too, and between the refusal and the removal another server may have
- * come. So a server that starts holds a lock on the folder (flock, which leaves no file), from the look until it
- * listens. It is not waited for without end, as any user that may read the folder can hold it.
+/* essay: replacing the socket file of a server that is gone */
+/* A server that ends without cleanup leaves its socket's file behind, and no other server can bind to that path.
+ * Therefore a server that finds a socket at its path connects to it. If the connection is refused, no process listens,
+ * and the file may be removed. But a server that has bound its file and does not listen yet refuses connections, too,
+ * and another server may start between the refusal and the removal. Therefore a starting server holds a lock on the
+ * folder (flock, which leaves no file), from the check until it listens. The wait for the lock is bounded, because any
+ * user that may read the folder can hold it.
  *
- * The file has its mode before the socket listens: until then all are refused. */
+ * The file gets its mode before the socket listens, because all connections are refused until then. */
 #include "adapter/microhttpd/unix_socket.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static vestry_err fail(const vestry_host *host, const char *path, const char *wh
   return VESTRY_IO;
 }
 
-/* The folder's descriptor, locked; -1 with the errno: it could not be. */
+/* Lock the folder. Returns its descriptor; -1: failed, see errno. */
 static int lock_folder(const char *path) {
   char folder[sizeof((struct sockaddr_un *)0)->sun_path] = ".";
   const char *slash = strrchr(path, '/');
@@ -65,7 +66,7 @@ static int lock_folder(const char *path) {
   return fd;
 }
 
-/* Why a path cannot be had; NULL: it can, and nothing is there now. */
+/* Make a path available. Returns the reason of a failure; NULL: there is no file now. */
 static const char *clear_locked(const char *path) {
   struct stat found;
   if (lstat(path, &found) != 0) return errno == ENOENT ? NULL : strerror(errno);
@@ -75,12 +76,12 @@ static const char *clear_locked(const char *path) {
   struct sockaddr_un address = address_of(path);
   int error = connect(probe, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
   close(probe);
-  if (!error || error == EAGAIN) return "a server listens there"; /* EAGAIN: many wait for it */
+  if (!error || error == EAGAIN) return "a server listens there"; /* EAGAIN: its queue is full */
   if (error != ECONNREFUSED) return error == ENOENT ? NULL : strerror(error);
   return unlink(path) == 0 || errno == ENOENT ? NULL : strerror(errno);
 }
 
-/* Why it cannot be; NULL: it listens. */
+/* Returns the reason of a failure; NULL: it listens. */
 static const char *listen_locked(vsi_microhttpd_unix_socket *at, mode_t mode, int backlog, int *ret_fd) {
   const char *why = clear_locked(at->path);
   if (why) return why;

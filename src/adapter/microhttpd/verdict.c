@@ -7,11 +7,11 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* Probes of a shut window come at most so long after each other (TCP_RTO_MAX of the kernel). */
+/* The longest interval between probes of a closed window (TCP_RTO_MAX of the kernel). */
 enum { MOST_BETWEEN_PROBES_MS = 120000 };
 
-/* The kernel gives up with the same error after the same time, whether the peer is silent or keeps its window shut. In
- * the latter case the window is shut still, or, if it is merely too small, the peer has acknowledged meanwhile. */
+/* The kernel gives up with the same error after the same time, whether the peer is silent or keeps its window closed.
+ * In the latter case the window is still closed, or, if it is only too small, the peer has acknowledged meanwhile. */
 vestry_cause vsi_microhttpd_verdict(int fd, int error) {
   if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return VESTRY_CAUSE_HANGUP;
   struct tcp_info info;

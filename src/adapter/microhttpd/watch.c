@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: ends and room, seen by one thread for all */
-/* The watch sees ends and room.
+/* essay: one thread that detects ends and room for all streams */
+/* The watch detects ends of peers and room in sockets.
  *
- * libmicrohttpd does not look at the sockets of streams, so it sees neither that a peer has gone nor that there is room
- * for what did not fit. An epoll of our own sees both, for all streams in one thread. It is asked for
- * edges: a peer that has gone is told once; room is told when there was none before, and only of sockets whose stream
- * has asked for it, as most never need to.
+ * libmicrohttpd does not look at the sockets of streams, so it detects neither that a peer is gone nor that there is
+ * room for bytes that did not fit. An epoll of vestry detects both, for all streams in one thread. It is
+ * edge-triggered: the end of a peer is reported once; room is reported only after there was none, and only for sockets
+ * whose stream has requested it, because most streams never need to.
  *
- * The thread has events in its hands whose streams may have ended meanwhile, and whose memory and descriptor may be
- * another stream's by now. So an event does not carry a pointer but the number of an entry in a table and the entry's
- * generation, and is looked up under the lock. A stream that is found there still has its descriptor: it is closed, or
- * goes back to libmicrohttpd, only after the removal, which takes the lock too. What is done with the connection is
- * done without the lock, with a reference.
+ * When the thread handles an event, the stream may have ended meanwhile, and its memory and descriptor may belong to
+ * another stream. Therefore an event carries no pointer, but the number of an entry in a table and the entry's
+ * generation, and is looked up under the lock. A stream that is found still has its descriptor, because the descriptor
+ * is closed, or returned to libmicrohttpd, only after the removal from the table, which takes the lock, too. The
+ * connection is used without the lock, through a reference.
  *
- * Streams that linger (linger.c) are the watch's own: what takes one out of the table under the lock, the thread or a
- * stop, puts it down. While there are some, the thread looks once a second at each. */
+ * Lingering streams (linger.c) belong to the watch: the code that removes one from the table under the lock, the thread
+ * or a stop, also frees it. While there are some, the thread looks at each once a second. */
 #include "adapter/microhttpd/watch.h"
 
 #include <errno.h>
@@ -33,9 +33,9 @@
 enum { EVENTS_AT_ONCE = 128, CLOSED_AT_ONCE = 64, LOOK_MS = 1000, GENERATIONS = INT32_MAX };
 static const uint32_t NONE = UINT32_MAX;
 static const vsi_microhttpd_key TOLD = UINT64_MAX; /* no entry's: generations have 31 bits */
-static const eventfd_t END = 1 << 30;              /* what the thread is told; less: look how long to sleep */
+static const eventfd_t END = 1 << 30;              /* ends the thread; less: compute the sleep anew */
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------------- the table ---- */
 
 static vsi_microhttpd_entry *entry_locked(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
   uint32_t index = (uint32_t)key;
@@ -84,7 +84,7 @@ void vsi_microhttpd_watch_release(vsi_microhttpd_watch *watch, vsi_microhttpd_ke
   vsi_mutex_unlock(&watch->lock);
 }
 
-/* ---- sockets ----------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------------- sockets ---- */
 
 static bool control(const vsi_microhttpd_watch *watch, int operation, int fd, uint32_t events, uint64_t key) {
   struct epoll_event event = {.events = events, .data.u64 = key};
@@ -114,7 +114,7 @@ void vsi_microhttpd_watch_remove(vsi_microhttpd_watch *watch, vsi_microhttpd_key
   vsi_mutex_unlock(&watch->lock);
 }
 
-/* ---- lingering --------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------------------- lingering ---- */
 
 bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key key) {
   vsi_mutex_lock(&watch->lock);
@@ -123,13 +123,13 @@ bool vsi_microhttpd_watch_linger(vsi_microhttpd_watch *watch, vsi_microhttpd_key
                  control(watch, EPOLL_CTL_MOD, entry->fd, EPOLLRDHUP | EPOLLOUT | EPOLLET, key);
   if (lingers) {
     entry->lingers = true;
-    if (!watch->lingering_count++) eventfd_write(watch->told, 1); /* it may be asleep for ever */
+    if (!watch->lingering_count++) eventfd_write(watch->told, 1); /* it may sleep without a timeout */
   }
   vsi_mutex_unlock(&watch->lock);
   return lingers;
 }
 
-/* The thread that takes it out puts it down. */
+/* Remove a lingering stream from the table. The calling thread must then free it. */
 static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_microhttpd_entry *entry) {
   control(watch, EPOLL_CTL_DEL, entry->fd, 0, 0);
   entry->fd = -1;
@@ -138,8 +138,8 @@ static vsi_microhttpd_stream *take_out_locked(vsi_microhttpd_watch *watch, vsi_m
   return entry->stream;
 }
 
-/* A handful from `*at` on, so that no lock is held over what is done with them: of those that are over, or of all;
- * references to the connections of the others, too, if they are wanted. */
+/* A batch of entries from `*at` on, so that no lock is held while they are handled: streams that are over, or all
+ * lingering ones; and in the latter case also references to the connections of the others. */
 typedef struct handful {
   vsi_microhttpd_stream *over[CLOSED_AT_ONCE];
   vestry_connection *open[CLOSED_AT_ONCE];
@@ -179,7 +179,7 @@ void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause) 
   close_some(watch, false, cause);
 }
 
-/* ---- the thread -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- the thread ---- */
 
 static int error_of(int fd) {
   int error = 0;
@@ -210,7 +210,7 @@ static void handle(vsi_microhttpd_watch *watch, const struct epoll_event *event)
   vestry_connection_unref(connection);
 }
 
-/* How long it may sleep. */
+/* Return the timeout of the thread's sleep. */
 static int patience_ms(vsi_microhttpd_watch *watch) {
   vsi_mutex_lock(&watch->lock);
   int most_ms = watch->lingering_count ? LOOK_MS : -1;
@@ -218,7 +218,7 @@ static int patience_ms(vsi_microhttpd_watch *watch) {
   return most_ms;
 }
 
-/* Returns whether to go on. */
+/* Returns whether to continue. */
 static bool is_told(vsi_microhttpd_watch *watch) {
   eventfd_t told = 0;
   (void)eventfd_read(watch->told, &told);
@@ -244,7 +244,7 @@ static void *keep_watch(void *argument) {
   }
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, const vestry_host *host, uint32_t capacity,
                                      vsi_microhttpd_over_fn over) {

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: chunks cut anywhere */
-/* Chunks on a socket that takes what it likes.
+/* essay: chunks that can be cut anywhere */
+/* Chunks on a socket that may take any part of the bytes.
  *
- * All that is to be written becomes one chunk (several, if it is more than CHUNK_MAX bytes), "SIZE CR LF data CR LF",
- * and one sendmsg of it: the head and the tail stand around the caller's slices, and nothing is copied, unless it is
- * little. When the socket takes only a part, the rest of that chunk goes first next time; its size is on the wire and
- * cannot be changed any more. Where it was cut is one number, chunk_done, as the head can be made again from chunk_len.
+ * All bytes of a write become one chunk (several, if there are more than CHUNK_MAX bytes), "SIZE CR LF data CR LF", and
+ * one sendmsg: head and tail surround the caller's slices, and nothing is copied unless it is little. If the socket
+ * takes only a part, the next write begins with the rest of that chunk, because its size is sent and cannot change any
+ * more. The position of the cut is one number, chunk_done, because the head can be made again from chunk_len.
  *
- * What the caller is told is a count of data bytes, and framing has none. So the last byte of a chunk counts as taken
- * only when the tail is on the wire too: the caller offers that byte again, and the tail is sent by that call. When
- * everything was taken, nothing is left to do, and a clean end can follow.
+ * The caller gets a number of data bytes, which does not include framing. Therefore the last byte of a chunk counts as
+ * taken only when the tail is sent, too: the caller passes that byte again, and that call sends the tail. When all
+ * bytes are taken, nothing is left to send, and a clean end can follow.
  *
- * With TLS, chunks are cut into records. A record that the socket does not take stays with gnutls, encrypted already,
- * and has to be pushed before another one is made (gnutls_record_send with no data). Its bytes are on the wire only
+ * With TLS, chunks are cut into records. If the socket does not take a record, gnutls keeps it, already encrypted, and
+ * it must be sent before another record is made (gnutls_record_send with no data). Its bytes count as sent only
  * then. */
 #include "adapter/microhttpd/wire.h"
 
@@ -23,13 +23,13 @@
 
 enum { HEAD_ROOM = 20, SLICES_MAX = 64, RECORD_BYTES = 16384, CHUNK_MAX = 1 << 20, LITTLE_BYTES = 2048 };
 
-/* What a chunk is made of; without chunks head and tail are empty. */
+/* The parts of a chunk; without chunks head and tail are empty. */
 typedef struct chunk {
   char head[HEAD_ROOM];
   size_t head_len, data_len, tail_len;
 } chunk;
 
-/* "SIZE CR LF", in hex. Returns its length. */
+/* Write "SIZE CR LF", in hexadecimal. Returns its length. */
 static size_t put_head(char head[HEAD_ROOM], uint32_t size) {
   size_t digits_count = 1, len;
   while (digits_count < 8 && size >> 4 * digits_count) digits_count++;
@@ -49,7 +49,7 @@ static chunk chunk_of(const vsi_microhttpd_wire *wire) {
   return c;
 }
 
-/* How many data bytes of the chunk are on the wire, and how many the caller knows of. */
+/* Return the number of data bytes of the chunk that are sent, and the number that was reported to the caller. */
 static size_t data_done(const chunk *c, size_t done) {
   size_t data = done > c->head_len ? done - c->head_len : 0;
   return data < c->data_len ? data : c->data_len;
@@ -60,7 +60,7 @@ static size_t data_told(const chunk *c, size_t done) {
   return data == c->data_len && done < c->head_len + c->data_len + c->tail_len ? data - 1 : data;
 }
 
-/* What the caller offers and has not been told of as taken. */
+/* The bytes of the caller that were not reported as taken. */
 typedef struct offer {
   vestry_slice slices[SLICES_MAX];
   size_t first, count, left; /* left: bytes */
@@ -78,8 +78,8 @@ static void pass(offer *rest, size_t len) {
   }
 }
 
-/* The rest of the chunk as far as the offer reaches, whose first byte is data byte `told`.
- * Returns the number of vectors, at most SLICES_MAX + 2. */
+/* Get the rest of the chunk, as far as the offer contains it; the offer's first byte is data byte `told`. Returns the
+ * number of vectors, at most SLICES_MAX + 2. */
 static size_t rest_of(const vsi_microhttpd_wire *wire, const chunk *c, const offer *rest, size_t told,
                       struct iovec *vectors) {
   static const char tail[] = "\r\n";
@@ -100,7 +100,8 @@ static size_t rest_of(const vsi_microhttpd_wire *wire, const chunk *c, const off
   return used;
 }
 
-/* Little is quicker copied here than described to the kernel, piece by piece. Returns 0 if it is more than that. */
+/* Copy the vectors if they are short, because that is faster than passing them to the kernel one by one. Returns 0 if
+ * they are longer. */
 static size_t gather(const struct iovec *vectors, size_t count, char little[LITTLE_BYTES]) {
   size_t len = 0;
   for (size_t i = 0; i < count; i++) {
@@ -129,7 +130,7 @@ static vestry_io send_plain(vsi_microhttpd_wire *wire, struct iovec *vectors, si
   return errno == ENOMEM || errno == ENOBUFS ? VESTRY_IO_ERROR : VESTRY_IO_HANGUP;
 }
 
-/* The outcome of gnutls for a record of so many bytes of the chunk. */
+/* Handle the result of gnutls for a record with len bytes of the chunk. */
 static vestry_io take_record(vsi_microhttpd_wire *wire, ssize_t sent, size_t len) {
   if (sent > 0) {
     wire->chunk_done += (uint32_t)sent;
@@ -140,7 +141,7 @@ static vestry_io take_record(vsi_microhttpd_wire *wire, ssize_t sent, size_t len
     wire->pending = (uint16_t)len;
     return VESTRY_IO_WOULD_BLOCK;
   }
-  wire->error = (int16_t)errno; /* gnutls passes the socket's on, unless the failure was its own */
+  wire->error = (int16_t)errno; /* gnutls passes the socket's errno on, unless it failed itself */
   return sent == GNUTLS_E_MEMORY_ERROR ? VESTRY_IO_ERROR : VESTRY_IO_HANGUP;
 }
 
@@ -156,7 +157,7 @@ static vestry_io send_tls(vsi_microhttpd_wire *wire, const struct iovec *vectors
   return take_record(wire, gnutls_record_send(wire->tls, record, len), len);
 }
 
-/* One attempt: the record that waits, or as much as the socket takes of the chunk. */
+/* Try to send once: the pending record, or as much of the chunk as the socket takes. */
 static vestry_io send_once(vsi_microhttpd_wire *wire, offer *rest) {
   if (!wire->chunk_len) {
     wire->chunk_len = rest->left < CHUNK_MAX ? (uint32_t)rest->left : CHUNK_MAX;
@@ -174,7 +175,7 @@ static vestry_io send_once(vsi_microhttpd_wire *wire, offer *rest) {
     io = wire->tls ? send_tls(wire, vectors, count) : send_plain(wire, vectors, count);
   }
   pass(rest, data_told(&c, wire->chunk_done) - told);
-  /* A chunk that nothing was taken of may still become another one. */
+  /* If none of its bytes was taken, the chunk may be composed anew. */
   if (wire->chunk_done == whole || (!wire->chunk_done && !wire->pending)) wire->chunk_len = 0;
   return io;
 }
@@ -195,7 +196,7 @@ vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slic
   return io;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------------------------------------- the end ---- */
 
 static const char final_chunk[] = "0\r\n\r\n";
 enum { FINAL_BYTES = sizeof final_chunk - 1 };
@@ -209,7 +210,7 @@ bool vsi_microhttpd_wire_flush(vsi_microhttpd_wire *wire) {
   ssize_t sent;
   do sent = send(wire->fd, final_chunk + FINAL_BYTES - wire->left, wire->left, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* no peer is there */
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return true; /* the peer is gone */
   if (sent > 0) wire->left = (uint8_t)(wire->left - sent);
   return !wire->left;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that wait for the application's writers of files, so that libmicrohttpd's threads need not. */
+/* The writer pool: threads that run the application's blocking writers of files, so that the threads of libmicrohttpd
+ * do not block. */
 #ifndef VSI_MICROHTTPD_WRITERS_H
 #define VSI_MICROHTTPD_WRITERS_H
 
@@ -12,7 +13,7 @@
 
 enum { VSI_MICROHTTPD_MAX_WRITERS = 8 };
 
-/* What a thread is to do. A part of what it is about, so that there always is memory for it. */
+/* A task for a thread. Part of the object that it works on, so that it needs no allocation. */
 typedef struct vsi_microhttpd_errand {
   STAILQ_ENTRY(vsi_microhttpd_errand) in;
   void (*run)(struct vsi_microhttpd_errand *errand); /* may free it */
@@ -20,24 +21,23 @@ typedef struct vsi_microhttpd_errand {
 
 typedef struct vsi_microhttpd_writers {
   vsi_mutex lock;                               /* innermost */
-  pthread_cond_t more;                          /* there is an errand, or they are over */
-  STAILQ_HEAD(, vsi_microhttpd_errand) errands; /* guarded by lock, like all below */
+  pthread_cond_t more;                          /* signalled when there is an errand, or the pool ends */
+  STAILQ_HEAD(, vsi_microhttpd_errand) errands; /* guarded by lock, as are all members below */
   _Atomic(unsigned) errands_count;              /* written under lock */
   unsigned idle_count, threads_count;
   bool is_over;
   pthread_t threads[VSI_MICROHTTPD_MAX_WRITERS];
 } vsi_microhttpd_writers;
 
-/* No thread is started until there is an errand. */
+/* Starts no thread until there is an errand. */
 void vsi_microhttpd_writers_init(vsi_microhttpd_writers *writers);
-/* All errands are done first. None is given any more. */
+/* Run all remaining errands and end the threads. No more errands may be given. */
 void vsi_microhttpd_writers_finish(vsi_microhttpd_writers *writers);
 
-/* Have an errand done, after those that were given before it. false: there is no thread for it, and none can be
- * started. Threads any. */
+/* Queue an errand. false: there is no thread for it, and none can be started. Threads any. */
 bool vsi_microhttpd_writers_give(vsi_microhttpd_writers *writers, vsi_microhttpd_errand *errand);
 
-/* Whether an errand waits for a thread: one that goes on for long makes room. A mere look. Threads any. */
+/* Return whether an errand waits for a thread, so that a long-running errand can make room. Relaxed. Threads any. */
 bool vsi_microhttpd_writers_are_wanted(const vsi_microhttpd_writers *writers);
 
 #endif
