@@ -12,9 +12,7 @@
  *      }
  *      vestry_page_create(pages, &(vestry_page_options){.render = room, .app = &app}, &page);
  *      vestry_route(v, "GET", "/room/7", vestry_page_handler, page);
- *      vestry_refresh(pages, "room/7", NULL);                // from any thread: every tab of the room renders again
- *
- *  No change is lost: a refresh during a render, or between the document and its stream, causes another render. */
+ *      vestry_refresh(pages, "room/7", NULL);                // from any thread: every tab of the room renders again */
 #ifndef VESTRY_PAGE_H
 #define VESTRY_PAGE_H
 
@@ -117,10 +115,9 @@ typedef struct vestry_page_options {
   void *app;                    /**< passed to these functions */
   const char *id;      /**< id of the content's element ["content"]: a letter, then letters, digits, - and _. Copied */
   const char *element; /**< name of the content's element ["main"]. Copied */
-  const char
-      *signals; /**< a regular expression of JavaScript: paths of the signals that the stream's request has in its
-                            URL. Exclude text that users write, because a long URL gets 414
-                            ["^tabId$": vestry/app/tab.h]. Copied */
+  /** a regular expression of JavaScript: paths of the signals that the stream's request has in its URL. Exclude text
+   *  that users write, because a long URL gets 414 ["^tabId$": vestry/app/tab.h]. Copied */
+  const char *signals;
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed; showing the tab opens it] */
   const char *layout;             /**< name of what surrounds the content, in the form of an id. Links and forms marked
                                        data-navigate lead to another page of the same layout, element and id within the
@@ -214,7 +211,7 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
 /** A shared part of a private page, for example a list in a page that has a user's draft. It is rendered and encoded
- *  once for all pages, has topics of its own, and changes without a render of the page. Zero is the default, in
+ *  once for all pages, has separate topics, and changes without a render of the page. Zero is the default, in
  *  brackets. */
 typedef struct vestry_page_part {
   size_t size;         /**< sizeof(vestry_page_part), or 0 */
@@ -236,14 +233,15 @@ typedef struct vestry_page_part {
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_part(vestry_render *render, vestry_html *html, const vestry_page_part *part);
 
-/** Refresh a topic: every page and part that depends on it renders again. The cost does not depend on their number.
+/** Refresh a topic: every page and part that depends on it renders again. The cost does not depend on their number. No
+ *  change is lost: a refresh during a render, or between the document and its stream, causes another render.
  *  topic    1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes. NULL: every page
  *  ret_seq  number of this change for vestry_pages_settle; NULL: not wanted
  *  Returns  OK, also if no page depends on it | INVALID | TOO_LARGE
  *  Threads  any, renders included; takes a lock briefly */
 VESTRY_API vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-/** Same as vestry_refresh on this node only, for a change that each node sees by itself or that concerns this process.
- *  */
+/** Same as vestry_refresh on this node only, for a change that each node detects itself or that concerns this process
+ *  only. */
 VESTRY_API vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 
 /** Reason of a render, for operators (vestry/ops/observe.h). */
