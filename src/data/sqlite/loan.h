@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool and its connections, which are lent. */
+/* A pool, and its connections, which threads check out and release. */
 #ifndef VSI_SQLITE_LOAN_H
 #define VSI_SQLITE_LOAN_H
 
@@ -12,46 +12,46 @@
 #include "data/sqlite/statements.h"
 #include "vestry/data/sqlite.h"
 
-/* What is given, and waited for. */
+/* The resources for which threads wait. */
 typedef enum vsi_sqlite_given {
   VSI_SQLITE_GIVEN_CONNECTION,
   VSI_SQLITE_GIVEN_ASIDE,
-  VSI_SQLITE_GIVEN_TURN, /* to write */
+  VSI_SQLITE_GIVEN_TURN, /* the turn to write */
   VSI_SQLITE_GIVEN_COUNT
 } vsi_sqlite_given;
 
 typedef struct vsi_sqlite_pool vsi_sqlite_pool;
 
 typedef struct vsi_sqlite_loan {
-  vestry_sql_transaction is; /* what its borrower sees; the first member */
+  vestry_sql_transaction is; /* the part that the caller sees; the first member */
   sqlite3 *db;
   vestry_sqlite_connection *connection; /* NULL: no pages follow it */
   vsi_sqlite_pool *pool;
   vsi_sqlite_statements statements;
   bool is_aside;
-  unsigned depth;  /* times that it was lent; guarded by pool->lock; 0: it is free */
-  pthread_t owner; /* guarded by pool->lock, while it is lent */
+  unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
+  pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_loan;
 
 struct vsi_sqlite_pool {
-  vestry_sql_pool is; /* what the application sees; the first member */
+  vestry_sql_pool is; /* the part that the application sees; the first member */
   char *path;
-  vestry_sqlite_pool_options options; /* defaults filled in; texts are not to be used */
+  vestry_sqlite_pool_options options; /* defaults filled in; do not use its texts */
   vsi_mutex lock;
   vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
-  vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: it is not told */
+  vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: none */
   void *on_commit_ctx;
-  bool is_written;                /* guarded by lock: a thread is the writer */
+  bool is_written;                /* guarded by lock: a thread has the turn to write */
   bool is_held;                   /* guarded by lock: threads without a connection get none now */
-  pthread_cond_t returned;        /* a connection was given back while they are held */
-  uint64_t wal_next_bytes;        /* guarded by lock: a WAL that could not be emptied is tried again from there; or 0 */
-  vestry_sqlite *database;        /* guarded by lock: whose pages follow; NULL: none */
+  pthread_cond_t returned;        /* a connection was released while threads are held */
+  uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
+  vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
   vestry_sqlite_pool_stats stats; /* guarded by lock */
-  size_t loans_count;             /* aside ones stand last */
+  size_t loans_count;             /* READ_ASIDE connections are last */
   vsi_sqlite_loan loans[];
 };
 
-/* Functions of the seam (data/sql/sql.h), which pool_open.c puts together. */
+/* Functions of vsi_sql_ops (data/sql/sql.h), whose table is in pool_open.c. */
 void vsi_sqlite_pool_destroy(vestry_sql_pool *pool);
 vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *pool);
 vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
@@ -69,23 +69,24 @@ size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, 
 vestry_err vsi_sqlite_begin(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction);
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error);
 
-/* NULL: it is another database's. */
+/* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {
   return pool && pool->ops->dialect == VSI_SQL_OF_SQLITE ? (vsi_sqlite_pool *)pool : NULL;
 }
 static inline vsi_sqlite_loan *vsi_sqlite_loan_of(vestry_sql_transaction *transaction) {
   return transaction && vsi_sqlite_pool_of(transaction->pool) ? (vsi_sqlite_loan *)transaction : NULL;
 }
-/* Whether a connection is free that is not aside. */
+/* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
-/* Something has failed on this thread, by this pool: if the thread renders a page that follows, the page depends on
- * every commit from then on, unless it reads aside; and it is rendered again after a while, if that may help. */
+/* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
+ * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
-/* For what is logged. */
+/* Return the call for a log message. */
 static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
   return (vsi_call){pool->is.host, function, pool->path};
 }
-/* vsi_sqlite_fail, for a borrower. What will be over is LIMIT: another program writes, the disk is full, or fails. */
+/* Same as vsi_sqlite_fail, for a checked-out connection. Temporary failures are LIMIT: another program writes, or the
+ * disk is full or fails. */
 static inline vestry_err vsi_sqlite_pool_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing) {
   vestry_err error = vsi_sqlite_fail(call, db, result, doing);
   return error == VESTRY_BUSY || (result & 0xff) == SQLITE_IOERR ? VESTRY_LIMIT : error;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of a database and of its pool, as metrics. */
+/* The counters of databases and pools as metrics. */
 #include "ops/observe/metric_rows.h"
 #include "vestry/data/sqlite.h"
 

@@ -5,9 +5,9 @@
 
 #include "data/sqlite/sqlite.h"
 
-/* Refresh what was committed and is not accounted for. Under the database's lock. OK | BUSY | IO */
+/* Refresh for commits that are not accounted for. Under the database's lock. OK | BUSY | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
-/* Say once that the path leads to another file by now, or to none. Under the database's lock. */
+/* Log once that the path leads to another file now, or to none. Under the database's lock. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread */
 

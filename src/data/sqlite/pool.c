@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: connections that are lent, one writer, and the threads that wait */
-/* A pool: a few connections, each in use by one thread at a time, and one writer among them.
+/* essay: checked-out connections, one writer, and the threads that wait */
+/* A pool: a few connections, each used by one thread at a time, with one writer among them.
  *
- * A writer waits for the turn first, and then for a connection, so that those that wait for the turn hold none. A
- * thread that has a connection gets the same one again: it could wait for itself otherwise, when a page's part reads
- * inside of the page's render, and it would not see what it has written itself.
+ * A writer first waits for the turn to write, and then for a connection, so that threads that wait for the turn hold no
+ * connection. A thread that has a connection gets the same one again. Otherwise it could wait for itself, when a part
+ * of a page reads inside the page's render, and it would not see its own writes.
  *
- * Those that wait stand in line (base/line.h), one line for each kind of what is given. */
+ * Waiting threads form queues (base/line.h), one for each kind: connections, READ_ASIDE connections, and the turn to
+ * write. */
 #include "base/options.h"
 #include "base/wait.h"
 #include "data/sqlite/checkpoint.h"
@@ -56,7 +57,7 @@ void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error
   if (database) vsi_sqlite_reads_fail(&database->commits, is_aside, error);
 }
 
-/* The loan of one kind that this thread has; NULL: none. */
+/* Return the connection of one kind that this thread has; NULL: none. */
 static vsi_sqlite_loan *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->loans_count; i++) {
     vsi_sqlite_loan *loan = &pool->loans[i];
@@ -91,7 +92,7 @@ static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
 typedef struct wish {
   vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
-  bool is_held; /* while others are (checkpoint.c) */
+  bool is_held; /* while other threads are held (checkpoint.c) */
 } wish;
 
 static bool is_granted(const void *ctx) {
@@ -99,7 +100,7 @@ static bool is_granted(const void *ctx) {
   return is_there_locked(of->pool, of->what) && !(of->is_held && of->pool->is_held);
 }
 
-/* Until it is there; false: the time is over. */
+/* Wait until it is available; false: the time is over. */
 static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, uint64_t until_ns) {
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
   const wish of = {pool, what, what != VSI_SQLITE_GIVEN_TURN && !has_one};
@@ -108,7 +109,7 @@ static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, uint64_t u
   return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, is_granted, &of);
 }
 
-/* A free one for this thread; NULL: none came in time. */
+/* Take a free connection for this thread; NULL: none became free in time. */
 static vsi_sqlite_loan *take_locked(vsi_sqlite_pool *pool, bool is_aside, uint64_t until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   vsi_sqlite_loan *loan = wait_locked(pool, what, until_ns) ? free_locked(pool, is_aside) : NULL;
@@ -152,7 +153,7 @@ static void give_turn_locked(vsi_sqlite_pool *pool) {
   wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
 }
 
-/* The turn, and a connection. */
+/* Take the turn to write, and a connection. */
 static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_loan **ret_loan) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   vsi_sqlite_loan *loan = NULL;
@@ -186,7 +187,7 @@ static int run_text(vsi_sqlite_loan *loan, const char *sql) {
   return result;
 }
 
-/* Give a loan back to the pool: this thread has it no more. */
+/* Release a connection: this thread no longer has it. */
 static void give_back(vsi_sqlite_loan *loan) {
   vsi_sqlite_pool *pool = loan->pool;
   const bool was_writing = vsi_sql_is_writing(&loan->is);
@@ -228,7 +229,7 @@ vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   return own ? &own->is : NULL;
 }
 
-/* false: it was lent to this thread several times, and stays with it. */
+/* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
 static bool is_last(vsi_sqlite_loan *loan) {
   vsi_mutex_lock(&loan->pool->lock);
   bool is_last = loan->depth == 1;
@@ -240,7 +241,7 @@ static bool is_last(vsi_sqlite_loan *loan) {
 static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   vsi_sqlite_pool *pool = loan->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
-  /* A failure may have rolled it back already, and then there is nothing to commit. */
+  /* A failure may have rolled back the transaction already; then there is nothing to commit. */
   bool was_lost = sqlite3_get_autocommit(loan->db);
   if (!error && was_lost)
     error = vsi_refuse(&call, VESTRY_IO, "what was written is rolled back: the transaction was ended meanwhile");
@@ -256,7 +257,7 @@ static vestry_err end_transaction(vsi_sqlite_loan *loan, vestry_err error) {
   return error;
 }
 
-/* The next thread would read the snapshot of this one. */
+/* End a transaction begun by SQL, because the next thread would read its snapshot. */
 static void end_reading(vsi_sqlite_loan *loan) {
   if (sqlite3_get_autocommit(loan->db)) return;
   const vsi_call call = vsi_sqlite_pool_call(loan->pool, "vestry_sql_end");
@@ -285,7 +286,7 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
 
 /* ------------------------------------------------------------------------------------------------- following ------ */
 
-/* Give back the first of them, which this thread has. */
+/* Release the first connections of this thread. */
 static void let_go(vsi_sqlite_pool *pool, size_t count) {
   for (size_t i = 0; i < pool->options.connections_count && count; i++) {
     vsi_mutex_lock(&pool->lock);
@@ -297,8 +298,8 @@ static void let_go(vsi_sqlite_pool *pool, size_t count) {
   }
 }
 
-/* All connections but those aside, for this thread: a render that is on its way keeps its own until its end. Returns
- * whether they came in time. */
+/* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
+ * whether all were released in time. */
 static bool take_all(vsi_sqlite_pool *pool, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
@@ -323,7 +324,7 @@ static void detach_all(vsi_sqlite_pool *pool) {
   }
 }
 
-/* All connections are this thread's. */
+/* Attach all connections, which this thread has. */
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
   if (pool->loans[0].connection) return VESTRY_INVALID;
   vestry_err error = VESTRY_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool is made: the functions of the seam, and opening. The file is made if there is none, its tables are brought to
- * their version, and each connection is set up. The first connection does what is done once. */
+/* Creating a pool: the table of its functions, and opening. The file is created if it does not exist, its tables are
+ * brought to their version, and each connection is set up. The first connection does everything that is done once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,11 +31,11 @@ static int read_version(sqlite3 *db, int *ret_version) {
   return vsi_sqlite_ask(db, "PRAGMA user_version", NULL, ret_version);
 }
 
-/* All of it, or nothing. */
+/* Create the tables in one transaction. */
 static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
   char sql[64];
   int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-  if (!result) result = read_version(db, ret_version); /* another process may have been quicker */
+  if (!result) result = read_version(db, ret_version); /* another process may have been faster */
   if (!result && *ret_version < given->schema_version) {
     snprintf(sql, sizeof sql, "PRAGMA user_version = %d", given->schema_version);
     result = sqlite3_exec(db, given->schema, NULL, NULL, NULL);
@@ -45,8 +45,8 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
   return result;
 }
 
-/* A connection that sets the mode reads, and then writes: of two that do so at once SQLite refuses one, without
- * waiting, since each would wait for the other. So it is tried again, as long as others may be waited for. */
+/* Set WAL mode. A connection that sets the mode reads and then writes. If two do this at the same time, SQLite rejects
+ * one without waiting, because each would wait for the other. Therefore, try again for busy_ms. */
 static int set_mode(sqlite3 *db, uint32_t busy_ms) {
   const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
   for (;;) {
@@ -77,10 +77,11 @@ static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const 
   return error;
 }
 
-/* With its mode from the beginning, which those of its WAL and of the WAL's index follow. */
+/* Create the file with its mode from the beginning, because the files of its WAL and of the WAL's index get the same
+ * mode. */
 static void make_file(const vsi_sqlite_pool *pool) {
   int file = open(pool->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)pool->options.file_mode);
-  if (file >= 0) close(file); /* or else SQLite says why not */
+  if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
 static vestry_err open_one(vsi_sqlite_pool *pool, vsi_sqlite_loan *loan, const vestry_sqlite_pool_options *given) {
@@ -118,7 +119,8 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------------ the seam ------- */
+/* ------------------------------------------------------------------------------------------------ operations
+ * ------- */
 
 static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql_schema *schema) {
   const vsi_call call = vsi_sql_call(pool, called);
@@ -148,13 +150,13 @@ static vestry_err read_unfollowed(vestry_sql_pool *pool, const char *sql, const 
   return vsi_sqlite_end(transaction, error);
 }
 
-/* A write to the state of a tab refreshes its page by the hooks of the connection that writes (connection.c), so a read
- * is not recorded as other reads are. */
+/* Read the state of a tab. A write to the state refreshes its page by the hooks of the connection that writes
+ * (connection.c), so the read is not recorded like other reads. */
 static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_render *render, const char *topic,
                                 const char *sql, const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
   vestry_sqlite_connection *connection = ((vsi_sqlite_loan *)transaction)->connection;
   vsi_sqlite_commits *commits = &connection->database->commits;
-  vsi_sqlite_reader *reader = &connection->reader; /* the topics say it all */
+  vsi_sqlite_reader *reader = &connection->reader; /* topics cover its reads */
   const bool is_recorded = render && commits->records;
   vestry_err error = is_recorded ? vestry_render_topic(render, VSI_SQLITE_TABS_TOPIC) : VESTRY_OK;
   if (error) return error;

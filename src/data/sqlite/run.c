@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Running one statement of a loan: values in, rows out. */
+/* Runs one statement on a checked-out connection: values in, rows out. */
 #include <stdlib.h>
 
 #include "base/sql.h"
@@ -40,7 +40,7 @@ size_t vsi_sqlite_bytes(const vestry_sql_row *row, size_t column, void *buffer, 
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-/* MISUSE: it is no value that a parameter can have. */
+/* Bind a value. MISUSE: a parameter cannot have this value. */
 static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) {
   switch (value->type) {
   case VESTRY_VALUE_NULL: return sqlite3_bind_null(statement, at);
@@ -49,13 +49,14 @@ static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) 
   case VESTRY_VALUE_NUMBER: return sqlite3_bind_double(statement, at, value->number);
   case VESTRY_VALUE_STRING:
     return value->text ? sqlite3_bind_text(statement, at, value->text, -1, SQLITE_STATIC) : SQLITE_MISUSE;
-  case VESTRY_VALUE_BYTES: /* NULL would be no blob */
+  case VESTRY_VALUE_BYTES: /* NULL would not be a blob */
     return sqlite3_bind_blob64(statement, at, value->count ? value->text : "", value->count, SQLITE_STATIC);
   default: return SQLITE_MISUSE;
   }
 }
 
-/* The number of the value that a parameter takes: $7 is a name to SQLite, which numbers parameters as they come. */
+/* Return the number of the value for a parameter. SQLite treats $7 as a name, and numbers parameters in the order of
+ * their first use. */
 static size_t number_of(sqlite3_stmt *statement, int at) {
   const char *name = sqlite3_bind_parameter_name(statement, at);
   return name && *name == '$' ? strtoul(name + 1, NULL, 10) : (size_t)at;
@@ -85,8 +86,8 @@ static vestry_err refuse_values(const vsi_call *call, sqlite3_stmt *statement, c
                     values ? values->count : 0, sqlite3_bind_parameter_count(statement), shown);
 }
 
-/* The log says which statement failed, and no value: neither one of the statement's, nor one that SQLite cites. The
- * functions that a statement calls cite what they are given, so their messages are left out. */
+/* Log which statement failed, without values, neither of the statement nor in messages of SQLite. Functions called by a
+ * statement can cite their arguments, so their messages are omitted. */
 static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
   char shown[SHOWN_BYTES];
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
@@ -95,7 +96,7 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
   return vsi_sqlite_pool_fail(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
 
-/* Through all rows. */
+/* Step through all rows. */
 static int step_all(const vsi_sqlite_loan *loan, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
                     bool *ret_found) {
   const row_of at = {{loan->is.pool->ops}, statement};
@@ -164,7 +165,7 @@ vestry_err vsi_sqlite_run(vestry_sql_transaction *transaction, const char *sql, 
   return error;
 }
 
-/* Whether it writes. The connection is this thread's. */
+/* Find out whether a statement writes. The connection belongs to this thread. */
 static vestry_err ask_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   sqlite3_stmt *statement;
   vestry_err error = prepare((vsi_sqlite_loan *)transaction, sql, false, &statement);
@@ -186,12 +187,12 @@ vestry_err vsi_sqlite_run_alone(vestry_sql_pool *pool, const char *sql, const ve
     if (error) return error;
   }
   if (!error) error = vsi_sqlite_run(is, sql, values, row, ctx);
-  /* No row is no reason to roll back what was written. */
+  /* A statement without a row does not roll back what it has written. */
   vestry_err of_end = vsi_sqlite_end(is, error == VESTRY_NOT_FOUND ? VESTRY_OK : error);
   return error ? error : of_end;
 }
 
-/* What fails is rolled back when the connection is given back. */
+/* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
 static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
                               vestry_sql_row_fn row, void *ctx) {
   vestry_err error = vsi_sqlite_run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -202,7 +203,8 @@ static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const
   return of_commit ? of_commit : error;
 }
 
-/* If no other connection is free, by one aside: functions of jobs may have all others for longer than their leases. */
+/* If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all others for longer
+ * than their leases. */
 vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx) {
   vestry_sql_transaction *is;

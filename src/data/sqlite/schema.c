@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What there is. */
+/* The existing tables. */
 typedef struct state {
-  bool has_table, has_parts; /* vestry_schema; and in it the column `part`, which came later */
-  int version;               /* of the part that is asked for; 0: none */
+  bool has_table, has_parts; /* vestry_schema; and its column `part`, which was added later */
+  int version;               /* of the requested part; 0: none */
 } state;
 
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number) {
@@ -23,12 +23,12 @@ int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_
 static int look_for(sqlite3 *db, const char *column, bool *ret_is_there) {
   int result = sqlite3_table_column_metadata(db, "main", "vestry_schema", column, NULL, NULL, NULL, NULL, NULL);
   *ret_is_there = result == SQLITE_OK;
-  return result == SQLITE_ERROR ? SQLITE_OK : result; /* ERROR: there is no such column, or no such table */
+  return result == SQLITE_ERROR ? SQLITE_OK : result; /* ERROR: no such column or table */
 }
 
 static int read_found(sqlite3 *db, const char *part, state *ret_found) {
   *ret_found = (state){0};
-  /* The schema that this connection knows is perhaps one of before; a statement looks again. */
+  /* The connection may know an earlier schema; a statement reads it again. */
   int result = sqlite3_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   if (!result) result = look_for(db, "version", &ret_found->has_table);
   if (!result) result = look_for(db, "part", &ret_found->has_parts);
@@ -56,7 +56,7 @@ static int note_version(sqlite3 *db, const vsi_sql_schema *schema, const state *
 
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *ret_found) {
   int result = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-  if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been quicker */
+  if (!result) result = read_found(db, schema->part, ret_found); /* another process may have been faster */
   if (!result && ret_found->version < schema->version) {
     for (int at = ret_found->version; !result && at < schema->version; at++)
       result = sqlite3_exec(db, schema->steps[at], NULL, NULL, NULL);

@@ -21,8 +21,8 @@ static bool is_in_use(const vsi_sqlite_prepared *at) {
   return at->is_borrowers || sqlite3_stmt_busy(at->statement);
 }
 
-/* A statement that runs, in the function of one of its rows, say, has another one beside it. So has one that was given
- * out, unless it is to be given out again. */
+/* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is prepared.
+ * The same holds if it was given to the application, unless is_borrowers is set. */
 static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_borrowers) {
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
@@ -32,7 +32,7 @@ static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *
   return NULL;
 }
 
-/* The one used longest ago, of those that are not in use; NULL: all are. */
+/* Return the least recently used statement that is not in use; NULL: all are in use. */
 static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
   vsi_sqlite_prepared *oldest = NULL;
   for (size_t i = 0; i < statements->count; i++) {
@@ -42,7 +42,8 @@ static vsi_sqlite_prepared *oldest_of(vsi_sqlite_statements *statements) {
   return oldest;
 }
 
-/* A place; NULL: no memory. Statements inside of statements are as many as they are deep. */
+/* Find room for a statement; NULL: no memory. There are more than `most` only while statements are nested deeper than
+ * that. */
 static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
   vsi_sqlite_prepared *oldest = statements->count < statements->most ? NULL : oldest_of(statements);
   if (oldest) {
@@ -64,7 +65,7 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
   }
   sqlite3_stmt *made = NULL;
   int result = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &made, NULL);
-  if (!result && !made) result = SQLITE_MISUSE; /* nothing but a comment */
+  if (!result && !made) result = SQLITE_MISUSE; /* only a comment */
   if (result) return result;
   found = make_place(statements);
   if (!found) {

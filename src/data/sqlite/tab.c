@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* That the state of a tab (data/sql/tabs.c) is read, where pages follow the database. It is noted by the database's own
- * thread, with a connection of its own. It does not wait; if it cannot write, the next read asks for it again. */
+/* Recording that the state of a tab (data/sql/tabs.c) was read, if pages follow the database. The database's own thread
+ * does this, with a connection of its own. It does not wait; if it cannot write, the next read requests it again. */
 #include "data/sqlite/tab.h"
 
 #include "base/list.h"
 
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = ?3 WHERE scope = ?1 AND tab = ?2 AND expires < ?3";
 
-/* Seconds since 1970, by SQLite's clock. */
+/* Return the seconds since 1970 on SQLite's clock. */
 static int64_t now_s(const vestry_sqlite *database) {
-  const int64_t epoch_ms = INT64_C(210866760000000); /* SQLite's days are Julian ones */
+  const int64_t epoch_ms = INT64_C(210866760000000); /* SQLite counts Julian days */
   sqlite3_vfs *vfs = database->vfs;
   sqlite3_int64 now_ms = epoch_ms;
   double days = 0;
@@ -32,7 +32,7 @@ void vsi_sqlite_touch_tab(vestry_sql_pool *of, const vsi_tab_owner *whose) {
   for (vsi_sqlite_touch *at = database->touches; is_new && at; at = at->next)
     is_new = memcmp(at->whose.tab, whose->tab, sizeof whose->tab) != 0;
   vsi_sqlite_touch *touch =
-      is_new ? vsi_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* or the next time */
+      is_new ? vsi_calloc(database->host, 1, sizeof *touch + whose->scope.len) : NULL; /* else: the next read */
   if (touch) {
     touch->whose = *whose;
     touch->whose.scope.data = touch->scope;
@@ -63,7 +63,7 @@ static int touch_one(vestry_sqlite *database, const vsi_tab_owner *whose, int64_
   if (!database->touch)
     result = sqlite3_prepare_v3(database->writer_db, touch_sql, -1, SQLITE_PREPARE_PERSISTENT, &database->touch, NULL);
   sqlite3_stmt *statement = database->touch;
-  const void *scope = whose->scope.len ? whose->scope.data : ""; /* NULL would be no blob */
+  const void *scope = whose->scope.len ? whose->scope.data : ""; /* NULL would not be a blob */
   if (!result) result = sqlite3_bind_blob(statement, 1, scope, (int)whose->scope.len, SQLITE_STATIC);
   if (!result) result = sqlite3_bind_blob(statement, 2, whose->tab, sizeof whose->tab, SQLITE_STATIC);
   if (!result) result = sqlite3_bind_int64(statement, 3, until_s);
@@ -78,7 +78,7 @@ void vsi_sqlite_tab_touch_all(vestry_sqlite *database) {
   bool is_over = false;
   for (vsi_sqlite_touch *next, *touch = take_touches(database); touch; touch = next) {
     next = touch->next;
-    is_over = is_over || touch_one(database, &touch->whose, now + touch->whose.ttl_s); /* others fare the same */
+    is_over = is_over || touch_one(database, &touch->whose, now + touch->whose.ttl_s); /* others would fail, too */
     vsi_free(database->host, touch);
   }
   vsi_mutex_unlock(&database->writer_lock);

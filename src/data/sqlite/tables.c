@@ -14,7 +14,7 @@ static bool are_of_same_rows(const vsi_sqlite_use *one, const vsi_sqlite_use *ot
          (one->column == VSI_SQLITE_ANY_ROW || one->key == other->key);
 }
 
-/* Any row instead of those of keys. */
+/* Replace the uses of keys of a table by a use of any row. */
 static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < uses->count; i++) {
@@ -90,7 +90,7 @@ size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t 
   return low;
 }
 
-/* Whether a row that is read may be one that is changed. */
+/* Return whether a row that is read may be a row that is changed. */
 static bool meets_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
                        size_t keys_count) {
   if (read->column == VSI_SQLITE_ANY_ROW) return true;
@@ -139,7 +139,8 @@ const char *vsi_sqlite_tables_name(vsi_sqlite_tables *tables, uint32_t table) {
   return name;
 }
 
-/* Names are of the schema's author, not of users: no client aims at this. In any case. */
+/* Hash a name in any letter case. Names come from the author of the schema, not from users, so they are not chosen to
+ * collide. */
 static uint64_t hash_of(const char *name) {
   uint64_t hash = 0;
   for (; *name; name++) hash = vsi_hash_mix(hash, (unsigned char)(*name >= 'A' && *name <= 'Z' ? *name + 32 : *name));
@@ -196,7 +197,7 @@ static uint64_t bits_of(const vsi_sqlite_table *table, const char *column) {
   if (!*column) return 0;
   for (uint32_t i = 0; i < table->columns_count; i++)
     if (sqlite3_stricmp(table->columns[i], column) == 0) return vsi_sqlite_column(i);
-  /* Another name of the rowid, which changes as rows come and go. */
+  /* Another name of the rowid, which changes if rows are inserted or deleted. */
   return 0;
 }
 
