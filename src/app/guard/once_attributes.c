@@ -26,11 +26,12 @@
  *
  * Sent and seen (app/page/sent.c). A submission that names a signal has a number. The request contains the number, and
  * the page's stream sends it back when the page shows the result of the submission. Until then the signal counts the
- * submission. A failed submission is removed from the count, and a second signal gets the reason. If an element has
- * several submissions, the failed one is the one whose request ends directly after the client reported the failure. A
- * submission that was answered but is not seen is checked: if the page's stream is down, the stream is opened at once;
- * otherwise it is opened after five seconds, because a message may have been lost. A newly opened stream checks all
- * answered submissions, at most 16. On a page without a stream a submission counts as seen when it is answered.
+ * submission. A failed submission is removed from the count, and a second signal gets the reason. The client reports a
+ * failure for an element, not for a request. If an element has several submissions, the script therefore assigns the
+ * failure to the submission whose request ends directly after the report. A submission that was answered but is not
+ * seen is checked: if the page's stream is down, the stream is opened at once; otherwise it is opened after five
+ * seconds, because a message may have been lost. A newly opened stream checks all answered submissions, at most 16. On
+ * a page without a stream a submission counts as seen when it is answered.
  *
  * The attributes contain no inline script, and no patch may replace their element. */
 #include <stdio.h>

@@ -163,7 +163,7 @@ void vsi_grace_fire(vestry_timer *timer, void *ctx) {
 }
 
 /* essay: reports of joining and leaving: in order, and no more than there are members */
-/* A member has two states: whether it is here, and what was last reported to on_change. While the two differ, the
+/* A member has two states: whether it is here, and the state last reported to on_change. While the two differ, the
  * member is in the list of unreported changes. Its link in this list is a part of the member. Therefore a report needs
  * no memory, and at most one change of each member waits for a slow on_change. A change that makes the states equal
  * removes the member from the list; a change that makes them differ appends it. So on_change receives the latest change

@@ -55,13 +55,13 @@ struct vsi_presence_member {
   vsi_place *at;
   vsi_ring at_place, news, gone;     /* links in three lists, while is_here, is_news, is_gone */
   vsi_presence_member *next_waiting; /* in the list of members to announce */
-  uint64_t others, unsure; /* nodes that have the member; those among them that are listing their members anew and have
-                              not listed it */
-  size_t streams_count;    /* on this node */
-  uint64_t leaves_ns;      /* time when it leaves this node, if it has no streams */
-  bool is_own;             /* it has streams on this node, or is in the grace time */
-  bool is_here, is_gone;   /* is_here: is_own, or another node has it; is_gone: in the grace time */
-  bool is_told, is_news;   /* is_told: the state last reported to on_change; is_news: the state differs, so it is in the
+  uint64_t others, unsure;           /* nodes that have the member; nodes that have begun a new list and not yet listed
+                                        the member */
+  size_t streams_count;              /* on this node */
+  uint64_t leaves_ns;                /* time when it leaves this node, if it has no streams */
+  bool is_own;                       /* it has streams on this node, or is in the grace time */
+  bool is_here, is_gone;             /* is_here: is_own, or another node has it; is_gone: in the grace time */
+  bool is_told, is_news; /* is_told: the state last reported to on_change; is_news: the state differs, so it is in the
                               list */
   bool is_being_told;
   bool is_spread, is_waiting; /* is_spread: announced to other nodes as is_own; is_waiting: in the list of members to

@@ -55,7 +55,8 @@ vestry_err vsi_session_put(vsi_sessions *sessions, vsi_session_user *record, ves
 void vsi_session_remove_this(vsi_sessions *sessions, const vsi_session_user *record, vestry_cause cause);
 void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause cause);
 
-/* Return whether a session has a grave: its own, or one of its user that is not older than the session. */
+/* Return whether a session has ended and must not return: it has a grave, or its user has a grave that is not older
+ * than the session. */
 bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user *record);
 /* Make a grave that ends all present sessions of a user, so that none returns. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);

@@ -33,7 +33,7 @@ void vsi_token_hash(const char *id, char hash[VSI_TOKEN_HASH_LEN + 1]);
 /* Write the value of a cookie: the id, with a dash before it for an anonymous user; all members if it is signed. */
 void vsi_token_write(const vsi_token *token, const vsi_secret *secret, char text[VSI_TOKEN_MAX_LEN + 1]);
 /* Parse the value of a cookie.
- * secret    NULL: no cookie is signed. Otherwise only those of anonymous users are not
+ * secret    NULL: no cookie is signed. Otherwise all are signed, except those of anonymous users
  * previous  NULL: none
  * Returns false for any text that vsi_token_write has not written with one of the secrets */
 bool vsi_token_read(vestry_slice text, const vsi_secret *secret, const vsi_secret *previous, vsi_token *ret_token);

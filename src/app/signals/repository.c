@@ -2,10 +2,9 @@
 /* The values that the page has, those that it should have, and the patch that turns the first into the second.
  *
  * Values are jansson's, shared by reference, never changed in place, and used by one thread at a time. Each field has
- * two values. `value` is the one that the handler reads. `held` is the one that the page is known to have, even if the
- * field does not accept it; NULL if it has none. A field has changed if the two differ. So the next save also repairs
- * an invalid signal. For objects, the patch is computed from both values, because a merge patch (RFC 7386) must list
- * the members to remove. */
+ * two values: `value`, which the handler reads, and `held`, which the page is known to have (NULL: none), even if the
+ * field does not accept it. A field has changed if the two differ. So the next save also repairs an invalid signal. For
+ * objects, the patch is computed from both values, because a merge patch (RFC 7386) must list the members to remove. */
 #include <string.h>
 
 #include "app/signals/schema.h"

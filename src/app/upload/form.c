@@ -130,7 +130,7 @@ static vestry_err go_on(vsi_form *form, const char *bytes, size_t len, size_t *r
   return say(form, form->boundary.text + from, to - from);
 }
 
-/* Return the length of the end of the piece that may be the beginning of a boundary. */
+/* Return how many bytes at the end of the piece may be the beginning of a boundary. */
 static size_t tail_of(const vsi_form *form, const char *bytes, size_t len) {
   size_t most = len < form->boundary.len - 1 ? len : form->boundary.len - 1;
   const char *from = most ? memrchr(bytes + len - most, '\r', most) : NULL;
