@@ -64,7 +64,7 @@ static void rouse_later_locked(vsi_memory_node *node) {
   if (due_ns <= now_ns)
     vestry_actor_notify(node->actor);
   else
-    (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: stopping */
+    (void)vestry_timer_set(node->timer, (due_ns - now_ns + VSI_NS_PER_MS - 1) / VSI_NS_PER_MS, 0); /* CLOSED: ended */
 }
 
 static void node_run(vestry_actor *actor, void *ctx) {

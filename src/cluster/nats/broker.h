@@ -48,7 +48,7 @@ typedef struct vsi_nats_broker {
   size_t taken_bytes, taken_count; /* parts that libnats has taken and the socket has not */
 
   vsi_mutex lock;         /* no code under it blocks */
-  pthread_cond_t changed; /* wakes the link's thread */
+  pthread_cond_t changed; /* wakes the link's thread, and threads that wait for refs */
   /* Guarded by lock. */
   bool started, stops, stopped, ends; /* ends: the receiver's thread must end */
   bool up_waits, down_waits;          /* changes of state to be reported, up before down */

@@ -38,7 +38,7 @@ typedef struct linking {
   vsi_nats_broker *broker;
   natsConnection *connection;
   wire *wire;
-  size_t *order; /* in which servers are tried */
+  size_t *order; /* order in which servers are tried */
   bool has_complained;
 } linking;
 
@@ -218,8 +218,7 @@ static void close_connection(linking *l) {
   vsi_nats_broker *broker = l->broker;
   (void)shutdown(broker->socket, SHUT_RDWR); /* a thread that waits for the socket continues */
   vsi_mutex_lock(&broker->io);
-  natsConnection_ProcessReadEvent(l->connection); /* detects the end, because a close without it would wait for a
-                                                     response */
+  natsConnection_ProcessReadEvent(l->connection); /* detects the end; otherwise close would wait for a response */
   natsConnection_Close(l->connection);
   broker->connection = NULL;
   for (size_t i = 0; i < broker->subjects_count; i++) {
