@@ -7,13 +7,13 @@
 #include "html/js.h"
 #include "html/value.h"
 
-/* What is known of the tag, or of the script element after it. */
+/* Facts about the current tag, or about the script element after it. */
 enum {
-  HAS_ROLE = 1,   /* its rel or type has been read; others by that name do not count */
-  PLAIN_LINK = 2, /* the link is no more than information */
-  RULES = 4,      /* the script is an import map, or its like */
+  HAS_ROLE = 1,   /* its rel or type has been read; later attributes of that name do not count */
+  PLAIN_LINK = 2, /* the link is only information */
+  RULES = 4,      /* the script is an import map or the like */
   ORDERS = 8,     /* a meta element with http-equiv */
-  HAS_TEXT = 16,  /* a meta element whose content has a text of others */
+  HAS_TEXT = 16,  /* a meta element whose content contains inserted text */
   CONFLICT = 32   /* both */
 };
 
@@ -35,7 +35,7 @@ static vestry_slice name_of(const vsi_html_place *place) {
   return (vestry_slice){place->name, place->name_len};
 }
 
-/* The name of an attribute is complete. Of two of one name in a tag the first counts. */
+/* The name of an attribute is complete. If a tag has two attributes of one name, the first counts. */
 void vsi_attribute_named(vsi_html_place *place) {
   vsi_value result, value = vsi_html_value((vestry_slice){place->element, place->element_len}, name_of(place), &result);
   if (value == VSI_VALUE_REL || value == VSI_VALUE_TYPE) {
@@ -53,26 +53,26 @@ void vsi_attribute_begin(vsi_html_place *place) {
   place->js = VSI_JS_CODE;
   place->js_last = 0;
   place->in_fragment = false;
-  place->name_len = 0; /* from here on the beginning of a URL, or what the tag is */
+  place->name_len = 0; /* from here on: the beginning of a URL, or the kind of the tag */
 }
 
-/* With a character reference in it, it is spelt otherwise, and not known. */
+/* A value with a character reference is spelled differently, so its meaning is unknown. */
 void vsi_attribute_end(vsi_html_place *place) {
   bool is_known = !memchr(place->name, '&', place->name_len);
   if (place->kind == VSI_VALUE_REL && is_known && vsi_html_is_plain_link(name_of(place))) place->facts |= PLAIN_LINK;
   if (place->kind == VSI_VALUE_TYPE && (!is_known || vsi_html_is_rules(name_of(place)))) place->facts |= RULES;
 }
 
-/* Collect a URL as its parser reads it: it passes over white space and controls at the front, and tabs and line breaks
- * anywhere. (Spaces further on cannot make a scheme of what is none.) */
+/* Collect a URL as its parser reads it: the parser skips white space and controls at the front, and tabs and line
+ * breaks anywhere. (Spaces in other places cannot turn a text into a scheme.) */
 static void url_read(vsi_html_place *place, char c) {
   if ((unsigned char)c > 0x20 && place->name_len < sizeof place->name - 1) vsi_name_add(place, c);
 }
 
-/* What the beginning of a URL says of its scheme. */
-enum { OPEN, /* nothing yet */ SETTLED, /* there is one that may stand here, or none */ RUNS };
+/* Result of checking the beginning of a URL for a scheme. */
+enum { OPEN, /* undecided */ SETTLED, /* a permitted scheme, or none */ RUNS };
 
-/* A reference or a backslash is another spelling of something: as good as a script. */
+/* A character reference or a backslash can spell another character, so it is treated as a script. */
 static int scheme_of(const vsi_html_place *place, vsi_value value) {
   if (name_begins(place, "javascript:") || name_begins(place, "vbscript:")) return RUNS;
   for (uint8_t i = 0; i < place->name_len; i++) {
@@ -89,14 +89,14 @@ static int scheme_of(const vsi_html_place *place, vsi_value value) {
   return place->name_len < sizeof place->name - 1 ? OPEN : SETTLED;
 }
 
-/* One byte of a value, of the application's own. */
+/* Read one literal byte of a value. */
 void vsi_attribute_read(vsi_html_place *place, char c) {
   uint8_t js = place->js, last = place->js_last;
   switch (place->kind) {
   case VSI_VALUE_CODE:
     vsi_js_read(place, c, true);
     if (place->result == VSI_VALUE_TEXT) return;
-    if (js == VSI_JS_CODE) { /* a string begins here, or not yet */
+    if (js == VSI_JS_CODE) { /* a string begins here, or no string is open */
       place->name_len = 0;
       place->in_fragment = false;
     } else {
@@ -105,7 +105,7 @@ void vsi_attribute_read(vsi_html_place *place, char c) {
     }
     return;
   case VSI_VALUE_LOADS:
-    if (c == '#' && last != '&') place->in_fragment = true; /* and not that of a reference */
+    if (c == '#' && last != '&') place->in_fragment = true; /* and the # does not belong to a reference */
     place->js_last = (uint8_t)c;
     return;
   case VSI_VALUE_URL:
@@ -130,7 +130,7 @@ static vsi_slot code_slot(const vsi_html_place *place, vsi_slot code, const char
 
 static const char why_loads[] = "it stands in the URL of code or style, or of others' base; behind a # it may";
 
-/* In code whose result becomes the value of an attribute. */
+/* Return the slot in code whose result becomes the value of an attribute. */
 static vsi_slot result_slot(const vsi_html_place *place, const char **ret_why) {
   vsi_slot slot = code_slot(place, VSI_SLOT_JS_CODE, ret_why);
   if (slot == VSI_SLOT_NONE || place->result == VSI_VALUE_TEXT || place->result == VSI_VALUE_CONTENT) return slot;
@@ -171,16 +171,16 @@ vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why) {
 bool vsi_attribute_insert(vsi_html_place *place, vsi_slot slot, const char *text, size_t len) {
   if (place->kind == VSI_VALUE_CONTENT) place->facts |= HAS_TEXT;
   if (slot != VSI_SLOT_URL) return false;
-  /* What is special in the application's own bytes is itself here, and in no scheme. */
+  /* Characters that are special in literal bytes are escaped in inserted text, and are not part of a scheme. */
   for (size_t i = 0; i < len && place->name_len < sizeof place->name - 1; i++)
     url_read(place, text[i] == '&' || text[i] == '\\' ? '/' : text[i]);
   if (scheme_of(place, place->kind) != RUNS) return false;
-  vsi_name_begin(place, ':'); /* what is put there instead has a scheme, and no other can come after it */
+  vsi_name_begin(place, ':'); /* the replacement has a scheme, and no second scheme can follow */
   return true;
 }
 
-/* The scheme of a URL is known by its first bytes, whatever follows. In code a number ends nothing, and neither does an
- * escaped text in a string; what stood right before them is then after them. */
+/* The first bytes of a URL determine its scheme, whatever follows. In code, a number ends nothing, and neither does an
+ * escaped text in a string; but for the next literal byte, the byte before it is then the number's or the text's. */
 bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
   switch (place->kind) {
   case VSI_VALUE_TEXT: return true;

@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* The attribute that is being read, and the one thing that is known of its tag: what is in place.c without the
- * states. While a name is read it is in place->name; after that, the beginning of the value is. */
+/* The current attribute, and facts about its tag: the part of place.c without the states. place->name holds the name
+ * while it is read, and then the beginning of the value. */
 #ifndef VSI_HTML_ATTRIBUTE_H
 #define VSI_HTML_ATTRIBUTE_H
 
 #include "html/cursor.h"
 
-/* What can be put somewhere. */
+/* Kinds of content that can be inserted at a place. */
 typedef enum vsi_slot {
-  VSI_SLOT_NONE,      /* nothing of others; *ret_why says what is here */
-  VSI_SLOT_TEXT,      /* a text: of an element, or the whole or a part of an ordinary attribute's value */
-  VSI_SLOT_URL,       /* part of the value of an attribute that is a URL */
-  VSI_SLOT_JS_STRING, /* part of a JavaScript string, within quotes that are there */
+  VSI_SLOT_NONE,      /* no inserted text; *ret_why has the reason */
+  VSI_SLOT_TEXT,      /* a text: of an element, or all or a part of an ordinary attribute's value */
+  VSI_SLOT_URL,       /* a part of an attribute's value that is a URL */
+  VSI_SLOT_JS_STRING, /* a part of a JavaScript string, inside literal quotes */
   VSI_SLOT_JS_CODE,   /* a JavaScript expression, in an attribute */
   VSI_SLOT_SCRIPT     /* a JavaScript expression, in a script element */
 } vsi_slot;
 
-/* Names, of elements too: in lower case, and those longer than the room end in a byte that no known name has. */
+/* Collect a name, of an element or an attribute, in lower case. A name that is too long ends in a byte that no known
+ * name has. */
 void vsi_name_begin(vsi_html_place *place, char c);
 void vsi_name_add(vsi_html_place *place, char c);
 
-/* The name is complete. */
+/* Called when the name is complete. */
 void vsi_attribute_named(vsi_html_place *place);
-/* Its value begins, goes on with a byte of the application's own, ends. */
+/* Called when the value begins, for each literal byte, and when it ends. */
 void vsi_attribute_begin(vsi_html_place *place);
 void vsi_attribute_read(vsi_html_place *place, char c);
 void vsi_attribute_end(vsi_html_place *place);
 
-/* What can be put into the value, which has quotes; as vsi_place_slot. */
+/* Return the slot in a quoted value, as vsi_place_slot. */
 vsi_slot vsi_attribute_slot(const vsi_html_place *place, const char **ret_why);
-/* What can be put into the text of a script element; a string there is JS_STRING. */
+/* Return the slot in the text of a script element; in a string it is JS_STRING. */
 vsi_slot vsi_script_slot(const vsi_html_place *place, const char **ret_why);
 /* As vsi_place_is_settled, in a value. */
 bool vsi_attribute_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js);

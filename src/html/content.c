@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a page's content, in a document of the application's making */
-/* The document is read once, tag by tag, while open.c says which elements are open. What is before the content matters
- * only by that; what is after it, only in that the id might be there a second time. So before the content HTML must fit
- * as far as open.c reads it, but a document whose footer is in disorder has a content all the same. */
+/* essay: finding a page's content in a document of the application */
+/* The document is read once, tag by tag, while open.c tracks the open elements. The part before the content matters
+ * only for the open elements, and the part after it only because the id might occur again. Therefore, HTML before the
+ * content must be well formed as far as open.c reads it, but a document with a malformed footer still has a content. */
 #include "html/content.h"
 
 #include <string.h>
@@ -17,11 +17,11 @@ typedef struct walk {
   vsi_open open;
   enum { IN_HEAD, BEHIND_HEAD, IN_BODY } phase;
   enum { BEFORE, INSIDE, BEHIND } zone;
-  size_t place;         /* the content's among the open elements */
-  size_t noscript_end;  /* INSIDE: where the text of the noscript that is open ends; 0: none is */
-  const char *lost_why; /* BEFORE: since lost_at it is not known what is open */
+  size_t place;         /* index of the content among the open elements */
+  size_t noscript_end;  /* INSIDE: end of the open noscript's text; 0: none is open */
+  const char *lost_why; /* BEFORE: the reason why the open elements are unknown since lost_at */
   size_t lost_at;
-  bool is_unsure; /* BEFORE: nor what is text */
+  bool is_unsure; /* BEFORE: it is also unknown which bytes are text */
 } walk;
 
 static vsi_content_fault fail(walk *w, vsi_content_fault fault, size_t at, const char *why) {
@@ -30,7 +30,7 @@ static vsi_content_fault fail(walk *w, vsi_content_fault fault, size_t at, const
   return fault;
 }
 
-/* ---- the id ------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------ the id ---- */
 
 static size_t put_utf8(uint32_t c, char out[4]) {
   size_t more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
@@ -40,7 +40,7 @@ static size_t put_utf8(uint32_t c, char out[4]) {
   return more + 1;
 }
 
-/* The character reference at '&'; returns what is after it, NULL: it is one that is not known here. */
+/* Read the character reference at '&'. Returns its end; NULL: it is one that is not supported here. */
 static const char *read_reference(const char *at, const char *end, uint32_t *ret_c) {
   static const struct {
     const char *name;
@@ -58,7 +58,7 @@ static const char *read_reference(const char *at, const char *end, uint32_t *ret
       if (!is_letter && !vsi_is_digit(*at)) break;
       if (c < 0x110000) c = c * (is_hex ? 16 : 10) + (uint32_t)(is_letter ? vsi_lower(*at) - 'a' + 10 : *at - '0');
     }
-    if (at == digits) return name; /* a '&' as it is */
+    if (at == digits) return name; /* a literal '&' */
     if (c >= 0x80 && c < 0xa0) return NULL;
     *ret_c = !c || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c;
     return at + (at < end && *at == ';');
@@ -79,7 +79,7 @@ static const char *read_reference(const char *at, const char *end, uint32_t *ret
 
 enum { DIFFERS, EQUALS, UNKNOWN };
 
-/* Whether the value of an id attribute, as it is written, is this id. */
+/* Compare the value of an id attribute, as it is written, with this id. */
 static int compare_id(vestry_slice value, const char *id) {
   const char *at = value.data, *end = at + value.len;
   while (at < end) {
@@ -107,7 +107,7 @@ static int compare_id(vestry_slice value, const char *id) {
 
 /* ---- tags -------------------------------------------------------------------------------------------------------- */
 
-/* What open.c says of a tag. */
+/* Handle open.c's result for a tag. */
 static vsi_content_fault note(walk *w, size_t at, const char *why) {
   if (!why) return VSI_CONTENT_FOUND;
   if (w->zone == INSIDE) return fail(w, VSI_CONTENT_UNBALANCED, at, why);
@@ -126,7 +126,7 @@ static void begin_body(walk *w, size_t at) {
   w->phase = IN_BODY;
 }
 
-/* Outside of the body a tag belongs to the head, or says where the body begins, or is in the body already: true. */
+/* Return whether a tag is in the body already. Otherwise it belongs to the head, or marks the beginning of the body. */
 static bool is_in_body(walk *w, size_t at, vsi_element element, bool is_end) {
   if (w->phase == IN_BODY || w->open.counts[VSI_EL_TEMPLATE]) return true;
   if (is_end) {
@@ -167,7 +167,7 @@ static void note_body(walk *w, size_t at, const vsi_tag *tag) {
   w->ret->body_tag_end = (size_t)(tag->at - w->html);
 }
 
-/* Inside the content a noscript must be the same as a text and as elements. */
+/* Inside the content, a noscript must have the same end whether it is read as text or as elements. */
 static vsi_content_fault begin_noscript(walk *w, size_t at, const char *text, vestry_slice name) {
   if (w->zone != INSIDE || w->open.floor != w->place) return VSI_CONTENT_FOUND;
   const char *text_end = vsi_tag_text_end(text, w->end, name);
@@ -177,7 +177,7 @@ static vsi_content_fault begin_noscript(walk *w, size_t at, const char *text, ve
   return VSI_CONTENT_FOUND;
 }
 
-/* After the text of an element and its end tag. */
+/* Skip the text of an element and its end tag. */
 static const char *skip_text(const walk *w, const char *at, vestry_slice name) {
   vsi_tag tag;
   vsi_tag_attribute attribute;
@@ -247,7 +247,7 @@ static vsi_content_fault text(walk *w, const char *at, const char *end) {
   return note(w, where, vsi_open_text(&w->open));
 }
 
-/* What begins at '<'. */
+/* Read the markup that begins at '<'. */
 static vsi_content_fault markup(walk *w, const char **at) {
   const char *next = *at + 1;
   vsi_tag tag;
@@ -265,10 +265,10 @@ static vsi_content_fault markup(walk *w, const char **at) {
   bool has_id = false;
   while (vsi_tag_next(&tag, &attribute)) {
     if (has_id || attribute.name.len != 2 || strncasecmp(attribute.name.data, "id", 2) != 0) continue;
-    has_id = true; /* of two the first counts */
+    has_id = true; /* of two, the first counts */
     id = attribute.value;
   }
-  if (!tag.at) { /* the document ends in it: it is none */
+  if (!tag.at) { /* the document ends inside it, so it is no tag */
     *at = w->end;
     return VSI_CONTENT_FOUND;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the reader of HTML knows of where it is. */
+/* The state of the reader of HTML. */
 #ifndef VSI_HTML_CURSOR_H
 #define VSI_HTML_CURSOR_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where in the HTML the next byte will stand. */
+/* The place of the next byte in the HTML. */
 typedef struct vsi_html_place {
   uint8_t state, content, facts, kind, result, js, js_last, matched, name_len, element_len;
   bool in_fragment, is_end_tag, drops_newline, in_noscript;

@@ -7,14 +7,14 @@
 
 #define RULE_OF(name, text, act, facts) [VSI_EL_##name] = {text, VSI_ACT_##act, facts},
 const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT] = {
-    VSI_ELEMENTS(RULE_OF) /* and those without a name that begins anywhere */
+    VSI_ELEMENTS(RULE_OF) /* and pseudo-elements, without a name */
         [VSI_EL_IN_SVG] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN},
     [VSI_EL_IN_MATH] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN},
     [VSI_EL_SVG_POINT] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN | VSI_SPECIAL | VSI_SCOPE},
     [VSI_EL_MATH_POINT] = {"", VSI_ACT_ORDINARY, VSI_IS_FOREIGN | VSI_SPECIAL | VSI_SCOPE},
 };
 
-/* By length, the first element whose name has it; after the last length, the end. */
+/* By name length: the first element with a name of that length; after the last length, the end. */
 static const uint8_t first[] = {
     VSI_EL_A,
     VSI_EL_A,
@@ -35,7 +35,7 @@ static const uint8_t first[] = {
 };
 enum { LONGEST = sizeof first / sizeof *first - 2 };
 
-/* The first eight bytes of a name; what it lacks is zero. */
+/* Return the first eight bytes of a name, padded with zeroes. */
 static inline uint64_t head_of(const char *name) {
   uint64_t head;
   memcpy(&head, name, sizeof head);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The elements of HTML that its parser treats in a way of their own: WHATWG HTML, section 13.2.6. */
+/* The elements of HTML that its parser treats specially: WHATWG HTML, section 13.2.6. */
 #ifndef VSI_HTML_ELEMENTS_H
 #define VSI_HTML_ELEMENTS_H
 
@@ -7,7 +7,7 @@
 
 #include "vestry/host.h"
 
-/* By the lengths of their names: name, what its tags do (vsi_element_act), facts. */
+/* Sorted by length of name: name, effect of its tags (vsi_element_act), facts. */
 #define VSI_ELEMENTS_1(X)                                                                                              \
   X(A, "a", LONE, VSI_FORMATTING)                                                                                      \
   X(B, "b", FORMAT, VSI_FORMATTING | VSI_BREAKS_OUT)                                                                   \
@@ -150,8 +150,8 @@
   VSI_ELEMENTS_8(X)                                                                                                    \
   VSI_ELEMENTS_9(X) VSI_ELEMENTS_10(X) VSI_ELEMENTS_13(X) VSI_ELEMENTS_14(X)
 
-/* Which element. OTHER is any without rules of its own. The last four are what svg and math consist of: an element, or
- * one inside of which HTML is read again. */
+/* The element. OTHER is any without special rules. The last four are elements inside svg and math: ordinary ones, and
+ * integration points, inside of which HTML is parsed again. */
 #define VSI_ELEMENT_NAME(name, text, act, facts) VSI_EL_##name,
 typedef enum vsi_element {
   VSI_EL_OTHER,
@@ -162,21 +162,21 @@ typedef enum vsi_element {
   VSI_ELEMENTS_COUNT
 } vsi_element;
 
-/* What the element's tags do. */
+/* The effect of an element's tags. */
 typedef enum vsi_element_act {
   VSI_ACT_ORDINARY,
   VSI_ACT_BLOCK,     /* closes a p */
-  VSI_ACT_HEADING,   /* a block; any of them ends any other */
+  VSI_ACT_HEADING,   /* a block; the end tag of any heading ends any other */
   VSI_ACT_ITEM,      /* ends the item before it */
-  VSI_ACT_FORMAT,    /* goes on after what should have ended it */
-  VSI_ACT_LONE,      /* must not stand in another one */
-  VSI_ACT_FORM,      /* likewise, and its end tag may stand anywhere */
-  VSI_ACT_OBJECT,    /* what is open inside of it does not count outside, and the other way round */
+  VSI_ACT_FORMAT,    /* continues after the element that should have ended it */
+  VSI_ACT_LONE,      /* must not be nested in another one */
+  VSI_ACT_FORM,      /* likewise, and its end tag may be anywhere */
+  VSI_ACT_OBJECT,    /* elements open inside of it do not count outside, and vice versa */
   VSI_ACT_EMPTY,     /* has no content and no end tag */
   VSI_ACT_RULE,      /* likewise, but closes a p */
   VSI_ACT_TEXT,      /* its content is text */
-  VSI_ACT_PLAINTEXT, /* likewise, and has no end */
-  VSI_ACT_NOSCRIPT,  /* likewise, where scripts run */
+  VSI_ACT_PLAINTEXT, /* likewise, without an end */
+  VSI_ACT_NOSCRIPT,  /* likewise, if scripts run */
   VSI_ACT_TABLE,
   VSI_ACT_TABLE_PART,
   VSI_ACT_SELECT,
@@ -184,25 +184,25 @@ typedef enum vsi_element_act {
   VSI_ACT_RUBY_PART,
   VSI_ACT_TEMPLATE,
   VSI_ACT_FOREIGN, /* svg and math */
-  VSI_ACT_ROOT,    /* html, head and body: they are there anyway; a frame is nowhere */
-  VSI_ACT_UNSURE   /* parsers differ, or it does away with the page */
+  VSI_ACT_ROOT,    /* html, head and body, which exist anyway; and frame */
+  VSI_ACT_UNSURE   /* parsers differ, or it replaces the page */
 } vsi_element_act;
 
 enum {
   VSI_SPECIAL = 1,
   VSI_FORMATTING = 1 << 1,
-  VSI_IMPLIED = 1 << 2,        /* its end tag can be left out */
-  VSI_SCOPE = 1 << 3,          /* an end tag inside of it closes nothing that is around it */
-  VSI_BUTTON_SCOPE = 1 << 4,   /* nor is a p closed that is around it */
-  VSI_LIST = 1 << 5,           /* nor an li */
+  VSI_IMPLIED = 1 << 2,        /* its end tag can be omitted */
+  VSI_SCOPE = 1 << 3,          /* an end tag inside of it closes no element around it */
+  VSI_BUTTON_SCOPE = 1 << 4,   /* and a p around it is not closed */
+  VSI_LIST = 1 << 5,           /* nor is an li */
   VSI_MARKER = 1 << 6,         /* formatting ends with it */
   VSI_BREAKS_OUT = 1 << 7,     /* its start tag ends svg and math */
-  VSI_CLOSES_P = 1 << 8,       /* for those that are no blocks */
-  VSI_TABLE_MODE = 1 << 9,     /* inside of it the parts of tables mean something */
-  VSI_TABLE_CONTEXT = 1 << 10, /* and there must be nothing else */
+  VSI_CLOSES_P = 1 << 8,       /* of elements that are not blocks */
+  VSI_TABLE_MODE = 1 << 9,     /* inside of it the parts of tables have meaning */
+  VSI_TABLE_CONTEXT = 1 << 10, /* and only they are allowed */
   VSI_IN_HEAD = 1 << 11,
-  VSI_IN_TABLE = 1 << 12, /* except for this */
-  VSI_CONTENT = 1 << 13,  /* can be a page's content */
+  VSI_IN_TABLE = 1 << 12, /* except this one */
+  VSI_CONTENT = 1 << 13,  /* can be the content of a page */
   VSI_SVG_IS_POINT = 1 << 14,
   VSI_MATH_IS_POINT = 1 << 15,
   VSI_MATH_IS_ODD = 1 << 16,
@@ -218,7 +218,7 @@ typedef struct vsi_element_rule {
 
 extern const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT];
 
-/* The element of this name, in any case of letters. */
+/* Return the element of this name, ignoring case. */
 vsi_element vsi_element_of(vestry_slice name);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: JavaScript strings that two readers and a client rewrite */
-/* Escapes, each for one kind of place. They share a loop: what stands for itself is copied in runs, valid UTF-8 among
- * it, and every other byte is handed to the kind's own function. */
+/* essay: JavaScript strings that two parsers and a client rewrite */
+/* Escapes, one for each kind of place. They share a loop: plain bytes and valid UTF-8 are copied in runs, and every
+ * other byte is passed to the kind's own function. */
 #include "html/escape.h"
 
 #include <string.h>
@@ -12,8 +12,9 @@ static const char digits[] = "0123456789abcdef";
 
 typedef struct escaping {
   bool (*is_plain)(char c);                                            /* of ASCII */
-  void (*put_ascii)(vsi_html *html, char c);                           /* what is not plain */
-  void (*put_sequence)(vsi_html *html, const char *bytes, size_t len); /* valid, more than one byte; NULL: as is */
+  void (*put_ascii)(vsi_html *html, char c);                           /* writes a byte that is not plain */
+  void (*put_sequence)(vsi_html *html, const char *bytes, size_t len); /* writes a valid multi-byte sequence; NULL:
+                                                                          unchanged */
   bool (*is_special)(const char *bytes, size_t len);                   /* sequences for put_sequence; NULL: all */
 } escaping;
 
@@ -53,7 +54,8 @@ static bool text_is_plain(char c) {
   return c != '&' && c != '<' && c != '>' && c != '"' && c != '\'' && c != '\r' && c != '\0';
 }
 
-/* CR as a reference, because the parser, and an event stream before it, makes LF of it. No reference makes a NUL. */
+/* Write CR as a reference, because the parser, and an event stream before it, replaces it by LF. No reference stands
+ * for a NUL. */
 static void text_put_ascii(vsi_html *html, char c) {
   switch (c) {
   case '&': vsi_html_put_str(html, "&amp;"); break;
@@ -73,11 +75,11 @@ void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
 
 /* ------------------------------------------------------------------------------------------------ JavaScript ------ */
 
-/* A JavaScript string must come through two readers besides JavaScript's own: HTML's, and the Datastar client's, which
- * rewrites expressions with regular expressions. That one takes a backslash before a quote for an escaped quote even if
- * another backslash is before it, splits at `;`, and up to 1.0.3 calls an action for `@name(` and may read a signal at
- * `$name`, also inside strings (1.0.4 leaves strings alone). So of the punctuation only that is left alone which none
- * of them looks at. */
+/* A JavaScript string passes through two readers before JavaScript's own: HTML's parser, and the Datastar client, which
+ * rewrites expressions with regular expressions. The client takes a backslash before a quote for an escaped quote even
+ * after another backslash, and splits at `;`. Up to 1.0.3 it also calls an action for `@name(`, and may read a signal
+ * at `$name`, even inside strings (1.0.4 ignores strings). Therefore only punctuation that no reader interprets is left
+ * unescaped. */
 static bool js_is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          (c && strchr(" _-./:,?=%#~+*!)[]{}|^", c));
@@ -93,7 +95,7 @@ static void js_put_ascii(vsi_html *html, char c) {
 }
 
 /* U+2028 and U+2029 ended strings before ES2019. U+1F595 "JS_" and "_DS" U+1F680 are brackets to clients before 1.0.3,
- * and gone wherever they were. */
+ * which remove them wherever they occur. */
 static const struct {
   const char *bytes, *escape;
 } special_sequences[] = {
@@ -126,7 +128,7 @@ void vsi_html_escape_js(vsi_html *html, const char *text, size_t len) {
 
 /* ------------------------------------------------------------------------------------------------------- URL ------ */
 
-/* RFC 3986, section 2.3: unreserved. */
+/* Return whether a character is unreserved (RFC 3986, section 2.3). */
 static bool component_is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c));
 }
@@ -159,15 +161,15 @@ static void json_put_ascii(vsi_html *html, char c) {
   vsi_html_put(html, escape, sizeof escape);
 }
 
-/* Inside strings, what js_is_plain is about, in the one form that both grammars have: \u and four digits. Outside of
- * strings JSON has nothing that any reader minds, but for the quotes. Runs of a string are cut at ASCII only, so no
- * sequence of UTF-8 comes in two parts. */
+/* Inside strings, the characters of js_is_plain's comment are escaped in the only form that both grammars have: \u and
+ * four digits. Outside of strings, only the quotes of JSON are special to any reader. Runs of a string are cut at ASCII
+ * characters only, so no UTF-8 sequence is split. */
 void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
   static const escaping inside = {json_is_plain, json_put_ascii, js_put_sequence, js_is_special};
   const char *end = json + len;
   while (json < end) {
     const char *stop = json;
-    if (r->behind_backslash) { /* \" \\ become \u0022 \u005c; \/ is a slash; the others stay */
+    if (r->behind_backslash) { /* \" \\ become \u0022 \u005c; \/ becomes a slash; the others are unchanged */
       if (*json == '"' || *json == '\\')
         json_put_ascii(r->html, *json);
       else if (*json != '/')
@@ -202,8 +204,8 @@ static int take_json(const char *json, size_t len, void *rewriter) {
 
 void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
   vsi_json_rewriter rewriter = {.html = html, .quote = quote};
-  /* Of a value that was made, it can only be memory that fails, the builder's or jansson's; or a value that contains
-   * itself, which jansson reports in the same way. */
+  /* Writing a valid value fails only if memory runs out, the builder's or jansson's; or if the value contains itself,
+   * which jansson reports in the same way. */
   if (json_dump_callback(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
     vsi_html_fail(html, VESTRY_NO_MEMORY, "a value could not be written");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The formats of vestry/html.h. They are checked by the compiler as printf's, so they mean the same, but numbers are
- * written here, since printf's own would follow the locale. */
+/* The formats of vestry/html.h. The compiler checks them like printf's, so they have the same meaning. But numbers are
+ * written here, because printf's numbers follow the locale. */
 #include "html/format.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ typedef vsi_format_reader reader;
 
 /* ---------------------------------------------------------------------------------------------------- numbers ----- */
 
-/* A number's parts, put together with the width and flags of its conversion. prefix: sign or 0x. */
+/* Write a number with the width and flags of its conversion. prefix: sign or 0x. */
 static void put_number(reader *r, const conversion *c, const char *prefix, const char *body, size_t body_len,
                        bool zero_fill) {
   static const char spaces[] = "                                ", zeros[] = "00000000000000000000000000000000";
@@ -51,7 +51,7 @@ static void put_integer(reader *r, const conversion *c, uintmax_t number, bool n
   if (base == 16) prefix = c->alternate && number ? (c->letter == 'X' ? "0X" : "0x") : "";
   char body[MAX_DIGITS], *end = body + sizeof body, *first = end;
   if (base == 10)
-    for (; number; number /= 10) *--first = (char)('0' + number % 10); /* a constant is quick to divide by */
+    for (; number; number /= 10) *--first = (char)('0' + number % 10); /* division by a constant is fast */
   else
     for (; number; number /= 16) *--first = digits[number % 16];
   int least = c->precision == VSI_NO_PRECISION ? 1 : c->precision;
@@ -86,7 +86,7 @@ uintmax_t vsi_format_next_unsigned(reader *r, vsi_length len) {
   }
 }
 
-/* The locale's decimal point, of one byte or several, is all that is not a digit, a letter or a sign. */
+/* Replace the locale's decimal point, of one byte or several: all bytes that are not a digit, a letter or a sign. */
 static size_t set_point(char *body, size_t len) {
   size_t kept = 0;
   bool in_point = false;
@@ -120,7 +120,8 @@ static void put_double(reader *r, const conversion *c, double number) {
 
 const char vsi_html_why_null[] = "its text is NULL";
 
-/* A text as far as its NUL or the precision. A sequence that the precision cuts is left out, unless it is raw. */
+/* Write a text up to its NUL or the precision. A UTF-8 sequence that the precision cuts is omitted, unless the text is
+ * raw. */
 static void put_text(reader *r, const conversion *c, const char *text) {
   if (!text) {
     vsi_html_fail(r->html, VESTRY_INVALID, vsi_html_why_null);
@@ -157,7 +158,7 @@ static void read_flags(reader *r, conversion *c) {
   }
 }
 
-/* Digits or a star. */
+/* Read digits or a star. */
 static int read_size(reader *r, bool takes_stars, bool *has_star) {
   if (*r->at == '*') {
     r->at++;
@@ -184,7 +185,7 @@ static void read_length(reader *r, conversion *c) {
   r->at += c->len == VSI_LEN_HH || c->len == VSI_LEN_LL ? 2 : 1;
 }
 
-/* Whether printf knows the combination; what is undefined there is refused. */
+/* Return why printf does not define the combination; NULL: it does. Undefined combinations are refused. */
 static const char *check(const conversion *c) {
   bool is_signed = c->letter == 'd' || c->letter == 'i', is_hex = c->letter == 'x' || c->letter == 'X';
   bool is_double = c->letter == 'f' || c->letter == 'g', is_text = c->letter == 's' || c->letter == 'c';
@@ -211,7 +212,7 @@ const char *vsi_format_read(reader *r, bool takes_stars, conversion *c) {
   if (*r->at == '.') {
     r->at++;
     c->precision = read_size(r, takes_stars, &c->has_star);
-    if (c->precision < 0) c->precision = VSI_NO_PRECISION; /* as if it were not there */
+    if (c->precision < 0) c->precision = VSI_NO_PRECISION; /* as if absent */
   }
   read_length(r, c);
   if (!*r->at) return "the format ends inside a conversion";

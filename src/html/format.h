@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The conversions of formats: read, and written. */
+/* The conversions of formats: parsing and writing them. */
 #ifndef VSI_HTML_FORMAT_H
 #define VSI_HTML_FORMAT_H
 
@@ -7,7 +7,7 @@
 
 #include "html/builder.h"
 
-/* What is done with the parts of a format. */
+/* Receives the parts of a format. */
 typedef struct vsi_format_sink {
   void (*literal)(vsi_html *html, const char *bytes, size_t len); /* the format's own text, and numbers */
   void (*text)(vsi_html *html, const char *text, size_t len);     /* %s */
@@ -36,29 +36,29 @@ typedef struct vsi_conversion {
   int width, precision;
 } vsi_conversion;
 
-/* A format and its arguments, under way. */
+/* A format that is being read, with its arguments. */
 typedef struct vsi_format_reader {
   vsi_html *html;
   const vsi_format_sink *sink;
-  const char *format, *at; /* `at`: after what was read */
+  const char *format, *at; /* `at`: end of the read part */
   va_list arguments;
 } vsi_format_reader;
 
-/* What stands after a `%` that is not doubled. takes_stars: their arguments are taken, which is what a call does that
- * also puts the conversion. Returns why it is none; NULL: it is one. */
+/* Read the conversion after a `%`. takes_stars: also take the arguments of stars, as a call that writes the conversion
+ * must. Returns the reason why it is invalid; NULL: it is valid. */
 const char *vsi_format_read(vsi_format_reader *reader, bool takes_stars, vsi_conversion *ret_conversion);
-/* Write a conversion, with its argument. */
+/* Write a conversion, taking its argument. */
 void vsi_format_put(vsi_format_reader *reader, const vsi_conversion *conversion);
-/* The argument of %d or %i, of %u, %x or %X. */
+/* Take the argument of %d or %i; of %u, %x or %X. */
 intmax_t vsi_format_next_signed(vsi_format_reader *reader, vsi_length len);
 uintmax_t vsi_format_next_unsigned(vsi_format_reader *reader, vsi_length len);
-/* All from reader->at on. The caller begins and ends the arguments. */
+/* Read and write the rest from reader->at on. The caller begins and ends the arguments. */
 void vsi_format_read_on(vsi_format_reader *reader);
-/* A whole format. */
+/* Read and write a whole format. */
 void vsi_html_format(vsi_html *html, const vsi_format_sink *sink, const char *format, va_list arguments)
     VESTRY_PRINTF(3, 0);
 
-/* Why a text is refused: it is NULL. */
+/* The reason for refusing a text that is NULL. */
 extern const char vsi_html_why_null[];
 
 #endif

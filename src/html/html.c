@@ -74,8 +74,8 @@ vestry_err vestry_html_raw(vestry_html *builder, const char *bytes, size_t len) 
 
 /* ------------------------------------------------------------------------------------------------------ code ------ */
 
-/* In text and in attributes quotes are written as references, so that a piece that was built in text can stand in an
- * attribute with either kind of quotes. A script element's text is read as it is. */
+/* In text and attributes, quotes are written as references, so that a piece built in text can stand in an attribute
+ * with either kind of quotes. The text of a script element is not decoded. */
 vestry_err vsi_html_code_begin(vsi_html *html, bool in_script, char quote, const char **ret_quote) {
   if (html->error) return html->error;
   const char *why = NULL;
@@ -121,7 +121,7 @@ static vestry_err put_json(vsi_html *html, const json_t *value) {
 vestry_err vestry_html_json(vestry_html *builder, const vestry_value *value) {
   vsi_html *html = vsi_html_of(builder);
   if (html->error) return html->error;
-  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL); /* not counted */
+  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL); /* borrowed */
   json_t *made = NULL;
   vestry_err error = vestry_value_to_json(value, &made);
   if (error)
@@ -145,7 +145,7 @@ vestry_value vestry_value_html(vestry_html *builder) {
   vestry_slice built = {NULL, 0};
   char why[VSI_HTML_EXPLAINED];
   vestry_err error = builder ? vestry_html_result(builder, &built) : VESTRY_OK;
-  if (error) /* NULL is refused where the value is used, and nothing there knows why */
+  if (error) /* NULL is refused where the value is used, and the reason is unknown there */
     vsi_log(vsi_html_of(builder)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(builder, error, why));
   return vestry_value_string(built.data);
 }

@@ -4,8 +4,8 @@
 #include "html/escape.h"
 #include "html/place.h"
 
-/* Whether what was put last could be the beginning of a character reference: a `&`, or that and letters and digits. Its
- * end would be looked for in the text that follows. The longest name of a reference has 31 characters. */
+/* Return whether the last bytes could begin a character reference: a `&`, possibly with letters and digits. The
+ * following text would be searched for its end. The longest name of a reference has 31 characters. */
 static bool ends_in_reference(const vsi_html *html) {
   for (size_t back = 1; back <= 33 && back <= html->len; back++) {
     char c = html->data[html->len - back], letter = (char)(c | 0x20);
@@ -15,7 +15,7 @@ static bool ends_in_reference(const vsi_html *html) {
   return false;
 }
 
-/* The parser takes a CR and the LF after it for one line feed. */
+/* The parser reads a CR and the LF after it as one line feed. */
 static bool ends_in_cr(const vsi_html *html) {
   return html->len && html->data[html->len - 1] == '\r';
 }

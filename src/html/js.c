@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* JavaScript, as far as one must read it to know whether a byte is part of a string. To tell the `/` of a division from
- * that of a regular expression takes a parser, and so do the braces of a template: these, and comments, are where the
- * reader gives up. In an attribute, character references are another spelling of quotes and backslashes. A browser
- * decodes them first; the reader gives up at what could be the beginning of one. */
+/* Read JavaScript as far as necessary to know whether a byte is inside a string. Only a parser can distinguish the `/`
+ * of a division from that of a regular expression, or find the end of a template's braces; so the reader gives up at
+ * these, and at comments. In an attribute, character references are another spelling of quotes and backslashes, which a
+ * browser decodes first; the reader gives up at a possible beginning of one. */
 #include "html/js.h"
 
 #include "base/ascii.h"
@@ -14,7 +14,7 @@ static uint8_t next(uint8_t js, char last, char c) {
     if (c == '"') return VSI_JS_DOUBLE;
     return c == '`' || c == '/' || (last == '<' && c == '!') ? VSI_JS_LOST : VSI_JS_CODE;
   }
-  if (c == '\n' || c == '\r') return VSI_JS_LOST; /* no string goes on there */
+  if (c == '\n' || c == '\r') return VSI_JS_LOST; /* no string continues there */
   if (c == '\\') return js | VSI_JS_BACKSLASH;
   return c == (js == VSI_JS_SINGLE ? '\'' : '"') ? VSI_JS_CODE : js;
 }

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a builder knows of formats that come again and again */
-/* A list is made row by row, by one format, and a page is made again with each change. To read the format, and the
- * HTML in it, each time again would be most of what a row costs. So a builder that is used long enough notes what it
- * finds: a program of the format's own text in pieces, the conversions after them, and the place after all of it.
+/* essay: caching the analysis of formats that recur */
+/* A list is built row by row from one format, and a page is built again after each change. Parsing the format and its
+ * HTML each time would be most of a row's cost. Therefore a builder that is used long enough caches its analysis of a
+ * format as a program: the pieces of the format's text, the conversions after them, and the place at the end.
  *
- * That holds as long as it begins in ordinary text, where nothing of what stood before matters, and as long as no
- * argument changes what comes after it. Whether one can is known of its place (vsi_place_is_settled): a number or an
- * escaped text cannot end the text, the value or the string that it stands in. What depends on arguments is looked at
- * each time: a `&` or a CR before a text; the HTML of a %-s in ordinary text, which must leave the place as it was; and
- * that of a %-s elsewhere, such as the name of an element, which must be what it was when the format was learned. If it
- * is not, the rest is read as ever. So is a format of which none of this can be said: it is noted as unfit.
+ * A program is valid if the format begins in ordinary text, where the text before it does not matter, and if no
+ * argument changes the meaning of the text after it. That follows from the place of each argument
+ * (vsi_place_is_settled): a number or an escaped text cannot end the text, value or string around it. Everything that
+ * depends on arguments is checked on each use:
+ * - a `&` or a CR before a text;
+ * - the HTML of a %-s in ordinary text, which must not change the place;
+ * - the text of a %-s elsewhere, such as the name of an element, which must be the same as when the format was learned.
+ * If a check fails, the rest of the format is parsed normally. A format that does not meet the conditions is marked as
+ * unfit.
  *
- * A format is found by its address, and is the same only if all its bytes are, which a program has a copy of: so it
- * does not matter what lies at that address meanwhile. A format is noted when it comes for the second time, and only by
- * a builder that was used for some; so one small piece costs nothing for this. Without memory nothing is learned. */
+ * A format is found by its address, and all its bytes are compared with a copy in the program, so it does not matter if
+ * the memory at that address has changed. A format is learned at its second use, and only by a builder that was used
+ * for several formats, so a single small piece does not pay for this. If memory runs out, nothing is learned. */
 #include "html/learned.h"
 
 #include <string.h>
@@ -41,24 +44,24 @@ static const char pairs[] =
 
 typedef enum act {
   END,     /* no conversion */
-  DECIMAL, /* an integer with nothing but a width, which is not wide */
+  DECIMAL, /* an integer with only a width, at most MAX_FILL */
   TEXT,    /* a whole text */
   RAW,     /* in plain text */
   FIXED,   /* raw, elsewhere */
   OTHER
 } act;
 
-/* A piece of the format's own text, and what stands after it. */
+/* A piece of the format's text, and the conversion after it. */
 typedef struct step {
   uint16_t at, len;     /* the piece */
-  uint16_t begin, next; /* the conversion, from its % on, and what is after it */
+  uint16_t begin, next; /* the conversion, from its %, and its end */
   uint8_t act;
-  uint8_t fixed; /* which */
+  uint8_t fixed; /* its index */
   bool in_js;
   vsi_conversion conversion;
 } step;
 
-/* What a %-s was. */
+/* The text of a %-s when it was learned. */
 typedef struct fixed {
   vsi_html_place before;
   char text[FIXED_BYTES];
@@ -74,8 +77,8 @@ typedef struct program {
 } program;
 
 typedef struct slot {
-  const char *format; /* where it lies, or lay; NULL: free */
-  program *program;   /* NULL: it came once, or is unfit */
+  const char *format; /* its current or former address; NULL: free */
+  program *program;   /* NULL: it was used once, or is unfit */
   bool is_unfit;
 } slot;
 
@@ -84,7 +87,7 @@ struct vsi_html_learned {
   slot slots[SLOTS];
 };
 
-/* ---- learning ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- learning ---- */
 
 static bool is_number(const vsi_conversion *c) {
   return c->letter != 's' && c->letter != 'c';
@@ -97,7 +100,7 @@ static act act_of(const vsi_conversion *c) {
   return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
 }
 
-/* Own text, up to the next conversion or after the next doubled %. false: it cannot be learned. */
+/* Learn literal text, up to the next conversion or the end of the next doubled %. false: it cannot be learned. */
 static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bool *ret_conversion) {
   const char *from = r->at, *percent = strchrnul(from, '%');
   s->at = (uint16_t)(from - r->format);
@@ -105,7 +108,7 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bo
   s->act = END;
   r->at = percent;
   *ret_conversion = percent[0] == '%' && percent[1] != '%';
-  if (percent[0] == '%' && !*ret_conversion) { /* the first is own text, too */
+  if (percent[0] == '%' && !*ret_conversion) { /* the first is literal text */
     s->len++;
     r->at += 2;
   }
@@ -113,7 +116,7 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bo
   return !vsi_place_conflict(place);
 }
 
-/* What is learned of a format. */
+/* The parts of a program that is being learned. */
 typedef struct lesson {
   vsi_format_reader reader;
   vsi_html_place place;
@@ -122,7 +125,7 @@ typedef struct lesson {
   size_t steps_count, fixed_count;
 } lesson;
 
-/* Pass over an argument. */
+/* Skip an argument. */
 static void pass_over(vsi_format_reader *r, const vsi_conversion *c) {
   switch (c->letter) {
   case 'd':
@@ -161,7 +164,7 @@ static bool learn_conversion(lesson *l, step *s) {
   return s->act == RAW || vsi_place_is_settled(&l->place, is_number(&s->conversion), &s->in_js);
 }
 
-/* A format that begins in plain text. false: it cannot be learned. */
+/* Learn a format that begins in plain text. false: it cannot be learned. */
 static bool learn(lesson *l) {
   vsi_format_reader *r = &l->reader;
   vsi_place_init(&l->place);
@@ -227,7 +230,7 @@ static const program *look_up(vsi_html *html, const char *format, va_list argume
   slot *s = find(html, format);
   if (s->program) {
     if (strncmp(format, s->program->format, s->program->format_bytes) == 0) return s->program;
-    empty(html, s); /* others lie there now, and others again may follow */
+    empty(html, s); /* another format is at this address now, and may change again */
     s->format = format;
     s->is_unfit = true;
   }
@@ -248,7 +251,7 @@ void vsi_html_forget(vsi_html *html) {
   html->learned = NULL;
 }
 
-/* ---- what is known ----------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- running a program ---- */
 
 static void put_in_text(vsi_html *html, const char *text, size_t len) {
   vsi_html_insert_settled(html, false, text, len);
@@ -258,7 +261,7 @@ static void put_in_js(vsi_html *html, const char *text, size_t len) {
 }
 static const vsi_format_sink in_text = {vsi_html_put, put_in_text, NULL}, in_js = {vsi_html_put, put_in_js, NULL};
 
-/* Copies in blocks, of more than is wanted: there is room for it, and the rest is written over. */
+/* Copy in whole blocks, beyond len: there is room, and the surplus is overwritten. */
 static inline void put_blocks(char *to, const char *from, size_t len) {
   for (size_t at = 0; at < len; at += BLOCK) memcpy(to + at, from + at, BLOCK);
 }
@@ -269,7 +272,7 @@ static size_t count_digits(uintmax_t number) {
   return count + (number >= 10) + (number >= 100) + (number >= 1000);
 }
 
-/* There is room for a number and the widest fill. */
+/* There must be room for a number and the widest fill. */
 static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t number, bool is_negative) {
   size_t len = count_digits(number), whole = len + is_negative;
   char *to = html->data + html->len;
@@ -311,7 +314,7 @@ static void do_other(vsi_format_reader *r, const step *s) {
     vsi_format_put(r, &c);
 }
 
-/* false: the rest is not as it was. */
+/* Write a fixed text. false: it differs, so the rest must be parsed. */
 static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fixed *known) {
   vsi_html *html = r->html;
   const char *text = va_arg(r->arguments, const char *);
@@ -327,7 +330,7 @@ static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fi
   return is_same;
 }
 
-/* false: after this step nothing is as it was known to be. */
+/* Run a step. false: its text changes the place, so the rest must be parsed. */
 static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const program *p, const step *s) {
   vsi_html *html = r->html;
   switch ((act)s->act) {

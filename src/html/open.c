@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: which elements are open, without a parser's repairs */
-/* The parser of HTML keeps a list of open elements, and almost any tag closes some of them: those whose end tags may be
- * left out, and those that must not stand where the tag does. That much is here, exactly. What is not here is how the
- * parser puts right what is wrong: formatting that goes on after the element that should have ended it, elements that
- * are moved out of tables, forms in forms. Where that begins a sentence is returned, and nothing more is said. So the
- * list of active formatting elements is not needed: it has those that are open, and no others.
+/* essay: the open elements, without a parser's repairs */
+/* An HTML parser keeps a list of open elements, and almost every tag closes some of them: elements whose end tags may
+ * be omitted, and elements that may not contain the new one. These rules are implemented here exactly. The parser's
+ * repairs of invalid HTML are not: formatting that continues after the element that should have ended it, elements that
+ * are moved out of tables, nested forms. If such a repair begins, the function returns a sentence, and the open
+ * elements are no longer known. So the list of active formatting elements is not needed: it contains exactly the open
+ * ones.
  *
- * A tag in the content must do the same wherever the content stands. What it does depends on what is open around it
- * only where a search for an element comes to the content's own place without an end. That is refused, too.
+ * A tag in the content must have the same effect wherever the content stands. The effect depends on elements around the
+ * content only if a search for an element reaches the content's own place without a result. That is refused, too.
  *
- * noscript is text for readers that run scripts, and holds elements for others (among them the client, when it reads an
- * event). So inside the content it is read as elements, which must begin and end inside of it, and content.c sees to it
- * that it ends where it does as a text. */
+ * A noscript is text for readers that run scripts, and contains elements for others (among them the client, when it
+ * reads an event). So inside the content it is read as elements, which must begin and end inside of it, and content.c
+ * checks that it ends where it would end as text. */
 #include "html/open.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@
 #include "base/ascii.h"
 
 enum { NONE = VSI_OPEN_MAX, BEYOND };
-enum { NAMES_COMPARED = 32 }; /* for one end tag: its time is bounded */
+enum { NAMES_COMPARED = 32 }; /* for one end tag, to bound its time */
 
 static const char why_beyond[] = "a tag closes nothing in the content; what it does depends on what is around that";
 static const char why_formatting[] = "an element of formatting is not closed where it ends";
@@ -53,7 +54,7 @@ static void drop(vsi_open *open) {
   open->depth--;
 }
 
-/* Close all above a place, and what stands there. */
+/* Close all elements above an index, and the element at it. */
 static const char *close_from(vsi_open *open, size_t i) {
   bool goes_on = false;
   while (open->depth > i) {
@@ -79,8 +80,9 @@ static void close_implied(vsi_open *open, vsi_element except) {
     drop(open);
 }
 
-/* The innermost open element of this kind that no other parts from here. In the content one that is not in it is
- * BEYOND, be it there or not; but of a p that is around it, it is known that there is none. */
+/* Find the innermost open element of this kind that is not hidden by an element with a fact in `parting`. In the
+ * content, an element that is not found in it is BEYOND, whether it exists or not; but it is known that no p is open
+ * around the content. */
 static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) {
   if (!open->counts[element] && (!open->in_content || element == VSI_EL_P)) return NONE;
   for (size_t i = open->depth; i-- > open->floor;) {
@@ -90,7 +92,7 @@ static size_t find(const vsi_open *open, vsi_element element, uint32_t parting) 
   return open->in_content ? BEYOND : NONE;
 }
 
-/* Close what find has found: with the end tags that are left out, or nothing. */
+/* Close the element that find has returned, with those whose end tags are omitted; or none. */
 static const char *close_found(vsi_open *open, size_t i, vsi_element except) {
   if (i == NONE) return NULL;
   if (i == BEYOND) return why_beyond;
@@ -98,7 +100,7 @@ static const char *close_found(vsi_open *open, size_t i, vsi_element except) {
   return close_from(open, i);
 }
 
-/* The p that a block closes. Around the content there is none: it is a block itself. */
+/* Find the p that a block closes. Around the content there is none, because the content is a block itself. */
 static size_t find_p(const vsi_open *open) {
   size_t i = find(open, VSI_EL_P, VSI_SCOPE | VSI_BUTTON_SCOPE);
   return i == BEYOND && vsi_open_at(open, open->floor) != VSI_EL_NOSCRIPT ? NONE : i;
@@ -108,9 +110,9 @@ static const char *close_p(vsi_open *open) {
   return close_found(open, find_p(open), VSI_EL_P);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------------ tables ---- */
 
-/* Where in a table the tags stand: the innermost of its parts. */
+/* Find the innermost open part of a table. */
 static size_t find_part(const vsi_open *open) {
   if (!open->counts[VSI_EL_TABLE] && !open->in_content) return NONE;
   for (size_t i = open->depth; i-- > open->floor;)
@@ -125,7 +127,8 @@ static bool is_cell(vsi_element element) {
   return element == VSI_EL_TD || element == VSI_EL_TH;
 }
 
-/* Between the parts of a table. Each part closes those that it cannot stand in, and opens those that it must. */
+/* Open a part of a table between others. Each part closes those that cannot contain it, and opens those that it
+ * requires. */
 static const char *start_part(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   for (const char *why = NULL;;) {
     vsi_element top = vsi_open_top(open), missing = VSI_EL_OTHER;
@@ -155,7 +158,7 @@ static const char *start_in_table(vsi_open *open, const vsi_tag *tag, vsi_elemen
   return NULL;
 }
 
-/* A part of a table that begins inside of a cell or a caption ends that. */
+/* Open a part of a table inside a cell or a caption, which it ends. */
 static const char *start_part_in_body(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   size_t i = find_part(open);
   if (i == NONE) return NULL;
@@ -171,18 +174,19 @@ static const char *end_part(vsi_open *open, vsi_element element) {
   if (facts_of(open, i) & VSI_IS_FOREIGN) return why_foreign;
   vsi_element part = vsi_open_at(open, i);
   if (part == element) return close_found(open, i, VSI_EL_OTHER);
-  if (part == VSI_EL_COLGROUP) { /* it closes that first */
+  if (part == VSI_EL_COLGROUP) { /* the tag closes the colgroup first */
     drop(open);
     part = vsi_open_at(open, --i);
   }
-  /* In a caption only the whole table ends otherwise; a cell that is not open, a caption or columns end nothing. */
+  /* In a caption, only the end of the whole table has an effect; the end tags of a cell that is not open, of a caption
+   * and of columns have none. */
   if (is_cell(element) || element == VSI_EL_CAPTION || element == VSI_EL_COLGROUP) return NULL;
   if (part == VSI_EL_CAPTION && element != VSI_EL_TABLE) return NULL;
   for (j = i; j > open->floor && vsi_open_at(open, j) != VSI_EL_TABLE && vsi_open_at(open, j) != element;) j--;
   return vsi_open_at(open, j) == element ? close_from(open, j) : NULL;
 }
 
-/* ---- svg and math ------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------ svg and math ---- */
 
 static const char *start_foreign(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   uint32_t facts = vsi_elements[element].facts;
@@ -193,7 +197,7 @@ static const char *start_foreign(vsi_open *open, const vsi_tag *tag, vsi_element
   return push(open, tag, facts & VSI_MATH_IS_POINT ? VSI_EL_MATH_POINT : VSI_EL_IN_MATH);
 }
 
-/* Whether the tag has the name of the element that is open there. */
+/* Return whether the tag has the name of the open element at an index. */
 static bool is_named(const vsi_open *open, size_t i, vestry_slice name) {
   const char *at = open->html + (open->entries[i] & 0xffffff);
   return strncasecmp(at, name.data, name.len) == 0 &&
@@ -206,9 +210,10 @@ static const char *end_foreign(vsi_open *open, const vsi_tag *tag) {
   return NULL;
 }
 
-/* ---- start tags -------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- start tags ---- */
 
-/* An li ends the li before it, a dd or dt either, though blocks without a role of their own stand in between. */
+/* Close the item before this one: an li ends an li, and a dd or dt ends either, even across ordinary address, div and p
+ * elements. */
 static const char *close_item(vsi_open *open, vsi_element element) {
   vsi_element other = element == VSI_EL_DD ? VSI_EL_DT : element == VSI_EL_DT ? VSI_EL_DD : element;
   if (!open->counts[element] && !open->counts[other] && !open->in_content) return NULL;
@@ -226,7 +231,7 @@ static bool is_heading(vsi_element element) {
   return element >= VSI_EL_H1 && element <= VSI_EL_H6;
 }
 
-/* Options, rules and scripts; all else is done otherwise by newer parsers. */
+/* Options, rules and scripts only; newer parsers treat all others differently. */
 static const char *start_in_select(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   if (element == VSI_EL_SCRIPT) return NULL;
   if (element != VSI_EL_OPTION && element != VSI_EL_OPTGROUP && element != VSI_EL_HR) return why_select;
@@ -298,9 +303,9 @@ static const char *start_in_body(vsi_open *open, const vsi_tag *tag, vsi_element
   return push(open, tag, element);
 }
 
-/* Where it is not known, or does not matter, which elements are open: in templates, and after what is not understood.
- * It must only be known what is text. (And what shields formatting, such as a cell, must be closed in the template: if
- * it is left to the template's end, the parser forgets to take the shield away.) */
+/* In a template, and after unknown HTML, the open elements are unknown or do not matter; only the distinction of text
+ * from tags does. (An element that shields formatting, such as a cell, must be closed inside the template. If the end
+ * of the template closes it, the parser forgets to remove the shield.) */
 static bool is_shield(const vsi_open *open, vsi_element element) {
   return !open->is_loose && vsi_elements[element].facts & VSI_MARKER;
 }
@@ -326,16 +331,17 @@ const char *vsi_open_start(vsi_open *open, const vsi_tag *tag, vsi_element eleme
   vsi_element top = vsi_open_top(open);
   if (vsi_open_reads_foreign(open)) return start_foreign(open, tag, element);
   if (top == VSI_EL_MATH_POINT && vsi_elements[element].facts & VSI_MATH_IS_ODD)
-    return why_foreign; /* they are of math there */
+    return why_foreign; /* they belong to math there */
   if (open->counts[VSI_EL_SELECT]) return start_in_select(open, tag, element);
   if (is_loose(open)) return start_loosely(open, tag, element);
   if (vsi_elements[top].facts & VSI_TABLE_CONTEXT) return start_in_table(open, tag, element);
   return start_in_body(open, tag, element);
 }
 
-/* ---- end tags ---------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------- end tags ---- */
 
-/* An element without rules of its own: it ends what it is named like, unless an element with rules is in between. */
+/* Close an element without special rules: the end tag ends the open element of its name, unless a special element is in
+ * between. */
 static const char *end_ordinary(vsi_open *open, vsi_element element, vestry_slice name) {
   size_t compared = 0;
   if (!open->counts[element]) return NULL;
@@ -364,8 +370,7 @@ static const char *end_heading(vsi_open *open) {
   return open->in_content ? why_beyond : NULL;
 }
 
-/* End an element by its tag: it must be the innermost open one; a form may hold open elements whose end tags may be
- * left out. */
+/* Close the innermost open element, which must be the tag's; in a form, elements with omitted end tags may be open. */
 static const char *end_exactly(vsi_open *open, vsi_element element, const char *why) {
   if (!open->counts[element] && !open->in_content) return NULL;
   if (element == VSI_EL_FORM) close_implied(open, VSI_EL_OTHER);
@@ -393,7 +398,7 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
   case VSI_ACT_ITEM:
     return close_found(open, find(open, element, element == VSI_EL_LI ? VSI_SCOPE | VSI_LIST : VSI_SCOPE), element);
   case VSI_ACT_BLOCK:
-    if (element == VSI_EL_P) return close_p(open); /* and if none is open, an empty one comes of it */
+    if (element == VSI_EL_P) return close_p(open); /* if none is open, the parser makes an empty one */
     return close_found(open, find(open, element, VSI_SCOPE), VSI_EL_OTHER);
   case VSI_ACT_OBJECT: return close_found(open, find(open, element, VSI_SCOPE), VSI_EL_OTHER);
   case VSI_ACT_LONE:
@@ -416,14 +421,14 @@ static const char *end_in_body(vsi_open *open, const vsi_tag *tag, vsi_element e
   case VSI_ACT_SELECT:
   case VSI_ACT_FOREIGN:
   case VSI_ACT_PLAINTEXT:
-  case VSI_ACT_UNSURE: break; /* nothing is open that it could end */
+  case VSI_ACT_UNSURE: break; /* there is no open element that the tag could end */
   }
   return NULL;
 }
 
 const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element) {
   if (vsi_open_is_foreign(open)) return end_foreign(open, tag);
-  if (vsi_elements[element].act == VSI_ACT_TEXT) return NULL; /* of one that has been read as a whole */
+  if (vsi_elements[element].act == VSI_ACT_TEXT) return NULL; /* of an element that was read as a whole */
   if (open->counts[VSI_EL_SELECT]) {
     if (element == VSI_EL_SELECT) return end_select(open);
     return vsi_elements[element].act == VSI_ACT_OPTION ? end_option(open, tag, element) : why_select;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what stands where in HTML that is being written */
-/* A tokenizer of HTML that keeps nothing but its state: WHATWG HTML, section 13.2.5, with states merged that differ
- * only in what they emit. Whatever it might read otherwise than a browser does ends in LOST, where nothing of
- * others can be put, so that it errs towards refusing.
+/* essay: tracking the place in HTML while it is written */
+/* A tokenizer of HTML that keeps only its state: WHATWG HTML, section 13.2.5, with states merged that differ only in
+ * the tokens that they emit. If it might read some HTML differently from a browser, it enters LOST, where no text can
+ * be inserted, so that it refuses rather than errs.
  *
- * Foreign content (svg, math) is the tree builder's, which is not here: there, `title`, `style` and `script` hold
- * elements like any other, and CDATA sections are read. That is why a tag inside `title` or `textarea` and every CDATA
- * section end in LOST. `style` refuses everything in either case; in a `script` of svg character references are read,
- * which vestry_html_js does not depend on. `noscript` is read as ordinary elements, as a parser without scripting does.
- * One with scripting shows none of it, but takes the next "</noscript" for its end, even in a value or a comment: so
- * inside it no `<` is allowed in values and comments. */
+ * Foreign content (svg, math) depends on the tree builder, which is not implemented here. In it, `title`, `style` and
+ * `script` contain elements like any other, and CDATA sections are parsed. Therefore a tag inside `title` or
+ * `textarea`, and every CDATA section, leads to LOST. `style` refuses all texts in both cases. In a `script` of svg,
+ * character references are decoded; vestry_html_js does not depend on that. `noscript` is read as ordinary elements, as
+ * by a parser without scripting. A parser with scripting shows none of it, but takes the next "</noscript" for its end,
+ * even in a value or a comment. Therefore no `<` is allowed in values and comments inside a noscript. */
 #include "html/place.h"
 
 #include <string.h>
@@ -41,13 +41,13 @@ enum {
   COMMENT_END_DASH,
   COMMENT_END,
   COMMENT_END_BANG,
-  BOGUS,      /* what ends at the next >: doctypes, processing instructions, malformed comments */
-  TEXT_UNTIL, /* in an element whose text ends at its own end tag only */
+  BOGUS,      /* ends at the next >: doctypes, processing instructions, malformed comments */
+  TEXT_UNTIL, /* in an element whose text ends only at its own end tag */
   LOST
 };
 
-/* What stands inside TEXT_UNTIL. */
-enum { ESCAPABLE, /* RCDATA: character references are read */ RAW, SCRIPT };
+/* Kinds of text in TEXT_UNTIL. */
+enum { ESCAPABLE, /* RCDATA: character references are decoded */ RAW, SCRIPT };
 
 void vsi_place_init(vsi_html_place *place) {
   *place = (vsi_html_place){.state = TEXT};
@@ -76,14 +76,15 @@ static void tag_end(vsi_html_place *place) {
   }
 }
 
-/* The name of the tag is complete; attributes will use its room. */
+/* The name of the tag is complete; attributes will reuse its memory. */
 static void tag_named(vsi_html_place *place) {
   place->facts = 0;
   place->element_len = place->name_len <= sizeof place->element ? place->name_len : 0;
   memcpy(place->element, place->name, place->element_len);
 }
 
-/* Inside an element whose text ends at its end tag. matched: how much of "</name" the bytes before were. */
+/* Read a byte inside an element whose text ends at its end tag. matched: the number of bytes of "</name" that the bytes
+ * before match. */
 static void text_until(vsi_html_place *place, char c) {
   enum { LESS = 1, SLASH = 2, LESS_BANG = 0xFF };
   if (place->content == SCRIPT) vsi_js_read(place, c, false);
@@ -116,7 +117,7 @@ static void text_until(vsi_html_place *place, char c) {
   if (c == '<') place->matched = LESS;
 }
 
-/* One byte. Returns false when it is to be read once more, in the state that is now. */
+/* Read one byte. Returns false if it must be read once more, in the new state. */
 static bool step(vsi_html_place *place, char c) {
 #define GO(next)    return place->state = (next), true
 #define AGAIN(next) return place->state = (next), false
@@ -130,7 +131,7 @@ static bool step(vsi_html_place *place, char c) {
       vsi_name_begin(place, c);
       GO(TAG_NAME);
     }
-    if (place->state == END_TAG_OPEN) AGAIN(BOGUS); /* "</>" is nothing at all, and BOGUS ends at once */
+    if (place->state == END_TAG_OPEN) AGAIN(BOGUS); /* "</>" is ignored, and BOGUS ends at once */
     if (c == '/') GO(END_TAG_OPEN);
     if (c == '!') GO(DECLARATION);
     AGAIN(c == '?' ? BOGUS : TEXT);
@@ -203,7 +204,7 @@ static bool step(vsi_html_place *place, char c) {
   }
 }
 
-/* The byte that ends a run in which nothing happens; 0: any byte may matter. */
+/* Return the byte that ends a run without effect; 0: any byte may have an effect. */
 static char run_end(const vsi_html_place *place) {
   if (place->in_noscript && place->state != TEXT) return '\0';
   switch (place->state) {

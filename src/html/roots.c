@@ -7,11 +7,11 @@
 #include "base/ascii.h"
 #include "html/tag.h"
 
-/* Tags are matched strictly: each end tag closes the last start tag that is open, by name. A document that does so can
- * still come out otherwise (WHATWG HTML, section 13.2.6): elements are closed by others that must not stand in them,
- * moved out of tables, or dropped. All that happens inside of the outermost element, as long as that is one which
- * nothing inside of it closes or leaves; so only such are accepted as the root. Text that is not parsed as tags
- * (styles, comments and their like) is not accepted at all. */
+/* Tags are matched strictly: each end tag closes the last open start tag, by name. A document that passes can still be
+ * parsed differently (WHATWG HTML, section 13.2.6): elements are closed by others that must not be nested in them,
+ * moved out of tables, or dropped. All that happens inside the outermost element if no element inside closes or leaves
+ * it; therefore only such elements are accepted as the root. Text that is not parsed as tags (styles, comments and the
+ * like) is not accepted at all. */
 
 enum { MAX_DEPTH = 64 };
 
@@ -25,7 +25,7 @@ static bool is_in(const char *const *names, size_t count, vestry_slice name) {
 typedef struct tag {
   vestry_slice name, id, type, bind;
   bool is_end, binds, has_name, takes_focus;
-  uint64_t hash; /* of its name and attributes as they are written, but for the id */
+  uint64_t hash; /* of its name and attributes as they are written, without the id */
 } tag;
 
 static bool is_named(vestry_slice text, const char *name) {
@@ -40,7 +40,8 @@ static vestry_slice between(const char *from, const char *to) {
   return (vestry_slice){from, (size_t)(to - from)};
 }
 
-/* The key of data-bind:key, without modifiers; len 0: its name is the value. Returns whether it is data-bind. */
+/* Read the key of data-bind:key, without modifiers; len 0: the name is in the value. Returns whether the attribute is
+ * data-bind. */
 static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
   static const char bind[] = "data-bind";
   enum { LEN = sizeof bind - 1 };
@@ -53,7 +54,7 @@ static bool read_bind(vestry_slice name, vestry_slice *ret_key) {
   return true;
 }
 
-/* Of these the value is an expression, evaluated when the element is there. */
+/* Return whether an attribute's value is an expression that is evaluated when the element appears. */
 static bool is_shown(vestry_slice name) {
   static const char *const names[] = {"data-text", "data-show", "data-attr:", "data-class:", "data-style:"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -63,7 +64,7 @@ static bool is_shown(vestry_slice name) {
 
 static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_html_state *state) {
   if (is_named(name, "id")) {
-    if (!t->id.data) t->id = value; /* of two the first counts */
+    if (!t->id.data) t->id = value; /* of two, the first counts */
     return;
   }
   t->hash = vsi_html_hash(vsi_html_hash(t->hash, name), value);
@@ -79,7 +80,7 @@ static void note_attribute(tag *t, vestry_slice name, vestry_slice value, vsi_ht
   if (is_shown(name)) vsi_html_state_read(state, value);
 }
 
-/* The tag that begins at '<'; returns what is after it; NULL: it is none that is understood. */
+/* Read the tag that begins at '<'. Returns its end; NULL: it is not supported. */
 static const char *read_tag(const char *at, const char *end, tag *ret_tag, vsi_html_state *state) {
   vsi_tag reader;
   vsi_tag_attribute attribute;
@@ -90,7 +91,7 @@ static const char *read_tag(const char *at, const char *end, tag *ret_tag, vsi_h
   return reader.at;
 }
 
-/* Up to the end tag of this name; NULL: there is none. */
+/* Find the end tag of this name; NULL: there is none. */
 static const char *find_end(const char *at, const char *end, const char *name) {
   size_t len = strlen(name);
   for (; (size_t)(end - at) >= len + 2; at++)
@@ -98,19 +99,19 @@ static const char *find_end(const char *at, const char *end, const char *name) {
   return NULL;
 }
 
-/* ---- what is in it ----------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------------- the state of elements ---- */
 
 enum { NO_TEXT, SPACE, TEXT, TEXT_WITH_REFERENCES };
 
 typedef struct element {
   vestry_slice name;
-  uint64_t shape, id; /* of all in it so far; of its id, 0: it has none */
+  uint64_t shape, id; /* of its content so far; of its id, 0: none */
   bool is_foreign, has_unnamed;
 } element;
 
 typedef struct reading {
   vsi_html_state *state;
-  element open[MAX_DEPTH + 1]; /* the first stands for all of the text */
+  element open[MAX_DEPTH + 1]; /* the first stands for the whole text */
   size_t depth;
   uint64_t text;          /* since the last tag */
   vsi_html_set box_names; /* of bound inputs */
@@ -146,7 +147,7 @@ static void note_bound(reading *r, const tag *t, uint64_t hash) {
   bool is_input = is_named(t->name, "input"), is_radio = is_input && is_named(t->type, "radio");
   uint64_t name = vsi_html_state_bind(r->state, t->bind);
   vsi_html_set_add(&r->state->binds, hash);
-  if (is_radio && !t->has_name) r->state->binds.is_unclear = true; /* the client gives it one, and a morph takes it */
+  if (is_radio && !t->has_name) r->state->binds.is_unclear = true; /* the client sets a name, and a morph removes it */
   if (!is_input || is_radio) return;
   uint32_t count = r->box_names.count;
   vsi_html_set_add(&r->box_names, name);
@@ -154,7 +155,7 @@ static void note_bound(reading *r, const tag *t, uint64_t hash) {
   r->boxes = mix(mix(r->boxes, hash), hash_of_id(t->id));
 }
 
-/* An element that begins. inside: what it has, if that is read with its tag. */
+/* Note an element that begins. inside: its content, if it is read together with its tag. */
 static void note_element(reading *r, const tag *t, vestry_slice inside) {
   vsi_html_state *state = r->state;
   uint64_t hash = vsi_html_hash(t->hash, inside), id = hash_of_id(t->id);
@@ -168,7 +169,7 @@ static void note_element(reading *r, const tag *t, vestry_slice inside) {
   }
 }
 
-/* The shape of one that has ended goes into that of the one around it. */
+/* Add the shape of an ended element to the shape of the element around it. */
 static void close_element(reading *r, const element *ended) {
   element *around = innermost(r);
   around->shape = mix(ended->id ? mix(around->shape, ended->id) : around->shape, ended->shape);
@@ -195,7 +196,7 @@ static bool is_of_select(vestry_slice name) {
   return IS_IN(inside, name);
 }
 
-/* What is between a select's tags: options, and nothing that a browser would take out of it. */
+/* Return whether a select contains only options, so that a browser would move nothing out of it. */
 static bool is_options(vestry_slice inside) {
   vestry_slice open[2];
   size_t depth = 0;
@@ -263,7 +264,7 @@ bool vsi_html_read(vestry_slice html, bool one_root, vestry_slice *ret_id, vsi_h
     element new = element_of(&r, &t);
     vestry_slice inside = {at, 0};
     bool is_textarea = is_named(t.name, "textarea"), is_select = is_named(t.name, "select");
-    if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false; /* no such fields are there */
+    if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false; /* not HTML's fields */
     if (is_textarea || is_select) {
       at = find_end(at, end, is_textarea ? "textarea" : "select");
       if (!at) return false;

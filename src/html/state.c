@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a user or a signal would lose by it */
+/* essay: state of users and signals that a dropped morph would lose */
 #include "html/state.h"
 
 #include <string.h>
 
 #include "base/ascii.h"
 
-/* What the client does is asked of it by tests/browser/morph.test.js (Datastar 1.0.2 and 1.0.4). What follows from it:
+/* tests/browser/morph.test.js verifies the client's behaviour (Datastar 1.0.2 and 1.0.4). The rules here follow from
+ * it:
  *
- * A morph keeps an element that has an id if both have it, wherever it stands; it sets the value of an input or a
- * textarea, and what is ticked or chosen, only where the markup says other than the element's. So of a field with an id
- * the later morph alone changes what both change, or less: what is typed stays rather more than less. A field without
- * an id is matched with one of its kind by the places of all around it, up to the nearest element that has one. Which
- * is taken depends on tags, ids, and where text is. If both morphs have these alike, both find the same; otherwise the
- * earlier one may lead the later to a field that it would not have found. Options are matched by their places, so the
- * user's choice is of another value when they move: a select must be alike in both.
+ * A morph keeps an element with an id if the old and the new HTML have it, in any place. It sets the value of an input
+ * or a textarea, and a checked or selected state, only if the markup differs from the element's. So if both morphs have
+ * a field with an id, the later morph alone changes the same or less: typed text is rather kept than lost. A field
+ * without an id is matched with one of its kind by the structure around it, up to the nearest element with an id; the
+ * match depends on tags, ids, and the places of text. If both morphs have the same structure, both find the same field.
+ * Otherwise the earlier morph may lead the later one to a field that it would not find alone. Options are matched by
+ * position, so a user's choice changes its value if options move: a select must be equal in both.
  *
- * data-bind makes its signal, from the element's value, if that is missing; reading a signal in an expression makes an
- * empty one. Neither is undone by the next morph. So what the earlier one binds, or reads, the later one must too.
- * Several inputs of one name, whose signal is a list, are numbered in the order in which they come: they must be the
+ * data-bind creates its signal from the element's value if the signal is missing; reading a signal in an expression
+ * creates an empty one. The next morph undoes neither. So the later morph must bind and read all signals that the
+ * earlier one does. If several inputs have one name, their signal is a list, numbered in their order: they must be the
  * same in both.
  *
- * An event that comes in between and is about the same signal finds it there or not: then the earlier one stays, unless
- * both only read it. */
+ * If an event in between is about the same signal, it matters whether the signal exists. Then the earlier morph stays,
+ * unless both only read the signal. */
 
 uint64_t vsi_html_hash(uint64_t hash, vestry_slice text) {
   const unsigned char *bytes = text.data;
   for (size_t i = 0; i < text.len; i++) hash = (hash ^ bytes[i]) * UINT64_C(1099511628211); /* FNV-1a */
-  return (hash ^ 0xff) * UINT64_C(1099511628211); /* no byte of UTF-8: what follows is another text */
+  return (hash ^ 0xff) * UINT64_C(1099511628211); /* never a byte of UTF-8: separates two texts */
 }
 
 void vsi_html_set_add(vsi_html_set *set, uint64_t hash) {
@@ -49,7 +50,7 @@ static bool is_name_byte(char c) {
   return vsi_is_letter(c) || vsi_is_digit(c) || c == '_';
 }
 
-/* Names are written fooBar, foo-bar, foo_bar. The parts of a path count up to `stop`. */
+/* Hash a name so that the spellings fooBar, foo-bar and foo_bar are equal. The parts of a path up to `stop` count. */
 static uint64_t hash_of_name(vestry_slice name, char stop) {
   uint64_t hash = VSI_HTML_HASH;
   const char *at = name.data, *end = at + name.len;
@@ -72,7 +73,7 @@ uint64_t vsi_html_state_bind(vsi_html_state *state, vestry_slice name) {
   return hash_of_name(name, '\0');
 }
 
-/* A character reference that is nothing of a name: at '&'. */
+/* Return whether the character reference at '&' cannot be part of a name. */
 static bool is_plain_reference(vestry_slice text) {
   static const char *const plain[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#39;", "&#34;"};
   for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -85,14 +86,14 @@ static void read_any(vsi_html_state *state) {
   state->read = UINT64_MAX;
 }
 
-/* As the client finds them: $name, $name.part, $name-part. A '$' in a string is taken for one too. */
+/* Find signals as the client does: $name, $name.part, $name-part. A '$' in a string counts, too. */
 void vsi_html_state_read(vsi_html_state *state, vestry_slice expression) {
   const char *at = expression.data, *end = at + expression.len;
   while (at < end) {
     char c = *at++;
     if (c == '&' && !is_plain_reference((vestry_slice){at - 1, (size_t)(end - at + 1)})) read_any(state);
     if (c != '$' || at == end) continue;
-    if (*at == '[') read_any(state); /* of a name that is computed */
+    if (*at == '[') read_any(state); /* the name is computed */
     const char *name = at;
     while (at < end &&
            (is_name_byte(*at) || ((*at == '.' || *at == '-') && at > name && end - at > 1 && is_name_byte(at[1]))))
@@ -114,7 +115,8 @@ static bool is_subset(const vsi_html_set *of, const vsi_html_set *set) {
   return true;
 }
 
-/* All of the later one are of one kind, and so are those of the earlier, if it has any. */
+/* Return whether the later HTML has elements of only one kind, and the earlier HTML, if it has any, of the same
+ * kind. */
 static bool is_of_one_kind(const vsi_html_kind *earlier, const vsi_html_kind *later) {
   return !later->count ||
          (later->count == 1 && (!earlier->count || (earlier->count == 1 && earlier->hash == later->hash)));

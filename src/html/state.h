@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What elements hold beyond what their HTML says: signals that they make, what a user has typed or chosen, the focus.
- * And whether one HTML can be left out for another without a loss of it. */
+/* State of elements that their HTML does not determine: signals that they create, text and choices of a user, the
+ * focus. And the check whether one HTML can be dropped for another without losing state. */
 #ifndef VSI_HTML_STATE_H
 #define VSI_HTML_STATE_H
 
@@ -10,14 +10,14 @@
 
 enum { VSI_HTML_SET_MAX = 16 };
 
-/* Hashes, equal ones once. */
+/* A set of hashes. */
 typedef struct vsi_html_set {
   uint32_t count;
-  bool is_unclear; /* more than there is room for, or something that is not understood */
+  bool is_unclear; /* more than there is room for, or unsupported HTML */
   uint64_t hashes[VSI_HTML_SET_MAX];
 } vsi_html_set;
 
-/* Whether all of some kind are alike. */
+/* Whether all elements of some kind are equal. */
 typedef struct vsi_html_kind {
   uint64_t hash;  /* of the first */
   uint32_t count; /* 0; 1; 2: there are several different ones */
@@ -25,16 +25,16 @@ typedef struct vsi_html_kind {
 
 /* Zero: nothing. */
 typedef struct vsi_html_state {
-  vsi_html_set binds;    /* elements with data-bind: by the tag as it is written, but for its id, and what is in it */
+  vsi_html_set binds;    /* elements with data-bind: by the tag as written, without its id, and its content */
   vsi_html_set reads;    /* signals that are read when the HTML is shown, by name */
-  uint64_t bound, read;  /* the same by the first part of their names, a bit of 64 each */
+  uint64_t bound, read;  /* the same by the first part of their names, as a bit of 64 each */
   uint64_t boxes;        /* all bound inputs, in order, if several have one name; otherwise 0 */
   uint64_t focus;        /* elements with autofocus, in order; 0: none */
   uint64_t select_list;  /* all select elements, in order; 0: none */
   vsi_html_kind selects; /* the same without their ids */
-  vsi_html_kind unnamed; /* where there are fields without ids: all of the nearest element with one, but for that id */
-  uint64_t shape;        /* tags, ids and where text is, of all */
-  bool has_fields;       /* what a user can type in, choose or play */
+  vsi_html_kind unnamed; /* for fields without ids: the content of the nearest element with an id, without that id */
+  uint64_t shape;        /* tags, ids and places of text, of the whole HTML */
+  bool has_fields;       /* elements in which a user can type, choose or play */
 } vsi_html_state;
 
 uint64_t vsi_html_hash(uint64_t hash, vestry_slice text);
@@ -43,18 +43,18 @@ uint64_t vsi_html_hash(uint64_t hash, vestry_slice text);
 void vsi_html_set_add(vsi_html_set *set, uint64_t hash);
 void vsi_html_kind_add(vsi_html_kind *kind, uint64_t hash);
 
-/* The name that a data-bind has: its key, or its value. Returns a hash that is the same however the name is cased. */
+/* Note the name of a data-bind: its key or value. Returns a hash that is the same for all spellings of the name. */
 uint64_t vsi_html_state_bind(vsi_html_state *state, vestry_slice name);
-/* The value of an attribute that is an expression, evaluated when its element is shown. */
+/* Note the signals in an attribute's value that is an expression, evaluated when its element is shown. */
 void vsi_html_state_read(vsi_html_state *state, vestry_slice expression);
 
-/* What is there is replaced, not morphed: nothing that a user has done is kept. */
+/* Forget the user's state, because the element is replaced and not morphed, so that none of it is kept. */
 void vsi_html_state_forget_user(vsi_html_state *state);
 
-/* Whether the page after `later` is the page after `earlier` and `later`, of one target; what a user has typed may be
- * kept by `later` alone and lost by both. */
+/* Return whether the page is the same after `later` alone as after `earlier` and `later`, for one target. Text that a
+ * user has typed may be kept by `later` alone and lost by both. */
 bool vsi_html_state_goes(const vsi_html_state *earlier, const vsi_html_state *later);
-/* Whether it makes a difference to the signals which of the two is shown first. */
+/* Return whether the order in which the two are shown affects the signals. */
 bool vsi_html_state_meets(const vsi_html_state *before, const vsi_html_state *behind);
 
 #endif

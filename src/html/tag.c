@@ -21,7 +21,7 @@ static size_t length(const char *from, const char *to) {
   return (size_t)(to - from);
 }
 
-/* What ends a name. */
+/* Return whether a character ends a name. */
 static inline bool is_name_end(char c) {
   return (unsigned char)c <= '>' && (vsi_is_space(c) || c == '/' || c == '>');
 }
@@ -37,7 +37,7 @@ bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event)
   return true;
 }
 
-/* The value after a '='; returns what is after it, NULL: the text ends in it. */
+/* Read the value after a '='. Returns its end; NULL: the text ends inside it. */
 static const char *read_value(const char *at, const char *end, vestry_slice *ret_value) {
   if (*at == '"' || *at == '\'') {
     const char *close = memchr(at + 1, *at, length(at + 1, end));
@@ -51,7 +51,7 @@ static const char *read_value(const char *at, const char *end, vestry_slice *ret
   return at;
 }
 
-/* As the standard has it, an '=' that comes first is the name's first byte, and a '/' ends the attribute. */
+/* By the standard, a leading '=' is the first byte of the name, and a '/' ends the attribute. */
 bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute) {
   const char *at = tag->at, *end = tag->end;
   tag->at = NULL;
@@ -89,7 +89,8 @@ static bool begins(const char *at, const char *end, const char *with) {
   return length(at, end) >= strlen(with) && memcmp(at, with, strlen(with)) == 0;
 }
 
-/* After "<!--": it ends at "-->" or "--!>", where the dashes of its beginning count only before a '>'. */
+/* Skip the rest of a comment after "<!--". It ends at "-->" or "--!>"; the dashes of its beginning count only before a
+ * '>'. */
 static const char *skip_comment(const char *at, const char *end) {
   if (begins(at, end, ">")) return at + 1;
   if (begins(at, end, "->")) return at + 2;
@@ -108,12 +109,12 @@ const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdat
   return behind(at, end, ">");
 }
 
-/* Whether a tag's name is this one: at stands after its '<' or "</". */
+/* Return whether a tag has this name. at: after its '<' or "</". */
 static bool is_named(const char *at, const char *end, vestry_slice name) {
   return length(at, end) > name.len && strncasecmp(at, name.data, name.len) == 0 && is_name_end(at[name.len]);
 }
 
-/* The text of a script. After "<!--", up to "-->", a "<script" hides the next "</script". */
+/* Find the end of a script's text. After "<!--", up to "-->", a "<script" hides the next "</script". */
 static const char *script_end(const char *at, const char *end, vestry_slice name) {
   enum { PLAIN, ESCAPED, DOUBLE_ESCAPED } state = PLAIN;
   while (at < end) {

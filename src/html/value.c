@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what the value of an attribute can do */
-/* The attributes of HTML, SVG and MathML, those that browsers had once among them, and Datastar's. What is not listed
- * cannot run anything on any element, nor load what does: Chromium says so (tests/browser/attributes.test.js).
+/* essay: the effects of attribute values */
+/* The attributes of HTML, SVG and MathML, including some that only earlier browsers had, and Datastar's. An attribute
+ * that is not listed can neither run code on any element nor load code; this was verified in Chromium
+ * (tests/browser/attributes.test.js).
  *
- * Harmless here, though they hold URLs: srcset, imagesrcset, ping, attributionsrc, and url() in presentation attributes
- * (fill, filter, mask). What they name is an image, a picture of an SVG document that runs nothing, or only told that
- * something happened. */
+ * These are harmless here, although they contain URLs: srcset, imagesrcset, ping, attributionsrc, and url() in
+ * presentation attributes (fill, filter, mask). Their URLs name images, a picture in an SVG document that runs nothing,
+ * or only the receiver of a notification. */
 #include "html/value.h"
 
 #include <string.h>
@@ -14,12 +15,12 @@
 #define DOCUMENTS  "iframe frame embed object applet portal fencedframe"
 #define ANIMATIONS "animate set animatecolor animatemotion animatetransform"
 
-/* The first row that fits counts. */
+/* The first row that matches counts. */
 static const struct {
-  const char *attribute, *elements; /* with spaces in between; NULL: all */
+  const char *attribute, *elements; /* separated by spaces; NULL: all */
   vsi_value value;
 } rows[] = {
-    /* URLs. A `use` brings elements of another document, with their handlers. */
+    /* URLs. A `use` includes elements of another document, with their handlers. */
     {"href", "script use base", VSI_VALUE_LOADS},
     {"xlink:href", "script use base", VSI_VALUE_LOADS},
     {"src", "script", VSI_VALUE_LOADS},
@@ -50,13 +51,13 @@ static const struct {
     /* Code, styles, documents. */
     {"style", NULL, VSI_VALUE_STYLE},
     {"srcdoc", NULL, VSI_VALUE_MARKUP},
-    /* What an attribute of another element is set to, or which: `values` can be URLs, for the link around it. */
+    /* A value or a name of another element's attribute: `values` can be URLs for the link around it. */
     {"values", ANIMATIONS, VSI_VALUE_CLOSED},
     {"from", ANIMATIONS, VSI_VALUE_CLOSED},
     {"to", ANIMATIONS, VSI_VALUE_CLOSED},
     {"by", ANIMATIONS, VSI_VALUE_CLOSED},
     {"attributename", ANIMATIONS, VSI_VALUE_CLOSED},
-    /* What decides how others are read. A charset can be one in which ASCII is not ASCII. */
+    /* Attributes that determine how others are read. A charset can be one in which ASCII is not ASCII. */
     {"rel", "link", VSI_VALUE_REL},
     {"type", "script", VSI_VALUE_TYPE},
     {"language", "script", VSI_VALUE_CLOSED},
@@ -67,7 +68,7 @@ static const struct {
     {"shadowrootmode", "template", VSI_VALUE_CLOSED},
     {"is", NULL, VSI_VALUE_CLOSED},
     {"xmlns", NULL, VSI_VALUE_CLOSED},
-    /* What a document inside the page may do. */
+    /* Permissions of a document inside the page. */
     {"allow", DOCUMENTS, VSI_VALUE_CLOSED},
     {"sandbox", DOCUMENTS, VSI_VALUE_CLOSED},
     {"csp", DOCUMENTS, VSI_VALUE_CLOSED},
@@ -75,8 +76,8 @@ static const struct {
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-/* Most attributes are in no row, and a look at length and first letter shows it: the first letters of the rows'
- * attributes, by their length. */
+/* Most attributes are in no row. A check of length and first letter finds that out; these are the first letters of the
+ * rows' attributes, by length. */
 #define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
 static const uint32_t first_letters[] = {
     [2] = LETTER('b') | LETTER('i') | LETTER('t'),
@@ -97,7 +98,7 @@ static bool may_be_listed(vestry_slice name) {
   return letter < 26 && (first_letters[name.len] >> letter & 1);
 }
 
-/* A name can have a NUL in it. */
+/* A name can contain a NUL. */
 static bool is(vestry_slice name, const char *text) {
   return name.len && *text == *(const char *)name.data && strlen(text) == name.len &&
          memcmp(text, name.data, name.len) == 0;
@@ -112,7 +113,7 @@ static vestry_slice behind(vestry_slice name, size_t len) {
   return (vestry_slice){(const char *)name.data + len, name.len - len};
 }
 
-/* Whether a name is one of a list with spaces in between, in any case. */
+/* Return whether a name is in a list separated by spaces, ignoring case. */
 static bool is_among(vestry_slice name, const char *list) {
   while (name.len && *list) {
     size_t len = strcspn(list, " ");
@@ -132,9 +133,10 @@ static vsi_value look_up(vestry_slice element, vestry_slice attribute) {
   return VSI_VALUE_TEXT;
 }
 
-/* The attributes of Datastar whose value is an expression: their name, then a key (:key), modifiers (__modifier), or
- * nothing. A bundle with the alias "star" has the same as data-star-…. Of `data-on-…` there are several. The others
- * (bind, ref, indicator, preserve-attr, ignore) have names as their values, which the client does not evaluate. */
+/* Return whether a Datastar attribute's value is an expression. Its name is followed by a key (:key), modifiers
+ * (__modifier), or nothing. A bundle with the alias "star" has the same attributes as data-star-…. `data-on-…` has
+ * several variants. The values of the other attributes (bind, ref, indicator, preserve-attr, ignore) are names, which
+ * the client does not evaluate. */
 static bool is_expression(vestry_slice name) {
   static const char list[] = "attr class computed effect init show signals style text json-signals persist "
                              "query-string custom-validity replace-url animate view-transition match-media";
@@ -146,8 +148,8 @@ static bool is_expression(vestry_slice name) {
   return is_among(name, list);
 }
 
-/* What data-attr:KEY sets is the attribute KEY. Without a key, names and values are in the code; modifiers could make
- * another name of the key. */
+/* Return the kind of the attribute KEY that data-attr:KEY sets. Without a key, names and values are in the code;
+ * modifiers could turn the key into another name. */
 static vsi_value result_of(vestry_slice element, vestry_slice name) {
   if (!begins(name, "attr") && !begins(name, "animate")) return VSI_VALUE_TEXT;
   const char *key = memchr(name.data, ':', name.len), *at = name.data;
