@@ -270,7 +270,7 @@ Compare figures within this page only, because other machines and other days giv
 {table(["vestry", "compared with", "measured", "best by best", "target", "met"], bars_rows(groups) + limits_rows(groups))}
 The two processors of a virtual machine may be near each other or far apart, and this changes during a run. It affects \
 every contest in which they share cache lines, so two medians can come from different states. The best runs come from \
-the near state; if the best runs miss a target, it is not met in that state either.
+the near state, so a target that the best runs miss is also missed there.
 
 ## Where others are faster
 {table(["contest", "contestant", "vestry", "contestant's result", "vestry's ratio"], lost_rows(groups))}
