@@ -32,7 +32,7 @@ typedef struct declared {
 
 struct vestry_forms {
   vestry *v;
-  vestry_forms_options options; /* `path` is an own copy */
+  vestry_forms_options options; /* with all defaults; `path` is a copy */
   char *path;
   declared *all;
   size_t count, room;

@@ -12,10 +12,10 @@
  * message or a later generation. Meanwhile it shows the stored values, and sends no message that would overtake that
  * one.
  *
- * Responses. The values of a response go into the fields that were not touched since the request. A render may replace
- * the form before the response arrives; then the touched values move to the new form, unless they were submitted. They
- * also move if the new form has an earlier generation: the server has lost the form, for example by a restart, and
- * receives its values again.
+ * Responses. The values of a response go into the fields that the user has not touched. A render may replace the form
+ * before the response arrives; then the touched values move to the new form, unless they were submitted. They also move
+ * if the new form has an earlier generation: the server has lost the form, for example by a restart, and receives its
+ * values again.
  *
  * Clearing. If the server reports a later generation, the form was cleared: text typed before is not sent any more, and
  * text typed afterwards belongs to the new generation. A reset begins a generation by itself. Its render may arrive

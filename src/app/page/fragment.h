@@ -77,11 +77,11 @@ struct vsi_fragment {
   uint64_t is_dirty : 1;
   uint64_t is_asked : 1;   /* marked by a submission only (sent.c): before it renders, a worker checks whether it
                               shows the result already */
-  uint64_t is_over : 1;    /* its viewers have ended, after it had begun */
+  uint64_t is_over : 1;    /* it has begun, and its last viewer has ended */
   uint64_t is_first : 1;   /* not rendered yet */
   uint64_t is_blocked : 1; /* its stream has unwritten events; vsi_page_written clears it when they are written */
   uint64_t has_hash : 1, has_version : 1;
-  uint64_t is_guessed : 1; /* marked_seq is the number of an earlier refresh than the one that marked it */
+  uint64_t is_guessed : 1; /* marked_seq may be lower than the number of the refresh that marked it */
   uint64_t is_poor : 1;    /* `failures` counts renders that were shown and called vestry_render_again */
 };
 

@@ -31,8 +31,8 @@ bool vsi_navigate_is_here(const vestry_page *page, const vestry_request *req);
  * `data-window`: first, shown, count, px, extent and place of the rows, then of the columns, and last whether the
  * window is at its end. The numbers are separated by spaces. */
 void vsi_window_put_attributes(vestry_html *html);
-/* Append the functions that these attributes call to an attribute of the stream's element. A page with a layout needs
- * them once, for all windows to which its navigation leads. */
+/* Append the functions that these attributes call, in an attribute of the stream's element. A page with a layout
+ * contains them once, for all windows that its navigation can show. */
 void vsi_window_put_script(vestry_html *html);
 /* Append a script after the content of a document that sets the position of each window for the first frame. nonce: "":
  * none. Returns as vestry_html_add. */

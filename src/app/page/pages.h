@@ -61,8 +61,8 @@ struct vestry_page {
  * Called on any thread, without a lock. */
 typedef void (*vsi_refreshed_fn)(const char *topic, size_t len, void *ctx);
 
-/* A refresh that belongs to a trace. A later refresh overwrites an earlier one in the same slot; then the earlier one's
- * render has no parent span. */
+/* A refresh that belongs to a trace. A later refresh overwrites an earlier one in the same slot; then the render of the
+ * earlier refresh has no parent span. */
 typedef struct vsi_traced {
   uint64_t seq;
   vestry_trace trace;
@@ -79,17 +79,18 @@ struct vestry_pages {
   uint32_t build, reload_ms, retry_ms;
   char *offline_text, *failing_text;              /* owned */
   vestry_page parts;                              /* owner of all fragments of parts; has no handler */
-  atomic_bool has_shells;                         /* a page has a layout, so tabs need to know which content the
-                                                     event of a part contains */
+  atomic_bool has_shells;                         /* some page has a layout, so the data of a part's event contains
+                                                     its mark */
   vestry_event *well;                             /* signals for "online, not failing"; every stream begins with it */
   vsi_siphash_key content_secret, version_secret; /* keys of the hashes in tags; equal on all nodes of a cluster */
-  vsi_siphash_key own_secret;                     /* key of versions in tags that are valid in this process only */
+  vsi_siphash_key own_secret;                     /* key of the hashes of versions that are valid in this process
+                                                     only */
   bool has_secret;                                /* the application set both secrets; otherwise they are random or
                                                      the cluster's */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   uint64_t timer_ns;          /* guarded by the lock: the time for which the timer is set; 0: it is not set */
-  vsi_histogram render_times; /* durations of handler calls, in moments */
+  vsi_histogram render_times; /* durations of handler calls, in the buckets vsi_moments */
   size_t workers_count;
   vsi_worker *workers;
   struct vestry_subscription *done;     /* subscription to VSI_BUS_DONE */
@@ -100,7 +101,7 @@ struct vestry_pages {
   /* The lock guards all members below. */
   vsi_refreshed_fn refreshed; /* NULL: refreshes are not forwarded */
   void *refreshed_ctx;
-  size_t refs; /* one of the owner, of the actor of each worker, and of each viewer */
+  size_t refs; /* references: of the owner, of the actor of each worker, of each viewer */
   bool is_closed;
   vestry_page *pages_list;
   vsi_worker *idle;
@@ -162,8 +163,8 @@ vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *opti
 /* Set the secret that the nodes of a cluster share; no effect if the pages were given one. Call it before the first
  * request. */
 VESTRY_API void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len);
-/* Make the claim of the content of a part in a tag, which matches no other part. hash: first word of the hash of the
- * content. */
+/* Make the claim of a part for a tag. It identifies the part and its content, so that it matches no other part. hash:
+ * first word of the hash of the content. */
 vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);
 /* Get the first word of the hash that a tag claims for a part. Returns false if the tag claims nothing about that
  * part. */

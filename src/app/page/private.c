@@ -265,8 +265,8 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
   }
 }
 
-/* Send the content, unless the tab has it; the contents of new parts; the id after all of them; and the submissions
- * that they show. */
+/* Send with no event in between: the content, unless the tab has it; the contents of new parts; the id that claims all
+ * of them; and the event for the submissions that they show. */
 static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64_t *sent_bytes) {
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;
@@ -344,8 +344,8 @@ static vestry_err count_render(vsi_run *r) {
   return VESTRY_OK;
 }
 
-/* Prepare each part: find or promise its subscription, and make its content if the tab lacks it. If the tab claims a
- * content, it keeps that, and the part's fragment sends the difference (shared.c). */
+/* Prepare each part: find or promise its subscription, and make its content if the tab lacks it. If the tab claims to
+ * have a content, no content is sent here; the part's fragment sends its current content if that differs (shared.c). */
 static vestry_err prepare_parts(vsi_run *r, change *changes) {
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);

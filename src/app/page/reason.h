@@ -32,8 +32,8 @@ void vsi_reasons_add(vsi_reasons *reasons, uint64_t seq, vestry_refresh_kind kin
 /* Find the reason of a refresh. Returns false, with ret_reason untouched, if it is not stored any more. */
 bool vsi_reasons_find(const vsi_reasons *reasons, uint64_t seq, vsi_reason *ret_reason);
 
-/* Return the length of a topic's name as operators see it. Of the library's own topics, which contain the id of a tab
- * ("vestry_tab/…"), only the part before the id is shown. */
+/* Return how many bytes of a topic's name operators see: all of them, except that the library's own topics with the id
+ * of a tab ("vestry_tab/…") are cut before the id. */
 size_t vsi_reason_told_len(const char *name, size_t len);
 
 /* Times of the changes behind refreshes, by number, so that a render can report the age of the change that it shows. */

@@ -30,7 +30,7 @@
  * has called its end. Therefore the functions of observers are called without the lock, and removing an observer waits
  * only for the renders that have called its begin. */
 
-/* Enter the observers; returns their slots as bits. They keep their slots until leave. */
+/* Enter all observers, which keep their slots until `leave`. Returns the slots as bits. */
 static uint8_t enter(vestry_pages *pages) {
   uint8_t inside = 0;
   vsi_pages_lock(pages);
@@ -253,8 +253,8 @@ void vestry_render_again(vestry_render *said) {
 }
 
 /* Hash a version together with the page, because the same number has another meaning at another address and for another
- * user. With own_secret the hash is also valid in this process only, so a counter of another process is never mistaken
- * for one of this process. */
+ * user. With own_secret the hash is valid in this process only, so a counter of another process is never mistaken for a
+ * counter of this process. */
 static uint64_t hash_version(const vsi_render *render, vsi_siphash_key key, uint64_t version) {
   const char *path = render->said.request->path, *query = render->said.request->query;
   const vestry_scope scope = render->said.share ? (vestry_scope){NULL, 0} : render->said.request->scope;

@@ -6,8 +6,8 @@
  *
  * The id after the event of a page claims the content of its parts too, and follows all events that it claims. When a
  * part changes later, the id that the tab has would still claim the old content of the part, and the part may return to
- * that content while the tab is disconnected. Therefore the event of a part has an id, which claims this part only. A
- * page with a layout merges the id into the claims that it has (script_navigate.c). */
+ * that content while the tab is disconnected. Therefore the event of a part has a separate id, which claims this part
+ * only. A page with a layout merges the id into the claims that it has (script_navigate.c). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>

@@ -6,14 +6,14 @@
  * render. So the first change is shown at once, and the last change is always shown (a throttle with leading and
  * trailing edge). The fragment that has been due longest runs first, so no fragment starves, however busy the others
  * are. A private page is blocked while its stream has unwritten events: it is in no heap and costs nothing until the
- * stream's runner finds all events written. This report is never lost: the worker sets is_blocked before it requests
- * the report, and each request is followed by a run of the runner, which checks is_blocked and the queue.
+ * stream's runner reports that all events are written. This report is never lost: the worker sets is_blocked before it
+ * requests the report, and each request is followed by a run of the runner, which checks is_blocked and the queue.
  *
  * Shared fragments run before private ones. If each tab has a private page, one commit may concern all of them: two
  * thousand renders take tenths of a second, and a message for a hundred tabs would wait behind them. Therefore shared
- * fragments have a separate heap. A due shared fragment runs before every private fragment, unless the private
- * fragment was due more than HEAD_START_NS earlier, so that no private fragment starves. As a rule this costs private
- * fragments little: there are few shared fragments, and each is rendered once per interval for all its tabs.
+ * fragments have a separate heap. A due shared fragment runs before every private fragment, unless the private fragment
+ * was due more than HEAD_START_NS earlier, so that no private fragment starves. As a rule this costs private fragments
+ * little: there are few shared fragments, and each is rendered once per interval for all its tabs.
  *
  * All fragments are in one array:
  *

@@ -47,8 +47,8 @@ uint64_t vsi_document_read(const char *text) {
 
 /* The function that opens the stream. el.had is the state of the tab for the first request. That request also contains
  * the number of the document, by which the server finds the state of a page with parts when its stream ended
- * (resume_cache.c). A failed request is repeated after a random time between retry_ms and twice that, and later after
- * longer times, until the server has set another time. */
+ * (resume_cache.c). A failed request is repeated after a time between retry_ms and twice retry_ms, which each tab draws
+ * at random, and later after longer times. A stream can set another time. */
 static void put_request(vestry_html *html, const vestry_page *page, const char *url, const char *had,
                         const char *number) {
   unsigned retry_ms = page->pages->retry_ms;
@@ -91,7 +91,8 @@ static void put_hearing(vestry_html *html) {
 }
 
 /* The effect of the signals that redirect or reload. It uses a timer for two reasons: the other data of the same event
- * is applied first, and an address that replaces a loading page would not get an entry in the history. */
+ * is applied first, and a browser that is redirected while it still loads a page would replace the entry of that page
+ * in the history. */
 static void put_leave(vestry_html *html, const char *reload) {
   vestry_html_add(html,
                   " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"

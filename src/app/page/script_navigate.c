@@ -17,11 +17,11 @@
  * events contains their marks, too (event/mark.h). The mark of a part replaces the former claim of that part. The first
  * eight digits of a claim identify the part (state_tag.h).
  *
- * Loading an address as a document. The entry in the history has the new address by then, and this document has created
- * it. A browser that moves between entries of the same document loads nothing, even if one of the entries was reloaded
- * as another document since. Therefore the script gives the entry another address and then replaces it with the new
- * one, which makes it an entry of another document. If the page is still there after a while, for example after a
- * download, it opens its stream again.
+ * Loading an address as a document. By then the script has set the new address in the history entry, so this entry
+ * belongs to the current document. A browser that moves between entries of the same document loads nothing, even if one
+ * of the entries was reloaded as another document since. Therefore the script first sets another address in the entry,
+ * and then calls location.replace with the new address, so that the entry belongs to the new document. If the page is
+ * still there after a while, for example after a download, it opens its stream again.
  *
  * Scroll positions. Each entry of the history has a key in its state, and the tab stores the scroll position of each
  * key, because the browser would scroll before the content has arrived. During a navigation the entry has no position,
@@ -151,7 +151,8 @@ static const char forms[] =
     " field.value = value;"
     " if (selectionStart != null) field.setSelectionRange(selectionStart, selectionEnd) }) };";
 
-/* Listeners. The client listens on the document. A capturing listener of the window is called earlier. */
+/* Listeners. The client's listeners are those of the document, so a capturing listener of the window is called before
+ * them. */
 static const char ears[] =
     " document.addEventListener('click', (e) => {"
     " const link = el.isConnected && e.composedPath().find((node) => node.matches?.('a[href], area[href]'));"

@@ -11,9 +11,9 @@
  *
  * If nothing else has marked a fragment, it is checked instead of rendered. The worker refreshes all changes until
  * then: those that the handler refreshed, and those that observers of renders find, such as commits. If this does not
- * mark the fragment, it shows all changes, and no render is needed. So a submission renders only what it has changed.
- * The results of a submission on another node, or before the stream, may not be known here yet; then everything is
- * rendered.
+ * mark the fragment, it shows all changes, and no render is needed. So a submission renders only the fragments that it
+ * has changed. The results of a submission on another node, or before the stream, may not be known here yet; then
+ * everything is rendered.
  *
  * A fragment shows a submission if it has no mark up to the number of the submission, and is not running. When this
  * holds for all fragments of a stream, the stream is sent the submission's number, after the events of the renders. A
@@ -22,7 +22,7 @@
  * A new stream reports which submissions were answered while there was none; its first renders show them.
  *
  * A stream waits for one fragment at a time: the one that shows the oldest state. Each shared fragment has a list of
- * the streams that wait for it; a private fragment is waited for by its own stream only. */
+ * the streams that wait for it; only its own stream waits for a private fragment. */
 #include "app/page/sent.h"
 
 #include <stdio.h>

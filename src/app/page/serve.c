@@ -140,8 +140,8 @@ static void watching_ended(vsi_close_node *node, vestry_connection *connection, 
 }
 
 /* The node belongs to the viewer, which stays until this runner reports the end of the connection. The response of a
- * long poll ends once an event was written; but not between the events of a page's parts and the corrected mark
- * (private.c), which belong together. */
+ * long poll ends once an event was written. It does not end between the contents of a page's parts and the corrected
+ * mark (private.c), because the tab needs both. */
 bool vsi_page_written(vestry_connection *connection) {
   vsi_private *page = (vsi_private *)(void *)vsi_close_list_find(&connection->at_close, private_ended);
   bool is_blocked = false, is_sending = false;

@@ -54,7 +54,7 @@ static void release(vsi_run *r, held *whom, bool again) {
   vsi_free(pages->host, whom->subscriptions);
 }
 
-/* Check allow for all streams before the content changes, and make the tabs reload that it rejects. */
+/* Check allow for all streams before the content changes, and make rejected tabs reload. */
 static vestry_err ask_all(vsi_run *r) {
   held all;
   vsi_pages_lock(r->pages);

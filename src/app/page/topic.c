@@ -375,6 +375,6 @@ bool vsi_topics_walk(vestry_pages *pages) {
 }
 
 void vsi_topics_free(vestry_pages *pages) {
-  /* The remaining topics were refreshed, but their walk has not run. */
+  /* Only topics are left that were refreshed and whose walk did not end. */
   vsi_map_free_all(&pages->topics, pages->host, 0);
 }

@@ -2,7 +2,7 @@
 /* essay: the position of a window, stored in the address */
 /* The scroll position of a tab is state. It must survive the stream, a reload and a restart of the process, be
  * available on every node, and be bounded. The address of the page meets these requirements. Therefore a window is a
- * function of the request, and no other module knows windows.
+ * function of the request, and the server stores no state for it.
  *
  * The position is the first visible row. The rendered rows begin a third of the buffer before it, rounded down to a
  * sixth of the buffer. So nearby positions get the same rows, and tabs of a shared page share a render.
