@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes as PostgreSQL writes them in text: \x and two digits each. */
+/* Bytes in PostgreSQL's text format: \x and two hexadecimal digits each. */
 #ifndef VSI_POSTGRES_BYTEA_H
 #define VSI_POSTGRES_BYTEA_H
 
@@ -7,9 +7,9 @@
 
 #include "base/hex.h"
 
-#define VSI_POSTGRES_BYTEA_BYTES(len) (2 + 2 * (len) + 1) /* of the text, terminated */
+#define VSI_POSTGRES_BYTEA_BYTES(len) (2 + 2 * (len) + 1) /* size of the text with its NUL */
 
-/* Returns text. */
+/* Write bytes as text. Returns text. */
 static inline char *vsi_postgres_bytea_write(char *text, const void *bytes, size_t len) {
   text[0] = '\\';
   text[1] = 'x';
@@ -17,12 +17,12 @@ static inline char *vsi_postgres_bytea_write(char *text, const void *bytes, size
   return text;
 }
 
-/* Whether a text is one. NULL is none. */
+/* Return whether a text has this format. NULL: no. */
 static inline bool vsi_postgres_bytea_is(const char *text) {
   return text && text[0] == '\\' && text[1] == 'x';
 }
 
-/* How many bytes a text says that is one. */
+/* Return the number of bytes in a text of this format. */
 static inline size_t vsi_postgres_bytea_len(const char *text) {
   return (strlen(text) - 2) / 2;
 }

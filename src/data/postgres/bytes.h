@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that a server wrote as its own memory has them, taken one number after the other. Where they end too early a
- * number is 0 and `is_short` is set: callers look once, at the end. The server's order of bytes is this machine's: the
- * first number of each page of the WAL tells, and of another order none is read (wal.c). */
+/* A reader for binary data in a server's memory format. If the data end too early, a number is 0 and `is_short` is set,
+ * so callers check it once at the end. The server's byte order must be that of this machine; the first number of each
+ * page of the WAL shows it, and a page with another order is rejected (wal.c). */
 #ifndef VSI_POSTGRES_BYTES_H
 #define VSI_POSTGRES_BYTES_H
 
@@ -12,11 +12,11 @@
 
 typedef struct vsi_postgres_bytes {
   const unsigned char *at;
-  size_t len; /* that are left */
+  size_t len; /* bytes that are left */
   bool is_short;
 } vsi_postgres_bytes;
 
-/* So many bytes; NULL if there are not. */
+/* Take bytes; NULL: there are not enough. */
 static inline const unsigned char *vsi_postgres_take(vsi_postgres_bytes *bytes, size_t len) {
   if (len > bytes->len) {
     bytes->is_short = true;
@@ -29,7 +29,7 @@ static inline const unsigned char *vsi_postgres_take(vsi_postgres_bytes *bytes, 
   return at;
 }
 
-/* `count` items of `size` bytes; NULL if there are not so many. */
+/* Take `count` items of `size` bytes; NULL: there are not enough. */
 static inline const unsigned char *vsi_postgres_take_items(vsi_postgres_bytes *bytes, uint32_t count, size_t size) {
   if (count <= bytes->len / size) return vsi_postgres_take(bytes, count * size);
   return vsi_postgres_take(bytes, SIZE_MAX);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Renders are observed: what they read goes into an index, as a set, which is a topic that the render names. Commits
- * are followed, and refresh the topics of the sets that they meet.
+/* Renders are observed: their reads are entered into an index as a set, which is a topic that the render names. Commits
+ * are followed, and refresh the topics of the sets that they concern.
  *
- * A render gets a connection with its first read, and keeps it to its end. A transaction that the server gives up, for
- * want of room or because of a conflict, is begun again under the render: what the render had read before is of another
- * snapshot then, so it is refreshed as soon as it ends. A transaction of the kind RENDER that the application begins in
- * a render is the same one.
+ * A render gets a connection with its first read, and keeps it until it ends. If the server aborts the transaction, for
+ * lack of memory for locks or because of a conflict, another one is begun inside the render. Earlier reads of the
+ * render then have another snapshot, so the render is refreshed as soon as it ends. A transaction for reading that the
+ * application begins in a render is the same transaction.
  *
- * What was not read leaves no trace. A page can catch a read that failed, and show something else: it would depend on
- * nothing. So whatever fails on a render's thread, by its pool, makes the render depend on every commit; and where time
- * may help (no connection is free, the server is away), the render is made again after a while, too. The same for what
- * is read in a transaction of the application's own, whose locks say nothing, and for a transaction that was ended
- * under the render.
+ * Reads that failed leave no trace. A page can catch a failed read, and show something else; it would then depend on
+ * nothing. Therefore, any failure of the pool on a render's thread makes the render depend on every commit. If the
+ * failure may be temporary (no connection is free, the server is away), the render also runs again after a while. The
+ * same holds for reads in a transaction of the application itself, whose locks show nothing, and for a transaction that
+ * was ended inside the render.
  *
- * Conflicts. A render meets them now and then where many write at once, and begins again. But one may last: a
- * serializable transaction that has promised its commit, and waits, cannot fail, so all fail that read what it has
- * written. By tables they do not: that snapshot takes no part in conflicts. So a second conflict in a render has that
- * render read by tables, and others as before. If it had rows by then it is made once more, by tables from its
- * beginning. */
+ * Conflicts. If there are many concurrent writes, a render has a conflict from time to time, and begins again. But a
+ * conflict can last: a serializable transaction that is prepared, and waits, cannot fail any more, so every transaction
+ * fails that reads what it has written. Reads at level TABLES do not conflict, because their snapshot does not take
+ * part in the detection of conflicts. Therefore, after a second conflict a render reads at level TABLES, and other
+ * renders as before. If it had rows by then, it runs once more, at level TABLES from its start. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,24 +44,24 @@ enum {
   SILENCE_MS = 10000,
   SETTLE_MS = 1000,
   TRIES = 3,
-  CONFLICTS = 2, /* after so many a render reads by tables */
+  CONFLICTS = 2, /* after this many conflicts a render reads at level TABLES */
   TOPIC_BYTES = 48,
   UNCOVERED_MOST = 32
 };
 
 static const char no_room[] = "53200", conflict[] = "40001";
 
-/* What one render has read so far: its transaction knows it. */
+/* The recording of one render; its transaction has the reads. */
 typedef struct recording {
   vsi_postgres_recorder is; /* first */
   vestry_postgres *database;
   vsi_postgres_ticket ticket; /* if it is followed */
-  uint32_t left_out;          /* the oid of a table that it reads, and does not depend on; 0: none */
-  unsigned conflicts;         /* that it has met */
+  uint32_t left_out;          /* oid of a table that it reads without depending on it; 0: none */
+  unsigned conflicts;         /* number of conflicts */
   bool by_tables;
-  bool has_rows;                    /* of a read that was done */
-  bool is_torn;                     /* of several snapshots, or it is not known what it has read */
-  bool names_places, has_savepoint; /* its statements */
+  bool has_rows;                    /* of a successful read */
+  bool is_torn;                     /* it read from several snapshots */
+  bool names_places, has_savepoint; /* in its statements */
 } recording;
 
 struct vestry_postgres {
@@ -72,13 +72,13 @@ struct vestry_postgres {
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
   bool is_observing;
-  bool is_going; /* the follower's thread's: it follows */
-  /* Relaxed: a render that has the one before is as right. */
+  bool is_going; /* belongs to the follower's thread: it follows */
+  /* Relaxed: a render that uses the former value is correct, too. */
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
-  _Atomic(uint64_t) torn; /* bits of renders that begin by tables when they are made again; relaxed: a hint */
-  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations that the log was told of; 0: free. Relaxed: each is alone */
+  _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
+  _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations that were logged; 0: free. Relaxed: each is independent */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, coarse, promoted, again, fallbacks; /* counters */
 };
@@ -90,13 +90,13 @@ static void write_topic(const vestry_postgres *database, uint64_t number, char t
            (unsigned long long)number);
 }
 
-/* at_ns: when a commit was seen that it is for; 0: it is for none that is known. */
+/* at_ns: when the commit was seen; 0: no known commit. */
 static void refresh(vestry_postgres *database, uint64_t number, uint64_t at_ns) {
   const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
   char topic[TOPIC_BYTES];
   uint64_t seq = 0;
   write_topic(database, number, topic);
-  (void)vestry_refresh_for(database->pages, topic, &change, &seq); /* its name is one: it cannot fail */
+  (void)vestry_refresh_for(database->pages, topic, &change, &seq); /* cannot fail: its name is valid */
   uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
@@ -134,12 +134,13 @@ static bool is_used(void *ctx, uint64_t number) {
 static void depend(const vestry_postgres *database, vestry_render *render, uint64_t number) {
   char topic[TOPIC_BYTES];
   write_topic(database, number, topic);
-  (void)vestry_render_topic(render, topic); /* what it says sticks in the render */
+  (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 
 /* --------------------------------------------------------------------------------------------------- levels ------- */
 
-/* Whether renders are followed by tables for want of locks. When that is over, the first that asks says so. */
+/* Return whether renders are followed at level TABLES for lack of locks. When the time is over, the first caller logs
+ * it. */
 static bool is_fallen_back(vestry_postgres *database) {
   uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
   if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
@@ -161,10 +162,10 @@ vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database) {
 
 static void fall_back(vestry_postgres *database) {
   if (atomic_load_explicit(&database->level, memory_order_relaxed) != VESTRY_POSTGRES_READS) return;
-  (void)is_fallen_back(database); /* one that is over is said to be so */
+  (void)is_fallen_back(database); /* logs the end of an earlier one */
   uint64_t until_ns = atomic_exchange_explicit(
       &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
-  if (until_ns) return; /* one that began before: it lasts longer now */
+  if (until_ns) return; /* one was active: it is extended */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
   vsi_log(database->host, VESTRY_LOG_WARN,
           "vestry_postgres, %s: the level is TABLES for %u ms: the server has no room for more locks (53200); raise "
@@ -189,11 +190,11 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   vestry_postgres *database = ctx;
   if (database->is_going != (is == VSI_POSTGRES_GOING)) vsi_postgres_ears_follow(database->pool, !database->is_going);
   database->is_going = is == VSI_POSTGRES_GOING;
-  if (is == VSI_POSTGRES_TRYING) return; /* renders go on as they were: all are refreshed when it is back */
+  if (is == VSI_POSTGRES_TRYING) return; /* renders continue as before: all are refreshed when it is back */
   vestry_postgres_level level = is == VSI_POSTGRES_GOING ? database->options.level : VESTRY_POSTGRES_TOPICS;
   atomic_store_explicit(&database->major, major, memory_order_relaxed);
   const vestry_postgres_level former = atomic_exchange_explicit(&database->level, level, memory_order_relaxed);
-  /* Renders that begin now have the new level. What was committed since the last record is not known. */
+  /* Renders that begin now have the new level. Commits since the last record are unknown. */
   if (level == VESTRY_POSTGRES_TOPICS && former > level) vsi_postgres_index_stop(database->index);
   if (former != level)
     say_level(database, level, major);
@@ -202,7 +203,7 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
             database->pool->is.name, major);
 }
 
-/* The follower gets no connection: whether others do. */
+/* Return whether other connections succeed, because the follower gets none. */
 static bool is_there(void *ctx) {
   const vestry_postgres *database = ctx;
   return vestry_sql_run_alone(&database->pool->is, "SELECT 1", NULL, NULL, NULL) == VESTRY_OK;
@@ -220,8 +221,8 @@ static recording *find_by_pool(const vsi_postgres_pool *pool) {
   return (recording *)vsi_postgres_recorder_of(pool);
 }
 
-/* Of what a render is of. Others may have the same one: then one of them is by tables for nothing, once, and the render
- * that it was meant for may be torn, and made, once more. */
+/* Return a bit for a render, from its request. Different renders can have the same bit: then one of them runs at level
+ * TABLES once without need, and the intended one may have conflicts, and run, once more. */
 static uint64_t bit_of(const vestry_render *render) {
   const vestry_request *of = render->request;
   uint64_t hash = render->share ? vsi_hash_bytes(0, render->share, strlen(render->share)) : 0;
@@ -233,7 +234,7 @@ static uint64_t bit_of(const vestry_render *render) {
   return UINT64_C(1) << (hash >> 58);
 }
 
-/* Whether conflicts have torn this render when it was made the last time. */
+/* Return whether this render had to use several snapshots because of conflicts when it last ran. */
 static bool was_torn(vestry_postgres *database, const vestry_render *render) {
   if (!atomic_load_explicit(&database->torn, memory_order_relaxed)) return false;
   const uint64_t bit = bit_of(render);
@@ -250,7 +251,7 @@ static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
   return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.loan);
 }
 
-/* On the same connection, which the application may have, too. */
+/* Begin another transaction on the same connection, which the application may also have. */
 static vestry_err begin_again(recording *is) {
   vsi_postgres_loan *loan = (vsi_postgres_loan *)is->is.loan;
   vestry_err error = vsi_postgres_command(loan, "vestry_sql_read", "ROLLBACK");
@@ -267,7 +268,7 @@ static void end_transaction(recording *is) {
   is->is.loan = NULL;
 }
 
-/* Whether the server gave up the transaction for what may be over when it is begun again. */
+/* Return whether the server aborted the transaction for a reason that another attempt may avoid. */
 static bool is_given_up(recording *is) {
   const bool is_conflict = strcmp(vestry_postgres_sqlstate(is->is.loan), conflict) == 0;
   const bool is_full = strcmp(vestry_postgres_sqlstate(is->is.loan), no_room) == 0;
@@ -280,7 +281,7 @@ static bool names(const char *sql, const char *word) {
   return strcasestr(sql, word) != NULL;
 }
 
-/* The render's transaction is the loan's, which is there. */
+/* Run a statement in the render's transaction, which exists. */
 static vestry_err run_recorded(vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                                vestry_sql_row_fn row, void *ctx) {
   recording *is = (recording *)recorder;
@@ -304,7 +305,7 @@ static void begin(vestry_render *render, void *ctx) {
   vestry_postgres *database = ctx;
   recording *is = vsi_calloc(database->host, 1, sizeof *is);
   const bool is_followed = is && level_of(database) != VESTRY_POSTGRES_TOPICS;
-  if (!is_followed && database->follower) { /* it will not be known what it reads */
+  if (!is_followed && database->follower) { /* its reads will be unknown */
     vsi_postgres_index_add_whole(database->index);
     depend(database, render, VSI_POSTGRES_EVERYTHING);
   }
@@ -315,14 +316,14 @@ static void begin(vestry_render *render, void *ctx) {
   vsi_postgres_recorder_enter(&is->is);
   if (!is_followed) return;
   if (was_torn(database, render)) is->conflicts = CONFLICTS;
-  /* A transaction from before the render may not see what was committed before it. */
+  /* A transaction begun before the render may not see earlier commits. */
   is->is.wants_again = is->is.is_unknown = vsi_postgres_is_lent(database->pool);
   vsi_postgres_index_begin(database->index, &is->ticket);
 }
 
 static vestry_err read_recorded(recording *is, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                                 void *ctx) {
-  if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application's */
+  if (!is->is.loan && vsi_postgres_is_lent(is->database->pool)) { /* in a transaction of the application */
     is->is.is_unknown = true;
     return vestry_sql_run_alone(&is->database->pool->is, sql, values, row, ctx);
   }
@@ -342,7 +343,7 @@ vestry_err vsi_postgres_read(vestry_sql_pool *pool, const char *sql, const vestr
                                   : vsi_postgres_run_alone(pool, sql, values, row, ctx);
 }
 
-/* One that does not follow its table, whose oid is its last column. */
+/* A read that does not depend on its table, whose oid is in its last column. */
 typedef struct unfollowed {
   vestry_sql_row_fn row;
   void *ctx;
@@ -366,7 +367,7 @@ vestry_err vsi_postgres_read_unfollowed(vestry_sql_pool *pool, const char *sql, 
 
 /* ------------------------------------------------------------------------------------------- end of a render ------ */
 
-/* Each relation once, and so many of them: a temporary table is another one each time. */
+/* Log each relation once, and only UNCOVERED_MOST of them, because a temporary table has another oid each time. */
 static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
   size_t at = 0;
   for (; oid && at < UNCOVERED_MOST; at++) {
@@ -383,7 +384,8 @@ static void tell_uncovered(vestry_postgres *database, uint32_t oid) {
           database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further ones are not logged");
 }
 
-/* OK | BUSY: the render is to be made again | other errors: it is not known what it has read */
+/* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
+ * unknown */
 static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   vestry_postgres *database = is->database;
   unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
@@ -392,7 +394,7 @@ static vestry_err find_footprint(recording *is, vsi_postgres_footprint *f) {
   f->names_places = is->names_places;
   f->left_out = is->left_out;
   f->max_keys = database->options.max_render_keys;
-  ((vsi_postgres_loan *)is->is.loan)->begins_again = true; /* with the whole render */
+  ((vsi_postgres_loan *)is->is.loan)->begins_again = true; /* as part of the whole render */
   vestry_err error = vsi_postgres_run((vsi_postgres_loan *)is->is.loan, vsi_postgres_footprint_sql(major),
                                       VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_footprint_row, f);
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
@@ -428,7 +430,7 @@ static void settle_reads(recording *is, vestry_render *render) {
   if (is->is_torn || error == VESTRY_BUSY) {
     atomic_fetch_add_explicit(&database->again, error == VESTRY_BUSY, memory_order_relaxed);
     if (is->conflicts >= CONFLICTS)
-      atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* begin: was_torn */
+      atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* see was_torn in begin */
     depend(database, render, number);
     vsi_postgres_index_leave(database->index, &is->ticket);
     refresh(database, number, 0);
@@ -466,8 +468,8 @@ static void take_place(const vestry_sql_row *row, void *ctx) {
   *(uint64_t *)ctx = text ? strtoull(text, NULL, 10) : 0;
 }
 
-/* Where the WAL ends that has all commits until now. One that does not wait for the disk (synchronous_commit = off) may
- * not be in what is sent: a small one that does takes it along. */
+/* Get the end of WAL that contains all commits so far. A commit that does not wait for the disk (synchronous_commit =
+ * off) may not have been sent; therefore, a small commit that waits is made after it. */
 static vestry_err find_place(const vestry_postgres *database, uint64_t *ret_place) {
   vestry_sql_transaction *loan;
   vestry_err error = vestry_sql_begin(&database->pool->is, VESTRY_SQL_WRITE, &loan);
@@ -496,15 +498,15 @@ vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms
   return error;
 }
 
-/* For what was pressed: commits that have waited for the disk are enough, and nothing is written. Where those of this
- * pool do not wait it is not sure. */
+/* Follow the commits so far, as vestry_render_observer.settle. Commits that have waited for the disk are enough, so
+ * nothing is written. If those of this pool do not wait (synchronous_commit = off), the result is false. */
 static bool settle(void *ctx) {
   static const char flushed[] = "SELECT CASE current_setting('synchronous_commit') WHEN 'off' THEN 0 ELSE "
                                 "pg_current_wal_flush_lsn() - '0/0' END";
   vestry_postgres *database = ctx;
   vsi_postgres_follower_stats follower;
   uint64_t place = 0;
-  if (!database->follower) return true; /* topics tell */
+  if (!database->follower) return true; /* topics do it */
   vsi_postgres_follower_stats_get(database->follower, &follower);
   if (level_of(database) == VESTRY_POSTGRES_TOPICS || follower.is != VSI_POSTGRES_GOING) return false;
   vestry_err error = vestry_sql_run_alone(&database->pool->is, flushed, NULL, take_place, &place);
@@ -569,7 +571,7 @@ vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *of, cons
   database->pool = pool;
   database->host = pool->is.host;
   database->options = options;
-  atomic_init(&database->level, VESTRY_POSTGRES_DEFAULT); /* not found yet */
+  atomic_init(&database->level, VESTRY_POSTGRES_DEFAULT); /* not known yet */
   vestry_err error = start(database);
   if (error)
     vestry_postgres_destroy(database);

@@ -93,7 +93,7 @@ void vsi_postgres_ears_follow(vsi_postgres_pool *pool, bool is_followed) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* Whatever was done to its rows, or to itself. */
+/* Return whether a commit wrote to the receiver's table: to its rows, its file, or its definition. */
 static bool is_meant(const vsi_postgres_ear *ear, const vsi_postgres_keys *keys) {
   if (!ear->is_listening) return false;
   if (!keys) return true;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Ears of a pool: each listens to one table, and hears that a commit which can be seen by now may have written to it,
- * if a follower of commits (data/postgres/follower.h) goes over that pool. Any thread; the pool's lock is taken
- * briefly. */
+/* Receivers ("ears") of a pool: each is notified that a visible commit may have written to its table, if a follower of
+ * commits (data/postgres/follower.h) runs for that pool. Any thread; the pool's lock is taken briefly. */
 #ifndef VSI_POSTGRES_EARS_H
 #define VSI_POSTGRES_EARS_H
 
 #include "data/postgres/keys.h"
 #include "data/postgres/loan.h"
 
-/* Its owner's memory. All of it is guarded by the pool's lock. */
+/* The owner provides the memory. Everything is guarded by the pool's lock. */
 struct vsi_postgres_ear {
   LIST_ENTRY(vsi_postgres_ear) in;
   pthread_cond_t heard;
@@ -17,7 +16,7 @@ struct vsi_postgres_ear {
   bool has_heard, is_roused;
 };
 
-/* Of the seam (data/sql/sql.h), which says what they do. */
+/* Functions of vsi_sql_ear_ops; see data/sql/sql.h. */
 void vsi_postgres_ear_open(vestry_sql_pool *pool, void *ear);
 void vsi_postgres_ear_close(vestry_sql_pool *pool, void *ear);
 bool vsi_postgres_ear_listen(vestry_sql_pool *pool, void *ear);
@@ -26,13 +25,13 @@ bool vsi_postgres_ear_wait(vestry_sql_pool *pool, void *ear, uint64_t until_ns);
 void vsi_postgres_ear_rouse(vestry_sql_pool *pool, void *ear);
 extern const vsi_sql_ear_ops vsi_postgres_ear_ops;
 
-/* ---- the follower ---- */
+/* ---- for the follower ---- */
 
-/* One begins, or ends, to follow: what was heard before may not be all. */
+/* Begin or end to follow. Notifies all receivers, because reports before may be incomplete. */
 void vsi_postgres_ears_follow(vsi_postgres_pool *pool, bool is_followed);
-/* Whether an ear listens to what a commit wrote. keys: NULL: that is not known, here and below. */
+/* Return whether a receiver waits for what a commit wrote. keys NULL, here and below: unknown. */
 bool vsi_postgres_ears_want(vsi_postgres_pool *pool, const vsi_postgres_keys *keys);
-/* A commit can be seen by now. */
+/* Notify the receivers of a commit that is visible now. */
 void vsi_postgres_ears_tell(vsi_postgres_pool *pool, const vsi_postgres_keys *keys);
 
 #endif

@@ -32,7 +32,8 @@ bool vsi_postgres_is_end(const vsi_postgres_record *record) {
          (operation == COMMIT || operation == COMMIT_PREPARED || operation == ABORT || operation == ABORT_PREPARED);
 }
 
-/* The parts are there by flags, in this order; the last ones, a name and a place of replication, are not needed. */
+/* Flags select the parts, which have this order. The last ones, the name and position of replication, are not
+ * needed. */
 vestry_err vsi_postgres_ended_read(const vsi_postgres_format *format, const vsi_postgres_record *record,
                                    vsi_postgres_ended *ret_ended) {
   unsigned operation = operation_of(record);

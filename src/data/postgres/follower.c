@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: how commits to PostgreSQL are followed, and begun with anew */
-/* Two connections: one gets the WAL, the other is asked what is visible. Whatever ends one of them ends both, and both
- * are made again: the server was restarted, a standby has taken its place, the WAL goes on along another timeline, a
- * segment that was not read yet is gone, the WAL cannot be read. Then it begins with the present, and all that was read
- * is made again, once: what was committed meanwhile is not known.
+/* essay: how commits to PostgreSQL are followed, and how following restarts */
+/* There are two connections: one receives the WAL, the other queries what is visible. If one of them ends, both are
+ * closed and opened again. Reasons are: the server was restarted; a standby has replaced it; the WAL continues on
+ * another timeline; a segment was removed before it was read; the WAL cannot be read. Following then restarts at the
+ * present position, and everything that was read renders again, once, because the commits in between are unknown.
  *
- * The order of a beginning: where the WAL is; then the number of a transaction, the follower's own; then the WAL from
- * that place. So a transaction with a later number has all its records after that place.
+ * The order of a start is:
+ * 1. find the position of the WAL;
+ * 2. take a transaction number, for a transaction of the follower itself;
+ * 3. read the WAL from that position.
+ * So all records of a transaction with a later number are after that position.
  *
- * The position that others wait for is told after the index has been: so what was committed before it was asked for is
- * published when they go on. */
+ * The position for which other threads wait is published after the index was updated. So when they continue, everything
+ * that was committed before the wait began is published. */
 #include "data/postgres/follower.h"
 
 #include <errno.h>
@@ -31,18 +34,18 @@ enum {
   BACK_OFF_FIRST_MS = 50,
   BACK_OFF_MOST_MS = 1000,
   REFUSED_MS = 10000,
-  ALONE = 3, /* so many: a server that has just been started may be there for the later of the two */
+  ALONE = 3, /* a server that has just started may be available for the later connection only */
   IDLE_MS = 5000,
-  BUSY_MS = 2,       /* between two reads, while WAL comes all the time: for each read two processes wake up */
-  LOOK_MET_MS = 1,   /* a set waits for a commit to become visible: then twice that, and so on */
-  LOOK_SOME_MS = 50, /* no set does */
+  BUSY_MS = 2,       /* pause between reads under constant load, because each read wakes two processes */
+  LOOK_MET_MS = 1,   /* a set waits for a commit to become visible; the time doubles each time */
+  LOOK_SOME_MS = 50, /* no set waits */
   LOOK_MOST_MS = 200,
-  DEFINITIONS_ASKED = 64 /* of more relations in a transaction one counts as a composite type's */
+  DEFINITIONS_ASKED = 64 /* if more relations of a transaction changed, one counts as a composite type */
 };
 
 struct vsi_postgres_follower {
   vsi_postgres_follower_options is;
-  vestry_host quiet; /* the host, without a log: for tries after the first one */
+  vestry_host quiet; /* the host without a log, for retries */
   pthread_t thread;
   bool has_thread;
   int wake; /* an eventfd */
@@ -51,10 +54,10 @@ struct vsi_postgres_follower {
   /* Guarded by lock. */
   bool is_over;
   uint64_t asked, answered; /* waits */
-  uint64_t place;           /* all before it was followed */
-  uint64_t behind_since_ns; /* 0: it is not */
+  uint64_t place;           /* all WAL before it was followed */
+  uint64_t behind_since_ns; /* 0: not behind */
   vsi_postgres_follower_stats stats;
-  /* The thread's. */
+  /* Belongs to the thread. */
   vsi_postgres_stream stream;
   PGconn *side;
   unsigned major;
@@ -62,11 +65,11 @@ struct vsi_postgres_follower {
   bool has_transactions;
   vsi_postgres_catalog *catalogs;
   size_t catalogs_count;
-  uint64_t records_told;              /* of those of the stream */
+  uint64_t records_told;              /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
-  bool was_refused;     /* it could not begin, and the log was told why */
-  unsigned alone_count; /* tries in a row for which the server was not there, and for others it was */
+  bool was_refused;     /* the last start failed, and the reason was logged */
+  unsigned alone_count; /* failed attempts in a row while other connections succeeded */
 };
 
 typedef vsi_postgres_follower follower;
@@ -82,7 +85,8 @@ static bool is_over(follower *f) {
   return is_over;
 }
 
-/* The owner first: when those that settle go on, it knows. Others only read stats.is. */
+/* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads
+ * only read stats.is. */
 static void set(follower *f, vsi_postgres_following is) {
   if (f->stats.is != is) f->is.changed(f->is.ctx, is, f->major);
   vsi_mutex_lock(&f->lock);
@@ -94,7 +98,7 @@ static void set(follower *f, vsi_postgres_following is) {
   vsi_mutex_unlock(&f->lock);
 }
 
-/* Until the socket can be read, another thread has called (wake), or the time is over. fd: -1: none */
+/* Wait until the socket is readable, another thread calls wake, or the time is over. fd -1: no socket */
 static void wait_for(follower *f, int fd, uint32_t ms) {
   struct pollfd at[] = {{.fd = f->wake, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
   uint64_t count;
@@ -102,9 +106,9 @@ static void wait_for(follower *f, int fd, uint32_t ms) {
   if (at[0].revents) (void)!read(f->wake, &count, sizeof count);
 }
 
-/* ------------------------------------------------------------------------------------------------- asking --------- */
+/* ------------------------------------------------------------------------------------------------ queries --------- */
 
-/* Rows of at least so many columns. */
+/* Run a query whose rows have at least this many columns. */
 static vestry_err ask(follower *f, const char *sql, int columns, PGresult **ret_result) {
   const vsi_call call = call_of(f);
   PGresult *result = vsi_postgres_ask(f->side, sql, vsi_monotonic_in_ms(ASK_MS));
@@ -126,8 +130,8 @@ static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot)
   return error;
 }
 
-/* A transaction's number that is larger than that of any other which has one. A snapshot does not tell it: it ends
- * after the last transaction that has ended, and those that run may have larger ones. */
+/* Get a transaction number that is larger than that of any other transaction with a number. A snapshot does not contain
+ * it, because it ends after the last transaction that has ended, and running ones may have larger numbers. */
 static vestry_err ask_number(follower *f, uint64_t *ret_number) {
   PGresult *row;
   vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
@@ -137,7 +141,7 @@ static vestry_err ask_number(follower *f, uint64_t *ret_number) {
   return *ret_number ? VESTRY_OK : VESTRY_IO;
 }
 
-/* Tell the index what is visible by now. */
+/* Pass a current snapshot to the index. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
   vestry_err error = ask_snapshot(f, &snapshot);
@@ -160,8 +164,8 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
   return vsi_postgres_index_move(f->is.index, relation, from, to);
 }
 
-/* Whether one of the relations whose definitions have changed is a composite type's: no page uses that, but perhaps a
- * column of the type. It was there before the commit, so that what is visible has it. */
+/* Find out whether one of the changed relations is a composite type. No page uses such a relation directly, but perhaps
+ * a column of the type. It existed before the commit, so the current snapshot contains it. */
 static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
   char sql[160 + DEFINITIONS_ASKED * 11];
   size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
@@ -187,7 +191,7 @@ static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, 
   return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
 }
 
-/* What the server is, and whether it can be followed. UNSUPPORTED: not as it is. */
+/* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
 typedef struct facts {
   uint32_t database, page_bytes, segment_bytes;
   char started[64];
@@ -225,7 +229,7 @@ static vestry_err find_facts(follower *f, facts *ret_facts) {
   return error;
 }
 
-/* Tables of the server's own that were rewritten are in files whose numbers do not tell what they are. */
+/* Find the system tables that were rewritten, because the numbers of their files do not show what they are. */
 static vestry_err find_catalogs(follower *f) {
   static const char sql[] = "SELECT pg_relation_filenode(oid), oid FROM pg_class WHERE oid < 16384 AND "
                             "pg_relation_filenode(oid) >= 16384";
@@ -319,7 +323,7 @@ static uint64_t asked_of(follower *f, bool *ret_is_asked) {
   return asked;
 }
 
-/* Look what is visible, if the index waits for something, and it is time. ret_ms: until when nothing is to be done. */
+/* Query what is visible, if the index waits for something, and it is time. ret_ms: time until the next call. */
 static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t *ret_ms) {
   vsi_postgres_waits waits = vsi_postgres_index_waits(f->is.index);
   *ret_ms = IDLE_MS;
@@ -340,14 +344,14 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_asked, uint32_t
   return VESTRY_OK;
 }
 
-/* Whether WAL came just before this, too. */
+/* Return whether WAL also came just before. */
 static bool is_busy(follower *f) {
   const uint64_t now_ns = vsi_monotonic_ns(), passed_ns = now_ns - f->last_new_ns;
   f->last_new_ns = now_ns;
   return passed_ns < (uint64_t)2 * BUSY_MS * 1000000;
 }
 
-/* Until there is more to be done. What comes after a pause is read at once. */
+/* Wait until there is work. WAL that comes after a pause is read at once. */
 static void rest(follower *f, bool is_new, uint32_t ms) {
   if (is_new && is_busy(f))
     wait_for(f, -1, ms < BUSY_MS ? ms : BUSY_MS);
@@ -355,7 +359,7 @@ static void rest(follower *f, bool is_new, uint32_t ms) {
     wait_for(f, PQsocket(f->stream.db), ms);
 }
 
-/* Until it ends; is_over or an error. */
+/* Follow until it ends: is_over, or an error. */
 static vestry_err follow(follower *f) {
   vestry_err error = VESTRY_OK;
   bool more = false;
@@ -385,7 +389,7 @@ static void say_end(const follower *f, vestry_err error) {
           *why ? why : "the connection was lost");
 }
 
-/* It has begun. Why it has ended; OK: it is over. */
+/* Follow after a successful start. Returns why it ended; OK: is_over. */
 static vestry_err go(follower *f) {
   f->was_refused = false;
   f->look_ms = 0;
@@ -406,7 +410,7 @@ static void *run(void *ctx) {
   while (!is_over(f)) {
     bool was_there = begin(f) != VESTRY_OK && f->side;
     bool is_going = !was_there && f->side;
-    /* There may be no connection for it, as where a role may have so many. */
+    /* There may be no connection for it, for example because of a connection limit of the role. */
     if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->stats.is != VSI_POSTGRES_REFUSED)
       f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
     else
@@ -414,7 +418,7 @@ static void *run(void *ctx) {
     was_there |= f->alone_count == ALONE;
     const vestry_err error = is_going ? go(f) : VESTRY_OK;
     if (is_going) back_off_ms = BACK_OFF_FIRST_MS;
-    /* Refused twice, so that it is no server that is about to end; or its WAL cannot be read here, nor later. */
+    /* Failed twice, so it is not a server that is shutting down; or its WAL cannot be read here, now or later. */
     if ((was_there && f->was_refused) || error == VESTRY_UNSUPPORTED) {
       set(f, VSI_POSTGRES_REFUSED);
       back_off_ms = REFUSED_MS;

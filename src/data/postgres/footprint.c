@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a transaction of PostgreSQL has read, by its locks */
-/* A serializable transaction holds locks of what it has read, so that the server finds conflicts: of rows, of leaves of
- * indexes, of whole relations. No transaction waits for these. And every transaction holds a lock of each relation that
- * it has used. Both are rows of pg_locks, each with what is known of its relation.
+/* essay: the read set of a PostgreSQL transaction, from its locks */
+/* A serializable transaction holds locks of everything that it has read, so that the server can detect conflicts: of
+ * rows, of leaves of indexes, of whole relations. No transaction waits for these locks. In addition, every transaction
+ * holds a lock of each relation that it has used. Both are rows of pg_locks, which the query joins with the data of
+ * their relations.
  *
- * A read-only transaction may be taken out of it, and loses its locks: so it is READ WRITE, and rolled back: when it
- * commits, its locks stay as long as others run that began before.
+ * The server may exempt a read-only transaction from this, which then loses its locks. Therefore, the transaction is
+ * READ WRITE. It is rolled back, because after a commit its locks would stay as long as transactions run that began
+ * before.
  *
- * When a transaction has too many locks of rows of a table, the server takes one of the whole table instead, as a scan
- * of the table does. They differ: an insert concerns the scan, and not the rows. The server counts the scans of a
- * transaction, and the rows that scans found; of what came by an index it counts none there. A sample is no scan by
- * that count: a lock of the whole table counts as one unless so many entries and rows came by indexes that their locks
- * can have become it. A row id, or a range of them, has no lock at all where it finds nothing, and no count: a
- * statement that names row ids has read its tables.
+ * If a transaction has too many locks of rows of a table, the server replaces them by a lock of the whole table, which
+ * a scan of the table takes, too. The difference matters: an insert concerns the scan, but not the rows. The server
+ * counts the scans of a transaction, and the rows that scans found; rows that came through an index are not in these
+ * counts. A sample does not count as a scan. Therefore, a lock of the whole table counts as a scan, unless so many
+ * entries and rows came through indexes that their locks can have become this lock. A row id, or a range of row ids,
+ * that finds nothing leaves no lock and no count; therefore, a statement that contains row ids counts as a scan of its
+ * tables.
  *
- * A subtransaction that is rolled back (a savepoint's, or that of a block of PL/pgSQL with EXCEPTION) gives up the
- * locks of the relations that it was the first to use. Its locks of rows stay, and so do its counts. By tables, and for
- * a materialized view, which has no locks of rows, relations that were scanned count as used, therefore; and any view
- * does. But only where a subtransaction can have been there: a function is written in a language that catches errors,
- * or a statement has a savepoint. For that is a look at each relation of the database.
+ * A subtransaction that is rolled back (of a savepoint, or of a PL/pgSQL block with EXCEPTION) releases its locks of
+ * relations that were not used before. Its locks of rows stay, and so do its counts. Therefore, at level TABLES, and
+ * for a materialized view, which has no locks of rows, relations that were scanned count as used; and so does every
+ * view. This is only checked if there may have been such a subtransaction, because a function is in a language that
+ * catches errors, or a statement has a savepoint, because the check examines each relation of the database.
  *
- * An index that is no B-tree may be written without a word in the WAL: what has read it depends on new versions of rows
- * of its table. A materialized view is read without such locks.
+ * An index that is not a B-tree may be written without a record in the WAL. A transaction that has read it depends on
+ * new versions of the table's rows. A materialized view is read without locks of rows.
  *
- * A plan that was made before for several workers runs without them here: a worker's scans are not counted. The mark,
- * vestry.render, says at the end that the transaction is still the one that was begun. */
+ * Prepared plans for parallel workers run without workers here, because the scans of a worker are not counted. The mark
+ * vestry.render shows at the end that the transaction is still the one that was begun. */
 #include "data/postgres/footprint.h"
 
 #include <stdio.h>
@@ -40,11 +43,12 @@ const char vsi_postgres_begin_tables[] =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL vestry.render = tables;"
     "SET LOCAL parallel_leader_participation = on";
 
-/* A row for each relation, and what was read of it in an array: the block of a row or a leaf, times 65,536, and the
- * row's offset, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for each
- * of its rows; and by an index (OFFSET 0), since it takes them for more than they are.
+/* The query has a row for each relation, and its reads in an array: the block of a row or leaf, times 65,536, plus the
+ * offset of the row, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for
+ * each of its rows; and by an index (OFFSET 0), because it overestimates their number.
  *
- * The file of a relation is what it is now, whatever the snapshot says: the lock of the relation holds it. */
+ * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
+ * change. */
 #define LOCKS                                                                                                          \
   "SELECT relation, array_agg(coalesce(page::int8 << 16 | coalesce(tuple, 0), -1)) FILTER (WHERE mode = "              \
   "'SIReadLock') AS reads, bool_or(mode = 'SIReadLock' AND page IS NULL) AS is_whole FROM pg_lock_status() WHERE pid " \
@@ -57,8 +61,8 @@ const char vsi_postgres_begin_tables[] =
   "WHERE one.can_catch AND c.oid >= 16384 AND CASE WHEN c.relkind = 'm' OR ($1::bool AND c.relkind IN ('r', 't', "     \
   "'i')) THEN pg_stat_get_xact_numscans(c.oid) + pg_stat_get_xact_tuples_returned(c.oid) + "                           \
   "pg_stat_get_xact_tuples_fetched(c.oid) > 0 ELSE false END"
-/* As many locks as a table has of its rows and pages before they become one of all of it; entries of its indexes, and
- * rows that came by them. */
+/* The number of locks of rows and pages of a table before they are replaced by a lock of the table; entries of its
+ * indexes, and rows that came through them. */
 #define ROW_LOCKS                                                                                                      \
   "(SELECT CASE WHEN r < 0 THEN current_setting('max_pred_locks_per_transaction')::int / -r - 1 ELSE r END FROM "      \
   "(SELECT current_setting('max_pred_locks_per_relation')::int) s(r))"
@@ -99,8 +103,8 @@ enum column {
   VERSION
 };
 
-/* Counts of what the connection did before are flushed, so that they are the transaction's own. Before 15 they may be
- * those of more: then more counts as scanned. */
+/* Counts of earlier work of the connection are flushed first, so that the counts belong to the transaction. Before
+ * version 15 they may include earlier work: then more relations count as scanned. */
 const char *vsi_postgres_footprint_sql(unsigned major) {
   return major >= 15 ? FOOTPRINT(", pg_stat_force_next_flush()") : FOOTPRINT("");
 }
@@ -124,7 +128,7 @@ static void add(vsi_postgres_footprint *f, vsi_postgres_keys *keys, vsi_postgres
                 uint32_t block, uint16_t offset) {
   const vsi_postgres_key key = {.relation = relation, .block = block, .offset = offset, .kind = (uint16_t)kind};
   if (vsi_postgres_keys_add(keys, f->host, key) == VESTRY_NO_MEMORY) f->error = VESTRY_NO_MEMORY;
-  /* What has written too much for more says which files. */
+  /* A transaction with too many writes only has the files. */
   const vsi_postgres_key file = {.relation = relation, .kind = VSI_POSTGRES_FILE};
   if (kind != VSI_POSTGRES_DEFINITION && vsi_postgres_keys_add(keys, f->host, file) == VESTRY_NO_MEMORY)
     f->error = VESTRY_NO_MEMORY;
@@ -141,7 +145,7 @@ static void add_read(vsi_postgres_footprint *f, const used *r, int64_t read) {
     add(f, keys, is_whole ? VSI_POSTGRES_INDEX : VSI_POSTGRES_LEAF, r->file, block, 0);
     if (f->skips_rows) add(f, keys, VSI_POSTGRES_CHANGES, r->heap, 0, 0);
   } else if (is_whole) {
-    if (r->is_scanned) return; /* add_used: that counts without locks, too */
+    if (r->is_scanned) return; /* add_used counts it, also without locks */
     add(f, keys, VSI_POSTGRES_CHANGES, r->file, 0, 0);
     f->promoted_count++;
   } else {
@@ -149,7 +153,7 @@ static void add_read(vsi_postgres_footprint *f, const used *r, int64_t read) {
   }
 }
 
-/* An array as the server writes it: {1,2} */
+/* Parse an array in the server's format: {1,2} */
 static void add_reads(vsi_postgres_footprint *f, const used *r, const char *array) {
   for (const char *at = array; at && *at;) {
     char *end;
@@ -169,7 +173,7 @@ static void add_used(vsi_postgres_footprint *f, const used *r) {
   if (r->is == 'm' || (is_table && r->is_scanned)) add(f, &f->keys, VSI_POSTGRES_TABLE, r->file, 0, 0);
 }
 
-/* Nothing says of a view that it was used in a subtransaction that was rolled back. */
+/* Add all views, because no lock shows a view that was used in a subtransaction that was rolled back. */
 static void add_views(vsi_postgres_footprint *f) {
   const vsi_postgres_key key = vsi_postgres_views_key;
   add(f, &f->keys, key.kind, key.relation, 0, 0);
@@ -182,7 +186,7 @@ void vsi_postgres_footprint_row(const vestry_sql_row *row, void *ctx) {
   if (!f->snapshot.to) {
     const char *text = vestry_sql_text(row, SNAPSHOT);
     f->error = vsi_postgres_snapshot_read(&f->snapshot, f->host, text ? text : "");
-    if (vestry_sql_integer(row, HAS_WRITTEN)) f->by_tables = true; /* it has no locks of rows that it wrote */
+    if (vestry_sql_integer(row, HAS_WRITTEN)) f->by_tables = true; /* there are no locks of rows that it wrote */
     if (!f->error && !vestry_sql_integer(row, IS_OWN)) f->error = VESTRY_UNSUPPORTED;
     if (!f->error && vestry_sql_integer(row, IS_CAUGHT)) add_views(f);
     f->skips_rows = !vsi_postgres_format_locks_all(number_of(row, VERSION));

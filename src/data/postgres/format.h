@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What differs in the WAL of PostgreSQL's major versions. All else that is read here is the same in 13 to 18. */
+/* The differences between the WAL formats of PostgreSQL's major versions. Everything else that is read here is the same
+ * in 13 to 18. */
 #ifndef VSI_POSTGRES_FORMAT_H
 #define VSI_POSTGRES_FORMAT_H
 
@@ -9,17 +10,18 @@
 typedef struct vsi_postgres_format {
   unsigned major;
   uint16_t magic;           /* the first number of each page */
-  uint8_t compressed;       /* an image of a page is compressed if it has one of these flags */
-  uint8_t statistics_bytes; /* of each entry of dropped statistics at the end of a transaction; 0: there are none */
-  uint8_t locks_all;        /* the first minor version whose bitmap scans lock all rows that they count */
+  uint8_t compressed;       /* a page image is compressed if it has one of these flags */
+  uint8_t statistics_bytes; /* size of an entry of dropped statistics at the end of a transaction; 0: there are none */
+  uint8_t locks_all;        /* first minor version whose bitmap scans lock all rows that they count */
 } vsi_postgres_format;
 
-/* Static; NULL for a version that is not known here: its WAL may say other things by the same bytes. */
+/* Return the format of a version; static. NULL: an unknown version, in whose WAL the same bytes may have another
+ * meaning. */
 const vsi_postgres_format *vsi_postgres_format_of(unsigned major);
-/* Whether a server of that version (150013: 15.13) locks all that it reads. Before, a bitmap scan that wants no column
- * takes no lock of rows on pages that are all visible. */
+/* Return whether a server of that version (150013: 15.13) locks everything that it reads. In earlier versions, a bitmap
+ * scan that needs no column locks no rows on pages that are all-visible. */
 bool vsi_postgres_format_locks_all(unsigned version);
-/* The version whose pages begin with that number, for messages; 0: none that is known. */
+/* Return the version whose pages begin with that number, for messages; 0: unknown. */
 unsigned vsi_postgres_format_major(uint16_t magic);
 
 #endif

@@ -5,7 +5,7 @@
 
 static const char *const words[VSI_POSTGRES_HOST_WORDS] = {"host", "hostaddr", "port"};
 
-/* In place: each comma is the end of a part. NULL: it has none. */
+/* Split a list in place: each comma ends a part. NULL: no parts. */
 static vsi_postgres_parts split(char *text) {
   vsi_postgres_parts is = {text, text && *text};
   for (char *at = text; at && *at; at++) {
@@ -23,7 +23,7 @@ void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url) {
       if (strcmp(at->keyword, words[i]) == 0) hosts->parts[i] = split(at->val);
   const size_t names_count = hosts->parts[0].count, addresses_count = hosts->parts[1].count;
   hosts->count = names_count > addresses_count ? names_count : addresses_count;
-  for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++) /* lists that do not fit each other: libpq says so */
+  for (size_t i = 0; i < VSI_POSTGRES_HOST_WORDS; i++) /* lists of different lengths: libpq reports the mistake */
     if (hosts->parts[i].count > 1 && hosts->parts[i].count != hosts->count) hosts->count = 0;
 }
 
@@ -32,7 +32,7 @@ void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts) {
   *hosts = (vsi_postgres_hosts){.count = 0};
 }
 
-/* A single one stands for all; otherwise there are as many as hosts. */
+/* Return a part. A single part applies to all hosts; otherwise there is one for each. */
 static const char *part_of(const vsi_postgres_parts *is, size_t i) {
   const char *at = is->first;
   if (!is->count) return NULL;

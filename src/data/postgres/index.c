@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a commit of PostgreSQL that concerns a render is never missed */
-/* Sets of what renders have read, by their keys; each is of one render, and is over when a commit has met it.
+/* Sets of the reads of renders, found by keys. A set belongs to one render, and ends when a commit has met it.
  *
- * Why no commit is missed. A render has a snapshot, and what it finds is a matter of the commits that this snapshot
- * sees. So a commit that the snapshot sees does not concern it; any other one does, if it wrote what the render read:
- * if they have a key in common. The server tells of a commit twice: first its record stands in the WAL, then it becomes
- * visible. What is read in the WAL is kept in the ring until a snapshot, taken for that purpose, sees it. Then it is
- * published: sets that it meets, and whose snapshots do not see it, are hit, and their renders, made again, do see it.
- * So none is made again in vain, and none has to wait for a commit.
+ * Why no commit is missed. The output of a render depends on its snapshot. So a commit that the snapshot sees does not
+ * concern the render; any other commit does if it wrote something that the render has read, that is, if they have a key
+ * in common. The server announces a commit twice: first its record is in the WAL, then the commit becomes visible. A
+ * record read from the WAL is kept in the ring until a snapshot, taken for this purpose, sees the commit. Then it is
+ * published: sets that have a key in common with it, and whose snapshots do not see it, are hit. Their renders run
+ * again, and see the commit. So no render runs again in vain, and none waits for a commit.
  *
- * A render that runs has no set yet. It holds a ticket, with a number of the index's clock from before its transaction
- * began. A commit that is published stays in the ring while a ticket is older than that: such a render, when it ends,
- * is compared with the ring. A render with a later ticket began when the commit was visible, and sees it.
+ * A running render has no set yet. It has a ticket, with the time of the index's clock before its transaction began. A
+ * published commit stays in the ring while a ticket is older than its publication. When a render with such a ticket
+ * ends, its reads are compared with the ring. A render with a later ticket began when the commit was visible, and sees
+ * it.
  *
- * Leaves. A render has read a leaf of an index: an entry into it may be what the render looked for. A split moves a
- * part of the leaf's range to a new leaf, so the set gets that, too. The render may have looked before or after the
- * split, and the commit may have written before or after it, so all of them get the new leaf: sets, the ring, what
- * transactions write (transactions.c), and renders with an older ticket when they end.
+ * Leaves. If a render has read a leaf of an index, an entry added to the leaf may be one for which the render looked. A
+ * split moves a part of the leaf's range to a new leaf, so the set gets the new leaf, too. The render may have read
+ * before or after the split, and the commit may have written before or after it. Therefore, everything that contains
+ * the old leaf gets the new one: sets, the ring, the writes of running transactions (transactions.c), and renders with
+ * an older ticket when they end.
  *
- * The start. Of transactions that began before the first record not all that they wrote is known, nor whether their
- * commits will be told: a commit's record may stand before the first one, and the commit may still not be visible. So
- * whenever a snapshot sees one of these transactions more than the last did, sets are hit whose snapshots do not see
- * that one. Each is waited for alone, for another one may run for hours.
+ * The start. The writes of transactions that began before the first record are not completely known, and neither is
+ * whether their commits will be read: the record of a commit may be before the first one, while the commit is not
+ * visible yet. Therefore, whenever a snapshot sees more of these transactions than the last one did, the sets are hit
+ * whose snapshots do not see them. The transactions are checked one by one, because one of them may run for hours.
  *
- * Bounds. A ring that is full forgets: commits that are published, by remembering their time, so that older renders
- * count as hit; others, by counting as met by all. */
+ * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
+ * hit; commits that are not published count as met by every set. */
 #include "data/postgres/index.h"
 
 #include <inttypes.h>
@@ -40,12 +42,12 @@ typedef vsi_postgres_key key;
 typedef vsi_postgres_keys keys;
 typedef struct set set;
 
-/* A set stands in the list of each of its keys. */
+/* A set's link in the list of one of its keys. */
 typedef struct place {
   LIST_ENTRY(place) in;
   struct entry *entry;
   set *of;
-  struct place *next; /* of places that the set got later */
+  struct place *next; /* next link that was added later */
 } place;
 
 typedef struct entry {
@@ -67,8 +69,8 @@ struct set {
 typedef struct recent {
   STAILQ_ENTRY(recent) in;
   uint64_t xid;
-  uint64_t published; /* the index's clock's time; 0: it is not visible yet */
-  uint64_t at_ns;     /* when its record was read; 0: nothing wants to know */
+  uint64_t published; /* time of the index's clock; 0: not visible yet */
+  uint64_t at_ns;     /* when its record was read; 0: not needed */
   bool is_all;
   keys keys;
 } recent;
@@ -81,7 +83,7 @@ typedef struct move {
 struct vsi_postgres_index {
   vsi_postgres_index_options is;
   vsi_mutex lock;
-  pthread_cond_t ended; /* a render has */
+  pthread_cond_t ended; /* a render has ended */
   /* All below is guarded by it. */
   uint64_t clock, numbers;
   LIST_HEAD(, vsi_postgres_ticket) tickets;
@@ -89,14 +91,14 @@ struct vsi_postgres_index {
   vsi_map entries;
   size_t entered_count; /* since the last sweep */
   bool has_whole;       /* a render depends on everything */
-  bool is_met;          /* a commit of the ring that is not visible yet meets a set */
+  bool is_met;          /* a set waits for a commit of the ring that is not visible yet */
   STAILQ_HEAD(, recent) ring;
-  size_t hidden_count; /* of the ring: not visible yet */
+  size_t hidden_count; /* number in the ring that are not visible yet */
   size_t ring_bytes;
   uint64_t start_to;   /* transactions before it may have committed unseen */
-  uint64_t start_left; /* so many of them had not ended when it was looked last */
-  uint64_t forgotten;  /* renders with tickets up to this may have been passed by a commit that is not known */
-  uint64_t near;       /* a number near to those of now */
+  uint64_t start_left; /* number of them that had not ended at the last check */
+  uint64_t forgotten;  /* renders with tickets up to this may have missed an unknown commit */
+  uint64_t near;       /* a recent transaction number */
   move *moves;
   size_t moves_count, moves_room;
   vsi_postgres_index_stats stats;
@@ -122,7 +124,7 @@ static entry *make_entry(vsi_postgres_index *index, key of) {
   return made;
 }
 
-/* OK | NO_MEMORY */
+/* Add a set to the list of a key. OK | NO_MEMORY */
 static vestry_err stand(vsi_postgres_index *index, set *s, place *where, key of) {
   entry *at = make_entry(index, of);
   if (!at) return VESTRY_NO_MEMORY;
@@ -173,7 +175,7 @@ static void tell_seen(const vsi_postgres_index *index, const keys *of) {
   if (index->is.seen) index->is.seen(index->is.ctx, of);
 }
 
-/* Renders that depend on everything are made again, all of them. */
+/* Hit the renders that depend on everything. */
 static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
   index->has_whole = false;
@@ -182,7 +184,8 @@ static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   index->is.hit(index->is.ctx, VSI_POSTGRES_EVERYTHING, at_ns);
 }
 
-/* Of transactions that may have committed unseen some have ended: sets whose snapshots do not see them; NULL: all. */
+/* Hit the sets whose snapshots do not see transactions that may have committed unseen and have ended; now NULL: all
+ * sets. */
 static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
   index->stats.all_count++;
   for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
@@ -193,7 +196,7 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
   tell_seen(index, NULL);
 }
 
-/* Sets that no page needs any more. As often as the work is paid by what was entered since. */
+/* Remove sets that no page needs. A sweep runs after so many new sets that its cost per set is constant. */
 static void sweep(vsi_postgres_index *index) {
   if (index->entered_count < SWEEP_FROM + index->stats.sets_count / 2) return;
   index->entered_count = 0;
@@ -203,7 +206,7 @@ static void sweep(vsi_postgres_index *index) {
   }
 }
 
-/* NULL: no memory. */
+/* Create a set. NULL: no memory. */
 static set *make_set(vsi_postgres_index *index, uint64_t number, const keys *of, vsi_postgres_snapshot *snapshot) {
   size_t bytes = sizeof(set) + of->count * sizeof(place) + snapshot->count * sizeof *snapshot->running;
   set *s = vsi_calloc(index->is.host, 1, bytes);
@@ -243,7 +246,7 @@ static uint64_t oldest_ticket(const vsi_postgres_index *index) {
   return oldest;
 }
 
-/* What no render can need any more. */
+/* Drop what no running render can need. */
 static void prune(vsi_postgres_index *index) {
   uint64_t oldest = oldest_ticket(index);
   for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
@@ -256,7 +259,7 @@ static void prune(vsi_postgres_index *index) {
   if (gone) memmove(index->moves, index->moves + gone, index->moves_count * sizeof *index->moves);
 }
 
-/* Without memory or room: what is published is forgotten, the rest meets all. */
+/* Empty the ring, for lack of memory or room: published commits are dropped, others count as met by every set. */
 static void shrink(vsi_postgres_index *index) {
   for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
     next = STAILQ_NEXT(c, in);
@@ -278,7 +281,7 @@ static bool meets(const recent *c, const keys *of, unsigned *ret_kind) {
   return false;
 }
 
-/* The commit is visible to renders that begin now. */
+/* Publish a commit: it is visible to renders that begin now. */
 static void publish(vsi_postgres_index *index, recent *c) {
   index->hidden_count--;
   c->published = ++index->clock;
@@ -292,7 +295,7 @@ static void publish(vsi_postgres_index *index, recent *c) {
   for (size_t i = 0; i < c->keys.count; i++) {
     entry *at = find_entry(index, c->keys.keys[i]);
     for (place *next, *where = at ? LIST_FIRST(&at->places) : NULL; where; where = next) {
-      next = LIST_NEXT(where, in); /* another set's; the entry is gone when the last one left */
+      next = LIST_NEXT(where, in); /* of another set; the entry is freed after its last set left */
       if (!vsi_postgres_snapshot_sees(&where->of->snapshot, c->xid)) hit(index, where->of, at->key.kind, c->at_ns);
     }
   }
@@ -300,12 +303,12 @@ static void publish(vsi_postgres_index *index, recent *c) {
   tell_seen(index, c->is_all ? NULL : &c->keys);
 }
 
-/* Whether a set that is there may be met, or something else waits for it. */
+/* Return whether a set may be met by a commit, or something else waits for it. */
 static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
   if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
   for (size_t i = 0; i < c->keys.count; i++)
     if (find_entry(index, c->keys.keys[i])) return true;
-  return index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys); /* it takes a lock */
+  return index->is.is_heard && index->is.is_heard(index->is.ctx, c->is_all ? NULL : &c->keys); /* takes a lock */
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
@@ -380,7 +383,7 @@ static vestry_err move_ring(vsi_postgres_index *index, key from, key to) {
   return VESTRY_OK;
 }
 
-/* For renders that run. */
+/* Keep a split for running renders. */
 static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
   if (LIST_EMPTY(&index->tickets)) index->moves_count = 0;
   if (LIST_EMPTY(&index->tickets)) return VESTRY_OK;
@@ -405,7 +408,7 @@ vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation,
   return error;
 }
 
-/* Splits since the render began, in their order: a leaf that was split may be split again. */
+/* Apply the splits since the render began, in their order, because a leaf that was split may be split again. */
 static vestry_err follow_moves(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, keys *of) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < index->moves_count && error != VESTRY_NO_MEMORY; i++) {
@@ -444,7 +447,7 @@ uint64_t vsi_postgres_index_number(vsi_postgres_index *index) {
   return number;
 }
 
-/* Whether a commit that is visible has passed the render: it did not see it, and the commit wrote what it read. */
+/* Return whether the render has missed a visible commit: it did not see it, and the commit wrote what it read. */
 static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
                       const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
@@ -455,7 +458,7 @@ static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket
   return false;
 }
 
-/* Whether a commit that is not visible yet will meet it. */
+/* Return whether a commit that is not visible yet will hit it. */
 static bool is_to_be_hit(const vsi_postgres_index *index, const keys *of, const vsi_postgres_snapshot *snapshot) {
   unsigned kind;
   const recent *c;
@@ -514,7 +517,7 @@ vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi
 
 /* -------------------------------------------------------------------------------------------------- follower ------ */
 
-/* Which commits there were before is not known. */
+/* Drop everything, because earlier commits are unknown. */
 static void forget_all(vsi_postgres_index *index) {
   while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
   index->moves_count = 0;
@@ -546,7 +549,7 @@ vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
   return is;
 }
 
-/* Renders that run cannot be asked what they see: they count as passed. */
+/* The snapshots of running renders are unknown here, so they count as having missed a commit. */
 static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
   uint64_t left = vsi_postgres_snapshot_unseen(snapshot, index->start_to);
   if (!index->start_left || left == index->start_left) return;

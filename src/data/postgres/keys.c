@@ -18,7 +18,7 @@ bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key) 
   return false;
 }
 
-/* Slots for one key more: half of them stay free. */
+/* Make room for one more key; half of the slots stay free. */
 static vestry_err make_slots(vsi_postgres_keys *set, const vestry_host *host) {
   if (set->count < FEW || (set->count + 1) * 2 <= set->slots_count) return VESTRY_OK;
   size_t count = set->slots_count ? set->slots_count * 2 : FIRST_SLOTS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys: what a render has read, and what a commit wrote, in the same words. A commit concerns a render if they have a
+/* Keys: what a render has read, and what a commit wrote, in the same form. A commit concerns a render if they have a
  * key in common. One thread at a time. */
 #ifndef VSI_POSTGRES_KEYS_H
 #define VSI_POSTGRES_KEYS_H
@@ -11,17 +11,17 @@
 #include "vestry/error.h"
 #include "vestry/host.h"
 
-/* What is said of a relation. It is the number of its file, but for DEFINITION. */
+/* The kind of a key. `relation` is the number of a relation's file, except for DEFINITION. */
 typedef enum vsi_postgres_kind {
-  VSI_POSTGRES_ROW = 1,    /* the row of this block and offset: there is a newer version, or it is deleted */
-  VSI_POSTGRES_ROWS,       /* the same of any row of the block */
-  VSI_POSTGRES_CHANGES,    /* of any row of the table */
-  VSI_POSTGRES_TABLE,      /* anything in the table, new rows too */
+  VSI_POSTGRES_ROW = 1,    /* the row of this block and offset: a newer version, or deleted */
+  VSI_POSTGRES_ROWS,       /* the same for any row of the block */
+  VSI_POSTGRES_CHANGES,    /* the same for any row of the table */
+  VSI_POSTGRES_TABLE,      /* anything in the table, also new rows */
   VSI_POSTGRES_VERSIONS,   /* new rows of the table, and new versions of rows */
   VSI_POSTGRES_LEAF,       /* entries of this block, a leaf of a B-tree */
   VSI_POSTGRES_INDEX,      /* entries of any leaf */
-  VSI_POSTGRES_DEFINITION, /* of the relation with this oid, or the file that it is in */
-  VSI_POSTGRES_FILE        /* anything in the file: of transactions that wrote too much for more */
+  VSI_POSTGRES_DEFINITION, /* the definition of the relation with this oid, or its file */
+  VSI_POSTGRES_FILE        /* anything in the file; for transactions with too many writes for other keys */
 } vsi_postgres_kind;
 
 typedef struct vsi_postgres_key {
@@ -31,7 +31,7 @@ typedef struct vsi_postgres_key {
   uint16_t kind;
 } vsi_postgres_key;
 
-/* Of the definition of any view, and of which table is part of another. */
+/* The definition of any view, and which table is part of another. */
 static const vsi_postgres_key vsi_postgres_views_key = {.relation = 0, .kind = VSI_POSTGRES_DEFINITION};
 
 static inline bool vsi_postgres_keys_are_equal(vsi_postgres_key a, vsi_postgres_key b) {
@@ -42,20 +42,20 @@ static inline uint64_t vsi_postgres_key_hash(vsi_postgres_key key) {
   return vsi_hash_mix(hash, (uint64_t)key.offset << 16 | key.kind);
 }
 
-/* Each once, in the order in which they came. Zeroes are an empty set. */
+/* A set of keys in the order of their insertion. Zeroes are an empty set. */
 typedef struct vsi_postgres_keys {
   vsi_postgres_key *keys;
   size_t count, room;
-  uint32_t *slots; /* one more than a key's place; 0: free. NULL while there are few keys */
+  uint32_t *slots; /* a key's position + 1; 0: free. NULL while there are few keys */
   size_t slots_count;
 } vsi_postgres_keys;
 
-/* OK | EXISTS (it is there already) | NO_MEMORY (the set is as it was) */
+/* Add a key. OK | EXISTS (it is there already) | NO_MEMORY (the set is unchanged) */
 vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key);
 bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key);
-/* The set is empty then, and has no memory. */
+/* Empty a set and free its memory. */
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host);
-/* What it takes. */
+/* Return the memory that a set uses. */
 static inline size_t vsi_postgres_keys_bytes(const vsi_postgres_keys *set) {
   return set->room * sizeof *set->keys + set->slots_count * sizeof *set->slots;
 }

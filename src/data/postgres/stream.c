@@ -11,11 +11,11 @@
 
 enum {
   ASK_MS = 5000,
-  TELL_EACH_MS = 10000, /* a server that hears nothing for a minute ends the connection */
+  TELL_EACH_MS = 10000, /* a server ends the connection after a minute without reports */
   MESSAGES_MAX = 64,    /* read at once */
-  DATA_HEAD = 25,       /* of a message with WAL: its mark, where it is, the end, the time */
+  DATA_HEAD = 25,       /* of a message with WAL: its type, position, end, time */
   KEEP_ALIVE = 18,
-  SINCE_S = 946684800 /* from 1970 to 2000 */
+  SINCE_S = 946684800 /* seconds from 1970 to 2000 */
 };
 
 static uint64_t load(const char *at) {
@@ -28,7 +28,7 @@ static void store(char *at, uint64_t value) {
   for (int i = 7; i >= 0; i--, value >>= 8) at[i] = (char)value;
 }
 
-/* One row of texts. */
+/* Run a query with one row of texts. */
 static vestry_err ask(const vsi_postgres_stream *stream, const vsi_call *call, const char *sql, int columns,
                       PGresult **ret_result) {
   PGresult *result = vsi_postgres_ask(stream->db, sql, vsi_monotonic_in_ms(ASK_MS));
@@ -85,14 +85,15 @@ vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call
   return VESTRY_OK;
 }
 
-/* By the server's count: since 2000. It shows in pg_stat_replication. */
+/* Return the time since 2000, as the server counts. pg_stat_replication shows it. */
 static uint64_t now_us(void) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   return (uint64_t)(now.tv_sec - SINCE_S) * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* Written is what was read; flushed and applied is nothing: it is no standby, and no commit waits for it. */
+/* Report the read position as written. Flushed and applied stay 0, because this is no standby, and no commit waits for
+ * it. */
 static void tell(vsi_postgres_stream *stream, bool asks) {
   char answer[34] = "r";
   stream->told_at_ns = vsi_monotonic_ns();
@@ -106,7 +107,7 @@ void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked) {
   if (is_asked || vsi_monotonic_ns() - stream->told_at_ns >= (uint64_t)TELL_EACH_MS * 1000000) tell(stream, false);
 }
 
-/* This process may have been stopped for long: so what counts is the time since the server was asked. */
+/* The time since the request counts, because this process may have been suspended for long. */
 vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silence_ms, uint32_t *ret_ms) {
   const uint64_t now_ns = vsi_monotonic_ns();
   const uint64_t since_ns = stream->asked_at_ns ? stream->asked_at_ns : stream->heard_at_ns;

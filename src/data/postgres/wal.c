@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: records of a stream that begins anywhere, and that none of them is another's bytes */
-/* The WAL is pages, each with a head; in what is left of them records follow each other, each at a multiple of eight
- * bytes, and go on after the next page's head where a page ends. A stream begins with a page, most likely inside of a
- * record: its head says how much of that is left, and the first record that is read is the next one.
+/* essay: finding records in a stream that begins anywhere, and never taking data for a record */
+/* The WAL consists of pages with headers. The rest of the pages contains records, each aligned to eight bytes; a record
+ * that does not fit on a page continues after the next page's header. A stream begins with a page, most likely inside
+ * of a record. The page's header has the length of the rest of that record, and the first record that is read is the
+ * next one.
  *
- * A reader that has lost its place would take bytes of a row for a record. So everything is compared that is said
- * twice: each page's head names its place, and how much is missing of the record that goes on there; each record names
- * the place of the one before; the parts of a record say their lengths, which are all of it. What does not agree ends
- * the reading with a reason, and the follower begins anew. The checksum is not computed: what it is against, disks and
- * torn writes, is the server's to find before it sends.
+ * A reader that has lost its position would take bytes of a row for a record. Therefore, all redundant data are
+ * compared: the header of a page has its position, and the missing length of the record that continues there; each
+ * record has the position of the previous one; the parts of a record have lengths, whose sum must be that of the
+ * record. A mismatch ends the reading with a reason, and the follower restarts. The checksum is not computed, because
+ * it protects against faults of disks and torn writes, which the server must detect before it sends.
  *
- * A record is given up when the server crashed while it was being written: the page after it says so, and goes on with
- * another one. Records that are not told are passed without being kept, however long. */
+ * If the server crashed while it was writing a record, the record is abandoned: the page after it has a flag for this,
+ * and continues with another record. Records that are not passed on are skipped without being stored, whatever their
+ * length. */
 #include "data/postgres/wal.h"
 
 #include <inttypes.h>
@@ -23,7 +25,7 @@
 
 enum {
   PAGE_HEAD = 24,
-  LONG_PAGE_HEAD = 40, /* of a segment's first page */
+  LONG_PAGE_HEAD = 40, /* of the first page of a segment */
   PAGE_GOES_ON = 0x1,
   PAGE_IS_LONG = 0x2,
   PAGE_GIVES_UP = 0x8,
@@ -32,7 +34,7 @@ enum {
   PAGE_BYTES_MAX = 65536,
   RECORD_HEAD = 24,
   RECORD_ALIGNMENT = 8,
-  RECORD_BYTES_MAX = 0x3fffffff, /* a server can allocate no more */
+  RECORD_BYTES_MAX = 0x3fffffff, /* the maximum that a server can allocate */
   LOG_MANAGER = 0,
   LOG_SWITCH = 0x40,
   BLOCK_FORK = 0x0f,
@@ -40,7 +42,7 @@ enum {
   BLOCK_HAS_DATA = 0x20,
   BLOCK_SAME_RELATION = 0x80,
   IMAGE_HAS_HOLE = 0x01,
-  ID_TRANSACTION = 252, /* of the transaction that a record's is part of */
+  ID_TRANSACTION = 252, /* the transaction of which the record's transaction is a part */
   ID_ORIGIN = 253,
   ID_MAIN_LONG = 254,
   ID_MAIN = 255
@@ -59,7 +61,7 @@ static vestry_err fail(vsi_postgres_wal *wal, vestry_err error, const char *form
 }
 
 /* -------------------------------------------------------------------------------------------------- one record ---- */
-/* One block's head, whose number was taken. Adds to `rest` the bytes that it has after all heads. */
+/* Read one block's header, after its number. Adds the size of its data after all headers to `rest`. */
 static bool take_block(vsi_postgres_bytes *bytes, const vsi_postgres_format *format, const vsi_postgres_block *before,
                        vsi_postgres_block *ret_block, size_t *rest) {
   uint8_t flags = vsi_postgres_take_u8(bytes);
@@ -68,7 +70,7 @@ static bool take_block(vsi_postgres_bytes *bytes, const vsi_postgres_format *for
   *rest += data_len;
   if (flags & BLOCK_HAS_IMAGE) {
     *rest += vsi_postgres_take_u16(bytes);
-    vsi_postgres_take_u16(bytes); /* where its hole is */
+    vsi_postgres_take_u16(bytes); /* offset of its hole */
     uint8_t image = vsi_postgres_take_u8(bytes);
     if ((image & format->compressed) && (image & IMAGE_HAS_HOLE)) vsi_postgres_take_u16(bytes);
   }
@@ -87,7 +89,8 @@ static bool take_block(vsi_postgres_bytes *bytes, const vsi_postgres_format *for
   return true;
 }
 
-/* Heads of blocks in the order of their ids, the head of the main data; then, in that order, what they have. */
+/* Parse a record: headers of blocks in the order of their ids, header of the main data; then, in the same order, their
+ * data. */
 static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
   vsi_postgres_bytes bytes = {wal->record + RECORD_HEAD, wal->record_len - RECORD_HEAD, false};
   const vsi_postgres_block *before = NULL;
@@ -130,7 +133,7 @@ static bool is_told(uint8_t manager) {
          manager == VSI_POSTGRES_HEAP2 || manager == VSI_POSTGRES_BTREE;
 }
 
-/* A record's head is whole. */
+/* Process the complete header of a record. */
 static vestry_err take_head(vsi_postgres_wal *wal) {
   uint32_t bytes = vsi_postgres_load_u32(wal->record);
   uint64_t last_at = vsi_postgres_load_u64(wal->record + 8);
@@ -154,14 +157,14 @@ static vestry_err take_head(vsi_postgres_wal *wal) {
   return VESTRY_OK;
 }
 
-/* Nothing is missing of what is being read. */
+/* Process the complete part that was being read. */
 static vestry_err end_part(vsi_postgres_wal *wal) {
   if (wal->part == VSI_POSTGRES_HEAD) {
     vestry_err error = take_head(wal);
     if (error || wal->left) return error;
   }
   vestry_err error = wal->part == VSI_POSTGRES_BODY ? tell(wal) : VESTRY_OK;
-  if (wal->record_len) { /* its beginning was read */
+  if (wal->record_len) { /* its start was read */
     wal->last_at = wal->record_at;
     wal->records_count++;
   }
@@ -170,8 +173,8 @@ static vestry_err end_part(vsi_postgres_wal *wal) {
 }
 
 /* ------------------------------------------------------------------------------------------------------ pages ----- */
-/* How many bytes are missing of the record that is being read. Its length is its first number, and what is left of a
- * page has room for that: records begin at multiples of eight bytes. */
+/* Return how many bytes of the current record are missing. Its length is its first number, which a page always contains
+ * completely, because records are aligned to eight bytes. */
 static uint32_t missing(const vsi_postgres_wal *wal) {
   if (wal->part == VSI_POSTGRES_BETWEEN) return 0;
   if (wal->part == VSI_POSTGRES_HEAD) return vsi_postgres_load_u32(wal->record) - (uint32_t)wal->record_len;
@@ -183,7 +186,7 @@ static vestry_err refuse_page(vsi_postgres_wal *wal, uint64_t at, const char *wh
               said, wanted);
 }
 
-/* A page's head is whole: `at` is where the page begins. */
+/* Process the complete header of a page. at: position of the page. */
 static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
   uint16_t magic = vsi_postgres_load_u16(wal->page_head), flags = vsi_postgres_load_u16(wal->page_head + 2);
   uint64_t place = vsi_postgres_load_u64(wal->page_head + 8);
@@ -220,7 +223,7 @@ static vestry_err take_page_head(vsi_postgres_wal *wal, uint64_t at) {
 }
 
 /* -------------------------------------------------------------------------------------------------- the stream ---- */
-/* These take what they can of the bytes, and say how much. */
+/* These take as many of the bytes as they can, and return the number. */
 static size_t feed_page_head(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
   uint64_t page_at = wal->at & ~(uint64_t)(wal->is.page_bytes - 1);
   unsigned head_len = page_at & (wal->is.segment_bytes - 1) ? PAGE_HEAD : LONG_PAGE_HEAD;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The WAL of a PostgreSQL server, cut into records: bytes come in, in pieces of any size, and each record that may say
- * what a transaction wrote is told once it is whole. Nothing is asked of a server here. */
+/* Splits the WAL of a PostgreSQL server into records. Bytes come in pieces of any size, and each complete record that
+ * may contain writes of a transaction is passed on. This module does not use a connection. */
 #ifndef VSI_POSTGRES_WAL_H
 #define VSI_POSTGRES_WAL_H
 
@@ -12,7 +12,7 @@
 #include "vestry/error.h"
 #include "vestry/host.h"
 
-/* Whose record it is; of the others no record is told. */
+/* The resource manager of a record; records of other managers are not passed on. */
 typedef enum vsi_postgres_manager {
   VSI_POSTGRES_TRANSACTION = 1,
   VSI_POSTGRES_RELATION_MAP = 7,
@@ -23,10 +23,10 @@ typedef enum vsi_postgres_manager {
 
 enum {
   VSI_POSTGRES_BLOCKS_MAX = 33,
-  VSI_POSTGRES_RECORD_BYTES_MAX = 64 << 20 /* of a record that is told */
+  VSI_POSTGRES_RECORD_BYTES_MAX = 64 << 20 /* maximum size of a record that is passed on */
 };
 
-/* A block of a relation that a record speaks of. */
+/* A block of a relation in a record. */
 typedef struct vsi_postgres_block {
   bool is_there;
   uint8_t fork;
@@ -36,64 +36,64 @@ typedef struct vsi_postgres_block {
 } vsi_postgres_block;
 
 typedef struct vsi_postgres_record {
-  uint64_t at; /* where it begins */
+  uint64_t at; /* its position */
   uint32_t xid;
   uint8_t manager;
   uint8_t info;
-  uint8_t blocks_count; /* the highest that is there, and 1 */
+  uint8_t blocks_count; /* highest number of a present block + 1 */
   vsi_postgres_block blocks[VSI_POSTGRES_BLOCKS_MAX];
   const unsigned char *main; /* valid during the call */
   size_t main_len;
 } vsi_postgres_record;
 
-/* On the thread that feeds. What is not OK ends the reading. */
+/* Receives a record, on the thread that feeds. Any error ends the reading. */
 typedef vestry_err (*vsi_postgres_record_fn)(const vsi_postgres_record *record, void *ctx);
 
 typedef struct vsi_postgres_wal_options {
   const vestry_host *host;
   const vsi_postgres_format *format;
-  uint64_t at;            /* of the first byte that is fed: where a page begins */
-  uint32_t page_bytes;    /* the server's wal_block_size: a power of two, 512 or more */
-  uint32_t segment_bytes; /* its wal_segment_size: a power of two, and a page or more */
+  uint64_t at;            /* position of the first byte fed: start of a page */
+  uint32_t page_bytes;    /* the server's wal_block_size: a power of two, at least 512 */
+  uint32_t segment_bytes; /* its wal_segment_size: a power of two, at least a page */
   vsi_postgres_record_fn tell;
   void *ctx;
 } vsi_postgres_wal_options;
 
-/* Of what the next byte is. */
+/* To what the next byte belongs. */
 typedef enum vsi_postgres_part {
-  VSI_POSTGRES_BETWEEN, /* of no record */
-  VSI_POSTGRES_HEAD,    /* of a record's head */
-  VSI_POSTGRES_BODY,    /* of the rest of a record that is told */
-  VSI_POSTGRES_PASSED   /* of a record that is not told, or whose beginning was not read */
+  VSI_POSTGRES_BETWEEN, /* to no record */
+  VSI_POSTGRES_HEAD,    /* to the header of a record */
+  VSI_POSTGRES_BODY,    /* to the rest of a record that is passed on */
+  VSI_POSTGRES_PASSED   /* to a record that is skipped, or whose start was not read */
 } vsi_postgres_part;
 
 /* One thread at a time. */
 typedef struct vsi_postgres_wal {
   vsi_postgres_wal_options is;
-  uint64_t at;            /* of the next byte */
-  uint64_t skip_to;       /* all before it is empty: a segment that was left early */
-  uint64_t record_at;     /* where the record begins that is being read */
-  uint64_t last_at;       /* where the one before began; 0: not known */
-  uint64_t records_count; /* that were read, also those that are not told */
+  uint64_t at;            /* position of the next byte */
+  uint64_t skip_to;       /* everything before it is empty: a segment that ended early */
+  uint64_t record_at;     /* position of the record that is being read */
+  uint64_t last_at;       /* position of the previous record; 0: unknown */
+  uint64_t records_count; /* records read, including skipped ones */
   unsigned char page_head[40];
   unsigned page_head_len;
   bool in_page_head;
   bool is_first_page;
   vsi_postgres_part part; /* that is being read */
   uint32_t left;          /* bytes of it that are missing */
-  unsigned char *record;  /* what is kept of the record, its head first */
+  unsigned char *record;  /* the record so far, beginning with its header */
   size_t record_len;
   size_t record_room;
   vestry_err error;
   char reason[160];
 } vsi_postgres_wal;
 
-/* OK | INVALID (at, page_bytes or segment_bytes) */
+/* Initialize. OK | INVALID (at, page_bytes or segment_bytes) */
 vestry_err vsi_postgres_wal_init(vsi_postgres_wal *wal, const vsi_postgres_wal_options *options);
 void vsi_postgres_wal_finish(vsi_postgres_wal *wal);
-/* The next bytes. After an error nothing more can be fed, and `reason` is a sentence without a full stop.
- * OK | MALFORMED (no WAL of that version, or not the next bytes of it) | UNSUPPORTED (a server whose order of bytes is
- * another) | TOO_LARGE (a record) | NO_MEMORY | tell's */
+/* Feed the next bytes. After an error nothing more can be fed, and `reason` is a sentence without a full stop. OK |
+ * MALFORMED (not WAL of this version, or not the next bytes) | UNSUPPORTED (a server with another byte order) |
+ * TOO_LARGE (a record) | NO_MEMORY | an error of tell */
 vestry_err vsi_postgres_wal_feed(vsi_postgres_wal *wal, const void *data, size_t len);
 
 #endif

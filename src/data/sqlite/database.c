@@ -99,7 +99,7 @@ static vestry_err fill(vestry_sqlite *database) {
   return start(database);
 }
 
-/* Follow all commits so far, for the pages, before a render needs them. false: perhaps not all. */
+/* Follow all commits so far, as vestry_render_observer.settle. false: perhaps not all. */
 static bool look(void *commits) {
   vestry_sqlite *database = (vestry_sqlite *)(void *)((char *)commits - offsetof(vestry_sqlite, commits));
   vsi_mutex_lock(&database->lock);
