@@ -152,8 +152,8 @@ static void take_from_other(vestry_cluster *cluster, const vsi_wire_message *mes
   }
 }
 
-/* Count a message that cannot be opened. Another version of the format is reported at most once a minute, because no
- * node of this version can receive from that node. */
+/* Count a message that cannot be opened. Another version of the format is reported, because the two nodes ignore each
+ * other; at most once a minute. */
 static void count_malformed(vestry_cluster *cluster, const void *data, size_t len) {
   enum { LOGGED_EVERY_MS = 60000 };
   cluster->stats.received_count++;

@@ -3,8 +3,8 @@
 /* Exact REJECT and REUSE on all nodes. A node that opens such a stream reserves the key first.
  *
  * Each node knows whether it holds a key, and responds for itself. No node sees which other nodes query at the same
- * time: the broker's reservations show that. They are names with a revision each; the hash of a key selects its name.
- * To reserve a key a node proceeds as follows:
+ * time: the reservations show that. A reservation is a name with a revision at the broker; the hash of a key selects
+ * the name. To reserve a key a node proceeds as follows:
  *
  *   1. read the name's revision (and create the name if it is missing)
  *   2. query all other nodes whether they hold the key: yes → EXISTS, no response → LIMIT

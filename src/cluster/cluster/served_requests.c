@@ -45,8 +45,9 @@ typedef struct work {
   unsigned char body[];
 } work;
 
-/* Return whether other nodes can run only effects of vestry itself here. Decided once, because names are registered
- * before the first dispatch. */
+/* Return whether requests of other nodes can run no function of the application: `allow` has only effects of vestry
+ * itself, and no interceptor or placeholder is registered. Decided once, because names are registered before the first
+ * dispatch. */
 static bool is_quick(vestry_cluster *cluster) {
   const vestry_registry *names = cluster->v->registry;
   if (cluster->quickness) return cluster->quickness == VSI_QUICK;

@@ -33,8 +33,8 @@ typedef enum vsi_wire_kind {
   VSI_WIRE_KINDS
 } vsi_wire_kind;
 
-/* Flags of KEYS and PRESENT: the message is the first, or the last, of a full announcement. PRESENT comes before
- * KEYS. */
+/* Flags of a full announcement, which consists of PRESENT messages and KEYS messages after them. FIRST: the first
+ * message of each kind; LAST: the last one of KEYS. */
 enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 /* Flags of HANDSHAKE and HEARTBEAT:
  * - DRAINS: the sender drains
@@ -109,7 +109,8 @@ vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
 
 /* Write the meaning of an EVENT in front of its bytes, so that the receiver conflates it like a local event. */
 void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
-/* Read it. The event's bytes must follow, because the offsets in the meaning are checked against them. */
+/* Read the meaning of an EVENT. The event's bytes must follow, because the offsets in the meaning are checked against
+ * them. */
 vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
 
 /* Contents of a REQUEST. */
