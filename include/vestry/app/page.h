@@ -135,12 +135,12 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *  data and bounds of the stream in the reply before.
  *  share  NULL: a private page. Otherwise all tabs with the same path, query and share are rendered and encoded once;
  *         at most 1,024 bytes; copied
- *  A render for a stream ends, by its status:
- *    204         the stream ends; the tab stays as it is
- *    3xx         the tab goes to Location, if it is an http address (vestry_event_redirect)
- *    4xx         the content is shown; without content the tab reloads the page
- *    5xx, error  the tab keeps its content, the signal _vestry.failing is true, and the render is repeated after 1, 2,
- *                4, … 30 seconds
+ *  The status of a render for a stream, or of the error that it returns, determines the result:
+ *    204  the stream ends; the tab stays as it is
+ *    3xx  the tab goes to Location, if it is an http address (vestry_event_redirect)
+ *    4xx  the content is shown; without content, or after an error with such a status, the tab reloads the page
+ *    5xx  the tab keeps its content, the signal _vestry.failing is true, and the render is repeated after 1, 2, 4, … 30
+ *         seconds
  *  A stream that cannot take a shared event (its queue is full, or the event is too large) is ended under every policy;
  *  the tab reconnects and gets the content.
  *  Returns  OK | INVALID (share; the reply serves a page already) | LIMIT (max_requests_bytes; counted, and answered
@@ -158,8 +158,9 @@ VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_repl
  *           an error the render fails, whatever it returns
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
-/** Depend on a topic that a printf format names: vestry_render_topicf(render, "room/%d", number). Do not put a user's
- *  text into a topic unless all topics of that form are such. INVALID also for a wrong format. */
+/** Depend on a topic that a printf format names: vestry_render_topicf(render, "room/%d", number). Put a user's
+ *  text into a topic only if all topics of this form contain such texts, because otherwise a user could name another
+ *  topic. INVALID also for a wrong format. */
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
