@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: one order for all members, while no lock is held as runners are woken */
+/* essay: one order of events for all members, and no lock held while runners are woken */
 /* Publishing to many members.
  *
  * One order for all. A publish holds the channel's semaphore (a vsi_turnstile) until every member's queue has its
  * event. So all members receive all events in one order, which is also the order of the epochs' encoders, and a publish
  * that has returned comes before everything that its caller does next. No mutex is held while events are encoded (which
  * calls profiles) or runners are woken (which calls transports). The channel's lock is held only to go through the
- * members, at most CHUNK at a time. For each of them, the event is put into its queue, which is lock-free and calls no
+ * members, at most CHUNK at a time. For each member, the event is put into its queue, which is lock-free and calls no
  * callback, and a reference is taken so that its runner can be woken after the unlock. The memory for this is allocated
  * before.
  *
@@ -17,16 +17,17 @@
  * Leaving. A member is in the list until a thread removes it under the lock, because its connection ends, because it
  * leaves, or because the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node holds
  * a reference to its member, which is dropped when the connection calls the node or when the node is cancelled. Each
- * thread that works on the member without the lock holds another.
+ * thread that works on the member without the lock holds another reference.
  *
- * Deadlock. A publish calls hooks, transports and profiles. If these publish, they could wait for a semaphore that is
- * released only after they return: that of their publish, or one whose holder waits for theirs. Therefore, a
- * thread that holds the semaphore of any channel never waits for another (`publishes_inside`): it takes a semaphore
- * only if it is free.
+ * Deadlock. A publish calls hooks, transports and profiles, which may publish, too. They could wait for a semaphore
+ * that is released only after they return: the semaphore that their own thread holds, or a semaphore whose holder waits
+ * for it. Therefore, a thread that holds the semaphore of any channel never waits for another (`publishes_inside`): it
+ * takes a semaphore only if it is free.
  *
  * Idle encoders. An encoder is used only while the semaphore is held. The thread that removes the last member of a
  * coding may be a runner, which must not wait, so it takes the semaphore only if it is free. Otherwise the holder looks
- * for idle encoders before it releases the semaphore. Both check under the lock, so one of them ends the encoder. */
+ * for idle encoders before it releases the semaphore. Both threads check under the lock, so one of the two ends the
+ * encoder. */
 #include "channel/channel.h"
 
 #include <string.h>

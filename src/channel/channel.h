@@ -33,7 +33,7 @@ struct vsi_history;
 /* Values of a channel in addition to its counters. */
 typedef struct vsi_channel_sums {
   uint64_t encodes_count;              /* for members in sync, one for each coding */
-  uint64_t encoded_bytes, plain_bytes; /* the bytes of these, encoded and plain */
+  uint64_t encoded_bytes, plain_bytes; /* bytes of these events, encoded and plain */
   size_t kept_count, kept_bytes;       /* of its history, as of the last release of the semaphore */
 } vsi_channel_sums;
 
@@ -57,7 +57,7 @@ struct vsi_channel {
 /* With its name and the first buckets of its members, about the size that vestry/channel.h states. */
 _Static_assert(sizeof(struct vsi_channel) <= 1136, "what a channel costs: vestry/channel.h");
 
-/* The maximum of the bytes published in one epoch: upper bound, and default. */
+/* Maximum number of bytes published in one epoch: the highest allowed value, and the default. */
 #define VSI_EPOCH_MAX_BYTES_MOST    ((uint64_t)1 << 30)
 #define VSI_EPOCH_MAX_BYTES_DEFAULT ((uint64_t)64 << 20)
 
@@ -80,8 +80,9 @@ VESTRY_API vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *
 /* Remove a member: after this returns, no event is put into its queue. Events that are in the queue are still written.
  * OK | NOT_FOUND (it is no member). As join */
 VESTRY_API vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection *connection);
-/* Publish an event to all connections that are members at the time of the call; one that joins or leaves meanwhile may
- * receive it. Results and threads as vestry_broadcast, but without members it returns OK instead of NOT_FOUND. */
+/* Publish an event to all connections that are members at the time of the call; a connection that joins or leaves
+ * meanwhile may receive it. Results and threads as vestry_broadcast, but without members it returns OK instead of
+ * NOT_FOUND. */
 VESTRY_API vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count);
 /* Get the counters. Waits for publishes, as publish does. Where publish would return BUSY, alone_count lacks the epochs
  * that have not ended. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: the last events of a channel, without gaps inside */
+/* essay: the last events of a channel, without holes */
 /* The last events of a channel.
  *
  * No holes. The history keeps the last kept_count events that were given a seq, that is, the events whose seqs directly
- * precede `next`. So one comparison determines which events a stream has missed and whether all of them are kept. An
- * event that cannot be kept (without memory, larger than the bounds, or lost by another node) takes a seq, too, and all
- * events before it are dropped. A stream that has seen it is current; any other stream has a gap. Nothing else creates
- * a hole.
+ * precede `next`. So one comparison determines which events a stream has missed and whether the history has them all.
+ * An event that cannot be kept (without memory, larger than the bounds, or lost by another node) takes a seq, too, and
+ * all events before it are dropped. A stream that has seen it is current; any other stream has a gap. Nothing else
+ * creates a hole.
  *
  * Atomic with respect to publishes. A publish gives its event a seq, then puts it into the queues of all members. A
  * resume puts the events that a stream has missed into its queue, then makes the stream a member. Both hold the
@@ -16,7 +16,7 @@
  * A replay is one event, however many events were missed. Encoded in one piece it costs little more than its new bytes,
  * and the queue accepts all of it or nothing. Each missed event in it is followed by its id, so a stream that breaks in
  * the middle continues from there. The entries are copies, because a published event keeps its encoded forms as long as
- * it lives, and no bound counts these; a copy has only its bytes, which the bounds count. */
+ * it lives, and no bound counts the encoded forms; a copy has only its bytes, which the bounds count. */
 #include "channel/history.h"
 
 #include <stdio.h>
@@ -154,8 +154,8 @@ static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const 
   vsi_put(writer, "\n", 1);
 }
 
-/* Drop the oldest events until there is room for one more, in count and bytes. Returns false if it does not fit into an
- * empty history, or if the budget has no room. */
+/* Drop the oldest events until there is room for one more, in count and bytes. Returns false if there is none even in
+ * an empty history. */
 static bool make_room(vsi_history *history, size_t cost) {
   while (!STAILQ_EMPTY(&history->kept) &&
          (history->stats.kept_count == history->max_count || cost > history->max_bytes ||

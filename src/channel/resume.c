@@ -38,8 +38,8 @@ static bool has_room(const vestry_connection *connection, size_t len) {
          bytes <= connection->max_queued_bytes - len;
 }
 
-/* Put an event, and drop the reference to it. Checks for room first, because a queue that refuses would count the event
- * as one that was sent. */
+/* Put an event, and drop the reference to it. Checks for room first, because a full queue would count the event as a
+ * refused send. */
 static bool put(vestry_connection *connection, vestry_event *event) {
   bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, &event, 1, 0);
   vestry_event_unref(event);
@@ -51,7 +51,7 @@ static bool put_mark(const vsi_history *history, bool is_current, vestry_connect
   return !vsi_history_mark(history, is_current, &mark) && put(connection, mark);
 }
 
-/* Put the last count events into the stream's queue. Returns whether all of them are there. */
+/* Put the last count events into the stream's queue. Returns whether the queue has accepted them. */
 static bool replay(const vsi_history *history, size_t count, vestry_connection *connection, size_t *ret_bytes) {
   vestry_event *event;
   if (vsi_history_missed(history, count, &event)) return false;

@@ -21,7 +21,7 @@ typedef struct vsi_budget {
   char apart[64];         /* every send and settlement writes `used`: no other data may share its cache line */
   _Atomic(uint64_t) used; /* bytes reserved and not yet released, of all queues; never above max */
   _Atomic(uint64_t) peak;
-  _Atomic(uint64_t) going; /* part of used: held by connections closed since then, which release it soon */
+  _Atomic(uint64_t) going; /* part of used: cost of closed connections, whose runners release it soon */
   uint64_t max, mark;      /* constant; above the mark connections are closed */
   char behind[64];
 } vsi_budget;
@@ -42,7 +42,7 @@ static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {
   VSI_ASSERT(used >= cost); /* it was taken */
 }
 
-/* Return whether the bytes held exceed the mark, not counting those that are released soon. */
+/* Return whether the bytes held exceed the mark; bytes that are released soon do not count. */
 static inline bool vsi_budget_is_pressed(const vsi_budget *budget) {
   uint64_t going = atomic_load_explicit(&budget->going, memory_order_relaxed);
   return atomic_load_explicit(&budget->used, memory_order_relaxed) > budget->mark + going;

@@ -2,16 +2,16 @@
 /* essay: close listeners, which are called at most once and never missed */
 #include "connection/close_list.h"
 
-/* Three threads use a node: one registers it, one cancels it, and the runner ends the connection. They rely on these
- * properties:
+/* Three threads use a node: the first registers it, the second cancels it, and the runner ends the connection. They
+ * rely on these properties:
  *
- * - Once: a node is in the list from the add until one critical section removes it. This section is either a cancel,
+ * - Once: a node is in the list from the add until a critical section removes it. This section is either a cancel,
  *   which sees the node in the list (next is set) and clears next, or the runner, which does the same and then calls
- *   the node. The lock makes one of them the first, and the other finds next cleared. So each accepted node is either
+ *   the node. The lock orders the two sections, and the second finds next cleared. So each accepted node is either
  *   called or cancelled, never both, and never twice.
- * - None is missed: the runner sets `told` in its first critical section, before it removes a node. A node added before
- *   is in the list and is called; an add that comes later sees `told` and is refused. When the calls are over, the list
- *   is empty for ever, because it only shrinks after `told` is set.
+ * - Complete: the runner sets `told` in its first critical section, before it removes a node. A node added before is in
+ *   the list and is called; an add that comes later sees `told` and is refused. When the calls are over, the list is
+ *   empty for ever, because it only shrinks after `told` is set.
  * - Bounded: a function that registers a node with the connection that is ending is refused, so the calls end.
  * - Memory: after the call of a node begins, neither the list nor the runner touches the node again, so its function
  *   may free it. A thread may cancel a node only if it can be sure that the node still exists, because the result false

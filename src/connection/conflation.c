@@ -117,7 +117,8 @@ static void hold(vsi_conflation *conflation, const vsi_target *target) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
     if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
   }
-  /* An event that creates missing signals finds a list there, or no signal. */
+  /* An event that creates missing signals depends on the waiting signals patch: it finds a list, or finds that a signal
+   * was removed. So later patches are not merged with that patch. */
   const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
   if (signals && ((signals->has_list && target->state.bound) ||
                   (signals->takes_away && (target->state.bound || target->state.read))))

@@ -23,7 +23,7 @@ typedef struct vsi_conflation {
   _Atomic(uint64_t) conflated_count, conflated_bytes, barriers_count, kept_count, forgotten_count;
 } vsi_conflation;
 
-/* OK | NO_MEMORY */
+/* Create an empty list. OK | NO_MEMORY */
 vestry_err vsi_conflation_create(const vestry_host *host, vsi_conflation **ret_conflation);
 /* Destroy an empty list. NULL is accepted. */
 void vsi_conflation_destroy(const vestry_host *host, vsi_conflation *conflation);

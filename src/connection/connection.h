@@ -33,8 +33,8 @@ typedef struct vsi_connection_hooks {
   bool has_stream_context; /* the context is a vsi_stream_context (instance/stream_context.h) */
 } vsi_connection_hooks;
 
-/* How long a clean end waits for its peer (LINGER_NS, LINGER_MOST_NS in runner.c): while the peer takes bytes; a fixed
- * time; not at all. */
+/* How long a clean end waits for its peer (runner.c). NONE: while the peer takes bytes, at most LINGER_MOST_NS; SOON:
+ * LINGER_NS; NOW: not at all. */
 enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
 
 /* Whether the stream has a tail (tail.h), or must have none. */
@@ -58,8 +58,9 @@ struct vestry_connection {
   _Atomic(bool) is_awaited; /* on_written has to be called */
   _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: see tail.c */
   uint8_t full : 4;         /* vestry_full_policy */
-  uint8_t signs : 1;        /* heartbeats are signs (environment.h); set before the start, like the next two */
-  uint8_t is_answer : 1;    /* ends when it has more events than it begins with */
+  uint8_t signs : 1;        /* its heartbeats are signs (environment.h); set before the start, like the next two
+                               members */
+  uint8_t is_answer : 1;    /* an answer: it ends when it has more events than begins_with */
   uint8_t begins_with : 2;
   /* vestry_err of the last refused send; relaxed: information only. It stands here because the bits before and after it
    * are written by different threads. */
@@ -69,7 +70,7 @@ struct vestry_connection {
   bool blocked : 1;     /* the transport has no room; the runner waits for writable */
   bool broken : 1;      /* the transport or the coder failed: a clean end is impossible */
   bool ended : 1;       /* the end of the encoded stream is among the taken deliveries, or written */
-  vsi_load_place place; /* of its load */
+  vsi_load_place place; /* rank of `load` */
   uint8_t taken_count;  /* up to SLICES_A_WRITE (runner.c), plus some of the coder */
   uint32_t max_queued_count;
   uint32_t max_queued_bytes;
@@ -126,7 +127,8 @@ static inline uint64_t vsi_connection_held(const vestry_connection *connection) 
 }
 /* Count all that the queue holds as going, because the connection releases it soon. Idempotent. Shuts the queue. */
 void vsi_connection_goes(vestry_connection *connection);
-/* Return the cost of count events of these bytes in total, as counted as going and subtracted again by settlements. */
+/* Return the cost of count events with this number of bytes, which is counted as going and subtracted again as the
+ * events are settled. */
 uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes);
 
 /* Undo a create while no other thread knows the connection. Its transport is untouched and belongs to the caller
@@ -172,14 +174,16 @@ static inline bool vsi_connection_is_open(const vestry_connection *connection) {
 VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection *connection);
 
 /* Call a node's function when the connection ends. A closing connection that has not ended yet is accepted. The node
- * must stay at its address until it was called or cancelled. OK: it will be called once, unless it is cancelled; the
- * call may come before this returns | CLOSED: the connection has ended already, and the node will not be called. Any
- * thread that holds a reference. */
+ * must stay at its address until it was called or cancelled.
+ * Returns  OK: the node will be called once, unless it is cancelled; the call may come before this returns | CLOSED:
+ *          the connection has ended already, and the node will not be called
+ * Threads  any that holds a reference */
 VESTRY_API vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
-/* Cancel a node. Returns true if it was in the list: it will not be called. Returns false if its call will come at any
- * moment, is running or is over, or if it was never accepted or was cancelled before. This does not wait, so the
- * function's owner must know when the call is over. Any thread that holds a reference, including the function of this
- * or another node. */
+/* Cancel a node.
+ * Returns  true: the node was in the list and will not be called; false: its call will come at any moment, is running
+ *          or is over, or the node was never accepted or was cancelled before. This does not wait, so the owner of the
+ *          function must know when the call is over
+ * Threads  any that holds a reference, including the function of this or another node */
 VESTRY_API bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node);
 
 /* Return whether this process is a child of the process that has the stream's socket and its runner. A closed

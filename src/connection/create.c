@@ -44,7 +44,7 @@ vestry_err vsi_connection_create(const vsi_environment *environment, const vestr
                       &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
   vsi_close_list_init(&connection->at_close);
-  /* For the caller; for the connection's own lifetime, dropped by the runner; for the held actor. */
+  /* References: of the caller; of the connection's own lifetime, dropped by the runner; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   atomic_init(&connection->telling, 0);

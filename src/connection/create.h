@@ -13,8 +13,8 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 /* Create a connection over a transport. Nothing is written before vsi_connection_start.
  * options         resolved
  * hooks           NULL, or borrowed until the connection is freed; hooks_ctx is passed to them
- * ret_connection  one reference, owned by the caller Returns OK | INVALID (ops) | NO_MEMORY. On failure the transport
- *                 is untouched and still belongs to the caller */
+ * ret_connection  one reference, owned by the caller
+ * Returns  OK | INVALID (ops) | NO_MEMORY. On failure the transport is untouched and still belongs to the caller */
 vestry_err vsi_connection_create(const vsi_environment *environment, const vestry_transport_ops *ops, void *transport,
                                  const vestry_connection_options *options, const vsi_connection_hooks *hooks,
                                  void *hooks_ctx, vestry_connection **ret_connection);

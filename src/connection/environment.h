@@ -21,7 +21,7 @@ struct vsi_environment {
   vsi_budget *budget;      /* bounds what all queues hold together */
   struct vsi_tails *tails; /* of its connections (tail.h) */
   vsi_group_tally *tally;
-  _Atomic(uint32_t) observers_count; /* changes: soon after it is not 0, events are timed; relaxed */
+  _Atomic(uint32_t) observers_count; /* changes at any time; soon after it is not 0, events are timed; relaxed */
   /* The connection's queue holds more than its rank stands for. Any thread; called before these bytes can be
    * released. */
   void (*grew)(const vsi_environment *environment, vestry_connection *connection);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* All connections of one instance: a list in the order of their ids, and the counters of those that have left it. Walks
- * through the list close all connections, send them away in order (a drain), and add up their counters.
+/* All connections of one instance: a list in the order of their ids, and the counters of connections that have left it.
+ * Walks through the list close all connections, send them away in order (a drain), and add up their counters.
  *
- * If all queues together hold nearly the maximum of the budget, connections are closed. The one that holds the most is
- * closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays small, so
- * stalled streams are closed. Connections are filed by the bytes that they hold (base/load.h). A sender files a
- * connection higher when it holds more than ever before. The thread that looks for room files it lower when it finds
- * that it holds less. So a send takes the lock only if the queue is longer than before, and a search does not walk past
- * all other connections.
+ * If all queues together hold nearly the maximum of the budget, connections are closed. The connection that holds the
+ * most bytes is closed first: the queue of a stream that is not read grows, the queue of a stream that is read stays
+ * small, so stalled streams are closed. Connections are filed by the bytes that they hold (base/load.h). A sender files
+ * a connection higher when it holds more than ever before. The thread that looks for room files a connection lower when
+ * it finds that the connection holds less. So a send takes the lock only if the queue is longer than before, and a
+ * search does not walk past all other connections.
  *
  * A closed connection releases its memory a little later. Its bytes count as going at once (vsi_connection_goes),
  * because otherwise one burst would close more connections than necessary. (A connection inside a blocking write keeps
- * its share until the write returns. The others have less room meanwhile, but are not closed for it.) One thread
- * searches at a time; the others continue. */
+ * its share until the write returns. The other connections have less room meanwhile, but are not closed for it.) One
+ * thread searches at a time; other threads do not wait for it. */
 #include "connection/group.h"
 
 #include <pthread.h>
@@ -482,8 +482,8 @@ static bool add_chunk_locked(vsi_group_walk *walk) {
 void vsi_group_stats_get(vsi_group *group, vsi_group_stats *ret_stats) {
   vsi_group_walk walk;
   vsi_mutex_lock(&group->lock);
-  *ret_stats = group->totals; /* of connections that have left; those that leave from now on are added by meet_locked
-                                 first */
+  *ret_stats = group->totals; /* of connections that have left; meet_locked adds the connections that leave from now
+                                 on */
   ret_stats->queued_bytes = atomic_load_explicit(&group->budget.used, memory_order_relaxed);
   ret_stats->queued_peak_bytes = atomic_load_explicit(&group->budget.peak, memory_order_relaxed);
   ret_stats->too_large = atomic_load_explicit(&group->tally.too_large_count, memory_order_relaxed);

@@ -18,7 +18,7 @@ typedef struct vsi_group_stats {
   vsi_histogram_counts deliveries, changes, ages; /* of the tally; ages has one entry for each closed connection */
 } vsi_group_stats;
 
-/* Create a group. defaults: for connections created without options of their own; validated here. OK | INVALID |
+/* Create a group. defaults: for connections that are created without options; validated here. OK | INVALID |
  * NO_MEMORY */
 VESTRY_API vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_options *defaults,
                                        vsi_group **ret_group);
@@ -55,8 +55,8 @@ VESTRY_API size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, si
 VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
 /* Send off the next connections of a walk, at most limit. Each receives the reconnect delay that retry_ms returns for
- * it. Returns the number of connections met; fewer than limit: the walk is at the end. ret_sent_count: number of those
- * that were not closing already. */
+ * it. Returns the number of connections met; fewer than limit: the walk is at the end. ret_sent_count: number of
+ * connections that were not closing already. */
 size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count);
 
@@ -74,7 +74,7 @@ VESTRY_API vsi_codings *vsi_group_codings(const vsi_group *group);
 vsi_group *vsi_group_ref(vsi_group *group);
 void vsi_group_unref(vsi_group *group);
 
-/* Return the heartbeat interval of connections without options of their own. */
+/* Return the heartbeat interval of connections that are created without options. */
 VESTRY_API uint64_t vsi_group_heartbeat_ms(const vsi_group *group);
 
 /* Get the counters at the moment of the call. Counters of events are added up connection by connection after it, each

@@ -9,8 +9,9 @@
  * hushed word, so the word's modification order decides:
  * - The sender enters first. The hush finds it inside, and the runner returns. When the sender leaves, it finds HUSHED
  *   and notifies the actor, and the run that follows checks again.
- * - The hush comes first. The hook is not called. No thread waits: neither the runner for a hook, nor a sender for the
- *   runner.
+ * - The hush comes first. The hook is not called.
+ *
+ * No thread waits: neither the runner for a hook, nor a sender for the runner.
  *
  * The step of a watch (app/watch/watch.c) enters and leaves in the same way, because its context lives as long. */
 #include "connection/refusal.h"

@@ -5,8 +5,8 @@
 
 #include "connection/connection.h"
 
-/* Handle a failed send: call the hooks if the error is one that they receive, and apply their verdict. Returns the
- * error. Any thread, no lock held. */
+/* Handle a failed send: call the hooks if they receive this error, and apply their verdict. Returns the error. Any
+ * thread, no lock held. */
 vestry_err vsi_connection_refused(vestry_connection *connection, vestry_err error);
 /* Enter, for a callback whose context lives until the connection has ended; the connection does not end before the
  * leave. Returns false if it is about to end or has ended: then no thread enters any more. Any thread that holds a

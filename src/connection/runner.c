@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: work that a runner must not leave undone when it sleeps */
-/* The runner is the one thread at a time that is inside a connection. It opens the stream, writes the waiting events,
- * sends heartbeats, and ends the stream.
+/* The runner is the only thread that is inside a connection at a given time. It opens the stream, writes the waiting
+ * events, sends heartbeats, and ends the stream.
  *
  * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
  * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:
  * - A send puts, then notifies. A close sets the cause, shuts the queue, then notifies. The adapter sets writable, then
- *   notifies. The timer notifies. A whole run follows each notify (actor.c), so each of these is seen.
+ *   notifies. The timer notifies. A whole run follows each notify (actor.c), so none is missed.
  * - After a shut, the runner ends only if the queue's count is 0. While a sender is between its reservation and its
  *   put, the count is not 0, and the sender's notify brings the runner back. (A notify that comes still later, for
  *   events that the runner has taken already, finds the connection CLOSED.)
@@ -17,9 +17,9 @@
  * - Room may come while a write finds none. The runner clears `writable`, then the transport looks for room; the
  *   adapter makes room, then sets `writable`. Each side writes one variable and then accesses the other. Without a
  *   fence both could miss: the look could come before the clearing is visible, and the clearing could overwrite the
- *   setting. A full fence stands between the two steps on either side, [C] and [W]. The fences have one order. If [W]
- *   is first, the look sees the room; if [C] is first, the setting comes after the clearing and stays. The transport
- *   and its adapter may communicate room in any way that uses atomics, a lock or the kernel. */
+ *   setting. A full fence stands between the two steps on either side, [C] and [W]. All threads see the two fences in
+ *   the same order. If [W] is first, the look sees the room; if [C] is first, the setting comes after the clearing and
+ *   stays. The transport and its adapter may communicate room in any way that uses atomics, a lock or the kernel. */
 #include "connection/runner.h"
 
 #include <sched.h>
@@ -40,7 +40,7 @@
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
-/* Maximum number of writes of one run, so that one busy stream leaves the pool's thread to the others now and then. */
+/* Maximum number of writes of one run, so that a busy stream does not occupy the pool's thread for too long. */
 enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count must hold the latter plus a few */
 
 static vestry_connection *connection_of(vsi_actor *actor) {
@@ -183,7 +183,7 @@ static void finish(vestry_connection *connection, bool clean) {
   vsi_close_list_tell(&connection->at_close, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, connection->hooks_ctx);
   connection->environment->ended(connection->environment, connection);
-  vestry_connection_unref(connection); /* the reference of its own lifetime */
+  vestry_connection_unref(connection); /* the reference that the connection held since its creation */
 }
 
 /* The connection was never started, so no runner is or will be inside it: this thread acts as the runner. But other
@@ -344,7 +344,8 @@ static void write_end(vestry_connection *connection) {
 /* Return the time at which an end stops waiting for its peer. */
 static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean) {
   uint64_t since = connection->closing_ns;
-  uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed); /* runner only */
+  /* relaxed: only the runner writes it */
+  uint64_t taken = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   if (clean && taken > since && atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NONE) {
     uint64_t most = vsi_add_saturating(since, LINGER_MOST_NS), due = vsi_add_saturating(taken, LINGER_NS);
     return due < most ? due : most;
@@ -363,8 +364,9 @@ static void tell_written(vestry_connection *connection) {
 
 static void run(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
+  /* relaxed: only the runner writes it */
   vestry_connection_state state =
-      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed); /* runner only */
+      (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed);
   if (state == VESTRY_STATE_CLOSED) return;
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
@@ -403,7 +405,8 @@ static void run(vsi_actor *actor) {
 /* Write waiting events, and do nothing else of a run: a thread that needs more than a write has notified, and a run
  * follows. But a page that waits until its events are written needs a run after each visit. */
 void vsi_connection_visit(vestry_connection *connection) {
-  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN; /* runner */
+  /* relaxed: only the runner writes the state */
+  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
   bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
   if (is_well) write_waiting(connection);
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The runner: the one thread at a time that is inside a connection. */
+/* The runner: the only thread that is inside a connection at a given time. */
 #ifndef VSI_CONNECTION_RUNNER_H
 #define VSI_CONNECTION_RUNNER_H
 

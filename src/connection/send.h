@@ -5,17 +5,19 @@
 
 #include "connection/connection.h"
 
-/* Sending has two steps, so that a sender that holds a lock can take the second one without it. Step 1: put a chain of
- * deliveries into the queue, all or none, with nothing in between. They are counted, but the runner is not woken. The
- * chain is linked by vsi_delivery_link and ends with NULL. Any thread, lock-free, calls no callback. Returns OK: the
- * queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they still belong to the caller. In each case
- * vsi_connection_posted must follow */
+/* Put a chain of deliveries into the queue, all or none, with nothing in between. This is the first of two steps, so
+ * that a sender that holds a lock can take the second one without it. The deliveries are counted, but the runner is not
+ * woken.
+ * first    linked by vsi_delivery_link; the last one links to NULL
+ * Returns  OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they still belong to the caller. In each
+ *          case vsi_connection_posted must follow
+ * Threads  any; lock-free; calls no callback */
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
-/* Do step 1 with one or more events; takes a reference to each. changed_ns: time of the change that the events result
- * from (connection/tally.h); 0: none. Also returns NO_MEMORY */
+/* Do the first step with one or more events, and take a reference to each. changed_ns: time of the change that the
+ * events result from (connection/tally.h); 0: none. Also returns NO_MEMORY */
 VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,
                                          uint64_t changed_ns);
-/* Step 2: wake the runner, or report the refusal to the hooks and apply the policy. No lock held. */
+/* Do the second step: wake the runner, or report the refusal to the hooks and apply the policy. No lock held. */
 VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 /* Send as vestry_connection_send_all, on a thread that may write in the runner's place. If no thread is inside the
  * connection and the transport does not block, the events are encoded and written when this returns, as far as there is

@@ -4,14 +4,14 @@
  * Both use the lock of all tails of the group, which is held for a few instructions: a reference to the event changes
  * hands, and no byte is copied.
  *
- * - Other streams pay nothing: a stream has a byte that shows whether it has a tail (VSI_TAILED_…), and does no more if
- *   it has none. The byte changes under the lock; the runner reads it without the lock. So an event at the very
- *   beginning or end of a tail may be omitted, or find no tail in the list.
- * - Bounded: an event that finds too many others, or too many bytes, waiting is counted and not kept. The events
+ * - Cheap without a tail: a stream has a byte that shows whether it has a tail (VSI_TAILED_…), and the runner does no
+ *   more if there is none. The byte changes under the lock; the runner reads it without the lock. So an event at the
+ *   very beginning or end of a tail may be omitted, or find no tail in the list.
+ * - Bounded: if too many events, or too many bytes, are waiting, a new event is counted and not kept. The events
  *   themselves are shared by all streams that receive them.
- * - End: the list holds a reference to a tail until the tail is ended; the stream's close list holds one until it has
- *   called the node or the node is cancelled; a runner that wakes the taker holds one meanwhile. The last one frees the
- *   tail. So a wake that is running finds the tail, and through it the stream that it wakes. */
+ * - End: the list holds a reference to a tail until the tail is ended. The stream's close list holds a reference until
+ *   it has called the node or the node is cancelled. A runner that wakes the taker holds a reference meanwhile. The
+ *   last holder frees the tail. So a wake that is running finds the tail, and through it the stream that it wakes. */
 #include "connection/tail.h"
 
 #include <string.h>

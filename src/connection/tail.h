@@ -23,8 +23,9 @@ void vsi_tails_finish(vsi_tails *tails);
 
 /* Begin a tail: keep the events that the stream is sent from now on for the taker. The stream is not delayed: events
  * without room in the tail are counted and omitted here.
- * ret_tail  owned by the caller, who must end it Returns OK | CLOSED (the stream has ended) | INVALID (it shows tails
- *           of others) | LIMIT (VSI_TAILS_MAX) | NO_MEMORY. Any thread that holds a reference */
+ * ret_tail  owned by the caller, who must end it
+ * Returns   OK | CLOSED (the stream has ended) | INVALID (it shows tails of others) | LIMIT (VSI_TAILS_MAX) | NO_MEMORY
+ * Threads   any that holds a reference */
 VESTRY_API vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail);
 /* End a tail; it is freed soon, because a wake may still be running. NULL is accepted. Any thread. */
 VESTRY_API void vsi_tail_end(vsi_tail *tail);

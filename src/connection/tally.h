@@ -25,8 +25,8 @@ static inline uint32_t vsi_group_tally_stamp_at(uint64_t now_ns) {
   return stamp ? stamp : 1;
 }
 
-/* Return whether an event of these is timed: one of every 16 events of a stream, at positions that differ among
- * streams. before: number of events that it has accepted before these. */
+/* Return whether an event among the next `count` is timed. Every 16th event of a stream is timed, at positions that
+ * differ among streams. before: number of events accepted so far. */
 static inline bool vsi_group_tally_wants(uint64_t id, uint64_t before, size_t count) {
   return (id + before + count) / VSI_GROUP_TALLY_ONE_IN != (id + before) / VSI_GROUP_TALLY_ONE_IN;
 }
