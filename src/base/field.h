@@ -19,7 +19,7 @@ static inline bool vsi_is_token(const char *text) {
 }
 
 /* Return whether the text can be a header's value: it has no control character but the tab. CR and LF would begin
- * another header, and no header contains the others. */
+ * another header, and no header contains other control characters. */
 static inline bool vsi_is_field_value(const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;

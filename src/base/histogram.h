@@ -41,7 +41,7 @@ static inline void vsi_histogram_add(vsi_histogram *histogram, const vsi_histogr
 typedef struct vsi_histogram_counts {
   double bounds_s[VSI_HISTOGRAM_BOUNDS_COUNT];
   uint64_t counts[VSI_HISTOGRAM_BOUNDS_COUNT + 1]; /* as above */
-  uint64_t count;                                  /* the sum of these */
+  uint64_t count;                                  /* sum of all counts */
   double sum_s;
 } vsi_histogram_counts;
 

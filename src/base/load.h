@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Objects filed by the number of bytes that they hold, so that those that hold the most are found without visiting the
- * others. A rank covers a range of about a fifth. Within a rank, the object filed first is found first, even if another
- * one holds a little more. A struct of zeroes is not filed. The user's lock guards all functions. Header only, like
+/* Objects filed by the number of bytes that they hold, so that the largest are found without visiting the others. A
+ * rank covers a range of about a fifth. Within a rank, the object filed first is found first, even if another object
+ * holds a little more. A struct of zeroes is not filed. The user's lock guards all functions. Header only, like
  * base/memory.h. */
 #ifndef VSI_BASE_LOAD_H
 #define VSI_BASE_LOAD_H
@@ -68,8 +68,8 @@ static inline vsi_load *vsi_loads_next(const vsi_loads *loads, const vsi_load *l
   vsi_load *next = TAILQ_NEXT(load, in);
   return next ? next : vsi_loads_first_below(loads, rank);
 }
-/* File an object lower, or remove it. Returns the object that was after it, or the object itself if it is next in its
- * new place. */
+/* File an object lower, or remove it. Returns the object that was after it in its former rank, or else the first object
+ * below, which may be the object itself. */
 static inline vsi_load *vsi_loads_refile(vsi_loads *loads, vsi_load *load, vsi_load_place *place, uint8_t rank) {
   uint8_t before = vsi_load_rank_of(place);
   vsi_load *next = TAILQ_NEXT(load, in);

@@ -104,7 +104,7 @@ static inline void vsi_map_remove(vsi_map *map, const vsi_map_link *link) {
 
 /* --------------------------------------------------------------------------------------------------- growing ------ */
 
-/* Buckets outside a map: those that it will get, allocated while its user holds no lock, or those that it had. */
+/* Buckets outside a map: its future buckets, allocated while its user holds no lock, or its former buckets. */
 typedef struct vsi_map_room {
   vsi_map_link **buckets; /* NULL: none */
   unsigned bits;
@@ -124,7 +124,7 @@ static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host
   room->bits = bits;
   return room->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
-/* Give the map these buckets if they are more; room then has the former ones, to be freed. */
+/* Give the map these buckets if they are more; room then has the former buckets, to be freed. */
 static inline void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
   if (!room->buckets || (map->buckets && room->bits <= map->bits && room->bits > VSI_MAP_MOVES_BITS)) return;
   if (map->buckets && room->bits < map->bits) return;

@@ -30,9 +30,9 @@ static inline bool vsi_options_are_known(const void *given, size_t own_size, siz
 
 /* Copy an input struct.
  * own, own_size  the copy; zero where the caller set nothing
- * frozen_size  the size that 0 stands for
- * given  the caller's struct; NULL: all defaults
- * Returns  OK | INVALID (an invalid size, or a member set that this library does not know) */
+ * frozen_size    the size that 0 stands for
+ * given          the caller's struct; NULL: all defaults
+ * Returns        OK | INVALID (an invalid size, or a member set that this library does not know) */
 static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t frozen_size, const void *given) {
   memset(own, 0, own_size);
   if (!given) return VESTRY_OK;
@@ -68,7 +68,8 @@ static inline void vsi_result_give(void *ret, const void *own, size_t own_size, 
 #define VSI_OPS_ARE_KNOWN(type, ops)                                                                                   \
   (((ops)->size == 0 || (ops)->size >= VSI_FROZEN_SIZE(type)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))
-/* Return the same for a table whose functions from `since` on may be absent; and whether a table has one of them. */
+/* Return the same for a table whose functions from `since` on may be absent; and whether a table has such a
+ * function. */
 #define VSI_OPS_ARE_KNOWN_GROWN(ops, type, since)                                                                      \
   (((ops)->size == 0 || (ops)->size >= offsetof(type, since)) &&                                                       \
    vsi_options_are_known(ops, sizeof(type), VSI_FROZEN_SIZE(type)))

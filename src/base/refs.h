@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A reference count of any atomic integer type. A holder of a reference may take more, and the drop of the last one
- * ends the counted object.
+/* A reference count of any atomic integer type. A holder of a reference may take more, and the drop of the last
+ * reference ends the counted object.
  *
- * Memory orders: a take is relaxed, because a held reference keeps the object alive, and passing the new one to another
- * thread orders it. A drop is acq_rel: release, so that all uses of the reference come before the end; acquire, so that
- * the last thread sees the writes of the others before it frees the object. */
+ * Memory orders: a take is relaxed, because a held reference keeps the object alive, and passing the new reference to
+ * another thread orders it. A drop is acq_rel: release, so that all uses of the reference come before the end; acquire,
+ * so that the last thread sees the writes of all other threads before it frees the object. */
 #ifndef VSI_BASE_REFS_H
 #define VSI_BASE_REFS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A list that forms a ring with its head: members embed their links, and can be removed without their list. */
+/* A list that forms a ring with its head. Members embed their links, so a member can be removed without access to the
+ * head. */
 #ifndef VSI_BASE_RING_H
 #define VSI_BASE_RING_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock for many readers or one writer, with a place in the order of locks. Continuous readers do not starve writers,
- * except with musl, which has no such lock. Therefore, no thread takes the lock for reading twice at once. Header only,
- * like base/thread.h. */
+ * because a waiting writer blocks new readers (except with musl, which has no such lock). Therefore, a thread must not
+ * take the lock for reading while it holds it for reading. Header only, like base/thread.h. */
 #ifndef VSI_BASE_RW_LOCK_H
 #define VSI_BASE_RW_LOCK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock on a binary semaphore: one thread at a time is inside, and the others wait. Unlike the holder of a mutex, the
- * thread inside may call functions of others (a profile's functions, a transport's wake), as long as these do not enter
- * the same semaphore again.
+/* A lock on a binary semaphore: one thread at a time is inside, and other threads wait. Unlike the holder of a mutex,
+ * the thread inside may call foreign functions (a profile's functions, a transport's wake), as long as these do not
+ * enter the same semaphore again.
  *
  * It is a semaphore instead of a condition, because many threads may wait for it, and glibc before 2.41 can lose a
  * signal if several threads wait for one condition (its bug 25847). */

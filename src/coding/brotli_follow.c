@@ -260,8 +260,8 @@ static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_
 }
 
 /* The depths of all symbols, in a separate alphabet (3.5). An item is a depth, or ZEROS with three bits: 3 to 10
- * symbols of depth 0. A ZEROS directly after another multiplies the former number, less two, by eight and adds its own.
- * (The symbol for repeated depths is not used.) */
+ * symbols of depth 0. If a ZEROS directly follows another, the number so far, less two, is multiplied by eight, and the
+ * new number is added. (The symbol for repeated depths is not used.) */
 typedef struct depth_list {
   unsigned count;
   uint8_t items[SYMBOLS_MOST], more[SYMBOLS_MOST];

@@ -27,7 +27,7 @@ typedef enum vsi_coding_kind {
 /* Kinds of encoding an event. */
 typedef enum vsi_encode_kind {
   VSI_ENCODE_ALONE,    /* standalone: once for all streams */
-  VSI_ENCODE_ALIGNED,  /* in sync: for a channel's members, referring to its last events */
+  VSI_ENCODE_ALIGNED,  /* in sync: for a channel's members, referring to earlier events of the epoch */
   VSI_ENCODE_FOLLOWED, /* the difference from the last event, for one stream */
   VSI_ENCODE_PRIVATE,  /* for one stream, with its private encoder */
   VSI_ENCODE_KINDS_COUNT

@@ -22,14 +22,14 @@ typedef struct vsi_delivery {
   struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
   uint64_t stretch : 59;           /* likewise */
   uint64_t counts_target : 1;      /* its cost in the budget includes the event's target (send.c) */
-  uint64_t is_of_batch : 1;        /* sent together with others, without events of others in between */
+  uint64_t is_of_batch : 1;        /* sent together with others, with no other event in between */
   uint64_t is_sign : 1;            /* a heartbeat that the page can see */
   uint64_t is_heartbeat : 1;       /* made by the runner: no queue has accepted or counted it */
   uint64_t owns_wire : 1;          /* the bytes were encoded for this delivery only */
   vsi_delivery_times times;        /* zero if the delivery is not timed */
 } vsi_delivery;
 
-/* The next delivery of one that is in no mailbox; used by its holder only. */
+/* The next delivery in a list outside a mailbox; used by the list's holder only. */
 static inline vsi_delivery *vsi_delivery_next(const vsi_delivery *delivery) {
   return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
 }

@@ -19,7 +19,8 @@ static void drop(vsi_spare *spare, vsi_spare_block *block) {
   vsi_free(spare->from, block);
 }
 
-/* Keep a block, as the first to be lent again. Above the bound, those that were unused for the longest are freed. */
+/* Keep a block, as the first to be lent again. Above the bound, the blocks that were unused for the longest are
+ * freed. */
 static void keep(vsi_spare *spare, vsi_spare_block *block) {
   TAILQ_REMOVE(&spare->lent, block, link);
   if (block->bytes > VSI_SPARE_MOST_BYTES) {

@@ -16,7 +16,7 @@ typedef TAILQ_HEAD(vsi_spare_list, vsi_spare_block) vsi_spare_list;
 
 /* Must stay at its address. */
 typedef struct vsi_spare {
-  vestry_host host;        /* provides only memory: kept blocks, or memory of its owner; keeps freed blocks */
+  vestry_host host;        /* provides only memory: kept blocks, or memory of the owner; keeps freed blocks */
   const vestry_host *from; /* the owner's host */
   vsi_spare_list lent, kept;
   size_t kept_bytes;

@@ -274,8 +274,8 @@ static vestry_err put_action(vsi_html *html, vestry_method method, const vestry_
   if (options.sent && is_safe)
     return vsi_html_fail(html, VESTRY_INVALID, "what GET and QUERY ask for changes nothing that could be seen: sent");
   if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
-  bool is_carried = options.once && !is_safe; /* safe methods change nothing and show the newest state, so they are not
-                                                 carried */
+  bool is_carried = options.once && !is_safe; /* safe methods change nothing and show the newest state, so they need no
+                                                 snapshot */
   if (is_carried)
     put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);
   else

@@ -2,7 +2,8 @@
 /* essay: JavaScript for the page to run, without a script element */
 /* A client action makes the page run JavaScript through an element whose `data-init` the client evaluates: a redirect,
  * or an event of the application. It is an expression instead of a script element, so a policy without 'unsafe-inline'
- * allows it. It also runs in order: an element has its handlers before an action that is sent after it reaches it. */
+ * allows it. The order is kept, too: an element that was sent before an action has its event handlers when the action
+ * reaches it. */
 #ifndef VSI_EVENT_CLIENT_ACTION_H
 #define VSI_EVENT_CLIENT_ACTION_H
 

@@ -17,8 +17,8 @@ bool vsi_starts_with(const char *text, size_t len, const char *lower) {
  * - `/script` ends the element.
  * - `!--` begins a state of the HTML parser in which a later `<script` makes it ignore the next `</script>`. Without
  *   the first, the second is harmless. So `<script` is not escaped: minified code contains it as "less than script".
- * - The last three concern the client. If one of them occurs anywhere in the elements, the client parses all of them as
- *   a document, and the script moves into a head that is dropped, so it does not run. */
+ * - The last three concern the client. If the elements contain any of them, the client parses all elements as a
+ *   document, and the script moves into a head that is dropped, so it does not run. */
 static const char *const hazards[] = {"/script", "!--", "/html", "/head", "/body"};
 
 static bool is_hazard(const char *behind, size_t len) {

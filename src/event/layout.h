@@ -41,7 +41,7 @@ static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning
   meaning->of_stream = id || retry_ms;
   vsi_put_line(writer, "event: ", name);
   /* An id field without a value sets the last event id to the empty string. The colon is necessary, because the
-   * Datastar client ignores a line without one, although the specification reads a bare "id" in the same way. */
+   * Datastar client ignores a line without one, although a bare "id" has the same meaning in the specification. */
   if (id && !*id) vsi_put_str(writer, "id:\n");
   vsi_put_line(writer, "id: ", id);
   if (!retry_ms) return;

@@ -27,10 +27,10 @@ typedef struct marks {
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Return a mask in which bit i means that byte i of these eight equals `byte`. If the XOR of a byte is zero, adding
- * 0x7F to its low seven bits does not reach its top bit, and its own top bit is clear. No carry leaves a byte, so the
- * result is exact for all eight. The multiplication then gathers the eight bits in the highest byte: bit 8i moves to
- * bit 56 + i, and no two of the 64 products overlap. */
+/* Return a mask in which bit i means that byte i of the eight equals `byte`. If the XOR of a byte is zero, adding 0x7F
+ * to its low seven bits does not reach its top bit, and its own top bit is clear. No carry leaves a byte, so the result
+ * is exact for all eight. The multiplication then gathers the eight bits in the highest byte: bit 8i moves to bit 56 +
+ * i, and no two of the 64 products overlap. */
 static inline uint64_t equal_in_word(uint64_t eight, unsigned char byte) {
   uint64_t low = EACH_BYTE(0x7F), differ = eight ^ EACH_BYTE(byte);
   uint64_t equal = ~(((differ & low) + low) | differ | low) >> 7;

@@ -106,7 +106,7 @@ vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *ur
   return navigate(host, url, "'replace'", "replace", options, ret_event);
 }
 
-/* The application's attributes follow the one that makes the script a speculation rule. */
+/* The application's attributes follow the attribute that makes the script a speculation rule. */
 enum { MAX_ATTRIBUTES = 64 };
 
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,

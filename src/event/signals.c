@@ -37,7 +37,7 @@ static vestry_err check_and_build(const char *json, size_t len, const vsi_json_l
   return error ? error : vsi_json_build(json, len, ret_value, ret_error);
 }
 
-/* Check and build a repaired copy, if the only errors are those that a browser's JSON.stringify can produce. */
+/* Check and build a repaired copy, if the text has only errors that a browser's JSON.stringify can produce. */
 static vestry_err mend_and_build(const char *json, size_t len, const vsi_json_limits *limits, json_t **ret_value,
                                  vestry_signals_error *ret_error) {
   const vsi_json_limits loose = {.max_depth = limits->max_depth, .max_count = limits->max_count};

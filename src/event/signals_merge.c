@@ -8,9 +8,10 @@
 /* A merge patch (RFC 7386) is a function from objects to objects. A single patch has the effect of a followed by b if
  * it has, for each name with a value in b:
  * - the value of b, if that is not an object or if a has no value;
- * - the composition of both, if both are objects. If a has a value that is not an object and b has an object, no single
- *   patch has this effect: a deletes the former value, which an object cannot express. Nulls are kept, because they
- *   delete in the page, not here. */
+ * - the composition of both, if both are objects.
+ *
+ * If a has a value that is not an object and b has an object, no single patch has this effect: a deletes the old value,
+ * which an object cannot express. Nulls are kept, because they delete in the page, not here. */
 
 enum { MAX_BYTES = 4096, MAX_DEPTH = 16 };
 

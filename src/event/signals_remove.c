@@ -55,7 +55,7 @@ static bool begins_with(const char *path, const char *shorter) {
   return strncmp(path, shorter, len) == 0 && (!path[len] || path[len] == '.');
 }
 
-/* Append the names of a path from `from` on, each nested in the one before. */
+/* Append the names of a path from `from` on, each nested in the previous name. */
 static void append_names(vsi_buffer *json, const char *from) {
   for (;;) {
     size_t len = strcspn(from, ".");

@@ -15,8 +15,8 @@
 
 /* A target is computed from the event's meaning (vsi_event_meaning), and from the HTML as it stands in the event. The
  * keys of the later data lines stand inside this HTML. As HTML they are text, or attributes without meaning. But where
- * HTML allows space between an attribute's name and its value, they would separate the two; vsi_tag_skip_space skips
- * them.
+ * HTML allows space between an attribute's name and its value, a key would separate the two; vsi_tag_skip_space skips
+ * it.
  *
  * When may a morph E1 be dropped for a later morph E2 of the same target? Both set all of that element (or of its
  * children), regardless of its former content. So E2 alone has the same result as E1 and E2, if E2 finds the same
@@ -38,7 +38,7 @@
  * concerns an id in it.
  *
  * Elements that are excluded from morphing (data-ignore-morph, data-preserve-attr) make no difference: the client also
- * checks the new element, and an event with one of these attributes is a barrier. Around the target, both are
+ * checks the new element, and an event with such an attribute is a barrier. Around the target, both attributes are
  * ignored. */
 
 static bool starts_with(vestry_slice text, const char *prefix) {

@@ -28,14 +28,14 @@ typedef struct vsi_target {
   size_t id_len;
   uint64_t id_hash;
   vsi_html_state state; /* MORPH, PASSING */
-  /* Ids of elements other than the target itself: hashes, ascending, and two bits for each. May contain additional
-   * ones. */
+  /* Ids of elements other than the target itself: hashes in ascending order, and two bits for each. May contain
+   * additional ids. */
   uint64_t *ids, marks[VSI_TARGET_MARKS / 64];
   size_t ids_count, ids_room;
   bool has_other_ids;        /* ids that could not be read: all marks are set */
   size_t bytes;              /* of the event */
   vestry_slice json;         /* SIGNALS on one line: the object, in the event's bytes; len 0: on several lines */
-  bool takes_away, has_list; /* SIGNALS: may contain a null; contains a list */
+  bool takes_away, has_list; /* SIGNALS: may contain a null; may contain a list */
 } vsi_target;
 
 /* Get the target of an event; it is made at the first call and kept with the event. NULL: out of memory (treat it as
@@ -54,7 +54,7 @@ bool vsi_target_replaces(const vsi_target *later, const vsi_target *earlier);
 bool vsi_target_holds(const vsi_target *behind, const vsi_target *before);
 /* Return whether an element of an event has the id of the target `of`. */
 bool vsi_target_brings(const vsi_target *target, const vsi_target *of);
-/* Return the same for all targets whose marks were added up; may be true falsely. */
+/* Return the same for all targets whose marks were added up. The result true may be wrong, false is certain. */
 bool vsi_target_is_marked(const uint64_t *marks, const vsi_target *target);
 
 /* Make one event with the effect of two signals patches, a first. NULL in ret_event: b alone has it. OK | UNSUPPORTED

@@ -22,7 +22,7 @@ typedef struct vsi_elsewhere {
   vestry_err (*dispatch)(const vestry_scoped_key *key, json_t *effects, const struct vestry_dispatch_options *options,
                          bool is_found, uint32_t *ret_count, void *ctx);
   /* Send an event to the members of a channel on other nodes. OK | NOT_FOUND (no member) | FULL, IO, TOO_LARGE,
-   * NO_MEMORY (some nodes do not receive it; those that are alive receive a report of the loss) */
+   * NO_MEMORY (some nodes do not receive it; the live nodes receive a report of the loss) */
   vestry_err (*broadcast)(const vestry_scoped_key *name, vestry_event *event, void *ctx);
   /* Return whether another node is known to hold a key. */
   bool (*is_held)(const vestry_scoped_key *key, void *ctx);

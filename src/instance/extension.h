@@ -78,7 +78,7 @@ void vsi_extensions_close(vsi_extensions *extensions);
 void vsi_extensions_finish(vsi_extensions *extensions, vestry *v);
 
 /* Add an extension; the list then owns its state, and closes it if the list is closed already. Any thread. OK | EXISTS
- * (there is one of this kind, or another one that finds scopes) | LIMIT */
+ * (the list has this kind, or another extension that finds scopes) | LIMIT */
 vestry_err vsi_extensions_add(vsi_extensions *extensions, const vsi_extension *kind, void *state);
 /* Return the row of a kind, by its table; NULL: none. Any thread; a few loads. */
 VESTRY_API const vsi_extended *vsi_extensions_find(const vsi_extensions *extensions, const vsi_extension *kind);

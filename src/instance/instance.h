@@ -71,8 +71,8 @@ VESTRY_API void *vsi_extension_find(const vestry *v, const vsi_extension *kind);
 /* Return the state of a kind, and create it if there is none. Any thread. OK | NO_MEMORY | IO | LIMIT */
 VESTRY_API vestry_err vsi_extension_use(vestry *v, const vsi_extension *kind, void **ret_state);
 
-/* Return whether this is a forked child process, in which no thread of the instance runs: locks must not be waited
- * for. */
+/* Return whether this is a forked child process, in which no thread of the instance runs. There, no thread may wait for
+ * a lock. */
 static inline bool vsi_instance_is_forked(const vestry *v) {
   return vsi_runtime_is_forked(v->runtime);
 }

@@ -39,7 +39,7 @@ static vestry_err patch_elements(vestry_dispatch_context *context, const json_t 
   return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
 }
 
-/* [[html…], options?]: one event, with each text on lines of its own. */
+/* [[html…], options?]: one event, with each text on separate lines. */
 static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args) {
   const json_t *list = json_array_get(args, 0);
   if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");

@@ -73,7 +73,8 @@ const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *c
   return info;
 }
 
-/* Add data once for each context, because the former data is borrowed. */
+/* Merge data into the data of the context. At most once for each context, because the former data is borrowed and is
+ * not freed here. */
 static vestry_err merge_data(vestry_dispatch_context *context, json_t *more) {
   if (!json_object_size(context->data)) { /* there is no data to merge with */
     context->data = more;

@@ -7,7 +7,7 @@
 #include "base/refs.h"
 #include "registry/dispatch.h"
 
-/* Only the reference count changes, so any thread may read the handle. Data and state are copies of its own, and are
+/* Only the reference count changes, so any thread may read the handle. Data and state are separate copies, which are
  * copied again for each dispatch, because jansson's values are not safe for several threads. */
 struct vestry_dispatch_handle {
   const vestry_host *host;

@@ -81,7 +81,7 @@ void vsi_actor_notify(vsi_actor *actor) {
 bool vsi_actor_try_enter(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   uint32_t idle = IDLE;
-  /* relaxed: a check that saves the reference if the actor is busy */
+  /* relaxed: a check, so that no reference is taken if the actor is busy */
   if (class->wake || !actor->pool->workers_count || atomic_load_explicit(&actor->state, memory_order_relaxed) != IDLE)
     return false;
   class->ref(actor);

@@ -2,7 +2,7 @@
 /* The scheduling half of an actor, without a mailbox: its owner decides what a run does.
  *
  * vestry_actor (a mailbox of messages) and the stream (a bounded mailbox of events) are both built on it. An actor runs
- * where its class specifies: on the runtime's pool, or on a thread of its owner that `wake` wakes. */
+ * where its class specifies: on the runtime's pool, or on its owner's thread, which `wake` wakes. */
 #ifndef VSI_RUNTIME_ACTOR_H
 #define VSI_RUNTIME_ACTOR_H
 

@@ -24,7 +24,7 @@
  *   pushes it, and only if tail, which is not the stub, is also the last node.
  * - Order: the exchanges on head have a total order. So the mails of one producer keep their order, and a chain, which
  *   is added by one exchange, stays together.
- * - Memory: two threads write the `next` of a node: its owner before the exchange (NULL), and the one producer whose
+ * - Memory: two threads write the `next` of a node: its owner before the exchange (NULL), and the producer whose
  *   exchange returned the node. pop returns a node only after it has read a non-NULL next from it. So that producer has
  *   already written, and no thread touches the node again: the consumer may free it at once.
  * - Pairing: [L] the store-release of prev->next pairs with the load-acquire of next in pop: the content of a mail is

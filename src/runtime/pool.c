@@ -39,7 +39,7 @@
 
 enum { FAIR_TURNS = 16 };
 
-/* The worker that this thread is; NULL: none. It saves each submit a search for the calling thread. */
+/* The worker of this thread; NULL: this thread is no worker. It saves each submit a search for the calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
 static bool anything_queued(vsi_pool *pool) {

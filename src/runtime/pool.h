@@ -34,7 +34,7 @@ typedef struct vsi_pool {
 
   vsi_mutex park_lock;           /* innermost */
   vsi_pool_worker *first_parked; /* guarded by park_lock: workers that sleep and were not woken yet */
-  _Atomic(uint32_t) parked;      /* number of these; written under park_lock */
+  _Atomic(uint32_t) parked;      /* length of this list; written under park_lock */
   bool stopping;                 /* guarded by park_lock */
   /* The time that jobs wait to be run, measured for one marked job at a time. */
   _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, some jobs are marked */

@@ -26,7 +26,7 @@ struct vestry_runtime {
   vsi_wake wake;
 };
 
-/* Return whether this process is a child of the one that created the runtime, so that no thread runs here. */
+/* Return whether this process is a child of the process that created the runtime, so that no thread runs here. */
 static inline bool vsi_runtime_is_forked(const vestry_runtime *runtime) {
   return !vsi_is_at_home(runtime->home);
 }

@@ -34,7 +34,7 @@ struct vestry_timer {
   void *ctx;
   vsi_mutex lock;
   pthread_cond_t idle; /* running became false */
-  bool armed;          /* guarded by lock: due_ns is in the future */
+  bool armed;          /* guarded by lock: due_ns has not come yet */
   bool pending;        /* guarded by lock: due_ns has come, and the callback has yet to run */
   bool running;        /* guarded by lock */
   bool destroyed;      /* guarded by lock */

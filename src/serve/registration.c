@@ -5,13 +5,13 @@
  * A stream must not be stored after it has ended. It may end during the put: another put evicts it, or the instance
  * closes. So the registration stores the handle where the end can find it, and then checks whether the end has come.
  * The end records that it has come, and then looks for a handle. Both use sequentially consistent operations, so at
- * least one of them sees the other. Removal by handle happens once, whichever of them tries.
+ * least one side sees the other. Removal by handle happens once, even if both sides try.
  *
  * For REUSE and REJECT, at most one open stream may hold the key. If nothing is stored under the key, the store's own
  * REUSE decides. But closing connections that have not left yet may be stored there; they have no claim to the key. In
  * this case the stream is added to them, and then looks up the key: the first open stream in the order of the store's
  * list holds it. Each added stream looks after it was added, and all see the same order. So of several streams, all but
- * one find another stream before theirs and remove theirs again. */
+ * the first find another stream before theirs, and remove theirs again. */
 #include "serve/registration.h"
 
 #include "base/log.h"
@@ -64,7 +64,7 @@ static bool refuse_keys(const vestry_dispatch_context *context, const char *opti
   return false;
 }
 
-/* Return whether the store has room for a stream's entries, in all and for one scope. A stream that needs more than the
+/* Return whether a stream's entries fit into the store, in all and for each scope. A stream with more entries than the
  * maximum is never stored: it would evict others, and then itself. */
 static bool fits_the_store(const vestry_dispatch_context *context) {
   const vestry_reply *reply = context->reply;
@@ -109,7 +109,7 @@ static vestry_err put_opened(vestry_dispatch_context *context, const slot *s, ve
   vestry_err error = vsi_store_put(store, s->key, context->opened, policy, many_count, &result);
   if (error) return error;
   /* seq_cst: this thread stores the handle, then loads `ended`; on_close (hooks.c) stores `ended`, then calls
-   * vsi_registration_remove, which loads the handle. At least one of them sees the other's store, and removes the
+   * vsi_registration_remove, which loads the handle. At least one thread sees the other's store, and removes the
    * entry. */
   atomic_store_explicit(s->handle, result.handle, memory_order_seq_cst);
   if (atomic_load_explicit(&context->stream->ended, memory_order_seq_cst) ||
@@ -138,7 +138,7 @@ static vestry_err join(vestry_dispatch_context *context, const slot *s) {
 }
 
 /* Store the stream if no open stream holds the key. Otherwise REJECT refuses, and REUSE gives this stream up for the
- * one that holds the key. */
+ * stream that holds the key. */
 static vestry_err keep_alone_here(vestry_dispatch_context *context, const slot *s) {
   bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
   vestry_err error = put_opened(context, s, VESTRY_KEEP_REUSE, 0);

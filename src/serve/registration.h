@@ -9,7 +9,7 @@
  * Called before a stream is opened for the reply. */
 void vsi_registration_find(vestry_dispatch_context *context);
 
-/* Store an opened stream (context->opened) under its keys if it stays, or give it up for one that was faster. */
+/* Store an opened stream (context->opened) under its keys if it stays, or give it up for a stream that was faster. */
 void vsi_registration_keep(vestry_dispatch_context *context);
 
 /* Remove an ended stream by its handles from all its keys, with the cause for which it ended. Its context is marked as

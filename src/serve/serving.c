@@ -197,7 +197,8 @@ static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
   if (!is_client || !vsi_reply_is_stream(reply))
     return reply->no_room ? refuse(s, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
   if (reply->has_body) vsi_reply_drop_body(reply);
-  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID); /* even if the key is too large */
+  /* INVALID even if the key is too large, because the program has chosen the key. */
+  if (reply->key_error) return vsi_answer_error(&s->request, VESTRY_INVALID);
   return perform(s, ret_connection);
 }
 
@@ -252,7 +253,7 @@ vestry_err vsi_serving_find_scope(serving *s) {
 
 vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
   bool is_answer = error && is_whole(&s->reply, is_guarded, error);
-  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* not the client's fault, whatever it is */
+  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
   /* If only the answer has no room, the request was performed, and must not be repeated. */
   s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)

@@ -2,17 +2,17 @@
 /* The streams of a scope, in a separate store under one key, in the order of their arrival.
  *
  * Choice of the stream to close. A stream that has ended or is about to end takes no place, so it is not counted. Of
- * the others, the one whose activity is the longest ago is closed; activity is the write of its last event, or its
+ * the other streams, the least recently active stream is closed; activity is the write of its last event, or its
  * opening. But an event for all tabs of a user reaches them in arbitrary order, which is not meaningful. So all streams
- * whose last activity lies within a second of the oldest one count as equal, and of these the one that arrived first is
- * closed. The newcomer stays.
+ * whose last activity lies within a second of the oldest activity count as equal, and the stream that arrived first
+ * among them is closed. The newcomer stays.
  *
  * It is closed with cause REPLACED, so that its client does not reconnect. If it did, it would evict the next stream,
  * whose client would reconnect in turn, and so on for ever.
  *
- * Adding a stream, checking all streams of its scope and marking one of them happens under one lock. So if several
- * arrive at once, exactly the excess is marked. The check takes time in proportion to the bound plus the streams that
- * are ending. */
+ * A stream is added, all streams of its scope are checked and one is marked under the same lock. So if several arrive
+ * at once, exactly the excess is marked. The check takes time in proportion to the bound plus the streams that are
+ * ending. */
 #include "serve/shares.h"
 
 #include <stdatomic.h>
@@ -109,7 +109,7 @@ static void count_one(void *value, void *ctx) {
   if (one != l->newcomer && active_ns(one) < l->least_ns) l->least_ns = active_ns(one);
 }
 
-/* The values are visited from the newest to the oldest put, so the last assignment chooses the one that arrived
+/* The values are visited from the newest to the oldest put, so the last assignment chooses the stream that arrived
  * first. */
 static void choose_one(void *value, void *ctx) {
   entered *one = value;

@@ -128,7 +128,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   return error;
 }
 
-/* Free all parts, or those that were created. */
+/* Free all parts that were created. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
   vsi_trim_finish(&v->trim);
