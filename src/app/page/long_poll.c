@@ -12,9 +12,9 @@
  *   shorter than the first response of a busy server; or
  * - after two streams in a row that were cut a moment after they began.
  *
- * After ten minutes, and when the browser is online again, the page tries a stream for at most three seconds, so that a
- * path that is still broken delays the page by three seconds at most. If a long poll brings nothing either, the network
- * is down: the page returns to streams and shows that it is offline.
+ * After ten minutes, and when the browser is online again, the page tries a stream. The trial lasts three seconds at
+ * most, so a path that is still broken delays the page by no more than that. If a long poll brings nothing either, the
+ * network is down: the page returns to streams and shows that it is offline.
  *
  * How long a response is held. The page sends the time as a signal, which no proxy removes. When a long poll is cut,
  * its life shows how long long polls can live on this path, and later ones are held half as long. A long poll that is

@@ -5,9 +5,10 @@
  * in the next run.
  *
  * The id after the event of a page claims the content of its parts too, and follows all events that it claims. When a
- * part changes later, the id that the tab has would still claim the old content of the part, and the part may return to
- * that content while the tab is disconnected. Therefore the event of a part has a separate id, which claims this part
- * only. A page with a layout merges the id into the claims that it has (script_navigate.c). */
+ * part changes later, the id that the tab has would still claim the old content of the part. While the tab is
+ * disconnected, the part may return to that content, so that the false claim would be accepted. Therefore the event of
+ * a part has a separate id, which claims this part only. A page with a layout merges the id into the claims that it has
+ * (script_navigate.c). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>

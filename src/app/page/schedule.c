@@ -26,8 +26,8 @@
  *
  * A refresh of all pages increments all_number, and a walk marks the fragments after the heap. A waiting private
  * fragment needs no mark: it runs anyway, and compares all_number then. A running fragment is after the heap. When a
- * fragment in front of all_at ends, the last fragment that the walk has seen moves into its place, all_at decreases,
- * and the last fragment of all moves to all_at. So the walk still reaches that fragment. */
+ * fragment in front of all_at ends, the last fragment that the walk has seen moves into its place, and all_at
+ * decreases. The last fragment of the array then moves to all_at, where the walk still reaches it. */
 #include "app/page/schedule.h"
 
 #include "base/array.h"

@@ -90,9 +90,9 @@ static void put_hearing(vestry_html *html) {
                         " setTimeout(() => el.run || document.hidden || !el.isConnected || el.open(), el.wait / 2) };");
 }
 
-/* The effect of the signals that redirect or reload. It uses a timer for two reasons: the other data of the same event
- * is applied first, and a browser that is redirected while it still loads a page would replace the entry of that page
- * in the history. */
+/* The effect of the signals that redirect or reload. It uses a timer, so that the other data of the same event is
+ * applied first. The timer has a second reason: a browser that is redirected while it still loads a page would replace
+ * the history entry of that page. */
 static void put_leave(vestry_html *html, const char *reload) {
   vestry_html_add(html,
                   " data-effect=\"$_vestry.go && setTimeout((url) => location.href = url, 0, $_vestry.go);"

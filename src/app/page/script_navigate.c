@@ -24,9 +24,9 @@
  * still there after a while, for example after a download, it opens its stream again.
  *
  * Scroll positions. Each entry of the history has a key in its state, and the tab stores the scroll position of each
- * key, because the browser would scroll before the content has arrived. During a navigation the entry has no position,
- * because the screen still shows the former entry. Entries that the browser created, by a link within the page, get a
- * key when the script first sees them.
+ * key. The browser cannot do this, because it would scroll before the content has arrived. During a navigation the
+ * entry has no position, because the screen still shows the former entry. Entries that the browser created, by a link
+ * within the page, get a key when the script first sees them.
  *
  * Fields. In a field that is being edited, the input wins over the render, because the render may belong to earlier
  * input. After any other navigation, a field shows the value in the address. */

@@ -5,8 +5,8 @@
  * A render notes the topics that it names. When the render has ended, its fragment is linked to these topics only. No
  * refresh is lost, whenever it comes: the walk of a refresh marks each fragment that is linked to the topic, and a
  * fragment that is being linked checks whether a refresh came after its render began. For this check it compares the
- * number of the topic's last refresh. If no fragment was linked to the topic until then, it compares `recent`, which
- * contains the number of the last refresh of all topics with the same few bits of the hash. Therefore a topic without
+ * number of the topic's last refresh. A topic without fragments until then has no such number. In this case it compares
+ * `recent`, the number of the last refresh of all topics with the same few bits of the hash. Therefore a topic without
  * fragments takes no memory, however often it is refreshed. The price is that a fragment is sometimes rendered once
  * more for a topic with another name.
  *
