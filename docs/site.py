@@ -162,7 +162,7 @@ def make():
                 {"Headers": [{path[8:-3]: path} for path in headers]},
                 {"How it is built": [*named(path for path in docs if path not in measured),
                                      {"Essays": [{about: path} for path, (about, _) in written.items()]},
-                                     {"What it can do, and which tests say so": "tests/capabilities.md"}, {"Bindings": "bindings/README.md"}]},
+                                     {"Capabilities and their tests": "tests/capabilities.md"}, {"Bindings": "bindings/README.md"}]},
                 {"Measured": named(measured)},
                 {"The project": named(path for path in PAGES_OF if path.parent == pathlib.Path(".") and path.name != "README.md")}]}
     (OUT / "mkdocs.yml").write_text(json.dumps(settings, indent=1), encoding="utf-8")  # JSON is YAML
