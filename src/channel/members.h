@@ -11,7 +11,7 @@
 
 /* One connection in one channel. */
 typedef struct vsi_member {
-  vsi_close_node at_close; /* first: a node is its member */
+  vsi_close_node at_close; /* first member: a node is its member */
   vsi_refs refs;
   bool in;       /* guarded by the channel's lock: in the list and the map */
   bool is_fresh; /* likewise: it has yet to receive the state; until then it gets events without their ids */

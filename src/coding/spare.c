@@ -19,7 +19,7 @@ static void drop(vsi_spare *spare, vsi_spare_block *block) {
   vsi_free(spare->from, block);
 }
 
-/* Keep a block, as the first to be lent again. Above the bound, the blocks that were unused for the longest are
+/* Keep a block, as the first to be reused. Above the bound, the blocks that were unused for the longest are
  * freed. */
 static void keep(vsi_spare *spare, vsi_spare_block *block) {
   TAILQ_REMOVE(&spare->lent, block, link);

@@ -37,7 +37,7 @@ static const char sign[] = "{}";
  * walk. */
 enum { BLOCK = 64 };
 typedef struct block {
-  vsi_map_link in;          /* first */
+  vsi_map_link in;          /* first member */
   uint64_t number;          /* common to the ids of its connections: id / BLOCK */
   vestry_connection *first; /* the connection with the lowest id that has not left */
 } block;

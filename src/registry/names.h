@@ -36,7 +36,7 @@ typedef struct vsi_meaning {
 enum { VSI_NAME_MAX_BYTES = 255, VSI_PHASES = VESTRY_PHASE_CLOSE + 1 };
 
 typedef struct vsi_name {
-  vsi_map_link in; /* first */
+  vsi_map_link in; /* first member */
   size_t len;
   bool is_performed, is_replaced;  /* whether the members below are set */
   vsi_meaning performed, replaced; /* an effect or action; a placeholder or quote */
