@@ -100,8 +100,9 @@ static inline void vsi_sql_next(vsi_sql of, const char *at, const char **ret_end
   *ret_end = end ? end : at + 1;
 }
 
-/* Write the form of a statement that may be logged. "..." replaces each value, and each name in double quotes, because
- * SQLite takes such a name for a string if there is no such column, and applications use it so. Comments are omitted.
+/* Write the form of a statement that may be logged. "..." replaces each value. It also replaces each name in double
+ * quotes, because SQLite takes such a name for a string if there is no such column, and applications rely on this.
+ * Comments are omitted.
  * shown  terminated; cut if there is too little room */
 static inline void vsi_sql_show(vsi_sql of, const char *sql, char *shown, size_t room) {
   size_t len = 0;

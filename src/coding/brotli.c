@@ -10,8 +10,8 @@
  *   to the static dictionary.
  *
  * An encoder with BROTLI_PARAM_STREAM_OFFSET writes no header, uses none of the distances before its own, and writes
- * its first two bytes independently of the bytes before them. The position remains. With the offset at the window's
- * size, the encoder takes the window for full, and so does the decoder once that number of bytes has arrived.
+ * its first two bytes independently of the bytes before them. So only the position matters. With the offset at the
+ * window's size, the encoder takes the window for full, and so does the decoder once that number of bytes has arrived.
  * Therefore, the stream begins with a primer: a header, and a comment as long as a window. After it, the output of a
  * fresh encoder can follow any flushed output, and its later output can follow its own earlier output. Its distances
  * then reach into text that it has seen itself, and into the static dictionary just before a full window, but never

@@ -7,10 +7,11 @@
  * its share by more than one tick's. Streams that end by themselves leave their share unused, so the drain is over
  * sooner, but never faster.
  *
- * Return. The k-th stream is to return at the time (end of the window + pause + window × frac(k φ)), where φ is the
- * golden ratio. Multiples of φ modulo 1 are spread evenly for any count (Knuth, The Art of Computer Programming, vol.
- * 3, section 6.4). So clients that left together do not come back together, and clients that come back in the same
- * second left at many different times. No randomness is needed, and a test can measure the evenness.
+ * Return of clients. The client of the k-th stream is to return at the time (end of the window + pause + window ×
+ * frac(k φ)), where φ is the golden ratio. Multiples of φ modulo 1 are spread evenly for any count (Knuth, The Art of
+ * Computer Programming, vol. 3, section 6.4). So clients that left together do not come back together, and clients that
+ * come back in the same second left at many different times. No randomness is needed, and a test can measure the
+ * evenness.
  *
  * Threads. The drain is published once and lives as long as the instance. Only the timer changes the pace, and it never
  * runs on two threads at once; other threads read constants and atomics. */

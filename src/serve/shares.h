@@ -9,9 +9,9 @@
 
 typedef struct vsi_shares vsi_shares;
 
-/* Create. OK | NO_MEMORY | IO (no randomness). */
+/* Create the limit for an instance. OK | NO_MEMORY | IO (no randomness). */
 vestry_err vsi_shares_create(const vestry_host *host, size_t max_count, vsi_shares **ret_shares);
-/* Destroy, after the last stream has left. NULL is accepted. */
+/* Destroy the limit, after the last stream has left. NULL is accepted. */
 void vsi_shares_destroy(vsi_shares *shares);
 
 /* Count a stream that stays open for its scope until it ends. If the scope has too many streams then, another one is
