@@ -151,8 +151,7 @@ Shared memory is divided among the processes.
 - own: the part of it that vestry itself has allocated, counted by an injected allocator, including malloc's rounding. \
 In this contest each stream has a separate key.
 - opened/s: the number of streams that open per second, from the first connect to the last head. One thread opens them \
-one after the other. In a broadcast all streams of vestry have the same key, and each new stream counts the existing \
-ones.
+one after the other. In a broadcast all streams of vestry have the same key.
 - page: a page with 10 kB of rows. Each event changes 100 of its digits, in ten places.
 - stalled: clients that read nothing from the beginning. The kernel buffers 4 MB for each, and rounds count after \
 these buffers are full. The latency is that of the other clients.
