@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** PostgreSQL (libvestry-postgres): a pool of connections for vestry/data/sql.h, a few, with their statements prepared
- *  once, and made anew when the server was away; and pages over them: a commit, of whatever client, renders the pages
- *  again that have read what it changed, and no others.
+/** PostgreSQL (libvestry-postgres): a pool of connections for vestry/data/sql.h, and live pages: a commit of any client
+ *  refreshes the pages that have read the data that it changed, and no others.
  *
  *      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.url = "postgresql:///chat"}, &pool);
  *      vestry_postgres_create(pages, pool, NULL, &database);
@@ -10,28 +9,9 @@
  *      err = vestry_sql_read(pool, "SELECT id, text FROM message WHERE room = $1 ORDER BY id DESC LIMIT 50",
  *                            VESTRY_LIST(room), add_row, html);
  *
- *  The server is a stock one: no extension, no replication slot, no trigger. No SQL is parsed, and a page names no
- *  topic. What a render read is asked of the server when it ends: its transaction is serializable, so the server keeps
- *  the locks of what it read; no other transaction waits for these. What a commit wrote is read in the WAL, by one
- *  connection for replication. A page renders again once the commit can be seen, never before, and never for what was
- *  rolled back.
- *
- *  Three levels say how much a commit refreshes:
- *    READS   pages that read rows, or parts of an index, that the commit wrote: an insert into the range that a page
- *            shows, too
- *    TABLES  pages that read a table that the commit wrote
- *    TOPICS  pages of the topics that a transaction names, at all nodes (vestry/data/postgres_topics.h): commits are
- *            not followed
- *  The level is found when it is created, and whenever the server comes back; the log says which, why, and what to set.
- *  READS and TABLES want a user with REPLICATION, wal_level replica or more (the default), a free wal sender, the
- *  primary, and PostgreSQL 13 to 18. When the server has no room for more locks, renders are followed by tables for a
- *  while.
- *
- *  While the server is away pages stay as they are; once it is back, all that read it are rendered, once, also when its
- *  commits cannot be followed any more. A page that catches a read that failed is rendered again after a while
- *  (vestry_render_again), and by any commit. So is a page that calls vestry_sql_read in a write transaction of its
- *  own. What is not seen: unlogged and temporary tables, foreign tables, sequences, the server's own tables, large
- *  objects, clocks and random(). For these a page names a topic (vestry_render_topic). */
+ *  The server needs no extension, no replication slot and no trigger. No SQL is parsed, and a page names no topic. A
+ *  page renders again once the commit is visible, never earlier, and never for a change that was rolled back.
+ *  docs/guide/postgres.md has the rules. */
 #ifndef VESTRY_POSTGRES_H
 #define VESTRY_POSTGRES_H
 
@@ -43,93 +23,121 @@
 extern "C" {
 #endif
 
-/** A database that pages are made from. */
+/** A database that pages follow.
+ *  - Reads: a render's transaction is serializable, so the server keeps locks of its reads, for which no other
+ *    transaction waits. They are queried at the end of the render.
+ *  - Writes: one connection for replication reads the WAL, which contains the writes of all commits.
+ *  - While the server is away, pages stay as they are. When it is back, all pages that have read the database render
+ *    once, even if its commits can no longer be followed.
+ *  - A page that catches a failed read renders again after any commit, and, if the failure may be temporary, also after
+ *    some time (vestry_render_again). A page that calls vestry_sql_read in its own write transaction renders again after
+ *    any commit.
+ *  - Not followed: unlogged and temporary tables, foreign tables, sequences, system tables, large objects, clocks and
+ *    random(). A page that depends on these names a topic (vestry_render_topic). */
 typedef struct vestry_postgres vestry_postgres;
 
-/** How much a commit refreshes. */
+/** How precisely a commit selects the pages that it refreshes.
+ *  - READS: pages that have read rows, or parts of an index, that the commit wrote. An insert into the range that a
+ *    page shows counts, too.
+ *  - TABLES: pages that have read a table that the commit wrote.
+ *  - TOPICS: pages with topics that a transaction names, at all nodes (vestry/data/postgres_topics.h); commits are not
+ *    followed.
+ *  The level is determined by vestry_postgres_create, and again whenever the server comes back; the log has the level,
+ *  the reason, and the settings to change. READS and TABLES need a user with REPLICATION, wal_level replica or higher
+ *  (the default), a free WAL sender, the primary, and PostgreSQL 13 to 18. If the server has no memory for more locks,
+ *  renders are followed at level TABLES for fallback_ms. */
 typedef enum vestry_postgres_level {
-  VESTRY_POSTGRES_DEFAULT, /**< READS where it can be had, else TOPICS */
+  VESTRY_POSTGRES_DEFAULT, /**< READS if possible, else TOPICS */
   VESTRY_POSTGRES_TOPICS,
   VESTRY_POSTGRES_TABLES,
   VESTRY_POSTGRES_READS
 } vestry_postgres_level;
 
-/** How a database is followed. Zero is the default, in brackets. */
+/** Options of a followed database. Zero is the default, in brackets. */
 typedef struct vestry_postgres_options {
   size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
-  vestry_postgres_level level;   /**< at most [READS]; below it where it cannot be had */
-  size_t max_bytes;              /**< of what is kept of renders [64 MiB]; beyond it they are followed by tables */
-  uint32_t max_render_keys;      /**< rows and parts of indexes that one render may read [4,096]; likewise */
-  uint32_t max_transaction_keys; /**< that one transaction may write [16,384]; beyond them it counts by tables */
-  uint32_t connect_ms;           /**< vestry_postgres_create waits so long for the level to be found [5,000] */
-  uint32_t fallback_ms;          /**< so long renders are followed by tables after the server had no room [10,000] */
-  uint32_t silence_ms;           /**< a server that has sent nothing for so long is asked for a word; when it is silent
-                                      for as long again it is taken for gone, as when a network is cut [10,000] */
+  vestry_postgres_level level;   /**< highest level to use [READS] */
+  size_t max_bytes;              /**< maximum memory for the reads of renders [64 MiB]; beyond it renders are followed
+                                      at level TABLES */
+  uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
+                                      it the render is followed at level TABLES */
+  uint32_t max_transaction_keys; /**< maximum number of rows and parts of indexes that a transaction may write [16,384];
+                                      beyond it the transaction counts by tables */
+  uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
+  uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
+                                      for locks [10,000] */
+  uint32_t silence_ms;           /**< a server that has sent nothing for this time is sent a request. If it stays silent
+                                      as long again, for example because a network is cut, the connection counts as lost
+                                      [10,000] */
 } vestry_postgres_options;
 
 /** Follow a database.
- *  pages         borrowed; vestry_postgres_detach comes before they are destroyed
- *  pool          its connections serve the renders; borrowed until vestry_postgres_destroy. Four to eight are best:
- *                what a render has read is asked under a lock of the server's
+ *  pages         borrowed; call vestry_postgres_detach before they are destroyed
+ *  pool          its connections serve the renders; borrowed until vestry_postgres_destroy. Four to eight connections
+ *                are best, because the server queries a render's reads under a lock
  *  options       copied; NULL: the defaults
  *  ret_database  owned by the caller; untouched on failure
- *  Returns  OK, also at level TOPICS, or while the server is away | INVALID | NO_MEMORY | LIMIT (too many observe the
- *           pages) | IO (no thread)
- *  Threads  any; starts one of its own. Blocks on the network, for connect_ms at most */
+ *  Returns  OK, also at level TOPICS, and while the server is away | INVALID | NO_MEMORY | LIMIT (too many observers of
+ *           the pages) | IO (no thread)
+ *  Threads  any; starts a thread. Blocks on the network, at most connect_ms */
 VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *pool,
                                              const vestry_postgres_options *options, vestry_postgres **ret_database);
-/** Follow it no more: no commit refreshes the pages from then on. Renders that run, or begin, read all the same. Before
- *  vestry_pages_destroy. A second call does nothing, nor does NULL.
- *  Threads  one at a time, not from a render; waits for renders that run, and for its own thread, which may be waiting
- *           for the network for five seconds */
+/** Stop following a database: commits no longer refresh the pages. Renders can still read. Call this before
+ *  vestry_pages_destroy. A second call does nothing; NULL is accepted.
+ *  Threads  one at a time, not that of a render; waits for running renders, and for its own thread, which may wait five
+ *           seconds for the network */
 VESTRY_API void vestry_postgres_detach(vestry_postgres *database);
-/** Free it, once no render can read with it: the pages are destroyed, or read something else. It is detached before, if
- *  it was not, so the pages must be there then. NULL is accepted.
+/** Detach a database if necessary, and free it. No render may be able to read with it: the pages are destroyed, or read
+ *  something else. If it was not detached before, the pages must still exist. NULL is accepted.
  *  Threads  as vestry_postgres_detach */
 VESTRY_API void vestry_postgres_destroy(vestry_postgres *database);
 
-/** The level that renders have now: never DEFAULT. Threads any; takes a lock briefly. */
+/** Return the current level of renders; never DEFAULT. Threads any; takes a lock briefly. */
 VESTRY_API vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database);
 
-/** Refresh pages for everything that was committed until now, by any client. For tests: vestry_pages_settle after it.
- *  ret_seq  for that; NULL: not wanted
+/** Refresh pages for all commits so far, of any client. For tests: call vestry_pages_settle afterwards.
+ *  ret_seq  for vestry_pages_settle; may be NULL
  *  Returns  OK | TIMEOUT (also: commits are not followed) | the errors of vestry_sql_run_alone
- *  Threads  any, not from a render; blocks on the network */
+ *  Threads  any, not that of a render; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq);
 
-/** Counters, since it was created, and how things are now. */
+/** Counters since the database was created, and the current state. */
 typedef struct vestry_postgres_stats {
   size_t size;                  /**< sizeof(vestry_postgres_stats), or 0 */
   vestry_postgres_level level;  /**< now */
   bool is_following;            /**< now */
   uint64_t starts_count;        /**< times that following began */
-  uint64_t records_count;       /**< of the WAL, that were read */
-  uint64_t read_bytes;          /**< of the WAL, likewise */
-  uint64_t lag_bytes;           /**< of the WAL, that are not read yet */
-  uint64_t lag_ms;              /**< since when there have been some */
-  uint64_t commits_count;       /**< that wrote what a render can read */
+  uint64_t records_count;       /**< records of the WAL that were read */
+  uint64_t read_bytes;          /**< bytes of the WAL that were read */
+  uint64_t lag_bytes;           /**< bytes of the WAL that have not been read yet */
+  uint64_t lag_ms;              /**< how long there have been such bytes */
+  uint64_t commits_count;       /**< commits that wrote something that a render can read */
   uint64_t recorded_count;      /**< renders whose reads were recorded */
-  uint64_t coarse_count;        /**< of these, by tables: they read much, wrote, met conflicts, or had no room */
-  uint64_t promoted_count;      /**< of these, the server had too many rows locked: all updates of a table count */
-  uint64_t again_count;         /**< renders that were made again because the server had no room, or a conflict */
-  uint64_t fallbacks_count;     /**< times that all renders were followed by tables: the server had no room */
-  uint64_t refreshed_count;     /**< renders that a commit asked for */
-  uint64_t refreshed_by_row;    /**< of these: by a row that was changed or deleted */
-  uint64_t refreshed_by_leaf;   /**< by an entry of an index */
-  uint64_t refreshed_by_table;  /**< by a table, or an index, of which all was read */
-  uint64_t refreshed_by_schema; /**< by the definition of what was read */
+  uint64_t coarse_count;        /**< of recorded_count: at level TABLES, because they read too much, wrote, had
+                                     conflicts, or there was no memory */
+  uint64_t promoted_count;      /**< of recorded_count: the server had too many locked rows, so every update of a table
+                                     counts */
+  uint64_t again_count;         /**< renders that ran again because the server had no memory for locks, or because of a
+                                     conflict */
+  uint64_t fallbacks_count;     /**< times that all renders were followed at level TABLES because the server had no
+                                     memory for locks */
+  uint64_t refreshed_count;     /**< renders that a commit requested: the sum of the next six */
+  uint64_t refreshed_by_row;    /**< because of a row that was changed or deleted */
+  uint64_t refreshed_by_leaf;   /**< because of an entry of an index */
+  uint64_t refreshed_by_table;  /**< because of a table or index that was read completely */
+  uint64_t refreshed_by_schema; /**< because of the definition of something that was read */
   uint64_t refreshed_by_all;    /**< because anything may have changed */
-  uint64_t overtaken_count;     /**< renders during which a commit changed what they had read */
-  size_t sets_count;            /**< of what was read, now */
-  size_t sets_bytes;            /**< that they take */
-  size_t ring_count;            /**< commits that are kept for renders that run, now */
+  uint64_t overtaken_count;     /**< because a commit changed its data during the render */
+  size_t sets_count;            /**< read sets, now */
+  size_t sets_bytes;            /**< memory of read sets, now */
+  size_t ring_count;            /**< commits kept for running renders, now */
 } vestry_postgres_stats;
 
-/** A snapshot. Threads any; takes locks briefly. */
+/** Get a snapshot of the counters. Threads any; takes locks briefly. */
 VESTRY_API void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats);
 
-/** Add the counters to metrics, as vestry_postgres_…: a vestry_metrics_fn, or for yours to call (observe.h). Of one
- *  database only.
+/** Add the counters to metrics, as vestry_postgres_…. This is a vestry_metrics_fn; a function of yours can also call it
+ *  (vestry/ops/observe.h). Only for one database of a process.
  *  database  a vestry_postgres
  *  Returns   OK | INVALID | the errors of vestry_metrics_add
  *  Threads   as vestry_postgres_stats_get */
@@ -137,73 +145,77 @@ VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *dat
 
 /* ------------------------------------------------------------------------------------------------ a pool --------- */
 
-/** How a database is reached. Zero is the default, in brackets. */
+/** Options of a pool. Zero is the default, in brackets. */
 typedef struct vestry_postgres_pool_options {
   size_t size;             /**< sizeof(vestry_postgres_pool_options), or 0 */
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
-  const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or words and values. The
-                                rest is libpq's defaults, its environment and password file included. Copied */
-  const char *setup; /**< SQL for each connection when it is made, such as "SET search_path = shop" [none]. Copied. The
-                          settings that vestry depends on are set after it: see guide/postgres.md */
-  uint32_t connections_count; /**< made when they are needed, but for the first [8]; at most 1,024. There is one more
-                                   once threads of vestry/data/jobs.h renew leases, which wait for no other */
-  uint32_t statements_count;  /**< kept prepared of each connection; the one used longest ago makes room [64] */
-  uint32_t wait_ms;           /**< so long it is waited for a connection [5,000] */
-  uint32_t connect_ms;        /**< so long a new connection may take [5,000] */
-  uint32_t statement_ms;      /**< so long a statement may take; the server ends it then [10,000] */
-  uint32_t retry_ms;    /**< while the server is away it is asked for after 50 ms, then after twice that, and at last so
-                          often [1,000]. Between these the functions return LIMIT at once */
-  uint32_t tries_count; /**< vestry_sql_act does a transaction so often at most, before it returns BUSY [10] */
+  const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
+                          libpq's defaults apply to the rest, including its environment and password file. Copied */
+  const char *setup; /**< SQL for each new connection, for example "SET search_path = shop" [none]. Copied. Settings on
+                          which vestry depends are set afterwards: see guide/postgres.md */
+  uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
+                                   when needed. There is one more when threads of vestry/data/jobs.h renew leases,
+                                   because these must not wait for others */
+  uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
+                                   is dropped [64] */
+  uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
+  uint32_t connect_ms;        /**< maximum time to open a connection [5,000] */
+  uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
+  uint32_t retry_ms;    /**< maximum interval between connection attempts while the server is away; it begins with 50 ms
+                             and doubles [1,000]. Between attempts the functions return LIMIT at once */
+  uint32_t tries_count; /**< maximum number of attempts of vestry_sql_act, after which it returns BUSY [10] */
 } vestry_postgres_pool_options;
 
-/** Make the first connection.
+/** Create a pool, and open its first connection.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
- *  Returns  OK | INVALID (no url, or none that libpq can read; too many connections) | NO_MEMORY | LIMIT (the server
- *           cannot be reached, or does not let this user in) | UNSUPPORTED (a pooler in transaction mode) | IO
- *           (options.setup fails). The log says why
+ *  Returns  OK | INVALID (no url, or one that libpq cannot parse; too many connections) | NO_MEMORY | LIMIT (the server
+ *           cannot be reached, or rejects this user) | UNSUPPORTED (a pooler in transaction mode) | IO (options.setup
+ *           fails). The log has the reason
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_sql_pool **ret_pool);
-/** Errors of PostgreSQL's beyond those of vestry/data/sql.h. The log has the SQLSTATE, too, and "..." for what the
- *  server cites that is no name of the statement's. A conflict after which vestry_sql_act begins again is counted, and
- *  not said.
- *  - TIMEOUT: a statement took longer than statement_ms. CLOSED: vestry_postgres_cancel has met it
- *  - EXISTS: a value that is to be there once is there already (23505); in a serializable transaction, perhaps since it
- *    began: vestry_sql_act does that again, once, as if it were BUSY
+/** Errors of PostgreSQL in addition to those of vestry/data/sql.h. The log also has the SQLSTATE; "..." replaces
+ *  quotations of the server that are not names in the statement. A conflict after which vestry_sql_act begins again is
+ *  counted, but not logged.
+ *  - TIMEOUT: a statement took longer than statement_ms
+ *  - CLOSED: vestry_postgres_cancel was called
+ *  - EXISTS: a unique value exists already (23505). In a serializable transaction another transaction may have added it
+ *    meanwhile: vestry_sql_act therefore begins again once, as after BUSY
  *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
 struct pg_conn; /* libpq's PGconn */
-/** A transaction's connection, for libpq's own functions; NULL: it was lost, or is not PostgreSQL's. Threads as
- *  vestry_sql_run, and so for the next one. */
+/** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
+ *  PostgreSQL. Threads as vestry_sql_run, also for the next function. */
 VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
-/** Of the last statement that failed in this transaction; "": none has, or none was said. Until the transaction ends.
- *  */
+/** Return the SQLSTATE of the last statement that failed in this transaction. "": none failed, or the server sent none.
+ *  Valid until the transaction ends. */
 VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
-/** Have the server end the statement that runs in a transaction: its page is gone, say. That statement and all later
+/** Cancel the statement that runs in a transaction, for example because its page is gone. This statement and all later
  *  ones of the transaction return CLOSED, and it is rolled back.
- *  transaction  its thread has not ended it, and does not until this returns
+ *  transaction  must not be ended by its thread until this function returns
  *  Threads  any; blocks on the network */
 VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
 
-/** Counters, since it was created, and how things are now. */
+/** Counters since the pool was created, and the current state. */
 typedef struct vestry_postgres_pool_stats {
   size_t size;                /**< sizeof(vestry_postgres_pool_stats), or 0 */
   uint64_t loans_count;       /**< transactions that were begun */
-  uint64_t waits_count;       /**< of these, after waiting for a connection */
-  uint64_t refused_count;     /**< LIMIT: none was given back in time */
-  uint64_t prepared_count;    /**< statements that were prepared: should not grow in the end */
-  uint64_t committed_count;   /**< transactions */
-  uint64_t rolled_back_count; /**< likewise: renders, too */
-  uint64_t conflicts_count;   /**< of these, because another transaction was in the way */
-  uint64_t connects_count;    /**< connections that were made */
-  uint64_t failed_count;      /**< that could not be made */
-  size_t lent_count;          /**< now */
-  size_t connected_count;     /**< now: connections that are not known to be lost */
+  uint64_t waits_count;       /**< of loans_count: after a wait for a connection */
+  uint64_t refused_count;     /**< LIMIT: no connection was released in time */
+  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
+  uint64_t committed_count;   /**< committed transactions */
+  uint64_t rolled_back_count; /**< transactions that were rolled back; those of renders, too */
+  uint64_t conflicts_count;   /**< of rolled_back_count: because another transaction conflicted */
+  uint64_t connects_count;    /**< connections that were opened */
+  uint64_t failed_count;      /**< connections that could not be opened */
+  size_t lent_count;          /**< connections in use, now */
+  size_t connected_count;     /**< connections not known to be lost, now */
 } vestry_postgres_pool_stats;
 
-/** A snapshot. Threads any; takes a lock briefly. */
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_postgres_pool_stats_get(vestry_sql_pool *pool, vestry_postgres_pool_stats *ret_stats);
 
-/** Add the counters to metrics, as vestry_postgres_pool_…: as vestry_postgres_metrics. Of one pool only.
+/** Add the counters to metrics, as vestry_postgres_pool_…, like vestry_postgres_metrics. Only for one pool of a
+ *  process.
  *  pool     a vestry_sql_pool of PostgreSQL
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
  *  Threads  as vestry_postgres_pool_stats_get */

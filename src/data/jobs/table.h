@@ -40,8 +40,8 @@ vestry_err vsi_jobs_table_tick(vestry_jobs *jobs, const char *name, vsi_jobs_per
  * hold, because it also renews leases. */
 vestry_err vsi_jobs_table_look(vestry_jobs *jobs, bool is_aside, vsi_jobs_looked *ret_looked);
 /* Take the job that has been due for the longest time.
- * ret_run  zeroed before; the caller frees its key and payload with the jobs' host, also after a failure
- * Returns  OK | NOT_FOUND | NO_MEMORY */
+ *  ret_run  zeroed before; the caller frees its key and payload with the jobs' host, also after a failure
+ *  Returns  OK | NOT_FOUND | NO_MEMORY */
 vestry_err vsi_jobs_table_take(vestry_jobs *jobs, vsi_jobs_run *ret_run);
 /* Write the end of a run to its row, if the run still has the lease: OK | CLOSED (taken over, or removed) | NO_MEMORY.
  * The same for vsi_jobs_table_progress. */

@@ -25,8 +25,8 @@ vestry_err vsi_postgres_ended_read(const vsi_postgres_format *format, const vsi_
 
 uint32_t vsi_postgres_ended_subtransaction(const vsi_postgres_ended *ended, uint32_t number);
 /* Return whether a message reports that a relation has another definition, or another file.
- * ret_database  0: a relation of all databases
- * ret_relation  its oid; 0: all relations */
+ *  ret_database  0: a relation of all databases
+ *  ret_relation  its oid; 0: all relations */
 bool vsi_postgres_ended_definition(const vsi_postgres_ended *ended, uint32_t number, uint32_t *ret_database,
                                    uint32_t *ret_relation);
 

@@ -19,7 +19,7 @@ vestry_err vsi_postgres_code(const char *state) {
   if (!*state || is(state, "57P")) return VESTRY_LIMIT;
   if (vsi_postgres_is_conflict(state)) return VESTRY_BUSY;
   if (is(state, "57014")) return VESTRY_TIMEOUT;
-  if (is(state, "08P01")) return VESTRY_INVALID; /* of values: not as many as parameters */
+  if (is(state, "08P01")) return VESTRY_INVALID; /* the number of values is not that of the parameters */
   if (is(state, "53") || is(state, "55P03") || is(state, "08")) return VESTRY_LIMIT;
   if (is(state, "23505")) return VESTRY_EXISTS;
   if (is(state, "54")) return VESTRY_TOO_LARGE;
@@ -39,13 +39,13 @@ static const char *advice(const char *state) {
   return NULL;
 }
 
-/* The first line: further ones are the server's hints, and where in the program it was. */
+/* Return the length of the first line; further lines contain hints, and positions in the server's source. */
 static int line_of(const char *text) {
   const size_t len = strcspn(text, "\r\n");
   return len < 400 ? (int)len : 400;
 }
 
-/* ---------------------------------------------------------------------------- what the server says ---------------- */
+/* --------------------------------------------------------------------------- messages of the server --------------- */
 
 enum { SHOWN_BYTES = 400 };
 
@@ -54,7 +54,7 @@ static const char *field_of(const PGresult *result, int field) {
   return text ? text : "";
 }
 
-/* Whether a word of the text is this name. */
+/* Return whether a word of the text is this name. */
 static bool has_word(const char *text, const char *name, size_t len) {
   for (const char *at = text; (at = strstr(at, name)) != NULL; at++) {
     const bool begins = at == text || !vsi_sql_is_word(at[-1]);
@@ -63,7 +63,8 @@ static bool has_word(const char *text, const char *name, size_t len) {
   return false;
 }
 
-/* A name that the statement has, or that the server says to be one of a table's, a column's or a constraint's. */
+/* Return whether a text is a name in the statement, or the name of a table, column or constraint according to the
+ * server. */
 static bool is_name(const PGresult *result, const char *shown, const char *text, size_t len) {
   static const int fields[] = {PG_DIAG_TABLE_NAME, PG_DIAG_COLUMN_NAME, PG_DIAG_CONSTRAINT_NAME, PG_DIAG_DATATYPE_NAME,
                                PG_DIAG_SCHEMA_NAME};
@@ -78,14 +79,15 @@ static bool is_name(const PGresult *result, const char *shown, const char *text,
   return has_word(shown, name, len);
 }
 
-/* What data do not fit (22), and what functions say which the application has written, can cite any value. */
+/* Return a replacement for messages that can quote any value: about data that do not fit (22), and of functions that
+ * the application has written. NULL: none. */
 static const char *unsaid(const PGresult *result, const char *state) {
   const bool is_function =
       is(state, "P0") || is(state, "38") || is(state, "39") || strstr(field_of(result, PG_DIAG_CONTEXT), "PL/") != NULL;
   return is(state, "22") ? "a value does not fit" : is_function ? "a function refuses it" : NULL;
 }
 
-/* Cut if there is too little room. */
+/* Append a text; it is cut if there is not enough room. */
 static void put(char message[SHOWN_BYTES], const char *text, size_t len) {
   const size_t has = strlen(message), room = SHOWN_BYTES - 1 - has;
   if (len > room) len = room;
@@ -93,7 +95,7 @@ static void put(char message[SHOWN_BYTES], const char *text, size_t len) {
   message[has + len] = '\0';
 }
 
-/* A quote that begins here; the server speaks the language of its lc_messages. */
+/* Return whether a quotation begins here. The server uses the language of its lc_messages. */
 static bool is_quote(const char *at) {
   static const char *const quotes[] = {"\"",
                                        "'",
@@ -115,16 +117,16 @@ static bool is_quote(const char *at) {
   return false;
 }
 
-/* After what is quoted here, if it is a name that may be shown. Otherwise NULL. */
+/* Return the end of a quotation if it is a name that may be shown; otherwise NULL. */
 static const char *skip_name(const PGresult *result, const char *shown, const char *at) {
   const size_t len = strcspn(at + 1, "\"");
   const bool is_shown = *at == '"' && at[1 + len] && is_name(result, shown, at + 1, len);
   return is_shown ? at + len + 2 : NULL;
 }
 
-/* The server quotes names, and also literals, and values that were to be names. What is quoted is shown if it is a name
- * that may be shown anyway. Otherwise the message ends there: what is quoted can have quotes in it. Of numbers nothing
- * is shown. */
+/* Copy a message without values. The server quotes names, but also literals, and values used as names. A quotation is
+ * shown if it is a name that may be shown anyway. Otherwise the message ends there, because the quotation may contain
+ * quotes itself. Numbers are not shown. */
 static void show_message(const PGresult *result, const char *shown, char message[SHOWN_BYTES]) {
   const char *at = field_of(result, PG_DIAG_MESSAGE_PRIMARY), *end = at + line_of(at);
   *message = '\0';

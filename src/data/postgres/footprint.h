@@ -11,7 +11,7 @@
 extern const char vsi_postgres_begin_reads[], vsi_postgres_begin_tables[];
 /* Return the query for the read set, to be run at the end of the transaction. Its parameters: whether the transaction
  * was begun at level TABLES; whether one of its statements may have rolled back a subtransaction, apart from functions.
- * major  the server's version */
+ *  major  the server's version */
 const char *vsi_postgres_footprint_sql(unsigned major);
 
 typedef struct vsi_postgres_footprint {

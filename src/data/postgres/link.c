@@ -11,7 +11,7 @@
 
 enum { PARAMETERS_MAX = 16, PROBES = 4, PROBE_MS = 1000 };
 
-/* Whether the socket can be read, or written, before that time. */
+/* Wait until the socket is readable or writable, or the time is over (false). */
 static bool wait_for(PGconn *db, short events, uint64_t until_ns) {
   for (;;) {
     uint64_t now_ns = vsi_monotonic_ns();
@@ -35,7 +35,7 @@ static bool come_to(PGconn *db, uint64_t until_ns) {
   return true;
 }
 
-/* words, values: libpq's parameters, a NULL at the end. OK | NO_MEMORY | LIMIT */
+/* Open a connection. words, values: libpq's parameters, ended by a NULL. OK | NO_MEMORY | LIMIT */
 static vestry_err dial(const vsi_call *call, const char *const *words, const char *const *values, uint64_t until_ns,
                        PGconn **ret_db) {
   PGconn *db = PQconnectStartParams(words, values, 1);
@@ -54,12 +54,12 @@ static vestry_err dial(const vsi_call *call, const char *const *words, const cha
   return error;
 }
 
-/* Notices are for people at a terminal. */
+/* Discard notices, which are for interactive use. */
 static void drop_notice(void *ctx, const PGresult *result) {
   (void)ctx, (void)result;
 }
 
-/* ----------------------------------------------------------------------------------------- what it leads to ------- */
+/* ----------------------------------------------------------------------------------------- the backend ------------ */
 
 int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
   PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_backend_pid()", until_ns);
@@ -68,8 +68,9 @@ int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
   return pid;
 }
 
-/* Whether a pooler gives each transaction another backend. While two connections to it wait they have the same one
- * then, or one of them has another one the next time. If the second one gets none, the first one has its own. */
+/* Return whether a pooler gives each transaction another backend. Then two idle connections to the pooler have the same
+ * backend, or one of them has another backend the next time. If the second connection gets no backend, the first one
+ * has a backend of its own. */
 static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   for (int i = 0; i < PROBES; i++) {
     const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
@@ -80,7 +81,8 @@ static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   return false;
 }
 
-/* A server names the process that serves a connection when it is made; a pooler makes a number up. */
+/* Check that the connection has a backend of its own. A server reports the process that serves a connection when it is
+ * opened; a pooler invents a number. */
 static vestry_err check_backend(const vsi_call *call, const char *const *words, const char *const *values,
                                 uint64_t until_ns, PGconn *db) {
   PGconn *second = NULL;
@@ -99,15 +101,15 @@ static vestry_err check_backend(const vsi_call *call, const char *const *words, 
                 : VESTRY_OK;
 }
 
-/* What a role or a database may have set otherwise (ALTER ROLE … SET), and what this library depends on. bytea is read
- * in hex; the log leaves out literals as they end by the standard; a statement by itself is read committed, and may
- * write; an error ends no connection, nor does a pause. */
+/* Settings that a role or a database may have changed (ALTER ROLE … SET), and on which this library depends. bytea is
+ * read in hex. The log omits literals, whose ends it finds according to the standard. A single statement is read
+ * committed, and may write. Neither an error nor a pause ends the connection. */
 static const char settings_sql[] =
     "SET bytea_output = hex; SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
     " SET exit_on_error = off; SET default_transaction_isolation = 'read committed';"
     " SET default_transaction_read_only = off; SET default_transaction_deferrable = off";
-/* The same for this library's own connections: no text in a style of the role's, no name of another schema, and no time
- * but those in which answers are awaited here. The server's default of wal_sender_timeout. */
+/* The same for the library's own connections: texts in no other style, names in no other schema, and no time limits
+ * except those of this library. wal_sender_timeout gets the server's default. */
 static const char own_sql[] = "; SET search_path = pg_catalog; SET DateStyle = 'ISO, MDY'; SET TimeZone = 'UTC';"
                               " SET statement_timeout = 0; SET lock_timeout = 0;"
                               " SET idle_in_transaction_session_timeout = 0; SET wal_sender_timeout = '60s'";
@@ -123,7 +125,7 @@ vestry_err vsi_postgres_set(const vsi_call *call, PGconn *db, bool is_own, uint6
   return error;
 }
 
-/* As dial. UNSUPPORTED: a pooler that is no connection to one server */
+/* Open a connection and check it. As dial; UNSUPPORTED: a pooler that is not a connection to one server */
 static vestry_err connect_once(const vsi_call *call, const char *const *words, const char *const *values, bool is_own,
                                uint64_t until_ns, PGconn **ret_db) {
   PGconn *db = NULL;
@@ -139,8 +141,9 @@ static vestry_err connect_once(const vsi_call *call, const char *const *words, c
   return error;
 }
 
-/* libpq goes on to the next host when one refuses. One that says nothing would take all of the time: so each of them is
- * tried by itself, for its share. What the last one says is logged. */
+/* Try the hosts one after the other. libpq continues with the next host if one rejects the connection, but a silent
+ * host would use all of the time. Therefore, each host is tried separately, for its share of the time. The failure of
+ * the last one is logged. */
 static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts *hosts, const char **words,
                                   const char **values, size_t count, bool is_own, uint64_t until_ns, PGconn **ret_db) {
   vestry_err error = VESTRY_LIMIT;
@@ -172,7 +175,7 @@ vestry_err vsi_postgres_connect(const vsi_call *call, const char *url, bool is_o
   return error;
 }
 
-/* All of what was sent has gone out; what comes meanwhile is taken. */
+/* Send everything that waits, and receive meanwhile. */
 static bool flush(PGconn *db, uint64_t until_ns) {
   for (;;) {
     int left = PQflush(db);
@@ -196,7 +199,7 @@ PGresult *vsi_postgres_wait(PGconn *db, uint64_t until_ns) {
     bool is_copy = status == PGRES_COPY_OUT || status == PGRES_COPY_IN || status == PGRES_COPY_BOTH;
     PQclear(last);
     last = next;
-    if (is_copy) break; /* its caller goes on with it */
+    if (is_copy) break; /* the caller continues with it */
   }
   if (PQstatus(db) != CONNECTION_BAD) return last;
   PQclear(last);
@@ -210,7 +213,7 @@ PGresult *vsi_postgres_ask(PGconn *db, const char *sql, uint64_t until_ns) {
 bool vsi_postgres_is_lost(PGconn *db) {
   struct pollfd at = {.fd = PQsocket(db), .events = POLLIN};
   if (PQstatus(db) == CONNECTION_BAD || at.fd < 0) return true;
-  /* What comes is a notice, or a setting that has changed; or a server's last words, and then the end. */
+  /* A notice, or a setting that has changed; or the last message of a server, and then the end. */
   while (poll(&at, 1, 0) > 0)
     if (!PQconsumeInput(db) || PQstatus(db) == CONNECTION_BAD) return true;
   return false;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of a database and of its pool, as metrics. */
+/* The counters of databases and pools as metrics. */
 #include "ops/observe/metric_rows.h"
 #include "vestry/data/postgres.h"
 
 static const vestry_metric_kind gauge = VESTRY_METRIC_GAUGE;
 
-/* How commits are followed. */
+/* Following of commits. */
 static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_stats *is) {
   static const char level[] = "vestry_postgres_level";
   const vsi_metric_row rows[] = {
@@ -26,7 +26,7 @@ static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_st
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 
-/* What renders have read, and which of them a commit has asked for. */
+/* Reads of renders, and the renders that commits requested. */
 static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_stats *is) {
   static const char refreshed[] = "vestry_postgres_refreshed";
   const vsi_metric_row rows[] = {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool: a few connections, each in use by one thread at a time. A thread that has one gets the same one again: it
- * could wait for itself otherwise, when a page's part reads inside of the page's render, and it would not see what it
- * has written itself. Those that wait stand in line (base/line.h). One connection is aside: the renewal of leases would
- * otherwise wait for the functions that rely on it, since those may have all others. */
+/* A pool: a few connections, each used by one thread at a time. A thread that has a connection gets the same one again.
+ * Otherwise it could wait for itself, when a part of a page reads inside the page's render, and it would not see its
+ * own writes. Waiting threads form a queue (base/line.h). One connection is aside, because functions of jobs may hold
+ * all others, and the renewal of their leases would wait for them. */
 #include "base/options.h"
 #include "data/postgres/loan.h"
 
 /* --------------------------------------------------------------------------------------------------- lending ------ */
 
-/* The loan that this thread has; NULL: none. */
+/* Return the connection that this thread has; NULL: none. */
 static vsi_postgres_loan *own_locked(vsi_postgres_pool *pool) {
   for (size_t i = 0; i < vsi_postgres_loans_count(&pool->options); i++) {
     vsi_postgres_loan *loan = &pool->loans[i];
@@ -17,7 +17,7 @@ static vsi_postgres_loan *own_locked(vsi_postgres_pool *pool) {
   return NULL;
 }
 
-/* A free one, with a connection if there is such a one: it comes first, so that no more are made than are needed. */
+/* Find a free one. Those with an open connection come first, so that no more connections are opened than necessary. */
 static vsi_postgres_loan *free_locked(vsi_postgres_pool *pool, bool is_aside) {
   vsi_postgres_loan *found = NULL;
   const size_t end = is_aside ? vsi_postgres_loans_count(&pool->options) : pool->options.connections_count;

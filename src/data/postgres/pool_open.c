@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool is made: the functions of the seam, and its first connection. */
+/* Creating a pool: the table of its functions, and its first connection. */
 #include <stdio.h>
 
 #include "base/options.h"
@@ -35,7 +35,7 @@ static const char *word(const PQconninfoOption *words, const char *keyword) {
   return NULL;
 }
 
-/* What the log calls it: no password, whatever the URL has. false: libpq cannot read the URL. */
+/* Make the name for the log, without the password of the URL. false: libpq cannot parse the URL. */
 static bool name_it(const char *url, char *name, size_t len) {
   PQconninfoOption *words = PQconninfoParse(url, NULL);
   if (!words) return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A loan's connection: made when it is needed, given up when the server has ended it, made again. While the server is
- * away a thread asks for it now and then, the others are told at once: a thread that waited for a server which does not
- * answer would be missed elsewhere. */
+/* A pool's connections: they are opened when they are needed, given up when the server has ended them, and opened
+ * again. While the server is away, one thread tries to connect from time to time, and other threads fail at once,
+ * because threads that wait for a silent server would be missing elsewhere. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,8 +21,9 @@ void vsi_postgres_hang_up(vsi_postgres_loan *loan) {
   PQfinish(db);
 }
 
-/* A value is there already. If two serializable transactions have put it there at the same time, the second one finds
- * it when it is begun again, as if it had come later. If it was there before it is so again, and then that is said. */
+/* Return whether an existing unique value (EXISTS) counts as a conflict. If two serializable transactions have added it
+ * at the same time, the second one finds it when it is begun again, as if it had come later. If it existed before, the
+ * second attempt finds it, too, and then it is reported. */
 static bool may_have_met(const vsi_postgres_loan *loan, const char *state) {
   if (loan->is.kind != VESTRY_SQL_SERIALIZABLE || !loan->has_met || *loan->has_met) return false;
   return *loan->has_met = vsi_postgres_code(state) == VESTRY_EXISTS;
@@ -60,7 +61,7 @@ static bool is_away(vsi_postgres_pool *pool) {
   return is_away;
 }
 
-/* Whether the last connection that was asked for has not come: why is said already. */
+/* Return whether the last attempt to connect failed, so that the reason is logged already. */
 static bool has_said(vsi_postgres_pool *pool) {
   vsi_mutex_lock(&pool->lock);
   bool has_said = pool->away_ms != 0;
@@ -68,7 +69,7 @@ static bool has_said(vsi_postgres_pool *pool) {
   return has_said;
 }
 
-/* The server was asked for a connection. */
+/* Note the result of an attempt to connect. */
 static void note(vsi_postgres_pool *pool, bool has_come) {
   vsi_mutex_lock(&pool->lock);
   if (has_come) {
@@ -91,8 +92,9 @@ static vestry_err run_setup(vsi_postgres_loan *loan, const char *function) {
   return vsi_postgres_set(&call, loan->db, false, vsi_postgres_until_ns(loan->pool));
 }
 
-/* All connections of a pool name the same tables: a search_path that the role has got since is left to the next pool.
- * The first connection is alone with the pool. */
+/* Keep the search_path of the first connection for all connections of a pool, so that they name the same tables: a
+ * search_path that the role has got since applies to the next pool. While the first connection is opened, no other
+ * thread has the pool. */
 static vestry_err keep_path(vsi_postgres_loan *loan, const char *function, const char *path) {
   vsi_postgres_pool *pool = loan->pool;
   const vsi_call call = vsi_postgres_pool_call(pool, function);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The render that runs on a thread, as the functions of a pool know it: what they read there is recorded, and a failure
- * there leaves a trace. database.c records. */
+/* The render that runs on a thread, as the functions of a pool see it: their reads are recorded, and their failures are
+ * noted. database.c implements it. */
 #ifndef VSI_POSTGRES_RECORDER_H
 #define VSI_POSTGRES_RECORDER_H
 
@@ -9,26 +9,26 @@
 #include "data/postgres/loan.h"
 
 typedef struct vsi_postgres_recorder {
-  struct vsi_postgres_recorder *outer; /* of the same thread: of another database */
+  struct vsi_postgres_recorder *outer; /* the enclosing render of this thread, for another database */
   const vsi_postgres_pool *pool;
-  bool is_followed;             /* otherwise its reads are those of any thread */
+  bool is_followed;             /* otherwise its reads are ordinary ones */
   vestry_sql_transaction *loan; /* its transaction; NULL: none yet */
-  bool is_unknown;              /* a read has failed, or was another transaction's: any commit may concern it */
-  bool wants_again;             /* what has failed may succeed after a while */
-  /* Begin its transaction, which it has not yet. As vsi_postgres_begin. */
+  bool is_unknown;              /* a read has failed, or ran in another transaction: any commit may concern it */
+  bool wants_again;             /* the failure may be temporary */
+  /* Begin its transaction, if it has none. As vsi_postgres_begin. */
   vestry_err (*begin)(struct vsi_postgres_recorder *recorder);
-  /* vestry_sql_run in its transaction, which is begun again if the server has given it up. */
+  /* Same as vestry_sql_run in its transaction, which is begun again if the server has aborted it. */
   vestry_err (*run)(struct vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                     vestry_sql_row_fn row, void *ctx);
 } vsi_postgres_recorder;
 
-/* This thread's render begins, or ends: they end in the reverse order. */
+/* Begin or end a render on this thread. Renders end in the reverse order. */
 void vsi_postgres_recorder_enter(vsi_postgres_recorder *recorder);
 void vsi_postgres_recorder_leave(const vsi_postgres_recorder *recorder);
-/* This thread's, of that pool; of any pool, if that is NULL. NULL: it renders nothing. */
+/* Return the recorder of this thread for that pool; pool NULL: for any. NULL: the thread does not render. */
 vsi_postgres_recorder *vsi_postgres_recorder_of(const vsi_postgres_pool *pool);
-/* Something has failed on this thread, by this pool. If the thread renders a page, the page depends on every commit,
- * whether it catches the error or not. */
+/* Note that an operation of this pool has failed on this thread. If the thread renders a page, the page depends on
+ * every commit, whether it catches the error or not. */
 void vsi_postgres_recorder_fail(const vsi_postgres_pool *pool, vestry_err error);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Running one statement: values in, rows out. All is text, of the type that the statement has there. */
+/* Runs one statement: values in, rows out. All values are texts, which the server converts to the types in the
+ * statement. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +22,15 @@ enum { FEW = 16, NUMBER_BYTES = 32, SHOWN_BYTES = 400 };
 
 typedef struct values {
   const char **texts;
-  char (*numbers)[NUMBER_BYTES]; /* what is no text yet */
+  char (*numbers)[NUMBER_BYTES]; /* texts of values that are not texts */
   int count;
-  void *many;  /* both, where they are many */
-  char *bytes; /* the texts of those that are bytes; NULL: none is */
+  void *many;  /* memory of both arrays if there are many values */
+  char *bytes; /* texts of the values that are bytes; NULL: none */
   const char *few_texts[FEW];
   char few_numbers[FEW][NUMBER_BYTES];
 } values;
 
-/* to: takes the text of bytes. */
+/* Write the text of a value. to: receives the text of bytes. */
 static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char **to, const char **ret_text) {
   *ret_text = number;
   switch (value->type) {
@@ -46,7 +47,7 @@ static bool write_one(const vestry_value *value, char number[NUMBER_BYTES], char
   }
 }
 
-/* Of the texts of all that are bytes. */
+/* Return the size of the texts of all bytes. */
 static size_t bytes_of(const vestry_value *list, size_t len) {
   size_t bytes = 0;
   for (size_t i = 0; i < len; i++)
@@ -59,7 +60,7 @@ static void free_values(const vestry_host *host, values *of) {
   vsi_free(host, of->bytes);
 }
 
-/* OK | NO_MEMORY | INVALID */
+/* Write the texts of all values. OK | NO_MEMORY | INVALID */
 static vestry_err write_all(const vestry_host *host, const vestry_value *list, values *ret_values) {
   size_t len = list ? list->count : 0;
   if ((list && list->type != VESTRY_VALUE_LIST) || len > UINT16_MAX) return VESTRY_INVALID;
@@ -101,7 +102,7 @@ int64_t vsi_postgres_integer(const vestry_sql_row *row, size_t column) {
   return strcmp(text, "t") == 0 ? 1 : strtoll(text, NULL, 10);
 }
 
-/* By bytea_output 'escape': a backslash is doubled, and other bytes may be \ooo. */
+/* Read the format of bytea_output 'escape': a backslash is doubled, and other bytes may be \ooo. */
 static size_t unescape(const char *from, unsigned char *to, size_t capacity) {
   size_t len = 0;
   for (; *from; len++) {
@@ -129,7 +130,7 @@ static void count_prepared(vsi_postgres_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* again: the caller begins again after BUSY. */
+/* Run a statement. again: the caller begins again after BUSY. */
 static vestry_err execute(vsi_postgres_loan *loan, const char *sql, const values *of, bool again,
                           PGresult **ret_result) {
   const vsi_postgres_values list = {of->count, of->texts};
@@ -199,14 +200,14 @@ vestry_err vsi_postgres_sql_run(vestry_sql_transaction *lent, const char *sql, c
 
 typedef vestry_err (*lending)(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 
-/* What was under way when the statement ended. */
+/* How a statement ended. */
 typedef enum fate {
-  FATE_ENDED, /* it has an answer */
-  FATE_LOST,  /* the connection was lost, or given up: it is not known whether it was done */
-  FATE_STALE  /* it was not done, and is prepared anew the next time */
+  FATE_ENDED, /* it has a response */
+  FATE_LOST,  /* the connection was lost or given up: it is unknown whether it was done */
+  FATE_STALE  /* it was not done, and is prepared again the next time */
 } fate;
 
-/* again: the caller does it again after FATE_STALE. */
+/* Run a statement on its own. again: the caller repeats it after FATE_STALE. */
 static vestry_err run_by(vsi_postgres_pool *pool, lending lend, const char *sql, const vestry_value *list, bool again,
                          vestry_sql_row_fn row, void *ctx, fate *ret_fate) {
   static const char function[] = "vestry_sql_run_alone";

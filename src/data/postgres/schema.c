@@ -3,20 +3,20 @@
 
 #include "data/postgres/loan.h"
 
-#define LOCK INT64_C(0x766573747279) /* "vestry", of pg_advisory_xact_lock: nodes take turns */
+#define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
 
 typedef struct bringing {
   const char *function;
   const vsi_sql_schema *schema;
-  int64_t version; /* that is there; 0: none */
+  int64_t version; /* the existing one; 0: none */
 } bringing;
 
-/* pg_class is read, and not to_regclass alone: that looks into the connection's own cache, in which a table that
- * another node has made since is missing until a lock of a table is taken. */
+/* This reads pg_class instead of using to_regclass only, because that uses the connection's cache, which lacks a table
+ * of another node until a lock of a table is taken. */
 static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 
-/* The version that is there. */
+/* Read the existing version. */
 static vestry_err look(vestry_sql_transaction *loan, bringing *of) {
   int64_t has_table = 0;
   of->version = 0;
@@ -37,7 +37,7 @@ static vestry_err take_steps(vestry_sql_transaction *loan, void *ctx) {
   bringing *of = ctx;
   vsi_postgres_loan *own = (vsi_postgres_loan *)loan;
   vestry_err error = vestry_sql_run(loan, "SELECT pg_advisory_xact_lock($1)", VESTRY_LIST(LOCK), NULL, NULL);
-  if (!error) error = look(loan, of); /* another node may have been quicker */
+  if (!error) error = look(loan, of); /* another node may have been faster */
   if (error || of->version >= of->schema->version) return error;
   error = vsi_postgres_command(
       own, of->function, "CREATE TABLE IF NOT EXISTS vestry_schema(part text PRIMARY KEY, version integer NOT NULL)");

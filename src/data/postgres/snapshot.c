@@ -6,7 +6,7 @@
 
 #include "base/array.h"
 
-/* Digits, and no sign before them. */
+/* Parse digits without a sign. */
 static bool take_number(const char **at, uint64_t *ret_number) {
   char *end;
   if (**at < '0' || **at > '9') return false;
@@ -52,7 +52,7 @@ bool vsi_postgres_snapshot_sees(const vsi_postgres_snapshot *snapshot, uint64_t 
   return true;
 }
 
-/* How many of [from, to) are seen. */
+/* Return how many of [from, to) are seen. */
 static uint64_t count_seen(const vsi_postgres_snapshot *snapshot, uint64_t from, uint64_t to) {
   if (to > snapshot->to) to = snapshot->to;
   uint64_t count = from < to ? to - from : 0;

@@ -6,9 +6,10 @@
 
 #include "base/hash.h"
 
-/* A row: how many relations the statement names; the witness's text, NULL where it can have none. The relations are
- * those that this transaction has locked, as it has when it has parsed the statement, and that the text ($1) names: not
- * those of a view, whose types cannot change while the view is there. A select list has 1,664 columns at most. */
+/* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
+ * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
+ * names the text ($1) contains. Relations of a view are excluded, because their types cannot change while the view
+ * exists. A select list has at most 1,664 columns. */
 static const char witness_sql[] =
     "WITH used AS (SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_lock_status() l WHERE l.pid ="
     " pg_catalog.pg_backend_pid() AND l.relation >= 16384 AND l.mode <> 'SIReadLock'),"
@@ -42,7 +43,7 @@ void vsi_postgres_statements_forget(vsi_postgres_statements *statements) {
   statements->is_stale = false;
 }
 
-/* Two texts whose hashes are the same are an error of the server's, which has that name already. */
+/* Make the name. If two texts have equal hashes, the server reports an error, because the name exists. */
 static void name_it(vsi_postgres_prepared *prepared) {
   const size_t len = strlen(prepared->sql);
   snprintf(prepared->name, sizeof prepared->name, "vestry_%016llx%016llx",
@@ -60,10 +61,10 @@ static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const ch
   return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ several at once ------- */
+/* ------------------------------------------------------------------------------------------ pipelines ------------- */
 
-/* The results of what was sent since PQenterPipelineMode: so many, then that of PQpipelineSync. false: the connection
- * is lost, and no result is left. What comes after one that failed was not done. */
+/* Get the results of everything sent since PQenterPipelineMode: count of them, then that of PQpipelineSync. false: the
+ * connection is lost, and there is no result. Commands after a failed one were not executed. */
 static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, uint64_t until_ns) {
   bool is_there = is_sent && PQpipelineSync(db);
   for (int i = 0; i < count; i++) {
@@ -78,7 +79,7 @@ static bool gather(PGconn *db, bool is_sent, int count, PGresult **ret_results, 
   return false;
 }
 
-/* The first of two that failed, or the second; NULL: the connection is lost. */
+/* Return the first of two results if it failed, otherwise the second; NULL: the connection is lost. */
 static PGresult *gather_two(PGconn *db, bool is_sent, bool *ret_first_failed, uint64_t until_ns) {
   PGresult *results[2];
   if (!gather(db, is_sent, 2, results, until_ns)) return NULL;
@@ -89,7 +90,7 @@ static PGresult *gather_two(PGconn *db, bool is_sent, bool *ret_first_failed, ui
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
-/* Have the server give it up. */
+/* Drop a statement in the server. */
 static PGresult *give_up(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *prepared,
                          uint64_t until_ns) {
   char sql[2 * (VSI_POSTGRES_STATEMENT_NAME_BYTES + 16)], witness[VSI_POSTGRES_STATEMENT_NAME_BYTES];
@@ -105,7 +106,7 @@ static PGresult *give_up(vsi_postgres_statements *statements, PGconn *db, vsi_po
   return result;
 }
 
-/* There is a place, and the name is free. */
+/* Make room for a statement, and free its name. */
 static PGresult *make_room(vsi_postgres_statements *statements, PGconn *db, vsi_postgres_prepared *doubted,
                            uint64_t until_ns) {
   if (statements->is_stale) {
@@ -125,7 +126,7 @@ static PGresult *prepare(const vsi_postgres_prepared *made, PGconn *db, uint64_t
   return PQsendPrepare(db, made->name, made->sql, 0, NULL) ? vsi_postgres_wait(db, until_ns) : NULL;
 }
 
-/* The witness ahead of the statement, in one transaction: no definition changes between them. */
+/* Prepare the witness and the statement in one transaction, so that no definition changes between them. */
 static PGresult *prepare_both(const vsi_postgres_prepared *made, PGconn *db, const char *witness, uint64_t until_ns) {
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
   bool first_failed;
@@ -157,7 +158,8 @@ static PGresult *make(vsi_postgres_prepared *made, PGconn *db, bool has_values, 
   return result;
 }
 
-/* OK: *ret_prepared, or *ret_result is what the server said against it, and NULL if the connection is lost. */
+/* Find or prepare a statement. OK: *ret_prepared is set, or ran->result is the server's error, or NULL if the
+ * connection is lost. */
 static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const char *sql, bool has_values,
                        uint64_t until_ns, vsi_postgres_prepared **ret_prepared, vsi_postgres_ran *ran) {
   vsi_postgres_prepared *found = look(statements, sql);
@@ -190,7 +192,8 @@ static bool is_state(const PGresult *result, const char *prefix) {
   return state && strncmp(state, prefix, strlen(prefix)) == 0;
 }
 
-/* A result of other columns, a name that is not there or that this role may not use, a statement that is not there. */
+/* Return whether the error is about definitions: other result columns, a name that does not exist or that this role may
+ * not use, a statement that does not exist. */
 static bool is_of_definitions(const PGresult *result) {
   return is_state(result, "0A000") || is_state(result, "42") || is_state(result, "26000");
 }
@@ -225,7 +228,7 @@ vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGco
   const bool was_kept = is->is_kept && !ret_ran->is_new;
   if (was_kept && (is_state(result, "0A000") || is_state(result, "26000"))) ret_ran->is_stale = true;
   if (ret_ran->is_stale) statements->is_stale = true;
-  /* A value, or a name, that does not fit: as the types of a function that was replaced. */
+  /* A value or name that does not fit, for example the types of a function that was replaced. */
   ret_ran->is_doubted = was_kept && values->count && (is_state(result, "22") || is_state(result, "42"));
   if (ret_ran->is_doubted) is->is_doubted = true;
   return VESTRY_OK;

@@ -31,15 +31,15 @@ vestry_err vsi_postgres_stream_open(vsi_postgres_stream *stream, const vsi_call 
 vestry_err vsi_postgres_stream_start(vsi_postgres_stream *stream, const vsi_call *call, const vsi_postgres_place *place,
                                      const vsi_postgres_wal_options *options);
 /* Read the messages that have come, without waiting.
- * ret_more  there may be more: call again before waiting for the socket
- * Returns   OK | CLOSED (the server has ended the stream; PQerrorMessage has the reason) | an error of reading the WAL,
- *           with wal.reason */
+ *  ret_more  there may be more: call again before waiting for the socket
+ *  Returns   OK | CLOSED (the server has ended the stream; PQerrorMessage has the reason) | an error in the WAL, with
+ *            wal.reason */
 vestry_err vsi_postgres_stream_read(vsi_postgres_stream *stream, bool *ret_more);
 /* Report the position to the server, if that is due. */
 void vsi_postgres_stream_tell(vsi_postgres_stream *stream, bool is_asked);
 /* Check for silence, after all messages that have come were read: request a reply if nothing has come for silence_ms.
- * ret_ms   time until the next call
- * Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */
+ *  ret_ms   time until the next call
+ *  Returns  OK | TIMEOUT (no reply came within silence_ms; see wal.reason) */
 vestry_err vsi_postgres_stream_rouse(vsi_postgres_stream *stream, uint32_t silence_ms, uint32_t *ret_ms);
 void vsi_postgres_stream_finish(vsi_postgres_stream *stream);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection that listens to one channel, and a thread that waits for what comes.
+/* A connection that listens to a channel, and a thread that receives notifications.
  *
- * The server puts what transactions notify into one queue for all channels, in the order in which they commit, and
- * hands it to a connection once the transaction's rows can be read
- * (https://www.postgresql.org/docs/current/sql-notify.html; src/backend/commands/async.c says how). So whatever settles
- * notifies a second channel of a number of its own: when that is heard, all that was committed before has been.
+ * The server puts the notifications of transactions into one queue for all channels, in the order of the commits. It
+ * delivers them to a connection when the transaction's rows are visible
+ * (https://www.postgresql.org/docs/current/sql-notify.html; see src/backend/commands/async.c). Therefore, to settle, a
+ * node sends a number of its own to a second channel: when it is received, everything committed before has been
+ * received.
  *
- * What is committed before LISTEN has been done is not heard: so every page is refreshed after it. */
+ * Notifications before LISTEN are not received. Therefore, every page is refreshed after it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -45,9 +46,9 @@ typedef vestry_postgres_topics topics;
 struct vestry_postgres_topics {
   vestry_pages *pages;
   vsi_postgres_pool *pool;
-  vestry_host quiet; /* the pool's host, without a log: for tries after the first one */
+  vestry_host quiet; /* the pool's host without a log, for retries */
   uint32_t silence_ms;
-  char name[NAME_BYTES]; /* random: what this settles is its own */
+  char name[NAME_BYTES]; /* random: identifies this receiver when it settles */
   pthread_t thread;
   bool has_thread;
   int wake; /* an eventfd */
@@ -55,17 +56,17 @@ struct vestry_postgres_topics {
   pthread_cond_t moved;
   /* Guarded by lock. */
   bool is_over;
-  uint64_t asked, settled; /* numbers, from 1: the last that was notified, and that was heard */
+  uint64_t asked, settled; /* numbers from 1: the last one sent, and the last one received */
   uint64_t seq;            /* of the last refresh */
   vestry_postgres_topics_stats stats;
-  /* The thread's, and before it is there vestry_postgres_topics_create's. */
-  PGconn *db;      /* NULL: it is not connected */
-  bool has_come;   /* what it has notified itself, to know that it hears */
-  const char *why; /* it hears no more */
+  /* Belongs to the thread; before it starts, to vestry_postgres_topics_create. */
+  PGconn *db;      /* NULL: not connected */
+  bool has_come;   /* its own notification, sent as a check, has arrived */
+  const char *why; /* reason why it stopped receiving */
   bool was_refused;
 };
 
-/* ---------------------------------------------------------------------------------------------- telling ----------- */
+/* ---------------------------------------------------------------------------------------------- sending ----------- */
 
 vestry_err vestry_postgres_refresh(vestry_sql_transaction *loan, const char *topic) {
   if (!vsi_postgres_loan_of(loan) || (topic && !*topic)) return VESTRY_INVALID;
@@ -73,7 +74,7 @@ vestry_err vestry_postgres_refresh(vestry_sql_transaction *loan, const char *top
   return vestry_sql_run(loan, tell_sql, VESTRY_LIST(topic ? topic : ""), NULL, NULL);
 }
 
-/* -------------------------------------------------------------------------------------------- listening ----------- */
+/* -------------------------------------------------------------------------------------------- receiving ----------- */
 
 static bool is_over(topics *t) {
   vsi_mutex_lock(&t->lock);
@@ -82,7 +83,7 @@ static bool is_over(topics *t) {
   return is_over;
 }
 
-/* topic: NULL: every page */
+/* Refresh a topic; NULL: every page. */
 static void refresh(topics *t, const char *topic, bool is_heard) {
   uint64_t seq = 0;
   const vestry_err error = vestry_refresh_here(t->pages, topic, &seq);
@@ -98,7 +99,7 @@ static void refresh(topics *t, const char *topic, bool is_heard) {
   vsi_mutex_unlock(&t->lock);
 }
 
-/* "NAME NUMBER"; other nodes settle, too. */
+/* Process "NAME NUMBER"; other nodes send these, too. */
 static void take_settled(topics *t, const char *text) {
   if (strncmp(text, t->name, NAME_BYTES - 1) != 0 || text[NAME_BYTES - 1] != ' ') return;
   const uint64_t number = strtoull(text + NAME_BYTES, NULL, 10);
@@ -125,7 +126,7 @@ static void set_listening(topics *t, bool is_listening) {
   vsi_mutex_unlock(&t->lock);
 }
 
-/* Whether the server did it, in time. */
+/* Run a statement. Returns whether the server did it in time. */
 static bool ask(topics *t, const vsi_call *call, const char *sql) {
   PGresult *result = vsi_postgres_ask(t->db, sql, vsi_monotonic_in_ms(ASK_MS));
   const bool is_done = vsi_postgres_is_done(result);
@@ -134,7 +135,7 @@ static bool ask(topics *t, const vsi_call *call, const char *sql) {
   return is_done;
 }
 
-/* What came, within a time. */
+/* Wait until its own notification arrives, or the time is over. */
 static bool await_own(topics *t, uint64_t until_ns) {
   for (;;) {
     take_all(t);
@@ -146,8 +147,9 @@ static bool await_own(topics *t, uint64_t until_ns) {
   }
 }
 
-/* Whether what another connection notifies comes here: through a pooler that has given the server's connection to
- * others nothing does, and nothing says so. If the pool has none to spare that is not known. */
+/* Check that notifications of another connection arrive. Through a pooler that has given the server's connection to
+ * other clients nothing arrives, and there is no error. If the pool has no free connection, the result is unknown
+ * (true). */
 static bool is_hearing(topics *t, const vsi_call *call) {
   char text[NAME_BYTES + 8];
   t->has_come = false;
@@ -184,14 +186,14 @@ static void begin(topics *t) {
   refresh(t, NULL, false);
 }
 
-/* Until the connection is lost, or it is over. */
+/* Receive until the connection is lost, or the receiver is destroyed. */
 static void listen_on(topics *t) {
   const vsi_call call = {t->pool->is.host, "the listener to topics", t->pool->is.name};
   bool is_there = true;
   t->why = lost;
   while (is_there && !is_over(t)) {
     struct pollfd at[] = {{.fd = t->wake, .events = POLLIN}, {.fd = PQsocket(t->db), .events = POLLIN}};
-    take_all(t); /* also what came along with an answer */
+    take_all(t); /* also notifications that came with a response */
     const int count = poll(at, 2, (int)t->silence_ms);
     if (count == 0)
       is_there = is_hearing(t, &call);
@@ -210,7 +212,7 @@ static void *run(void *ctx) {
   while (!is_over(t)) {
     if (t->db) {
       listen_on(t);
-      t->was_refused = true; /* the log knows it */
+      t->was_refused = true; /* it has been logged */
       back_off_ms = BACK_OFF_FIRST_MS;
     }
     struct pollfd wake = {.fd = t->wake, .events = POLLIN};
@@ -224,7 +226,8 @@ static void *run(void *ctx) {
 
 /* ------------------------------------------------------------------------------------------------- settle --------- */
 
-/* What is notified while nothing listens is not heard, as when the connection is made anew: so it is done again. */
+/* Send the number until it is received. A notification is lost while nothing listens, for example while the connection
+ * is opened again, so it is repeated. */
 static vestry_err settle(topics *t, const char *text, uint64_t number, uint64_t until_ns, uint64_t *ret_seq) {
   bool is_settled = false, is_in_time = true;
   vestry_err error = VESTRY_OK;
@@ -305,7 +308,7 @@ void vestry_postgres_topics_destroy(topics *t) {
     (void)!write(t->wake, &one, sizeof one);
     pthread_join(t->thread, NULL);
   }
-  PQfinish(t->db); /* NULL, if its thread has run */
+  PQfinish(t->db); /* NULL if its thread has run */
   if (t->wake >= 0) close(t->wake);
   pthread_cond_destroy(&t->moved);
   vsi_mutex_finish(&t->lock);

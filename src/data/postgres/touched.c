@@ -27,19 +27,20 @@ static vsi_postgres_touched touch(vsi_postgres_touch what, const vsi_postgres_bl
       .touch = what, .database = block->database, .relation = block->relation, .block = block->number};
 }
 
-/* A number of the main data; false if that is too short. */
+/* Read a number of the main data; false: the data are too short. */
 static bool number_at(const vsi_postgres_record *record, size_t at, uint32_t *ret_number) {
   if (record->main_len < at + 4) return false;
   *ret_number = vsi_postgres_load_u32(record->main + at);
   return true;
 }
 
-/* Of the rows, or entries, themselves: not of the visibility map, nor of another fork. */
+/* Return whether a block belongs to the main fork, which has the rows or entries, and not to the visibility map or
+ * another fork. */
 static bool is_main(const vsi_postgres_block *block) {
   return block->is_there && block->fork == MAIN_FORK;
 }
 
-/* The old version of a row. Offsets begin with 1. */
+/* Read the old version of a row. Offsets begin with 1. */
 static bool take_changed(const vsi_postgres_record *record, const vsi_postgres_block *block,
                          vsi_postgres_touched *ret_touched) {
   if (record->main_len < HEAP_OFFSET_AT + 2) return false;
@@ -48,8 +49,8 @@ static bool take_changed(const vsi_postgres_record *record, const vsi_postgres_b
   return ret_touched->offset > 0;
 }
 
-/* An update's block 0 has the new version; block 1 is the old one's, if that is another. Newer minor versions (17.12 as
- * Debian 13 has it) name pages of the visibility map, too: in a delete that is block 1. */
+/* Block 0 of an update has the new version; block 1 is that of the old version, if it is another one. Newer minor
+ * versions (17.12 in Debian 13) also list pages of the visibility map: in a delete that is block 1. */
 static vestry_err read_heap(const vsi_postgres_record *record, vsi_postgres_touched *ret_touched, size_t *ret_count) {
   const vsi_postgres_block *block = &record->blocks[0], *old = &record->blocks[1];
   unsigned operation = record->info & HEAP_OPERATION;
@@ -72,8 +73,8 @@ static vestry_err read_heap2(const vsi_postgres_record *record, vsi_postgres_tou
   return VESTRY_OK;
 }
 
-/* The entry that a leaf was split for goes to one of its halves: it is entered into the left one and moved. A leaf that
- * becomes half-dead is empty, and its range is its right neighbour's from then on. */
+/* The entry that caused a split goes to one of the halves: it counts as inserted into the left one and moved. A leaf
+ * that becomes half-dead is empty, and its range belongs to its right neighbour from then on. */
 static vestry_err read_btree(const vsi_postgres_record *record, vsi_postgres_touched *ret_touched, size_t *ret_count) {
   const vsi_postgres_block *block = &record->blocks[0], *right = &record->blocks[1];
   unsigned operation = record->info & BTREE_OPERATION;

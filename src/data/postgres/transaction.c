@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Transactions: begun, ended, and done again where another one was in the way. */
+/* Beginning and ending transactions, and repeating them after conflicts. */
 #include <time.h>
 
 #include "data/postgres/loan.h"
@@ -13,8 +13,8 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
 
 /* --------------------------------------------------------------------------------------------------- begin -------- */
 
-/* The loan is lent to this thread for the first time. A connection that was lost while it waited is found by the first
- * thing that it is asked for, which is asked again of a new one. */
+/* Open a transaction on a connection that this thread has checked out for the first time. If the connection was lost
+ * while it was idle, the first statement finds this, and is repeated on a new connection. */
 static vestry_err open(vsi_postgres_loan *loan, vestry_sql_kind kind, const char *begin) {
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < 2; i++) {
@@ -73,7 +73,7 @@ static void count(vsi_postgres_loan *loan, vestry_err error) {
 
 static vestry_err commit(vsi_postgres_loan *loan) {
   const vsi_call call = vsi_postgres_pool_call(loan->pool, "vestry_sql_end");
-  if (loan->is_conflict) return VESTRY_BUSY; /* that is said already */
+  if (loan->is_conflict) return VESTRY_BUSY; /* logged already */
   if (loan->is_lost) return vsi_refuse(&call, VESTRY_LIMIT, "what was written is rolled back: the connection was lost");
   if (PQtransactionStatus(loan->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
@@ -90,7 +90,7 @@ vestry_err vsi_postgres_sql_end(vestry_sql_transaction *lent, vestry_err error) 
   if (!error && atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
   if (!error && vsi_sql_is_writing(&loan->is)) error = commit(loan);
   count(loan, error);
-  /* What cancels may come late, and would meet the next statement. */
+  /* A cancellation may arrive late, and would affect the next statement. */
   if (atomic_load_explicit(&loan->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(loan);
   if (loan->db && PQtransactionStatus(loan->db) != PQTRANS_IDLE &&
       vsi_postgres_command(loan, "vestry_sql_end", "ROLLBACK"))
@@ -115,12 +115,12 @@ void vestry_postgres_cancel(vestry_sql_transaction *transaction) {
   if (!loan) return;
   char why[256];
   atomic_store_explicit(&loan->is_cancelled, true, memory_order_relaxed);
-  (void)PQcancel(loan->cancel, why, sizeof why); /* if it fails, the statement ends by itself, or by its time */
+  (void)PQcancel(loan->cancel, why, sizeof why); /* if it fails, the statement ends by itself or by statement_ms */
 }
 
 /* ---------------------------------------------------------------------------------------------------- again ------- */
 
-/* A moment, longer each time, and another one for each thread, so that those that met do not meet again. */
+/* Sleep, longer after each attempt, and for a random time, so that conflicting threads do not conflict again. */
 static void pause_before(const vestry_host *host, unsigned tries) {
   uint32_t number = 0;
   const uint64_t most_us = UINT64_C(1000) << (tries < 8 ? tries : 8);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: what a transaction of PostgreSQL wrote, and definitions that change */
-/* Tables of the server's own say what a query means. A transaction that writes them names, when it commits, the
- * relations that others are to look up anew: those that a render has used refresh it. Statistics are no part of that:
- * they change how a query is run, not what it finds. Functions, types, casts, operators, roles and texts to search are
- * not named so: what writes those refreshes all. Each table has a type, so of types and schemas only updates count: a
- * new name, or a right that was given or taken.
+/* essay: the writes of a PostgreSQL transaction, and definitions that change */
+/* System tables define the meaning of a query. When a transaction that writes them commits, its record lists the
+ * relations whose cached definitions are invalid; a change of such a relation refreshes the renders that have used it.
+ * Changes of statistics are ignored, because they affect how a query is executed, but not its result. Functions, types,
+ * casts, operators, roles and text search configurations are not listed this way, so writes to these refresh
+ * everything. Each table has a type; therefore, only updates of types and schemas count: a new name, or a privilege
+ * that was granted or revoked.
  *
- * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c). So what
- * writes views, or which table is part of another, has a key for all of those renders, too. */
+ * A render may have used a view in a subtransaction that was rolled back, which leaves no trace (footprint.c).
+ * Therefore, a transaction that writes views, or which table is part of another, has a key for all such renders,
+ * too. */
 #include "data/postgres/transactions.h"
 
 #include "data/postgres/bytes.h"
@@ -15,26 +17,26 @@
 #include "data/postgres/touched.h"
 
 enum {
-  FIRST_OID = 16384 /* of relations that the server does not bring */
+  FIRST_OID = 16384 /* of relations that are not part of the server */
 };
 
 typedef struct transaction {
   vsi_map_link in; /* first */
   uint32_t xid;
   bool is_capped;
-  bool is_all; /* it has written more files than keys are kept */
+  bool is_all; /* it has written more files than the maximum of keys */
   bool has_catalog, has_meaning, has_views;
   vsi_postgres_keys keys;
 } transaction;
 
-/* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, those of texts to search
+/* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, the tables of text search
  * (pg_ts_*), pg_aggregate, pg_collation */
 static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
-/* pg_rewrite, pg_inherits, pg_partitioned_table: of relations that have no rows of their own */
+/* pg_rewrite, pg_inherits, pg_partitioned_table: for relations without rows of their own */
 static const uint32_t views[] = {2618, 2611, 3350};
-/* pg_type, pg_namespace: of their rows updates alone count */
+/* pg_type, pg_namespace: only updates of their rows count */
 static const uint32_t meanings_updated[] = {1247, 2615};
-/* pg_statistic with what is stored beside it, pg_statistic_ext, pg_statistic_ext_data */
+/* pg_statistic with its TOAST table and index, pg_statistic_ext, pg_statistic_ext_data */
 static const uint32_t statistics[] = {2619, 2840, 2841, 3381, 3429};
 
 static bool has(const uint32_t *oids, size_t count, uint32_t oid) {
@@ -62,10 +64,10 @@ void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
 }
 
 static transaction *find(const vsi_postgres_transactions *all, uint32_t xid) {
-  return (transaction *)vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* two numbers have two hashes */
+  return (transaction *)vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* different numbers have different hashes */
 }
 
-/* NULL: no memory. */
+/* Find or create a transaction. NULL: no memory. */
 static transaction *make(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (t) return t;
@@ -91,7 +93,8 @@ static vestry_err add(const vsi_postgres_transactions *all, vsi_postgres_keys *k
   return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
 
-/* Too many keys: files from now on, and definitions. Too many files: all. */
+/* Replace keys by files and definitions, because there are too many keys. If there are too many files, everything
+ * counts. */
 static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
   vsi_postgres_keys files = {.count = 0};
   vestry_err error = VESTRY_OK;
@@ -138,7 +141,7 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
 
 /* -------------------------------------------------------------------------------------------------- records ------- */
 
-/* The oid of a table of the server's own; 0: it is none. */
+/* Return the oid of a system table; 0: not a system table. */
 static uint32_t catalog_of(const vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
   for (size_t i = 0; i < all->is.catalogs_count; i++)
     if (all->is.catalogs[i].file == touched->relation) return all->is.catalogs[i].oid;
@@ -163,7 +166,7 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
   return NOTE(all, t, touched, VSI_POSTGRES_ROW, VSI_POSTGRES_ROWS, VSI_POSTGRES_CHANGES, VSI_POSTGRES_TABLE);
 }
 
-/* What a transaction has entered may have been moved: it counts as entered into both leaves. */
+/* Entries of running transactions may have been moved: they count as inserted into both leaves. */
 static vestry_err move(vsi_postgres_transactions *all, const vsi_postgres_touched *touched) {
   const vsi_postgres_key from = {.relation = touched->relation, .block = touched->block, .kind = VSI_POSTGRES_LEAF};
   vsi_postgres_key to = from;
@@ -207,7 +210,8 @@ static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, co
   return error;
 }
 
-/* Relations that others are to look up anew. NOT_FOUND: one is the server's own, which is in another file now. */
+/* Add the relations whose cached definitions are invalid. NOT_FOUND: one is a system table, which has another file
+ * now. */
 static vestry_err take_definitions(const vsi_postgres_transactions *all, transaction *t,
                                    const vsi_postgres_ended *ended) {
   vestry_err error = VESTRY_OK;
@@ -249,8 +253,8 @@ static vestry_err end(vsi_postgres_transactions *all, const vsi_postgres_record 
   return VESTRY_OK;
 }
 
-/* Tables that all databases have, and the first ones of each, are found by a map, which a rewrite changes; of the
- * former also one from another database, whose definitions are none of this one's. */
+/* Process a change of a relation map. Tables shared by all databases, and the first system tables of each database, are
+ * found by a map, which changes if they are rewritten. A map of another database does not concern this one. */
 static vestry_err take_map(const vsi_postgres_transactions *all, const vsi_postgres_record *record) {
   if (record->main_len < sizeof(uint32_t)) return VESTRY_MALFORMED;
   const uint32_t database = vsi_postgres_load_u32(record->main);

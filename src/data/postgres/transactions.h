@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What transactions have written so far, by records of the WAL, until they end. One thread at a time. */
+/* The writes of running transactions so far, according to the WAL. One thread at a time. */
 #ifndef VSI_POSTGRES_TRANSACTIONS_H
 #define VSI_POSTGRES_TRANSACTIONS_H
 
@@ -7,7 +7,7 @@
 #include "data/postgres/keys.h"
 #include "data/postgres/wal.h"
 
-/* A table of the server's own that is not in the file that it began in. */
+/* A system table that is not in its original file. */
 typedef struct vsi_postgres_catalog {
   uint32_t file;
   uint32_t oid;
@@ -16,15 +16,15 @@ typedef struct vsi_postgres_catalog {
 typedef struct vsi_postgres_transactions_options {
   const vestry_host *host;
   const vsi_postgres_format *format;
-  uint32_t database;                    /* its oid; what is written to others is passed over */
-  size_t max_keys;                      /* of a transaction; beyond them whole files count */
+  uint32_t database;                    /* its oid; writes to other databases are skipped */
+  size_t max_keys;                      /* of a transaction; beyond it whole files count */
   const vsi_postgres_catalog *catalogs; /* borrowed */
   size_t catalogs_count;
-  /* Entries of a leaf, or their range, are on another leaf from now on, too. */
+  /* Entries of a leaf, or their range, are from now on also on another leaf. */
   vestry_err (*move)(void *ctx, uint32_t relation, uint32_t from, uint32_t to);
-  /* A transaction is committed; no keys: it wrote nothing that is known. The function may take the keys, and leaves
-   * none then.
-   *  is_all  it may have changed what any query finds */
+  /* A transaction is committed. No keys: it wrote nothing that is known. The function may take the keys over, and then
+   * leaves none.
+   *  is_all  it may have changed the result of any query */
   vestry_err (*commit)(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
   void *ctx;
 } vsi_postgres_transactions_options;
@@ -37,9 +37,9 @@ typedef struct vsi_postgres_transactions {
 void vsi_postgres_transactions_init(vsi_postgres_transactions *transactions,
                                     const vsi_postgres_transactions_options *options);
 void vsi_postgres_transactions_finish(vsi_postgres_transactions *transactions);
-/* The next record.
- * OK | MALFORMED | NO_MEMORY | NOT_FOUND (tables of the server's own are in other files now, which `catalogs` does not
- * have) | what move and commit say. After an error it is not known any more what transactions have written */
+/* Process the next record. OK | MALFORMED | NO_MEMORY | NOT_FOUND (a system table has another file now, which
+ * `catalogs` does not contain) | the errors of move and commit. After an error the writes of transactions are
+ * unknown */
 vestry_err vsi_postgres_transactions_take(vsi_postgres_transactions *transactions, const vsi_postgres_record *record);
 
 #endif

@@ -16,9 +16,9 @@ typedef struct vsi_sqlite_cache {
 } vsi_sqlite_cache;
 
 /* Find out which cache belongs to a connection, by reading with it. Nothing is recorded meanwhile.
- * owner  argument of vsi_sqlite_reads_page for each fetched page
- * Returns  whether it is known. It is not if pages are not recorded in this process, or if connections share a cache
- * Threads  that of the connection */
+ *  owner  argument of vsi_sqlite_reads_page for each fetched page
+ *  Returns  whether it is known. It is not if pages are not recorded in this process, or if connections share a cache
+ *  Threads  that of the connection */
 bool vsi_sqlite_cache_learn(vsi_sqlite_cache *cache, sqlite3 *db, void *owner);
 /* Stop reporting fetches of a cache. A cache that is not known is accepted. */
 void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache);

@@ -6,8 +6,8 @@
 #include "data/sqlite/sqlite.h"
 
 /* Get the number of the last commit. Call it under the lock.
- * file      of any connection to the database
- * Returns  whether it could be read */
+ *  file      of any connection to the database
+ *  Returns  whether it could be read */
 bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
 /* Find the WAL's index, if it exists by now. Call it under the lock. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);

@@ -11,12 +11,12 @@
 #include "vestry/error.h"
 
 /* Return the error for a result of SQLite. Nothing is logged.
- * Returns  OK (also for ROW and DONE) | NO_MEMORY | BUSY | TOO_LARGE | LIMIT (disk full) | IO */
+ *  Returns  OK (also for ROW and DONE) | NO_MEMORY | BUSY | TOO_LARGE | LIMIT (disk full) | IO */
 vestry_err vsi_sqlite_code(int result);
 /* Log a result of SQLite that ends the call, unless it is OK.
- * db     has details; NULL: none
- * doing  the operation: "it cannot be opened"
- * Returns  vsi_sqlite_code */
+ *  db     has details; NULL: none
+ *  doing  the operation: "it cannot be opened"
+ *  Returns  vsi_sqlite_code */
 vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const char *doing);
 /* Same as vsi_sqlite_fail for an operation that continues: results that a program must expect (locked, too large, no
  * memory) are not logged. */

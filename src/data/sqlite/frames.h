@@ -38,9 +38,9 @@ vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *
                                   const _Atomic(uint32_t) *index);
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames);
 /* Read the commits since the last call, in their order, up to the last one that is visible to everybody now.
- * ret_number  number of the last commit
- * Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (some commits are lost: reading continues after them,
- *          and the calls of fn during this call are not reliable) */
+ *  ret_number  number of the last commit
+ *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (some commits are lost: reading continues after them,
+ *           and the calls of fn during this call are not reliable) */
 vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx, uint32_t *ret_number);
 
 #endif

@@ -28,7 +28,7 @@ void vsi_sqlite_index_end(vsi_sqlite_index *index);
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
 /* Refresh the renders that a commit concerns, which every connection can see now. Commits must come in their order.
  * Returns the number of refreshed sets.
- * ret_seq  of the last refresh; untouched if there was none */
+ *  ret_seq  of the last refresh; untouched if there was none */
 size_t vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vsi_sqlite_index_stats *ret_stats);
 

@@ -17,14 +17,14 @@
 #include "data/sqlite/fault.h"
 
 /* Run a query with one row, and get its number, for example a version. `argument` is bound to ?1; NULL: none.
- * Returns  a result of SQLite; DONE: there is no row */
+ *  Returns  a result of SQLite; DONE: there is no row */
 int vsi_sqlite_ask(sqlite3 *db, const char *sql, const char *argument, int *ret_number);
 
 /* Create the tables of a part, or bring them to this version, in one transaction; if they have this version, only one
  * read is necessary. Processes may do this concurrently.
- * db  outside of a transaction, with a busy timeout
- * Returns  OK | NO_MEMORY | BUSY | LIMIT (disk full) | IO (also: the tables are of a later version; the file is
- *          unchanged); failures are logged */
+ *  db  outside of a transaction, with a busy timeout
+ *  Returns  OK | NO_MEMORY | BUSY | LIMIT (disk full) | IO (also: the tables are of a later version; the file is
+ *           unchanged); failures are logged */
 vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema);
 
 #endif

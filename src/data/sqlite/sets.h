@@ -95,7 +95,7 @@ vsi_sqlite_page_entry *vsi_sqlite_sets_find_page(const vsi_sqlite_sets *sets, ui
 /* Call a function for each table-level set that a change of this table may concern: sets that have read any row, and
  * sets that look up a key of a changed row. If not all keys of the changed rows are known, all sets that look up a key
  * of the table count. A set may occur several times. The function may remove the set that it receives, and no other.
- * keys  of all changes of the commit, sorted */
+ *  keys  of all changes of the commit, sorted */
 typedef void (*vsi_sqlite_set_fn)(vsi_sqlite_set *set, void *ctx);
 void vsi_sqlite_sets_find_changed(vsi_sqlite_sets *sets, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
                                   size_t keys_count, vsi_sqlite_set_fn fn, void *ctx);

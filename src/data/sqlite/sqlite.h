@@ -104,7 +104,7 @@ struct vestry_sqlite_change {
 };
 
 /* Return the error for a result of SQLite while the database is followed; unexpected results are logged.
- * doing  the operation: "the state of a tab cannot be read" */
+ *  doing  the operation: "the state of a tab cannot be read" */
 static inline vestry_err vsi_sqlite_fault(const vestry_sqlite *database, sqlite3 *db, int result, const char *doing) {
   const vsi_call call = {database->host, "SQLite", database->path};
   return vsi_sqlite_note(&call, db, result, doing);

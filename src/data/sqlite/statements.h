@@ -27,8 +27,8 @@ vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const v
 void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements);
 /* Find a statement that is reset and not in use, or prepare it. If there is no room, the least recently used one is
  * finalized; if all are in use or given to the application, there are more for a while.
- * is_borrowers  give it to the application: it stays unchanged until the next reset
- * Returns  a result of SQLite */
+ *  is_borrowers  give it to the application: it stays unchanged until the next reset
+ *  Returns  a result of SQLite */
 int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_borrowers,
                                sqlite3_stmt **ret_statement);
 /* Reset all statements and their bindings, take back those given to the application, and finalize surplus ones. */
