@@ -101,7 +101,8 @@ static void take_signals(habits *ret_before) {
   sigaction(SIGINT, &action, &ret_before->interrupt);
   sigaction(SIGTERM, &action, &ret_before->terminate);
   sigaction(SIGPIPE, NULL, &ret_before->pipe);
-  if (ret_before->pipe.sa_handler == SIG_DFL) sigaction(SIGPIPE, &ignore, NULL); /* the client may close meanwhile */
+  /* A client may close its connection while it is answered. */
+  if (ret_before->pipe.sa_handler == SIG_DFL) sigaction(SIGPIPE, &ignore, NULL);
 }
 
 static void give_stops_back(const habits *before) {

@@ -121,7 +121,8 @@ static vestry_err put_json(vsi_html *html, const json_t *value) {
 vestry_err vestry_html_json(vestry_html *builder, const vestry_value *value) {
   vsi_html *html = vsi_html_of(builder);
   if (html->error) return html->error;
-  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL); /* borrowed */
+  /* The value's own JSON is only borrowed, so no reference is counted. */
+  if (!value || value->type == VESTRY_VALUE_JSON) return put_json(html, value ? value->json : NULL);
   json_t *made = NULL;
   vestry_err error = vestry_value_to_json(value, &made);
   if (error)

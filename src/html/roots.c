@@ -264,7 +264,8 @@ bool vsi_html_read(vestry_slice html, bool one_root, vestry_slice *ret_id, vsi_h
     element new = element_of(&r, &t);
     vestry_slice inside = {at, 0};
     bool is_textarea = is_named(t.name, "textarea"), is_select = is_named(t.name, "select");
-    if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false; /* not HTML's fields */
+    /* In svg and math these are not the fields of HTML. */
+    if (innermost(&r)->is_foreign && (is_field(&t) || t.binds)) return false;
     if (is_textarea || is_select) {
       at = find_end(at, end, is_textarea ? "textarea" : "select");
       if (!at) return false;

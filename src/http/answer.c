@@ -228,7 +228,8 @@ vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, boo
   memcpy(headers, own, sizeof own);
   size_t count = OWN;
   if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
-  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"}; /* a list: adds to the reply's */
+  /* This is in addition to a Vary header of the reply, because the header is a list. */
+  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"};
   for (size_t i = 0; i < reply->headers_count; i++)
     if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
   *ret_headers = headers;

@@ -105,7 +105,8 @@ static vestry_err put_object(vsi_writer *writer, json_t *object, unsigned depth)
 
 static vestry_err put(vsi_writer *writer, const json_t *json, unsigned depth) {
   if (!json) return VESTRY_INVALID;
-  if (writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE; /* shared parts can repeat without end */
+  /* A value with shared parts can have a text of any length. */
+  if (writer->len > VSI_JSON_MAX_BYTES) return VESTRY_TOO_LARGE;
   switch (json_typeof(json)) {
   case JSON_OBJECT:
   case JSON_ARRAY:

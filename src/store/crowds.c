@@ -70,7 +70,8 @@ VSI_SELDOM vestry_err vsi_crowds_prepare(vsi_crowds *crowds, const vestry_host *
   if (!error) error = vsi_map_reserve(&crowds->by_value, host, crowds->by_value.count + 1);
   if (error) return error;
   if (!room->node) room->node = vsi_alloc(host, sizeof *room->node);
-  if (!room->crowd) room->crowd = vsi_calloc(host, 1, sizeof *room->crowd); /* victims may free the last node */
+  /* Both are allocated, because the victims of this put may free the last node with its crowd. */
+  if (!room->crowd) room->crowd = vsi_calloc(host, 1, sizeof *room->crowd);
   return room->node && room->crowd ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 

@@ -8,7 +8,7 @@
 #include "base/histogram.h"
 #include "store/scoped_key.h"
 
-/* Callbacks that report values that come and leave to a module of another layer, such as the cluster, which tracks
+/* Callbacks by which a store reports puts and removals to a module of another layer, such as the cluster, which tracks
  * keys. Any thread, no lock held. */
 typedef struct vsi_store_watch {
   /* A value is about to be put. OK | NO_MEMORY: the put fails. */
@@ -20,8 +20,9 @@ typedef struct vsi_store_watch {
   void *ctx;
 } vsi_store_watch;
 
-/* The only exit for values. The front updates the counters at the events that they count, unless the implementation
- * counts for itself. The counters are relaxed, except removed_by_cause, with which vestry_store_stats_get pairs. */
+/* The only exit for values. The front updates each counter at the event that it counts, unless the implementation
+ * counts for itself. The counters are relaxed, except removed_by_cause, whose increments pair with
+ * vestry_store_stats_get. */
 struct vestry_store_exit {
   vestry_value_ops value;
   vestry_purge_fn purge; /* NULL: none */

@@ -175,7 +175,8 @@ VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) 
     *ret_error = VESTRY_LIMIT; /* the scope has no value but this one */
     return STEP_FAILED;
   }
-  if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed); /* gets the victim's */
+  /* The new entry gets the victim's place instead of the one that it has taken. */
+  if (p->has_place) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   evict(p, p->shard, victim);
   return STEP_DONE;
 }

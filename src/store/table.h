@@ -38,7 +38,7 @@ typedef struct vsi_table {
 
 vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
                             void **ret_self);
-/* As the members of vestry_store_ops; each other operation has a file with its name (see builtin.c). */
+/* As the members of vestry_store_ops; the other operations are in separate files (see builtin.c). */
 void vsi_table_destroy(void *self);
 void vsi_table_stats(void *self, vestry_store_stats *ret_stats);
 

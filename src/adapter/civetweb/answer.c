@@ -10,7 +10,8 @@
 
 #include "base/memory.h"
 
-/* A head is mostly shorter than 1 KiB. Worker stacks are small, so no more than this is put on them. */
+/* ON_STACK bounds the buffer on a worker's stack, because these stacks are small; it is enough for most heads, which
+ * are shorter than 1 KiB. TOGETHER bounds the bodies that are sent with their heads. */
 enum { ON_STACK = 2048, TOGETHER = 16384 };
 
 typedef struct writer {

@@ -72,8 +72,9 @@ static bool is_guest_locked(const vsi_civetweb_crowd *crowd, const vsi_civetweb_
   return false;
 }
 
-/* Shut a connection for reading. The worker may close the socket at the same time, and its descriptor may then belong
- * to another one. Therefore the check and the shutdown use a duplicate of the descriptor, which stays the same. */
+/* Shut a connection for reading. The worker may close the socket at the same time, and the number of its descriptor may
+ * then belong to another socket. Therefore the check and the shutdown use a duplicate of the descriptor, which always
+ * refers to the same socket. */
 static void shut(const vsi_civetweb_crowd *crowd, const client *at) {
   int own = fcntl(at->fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return;
@@ -95,8 +96,8 @@ static bool shut_surplus_locked(const vsi_civetweb_crowd *crowd, const client *o
   return left < count;
 }
 
-/* Look through the descriptors of this process. The kernel's list of sockets would contain connections that are not
- * accepted yet, too. */
+/* Look through the descriptors of this process. The kernel's list of sockets would not do, because it also contains
+ * connections that are not accepted yet. */
 static bool see_all(vsi_civetweb_crowd *crowd) {
   DIR *all = opendir("/proc/self/fd");
   if (!all) return false;

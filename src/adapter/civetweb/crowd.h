@@ -20,7 +20,7 @@ struct vsi_civetweb_client;
 typedef struct vsi_civetweb_guest {
   LIST_ENTRY(vsi_civetweb_guest) in;
   vsi_civetweb_peer peer;
-  bool is_there; /* of the worker */
+  bool is_there; /* used only by the worker */
 } vsi_civetweb_guest;
 
 typedef struct vsi_civetweb_crowd {
@@ -46,7 +46,8 @@ vestry_err vsi_civetweb_crowd_init(vsi_civetweb_crowd *crowd, vestry *v, const v
 /* Stop the timer; no request may be in the list. A struct that was only zeroed is accepted. */
 void vsi_civetweb_crowd_finish(vsi_civetweb_crowd *crowd);
 
-/* Protect the connection of a running request, and end that. leave: does nothing for a request that has not entered. */
+/* Protect the connection of a running request from being shut, and end the protection. leave does nothing for a request
+ * that has not entered. */
 void vsi_civetweb_crowd_enter(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest, const vsi_civetweb_peer *peer);
 void vsi_civetweb_crowd_leave(vsi_civetweb_crowd *crowd, vsi_civetweb_guest *guest);
 

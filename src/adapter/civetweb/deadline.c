@@ -15,10 +15,10 @@ int vsi_civetweb_descriptors_end(void) {
   return (int)limit.rlim_cur;
 }
 
-/* Shut the sockets of overdue requests for reading, and those of overdue answers for both. The walk goes over all
- * descriptors of the process; it is short because the kernel assigns the lowest free number. It runs only if a client
- * is overdue, and ends when all are found. The lock keeps the workers from leaving, so that a found descriptor cannot
- * be reused meanwhile. */
+/* Shut the sockets of overdue requests for reading, and those of overdue answers for reading and writing. The walk goes
+ * over all descriptors of the process; it is short because the kernel assigns the lowest free number. It runs only if a
+ * client is overdue, and ends when all are found. The lock keeps the workers from leaving, so that a found descriptor
+ * cannot be reused meanwhile. */
 static void shut_overdue_locked(vsi_civetweb_deadlines *deadlines, size_t count) {
   const int end = vsi_civetweb_descriptors_end();
   for (int fd = 0; fd < end && count; fd++) {

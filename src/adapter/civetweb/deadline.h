@@ -7,7 +7,7 @@
  *
  * mg_read waits up to request_timeout_ms for each byte, and gives no access to its socket. Therefore a timer looks for
  * overdue requests, finds the descriptor by its peer, and shuts it for reading. Then mg_read returns at once, and the
- * answer can still be written. The socket of an answer is shut for both, so that mg_write fails. */
+ * answer can still be written. The socket of an answer is shut for reading and writing, so that mg_write fails. */
 #ifndef VSI_CIVETWEB_DEADLINE_H
 #define VSI_CIVETWEB_DEADLINE_H
 
@@ -24,7 +24,7 @@ typedef struct vsi_civetweb_deadline {
   vsi_civetweb_peer peer;
   uint64_t due_ns;            /* constant while it is set */
   bool is_answer;             /* held_bytes are those of an answer; constant while it is set */
-  bool is_set;                /* of the worker */
+  bool is_set;                /* used only by the worker */
   bool has_passed;            /* the timer has found it overdue */
   bool is_overdue;            /* the current round has not found its socket yet */
   uint64_t going;             /* bytes that it held when it was cut for holding most; 0: not cut. The worker may read it

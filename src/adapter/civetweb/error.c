@@ -3,8 +3,8 @@
  * that it has read from the request line, which can be anything: for "GET /a b HTTP/1.1" it is "b HTTP/1.1" and the
  * lines after it. So text of the client would be sent back in front of the headers.
  *
- * civetweb answers 400 to a head that fills its buffer and to a request that is malformed, and does not distinguish
- * them. The number of received bytes, which the kernel counts, does. */
+ * civetweb answers 400 both to a head that fills its buffer and to a malformed request. The kernel's count of received
+ * bytes distinguishes the two cases. */
 #include <civetweb.h>
 #include <linux/tcp.h> /* glibc's struct tcp_info ends before the bytes */
 #include <netinet/in.h>

@@ -24,7 +24,7 @@ static uint64_t least(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }
 
-/* Return the interval of looking for events that are due after this time. */
+/* Return the interval between checks for a deadline of this length. */
 static uint64_t round_ms(uint64_t due_ms) {
   uint64_t part = due_ms / 16;
   return part < WATCH_LEAST_MS ? WATCH_LEAST_MS : least(part, WATCH_MOST_MS);

@@ -54,9 +54,9 @@ static vestry_cause round_cause_locked(const vsi_civetweb_parked *parked, const 
   return entry->seen == parked->round ? entry->verdict : VESTRY_CAUSE_HANGUP;
 }
 
-/* Close the connections that were not closed from here before: all of them with the cause `all`, or (NONE) those that
- * the round has condemned. References are taken under the lock, so that a dedicated thread cannot free its connection
- * before the close. */
+/* Close the connections that were not closed from here before: all of them with the cause `all`, or (NONE) those for
+ * which the round has a cause. References are taken under the lock, so that a dedicated thread cannot free its
+ * connection before the close. */
 static void close_batches(vsi_civetweb_parked *parked, vestry_cause all) {
   vestry_connection *connections[BATCH];
   vestry_cause causes[BATCH];

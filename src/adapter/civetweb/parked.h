@@ -51,7 +51,7 @@ void vsi_civetweb_parked_close_all(vsi_civetweb_parked *parked, vestry_cause cau
  * begin   false: there are no streams, so there is no round
  * see     note a socket for the stream that has its cookie, or for the youngest stream of its peer that has no cookie
  * unseen  return the number of streams since begin for which no socket was seen
- * close   close the unseen with HANGUP, and the others that have a verdict with that */
+ * close   close each unseen stream with HANGUP, and each stream with a verdict with that cause */
 bool vsi_civetweb_parked_begin(vsi_civetweb_parked *parked);
 void vsi_civetweb_parked_see(vsi_civetweb_parked *parked, const vsi_civetweb_socket *socket, uint64_t now_ns,
                              uint64_t lost_ns);

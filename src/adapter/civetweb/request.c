@@ -28,10 +28,11 @@ static bool list_names(const char *list, const char *token) {
 }
 
 /* Return whether civetweb will keep the connection open after the handler, because vestry's Connection header must
- * agree with that. civetweb parses the list loosely, so vestry makes it close where vestry's own header promises that:
- * vsi_civetweb_request_answering. civetweb closes if the client requests an upgrade. After a chunked body, 1.15 closes
- * if there are trailers, and 1.16 continues after the bytes that it takes for trailers. vestry sees neither, so it
- * closes, because the following bytes need not be a request to every server. */
+ * agree with that. civetweb parses the list loosely; where vestry's header promises a close,
+ * vsi_civetweb_request_answering makes civetweb close. civetweb closes if the client requests an upgrade. After a
+ * chunked body, 1.15 closes if there are trailers, and 1.16 continues after the bytes that it takes for trailers.
+ * vestry sees neither, so it always closes after a chunked body, because a server and a proxy may disagree where the
+ * next request begins. */
 static bool wants_alive(const vsi_civetweb_request *request) {
   if (!request->adapter->settings.keep_alive || request->is_chunked) return false;
   const char *connection = mg_get_header(request->conn, "Connection");
@@ -105,7 +106,8 @@ static vestry_err break_off(vsi_civetweb_request *request, uint64_t since_ns) {
 /* Read one piece of a body that has not ended. *ret_len 0: it has ended now. */
 static vestry_err read_piece(vsi_civetweb_request *request, void *buffer, size_t capacity, size_t *ret_len) {
   uint64_t since = vsi_now_ns(request->adapter->host);
-  if (is_overdue(request)) return break_off(request, since); /* arriving bytes unblock no thread */
+  /* Checked here as well, because mg_read does not block while bytes keep arriving. */
+  if (is_overdue(request)) return break_off(request, since);
   if (request->expects) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     request->expects = false;
@@ -139,7 +141,7 @@ vestry_err vsi_civetweb_request_read(void *server_request, void *buffer, size_t 
   if (request->is_received) {
     if ((request->piece_bytes += *ret_len) < VESTRY_RECEIVE_BYTES) return VESTRY_OK;
     request->piece_bytes = 0;
-    clear_deadline(request); /* the next piece has its own */
+    clear_deadline(request); /* the next piece has its own deadline */
     return VESTRY_OK;
   }
   request->body_bytes += *ret_len;

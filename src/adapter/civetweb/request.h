@@ -56,7 +56,8 @@ void vsi_civetweb_request_receives(void *request, size_t held_bytes);
 /* Prepare an answer: decide whether the connection ends with it, because much of the body is unread or the server keeps
  * no connections. */
 void vsi_civetweb_request_answering(vsi_civetweb_request *request);
-/* Allow an answer that holds this many bytes to be cut while it is written; end that after the write. */
+/* Allow an answer that holds this many bytes to be cut while it is written (sends); disallow it after the write
+ * (sent). */
 void vsi_civetweb_request_sends(vsi_civetweb_request *request, size_t bytes);
 void vsi_civetweb_request_sent(vsi_civetweb_request *request);
 /* Finish a request after its answer: read the rest of its body, within bounds, so that the client gets to read the

@@ -30,7 +30,7 @@ uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count);
 
 /* Return whether a list of ports ("8080", "127.0.0.1:8080", "+8443s", "80r", separated by commas) has one with TLS. */
 bool vsi_civetweb_names_tls_port(const char *ports);
-/* Return whether it has a UNIX socket ("x/run/web.sock"). */
+/* Return whether a list of ports has a UNIX socket ("x/run/web.sock"). */
 bool vsi_civetweb_names_unix_socket(const char *ports);
 
 #endif

@@ -27,10 +27,10 @@ static ssize_t read_nothing(void *cls, uint64_t at, char *buffer, size_t capacit
   return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-/* Create a 304. For one without a body, libmicrohttpd would state that a 200 has no body either, and caches believe it:
- * the length must be that of a 200, or absent (RFC 9110, 8.6). If libmicrohttpd does not know the length, it omits it,
- * and then closes the connection, or sends Transfer-Encoding, which confuses clients that wait for chunks. So
- * Transfer-Encoding must be avoided. */
+/* Create a 304. Its Content-Length must be that of the 200, or absent (RFC 9110, 8.6), because caches believe it. For a
+ * response without a body libmicrohttpd would send a length of 0. For a response of unknown length it sends no length,
+ * but then closes the connection, or sends Transfer-Encoding, which confuses clients that wait for chunks;
+ * MHD_RF_HTTP_1_0_COMPATIBLE_STRICT suppresses that header. */
 static struct MHD_Response *create_unchanged(const vestry_response *response) {
   uint64_t len = MHD_SIZE_UNKNOWN;
   for (size_t i = 0; i < response->headers_count; i++)

@@ -60,7 +60,7 @@ static vestry_err look_at(vsi_microhttpd *adapter, struct MHD_Daemon *daemon) {
   return error;
 }
 
-/* Check a daemon that was not given at the attach with its first request. */
+/* Check the daemon at the first request, if it was not passed to vestry_microhttpd_attach. */
 static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
   int fits = atomic_load_explicit(&adapter->attached.fits, memory_order_relaxed);
   if (fits) return fits > 0;

@@ -73,7 +73,7 @@ static vestry_err learn_habits(vsi_microhttpd *adapter) {
 
 /* Return TCP_USER_TIMEOUT for connections that are not streams yet. The kernel counts how long a peer acknowledges
  * nothing, and also how long a peer that acknowledges keeps its window closed. A client may pause for timeout_s, so the
- * value is not smaller. */
+ * value is at least that. */
 static unsigned silent_ms(const vestry_microhttpd_options *options) {
   const uint64_t unread_ms = options->timeout_s * UINT64_C(1000);
   if (!options->lost_ms || options->lost_ms >= unread_ms) return (unsigned)options->lost_ms;

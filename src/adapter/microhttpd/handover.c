@@ -80,7 +80,8 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
     MHD_resume_connection(conn);
     return 0;
   }
-  setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off); /* sends the head that the kernel holds back */
+  /* Without the cork the kernel sends the head, which it holds back for more bytes. */
+  setsockopt(own, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
   stream->wire.fd = own;
   /* replaces conn */
   stream->address = vsi_microhttpd_is_attached(adapter)

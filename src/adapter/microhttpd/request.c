@@ -125,13 +125,13 @@ static bool is_unwanted(const vsi_microhttpd_request *request) {
          request->body_length > request->max_body_bytes || request->body_len > request->max_body_bytes;
 }
 
-/* Make room for more of the body. false: there is none, and the answer reports it. */
+/* Make room for more of the body. false: there is none, and the answer will be an error. */
 static bool make_room(vsi_microhttpd_request *request, size_t more) {
   const vestry_host *host = request->adapter->host;
   if (request->body_capacity - request->body_len >= more) return true;
   size_t capacity = request->body_capacity ? request->body_capacity : LEAST_BODY_BYTES;
   while (capacity - request->body_len < more) capacity *= 2; /* the limit is far from SIZE_MAX */
-  /* Memory is not allocated for announced bytes before they arrive, but never for more than announced. */
+  /* Memory is allocated only for bytes that arrive, and never for more than announced. */
   if (request->body_length && capacity > request->body_length) capacity = (size_t)request->body_length;
   size_t grown = capacity - request->body_capacity;
   if (!vestry_request_bytes_take(request->adapter->v, grown)) {
@@ -172,7 +172,8 @@ bool vsi_microhttpd_request_take(vsi_microhttpd_request *request, const char *da
 vestry_err vsi_microhttpd_request_read(void *server_request, void *buffer, size_t capacity, size_t *ret_len) {
   vsi_microhttpd_request *request = server_request;
   if (request->no_memory) return VESTRY_NO_MEMORY;
-  if (!request->is_routed) return VESTRY_LIMIT; /* mounted after the body was discarded */
+  /* Its route was mounted after the body had been discarded, so the client must try again. */
+  if (!request->is_routed) return VESTRY_LIMIT;
   size_t left = request->body_len - request->body_read, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;

@@ -15,7 +15,7 @@ typedef struct vsi_microhttpd_slots {
   vsi_map taken;  /* guarded by lock; has buckets for all */
 } vsi_microhttpd_slots;
 
-/* OK | NO_MEMORY */
+/* Allocate the slots. OK | NO_MEMORY */
 vestry_err vsi_microhttpd_slots_init(vsi_microhttpd_slots *slots, const vestry_host *host, uint32_t count);
 /* All slots must be free. A struct that was only zeroed is accepted. */
 void vsi_microhttpd_slots_finish(vsi_microhttpd_slots *slots);

@@ -184,10 +184,11 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vsi_mutex_finish(&sockets->lock);
 }
 
-/* After libmicrohttpd was stopped, it queues no more answers but reports success (until 1.0.1, which reports the
- * failure). After a request that it would refuse itself it uses that answer, and the process ends. Therefore it is
- * stopped only when no request can arrive any more. A client that is receiving an answer sends no request; a connection
- * on its way to its thread is cut when it arrives there. libmicrohttpd may miss an end (arrivals.c, and above), so this
+/* Close the connections that wait for a request, before libmicrohttpd is stopped. After its stop, libmicrohttpd queues
+ * no more answers but reports success (until 1.0.1, which reports the failure). If a request arrives then that
+ * libmicrohttpd refuses itself, it uses the missing answer, and the process ends. Therefore libmicrohttpd is stopped
+ * only when no request can arrive any more. A client that is receiving an answer sends no request; a connection on its
+ * way to its thread is cut when it arrives there. libmicrohttpd may miss an end (arrivals.c, and above), so this
  * function does not wait for the last one without end; but it waits as long as connections keep leaving, however slow
  * the machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer pool is separate from the runtime's pool, because streams depend on that, and a writer may wait for a
- * disk. Threads are started one by one, when errands find none idle, and stay. */
+/* The writer pool is separate from the runtime's pool, because a writer may wait for a disk, and streams must not wait
+ * with it. Threads are started one by one, when errands find none idle, and stay. */
 #include "adapter/microhttpd/writers.h"
 
 #include "base/thread.h"
