@@ -73,8 +73,8 @@ uint64_t vsi_civetweb_peer_hash(const vsi_civetweb_peer *peer, uint64_t seed) {
 
 /* Decide whether a peer is LOST. Unacknowledged bytes alone are no evidence: a heartbeat that was written a moment ago
  * is unacknowledged, and the last acknowledgement before it may be one heartbeat interval ago. Therefore the time runs
- * from the later of two events: the first look that found unacknowledged bytes, and the last acknowledgement. (If the
- * bytes were acknowledged between two looks and others followed, that acknowledgement counts.) A live peer that does
+ * from the later of two events: the first check that found unacknowledged bytes, and the last acknowledgement. (If
+ * bytes were acknowledged between two checks and others followed, that acknowledgement counts.) A live peer that does
  * not read acknowledges, too: first the bytes that fit into its window, then the probes of the closed window; see
  * UNANSWERED_PROBES. */
 vestry_cause vsi_civetweb_peer_judge(uint64_t *unacked_since_ns, const vsi_civetweb_socket *socket, uint64_t now_ns,

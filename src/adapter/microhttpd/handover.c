@@ -89,7 +89,7 @@ ssize_t vsi_microhttpd_handover_take(vsi_microhttpd_stream *stream) {
                         : vsi_microhttpd_socket_hand_over(vsi_microhttpd_socket_of(conn));
   bool is_watched = vsi_microhttpd_watch_add(&adapter->watch, stream->key, own);
   if (!vsi_microhttpd_stream_taken(stream, is_watched)) {
-    /* No other thread looks at the state now. */
+    /* No other thread uses the state now. */
     uint8_t verdict = atomic_load_explicit(&stream->state, memory_order_relaxed);
     atomic_store_explicit(&stream->state, VSI_MICROHTTPD_OURS, memory_order_relaxed);
     vsi_microhttpd_handover_end(stream, verdict == VSI_MICROHTTPD_CLEAN);

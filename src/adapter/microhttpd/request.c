@@ -63,7 +63,7 @@ static void forget_body(vsi_microhttpd_request *request) {
 
 vestry_err vsi_microhttpd_request_detach(vsi_microhttpd_request *request) {
   vsi_microhttpd_socket *adopted = vsi_microhttpd_is_attached(request->adapter) ? request->socket : NULL;
-  /* acquire: pairs with the look that found it late */
+  /* acquire: pairs with the check that found it late */
   const bool was_late = atomic_load_explicit(&request->socket->was_late, memory_order_acquire);
   request->socket->request = NULL;
   forget_body(request);

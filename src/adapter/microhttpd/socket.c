@@ -69,14 +69,14 @@ static void wait_locked(vsi_microhttpd_socket *socket, uint64_t now, uint64_t fo
   if (socket->all->is_shut) hush(socket->fd);
 }
 
-/* ---------------------------------------------------------------------------------------------------- the look ---- */
+/* --------------------------------------------------------------------------------------------------- the check ---- */
 
 static bool has_unread(int fd) {
   int unread = 0;
   return ioctl(fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-/* Cut a connection. Its socket stays in the list, and each look shuts it down again, until the connection has
+/* Cut a connection. Its socket stays in the list, and each check shuts it down again, until the connection has
  * closed. */
 static void cut_locked(vsi_microhttpd_socket *socket) {
   if (!socket->going) socket->all->going += socket->going = held_by(socket);

@@ -26,7 +26,7 @@ typedef struct vsi_microhttpd_socket {
   uint64_t until_ns;
   bool is_waiting;   /* for a request, or the rest of one */
   bool is_first;     /* its first request is incomplete: the time since the accept counts */
-  uint64_t ended_ns; /* time of the first look that found its peer ended and no byte unread; 0: none did */
+  uint64_t ended_ns; /* time of the first check that found its peer ended and no byte unread; 0: none did */
   int fd;            /* constant */
   size_t body_bytes; /* guarded by all->lock: instance's request bytes that the body of its request holds */
   uint64_t going;    /* guarded by all->lock: bytes that it held when it was cut */

@@ -62,7 +62,7 @@ static void ask_no_more(vsi_microhttpd_stream *stream) {
 bool vsi_microhttpd_stream_ended(vsi_microhttpd_stream *stream, bool clean) {
   ask_no_more(stream);
   uint8_t state = VSI_MICROHTTPD_HEAD, ended = clean ? VSI_MICROHTTPD_CLEAN : VSI_MICROHTTPD_ABORTED;
-  /* release: pairs with the reader's look; acquire: pairs with taken and lost */
+  /* release: pairs with the reader's load; acquire: pairs with taken and lost */
   return !atomic_compare_exchange_strong_explicit(&stream->state, &state, ended, memory_order_acq_rel,
                                                   memory_order_acquire) &&
          state == VSI_MICROHTTPD_OURS;

@@ -40,7 +40,7 @@ typedef struct vsi_microhttpd_stream {
   vsi_microhttpd_key key;        /* in the watch */
   vsi_microhttpd_wire wire;      /* while it lingers, the watch guards the rest of its final chunk */
   uint32_t until_s, most_s;      /* while it lingers: end of the current wait, and the latest end */
-  int unread_bytes;              /* while it lingers: bytes that its peer had not taken at the last look */
+  int unread_bytes;              /* while it lingers: bytes that its peer had not taken at the last check */
   _Atomic(uint8_t) state;
   bool is_begun;   /* set before libmicrohttpd gets the answer */
   bool asked_room; /* the watch reports room */

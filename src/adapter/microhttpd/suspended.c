@@ -33,7 +33,7 @@ ssize_t vsi_microhttpd_suspended_take(vsi_microhttpd_stream *stream) {
 void vsi_microhttpd_suspended_end(vsi_microhttpd_stream *stream, bool clean) {
   struct MHD_Connection *conn = stream->conn;
   vsi_microhttpd_watch_remove(&stream->adapter->watch, stream->key);
-  /* release: pairs with the reader's look */
+  /* release: pairs with the reader's load */
   atomic_store_explicit(&stream->state, clean ? VSI_MICROHTTPD_CLEAN : VSI_MICROHTTPD_ABORTED, memory_order_release);
   MHD_resume_connection(conn);
 }
