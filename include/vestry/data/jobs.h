@@ -40,9 +40,9 @@ extern "C" {
  *  end early and jobs run twice, but the fencing number still rejects late writers. If the clock is set back, all waits
  *  last longer.
  *
- *  A page that shows a job reads its row, by vestry_jobs_list or by SQL. The columns are id, kind, key, state,
- *  attempts, progress, said, error, created and ended; state is 'waiting', 'running', 'done' or 'dead'. Each step of a
- *  job is a commit to its row, so the page renders again as for any other write.
+ *  A page that shows a job reads its row, by vestry_jobs_list or by SQL. The columns are `id`, `kind`, `key`, `state`,
+ *  `attempts`, `progress`, `said`, `error`, `created` and `ended`; state is 'waiting', 'running', 'done' or 'dead'.
+ *  Each step of a job is a commit to its row, so the page renders again as for any other write.
  *
  *  SQLite: while a transaction writes, no lease can be renewed, because there is one writer. Therefore, a function
  *  whose transaction lasts longer than its lease must call vestry_job_finish in that transaction.
@@ -53,7 +53,7 @@ extern "C" {
  *  - No node waits for a job of another node.
  *  - While the server is away, no job begins. A running function continues, and its end is written when the server is
  *    back, unless its lease has ended and another node has taken the job over.
- *  - A function runs without a connection; writes of its own need one from the pool.
+ *  - A function runs without a connection. If it writes to the database itself, it needs one from the pool.
  *
  *  Functions that use the database return the errors of vestry/data/sql.h. */
 typedef struct vestry_jobs vestry_jobs;
@@ -202,7 +202,7 @@ VESTRY_API vestry_err vestry_jobs_every(vestry_jobs *jobs, const char *name, uin
  *  Threads  one */
 VESTRY_API vestry_err vestry_jobs_start(vestry_jobs *jobs);
 /** Run one job that is due, on this thread, instead of starting threads. Only vestry_job_progress renews its lease. For
- *  tests, and for programs with an event loop of their own.
+ *  tests, and for programs that have an event loop.
  *  ret_has_run  whether a job was run. May be NULL
  *  Returns  OK, however the job ended | INVALID (threads were started) | CLOSED (stopped) | the errors of
  *           vestry_sql_begin: nothing was run

@@ -51,8 +51,8 @@ VESTRY_API void vestry_sql_pool_destroy(vestry_sql_pool *pool);
 
 /* ------------------------------------------------------------------------------------------ transactions --------- */
 
-/** What a transaction reads, and whether its writes are kept. A thread that has a transaction of a pool cannot begin
- *  another one of that pool for writing. */
+/** Kind of a transaction: its isolation, and whether its writes are kept. A thread that has a transaction of a pool
+ *  cannot begin another one of that pool for writing. */
 typedef enum vestry_sql_kind {
   /** For reading, in a render or a handler. A thread that has a transaction of this pool, of any kind, joins that
    *  transaction; each begin needs an end.
@@ -132,8 +132,8 @@ VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
  *  Threads  the thread that began the transaction; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                                      vestry_sql_row_fn row, void *ctx);
-/** Run one statement in a transaction of its own, and commit it. If this thread has a transaction, the statement runs
- *  in that transaction. Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
+/** Run one statement in a separate transaction, and commit it. If this thread has a transaction, the statement runs in
+ *  that transaction. Returns as vestry_sql_run and vestry_sql_begin. Threads any; blocks as these. */
 VESTRY_API vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                            vestry_sql_row_fn row, void *ctx);
 /** Run a statement for reading. In the render of a page that follows the pool, the page renders again when a commit
@@ -182,9 +182,9 @@ VESTRY_API vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const ve
 /** Free the storage; the sessions stay in the table. NULL is accepted. */
 VESTRY_API void vestry_sql_sessions_destroy(vestry_sql_sessions *sessions);
 
-/** Functions for vestry_session_options.storage; storage_ctx is the vestry_sql_sessions. They use transactions of their
- *  own, so a thread that calls vestry_session_login, or a function that ends sessions, must have no transaction of this
- *  pool. */
+/** Functions for vestry_session_options.storage; storage_ctx is the vestry_sql_sessions. They use separate
+ *  transactions, so a thread that calls vestry_session_login, or a function that ends sessions, must have no
+ *  transaction of this pool. */
 extern VESTRY_API const vestry_session_storage_ops vestry_sql_sessions_ops;
 
 /** Delete some of the expired sessions, at most expired_at_once; for a timer.
@@ -259,7 +259,7 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *
  *  The same holds in vestry_sql_act, however often it begins the transaction again.
  *  - Durability: stored values survive a killed node. All nodes with the database and the secret (vestry_secret_set)
- *    find them. SQLite: they are as durable as the pool's `synchronous` setting says.
+ *    find them. SQLite: the pool's `synchronous` setting determines how durable they are.
  *  - Refresh: storing typed text refreshes no page. Clearing a form refreshes its page after the commit: at this node
  *    always, at other nodes if their pages follow the database or belong to the same cluster. PostgreSQL: at level
  *    READS this rarely refreshes pages with other forms, because the tab and name of a form select one of 4,096 rows,
@@ -298,9 +298,9 @@ VESTRY_API void vestry_sql_forms_destroy(vestry_forms_storage *storage);
  *      vestry_sql_tab_get(tabs, req, render, draft, sizeof draft, &len); // its render
  *
  *  SQLite: if the calling thread has a transaction, both functions run in it; the pages must follow the pool
- *  (vestry_sqlite_pool_follow). PostgreSQL: both use a transaction of their own, and the calling thread must have none
- *  of this pool, because a render that read the state from an older snapshot would miss later writes. Pages of other
- *  nodes are refreshed by topics of the cluster, if there is one. */
+ *  (vestry_sqlite_pool_follow). PostgreSQL: both use a separate transaction, and the calling thread must have none of
+ *  this pool, because a render that read the state from an older snapshot would miss later writes. Pages of other nodes
+ *  are refreshed by topics of the cluster, if there is one. */
 typedef struct vestry_sql_tabs vestry_sql_tabs;
 
 /** Options of states of tabs. Zero is the default, in brackets. */

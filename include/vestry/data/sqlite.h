@@ -28,9 +28,9 @@ extern "C" {
 /** A database that pages follow.
  *  - Schema: a change of the schema, VACUUM, and a commit that cannot be followed refresh at least every page that has
  *    read the database.
- *  - Not recorded: a render's reads from clocks, random(), application functions with a memory of their own, virtual
- *    tables over other data, tables of TEMP and of files attached by SQL, blobs opened in a render (sqlite3_blob_open),
- *    and statements begun before the render. A page that depends on such data names a topic (vestry_render_topic).
+ *  - Not recorded: a render's reads from clocks, random(), application functions that have state, virtual tables over
+ *    other data, tables of TEMP and of files attached by SQL, blobs opened in a render (sqlite3_blob_open), and
+ *    statements begun before the render. A page that depends on such data names a topic (vestry_render_topic).
  *  - Topics are refreshed by commits of attached connections. Other commits refresh the pages that have read the
  *    changed data; at level TOPICS, and without WAL mode, they refresh every page.
  *  - Writes of a render refresh nothing, because a page that refreshes itself would never stop rendering. */
@@ -157,8 +157,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t coarse_count;         /**< of recorded_count: followed at level TABLES because of a bound */
   size_t recorded_bytes;         /**< memory for recorded reads, now */
   size_t connections_count;      /**< attached connections, now */
-  uint64_t refreshed_sets_count; /**< read sets whose renders were requested; renders with equal reads share a set, and
-                                      refreshed_count counts each of these renders */
+  uint64_t refreshed_sets_count; /**< read sets whose renders were requested; renders with equal reads share a set, but
+                                      refreshed_count counts each render */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -171,7 +171,7 @@ static vestry_err later(vestry_err error) {
   return error == VESTRY_BUSY || error == VESTRY_TIMEOUT ? VESTRY_LIMIT : error;
 }
 
-/* Run a statement in a transaction of its own; it must be safe to repeat. If another transaction conflicts with it, the
+/* Run a statement in a separate transaction; it must be safe to repeat. If another transaction conflicts with it, the
  * error is LIMIT, so that it is repeated later. */
 static vestry_err run_alone(vestry_jobs *jobs, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx) {

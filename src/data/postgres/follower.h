@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Follows the commits to a database on a thread of its own: it reads the WAL, and passes the commits to an index. */
+/* Follows the commits to a database on a separate thread: it reads the WAL, and passes the commits to an index. */
 #ifndef VSI_POSTGRES_FOLLOWER_H
 #define VSI_POSTGRES_FOLLOWER_H
 

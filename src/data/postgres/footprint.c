@@ -12,10 +12,10 @@
  * If a transaction has too many locks of rows of a table, the server replaces them by a lock of the whole table, which
  * a scan of the table takes, too. The difference matters: an insert concerns the scan, but not the rows. The server
  * counts the scans of a transaction, and the rows that scans found; rows that came through an index are not in these
- * counts. A sample does not count as a scan. Therefore, a lock of the whole table counts as a scan, unless so many
- * entries and rows came through indexes that their locks can have become this lock. A row id, or a range of row ids,
- * that finds nothing leaves no lock and no count; therefore, a statement that contains row ids counts as a scan of its
- * tables.
+ * counts. A sample does not count as a scan. Therefore, a lock of the whole table counts as a scan, unless the entries
+ * and rows that came through indexes are numerous enough for their locks to have become this lock. A row id, or a range
+ * of row ids, that finds nothing leaves no lock and no count; therefore, a statement that contains row ids counts as a
+ * scan of its tables.
  *
  * A subtransaction that is rolled back (of a savepoint, or of a PL/pgSQL block with EXCEPTION) releases its locks of
  * relations that were not used before. Its locks of rows stay, and so do its counts. Therefore, at level TABLES, and

@@ -10,7 +10,7 @@
 typedef struct vsi_postgres_format {
   unsigned major;
   uint16_t magic;           /* the first number of each page */
-  uint8_t compressed;       /* a page image is compressed if it has one of these flags */
+  uint8_t compressed;       /* flags that mark the image of a page as compressed */
   uint8_t statistics_bytes; /* size of an entry of dropped statistics at the end of a transaction; 0: there are none */
   uint8_t locks_all;        /* first minor version whose bitmap scans lock all rows that they count */
 } vsi_postgres_format;

@@ -22,7 +22,7 @@
  *
  * The start. The writes of transactions that began before the first record are not completely known, and neither is
  * whether their commits will be read: the record of a commit may be before the first one, while the commit is not
- * visible yet. Therefore, whenever a snapshot sees more of these transactions than the last one did, the sets are hit
+ * visible yet. Therefore, whenever a snapshot sees more of such transactions than the last one did, the sets are hit
  * whose snapshots do not see them. The transactions are checked one by one, because one of them may run for hours.
  *
  * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
@@ -196,7 +196,7 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
   tell_seen(index, NULL);
 }
 
-/* Remove sets that no page needs. A sweep runs after so many new sets that its cost per set is constant. */
+/* Remove sets that no page needs. A sweep runs after a number of new sets that keeps its cost per set constant. */
 static void sweep(vsi_postgres_index *index) {
   if (index->entered_count < SWEEP_FROM + index->stats.sets_count / 2) return;
   index->entered_count = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys: what a render has read, and what a commit wrote, in the same form. A commit concerns a render if they have a
+/* Keys: the reads of a render and the writes of a commit, in the same form. A commit concerns a render if they have a
  * key in common. One thread at a time. */
 #ifndef VSI_POSTGRES_KEYS_H
 #define VSI_POSTGRES_KEYS_H

@@ -69,8 +69,8 @@ int vsi_postgres_backend(PGconn *db, uint64_t until_ns) {
 }
 
 /* Return whether a pooler gives each transaction another backend. Then two idle connections to the pooler have the same
- * backend, or one of them has another backend the next time. If the second connection gets no backend, the first one
- * has a backend of its own. */
+ * backend, or one of them has another backend the next time. If the second connection gets no backend, no other client
+ * shares that of the first. */
 static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   for (int i = 0; i < PROBES; i++) {
     const uint64_t soon_ns = vsi_monotonic_in_ms(PROBE_MS);
@@ -81,8 +81,8 @@ static bool is_shared(PGconn *db, PGconn *second, int pid, uint64_t until_ns) {
   return false;
 }
 
-/* Check that the connection has a backend of its own. A server reports the process that serves a connection when it is
- * opened; a pooler invents a number. */
+/* Check that no other client shares the connection's backend. A server reports the process that serves a connection
+ * when it is opened; a pooler invents a number. */
 static vestry_err check_backend(const vsi_call *call, const char *const *words, const char *const *values,
                                 uint64_t until_ns, PGconn *db) {
   PGconn *second = NULL;

@@ -4,8 +4,8 @@
  * The server puts the notifications of transactions into one queue for all channels, in the order of the commits. It
  * delivers them to a connection when the transaction's rows are visible
  * (https://www.postgresql.org/docs/current/sql-notify.html; see src/backend/commands/async.c). Therefore, to settle, a
- * node sends a number of its own to a second channel: when it is received, everything committed before has been
- * received.
+ * node sends a unique number to a second channel. When this number arrives, the node has received everything committed
+ * before.
  *
  * Notifications before LISTEN are not received. Therefore, every page is refreshed after it. */
 #include <errno.h>

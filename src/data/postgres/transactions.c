@@ -32,7 +32,7 @@ typedef struct transaction {
 /* pg_proc, pg_operator, pg_cast, pg_enum, pg_authid, pg_auth_members, pg_db_role_setting, the tables of text search
  * (pg_ts_*), pg_aggregate, pg_collation */
 static const uint32_t meanings[] = {1255, 2617, 2605, 3501, 1260, 1261, 2964, 3600, 3601, 3602, 3603, 3764, 2600, 3456};
-/* pg_rewrite, pg_inherits, pg_partitioned_table: for relations without rows of their own */
+/* pg_rewrite, pg_inherits, pg_partitioned_table: for relations that have no rows */
 static const uint32_t views[] = {2618, 2611, 3350};
 /* pg_type, pg_namespace: only updates of their rows count */
 static const uint32_t meanings_updated[] = {1247, 2615};

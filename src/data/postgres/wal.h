@@ -93,7 +93,7 @@ vestry_err vsi_postgres_wal_init(vsi_postgres_wal *wal, const vsi_postgres_wal_o
 void vsi_postgres_wal_finish(vsi_postgres_wal *wal);
 /* Feed the next bytes. After an error nothing more can be fed, and `reason` is a sentence without a full stop. OK |
  * MALFORMED (not WAL of this version, or not the next bytes) | UNSUPPORTED (a server with another byte order) |
- * TOO_LARGE (a record) | NO_MEMORY | an error of tell */
+ * TOO_LARGE (a record) | NO_MEMORY | an error of the record function */
 vestry_err vsi_postgres_wal_feed(vsi_postgres_wal *wal, const void *data, size_t len);
 
 #endif

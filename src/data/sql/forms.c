@@ -222,7 +222,7 @@ typedef struct changing {
   int64_t evicted, expired;
 } changing;
 
-/* Run a change. SQLite: all of it is one transaction, either that of this thread or one of its own. */
+/* Run a change. SQLite: all of it is one transaction, either that of this thread or a new one. */
 static vestry_err change_by(changing *of, vestry_sql_act_fn fn) {
   vestry_sql_pool *pool = of->in->pool;
   vestry_err error =

@@ -99,7 +99,7 @@ struct vestry_sql_pool {
 
 struct vestry_sql_transaction {
   vestry_sql_pool *pool;
-  vestry_sql_kind kind; /* 0: each statement is a transaction of its own */
+  vestry_sql_kind kind; /* 0: each statement is a separate transaction */
   vsi_after *after;     /* functions to call after the end, if it writes */
 };
 

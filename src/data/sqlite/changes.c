@@ -48,7 +48,7 @@ bool vsi_sqlite_change_is_told(sqlite3 *db, int column) {
          sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
 }
 
-/* Return which of these columns have changed. */
+/* Return the changed columns among those given. */
 static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t columns_count) {
   uint64_t changed = 0;
   for (uint32_t i = 0; i < columns_count && columns & ~changed; i++) {

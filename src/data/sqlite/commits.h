@@ -92,7 +92,7 @@ bool vsi_sqlite_commits_tab_ends(vsi_sqlite_commits *commits, const vsi_sqlite_r
  * WHOLE     it may have changed the schema
  * DOUBTFUL  its number is reached by it or by the commit of another connection; it is unknown by which */
 enum { VSI_SQLITE_QUIET = 1, VSI_SQLITE_WHOLE = 2, VSI_SQLITE_DOUBTFUL = 4 };
-/* Add a commit with its number. traits: of those above. Returns whether it must be followed, because there is a WAL,
+/* Add a commit with its number. traits: flags as above. Returns whether it must be followed, because there is a WAL,
  * which is more precise about the changes. */
 bool vsi_sqlite_commits_add(vsi_sqlite_commits *commits, vsi_sqlite_transaction *transaction, uint32_t number,
                             unsigned traits, uint64_t *ret_seq);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Creation and end of a followed database. It has a thread and two connections of its own: one for reading, and one for
- * writes of the library. */
+/* Creation and end of a followed database. It has a thread and two connections: one for reading, and one for writes of
+ * the library. */
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"

@@ -23,8 +23,8 @@
  *   is rolled back into the file before the file is read.
  * - The header (the change counter at byte 24) counts as page 1, which every reader has.
  * - Backups, VACUUM, sqlite_dbpage, integrity checks and sqlite3_serialize take their pages from the cache.
- * - Each connection has a file of its own, even if several are open on the same database, so the reads of a checkpoint
- *   or of another connection are not reported here. A report goes to the recording of the thread that reads.
+ * - Each connection has a separate file, even if several are open on the same database, so the reads of a checkpoint or
+ *   of another connection are not reported here. A report goes to the recording of the thread that reads.
  *
  * A page may be reported but not read, for example if xFetch has not mapped it. This makes a set larger by a page that
  * the cache reports next anyway. No page is missed, because no page is read without a call.
@@ -37,9 +37,9 @@
  * the copy get the same file as before.
  *
  * The direct reads cannot be switched off: no setting of a connection and no file control does it. From 3.48 on SQLite
- * asks the file whether pages may be read in part (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and otherwise
- * reads nothing past its cache. But then long values fill the cache again, and 3.45 to 3.47 do not ask. When all
- * versions in use do, that bit makes this file unnecessary, except for mapped files.
+ * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and
+ * otherwise reads nothing past its cache. But then long values fill the cache again, and 3.45 to 3.47 do not check.
+ * When all versions in use do, that bit makes this file unnecessary, except for mapped files.
  *
  * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
  * nothing past its cache as long as no file is mapped.

@@ -4,12 +4,12 @@
  * topic, which its renders name. So a page that a thousand tabs show identically costs one set and one refresh.
  *
  * Why no change is missed. A render depends on the file pages that it has read, and on nothing else, except for data
- * that must be named as a topic (see the guide). While none of these file pages is written, another render would read
- * the same pages, and produce the same output. So a commit concerns the render only if it writes one of them. Likewise,
- * according to SQLite's own description of a statement's reads, a commit concerns a render only if it changes one of
- * its columns, or adds or removes rows of one of its tables; if the statements look rows up by a key (program.c), only
- * rows with that key count. Both conditions are necessary. Therefore, a commit with known file pages and known tables
- * refreshes only the sets that meet both conditions.
+ * that must be named as a topic (see the guide). While none of the file pages that it has read is written, another
+ * render would read the same pages, and produce the same output. So a commit concerns the render only if it writes one
+ * of them. Likewise, according to SQLite's own description of a statement's reads, a commit concerns a render only if
+ * it changes one of its columns, or adds or removes rows of one of its tables; if the statements look rows up by a key
+ * (program.c), only rows with that key count. Both conditions are necessary. Therefore, a commit with known file pages
+ * and known tables refreshes only the sets that meet both conditions.
  *
  * But then a set's file pages can be written without another render. Their data may now be elsewhere, so that the next
  * change of it writes other pages. Therefore, such a set is invalidated: from then on it is followed by tables, and by

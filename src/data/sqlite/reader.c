@@ -9,7 +9,7 @@
  *
  * The authorizer does not receive columns joined by USING or NATURAL, nor a table from which nothing else is read.
  * Therefore, all columns count as read in these cases:
- * - the text contains one of these words, or a view is read, which may contain them;
+ * - the text contains USING or NATURAL, or a view is read, which may contain them;
  * - a table is opened that was not named;
  * - the connection has views of TEMP, because their definitions are not examined.
  *
@@ -24,7 +24,7 @@
  * it. A PRAGMA is not prepared, because preparing may run it. A statement that cannot be prepared has read the schema.
  *
  * A module of virtual tables may have data in memory that it read from the file before this render, and not read them
- * again. FTS5 keeps the list of its segments, which is a row of a table of its own. A read of an FTS5 index counts as a
+ * again. FTS5 keeps the list of its segments, which is a row of its data table. A read of an FTS5 index counts as a
  * read of that row, so the row is read explicitly. FTS3, FTS4 and R-Tree keep nothing. Other modules are unknown:
  * renders that read their tables are not followed by file pages. */
 #include "data/sqlite/reader.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Versions of the tables that vestry has in an application's database.
  *
- * Each part of this library that has tables there has a name and a version of its own, in the table vestry_schema,
- * because `user_version` belongs to the application. So a program gets the tables of the parts that it uses,
- * independently of the others. A new part is a list of steps next to the code that uses its tables:
+ * Each part of this library that has tables there has a name and a version, in the table vestry_schema, because
+ * `user_version` belongs to the application. So a program gets the tables of the parts that it uses, independently of
+ * the others. A new part is a list of steps next to the code that uses its tables:
  *
  *      static const char *const steps[] = {"CREATE TABLE vestry_x(…) STRICT"}; // a new version: one more at the end
  *      static const vsi_sql_schema schema = {"x", steps, sizeof steps / sizeof *steps};

@@ -229,7 +229,8 @@ bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const set *s, char topi
 }
 
 /* Remove the sets on which no page depends, or is about to depend: a new set is pinned until its render has named its
- * topic, and from then on the topic is used. A sweep runs after so many new sets that its cost per set is constant. */
+ * topic, and from then on the topic is used. A sweep runs after a number of new sets that keeps its cost per set
+ * constant. */
 static void sweep(vsi_sqlite_sets *sets) {
   char topic[VSI_SQLITE_SET_TOPIC_BYTES];
   size_t views;

@@ -37,7 +37,7 @@ typedef struct vsi_sqlite_key_entry {
 typedef struct vsi_sqlite_table_entry {
   vsi_sqlite_places places; /* sets that have read any row; each of another set */
   LIST_HEAD(, vsi_sqlite_key_entry) keys;
-  uint64_t keyed; /* columns of these keys, as in vsi_sqlite_use.told */
+  uint64_t keyed; /* columns of the keys, as in vsi_sqlite_use */
 } vsi_sqlite_table_entry;
 
 /* The content of a set, existing or new. Its arrays are borrowed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Recording that the state of a tab (data/sql/tabs.c) was read, if pages follow the database. The database's own thread
- * does this, with a connection of its own. It does not wait; if it cannot write, the next read requests it again. */
+ * does this, with a separate connection. It does not wait; if it cannot write, the next read requests it again. */
 #include "data/sqlite/tab.h"
 
 #include "base/list.h"

@@ -79,7 +79,7 @@ typedef struct vsi_sqlite_table {
 
 enum { VSI_SQLITE_TABLES_MAX = 65536 };
 
-/* Guarded by a lock of its own. */
+/* Guarded by its lock. */
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
   vsi_mutex lock;
