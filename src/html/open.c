@@ -212,8 +212,8 @@ static const char *end_foreign(vsi_open *open, const vsi_tag *tag) {
 
 /* -------------------------------------------------------------------------------------------------- start tags ---- */
 
-/* Close the item before this one: an li ends an li, and a dd or dt ends either, even across ordinary address, div and p
- * elements. */
+/* Close the item before this one: an li ends an li, and a dd or dt ends either. The search passes elements that are not
+ * special, and address, div and p. */
 static const char *close_item(vsi_open *open, vsi_element element) {
   vsi_element other = element == VSI_EL_DD ? VSI_EL_DT : element == VSI_EL_DT ? VSI_EL_DD : element;
   if (!open->counts[element] && !open->counts[other] && !open->in_content) return NULL;

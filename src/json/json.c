@@ -78,7 +78,8 @@ static const char *scan_hex4(reader *r, unsigned *ret_unit) {
   return NULL;
 }
 
-/* Scan an escape. `at` is at the backslash, also after a fault. */
+/* Scan an escape. `at` is at the backslash, and returns to it on a fault, except on a fault in the hexadecimal
+ * digits. */
 static const char *scan_escape(reader *r) {
   const unsigned char *start = r->at++;
   if (r->at == r->end) return ends_early;

@@ -34,7 +34,7 @@ static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
 }
 
 /* Write a part. depth: number of enclosing tuples. Every part writes at least two bytes, so the limit bounds the work
- * even if a key contains its own parts several times. */
+ * even if tuples share parts or contain themselves. */
 static vestry_err write_part(writer *w, const vestry_key *key, unsigned depth) {
   vestry_err error = VESTRY_INVALID;
   switch (key->type) {

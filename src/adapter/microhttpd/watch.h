@@ -11,7 +11,7 @@
 /* The place of a stream in the watch. */
 typedef struct vsi_microhttpd_entry {
   vsi_microhttpd_stream *stream; /* NULL: the entry is free, or its stream has not begun */
-  uint32_t generation : 31;      /* number of earlier uses of this place */
+  uint32_t generation : 31;      /* counts the uses of this place, modulo 2^31 */
   uint32_t lingers : 1;          /* the stream has ended, and its last bytes wait for room (linger.c) */
   union {
     int fd;             /* of a taken entry: its socket; -1: not watched */
