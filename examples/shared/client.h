@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The Datastar client that the build was given (VESTRY_DATASTAR_FILE), made into an array; of length 0: none was. */
+/* The Datastar client of the build (VESTRY_DATASTAR_FILE), converted to an array; length 0: none was given. */
 #ifndef EXAMPLES_CLIENT_H
 #define EXAMPLES_CLIENT_H
 
@@ -9,7 +9,7 @@
 extern const unsigned char client_js[];
 extern const size_t client_js_len;
 
-/* Whether a client's first line names a version before 1.0.3, which compiles by eval alone. */
+/* Return whether the first line of a client names a version before 1.0.3, which can compile only with eval. */
 bool options_client_needs_eval(const void *client, size_t len);
 
 #endif

@@ -26,7 +26,7 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
   vestry_observe_options options = *shown;
   options.more = add_metrics;
   options.more_ctx = (void *)(uintptr_t)metrics;
-  options.trusts_loopback = true; /* --console says so */
+  options.trusts_loopback = true; /* the help of --console states this */
   vestry_err err = vestry_observe_create(v, &options, &made);
   if (!err) err = vestry_observe_mount(made, PREFIX);
   if (err) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Over SQLite one transaction writes at a time. Over PostgreSQL there is one database for all nodes, and what others
- * commit is seen by each node by itself. Where commits cannot be followed (level TOPICS, which the log says with what
- * is to be set), each that a node makes refreshes all pages that have read something, at all nodes. */
+/* Over SQLite, only one transaction writes at a time. Over PostgreSQL, all nodes share one database, and each node
+ * follows the commits of all others. If commits cannot be followed (level TOPICS; the log names the settings to
+ * change), each commit of a node refreshes all pages that have read data, on all nodes. */
 #include "database.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #endif
 
 enum { CONNECTIONS = 6, STATE_CONNECTIONS = 3, LEASE_MS = 2000, LOCK_NUMBER = 1, LOCK_TAB = 2 };
-#define DATABASE "database" /* the topic of all that has read it */
+#define DATABASE "database" /* topic of all pages that have read the database */
 
 static bool is_postgres(const struct database *db) {
   return db->options.postgres_url != NULL;
@@ -26,12 +26,13 @@ static bool is_postgres(const struct database *db) {
 #ifdef EXAMPLES_POSTGRES
 static vestry_err open_server(struct database *db) {
   const struct database_options *of = &db->options;
-  /* A small table would be read whole, and a page that has read all of it is rendered again for each of its rows. What
-   * has no index is read whole all the same, at a price that no compiler is to be called for. */
+  /* By default PostgreSQL scans a small table completely, and then a change of any row renders the page again. Queries
+   * without an index still scan the table; because their estimated cost is now high, the JIT compiler is disabled. */
   const vestry_postgres_pool_options options = {
       .url = of->postgres_url, .setup = "SET enable_seqscan = off; SET jit = off", .connections_count = CONNECTIONS};
   const vestry_postgres_pool_options state_options = {.url = of->postgres_url, .connections_count = STATE_CONNECTIONS};
-  /* What a node was doing when it was killed may be done again, soon: what can be repeated does no more then. */
+  /* An action that was running on a killed node may run again soon, because actions that can be repeated have no
+   * further effect the second time. */
   const vestry_sql_once_options once = {.lease_ms = LEASE_MS, .runs_again = true};
   vestry_err err = vestry_postgres_pool_create(&options, &db->pool);
   if (!err) err = vestry_postgres_pool_create(&state_options, &db->state_pool);
@@ -54,7 +55,7 @@ static void close_server(struct database *db) {
   vestry_postgres_destroy(db->server);
 }
 
-/* At the end of a transaction. */
+/* Called at the end of a transaction. */
 static vestry_err tell_server(struct database *db, vestry_sql_transaction *transaction) {
   if (!db->server || vestry_postgres_level_get(db->server) != VESTRY_POSTGRES_TOPICS) return VESTRY_OK;
   return vestry_postgres_refresh(transaction, DATABASE);
@@ -64,7 +65,8 @@ static bool has_refused(vestry_sql_transaction *transaction) {
   return *vestry_postgres_sqlstate(transaction);
 }
 
-/* Two requests of a tab may be at two nodes: the second one waits, and reads what the first one has written. */
+/* Two requests of a tab may arrive at two nodes. The second one waits, and reads the state that the first one has
+ * written. */
 static vestry_err lock_tab(vestry_sql_transaction *transaction, const vestry_request *req) {
   char tab[VESTRY_TAB_ID_BYTES];
   vestry_err err = vestry_tab_id(req, tab);
@@ -83,7 +85,7 @@ static void count_server(struct database *db, struct database_counters *ret) {
   vestry_postgres_stats_get(db->server, &followed);
   vestry_postgres_pool_stats_get(db->pool, &pool);
   *ret = (struct database_counters){.level = names[followed.level],
-                                    .commits = followed.commits_count, /* of all nodes */
+                                    .commits = followed.commits_count, /* commits of all nodes */
                                     .recorded = followed.recorded_count,
                                     .coarse = followed.coarse_count,
                                     .refreshed = followed.refreshed_count,
@@ -100,7 +102,7 @@ static vestry_err open_server(struct database *db) {
           db->options.program);
   return VESTRY_UNSUPPORTED;
 }
-/* None is open. */
+/* No server can be open. */
 #define follow_server(db)            VESTRY_UNSUPPORTED
 #define leave_server(db)             (void)0
 #define close_server(db)             (void)0
@@ -115,13 +117,14 @@ static vestry_err open_server(struct database *db) {
 
 static vestry_err open_file(struct database *db) {
   const struct database_options *of = &db->options;
-  /* FULL: what was acknowledged is on the disk, whatever becomes of the machine. */
+  /* FULL: confirmed writes are on the disk, even if the machine fails. */
   const vestry_sqlite_pool_options options = {.path = of->file,
                                               .schema = of->sqlite_schema,
                                               .schema_version = of->sqlite_version,
                                               .setup = "PRAGMA synchronous = FULL",
                                               .connections_count = CONNECTIONS};
-  vestry_sqlite_record_pages(); /* before SQLite is used: then only what a page has read renders it again */
+  /* before any use of SQLite: then a page is rendered again only for data that it has read */
+  vestry_sqlite_record_pages();
   return vestry_sqlite_pool_create(&options, &db->pool);
 }
 
@@ -136,7 +139,7 @@ vestry_err database_open(struct database *db, const struct database_options *opt
   if (!err && options->has_sessions)
     err = vestry_sql_sessions_create(db->state_pool ? db->state_pool : db->pool, NULL, &db->sessions);
   if (!err && options->has_forms)
-    err = vestry_sql_forms_create(db->pool, NULL, &db->forms); /* a submit's transaction */
+    err = vestry_sql_forms_create(db->pool, NULL, &db->forms); /* for the transaction of a submit */
   return err;
 }
 
@@ -159,7 +162,8 @@ static vestry_err follow_file(struct database *db) {
   vestry_sqlite_options options = {
       .path = db->options.file, .topics = db->options.sqlite_topics, .level = VESTRY_SQLITE_FILE_PAGES};
   vestry_err err = vestry_sqlite_create(db->pages, &options, &db->file);
-  if (err == VESTRY_UNSUPPORTED) { /* why is in the log: a commit renders more then, and no page is wrong */
+  /* the log has the reason; a commit renders more pages, but all pages are correct */
+  if (err == VESTRY_UNSUPPORTED) {
     options.level = VESTRY_SQLITE_TABLES;
     err = vestry_sqlite_create(db->pages, &options, &db->file);
   }
@@ -204,7 +208,7 @@ struct acting {
   struct database *db;
   vestry_sql_act_fn fn;
   void *ctx;
-  bool is_refused; /* by the server, with a reason */
+  bool is_refused; /* the server rejected it, with an error code */
 };
 
 static vestry_err act_once(vestry_sql_transaction *transaction, void *ctx) {
@@ -242,7 +246,7 @@ vestry_err database_run_alone(struct database *db, const char *sql, const vestry
 }
 
 vestry_err database_lock(struct database *db, vestry_sql_transaction *transaction, int number) {
-  if (!is_postgres(db)) return VESTRY_OK; /* there is but one that writes */
+  if (!is_postgres(db)) return VESTRY_OK; /* only one transaction writes at a time */
   return vestry_sql_run(transaction, "SELECT pg_advisory_xact_lock($1, $2)", VESTRY_LIST((int)LOCK_NUMBER, number),
                         NULL, NULL);
 }
@@ -285,13 +289,13 @@ vestry_err database_change(struct database *db, const vestry_request *req, vestr
                            void *ctx) {
   struct changing of = {.db = db, .req = req, .fn = fn, .tab = tab, .ctx = ctx};
   vestry_err err = fn && is_postgres(db) ? database_act(db, fn, ctx) : VESTRY_OK;
-  if (is_postgres(db)) of.fn = NULL; /* it is done */
+  if (is_postgres(db)) of.fn = NULL; /* fn has run */
   return err ? err : database_act(db, change_state, &of);
 }
 
 /* --------------------------------------------------------------------------------------- several processes ------- */
 
-/* With PostgreSQL all see it by themselves, at once. */
+/* With PostgreSQL all processes detect commits at once, and fn is not called. */
 void database_on_commit(struct database *db, vestry_sqlite_commit_fn fn, void *ctx) {
   vestry_sqlite_pool_on_commit(db->pool, fn, ctx);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands in the head of each page: a phone's keyboard makes the page smaller and covers nothing of it; the bars of
- * the browser have the page's colour (--paper of style.css); an icon. */
+/* Elements in the head of each page. A phone's keyboard shrinks the page instead of covering it, the browser's bars
+ * have the colour of the page (--paper of style.css), and there is an icon. */
 #ifndef EXAMPLES_HEAD_H
 #define EXAMPLES_HEAD_H
 
@@ -15,7 +15,7 @@
   "%3E%3Crect width='16' height='16' rx='4' fill='%231f5c4d'/%3E%3Cpath d='M4 4l4 8 4-8' fill='none' "                 \
   "stroke='%23fff' stroke-width='2'/%3E%3C/svg%3E\">"
 
-/* style.css and small.css, made into arrays by the build. */
+/* style.css and small.css, converted to arrays by the build. */
 extern const unsigned char style_css[], small_css[];
 extern const size_t style_css_len, small_css_len;
 

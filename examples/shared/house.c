@@ -14,7 +14,7 @@ int64_t now_ms(void) {
 
 /* ------------------------------------------------------------------------------------- what is measured ----------- */
 
-/* Of the last second. */
+/* Write the statistics of the last second. */
 static void beat(vestry_timer *timer, void *ctx) {
   struct house *house = ctx;
   vestry_stats of = {0};
@@ -24,7 +24,7 @@ static void beat(vestry_timer *timer, void *ctx) {
   vestry_stats_get(house->v, &of);
   vestry_pages_stats_get(house->pages, &of_pages);
   database_counters(house->db, &of_db);
-  /* By INSERT OR REPLACE it would not be sure that a row has changed, and pages of other tables would be rendered. */
+  /* INSERT OR REPLACE would not certainly change a row, so pages of other tables would be rendered. */
   (void)database_run_alone(
       house->db,
       "INSERT INTO node VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(number) DO UPDATE SET beat_ms = "
@@ -35,17 +35,18 @@ static void beat(vestry_timer *timer, void *ctx) {
                   (int64_t)(of.wire_bytes - house->bytes)),
       NULL, NULL);
   house->renders = of_pages.renders_count, house->commits = of_db.committed, house->bytes = of.wire_bytes;
-  if (house->node.number) (void)vestry_refresh_here(house->pages, "house", NULL); /* another one may be silent */
+  /* another node may have stopped writing */
+  if (house->node.number) (void)vestry_refresh_here(house->pages, "house", NULL);
 }
 
-/* POST /seen/{at}: a browser has shown what was written then. */
+/* POST /seen/{at}: a browser has shown the write of that time. */
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct house *house = ctx;
   int64_t at;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "at", vestry_into_between(&at, 1, INT64_MAX));
   if (err) return err;
   const int64_t took = now_ms() - at;
-  if (took >= 0 && took < AWAY_MS) /* those that take longer were away meanwhile */
+  if (took >= 0 && took < AWAY_MS) /* a longer delay means that the tab was not connected meanwhile */
     house->seen_ms[atomic_fetch_add(&house->seen_count, 1) % HOUSE_SEEN_COUNT] = (unsigned)took + 1;
   return vestry_reply_status(reply, 204);
 }
@@ -54,7 +55,7 @@ static int by_value(const void *one, const void *other) {
   return *(const int *)one - *(const int *)other;
 }
 
-/* A time that so many of a hundred do not exceed; -1: there is none. */
+/* Return a percentile of the delays; -1: there are none. */
 static int screen_ms(struct house *house, int percent) {
   int all[HOUSE_SEEN_COUNT], count = 0;
   for (size_t i = 0; i < HOUSE_SEEN_COUNT; i++)
@@ -88,7 +89,7 @@ static void put_node(const vestry_sql_row *row, void *ctx) {
   struct shown *shown = ctx;
   const unsigned number = (unsigned)vestry_sql_integer(row, 0);
   const bool is_alive = shown->now - vestry_sql_integer(row, 1) < SILENT_MS, is_own = number == shown->own->number;
-  if (number > shown->own->count || !number != !shown->own->number) return; /* of another start */
+  if (number > shown->own->count || !number != !shown->own->number) return; /* a row of an earlier start */
   if (number)
     vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
                     is_own ? " aria-current=\"true\"" : "", number,

@@ -20,12 +20,12 @@
 enum { CONNECTIONS_MAX = 2000, BUFFER_BYTES = 16384, BACK_MS = 8000, STOP_MS = 1500, ARGUMENTS_MAX = 64 };
 static const char plug[] = "plug ";
 
-/* What goes one way. */
+/* Data in one direction. */
 struct way {
   char bytes[BUFFER_BYTES];
   size_t from, to;
-  bool is_at_end; /* nothing more comes */
-  bool is_ended;  /* and that has been passed on */
+  bool is_at_end; /* end of input */
+  bool is_ended;  /* the end was passed on */
 };
 struct connection {
   int sockets[2]; /* the browser's and the node's */
@@ -33,10 +33,10 @@ struct connection {
   bool is_over;
 };
 struct process {
-  pid_t pid; /* 0: it has gone */
-  int said;  /* what it prints */
+  pid_t pid; /* 0: it has ended */
+  int said;  /* its standard output */
   unsigned port;
-  uint64_t back_ms; /* when it is started anew */
+  uint64_t back_ms; /* time of its restart */
 };
 struct nodes {
   const struct server_options *options;
@@ -83,14 +83,14 @@ static void start(struct nodes *nodes, unsigned i) {
   snprintf(words, sizeof words, "%u/%u/%s", i + 1, nodes->count, nodes->door);
   for (; nodes->argv[count] && count < ARGUMENTS_MAX; count++) argv[count] = nodes->argv[count];
   static char port[] = "--port=0", listen[] = "--listen=127.0.0.1", node[] = "--node";
-  char *const own[] = {port, listen, node, words, NULL}; /* later ones count */
+  char *const own[] = {port, listen, node, words, NULL}; /* the last value of an option counts */
   memcpy(argv + count, own, sizeof own);
   process->back_ms = clock_ms() + BACK_MS;
   if (pipe2(said, O_CLOEXEC)) return;
   sigemptyset(&none);
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, said[1], STDOUT_FILENO);
-  posix_spawnattr_init(&attributes); /* Ctrl-C is the parent's alone */
+  posix_spawnattr_init(&attributes); /* only the parent receives Ctrl-C */
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   posix_spawnattr_setsigmask(&attributes, &none);
   if (posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, environ)) process->pid = 0;
@@ -121,13 +121,13 @@ static bool listens(struct nodes *nodes) {
   return true;
 }
 
-/* A node's own, at the port that it has by itself. */
+/* Print the URL of a node's own console, on the node's own port. */
 static void say_console(const struct nodes *nodes, const struct process *process) {
   const struct server_options *options = nodes->options;
   if (options->has_console) console_say(options->program, NULL, (unsigned)(process - nodes->all) + 1, process->port);
 }
 
-/* A node prints where it listens, and may ask for its end. */
+/* Read the output of a node: its URL, and requests to kill a node. */
 static void hear(struct nodes *nodes, struct process *process) {
   char text[512], *at;
   const ssize_t len = read(process->said, text, sizeof text - 1);
@@ -156,7 +156,7 @@ static void hear(struct nodes *nodes, struct process *process) {
   if (nodes->options->on_ready) nodes->options->on_ready(nodes->port, nodes->options->ready_ctx);
 }
 
-/* Whoever ends before all of them have listened once could not start, and has said why. */
+/* If a node ends before all nodes have listened once, it could not start, and has printed the reason. */
 static void reap(struct nodes *nodes) {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
@@ -208,7 +208,7 @@ static bool is_later(void) {
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
-/* As much as goes at once, from ways[i]'s socket i to the other one. */
+/* Pass on data in direction i without blocking, from socket i to the other one. */
 static void pass(struct connection *connection, int i) {
   struct way *way = &connection->ways[i];
   if (way->from == way->to && !way->is_at_end) {
@@ -224,7 +224,7 @@ static void pass(struct connection *connection, int i) {
   }
   if (way->from == way->to && way->is_at_end && !way->is_ended) {
     way->is_ended = true;
-    if (i == 1) connection->is_over = true; /* the node has ended it: a browser is told at once */
+    if (i == 1) connection->is_over = true; /* the node has ended the connection: end it at the browser at once */
     (void)shutdown(connection->sockets[!i], SHUT_WR);
   }
 }
@@ -281,7 +281,7 @@ static void turn(struct nodes *nodes, struct pollfd *polled) {
     }
 }
 
-/* They end as a signal has them end, and those that do not are killed. */
+/* Stop all nodes by SIGTERM, and kill those that do not end in time. */
 static void stop_all(struct nodes *nodes) {
   const uint64_t end_ms = clock_ms() + STOP_MS;
   close_those_that_are_over(nodes, true);

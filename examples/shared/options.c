@@ -38,7 +38,7 @@ static int read_client(const char *path, struct server_options *options) {
   char *text = malloc(CLIENT_MAX_BYTES + 1);
   size_t len = text ? fread(text, 1, CLIENT_MAX_BYTES + 1, file) : 0;
   const char *wrong = !text                    ? "out of memory"
-                      : ferror(file)           ? strerror(errno) /* a directory, for one */
+                      : ferror(file)           ? strerror(errno) /* for example a directory */
                       : len == 0               ? "the file is empty"
                       : len > CLIENT_MAX_BYTES ? "the file is larger than 4 MiB"
                                                : NULL;
@@ -68,7 +68,7 @@ bool options_client_needs_eval(const void *client, size_t len) {
          is_before_nonces(major, minor, patch);
 }
 
-/* Where a version of the client is. */
+/* Set the URL of a version of the client. */
 static int read_version(const char *version, struct server_options *options) {
   static const char url[] = VESTRY_DATASTAR_CDN_URL, known[] = VESTRY_DATASTAR_VERSION;
   const char *at = strstr(url, "@v" VESTRY_DATASTAR_VERSION) + 2, *rest = at + sizeof known - 1;
@@ -129,7 +129,7 @@ static int read_option(int option, const char *value, struct server_options *opt
   }
 }
 
-/* How many threads there may be is the adapter's affair; civetweb's keeps two for requests that open no stream. */
+/* The bounds depend on the adapter; that of civetweb keeps two threads for requests that open no stream. */
 static int check_threads(const struct server_options *options) {
   char value[16];
   snprintf(value, sizeof value, "%u", options->threads_count);
@@ -156,7 +156,8 @@ static int usage_error(const char *program, const char *what, const char *argume
   return 2;
 }
 
-/* A file that is named at the start; else the version that is; else the file that the build was given; else the CDN. */
+/* The client is the first of: a file named at the start, a version named at the start, the file of the build, the
+ * CDN. */
 static void choose_client(struct server_options *options) {
   if (!options->client && !options->has_version && client_js_len > 0) {
     options->client = client_js;
@@ -200,7 +201,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
 
 static void say_where(vestry_server *server, void *ctx) {
   const struct server_options *options = ctx;
-  const bool is_everywhere = options->address && strcmp(options->address, "0.0.0.0") == 0; /* here, too */
+  const bool is_everywhere = options->address && strcmp(options->address, "0.0.0.0") == 0; /* also on this machine */
   if (is_everywhere && server->port)
     printf("%s: http://127.0.0.1:%u\n", options->program, server->port);
   else

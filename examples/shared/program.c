@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A request of these examples is a few short texts. */
+/* Requests of these examples contain a few short texts. */
 enum { MAX_REQUEST_BYTES = 64 * 1024 };
-/* So a page says within ten seconds that its server stands still. */
+/* With this interval, a page reports within ten seconds that its server does not respond. */
 enum { HEARTBEAT_MS = 3000 };
 
 static const char help[] =
@@ -32,9 +32,9 @@ static const char help[] =
 
 /* ------------------------------------------------------------------------------------ pages ----------------------- */
 
-/* Datastar's attributes are code: what keeps other people's texts from being code is how they are escaped. The client
- * compiles them by the document's nonce; one before 1.0.3 needs unsafe-eval instead, and where the effect
- * execute-script is used, unsafe-inline. */
+/* Datastar's attributes are code, and escaping prevents texts of users from becoming code. The client compiles the
+ * attributes with the document's nonce. A client before 1.0.3 needs unsafe-eval instead, and for the effect
+ * execute-script also unsafe-inline. */
 static vestry_err put_policy(const struct program *program, vestry_reply *reply) {
   const bool is_old = program->options.client_needs_eval;
   return vestry_reply_csp(
@@ -44,9 +44,9 @@ static vestry_err put_policy(const struct program *program, vestry_reply *reply)
                            .directives = is_old && program->runs_scripts ? "script-src 'unsafe-inline'" : NULL});
 }
 
-/* What is typed, pressed, sent or ticked before the client has come is neither lost nor done the browser's own way: it
- * is done when the client is there, in the order in which it was meant. The client hides .late when it begins, and
- * looks at all of the document in that moment. */
+/* Input, clicks, submits and ticks before the client is loaded are neither lost nor processed by the browser itself:
+ * they are kept, and replayed in their order when the client is loaded. The client hides .late when it starts, and
+ * processes the whole document at that time. */
 #define EARLY                                                                                                          \
   "let waiting = [], typed = new Map();"                                                                               \
   "const isHeard = (el, name) => !!el && ([...el.attributes].some(of => of.name.split('__')[0] === name)"              \
@@ -70,18 +70,17 @@ static vestry_err put_policy(const struct program *program, vestry_reply *reply)
 
 static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
   put_policy(program, reply);
-  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows how things are now */
+  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows the current state */
   vestry_html_add(html,
                   "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                   "%-s<script nonce=\"%s\">{ " EARLY " }</script><script type=\"module\" src=\"%-s\"></script>",
                   title, PAGE_HEAD, vestry_reply_nonce(reply), program->options.client_url);
 }
 
-/* Since when a page shows what no longer comes: $_stale is that time as text, empty while the stream is there; the root
- * has data-stale for the style sheets, and the sign of connection (app/stream/stream.c) says the time. It is the time
- * of what the stream brought last, a heartbeat among it: not that at which its loss was noticed. The client sends it
- * nowhere.
- */
+/* Since when the page is out of date: $_stale is that time as text, or empty while the stream is connected. The root
+ * has data-stale for the style sheets, and the connection banner (app/stream/stream.c) shows the time. It is the time
+ * of the last data on the stream, including heartbeats, and not the time when the loss was detected. The client does
+ * not send this signal. */
 #define TRUTH                                                                                                          \
   "<i hidden id=\"truth\" data-signals:_stale=\"''\" data-on:datastar-fetch=\"evt.detail.el === el.sign"               \
   " && evt.detail.type.startsWith('datastar-') && (el.at = new Date())\""                                              \
@@ -94,8 +93,8 @@ static void begin(const struct program *program, vestry_reply *reply, vestry_htm
   " el.sign.dataset.since = $_stale };"                                                                                \
   " el.sign && new MutationObserver(el.look).observe(el.sign, {attributeFilter: ['hidden', 'style']})\"></i>"
 
-/* The style sheets stand behind what a live page puts into its head, so that they may set it otherwise. The first thing
- * in a body is what it says as long as its script has not come: the client hides it. */
+/* The style sheets follow the head of a live page, so that they can override it. The first element of a body is shown
+ * until the client is loaded and hides it. */
 static void begin_body(vestry_html *html) {
   vestry_html_add(html, "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/own.css\">"
                         "</head><body>" TRUTH

@@ -11,7 +11,7 @@
 #include <qrencode.h>
 #endif
 
-/* The first address of a network that is up, and is not this machine's own. */
+/* Find the first address of an active network interface, except the loopback. */
 static bool find_address(char text[INET_ADDRSTRLEN]) {
   struct ifaddrs *all;
   bool is_found = false;

@@ -18,7 +18,7 @@ enum { WORKERS = 4, ANSWER_BYTES = 512 * 1024, AGAIN_MS = 300, PATIENCE_S = 8 };
 
 struct robots {
   pthread_mutex_t lock;
-  pthread_cond_t changed; /* that is over */
+  pthread_cond_t changed; /* is_over */
   pthread_t threads[WORKERS];
   unsigned port, count, started;
   uint64_t pace_ms;
@@ -46,7 +46,7 @@ const char *robot_nonce(const struct robot *robot, char nonce[160]) {
   return nonce;
 }
 
-/* One request on a connection of its own. Returns the status; 0: it was not answered */
+/* Send one request on a new connection. Returns the status; 0: no answer */
 static int ask(unsigned port, const char *request, char *answer) {
   const struct sockaddr_in address = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -66,7 +66,7 @@ static int ask(unsigned port, const char *request, char *answer) {
   return got == 0 && sscanf(answer, "HTTP/1.1 %3d", &status) == 1 ? status : 0;
 }
 
-/* What stands in a page between a mark and a quote. */
+/* Copy the text of a page between a mark and a quote. */
 static bool find(const char *page, const char *mark, char into[128]) {
   const char *at = strstr(page, mark);
   const size_t len = at ? strcspn(at + strlen(mark), "'") : 0;
@@ -85,13 +85,13 @@ static uint64_t live(struct robots *robots, struct robot *robot, char *answer) {
   }
   if (!*robot->request) return robots->step(robot, NULL, robots->ctx);
   const int status = ask(robots->port, robot->request, answer);
-  if (!status || status >= 500) return AGAIN_MS; /* the same again */
-  if (status >= 400) *robot->nonce = '\0';       /* its page is of long ago */
+  if (!status || status >= 500) return AGAIN_MS; /* repeat the request */
+  if (status >= 400) *robot->nonce = '\0';       /* its page is too old */
   *robot->request = '\0';
   return robots->step(robot, answer, robots->ctx);
 }
 
-/* The robot that is due; else after how many milliseconds one is. */
+/* Return a robot that is due; otherwise the milliseconds until one is due. */
 static struct robot *next_locked(struct robots *robots, int64_t *ret_wait_ms) {
   struct robot *first = NULL;
   const int64_t now = now_ms();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Robots who use a page: they come by HTTP, as everybody does, and are as stubborn as the Datastar client: a press that
- * was not answered is sent again, with the same nonce (vestry/app/once.h), until it is. */
+/* Robots that use a page over HTTP. Like the Datastar client, a robot repeats an unanswered submission with the same
+ * nonce (vestry/app/once.h) until it gets an answer. */
 #ifndef EXAMPLES_ROBOTS_H
 #define EXAMPLES_ROBOTS_H
 
@@ -11,32 +11,32 @@ enum { ROBOT_REQUEST_BYTES = 1024, ROBOT_STATE_COUNT = 4 };
 
 struct robot {
   unsigned number;              /* from 1 */
-  int state[ROBOT_STATE_COUNT]; /* its program's; 0 at first */
-  char tab[128];                /* its tab's id, as requests have it */
+  int state[ROBOT_STATE_COUNT]; /* of its program; 0 at first */
+  char tab[128];                /* id of its tab, as in requests */
 
-  /* Those of robots.c. */
+  /* Used by robots.c only. */
   int64_t due_ms;
-  char nonce[128];                   /* its page's; "": that has to be loaded */
-  unsigned presses;                  /* of that page */
-  char request[ROBOT_REQUEST_BYTES]; /* that was not answered yet; "": none */
+  char nonce[128];                   /* of its page; "": the page must be loaded */
+  unsigned presses;                  /* number of submissions of the page */
+  char request[ROBOT_REQUEST_BYTES]; /* the unanswered request; "": none */
   bool is_busy;
 };
 
-/* What a robot does next: it presses something, or nothing. answer: to its last press, with the head; NULL: there was
- * none. Threads: one of robots.c. Returns after how many milliseconds it goes on */
+/* Performs the next step of a robot: a submission, or nothing. answer: to its last submission, with the head; NULL:
+ * there was none. Threads: one of robots.c. Returns the milliseconds until the next step */
 typedef uint64_t (*robot_fn)(struct robot *robot, const char *answer, void *ctx);
 
-/* The page / has the attributes of vestry/app/tab.h and vestry/app/once.h. NULL: count or port is 0, or there is no
- * memory */
+/* Start robots. The page / must have the attributes of vestry/app/tab.h and vestry/app/once.h. Returns NULL: count or
+ * port is 0, or there is no memory */
 struct robots *robots_start(unsigned port, unsigned count, uint64_t pace_ms, robot_fn step, void *ctx);
-/* What is under way is answered, or its server is gone. NULL is accepted. */
+/* Stop the robots after their current requests. NULL is accepted. */
 void robots_stop(struct robots *robots);
 
-/* For a step: POST. type: of the body. */
+/* In a step: submit a POST. type: of the body. */
 void robot_press(struct robot *robot, const char *path, const char *type, const char *body);
-/* For a step: the nonce of its last press. */
+/* In a step: get the nonce of the last submission. */
 const char *robot_nonce(const struct robot *robot, char nonce[160]);
-/* A number below that, at random. */
+/* Return a random number less than below. */
 uint64_t robot_any(const struct robot *robot, uint64_t below);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an instance seals with, kept in the table `secret` of the example's database: so what was sealed is good after a
- * restart, and open pages go on. */
+/* The secret with which an instance seals data. It is stored in the table `secret` of the example's database, so seals
+ * stay valid and open pages continue after a restart. */
 #ifndef EXAMPLES_SECRET_H
 #define EXAMPLES_SECRET_H
 
@@ -14,7 +14,7 @@ static inline void secret_take(const vestry_sql_row *row, void *secret) {
   (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
 }
 
-/* As vestry_sql_run_alone. */
+/* Read the secret. Returns as vestry_sql_run_alone. */
 static inline vestry_err secret_read(vestry_sql_pool *pool, unsigned char secret[SECRET_BYTES]) {
   return vestry_sql_run_alone(pool, "SELECT bytes FROM secret", NULL, secret_take, secret);
 }

@@ -16,11 +16,11 @@
 enum { LINE_BYTES = 4096, NAME_MAX_BYTES = 100, NAME_BYTES = 1024 };
 #define NS_A_SECOND UINT64_C(1000000000)
 
-/* As a collector knows them: SPAN_KIND_INTERNAL, _SERVER and _CLIENT. */
+/* Values of the protocol: SPAN_KIND_INTERNAL, _SERVER and _CLIENT. */
 enum { INTERNAL = 1, SERVER = 2, CLIENT = 3 };
 
 static const struct kind {
-  const char *name, *counted; /* counted: what its count is; NULL: it has none */
+  const char *name, *counted; /* counted: the name of its count; NULL: it has none */
   int value;
 } kinds[] = {
     [VESTRY_SPAN_REQUEST] = {"request", NULL, SERVER},
@@ -39,13 +39,14 @@ static void put_hex(char *text, const unsigned char *bytes, size_t count) {
   if (is_nothing) *text = '\0'; /* there is no parent */
 }
 
-/* "kind name" as a JSON string: a path of a request may have anything in it. It may be cut within a character. */
+/* Write "kind name" as a JSON string, because the path of a request may contain any bytes. A long name is cut, possibly
+ * within a character. */
 static void put_name(char *text, size_t room, const char *kind, const char *name) {
   json_t *both = NULL;
   for (int most = NAME_MAX_BYTES; !both && most > NAME_MAX_BYTES - 4; most--)
     both = json_sprintf("%s%s%.*s", kind, *name ? " " : "", most, name);
   size_t len = both ? json_dumpb(both, text, room - 1, JSON_ENCODE_ANY) : 0;
-  if (!both || len >= room) len = (size_t)snprintf(text, room, "\"%s\"", kind); /* it is no UTF-8 */
+  if (!both || len >= room) len = (size_t)snprintf(text, room, "\"%s\"", kind); /* it is not UTF-8 */
   text[len] = '\0';
   json_decref(both);
 }
@@ -74,8 +75,8 @@ static int put_line(const struct trace *trace, const vestry_span *span, char *li
                   span->begun_ns + trace->to_unix_ns, span->ended_ns + trace->to_unix_ns, kind->name, counted, status);
 }
 
-/* A line goes by one write, so that those of several processes do not mix. A full disk may tear one: the next begins
- * anew, and when there is room again there is one line that is none. */
+/* Each line is written by one call, so that lines of several processes do not mix. A full disk can leave an incomplete
+ * line; the next line begins on a new one, so only one line of the file is invalid. */
 static void write_line(struct trace *trace, const char *line, size_t len) {
   if (trace->is_torn && write(trace->file, "\n", 1) == 1) trace->is_torn = false;
   const ssize_t written = trace->is_torn ? -1 : write(trace->file, line, len);
@@ -96,7 +97,7 @@ static void on_span(const vestry_span *span, void *ctx) {
   pthread_mutex_unlock(&trace->lock);
 }
 
-/* Whether a process was ended within a line, or the disk was full. */
+/* Return whether the file ends with an incomplete line, because a process was killed or the disk was full. */
 static bool is_torn(int file, const char *path) {
   struct stat is;
   char last = '\n';

@@ -12,20 +12,20 @@
 #include "vestry/trace.h"
 
 struct trace {
-  vestry_host host; /* the default one, and its spans go to the file */
+  vestry_host host; /* the default host, with this tracer */
   vestry_tracer tracer;
   const char *service, *path;
   int file;
-  uint64_t to_unix_ns;  /* added to a time of the host's */
-  pthread_mutex_t lock; /* held for one line */
-  bool is_torn;         /* guarded by lock: the file ends within a line */
-  bool has_failed;      /* guarded by lock: it has been said */
+  uint64_t to_unix_ns;  /* offset from the host's clock to Unix time */
+  pthread_mutex_t lock; /* held while a line is written */
+  bool is_torn;         /* guarded by lock: the file ends with an incomplete line */
+  bool has_failed;      /* guarded by lock: a message was printed */
 };
 
-/* Open a file of this user's, and write behind what it has. Several processes may write to one.
- * service, path: borrowed until trace_end. Returns 0, or an errno */
+/* Open a file, readable by this user only, and append to it. Several processes may write to the same file. service,
+ * path: borrowed until trace_end. Returns 0, or an errno */
 int trace_begin(struct trace *trace, const char *service, const char *path);
-/* When everything is gone that the host was given to. */
+/* Close the file. Call it after all users of the host were destroyed. */
 void trace_end(struct trace *trace);
 
 #endif
