@@ -123,8 +123,8 @@ VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
  *  - Level FILE_PAGES, and a SQLite that reads pages past its cache (3.45 and later): the methods of the connection's
  *    file (sqlite3_io_methods) are replaced by a copy that also reports reads, whichever VFS opened the file, until it
  *    is closed. A VFS that inspects them must accept the replacement.
- *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and PRAGMA mmap_size has no effect. If its
- *    file is mapped nevertheless, renders are followed at level TABLES.
+ *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and from level TABLES on a later PRAGMA
+ *    mmap_size has no effect. If its file is mapped nevertheless, renders are followed at level TABLES.
  *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
  *    share it. Its renders are followed at level TABLES, and the log reports this once.
  *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed

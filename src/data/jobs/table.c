@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a job that one node of many has, and none that waits for another's */
+/* essay: a job that exactly one node has, without nodes that wait for each other */
 /* Each job is a row. The column `due` contains the time when the row must be looked at next:
  *
  *     the job waits     when it may begin

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a commit of PostgreSQL that concerns a render is never missed */
-/* Sets of the reads of renders, found by keys. A set belongs to one render, and ends when a commit has met it.
+/* Sets of the reads of renders, found by keys. A set belongs to one render, and ends when a commit matches it: when
+ * both have a key in common.
  *
  * Why no commit is missed. The output of a render depends on its snapshot. So a commit that the snapshot sees does not
  * concern the render; any other commit does if it wrote something that the render has read, that is, if they have a key
  * in common. The server announces a commit twice: first its record is in the WAL, then the commit becomes visible. A
  * record read from the WAL is kept in the ring until a snapshot, taken for this purpose, sees the commit. Then it is
- * published: sets that have a key in common with it, and whose snapshots do not see it, are hit. Their renders run
- * again, and see the commit. So no render runs again in vain, and none waits for a commit.
+ * published: sets that it matches, and whose snapshots do not see it, are hit. Their renders run again, and see the
+ * commit. So no render runs again in vain, and none waits for a commit.
  *
  * A running render has no set yet. It has a ticket, with the time of the index's clock before its transaction began. A
  * published commit stays in the ring while a ticket is older than its publication. When a render with such a ticket
@@ -26,7 +27,7 @@
  * whose snapshots do not see them. The transactions are checked one by one, because one of them may run for hours.
  *
  * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
- * hit; commits that are not published count as met by every set. */
+ * hit; commits that are not published count as matching every set. */
 #include "data/postgres/index.h"
 
 #include <inttypes.h>
@@ -259,7 +260,7 @@ static void prune(vsi_postgres_index *index) {
   if (gone) memmove(index->moves, index->moves + gone, index->moves_count * sizeof *index->moves);
 }
 
-/* Empty the ring, for lack of memory or room: published commits are dropped, others count as met by every set. */
+/* Empty the ring, for lack of memory or room: published commits are dropped, others count as matching every set. */
 static void shrink(vsi_postgres_index *index) {
   for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
     next = STAILQ_NEXT(c, in);
@@ -303,7 +304,7 @@ static void publish(vsi_postgres_index *index, recent *c) {
   tell_seen(index, c->is_all ? NULL : &c->keys);
 }
 
-/* Return whether a set may be met by a commit, or something else waits for it. */
+/* Return whether a commit may match a set, or something else waits for it. */
 static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
   if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
   for (size_t i = 0; i < c->keys.count; i++)

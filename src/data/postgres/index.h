@@ -15,7 +15,7 @@ typedef struct vsi_postgres_index_options {
   const vestry_host *host;
   size_t max_bytes; /* of sets; beyond it sets are rejected if a smaller one is possible */
   size_t max_ring;  /* number of commits kept for running renders */
-  /* Both are called under the index's lock. hit: a commit met the set, which has ended; its render must run again.
+  /* Both are called under the index's lock. hit: a commit matches the set, which has ended; its render must run again.
    * at_ns: when the record of the commit was read; 0: unknown. */
   void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
@@ -46,10 +46,10 @@ void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ti
 void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* Return a number for a set: never 0. */
 uint64_t vsi_postgres_index_number(vsi_postgres_index *index);
-/* The number of the set that every commit meets. */
+/* The number of the set that every commit matches. */
 enum { VSI_POSTGRES_EVERYTHING = 0 };
 
-/* ENTERED    the next commit that meets the set hits the render
+/* ENTERED    the next commit that matches the set hits the render
  * OVERTAKEN  such a commit is visible already: the render must run again; nothing was entered
  * LARGE      the set would be too large with these keys. The ticket stays valid: enter fewer keys, with is_least
  * WHOLE      there is no room, but the set EVERYTHING represents it: let the render depend on that, too */
@@ -79,13 +79,13 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
 /* Stop following. All sets are hit, and running renders count as having missed a commit. */
 void vsi_postgres_index_stop(vsi_postgres_index *index);
-/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over. is_all: it meets every set. OK |
+/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over. is_all: it matches every set. OK |
  * NO_MEMORY */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
 /* Note that entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);
-/* Return whether the index waits for commits to become visible. NOTHING | SOME: but no set is met by them yet | MET: a
- * set is */
+/* Return whether the index waits for commits to become visible. NOTHING | SOME: but they match no set yet | MET: one
+ * matches a set */
 typedef enum vsi_postgres_waits { VSI_POSTGRES_NOTHING, VSI_POSTGRES_SOME, VSI_POSTGRES_MET } vsi_postgres_waits;
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
 /* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. */
@@ -93,7 +93,7 @@ void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapsh
 
 typedef struct vsi_postgres_index_stats {
   uint64_t commits_count;   /* commits that wrote what a render could read */
-  uint64_t hits_count;      /* sets met by a commit */
+  uint64_t hits_count;      /* sets that a commit matched */
   uint64_t overtaken_count; /* renders that missed a commit before they ended */
   uint64_t all_count;       /* times that all were hit */
   uint64_t moves_count;

@@ -37,8 +37,8 @@ typedef struct vsi_postgres_loan {
 
 typedef struct vsi_postgres_ear vsi_postgres_ear;
 
-/* The application cannot check out the last connection of a pool. It is for short statements that must not wait for the
- * application's transactions, for example the renewal of leases. */
+/* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
+ * not wait for the application's transactions, for example the renewal of leases. */
 enum { VSI_POSTGRES_ASIDE = 1 };
 
 struct vsi_postgres_pool {
@@ -72,7 +72,7 @@ static inline uint64_t vsi_postgres_until_ns(const vsi_postgres_pool *pool) {
 /* Check out a connection without a transaction. If this thread has one, it gets that one.
  *  Returns  OK | LIMIT */
 vestry_err vsi_postgres_lend(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
-/* The same for the connections aside. */
+/* The same for the reserved connections. */
 vestry_err vsi_postgres_lend_aside(vsi_postgres_pool *pool, const char *function, vsi_postgres_loan **ret_loan);
 /* Return whether this thread has a connection. */
 bool vsi_postgres_is_lent(vsi_postgres_pool *pool);
@@ -126,7 +126,7 @@ vestry_err vsi_postgres_loan_fail(vsi_postgres_loan *loan, const char *function,
  * meanwhile, it runs again, so the statement must be safe to repeat. */
 vestry_err vsi_postgres_run_again(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                   vestry_sql_row_fn row, void *ctx);
-/* The same on a connection aside, for a thread that has no connection. */
+/* The same on a reserved connection, for a thread that has no connection. */
 vestry_err vsi_postgres_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                   vestry_sql_row_fn row, void *ctx);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool: a few connections, each used by one thread at a time. A thread that has a connection gets the same one again.
  * Otherwise it could wait for itself, when a part of a page reads inside the page's render, and it would not see its
- * own writes. Waiting threads form a queue (base/line.h). One connection is aside, because functions of jobs may hold
- * all others, and the renewal of their leases would wait for them. */
+ * own writes. Waiting threads form a queue (base/line.h). One connection is reserved for the renewal of leases, which
+ * would otherwise wait for the functions of jobs, because these may hold all others. */
 #include "base/options.h"
 #include "data/postgres/loan.h"
 

@@ -73,8 +73,8 @@ static vestry_err read_heap2(const vsi_postgres_record *record, vsi_postgres_tou
   return VESTRY_OK;
 }
 
-/* The entry that caused a split goes to one of the halves: it counts as inserted into the left one and moved. A leaf
- * that becomes half-dead is empty, and its range belongs to its right neighbour from then on. */
+/* The entry that caused a split is in one of the halves: it counts as inserted into the left one and moved. A leaf that
+ * becomes half-dead is empty, and its range belongs to its right neighbour from then on. */
 static vestry_err read_btree(const vsi_postgres_record *record, vsi_postgres_touched *ret_touched, size_t *ret_count) {
   const vsi_postgres_block *block = &record->blocks[0], *right = &record->blocks[1];
   unsigned operation = record->info & BTREE_OPERATION;

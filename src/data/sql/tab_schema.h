@@ -12,8 +12,8 @@ enum { VSI_SQL_TAB_PARTS = 2 };
   "CREATE TABLE vestry_tab(scope " bytes " NOT NULL, tab " bytes " NOT NULL, data " bytes                              \
   " NOT NULL, expires " integer " NOT NULL, PRIMARY KEY(scope, tab))" end                                              \
   ";CREATE INDEX vestry_tab_expires ON vestry_tab(expires)"
-/* A separate part, so that nodes with an earlier version keep running beside this one. A row whose state is gone has no
- * meaning. */
+/* A separate part, so that nodes with an earlier version keep running together with this one. A row without its state
+ * has no meaning. */
 #define VSI_SQL_TAB_VISITOR_STEP(bytes, end)                                                                           \
   "CREATE TABLE vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes " NOT NULL, PRIMARY KEY(scope, tab))" end
 

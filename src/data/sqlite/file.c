@@ -5,12 +5,12 @@
  * - from 3.45 on, or if built with SQLITE_DIRECT_OVERFLOW_READ, pages of a long value.
  *
  * A row that does not fit on a page continues in a chain of overflow pages. When SQLite copies a value out of such a
- * chain, it reads each page that it copies from the start directly from the file into the value (xRead), unless the
- * page is in the WAL, or the cache has changed pages that are not written yet. The following pages always come through
- * the cache: the page of the chain on which a value begins, pages that SQLite only traverses, and all pages in the WAL.
- * (See accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c of SQLite, read in 3.46.1 and
- * 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query can read a page through the cache
- * now, and past it after the next checkpoint.
+ * chain, it reads a page whose copy begins at the page's start directly from the file into the value (xRead). It does
+ * not do so if the page is in the WAL, or if the cache has changed pages that are not written yet. The following pages
+ * always come through the cache: the page of the chain on which a value begins, pages that SQLite only traverses, and
+ * all pages in the WAL. (See accessPayload in btree.c, sqlite3PagerDirectReadOk and getPageMMap in pager.c of SQLite,
+ * read in 3.46.1 and 3.53.2; sqlite.org/compile.html, under DIRECT_OVERFLOW_READ.) So the same query can read a page
+ * through the cache now, and past it after the next checkpoint.
  *
  * In both cases SQLite calls the file: it has no other access to it than the methods of its sqlite3_file
  * (sqlite.org/c3ref/io_methods.html), and the offset of a page gives its number. Therefore, the methods of a
