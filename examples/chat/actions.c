@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What people do. An action changes rows, and says so to nobody: whoever sees them renders again. */
+/* Actions. An action changes rows without notifying pages: every page that shows them renders again. */
 #include "chat.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* A text with something to see in it, of at most so many characters: Unicode's code points. So all that a field's
- * maxlength of as many lets in, which counts an emoji as two, is taken. */
+/* Return whether a text contains a visible character, and at most max characters, which are Unicode code points. A
+ * field's maxlength counts an emoji as two, so it never accepts a text that is too long here. */
 static bool is_good(const char *text, size_t max) {
   size_t count = 0;
   for (const char *at = text; text && *at; at++) count += ((unsigned char)*at & 0xC0) != 0x80;
@@ -16,21 +16,21 @@ static bool is_good(const char *text, size_t max) {
 
 /* ------------------------------------------------------------------------------------ coming and going --------- */
 
-/* All but the log-in is for those who have logged in. */
+/* Guard: all routes except the login require a logged-in user. */
 static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)ctx;
   if (vestry_session_user(req)) return VESTRY_OK;
   vestry_reply_redirect(reply, 303, "/");
-  if (req->is_datastar) vestry_reply_status(reply, 401); /* the tab loads its page anew */
+  if (req->is_datastar) vestry_reply_status(reply, 401); /* the tab reloads its page */
   return VESTRY_FAILED;
 }
 
-/* A page asks for the log-in itself: it knows where that is to lead. */
+/* Guard for pages: a page shows the login itself, because it knows to which channel the login leads. */
 static vestry_err for_members_but_pages(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return strcmp(req->method, "GET") == 0 ? VESTRY_OK : for_members(req, reply, ctx);
 }
 
-/* The user has seen that channel until a message; ALL: until its last one. */
+/* Record that the user has read a channel up to a message; ALL: up to its last one. */
 enum { ALL = INT32_MAX };
 
 static vestry_err mark_seen(vestry_sql_transaction *transaction, const char *user, int channel, int until) {
@@ -42,7 +42,8 @@ static vestry_err mark_seen(vestry_sql_transaction *transaction, const char *use
       VESTRY_LIST(user, channel, until), NULL, NULL);
 }
 
-/* What the tab showed of that channel at the end (chat.js): what was said since may be more. Else otherwise. */
+/* Return the last message of the channel that the tab has shown (chat.js); newer messages may exist. If the tab did not
+ * report it, return otherwise. */
 static int shown_of(const vestry_request *req, int channel, int otherwise) {
   char name[16];
   snprintf(name, sizeof name, "c%d", channel);
@@ -51,10 +52,10 @@ static int shown_of(const vestry_request *req, int channel, int otherwise) {
   return json_is_integer(until) && id >= 0 && id < ALL ? (int)id : otherwise;
 }
 
-/* The session that a request comes with, which may be about to end. Others ask the database whether it has. */
+/* The session of a request, which may end during the request. Other processes then check it in the database. */
 struct former {
   char scope[VESTRY_SCOPE_MAX_BYTES];
-  size_t len; /* 0: nobody has logged in to it */
+  size_t len; /* 0: no user has logged in */
 };
 
 static void note_former(const vestry_request *req, struct former *former) {
@@ -63,13 +64,13 @@ static void note_former(const vestry_request *req, struct former *former) {
   if (former->len) memcpy(former->scope, scope.data, scope.len);
 }
 
-/* Whoever says so is who he says: an application asks for a password here. What was said before he first came, a
- * newcomer need not read. */
+/* POST /login. Any name is accepted; a real application would check a password here. For a new user, all existing
+ * messages count as read. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   struct former former;
-  int64_t channel = 0; /* a link to it has led here */
+  int64_t channel = 0; /* the channel of the link that led to the login */
   char address[32] = "/";
   (void)vestry_request_get(req, VESTRY_IN_FORM, "channel", vestry_into_between(&channel, 0, INT32_MAX));
   if (channel) snprintf(address, sizeof address, "/channel/%d", (int)channel);
@@ -104,7 +105,7 @@ struct entering {
   int channel;
 };
 
-/* The user has seen all that there is of the channel that is entered, and of the one before what the tab has shown. */
+/* Mark as read all messages of the new channel, and of the previous channel those that the tab has shown. */
 static vestry_err see(vestry_sql_transaction *transaction, void *ctx) {
   const struct entering *of = ctx;
   const char *user = vestry_session_user(of->req);
@@ -116,7 +117,7 @@ static vestry_err see(vestry_sql_transaction *transaction, void *ctx) {
   return err || of->channel == before ? err : mark_seen(transaction, user, of->channel, ALL);
 }
 
-/* This tab shows that channel from now on, or did until now. */
+/* Set the channel that the tab shows. */
 static vestry_err arrive(json_t *state, void *ctx) {
   const struct entering *of = ctx;
   if (of->channel != json_integer_value(json_object_get(state, "channel"))) json_object_del(state, "older");
@@ -130,7 +131,7 @@ static vestry_err channel_of(const vestry_request *req, int *ret_channel) {
   return err ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
-/* The page, or its stream, while which its user is here. */
+/* Serve the page or its stream. The user is present while the stream is open. */
 static vestry_err serve_at(const vestry_request *req, vestry_reply *reply, struct app *app, int channel) {
   const char *user = vestry_session_user(req);
   if (!user && req->is_datastar) return vestry_reply_status(reply, 401);
@@ -142,12 +143,12 @@ static vestry_err serve_at(const vestry_request *req, vestry_reply *reply, struc
   return err ? err : vestry_page_serve(req, reply, app->page, NULL);
 }
 
-/* GET /: the channel where the tab was. */
+/* GET /: show the last channel of the tab. */
 static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return serve_at(req, reply, ctx, 0);
 }
 
-/* GET /channel/{channel}: it changes nothing; the tab does, when it has come there. */
+/* GET /channel/{channel}: changes nothing. The tab sends a POST when it shows the channel. */
 static vestry_err serve_channel(const vestry_request *req, vestry_reply *reply, void *ctx) {
   int channel;
   vestry_err err = channel_of(req, &channel);
@@ -192,10 +193,10 @@ struct saying {
   const vestry_request *req;
   int channel;
   const char *draft, *text;
-  bool is_again; /* it was said before, and this is its repetition */
+  bool is_again; /* the message was stored before, and this is its repetition */
 };
 
-/* Whether somebody may say something more just now. */
+/* Return FULL if the user has sent too many messages in this interval. */
 static vestry_err keep_pace(vestry_sql_transaction *transaction, const struct app *app, const char *user) {
   int64_t count = 0;
   vestry_err err =
@@ -207,14 +208,14 @@ static vestry_err keep_pace(vestry_sql_transaction *transaction, const struct ap
   return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
 }
 
-/* A message is told by its nonce (vestry/app/once.h), here too: one that comes again after a crash is in the
+/* Store a message with its nonce (vestry/app/once.h), so that a message which is repeated after a crash is found in the
  * database. */
 static vestry_err add_message(vestry_sql_transaction *transaction, void *ctx) {
   struct saying *of = ctx;
   const char *user = vestry_session_user(of->req), *once = vestry_request_header(of->req, "X-Once");
   of->is_again = false;
   vestry_err err = keep_pace(transaction, of->app, user);
-  if (!err) err = database_lock(&of->app->db, transaction, of->channel); /* messages are numbered */
+  if (!err) err = database_lock(&of->app->db, transaction, of->channel); /* because messages are numbered */
   if (!err)
     err = vestry_sql_run(transaction, "SELECT id FROM channel WHERE id = $1", VESTRY_LIST(of->channel), NULL, NULL);
   if (err) return err;
@@ -227,17 +228,18 @@ static vestry_err add_message(vestry_sql_transaction *transaction, void *ctx) {
   return err && !of->is_again ? err : mark_seen(transaction, user, of->channel, ALL);
 }
 
-/* Forget a tab's draft, or keep it. */
+/* Store a draft of the tab; an empty text removes it. */
 static vestry_err set_draft(json_t *state, const char *name, const char *text) {
   json_t *drafts = json_object_get(state, "drafts");
   if (!drafts && json_object_set_new(state, "drafts", drafts = json_object())) return VESTRY_NO_MEMORY;
-  json_object_del(drafts, name); /* the latest one is the last */
+  json_object_del(drafts, name); /* the newest draft is the last member */
   if (*text && json_object_set_new(drafts, name, json_string(text))) return VESTRY_NO_MEMORY;
   if (json_object_size(drafts) > DRAFTS_MAX) json_object_del(drafts, json_object_iter_key(json_object_iter(drafts)));
   return VESTRY_OK;
 }
 
-/* What was said is no draft any more. At a repetition another one may have been begun. */
+/* Remove the draft of a message that was sent. If the message is a repetition, the user may have begun another
+ * draft. */
 static vestry_err forget_draft(json_t *state, void *ctx) {
   const struct saying *of = ctx;
   const char *draft = json_string_value(json_object_get(json_object_get(state, "drafts"), of->draft));
@@ -271,7 +273,7 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   if (err == VESTRY_FULL) wrong = "That was much in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
-  char address[32]; /* older ones are shown: lead to what was said */
+  char address[32]; /* older messages are shown: navigate to the new one */
   snprintf(address, sizeof address, "/channel/%d", channel);
   return vestry_reply_effect(reply, VESTRY_LIST("navigate", address));
 }
@@ -303,13 +305,13 @@ static vestry_err show_older(const vestry_request *req, vestry_reply *reply, voi
   return err ? err : vestry_reply_status(reply, 204);
 }
 
-/* What only who has written it may do. */
+/* Change a message that the user has written. */
 static vestry_err change(struct app *app, vestry_reply *reply, const char *sql, const vestry_value *values) {
   vestry_err err = database_run_alone(&app->db, sql, values, NULL, NULL);
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("edit", 0, "error", ""));
 }
 
-/* Whether that message was this user's, and is no more. */
+/* Return whether a message of this user was deleted. */
 static bool is_deleted(struct app *app, int channel, int64_t id, const char *user) {
   return database_run_alone(&app->db,
                             "SELECT 1 FROM message WHERE channel = $1 AND id = $2 AND author = $3 AND text IS NULL",
@@ -352,7 +354,7 @@ static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_file(req, reply, ((struct app *)ctx)->files, "chat.js");
 }
 
-/* GET /counters: how closely the pages follow the database, and what came of it so far. */
+/* GET /counters: the level at which the pages follow the database, and its counters. */
 static vestry_err serve_counters(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   struct database_counters followed = {0};

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* From the command line to the end: the database first, which has the secret that the instance seals with; then the
- * instance, its pages, and what they follow. */
+/* Start and end of the program. The database is opened first, because it has the secret of the instance; then come the
+ * instance, its pages, and the objects that pages depend on. */
 #include "chat.h"
 #include "vestry/app/secret.h"
 
 #include <stdio.h>
 
-/* Every message moves its channel's tally, which all tabs show, and each that is deleted is one less to read. So these
- * are brought up to date now and then, by a thread of its own: two thousand tabs are told twice a second at most,
- * however much is said, and by whatever process. */
+/* Each message changes the tally of its channel, which all tabs show, and each deleted message reduces the unread
+ * count. Therefore a separate thread updates the tallies periodically: two thousand tabs get an update at most twice
+ * per second, whatever the number of messages and processes. */
 static vestry_err bring_up_to_date(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const updates[] = {
       ("INSERT INTO tally SELECT id, newest FROM (SELECT id, coalesce((SELECT max(m.id) FROM message m WHERE "
@@ -34,14 +34,14 @@ static void count(vestry_timer *timer, void *ctx) {
   if (!err) (void)database_act(&app->db, bring_up_to_date, &app->db);
 }
 
-/* Sessions that are over go, whoever comes back; and what else has had its time. */
+/* Delete expired sessions, whose browsers may never come back, and other expired data. */
 static void sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
   database_expire(&app->db);
 }
 
-/* A first conversation, if nothing has been said yet. */
+/* Add a first conversation, if there is no message yet. */
 static vestry_err welcome(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const said[] = {
       "Welcome! Open this page in a second window, and come in with another name: what one says is in both at once.",
@@ -71,7 +71,7 @@ enum {
   OPTION_WELCOME
 };
 
-/* It stands in a page, and is an element's id. */
+/* Return whether a name is valid for a node: it is used in a page and as an element's id. */
 static bool is_node(const char *name) {
   const size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
   return len && len <= NAME_MAX && !name[len];
@@ -91,7 +91,7 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("chat", "rate", value, "a number from 1 to 1000000 is wanted") : 0;
 }
 
-/* The database is open before the instance is created, which seals with what is kept there. */
+/* Open the database before the instance is created, because it stores the instance's secret. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   if (!app->cluster_url != !app->node) {
@@ -136,7 +136,7 @@ static vestry_err begin(struct app *app) {
   return err ? err : actions_mount(app);
 }
 
-/* In the order in which each stands on the next. */
+/* Destroy all objects, each before the objects that it depends on. */
 static void end(struct app *app) {
   vestry_stop(app->program.v, VESTRY_NEVER_MS);
   vestry_timer_destroy(app->sweeper);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Several processes of the chat, on one database. What one of them commits the others see by themselves: with SQLite
- * within 50 ms, so they tell each other to look at once; and whose session has ended. What is lost of that comes late,
- * and nothing else: after a gap each looks for itself.
+/* Several processes of the chat on one database. Each process detects commits of the others by itself, with SQLite
+ * within 50 ms. To be faster, the processes notify each other of commits, and of sessions that have ended. A lost
+ * notification causes only a delay: after a gap each process checks the database and its sessions.
  *
- * The page /cluster shows how the processes are. Each says how many streams it has, once a second, to all; whether it
- * is there at all the cluster finds out. */
+ * The page /cluster shows the state of the processes. Each process publishes its number of streams once per second; the
+ * cluster detects whether a process is alive. */
 #include "chat.h"
 
 #include <errno.h>
@@ -20,11 +20,11 @@
 
 enum { SECRET_LEAST_BYTES = 32, SECRET_MAX_BYTES = 1024, BEAT_MS = 1000 };
 
-#define COMMIT  VESTRY_KEY("commit")  /* the node's name */
-#define SESSION VESTRY_KEY("session") /* its scope */
-#define STATUS  VESTRY_KEY("status")  /* a json object */
+#define COMMIT  VESTRY_KEY("commit")  /* data: the node's name */
+#define SESSION VESTRY_KEY("session") /* data: its scope */
+#define STATUS  VESTRY_KEY("status")  /* data: a JSON object */
 
-/* A process, as it has last said. */
+/* The last status of a process. */
 struct member {
   char name[VESTRY_NODE_MAX_BYTES + 1];
   vestry_member_state state;
@@ -34,13 +34,13 @@ struct member {
 struct cluster {
   struct app *app;
   vestry_broker broker;
-  vestry_cluster *of; /* all of them; NULL, and guarded by lock, once this process has left */
+  vestry_cluster *of; /* guarded by lock; NULL after this process has left */
   vestry_page *page;
   vestry_timer *timer;
   pthread_mutex_t lock;
-  struct member members[VESTRY_CLUSTER_MAX_COUNT]; /* guarded by lock; the first one is this process */
-  size_t members_count;                            /* likewise */
-  char console[CONSOLE_URL_BYTES];                 /* likewise; of this process; "": it has none */
+  struct member members[VESTRY_CLUSTER_MAX_COUNT]; /* guarded by lock; the first member is this process */
+  size_t members_count;                            /* guarded by lock */
+  char console[CONSOLE_URL_BYTES];                 /* guarded by lock; of this process; "": it has none */
 };
 
 /* ---------------------------------------------------------------------------------------- who there is ------------ */
@@ -64,7 +64,7 @@ static void on_member(const char *node, vestry_member_state state, void *ctx) {
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
 
-/* Pages over the database look at what is there, whatever they were not told; who has logged out is asked anew. */
+/* After a gap, check the database for missed commits, and check all sessions again. */
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
@@ -124,7 +124,8 @@ static void beat(vestry_timer *timer, void *ctx) {
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
 
-/* Whoever is not told of a commit, because the broker is down, say, sees it a moment later. */
+/* Notify the other processes of a commit. A process that misses it, for example because the broker is down, detects the
+ * commit slightly later. */
 static void on_commit(void *ctx) {
   struct cluster *cluster = ctx;
   (void)vestry_cluster_publish(cluster->of, NO_SCOPE, COMMIT, cluster->app->node, strlen(cluster->app->node));
@@ -161,7 +162,8 @@ static int by_name(const void *one, const void *other) {
   return strcmp(((const struct member *)one)->name, ((const struct member *)other)->name);
 }
 
-/* The same for all who look at it here: which process this is, and how all of them are. */
+/* Render the page /cluster, which is the same for all tabs of this process: its name, and the state of all
+ * processes. */
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct cluster *cluster = ctx;
   const struct app *app = cluster->app;
@@ -205,7 +207,7 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ct
 
 /* --------------------------------------------------------------------------------------- begin and end ------------ */
 
-/* What is in a file, as it stands. */
+/* Read a secret from a file, without changes. Returns its length; 0: it is missing or too short. */
 static size_t read_secret(const char *path, char secret[SECRET_MAX_BYTES]) {
   FILE *file = path ? fopen(path, "rb") : NULL;
   size_t len = file ? fread(secret, 1, SECRET_MAX_BYTES, file) : 0;
@@ -268,7 +270,8 @@ vestry_err cluster_begin(struct app *app) {
   return err;
 }
 
-/* The console is reached at this process's own port alone: what comes by the balancer is not of this machine. */
+/* Set the URL of the console. It is available only at this process's own port, because requests through the balancer do
+ * not count as requests of this machine. */
 static void on_ready(unsigned port, void *ctx) {
   struct cluster *cluster = ctx;
   pthread_mutex_lock(&cluster->lock);
@@ -295,7 +298,7 @@ void cluster_leave(struct app *app) {
   if (!cluster) return;
   database_on_commit(&app->db, NULL, NULL);
   vestry_timer_destroy(cluster->timer);
-  pthread_mutex_lock(&cluster->lock); /* a page may be rendering yet */
+  pthread_mutex_lock(&cluster->lock); /* a page may still be rendering */
   vestry_cluster *of = cluster->of;
   cluster->of = NULL;
   pthread_mutex_unlock(&cluster->lock);

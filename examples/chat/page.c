@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a tab shows. Its page is private: it has its user's name, the channel that this tab shows, how far its user has
- * read. What many look at stands in it as parts, which are rendered once for all of them: the messages of a channel,
- * how far each channel goes, who is here. A page depends on what it has read. It names topics for the rest: for who is
- * here, which is in no database, and for how far its user has read, which is read aside (database.h). */
+/* The content of a tab. Its page is private: it contains the user's name, the channel of this tab, and the user's read
+ * positions. Shared content is in parts, which are rendered once for all tabs: the messages of a channel, the tallies
+ * of all channels, the users who are present. A page depends on the data that it has read. It names topics for other
+ * data: for the users who are present, which are in no database, and for the user's read positions, which are read
+ * aside (database.h). */
 #include "chat.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/tab.h"
@@ -11,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-/* What buttons and forms send: signals, by a regular expression; that it was a page of ours, and that it is meant once.
- * What changes something as it is typed, or as it is named, is the same if it is pressed again before it is answered;
- * messages can be, and channels can be looked at, twice. */
+/* Options of buttons and forms: the signals to send, by a regular expression, with a CSRF token and a nonce. An action
+ * that sets a value is deduplicated if it is submitted again before its answer. Messages can be sent twice, and
+ * channels shown twice. */
 #define OPTIONS(signals, again)                                                                                        \
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .deduplicate = again})
 #define WITH(signals) OPTIONS(signals, true)
@@ -21,8 +22,8 @@
   (&(vestry_backend_action_options){.filter_include = signals, .csrf = true, .once = true, .sent = seen})
 #define ALONE EACH("^tabId$", NULL)
 
-/* What a tab has shown is said again until it is answered, so that a server that was away (503) does not leave it
- * unread. */
+/* A tab repeats the report of the messages that it has shown until it is answered, so that messages do not stay unread
+ * after the server was unavailable (503). */
 static const vestry_backend_action_options looked = {.filter_include = "^(tabId|shown\\..*)$",
                                                      .retry = VESTRY_RETRY_ERROR,
                                                      .csrf = true,
@@ -32,8 +33,8 @@ static const vestry_backend_action_options looked = {.filter_include = "^(tabId|
                                                      .retry_max_count = 60};
 #define LOOKED (&looked)
 
-/* A message is sent again each second, until it is answered: whatever keeps the server away, or its database (503), it
- * goes on its way soon after that is over. */
+/* A message is repeated each second until it is answered, so that it is stored soon after the server or its database
+ * (503) is available again. */
 static const vestry_backend_action_options saying = {.filter_include = "^(tabId|text)$",
                                                      .retry = VESTRY_RETRY_ERROR,
                                                      .csrf = true,
@@ -48,23 +49,23 @@ static const vestry_backend_action_options saying = {.filter_include = "^(tabId|
 struct list {
   vestry_html *html;
   int channel, shown;
-  long long until;               /* the newest of them; 0: the last one, whatever comes */
-  int count;                     /* of messages until now */
-  char author[NAME_MAX * 4 + 1]; /* of the last one */
-  struct tm sent;                /* likewise */
-  time_t began;                  /* when the first one of its group was sent */
+  long long until;               /* the newest message to show; 0: always the last one */
+  int count;                     /* number of messages so far */
+  char author[NAME_MAX * 4 + 1]; /* of the last message */
+  struct tm sent;                /* of the last message */
+  time_t began;                  /* time of the first message of its group */
 };
 
-/* Everybody has a colour. */
+/* Append an avatar, whose colour depends on the name. */
 static void put_avatar(vestry_html *html, const char *name) {
   unsigned hash = 0;
   int len = 1;
   for (const char *at = name; *at; at++) hash = hash * 31 + (unsigned char)*at;
-  while (((unsigned char)name[len] & 0xC0) == 0x80) len++; /* the first character, whole */
+  while (((unsigned char)name[len] & 0xC0) == 0x80) len++; /* the complete first character */
   vestry_html_add(html, "<i class=\"avatar tint-%u\" aria-hidden=\"true\">%.*s</i>", hash % 6, len, name);
 }
 
-/* Leads to the messages until that one, and to as many as are shown at most. */
+/* Append a button that navigates to the messages up to `until`, with the maximum number of messages. */
 static void put_way(vestry_html *html, int channel, const char *id, long long until, const char *name) {
   vestry_html_add(html,
                   "<form class=\"way\" action=\"/channel/%d\" data-navigate><input type=\"hidden\" name=\"until\" "
@@ -72,8 +73,8 @@ static void put_way(vestry_html *html, int channel, const char *id, long long un
                   channel, until, id, name);
 }
 
-/* There are older ones than those that are shown: more of them are shown above; and from as many as are shown at most,
- * others are. Half of what was in view stays. */
+/* Append a button for older messages. It adds messages above the others; if the maximum number is shown already, it
+ * shows other messages, and half of the current ones stay. */
 static void put_older(struct list *list, int id) {
   vestry_html *html = list->html;
   if (list->until || list->shown >= SHOWN_MAX) {
@@ -91,7 +92,8 @@ static void put_message(const vestry_sql_row *row, void *ctx) {
   const int id = (int)vestry_sql_integer(row, 0);
   const char *author = vestry_sql_text(row, 1), *text = vestry_sql_text(row, 2);
   const time_t sent = (time_t)vestry_sql_integer(row, 3);
-  if (!list->count++ && vestry_sql_integer(row, 5) > list->shown) { /* one more than is shown */
+  /* the additional message, which proves that there are older ones */
+  if (!list->count++ && vestry_sql_integer(row, 5) > list->shown) {
     put_older(list, id);
     return;
   }
@@ -102,7 +104,7 @@ static void put_message(const vestry_sql_row *row, void *ctx) {
   strftime(minute, sizeof minute, "%H:%M", &now);
   bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
   if (!is_today) vestry_html_add(html, "<h2>%s</h2>", day);
-  /* Then a reader need not be told again who it is, and when. */
+  /* A message of the same author within GROUP_S needs no name and time. */
   bool goes_on = is_today && strcmp(author, list->author) == 0 && sent - list->began < GROUP_S;
   if (!goes_on) list->began = sent;
   snprintf(list->author, sizeof list->author, "%s", author);
@@ -119,7 +121,8 @@ static void put_message(const vestry_sql_row *row, void *ctx) {
       author, id, id);
 }
 
-/* Messages of a channel, the last ones or those until one. Its share says which, and how many: "7 100 0". */
+/* Render messages of a channel: the last ones, or those up to a message. The share contains channel, number and last
+ * message: "7 100 0". */
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
@@ -148,7 +151,8 @@ static void put_last(const vestry_sql_row *row, void *last) {
   json_object_set_new(last, name, json_integer(vestry_sql_integer(row, 1)));
 }
 
-/* How far all channels go. What of it somebody has not read is for the tab to tell: so this is the same for all. */
+/* Render the tallies of all channels. The tab computes the number of unread messages, so that the part is the same for
+ * all users. */
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   json_t *last = json_object();
@@ -170,7 +174,8 @@ static void put_person(const char *who, size_t streams_count, void *ctx) {
   vestry_html_add(list->html, "<span>%s</span></li>", who);
 }
 
-/* Who is here is in no database. So it has a topic, which page_on_presence refreshes. */
+/* Render the users who are present. They are in no database, so the part names a topic, which page_on_presence
+ * refreshes. */
 static vestry_err people(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
@@ -188,7 +193,7 @@ vestry_err page_may_see(const vestry_request *req, void *ctx) {
 void page_on_presence(const vestry_presence_change *change, void *ctx) {
   struct app *app = ctx;
   (void)change;
-  vestry_refresh_here(app->pages, "people", NULL); /* each process of several is told */
+  vestry_refresh_here(app->pages, "people", NULL); /* each process gets this call */
 }
 
 /* --------------------------------------------------------------------------------- the page, one's own --------- */
@@ -200,19 +205,20 @@ vestry_err page_draft(const vestry_request *req, int channel, char name[DRAFT_BY
   return err;
 }
 
-/* What a tab shows. */
+/* The data that a tab shows. */
 struct view {
   const char *user;
-  json_t *state;     /* {"channel": 7, "older": 100, "drafts": {"draft7_a0b1c2": "…"}}; any may be missing */
-  json_t *seen;      /* how far the user has read, and so much further as was deleted behind it: {"c7": 41} */
+  json_t *state; /* {"channel": 7, "older": 100, "drafts": {"draft7_a0b1c2": "…"}}; any may be missing */
+  /* read positions of the user, increased by the number of later messages that were deleted: {"c7": 41} */
+  json_t *seen;
   vestry_html links; /* to all channels */
   int channel, shown;
-  int64_t until;               /* the newest message that is shown, which the address names; 0: the last one */
-  json_int_t from;             /* how far the user has read this channel */
-  bool is_sure;                /* whose tab it is */
-  int address;                 /* the channel that the address names; 0: none */
-  char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is none like that */
-  char draft[DRAFT_BYTES];     /* the name of its draft */
+  int64_t until;               /* the newest message to show, from the address; 0: the last one */
+  json_int_t from;             /* the user's read position in this channel */
+  bool is_sure;                /* the tab is known */
+  int address;                 /* the channel of the address; 0: none */
+  char name[NAME_MAX * 4 + 1]; /* of the channel; empty: there is no such channel */
+  char draft[DRAFT_BYTES];     /* name of its draft */
 };
 
 static void take_seen(const vestry_sql_row *row, void *ctx) {
@@ -229,7 +235,7 @@ static void put_link(const vestry_sql_row *row, void *ctx) {
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
   if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
-  if (!view->channel) view->channel = id; /* who has chosen none sees the first one */
+  if (!view->channel) view->channel = id; /* without a choice, the first channel is shown */
   const bool is_here = id == view->channel;
   if (is_here) snprintf(view->name, sizeof view->name, "%s", name);
   vestry_html_add(html, "<li><a id=\"to-%d\" href=\"/channel/%d\" data-navigate%-s>%s</a>", id, id,
@@ -241,14 +247,14 @@ static void put_link(const vestry_sql_row *row, void *ctx) {
   vestry_html_add(html, "</li>");
 }
 
-/* The channel of an address. At / a tab shows the one where it was (put_arrival). */
+/* Return the channel of the address. At /, a tab shows its last channel (put_arrival). */
 static int address_of(const vestry_request *req) {
   int64_t id = 0;
   (void)vestry_request_get(req, VESTRY_IN_PATH, "channel", vestry_into_between(&id, 1, INT32_MAX));
   return (int)id;
 }
 
-/* How far the user has read. */
+/* Read the user's read positions. */
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
@@ -298,8 +304,8 @@ static void put_part(vestry_render *render, vestry_html *html, const char *id, c
                      &(vestry_page_part){.id = id, .element = element, .share = share, .render = fn, .app = app});
 }
 
-/* Beside the channel: which others there are, a form for a new one, who is here. On a phone it is a drawer, which its
- * button opens; Escape, a press beside it, and a channel that is chosen close it. */
+/* Append the side bar: the other channels, a form for a new one, the users who are present. On a phone it is a drawer,
+ * which its button opens; Escape, a press outside, and the choice of a channel close it. */
 static void put_aside(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   vestry_slice links = {.data = "", .len = 0};
   (void)vestry_html_result(&view->links, &links);
@@ -328,19 +334,19 @@ static void put_aside(struct app *app, vestry_render *render, vestry_html *html,
   vestry_html_add(html, "\">Log out</button></footer></aside>");
 }
 
-/* What is sent stands below the messages until it is one of them (chat.js): the page's number of what was sent and is
- * not seen yet (.sent) says how much of it.
+/* Append the form for a message. A sent message is shown below the messages until it is one of them (chat.js); the
+ * number of messages that were sent and are not shown yet is in a signal (.sent).
  *
- * A draft is a signal of its channel and its tab. It is saved while it is typed, for when the page, or the server, does
- * not come back as it was; from then on it is in the page, for one that lacks it. What is sent leaves the field at
- * once, and comes back to it if it was refused, in front of what was typed since; it is not tried again then. A double
- * click's second click finds an empty field. */
+ * A draft is a signal of its channel and its tab. It is saved while the user types, so that it survives a reload of the
+ * page or a restart of the server; the page then contains it, for tabs that lack it. A message leaves the field when it
+ * is sent. If it is rejected, it returns to the field in front of the text that was typed since, and is not repeated.
+ * The second click of a double click finds an empty field. */
 static void put_composer(vestry_html *html, const struct view *view) {
   const char *draft = view->draft,
              *saved = json_string_value(json_object_get(json_object_get(view->state, "drafts"), draft));
   const int id = view->channel;
   char include[64];
-  if (!view->is_sure) { /* a document: whose draft this is, its stream says in a moment */
+  if (!view->is_sure) { /* in a document the tab may be unknown; the stream soon sends the draft */
     vestry_html_add(
         html,
         "<form id=\"composer\"><label for=\"early\">Message</label><textarea id=\"early\" rows=\"1\" "
@@ -369,13 +375,14 @@ static void put_composer(vestry_html *html, const struct view *view) {
       draft, draft, view->name, draft);
   const vestry_backend_action_options save = {.filter_include = include, .csrf = true};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
-  vestry_html_add(html, "\" data-on:vestry-kept__window=\""); /* perhaps it was typed too late to be saved */
+  /* a text that was typed too late may not be saved yet */
+  vestry_html_add(html, "\" data-on:vestry-kept__window=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &save, "/channel/%d/draft", id);
   vestry_html_add(html, "\"></textarea><button class=\"first\">Send</button><small role=\"status\" "
                         "data-text=\"$_sending ? 'Sending…' : ''\"></small></form>");
 }
 
-/* Takes the composer's place while something is edited. */
+/* Append the form that replaces the composer while a message is edited. */
 static void put_editing(vestry_html *html, const struct view *view) {
   vestry_html_add(html, "<form id=\"editing\" data-attr:hidden=\"!$edit\" hidden data-effect=\"$edit && "
                         "setTimeout(() => document.getElementById('edited').focus())\" data-on:submit=\"$error = ''; ");
@@ -392,9 +399,9 @@ static void put_editing(vestry_html *html, const struct view *view) {
       view->channel, view->channel);
 }
 
-/* What is done when a tab has come to a channel, by a link, an address, or by going back: the tab says so; and one
- * that is at / takes the channel's address, to which it can be led back. Whose tab a document at / is for is not always
- * known before its stream has said so. */
+/* Append the actions of a tab that arrives at a channel by a link, an address or the back button: the tab sends a POST,
+ * and a tab at / takes the address of the channel, to which it can return. For a document at /, the tab may be unknown
+ * until its stream has reported it. */
 static void put_arrival(vestry_html *html, const struct view *view) {
   if (!view->address && !view->is_sure) return;
   vestry_html_add(html, "<i id=\"at-%d\" hidden data-init=\"", view->channel);
@@ -408,7 +415,8 @@ static void put_arrival(vestry_html *html, const struct view *view) {
 
 static void put_room(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   char id[32], share[32];
-  snprintf(id, sizeof id, "list-%d", view->channel); /* an element for each, so that none is under another's name */
+  /* one element for each channel, so that no list appears under another channel */
+  snprintf(id, sizeof id, "list-%d", view->channel);
   snprintf(share, sizeof share, "%d %d %d", view->channel, view->shown, (int)view->until);
   vestry_html_add(
       html,
@@ -419,14 +427,15 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
       view->channel, (long long)view->from);
   vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
   vestry_html_add(html,
-                  ")\" data-on:visibilitychange__document=\"document.hidden && ($shown = shown(), "); /* it was seen */
+                  /* the messages were seen */
+                  ")\" data-on:visibilitychange__document=\"document.hidden && ($shown = shown(), ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, LOOKED, "/channel/%d", view->channel);
   vestry_html_add(html, ")\">");
   static const char drawer[] =
       "<button id=\"drawer\" popovertarget=\"side\" aria-label=\"Channels and people\">\xE2\x98\xB0</button>";
   if (*view->name) {
     put_arrival(html, view);
-    /* The title of the content is what a page is called after a navigation. */
+    /* The title of the content becomes the title of the page after a navigation. */
     vestry_html_add(html,
                     "<header data-effect=\"document.title = document.getElementById('content').dataset.title = "
                     "titleOf('%s', %d, $_last, $_seen)\">%-s<h1>%s</h1><b title=\"Unread in other channels\" "
@@ -453,7 +462,7 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
   vestry_html_add(html, "</section>");
 }
 
-/* Around all that changes, in the document alone: what the tab is and has, and what it proves that with. */
+/* Append the frame around the content, in the document only: the attributes of the tab, its signals and its tokens. */
 static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html *html, struct view *view) {
   const vestry_request *req = render->request;
   vestry_reply *reply = render->reply;
@@ -477,7 +486,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   return vestry_tab_keep(req, html, "draft");
 }
 
-/* A vestry_page_fn: the document, and later its content again. */
+/* Render the document, and later its content again (a vestry_page_fn). */
 vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct view view = {.user = NULL};

@@ -4,9 +4,10 @@
 
 #include "chat.h"
 
-/* With each message somebody has read more, in a table of everybody's: a page that read it would be rendered for what
- * stands next to its rows in the file. So it is read aside, and refreshes whose it is. What is gone is counted with it,
- * and refreshes all. */
+/* The table `seen` has the read positions of all users and changes with each message. A page that read it normally
+ * would be rendered for changes of adjacent rows in the file. Therefore pages read it aside, and a change refreshes the
+ * topic of its user. Deleted messages (`gone`) affect the unread counts of all users, so their changes refresh all
+ * pages. */
 void say_topics(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
   (void)rowid, (void)app;
