@@ -118,7 +118,7 @@ VESTRY_API size_t vestry_sql_bytes(const vestry_sql_row *row, size_t column, voi
 
 /** Receives a row, on the thread that runs the statement. It may run other statements in the same transaction. */
 typedef void (*vestry_sql_row_fn)(const vestry_sql_row *row, void *ctx);
-/** A vestry_sql_row_fn that stores the first column in the int64_t to which ctx points. */
+/** Store the first column in the int64_t to which ctx points. A vestry_sql_row_fn. */
 VESTRY_API void vestry_sql_row_integer(const vestry_sql_row *row, void *ctx);
 
 /** Run one statement. It is prepared once for each connection, and the prepared statement is kept.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Creation, start and stop of jobs, the registration of their functions, and the public functions that need no more
- * than a check of their arguments. */
+/* Creates, starts and stops jobs, and registers their functions. The other public functions here check their arguments,
+ * and call those of the table. */
 #include "base/array.h"
 #include "base/log.h"
 #include "base/options.h"

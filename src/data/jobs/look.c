@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* When the table is queried for due jobs: at the time when the next job becomes due, and after poll_ms. If the table
- * has a receiver that reports commits of other processes, those reports replace poll_ms, and the table is otherwise
- * queried only every slow_poll_ms. This slow query is necessary because the database's clock may have been set, and
- * because a transaction that is rolled back causes no report, although it had a job locked. While all workers are busy,
- * the looking thread does not query the table, because each worker does so when it has ended a job. */
+ * has a receiver that reports commits of other processes, the table is queried after each report, and otherwise only
+ * every slow_poll_ms instead of every poll_ms. This slow query is necessary because the database's clock may have been
+ * set, and because a transaction that is rolled back causes no report, although it had a job locked. While all workers
+ * are busy, the looking thread does not query the table, because each worker does so when it has ended a job. */
 #include "data/jobs/look.h"
 
 #include "base/wait.h"
@@ -61,7 +61,7 @@ void vsi_jobs_look_again(vestry_jobs *jobs) {
   if (is_sooner) vsi_jobs_rouse(jobs);
 }
 
-/* Return whether the query is due and useful: no pause after a failure, and a worker that waits. */
+/* Return whether a query is due and useful. It is not during the pause after a failure, nor while no worker waits. */
 static bool is_wanted(vestry_jobs *jobs) {
   bool is_wanted = false;
   vsi_mutex_lock(&jobs->lock);

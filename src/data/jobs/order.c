@@ -4,11 +4,11 @@
  * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first. Each
  * increments a counter in one of 1,024 rows, selected by the key, before it looks for jobs that prevent its own. A
  * transaction whose snapshot is older than the last increment gets BUSY, as if it had read the job itself, and begins
- * again. The server computes which row that is, so that all nodes agree.
+ * again. The server computes the row for a key, so that all nodes agree.
  *
  * If an order relies on a waiting job (EXISTS), that job stays locked until the order's transaction has ended, because
  * it could otherwise begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks
- * transactions that take or remove the job. Orders that follow each other closely could keep a job locked for ever.
+ * transactions that take or remove the job. Orders that follow each other closely could keep a job locked forever.
  * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
  * has one writer at a time, so none of this can happen there. */
 #include "base/options.h"

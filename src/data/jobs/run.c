@@ -64,8 +64,9 @@ static bool is_of_next_period(const vsi_jobs_run *run, int64_t wait_ms) {
          vsi_jobs_run_now_ms(run) + wait_ms >= vsi_jobs_period_after(run->period, run->job.period_at_ms);
 }
 
-/* Decide the new state of a job whose function has returned this error, or that is buried. A scheduled job waits for
- * the period after the one for which it ran; that period may have begun already. */
+/* Decide the new state of a job whose function has returned this error, or that is buried because its process died in
+ * the last attempt. A scheduled job waits for the period after the one for which it ran; that period may have begun
+ * already. */
 static vestry_job_outcome judge(const vsi_jobs_run *run, vestry_err error, bool is_put_back, vsi_jobs_end *ret_end) {
   const bool is_tick = run->period.length_ms != 0;
   vsi_jobs_end end = {.state = VESTRY_JOB_WAITING, .attempts_count = run->job.attempt};

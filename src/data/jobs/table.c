@@ -106,8 +106,8 @@ static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), ""), FIND(NOW("$2"), " FOR U
   "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
   " progress = 0, said = NULL" more " WHERE id = $1"
 static vsi_sql_texts take_sql = {TAKE(SQLITE("$2"), "", ""), TAKE(NOW("$2"), MS, ", is_closed = false")};
-/* Close the jobs on which orders rely and that have been due for longer than another job. $3 is null: all that are
- * due. */
+/* Close the jobs that were passed over because orders rely on them: those due before the job ($3, $4). $3 is null: all
+ * due jobs. */
 static vsi_sql_texts close_sql = {
     NULL,
     "UPDATE vestry_job SET is_closed = true WHERE id IN (SELECT id FROM vestry_job WHERE kind = $1 AND due <= " NOW(
@@ -123,8 +123,8 @@ static vsi_sql_texts close_sql = {
                              " END, error = nullif(coalesce($8, error), ''), progress = CASE $3 WHEN 'done' THEN 1 "   \
                              "ELSE progress END" OF_THE_LEASE " RETURNING 1"
 static vsi_sql_texts end_sql = {END(SQLITE("$6"), "", ""), END(NOW("$6"), MS, "::integer")};
-/* Whether this run has written that end: only its own transaction changes a row with its number to a state other than
- * running. */
+/* Finds a row if this run has written that end, because only its own transaction changes a row with its number to a
+ * state other than running. */
 static const char ended_sql[] = "SELECT 1 FROM vestry_job WHERE id = $1 AND fence = $2 AND state = $3";
 #define PROGRESS(now, ms)                                                                                              \
   "UPDATE vestry_job SET progress = $3, said = $4, due = " now " + $6" ms OF_THE_LEASE " RETURNING 1"
@@ -331,7 +331,7 @@ static vestry_err close_before(const taking *of, const vsi_jobs_kind *kind, bool
       NULL, NULL);
 }
 
-/* Take the oldest due job of a kind that is not locked. oldest_id: the oldest of all that are due. */
+/* Take the oldest due job of a kind, and skip locked jobs. oldest_id: the oldest of all due jobs. */
 static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_id) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);

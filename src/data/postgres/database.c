@@ -139,8 +139,8 @@ static void depend(const vestry_postgres *database, vestry_render *render, uint6
 
 /* --------------------------------------------------------------------------------------------------- levels ------- */
 
-/* Return whether renders are followed at level TABLES for lack of locks. When the time is over, the first caller logs
- * it. */
+/* Return whether renders are followed at level TABLES for lack of memory for locks. When the time is over, the first
+ * caller logs it. */
 static bool is_fallen_back(vestry_postgres *database) {
   uint64_t until_ns = atomic_load_explicit(&database->fallback_until_ns, memory_order_relaxed);
   if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;

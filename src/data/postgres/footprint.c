@@ -20,8 +20,8 @@
  * A subtransaction that is rolled back (of a savepoint, or of a PL/pgSQL block with EXCEPTION) releases its locks of
  * relations that were not used before. Its locks of rows stay, and so do its counts. Therefore, at level TABLES, and
  * for a materialized view, which has no locks of rows, relations that were scanned count as used; and so does every
- * view. This is only checked if there may have been such a subtransaction, because a function is in a language that
- * catches errors, or a statement has a savepoint, because the check examines each relation of the database.
+ * view. The check examines each relation of the database. Therefore, it is only made if there may have been such a
+ * subtransaction: if a function is in a language that catches errors, or a statement has a savepoint.
  *
  * An index that is not a B-tree may be written without a record in the WAL. A transaction that has read it depends on
  * new versions of the table's rows. A materialized view is read without locks of rows.
@@ -45,7 +45,8 @@ const char vsi_postgres_begin_tables[] =
 
 /* The query has a row for each relation, and its reads in an array: the block of a row or leaf, times 65,536, plus the
  * offset of the row, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for
- * each of its rows; and by an index (OFFSET 0), because it overestimates their number.
+ * each of its rows. OFFSET 0 makes it use an index, which it would otherwise not do because it overestimates their
+ * number.
  *
  * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
  * change. */

@@ -22,8 +22,8 @@ typedef struct vsi_postgres_hosts {
 
 void vsi_postgres_hosts_init(vsi_postgres_hosts *hosts, const char *url);
 void vsi_postgres_hosts_finish(vsi_postgres_hosts *hosts);
-/* Get the parameters of libpq for host i < count: a word and a value each; NULL: the url has no such value. Valid until
- * vsi_postgres_hosts_finish. */
+/* Get the parameters of libpq for host i < count: keywords and their values; NULL: the url has no such value. Valid
+ * until vsi_postgres_hosts_finish. */
 void vsi_postgres_hosts_choose(const vsi_postgres_hosts *hosts, size_t i, const char **ret_words,
                                const char **ret_values);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool's connections: they are opened when they are needed, given up when the server has ended them, and opened
  * again. While the server is away, one thread tries to connect from time to time, and other threads fail at once,
- * because threads that wait for a silent server would be missing elsewhere. */
+ * because a silent server would otherwise block all threads that need it. */
 #include <stdio.h>
 #include <stdlib.h>
 

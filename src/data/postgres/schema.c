@@ -11,8 +11,8 @@ typedef struct bringing {
   int64_t version; /* the existing one; 0: none */
 } bringing;
 
-/* This reads pg_class instead of using to_regclass only, because that uses the connection's cache, which lacks a table
- * of another node until a lock of a table is taken. */
+/* This reads pg_class instead of only calling to_regclass, because that uses the connection's cache, which lacks a
+ * table of another node until a lock of a table is taken. */
 static const char has_table_sql[] =
     "SELECT count(*) FROM pg_class WHERE relname = 'vestry_schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
 

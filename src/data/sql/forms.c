@@ -81,7 +81,7 @@ static vsi_sql_texts follow_sql = {"SELECT generation FROM vestry_form_cleared W
   " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " key " AND f.expires > " now
 static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
                                  FIND(POSTGRES_KEY("f."), POSTGRES("$5"), ", 'vestry_form'::regclass::oid")};
-/* A row with a longer time to live than allowed is from before the clock was set back. */
+/* A row that expires later than its time to live allows was stored before the clock was set back. */
 #define TYPE(key, now, ms)                                                                                             \
   "UPDATE vestry_form SET generation = $5, number = $6, pairs = $7, room = $8 WHERE " key                              \
   " AND (generation, number) < ($5, $6) AND room >= $8 AND expires > " now " + $10" ms " - $10" ms                     \
@@ -143,7 +143,7 @@ static vsi_sql_texts bound_sql = {
     " ORDER BY expires DESC, tab, name LIMIT -1 OFFSET $5) RETURNING 1",
     "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"
     " AND (tab, name) <> ($2, $3) AND " KNOWN " ORDER BY expires DESC, tab, name OFFSET $5" LOCKED ") RETURNING 1"};
-/* The oldest forms, which together have this number of bytes. */
+/* The oldest forms, which together have at least this number of bytes. */
 static vsi_sql_texts evict_sql = {
     "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY expires, id) - room AS"
     " earlier FROM vestry_form WHERE is_visitor = $5 AND id <> $4) WHERE earlier < $6) RETURNING room",
@@ -313,7 +313,7 @@ static void add_gone(const vestry_sql_row *row, void *ctx) {
   gone->bytes += vestry_sql_integer(row, 0);
 }
 
-/* Remove the oldest forms, which together have this number of bytes. Adds the size of the removed forms to
+/* Remove the oldest forms, which together have at least this number of bytes. Adds the size of the removed forms to
  * gone_bytes. */
 static vestry_err evict(changing *of, bool of_visitors, int64_t bytes, int64_t *gone_bytes) {
   totals gone = {0, 0, 0};

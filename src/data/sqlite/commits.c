@@ -2,8 +2,8 @@
 /* Commits in their order, each with its known changes: file pages from the WAL, for commits of any connection; tables,
  * if an attached connection made the commit and has announced its number.
  *
- * In WAL mode a commit with unknown tables is followed by its file pages alone, so the data from hooks only avoids
- * refreshes. In other modes only tables are known, and commits of other connections refresh everything.
+ * In WAL mode a commit with unknown tables is followed by its file pages alone, so the data from hooks can only reduce
+ * the number of refreshes. In other modes only tables are known, and commits of other connections refresh everything.
  *
  * A commit for which no hook was called for a row (for example VACUUM) is followed by its file pages alone, too. If
  * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these

@@ -381,7 +381,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   return VESTRY_OK;
 }
 
-/* Return whether a connection's main database is this file. */
+/* Return whether a connection's main database is the followed file. */
 static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
   struct stat of_one, of_other;

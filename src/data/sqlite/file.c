@@ -29,17 +29,17 @@
  * A page may be reported but not read, for example if xFetch has not mapped it. This makes a set larger by a page that
  * the cache reports next anyway. No page is missed, because no page is read without a call.
  *
- * A VFS is not used instead, for three reasons. It would have to be the default before a connection is opened, or be
- * named by the code that opens it; a VFS that the application names in its sqlite3_open_v2 would not be seen.
- * Registering a VFS calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods, in
+ * A VFS is not used instead, for two reasons. It would have to be the default before a connection is opened, or be
+ * named by the code that opens it; a VFS that the application names in its sqlite3_open_v2 would not be seen. And
+ * registering a VFS calls sqlite3_initialize, after which SQLite cannot be configured any more. The methods, in
  * contrast, are a pointer at the start of each open file, whichever VFS has made it (for example unix-excl, or a VFS
  * that encrypts). Those of the outermost VFS are replaced, so offsets are the ones that SQLite passed. The functions of
  * the copy get the same file as before.
  *
- * The direct reads cannot be switched off: no setting of a connection and no file control does it. From 3.48 on SQLite
- * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics), and
- * otherwise reads nothing past its cache. But then long values fill the cache again, and 3.45 to 3.47 do not check.
- * When all versions in use do, that bit makes this file unnecessary, except for mapped files.
+ * The direct reads cannot be switched off by a setting of a connection, nor by a file control. From 3.48 on SQLite
+ * checks whether the file permits partial reads of pages (SQLITE_IOCAP_SUBPAGE_READ in xDeviceCharacteristics); if it
+ * does not, SQLite reads nothing past its cache. However, long values then fill the cache again, and 3.45 to 3.47 do
+ * not check. When all versions in use check, that bit makes this file unnecessary, except for mapped files.
  *
  * A SQLite before 3.45 that reports that it was built without DIRECT_OVERFLOW_READ is not watched, because it reads
  * nothing past its cache as long as no file is mapped.

@@ -2,8 +2,8 @@
 /* essay: which pages a commit wrote, and why none is missed */
 /* The WAL contains what commits wrote: each frame has its page number, and the last frame of a commit is marked. The
  * header of the WAL's index contains the visible end of the WAL; all processes share it, and it is written last. Both
- * formats are documented (sqlite.org/walformat.html). No file is opened here; the WAL is read through the own
- * connection's file, because closing another descriptor would drop that connection's locks.
+ * formats are documented (sqlite.org/walformat.html). No file is opened here; the WAL is read through the file of the
+ * library's own connection, because closing another descriptor would drop that connection's locks.
  *
  * Completeness is checked by counting. The index contains a number that increases by one with each commit, so between
  * two reads the frames must contain as many commits. When all of the WAL has been copied into the database, it is
@@ -88,8 +88,8 @@ static uint32_t big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Continue after the last commit, with the current schema version, or an earlier one, which the next commit of page 1
- * will correct. OK | BUSY */
+/* Continue after the last commit. The schema version may be an earlier one; in this case the next commit that writes
+ * page 1 shows the difference. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
   head h;
   int schema = 0;

@@ -11,10 +11,10 @@
  * (program.c), only rows with that key count. Both conditions are necessary. Therefore, a commit with known file pages
  * and known tables refreshes only the sets that meet both conditions.
  *
- * But then a set's file pages can be written without another render. Their data may now be elsewhere, so that the next
- * change of it writes other pages. Therefore, such a set is invalidated: from then on it is followed by tables, and by
- * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens with a
- * render's own writes, which refresh nothing. A file page can contain rows of thousands of renders, so thousands of
+ * But then a set's file pages can be written without another render. Their data may then be elsewhere, so that the next
+ * change of the data writes other pages. Therefore, such a set is invalidated: from then on it is followed by tables,
+ * and by every commit whose tables are unknown, until its renders run again and enter a new set. The same happens with
+ * a render's own writes, which refresh nothing. A file page can contain rows of thousands of renders, so thousands of
  * sets may be invalidated; those that look rows up by a key are found by the key, without examining the others.
  *
  * A commit that is followed while a render runs is kept until the render ends, and is then compared with its reads, so
@@ -74,7 +74,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   size_t bytes = sizeof(recent) + commit->uses_count * sizeof *commit->uses +
                  commit->keys_count * sizeof *commit->keys + commit->pages_count * sizeof *commit->pages;
   recent *made = index->running && bytes <= RECENT_BYTES ? vsi_calloc(index->sets.host, 1, bytes) : NULL;
-  if (!made) { /* no render runs, or there is no room: renders that run now run again */
+  if (!made) { /* no render runs, or there is no room: running renders run again */
     while (!STAILQ_EMPTY(&index->recent)) drop_recent(index);
     index->forgotten = index->commits;
     return;

@@ -7,8 +7,8 @@
  * rows with that key, whatever else it does with them. A row with another key that is inserted, deleted or changed
  * makes no difference.
  *
- * Another connection may use another plan of SQLite. This does not matter, because the result depends only on the
- * question, and one plan suffices to prove that it depends on these rows alone.
+ * SQLite may use another plan on another connection. This does not matter, because the result depends on the statement
+ * and not on its plan, and one plan suffices to prove that it depends on these rows alone.
  *
  * Every operation of the program must be listed here, with the registers that it writes and the way it moves a cursor.
  * A program with any other operation, for example of a later version of SQLite, may read anything. Only integers count,

@@ -203,8 +203,8 @@ static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const
   return of_commit ? of_commit : error;
 }
 
-/* If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all others for longer
- * than their leases. */
+/* Run a statement. If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all
+ * others for longer than their leases. */
 vestry_err vsi_sqlite_run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                 vestry_sql_row_fn row, void *ctx) {
   vestry_sql_transaction *is;

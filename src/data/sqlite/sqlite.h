@@ -61,7 +61,7 @@ struct vestry_sqlite {
   bool is_over;
   bool is_roused; /* the thread must check, or has just checked and will check again */
   vsi_sqlite_commits commits;
-  const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode. Open db keeps the mode */
+  const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
   bool is_lost;                               /* there was a commit with an unknown number */
