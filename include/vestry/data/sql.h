@@ -269,7 +269,8 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *    freed. The age of a form has a precision of a tenth of ttl_ms. Expired forms are no longer found; they are deleted
  *    in batches when other forms are stored.
  *  - Failure: while the server is away, or the database is locked or full, typed text is rejected with 503, and the
- *    page sends it again every five seconds. Values stored before stay. */
+ *    page sends it again after about five seconds, then at growing intervals of up to half a minute. Values stored
+ *    before stay. */
 typedef struct vestry_sql_forms_options {
   size_t size;                  /**< sizeof(vestry_sql_forms_options), or 0 */
   int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
