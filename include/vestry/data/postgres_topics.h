@@ -47,7 +47,7 @@ typedef struct vestry_postgres_topics_options {
  *  options     copied; NULL: the defaults
  *  ret_topics  owned by the caller; untouched on failure
  *  Returns  OK, also while the server is away: it is tried again, and the log reports it | INVALID | NO_MEMORY | IO (no
- *           thread)
+ *           thread, or no randomness)
  *  Threads  any; starts a thread. Blocks on the network, at most five seconds */
 VESTRY_API vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *pool,
                                                     const vestry_postgres_topics_options *options,

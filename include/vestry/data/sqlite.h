@@ -106,10 +106,11 @@ VESTRY_API vestry_err vestry_sqlite_record_pages(void);
  *  options       copied
  *  ret_database  owned by the caller; untouched on failure
  *  Returns  OK, also if the database was left by a killed program or is in use by others | INVALID (also: a database in
- *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages or WAL mode) | BUSY
- *           (another program has been writing for five seconds) | LIMIT (the disk is full) | IO (it cannot be opened;
- *           it cannot be written although vestry's tables must be created; it is not a database; or its vestry tables
- *           are of a later version, and nothing was changed). The log has the reason and a remedy
+ *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages or WAL mode; or this
+ *           SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five seconds) |
+ *           LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it cannot be
+ *           written although vestry's tables must be created; it is not a database; or its vestry tables are of a later
+ *           version, and nothing was changed). The log has the reason and a remedy
  *  Threads  any; starts a thread. Blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
                                            vestry_sqlite **ret_database);
@@ -200,9 +201,10 @@ typedef struct vestry_sqlite_pool_options {
 
 /** Open all connections, and bring the tables to their version.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
- *  Returns  OK | INVALID (no path, or a path without a file such as ":memory:"; a schema without a version) | NO_MEMORY
- *           | BUSY | LIMIT (the disk is full) | IO (the file cannot be opened or written, is not a database, or has
- *           tables of a later version). On failure the file is unchanged. The log has the reason and a remedy
+ *  Returns  OK | INVALID (no path, or a path without a file such as ":memory:"; a schema without a version; too many
+ *           connections) | NO_MEMORY | BUSY | LIMIT (the disk is full) | IO (the file cannot be opened or written, is
+ *           not a database, or has tables of a later version). On failure the file is unchanged. The log has the reason
+ *           and a remedy
  *  Threads  any; blocks on the disk */
 VESTRY_API vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *options, vestry_sql_pool **ret_pool);
 /** Let pages follow all connections of a pool except those for READ_ASIDE: vestry_sqlite_attach for each.
