@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Click to edit: a click turns a card into a form, and what is saved is seen at once in every page that shows it. What
- * is half typed is there after a reload. */
+/* Click to edit: a click turns a card into a form, and all pages that show the card receive the saved data at once.
+ * Half-typed text is restored after a reload. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +18,13 @@ enum { NAME_MAX = 60, EMAIL_MAX = 80 };
 
 struct app {
   struct program program;
-  vestry_forms *forms; /* what is half typed */
+  vestry_forms *forms; /* half-typed text */
   pthread_mutex_t lock;
   char name[TEXT_BYTES(NAME_MAX)], email[TEXT_BYTES(EMAIL_MAX)]; /* guarded by lock */
 };
 
-/* A form says which card it began with, so that what another person saves meanwhile is not overwritten without a word.
- * Every %s is escaped for where it stands, whatever people are called. */
+/* A form contains the version of the card with which it began, so that it never silently overwrites the changes of
+ * another user. Every %s is escaped for its context. */
 #define VIEW                                                                                                           \
   "<section id=\"view\"><dl><dt>Name</dt><dd>%s</dd><dt>Email</dt><dd>%s</dd></dl>"                                    \
   "<button id=\"open\" data-on:click=\"@get('/form')\">Edit</button></section>"
@@ -57,7 +57,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   return program_page_end(reply, &html);
 }
 
-/* GET /stream: stays open, beside those of other pages. It starts with the effect below. */
+/* GET /stream: stays open, together with the streams of other pages. It starts with the effect below. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req;
   (void)ctx;
@@ -66,8 +66,8 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   return vestry_reply_effect(reply, VESTRY_LIST("show"));
 }
 
-/* ["show"]: the card as it is now, to the pages of the dispatch. Locked until it is sent, so that no page hears of an
- * older card last. Pages that have the form open keep it, and get the new card beneath. */
+/* ["show"]: send the current card to the pages of the dispatch. The lock is held until it is sent, so that no page ends
+ * with an older card. A page with an open form keeps the form, and receives the new card below it. */
 static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   vestry_event *event;
@@ -82,8 +82,8 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
   return err;
 }
 
-/* GET /form: this page's card makes way for a form. Signals of the page fill it: with what this tab has typed before it
- * was reloaded, or with the card. */
+/* GET /form: replace the card of this page by a form. Signals fill it with the text that this tab had typed before a
+ * reload, or with the card. */
 static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_html html;
@@ -110,7 +110,8 @@ static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx
   return err;
 }
 
-/* The card again. What was typed is not kept any more. (A tab of before a restart has kept nothing: its id is none.) */
+/* Show the card again, and delete the typed text. (After a restart, the id of an old tab is invalid, and it has no
+ * stored text.) */
 static vestry_err close_form(struct app *app, const vestry_request *req, vestry_reply *reply) {
   (void)vestry_forms_clear(app->forms, req, "card");
   return vestry_reply_patch_elements(reply, NO_FORM);
@@ -121,7 +122,7 @@ static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *c
   return close_form(ctx, req, reply);
 }
 
-/* PUT /card. Saved again with its answer lost, it is as it was. */
+/* PUT /card. If a lost answer causes a repetition, it has no further effect. */
 static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
@@ -149,7 +150,7 @@ static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx
     return vestry_reply_patch_signals(reply,
                                       VESTRY_OBJECT("error", what, "was_name", now_name, "was_email", now_email));
   }
-  vestry_dispatch(app->program.v, NO_SCOPE, CARD, VESTRY_LIST("show")); /* all pages, this one too */
+  vestry_dispatch(app->program.v, NO_SCOPE, CARD, VESTRY_LIST("show")); /* all pages, including this one */
   return close_form(app, req, reply);
 }
 
@@ -157,8 +158,9 @@ int main(int argc, char **argv) {
   static const char *const fields[] = {"name", "email", "was_name", "was_email"};
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .name = "Ada Lovelace", .email = "ada@example.org"};
   program_start(&app.program, argc, argv, "edit", "A card that is edited in place", &(vestry_options){0});
-  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
-  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */
+  vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */
+  /* without sessions all tabs share one scope */
+  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX};
   vestry_err err = vestry_forms_create(app.program.v, &forms, &app.forms);
   if (!err) err = vestry_forms_add(app.forms, "card", fields, 4);
   vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "show", show, &app);

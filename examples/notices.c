@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Notices: each page subscribes to its user's topic for as long as its stream lives; who publishes does not know who is
- * there. A notice is elements and two scripts, made once and sent to all as one. The last ones are kept, for pages that
- * come later or come back, until they are dismissed or the program ends. */
+/* Notices: each page subscribes to the topic of its user while its stream is open; publishers do not know the
+ * subscribers. A notice consists of elements and two scripts, which are made once and sent as one batch. The last
+ * notices are kept for pages that open or reconnect later, until they are dismissed or the program ends. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +22,11 @@ struct notice {
 
 struct app {
   struct program program;
-  pthread_mutex_t lock;         /* a notice is kept and published under it, and those kept are sent under it: so a page
-                                  that opens its stream has each once */
-  unsigned long long count;     /* of all that were sent; guarded by lock, like the rest */
-  struct notice kept[KEPT_MAX]; /* number n at n % KEPT_MAX */
+  /* held while a notice is kept and published, and while the kept ones are sent, so that a new stream receives each
+   * notice once */
+  pthread_mutex_t lock;
+  unsigned long long count;     /* of all notices; guarded by lock, as are the following members */
+  struct notice kept[KEPT_MAX]; /* notice n is at n % KEPT_MAX */
   unsigned long long dismissals_count;
   struct {
     unsigned long long number;
@@ -33,7 +34,7 @@ struct app {
   } dismissed[DISMISSED_MAX];
 };
 
-/* GET /?user=…: whose page it is. (An application with a log-in would know, and ask nobody.) */
+/* Read the user from the query, GET /?user=…. An application with a login would use the session. */
 static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   const char *query = req->query;
   vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES, &(size_t){0});
@@ -54,7 +55,7 @@ static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  /* Also while the tab is hidden: a notice is sent once. */
+  /* The stream stays open while the tab is hidden, because a notice is sent only once. */
   const vestry_backend_action_options also_hidden = {.when_hidden = VESTRY_HIDDEN_OPEN};
   char user[NAME_BYTES];
   vestry_html html;
@@ -65,14 +66,14 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   return program_page_end(reply, &html);
 }
 
-/* On the thread of whoever publishes. */
+/* Runs on the thread of the publisher. */
 static void on_notice(const vestry_bus_message *message, void *ctx) {
   (void)ctx;
   vestry_batch_send(message->data, message->connection);
 }
 
-/* GET /stream?user=…: stays open, and is told of what is for this user, and of what is for nobody: for all. What is
- * kept is sent first: what came while the page was away is among it. */
+/* GET /stream?user=…: a stream that receives the notices of this user, and notices without a user, which are for all.
+ * The kept notices are sent first, including those that arrived while the page was disconnected. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vestry_subscriber page = {.call = on_notice};
   char user[NAME_BYTES];
@@ -106,8 +107,8 @@ static bool is_dismissed(const struct app *app, unsigned long long number, const
   return false;
 }
 
-/* ["kept", user]: to a page whose stream is open; locked until it is sent. A server that has begun anew has nothing,
- * and takes nothing away. */
+/* ["kept", user]: send the kept notices to a page. The lock is held until they are sent. After a restart the server has
+ * none, and removes nothing from the page. */
 static vestry_err send_kept(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   const char *user = json_string_value(json_array_get(args, 0));
@@ -133,7 +134,7 @@ static vestry_err send_kept(vestry_dispatch_context *context, const json_t *args
   return err;
 }
 
-/* What a page is sent: all of it or nothing, with nothing in between. */
+/* Add the events of a notice to a batch. A page receives all of them without other events in between, or none. */
 static vestry_err add_notice(vestry_batch *batch, const struct notice *notice) {
   vestry_elements_options first = {.selector = "#notices", .mode = VESTRY_PATCH_PREPEND};
   vestry_event *events[2] = {NULL, NULL};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Progress of a long job: it runs on a thread of the program's own, which knows no request, and wakes all pages'
- * watches. */
+/* Progress of a long job. The job runs on a thread of the program, without a request, and wakes the watches of all
+ * pages. */
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -19,12 +19,12 @@ struct app {
   struct program program;
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  enum { IDLE, RUNNING, DONE, CANCELLED, OVER } state; /* guarded by lock, like the rest */
+  enum { IDLE, RUNNING, DONE, CANCELLED, OVER } state; /* guarded by lock, as are the following members */
   int percent;
   char job[TEXT_BYTES(NAME_MAX)]; /* its name */
 };
 
-/* A page's watch: shows the job as it is now. */
+/* The watch of a page: sends the current state of the job. */
 static vestry_err show(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   static const char *const states[] = {"idle", "running", "done", "cancelled", "over"};
   struct app *app = ctx;
@@ -39,7 +39,7 @@ static vestry_err show(vestry_watcher *watcher, vestry_connection *connection, v
   return err;
 }
 
-/* From any thread, with no request in sight. NOT_FOUND means that no page is open, which is all right. */
+/* Wake all pages, from any thread and without a request. NOT_FOUND means that no page is open, and is ignored. */
 static void tell(struct app *app) {
   vestry_dispatch(app->program.v, NO_SCOPE, JOB, VESTRY_LIST("wake"));
 }
@@ -54,7 +54,7 @@ static void *work(void *ctx) {
     pthread_mutex_unlock(&app->lock);
     if (is_over) return NULL;
     tell(app);
-    nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL); /* whatever takes so long */
+    nanosleep(&(struct timespec){.tv_nsec = STEP_MS * 1000000L}, NULL); /* the long work */
   }
 }
 
@@ -94,7 +94,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   return program_page_end(reply, &html);
 }
 
-/* GET /stream: a page that comes, or comes back, hears at once how far the job is. */
+/* GET /stream: a page that opens or reconnects receives the progress at once. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, JOB);
@@ -102,7 +102,7 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_watch(reply, &(vestry_watch){.step = show, .ctx = app});
 }
 
-/* POST /job, DELETE /job: the answer is a complaint or empty, what happens goes down the streams. */
+/* POST /job, DELETE /job: the answer is an error message or empty; the progress goes to the streams. */
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
   if (!text_fits(name, NAME_MAX))
@@ -121,7 +121,7 @@ int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
   pthread_t worker;
   program_start(&app.program, argc, argv, "progress", "A long job, and how far it is", &(vestry_options){0});
-  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
+  vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */
   vestry_route(app.program.v, "GET", "/", page, &app.program);
   vestry_route(app.program.v, "GET", "/stream", stream, &app);
   vestry_route(app.program.v, "POST", "/job", start, &app);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Active search: what is looked for is in the address, which can be kept and sent to others. A field that is marked
- * (data-navigate) leads there while one types, within the document; so do back and forward. */
+/* Active search: the search text is in the address, which can be bookmarked and shared. A marked field (data-navigate)
+ * navigates there within the document while the user types; so do back and forward. */
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +53,7 @@ static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
                                     "Wren, Troglodytes troglodytes"};
 enum { BIRDS_COUNT = sizeof birds / sizeof *birds };
 
-/* What one looks for: without blanks at its ends, and one between words. */
+/* Read the search text, without blanks at its ends, and with one blank between words. */
 static void read_query(const vestry_request *req, char query[QUERY_BYTES]) {
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "query");
   size_t len = 0;
@@ -68,7 +68,7 @@ static void read_query(const vestry_request *req, char query[QUERY_BYTES]) {
   query[len] = '\0';
 }
 
-/* What was looked for is marked. */
+/* Append the results, with the search text marked. */
 static void add_results(vestry_html *html, const char *query) {
   int count = 0, len = (int)strlen(query);
   vestry_html_add(
@@ -91,8 +91,8 @@ static void add_results(vestry_html *html, const char *query) {
   vestry_html_add(html, "</p></section>");
 }
 
-/* GET /, also with ?query=…: the document, complete without any script, and the content at each address that the tab
- * goes to. */
+/* GET /, also with ?query=…: the document, which is complete without scripts, and the content of each address to which
+ * the tab navigates. */
 static vestry_err page(vestry_render *render, vestry_html *html, void *app) {
   char query[QUERY_BYTES];
   read_query(render->request, query);

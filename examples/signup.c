@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A form with validation: the server checks while one types, sends only what has changed, and tells all pages how many
- * seats are left. What is half typed is there after a reload. */
+/* A form with validation: the server validates while the user types, sends only changed signals, and sends the number
+ * of free seats to all pages. Half-typed text is restored after a reload. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,8 @@
 
 enum { SEATS = 12, NAME_MAX = 40, EMAIL_MAX = 80 };
 
-/* What a page sends, and what it is told: apart, so that no answer changes what one is typing. */
+/* Signals that a page sends, and signals that it receives, are separate, so that no answer changes the text that is
+ * being typed. */
 static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", TEXT_BYTES(NAME_MAX)),
                                            VESTRY_STRING_FIELD("email", "", TEXT_BYTES(EMAIL_MAX)),
                                            VESTRY_INTEGER_FIELD("seats", 1, 1, 4)};
@@ -30,14 +31,14 @@ static const char *const kept_fields[] = {"name", "email", "seats"};
 struct app {
   struct program program;
   vestry_schema *sent, *told;
-  vestry_forms *forms; /* what is half typed */
+  vestry_forms *forms; /* half-typed text */
   pthread_mutex_t lock;
-  int64_t left; /* seats; guarded by lock, like the next two */
+  int64_t left; /* free seats; guarded by lock, as are the next two members */
   int count;
   char emails[SEATS][TEXT_BYTES(EMAIL_MAX) + 1];
 };
 
-/* A fault is told once its field is left, and taken back while one types. */
+/* An error is shown when the user leaves the field, and removed while the user types. */
 /* clang-format off */
 #define FIELD(name, label, more)                                                                                       \
   "<div class=\"field\"><label for=\"" name "\">" label "</label>"                                                     \
@@ -60,7 +61,7 @@ struct app {
   "<p role=\"status\" data-show=\"!$left\">All seats are taken.</p>"
 /* clang-format on */
 
-/* The number of seats comes by the stream, and so it does after the server was away. */
+/* The number of seats comes from the stream, also after a restart of the server. */
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES];
@@ -81,7 +82,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   return err ? err : finished;
 }
 
-/* GET /stream: ["left"] sends how many seats are left, now to this page and after each sign-up to all. */
+/* GET /stream: ["left"] sends the number of free seats, now to this page, and after each registration to all pages. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_key(reply, FORM);
@@ -93,7 +94,7 @@ static vestry_err left(vestry_dispatch_context *context, const json_t *args, voi
   struct app *app = ctx;
   vestry_event *event;
   (void)args;
-  pthread_mutex_lock(&app->lock); /* until it is sent: no page hears of an older number last */
+  pthread_mutex_lock(&app->lock); /* held until the number is sent, so that no page ends with an older number */
   vestry_err err = vestry_event_signals(NULL, VESTRY_OBJECT("left", app->left), NULL, &event);
   if (!err) err = vestry_context_send(context, event), vestry_event_unref(event);
   pthread_mutex_unlock(&app->lock);
@@ -105,11 +106,12 @@ static void tell(vestry_repository *told, const char *field, const char *what, b
   char path[32];
   snprintf(path, sizeof path, "errors.%s", field);
   vestry_repository_get(told, path, VESTRY_INTO(&said));
-  if (is_typing && !*said) return; /* who is not ready yet is not scolded */
+  if (is_typing && !*said) return; /* no error while the user is still typing */
   vestry_repository_set(told, path, VESTRY_VALUES(what));
 }
 
-/* POST /typing, and POST /check when a field is left: an empty one is no fault yet; POST /signup when one is done. */
+/* POST /typing while the user types; POST /check when a field is left, where an empty field is not an error yet; POST
+ * /signup to register. */
 static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   bool is_complete = strcmp(req->path, "/signup") == 0, is_typing = strcmp(req->path, "/typing") == 0;
@@ -144,16 +146,16 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   tell(told, "name", wrong_name, is_typing);
   tell(told, "email", wrong_email, is_typing);
   tell(told, "seats", wrong_seats, is_typing);
-  vestry_field_error errors[3]; /* a type, or a bound */
+  vestry_field_error errors[3]; /* a wrong type, or a bound */
   size_t errors_count = vestry_repository_errors(sent, errors, 3);
   for (size_t i = 0; i < errors_count; i++) tell(told, errors[i].path, errors[i].message, is_typing);
   if (is_done) {
-    vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, this one too */
-    (void)vestry_forms_clear(app->forms, req, "signup"); /* a tab of before a restart has kept nothing */
+    vestry_dispatch(app->program.v, NO_SCOPE, FORM, VESTRY_LIST("left")); /* all pages, including this one */
+    (void)vestry_forms_clear(app->forms, req, "signup"); /* a tab from before a restart has no stored text */
     err = vestry_reply_patch_elementsf(
         reply, "<p id=\"form\" role=\"status\">Thank you, %s! Seats kept for you: %d</p>", name, (int)seats);
   } else {
-    err = vestry_repository_save_reply(told, VESTRY_SAVE_CHANGED, reply, NULL); /* no more than what has changed */
+    err = vestry_repository_save_reply(told, VESTRY_SAVE_CHANGED, reply, NULL); /* only changed signals */
   }
   vestry_repository_destroy(told);
   vestry_repository_destroy(sent);
@@ -163,10 +165,11 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
 int main(int argc, char **argv) {
   static struct app app = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = SEATS};
   program_start(&app.program, argc, argv, "signup", "A form that is checked while one types", &(vestry_options){0});
-  vestry_leases_create(app.program.v, 0); /* a tab behind a proxy that is gone is noticed */
+  vestry_leases_create(app.program.v, 0); /* detects lost tabs behind a proxy */
   vestry_schema_create(NULL, sent_fields, 3, &app.sent, NULL);
   vestry_schema_create(NULL, told_fields, 3, &app.told, NULL);
-  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX}; /* there are no sessions: one scope */
+  /* without sessions all tabs share one scope */
+  const vestry_forms_options forms = {.max_per_scope_count = PAGES_MAX};
   vestry_err err = vestry_forms_create(app.program.v, &forms, &app.forms);
   if (!err) err = vestry_forms_add(app.forms, "signup", kept_fields, 3);
   vestry_registry_effect(vestry_parts_of(app.program.v)->registry, "left", left, &app);

@@ -5,7 +5,7 @@
 
 #include "auction.h"
 
-/* "12", "12.5", "12,50": cents. false: it is no price */
+/* Parse a price such as "12", "12.5" or "12,50" as cents. false: not a price */
 static bool read_cents(const char *text, int64_t *ret_cents) {
   char plain[16], *comma, *end;
   if (!text || !*text || strlen(text) >= sizeof plain || strspn(text, "0123456789.,") != strlen(text)) return false;
@@ -16,7 +16,7 @@ static bool read_cents(const char *text, int64_t *ret_cents) {
   return !*end && cents >= 1 && cents <= CENTS_MAX;
 }
 
-/* Whoever says so is who he says: an application asks for a password here. */
+/* POST /login. Any name is accepted; a real application would check a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   if (!text_is_good(name, NAME_MAX)) {
@@ -33,7 +33,7 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
-/* All but the log-in is for those who have logged in. */
+/* Guard: all routes except the login require a logged-in user. */
 static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)ctx;
   if (vestry_session_user(req)) return VESTRY_OK;
@@ -51,8 +51,8 @@ static void read_text(const vestry_sql_row *row, void *room) {
   snprintf(room, ROOM, "%s", vestry_sql_text(row, 0));
 }
 
-/* POST /bid/{lot}: decided once, by one statement; a trigger does the rest in its transaction. One that was made
- * already, by the same request before a crash, is made. */
+/* POST /bid/{lot}: a single statement decides once; a trigger updates the lot in the same transaction. A bid that the
+ * same request made before a crash counts as made. */
 static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *who = vestry_session_user(req);
@@ -90,7 +90,8 @@ static vestry_err refuse(vestry_reply *reply, const char *sentence) {
   return VESTRY_FAILED;
 }
 
-/* POST /lots, with a picture or without: the picture is on the disk. An error, and it is not kept. */
+/* POST /lots, with or without a picture, which is already on the disk. If this returns an error, the picture is
+ * deleted. */
 static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *title = vestry_request_value(req, VESTRY_IN_FORM, "title"),
@@ -116,15 +117,15 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
                   has_picture ? picture.type : "", cents, ends_ms),
       vestry_sql_row_integer, &id);
   if (!err) err = actions_end_later(app, transaction, id, ends_ms);
-  if (!err) err = vestry_forms_clear(app->forms, req, "lot"); /* as the lot is there */
-  if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;               /* a program's request, of no tab */
+  if (!err) err = vestry_forms_clear(app->forms, req, "lot"); /* because the lot exists */
+  if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;               /* a request of a program, without a tab */
   err = vestry_sql_end(transaction, err);
   if (err) return err;
   snprintf(url, sizeof url, "/lot/%lld", (long long)id);
   return vestry_reply_redirect(reply, 303, url);
 }
 
-/* GET /picture/{name}: of a lot's picture, and nothing else that lies in the folder. */
+/* GET /picture/{name}: serve a lot's picture, but no other file of the folder. */
 static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
@@ -136,7 +137,7 @@ static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *
   return err ? err : vestry_reply_header(reply, "Content-Type", type);
 }
 
-/* A name could begin as a formula does: a spreadsheet is told that it is a text. */
+/* A name may begin like a formula, so it is marked as a text for spreadsheets. */
 static void write_row(const vestry_sql_row *row, void *file) {
   const char *name = vestry_sql_text(row, 1);
   fprintf(file, "%d,\"%s", (int)vestry_sql_integer(row, 0), *name && strchr("=+-@\t\r", *name) ? "'" : "");

@@ -21,7 +21,7 @@ static int read_option(int option, const char *value, void *ctx) {
   return 0;
 }
 
-/* The database is open before the instance is created, which seals with a secret that is kept there. */
+/* Open the database before the instance is created, because it stores the instance's secret. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {
@@ -32,20 +32,21 @@ static bool prepare(void *ctx) {
     vestry_sql_pool_destroy(app->db);
     return false;
   }
-  snprintf(app->pictures, sizeof app->pictures, "%s.pictures", app->file); /* fits: SQLite could open the file */
-  (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open says what is wrong with it */
+  /* it fits, because SQLite could open the file */
+  snprintf(app->pictures, sizeof app->pictures, "%s.pictures", app->file);
+  (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open reports errors */
   app->sessions =
       (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->stored};
   return true;
 }
 
-/* In one process of all; doing it twice does no more than once. */
+/* End a lot. The job runs in one process at a time; a repetition has no further effect. */
 static vestry_err end_lot(vestry_job *job, void *ctx) {
   return vestry_sql_run_alone(((struct app *)ctx)->db, "UPDATE lot SET is_over = 1 WHERE id = ?",
                               VESTRY_LIST((int64_t)atoll(job->payload.data)), NULL, NULL);
 }
 
-/* The lots that the database began with have no job until then. */
+/* Enqueue jobs for the initial lots of the database, which have none yet. */
 static vestry_err begin_jobs(struct app *app) {
   vestry_sql_transaction *transaction;
   vestry_err err = vestry_jobs_create(app->db, NULL, &app->jobs);
@@ -86,7 +87,7 @@ static vestry_err begin(struct app *app) {
   return err ? err : actions_mount(app);
 }
 
-/* In the order in which each stands on the next. */
+/* Destroy all objects, each before the objects that it depends on. */
 static void end(struct app *app) {
   vestry_stop(app->program.v, VESTRY_NEVER_MS);
   vestry_jobs_destroy(app->jobs);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The auction: people offer lots with pictures, and bid for them. What pages show is in the database, and it alone says
- * which page is rendered when. pages.c is what people see, actions.c what they do, auction.c from start to end. */
+/* The auction: users offer lots with pictures, and bid for them. Pages show the content of the database, and only its
+ * commits cause renders. pages.c renders the pages, actions.c handles the actions, auction.c contains the start and end
+ * of the program. */
 #ifndef AUCTION_H
 #define AUCTION_H
 
@@ -20,7 +21,7 @@ enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
 struct app {
   struct program program;
   const char *file;    /* the database */
-  char pictures[4096]; /* the folder */
+  char pictures[4096]; /* folder of the pictures */
   vestry_sql_pool *db;
   vestry_sql_sessions *stored;
   vestry_session_options sessions;
@@ -33,27 +34,27 @@ struct app {
   vestry_forms *forms;
   vestry_upload_folder *folder;
   vestry_uploads *uploads;
-  vestry_files *files; /* of the folder */
+  vestry_files *files; /* files of the folder */
   vestry_once *once;
   vestry_rate *rate;
 };
 
 int64_t now_ms(void);
 
-/* Render functions (vestry/app/page.h): the lots, one of them, the form for another. */
+/* Render functions (vestry/app/page.h): the list of lots, one lot, the form for a new lot. */
 vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_lot(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_offer(vestry_render *render, vestry_html *html, void *app);
 vestry_err page_may_see(const vestry_request *req, void *app);
-/* name: what was refused; NULL: nothing was */
+/* Answer with the login page. name: the rejected name; NULL: none */
 vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, const char *complaint);
 
-/* Routes, guards and what uploads end in. */
+/* Add routes, guards and uploads. */
 vestry_err actions_mount(struct app *app);
-/* A job that ends a lot when its time has come: in the transaction that makes the lot. */
+/* Enqueue a job that ends a lot at its time, in the transaction that creates the lot. */
 vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms);
 
-/* Files of this folder, made into arrays by the build. */
+/* Files of this folder, converted to arrays by the build. */
 extern const unsigned char auction_css[], schema_sql[];
 extern const size_t auction_css_len, schema_sql_len;
 

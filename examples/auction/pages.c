@@ -11,8 +11,8 @@ enum { SHOWN_MAX = 60 };
 #define EURO           "€ %lld.%02lld"
 #define EURO_OF(cents) (long long)(cents) / 100, (long long)(cents) % 100
 
-/* What stands around the content of all pages; between them the document stays (data-navigate). A time that is left is
- * counted in the page, by the server's clock. */
+/* Append the frame around the content of all pages; the document stays during navigation between them (data-navigate).
+ * The page itself counts the remaining time, based on the server's clock. */
 static vestry_err begin(struct app *app, vestry_render *render, vestry_html *html, const char *title) {
   static char nothing[1];
   char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "", tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "";
@@ -55,10 +55,10 @@ vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, co
                       NAME_MAX, name ? name : "", complaint);
 }
 
-/* What a row says of a lot. */
+/* The data of a lot from a row. */
 struct lot {
   vestry_html *html;
-  const char *who; /* looks at it */
+  const char *who; /* the user of the page */
   long long id, cents, bids, ends_ms;
   bool is_over;
 };
@@ -100,7 +100,7 @@ static void put_lot(const vestry_sql_row *row, void *ctx) {
   vestry_html_add(lot->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
 }
 
-/* GET /?q=…: what is searched for is in the address. */
+/* GET /?q=…: the search text is in the address. */
 vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
@@ -130,7 +130,7 @@ static void put_bid(const vestry_sql_row *row, void *html) {
                   number, vestry_sql_text(row, 1), EURO_OF(vestry_sql_integer(row, 2)));
 }
 
-/* The bids as a window: those that are seen are read by their key, however many there are. */
+/* Append the bids as a window: only the visible rows are read, by their key, whatever the number of bids. */
 static vestry_err put_bids(struct app *app, vestry_render *render, vestry_html *html, const struct lot *lot) {
   const vestry_window_options options = {.id = "bids",
                                          .rows = {.count = (uint64_t)lot->bids, .px = 32, .buffer_count = 60},
@@ -187,7 +187,7 @@ vestry_err page_lot(vestry_render *render, vestry_html *html, void *ctx) {
   return err ? err : end(render, html);
 }
 
-/* GET /offer: what is typed is kept for its tab, and found again after a reload. */
+/* GET /offer: typed text is kept for its tab, and restored after a reload. */
 vestry_err page_offer(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   vestry_form *form;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The board: people log in, work on boards of cards together, see who is there, and send each other notices. Pages show
- * what the database says: whoever changes it has the board drawn anew, by one actor, for all its pages. */
+/* The board: users log in, work together on boards of cards, see who is present, and send notices to each other. Pages
+ * show the content of the database. A request that changes it sends a message to an actor, which renders the board once
+ * for all its pages. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 4 };
 
 struct app {
   struct program program;
-  vestry_sql_pool *db; /* boards and cards; and sessions, which vestry stores there */
+  vestry_sql_pool *db; /* boards, cards, and vestry's sessions */
   vestry_sql_sessions *stored;
   vestry_session_options sessions;
   vestry_presence *presence;
@@ -36,7 +37,7 @@ struct app {
   "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\"><label for=\"name\">Name</label>"  \
   "<input id=\"name\" name=\"name\" maxlength=\"%d\" value=\"%s\" required autofocus autocomplete=\"username\">"       \
   "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
-/* What is half typed is not for who comes after this person. */
+/* After a logout, the typed text is removed, so that the next user of the browser does not see it. */
 #define LOGOUT                                                                                                         \
   "<form method=\"post\" action=\"/logout\"><button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out"         \
   "</button></form>"
@@ -46,11 +47,11 @@ struct app {
   "<label for=\"title\">New board</label><span></span>"                                                                \
   "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
   "<button class=\"first\">Create</button></form></main>"
-/* A page's own state is in its signals: what is typed, and which version of which card is being edited. They outlive
- * the page for its person, also when a log-out in another tab has it loaded anew: 401 leads to the log-in. A card that
- * is added is added once, and so is a notice: each says what it was when it was sent, also if the server is there only
- * later, and cards come in the order in which they were added; until then the page says that they are not sent. The
- * editor stands beside the cards: whatever becomes of its card, the text stays. */
+/* The state of a page is in its signals: the typed text, and the card that is being edited, with its version. The
+ * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. Each
+ * card and each notice is added once, with its content at the time of the click, even if the server is available only
+ * later. Cards are added in the order of the clicks; until then, the page shows that they are not sent. The editor is
+ * outside of the cards, so its text stays whatever happens to the card. */
 #define BOARD                                                                                                          \
   "<main %-s data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, clash: '', gone: false, to: '', "   \
   "notice: '', error: '', _waiting: []}\" data-init=\"const kept = 'half typed ' + location.pathname + "               \
@@ -85,7 +86,7 @@ struct app {
   "<input data-bind:to aria-label=\"To\" placeholder=\"To\" maxlength=\"%d\" autocomplete=\"off\">"                    \
   "<input data-bind:notice aria-label=\"Notice\" placeholder=\"Notice\" maxlength=\"%d\" autocomplete=\"off\">"        \
   "<button>Send</button></form></main>"
-/* What a press is about is said with it, as its person saw it: so no press does what was not meant. */
+/* Each button sends the card and the version that the user saw, so that an action never changes another version. */
 #define CARD                                                                                                           \
   "<article id=\"card-%d\"><p>%s</p><footer><span>%s</span>"                                                           \
   "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $base = %d; $clash = ''; "           \
@@ -118,13 +119,13 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   return err;
 }
 
-/* A field that was filled in, not too long; NULL: it was not. */
+/* Return a field of a form; NULL: it is empty or too long. */
 static const char *field(const vestry_request *req, const char *name) {
   const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
   return text_is_good(text, NAME_MAX) ? text : NULL;
 }
 
-/* Whoever says so is who he says: an application asks for a password here. */
+/* POST /login. Any name is accepted; a real application would check a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *name = field(req, "name");
   vestry_err err = name ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
@@ -156,7 +157,7 @@ static vestry_err create_board(const vestry_request *req, vestry_reply *reply, v
   return err ? err : vestry_reply_redirect(reply, 303, url);
 }
 
-/* All but the log-in is for those who have logged in. */
+/* Guard: all routes except the login require a logged-in user. */
 static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)ctx;
   if (vestry_session_user(req)) return VESTRY_OK;
@@ -167,13 +168,13 @@ static vestry_err for_members(const vestry_request *req, vestry_reply *reply, vo
 
 /* ------------------------------------------------------------------------------------------------ one board ------- */
 
-/* A board that is to be drawn. */
+/* A message: render this board. */
 struct change {
-  vestry_message message; /* first */
+  vestry_message message; /* must be the first member */
   int64_t board;
 };
 
-/* From any thread. What has been committed before is drawn. */
+/* Request that a board is rendered, with all commits so far. Threads: any. */
 static vestry_err draw(struct app *app, int64_t board) {
   struct change *change = malloc(sizeof *change);
   if (!change) return VESTRY_NO_MEMORY;
@@ -201,7 +202,8 @@ static void add_card(const vestry_sql_row *row, void *html) {
   vestry_html_add(html, DELETE, board, id, version);
 }
 
-/* For all pages of a board. Each event sets one element: so a page that is slow is shown the last state of both. */
+/* Send to all pages of a board. Each event sets one element, so a slow page receives the last state of both
+ * elements. */
 static void show(struct app *app, int64_t board, vestry_html *html) {
   vestry_slice text;
   if (!vestry_html_result(html, &text))
@@ -229,8 +231,8 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_finish(&html);
 }
 
-/* The painter: one at a time, in the order of the changes. It reads the database after it was told, so pages end up
- * with the last state. */
+/* The actor that renders boards, one at a time, in the order of the messages. It reads the database after it has
+ * received the message, so pages end with the last state. */
 static void paint(vestry_actor *self, void *ctx) {
   for (vestry_message *message; (message = vestry_actor_receive(self)) != NULL; free(message))
     draw_board(ctx, ((struct change *)message)->board);
@@ -245,7 +247,7 @@ static void on_presence(const vestry_presence_change *change, void *ctx) {
   (void)draw(ctx, change->place->parts[1].integer);
 }
 
-/* ["draw", board]: what a page's stream begins with. */
+/* ["draw", board]: the first effect of a page's stream. */
 static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context;
   return draw(ctx, json_integer_value(json_array_get(args, 0)));
@@ -259,7 +261,7 @@ static void read_title(const vestry_sql_row *row, void *title) {
   snprintf(title, TEXT_BYTES(NAME_MAX), "%s", vestry_sql_text(row, 0));
 }
 
-/* What a form sends, once; the same again before it is answered is no other. */
+/* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
       .size = sizeof options, .filter_include = signals, .once = true, .deduplicate = true};
@@ -280,8 +282,8 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = sending(add, sizeof add, "^text$", url);
   if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
   if (err) return err;
-  /* Also while the tab is hidden: its user is there all the same. And also after a clean end, that of a log-out in
-   * another tab: the answer is 401 then, and the page is loaded anew, which leads to the log-in. */
+  /* The stream stays open while the tab is hidden, because its user is still present. It reconnects even after a clean
+   * end, for example after a logout in another tab: then it gets 401, and the page reloads and shows the login. */
   const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
   vestry_html html;
   program_page_begin(&app->program, reply, &html, title);
@@ -291,7 +293,7 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   return program_page_end(reply, &html);
 }
 
-/* GET /board/{board}/stream: of this session; among those of the board; of the user; and its user is there. */
+/* GET /board/{board}/stream: a stream that belongs to the session, the board, the user, and the presence. */
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t board;
@@ -311,14 +313,14 @@ static vestry_err complain(vestry_reply *reply, const char *what) {
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", what));
 }
 
-/* The database has been changed: have it drawn, and answer this page. */
+/* After a change of the database, request a render, and answer the request. */
 static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry_reply *reply,
                           const vestry_value *signals) {
   if (!err) err = draw(app, board);
   return err ? err : vestry_reply_patch_signals(reply, signals);
 }
 
-/* POST /board/{board}/card. One that comes again, after a crash too, has been added. */
+/* POST /board/{board}/card. A repeated request finds its card in the database, even after a crash. */
 static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX)), *once = vestry_request_header(req, "X-Once");
@@ -337,10 +339,10 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
-/* What a card is now: for who meant another. */
+/* The current state of a card, if a request referred to another version. */
 struct found {
   int64_t version;
-  int stage; /* -1: it was deleted */
+  int stage; /* -1: deleted */
   char text[TEXT_BYTES(TEXT_MAX)], edited_by[TEXT_BYTES(NAME_MAX)], moved_by[TEXT_BYTES(NAME_MAX)];
 };
 
@@ -353,7 +355,8 @@ static void read_card(const vestry_sql_row *row, void *ctx) {
   snprintf(card->moved_by, sizeof card->moved_by, "%s", vestry_sql_text(row, 4));
 }
 
-/* Nothing was changed, since another person has changed the card meanwhile: say who it was, and what it is now. */
+/* Answer a request that changed nothing, because another user has changed the card: report the user, and the current
+ * card. */
 static vestry_err say_who(struct app *app, const vestry_request *req, vestry_reply *reply, int64_t board, int64_t id) {
   struct found card;
   char what[2 * TEXT_BYTES(TEXT_MAX)];
@@ -376,7 +379,8 @@ static vestry_err say_who(struct app *app, const vestry_request *req, vestry_rep
   return changed(app, board, err, reply, VESTRY_OBJECT("error", what));
 }
 
-/* PUT /board/{board}/card: what was typed for version `base`. Once more, with its answer lost, it is as it was. */
+/* PUT /board/{board}/card: save the text for version `base`. If a lost answer causes a repetition, it has no further
+ * effect. */
 static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *text = program_text(req, "draft", TEXT_BYTES(TEXT_MAX)), *user = vestry_session_user(req);
@@ -396,8 +400,8 @@ static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void
   return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
 }
 
-/* DELETE /board/{board}/card/{card} of version `base`; POST …/move from a stage to another. A card that was deleted
- * keeps its number, so that nobody who still sees it means another one. */
+/* DELETE /board/{board}/card/{card} for version `base`; POST …/move from one stage to another. The number of a deleted
+ * card is not reused, so that a page which still shows the card never refers to another one. */
 static vestry_err change_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const bool is_move = strcmp(req->method, "POST") == 0;
@@ -421,7 +425,7 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
-/* To all pages of one person, and nobody else's. */
+/* Send a notice to all pages of one user only. */
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *to = program_text(req, "to", TEXT_BYTES(NAME_MAX));
@@ -451,7 +455,7 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("board", "grace", value, "a number of milliseconds up to 60000 is wanted") : 0;
 }
 
-/* The database is open before the instance is created: its sessions are there, and what it seals with. */
+/* Open the database before the instance is created, because it stores the sessions and the instance's secret. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {.path = app->file,
@@ -517,7 +521,7 @@ int main(int argc, char **argv) {
   console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
-  vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the painter has drawn what it was told to */
+  vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the actor has processed its messages */
   vestry_presence_destroy(app.presence);
   vestry_once_destroy(app.once);
   vestry_actor_unref(app.painter);

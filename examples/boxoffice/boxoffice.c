@@ -26,7 +26,7 @@ static int read_option(int option, const char *value, void *ctx) {
   return 0;
 }
 
-/* It listens: robots come, and a phone may. */
+/* Called when the server listens: start the robots, and set the URL for phones. */
 static void ready(unsigned port, void *ctx) {
   struct app *app = ctx;
   qr_door(app->program.options.address, port, app->door);
@@ -38,7 +38,7 @@ static void ended(void *ctx) {
   robots_stop(((struct app *)ctx)->robots);
 }
 
-/* Among several processes this one is a node; or it starts them, and ends with them. */
+/* Run as a node of several processes; or start the nodes, and exit after they have ended. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   struct server_options *served = &app->program.options;
@@ -80,7 +80,7 @@ static vestry_err begin(struct app *app) {
   return err ? err : house_begin(&app->house, app->clerk);
 }
 
-/* In the order in which each stands on the next. */
+/* Destroy all objects, each before the objects that it depends on. */
 static void end(struct app *app) {
   robots_stop(app->robots);
   vestry_stop(app->program.v, VESTRY_NEVER_MS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The box office: a hall of 2,000 seats, people and robots who buy them, and nodes that may be killed meanwhile. What
- * pages show is in the database, and it alone says which page is rendered when. hall.c is what people see, sales.c what
- * they do, robots.c who buys when nobody does, boxoffice.c from start to end. */
+/* The box office: a hall of 2,000 seats, people and robots that buy them, and nodes that may be killed meanwhile. Pages
+ * show the content of the database, and only its commits cause renders. hall.c renders the pages, sales.c handles the
+ * actions, robots.c contains the robots, boxoffice.c the start and end of the program. */
 #ifndef BOXOFFICE_H
 #define BOXOFFICE_H
 
@@ -20,36 +20,36 @@ enum { HELD_MAX = 6, HOLD_MS = 60000, SWEEP_MS = 400, PAUSE_MS = 10000 };
 struct app {
   struct program program;
   uint64_t robots_count, pace_ms, nodes_count;
-  FILE *told; /* the payments that robots were told of; NULL: nobody asks */
+  FILE *told; /* file for payments that were confirmed to robots; NULL: none */
   char **argv;
-  char door[QR_DOOR_BYTES];     /* where a phone finds the page, */
-  atomic_bool has_door;         /* once it does */
-  struct database_options kept; /* where, and what */
+  char door[QR_DOOR_BYTES];     /* URL of the page for phones */
+  atomic_bool has_door;         /* door is set */
+  struct database_options kept; /* the database and its tables */
   struct database db;
   vestry_pages *pages;
   vestry_forms *forms;
   vestry_once *once;
-  vestry_runtime *clerk; /* writes now and then, in a thread of its own */
+  vestry_runtime *clerk; /* a thread for periodic writes */
   vestry_timer *sweeper;
-  struct house house; /* which has the node */
+  struct house house; /* contains the node */
   struct robots *robots;
   unsigned char secret[SECRET_BYTES];
-  atomic_uint renders[BLOCKS]; /* of each block, by this process */
+  atomic_uint renders[BLOCKS]; /* renders of each block by this process */
 };
 
-/* Whose a request is: a tab's, which is a number at random. 0: not known yet. */
+/* Return the buyer of a request: a random number of its tab. 0: not known yet. */
 int64_t buyer_of(const vestry_request *req);
 
 vestry_err hall_page(vestry_render *render, vestry_html *html, void *app);
 
 vestry_err sales_mount(struct app *app);
-/* A timer's: holds that are over, and the next evening. */
+/* Timer function: release expired holds, and begin the next evening. */
 void sales_sweep(vestry_timer *timer, void *app);
 
-/* What a robot does next (robots.h). */
+/* Perform the next step of a robot (robots.h). */
 uint64_t robot_buys(struct robot *robot, const char *answer, void *app);
 
-/* Files of this folder, made into arrays by the build. */
+/* Files of this folder, converted to arrays by the build. */
 extern const unsigned char boxoffice_css[], schema_sql[], schema_postgres_sql[];
 extern const size_t boxoffice_css_len, schema_sql_len, schema_postgres_sql_len;
 

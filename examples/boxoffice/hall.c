@@ -30,7 +30,7 @@ static void put_seat(const vestry_sql_row *row, void *ctx) {
                   place, is, *is == 'f' ? "" : " aria-disabled=\"true\"");
 }
 
-/* A block: read, rendered and compressed once for all who look at it, when its rows have changed, and only then. */
+/* Render a block. It is read, rendered and compressed once for all pages, and only when its rows have changed. */
 static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct block block = {.html = html, .now = now_ms(), .letter = *render->share - 'A' + 1};
@@ -46,7 +46,7 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
       "%u</span></p>",
       block.free_count, renders);
-  if (block.newest_ms) /* otherwise there is nothing to have seen */
+  if (block.newest_ms) /* otherwise no write is shown yet */
     vestry_html_add(html, "<i data-signals=\"{_at: %lld}\"></i>", (long long)block.newest_ms);
   return err;
 }
@@ -59,8 +59,8 @@ struct audit {
   long long show, sold, paid, twice, lost, next_ms;
 };
 
-/* Seats that have a ticket; seats that were paid; tickets for a seat that has another one; and what was lost: seats
- * paid for which there is no ticket, tickets of no payment, and seats that say otherwise than the tickets. */
+/* Count the seats with a ticket; the paid seats; further tickets for the same seat; and losses: paid seats without a
+ * ticket, tickets without a payment, and seats that disagree with the tickets. */
 #define AUDIT                                                                                                          \
   "WITH now(show) AS (SELECT max(number) FROM show) SELECT show, (SELECT count(*) FROM ticket t WHERE t.show = "       \
   "now.show), (SELECT coalesce(sum(seats), 0) FROM payment p WHERE p.show = now.show), (SELECT count(*) - "            \
@@ -75,7 +75,7 @@ static void read_audit(const vestry_sql_row *row, void *ctx) {
   for (int i = 0; i < 6; i++) *into[i] = vestry_sql_integer(row, i);
 }
 
-/* The ticker: an audit of the database, at each payment. */
+/* Render the ticker: an audit of the database after each payment. */
 static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct audit audit = {0};
@@ -98,7 +98,7 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
 
 /* ---------------------------------------------------------------------------------------- what one sees ----------- */
 
-/* A press is sent again each second, for a minute: a database that is away is answered 503. */
+/* A submission is repeated each second for a minute, because an unavailable database causes 503. */
 static const vestry_backend_action_options pressed = {
     .once = true, .retry = VESTRY_RETRY_ERROR, .retry_interval_ms = 1000, .retry_scaler = 1, .retry_max_count = 60};
 
@@ -106,7 +106,7 @@ struct basket {
   vestry_html *html;
   int held, sold;
   bool is_for_hall;
-  char block; /* whose seats are put over the hall; 0: those of the basket */
+  char block; /* the block whose seats are drawn over the hall; 0: the seats of the basket */
 };
 
 /* SELECT id, block, row, place, payment, until_ms */
@@ -193,7 +193,8 @@ static void put_hall(struct app *app, vestry_render *render, vestry_html *html, 
   vestry_html_add(html, "</div>");
 }
 
-/* What is pressed in the page, wherever: a seat, one of one's own, or any. Arrows lead from seat to seat. */
+/* Append the actions of the page: for a seat, for a seat of the basket, or for any seat. Arrow keys move between
+ * seats. */
 static void put_actions(vestry_html *html) {
   vestry_backend_action_options press = pressed;
   press.filter_include = "^tabId$";

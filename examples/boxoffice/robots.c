@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Buyers who are robots: they hold one to four seats, think, and pay or give up. */
+/* Robots as buyers: they reserve one to four seats, wait, and pay or give up. */
 #include <stdio.h>
 #include <string.h>
 
 #include "boxoffice.h"
 
-enum { WANTED, HELD, PAYS }; /* what a robot knows */
+enum { WANTED, HELD, PAYS }; /* indexes of a robot's state */
 enum { SEATS_MAX = 4 };
 
 static void press_seat(struct robot *robot) {
@@ -40,7 +40,7 @@ uint64_t robot_buys(struct robot *robot, const char *answer, void *ctx) {
   if (!state[WANTED]) state[WANTED] = 1 + (int)robot_any(robot, SEATS_MAX);
   if (state[HELD] < state[WANTED]) {
     press_seat(robot);
-  } else if (robot_any(robot, 4) == 0) { /* it gives up: its minute runs out */
+  } else if (robot_any(robot, 4) == 0) { /* it gives up, and its reservation expires after a minute */
     memset(state, 0, sizeof robot->state);
     return think_ms;
   } else {

@@ -11,7 +11,7 @@
 int64_t buyer_of(const vestry_request *req) {
   char tab[VESTRY_TAB_ID_BYTES];
   if (!vestry_tab_is_known(req) || vestry_tab_id(req, tab)) return 0;
-  tab[15] = '\0'; /* of 128 random bits 60 */
+  tab[15] = '\0'; /* 60 of 128 random bits */
   return (int64_t)strtoull(tab, NULL, 16);
 }
 
@@ -19,8 +19,8 @@ static vestry_err say(vestry_reply *reply, const char *sentence) {
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", sentence));
 }
 
-/* One statement decides: a seat has one holder, and a person holds a few. Its own hold is taken anew. $1 is the seat;
- * 0: any one. */
+/* A single statement decides: a seat has one holder, and a buyer holds at most a few seats. A hold of the same buyer is
+ * renewed. $1 is the seat; 0: any seat. */
 #define HOLD                                                                                                           \
   "UPDATE seat SET holder = $2, until_ms = $3, at_ms = $4 WHERE payment = 0 AND kept = 0 AND (until_ms <= $4 OR "      \
   "holder = $2) AND id = CASE WHEN $1 > 0 THEN $1 ELSE (SELECT id FROM seat WHERE payment = 0 AND kept = 0 AND "       \
@@ -30,7 +30,7 @@ static vestry_err say(vestry_reply *reply, const char *sentence) {
   "UPDATE seat SET until_ms = 0, at_ms = $3 WHERE id = $1 AND holder = $2 AND payment = 0 AND until_ms > 0 RETURNING " \
   "id"
 
-/* POST /hold/{seat}, /free/{seat}: what it is to be, so that saying it twice does no more than once. */
+/* POST /hold/{seat}, /free/{seat}: sets the wanted state, so that a repetition has no further effect. */
 static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const int64_t buyer = buyer_of(req), now = now_ms();
@@ -63,13 +63,13 @@ struct sale {
   const char *name;
 };
 
-/* All that the buyer holds is sold, or nothing is. The nonce of the press is kept with the payment: whichever node is
- * asked again, after whatever crash, it has been paid once. */
+/* Sell all seats that the buyer holds, or none. The nonce of the submission is stored with the payment, so the seats
+ * are paid once, even if the request is repeated at another node or after a crash. */
 static vestry_err sell(vestry_sql_transaction *transaction, void *ctx) {
   const struct sale *of = ctx;
   const int64_t buyer = buyer_of(of->req), now = now_ms();
   const char *nonce = vestry_request_header(of->req, "X-Once");
-  char own[48]; /* of a press that has none */
+  char own[48]; /* for a submission without a nonce */
   int64_t payment, was;
   snprintf(own, sizeof own, "%lld at %lld", (long long)buyer, (long long)now);
   if (!nonce || !*nonce) nonce = own;
@@ -107,8 +107,8 @@ static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx)
   return err ? err : say(reply, "");
 }
 
-/* POST /plug/{node}: the node is killed by those who have started it, and without a word. It is the one that the tab is
- * on, and seldom the one that is asked. */
+/* POST /plug/{node}: the parent process kills the node without warning. It is the node that serves the tab, which is
+ * seldom the node that handles this request. */
 static vestry_err plug(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t node;
@@ -135,7 +135,7 @@ static vestry_err sweep(vestry_sql_transaction *transaction, void *ctx) {
   return err;
 }
 
-/* Nothing is written, and no other node waits, unless there is something to do. */
+/* Write nothing, and delay no other node, unless there is work. */
 void sales_sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   int64_t now = now_ms();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A million check boxes that everybody shares. They are in SQLite, one row for each that is ticked. A page is a window
- * over them that scrolls both ways; it is made of parts, ten boxes by ten. Nothing here says what is shown to whom: a
- * part reads its hundred boxes by their key, so a tick renders that part, once for all who see it, and nothing else. */
+/* A million shared check boxes. They are in SQLite, with one row for each ticked box. A page is a window that scrolls
+ * in both directions; it consists of parts of ten by ten boxes. No code here tracks which page shows which box: a part
+ * reads its hundred boxes by their key, so a tick renders only that part, once for all pages that show it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void read_box(const vestry_sql_row *row, void *ctx) {
   if (box >= 0 && box < PART * PART) is_ticked[box] = true;
 }
 
-/* Ten boxes by ten: what is inside of a part. Its share says which ones. */
+/* Render the content of a part: ten by ten boxes. Its share contains their position. */
 static vestry_err put_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   bool is_ticked[PART * PART] = {false};
@@ -57,7 +57,7 @@ static void put_window(struct app *app, vestry_render *render, vestry_html *html
   const vestry_window_axis axis = {.count = PARTS, .px = PART_PX, .buffer_count = SEEN};
   const vestry_window_options options = {.id = "at", .rows = axis, .columns = axis, .label = LABEL};
   vestry_window window = {0};
-  if (vestry_window_begin(render, html, &options, &window)) return; /* the render fails by itself */
+  if (vestry_window_begin(render, html, &options, &window)) return; /* the render reports the error */
   for (uint64_t down = window.first_row; down < window.first_row + window.rows_count; down++) {
     vestry_html_add(html, "<div id=\"row-%llu\">", (unsigned long long)down);
     for (uint64_t across = window.first_column; across < window.first_column + window.columns_count; across++) {
@@ -71,8 +71,8 @@ static void put_window(struct app *app, vestry_render *render, vestry_html *html
   vestry_window_end(html, &window);
 }
 
-/* GET /, also with ?at=…: which parts are seen. A box that has been pressed says what it is to be; its attribute says
- * what it is. So what failed is taken back. */
+/* GET /, also with ?at=…, the visible parts. The state of a clicked box is its wanted state, and its attribute is the
+ * stored state. Therefore a failed click is reverted. */
 static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   char once[VESTRY_ONCE_ATTRIBUTES_BYTES];
@@ -92,7 +92,7 @@ static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
                   "$_to = +evt.target.checked; ");
   const vestry_backend_action_options press = {.filter_include = "^$", .once = true, .sent = "_saving"};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/box/{$_box}/{$_to}");
-  /* One stop for Tab, whatever is seen: the boxes are a grid (WAI-ARIA). */
+  /* The boxes are a grid (WAI-ARIA) with a single tab stop, whatever is visible. */
   vestry_html_add(html,
                   "\" data-on:keydown=\"const at = document.getElementById('at'), boxes = [...at.querySelectorAll("
                   "'input')], edge = at.getBoundingClientRect(), of = box => box.getBoundingClientRect(), to = "
@@ -110,7 +110,7 @@ static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
 
 /* ---------------------------------------------------------------------------------------------- the handlers ------ */
 
-/* POST /box/{box}/{to}: durable when it is answered. Who sees the box is sent its part. */
+/* POST /box/{box}/{to}: the change is durable before the answer. Pages that show the box receive its part. */
 static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   int64_t box, to;
@@ -125,7 +125,7 @@ static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx
   return err ? err : vestry_reply_status(reply, 204);
 }
 
-/* GET /stats: what is rendered, and for how many. */
+/* GET /stats: numbers of renders, parts and streams. */
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const struct app *app = ctx;
   vestry_pages_stats of = {0};
@@ -146,7 +146,7 @@ static int read_option(int option, const char *value, void *ctx) {
   return 0;
 }
 
-/* The secret outlives the server: so does what a tab has pressed meanwhile. */
+/* The secret survives a restart, so clicks that a tab made meanwhile stay valid. */
 static bool prepare(void *ctx) {
   struct app *app = ctx;
   const vestry_sqlite_pool_options file = {

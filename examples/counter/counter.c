@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The counter: a click opens a stream, vestry keeps it under a key, and everything that happens later in the session,
- * in any tab, handler or timer, goes down that stream. */
+/* The counter: a click opens a stream, which vestry stores under a key. All later events of the session, from any tab,
+ * handler or timer, are sent to this stream. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,13 +12,14 @@
 #include "session.h"
 #include "vestry/app/session.h"
 
-/* Each session keeps its streams under this key; the scope, which is the session, is added by vestry. */
+/* Key of the streams of each session; vestry adds the scope, which is the session. */
 #define COUNTER VESTRY_KEY("counter", 1)
 
-/* Tabs of one session that can have a stream at once, with the policy many. */
+/* Maximum number of tabs of a session with a stream, with the policy `many`. */
 enum { TABS_MAX = 64 };
 
-/* A counter that nobody has watched for this many ticks pauses: long enough for a reload, a restart or a tunnel. */
+/* Ticks without a stream after which a counter pauses: long enough for a reload, a restart or a short loss of the
+ * network. */
 enum { UNHEARD_MAX = 60 };
 
 struct app {
@@ -29,8 +30,8 @@ struct app {
 
 /* ------------------------------------------------------------------------------------ what happens ---------------- */
 
-/* What changes the counter may come from a page, or from curl. A page's signals have been read by vestry; of anybody
- * else who sends some, only their form is looked at. */
+/* Admit requests of pages and of other clients such as curl. vestry has read the signals of a page; of another client's
+ * body, only the syntax is checked. */
 static vestry_err from_anybody(const vestry_request *req, vestry_reply *reply) {
   vestry_reply_any_client(reply);
   if (req->is_datastar) return VESTRY_OK;
@@ -41,7 +42,8 @@ static vestry_err from_anybody(const vestry_request *req, vestry_reply *reply) {
   return err;
 }
 
-/* PUT /: this request's stream is to stay open, kept under the key. What it starts with is an effect: plain data. */
+/* PUT /: keep the stream of this request open, and store it under the key. Its first event comes from an effect, which
+ * is plain data. */
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_err err = from_anybody(req, reply);
@@ -51,7 +53,7 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ct
   return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
 }
 
-/* POST /jump: the same key, so it is the stored streams that are told, and this request is answered 204. */
+/* POST /jump: the reply names the same key, so its effects go to the stored streams, and this request gets 204. */
 static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_err err = from_anybody(req, reply);
@@ -66,9 +68,9 @@ static vestry_err jump(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_effect(reply, VESTRY_LIST("counter/add", 10, name));
 }
 
-/* DELETE /: no reply is needed to reach a key. Here, as everywhere below, the counter is locked until what is sent has
- * been sent, so that pages hear things in the order in which they happened. Where there is no counter none is made: it
- * would take the place of a stranger's. */
+/* DELETE /: a dispatch reaches a key without a reply. Here and below, the counter is locked until the event is sent, so
+ * that pages receive events in the order of the changes. A missing counter is not created, because it could evict the
+ * counter of another session. */
 static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_scope id = req->scope;
@@ -84,7 +86,7 @@ static vestry_err stop(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_status(reply, 204);
 }
 
-/* Once a second, on a thread of vestry's, with no request in sight. */
+/* Runs once per second, on a thread of vestry, without a request. */
 static void tick(vestry_timer *timer, void *ctx) {
   struct session *session = ctx;
   (void)timer;
@@ -103,7 +105,7 @@ static void tick(vestry_timer *timer, void *ctx) {
 
 /* ------------------------------------------------------------------------------------ effects --------------------- */
 
-/* To every connection that the effects under way are for. */
+/* Send to all connections of the current dispatch. */
 static vestry_err patch(vestry_dispatch_context *context, const struct session *session, const char *handled) {
   char json[128];
   int len = handled
@@ -130,7 +132,7 @@ static vestry_err effect_start(vestry_dispatch_context *context, const json_t *a
   return err;
 }
 
-/* ["counter/add", how many, "by what request"] */
+/* ["counter/add", number, "the request"] */
 static vestry_err effect_add(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
   struct session *session;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How much of a scope is shown: enough to tell sessions apart, far too little to be let in with (96 of 128 bits stay
- * unsaid). */
+/* Number of shown digits of a scope: enough to distinguish sessions, but too few to impersonate one (96 of 128 bits are
+ * hidden). */
 enum { SHOWN_LEN = 8 };
 
 static void add_key(const vestry_listed *listed, void *ctx) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /keys: what the store holds, for people who want to look inside. */
+/* GET /keys: list the content of the store. */
 #ifndef COUNTER_KEYS_JSON_H
 #define COUNTER_KEYS_JSON_H
 

@@ -33,7 +33,7 @@ static const char help[] =
     "  --console             what it does, shown to this machine alone: /observe/console [no]\n"
     "  --help                this\n";
 
-/* One clear line; the status for bad values. */
+/* Print a message of one line; returns the exit status for bad values. */
 static int refuse(const char *option, const char *value, const char *wanted) {
   return options_refuse("counter", option, value, wanted);
 }

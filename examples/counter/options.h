@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The counter's command line: what all examples understand, and what is its own. */
+/* The counter's command line: options of all examples, and its own options. */
 #ifndef COUNTER_OPTIONS_H
 #define COUNTER_OPTIONS_H
 
@@ -14,7 +14,8 @@ struct options {
   vestry_keep_policy policy;
 };
 
-/* Returns -1: run; otherwise the status to exit with. To be freed with options_finish(&options->server). */
+/* Read the command line. Returns -1: run; otherwise the exit status. Free the result with
+ * options_finish(&options->server). */
 int counter_options_parse(int argc, char **argv, struct options *ret_options);
 
 #endif

@@ -9,7 +9,7 @@
 #include "../shared/head.h"
 #include "vestry/app/csp.h"
 
-/* The value of a name, which is len bytes at name; NULL for none of ours. */
+/* Return the value of a name of len bytes; NULL: unknown name. */
 static const char *value_of(const struct page_state *state, const char *name, size_t len, char *buffer,
                             size_t capacity) {
   if (len == 7 && memcmp(name, "counter", len) == 0) {
@@ -24,7 +24,7 @@ static const char *value_of(const struct page_state *state, const char *name, si
   return NULL;
 }
 
-/* Returns the filled page, to be freed; NULL: out of memory. */
+/* Return the page with its values, to be freed; NULL: out of memory. */
 static char *fill(const struct page_state *state, size_t *ret_len) {
   char *page = NULL;
   FILE *out = open_memstream(&page, ret_len);
@@ -56,7 +56,7 @@ vestry_err page_reply(const struct page_state *given, vestry_reply *reply) {
   size_t len = 0;
   char *page = fill(&state, &len);
   if (!page) return VESTRY_NO_MEMORY;
-  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows where the counter is now */
+  vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows the current value */
   err = vestry_reply_body(reply, NULL, page, len);
   free(page);
   return err;

@@ -8,15 +8,16 @@
 struct page_state {
   int64_t counter;
   bool running;
-  const char *client, *nonce; /* URL of the Datastar client, and the document's nonce: no user's text, nothing here is
-                                 escaped */
-  bool client_needs_eval;     /* it is one before 1.0.3 */
+  /* URL of the Datastar client, and the document's nonce: inserted without escaping, because they contain no text of
+   * users */
+  const char *client, *nonce;
+  bool client_needs_eval; /* the client is older than 1.0.3 */
 };
 
-/* The page as an answer, with the headers that go with it. */
+/* Answer with the page and its headers. */
 vestry_err page_reply(const struct page_state *state, vestry_reply *reply);
 
-/* page.html, made into an array by the build. */
+/* page.html, converted to an array by the build. */
 extern const unsigned char page_html[];
 extern const size_t page_html_len;
 

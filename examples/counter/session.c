@@ -8,8 +8,8 @@
 
 enum { SESSIONS_MAX = 10000, FORGET_MS = 60 * 60 * 1000, TICK_MS = 1000 };
 
-/* A store keeps anything that can be referenced and closed. Connections are what vestry keeps in its own; this one
- * keeps counters, and gives them a bound and an idle time. */
+/* A store can hold any object that can be referenced and closed. vestry's own store holds connections; this store holds
+ * counters, with a maximum number and an idle time. */
 
 static void ref(void *value) {
   struct session *session = value;
@@ -18,9 +18,9 @@ static void ref(void *value) {
 
 static void unref(void *value) {
   struct session *session = value;
-  /* release, acquire: what others did with the session is done before it is freed */
+  /* release, acquire: other threads' uses of the session happen before it is freed */
   if (atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) > 1) return;
-  vestry_timer_destroy(session->timer); /* waits for a tick that is under way */
+  vestry_timer_destroy(session->timer); /* waits for a running tick */
   pthread_mutex_destroy(&session->lock);
   free(session);
 }
@@ -80,9 +80,9 @@ vestry_err session_enter(struct sessions *sessions, vestry_scope id, struct sess
     if (err != VESTRY_OK) return err;
     const vestry_key *key = KEY;
     err = vestry_store_put(sessions->store, id, key, entered, VESTRY_KEEP_REUSE, 0, NULL);
-    if (err == VESTRY_OK) break; /* the store has a reference of its own */
+    if (err == VESTRY_OK) break; /* the store has taken a reference */
     unref(entered);
-    if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session was faster */
+    if (err != VESTRY_EXISTS) return err; /* EXISTS: another request of this session has created it */
   }
   pthread_mutex_lock(&entered->lock);
   *ret_session = entered;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files of this folder, made into arrays by the build. */
+/* Files of this folder, converted to arrays by the build. */
 #ifndef DASHBOARD_ASSETS_H
 #define DASHBOARD_ASSETS_H
 

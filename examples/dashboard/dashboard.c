@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The dashboard: what this machine's processors, memory and network do, in charts that move once a second. All who look
- * see the same page, so one render serves them all; when nobody looks, nothing is rendered. There is no lock: the timer
- * alone writes the history, and renders read it. */
+/* The dashboard: charts of this machine's processors, memory and network, which move once per second. All users see the
+ * same page, so one render serves them all; without open pages nothing is rendered. There is no lock: only the timer
+ * writes the history, and renders read it. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +10,14 @@
 #include "../shared/program.h"
 #include "assets.h"
 
-/* A chart shows three minutes. The ring holds more: a render that reads an old place while the timer takes it for a new
- * sample would have to take five minutes. */
+/* A chart shows three minutes. The ring is larger: the timer overwrites a place that a render reads only if the render
+ * takes longer than five minutes. */
 enum { TICK_MS = 1000, SECONDS = 180, RING = 512, HEIGHT = 200 };
 
-enum series { BUSY, USED, RECEIVED, SENT, SERIES }; /* parts of one, bytes, bytes a second, likewise */
+/* units: fraction of 1, bytes, bytes per second, bytes per second */
+enum series { BUSY, USED, RECEIVED, SENT, SERIES };
 
-/* What the system counts, from its start on. */
+/* Counters of the system since its start. */
 struct counters {
   unsigned long long busy, total; /* time of all processors */
   unsigned long long received, sent;
@@ -27,11 +28,11 @@ struct app {
   vestry_pages *pages;
   vestry_page *page;
   vestry_timer *timer;
-  struct counters before; /* the timer's */
+  struct counters before; /* used by the timer only */
   double memory_bytes;    /* set before the start */
-  long processors_count;  /* likewise */
+  long processors_count;  /* set before the start */
   _Atomic double history[SERIES][RING];
-  atomic_size_t count; /* of samples; the newest is at (count - 1) % RING */
+  atomic_size_t count; /* number of samples; the newest is at (count - 1) % RING */
 };
 
 /* ----------------------------------------------------------------------------------------------- the machine ------ */
@@ -63,7 +64,7 @@ static struct counters read_counters(void) {
   file = fopen("/proc/net/dev", "r");
   while (file && fgets(line, sizeof line, file)) {
     if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &in, &out) != 3) continue;
-    if (strcmp(name, "lo") == 0) continue; /* what the machine tells itself */
+    if (strcmp(name, "lo") == 0) continue; /* the loopback */
     now.received += in;
     now.sent += out;
   }
@@ -71,7 +72,7 @@ static struct counters read_counters(void) {
   return now;
 }
 
-/* Counters of an interface that has gone are missing: then there is nothing to show. */
+/* Return the increase of a counter. If an interface was removed, the sum decreases, and 0 is shown. */
 static double difference(unsigned long long now, unsigned long long before) {
   return now > before ? (double)(now - before) : 0;
 }
@@ -79,7 +80,7 @@ static double difference(unsigned long long now, unsigned long long before) {
 static void take_sample(struct app *app) {
   const struct counters now = read_counters(), before = app->before;
   const double seconds = TICK_MS / 1000.0, time = difference(now.total, before.total);
-  const size_t count = atomic_load_explicit(&app->count, memory_order_relaxed); /* this thread's own */
+  const size_t count = atomic_load_explicit(&app->count, memory_order_relaxed); /* written by this thread only */
   double values[SERIES] = {[BUSY] = time > 0 ? difference(now.busy, before.busy) / time : 0,
                            [RECEIVED] = difference(now.received, before.received) / seconds,
                            [SENT] = difference(now.sent, before.sent) / seconds};
@@ -90,7 +91,7 @@ static void take_sample(struct app *app) {
   app->before = now;
 }
 
-/* Once a second, on a thread of the runtime. */
+/* Runs once per second, on a thread of the runtime. */
 static void tick(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
@@ -104,12 +105,12 @@ static double value_at(struct app *app, enum series series, size_t at) {
   return atomic_load_explicit(&app->history[series][at % RING], memory_order_relaxed);
 }
 
-/* The first sample that is shown: one more than the chart is wide, so that it begins outside. */
+/* Return the first shown sample. There is one sample more than the chart is wide, so that the line begins outside. */
 static size_t first_of(size_t count) {
   return count > SECONDS + 1 ? count - SECONDS - 1 : 0;
 }
 
-/* "1.5 GB", "200 kB": three digits at most. */
+/* Format an amount with at most three digits: "1.5 GB", "200 kB". */
 static const char *amount(double bytes, const char *per, char text[static 16]) {
   static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
   int unit = 0;
@@ -118,7 +119,7 @@ static const char *amount(double bytes, const char *per, char text[static 16]) {
   return text;
 }
 
-/* The network's scale: 10 kB/s, 20, 50, 100 … above all that is shown. */
+/* Return the top of the network's scale, above all shown values: 10 kB/s, 20, 50, 100 … */
 static double network_top(struct app *app, size_t count) {
   double most = 0, top = 10000;
   for (int i = RECEIVED; i <= SENT; i++)
@@ -128,8 +129,8 @@ static double network_top(struct app *app, size_t count) {
   return top;
 }
 
-/* A sample stays where it is, at its number, and the group around it moves: so a second later the path has lost a point
- * at one end and got one at the other, and all between is the same. */
+/* Append a line. Each sample has a fixed position, given by its number, and the surrounding group moves. So after a
+ * second the path has lost a point at one end and gained one at the other, and the rest is unchanged. */
 static void add_line(struct app *app, vestry_html *html, enum series series, size_t count, double top) {
   vestry_html_add(html, "<path class=\"line-%d\" d=\"M%zu,%d", series, first_of(count), HEIGHT + 9);
   for (size_t at = first_of(count); at < count; at++) {
@@ -139,12 +140,12 @@ static void add_line(struct app *app, vestry_html *html, enum series series, siz
   vestry_html_add(html, "h9V%dz\"/>", HEIGHT + 9);
 }
 
-/* What a chart shows: half a minute or a minute, as long as there is no more. */
+/* Return the width of a chart in seconds: half a minute or a minute, while there are no more samples. */
 static int seconds_of(size_t count) {
   return count <= 31 ? 30 : count <= 61 ? 60 : SECONDS;
 }
 
-/* Texts stand beside the drawing, which is as wide as there is room. */
+/* Append a chart. Texts are outside of the drawing, which fills the available width. */
 static void add_chart(struct app *app, vestry_html *html, enum series from, enum series to, size_t count, double top,
                       const char *about, const char *most, const char *half) {
   const int seconds = seconds_of(count), sixth = seconds / 6;
@@ -201,7 +202,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   return program_live_end(html);
 }
 
-/* GET /: everybody's share key is the same. */
+/* GET /: the share key is the same for all users. */
 static vestry_err dashboard(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return vestry_page_serve(req, reply, ((struct app *)ctx)->page, "all");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry inside a program that was there before it: a device monitor (monitor.c) with a server of its own, civetweb or
- * libmicrohttpd, a log-in of its own, and a thread that measures. What is added is a page of live values: a key a
- * device, five streams a user, and whoever changes a value tells all pages that show it. */
+/* vestry inside an existing program: a device monitor (monitor.c) with its own server, civetweb or libmicrohttpd, its
+ * own login, and a thread that measures. This file adds a page of live values. Each device has a key, each user has at
+ * most five streams, and code that changes a value dispatches to all pages that show it. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static _Atomic(bool) is_over;
 static const char *client_version;
 static vestry_files *files;
 static struct {
-  const char *port, *server, *trace; /* trace: the file that has all spans; NULL: none */
+  const char *port, *server, *trace; /* trace: file for all spans; NULL: none */
   bool has_console;
 } given = {"8080", "civetweb", NULL, false};
 static struct trace trace;
@@ -40,7 +40,7 @@ static vestry_observe *console;
 
 /* ---- what vestry serves ------------------------------------------------------------------------------------------ */
 
-/* The scope is the user of the monitor's own log-in; who is none is sent to the page that asks for a name. */
+/* Determine the scope: the user of the monitor's login. Other requests are redirected to the login page. */
 static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *name, size_t *ret_len, void *ctx) {
   struct mg_connection *one = vestry_civetweb_request_of(req);
   struct MHD_Connection *other = vestry_microhttpd_connection_of(req);
@@ -54,7 +54,8 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   return VESTRY_FAILED;
 }
 
-/* The client that the build was given, if it was and none is asked for by its version; else the CDN's. */
+/* Return the URL of the client: the file of the build, if there is one and the options name no version; otherwise the
+ * CDN. */
 static const char *client_url(void) {
   return client_js_len && !client_version ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL;
 }
@@ -64,14 +65,14 @@ static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_file(req, reply, files, req->path + 1);
 }
 
-/* Nothing runs in a document but the client, which needs more of a browser before 1.0.3. */
+/* Set a policy that allows only the client; a client before 1.0.3 needs a weaker policy. */
 static void set_policy(vestry_reply *reply) {
   bool is_old =
       client_version ? strcmp(client_version, "1.0.3") < 0 : options_client_needs_eval(client_js, client_js_len);
   vestry_reply_csp(reply, &(vestry_csp){.client = client_url(), .client_needs_eval = is_old, .trusted_types = !is_old});
 }
 
-/* The form is a document of vestry's, so that it has a policy; whoever sends it is logged in by the monitor. */
+/* GET /welcome: vestry serves the form, so that it has a policy. The monitor handles the login. */
 static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)ctx, set_policy(reply);
   return vestry_reply_bodyf(reply,
@@ -103,7 +104,8 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   return error;
 }
 
-/* A key a device, of everybody's. The stream is kept when its effects are performed: it misses no change. */
+/* Open a stream with a key for each device, in the unnamed scope. The stream is stored before its effects are
+ * performed, so it misses no change. */
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req, (void)ctx, vestry_reply_key(reply, VESTRY_KEY("page"));
   for (int i = 0; i < DEVICES; i++) {
@@ -113,7 +115,8 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, STREAMS_A_USER);
 }
 
-/* ["show", device]: as it is now. Locked until it is sent, so that no older value comes behind it. */
+/* ["show", device]: send the current value. The lock is held until the value is sent, so that no older value follows
+ * it. */
 static vestry_err show(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   int i = (int)json_integer_value(json_array_get(args, 0));
   vestry_event *event;
@@ -124,7 +127,7 @@ static vestry_err show(vestry_dispatch_context *context, const json_t *args, voi
   return error;
 }
 
-static void change(int i, int value) { /* on any thread; the dispatch is NOT_FOUND when nobody looks */
+static void change(int i, int value) { /* on any thread; the dispatch is NOT_FOUND if no page is open */
   pthread_mutex_lock(&monitor_lock);
   celsius[i] = value;
   pthread_mutex_unlock(&monitor_lock);
@@ -140,7 +143,7 @@ static vestry_err cool(const vestry_request *req, vestry_reply *reply, void *ctx
   return VESTRY_OK;
 }
 
-/* The monitor's own thread. */
+/* The thread of the monitor. */
 static void *measure(void *ctx) {
   for (int beat = 0; !is_over; beat++) {
     change(beat % DEVICES, 40 + beat * 7 % 50);
@@ -151,7 +154,7 @@ static void *measure(void *ctx) {
 
 /* ---- its servers ------------------------------------------------------------------------------------------------- */
 
-static void add_to_civetweb(const struct mg_context *server) { /* before the first request comes */
+static void add_to_civetweb(const struct mg_context *server) { /* before the first request */
   vestry_civetweb_create(v, (struct mg_context *)(uintptr_t)server, NULL, &inside_civetweb);
 }
 
@@ -168,7 +171,7 @@ static struct mg_context *start_civetweb(const char *port, unsigned *ret_port) {
   return server;
 }
 
-/* The monitor's access handler asks vestry first. */
+/* The monitor's access handler calls vestry first. */
 static enum MHD_Result serve(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
                              const char *version, const char *data, size_t *data_len, void **request) {
   int result = vestry_microhttpd_serve(attached, conn, path, method, version, data, data_len, request);

@@ -9,12 +9,13 @@
 pthread_mutex_t monitor_lock = PTHREAD_MUTEX_INITIALIZER;
 int celsius[DEVICES];
 static struct user {
-  unsigned long long token; /* 0: nobody */
+  unsigned long long token; /* 0: free */
   char name[TEXT_BYTES(NAME_MAX)];
 } users[USERS_MAX];      /* guarded by monitor_lock */
-static unsigned log_ins; /* the same */
+static unsigned log_ins; /* guarded by monitor_lock */
 
-/* Answers for either server: text, or with none of it where to go on. A real log-in asks for a password, by POST. */
+/* Answer a request for either server: a text, or a redirect if the text is empty. A real login would require a
+ * password, by POST. */
 static int answer(const char *path, const char *name, char cookie[64], char text[128], const char **location) {
   int status = 303;
   pthread_mutex_lock(&monitor_lock);
@@ -25,9 +26,9 @@ static int answer(const char *path, const char *name, char cookie[64], char text
   } else if (strcmp(path, "/login") != 0) {
     status = 404;
   } else if (!text_is_good(name, NAME_MAX) || getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
-    *location = name && *name ? "/welcome?refused" : "/welcome"; /* asks for one */
+    *location = name && *name ? "/welcome?refused" : "/welcome"; /* the page that requests a name */
   } else {
-    log_ins++; /* of a hundred the oldest gives way */
+    log_ins++; /* the hundred-and-first login replaces the oldest */
     snprintf(user->name, sizeof user->name, "%s", name);
     snprintf(cookie, 64, "monitor=%016llx; HttpOnly; SameSite=Lax", user->token);
     *location = "/";

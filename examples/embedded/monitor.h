@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A device monitor as it was before vestry: a log-in by a cookie, its values, and handlers for two servers. */
+/* A device monitor before vestry was added: a login with a cookie, its values, and handlers for two servers. */
 #ifndef EXAMPLES_MONITOR_H
 #define EXAMPLES_MONITOR_H
 
@@ -14,10 +14,10 @@ enum { DEVICES = 4, USERS_MAX = 100, NAME_MAX = 20 };
 extern pthread_mutex_t monitor_lock;
 extern int celsius[DEVICES]; /* guarded by monitor_lock */
 
-/* Whose cookie it is; returns the length, 0: nobody's. */
+/* Write the user of a cookie; returns the length of the name, 0: no user. */
 size_t monitor_user(const char *cookies, char name[TEXT_BYTES(NAME_MAX)]);
 
-/* /login and /values.json, for either server. */
+/* Handle /login and /values.json, for either server. */
 int monitor_by_civetweb(struct mg_connection *conn, void *ctx);
 enum MHD_Result monitor_by_microhttpd(struct MHD_Connection *conn, const char *path);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files of this folder, made into arrays by the build. */
+/* Files of this folder, converted to arrays by the build. */
 #ifndef POLL_ASSETS_H
 #define POLL_ASSETS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The poll: people ask questions, others vote, and everybody sees the bars move. A question's page is private, since it
- * marks one's own vote; the bars in it are a part that all its pages share, rendered once for all of them. There is no
- * lock: questions do not change once they are asked, and votes are atomic. All of it is in memory. */
+/* The poll: users ask questions, other users vote, and all pages show the bars move. The page of a question is private,
+ * because it marks the user's vote. Its bars are a part that all its pages share and that is rendered once for all of
+ * them. There is no lock: questions never change after they were asked, and votes are atomic. All data is in memory. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,18 +13,18 @@
 
 enum { TEXT_MAX = 120, ANSWERS_MIN = 2, ANSWERS_MAX = 6, QUESTIONS_MAX = 200, VOTERS_MAX = 4096, TOPIC_MAX = 64 };
 
-/* Who has voted for what. A place that somebody has taken is theirs for good. */
+/* The vote of a user. A place belongs to its user for ever. */
 struct vote {
-  _Atomic uint64_t who; /* 0: nobody's yet */
-  atomic_int answer;    /* counted from 1; 0: none yet */
+  _Atomic uint64_t who; /* 0: free */
+  atomic_int answer;    /* from 1; 0: none yet */
 };
 
 struct question {
-  atomic_bool is_asked; /* all texts have been written */
-  int id;               /* counted from 1 */
+  atomic_bool is_asked; /* all texts are complete */
+  int id;               /* from 1 */
   char title[TEXT_BYTES(TEXT_MAX)], answers[ANSWERS_MAX][TEXT_BYTES(TEXT_MAX)];
   int answers_count;
-  atomic_int counts[ANSWERS_MAX + 1]; /* of votes for each answer; at 0 they are not looked at */
+  atomic_int counts[ANSWERS_MAX + 1]; /* votes for each answer; index 0 is not used */
   struct vote votes[VOTERS_MAX];
 };
 
@@ -32,13 +32,14 @@ struct app {
   struct program program;
   vestry_pages *pages;
   vestry_page *list, *one;
-  atomic_int places_count; /* that were taken of the questions, perhaps more than there are */
+  atomic_int places_count; /* number of places taken in questions; may exceed their number */
   struct question questions[QUESTIONS_MAX];
 };
 
 /* ----------------------------------------------------------------------------------------------- the votes -------- */
 
-/* A person is a session. Its name is random, so 64 bits tell all apart (FNV-1a). */
+/* Return the number of a user, who is a session. Its name is random, so a 64-bit hash (FNV-1a) distinguishes all
+ * sessions. */
 static uint64_t person_of(const vestry_request *req) {
   const vestry_scope scope = req->scope;
   uint64_t hash = 14695981039346656037U;
@@ -46,19 +47,20 @@ static uint64_t person_of(const vestry_request *req) {
   return hash ? hash : 1;
 }
 
-/* The place of somebody's vote. NULL: they have none, or if one is to be taken, there is none left. */
+/* Return the place of a user's vote. NULL: the user has none; with take: no place is free. */
 static struct vote *vote_of(struct question *question, uint64_t who, bool take) {
   for (size_t i = 0; i < VOTERS_MAX; i++) {
     struct vote *vote = &question->votes[(who + i) % VOTERS_MAX];
     uint64_t owner = atomic_load(&vote->who);
     if (!owner && !take) return NULL;
     if (!owner && atomic_compare_exchange_strong(&vote->who, &owner, who)) return vote;
-    if (owner == who) return vote; /* also when another request of theirs has just taken it */
+    if (owner == who) return vote; /* also if another request of this user has just taken it */
   }
   return NULL;
 }
 
-/* Another answer than before takes the former vote away: whoever exchanges it does so, once. */
+/* Record a vote. If the user had another answer, the request that replaces it also removes the former vote, exactly
+ * once. */
 static vestry_err put_vote(struct question *question, uint64_t who, int answer) {
   struct vote *vote = vote_of(question, who, true);
   if (!vote) return VESTRY_LIMIT;
@@ -74,7 +76,7 @@ static int total_of(struct question *question) {
   return total;
 }
 
-/* The question of the path; NULL: it has not been asked. */
+/* Return the question of the path; NULL: there is none. */
 static struct question *question_of(struct app *app, const vestry_request *req) {
   int64_t id;
   if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, QUESTIONS_MAX))) return NULL;
@@ -96,13 +98,14 @@ static struct question *ask(struct app *app, const char *title, const char *cons
 
 /* ----------------------------------------------------------------------------------------------- the pages -------- */
 
-/* The topics: the list; a question's bars; a question as one person sees it. */
+/* The topics: the list; the bars of a question; a question as one user sees it. */
 #define LIST "questions"
 #define BARS "question/%d"
 #define OWN  "question/%d/%016llx"
 
-/* All questions, and above them a form for a new one: outside of what is live, so nothing touches what is typed. What
- * is refused stays in it, and so does what is not sent yet; the browser finds it again when one comes back. */
+/* Append a form for a new question, above the list of questions and outside of the live content, so that no event
+ * changes the typed text. Rejected and unsent text stays in the form, and the browser restores it when the user
+ * returns. */
 static void put_form(vestry_html *html) {
   vestry_html_add(html, "<form method=\"post\" action=\"/poll\" data-signals=\"{error: '', asked: ''}\" "
                         "data-indicator:_asking data-effect=\"$asked && (el.reset(), location.assign($asked))\" "
@@ -141,7 +144,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
   return program_live_end(html);
 }
 
-/* The part that all pages of a question share. */
+/* Render the bars, the part that all pages of a question share. */
 static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
   struct question *question = ctx;
   char topic[TOPIC_MAX];
@@ -159,7 +162,7 @@ static vestry_err bars(vestry_render *render, vestry_html *html, void *ctx) {
   return vestry_html_add(html, "</ul>");
 }
 
-/* GET /poll/{id}: the part stands in it, and is rendered by itself. */
+/* GET /poll/{id}: contains the part, which is rendered separately. */
 static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = render->request;
@@ -192,12 +195,12 @@ static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
 
 #define SORRY "<main class=\"list\"><h1>%s</h1><a href=\"/\">All questions</a></main>"
 
-/* GET /: the same for all. */
+/* GET /: the same for all users. */
 static vestry_err serve_list(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return vestry_page_serve(req, reply, ((struct app *)ctx)->list, "all");
 }
 
-/* POST /poll/{id}/vote/{answer}: changes what is kept, and says what has changed. The pages do the rest. */
+/* POST /poll/{id}/vote/{answer}: changes the data, and names the changed topics. vestry renders the pages. */
 static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   struct question *question = question_of(app, req);
@@ -216,14 +219,14 @@ static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_reply_status(reply, 204);
 }
 
-/* In place, where the page has the client: what was typed stays. */
+/* Reject a form. If the page has the client, it stays in place with the typed text. */
 static vestry_err refuse(struct app *app, const vestry_request *req, vestry_reply *reply, int status, const char *why) {
   if (req->is_datastar) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", why));
   vestry_reply_status(reply, status);
   return program_page(&app->program, reply, "Questions", SORRY, why);
 }
 
-/* POST /poll: a form. Answers that were left empty are none. */
+/* POST /poll: a form. Empty answers are ignored. */
 static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *answers[ANSWERS_MAX], *answer, *title = vestry_request_value(req, VESTRY_IN_FORM, "title");
