@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/** vestry for C++17 (its namespace is vestrypp: vestry is a type of C): owners that free what they own, handlers that are functions, errors that are exceptions.
+/** vestry for C++17: owners that free their objects, handlers as functions, errors as exceptions. The namespace is
+ *  vestrypp, because vestry is a C type.
  *
  *      vestrypp::instance v;
  *      v.route("POST", "/jump", [&](vestrypp::request, vestrypp::reply reply) { reply.patch_signals({{"n", ++n}}); });
  *      v.serve(vestry_server_microhttpd, 8080);
  *
- *  What has no function here is called as in C: get() of each owner, and the members of request, reply and render, are
- *  the C pointers. No exception crosses C: a handler that throws vestrypp::failure answers as one that returns its error
- *  does, std::bad_alloc as NO_MEMORY, all else as FAILED, and what() is said in the host's log. Owners end in the order
- *  in which C wants it: declare the instance first, then pages, then timers. The functions of an owner may be called where those of C may. */
+ *  Call functions that are missing here as in C: get() of each owner, and the members of request, reply and render, are
+ *  the C pointers. No exception propagates through C code. A handler that throws vestrypp::failure answers as if it
+ *  returned its error, std::bad_alloc answers as NO_MEMORY, and any other exception as FAILED; what() is in the host's
+ *  log. Owners must be destroyed in the order that C requires: declare the instance first, then pages, then timers. The
+ *  functions of an owner have the thread rules of their C functions. */
 #ifndef VESTRY_HPP
 #define VESTRY_HPP
 
@@ -32,7 +34,7 @@
 
 namespace vestrypp {
 
-/** An error of the library's. */
+/** An error of the library. */
 class failure : public std::runtime_error {
 public:
   failure(vestry_err error, const char *function)
@@ -40,14 +42,14 @@ public:
   vestry_err error; ///< never VESTRY_OK
 };
 
-/** Throw if it is an error. */
+/** Throw if the result is an error. */
 inline void must(vestry_err error, const char *function) {
   if (error == VESTRY_NO_MEMORY) throw std::bad_alloc();
   if (error) throw failure(error, function);
 }
 
 /** JSON: {{"n", 1}, {"name", "Ada"}} is an object, vestrypp::list({"close-sse"}) a list, nullptr is null. A copy shares
- *  what is in it. A text is UTF-8 (vestrypp::failure: INVALID). */
+ *  the value. Texts must be UTF-8 (vestrypp::failure: INVALID). */
 class json {
 public:
   json(std::nullptr_t) : json(json_null(), owned{}) {}
@@ -75,7 +77,7 @@ public:
   json_t *get() const {
     return value_;
   } ///< borrowed
-  /** As C's functions take it. Borrowed. */
+  /** Return the value for C functions. Borrowed. */
   vestry_value value() const {
     return vestry_value_json(value_);
   }
@@ -96,25 +98,25 @@ inline json list(std::initializer_list<json> items) {
   return made;
 }
 
-/** A request, as long as its handler runs. */
+/** A request; valid while its handler runs. */
 struct request {
   const vestry_request *c;
   vestry_scope scope() const {
     return c->scope;
   }
-  /** A value of the path, the query or the form; nothing: it is not there, or is no text. */
+  /** Get a value of the path, the query or the form; nothing: it is missing, or not a text. */
   std::optional<std::string_view> text(vestry_in in, const char *name) const {
     const char *found = vestry_request_value(c, in, name);
     return found ? std::optional<std::string_view>(found) : std::nullopt;
   }
-  /** A signal that is an integer. Nothing is converted: "4" is none. */
+  /** Get an integer signal. Values are not converted: "4" is not an integer. */
   std::optional<int64_t> integer(const char *signal) const {
     const json_t *found = json_object_get(c->signals, signal);
     return json_is_integer(found) ? std::optional<int64_t>(json_integer_value(found)) : std::nullopt;
   }
 };
 
-/** What a handler answers, as long as it runs. */
+/** The reply of a handler; valid while the handler runs. */
 struct reply {
   vestry_reply *c;
   void status(int status) {
@@ -142,7 +144,7 @@ struct reply {
   }
 };
 
-/** A live page that is being made (vestry/app/page.h). */
+/** The render of a live page (vestry/app/page.h). */
 struct render {
   vestry_render *c;
   vestry_html *html;
@@ -158,12 +160,12 @@ struct render {
   void end() {
     must(vestry_render_end(c, html), "vestry_render_end");
   }
-  /** HTML of the program's own, as it is. */
+  /** Append HTML of the program, unescaped. */
   render &raw(std::string_view bytes) {
     must(vestry_html_raw(html, bytes.data(), bytes.size()), "vestry_html_raw");
     return *this;
   }
-  /** A text of others: escaped for where it stands. */
+  /** Append a text, escaped for its context. */
   render &text(std::string_view bytes) {
     must(vestry_html_text(html, bytes.data(), bytes.size()), "vestry_html_text");
     return *this;
@@ -176,7 +178,7 @@ struct render {
 using handler = std::function<void(request, reply)>;
 using renderer = std::function<void(render &)>;
 
-/** What a function that C calls returns for what was thrown in it. Inside of a catch block. */
+/** Return the error for the current exception, from a function that C calls. Use it in a catch block. */
 inline vestry_err caught(const vestry_host *host, const char *where) noexcept {
   try {
     throw;
@@ -194,7 +196,7 @@ inline vestry_err caught(const vestry_host *host, const char *where) noexcept {
   return VESTRY_FAILED;
 }
 
-/** An instance, and its routes. It does not move: C has its address. */
+/** An instance, and its routes. It cannot be moved, because C has its address. */
 class instance {
 public:
   explicit instance(const vestry_options *options = nullptr) {
@@ -212,12 +214,12 @@ public:
     return vestry_parts_of(v_)->host;
   }
 
-  /** Before the server begins, from one thread. */
+  /** Add a route. Call it before the server starts, from one thread. */
   void route(const char *method, const char *pattern, handler function) {
     mounted_.push_back(std::make_unique<mounted>(mounted{host(), pattern, std::move(function)}));
     must(vestry_route(v_, method, pattern, call, mounted_.back().get()), "vestry_route");
   }
-  /** To the streams that are kept under a name in that scope. false: there is none. */
+  /** Dispatch effects to the streams that are stored under a name in this scope. false: there are none. */
   bool dispatch(vestry_scope scope, const char *name, const json &effects) {
     const vestry_key key = vestry_key_string(name);
     const vestry_value value = effects.value();
@@ -226,7 +228,7 @@ public:
     must(error, "vestry_dispatch");
     return true;
   }
-  /** Serve until SIGINT or SIGTERM. ready: is told the URL. */
+  /** Serve until SIGINT or SIGTERM. ready: receives the URL. */
   void serve(const vestry_server_adapter &adapter, uint16_t port, std::function<void(const char *url)> ready = {}) {
     vestry_server_options options{};
     options.port = port;
@@ -238,7 +240,7 @@ public:
     const vestry_err error = vestry_server_run(v_, &adapter, &options);
     must(error, "vestry_server_run");
   }
-  /** End what runs: before what handlers and timers use ends. */
+  /** Stop the instance, before objects that handlers and timers use are destroyed. */
   void stop(uint64_t timeout_ms) {
     must(vestry_stop(v_, timeout_ms), "vestry_stop");
   }
@@ -262,7 +264,8 @@ private:
   std::deque<std::unique_ptr<mounted>> mounted_; // they stay where they are
 };
 
-/** Live pages of an instance. Their end stops the instance (vestry_stop, and waits): nothing is served without them. */
+/** Live pages of an instance. Their destructor stops the instance (vestry_stop, and waits), so that nothing is served
+ *  without them. */
 class pages {
 public:
   explicit pages(instance &of, const vestry_pages_options *options = nullptr) : instance_(of) {
@@ -278,7 +281,7 @@ public:
     return pages_;
   }
 
-  /** A page, at a path. Before the server begins, from one thread. */
+  /** Add a page at a path. Call it before the server starts, from one thread. */
   void add(const char *pattern, renderer function) {
     made_.push_back(std::make_unique<made>(made{instance_.host(), pattern, std::move(function)}));
     vestry_page_options options{};
@@ -313,7 +316,7 @@ private:
   std::deque<std::unique_ptr<made>> made_;
 };
 
-/** A function that is called after a time, and again. It ends before the instance. */
+/** A function that is called after a delay, and periodically. Destroy it before the instance. */
 class timer {
 public:
   timer(instance &of, std::function<void()> function) : host_(of.host()), function_(std::move(function)) {

@@ -1,5 +1,5 @@
-/* One page with all notes, and a form for the next one. Each open tab shows a note as soon as it is committed: the page
- * reads the database, and vestry sees which commits change what it has read. */
+/* A page with all notes, and a form for a new one. Each open tab shows a note as soon as it is committed: the page
+ * reads the database, and vestry detects the commits that change the data which the page has read. */
 #include "app.h"
 
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include <vestry/app/secret.h>
 #include <vestry/data/sqlite.h>
 
-enum { TEXT_MAX = 200 /* as browsers count a text's length */, SECRET_BYTES = 32 };
+enum { TEXT_MAX = 200 /* in UTF-16 units, as browsers count */, SECRET_BYTES = 32 };
 
-/* From nothing, or from any version before. */
+/* Creates the tables, or upgrades those of any earlier version. */
 static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT NOT NULL);"
                              "CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);"
                              "INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS(SELECT * FROM secret);";
@@ -24,14 +24,14 @@ struct app {
   vestry_once *once;
   vestry_pages *pages;
   vestry_sql_pool *pool;   /* a connection for each thread that reads or writes */
-  vestry_sqlite *database; /* what the pages have read of it */
+  vestry_sqlite *database; /* records the data that pages have read */
 };
 
 static void add_note(const vestry_sql_row *row, void *html) {
   vestry_html_add(html, "<li dir=\"auto\">%s</li>", vestry_sql_text(row, 0));
 }
 
-/* The form stands outside of what is live: what is typed is never touched. */
+/* The form is outside of the live content, so events never change the typed text. */
 static vestry_err add_form(vestry_html *html) {
   const vestry_backend_action_options proofs = {.csrf = true, .once = true};
   vestry_html_add(html, "<form data-signals=\"{text: '', error: ''}\" data-indicator:_saving data-on:submit=\"");
@@ -43,7 +43,7 @@ static vestry_err add_form(vestry_html *html) {
                          TEXT_MAX);
 }
 
-/* GET /: the document, and the same for each change. */
+/* GET /: renders the document, and renders it again for each change. */
 static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = render->request;
@@ -68,7 +68,7 @@ static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   return error ? error : vestry_render_end(render, html);
 }
 
-/* In units of UTF-16, as maxlength counts: a character of four bytes in UTF-8 is two of them. */
+/* Return the length in UTF-16 units, as maxlength counts: a character with four bytes in UTF-8 counts as two. */
 static size_t length_of(const char *text) {
   size_t length = 0;
   for (const unsigned char *at = (const unsigned char *)text; *at; at++)
@@ -76,7 +76,7 @@ static size_t length_of(const char *text) {
   return length;
 }
 
-/* POST /note: what is refused stays in the form, with the reason. */
+/* POST /note: a rejected text stays in the form, with the reason. */
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *text = json_string_value(json_object_get(req->signals, "text"));
@@ -90,7 +90,7 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("text", "", "error", ""));
 }
 
-/* With one secret for all starts, pages that are open outlive a restart. */
+/* The secret is the same after a restart, so open pages stay valid. */
 static void take_secret(const vestry_sql_row *row, void *secret) {
   (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
 }

@@ -1,4 +1,4 @@
-/* What APPNAME serves. main.c runs it on a port, app_test.c without one. */
+/* The application APPNAME. main.c serves it on a port; app_test.c uses it without one. */
 #ifndef APP_H
 #define APP_H
 
@@ -6,13 +6,13 @@
 
 struct app;
 
-/* Open the database, made if there is none, and make an instance with the routes.
- * threads_count: as vestry_options; ret_app: owned by the caller, untouched on failure, which the log explains */
+/* Open the database, or create it, and create an instance with the routes. threads_count: as in vestry_options;
+ * ret_app: owned by the caller, untouched on failure; the log has the reason */
 vestry_err app_begin(const char *file, uint32_t threads_count, struct app **ret_app);
 vestry *app_instance(struct app *app);
-/* For tests: what is committed has been rendered for each open tab, and is written. */
+/* For tests: wait until all commits have been rendered for each open tab, and written. */
 vestry_err app_settle(struct app *app);
-/* No server uses the instance any more. NULL is accepted. */
+/* Stop and free the application. No server may use the instance any more. NULL is accepted. */
 void app_end(struct app *app);
 
 #endif

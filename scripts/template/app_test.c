@@ -1,5 +1,5 @@
-/* APPNAME as its users see it, without a network: two browsers, and a start on what the last one left. */
-#undef NDEBUG /* assertions are the test */
+/* Test APPNAME like a user, without a network: two browsers, and a restart with the stored data. */
+#undef NDEBUG /* the test needs assertions */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ struct site {
 static void begin(struct site *site) {
   static const char before[] = "_csrf=\"'";
   vestry_memory_exchange *page;
-  assert(!app_begin(file, VESTRY_THREADS_NONE, &site->app)); /* this thread does it all */
+  assert(!app_begin(file, VESTRY_THREADS_NONE, &site->app)); /* this thread does all work */
   assert(!vestry_browser_create(app_instance(site->app), &site->ada));
   assert(!vestry_browser_get(site->ada, "/", &page));
   const char *at = strstr(vestry_memory_look(page).received.data, before);
@@ -36,7 +36,7 @@ static void end(struct site *site) {
   app_end(site->app);
 }
 
-/* Ada posts a note. said: what the form is told. */
+/* Post a note as Ada. said: the expected answer of the form. */
 static void post(struct site *site, const char *text, const char *token, int status, const char *said) {
   vestry_memory_exchange *answer;
   assert(!vestry_browser_send(site->ada, "POST", "/note", VESTRY_OBJECT("text", text, "csrf", token), &answer));
@@ -58,7 +58,7 @@ static void a_note_shows_in_open_tabs(void) {
   post(&site, "", site.token, 200, "Write something first.");
   post(&site, "From another site", "", 403, "");
   assert(!app_settle(site.app));
-  assert(vestry_memory_since(tab).len == 0); /* what is refused changes nothing */
+  assert(vestry_memory_since(tab).len == 0); /* a rejected note changes nothing */
   vestry_memory_destroy(tab);
   end(&site);
 }

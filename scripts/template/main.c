@@ -1,4 +1,4 @@
-/* APPNAME [PORT [FILE]]: serves on this machine alone, until SIGINT or SIGTERM; the notes lie in FILE. */
+/* APPNAME [PORT [FILE]]: serves on this machine only, until SIGINT or SIGTERM; the notes are in FILE. */
 #include <stdio.h>
 #include <stdlib.h>
 

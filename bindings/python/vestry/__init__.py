@@ -16,9 +16,9 @@
 
     app.serve(8080)          # until Ctrl-C
 
-Functions are called on threads of the library's, one at a time as Python's lock lets them. One that raises vestry.Error
-answers as its error does; any other exception answers 500, and its words are in the log. Request, reply and page are good
-until the function returns."""
+Functions are called on threads of the library, one at a time because of Python's global lock. If a function raises
+vestry.Error, the answer is that of the error; any other exception is logged, and the answer is 500. Request, reply and
+page are valid until the function returns."""
 import json
 import traceback
 
@@ -28,7 +28,7 @@ DATASTAR_URL = ffi.string(lib.datastar_url).decode()
 
 
 class Error(Exception):
-    """An error of the library's. code: its number; str: the function and the error's name."""
+    """An error of the library. code: its number; str: the function and the name of the error."""
 
     def __init__(self, code, function):
         super().__init__(f"{function}: {ffi.string(lib.vestry_err_name(code)).decode()}")
@@ -43,7 +43,7 @@ def _must(code, function):
 
 
 class _Json:
-    """JSON of the C library's, made of what Python has. A with statement frees it."""
+    """JSON of the C library, made from a Python value. A with statement frees it."""
 
     def __init__(self, value):
         self.text = json.dumps(value).encode()
@@ -59,19 +59,19 @@ class _Json:
 
 
 class Request:
-    """What was asked."""
+    """A request."""
 
     def __init__(self, c):
         self._c = c
 
     @property
     def scope(self):
-        """The session's or user's, as bytes."""
+        """The scope of the session or user, as bytes."""
         return ffi.buffer(self._c.scope.data, self._c.scope.len)[:] if self._c.scope.len else b""
 
     @property
     def signals(self):
-        """The page's, as a dict."""
+        """The signals of the page, as a dict."""
         text = lib.signals_text(self._c)
         if text == ffi.NULL:
             raise MemoryError("signals")
@@ -82,7 +82,7 @@ class Request:
 
 
 class Reply:
-    """What is answered."""
+    """The reply to a request."""
 
     def __init__(self, c):
         self._c = c
@@ -95,7 +95,7 @@ class Reply:
         _must(lib.vestry_reply_body(self._c, b"text/html; charset=utf-8", body, len(body)), "vestry_reply_body")
 
     def keep(self, name):
-        """The request's stream stays open under that name, beside others of the name."""
+        """Keep the request's stream open under this name, together with other streams of the name."""
         _must(lib.keep(self._c, name.encode()), "vestry_reply_keep")
 
     def patch_signals(self, signals):
@@ -107,24 +107,24 @@ class Reply:
 
 
 class Page:
-    """A live page that is being made. Each function returns the page."""
+    """The render of a live page. Each function returns the page."""
 
     def __init__(self, c, html):
         self._c, self._html = c, html
 
     def topic(self, name):
-        """The page is rendered again when this is refreshed."""
+        """Render the page again when this topic is refreshed."""
         _must(lib.vestry_render_topic(self._c, name.encode()), "vestry_render_topic")
         return self
 
     def raw(self, html):
-        """HTML of the program's own, as it is."""
+        """Append HTML of the program, unescaped."""
         text = html.encode()
         _must(lib.vestry_html_raw(self._html, text, len(text)), "vestry_html_raw")
         return self
 
     def text(self, value):
-        """A text of others, or a number: escaped for where it stands."""
+        """Append a text or a number, escaped for its context."""
         text = str(value).encode()
         _must(lib.vestry_html_text(self._html, text, len(text)), "vestry_html_text")
         return self
@@ -134,7 +134,7 @@ class Page:
         return self
 
     def begin(self):
-        """What stands from here to end() is live."""
+        """Begin the live content, which ends at end()."""
         _must(lib.vestry_render_begin(self._c, self._html), "vestry_render_begin")
         return self
 
@@ -144,7 +144,7 @@ class Page:
 
 
 class Instance:
-    """An instance with its pages. close() ends it; so does a with statement."""
+    """An instance with its pages. close(), or the end of a with statement, stops it."""
 
     def __init__(self):
         self._handles, self._timers = [], []  # what C points to
@@ -165,7 +165,7 @@ class Instance:
         self.close()
 
     def close(self):
-        """Stop, and free. Twice is once."""
+        """Stop and free the instance. A second call does nothing."""
         v, self._v = self._v, None
         if not v:
             return
@@ -182,7 +182,7 @@ class Instance:
         return handle
 
     def route(self, method, pattern):
-        """A decorator: function(request, reply) serves it. Before serve()."""
+        """A decorator: function(request, reply) serves the route. Use it before serve()."""
 
         def mount(function):
             _must(lib.vestry_route(self._v, method.encode(), pattern.encode(), lib.on_request, self._handle(function)), "vestry_route")
@@ -191,7 +191,7 @@ class Instance:
         return mount
 
     def page(self, pattern):
-        """A decorator: function(page) makes the live page at that path. Before serve()."""
+        """A decorator: function(page) renders the live page at this path. Use it before serve()."""
 
         def mount(function):
             options = ffi.new("vestry_page_options *")
@@ -204,7 +204,7 @@ class Instance:
         return mount
 
     def every(self, seconds):
-        """A decorator: function() is called again and again."""
+        """A decorator: function() is called periodically."""
 
         def arm(function):
             made, period_ms = ffi.new("vestry_timer **"), max(1, int(seconds * 1000))
@@ -217,11 +217,11 @@ class Instance:
         return arm
 
     def refresh(self, topic):
-        """The pages that named it are rendered again. Any thread."""
+        """Render the pages again that named this topic. Any thread."""
         _must(lib.vestry_refresh(self._pages, topic.encode(), ffi.NULL), "vestry_refresh")
 
     def dispatch(self, scope, name, effects):
-        """Perform effects on the streams that are kept under that name. False: there is none. Any thread."""
+        """Perform effects on the streams that are stored under this name. False: there are none. Any thread."""
         with _Json(effects) as made:
             code = lib.dispatch(self._v, scope, len(scope), name.encode(), made)
         if code == lib.VESTRY_NOT_FOUND:
@@ -230,7 +230,7 @@ class Instance:
         return True
 
     def serve(self, port=0, ready=None):
-        """Serve on this machine alone until SIGINT or SIGTERM. ready(url) is told where."""
+        """Serve on this machine only until SIGINT or SIGTERM. ready(url) receives the URL."""
         options = ffi.new("vestry_server_options *")
         options.port = port
         if ready:
@@ -238,7 +238,7 @@ class Instance:
         _must(lib.vestry_server_run(self._v, lib.microhttpd(), options), "vestry_server_run")
 
     def _failed(self, function, raised):
-        """What C is told of an exception."""
+        """Return the error code of C for an exception."""
         if isinstance(raised, Error):
             return raised.code
         if isinstance(raised, MemoryError):
