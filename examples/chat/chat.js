@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: MIT
-// The newest message of each channel that this tab has shown: {"c7": 41}. What comes while the tab is on its way to
-// another channel was not seen.
+// The newest message of each channel that this tab has shown: {"c7": 41}. Messages that arrive while the tab navigates to
+// another channel do not count as shown.
 const newestShown = {};
 const shown = () => ({ ...newestShown });
 
-// Keeps a reader's place in #messages. Who is at the end stays at the end, whatever comes; who reads above it keeps what
-// they read where it is, whatever comes below or goes above, and is told how much is new below; who goes to another
-// channel begins at its end, or where there is something new for them. What came before they looked is under a line.
+// Keeps the scroll position in #messages:
+// - at the end, the position stays at the end when messages arrive;
+// - above the end, the visible messages stay in place when others are added or removed, and a button shows the number of
+//   new messages below;
+// - in another channel, the position begins at the first unread message, or at the end.
+// A line separates messages that arrived before the user looked.
 function follow(room) {
   const down = () => room.querySelector('#down');
   const number = (article) => Number(article.id.split('-')[1]);
-  // Of its text: whether a message has a head depends on those before it.
+  // The position of the text: whether a message has a header depends on the messages before it.
   const textTop = (list, article) =>
     article.querySelector('p').getBoundingClientRect().top - list.getBoundingClientRect().top + list.scrollTop;
   const isAtEnd = (list) => list.scrollTop >= list.scrollHeight - list.clientHeight - 40;
-  let channel, end = 0, tops = [], read = 0, first = 0; // read: the newest that was at the end; first: the first new one
-  let come, from = 0; // the channel, and how far its messages were read when this tab came to it
+  let channel, end = 0, tops = [], read = 0, first = 0; // read: the newest message shown at the end; first: the first new message
+  let come, from = 0; // the channel, and its read position when this tab arrived
   let dropped = null;
-  let gone = Infinity; // the newest one when the tab was hidden: what comes then is new
+  let gone = Infinity; // the newest message when the tab was hidden; later ones are new
   const look = () => {
     const list = room.querySelector('#messages'), button = down();
     if (!list || !button) return;
@@ -31,7 +34,7 @@ function follow(room) {
   const keep = () => {
     const list = room.querySelector('#messages');
     if (come !== room.dataset.channel) come = room.dataset.channel, from = Number(room.dataset.from);
-    if (!list?.firstElementChild.firstElementChild) return; // the messages come after what is around them
+    if (!list?.firstElementChild.firstElementChild) return; // the messages arrive after their surroundings
     const at = list.scrollTop;
     const isElsewhere = channel !== room.dataset.channel;
     const articles = [...list.querySelectorAll('article')];
@@ -44,16 +47,16 @@ function follow(room) {
     } else if (!first && newest > gone) first = number(articles.find((article) => number(article) > gone));
     for (const article of articles)
       if (article.hasAttribute('data-new') !== (number(article) === first)) article.toggleAttribute('data-new');
-    const mark = tops.find(([id, top]) => top >= at && document.getElementById(id)); // what was read, where it was
+    const mark = tops.find(([id, top]) => top >= at && document.getElementById(id)); // a message that was visible, with its position
     const begin = list.querySelector('[data-new]');
     if (isElsewhere) list.scrollTop = begin ? begin.offsetTop - 16 : list.scrollHeight;
     else if (at >= end - 40) list.scrollTop = list.scrollHeight;
     else if (mark) list.scrollTop = at + Math.round(textTop(list, document.getElementById(mark[0])) - mark[1]);
-    else if (tops.length && !tops.some(([id]) => document.getElementById(id))) list.scrollTop = list.scrollHeight; // others
+    else if (tops.length && !tops.some(([id]) => document.getElementById(id))) list.scrollTop = list.scrollHeight; // the list shows other messages
     channel = room.dataset.channel;
     end = list.scrollHeight - list.clientHeight;
     tops = articles.map((article) => [article.id, textTop(list, article)]);
-    if (dropped && !document.getElementById(dropped.id)) { // its button had the focus
+    if (dropped && !document.getElementById(dropped.id)) { // the button of the deleted message had the focus
       if (document.activeElement === document.body) focusMessage(dropped.near.find((id) => document.getElementById(id)));
       dropped = null;
     }
@@ -79,20 +82,20 @@ function follow(room) {
   });
 }
 
-// The focus goes to a message, or to where one writes.
+// Focus a message, or the field for a new one.
 function focusMessage(id) {
   const article = id && document.getElementById(id);
   if (article) article.focus({ preventScroll: true });
-  else if (!focusComposer()) setTimeout(focusComposer); // an editor is about to give its place back
+  else if (!focusComposer()) setTimeout(focusComposer); // the editor is about to be replaced by the composer
 }
-// At once, where it can be: what is typed next belongs there.
+// Focus the field at once if it exists, so that the next key goes there.
 function focusComposer() {
   const field = document.querySelector('#composer textarea');
   field?.focus();
   return field === document.activeElement;
 }
 
-// So many messages are unread in the other channels.
+// Return the number of unread messages in the other channels.
 function unreadOf(channel, last, seen) {
   let count = 0;
   for (const of of Object.keys(seen)) if (of !== `c${channel}`) count += Math.max(0, (last[of] ?? 0) - seen[of]);
@@ -103,25 +106,25 @@ function titleOf(name, channel, last, seen) {
   return `#${name}${count ? ` (${count})` : ''}`;
 }
 
-// Keys of an input method. Safari reports the key that ends a composition by its code alone.
+// Return whether a key belongs to an input method. Safari reports the key that ends a composition only by its code.
 function isOfComposition(event) {
   return event.isComposing || event.keyCode === 229;
 }
-// Enter sends what a field has, Shift and Enter are a new line; where one types on glass, which has no Shift at hand, so
-// is Enter.
+// Enter sends the text of a field, and Shift with Enter is a new line. On a touch screen, where Shift is hard to reach,
+// Enter is a new line, too.
 function sendAtEnter(event) {
   if (event.key !== 'Enter' || event.shiftKey || isOfComposition(event) || matchMedia('(pointer: coarse)').matches) return;
   event.preventDefault();
   event.target.form.requestSubmit();
 }
 
-// What was sent and is not among the messages yet stands below them. It is seen in the order in which it was sent: so
-// it is the last ones, as many as the page counts.
+// Sent messages that are not among the messages yet are shown below them. Messages appear in the order in which they
+// were sent, so these are the last ones; the page counts them.
 const sent = [];
 function noteSent(channel, text) {
   sent.push({ channel, text });
 }
-// What was refused is not tried again, and has failed at once.
+// A rejected message is not repeated, and fails at once.
 function giveUp(form) {
   setTimeout(() => {
     document.dispatchEvent(new CustomEvent('datastar-fetch', { detail: { type: 'retries-failed', el: form, argsRaw: {} } }));

@@ -1,7 +1,7 @@
--- The tables of schema.sql in PostgreSQL, made once. What they hold is said there.
+-- The tables of schema.sql in PostgreSQL, created once. schema.sql describes their content.
 DO $chat$
 BEGIN
-  -- Several nodes may start at once. A user that may not make tables can use those that are there.
+  -- Several nodes may start at once. A user without the right to create tables can use existing ones.
   PERFORM pg_advisory_xact_lock(3, 0);
   IF EXISTS (SELECT FROM pg_class WHERE relname = 'message' AND relkind = 'r' AND pg_table_is_visible(oid)) THEN
     RETURN;
