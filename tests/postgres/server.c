@@ -70,6 +70,8 @@ static void become(const postgres_server *server, pid_t parent, const char *cons
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  const int ends[] = {SIGINT, SIGQUIT, SIGTERM}; /* a shell ignores two of them for what it starts with & */
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) signal(ends[i], SIG_DFL);
   const char *all[ARGUMENTS_MAX] = {path}; /* initdb looks for its companions beside the name that it is called by */
   for (size_t i = 1; i < ARGUMENTS_MAX - 1 && arguments[i]; i++) all[i] = arguments[i];
   execv(path, (char *const *)(uintptr_t)all);
