@@ -30,8 +30,8 @@ extern "C" {
  *  - While the server is away, pages stay as they are. When it is back, all pages that have read the database render
  *    once, even if its commits can no longer be followed.
  *  - A page that catches a failed read renders again after any commit, and, if the failure may be temporary, also after
- *    some time (vestry_render_again). A page that calls vestry_sql_read in its own write transaction renders again after
- *    any commit.
+ *    some time (vestry_render_again). A page that calls vestry_sql_read in its own write transaction renders again
+ *    after any commit.
  *  - Not followed: unlogged and temporary tables, foreign tables, sequences, system tables, large objects, clocks and
  *    random(). A page that depends on these names a topic (vestry_render_topic). */
 typedef struct vestry_postgres vestry_postgres;
