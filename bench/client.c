@@ -26,7 +26,7 @@ int bench_connect(int port, unsigned source, int receive_bytes) {
   from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + source);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (receive_bytes) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
-  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on); /* the port is chosen by connect */
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on); /* connect chooses the port */
   if ((!source || bind(fd, (struct sockaddr *)&from, sizeof from) == 0) &&
       connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
     return fd;
@@ -53,10 +53,10 @@ void bench_client_finish(bench_client *client) {
   client->fd = -1;
 }
 
-/* No byte of an answer came: a server ends a kept connection when it likes, also as the next request is on its way. */
+/* The answer is empty: a server may end a kept connection at any time, even while the next request is on its way. */
 enum { NOTHING_CAME = -2 };
 
-/* An answer whose body has a Content-Length, or none. */
+/* Read an answer with a Content-Length, or without a body. */
 static int read_answer(bench_client *client) {
   char answer[8192];
   size_t got = 0;
@@ -116,7 +116,7 @@ int bench_request(int port, const char *method, const char *path, const char *se
                           "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
                           method, path, send_len);
   int status = -1;
-  size_t capacity = 65536 + body_capacity, got = 0; /* with its head */
+  size_t capacity = 65536 + body_capacity, got = 0; /* including its head */
   char *answer = malloc(capacity);
   if (answer && bench_send_all(fd, head, (size_t)head_len) && bench_send_all(fd, send, send_len)) {
     for (ssize_t n; got < capacity - 1 && (n = recv(fd, answer + got, capacity - 1 - got, 0)) > 0;) got += (size_t)n;

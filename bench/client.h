@@ -7,26 +7,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Connect to 127.0.0.1:port (TCP_NODELAY) from 127.0.0.1 + source; receive_bytes is SO_RCVBUF, 0: the system's.
- * -1: errno says why. */
+/* Connect to 127.0.0.1:port (TCP_NODELAY) from 127.0.0.1 + source. receive_bytes is SO_RCVBUF, 0: the system's. -1:
+ * errno has the reason. */
 int bench_connect(int port, unsigned source, int receive_bytes);
 bool bench_send_all(int fd, const char *data, size_t len);
 
-/* A connection that is kept from one request to the next. */
+/* A connection that is kept between requests. */
 typedef struct bench_client {
   int port, fd; /* fd -1: none yet */
 } bench_client;
 
-/* One POST, blocking. headers: whole lines with their ends, "" for none. Returns the status, -1 on failure. A
- * connection that was kept and says nothing has been ended by its server: the request is sent again, on another one. */
+/* Send a POST, blocking. headers: complete lines with line ends, "" for none. Returns the status, -1 on failure. If a
+ * kept connection returns nothing, its server has ended it, and the request is repeated on a new one. */
 int bench_post(bench_client *client, const char *path, const char *headers, const char *body, size_t len);
 void bench_client_finish(bench_client *client);
 
-/* One request on a connection of its own, blocking. Returns the status, -1 on failure; body: its answer, cut and
- * terminated, may be NULL. */
+/* Send a request on a new connection, blocking. Returns the status, -1 on failure. body: receives the answer, truncated
+ * and terminated; may be NULL. */
 int bench_request(int port, const char *method, const char *path, const char *send, size_t send_len, char *body,
                   size_t body_capacity);
-/* A number in the JSON of GET /stats, such as "open" or "store.put"; -1: none. */
+/* Return a number of the JSON of GET /stats, for example "open" or "store.put"; -1: none. */
 int64_t bench_server_stat(int port, const char *path);
 
 #endif

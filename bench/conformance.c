@@ -16,8 +16,8 @@
 
 enum { DEFAULT_PORT = 7331, THREADS = 8, MAX_STREAMS = 256, MEMORY_BYTES = 65536 };
 
-/* An event of a case by its type: the effect, and the members that hold what it sends, the first of them that is there.
- * The rest are options. */
+/* An event of a case, by its type: the effect, and the members that may contain its payload; the first existing one
+ * counts. The other members are options. */
 static const struct kind {
   const char *type, *effect, *payloads[2];
 } kinds[] = {{"patchElements", "patch-elements", {"elements", NULL}},
@@ -32,7 +32,7 @@ static const struct kind *kind_of(json_t *event) {
   return NULL;
 }
 
-/* ["effect", payload, options]; a new reference, or NULL when there is no memory. A removal has no payload. */
+/* Return ["effect", payload, options]; a new reference, or NULL: no memory. A removal has no payload. */
 static json_t *effect_of(const struct kind *kind, json_t *event) {
   json_t *payload = NULL, *options = json_copy(event);
   json_object_del(options, "type");
@@ -43,7 +43,8 @@ static json_t *effect_of(const struct kind *kind, json_t *event) {
   return json_pack("[s,o,o]", kind->effect, payload ? json_incref(payload) : json_string(""), options);
 }
 
-/* The case; a new reference. vestry reads the signals of Datastar's client alone, so others' are read here. */
+/* Read the case; a new reference. vestry reads signals only for Datastar's client, so those of other clients are read
+ * here. */
 static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
   const char *method = req->method, *query = req->query;
   vestry_slice body = req->body;
@@ -57,7 +58,7 @@ static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
 }
 
 static vestry_err play_events(json_t *events, vestry_reply *reply) {
-  if (!json_is_array(events)) return VESTRY_MALFORMED; /* the client's mistake, like the next */
+  if (!json_is_array(events)) return VESTRY_MALFORMED; /* an error of the client, like the next */
   vestry_err error = VESTRY_OK;
   json_t *event;
   size_t i;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each thread keeps free connections of its own, and counts on its own; too many or too few are exchanged, a batch at a
- * time, with those that all threads share. So nothing here is contended but the connections themselves. */
+/* Each thread has separate free connections and counters, and exchanges a surplus or a lack with the shared list in
+ * batches. Therefore only the connections themselves are contended. */
 #include "connection.h"
 
 #include <pthread.h>
@@ -11,7 +11,7 @@
 
 enum { BATCH = 256, PILES = 272 };
 
-/* What one thread has. */
+/* The data of one thread. */
 typedef struct pile {
   connection *free; /* last in, first out */
   size_t free_count;
@@ -30,7 +30,7 @@ static struct {
 
 static _Thread_local pile *mine;
 
-/* A thread's pile, from its first use on. Threads beyond the last pile find none: main checks how many it starts. */
+/* Return a pile for a thread at its first use. There is none after the last pile; main checks the number of threads. */
 static pile *claim_pile(void) {
   pthread_mutex_lock(&all.lock);
   mine = all.piles_taken < PILES ? &all.piles[all.piles_taken++] : NULL;
@@ -126,7 +126,7 @@ connection *connection_take(void) {
   if (!conn) return NULL;
   own->counts.taken++;
   conn->due_ns = 0;
-  /* relaxed: nobody else knows it before a store's put publishes it */
+  /* relaxed: other threads do not know it before the put of a store publishes it */
   __atomic_store_n(&conn->refs, 1, __ATOMIC_RELAXED);
   __atomic_store_n(&conn->closed, 0, __ATOMIC_RELAXED);
   return conn;
@@ -134,12 +134,12 @@ connection *connection_take(void) {
 
 void connection_ref(void *connection_) {
   connection *conn = connection_;
-  __atomic_fetch_add(&conn->refs, 1, __ATOMIC_RELAXED); /* the caller knows of another that lasts meanwhile */
+  __atomic_fetch_add(&conn->refs, 1, __ATOMIC_RELAXED); /* the caller holds another reference meanwhile */
 }
 
 void connection_unref(void *connection_) {
   connection *conn = connection_;
-  /* release: what was done with it comes before its next life; acquire: who takes it sees that */
+  /* release: all uses happen before its reuse; acquire: the thread that reuses it sees them */
   if (__atomic_fetch_sub(&conn->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
   pile *own = my_pile();
   own->counts.freed_open += !__atomic_load_n(&conn->closed, __ATOMIC_RELAXED);

@@ -43,12 +43,12 @@ typedef ck_fifo_mpmc_entry_t fifo_entry;
 typedef int fifo_entry;
 #endif
 
-/* One message, with the links of all containers. */
+/* A message, with the links of all containers. */
 typedef struct node {
   vsi_mail mail;
   vsi_job job;
   ck_stack_entry_t stacked;
-  fifo_entry *entry; /* that it is put into the fifo by; another one when it comes out */
+  fifo_entry *entry; /* entry of the fifo; another one after the pop */
   _Atomic(bool) is_free;
 } node;
 
@@ -56,7 +56,7 @@ typedef struct queue {
   const char *name;
   void (*init)(void);
   void (*push)(node *node);
-  node *(*pop)(void); /* NULL: there is none now */
+  node *(*pop)(void); /* NULL: empty */
 } queue;
 
 #define NODE_OF(link, member) ((node *)(void *)((char *)(link)-offsetof(node, member)))
@@ -107,7 +107,7 @@ static node *ring_pop_mpmc(void) {
   return ck_ring_dequeue_mpmc(&ring, ring_buffer, &n) ? n : NULL;
 }
 
-/* All that is there at once, turned round: that is the only order a stack can be brought into. One consumer. */
+/* Takes all messages at once and reverses them, because a stack supports no other order. One consumer. */
 static ck_stack_t stack;
 static ck_stack_entry_t *turned;
 static void stack_init(void) {
@@ -145,7 +145,7 @@ static node *fifo_pop(void) {
   node *n;
   fifo_entry *garbage;
   if (!ck_fifo_mpmc_dequeue(&fifo, &n, &garbage)) return NULL;
-  n->entry = garbage; /* others may still read it: it is never freed */
+  n->entry = garbage; /* never freed, because other threads may still read it */
   return n;
 }
 #endif
@@ -202,7 +202,7 @@ static void *consume(void *ctx) {
   return NULL;
 }
 
-/* One thread, a message at a time: what it costs if nobody is in the way. */
+/* One thread, one message at a time: the cost without contention. */
 static double alone(const queue *of, uint64_t messages) {
   of->init();
   uint64_t begun = bench_now_ns();
@@ -279,7 +279,7 @@ static number *table_find(uint64_t is) {
   return ck_ht_get_spmc(&table, hash, &entry) ? (number *)ck_ht_entry_value_direct(&entry) : NULL;
 }
 
-/* Keys one after the other, but far from each other. */
+/* Consecutive keys that are far from each other. */
 static uint64_t key_at(uint64_t i, uint64_t keys) {
   return i * UINT64_C(2654435761) % keys + 1;
 }
@@ -319,7 +319,7 @@ static double replace_table(uint64_t count, uint64_t keys) {
 
 /* ----------------------------------------------------------------------------------------------- noted numbers ---- */
 
-/* So many different ones, each so often. */
+/* Numbers of different keys, and of repetitions of each. */
 enum { FEW = 40, MANY = 4000, TIMES = 8, FIRST_SLOTS = 128 };
 
 static double note_in_map(uint32_t distinct) {
@@ -328,7 +328,7 @@ static double note_in_map(uint32_t distinct) {
   map = (vsi_map){.buckets = NULL};
   for (uint32_t i = 0; i < distinct * TIMES; i++) {
     const uint64_t is = i * UINT32_C(7919) % distinct + 1, hash = vsi_hash_number(is);
-    if (vsi_map_first(&map, hash)) continue; /* two numbers have two hashes */
+    if (vsi_map_first(&map, hash)) continue; /* different numbers have different hashes */
     number *made = vsi_alloc(host, sizeof *made);
     if (!made || vsi_map_reserve(&map, host, map.count + 1)) abort();
     made->is = is;

@@ -88,7 +88,7 @@ contest_worker *contest_workers_create(const contest_ops *ops, const contest_set
     return NULL;
   }
   memset(workers, 0, (count + 1) * sizeof *workers);
-  workers[count].latency = latencies; /* the last is nobody: it knows what to free */
+  workers[count].latency = latencies; /* the last element knows what to free */
   for (size_t i = 0; i < count; i++) {
     workers[i].ops = ops;
     workers[i].settings = settings;
@@ -189,7 +189,7 @@ typedef struct contest {
   contest_worker *workers;
   void *self;
   pthread_barrier_t start;
-  uint32_t phase; /* atomic, relaxed: it says when, and carries no data */
+  uint32_t phase; /* atomic, relaxed: a signal without data */
   pthread_t threads[THREADS_MOST];
   size_t next_worker; /* atomic */
 } contest;
@@ -224,7 +224,7 @@ static uint64_t own_cpu_ns(void) {
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* Returns the processor time that the timed phase took. */
+/* Run all phases. Returns the processor time of the timed phase. */
 static uint64_t run_phases(contest *c) {
   wait_ns(c->settings->warm_ms * 1000000);
   uint64_t before_ns = own_cpu_ns();
@@ -241,7 +241,7 @@ static bool fill_one(contest *c, const unsigned char *key) {
   return false;
 }
 
-/* A store that does not evict begins with the keys that its threads remove first. */
+/* Fill the store. A store without eviction begins with the keys that its threads remove first. */
 static bool fill(contest *c) {
   const workload *keys = &c->settings->work;
   unsigned char key[KEY_BYTES_MOST];
@@ -260,8 +260,8 @@ static bool fill(contest *c) {
   return true;
 }
 
-/* What a contender may come to hold at once; some to spare, for those that drop references late, when a reader that
- * might still be looking was interrupted. */
+/* Spare connections for contestants that drop references late, after a reader that may still use them was
+ * interrupted. */
 enum { HELD_LATE = 65536 };
 
 static size_t most_live(const contest_ops *ops, const contest_settings *settings) {
@@ -287,16 +287,17 @@ static int run(contest *c) {
     fprintf(stderr, "%s: out of memory\n", c->ops->name);
     return 1;
   }
-  /* Everything but the contender is there now. */
+  /* Everything except the contestant is allocated now. */
   uint64_t before_bytes = bench_own_memory_bytes();
-  if (!c->ops->create(c->settings, &c->self) || !fill(c)) exit(1); /* the threads wait for what does not come */
+  if (!c->ops->create(c->settings, &c->self) || !fill(c)) exit(1); /* the threads would wait for ever */
   result.put = c->settings->work.capacity;
   pthread_barrier_wait(&c->start);
   result.cpu_ns = run_phases(c);
   histogram latency = {0};
   size_t count = c->settings->work.threads;
   for (size_t i = 0; i < count; i++) pthread_join(c->threads[i], NULL);
-  for (size_t i = 0; i < count; i++) histogram_merge(&latency, c->workers[i].latency); /* a thread takes any worker */
+  /* any thread can take any worker */
+  for (size_t i = 0; i < count; i++) histogram_merge(&latency, c->workers[i].latency);
   uint64_t after_bytes = bench_own_memory_bytes();
   result.memory_bytes = after_bytes > before_bytes ? after_bytes - before_bytes : 0;
   if (c->settings->work.kind == WORKLOAD_MIXED || c->settings->latency)
@@ -319,7 +320,7 @@ int contest_run(const contest_ops *ops, const contest_settings *settings) {
     fprintf(stderr, "%s: seed %" PRIu64 ", warm for %" PRIu64 " ms, timed for %g s; a connection takes %zu bytes\n",
             ops->name, settings->work.seed, settings->warm_ms, settings->seconds, sizeof(connection));
   int status = run(&c);
-  if (!c.workers) return status; /* and no thread either */
+  if (!c.workers) return status; /* and no thread was started */
   pthread_barrier_destroy(&c.start);
   contest_workers_destroy(c.workers, settings);
   connections_destroy();

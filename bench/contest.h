@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A contest: one contender, one workload, one line. vestry's stores and the peers each fill a contest_ops, and this
- * runs them alike: connections and keys made ahead, threads that start together, counts that must add up. */
+/* A contest: one contestant and one workload give one line of output. vestry's stores and the peers each implement
+ * contest_ops, and run in the same way: connections and keys are made in advance, threads start together, and counts
+ * must be consistent. */
 #ifndef BENCH_CONTEST_H
 #define BENCH_CONTEST_H
 
@@ -21,34 +22,34 @@ typedef struct contest_settings {
   bool verbose;
 } contest_settings;
 
-/* What a contender holds and held. */
+/* Counts of a contestant. */
 typedef struct contest_counts {
   uint64_t put, removed, size;
 } contest_counts;
 
 typedef struct contest_worker contest_worker;
 
-/* A contender. Everything but create, counts and destroy is called by all threads at once. */
+/* A contestant. All threads call its functions concurrently, except create, counts and destroy. */
 typedef struct contest_ops {
   const char *name;
-  const char *variant; /* for the line: " store=lru", or "" */
-  unsigned workloads;  /* 1 << kind: those it takes part in */
-  size_t key_bytes;    /* the only length of key it takes; 0: any */
-  bool evicts;         /* it holds its capacity at most; otherwise CHURN removes a key for each it puts */
-  bool exact;          /* a failure if it holds more, or, once full, less */
+  const char *variant; /* for the output: " store=lru", or "" */
+  unsigned workloads;  /* 1 << kind: the workloads that it supports */
+  size_t key_bytes;    /* the only supported key length; 0: any */
+  bool evicts;         /* holds at most its capacity; otherwise CHURN removes a key for each put */
+  bool exact;          /* fails if it holds more, or, when full, less */
   bool (*create)(const contest_settings *settings, void **ret_self);
-  /* Everything leaves, then it is freed. False: its own counts do not add up then. */
+  /* Remove everything, then free it. False: its own counts are inconsistent. */
   bool (*destroy)(void *self);
-  /* Correct those that it knows by itself. */
+  /* Correct the counts that the contestant knows itself. */
   void (*counts)(void *self, contest_counts *counts);
-  /* A reference is taken on success; whatever leaves is closed and dropped. */
+  /* Takes a reference on success; evicted values are closed and dropped. */
   bool (*put)(void *self, const void *key, size_t len, connection *conn);
-  /* Look up, count as a use, read what was found into *sink. get holds a reference meanwhile, if need be with
-   * connection_ref; with does what is cheapest. */
+  /* Look up, count as a use, and read the value into *sink. get holds a reference meanwhile, by connection_ref if
+   * necessary; with uses the cheapest way. */
   bool (*get)(void *self, const void *key, size_t len, uint64_t *sink);
   bool (*with)(void *self, const void *key, size_t len, uint64_t *sink);
   bool (*drop)(void *self, const void *key, size_t len);
-  /* contest_batch with these very ops, so that the compiler sees them. */
+  /* contest_batch with these ops as constants for the compiler. */
   void (*batch)(contest_worker *worker);
 } contest_ops;
 
@@ -59,9 +60,9 @@ struct contest_worker {
   const contest_settings *settings;
   workload_stream stream;
   size_t at;
-  size_t lag; /* CHURN without eviction: how many keys behind the removal is */
+  size_t lag; /* CHURN without eviction: distance of the removal, in keys */
   uint64_t gets, hits, puts, failures, ops_count, elapsed_ns;
-  uint64_t sink; /* so that what is found is read */
+  uint64_t sink; /* so that found values are read */
   histogram *latency;
 } __attribute__((aligned(128)));
 
@@ -112,7 +113,7 @@ CONTEST_INLINE void contest_churn_op(const contest_ops *ops, contest_worker *wor
   contest_put(ops, worker, contest_next_key(worker));
 }
 
-/* CONTEST_BATCH operations. */
+/* Perform CONTEST_BATCH operations. */
 CONTEST_INLINE void contest_batch(const contest_ops *ops, contest_worker *worker) {
   bool with = worker->settings->with;
   switch (worker->settings->work.kind) {
@@ -149,33 +150,34 @@ CONTEST_INLINE void contest_batch(const contest_ops *ops, contest_worker *worker
   worker->ops_count += CONTEST_BATCH;
 }
 
-/* Parse the arguments that all contenders share, and more_count others: 0 or the exit status. */
+/* Parse the common arguments of all contestants, and more_count others. Returns 0 or the exit status. */
 int contest_parse(int argc, char **argv, const bench_option *more, int more_count, contest_settings *ret_settings);
 
-/* Run, print the line: 0, or 1 when something failed or does not add up, 2 when the contender takes no part. */
+/* Run the contest and print its line. Returns 0; 1: a failure, or inconsistent counts; 2: the contestant does not
+ * support the workload. */
 int contest_run(const contest_ops *ops, const contest_settings *settings);
 
-/* The main of a contender without options of its own. */
+/* The main function of a contestant without further options. */
 int contest_main(const contest_ops *ops, int argc, char **argv);
 
 /* -------------------------------------------------------------------------------------- contests of one's own ---- */
 
-/* Workers with their streams, not yet with a contender. NULL: out of memory. */
+/* Create workers with their streams, without a contestant. NULL: out of memory. */
 contest_worker *contest_workers_create(const contest_ops *ops, const contest_settings *settings,
                                        uint64_t *ret_checksum);
 void contest_workers_destroy(contest_worker *workers, const contest_settings *settings);
 
 typedef struct contest_result {
-  uint64_t put; /* puts that succeeded, of the filling too */
+  uint64_t put; /* successful puts, including those that fill the store */
   uint64_t checksum;
-  uint64_t memory_bytes; /* grown by, while it held `held` entries */
-  uint64_t held;         /* 0: as many as at the end */
-  uint64_t cpu_ns;       /* of the whole process while the clock ran; 0: not measured */
+  uint64_t memory_bytes; /* growth of the memory while it held `held` entries */
+  uint64_t held;         /* 0: the number at the end */
+  uint64_t cpu_ns;       /* of the whole process during the measurement; 0: not measured */
   bool failed;
-  char more[256]; /* further " name=value" for the line */
+  char more[256]; /* further " name=value" for the output */
 } contest_result;
 
-/* Count, destroy the contender, count again, print the line: the exit status. */
+/* Count, destroy the contestant, count again, and print the line. Returns the exit status. */
 int contest_conclude(const contest_ops *ops, const contest_settings *settings, void *self,
                      const contest_worker *workers, const contest_result *result);
 

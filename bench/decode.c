@@ -14,7 +14,7 @@ static const char *const names[ENCODINGS] = {"identity", "gzip", "br"};
 
 struct bench_decoder {
   encoding encoding;
-  bool ended; /* gzip: the trailer came */
+  bool ended; /* gzip: the trailer has arrived */
   z_stream gzip;
   BrotliDecoderState *br;
 };
@@ -61,7 +61,7 @@ static bool feed_gzip(bench_decoder *decoder, const char *data, size_t len, benc
     decoder->ended |= result == Z_STREAM_END;
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) return false;
     if (gzip->avail_out < sizeof output) fn(output, sizeof output - gzip->avail_out, ctx);
-    if (result == Z_BUF_ERROR) break; /* nothing more comes of what there is */
+    if (result == Z_BUF_ERROR) break; /* no further output from this input */
   } while (gzip->avail_in || (!gzip->avail_out && !decoder->ended));
   return true;
 }
@@ -76,7 +76,7 @@ static bool feed_br(bench_decoder *decoder, const char *data, size_t len, bench_
     if (result == BROTLI_DECODER_RESULT_ERROR) return false;
     if (room < sizeof output) fn((const char *)output, sizeof output - room, ctx);
     if (result == BROTLI_DECODER_RESULT_SUCCESS) return !len;
-    /* It may hold back what found no room although it asks for input. */
+    /* The decoder may hold output that did not fit, although it requests input. */
     if (result == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && !BrotliDecoderHasMoreOutput(decoder->br)) return true;
   }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stream's bytes decode to, by the decoders that others wrote: zlib for gzip, libbrotlidec for br. */
+/* Decoding of a stream by independent decoders: zlib for gzip, libbrotlidec for br. */
 #ifndef BENCH_DECODE_H
 #define BENCH_DECODE_H
 
@@ -8,14 +8,14 @@
 
 typedef struct bench_decoder bench_decoder;
 
-/* Called with what came out. */
+/* Called with decoded bytes. */
 typedef void (*bench_bytes_fn)(const char *data, size_t len, void *ctx);
 
-/* "identity", "gzip" or "br". */
+/* Return whether an encoding is known: "identity", "gzip" or "br". */
 bool bench_decoder_knows(const char *encoding);
-/* NULL: no memory, or no such encoding. */
+/* Create a decoder. NULL: no memory, or an unknown encoding. */
 bench_decoder *bench_decoder_create(const char *encoding);
-/* All that can be known from these bytes comes out before it returns. false: they are not of this encoding. */
+/* Decode bytes. All bytes that can be decoded are passed to fn before it returns. false: invalid bytes. */
 bool bench_decoder_feed(bench_decoder *decoder, const char *data, size_t len, bench_bytes_fn fn, void *ctx);
 /* NULL is accepted. */
 void bench_decoder_destroy(bench_decoder *decoder);

@@ -7,7 +7,7 @@ static const vestry_profile_ops *inner;
 static _Atomic(int64_t) encodes;
 
 static void count(void) {
-  atomic_fetch_add_explicit(&encodes, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&encodes, 1, memory_order_relaxed); /* only a counter */
 }
 
 static vestry_err encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {

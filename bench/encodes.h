@@ -5,9 +5,9 @@
 
 #include <vestry/profile.h>
 
-/* The same, counted; of one coding in a process. */
+/* Return a profile that counts the encodings of another one; for one coding in a process. */
 const vestry_profile_ops *bench_counting_profile(const vestry_profile_ops *of);
-/* How often something was encoded through it. */
+/* Return the number of encodings. */
 int64_t bench_encodes_count(void);
 
 #endif

@@ -3,14 +3,14 @@
 
 enum { STEPS_LOG = 5 };
 
-/* Below 32 ns a bucket each; above, the top six bits of the number tell. */
+/* Return the bucket: below 32 ns one for each value; above, the top six bits of the number determine it. */
 static unsigned bucket_of(uint64_t ns) {
   if (ns < HISTOGRAM_STEPS) return (unsigned)ns;
   unsigned shift = 63 - (unsigned)__builtin_clzll(ns) - STEPS_LOG;
   return shift * HISTOGRAM_STEPS + (unsigned)(ns >> shift);
 }
 
-/* The first number beyond a bucket. */
+/* Return the first number after a bucket. */
 static double end_of(unsigned bucket) {
   if (bucket < HISTOGRAM_STEPS) return bucket + 1;
   unsigned shift = bucket / HISTOGRAM_STEPS - 1;

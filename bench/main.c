@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench SUBCOMMAND: how vestry is measured. */
+/* vestry-bench SUBCOMMAND: measurements of vestry. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, and what /proc says of a process. */
+/* Clocks, and data of processes from /proc. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -35,13 +35,13 @@ uint64_t bench_cpu_ns(int pid) {
   return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
 }
 
-/* The process that has started another one; 0: that is gone. */
+/* Return the parent of a process; 0: the process has ended. */
 static int parent_of(int pid) {
   char line[512];
   int parent = 0;
   FILE *stat = open_proc(pid, "stat");
   if (!stat) return 0;
-  const char *end = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL; /* of its name */
+  const char *end = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL; /* end of its name */
   if (!end || sscanf(end, ") %*c %d", &parent) != 1) parent = 0;
   fclose(stat);
   return parent;

@@ -21,7 +21,7 @@ static void *reallocate(void *ctx, void *memory, size_t size) {
     free(memory);
   }
   int64_t more = (after ? (int64_t)malloc_usable_size(after) : 0) - before;
-  atomic_fetch_add_explicit(&held_bytes, more, memory_order_relaxed); /* mere counts */
+  atomic_fetch_add_explicit(&held_bytes, more, memory_order_relaxed); /* only counters */
   if (was_there != (after != NULL)) atomic_fetch_add_explicit(&held_blocks, after ? 1 : -1, memory_order_relaxed);
   return after;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* A host whose memory is counted: what an instance holds now. */
+/* A host that counts the memory of an instance. */
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H
 
 #include <vestry/host.h>
 
-/* malloc, counted with what it rounds up to; all else as the default host. */
+/* Return a host that counts malloc, including its rounding; otherwise the default host. */
 const vestry_host *bench_counting_host(void);
-/* What is allocated through it now. */
+/* Return the bytes allocated now. */
 int64_t bench_counted_bytes(void);
-/* In so many pieces: malloc keeps a word more for each. */
+/* Return the number of allocations; malloc uses an additional word for each. */
 int64_t bench_counted_blocks(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nodes of a cluster to be measured: processes of this program, and what they cost. */
+/* Nodes of a measured cluster: processes of this program, and their cost. */
 #ifndef BENCH_NODES_H
 #define BENCH_NODES_H
 
@@ -10,29 +10,31 @@
 #include <vestry/cluster/cluster.h>
 #include <vestry/vestry.h>
 
-/* A process that ends with this one. Zero: none. */
+/* A process that ends together with this one. Zero: none. */
 typedef struct bench_process {
   pid_t pid;
-  int port; /* that it serves; 0: none */
+  int port; /* port of its server; 0: none */
 } bench_process;
 
-/* vestry-bench serve on libmicrohttpd, listening when this returns. url NULL: of no cluster. false: stderr says why. */
+/* Start vestry-bench serve on libmicrohttpd, and wait until it listens. url NULL: without a cluster. false: stderr has
+ * the reason. */
 bool bench_node_start(bench_process *node, const char *url, const char *name, uint64_t streams);
-/* Run a function in a process of its own, before this one has threads. false: there is none. */
+/* Run a function in a child process, before this process has threads. false: the fork failed. */
 bool bench_fork(bench_process *process, void (*run)(void *ctx), void *ctx);
 /* Zero is accepted. */
 void bench_process_end(bench_process *process);
 
-/* CPU of a process so far, exact to the nanosecond; 0: it is gone. And of this thread. */
+/* Return the CPU time of a process, exact to nanoseconds, or of this thread; 0: the process has ended. */
 uint64_t bench_exact_cpu_ns(pid_t pid);
 uint64_t bench_thread_cpu_ns(void);
 
-/* Memory that this process and those that it forks have together, zeroed; NULL: none. */
+/* Allocate zeroed memory that this process shares with its children; NULL: no memory. */
 void *bench_shared_memory(size_t bytes);
 
-/* Until others live, and all their keys are known: false after some seconds, and stderr says so. */
+/* Wait until other nodes are alive and all their keys are known. false: not within some seconds, with a message on
+ * stderr. */
 bool bench_cluster_wait(vestry_cluster *cluster, size_t others);
-/* Until some node is known to hold a key; likewise. */
+/* Wait until a node is known to hold a key. false: not within some seconds, with a message on stderr. */
 bool bench_cluster_wait_held(vestry_cluster *cluster, const vestry_key *key);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "bench.h"
 
-/* What a turn took of the server's processors, and of all that looks on; 0: it failed. */
+/* Return the CPU time of a turn in the server, including the onlookers' requests; 0: failed. */
 static uint64_t time_turn(observed *all, bool is_observed) {
   if (is_observed && !onlooker_begin(&all->looker)) return 0;
   const uint64_t before_ns = bench_cpu_ns(all->looker.pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The same work done by a server that is observed, and by the same server that is not: turn by turn. */
+/* The same work of one server, alternately with and without observation. */
 #ifndef BENCH_OBSERVED_H
 #define BENCH_OBSERVED_H
 
@@ -11,16 +11,17 @@ enum { OBSERVED_PAIRS_MOST = 200 };
 
 typedef struct observed {
   onlooker looker;
-  uint64_t pairs;          /* of turns: one of each kind; which comes first alternates */
-  bool (*turn)(void *ctx); /* always the same work. false: it failed */
+  uint64_t pairs;          /* pairs of turns, one of each kind; their order alternates */
+  bool (*turn)(void *ctx); /* performs the work of a turn, which is always the same. false: failed */
   void *ctx;
-  double plain_ns, observed_ns;        /* a turn's CPU, medians of all */
-  double ratio, ratio_low, ratio_high; /* of a pair: the median of all, and quartiles */
+  double plain_ns, observed_ns;        /* CPU of a turn, medians */
+  double ratio, ratio_low, ratio_high; /* ratio of a pair: median and quartiles */
 } observed;
 
-/* Do it, and set what was found. In the end the server is not observed. false: one line on stderr says why. */
+/* Run all pairs, and set the results. At the end the server is not observed. false: one line on stderr has the
+ * reason. */
 bool observed_run(observed *all);
-/* Print it, in pairs with blanks before. */
+/* Print the results as " name=value". */
 void observed_print(const observed *all);
 
 #endif

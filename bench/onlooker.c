@@ -45,7 +45,7 @@ static void *look_on(void *of) {
   struct pollfd console = {.fd = open_console(looker), .events = POLLIN};
   if (looker->has_console && console.fd < 0) atomic_store(&looker->asked, -1);
   for (uint64_t next_ns = bench_now_ns(); !atomic_load(&looker->is_over);) {
-    if (poll(&console, 1, STEP_MS) == 1) { /* a negative descriptor is passed over */
+    if (poll(&console, 1, STEP_MS) == 1) { /* poll ignores a negative descriptor */
       if (read(console.fd, beat, sizeof beat) <= 0) break;
       ask(looker, "/streams?sort=bytes");
     }

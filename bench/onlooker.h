@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What looks into a vestry-bench serve, as people do: a scrape of its metrics each second, and if so wished a console
- * that is open. While none looks on, the server is not observed at all. */
+/* Observation of a vestry-bench serve, as in practice: a scrape of its metrics each second, and optionally an open
+ * console. Without an onlooker, the server is not observed at all. */
 #ifndef BENCH_ONLOOKER_H
 #define BENCH_ONLOOKER_H
 
@@ -10,16 +10,16 @@
 
 typedef struct onlooker {
   int port, pid;    /* of the server */
-  bool has_console; /* its stream is open, and each of its beats asks for the list of streams */
-  pthread_t thread; /* those below are the onlooker's own */
+  bool has_console; /* its stream is open, and each heartbeat requests the list of streams */
+  pthread_t thread; /* the members below are private */
   atomic_bool is_over;
-  atomic_int asked; /* answers that came, but for the stream; below 0: one did not */
+  atomic_int asked; /* number of answers, without the stream; below 0: one is missing */
 } onlooker;
 
-/* Have the server observed, and look on; or have it observed no more. false: one line on stderr says why. */
+/* Begin or end the observation. false: one line on stderr has the reason. */
 bool onlooker_begin(onlooker *looker);
 bool onlooker_end(onlooker *looker);
-/* Have the server observed, or not, and wait until it is so. false: one line on stderr says why. */
+/* Switch the observation of the server on or off, and wait for the change. false: one line on stderr has the reason. */
 bool onlooker_switch(const onlooker *looker, bool is_observed);
 
 #endif

@@ -13,7 +13,7 @@ static uint32_t next_random(payload *p) {
   return (uint32_t)(p->random >> 33);
 }
 
-/* Where a page's rows begin: its opening tag has the same length in every round. */
+/* Write the opening tag of a page, which has the same length in every round; returns the position of the rows. */
 static int open_page(char *to, uint64_t round) {
   return sprintf(to, "<div id=\"page\" data-n=\"%08" PRIu64 "\">", round);
 }
@@ -28,14 +28,14 @@ static void fill_page(payload *p) {
                        next_random(p) % 10000);
     size_t left = p->bytes - p->len - (sizeof "</div>" - 1);
     size_t part = (size_t)len < left ? (size_t)len : left;
-    if (part < (size_t)len) memset(row, ' ', part); /* no row that is cut */
+    if (part < (size_t)len) memset(row, ' ', part); /* no incomplete row */
     memcpy(p->body + p->len, row, part);
     p->len += part;
   }
   p->len += (size_t)sprintf(p->body + p->len, "</div>");
 }
 
-/* Letters for letters and digits for digits, so that it stays a page. */
+/* Replace letters by letters and digits by digits, so that the page stays valid. */
 static void change_page(payload *p, size_t from) {
   size_t len = p->change_bytes / PLACES, room = p->len - from - (sizeof "</div>" - 1);
   for (int place = 0; place < PLACES; place++) {

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* What vestry-bench load publishes, and the line of the event that readers must see for it. */
+/* The data that vestry-bench load publishes, and the line of the resulting event. */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H
 
 #include "readers.h"
 
-/* Signals: {"n":ROUND,"p":"xxx…"}, of so many bytes. A page: rows of words and numbers, some of which change in ten
- * places each time. */
+/* Signals: {"n":ROUND,"p":"xxx…"}, of `bytes` bytes. A page: rows of words and numbers, which change in ten places each
+ * time. */
 typedef struct payload {
   size_t bytes;
   size_t change_bytes; /* of a page; 0: signals */
   uint64_t random;
-  bool is_socketio; /* the line is a packet of Socket.IO: an event "v" whose argument is the body */
-  char *body;       /* what is to be posted */
+  bool is_socketio; /* the line is a Socket.IO packet: an event "v" whose argument is the body */
+  char *body;       /* body of the POST */
   size_t len;
 } payload;
 
-/* Make room. false: no memory. */
+/* Allocate the buffers. false: no memory. */
 bool payload_create(payload *p);
 void payload_destroy(payload *p);
-/* Make the body of this round, and the line that comes of it. false: no memory. */
+/* Make the body of a round, and the resulting line. false: no memory. */
 bool payload_make(payload *p, uint64_t round, readers_round *ret_round);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The publisher writes a round and then counts it as published (release); readers look at that count (acquire) before
- * they compare what came. A round's place is used again only when all its events were counted as delivered, which goes
- * the other way, and the publisher has a place of its own to write. So no reader reads a line that is being written,
- * and what nobody published is a disorder. */
+/* The publisher writes a round and then counts it as published (release). Readers read that count (acquire) before they
+ * compare received data. The place of a round is reused only when all its events are counted as delivered, which
+ * synchronizes in the other direction, and the publisher has a separate place to write. So no reader reads a line that
+ * is being written, and an unpublished event counts as a disorder. */
 #include "readers.h"
 
 #include <errno.h>
@@ -22,10 +22,10 @@ enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, QUIET_MS = 
 
 typedef struct reader {
   bench_stream stream; /* first */
-  uint64_t next;       /* the round that must come */
-  uint64_t ended_ns;   /* 0: it has not */
-  uint64_t beat_ns;    /* when a line of no round came last; 0: none did */
-  bool is_due;         /* its line has come; the empty one behind it has not */
+  uint64_t next;       /* the expected round */
+  uint64_t ended_ns;   /* 0: it has not ended */
+  uint64_t beat_ns;    /* time of the last line of no round; 0: none */
+  bool is_due;         /* its line has arrived, but not the empty line after it */
 } reader;
 
 typedef struct reading_thread {
@@ -33,8 +33,8 @@ typedef struct reading_thread {
   pthread_t thread;
   bool is_started;
   int epoll;
-  uint64_t now_ns; /* when the bytes that are looked at came */
-  char *pile;      /* what is put off: an arrival, its bytes, the next */
+  uint64_t now_ns; /* arrival of the current bytes */
+  char *pile;      /* postponed data: an arrival, its bytes, the next */
   size_t pile_len, pile_capacity;
   histogram latency, beats[READERS_LANES];
 } reading_thread;
@@ -44,19 +44,19 @@ struct readers {
   reader *readers;
   reading_thread *threads;
   readers_round *rounds;
-  size_t slots; /* of rounds: one more than are under way, which is the publisher's */
+  size_t slots; /* places for rounds: one for each concurrent round, and one for the publisher */
   _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, skipped, body_bytes;
   _Atomic(bool) stopping, expects_ends;
   _Atomic(unsigned) lane;
   pthread_mutex_t lock;
   pthread_cond_t reached;
-  const _Atomic(uint64_t) *awaited; /* guarded by lock: what somebody waits for, NULL: nobody does */
+  const _Atomic(uint64_t) *awaited; /* guarded by lock: the count that a thread waits for; NULL: none */
   uint64_t target;                  /* guarded by lock */
-  uint64_t most_broken;             /* guarded by lock: beyond it nobody waits */
+  uint64_t most_broken;             /* guarded by lock: number of broken streams that ends the wait */
 };
 
-/* Counts are read when a wait has seen them move, under its lock, which orders them; deliveries also say that a round's
- * line is done with. */
+/* Counts are read after a wait has seen their change under its lock, which orders them. A delivery also signals that
+ * the line of its round is no longer used. */
 static uint64_t add(_Atomic(uint64_t) *count, uint64_t n) {
   return atomic_fetch_add_explicit(count, n, memory_order_acq_rel) + n;
 }
@@ -70,7 +70,7 @@ static bool is_round(const readers_round *round, const char *line, size_t len) {
   return len == round->len && memcmp(line, round->line, len) == 0;
 }
 
-/* The round that this line is, UINT64_MAX: none that is under way. */
+/* Return the round of a line; UINT64_MAX: no current round. */
 static uint64_t find_round(const readers *all, const char *line, size_t len, uint64_t published) {
   uint64_t window = all->options.window, first = published > window ? published - window : 0;
   for (uint64_t at = first; at < published; at++)
@@ -78,7 +78,7 @@ static uint64_t find_round(const readers *all, const char *line, size_t len, uin
   return UINT64_MAX;
 }
 
-/* A round that is later than the one that is due takes its place. */
+/* Accept a round that is later than the expected one. */
 static bool skip(readers *all, reader *r, const char *line, size_t len, uint64_t published) {
   uint64_t found = r->next;
   while (found < published && !is_round(&all->rounds[found % all->slots], line, len)) found++;
@@ -99,7 +99,7 @@ static void take_data(readers *all, reader *r, const char *line, size_t len) {
     uint64_t found = find_round(all, line, len, published);
     add(&all->disorders, 1);
     if (found == UINT64_MAX || found < r->next) return;
-    r->next = found; /* it goes on behind what is missing */
+    r->next = found; /* continue after the missing rounds */
   } else {
     r->next = due;
   }

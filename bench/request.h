@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A request as a server has it, with no socket under it: what benchmarks hand to vestry_serve. */
+/* A request without a socket, which benchmarks pass to vestry_serve. */
 #ifndef BENCH_REQUEST_H
 #define BENCH_REQUEST_H
 
@@ -7,12 +7,12 @@
 
 typedef struct bench_request {
   const char *method, *path;
-  const char *header, *value; /* its one header; NULL: it has none */
+  const char *header, *value; /* its only header; NULL: none */
   const char *peer;           /* NULL: not known */
-  int status;                 /* what it was answered; 0: nothing */
+  int status;                 /* status of its answer; 0: none */
 } bench_request;
 
-/* It has neither a query nor a body, and its answer is no stream. */
+/* Functions of the request. It has neither a query nor a body, and its answer is not a stream. */
 extern const vestry_request_ops bench_request_ops;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The server of a program here, by the name of its adapter. */
+/* A server, selected by the name of its adapter. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
@@ -7,9 +7,9 @@
 
 typedef struct bench_server {
   const struct bench_adapter *adapter;
-  void *server, *web; /* the adapter's */
-  unsigned port;      /* the real one, also when any was asked for */
-  uint32_t streams;   /* how many it has room for */
+  void *server, *web; /* of the adapter */
+  unsigned port;      /* the actual port, also if a free one was requested */
+  uint32_t streams;   /* maximum number of streams */
 } bench_server;
 
 typedef struct bench_server_options {
@@ -18,19 +18,19 @@ typedef struct bench_server_options {
   unsigned threads;     /* 0: civetweb 256, microhttpd 2 */
   uint32_t streams;     /* microhttpd; civetweb has as many as threads allow */
   size_t memory_bytes;  /* microhttpd: of a connection; 0: the adapter's default */
-  uint64_t request_ms;  /* in which a request, civetweb: its body, must be there; 0: the adapter's default */
+  uint64_t request_ms;  /* time limit of a request, on civetweb of its body; 0: the adapter's default */
   uint32_t per_address; /* connections of one address, civetweb: requests and streams; 0: no limit */
   const char *tls_key, *tls_certificate; /* microhttpd: files, PEM; NULL: no TLS */
 } bench_server_options;
 
-/* Listen and serve. Routes are mounted before: a client that connects at once finds them.
- * false: one line on stderr says why; *ret_status is the one to exit with. */
+/* Listen and serve. Mount routes before, because clients may connect at once. false: one line on stderr has the reason;
+ * *ret_status is the exit status. */
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status);
 void bench_server_stop(bench_server *server);
 
-/* Keep SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for bench_server_wait; before the first thread is started. */
+/* Block SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for bench_server_wait. Call it before the first thread is started. */
 void bench_server_block_signals(void);
-/* Which of them came. */
+/* Wait for one of these signals, and return it. */
 int bench_server_wait(void);
 
 #endif
