@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* bench-containers: vestry's own containers beside Concurrency Kit's, in one run.
+/* bench-containers: vestry's containers compared with those of Concurrency Kit, in one run.
  *
  *   bench-containers [--rounds N] [--messages N] [--keys N]
  *
- * Each line is a job, each column a container; they take turns, round after round, so that what disturbs the machine
- * disturbs them all. Nanoseconds for one message or one look-up: the median of the rounds, and the best.
+ * Each line is a task, each column a container. The containers alternate in each round, so that disturbances of the
+ * machine affect all of them. The results are nanoseconds for a message or a lookup: the median of the rounds, and the
+ * best.
  *
  *   mailbox   a message to an actor: many producers, one consumer
  *   jobs      a job to a worker: many producers, many consumers
- *   map       a number is looked up, or is taken out and put in again
- *   noted     numbers are noted, each once, most of them again and again, as a render's pages of a database are: in a
- *             map, a member allocated for each; or in an array of their own (data/sqlite/recording.h,
+ *   map       a number is looked up, or removed and inserted again
+ *   noted     numbers are recorded once each, although most occur repeatedly, like the file pages that a render reads:
+ *             in a map, with a member allocated for each; or in an array (data/sqlite/recording.h,
  *             data/sqlite/topics.h)
  *
- * A message is a node that its producer uses again when a consumer has given it back, WINDOW of them a producer: as
- * with actors, little is under way at a time. A ring that is full, or a queue that is empty, gives the processor away.
- */
+ * A message is a node that its producer reuses after a consumer has returned it, with WINDOW nodes for each producer.
+ * As with actors, only a few messages are on their way at a time. A thread yields at a full ring or an empty queue. */
 #include <ck_fifo.h>
 #include <ck_ht.h>
 #include <ck_ring.h>

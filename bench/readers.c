@@ -107,7 +107,7 @@ static void take_data(readers *all, reader *r, const char *line, size_t len) {
 }
 
 static void take_beat(reading_thread *thread, reader *r) {
-  unsigned lane = atomic_load_explicit(&thread->all->lane, memory_order_relaxed); /* about then */
+  unsigned lane = atomic_load_explicit(&thread->all->lane, memory_order_relaxed); /* approximately at that time */
   if (r->beat_ns) histogram_add(&thread->beats[lane], thread->now_ns - r->beat_ns);
   r->beat_ns = thread->now_ns;
 }
@@ -140,10 +140,10 @@ static void end_reader(reading_thread *thread, reader *r) {
   bench_stream_finish(&r->stream, false);
   r->ended_ns = bench_now_ns();
   bool is_expected = atomic_load_explicit(&thread->all->expects_ends, memory_order_relaxed);
-  add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* which also publishes ended_ns */
+  add(is_expected ? &thread->all->ended : &thread->all->broken, 1); /* also publishes ended_ns */
 }
 
-/* Bytes of a stream that were put off. */
+/* Postponed bytes of a stream. */
 typedef struct arrival {
   reader *from;
   uint64_t at_ns;
@@ -166,7 +166,7 @@ static bool put_off(reading_thread *thread, reader *r, const char *data, size_t 
   return true;
 }
 
-/* false: the stream has ended, or is none. */
+/* Process received bytes. false: the stream has ended, or is invalid. */
 static bool take_bytes(reading_thread *thread, reader *r, const char *data, size_t len) {
   bool had_head = r->stream.at >= STREAM_BODY;
   uint64_t body_bytes = r->stream.body_bytes;
@@ -189,8 +189,8 @@ static void take_pile(reading_thread *thread) {
   thread->pile_len = 0;
 }
 
-/* Edges only: so it reads until nothing is left. What fills less than the buffer was all, but for an end that came with
- * it. */
+/* Read until no data is left, because the epoll is edge-triggered. If the data fills less than the buffer, it was all,
+ * except for an end that arrived with it. */
 static void read_stream(reading_thread *thread, reader *r, bool has_end, char *data) {
   for (ssize_t got = RECEIVE_BYTES; got == RECEIVE_BYTES || has_end;) {
     got = recv(r->stream.fd, data, RECEIVE_BYTES, 0);
@@ -227,7 +227,8 @@ static void *read_streams(void *argument) {
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Until the count is at least so high: false, if nothing moves it for so long, or more streams break than that. */
+/* Wait until the count reaches the target. false: it does not change for patience_ms, or more than most_broken streams
+ * break. */
 static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t target, uint64_t patience_ms,
                      uint64_t most_broken) {
   uint64_t patience_ns = patience_ms * 1000000, until_ns = bench_now_ns() + patience_ns, last = look(count);
@@ -254,7 +255,7 @@ bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms) {
 }
 
 void readers_expect_ends(readers *all) {
-  atomic_store_explicit(&all->expects_ends, true, memory_order_relaxed); /* a request that ends them comes after it */
+  atomic_store_explicit(&all->expects_ends, true, memory_order_relaxed); /* the request that ends them follows */
 }
 
 static int compare_times(const void *a, const void *b) {
@@ -271,7 +272,7 @@ bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest
   }
   for (size_t i = 0; i < count; i++) times[i] = all->readers[i].ended_ns;
   qsort(times, count, sizeof *times, compare_times);
-  for (size_t first = 0, last = 0; last < count; last++) { /* a second that slides */
+  for (size_t first = 0, last = 0; last < count; last++) { /* a sliding second */
     while (times[last] - times[first] >= UINT64_C(1000000000)) first++;
     if (last - first + 1 > most) most = last - first + 1;
   }

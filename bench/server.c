@@ -34,7 +34,7 @@ typedef struct civetweb_start {
   vestry_err error;
 } civetweb_start;
 
-/* civetweb listens, but answers no request yet: a request that comes first finds the routes. */
+/* civetweb listens, but handles no request yet, so the first request finds the routes. */
 static void add_vestry(const struct mg_context *context) {
   civetweb_start *start = mg_get_user_data(context);
   start->error =
@@ -84,7 +84,7 @@ static void stop_civetweb(bench_server *server) {
 
 /* ---- libmicrohttpd ----------------------------------------------------------------------------------------------- */
 
-/* A file's text, allocated; NULL, also where no file was named. */
+/* Return the allocated text of a file; NULL: no file was named, or an error. */
 static char *read_pem(const char *path) {
   FILE *file = path ? fopen(path, "r") : NULL;
   char *text = file ? calloc(1, PEM_BYTES + 1) : NULL;
@@ -163,7 +163,7 @@ static sigset_t kept_signals(void) {
 void bench_server_block_signals(void) {
   sigset_t signals = kept_signals();
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
-  signal(SIGPIPE, SIG_IGN); /* a client that left in the middle of an answer */
+  signal(SIGPIPE, SIG_IGN); /* ignore clients that leave during an answer */
 }
 
 int bench_server_wait(void) {

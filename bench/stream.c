@@ -100,7 +100,7 @@ static void take_body(const char *data, size_t len, void *ctx) {
 
 /* ---- head and chunks --------------------------------------------------------------------------------------------- */
 
-/* Take bytes up to the end of a line. true: head_line holds it, terminated. Lines that are too long are cut. */
+/* Read bytes up to the end of a line. true: head_line contains the line, terminated. Long lines are truncated. */
 static bool take_line(bench_stream *stream, const char **data, size_t *len) {
   while (*len) {
     char c = *(*data)++;
@@ -121,7 +121,7 @@ static const char *header_value(const char *line, const char *name) {
   return line + len + 1 + strspn(line + len + 1, " \t");
 }
 
-/* false: not an answer that was asked for. */
+/* Parse a line of the head. false: not the requested answer. */
 static bool take_head_line(bench_stream *stream) {
   const char *line = stream->head_line, *value;
   if (!stream->status)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The far end of a stream of Socket.IO 4, over a websocket from the beginning: frames, in them packets of Engine.IO, in
- * these packets of Socket.IO. Only what its server sends unasked: no fragments, nothing compressed, no binary. A
- * message is a line of data here, and an empty one behind it, as an event of a text/event-stream is. */
+/* The client of a Socket.IO 4 stream, over a websocket from the beginning: frames contain Engine.IO packets, which
+ * contain Socket.IO packets. It supports only the default format of the server: no fragments, no compression, no binary
+ * data. Each message is passed on as a data line and an empty line, like an event of a text/event-stream. */
 #include <string.h>
 
 #include "client.h"
@@ -9,15 +9,15 @@
 
 enum { FRAME_TEXT = 0x81, FRAME_CLOSE = 0x88, HEAD_MOST = 125 };
 
-/* A client's frames are masked: with zeros, which change nothing. */
+/* Send a packet. The frames of a client are masked, here with zeros, which change nothing. */
 static bool say(bench_stream *stream, const char *packet) {
   char frame[16] = {(char)FRAME_TEXT, (char)(0x80 | strlen(packet))};
   memcpy(frame + 6, packet, strlen(packet));
   return bench_send_all(stream->fd, frame, 6 + strlen(packet));
 }
 
-/* Its first letters say what it is: the server's greeting, which is answered by joining the namespace; that this is
- * done; a ping; a message. */
+/* Process a packet. Its first letters identify it: the server's greeting, which is answered by joining the namespace;
+ * the confirmation; a ping; a message. */
 static bool take_packet(bench_stream *stream, bench_line_fn fn, void *ctx) {
   const char *packet = stream->line + strlen("data: ");
   size_t len = stream->line_len - strlen("data: ");
@@ -33,7 +33,7 @@ static bool take_packet(bench_stream *stream, bench_line_fn fn, void *ctx) {
   return true;
 }
 
-/* How long the head is, of which there is enough to say it; and then the payload. */
+/* Return the length of the head, from its first bytes. */
 static size_t head_bytes(const bench_stream *stream) {
   return stream->frame_len < 2 || stream->frame[1] <= HEAD_MOST ? 2 : stream->frame[1] == 126 ? 4 : 10;
 }

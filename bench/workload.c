@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A key is its index, mixed: the first eight bytes by a bijection, so that distinct indices make distinct keys, the
- * others from those. peers/CaffeinePeer.java has the same formulas; the checksums in the lines show that they agree. */
+/* A key is made from its index: the first eight bytes by a bijection, so that distinct indices give distinct keys, and
+ * the other bytes from the first. peers/CaffeinePeer.java has the same formulas; the checksums in the output prove that
+ * they agree. */
 #include "workload.h"
 
 #include <endian.h>
@@ -10,7 +11,7 @@
 
 #define ZIPF_EXPONENT 0.99
 
-/* Indices: each use of keys has a range of its own. */
+/* Indices: each use of keys has a separate range. */
 #define INDEX_FILL   (UINT64_C(1) << 40)
 #define INDEX_RANK   (UINT64_C(2) << 40)
 #define INDEX_ACTIVE (UINT64_C(3) << 40)
@@ -96,7 +97,7 @@ static uint64_t draw_below(draws *from, uint64_t bound) { /* bound < 2^32 */
   return ((draw(from) >> 32) * bound) >> 32;
 }
 
-/* Sums of the ranks' weights: sums[r] is that of ranks 0 … r. */
+/* Write the sums of the weights of ranks: sums[r] is the sum of ranks 0 … r. */
 static void sum_weights(double *sums, size_t count) {
   double sum = 0;
   for (size_t rank = 0; rank < count; rank++) sums[rank] = sum += pow((double)(rank + 1), -ZIPF_EXPONENT);
@@ -117,7 +118,7 @@ static size_t draw_rank(draws *from, const double *sums, size_t count) {
 
 /* ------------------------------------------------------------------------------------------------ streams ---- */
 
-/* Pages of its own, so that what is measured of the heap is the store's. */
+/* Allocate separate pages, so that the measured heap contains only the store. */
 static void *map(size_t bytes) {
   void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return pages == MAP_FAILED ? NULL : pages;
@@ -127,7 +128,8 @@ static void unmap(void *pages, size_t bytes) {
   if (pages) munmap(pages, bytes);
 }
 
-/* Long enough that a key of CHURN is gone when it comes again, whatever the other threads do. */
+/* Return the length of a stream: long enough that a key of CHURN is evicted before it is repeated, whatever the other
+ * threads do. */
 static size_t stream_length(const workload *work) {
   if (work->kind == WORKLOAD_HOT) return 1;
   size_t length = 1 << 10;

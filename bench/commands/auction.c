@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench exact, the auction: many pages that look at rows that lie beside each other.
- *
- * 60 users at 50 lots: 200 pages of a lot each (its row, its highest bids with their users' names), a page of each
- * user's own (the row, the bids), one that lists all lots. Bids come one by one, of which each inserts a row and
- * changes one of a lot and one of a user; and then prices, a row each. Exact is to render who shows something else
- * behind it, which is asked of each page before and behind: so of each kind of page it is counted how many were
- * rendered, how many had to be, and how many for nothing. */
+/* vestry-bench exact, the auction: many pages read adjacent rows. 60 users and 50 lots have 200 pages of one lot each
+ * (its row, and its highest bids with the names of the users), a page for each user (the row, the bids), and a page
+ * that lists all lots. Bids arrive one at a time; each inserts a row, and changes a row of a lot and of a user. Then
+ * prices are changed, one row each. An exact refresh renders only pages whose content changes, which is determined by
+ * comparing each page before and after. For each kind of page, the benchmark counts the renders, the necessary renders,
+ * and the unnecessary ones. */
 #include "auction.h"
 
 #include <inttypes.h>
@@ -67,7 +66,7 @@ static uint64_t chance(auction *a, uint64_t below) {
   return (a->seed >> 33) % below;
 }
 
-/* What a page shows, as a hash. */
+/* Return a hash of the content of a page. */
 static uint64_t ask(auction *a, int page) {
   kind is = kind_of(page);
   uint64_t hash = UINT64_C(14695981039346656037);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages of an auction, whose rows lie beside each other: whom a commit renders. */
+/* Pages of an auction with adjacent rows: the renders of a commit. */
 #ifndef BENCH_AUCTION_H
 #define BENCH_AUCTION_H
 
@@ -8,7 +8,7 @@
 
 #include <vestry/data/sqlite.h>
 
-/* Prints a line for each kind of commit and of page. Returns whether it was done, and no page showed what was not. */
+/* Print a line for each kind of commit and page. Returns whether it succeeded and no page showed wrong content. */
 bool auction_measure(const char *folder, vestry_sqlite_level level, const char *name, uint64_t commits);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench broker: what it costs to go through NATS by the seam, beside libnats by itself, in one run and by turns.
+/* vestry-bench broker: the cost of NATS through vestry's broker interface, compared with libnats alone, alternately in
+ * one run.
  *
- *   seam     vestry_nats_create's brokers: publish on one, on_message of another
- *   bare     libnats with the same settings: a write for each message, delivery by the process's thread
- *   default  libnats as it comes: a thread that gathers writes for a millisecond, a thread for the subscription
+ *   seam     brokers of vestry_nats_create: publish on one, on_message of another
+ *   bare     libnats with the same settings: a write for each message, delivery on the thread of the process
+ *   default  libnats with its defaults: a thread that gathers writes for a millisecond, a thread for the subscription
  *
- * Latency is one way, one message at a time, both ends in this process. Throughput is as many as go through at once,
- * until the last has arrived; all must arrive, in order. */
+ * Latency is the time in one direction, for one message at a time, with both ends in this process. Throughput is that
+ * of many concurrent messages until the last has arrived; all must arrive in order. */
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <pthread.h>
@@ -24,11 +25,11 @@
 
 enum { MAX_BYTES = 65536, PATIENCE_S = 60, WAYS = 3 };
 
-/* The receiving end. One thread adds. */
+/* The receiver. One thread adds. */
 typedef struct ear {
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  uint64_t wanted; /* guarded by lock: whoever waits is told when so many have come */
+  uint64_t wanted; /* guarded by lock: number of messages that wakes the waiting thread */
   _Atomic(uint64_t) count;
   uint64_t next, wrong, last_ns; /* written before count */
 } ear;
@@ -54,7 +55,7 @@ static void want(ear *e, uint64_t wanted) {
   pthread_mutex_unlock(&e->lock);
 }
 
-/* Until as many have come as are wanted. */
+/* Wait until the wanted number of messages has arrived. */
 static bool wait_for(ear *e) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
@@ -70,9 +71,9 @@ static bool wait_for(ear *e) {
 /* ------------------------------------------------------------------------------------------------ the ways ----- */
 
 typedef struct way {
-  const char *name; /* and its subject */
+  const char *name; /* also its subject */
   bool (*start)(struct way *self, const char *url);
-  bool (*publish)(struct way *self, const void *data, size_t len); /* waits while it is full */
+  bool (*publish)(struct way *self, const void *data, size_t len); /* waits while the queue is full */
   void (*stop)(struct way *self);
   ear ear;
   uint64_t number;
@@ -199,7 +200,7 @@ static bool run(way ways[WAYS], const char *url, size_t len, uint64_t rounds, ui
   for (uint64_t turn = 0; turn < turns; turn++)
     for (int i = 0; i < WAYS; i++) {
       way *w = &ways[i];
-      uint64_t fewer = strcmp(w->name, "default") == 0 ? 10 : 1; /* a millisecond each */
+      uint64_t fewer = strcmp(w->name, "default") == 0 ? 10 : 1; /* each takes a millisecond */
       if (measure_latency(w, data, len, rounds / turns / fewer) && measure_throughput(w, data, len, messages)) continue;
       fprintf(stderr, "vestry-bench: %s: a message did not arrive\n", w->name);
       return false;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A nats-server of a benchmark's own. */
+/* A separate nats-server for a benchmark. */
 #ifndef BENCH_BROKER_H
 #define BENCH_BROKER_H
 
@@ -11,7 +11,8 @@ typedef struct broker_server {
   char url[64];
 } broker_server;
 
-/* On a free port of the loopback, which it listens on when this returns. Its address; NULL: stderr says why. */
+/* Start it on a free port of the loopback, and wait until it listens. Returns its address; NULL: stderr has the
+ * reason. */
 const char *broker_server_start(broker_server *server);
 void broker_server_stop(broker_server *server);
 

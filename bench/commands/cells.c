@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench cells: viewers of the example cells, or of a server that does the same. Each looks at two parts by two
- * of the board and has the parts around them, too; now and then it scrolls by one part, and so opens another stream.
- * Changes come at a rate, each a box that a viewer sees and presses. All boxes that come are read: in the end each
- * viewer must show what was pressed, and nobody may have been sent a part that it does not have. A change's delay is
- * from when it was due until a viewer has the part decoded. */
+/* vestry-bench cells: viewers of the example cells, or of a server with the same function. Each viewer sees two by two
+ * parts of the board, and has also loaded the parts around them. Periodically it scrolls by one part, and opens another
+ * stream. Changes come at a fixed rate; each is a click on a box that a viewer sees. All received boxes are checked: at
+ * the end each viewer must show all clicks, and no viewer may have received a part that it does not have. The delay of
+ * a change runs from its due time until a viewer has decoded the part. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ enum {
   PARTS = SIDE / PART,
   SHOWN = 4, /* parts of a window, in each direction */
   SEEN = 2,
-  SOURCES = 200, /* addresses: the example lets each press 20 boxes a second */
+  SOURCES = 200, /* number of addresses: the example admits 20 clicks per second for each */
   DOCUMENT_BYTES = 512 << 10,
   SEAL_BYTES = 65,
   EVENTS = 256,
@@ -34,46 +34,47 @@ enum {
   TAG_BYTES = 512,
   CLAIM_NAME_LEN = 9, /* "~" and eight digits */
   DOCUMENT_PARTS = 64,
-  BITS_WORDS = 2 /* of a part's boxes */
+  BITS_WORDS = 2 /* bits for the boxes of a part */
 };
 
 typedef struct board_part {
   uint64_t is_ticked[BITS_WORDS];
-  uint32_t pending; /* the first of the changes that somebody lacks; counted from 1, 0: none */
+  uint32_t pending; /* the first change that a viewer lacks; from 1, 0: none */
 } board_part;
 
-/* A box that has been pressed. */
+/* A clicked box. */
 typedef struct change {
   uint64_t due_ns;
-  uint32_t part, next; /* of its part's, as board_part.pending */
+  uint32_t part, next; /* the next change of the part, as board_part.pending */
   uint8_t box;
   bool to;
-  uint32_t lacking_count; /* viewers; which ones say the bits */
+  uint32_t lacking_count; /* number of viewers in the bits of lacking */
   uint64_t *lacking;
 } change;
 
-/* A part of a viewer's document, as it came last. */
+/* The last received state of a part of a viewer's document. */
 typedef struct shown_part {
   uint32_t part;
   uint64_t is_ticked[BITS_WORDS];
 } shown_part;
 
-/* Its document is its window, and before the page of a scroll has come also what its former windows had: it is that
- * which its tag claims, so a viewer that goes there and back meanwhile need not be sent it again. */
+/* The document of a viewer contains its window and, until the page of a scroll has arrived, also the parts of its
+ * former windows. The viewer's tag claims all of them, so a viewer that scrolls there and back meanwhile need not
+ * receive them again. */
 typedef struct viewer {
   bench_stream stream;
-  int row, column; /* the part that is seen at the upper left */
+  int row, column; /* the visible part at the upper left */
   shown_part shown[DOCUMENT_PARTS];
   unsigned shown_count;
-  uint64_t opened_ns; /* 0: all of its window has come */
+  uint64_t opened_ns; /* 0: its window is complete */
   char once[SEAL_BYTES];
-  char tag[TAG_BYTES]; /* what its tab claims to have (src/app/page/script_navigate.c); empty: nothing */
+  char tag[TAG_BYTES]; /* the content that its tab claims to have (src/app/page/script_navigate.c); empty: none */
 } viewer;
 
-/* A connection that presses, which is kept. */
+/* A kept connection for clicks. */
 typedef struct presser {
   int fd;           /* -1: none */
-  uint64_t sent_ns; /* 0: none is under way */
+  uint64_t sent_ns; /* 0: no current request */
   size_t got;
   char answer[1024];
 } presser;
@@ -84,7 +85,7 @@ typedef struct cells {
   viewer *viewers;
   board_part *board;
   change *changes;
-  uint64_t changes_count, changes_most, presses_count, first_change; /* first_change: that is measured */
+  uint64_t changes_count, changes_most, presses_count, first_change; /* first_change: the first measured one */
   presser pressers[SOURCES];
   int epoll;
   bool is_measured;
@@ -102,7 +103,7 @@ static uint64_t random_below(cells *c, uint64_t bound) {
   return (c->seed >> 11) % bound;
 }
 
-/* A window begins a part before the one that is seen first, and ends with the board (window.c). */
+/* Return the first part of a window: one before the first visible part, within the board (window.c). */
 static int window_first(int place) {
   int first = place > 1 ? place - 1 : 0;
   return first > PARTS - SHOWN ? PARTS - SHOWN : first;
@@ -117,7 +118,7 @@ static uint32_t part_of_window(const viewer *v, int index) {
   return (uint32_t)((window_first(v->row) + index / SHOWN) * PARTS + window_first(v->column) + index % SHOWN);
 }
 
-/* A part of the viewer's document; NULL: it is not there. */
+/* Return a part of the viewer's document; NULL: it is missing. */
 static shown_part *find_shown(const viewer *v, uint32_t part) {
   for (unsigned i = 0; i < v->shown_count; i++)
     if (v->shown[i].part == part) return (shown_part *)&v->shown[i];
@@ -130,7 +131,7 @@ static bool is_whole(const viewer *v) {
   return index == SHOWN * SHOWN;
 }
 
-/* The page has come: of other parts nothing is left. */
+/* Remove all other parts when the page has arrived. */
 static void drop_others(viewer *v) {
   unsigned left = 0;
   for (unsigned i = 0; i < v->shown_count; i++)
@@ -145,7 +146,7 @@ static void set_to(uint64_t *bits, uint32_t at, bool to) {
   bits[at / 64] = (bits[at / 64] & ~(UINT64_C(1) << at % 64)) | (uint64_t)to << at % 64;
 }
 
-/* Nobody lacks a change any more: it leaves its part's list. */
+/* Remove a change from the list of its part when no viewer lacks it. */
 static void leave(cells *c, change *one) {
   uint32_t *at = &c->board[one->part].pending, number = (uint32_t)(one - c->changes) + 1;
   while (*at != number) at = &c->changes[*at - 1].next;
@@ -155,7 +156,7 @@ static void leave(cells *c, change *one) {
   one->lacking = NULL;
 }
 
-/* The viewer has the change, or does not wait for it any more. */
+/* Record that a viewer has the change, or no longer waits for it. */
 static void settle(cells *c, uint32_t number, change *one, bool has_it) {
   if (!is_set(one->lacking, number)) return;
   set_to(one->lacking, number, false);
@@ -170,7 +171,7 @@ static void settle(cells *c, uint32_t number, change *one, bool has_it) {
   leave(c, one);
 }
 
-/* A part came whole. */
+/* Process a complete part. */
 static void take_part(cells *c, viewer *v, uint32_t part, const uint64_t *is_ticked) {
   shown_part *shown = find_shown(v, part);
   if (!is_in_window(v, part)) {
@@ -198,7 +199,7 @@ typedef struct reader {
   viewer *v;
 } reader;
 
-/* All boxes of some HTML: <input … value="NUMBER" … checked>, the hundred of a part together. */
+/* Read all boxes of HTML: <input … value="NUMBER" … checked>; the hundred boxes of a part are adjacent. */
 static void take_boxes(cells *c, viewer *v, const char *at, const char *end) {
   static const char mark[] = " value=\"";
   uint64_t is_ticked[BITS_WORDS] = {0};
@@ -219,7 +220,8 @@ static void take_boxes(cells *c, viewer *v, const char *at, const char *end) {
   }
 }
 
-/* A page's tag, or what a part's event claims instead of what was claimed of that part: as the page's script does. */
+/* Update the tag like the page's script: by the tag of a page, or by the event of a part, which replaces the claim for
+ * that part. */
 static void take_tag(viewer *v, const char *tag, size_t len) {
   static const char of_part[] = "00000000000000000000000000000000.";
   const char *claim = memchr(tag, '~', len);
@@ -280,7 +282,7 @@ static void end_presser(presser *p) {
   p->sent_ns = 0;
 }
 
-/* The answer to a press, which is durable by then. */
+/* Read the answer to a click, which is durable by then. */
 static void read_presser(cells *c, presser *p) {
   ssize_t n = recv(p->fd, p->answer + p->got, sizeof p->answer - 1 - p->got, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -298,7 +300,7 @@ static void read_presser(cells *c, presser *p) {
   p->sent_ns = 0;
 }
 
-/* One that is free, of all by turns; NULL: none is. */
+/* Return a free connection, in turn; NULL: none. */
 static presser *find_presser(cells *c) {
   for (uint64_t i = 0; i < SOURCES; i++) {
     presser *p = &c->pressers[(c->presses_count + i) % SOURCES];
@@ -332,7 +334,7 @@ static bool is_pending(const cells *c, uint32_t part, uint32_t box) {
   return at != 0;
 }
 
-/* A viewer presses a box that it sees, and whose last change has come to all. */
+/* Click a box that a viewer sees, and whose last change has reached all viewers. */
 static bool press(cells *c, presser *by, uint64_t due_ns) {
   const viewer *v;
   uint32_t row, column, part, box;
@@ -376,14 +378,14 @@ static bool open_stream(cells *c, viewer *v, const char *more) {
   return bench_stream_open(&v->stream, &how) && epoll_ctl(c->epoll, EPOLL_CTL_ADD, v->stream.fd, &event) == 0;
 }
 
-/* It claims nothing any more, and is sent all of its window. */
+/* Drop the viewer's claims, so that it receives its whole window. */
 static void forget(viewer *v) {
   *v->tag = '\0';
   v->shown_count = 0;
 }
 
-/* Go by one part, some way. What is in the new window and was in the former one stays, as a morph leaves it; what is
- * waited for there still is, and may come with the new stream. */
+/* Scroll by one part in a random direction. Parts in both windows stay, as after a morph. Missing changes in them are
+ * still expected, and may arrive with the new stream. */
 static bool scroll(cells *c, viewer *v) {
   const uint32_t number = (uint32_t)(v - c->viewers);
   const viewer former = *v;
@@ -412,7 +414,7 @@ static bool scroll(cells *c, viewer *v) {
 static void read_until(cells *c, uint64_t until_ns) {
   struct epoll_event events[EVENTS];
   uint64_t now = bench_now_ns();
-  do { /* also if it is late: what has come is read */
+  do { /* even if it is late, read the received data */
     int count = epoll_wait(c->epoll, events, EVENTS, now < until_ns ? (int)((until_ns - now + 999999) / 1000000) : 0);
     for (int i = 0; i < count; i++) {
       void *whose = events[i].data.ptr;
@@ -426,7 +428,7 @@ static void read_until(cells *c, uint64_t until_ns) {
   } while (now < until_ns);
 }
 
-/* What stands behind some text, up to one of these bytes. */
+/* Copy the text after `before`, up to one of the bytes of `end`. */
 static bool cut(const char *from, const char *before, const char *end, char *text, size_t capacity) {
   const char *at = strstr(from, before);
   size_t len = at ? strcspn(at + strlen(before), end) : capacity;
@@ -435,7 +437,7 @@ static bool cut(const char *from, const char *before, const char *end, char *tex
   return true;
 }
 
-/* A document, and the stream that its script opens. vestry's document says what the stream need not bring. */
+/* Load a document, and open the stream of its script. vestry's document contains the claims of its stream. */
 static bool enter(cells *c, viewer *v) {
   char path[PATH_BYTES], number[20] = "", more[60] = "";
   v->row = c->is_together ? 0 : (int)random_below(c, PARTS - SEEN + 1);
@@ -451,7 +453,7 @@ static bool enter(cells *c, viewer *v) {
   return is_whole(v) && open_stream(c, v, more);
 }
 
-/* Parts that some viewer shows otherwise than they are. */
+/* Return the number of parts that a viewer shows wrongly. */
 static uint64_t count_wrong(const cells *c) {
   uint64_t count = 0;
   for (uint64_t i = 0; i < c->viewers_count; i++) {
@@ -510,7 +512,8 @@ static int report(const cells *c, const meter *from, const meter *to, uint64_t m
   return c->pending || wrong || c->strays || c->broken || c->refused ? 1 : 0;
 }
 
-/* Presses and scrolls, each when it is due. A press that no connection is free for is late, and its delay has that. */
+/* Perform clicks and scrolls at their due times. A click that waits for a free connection is late, and its delay
+ * includes this wait. */
 static bool perform(cells *c, meter *ret_from, meter *ret_to) {
   const uint64_t begin = bench_now_ns(), end = begin + c->seconds * UINT64_C(1000000000);
   const uint64_t measured = begin + c->warm_s * UINT64_C(1000000000), each = UINT64_C(1000000000) / c->writes;
@@ -550,7 +553,7 @@ static int run(cells *c) {
       fprintf(stderr, "vestry-bench: cells: viewer %" PRIu64 " does not come in: %.300s\n", i, c->document);
       return 1;
     }
-    read_until(c, bench_now_ns() + 200000); /* what has come */
+    read_until(c, bench_now_ns() + 200000); /* read received data */
   }
   read_until(c, bench_now_ns() + UINT64_C(1000000000));
   memory = c->pid ? bench_memory_bytes((int)c->pid) - memory : 0;

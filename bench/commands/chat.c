@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench chat: tabs of the example chat, each of a session of its own, in some channels, and messages at a rate.
- * Every tab must show every message of its channel, within the last hundred that it shows, and in the end the last one.
- * A message's delay is from before its POST until a tab has it decoded. */
+/* vestry-bench chat: tabs of the example chat, each with a separate session, in several channels, and messages at a
+ * fixed rate. Every tab must show every message of its channel, within the hundred messages that it shows, and at the
+ * end the last one. The delay of a message runs from before its POST until a tab has decoded it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,16 +26,16 @@ enum {
   READ_BYTES = 64 << 10
 };
 
-/* A tab, and what proves that it is one. */
+/* A tab, with its tokens. */
 typedef struct tab {
   bench_stream stream;
-  int channel;    /* counted from 0 */
-  uint64_t shown; /* messages of its channel */
+  int channel;    /* from 0 */
+  uint64_t shown; /* number of messages shown */
   char cookie[COOKIE_BYTES], token[SEAL_BYTES], nonce[SEAL_BYTES], id[SEAL_BYTES];
 } tab;
 
 typedef struct channel {
-  uint64_t sent; /* messages until now */
+  uint64_t sent; /* number of messages so far */
   uint64_t *sent_ns;
 } channel;
 
@@ -44,17 +44,17 @@ typedef struct chat {
   const char *encoding;
   tab *tabs;
   channel channels[CHANNELS_MOST];
-  char *answer; /* of the last request */
+  char *answer; /* answer to the last request */
   int epoll;
   uint64_t deliveries, disorders, broken, body_bytes;
   bool is_measured;
-  histogram each, last; /* of all tabs; of the last tab that shows a message */
-  uint64_t *last_ns;    /* by channel and message, as above */
+  histogram each, last; /* delays of all tabs; of the last tab for each message */
+  uint64_t *last_ns;    /* by channel and message */
 } chat;
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* One request on a connection of its own. Returns its status; what came lies in chat->answer. */
+/* Send a request on a new connection. Returns its status; the answer is in chat->answer. */
 static int ask(chat *c, const char *method, const char *path, const tab *t, const char *type, const char *body) {
   char head[1024];
   int fd = bench_connect((int)c->port, 0, 0), status = -1;
@@ -77,7 +77,7 @@ static int ask(chat *c, const char *method, const char *path, const tab *t, cons
   return status;
 }
 
-/* What stands behind some text, up to one of these bytes. */
+/* Copy the text after `before`, up to one of the bytes of `end`. */
 static bool cut(const char *from, const char *before, const char *end, char *text, size_t capacity) {
   const char *at = strstr(from, before);
   size_t len = at ? strcspn(at + strlen(before), end) : capacity;
@@ -86,7 +86,7 @@ static bool cut(const char *from, const char *before, const char *end, char *tex
   return true;
 }
 
-/* Log in, make the channel if need be, and go there. */
+/* Log in, create the channel if there is none, and enter it. */
 static bool enter(chat *c, tab *t, uint64_t number) {
   char body[512], path[64];
   if (ask(c, "GET", "/", t, "", "") != 200 || !cut(c->answer, "name=\"csrf\" value=\"", "\"", t->token, SEAL_BYTES))
@@ -99,7 +99,7 @@ static bool enter(chat *c, tab *t, uint64_t number) {
   if (!cut(c->answer, "_csrf=\"'", "'", t->token, SEAL_BYTES) ||
       !cut(c->answer, "_once=\"'", "'", t->nonce, SEAL_BYTES) || !cut(c->answer, "('','", "'", t->id, SEAL_BYTES))
     return false;
-  if (number >= 2 && number < c->channels_count) { /* two there are */
+  if (number >= 2 && number < c->channels_count) { /* two exist already */
     snprintf(body, sizeof body, "{\"tabId\":\"%s\",\"name\":\"channel %" PRIu64 "\"}", t->id, number);
     if (ask(c, "POST", "/channel", t, "application/json", body) != 200) return false;
   }
@@ -135,7 +135,7 @@ static void note(chat *c, tab *t, uint64_t message, uint64_t now) {
   c->last_ns[(uint64_t)t->channel * c->seconds * c->a_second + message] = now;
 }
 
-/* The last "<p>load CHANNEL MESSAGE<" of a line says how far the tab is. */
+/* Process a line: its last "<p>load CHANNEL MESSAGE<" contains the newest message of the tab. */
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   static const char mark[] = "<p>load ";
   const reader *r = ctx;
@@ -169,7 +169,7 @@ static void read_tab(chat *c, tab *t) {
   }
 }
 
-/* Read until then. */
+/* Read until this time. */
 static void read_until(chat *c, uint64_t until_ns) {
   struct epoll_event events[EVENTS];
   for (uint64_t now; (now = bench_now_ns()) < until_ns;) {
@@ -180,7 +180,7 @@ static void read_until(chat *c, uint64_t until_ns) {
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-/* A message of a tab of that channel. */
+/* Send a message from a tab of the channel. */
 static bool say(chat *c, bench_client *client, uint64_t number) {
   const int where = (int)(number % c->channels_count);
   channel *to = &c->channels[where];
@@ -207,14 +207,14 @@ static void find_last(chat *c, uint64_t from, uint64_t to) {
   }
 }
 
-/* Messages that some tab does not show. */
+/* Return the number of messages missing in tabs. */
 static uint64_t missing(const chat *c) {
   uint64_t count = 0;
   for (uint64_t i = 0; i < c->tabs_count; i++) count += c->channels[c->tabs[i].channel].sent - c->tabs[i].shown;
   return count;
 }
 
-/* Processor seconds: of the server, and of its database's. */
+/* Processor seconds of the server and of its database. */
 typedef struct usage {
   double server_s, database_s;
 } usage;
@@ -251,7 +251,7 @@ static int run(chat *c) {
       fprintf(stderr, "vestry-bench: tab %" PRIu64 " does not come in: %.300s\n", i, c->answer);
       return 1;
     }
-    read_until(c, bench_now_ns() + 1000000); /* what has come */
+    read_until(c, bench_now_ns() + 1000000); /* read received data */
   }
   read_until(c, bench_now_ns() + UINT64_C(2000000000));
   const uint64_t from = c->warm_s * c->a_second, to = c->seconds * c->a_second;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench churn: clients that come, subscribe, read a little, and are killed at random: by an orderly close, by a
- * reset, by a reset before the answer. At the end the server must be empty. */
+/* vestry-bench churn: clients that connect, subscribe, read a little, and are killed at random: by an orderly close, by
+ * a reset, or by a reset before the answer. At the end the server must have no stream. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -23,7 +23,7 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 */
 static void read_some(bench_stream *client) {
   char data[16384];
   if (client->fd >= 0 && recv(client->fd, data, sizeof data, 0) == 0)
-    bench_stream_finish(client, false); /* the server's end */
+    bench_stream_finish(client, false); /* the server has ended it */
 }
 
 static int wait_until_empty(int port, uint64_t seconds) {

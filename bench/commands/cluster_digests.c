@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What it costs a node that others are told of its keys, and that it knows theirs: beside an instance of no cluster, in
- * one process and by turns, over the memory adapter. Two other nodes are processes of their own, each with streams
- * under keys of its own.
+/* The cost for a node of announcing its keys, and of knowing the keys of other nodes, compared with an instance without
+ * a cluster, alternately in one process over the memory adapter. Two other nodes are separate processes, each with
+ * streams under different keys.
  *
- *   memory  bytes a key, as the digest says while streams of one's own are added one by one (the most there ever are),
- *           and as the allocator says for the others' keys
- *   life    opening a stream under a key of its own, and its end: CPU of this process, until all was told
- *   local   a dispatch to a stream that is here, on one thread: nanoseconds */
+ *   memory  bytes for each key: from the digest while own streams are added one by one (the maximum), and from the
+ *           allocator for the keys of the others
+ *   life    opening a stream under a new key, and its end: CPU of this process until the keys are announced
+ *   local   a dispatch to a stream of this node, on one thread: nanoseconds */
 #include <inttypes.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -39,11 +39,11 @@ static double median(double *of, size_t count) {
 /* ---- an instance and its streams --------------------------------------------------------------------------------- */
 
 typedef struct place {
-  const char *name; /* of its keys, and of the node */
+  const char *name; /* prefix of its keys, and name of the node */
   vestry *v;
   bench_cluster *cluster; /* NULL: none */
   vestry_memory_exchange **streams;
-  uint64_t next; /* the key of the next one */
+  uint64_t next; /* number of the next key */
 } place;
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -151,7 +151,7 @@ static bool measure_memory(place *p, holder *holders, uint64_t streams) {
 
 /* ---- lives ------------------------------------------------------------------------------------------------------- */
 
-/* Of one turn: CPU a stream, in microseconds. */
+/* Measure a turn: CPU for each stream, in microseconds. */
 static bool live(place *p, uint64_t streams, double *ret_open_us, double *ret_close_us) {
   uint64_t at_ns[3];
   bool ok = true;
@@ -223,7 +223,7 @@ static bool hit(place *p, json_t *effects, double *ret_ns) {
   return !error;
 }
 
-/* Both on one thread, which steps them; the cluster has met the others, and knows their keys. */
+/* Step both instances on one thread; the cluster is connected to the other nodes, and knows their keys. */
 static bool measure_local(const char *url, uint64_t others_keys) {
   static double within_ns[ROUNDS], apart_ns[ROUNDS], more_ns[ROUNDS];
   place within, apart = {.v = NULL};

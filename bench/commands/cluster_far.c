@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* A dispatch to another node, beside a bare message of NATS from one process to another, and a dispatch to a stream
- * that is here: one at a time, by turns, in one run.
+/* A dispatch to another node, compared with a bare NATS message between two processes, and with a dispatch to a stream
+ * of this node: one at a time, alternately in one run.
  *
- *   bare   natsConnection_Publish in this process → the callback in another one; libnats as vestry sets it
+ *   bare   natsConnection_Publish in this process → the callback in another one; libnats with vestry's settings
  *   there  vestry_dispatch in this process → another node → the bytes at its client's socket
  *   here   vestry_dispatch in this process → the bytes at the client's socket
  *
- * And, for what they cost when there is much to do, as many at once as there are streams, each under a key of its own:
+ * The cost under load is measured with one concurrent dispatch for each stream, under different keys:
  *
  *   there-busy  vestry_cluster_dispatch     here-busy  vestry_dispatch
  *
- * Another process has the clients and the bare subscription, and notes when something comes: all processes of a
- * machine have one monotonic clock. CPU is that of the nodes and of nats-server; not the client's, and not what this
- * thread does between two calls. */
+ * Another process has the clients and the bare subscription, and records arrivals; all processes of a machine have the
+ * same monotonic clock. CPU is that of the nodes and of nats-server, without the client, and without the work of this
+ * thread between two calls. */
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <semaphore.h>
@@ -45,22 +45,22 @@ enum {
   IDLE_MS = 500
 };
 
-/* As vestry-bench serve has it. */
+/* The key, as in vestry-bench serve. */
 #define KEY(name) VESTRY_KEY("key", vestry_key_bytes(name, strlen(name)))
 
-/* Of a stream of this node, or of the other one. */
+/* Write the key of a stream of this node, or of the other one. */
 static void name_key(char name[KEY_BYTES], bool is_there, unsigned stream) {
   snprintf(name, KEY_BYTES, "%c%u", is_there ? 't' : 'h', stream);
 }
 
 static const char bare_subject[] = "bench.bare";
 
-/* What this process and the client's share. */
+/* Data shared by this process and the client's process. */
 typedef struct shared {
   sem_t begins, is_ready, arrived;
   char url[64];
-  int ports[2];                    /* of this node and of the other one; before begins */
-  _Atomic(uint64_t) number, at_ns; /* what came last; before arrived */
+  int ports[2];                    /* of this node and the other one; set before begins */
+  _Atomic(uint64_t) number, at_ns; /* the last arrival; set before arrived */
 } shared;
 
 static void note(shared *s, uint64_t number, uint64_t at_ns) {
@@ -152,7 +152,7 @@ typedef struct far {
   natsConnection *bare;
   uint64_t number;
   sem_t answered;
-  _Atomic(uint64_t) failed; /* of the answers */
+  _Atomic(uint64_t) failed; /* number of failed answers */
 } far;
 
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -172,7 +172,7 @@ static bool wait_sem(sem_t *sem) {
   return sem_timedwait(sem, &until) == 0;
 }
 
-/* Processes first, threads behind. */
+/* Start the processes before the threads. */
 static bool begin(far *f) {
   int status;
   f->shared = bench_shared_memory(sizeof *f->shared);
@@ -212,7 +212,7 @@ static void finish(far *f) {
 
 /* ---- the ways ---------------------------------------------------------------------------------------------------- */
 
-enum { NODES_CPU = 3, BROKER_CPU = NODES_CPU, PROCESSES }; /* this one, there, nowhere; nats-server */
+enum { NODES_CPU = 3, BROKER_CPU = NODES_CPU, PROCESSES }; /* this node, the other one, the third one; nats-server */
 
 typedef struct way {
   const char *name;
@@ -338,7 +338,7 @@ static void print(const way *w, double idle_share) {
          (double)w->client_cpu_ns / 1e3 / messages, idle_share);
 }
 
-/* Which share of one processor all take while nothing is sent. */
+/* Return the share of a processor that all processes use while nothing is sent. */
 static double look_idle(const far *f) {
   uint64_t before[PROCESSES], after[PROCESSES], all_ns = 0;
   look(f, before);
@@ -360,7 +360,7 @@ int bench_cluster_far(uint64_t rounds, uint64_t turns) {
   double idle_share = ran ? look_idle(&f) : 0;
   for (uint64_t turn = 0; ran && turn < turns + 1; turn++)
     for (int i = 0; ran && i < WAYS; i++) {
-      if (turn == 1) { /* the first one has warmed up */
+      if (turn == 1) { /* the first turn is a warm-up */
         memset(&ways[i].arrival, 0, sizeof ways[i].arrival);
         memset(&ways[i].answer, 0, sizeof ways[i].answer);
         memset(ways[i].cpu_ns, 0, sizeof ways[i].cpu_ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench cluster: what it costs that a stream may be on another node. */
+/* vestry-bench cluster: the cost of streams on other nodes. */
 #include "cluster_load.h"
 
 #include <stdio.h>

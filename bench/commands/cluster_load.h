@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench cluster, in parts. Each returns the exit status. */
+/* The parts of vestry-bench cluster. Each returns the exit status. */
 #ifndef BENCH_CLUSTER_LOAD_H
 #define BENCH_CLUSTER_LOAD_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Many streams of one node reconnect at once, while this node dispatches to a third one: what those who have nothing to
- * do with it notice.
+/* Many streams of one node reconnect at once, while this node dispatches to a third one: the effect on uninvolved
+ * nodes.
  *
- *   quiet    nobody reconnects
- *   apart    the node whose streams reconnect is of no cluster: what sockets and processors cost by themselves
- *   within   it is of the cluster: two changes for each stream are told to all
+ *   quiet    no client reconnects
+ *   apart    the node whose streams reconnect is in no cluster: the cost of sockets and processors alone
+ *   within   the node is in the cluster: two changes for each stream are announced to all nodes
  *
- * Phases take turns. The streams are another process's, which resets all of them, and connects all of them again. */
+ * The phases alternate. Another process has the streams; it resets all of them, and connects them again. */
 #include <inttypes.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -30,9 +30,9 @@ enum { SOURCES = 8, QUIET_NS = 600000000, PAUSE_MS = 1, PATIENCE_MS = 10000 };
 enum { QUIET, APART, WITHIN, PHASES };
 static const char *const names[PHASES] = {"quiet", "apart", "within"};
 
-/* What this process shares with one that has streams. */
+/* Data shared with a process that has streams. */
 typedef struct shared {
-  sem_t begins; /* they are to reconnect */
+  sem_t begins; /* posted to make the streams reconnect */
   uint64_t streams;
   int port;
   _Atomic(bool) is_done, has_failed;
@@ -74,7 +74,7 @@ static void be_streams(void *ctx) {
 }
 
 typedef struct run {
-  shared *shared[PHASES]; /* NULL: nobody reconnects */
+  shared *shared[PHASES]; /* NULL: no client reconnects */
   broker_server broker;
   bench_process clients[PHASES], nodes[PHASES], third;
   vestry *v;
@@ -99,7 +99,7 @@ static bool complain(const char *what) {
   return false;
 }
 
-/* One dispatch to the third node, and its arrival. */
+/* Dispatch to the third node, and wait for the arrival. */
 static bool notice(run *r, int phase) {
   uint64_t number = ++r->number, came = 0;
   char data[4096];
@@ -130,7 +130,8 @@ static bool notice(run *r, int phase) {
 static bool keys_are_known(const run *r) {
   vestry_cluster_stats stats = {0};
   vestry_cluster_stats_get(bench_cluster_of(r->cluster), &stats);
-  return !stats.unsynced_count && stats.others_keys_count == r->shared[WITHIN]->streams + 1; /* and the watched one */
+  /* and the key of the measured stream */
+  return !stats.unsynced_count && stats.others_keys_count == r->shared[WITHIN]->streams + 1;
 }
 
 static bool be_quiet(run *r) {
@@ -139,7 +140,7 @@ static bool be_quiet(run *r) {
   return ok;
 }
 
-/* Until all are back, and known. */
+/* Reconnect all streams, and wait until they are connected and known. */
 static bool reconnect(run *r, int phase, bool counts) {
   bool ok = true;
   shared *s = r->shared[phase];
@@ -166,7 +167,8 @@ static bool reconnect(run *r, int phase, bool counts) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* Nodes have room for half as many again: those that were cut off may be noticed after the new ones have come. */
+/* Start the nodes of a phase, with 1.5 times the number of streams, because the ends of old streams may be detected
+ * after new ones have opened. */
 static bool begin_phase(run *r, int phase, const char *url, uint64_t streams) {
   shared *s = r->shared[phase] = bench_shared_memory(sizeof *s);
   if (!s || sem_init(&s->begins, 1, 0)) return false;

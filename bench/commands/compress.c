@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench compress: what a broadcast costs, encoded and plain.
- *
- * Streams over loopback TCP, one channel, one thread that publishes and writes (a stepped runtime), and a child process
- * that reads. First a small event to plain streams, then a page that changes a little to encoded ones: CPU time and
- * bytes for each delivery, and memory for each idle stream. */
+/* vestry-bench compress: the cost of a broadcast, encoded and plain. It uses streams over loopback TCP, one channel,
+ * one thread that publishes and writes (a stepped runtime), and a child process that reads. First it sends a small
+ * event to plain streams, then a page with small changes to encoded streams, and prints CPU time and bytes for each
+ * delivery, and memory for each idle stream. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +75,7 @@ static vestry_io stream_open(void *transport) {
   return VESTRY_IO_OK;
 }
 
-/* The thread is this stream's alone while it writes, so it may wait for the reader. */
+/* Write to a stream. The thread serves only this stream meanwhile, so it may wait for the reader. */
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   (void)ret_written;
   peer *p = transport;
@@ -144,7 +143,7 @@ static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app
 
 /* ------------------------------------------------------------------------------------------ the far end ----------- */
 
-/* Read and forget, until all have ended. In a process of its own, so that its time is not counted. */
+/* Read and discard data until all streams have ended, in a separate process, so that its time is not counted. */
 static void read_all(int port, uint64_t streams) {
   static char data[1 << 16];
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -202,7 +201,7 @@ static uint64_t next_random(void) {
   return (state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407)) >> 33;
 }
 
-/* A page of rows with words and numbers; then, each time, change_bytes of it in ten places. */
+/* Make a page of rows with words and numbers. */
 static void make_page(char *page, size_t len) {
   static const char *const words[] = {"open", "closed", "waiting", "shipped", "paid", "overdue", "new", "draft"};
   size_t at = 0;
@@ -221,7 +220,7 @@ static void change_page(char *page, size_t len, size_t change) {
   }
 }
 
-/* That all streams join. */
+/* Scope of the channel that all streams join. */
 static const vestry_scope everybody = {NULL, 0};
 
 static bool open_streams(vestry *v, int listener, const settings *s, const char *accept) {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench dispatch: what one effect costs, from the call to the bytes in a memory transport.
+/* vestry-bench dispatch: the cost of one effect, from the call to the bytes in a memory transport.
  *
  * Ways of sending the same {"counter":N} to one connection:
- *   direct    vestry_connection_patch_signals_text on the connection, held
+ *   direct    vestry_connection_patch_signals_text on a connection that the caller holds
  *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
- *   broadcast vestry_broadcast of an event made beforehand to a channel that it is in
+ *   broadcast vestry_broadcast of an event made beforehand to a channel of the connection
  *   post      vestry_serve of a POST whose handler names the key and patches the signals; no interceptor: from the
  *             request's method to the answer 204, and the event in the stream
- * and, to have something to compare with,
- *   nobody    vestry_broadcast to a key where nobody is
+ * and for comparison
+ *   nobody    vestry_broadcast to a key without streams
  *
- * One thread does it all: the runtime is stepped, so a number has the runner and its write in it, but no thread is
- * woken. Allocations are counted, not estimated: vestry's by an injected host, jansson's by its own hooks. Every round
- * has a fresh stream, so that what the memory transport has recorded stays small. */
+ * One thread does all work: the runtime is stepped, so the figures include the runner and its write, but no thread is
+ * woken. Allocations are counted: those of vestry by an injected host, those of jansson by its hooks. Every round has a
+ * new stream, so that the recorded data of the memory transport stays small. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ enum { MAX_ROUNDS = 10000 };
 
 /* ------------------------------------------------------------------------------------------ counting memory ---- */
 
-static uint64_t allocations; /* one thread */
+static uint64_t allocations; /* used by one thread */
 
 static void *count_reallocate(void *ctx, void *memory, size_t size_bytes) {
   (void)ctx;
@@ -94,7 +94,7 @@ static vestry_err send_nobody(work *w) {
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : VESTRY_FAILED;
 }
 
-/* A POST as the Datastar client makes it, of a page without signals; of a server that keeps nothing of it. */
+/* A POST of the Datastar client, from a page without signals, whose server keeps no data. */
 static const char body[] = "{}";
 typedef struct post {
   size_t read;
@@ -184,12 +184,12 @@ static const char one_event[] = "event: datastar-patch-signals\ndata: signals {\
 /* ---------------------------------------------------------------------------------------------- measuring ---- */
 
 typedef struct measured {
-  double ns[MAX_ROUNDS]; /* an event, a round each */
+  double ns[MAX_ROUNDS]; /* nanoseconds for an event, by round */
   size_t rounds_count;
   uint64_t events_count, allocations, cpu_ns;
 } measured;
 
-/* Whether the stream got what it was sent, all of it and nothing else. */
+/* Return whether the stream received exactly the events that were sent. */
 static bool is_right(vestry_memory_exchange *exchange, uint64_t count) {
   vestry_slice received = vestry_memory_look(exchange).received;
   if (received.len != count * (sizeof one_event - 1)) return false;
@@ -262,11 +262,12 @@ int bench_dispatch(int argc, char **argv) {
   for (int i = 0; only && i < WAYS; i++) known |= strcmp(only, ways[i].name) == 0;
   if (!known)
     fprintf(stderr, "vestry-bench: --way: '%s' is none of direct, dispatch, format, broadcast, post, nobody\n", only);
-  for (uint64_t round = 0; right && known && round < rounds + 1; round++) /* in turn: what comes over one, all share */
+  /* alternately, so that disturbances affect all ways */
+  for (uint64_t round = 0; right && known && round < rounds + 1; round++)
     for (int i = 0; right && i < WAYS; i++) {
       if (only && strcmp(only, ways[i].name) != 0) continue;
       right = run_round(&works[ways[i].is_alone], &ways[i], count, &m[i]);
-      if (round == 0) memset(&m[i], 0, sizeof m[i]); /* the first one warms up */
+      if (round == 0) memset(&m[i], 0, sizeof m[i]); /* the first round is a warm-up */
     }
   for (int i = 0; right && known && i < WAYS; i++)
     if (m[i].rounds_count) print(&ways[i], &m[i]);

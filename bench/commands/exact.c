@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench exact: whom a commit renders, and what it costs to record what a render reads.
- *
- * Channels with messages, a page for each that shows its last fifty and the list of channels; all are open. One message
- * after the other is inserted, into channels by chance, and after each all pages are brought up to date. Exact would be
- * one render a commit. Then all pages are rendered again and again, by turns with and without recording. Last comes an
- * auction (auction.c). */
+/* vestry-bench exact: the renders of a commit, and the cost of recording the reads of a render. There are channels with
+ * messages, and an open page for each channel, which shows its last fifty messages and the list of channels. Messages
+ * are inserted one at a time into random channels, and after each all pages are updated. An exact refresh would be one
+ * render per commit. Then all pages are rendered repeatedly, alternately with and without recording. The last part is
+ * an auction (auction.c). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,14 +163,14 @@ static int by_size(const void *a, const void *b) {
   return (left > right) - (left < right);
 }
 
-/* Of this thread, which is the one that renders: so it does not matter what else the machine does. */
+/* Return the CPU time of this thread, which renders, so that other work of the machine does not count. */
 static uint64_t cpu_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Microseconds of processor time a render, all pages once. */
+/* Render all pages once; returns microseconds of processor time for each render. */
 static double render_all(bench *b) {
   b->renders = 0;
   uint64_t began = cpu_ns();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench floor: the least that a server can do. One thread, an epoll, one write(2) a stream: no bounds, no order
- * to keep between threads, no clients that are slow; one whose socket takes not all at once is dropped.
+/* vestry-bench floor: the minimal work of a server, with one thread, an epoll, and one write(2) for each stream. It has
+ * no bounds, no order between threads, and no slow clients: it drops a stream whose socket does not accept an event at
+ * once.
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
- *   GET /sub?key=kN   is kept under N                POST /pub?key=kN  {"v": BODY} to that one */
+ *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,18 +24,18 @@ enum { EVENTS_AT_ONCE = 256, REQUEST_BYTES = 1 << 16, FRAME_BYTES = 128, NONE = 
 
 typedef struct floor_server {
   int epoll, listener;
-  int *streams; /* descriptors, in the order in which they came */
+  int *streams; /* descriptors, in the order of their arrival */
   size_t count;
   int *keyed;              /* by key */
-  char *requests[1 << 16]; /* by descriptor: what came of a request so far; NULL: nothing */
+  char *requests[1 << 16]; /* by descriptor: the received part of a request; NULL: none */
   size_t lengths[1 << 16]; /* by descriptor */
-  size_t places[1 << 16];  /* by descriptor: where in streams, and one; 0: nowhere */
-  size_t capacity;         /* of streams and keys */
+  size_t places[1 << 16];  /* by descriptor: index in streams plus one; 0: none */
+  size_t capacity;         /* capacity of streams and keys */
   char event[REQUEST_BYTES + FRAME_BYTES];
 } floor_server;
 
 static void drop(floor_server *s, int fd) {
-  if (s->places[fd]) { /* the last one takes its place */
+  if (s->places[fd]) { /* the last stream moves to its place */
     size_t at = s->places[fd] - 1;
     s->streams[at] = s->streams[--s->count];
     s->places[s->streams[at]] = at + 1;
@@ -74,11 +75,11 @@ static void publish(floor_server *s, const char *request, const char *body, size
       drop(s, s->keyed[key]);
     return;
   }
-  for (size_t i = s->count; i-- > 0;) /* from the end: dropping moves the last one */
+  for (size_t i = s->count; i-- > 0;) /* from the end, because dropping moves the last stream */
     if (!write_all(s->streams[i], s->event, (size_t)event_len)) drop(s, s->streams[i]);
 }
 
-/* A request that has come whole. false: the connection is to be closed. */
+/* Process a complete request. false: close the connection. */
 static bool answer(floor_server *s, int fd, const char *request, const char *body, size_t len) {
   static const char done[] = "HTTP/1.1 204 No Content\r\n\r\n", unknown[] = "HTTP/1.1 404 Not Found\r\n\r\n";
   if (strncmp(request, "GET /sub", 8) == 0) return subscribe(s, fd, request);
@@ -135,7 +136,7 @@ static bool listen_on(floor_server *s, uint64_t port, unsigned *ret_port) {
   return true;
 }
 
-/* Ends with a signal: there is nothing to be put in order. */
+/* Serve until a signal ends the process; no cleanup is necessary. */
 static void serve(floor_server *s) {
   for (;;) {
     struct epoll_event events[EVENTS_AT_ONCE];

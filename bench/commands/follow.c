@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench follow: what a change of a private page costs.
- *
- * A page of messages goes to one stream, then the same page with one more: encoded alone, and as what has changed since
- * (vestry_event_follow). One thread does it all, over a memory transport. Measured is the second page: from the send to
- * its bytes in the transport, and how many these are. Every round has other messages and a fresh stream; at its end the
- * decoders that others wrote must read from it what was sent. */
+/* vestry-bench follow: the cost of a change of a private page. A page of messages is sent to one stream, then the same
+ * page with an additional message: encoded alone, and as the difference from the first (vestry_event_follow). One
+ * thread does all work, over a memory transport. The second page is measured: the time from the send to its bytes in
+ * the transport, and their number. Every round has other messages and a new stream; at its end independent decoders
+ * must read the sent data from it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@
 enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20, MESSAGE_MOST = 400 };
 
 typedef struct page {
-  char *text; /* PAGE_MOST and room for one more message */
+  char *text; /* PAGE_MOST, and space for another message */
   size_t len;
   uint64_t random, count;
 } page;
@@ -60,10 +59,10 @@ static vestry_err keep_open(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-/* What is still expected of the decoded text. */
+/* The rest of the expected text. */
 typedef struct expected {
   const vestry_event *events[2];
-  size_t at; /* in both, one behind the other */
+  size_t at; /* position in the two events, one after the other */
   bool in_primer, wrong;
 } expected;
 
@@ -162,7 +161,7 @@ int bench_follow(int argc, char **argv) {
   for (uint64_t round = 0; ok && round <= rounds; round++) {
     for (int follows = 0; ok && follows < 2; follows++)
       ok = run_round(v, encoding, &p, page_bytes, follows, &m[follows]);
-    if (round == 0) memset(m, 0, 2 * sizeof *m); /* the first one warms up */
+    if (round == 0) memset(m, 0, 2 * sizeof *m); /* the first round is a warm-up */
   }
   if (ok) {
     report(encoding, "alone", &m[0]);

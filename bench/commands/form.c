@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench form: what it costs to keep what people type.
- *
- * Tabs say by turns what is in their form, as their pages do half a second after a change begins. A letter is counted
- * from the request to its answer, on one thread: reading the form, the tab's seal, keeping, JSON. Then each form is
- * sent: the transaction of a submit that writes one row, with and without clearing the form in it. The same in memory,
- * and in a database. */
+/* vestry-bench form: the cost of storing typed text. Tabs send the content of their form in turn, as pages do half a
+ * second after a change begins. A message is timed from the request to its answer, on one thread: reading the form, the
+ * tab's seal, storing, JSON. Then each form is submitted: the transaction writes one row, with and without clearing the
+ * form. All of this runs in memory, and in a database. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +72,7 @@ static bool ask(bench *b, const char *path, int wanted) {
   return is_well;
 }
 
-/* One tab's letter: as long as they all are, and never the same. */
+/* Send the message of a tab; all messages have the same length but different content. */
 static bool say(bench *b, const char *tab) {
   int len = snprintf(b->body, HEAD_BYTES,
                      "tabId=%s&form=report&generation=9999999999999&number=%" PRIu64 "&v.text=", tab, ++b->number);
@@ -104,7 +102,7 @@ static int by_size(const void *a, const void *b) {
   return left < right ? -1 : left > right;
 }
 
-/* Pages that the pool has written so far: on one thread it is always the same connection. */
+/* Return the number of file pages that the pool has written; one thread always gets the same connection. */
 static int64_t pages_written(const bench *b) {
   vestry_sql_transaction *transaction;
   int now = 0, most;
@@ -114,7 +112,7 @@ static int64_t pages_written(const bench *b) {
   return now;
 }
 
-/* path: NULL: letters. */
+/* Measure an operation. path: NULL: messages. */
 static bool measure(bench *b, const char *name, const char *what, const char *path, uint64_t rounds) {
   uint64_t all_ns = 0;
   const int64_t before = pages_written(b);
@@ -164,7 +162,7 @@ static void finish(bench *b) {
   }
 }
 
-/* setup: of the database; NULL: in memory. */
+/* Run the benchmark. setup: of the database; NULL: in memory. */
 static bool run(const bench *given, const char *name, const char *setup) {
   bench b = *given;
   vestry_err error = create(&b, setup);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench format: how fast events are made. Elements and signals of so many bytes, on so many lines, are formatted
- * and dropped again and again on one thread; before that, what comes out is read back, byte by byte. */
+/* vestry-bench format: the speed of formatting events. Elements and signals of a given size and number of lines are
+ * formatted and dropped repeatedly on one thread; before that, the result is checked byte by byte. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +10,22 @@
 #include "vestry/event.h"
 
 typedef struct subject {
-  const char *name, *head, *prefix; /* the event's first line; what stands before each line of the text */
+  const char *name, *head, *prefix; /* first line of the event; prefix of each line of the text */
   vestry_err (*make)(const char *text, size_t len, vestry_event **ret_event);
   void (*write)(char *text, size_t len, size_t lines);
 } subject;
 
 /* ------------------------------------------------------------------------------------------------ the texts ---- */
 
-/* Rows of a table, cut into lines of even lengths. */
+/* Write rows of a table, split into lines of equal length. */
 static void write_html(char *text, size_t len, size_t lines) {
   static const char row[] = "<tr class=\"row\"><td>4711</td><td>Miller &amp; Sons, Ltd.</td></tr>";
   for (size_t i = 0; i < len; i++) text[i] = row[i % (sizeof row - 1)];
   for (size_t i = 1; i < lines; i++) text[i * len / lines] = '\n';
 }
 
-/* An object with names, numbers and texts as pages have them; a line ends behind the first member that reaches its
- * share of the bytes. White space fills the rest. */
+/* Write an object with typical names, numbers and texts; a line ends after the first member that reaches its share of
+ * the bytes. White space fills the rest. */
 static void write_json(char *text, size_t len, size_t lines) {
   char *at = text, *end = text + len - 1;
   size_t line = 1;
@@ -61,7 +61,7 @@ static const subject subjects[] = {
 
 /* ------------------------------------------------------------------------------------------------- checking ---- */
 
-/* Steps over the expected text. */
+/* Skip the expected text. */
 static bool expect(const char **at, const char *end, const char *expected) {
   size_t len = strlen(expected);
   if ((size_t)(end - *at) < len || memcmp(*at, expected, len) != 0) return false;
@@ -69,7 +69,7 @@ static bool expect(const char **at, const char *end, const char *expected) {
   return true;
 }
 
-/* Whether the event is the text, line by line. */
+/* Return whether the event contains the text, line by line. */
 static bool is_right(const subject *s, const char *text, size_t len, const vestry_event *event) {
   vestry_slice bytes = vestry_event_bytes(event);
   const char *at = bytes.data, *end = at + bytes.len;
@@ -91,7 +91,7 @@ static size_t lines_of(const char *text, size_t len) {
 
 enum { ROUNDS = 5 };
 
-/* Nanoseconds an event takes: the best of some rounds, since whatever disturbs one makes it slower. */
+/* Return the nanoseconds for an event: the best of several rounds, because disturbances only increase the time. */
 static double measure(const subject *s, const char *text, size_t len, uint64_t round_ns, uint64_t *ret_events) {
   double best = 0;
   *ret_events = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The contest of IDLE. Entries are put at an even pace for half of the idle time, and expire at that pace when it is
- * over; nobody touches them. Some threads use a few other keys all the while; how long each of their operations takes
- * is kept apart for a time when nothing expires and for the time of the expiry. A driver turns the clock. */
+/* The contest IDLE. Entries are put at a constant rate for half of the idle time, and expire at this rate afterwards
+ * without being used. Some threads use a few other keys meanwhile; the times of their operations are recorded
+ * separately for a period without expiry and for the period of the expiry. A driver performs the expiry. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -13,15 +13,15 @@
 
 enum { KEY_BYTES_MOST = 1024 };
 
-/* Nothing is recorded while the store is filled, and just before the first entry is due. */
+/* Nothing is recorded while the store is filled, and in the pause before the first entry is due. */
 enum { PHASE_FILL, PHASE_QUIET, PHASE_PAUSE, PHASE_EXPIRY, PHASE_OVER };
 
-#define PATIENCE_NS UINT64_C(30000000000) /* for expiry, beyond the last due time */
+#define PATIENCE_NS UINT64_C(30000000000) /* time limit for expiry after the last due time */
 
 typedef struct foreground {
   pthread_t thread;
   contest_worker *worker;
-  const uint32_t *phase; /* atomic, relaxed: it says when, and carries no data */
+  const uint32_t *phase; /* atomic, relaxed: a signal without data */
   histogram quiet, expiry;
 } foreground;
 
@@ -116,7 +116,7 @@ static bool fill(idle_contest *c, uint64_t *ret_put) {
   return true;
 }
 
-/* Until all that is awaited has left, or ought to have long ago. */
+/* Wait until all expected entries have left, up to PATIENCE_NS. */
 static void await_expiry(idle_contest *c) {
   vestry_store_stats stats = {0};
   do {
@@ -198,7 +198,7 @@ int idle_run(const contest_ops *ops, const contest_settings *settings) {
   if (!own.idle_ms) own.idle_ms = (uint64_t)(own.seconds * 4000) + 1;
   idle_contest c = {.ops = ops, .settings = &own, .idle_ns = own.idle_ms * 1000000};
   int status = run(&c);
-  if (!c.is_driven || status) exit(status); /* threads may wait for what does not come */
+  if (!c.is_driven || status) exit(status); /* threads could wait for ever */
   contest_workers_destroy(c.workers, &own);
   free(c.foregrounds);
   connections_destroy();

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench jobs: jobs that are added in transactions, each of which writes a row, too, until they are done.
- *
- * Run: so many threads add, and one node has as many workers. Counted are jobs from the first that is added until the
- * last is done, whose function does nothing.
- *
- * Begin: a node is idle, and one job at a time is added with pauses between: by this node, or by another one, which
- * runs none. Counted is from when its transaction is committed until its function is called. */
+/* vestry-bench jobs: jobs that are added in transactions, each of which also writes a row, until they are done. Run:
+ * several threads add jobs, and one node has the same number of workers. The time runs from the first added job until
+ * the last one is done; the functions do nothing. Begin: a node is idle, and jobs are added one at a time with pauses,
+ * by this node, or by another one that runs none. The time runs from the commit of the transaction until the function
+ * is called. */
 #include "jobs.h"
 
 #include <inttypes.h>
@@ -24,7 +22,7 @@ bool jobs_is_well(vestry_err error, const char *what) {
   return !error;
 }
 
-/* What the nodes have done. */
+/* Counters of the nodes. */
 typedef struct tally {
   _Atomic(uint64_t) begun, begun_at_ns, ended, wrong;
 } tally;
@@ -51,7 +49,7 @@ static bool open_node(const jobs_database *database, const jobs_options *is, tal
   return !workers || jobs_is_well(vestry_jobs_on(n->jobs, "work", work, t), "vestry_jobs_on");
 }
 
-/* Until so many have come. */
+/* Wait until the count is reached. */
 static bool await(const _Atomic(uint64_t) *count, uint64_t wanted) {
   const uint64_t until_ns = bench_now_ns() + PATIENCE_MS * UINT64_C(1000000);
   uint64_t has = atomic_load(count);
@@ -123,7 +121,8 @@ static bool begin_one(const jobs_database *database, jobs_node *by, tally *t, ui
   return true;
 }
 
-/* by: the way that it is added: by the node itself, by another one, by another one while the first is followed. */
+/* Measure the delay. by: the way of adding: by the node itself, by another node, or by another node while pages follow
+ * commits. */
 static bool begin(const jobs_database *database, const jobs_options *is, const char *by) {
   static histogram delays;
   tally t = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables that are made anew in a schema of their own, in the database of a URL. */
+/* Tables that are created again in a separate schema, in the database of a URL. */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { CONNECTIONS = 16, WAIT_MS = 60000 };
 
-/* Pages that no tab has open, so that commits are followed. */
+/* Pages without tabs, so that commits are followed. */
 typedef struct followed {
   vestry *v;
   vestry_pages *pages;

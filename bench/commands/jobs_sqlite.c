@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file in WAL mode, in which commits wait for the disk. */
+/* A file in WAL mode, with commits that wait for the disk. */
 #include <stdio.h>
 #include <unistd.h>
 

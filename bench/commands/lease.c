@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a tab's answer to its stream costs (vestry_leases_create), beside the least that a handler answers. */
+/* The cost of a tab's answer to its stream (vestry_leases_create), compared with the smallest answer of a handler. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static bool open_tab(vestry *v, tab *one) {
   return at;
 }
 
-/* Nanoseconds for one request; below 0: one was not served. */
+/* Return the nanoseconds for a request; below 0: a request was not served. */
 static double serve(vestry *v, const tab *tabs, uint64_t tabs_count, uint64_t count) {
   uint64_t served = 0, since = bench_now_ns();
   for (uint64_t i = 0; i < count; i++) {
@@ -55,7 +55,7 @@ static int run(vestry *v, tab *tabs, uint64_t tabs_count, uint64_t count, uint64
   double handled = 0, answered = 0;
   for (uint64_t i = 0; i < tabs_count; i++)
     if (!open_tab(v, &tabs[i])) return 1;
-  for (uint64_t i = 0; i < turns; i++) { /* the quickest of each */
+  for (uint64_t i = 0; i < turns; i++) { /* the fastest of each */
     double one = serve(v, NULL, 0, count), other = serve(v, tabs, tabs_count, count);
     if (one < 0 || other < 0) return 1;
     if (!i || one < handled) handled = one;

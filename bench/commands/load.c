@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench load: N streams, R rounds of one broadcast each, or of one event to one of them. Every stream must get
- * all that is for it, in order, byte for byte. Beside them, some that never read and some that are killed. */
+/* vestry-bench load: N streams, and R rounds of one broadcast each, or of one event to one of them. Every stream must
+ * receive all its events in order, byte for byte. Optionally, further streams never read or are killed. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,9 +14,9 @@
 #include "payload.h"
 #include "readers.h"
 
-enum { PIDS_MOST = 64, PORTS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one in so many */ };
+enum { PIDS_MOST = 64, PORTS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one stream in 10 */ };
 
-/* The servers that it knows by what has to be posted to them for the same event. */
+/* The known servers; each needs another POST for the same event. */
 enum { SERVER_VESTRY, SERVER_NCHAN, SERVER_SOCKETIO, SERVERS };
 static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
 
@@ -25,26 +25,26 @@ static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
   uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, drain_ms;
-  int ports[PORTS_MOST]; /* of the nodes of a cluster; the first is posted to */
+  int ports[PORTS_MOST]; /* of the nodes of a cluster; the first receives the POSTs */
   size_t ports_count;
   payload payload;
   const char *encoding;
   int server;
   int pids[PIDS_MOST];
   size_t pids_count;
-  observed observed; /* pairs: 0: all is one turn */
-  uint64_t next;     /* the round that is */
+  observed observed; /* pairs: 0: only one turn */
+  uint64_t next;     /* the next round */
   readers *readers;
   bench_client publisher;
-  bench_stream *others; /* stalled, then killed */
+  bench_stream *others; /* stalled ones, then killed ones */
   uint64_t kills;
-  char *post; /* nchan's body */
+  char *post; /* body for nchan */
 } load;
 
-/* What is known of the server's processes together. */
+/* Sums over the server's processes. */
 typedef struct usage {
   uint64_t cpu_ns, memory_bytes;
-  int64_t own_bytes; /* of vestry's; -1: not asked */
+  int64_t own_bytes; /* memory of vestry; -1: not requested */
 } usage;
 
 static usage look(const load *l) {
@@ -56,7 +56,7 @@ static usage look(const load *l) {
   return all;
 }
 
-/* Streams of before have ended, and given back what they had: their memory is not to be counted as ours. */
+/* Wait until previous streams have ended and released their memory, so that it is not counted. */
 static void wait_until_quiet(const load *l) {
   int64_t before = -1;
   for (uint64_t end_ns = bench_now_ns() + l->patience_ms * 1000000; bench_now_ns() < end_ns; bench_sleep_ms(20)) {
@@ -73,7 +73,7 @@ static bool open_other(load *l, uint64_t i) {
                             .path = "/sub",
                             .source = (unsigned)(i % READERS_SOURCES),
                             .encoding = l->encoding,
-                            .receive_bytes = i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls the sooner */
+                            .receive_bytes = i < l->stalled ? STALLED_BYTES : 0}; /* so that it stalls earlier */
   if (bench_stream_open(&l->others[i], &how)) return true;
   fprintf(stderr, "vestry-bench: one more stream: %s\n", strerror(errno));
   return false;
@@ -88,7 +88,7 @@ static bool open_others(load *l) {
   return true;
 }
 
-/* Some die with each round, by a close and by a reset in turn, and others come. */
+/* Kill some streams in each round, alternately by a close and a reset, and open others. */
 static bool kill_some(load *l) {
   uint64_t count = (l->killed + KILLED_EACH_ROUND - 1) / KILLED_EACH_ROUND;
   for (uint64_t i = 0; i < count; i++, l->kills++) {
@@ -144,13 +144,13 @@ static uint64_t rss_bytes(const load *l) {
   return bytes;
 }
 
-/* Rounds from one to before another; *peak_bytes is the most memory that was seen. false: something did not come. */
+/* Run rounds; *peak_bytes receives the maximum of the memory. false: an event is missing. */
 static bool run_rounds(load *l, uint64_t from, uint64_t to, uint64_t *peak_bytes) {
   for (uint64_t n = from; n < to;) {
     for (uint64_t until = n + l->burst; n < until && n < to; n++)
       if ((l->killed && !kill_some(l)) || !publish(l, n)) return false;
     if (!readers_wait(l->readers, n * each_round(l), l->patience_ms)) return false;
-    if (!l->is_keyed) { /* a round is long enough for it */
+    if (!l->is_keyed) { /* a round is long enough to read the memory */
       uint64_t bytes = rss_bytes(l);
       if (bytes > *peak_bytes) *peak_bytes = bytes;
     }
@@ -166,7 +166,7 @@ static bool run_turn(void *of) {
   return run_rounds(l, l->next - l->rounds, l->next, &peak_bytes);
 }
 
-/* Turns by pairs; all their rounds are counted in the end. */
+/* Run pairs of turns; the rounds of all turns are counted at the end. */
 static bool run_observed(load *l) {
   l->next = l->warm;
   l->observed.looker.port = (int)l->port;
@@ -178,13 +178,13 @@ static bool run_observed(load *l) {
   return is_well;
 }
 
-/* What is known when nobody is connected, when all are and nothing was sent, and around the rounds that count. */
+/* Usage without connections, with idle streams, and before and after the measured rounds. */
 typedef struct outcome {
   usage empty, idle, before, after;
   readers_counts counts_before, counts;
   histogram latency;
   double seconds;
-  uint64_t busiest_second; /* of a drain: so many streams ended within it */
+  uint64_t busiest_second; /* of a drain: the number of streams that ended within it */
   double drain_seconds;
   uint64_t idle_rss_bytes, peak_rss_bytes;
   double opening_seconds;
@@ -253,7 +253,7 @@ static int run(load *l) {
   o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
   bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);
   readers_count(l->readers, &o.counts_before);
-  if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
+  if (goes_on) readers_latency(l->readers, &o.latency); /* drop the latencies of the warm-up */
   o.before = look(l);
   uint64_t began = bench_now_ns();
   if (goes_on && l->observed.pairs)
@@ -269,7 +269,7 @@ static int run(load *l) {
   return report(l, &o) || !goes_on;
 }
 
-/* "123" or "123,124", none of them above most: the server's processes, or ports. */
+/* Parse "123" or "123,124", each at most `most`: processes of the server, or ports. */
 static bool read_numbers(const char *text, long most, int *numbers, size_t room, size_t *ret_count) {
   while (text && *text) {
     char *end;
@@ -286,7 +286,7 @@ static int complain(const char *what) {
   return 2;
 }
 
-/* What is asked for makes sense: 0 or 2. */
+/* Check the options: 0 or 2. */
 static int check(load *l, const char *server, const char *pids, const char *ports) {
   while (l->server < SERVERS && strcmp(servers[l->server], server) != 0) l->server++;
   if (!read_numbers(ports, 65535, l->ports, PORTS_MOST, &l->ports_count) || !l->ports_count)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench observe: what it costs to look into an instance with many streams, and what others wait for it. */
+/* vestry-bench observe: the cost of observing an instance with many streams, and the delay of other threads. */
 #include "observe.h"
 
 #include <stdio.h>

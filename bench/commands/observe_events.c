@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What an event costs more because some are timed, and because its stream, or another, has a tail: in turns, with and
- * without. From the send until it is written; where there is a tail, with all that shows it. */
+/* The additional cost of an event because some events are timed, and because its stream or another one has a tail,
+ * alternately with and without. The time runs from the send until the event is written, including the display of a
+ * tail. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "bench.h"
 #include "observe.h"
 
-enum { BATCH = 64 }; /* fewer than a tail has room for: none is left out */
+enum { BATCH = 64 }; /* fewer than the capacity of a tail, so that none is skipped */
 
 typedef struct comparison {
-  double plain_ns, other_ns, ratio, more_ns; /* medians of all turns; the last two are of a pair */
+  double plain_ns, other_ns, ratio, more_ns; /* medians of all turns; the last two of pairs */
 } comparison;
 
-/* Nanoseconds for an event to one stream. 0: it was not taken. */
+/* Return the nanoseconds for an event to one stream. 0: it was not accepted. */
 static double time_events(looked_into *l, uint64_t number) {
   vestry_memory_exchange *stream = l->streams[number];
   vestry_connection *connection = vestry_memory_look(stream).connection;
@@ -30,7 +31,7 @@ static double time_events(looked_into *l, uint64_t number) {
 typedef struct way {
   bool (*begin)(looked_into *l, vestry_memory_exchange **ret_viewer);
   void (*end)(looked_into *l, vestry_memory_exchange *viewer);
-  uint64_t number; /* of the stream that is sent the events */
+  uint64_t number; /* number of the stream that receives the events */
 } way;
 
 static bool time_pair(looked_into *l, const way *how, bool is_first, double *plain_ns, double *other_ns) {
@@ -82,7 +83,7 @@ bool observe_events(looked_into *l) {
 
 /* ----------------------------------------------------------------------------------------------------- tails ----- */
 
-/* Of the first stream. */
+/* Open a tail of the first stream. */
 static bool begin_tail(looked_into *l, vestry_memory_exchange **ret_viewer) {
   char path[64];
   const uint64_t id = vestry_connection_look(vestry_memory_look(l->streams[0]).connection).id;

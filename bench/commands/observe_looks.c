@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long looks take: a scrape, one stream explained, a page of a listing; by function, and by endpoint. */
+/* The time of queries: a scrape, the explanation of a stream, a page of a listing; by function and by endpoint. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ typedef struct look {
 
 typedef bool (*look_fn)(look *at);
 
-/* The median of all turns, and the longest, in microseconds. */
+/* The median and the maximum of all turns, in microseconds. */
 typedef struct times {
   double median_us, worst_us;
 } times;
@@ -79,7 +79,7 @@ static bool look_at_metrics(look *at) {
   return true;
 }
 
-/* which: of all streams, by age. */
+/* Explain a stream. which: its number by age. */
 static bool look_at_one(look *at, const char *name, uint64_t which) {
   times by_function, by_endpoint;
   at->id = vestry_connection_look(vestry_memory_look(at->l->streams[which]).connection).id;
@@ -91,7 +91,7 @@ static bool look_at_one(look *at, const char *name, uint64_t which) {
   return true;
 }
 
-/* Where the last page begins that has streams. */
+/* Find the beginning of the last page with streams. */
 static bool seek_last(look *at) {
   vestry_stream_query query = {.order = at->query.order};
   for (vestry_stream_cursor next = {0, 0};; query.from = next) {
@@ -121,7 +121,8 @@ static bool look_at_order(look *at, vestry_stream_order order) {
   return look_at_page(at, "first") && seek_last(at) && look_at_page(at, "last");
 }
 
-/* A prefix that no key has: every key is looked at. By function alone: the endpoint would be told nothing else. */
+/* List by a prefix that no key has, which visits every key. Only by function, because the endpoint would have the same
+ * result. */
 static bool look_for_prefix(look *at) {
   uint64_t count = 0;
   static double us[OBSERVE_TURNS_MOST];

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What streams take of memory while something looks in, beside the same streams that nothing looks into. */
+/* The memory of streams with observation, compared with the same streams without it. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "memory.h"
 #include "observe.h"
 
-enum { WORD_BYTES = 8 }; /* malloc's own, for each piece */
+enum { WORD_BYTES = 8 }; /* overhead of malloc for each allocation */
 
 static int64_t held(void) {
   return bench_counted_bytes() + bench_counted_blocks() * WORD_BYTES;
 }
 
-/* What an instance without a stream holds, and what one with all does. */
+/* Get the memory of an instance without streams, and with all streams. */
 static bool weigh(const looked_into *given, bool is_observed, int64_t *ret_empty, int64_t *ret_full) {
   looked_into l = *given, few = *given;
   few.streams_count = 1;

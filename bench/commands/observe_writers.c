@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What others wait while looks go on: a thread sends events, and opens and ends streams now and then, in turns with
- * looks without a pause by another thread, and without. */
+/* The delay of writers during queries: a thread sends events, and periodically opens and ends streams, alternately with
+ * and without continuous queries by another thread. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +17,7 @@ typedef struct writer {
   looked_into *l;
   pthread_t thread;
   uint64_t random;
-  histogram sends, streams; /* of all turns: an event; a stream that comes and goes */
+  histogram sends, streams; /* of all turns: an event; opening and ending a stream */
   uint64_t longest_ns;
   bool failed;
   atomic_bool is_over;
@@ -29,7 +29,8 @@ static uint64_t next_random(uint64_t *state) {
 }
 
 static bool send_one(writer *w) {
-  const uint64_t number = next_random(&w->random) % (w->l->streams_count / 10) * 10; /* none of them blocks */
+  /* none of these streams is blocked */
+  const uint64_t number = next_random(&w->random) % (w->l->streams_count / 10) * 10;
   const bool is_sent = !vestry_connection_send(vestry_memory_look(w->l->streams[number]).connection, w->l->event);
   looked_into_step(w->l);
   return is_sent;
@@ -59,7 +60,7 @@ static void count_one(const vestry_stream_info *info, void *ctx) {
   ++*(uint64_t *)ctx;
 }
 
-/* One of each kind: a page of a listing, a stream explained, a scrape. */
+/* Perform one query of each kind: a page of a listing, the explanation of a stream, a scrape. */
 static bool look(const looked_into *l, uint64_t number) {
   static char text[1 << 17];
   uint64_t count = 0;
@@ -71,7 +72,7 @@ static bool look(const looked_into *l, uint64_t number) {
          !vestry_observe_metrics(l->observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL);
 }
 
-/* looks: counted on; NULL: without. */
+/* Run a turn. looks: incremented for each query; NULL: without queries. */
 static bool take_turn(writer *w, uint64_t *looks) {
   const uint64_t until_ns = bench_now_ns() + TURN_MS * UINT64_C(1000000);
   bool is_well = true;

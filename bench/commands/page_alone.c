@@ -17,7 +17,7 @@
 
 enum { MESSAGE_MOST = 400, TAG_BYTES = 128, PATIENCE_MS = 60000, MANY = 1000000, QUIET_MS = 5 };
 
-/* An application with one page: text that it holds ready, or rows that it makes. */
+/* An application with one page: prepared text, or rows that it formats. */
 typedef struct site {
   vestry *v;
   vestry_pages *pages;
@@ -25,9 +25,9 @@ typedef struct site {
   char *text;
   size_t len;
   uint64_t bytes, random, count;
-  uint64_t handler_ns; /* that the handler took to make its content; one page only */
+  uint64_t handler_ns; /* time of the handler for its content; one page only */
   bool is_timed;
-  vestry_event *opening; /* of a stream that is none of a page */
+  vestry_event *opening; /* first event of a stream without a page */
 } site;
 
 static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
@@ -49,7 +49,7 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ap
   return error ? error : vestry_page_serve(req, reply, s->page, NULL);
 }
 
-/* A stream that is none of a page, and conflates as a page's does. */
+/* Open a stream without a page, which conflates like the stream of a page. */
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   site *s = app;
   (void)req;
@@ -105,7 +105,7 @@ static void close_site(site *s) {
   free(s->text);
 }
 
-/* tag: what the tab says it has; NULL: nothing. */
+/* Open a stream. tag: the content that the tab claims to have; NULL: none. */
 static vestry_memory_exchange *open_stream(site *s, vestry_handler_fn handler, const char *encoding, const char *tag) {
   vestry_header headers[2];
   size_t count = 0;
@@ -138,7 +138,7 @@ static double percentile(double *of, uint64_t count, double share) {
 
 /* ---- a refresh, for the caller ----------------------------------------------------------------------------------- */
 
-/* The first of a burst finds the workers asleep, the last ones awake. */
+/* Measure refreshes: the first of a burst finds the workers asleep, the last ones find them awake. */
 static int refresh(uint64_t pages, uint64_t rounds) {
   enum { BURST = 8 };
   site s;
@@ -222,7 +222,7 @@ static void append(const char *data, size_t len, void *ctx) {
   t->bytes[t->len] = '\0';
 }
 
-/* By the decoder that others wrote: the page with its last message, once. */
+/* Return whether an independent decoder finds the page with its last message, exactly once. */
 static bool shows(vestry_memory_exchange *stream, const site *s) {
   vestry_slice got = vestry_memory_look(stream).received;
   bench_decoder *decoder = bench_decoder_create("br");
@@ -256,7 +256,7 @@ static int message(uint64_t rounds, uint64_t bytes) {
     uint64_t began = bench_now_ns();
     ok = ok && !vestry_refresh(s.pages, "topic", &seq) && settle(&s, seq);
     uint64_t took_ns = bench_now_ns() - began - s.handler_ns;
-    if (ok && round) { /* the first one warms up */
+    if (ok && round) { /* the first round is a warm-up */
       beyond[round - 1] = (double)took_ns / 1e3;
       wire += vestry_memory_look(stream).received.len - before;
       more += bench_counted_bytes() - held - (int64_t)len;
@@ -278,22 +278,22 @@ static int message(uint64_t rounds, uint64_t bytes) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* With the words that malloc keeps for each. */
+/* Return the allocated bytes, including the header words of malloc. */
 static int64_t held_bytes(void) {
   return bench_counted_bytes() + bench_counted_blocks() * (int64_t)sizeof(size_t);
 }
 
-/* Of an allocation of so many bytes: as held_bytes counts it. */
+/* Return the bytes that held_bytes counts for an allocation. */
 static size_t chunk_bytes(size_t bytes) {
   return (bytes + sizeof(size_t) + 15) / 16 * 16;
 }
 
-/* As many bytes as a page's stream begins with, so that the far end remembers as much. */
+/* Send as many bytes as a page's stream begins with, so that the client's decoder keeps the same number. */
 static bool say_as_much(const site *s, vestry_memory_exchange *stream) {
   return !vestry_connection_send(vestry_memory_look(stream).connection, s->opening);
 }
 
-/* What is sent is encoded, since what nothing can be encoded against is not kept. */
+/* Measure the memory of streams. Events are encoded, because content that nothing can refer to is not kept. */
 static bool measure_streams(site *s, vestry_memory_exchange **streams, uint64_t count, vestry_handler_fn handler,
                             const char *tag, double *ret_each) {
   int64_t before = held_bytes();
@@ -317,7 +317,7 @@ static void end_streams(site *s, vestry_memory_exchange **streams, uint64_t coun
   vestry_memory_settle(s->v);
 }
 
-/* What a page's event says that it has, and with how much the stream of such a tab begins. */
+/* Learn the tag of a page's event, and the number of bytes at the beginning of the stream of such a tab. */
 static bool learn(site *s, char tag[TAG_BYTES]) {
   static const char form[] = "event: datastar-patch-signals\ndata: signals {\"x\":\"\"}\n\n";
   vestry_memory_exchange *stream = open_stream(s, serve, NULL, NULL);
@@ -337,7 +337,7 @@ static bool learn(site *s, char tag[TAG_BYTES]) {
   return !vestry_event_signals(bench_counting_host(), VESTRY_OBJECT("x", (const char *)text), NULL, &s->opening);
 }
 
-/* The first streams make room for all in what grows by doubling, so that it is counted by neither. */
+/* Measure idle pages. The first streams grow all doubling arrays to their final size, so that they are not counted. */
 static int idle(uint64_t pages, uint64_t bytes) {
   site s;
   char tag[TAG_BYTES];
@@ -355,7 +355,7 @@ static int idle(uint64_t pages, uint64_t bytes) {
   ok = ok && measure_streams(&s, streams, pages, serve, tag, &page);
   ok = ok && vestry_memory_look(streams[0]).received.len == opening;
   if (ok) vestry_pages_stats_get(s.pages, &stats);
-  ok = ok && stats.unchanged_count == pages + 1 && !stats.kept_bytes /* learn's is one */;
+  ok = ok && stats.unchanged_count == pages + 1 && !stats.kept_bytes /* one more is from learn */;
   if (ok) end_streams(&s, streams, pages);
   ok = ok && measure_streams(&s, streams, pages, serve, NULL, &kept);
   if (ok) vestry_pages_stats_get(s.pages, &full);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench pages: N pages of one topic over sockets, and R changes of what they show. Every page must show each
- * change, in order, byte for byte; at a rate a page may leave changes out, but must end up with the last one. */
+/* vestry-bench pages: N pages of one topic over sockets, and R changes of their data. Every page must show each change
+ * in order, byte for byte. At a fixed rate, a page may skip changes, but must end with the last one. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,18 +26,18 @@ typedef struct page_load {
       is_private;
   const char *encoding;
   int server;
-  observed observed; /* pairs: 0: all is one turn */
-  uint64_t next;     /* the round that is */
+  observed observed; /* pairs: 0: only one turn */
+  uint64_t next;     /* the next round */
   readers *readers;
   bench_client publisher;
-  char *rows; /* what stands behind the text */
+  char *rows; /* HTML after the text */
   size_t rows_len;
   char text[TEXT_MOST];
 } page_load;
 
 typedef struct usage {
   uint64_t cpu_ns;
-  int64_t renders, changed, postponed, encodes; /* -1: it does not say */
+  int64_t renders, changed, postponed, encodes; /* -1: not reported */
 } usage;
 
 static usage look(const page_load *l) {
@@ -52,7 +52,7 @@ static usage look(const page_load *l) {
 
 /* ---- what is shown ----------------------------------------------------------------------------------------------- */
 
-/* The rows that every page of so many bytes has. */
+/* Make the rows of a page of the given size. */
 static bool make_rows(page_load *l) {
   size_t count = (size_t)((l->bytes + 63) / 64);
   l->rows = malloc(FRAME_BYTES + count * ROW_BYTES);
@@ -66,7 +66,7 @@ static bool make_rows(page_load *l) {
   return true;
 }
 
-/* So many bytes, all of them new in each round: words and numbers. */
+/* Make the text of a round: words and numbers, all of them new. */
 static void make_text(page_load *l, uint64_t round) {
   static const char *const words[] = {"open", "closed", "waiting", "shipped", "paid", "overdue", "new", "draft"};
   size_t len = (size_t)sprintf(l->text, "%" PRIu64, round);
@@ -78,7 +78,7 @@ static void make_text(page_load *l, uint64_t round) {
   l->text[l->change_bytes > 8 ? l->change_bytes : 8] = '\0';
 }
 
-/* The next round, and the line that comes of it. */
+/* Announce the next round, with the resulting line. */
 static bool announce(page_load *l, uint64_t round) {
   readers_round *next = readers_next_round(l->readers);
   make_text(l, round);
@@ -111,9 +111,9 @@ static void sleep_until(uint64_t at_ns) {
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
 }
 
-/* Rounds from one to before another. Round 0 is what pages begin with. */
+/* Run rounds. Round 0 is the initial content of pages. */
 static bool run_rounds(page_load *l, uint64_t from, uint64_t to) {
-  bench_client_finish(&l->publisher); /* its server may have given it up while nothing was posted */
+  bench_client_finish(&l->publisher); /* the server may have closed it while no POST was sent */
   uint64_t began = bench_now_ns();
   for (uint64_t n = from; n < to; n++) {
     if (l->a_second) sleep_until(began + (n - from) * UINT64_C(1000000000) / l->a_second);
@@ -129,7 +129,7 @@ static bool run_turn(void *of) {
   return run_rounds(l, l->next - l->rounds, l->next);
 }
 
-/* Turns by pairs; all their rounds are counted in the end. */
+/* Run pairs of turns; the rounds of all turns are counted at the end. */
 static bool run_observed(page_load *l) {
   l->next = 1 + l->warm;
   l->observed.looker.port = (int)l->port;
@@ -191,7 +191,7 @@ static int run(page_load *l) {
   o.opening_seconds = (double)(bench_now_ns() - opening) / 1e9;
   if (goes_on) goes_on = run_rounds(l, 1, 1 + l->warm);
   readers_count(l->readers, &o.counts_before);
-  if (goes_on) readers_latency(l->readers, &o.latency); /* that of warming up: forgotten */
+  if (goes_on) readers_latency(l->readers, &o.latency); /* drop the latencies of the warm-up */
   o.before = look(l);
   uint64_t began = bench_now_ns();
   if (goes_on && l->observed.pairs)

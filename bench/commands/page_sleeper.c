@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* One page's handler sleeps. Meanwhile others POST, pages of their own change with that, and streams that show nothing
- * new have their heartbeats: what is timed is what a POST takes, and how long there is between two heartbeats of a
- * stream. Rounds without the sleeper and with it take turns, on the same server and the same streams. In a round that
- * has it, it sleeps from the first POST to the last: when a busy machine took longer, the round is done again, and its
- * POSTs do not count. */
+/* The handler of one page sleeps. Meanwhile clients send POSTs that change their private pages, and streams without
+ * changes get heartbeats. The time of a POST, and the time between two heartbeats of a stream, are measured. Rounds
+ * with and without the sleeper alternate, on the same server and the same streams. In a round with the sleeper, it
+ * sleeps from the first POST to the last. If a busy machine took longer, the round is repeated, and its POSTs do not
+ * count. */
 #include "page_sleeper.h"
 
 #include <errno.h>
@@ -76,15 +76,15 @@ static bool fall_asleep(sleeper_load *l) {
   return false;
 }
 
-/* Posts at their times, from the first to the last within what a sleeper sleeps. */
+/* Run a round: POSTs at their due times, all within the sleep. */
 static round_end run_round(sleeper_load *l, int lane) {
   static histogram posts;
   const page_sleeper *s = l->options;
   uint64_t lasts_ms = s->sleep_ms - s->sleep_ms / 5, count = lasts_ms * s->a_second / 1000, ns;
   memset(&posts, 0, sizeof posts);
-  bench_client_finish(&l->client); /* its server may have given it up while nothing was posted */
+  bench_client_finish(&l->client); /* the server may have closed it while no POST was sent */
   if (lane == ASLEEP && !fall_asleep(l)) return ROUND_FAILED;
-  if (!post(l, "/state?topic=busy", &ns)) return ROUND_FAILED; /* which opens another: that is not timed */
+  if (!post(l, "/state?topic=busy", &ns)) return ROUND_FAILED; /* opens another connection, which is not timed */
   readers_lane_set(l->quiet, (unsigned)lane);
   uint64_t began = bench_now_ns();
   for (uint64_t i = 0; i < count; i++) {
@@ -152,7 +152,7 @@ int bench_page_sleeper(const page_sleeper *s) {
   bool ok = open_all(&l);
   if (ok) readers_lane_set(l.quiet, BETWEEN);
   for (uint64_t round = 0; ok && round < 2 * s->rounds; round++) {
-    int lane = (int)((round + round / 2) % 2); /* each is first as often as the other */
+    int lane = (int)((round + round / 2) % 2); /* each kind is first in half of the pairs */
     ok = run_until_whole(&l, lane);
   }
   int status = ok ? report(&l) : 1;

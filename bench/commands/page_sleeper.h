@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench pages --sleeper: what others notice of a handler that sleeps. */
+/* vestry-bench pages --sleeper: the effect of a sleeping handler on others. */
 #ifndef BENCH_PAGE_SLEEPER_H
 #define BENCH_PAGE_SLEEPER_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A mutex and a uthash table, whose order of insertion serves as the list of uses: a touched entry is taken out and
- * put in again. What many programs have, and hard to beat with one thread. The hash is uthash's own, without a seed. */
+/* A mutex and a uthash table, whose order of insertion serves as the list of uses: a used entry is removed and inserted
+ * again. Many programs use this, and it is fast with one thread. The hash is that of uthash, without a seed. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ typedef struct entry {
 
 typedef struct contender {
   pthread_mutex_t lock;
-  entry *entries; /* guarded by lock, as those below; the first is the least recently used */
+  entry *entries; /* guarded by lock, as are the members below; the first entry is the least recently used */
   size_t capacity;
   uint64_t put, removed;
 } contender;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The walks of docs/architecture.md, each gone once: walks NAME [NATS-URL]. It leaves a database where it runs. The
- * libraries and this program are built with -finstrument-functions by scripts/walks, which counts what is printed: of
- * each function that was entered or left while the walk was under way, on any thread, "+" or "-", the thread, the
- * library and the place in it. */
+/* Runs a walk of docs/architecture.md once: walks NAME [NATS-URL]. It leaves a database in its folder. scripts/walks
+ * builds the libraries and this program with -finstrument-functions, and counts the output: for each function that was
+ * entered or left during the walk, on any thread, "+" or "-", the thread, the library and the address within it. */
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <sqlite3.h>
@@ -89,7 +88,7 @@ QUIET static uint64_t now_ns(void *ctx) {
   return vestry_host_default()->now_ns(NULL) + turned_ns;
 }
 
-static bool conflates; /* the streams do, and are sent elements */
+static bool conflates; /* the streams conflate, and receive elements */
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   static const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
@@ -138,7 +137,7 @@ static vestry *create(uint32_t threads_count) {
 
 static void walk_key(void) {
   vestry *v = create(VESTRY_THREADS_NONE);
-  for (int i = 0; i < 2; i++) { /* the first one fills what is made once */
+  for (int i = 0; i < 2; i++) { /* the first run makes objects that are made only once */
     atomic_store(&is_under_way, i);
     (void)open_stream(v, keep, "/");
     vestry_memory_settle(v);
@@ -155,7 +154,7 @@ static void walk_idle(void) {
   must(!atomic_load(&is_under_way), "nothing was purged");
 }
 
-/* A socket that has asked for the stream, and has had its head. */
+/* Open a socket, request the stream, and read its head. */
 QUIET static int subscribe(uint16_t port) {
   static const char head[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
   char some[4096];
@@ -179,10 +178,10 @@ QUIET static void dispatch_to(vestry *v, int fd) {
 
 QUIET static void walk_dispatch_to(vestry *from, int fd) {
   for (int i = 0; i < 3; i++) dispatch_to(from, fd);
-  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* what it leaves behind */
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* wait for remaining work */
   atomic_store(&is_under_way, true);
   dispatch_to(from, fd);
-  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* until its threads rest again */
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* wait until its threads are idle */
   atomic_store(&is_under_way, false);
 }
 
@@ -213,10 +212,10 @@ static void walk_post(void) {
   vestry *v = create(1);
   int fd = serve(v);
   for (int i = 0; i < 3; i++) post(v, fd);
-  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* what it leaves behind */
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* wait for remaining work */
   atomic_store(&is_under_way, true);
   post(v, fd);
-  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* until its threads rest again */
+  nanosleep(&(struct timespec){.tv_nsec = 50 * LOOK_NS}, NULL); /* wait until its threads are idle */
   atomic_store(&is_under_way, false);
 }
 
@@ -308,5 +307,5 @@ int main(int argc, char **argv) {
   atomic_store(&is_under_way, false);
   print_steps();
   fflush(stdout);
-  _exit(0); /* nothing is taken down: that is no part of a walk */
+  _exit(0); /* no cleanup, because it is not part of a walk */
 }
