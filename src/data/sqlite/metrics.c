@@ -10,20 +10,18 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   static const char commits[] = "vestry_sqlite_commits";
   static const char records[] = "vestry_sqlite_renders_recorded";
   const vsi_metric_row rows[] = {
-      {commits, "Commits, by which connections made them.", "by", "attached", 0, stats.commits_count},
+      {commits, "Commits, by connection: attached, or others.", "by", "attached", 0, stats.commits_count},
       {commits, NULL, "by", "others", 0, stats.other_commits_count},
-      {"vestry_sqlite_refreshed", "Renders that commits have asked for, by what these had read.", NULL, NULL, 0,
-       stats.refreshed_count},
-      {"vestry_sqlite_refreshed_sets", "Sets of reads that commits concerned; renders that read alike share one.", NULL,
-       NULL, 0, stats.refreshed_sets_count},
-      {"vestry_sqlite_refreshed_whole", "Times that all pages were refreshed.", NULL, NULL, 0, stats.whole_count},
-      {records, "Renders whose reads were recorded, by level.", "level", "exact", 0,
+      {"vestry_sqlite_refreshed", "Renders caused by commits.", NULL, NULL, 0, stats.refreshed_count},
+      {"vestry_sqlite_refreshed_sets", "Read sets that commits concerned; renders with the same reads share one set.",
+       NULL, NULL, 0, stats.refreshed_sets_count},
+      {"vestry_sqlite_refreshed_whole", "Refreshes of all pages.", NULL, NULL, 0, stats.whole_count},
+      {records, "Renders with a recorded read set, by level.", "level", "exact", 0,
        stats.recorded_count - stats.coarse_count},
       {records, NULL, "level", "tables", 0, stats.coarse_count},
-      {"vestry_sqlite_recorded_bytes", "Bytes of what renders have read.", NULL, NULL, VESTRY_METRIC_GAUGE,
+      {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
-      {"vestry_sqlite_connections", "Connections that are attached.", NULL, NULL, VESTRY_METRIC_GAUGE,
-       stats.connections_count}};
+      {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 
@@ -33,19 +31,19 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
   vestry_sqlite_pool_stats_get(pool, &stats);
   static const char transactions[] = "vestry_sqlite_pool_transactions";
   const vsi_metric_row rows[] = {
-      {"vestry_sqlite_pool_loans", "Connections that were lent.", NULL, NULL, 0, stats.loans_count},
-      {"vestry_sqlite_pool_waits", "Of these, those that were waited for.", NULL, NULL, 0, stats.waits_count},
-      {"vestry_sqlite_pool_refused", "Times that no connection was given back in time.", NULL, NULL, 0,
+      {"vestry_sqlite_pool_loans", "Connections checked out.", NULL, NULL, 0, stats.loans_count},
+      {"vestry_sqlite_pool_waits", "Checkouts that waited for a connection.", NULL, NULL, 0, stats.waits_count},
+      {"vestry_sqlite_pool_refused", "Checkouts refused because no connection became free in time.", NULL, NULL, 0,
        stats.refused_count},
-      {"vestry_sqlite_pool_lent", "Connections that are lent.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.lent_count},
-      {"vestry_sqlite_pool_prepared", "Statements that were prepared.", NULL, NULL, 0, stats.prepared_count},
-      {transactions, "Transactions, by their outcome.", "outcome", "committed", 0, stats.committed_count},
+      {"vestry_sqlite_pool_lent", "Connections checked out now.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.lent_count},
+      {"vestry_sqlite_pool_prepared", "Statements prepared.", NULL, NULL, 0, stats.prepared_count},
+      {transactions, "Transactions, by outcome.", "outcome", "committed", 0, stats.committed_count},
       {transactions, NULL, "outcome", "rolled_back", 0, stats.rolled_back_count},
-      {"vestry_sqlite_pool_wal_bytes", "Bytes of the WAL after the last commit.", NULL, NULL, VESTRY_METRIC_GAUGE,
-       stats.wal_bytes},
-      {"vestry_sqlite_pool_wal_holds", "Times that threads waited because the WAL was to be emptied.", NULL, NULL, 0,
+      {"vestry_sqlite_pool_wal_bytes", "Size of the WAL after the last commit, in bytes.", NULL, NULL,
+       VESTRY_METRIC_GAUGE, stats.wal_bytes},
+      {"vestry_sqlite_pool_wal_holds", "Times that threads waited for the WAL to be emptied.", NULL, NULL, 0,
        stats.wal_holds_count},
-      {"vestry_sqlite_pool_wal_stuck", "Of these, those after which it could not be emptied.", NULL, NULL, 0,
-       stats.wal_stuck_count}};
+      {"vestry_sqlite_pool_wal_stuck", "Waits after which the WAL could not be emptied, because a reader was active.",
+       NULL, NULL, 0, stats.wal_stuck_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }

@@ -59,36 +59,35 @@ static void count_causes(vestry_metrics *m, const char *name, const char *help, 
 /* ------------------------------------------------------------------------------------------------ families -------- */
 
 static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *group, const vestry_stats *stats) {
-  gauge(m, "vestry_streams_open", "Streams that are open.", stats->open_count);
-  count(m, "vestry_streams_opened", "Streams that were opened.", stats->opened_count);
-  count_causes(m, "vestry_streams_closed", "Streams that ended, by their cause.", stats->closed_by_cause);
-  put_times(m, "vestry_stream_age_seconds", "How old streams were when they ended.", &group->ages);
-  count(m, "vestry_events_accepted", "Events that queues of streams have taken.", stats->accepted_count);
-  static const char settled[] = "vestry_events_settled",
-                    settled_help[] = "Events that left a queue, by what became of them.";
+  gauge(m, "vestry_streams_open", "Open streams.", stats->open_count);
+  count(m, "vestry_streams_opened", "Streams opened.", stats->opened_count);
+  count_causes(m, "vestry_streams_closed", "Streams that ended, by cause.", stats->closed_by_cause);
+  put_times(m, "vestry_stream_age_seconds", "Age of streams when they ended.", &group->ages);
+  count(m, "vestry_events_accepted", "Events accepted by the queues of streams.", stats->accepted_count);
+  static const char settled[] = "vestry_events_settled", settled_help[] = "Events that left a queue, by outcome.";
   count_of(m, settled, settled_help, "outcome", "written", stats->written_count);
   count_of(m, settled, settled_help, "outcome", "conflated", stats->conflated_count);
   count_of(m, settled, settled_help, "outcome", "discarded", stats->discarded_count);
-  static const char refused[] = "vestry_events_refused", refused_help[] = "Events that no queue has taken, by why.";
+  static const char refused[] = "vestry_events_refused", refused_help[] = "Events refused by a queue, by error.";
   count_of(m, refused, refused_help, "error", "full", group->refused);
   count_of(m, refused, refused_help, "error", "too_large", group->too_large);
   count_of(m, refused, refused_help, "error", "no_memory", group->no_memory);
-  put_times(m, "vestry_delivery_seconds", "From a queue to the socket: of one event in 16.", &group->deliveries);
-  count_codings(m, "vestry_event_bytes", "Bytes of events that were written, before they were encoded, by coding.",
-                group->event_bytes_by);
-  count_codings(m, "vestry_wire_bytes", "Bytes that transports have taken, encoded, with heartbeats, by coding.",
+  put_times(m, "vestry_delivery_seconds", "Time of an event from the queue to the socket; one event in 16 is timed.",
+            &group->deliveries);
+  count_codings(m, "vestry_event_bytes", "Bytes of written events before encoding, by coding.", group->event_bytes_by);
+  count_codings(m, "vestry_wire_bytes", "Bytes accepted by transports after encoding, with heartbeats, by coding.",
                 group->wire_bytes_by);
   static const char *const encodes[] = {"alone", "aligned", "followed", "private"}; /* by vsi_encode_kind */
   const vsi_codings *codings = vsi_group_codings(v->group);
   for (int kind = 0; kind < VSI_ENCODE_KINDS_COUNT; kind++)
-    count_of(m, "vestry_channel_encodes", "Runs of encoders over an event, by what for.", "kind", encodes[kind],
+    count_of(m, "vestry_channel_encodes", "Runs of an encoder over an event, by kind.", "kind", encodes[kind],
              vsi_codings_encodes(codings, (vsi_encode_kind)kind));
-  count(m, "vestry_heartbeats", "Heartbeats that were written.", stats->heartbeats_count);
-  gauge(m, "vestry_queued_bytes", "Bytes that wait in all queues.", stats->queued_bytes);
-  gauge(m, "vestry_queued_peak_bytes", "The most bytes that ever waited in all queues.", stats->queued_peak_bytes);
-  gauge(m, "vestry_queued_limit_bytes", "Bytes that may wait in all queues.",
+  count(m, "vestry_heartbeats", "Heartbeats written.", stats->heartbeats_count);
+  gauge(m, "vestry_queued_bytes", "Bytes in all queues now.", stats->queued_bytes);
+  gauge(m, "vestry_queued_peak_bytes", "Maximum of the bytes in all queues so far.", stats->queued_peak_bytes);
+  gauge(m, "vestry_queued_limit_bytes", "Limit of the bytes in all queues.",
         vsi_group_environment(v->group)->budget->max);
-  gauge(m, "vestry_drain_left", "Streams that a drain has yet to send away.",
+  gauge(m, "vestry_drain_left", "Streams that a drain still has to end.",
         stats->drain_has_begun ? stats->open_count : 0);
 }
 
@@ -97,47 +96,49 @@ static void put_parts(vestry_metrics *m, vestry *v) {
   vestry_watch_stats watches = {0};
   vestry_lease_stats_get(v, &leases);
   vestry_watch_stats_get(v, &watches);
-  gauge(m, "vestry_leases_live", "Streams whose tab has answered.", leases.live_count);
-  gauge(m, "vestry_watches_live", "Watches of streams.", watches.live_count);
+  gauge(m, "vestry_leases_live", "Streams whose tab has renewed its lease.", leases.live_count);
+  gauge(m, "vestry_watches_live", "Active watches of streams.", watches.live_count);
   count(m, "vestry_watch_steps", "Steps of watches.", watches.steps_count);
-  count(m, "vestry_watch_errors", "Streams that a watch's step has ended by an error.", watches.errors_count);
+  count(m, "vestry_watch_errors", "Streams ended by an error of a watch's step.", watches.errors_count);
 }
 
 static void put_channels(vestry_metrics *m, vestry *v) {
   vestry_channels_stats channels = {0};
   vestry_histories_stats histories = {0};
   vestry_channels_stats_get(v, &channels);
-  gauge(m, "vestry_channels_live", "Channels by key.", channels.live_count);
-  count(m, "vestry_channels_made", "Channels by key that were made.", channels.made_count);
-  count(m, "vestry_channels_refused", "Channels by key that were not made, for their bound.", channels.refused_count);
+  gauge(m, "vestry_channels_live", "Channels by key now.", channels.live_count);
+  count(m, "vestry_channels_made", "Channels by key created.", channels.made_count);
+  count(m, "vestry_channels_refused", "Channels by key refused because max_channels_count existed.",
+        channels.refused_count);
   vestry_histories_stats_get(v, &histories);
-  gauge(m, "vestry_histories_live", "Histories of channels.", histories.live_count);
-  gauge(m, "vestry_history_bytes", "Bytes that histories of channels keep.", histories.bytes);
+  gauge(m, "vestry_histories_live", "Histories of channels now.", histories.live_count);
+  gauge(m, "vestry_history_bytes", "Bytes stored by histories of channels.", histories.bytes);
 }
 
 static void put_runtime(vestry_metrics *m, const vestry *v) {
   vsi_histogram_counts lag;
   vsi_histogram_get(&v->runtime->pool.lag, &vsi_moments, &lag);
-  put_times(m, "vestry_runtime_lag_seconds", "How long what is ready waits for a thread: one at a time is timed.",
+  put_times(m, "vestry_runtime_lag_seconds", "Time for which ready work waits for a thread; one at a time is timed.",
             &lag);
 }
 
 static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
-  count(m, "vestry_requests", "Requests that were served.", stats->requests_count);
-  count(m, "vestry_requests_rejected", "Requests that were answered 503.", stats->rejected_count);
+  count(m, "vestry_requests", "Requests served.", stats->requests_count);
+  count(m, "vestry_requests_rejected", "Requests rejected with 503.", stats->rejected_count);
   for (int why = VESTRY_REFUSAL_NONE + 1; why < VESTRY_REFUSAL_COUNT; why++)
-    count_of(m, "vestry_refused", "Connections and requests that were refused before a handler, by reason.", "reason",
+    count_of(m, "vestry_refused", "Connections and requests refused before a handler, by reason.", "reason",
              vestry_refusal_name((vestry_refusal)why), stats->refused_by_reason[why]);
-  gauge(m, "vestry_request_bytes", "Bytes of all requests under way.", stats->request_bytes);
-  gauge(m, "vestry_answer_bytes", "Bytes of all answers that are being sent.", stats->answer_bytes);
-  count(m, "vestry_answers_cut", "Answers that were cut, since all of them held too much.", stats->answers_cut_count);
+  gauge(m, "vestry_request_bytes", "Memory of active requests.", stats->request_bytes);
+  gauge(m, "vestry_answer_bytes", "Memory of responses that are being sent.", stats->answer_bytes);
+  count(m, "vestry_answers_cut", "Responses cut because all responses together exceeded their limit.",
+        stats->answers_cut_count);
 }
 
 static void put_sessions(vestry_metrics *m, vestry *v) {
   vestry_session_stats stats = {0};
   vestry_session_stats_get(v, &stats);
-  gauge(m, "vestry_sessions_live", "Sessions that have a user.", stats.live_count);
-  static const char logins[] = "vestry_logins", help[] = "Log-ins, by what became of them.";
+  gauge(m, "vestry_sessions_live", "Sessions with a user.", stats.live_count);
+  static const char logins[] = "vestry_logins", help[] = "Logins, by outcome.";
   count_of(m, logins, help, "outcome", "ok", stats.logins_count);
   count_of(m, logins, help, "outcome", "failed", stats.failed_count);
 }
@@ -145,28 +146,28 @@ static void put_sessions(vestry_metrics *m, vestry *v) {
 static void put_store(vestry_metrics *m, const vestry *v) {
   vestry_store_stats of_store = {0}, *stats = &of_store;
   vestry_store_stats_get(v->store, stats);
-  gauge(m, "vestry_store_entries", "Entries of the store.", stats->live_count);
-  count(m, "vestry_store_put", "Entries that were put into the store.", stats->put_count);
-  count_causes(m, "vestry_store_removed", "Entries that left the store, by their cause.", stats->removed_by_cause);
-  static const char lookups[] = "vestry_store_lookups", help[] = "Look-ups by key.";
+  gauge(m, "vestry_store_entries", "Entries in the store.", stats->live_count);
+  count(m, "vestry_store_put", "Entries put into the store.", stats->put_count);
+  count_causes(m, "vestry_store_removed", "Entries removed from the store, by cause.", stats->removed_by_cause);
+  static const char lookups[] = "vestry_store_lookups", help[] = "Lookups by key, by result.";
   count_of(m, lookups, help, "result", "hit", stats->hits_count);
   count_of(m, lookups, help, "result", "miss", stats->misses_count);
   vsi_histogram_counts evictions;
   vsi_store_evictions(v->store, &evictions);
-  put_times(m, "vestry_store_eviction_age_seconds", "How long entries were unused that had to make room: one in 16.",
-            &evictions);
+  put_times(m, "vestry_store_eviction_age_seconds",
+            "Time for which evicted entries had been unused; one eviction in 16 is timed.", &evictions);
 }
 
 static void put_pages(vestry_metrics *m, vestry_pages *pages, const vsi_histogram_counts *changes) {
   vestry_pages_stats of_pages = {0}, *stats = &of_pages;
   vestry_pages_stats_get(pages, stats);
-  gauge(m, "vestry_page_streams_open", "Streams of pages.", stats->streams_count);
-  gauge(m, "vestry_page_fragments", "Rendered fragments: private pages, shared ones and parts.",
+  gauge(m, "vestry_page_streams_open", "Open streams of pages.", stats->streams_count);
+  gauge(m, "vestry_page_fragments", "Rendered fragments: private pages, shared pages and parts.",
         stats->fragments_count);
-  gauge(m, "vestry_page_topics", "Topics that some page depends on.", stats->topics_count);
+  gauge(m, "vestry_page_topics", "Topics on which at least one page depends.", stats->topics_count);
   count(m, "vestry_page_refreshes", "Refreshes of topics, and of all pages.", stats->refreshes_count);
-  count(m, "vestry_page_documents", "Documents that were served.", stats->documents_count);
-  static const char renders[] = "vestry_page_renders", help[] = "Renders for streams, by what became of them.";
+  count(m, "vestry_page_documents", "Documents served.", stats->documents_count);
+  static const char renders[] = "vestry_page_renders", help[] = "Renders for streams, by outcome.";
   count_of(m, renders, help, "outcome", "changed", stats->changed_count);
   count_of(m, renders, help, "outcome", "unchanged", stats->unchanged_count);
   count_of(m, renders, help, "outcome", "current", stats->current_count);
@@ -174,45 +175,48 @@ static void put_pages(vestry_metrics *m, vestry_pages *pages, const vsi_histogra
   count_of(m, renders, help, "outcome", "dropped", stats->dropped_count);
   vsi_histogram_counts times;
   vsi_histogram_get(&pages->render_times, &vsi_moments, &times);
-  put_times(m, "vestry_page_render_seconds", "How long handlers take to render for streams.", &times);
-  put_times(m, "vestry_page_change_seconds", "From a change to the socket of a stream whose page shows it.", changes);
-  count(m, "vestry_page_unsent", "Changed renders that some stream could not take at once.", stats->unsent_count);
-  count(m, "vestry_page_postponed", "Renders that waited, since the last event was not written yet.",
+  put_times(m, "vestry_page_render_seconds", "Time that handlers take to render for streams.", &times);
+  put_times(m, "vestry_page_change_seconds", "Time from a change to the socket of a stream whose page shows it.",
+            changes);
+  count(m, "vestry_page_unsent", "Changed renders that a stream could not accept at once.", stats->unsent_count);
+  count(m, "vestry_page_postponed", "Renders that waited because the last event was not written yet.",
         stats->postponed_count);
-  gauge(m, "vestry_page_kept_bytes", "Bytes of contents that are kept.", stats->kept_bytes);
-  gauge(m, "vestry_page_requests_bytes", "Bytes of requests that pages are rendered from.", stats->requests_bytes);
-  count(m, "vestry_page_requests_refused", "Streams and parts that had no room for their request.",
+  gauge(m, "vestry_page_kept_bytes", "Bytes of stored contents of pages.", stats->kept_bytes);
+  gauge(m, "vestry_page_requests_bytes", "Bytes of the stored requests from which pages are rendered.",
+        stats->requests_bytes);
+  count(m, "vestry_page_requests_refused", "Streams and parts refused because there was no room for their request.",
         stats->requests_refused_count);
 }
 
 static void put_cluster(vestry_metrics *m, const vestry_cluster_stats *stats) {
   gauge(m, "vestry_cluster_nodes_alive", "Other nodes that are alive.", stats->alive_count);
-  gauge(m, "vestry_cluster_nodes_unsynced", "Other nodes whose keys are not known in full.", stats->unsynced_count);
-  gauge(m, "vestry_cluster_keys", "Keys of this node that others were told of.", stats->keys_count);
-  gauge(m, "vestry_cluster_others_keys", "Keys of all other nodes.", stats->others_keys_count);
-  static const char requests[] = "vestry_cluster_remote_requests", help[] = "Requests to other nodes, by their answer.";
+  gauge(m, "vestry_cluster_nodes_unsynced", "Other nodes that are alive and whose keys are not known completely.",
+        stats->unsynced_count);
+  gauge(m, "vestry_cluster_keys", "Announced keys of this node.", stats->keys_count);
+  gauge(m, "vestry_cluster_others_keys", "Announced keys of all other nodes.", stats->others_keys_count);
+  static const char requests[] = "vestry_cluster_remote_requests", help[] = "Requests to other nodes, by outcome.";
   count_of(m, requests, help, "outcome", "ok", stats->ok_count);
   count_of(m, requests, help, "outcome", "not_found", stats->not_found_count);
   count_of(m, requests, help, "outcome", "timeout", stats->timeout_count);
   count_of(m, requests, help, "outcome", "unsent", stats->unsent_count);
   count_of(m, requests, help, "outcome", "refused", stats->refused_count);
-  gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for their answer.", stats->waiting_count);
-  count(m, "vestry_cluster_answered", "Requests of other nodes that were answered.", stats->answered_count);
-  count(m, "vestry_cluster_sent", "Messages that the broker has taken.", stats->sent_count);
-  count(m, "vestry_cluster_send_failed", "Messages that the broker has not taken.", stats->send_failed_count);
-  count(m, "vestry_cluster_received", "Messages that came.", stats->received_count);
-  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages that were not taken, by reason.";
+  gauge(m, "vestry_cluster_waiting", "Requests to other nodes that wait for an answer.", stats->waiting_count);
+  count(m, "vestry_cluster_answered", "Requests of other nodes that this node answered.", stats->answered_count);
+  count(m, "vestry_cluster_sent", "Messages accepted by the broker.", stats->sent_count);
+  count(m, "vestry_cluster_send_failed", "Messages refused by the broker.", stats->send_failed_count);
+  count(m, "vestry_cluster_received", "Messages received.", stats->received_count);
+  static const char left[] = "vestry_cluster_left_out", left_help[] = "Messages ignored, by reason.";
   count_of(m, left, left_help, "reason", "duplicate", stats->duplicates_count);
   count_of(m, left, left_help, "reason", "malformed", stats->malformed_count);
   count_of(m, left, left_help, "reason", "stale", stats->stale_count);
   count_of(m, left, left_help, "reason", "over_budget", stats->over_budget_count);
-  count(m, "vestry_cluster_gaps", "Gaps in what other nodes have sent.", stats->gaps_count);
-  count(m, "vestry_cluster_lost", "Messages that were lost in gaps.", stats->lost_count);
+  count(m, "vestry_cluster_gaps", "Gaps in the messages of other nodes.", stats->gaps_count);
+  count(m, "vestry_cluster_lost", "Messages lost in gaps.", stats->lost_count);
 }
 
 void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages, vestry_cluster *cluster) {
   (void)vestry_metrics_add(metrics, &(vestry_metric){.name = "vestry_build_info",
-                                                     .help = "The library's version.",
+                                                     .help = "Version of the library; always 1.",
                                                      .kind = VESTRY_METRIC_GAUGE,
                                                      .label = "version",
                                                      .label_value = vestry_version(),
