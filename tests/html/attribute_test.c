@@ -4,7 +4,7 @@
 #include "html/expect.h"
 #include "support/test.h"
 
-/* The formats are put together here, out of the compiler's sight. */
+/* Formats are assembled at run time, because the compiler would reject some of them. */
 static vestry_html html;
 
 static bool takes(const char *before, const char *text, const char *behind) {
@@ -26,7 +26,7 @@ static bool takes_code(const char *before) {
   return error == VESTRY_OK;
 }
 
-/* What a text comes to behind this. */
+/* Assert how the text is written after this HTML. */
 static void expect(const char *before, const char *text, const char *expected) {
   vestry_slice made;
   assert_true(takes(before, text, ""));
@@ -36,11 +36,11 @@ static void expect(const char *before, const char *text, const char *expected) {
 
 static void refused(const char *before) {
   if (takes(before, "a", "")) fail_msg("%s takes a text", before);
-  if (takes(before, "", "")) fail_msg("%s takes a text that is empty", before); /* it does not depend on the text */
+  if (takes(before, "", "")) fail_msg("%s takes a text that is empty", before); /* the text does not matter */
 }
 
 /* capability: E4 */
-static void where_no_escape_helps(void **state) {
+static void attributes_that_can_run_code_are_refused(void **state) {
   (void)state;
   static const char *const rows[] = {
       "<script src=\"",
@@ -86,8 +86,8 @@ static void where_no_escape_helps(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) refused(rows[i]);
 }
 
-/* The same names on other elements. */
-static void where_nothing_can_happen(void **state) {
+/* The attributes of the same names on other elements take texts. */
+static void harmless_attributes_take_texts(void **state) {
   (void)state;
   static const char *const rows[] = {
       "<script nonce='",
@@ -113,8 +113,8 @@ static void where_nothing_can_happen(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) expect(rows[i], "javascript:<", "javascript:&lt;");
 }
 
-/* Only the fragment of what is loaded as code is anybody's. */
-static void fragments(void **state) {
+/* Text may set only the fragment of a URL from which code is loaded. */
+static void only_the_fragment_of_a_code_url_takes_text(void **state) {
   (void)state;
   expect("<use href='#", "javascript:", "javascript:");
   expect("<use href='/icons.svg#", "a'", "a&#39;");
@@ -126,9 +126,9 @@ static void fragments(void **state) {
   refused("<use href='/a&#35;");
 }
 
-/* A link that is no more than information has a URL like any other, and may not be known to be one too late. */
+/* The URL of an informational link is an ordinary URL. It is refused if its rel follows later. */
 /* capability: E4 */
-static void links(void **state) {
+static void link_href_takes_text_if_rel_is_informational(void **state) {
   (void)state;
   expect("<link rel=canonical href='", "javascript:", "about:invalid");
   expect("<link rel='ICON' href='/", "a", "a");
@@ -152,11 +152,11 @@ static void links(void **state) {
       "<link title=rel=icon href='",
   };
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) refused(others[i]);
-  assert_true(takes("<link rel=icon href='", "a", "' rel=stylesheet>")); /* the first counts */
+  assert_true(takes("<link rel=icon href='", "a", "' rel=stylesheet>")); /* the first rel counts */
 }
 
 /* capability: E4 */
-static void metas(void **state) {
+static void meta_content_is_refused_with_http_equiv(void **state) {
   (void)state;
   assert_true(takes("<meta content='", "0;url=a", "' name=description>"));
   assert_true(takes("<meta content='", "a", "'><meta http-equiv=refresh content='1'>"));
@@ -172,9 +172,9 @@ static void metas(void **state) {
   expect_refused(&html, strlen("<meta content='%s"), "http-equiv");
 }
 
-/* In the page there is nothing but what came by http, or from where the page is. */
+/* Embedded documents come by http, or from the origin of the page. */
 /* capability: E4 */
-static void documents_inside(void **state) {
+static void embedded_document_urls_are_http_or_relative(void **state) {
   (void)state;
   static const struct {
     const char *url, *made;
@@ -209,9 +209,9 @@ static void documents_inside(void **state) {
   expect_html(&html, "<iframe src='daabout:invalidb'>");
 }
 
-/* data-attr sets an attribute to what the code makes. */
+/* data-attr sets an attribute to the value of its code. */
 /* capability: E4 */
-static void code_that_makes_attributes(void **state) {
+static void data_attr_code_is_checked_as_its_attribute(void **state) {
   (void)state;
   expect("<a data-attr:title=\"'", "javascript:", "javascript:");
   expect("<a data-attr:href=\"'/", "a", "a");
@@ -247,13 +247,13 @@ static void code_that_makes_attributes(void **state) {
   }
 }
 
-/* Scripts that are lists of addresses, to load code from or to go to. */
-static void scripts_that_are_rules(void **state) {
+/* Scripts that list URLs: to load code from, or to navigate to. */
+static void importmap_and_speculation_rules_take_no_code(void **state) {
   (void)state;
   assert_true(takes_code("<script>"));
   assert_true(takes_code("<script type=module>"));
   assert_true(takes_code("<script type='application/json' id=a>"));
-  assert_true(takes_code("<script type type=importmap>")); /* the first counts */
+  assert_true(takes_code("<script type type=importmap>")); /* the first type counts */
   assert_true(takes_code("<script type=importmap>{}</script><script>"));
   static const char *const others[] = {"<script type=importmap>", "<script type=\" ImportMap \">{\"imports\":",
                                        "<script id=a type='speculationrules'>", "<script type='&#105;mportmap'>"};
@@ -263,14 +263,14 @@ static void scripts_that_are_rules(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(where_no_escape_helps),
-      cmocka_unit_test(where_nothing_can_happen),
-      cmocka_unit_test(fragments),
-      cmocka_unit_test(links),
-      cmocka_unit_test(metas),
-      cmocka_unit_test(documents_inside),
-      cmocka_unit_test(code_that_makes_attributes),
-      cmocka_unit_test(scripts_that_are_rules),
+      cmocka_unit_test(attributes_that_can_run_code_are_refused),
+      cmocka_unit_test(harmless_attributes_take_texts),
+      cmocka_unit_test(only_the_fragment_of_a_code_url_takes_text),
+      cmocka_unit_test(link_href_takes_text_if_rel_is_informational),
+      cmocka_unit_test(meta_content_is_refused_with_http_equiv),
+      cmocka_unit_test(embedded_document_urls_are_http_or_relative),
+      cmocka_unit_test(data_attr_code_is_checked_as_its_attribute),
+      cmocka_unit_test(importmap_and_speculation_rules_take_no_code),
   };
   vestry_html_init(&html, NULL);
   return cmocka_run_group_tests(tests, NULL, NULL);

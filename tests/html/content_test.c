@@ -6,14 +6,14 @@
 #include "html/open.h"
 #include "support/test.h"
 
-/* A document, and what is found in it: the element's bytes are between ‹ and ›, which are taken out first. Without them
- * the fault, and words that say why. */
+/* Documents, and the expected search result. ‹ and › enclose the bytes of the element and are removed before the
+ * search. A document without them fails with this fault, for a reason that contains these words. */
 static const struct {
   const char *marked;
   vsi_content_fault fault;
   const char *why;
 } rows[] = {
-    /* the start tag */
+    /* start tags */
     {"‹<main id=\"content\"></main>›", 0, ""},
     {"<!doctype html><html><head><title>a</title></head><body>‹<main id=content>a</main>›</body></html>", 0, ""},
     {"‹<DIV\nID = 'content'\t></DiV\n>›", 0, ""},
@@ -33,7 +33,7 @@ static const struct {
     {"<span id=content></span>", VSI_CONTENT_NOT_FOUND, "no main, div"},
     {"", VSI_CONTENT_NOT_FOUND, "no element"},
     {"<main id=content", VSI_CONTENT_NOT_FOUND, "no element"},
-    /* what is no element */
+    /* comments and other markup that is not an element */
     {"<!--<main id=content>--><!--><!---><!----><!-- --!>‹<main id=content></main>›", 0, ""},
     {"<!-- -- > --!- --!>‹<main id=content><!-- </main> --- ---></main>›", 0, ""},
     {"‹<main id=content><!--></main>›-->", 0, ""},
@@ -44,7 +44,7 @@ static const struct {
     {"‹<main id=content><svg><![CDATA[</svg></main>]]></svg></main>›", 0, ""},
     {"<!doctype html \"<main id=content>\">‹<main id=content></></main>›", 0, ""},
     {"<!-- <main id=content></main>", VSI_CONTENT_NOT_FOUND, "no element"},
-    /* texts */
+    /* elements whose content is text */
     {"‹<main id=content><script>'</main>'</script><style></main></style></main>›", 0, ""},
     {"‹<main id=content><script><!--<script></script></main>--></script></main>›", 0, ""},
     {"‹<main id=content><script><!--<scripts></script></main>›", 0, ""},
@@ -84,7 +84,7 @@ static const struct {
     {"‹<main id=content><br/><br><img><hr><wbr><input><embed></main>›", 0, ""},
     {"‹<div id=content><div/></div></div>›", 0, ""},
     {"<main id=content><body></main>", VSI_CONTENT_UNBALANCED, "whole page"},
-    /* end tags that are left out */
+    /* omitted end tags */
     {"‹<main id=content><p>a<p>b<ul><li>a<li>b<ul><li>c</ul></ul><dl><dt>a<dd>b</dl></main>›", 0, ""},
     {"<ul><li>‹<main id=content><ul><li>a</ul></main>›</ul>", 0, ""},
     {"<ul><li><div id=content><li>a</div></ul>", VSI_CONTENT_UNBALANCED, "around"},
@@ -101,7 +101,7 @@ static const struct {
     {"<main id=content><select><div></select></main>", VSI_CONTENT_UNBALANCED, "select"},
     {"‹<main id=content><ruby>a<rp>(<rt>b<rp>)</ruby><datalist><option>a<option>b</datalist></main>›", 0, ""},
     {"‹<main id=content><h1>a</h2><h1><h2></h2></main>›", 0, ""},
-    /* what a parser repairs */
+    /* errors that a parser repairs */
     {"<b><p>a</b></p><main id=content></main>", VSI_CONTENT_UNBALANCED, "formatting"},
     {"<p><b>a</p><main id=content></main>", VSI_CONTENT_UNBALANCED, "formatting"},
     {"‹<main id=content></main>›<p><b>a</p><table><form>", 0, ""},
@@ -134,7 +134,7 @@ static const struct {
      ""},
 };
 
-/* A copy without the marks; where they were. */
+/* Copy without the marks, and return their positions. */
 static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size_t *ret_end) {
   static const char open_mark[] = "‹", close_mark[] = "›";
   char *html = malloc(strlen(marked) + 1), *to = html;
@@ -148,11 +148,11 @@ static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size
       *to++ = *at++;
   }
   *ret_len = (size_t)(to - html);
-  return realloc(html, *ret_len ? *ret_len : 1); /* so that a byte too much is noticed */
+  return realloc(html, *ret_len ? *ret_len : 1); /* so that a sanitizer reports a read past the end */
 }
 
 /* capability: D3 */
-static void every_document(void **state) {
+static void content_element_is_found_or_fault_has_reason(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
@@ -169,9 +169,9 @@ static void every_document(void **state) {
   }
 }
 
-/* Of a document that ends anywhere it is found or not, and nothing behind the end is read. */
+/* A search in a truncated document may fail, but never reads past the end. */
 /* capability: D3 */
-static void cut_anywhere(void **state) {
+static void truncated_document_is_never_read_past_its_end(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
@@ -187,9 +187,9 @@ static void cut_anywhere(void **state) {
   }
 }
 
-/* H where the head ends, B and b the body's start tag and its name's end; M and m likewise of the content. */
+/* Texts that begin where the head ends, where the body's start tag begins, and where the name in that tag ends. */
 /* capability: D3 */
-static void where_things_are_put(void **state) {
+static void head_body_and_content_positions_are_found(void **state) {
   (void)state;
   static const struct {
     const char *html, *head, *body, *body_name;
@@ -227,7 +227,7 @@ static void where_things_are_put(void **state) {
   }
 }
 
-static void other_ids(void **state) {
+static void ids_with_character_references_are_decoded(void **state) {
   (void)state;
   static const struct {
     const char *html, *id;
@@ -251,7 +251,7 @@ static void other_ids(void **state) {
   assert_int_equal(vsi_content_find(zero, sizeof zero - 1, "a\xEF\xBF\xBD", &found), VSI_CONTENT_FOUND);
 }
 
-static void sizes_and_depths(void **state) {
+static void document_over_size_or_depth_limit_is_rejected(void **state) {
   (void)state;
   static const char start[] = "<main id=content>", end[] = "</main>";
   size_t len = VSI_CONTENT_MAX_BYTES;
@@ -276,8 +276,8 @@ static void sizes_and_depths(void **state) {
   free(html);
 }
 
-/* Each element is found by its name, in either case. */
-static void every_element_has_its_name(void **state) {
+/* Each element is found by its name in upper and lower case. */
+static void element_is_found_by_name_in_any_case(void **state) {
   (void)state;
   for (int i = VSI_EL_OTHER + 1; i < VSI_EL_IN_SVG; i++) {
     char upper[16];
@@ -296,9 +296,12 @@ static void every_element_has_its_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_document),       cmocka_unit_test(cut_anywhere),
-      cmocka_unit_test(where_things_are_put), cmocka_unit_test(other_ids),
-      cmocka_unit_test(sizes_and_depths),     cmocka_unit_test(every_element_has_its_name),
+      cmocka_unit_test(content_element_is_found_or_fault_has_reason),
+      cmocka_unit_test(truncated_document_is_never_read_past_its_end),
+      cmocka_unit_test(head_body_and_content_positions_are_found),
+      cmocka_unit_test(ids_with_character_references_are_decoded),
+      cmocka_unit_test(document_over_size_or_depth_limit_is_rejected),
+      cmocka_unit_test(element_is_found_by_name_in_any_case),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,10 +8,10 @@
 #include "html/expect.h"
 #include "support/test.h"
 
-/* The formats' own texts are wrong on purpose here, and the compiler would say so. */
+/* These formats are wrong on purpose, and the compiler would warn of them. */
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
-/* What printf makes of the same in the C locale: numbers are no different. */
+/* Assert the output of printf in the C locale. */
 static vestry_html html;
 #define SAME(...)                                                                                                      \
   do {                                                                                                                 \
@@ -21,10 +21,10 @@ static vestry_html html;
     expect_html(&html, made);                                                                                          \
   } while (0)
 
-/* Called through a pointer, out of the compiler's sight. */
+/* Called through a pointer, so that the compiler does not check the format. */
 static vestry_err (*const unchecked)(vestry_html *to, const char *format, ...) = vestry_html_add;
 
-static void integers_are_as_printf_writes_them(void **state) {
+static void integers_are_formatted_as_by_printf(void **state) {
   (void)state;
   static const int numbers[] = {0, 1, -1, 42, -42, 123456789, INT_MAX, INT_MIN};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -42,11 +42,11 @@ static void integers_are_as_printf_writes_them(void **state) {
   SAME("%ld|%lld|%" PRId64 "|%" PRIu64, LONG_MIN, LLONG_MIN, INT64_MIN, UINT64_MAX);
   SAME("%1000d|%-1000d|%01000d|%.1000d", 1, 1, 1, 1);
   SAME("100%% of %d%%", 5);
-  unchecked(&html, "%hhd %hu", 511, 65537); /* cut to their types, as printf does */
+  unchecked(&html, "%hhd %hu", 511, 65537); /* truncated to the type of the conversion, as by printf */
   expect_html(&html, "-1 1");
 }
 
-static void doubles_are_as_printf_writes_them(void **state) {
+static void doubles_are_formatted_as_by_printf(void **state) {
   (void)state;
   static const double numbers[] = {0,     -0.0, 1, -1.5, 0.1, 1e-10, 123456.789, 1e15, 1e17, 1.7976931348623157e308,
                                    5e-324};
@@ -61,8 +61,8 @@ static void doubles_are_as_printf_writes_them(void **state) {
   expect_html(&html, "nan");
 }
 
-/* A locale with a comma, where the machine has one; the decimal point of the C locale stays either way. */
-static void the_locale_does_not_matter(void **state) {
+/* Uses the locales with a decimal comma that are installed. The output has the decimal point of the C locale. */
+static void output_does_not_depend_on_the_locale(void **state) {
   (void)state;
   static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF", "fa_IR", "C.UTF-8"};
   for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
@@ -73,7 +73,7 @@ static void the_locale_does_not_matter(void **state) {
   }
 }
 
-static void texts_and_characters(void **state) {
+static void texts_are_escaped_with_width_and_precision(void **state) {
   (void)state;
   vestry_html_add(&html, "%s|%5s|%.2s|%.*s|%.*s|%5.1s|%.0s|%.s", "a<", "<", "abc", 1, "abc", -1, "abc", "xy", "a", "b");
   expect_html(&html, "a&lt;|    &lt;|ab|a|abc|    x||");
@@ -84,22 +84,22 @@ static void texts_and_characters(void **state) {
   const char unterminated[] = {'a', 'b', '<'};
   vestry_html_add(&html, "%.3s|%-.*s", unterminated, 2, unterminated);
   expect_html(&html, "ab&lt;|ab");
-  /* a precision cuts no character */
+  /* a precision splits no character */
   vestry_html_add(&html, "%.1s|%.2s|%.3s|%.2s|%.3s|%.1s", "\xC3\xA4", "\xC3\xA4", "\xC3\xA4\xC3\xA4", "\xE2\x82\xAC",
                   "a\xF0\x9F\x96\x95", "\xFFx");
   expect_html(&html, "|\xC3\xA4|\xC3\xA4||a|\xEF\xBF\xBD");
 }
 
-static void numbers_stand_anywhere(void **state) {
+static void numbers_are_allowed_at_every_position(void **state) {
   (void)state;
   vestry_html_add(&html, "<h%d style=\"width:%.1f%%\" tabindex=%d onclick=\"f(%d,'%d')\"><!-- %d --></h%d>%s", 2, 12.5,
                   0, -1, 3, 4, 2, "<");
   expect_html(&html, "<h2 style=\"width:12.5%\" tabindex=0 onclick=\"f(-1,'3')\"><!-- 4 --></h2>&lt;");
 }
 
-static void formats_that_are_refused(void **state) {
+static void unsupported_format_is_refused_with_its_offset(void **state) {
   (void)state;
-  const char *volatile nothing = NULL; /* volatile: the compiler would warn of these, too */
+  const char *volatile nothing = NULL; /* volatile, because the compiler would warn of these too */
   volatile int lowest = INT_MIN;
   static const struct {
     const char *format, *words;
@@ -132,7 +132,7 @@ static void formats_that_are_refused(void **state) {
   expect_refused(&html, 3, "inside a tag");
 }
 
-/* The one place where texts are plain: what the table of vestry/html.h refuses. */
+/* Texts are refused at the positions that the table in vestry/html.h excludes. */
 /* capability: E4 */
 static void texts_are_refused_where_no_escape_helps(void **state) {
   (void)state;
@@ -175,12 +175,12 @@ static void texts_are_refused_where_no_escape_helps(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(integers_are_as_printf_writes_them),
-      cmocka_unit_test(doubles_are_as_printf_writes_them),
-      cmocka_unit_test(the_locale_does_not_matter),
-      cmocka_unit_test(texts_and_characters),
-      cmocka_unit_test(numbers_stand_anywhere),
-      cmocka_unit_test(formats_that_are_refused),
+      cmocka_unit_test(integers_are_formatted_as_by_printf),
+      cmocka_unit_test(doubles_are_formatted_as_by_printf),
+      cmocka_unit_test(output_does_not_depend_on_the_locale),
+      cmocka_unit_test(texts_are_escaped_with_width_and_precision),
+      cmocka_unit_test(numbers_are_allowed_at_every_position),
+      cmocka_unit_test(unsupported_format_is_refused_with_its_offset),
       cmocka_unit_test(texts_are_refused_where_no_escape_helps),
   };
   vestry_html_init(&html, NULL);

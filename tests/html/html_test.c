@@ -6,11 +6,11 @@
 #include "support/test_host.h"
 #include "vestry/value.h"
 
-/* All that is special anywhere, and a text of several bytes. */
+/* All characters that are special in some context, and a character of several bytes. */
 #define NASTY "<b>&\"'`\\$@;(\r\n\xC3\xA4</script>"
 
 /* capability: E4 */
-static void texts_are_escaped_everywhere_alike(void **state) {
+static void texts_are_escaped_alike_in_text_and_attributes(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -27,20 +27,20 @@ static void texts_are_escaped_everywhere_alike(void **state) {
 }
 
 /* capability: E4 */
-static void raw_is_as_it_is(void **state) {
+static void raw_html_is_written_unchanged_but_parsed(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
   expect_html(&html, NASTY "|<i>|\xC3\xA4");
-  vestry_html_raw(&html, "<p title=\"", 10); /* and is read along */
+  vestry_html_raw(&html, "<p title=\"", 10); /* the builder parses raw HTML too */
   vestry_html_add(&html, "%s%-s%s", "\"", "\"><!--", "");
   expect_refused(&html, 5, "comment");
   vestry_html_finish(&html);
 }
 
-/* A decoder's U+FFFDs (WHATWG Encoding): one for each maximal subpart. */
-static void what_is_no_text_becomes_a_replacement(void **state) {
+/* U+FFFD as a decoder inserts it (WHATWG Encoding): one for each maximal subpart. */
+static void invalid_utf8_becomes_replacement_characters(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -64,8 +64,8 @@ static void what_is_no_text_becomes_a_replacement(void **state) {
   vestry_html_finish(&html);
 }
 
-/* The parser drops a line feed that comes right behind these tags. */
-static void a_first_line_feed_is_kept(void **state) {
+/* A parser drops a line feed directly after these tags. */
+static void first_line_feed_of_pre_and_textarea_is_kept(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -79,7 +79,7 @@ static void a_first_line_feed_is_kept(void **state) {
     vestry_html_add(&html, "%-s%s%s%s", tags[i], "", "a", "\n");
     expect_html(&html, made);
     snprintf(made, sizeof made, "%s\n\n", tags[i]);
-    vestry_html_add(&html, "%-s\n%s", tags[i], "\n"); /* what the parser drops is the format's own */
+    vestry_html_add(&html, "%-s\n%s", tags[i], "\n"); /* the parser drops the line feed of the format */
     expect_html(&html, made);
   }
   vestry_html_add(&html, "<p>%s</pre>%s<pre><b>%s", "\n", "\n", "\n");
@@ -87,8 +87,8 @@ static void a_first_line_feed_is_kept(void **state) {
   vestry_html_finish(&html);
 }
 
-/* What a format leaves open, the text does not complete. */
-static void references_and_line_ends_stay_apart(void **state) {
+/* A text never completes an entity or a line end that a format has begun. */
+static void text_completes_no_entity_and_no_line_end(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -102,7 +102,7 @@ static void references_and_line_ends_stay_apart(void **state) {
 }
 
 /* capability: E4 */
-static void javascript_strings(void **state) {
+static void javascript_strings_are_escaped_for_their_context(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -121,7 +121,7 @@ static void javascript_strings(void **state) {
   vestry_html_finish(&html);
 }
 
-static void json_values(void **state) {
+static void json_is_escaped_in_attributes_and_scripts(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -154,7 +154,7 @@ static void json_values(void **state) {
   vestry_html_finish(&html);
 }
 
-static void code_is_refused_where_it_is_none(void **state) {
+static void code_is_refused_outside_code_positions(void **state) {
   (void)state;
   static const struct {
     const char *before, *words;
@@ -177,9 +177,9 @@ static void code_is_refused_where_it_is_none(void **state) {
   vestry_html_finish(&html);
 }
 
-/* Whoever writes a page with links of others: the link goes nowhere, the page is there. */
+/* A link from an untrusted source leads nowhere, and the page is still built. */
 /* capability: E4 */
-static void urls_run_no_script(void **state) {
+static void script_urls_become_about_invalid(void **state) {
   (void)state;
   static const struct {
     const char *url, *made;
@@ -216,7 +216,7 @@ static void urls_run_no_script(void **state) {
 }
 
 /* capability: E4 */
-static void the_first_error_sticks(void **state) {
+static void first_error_persists_until_clear(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -232,7 +232,7 @@ static void the_first_error_sticks(void **state) {
   expect_refused(&html, 0, "NULL");
   vestry_html_add(&html, "<b onclick=\"");
   vestry_html_clear(&html);
-  expect_html(&html, ""); /* in ordinary text again */
+  expect_html(&html, ""); /* ordinary text again */
   vestry_html_add(&html, "%s", "a");
   expect_html(&html, "a");
   vestry_html_finish(&html);
@@ -255,19 +255,19 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
-  test_host_fail_each(build, NULL, true); /* nothing is learned then */
+  test_host_fail_each(build, NULL, true); /* builders learn nothing without memory */
   test_host th;
   test_host_init(&th);
   assert_int_equal(build(&th, NULL), VESTRY_OK);
 #ifndef VSI_NO_SLACK
-  assert_true(th.allocations < 12); /* none a piece */
+  assert_true(th.allocations < 12); /* no allocation for each piece */
 #endif
 }
 
 /* capability: K9 */
-static void what_was_built_is_a_value(void **state) {
+static void built_html_is_a_value_and_a_failed_one_is_invalid(void **state) {
   (void)state;
   test_host th;
   vestry_html html;
@@ -278,9 +278,10 @@ static void what_was_built_is_a_value(void **state) {
   assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_OK);
   assert_string_equal(json_string_value(json_array_get(json, 1)), "<b>a&amp;b");
   json_decref(json);
-  vestry_html_add(&html, "<b %s", "a"); /* sticks, and so there is no half of a page */
+  vestry_html_add(&html, "<b %s", "a"); /* the error persists, so no partial page is used */
   assert_int_equal(vestry_value_to_json(VESTRY_LIST("patch-elements", &html), &json), VESTRY_INVALID);
-  assert_non_null(strstr(th.last_log, "byte 3 of the format, behind <b : ")); /* nothing later knows it */
+  /* a later step cannot report this reason */
+  assert_non_null(strstr(th.last_log, "byte 3 of the format, behind <b : "));
   vestry_html_finish(&html);
   test_host_assert_clean(&th);
   const vestry_value none = vestry_value_html(NULL);
@@ -289,18 +290,18 @@ static void what_was_built_is_a_value(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_are_escaped_everywhere_alike),
-      cmocka_unit_test(raw_is_as_it_is),
-      cmocka_unit_test(what_is_no_text_becomes_a_replacement),
-      cmocka_unit_test(a_first_line_feed_is_kept),
-      cmocka_unit_test(references_and_line_ends_stay_apart),
-      cmocka_unit_test(javascript_strings),
-      cmocka_unit_test(json_values),
-      cmocka_unit_test(code_is_refused_where_it_is_none),
-      cmocka_unit_test(urls_run_no_script),
-      cmocka_unit_test(the_first_error_sticks),
-      cmocka_unit_test(what_was_built_is_a_value),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(texts_are_escaped_alike_in_text_and_attributes),
+      cmocka_unit_test(raw_html_is_written_unchanged_but_parsed),
+      cmocka_unit_test(invalid_utf8_becomes_replacement_characters),
+      cmocka_unit_test(first_line_feed_of_pre_and_textarea_is_kept),
+      cmocka_unit_test(text_completes_no_entity_and_no_line_end),
+      cmocka_unit_test(javascript_strings_are_escaped_for_their_context),
+      cmocka_unit_test(json_is_escaped_in_attributes_and_scripts),
+      cmocka_unit_test(code_is_refused_outside_code_positions),
+      cmocka_unit_test(script_urls_become_about_invalid),
+      cmocka_unit_test(first_error_persists_until_clear),
+      cmocka_unit_test(built_html_is_a_value_and_a_failed_one_is_invalid),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A builder that has learned its formats, against one that never does: a fixed one. */
+/* Compares a builder that learns its formats with a fixed one, which never learns. */
 #include "html/builder.h"
 
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* One call that can come in any place. */
+/* A call that can come at any position. */
 typedef void call(vestry_html *html, const char *text, int number);
 
 #define CALL(name, ...)                                                                                                \
@@ -103,7 +103,7 @@ static void expect_alike(const vestry_html *learned, const vestry_html *other) {
   if (made->len) assert_memory_equal(made->data, expected->data, made->len);
 }
 
-static void what_is_learned_is_what_is_read(void **state) {
+static void learned_formats_write_what_parsed_ones_write(void **state) {
   (void)state;
   enum { PAGES = 40000, BYTES = 1 << 16 };
   static char buffer[BYTES];
@@ -140,14 +140,14 @@ static vestry_err add_rows(test_host *th, void *ctx) {
   return error;
 }
 
-static void learning_is_done_without(void **state) {
+static void formats_are_parsed_if_learning_lacks_memory(void **state) {
   (void)state;
   int rows = 40;
   test_host_fail_each(add_rows, &rows, true);
 }
 
-/* Who builds a piece or two pays nothing. */
-static void nothing_is_learned_of_a_few(void **state) {
+/* A builder of few pieces allocates nothing for learning. */
+static void builder_learns_after_a_few_pieces(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -159,8 +159,8 @@ static void nothing_is_learned_of_a_few(void **state) {
   assert_null(vsi_html_of(&html)->learned);
 }
 
-/* More formats than there is room for. */
-static void many_formats(void **state) {
+/* More formats than the table of learned formats holds. */
+static void more_formats_than_fit_are_written_correctly(void **state) {
   (void)state;
   enum { FORMATS = 300 };
   static char formats[FORMATS][24];
@@ -187,8 +187,9 @@ static void many_formats(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_learned_is_what_is_read),
-                                     cmocka_unit_test(learning_is_done_without),
-                                     cmocka_unit_test(nothing_is_learned_of_a_few), cmocka_unit_test(many_formats)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(learned_formats_write_what_parsed_ones_write),
+                                     cmocka_unit_test(formats_are_parsed_if_learning_lacks_memory),
+                                     cmocka_unit_test(builder_learns_after_a_few_pieces),
+                                     cmocka_unit_test(more_formats_than_fit_are_written_correctly)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

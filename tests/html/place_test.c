@@ -3,8 +3,8 @@
 
 #include "support/test.h"
 
-/* HTML, and what can be put behind it: T a text, U part of a URL, S part of a JavaScript string, C JavaScript in an
- * attribute, J in a script element, - nothing. */
+/* HTML, and the values allowed after it: T a text, U part of a URL, S part of a JavaScript string, C JavaScript in an
+ * attribute, J JavaScript in a script element, - none. */
 static const struct {
   const char *html;
   char slot;
@@ -40,7 +40,7 @@ static const struct {
     {"<my-style>", 'T'},
     {"<styles>", 'T'},
     {"<averyveryveryveryverylongcustom-element-name a=\"b\">", 'T'},
-    /* inside tags and outside of values */
+    /* inside tags, outside of values */
     {"<", '-'},
     {"</", '-'},
     {"<p", '-'},
@@ -129,7 +129,7 @@ static const struct {
     {"<p data-show='\"\\\"", 'S'},
     {"<p data-show='\"\\\\\"", 'C'},
     {"<p data-show='\"\\", '-'},
-    {"<p data-show='\"&", 'S'}, /* the builder refuses it */
+    {"<p data-show='\"&", 'S'}, /* refused by the builder itself */
     {"<p data-show='\"& ", 'S'},
     {"<p data-show='\"&quot;", '-'},
     {"<p data-show='&#34;", '-'},
@@ -140,7 +140,7 @@ static const struct {
     {"<p data-show='/' data-show=\"", 'C'},
     {"<p data-show='\"' data-show=\"", 'C'},
     {"<p data-show=", '-'},
-    /* elements with text of their own */
+    /* elements whose content is text */
     {"<title>", 'T'},
     {"<textarea>a & b > c < d", 'T'},
     {"<textarea></text", '-'},
@@ -190,7 +190,7 @@ static char letter(const vsi_html_place *place) {
 }
 
 /* capability: E4 */
-static void every_place(void **state) {
+static void slot_after_each_html_is_correct(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_html_place place;
@@ -200,8 +200,8 @@ static void every_place(void **state) {
   }
 }
 
-/* It is the same in one piece, in any two, and byte by byte. */
-static void pieces_do_not_matter(void **state) {
+/* The result is the same if the HTML arrives whole, in any two pieces, or byte by byte. */
+static void slot_does_not_depend_on_how_html_is_split(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len = strlen(rows[i].html);
@@ -221,8 +221,8 @@ static void pieces_do_not_matter(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_place),
-      cmocka_unit_test(pieces_do_not_matter),
+      cmocka_unit_test(slot_after_each_html_is_correct),
+      cmocka_unit_test(slot_does_not_depend_on_how_html_is_split),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

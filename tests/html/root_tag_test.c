@@ -5,8 +5,8 @@
 
 #include "support/test.h"
 
-/* In each document a '^' stands where an attribute can be put; '!' where a tag can. */
-static void finds_the_tag_or_its_place(void **state) {
+/* In each document, '^' marks the position for an attribute and '!' the position for a tag. */
+static void html_tag_or_its_position_is_found(void **state) {
   (void)state;
   static const char *const documents[] = {
       "<!doctype html><html^>",
@@ -47,7 +47,7 @@ static void finds_the_tag_or_its_place(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(finds_the_tag_or_its_place),
+      cmocka_unit_test(html_tag_or_its_position_is_found),
   };
   return cmocka_run_group_tests_name("the tag of html", tests, NULL, NULL);
 }

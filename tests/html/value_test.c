@@ -12,7 +12,7 @@ static vsi_value value_of(vestry_slice element, vestry_slice attribute) {
   return vsi_html_value(element, attribute, &result);
 }
 
-static void a_name_is_all_of_it(void **state) {
+static void attribute_name_is_matched_whole(void **state) {
   (void)state;
   const vestry_slice none = {"", 0};
   assert_int_equal(value_of(none, NAME("style")), VSI_VALUE_STYLE);
@@ -22,8 +22,8 @@ static void a_name_is_all_of_it(void **state) {
   assert_int_equal(value_of(NAME("lin"), NAME("rel")), VSI_VALUE_TEXT);
 }
 
-/* A NUL in it is a character like others: of names with one, none is listed. */
-static void a_name_does_not_end_at_a_nul(void **state) {
+/* A NUL is an ordinary character of a name, and no listed name contains one. */
+static void name_does_not_end_at_nul(void **state) {
   (void)state;
   static const char *const listed[] = {"to",      "by",      "rel",      "csp",       "from",   "href",
                                        "type",    "code",    "style",    "value",     "action", "srcdoc",
@@ -39,8 +39,8 @@ static void a_name_does_not_end_at_a_nul(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_name_is_all_of_it),
-      cmocka_unit_test(a_name_does_not_end_at_a_nul),
+      cmocka_unit_test(attribute_name_is_matched_whole),
+      cmocka_unit_test(name_does_not_end_at_nul),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
