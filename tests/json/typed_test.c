@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* K9: values of C's own types become JSON of the same type, or are refused. */
+/* K9: C values become JSON of the same type, or are refused. */
 #include "vestry/value.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static void assert_json(const vestry_value *value, const char *expected) {
 }
 
 /* capability: K9 */
-static void every_type_keeps_its_type(void **state) {
+static void c_types_become_json_of_the_same_type(void **state) {
   (void)state;
   const char letter = 'a';
   const unsigned char byte = 255;
@@ -37,11 +37,11 @@ static void every_type_keeps_its_type(void **state) {
   assert_json(&(const vestry_value){VESTRY_VALUE_OBJECT, false, 0, 0, NULL, NULL, NULL, 0}, "{}");
   assert_json((const vestry_value[]){vestry_value_list(NULL, 0)}, "[]");
   assert_json((const vestry_value[]){vestry_value_number(-2.5)}, "-2.5");
-  assert_int_equal(json->refcount, 1); /* what was made has dropped its own */
+  assert_int_equal(json->refcount, 1); /* vestry_value_to_json has released its reference */
   json_decref(json);
 }
 
-static void sixteen_fit_a_list(void **state) {
+static void list_takes_16_values_and_object_8_pairs(void **state) {
   (void)state;
   assert_json(VESTRY_LIST(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16),
               "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]");
@@ -50,7 +50,7 @@ static void sixteen_fit_a_list(void **state) {
 }
 
 /* capability: K9 */
-static void what_json_has_not_is_refused(void **state) {
+static void values_without_json_form_are_refused(void **state) {
   (void)state;
   const vestry_value odd[] = {vestry_value_string("a")}, no_name[] = {vestry_value_integer(1), vestry_value_integer(1)};
   const vestry_value bad[] = {
@@ -65,14 +65,14 @@ static void what_json_has_not_is_refused(void **state) {
   json_t *json = (json_t *)&json;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(vestry_value_to_json(&bad[i], &json), VESTRY_INVALID);
-    /* Deep inside of others, too: nothing is left behind. */
+    /* A refused value deep inside other values leaks nothing. */
     assert_int_equal(vestry_value_to_json(VESTRY_LIST(1, VESTRY_OBJECT("a", "b", "c", bad[i])), &json), VESTRY_INVALID);
   }
   assert_int_equal(vestry_value_to_json(NULL, &json), VESTRY_INVALID);
   assert_ptr_equal(json, (json_t *)&json);
 }
 
-static void what_is_nested_too_deep_is_refused(void **state) {
+static void value_nested_too_deep_is_too_large(void **state) {
   (void)state;
   vestry_value levels[VESTRY_VALUE_MAX_DEPTH + 2] = {vestry_value_integer(1)};
   for (size_t i = 1; i < VESTRY_VALUE_MAX_DEPTH + 2; i++) levels[i] = vestry_value_list(&levels[i - 1], 1);
@@ -85,13 +85,13 @@ static void what_is_nested_too_deep_is_refused(void **state) {
   assert_int_equal(vestry_value_to_json(&knot, &json), VESTRY_TOO_LARGE);
 }
 
-/* jansson's memory is the process's. */
+/* jansson's allocator is global to the process. */
 static long fail_after;
 static void *failing_malloc(size_t size) {
   return fail_after-- > 0 ? malloc(size) : NULL;
 }
 
-static void out_of_memory_is_an_error(void **state) {
+static void failed_allocation_is_no_memory(void **state) {
   (void)state;
   json_set_alloc_funcs(failing_malloc, free);
   vestry_err error = VESTRY_NO_MEMORY;
@@ -108,9 +108,9 @@ static void out_of_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_type_keeps_its_type),    cmocka_unit_test(sixteen_fit_a_list),
-      cmocka_unit_test(what_json_has_not_is_refused), cmocka_unit_test(what_is_nested_too_deep_is_refused),
-      cmocka_unit_test(out_of_memory_is_an_error),
+      cmocka_unit_test(c_types_become_json_of_the_same_type), cmocka_unit_test(list_takes_16_values_and_object_8_pairs),
+      cmocka_unit_test(values_without_json_form_are_refused), cmocka_unit_test(value_nested_too_deep_is_too_large),
+      cmocka_unit_test(failed_allocation_is_no_memory),
   };
   return cmocka_run_group_tests_name("values", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* E3: signals by a schema: filled from what a page sends, set within bounds, saved as far as they differ. */
+/* E3: signals with a schema are read from a page's request, set within bounds, and sent if they differ. */
 #include "vestry/app/repository.h"
 
 #include <math.h>
@@ -37,11 +37,11 @@ static vestry_repository *open_with(const char *json) {
   if (json) assert_int_equal(vestry_signals_parse(json, strlen(json), NULL, &signals, NULL), VESTRY_OK);
   vestry_repository *r = NULL;
   assert_int_equal(vestry_repository_create(schema, signals, &r), VESTRY_OK);
-  json_decref(signals); /* it keeps what it needs */
+  json_decref(signals); /* the repository keeps its own copies */
   return r;
 }
 
-/* All fields, as JSON text. */
+/* Assert the values of all fields, as text. */
 static void assert_values(const vestry_repository *r, const char *expected) {
   bool open = false;
   int64_t count = 0, big = 0;
@@ -60,7 +60,7 @@ static void assert_values(const vestry_repository *r, const char *expected) {
   assert_string_equal(text, expected);
 }
 
-/* What a save puts into a reply; "": nothing. */
+/* Assert the effect that a save adds to a reply; "": none. */
 static void assert_saves(vestry_repository *r, bool all, const char *expected) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
@@ -101,13 +101,13 @@ static void e3_absent_signals_have_their_defaults(void **state) {
     vestry_repository *r = open_with(inputs[i]);
     assert_values(r, DEFAULTS);
     assert_int_equal(vestry_repository_errors(r, NULL, 0), 0);
-    assert_saves(r, false, ""); /* nobody has changed anything */
+    assert_saves(r, false, ""); /* no field was changed */
     vestry_repository_destroy(r);
   }
 }
 
 /* capability: E3 */
-static void e3_is_hydrated_from_the_page(void **state) {
+static void e3_repository_is_filled_from_the_signals_sent(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
                                    "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
@@ -116,7 +116,7 @@ static void e3_is_hydrated_from_the_page(void **state) {
   assert_int_equal(vestry_repository_errors(r, NULL, 0), 0);
   assert_saves(r, false, "");
   vestry_repository_destroy(r);
-  r = open_with("{\"count\":7.0,\"big\":-1e3}"); /* JSON knows no integers */
+  r = open_with("{\"count\":7.0,\"big\":-1e3}"); /* JSON has no integer type */
   assert_values(r, "1 7 0.5 nobody [] -1000");
   assert_saves(r, false, "");
   vestry_repository_destroy(r);
@@ -159,7 +159,7 @@ static void e3_bad_signals_have_defaults_and_errors(void **state) {
     assert_string_equal(error.path, cases[i].path);
     assert_int_equal(error.error, cases[i].error);
     assert_string_equal(error.message, cases[i].message);
-    assert_saves(r, false, cases[i].repair); /* the page shows something else: it is put right */
+    assert_saves(r, false, cases[i].repair); /* the page has another value, so the save sends the default */
     assert_saves(r, false, "");
     vestry_repository_destroy(r);
   }
@@ -175,7 +175,7 @@ static void e3_several_errors_are_collected(void **state) {
   assert_string_equal(errors[0].path, "open");
   assert_string_equal(errors[2].path, "ratio");
   assert_int_equal(errors[2].error, VESTRY_LIMIT);
-  assert_string_equal(errors[3].path, "user.name"); /* what it is to lie in is no object */
+  assert_string_equal(errors[3].path, "user.name"); /* its parent is not an object */
   assert_int_equal(errors[3].error, VESTRY_INVALID);
   assert_string_equal(errors[4].path, "user.cart");
   assert_null(errors[5].path);
@@ -207,7 +207,7 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   json_decref(nul);
   assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(wide)), VESTRY_TOO_LARGE);
   assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES((json_t *)NULL)), VESTRY_INVALID);
-  for (int i = 0; i < 100000; i++) { /* deeper than any stack: refused before anything goes down there */
+  for (int i = 0; i < 100000; i++) { /* deeper than any stack: refused before any recursion */
     json_t *outer = json_array();
     json_array_append_new(outer, nested);
     nested = outer;
@@ -215,7 +215,7 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
     assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(nested)),
                      i < 19 ? VESTRY_OK : VESTRY_TOO_LARGE);
   }
-  while (json_array_size(nested)) { /* not by jansson's recursion */
+  while (json_array_size(nested)) { /* jansson would recurse */
     json_t *inner = json_incref(json_array_get(nested, 0));
     json_decref(nested);
     nested = inner;
@@ -223,7 +223,7 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
   json_decref(nested);
   json_decref(wide);
   assert_int_equal(vestry_repository_set(r, "ratio", VESTRY_VALUES(1)),
-                   VESTRY_INVALID); /* the field is of another type */
+                   VESTRY_INVALID); /* the field has another type */
   assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_INVALID);
   assert_int_equal(vestry_repository_set(r, "nothing", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_repository_set(r, NULL, VESTRY_VALUES(VESTRY_TRUE)), VESTRY_NOT_FOUND);
@@ -244,17 +244,18 @@ static void e3_save_sends_only_what_changed(void **state) {
   (void)state;
   vestry_repository *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
   assert_int_equal(vestry_repository_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
-  assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_OK); /* as the page has it */
+  /* equal to the page's value */
+  assert_int_equal(vestry_repository_set(r, "open", VESTRY_VALUES(VESTRY_TRUE)), VESTRY_OK);
   assert_saves(r, false, "{\"count\":6}");
-  assert_saves(r, false, ""); /* what was saved is the new base */
+  assert_saves(r, false, ""); /* the saved values are the new base */
   vestry_repository_set(r, "count", VESTRY_VALUES(7));
-  vestry_repository_set(r, "count", VESTRY_VALUES(6)); /* and back */
+  vestry_repository_set(r, "count", VESTRY_VALUES(6)); /* the value before */
   assert_saves(r, false, "");
   vestry_repository_set(r, "user.name", VESTRY_VALUES("</"));
   vestry_repository_set(r, "ratio", VESTRY_VALUES(0.25));
   assert_saves(r, false, "{\"ratio\":0.25,\"user\":{\"name\":\"</\"}}");
   assert_int_equal(vestry_repository_set(r, "big", VESTRY_VALUES(0)),
-                   VESTRY_OK); /* the default: but the page has nothing */
+                   VESTRY_OK); /* the default, but the page has no value */
   assert_saves(r, false, "{\"big\":0}");
   vestry_repository_destroy(r);
 }
@@ -265,7 +266,7 @@ static void e3_save_all_sends_all(void **state) {
   vestry_repository *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
   json_t *cart = json_pack("{s:i}", "a", 1);
   assert_int_equal(vestry_repository_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
-  json_object_set_new(cart, "a", json_integer(2)); /* copied */
+  json_object_set_new(cart, "a", json_integer(2)); /* the repository has copied it */
   json_decref(cart);
   assert_saves(r, true,
                "{\"open\":true,\"count\":9,\"ratio\":0.5,\"user\":{\"name\":\"nobody\",\"cart\":{\"a\":1,\"b\":null}},"
@@ -297,7 +298,7 @@ static void e3_objects_are_patched_by_their_members(void **state) {
   vestry_repository_destroy(r);
 }
 
-/* ------------------------------------------------------------------------------------------- a page that merges -- */
+/* --------------------------------------------------------------------------------- pages that merge patches ------- */
 
 static json_t *any_value(uint64_t *random, int depth) {
   switch (random_below(random, depth ? 6 : 4)) {
@@ -327,9 +328,9 @@ static json_t *at_path(json_t *page, const char *path) {
   return at;
 }
 
-/* Whatever the page had, and whatever is set: after a save the page has the repository's value of every field that it
- * had, that was wrong or that was set; and a repository made from that page has nothing to say. */
-static void e3_the_page_has_what_was_saved(void **state) {
+/* For random signals of a page and random sets: after a save, the page has the repository's value of each field that
+ * the page sent, that was invalid, or that was set. A repository created from that page is unchanged. */
+static void e3_page_has_the_saved_values_after_random_edits(void **state) {
   (void)state;
   static const char *const paths[] = {"a", "b.c", "b.d.e"};
   static const vestry_field some[] = {VESTRY_JSON_FIELD("a", "{\"a\":1}", 0), VESTRY_JSON_FIELD("b.c", "7", 0),
@@ -390,7 +391,7 @@ static void e3_the_page_has_what_was_saved(void **state) {
 
 /* ------------------------------------------------------------------------------------------ connections ------ */
 
-static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
+static void e3_save_to_connection_sends_and_e6_closed_is_refused(void **state) {
   (void)state;
   site w;
   wire to = {0};
@@ -412,10 +413,10 @@ static void e3_saves_to_a_connection_and_e6_to_a_closed_one(void **state) {
   wire_hang_up(&w, &to);
   saved = false;
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
-                   VESTRY_CLOSED); /* E6: refused without harm */
+                   VESTRY_CLOSED); /* E6: refused without effect */
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_ALL, to.connection, NULL), VESTRY_CLOSED);
   assert_false(saved);
-  assert_true(vestry_repository_is_changed(r)); /* and not forgotten */
+  assert_true(vestry_repository_is_changed(r)); /* the change is kept */
   assert_saves(r, false, "{\"count\":3}");
   assert_int_equal(vestry_repository_save(r, VESTRY_SAVE_CHANGED, to.connection, &saved),
                    VESTRY_OK); /* nothing to send */
@@ -435,7 +436,7 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
   return error;
 }
 
-static void e3_from_a_request_into_its_reply(void **state) {
+static void e3_handler_saves_into_its_reply(void **state) {
   (void)state;
   site w;
   wire up = {.method = "POST", .datastar = true, .body = "{\"count\":41}", .body_len = 12};
@@ -460,7 +461,7 @@ static void jansson_free(void *memory) {
   free(memory);
 }
 
-/* With whatever memory fails: all is as it was before the call that says so. */
+/* If any allocation fails, the state is that before the call that returned the error. */
 static vestry_err work(test_host *th, void *ctx) {
   json_t *signals = ctx;
   vestry_schema *own = NULL;
@@ -526,7 +527,8 @@ static void survives_every_failed_allocation_of_jansson(void **state) {
     failures += error != VESTRY_OK;
     if (jansson_calls > number) continue;
     assert_int_equal(error, VESTRY_OK);
-    assert_true(failures > 20 && failures >= number - 5); /* its parser gets over a few; see event/signals.c */
+    /* jansson's parser tolerates a few failures; see event/signals.c */
+    assert_true(failures > 20 && failures >= number - 5);
     break;
   }
   json_decref(signals);
@@ -534,7 +536,7 @@ static void survives_every_failed_allocation_of_jansson(void **state) {
   json_set_alloc_funcs(old_malloc, old_free);
 }
 
-static void a_save_without_memory_is_made_up_for(void **state) {
+static void save_after_failed_allocation_sends_the_change(void **state) {
   (void)state;
   site w;
   wire to = {0};
@@ -579,7 +581,7 @@ static void *use_the_schema(void *start) {
   return NULL;
 }
 
-/* For the thread sanitizer: nothing of the defaults is counted by two threads. */
+/* For the thread sanitizer: two threads never change the reference count of one default. */
 static void e3_many_threads_share_a_schema(void **state) {
   (void)state;
   pthread_t threads[THREADS];
@@ -594,19 +596,19 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(e3_many_threads_share_a_schema),
       cmocka_unit_test(e3_absent_signals_have_their_defaults),
-      cmocka_unit_test(e3_is_hydrated_from_the_page),
+      cmocka_unit_test(e3_repository_is_filled_from_the_signals_sent),
       cmocka_unit_test(e3_bad_signals_have_defaults_and_errors),
       cmocka_unit_test(e3_several_errors_are_collected),
       cmocka_unit_test(e3_setting_beyond_bounds_is_an_error),
       cmocka_unit_test(e3_save_sends_only_what_changed),
       cmocka_unit_test(e3_save_all_sends_all),
       cmocka_unit_test(e3_objects_are_patched_by_their_members),
-      cmocka_unit_test(e3_the_page_has_what_was_saved),
-      cmocka_unit_test(e3_saves_to_a_connection_and_e6_to_a_closed_one),
-      cmocka_unit_test(e3_from_a_request_into_its_reply),
+      cmocka_unit_test(e3_page_has_the_saved_values_after_random_edits),
+      cmocka_unit_test(e3_save_to_connection_sends_and_e6_closed_is_refused),
+      cmocka_unit_test(e3_handler_saves_into_its_reply),
       cmocka_unit_test(survives_every_failed_allocation),
       cmocka_unit_test(survives_every_failed_allocation_of_jansson),
-      cmocka_unit_test(a_save_without_memory_is_made_up_for),
+      cmocka_unit_test(save_after_failed_allocation_sends_the_change),
   };
   return cmocka_run_group_tests(tests, make_schema, drop_schema);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* E3: what a schema is refused for, and how its fields are found. */
+/* E3: invalid schemas are refused, and fields are found by path. */
 #include "app/signals/schema.h"
 
 #include <math.h>
@@ -24,7 +24,7 @@ static vestry_err create(const vestry_field *fields, size_t count, size_t *ret_a
   "0123456789abcdef0123456789abcde"
 
 /* capability: E3 */
-static void e3_fields_are_checked_once(void **state) {
+static void e3_invalid_fields_are_refused_with_their_index(void **state) {
   (void)state;
   static const struct {
     vestry_field field;
@@ -95,7 +95,7 @@ static void e3_fields_are_checked_once(void **state) {
   vestry_schema_destroy(NULL);
 }
 
-static void e3_no_path_twice_or_inside_of_another(void **state) {
+static void e3_path_twice_or_inside_another_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *paths[4];
@@ -106,7 +106,7 @@ static void e3_no_path_twice_or_inside_of_another(void **state) {
       {{"a.b", "a.c", "a.b-c", "ab"}, VESTRY_OK},
       {{"a", "b", "a", "d"}, VESTRY_EXISTS},
       {{"a.b", "b", "c", "a"}, VESTRY_EXISTS},
-      {{"a", "a-b", "a!", "a.b"}, VESTRY_EXISTS}, /* characters before and after the point */
+      {{"a", "a-b", "a!", "a.b"}, VESTRY_EXISTS}, /* characters that sort before and after the period */
       {{"a.b.c.d", "a.c", "a-", "a.b"}, VESTRY_EXISTS},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -116,7 +116,7 @@ static void e3_no_path_twice_or_inside_of_another(void **state) {
   }
 }
 
-static void paths_are_found(void **state) {
+static void fields_are_found_by_path(void **state) {
   (void)state;
   static const vestry_field fields[] = {
       VESTRY_BOOLEAN_FIELD("m", false),   VESTRY_BOOLEAN_FIELD("a.b", false), VESTRY_BOOLEAN_FIELD("a-b", false),
@@ -152,9 +152,9 @@ static void survives_every_failed_allocation(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e3_fields_are_checked_once),
-      cmocka_unit_test(e3_no_path_twice_or_inside_of_another),
-      cmocka_unit_test(paths_are_found),
+      cmocka_unit_test(e3_invalid_fields_are_refused_with_their_index),
+      cmocka_unit_test(e3_path_twice_or_inside_another_is_refused),
+      cmocka_unit_test(fields_are_found_by_path),
       cmocka_unit_test(survives_every_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
