@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: L11 */
-/* Policies of documents: what the header says, where the nonce stands, and what it is kept out of. */
+/* Document policies: the header's content, where the nonce stands, and which replies have none. */
 #include "vestry/app/csp.h"
 
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 
 #define PLAIN_DOCUMENT "<!doctype html><html lang=\"en\"><title>A</title><p>text</p></html>"
 
-/* What a handler does. */
+/* The reply that the handler makes. */
 typedef struct page {
   const vestry_csp *csp;
-  const char *body; /* NULL: none */
+  const char *body; /* NULL: no body */
   const char *type;
   vestry_header headers[4];
   int status;
@@ -40,7 +40,7 @@ static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app
   return p->body ? vestry_reply_body(reply, p->type, p->body, strlen(p->body)) : VESTRY_OK;
 }
 
-/* The value of the one header with that name; "": none. */
+/* Copy the value of the only header with that name; "" if there is none. */
 static void value_of(const wire *r, const char *name, char value[1024]) {
   size_t len = strlen(name);
   *value = '\0';
@@ -55,7 +55,7 @@ static void policy_of(const wire *r, char policy[1024]) {
   value_of(r, "Content-Security-Policy", policy);
 }
 
-/* The nonce that the policy has: of scripts and styles the same. */
+/* Copy the policy's nonce, which must be the same for scripts and styles. */
 static void nonce_of(const wire *r, char nonce[33]) {
   static const char mark[] = "'nonce-";
   char policy[1024];
@@ -71,20 +71,20 @@ static void nonce_of(const wire *r, char nonce[33]) {
   if (next) assert_memory_equal(next + sizeof mark - 1, nonce, 32);
 }
 
-static void ask(site *w, wire *r, page *p) {
+static void serve(site *w, wire *r, page *p) {
   wire_request(w, r, show, p);
 }
 
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
-static void a_document_has_its_nonce_twice(void **state) {
+static void document_and_policy_have_the_same_nonce(void **state) {
   (void)state;
   site w;
   char nonce[33], expected[512], policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT};
   wire r = {.path = "/"};
-  ask(&w, &r, &p);
+  serve(&w, &r, &p);
   assert_int_equal(r.status, 200);
   nonce_of(&r, nonce);
   snprintf(expected, sizeof expected,
@@ -105,7 +105,7 @@ static void a_document_has_its_nonce_twice(void **state) {
   assert_string_equal(value, "private, no-store");
   wire again = {.path = "/"};
   char other[33];
-  ask(&w, &again, &p);
+  serve(&w, &again, &p);
   nonce_of(&again, other);
   assert_string_not_equal(nonce, other);
   wire_finish(&r);
@@ -113,21 +113,21 @@ static void a_document_has_its_nonce_twice(void **state) {
   site_end(&w);
 }
 
-static void where_there_is_no_tag_one_is_put_in(void **state) {
+static void missing_html_tag_is_inserted_with_the_nonce(void **state) {
   (void)state;
   site w;
   char nonce[33], expected[256];
   site_begin(&w, (vestry_options){0});
   page p = {.body = "<!doctype html>\n<title>A</title>"};
   wire r = {.path = "/"};
-  ask(&w, &r, &p);
+  serve(&w, &r, &p);
   nonce_of(&r, nonce);
   snprintf(expected, sizeof expected, "<!doctype html>\n<html data-nonce=\"%s\"><title>A</title>", nonce);
   assert_string_equal(r.text, expected);
   wire_finish(&r);
   page styled = {.has_style = true};
   wire s = {.path = "/"};
-  ask(&w, &s, &styled);
+  serve(&w, &s, &styled);
   nonce_of(&s, nonce);
   snprintf(expected, sizeof expected, "<!doctype html><html data-nonce=\"%s\"><style nonce=\"%s\">p{}</style>", nonce,
            nonce);
@@ -136,8 +136,8 @@ static void where_there_is_no_tag_one_is_put_in(void **state) {
   site_end(&w);
 }
 
-/* Nobody keeps it, and nothing says that it is the same as another one. */
-static void a_nonce_is_in_no_cache(void **state) {
+/* A cached nonce could be replayed, so a document with one has no validators and is not stored. */
+static void document_with_nonce_is_not_cacheable(void **state) {
   (void)state;
   site w;
   char value[1024];
@@ -148,7 +148,7 @@ static void a_nonce_is_in_no_cache(void **state) {
                         {"last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"},
                         {"Accept-Ranges", "bytes"}}};
   wire r = {.path = "/"};
-  ask(&w, &r, &p);
+  serve(&w, &r, &p);
   value_of(&r, "Cache-Control", value);
   assert_string_equal(value, "private, no-store");
   static const char *const gone[] = {"ETag", "Last-Modified", "Accept-Ranges"};
@@ -160,16 +160,16 @@ static void a_nonce_is_in_no_cache(void **state) {
   site_end(&w);
 }
 
-static void what_is_no_document_has_none(void **state) {
+static void reply_that_is_no_document_has_no_nonce(void **state) {
   (void)state;
   site w;
   char policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
-  /* Data: a policy without a nonce, kept by caches. */
+  /* Data gets a policy without a nonce, and stays cacheable. */
   page data = {
       .body = "{}", .type = "application/json", .headers = {{"Cache-Control", "max-age=60"}, {"ETag", "\"a\""}}};
   wire r = {.path = "/"};
-  ask(&w, &r, &data);
+  serve(&w, &r, &data);
   assert_string_equal(r.text, "{}");
   policy_of(&r, policy);
   assert_null(strstr(policy, "nonce"));
@@ -179,52 +179,52 @@ static void what_is_no_document_has_none(void **state) {
   value_of(&r, "ETag", value);
   assert_string_equal(value, "\"a\"");
   wire_finish(&r);
-  /* A redirect has no body; an answer that nothing has changed has no policy, and so that of what is kept. */
+  /* A redirect has no body. A 304 has no policy, because the stored response keeps its own. */
   page elsewhere = {.redirects = true};
   wire s = {.path = "/"};
-  ask(&w, &s, &elsewhere);
+  serve(&w, &s, &elsewhere);
   assert_int_equal(s.status, 303);
   policy_of(&s, policy);
   assert_null(strstr(policy, "nonce"));
   wire_finish(&s);
   page same = {.status = 304};
   wire t = {.path = "/"};
-  ask(&w, &t, &same);
+  serve(&w, &t, &same);
   policy_of(&t, policy);
   assert_string_equal(policy, "");
   wire_finish(&t);
-  /* What the client asks for is a piece of a page, or a stream. */
+  /* A Datastar request receives a fragment or a stream, neither of which is a document. */
   page piece = {.body = "<p id=\"a\">"};
   wire u = {.path = "/", .datastar = true};
-  ask(&w, &u, &piece);
+  serve(&w, &u, &piece);
   assert_string_equal(u.text, "<p id=\"a\">");
   policy_of(&u, policy);
   assert_string_equal(policy, "");
   wire_finish(&u);
   page stream = {.streams = true};
   wire v = {.path = "/", .datastar = true};
-  ask(&w, &v, &stream);
+  serve(&w, &v, &stream);
   assert_null(strstr(v.head, "nonce"));
   assert_null(strstr(v.text, "nonce"));
   wire_finish(&v);
   site_end(&w);
 }
 
-static void what_cannot_have_one_is_refused(void **state) {
+static void document_that_cannot_take_a_nonce_gets_500(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
   wire r = {.path = "/"};
-  ask(&w, &r, &p);
+  serve(&w, &r, &p);
   assert_int_equal(r.status, 500);
   assert_true(atomic_load(&w.th.log_lines) > 0);
   wire_finish(&r);
-  /* Without randomness there is no document. */
+  /* Without randomness no document is sent. */
   atomic_store(&w.th.fail_random, true);
   page q = {.body = PLAIN_DOCUMENT};
   wire s = {.path = "/"};
-  ask(&w, &s, &q);
+  serve(&w, &s, &q);
   atomic_store(&w.th.fail_random, false);
   assert_int_equal(q.error, VESTRY_IO);
   assert_int_equal(s.status, 500);
@@ -234,7 +234,7 @@ static void what_cannot_have_one_is_refused(void **state) {
 
 /* ---- what is said of it ------------------------------------------------------------------------------------------ */
 
-static void the_application_says_more(void **state) {
+static void options_change_the_policy(void **state) {
   (void)state;
   static const struct {
     vestry_csp csp;
@@ -268,7 +268,7 @@ static void the_application_says_more(void **state) {
     char policy[1024];
     page p = {.csp = &rows[i].csp, .body = PLAIN_DOCUMENT};
     wire r = {.path = "/"};
-    ask(&w, &r, &p);
+    serve(&w, &r, &p);
     assert_int_equal(r.status, 200);
     policy_of(&r, policy);
     for (size_t n = 0; n < 4 && rows[i].has[n]; n++)
@@ -286,7 +286,7 @@ static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-static void no_document_goes_without_its_policy(void **state) {
+static void document_with_rejected_policy_gets_500(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -298,7 +298,7 @@ static void no_document_goes_without_its_policy(void **state) {
   site_end(&w);
 }
 
-static void what_is_no_policy_is_refused(void **state) {
+static void invalid_policy_options_are_rejected(void **state) {
   (void)state;
   static const vestry_csp wrong[] = {
       {.client = "datastar.js"},
@@ -314,7 +314,7 @@ static void what_is_no_policy_is_refused(void **state) {
       {.directives = "img-src a\r\nX: y"},
       {.directives = "'self' a"},
   };
-  /* Of a later version, with something set that this one does not know. */
+  /* Options of a later version, with a nonzero member that this version does not know. */
   static const struct {
     vestry_csp csp;
     char more[8];
@@ -326,7 +326,7 @@ static void what_is_no_policy_is_refused(void **state) {
     page p = {.csp = i < count ? &wrong[i] : &later.csp, .body = PLAIN_DOCUMENT};
     wire r = {.path = "/"};
     long before = atomic_load(&w.th.log_lines);
-    ask(&w, &r, &p);
+    serve(&w, &r, &p);
     if (p.error != VESTRY_INVALID || r.status != 500) fail_msg("row %zu is taken", i);
     assert_true(atomic_load(&w.th.log_lines) > before);
     wire_finish(&r);
@@ -345,7 +345,7 @@ static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *ap
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
-static void the_last_word_counts(void **state) {
+static void last_policy_and_header_win(void **state) {
   (void)state;
   site w;
   char policy[1024], value[1024];
@@ -363,7 +363,7 @@ static void the_last_word_counts(void **state) {
 
 /* ---- as a guard, and files --------------------------------------------------------------------------------------- */
 
-static void a_guard_has_all_documents(void **state) {
+static void guard_gives_every_document_a_policy(void **state) {
   (void)state;
   static const char html[] = "<!doctype html><html><p>a file that is long enough to be worth compressing, and longer "
                              "still, and longer still, and longer still, and longer still</p></html>";
@@ -408,7 +408,7 @@ static void a_guard_has_all_documents(void **state) {
 
 /* ---- no memory --------------------------------------------------------------------------------------------------- */
 
-static void no_memory_is_an_answer(void **state) {
+static void allocation_failure_gets_500_without_a_document(void **state) {
   (void)state;
   bool is_done = false;
   for (long fail = 0; !is_done; fail++) {
@@ -429,17 +429,17 @@ static void no_memory_is_an_answer(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_document_has_its_nonce_twice),
-      cmocka_unit_test(where_there_is_no_tag_one_is_put_in),
-      cmocka_unit_test(a_nonce_is_in_no_cache),
-      cmocka_unit_test(what_is_no_document_has_none),
-      cmocka_unit_test(what_cannot_have_one_is_refused),
-      cmocka_unit_test(the_application_says_more),
-      cmocka_unit_test(what_is_no_policy_is_refused),
-      cmocka_unit_test(no_document_goes_without_its_policy),
-      cmocka_unit_test(the_last_word_counts),
-      cmocka_unit_test(a_guard_has_all_documents),
-      cmocka_unit_test(no_memory_is_an_answer),
+      cmocka_unit_test(document_and_policy_have_the_same_nonce),
+      cmocka_unit_test(missing_html_tag_is_inserted_with_the_nonce),
+      cmocka_unit_test(document_with_nonce_is_not_cacheable),
+      cmocka_unit_test(reply_that_is_no_document_has_no_nonce),
+      cmocka_unit_test(document_that_cannot_take_a_nonce_gets_500),
+      cmocka_unit_test(options_change_the_policy),
+      cmocka_unit_test(invalid_policy_options_are_rejected),
+      cmocka_unit_test(document_with_rejected_policy_gets_500),
+      cmocka_unit_test(last_policy_and_header_win),
+      cmocka_unit_test(guard_gives_every_document_a_policy),
+      cmocka_unit_test(allocation_failure_gets_500_without_a_document),
   };
   return cmocka_run_group_tests_name("policies of documents", tests, NULL, NULL);
 }

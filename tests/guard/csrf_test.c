@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* CSRF: who may send what, with which proof. */
+/* CSRF: which requests pass, by method, token and origin. */
 #include <stdlib.h>
 
 #include "app/guard/proof.h"
@@ -15,14 +15,14 @@ static const char secret[] = "thirty-two bytes that nobody knows";
 typedef struct suite {
   site on;
   vestry_csrf *csrf;
-  int done; /* actions */
+  int done; /* number of actions that ran */
 } suite;
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   char token[VESTRY_CSRF_TOKEN_BYTES], another[VESTRY_CSRF_TOKEN_BYTES];
   vestry_err error = vestry_csrf_token(s->csrf, req, reply, token);
-  if (!error) error = vestry_csrf_token(s->csrf, req, reply, another); /* a page can have several */
+  if (!error) error = vestry_csrf_token(s->csrf, req, reply, another); /* a page can have several tokens */
   if (error) return error;
   assert_string_not_equal(token, another);
   return vestry_reply_bodyf(reply, "%s", token);
@@ -63,7 +63,7 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-/* A page, with what its browser has. */
+/* A page, with its browser's cookie and token. */
 typedef struct opened {
   char cookie[2 * VSI_TOKEN_MAX_LEN], set[2 * VSI_TOKEN_MAX_LEN];
   char token[VESTRY_CSRF_TOKEN_BYTES];
@@ -85,7 +85,7 @@ static void open_page(suite *s, opened *o) {
   assert_int_equal(ask(s, o, &(wire){.path = "/"}), 200);
 }
 
-/* An action's status: a header more, or none. */
+/* Run the action with an optional token and one optional header. Returns the status. */
 static int act_with(suite *s, opened *o, const char *token, const char *name, const char *value) {
   wire r = {.method = "POST", .path = "/act"};
   size_t count = 0;
@@ -96,7 +96,7 @@ static int act_with(suite *s, opened *o, const char *token, const char *name, co
 
 /* ------------------------------------------------------------------------------------------------ tokens ---------- */
 
-/* In memory, stored, signed. */
+/* Sessions in memory, stored sessions and signed sessions. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   vestry_session_record *row = ctx;
   (void)hash;
@@ -114,7 +114,7 @@ static vestry_err forget(void *ctx, const char *text) {
 static const vestry_session_storage_ops storage = {.save = save, .load = load, .remove = forget, .remove_user = forget};
 
 /* capability: D11 */
-static void a_token_is_of_its_session(void **state) {
+static void token_is_valid_only_in_its_session(void **state) {
   (void)state;
   vestry_session_record row;
   const vestry_session_options ways[] = {
@@ -126,14 +126,14 @@ static void a_token_is_of_its_session(void **state) {
     open_page(&s, &ann);
     open_page(&s, &bob);
     assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
-    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204); /* as often as one likes */
+    assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204); /* a token can be used repeatedly */
     assert_int_equal(act_with(&s, &ann, bob.token, NULL, NULL), 403);
     assert_int_equal(act_with(&s, &ann, NULL, NULL, NULL), 403);
     before = ann;
     open_page(&s, &ann);
-    assert_string_not_equal(ann.token, before.token);                    /* another text each time, */
-    assert_int_equal(act_with(&s, &ann, before.token, NULL, NULL), 204); /* and both are good */
-    /* a log-in makes those before it worthless; what its own answer has is good */
+    assert_string_not_equal(ann.token, before.token);                    /* each page gets a different token, */
+    assert_int_equal(act_with(&s, &ann, before.token, NULL, NULL), 204); /* and both stay valid */
+    /* A login invalidates earlier tokens; the token in the login's own reply is valid. */
     wire login = {.method = "POST", .path = "/login", .headers = {{"X-CSRF-Token", ann.token}}};
     before = ann;
     assert_int_equal(ask(&s, &ann, &login), 200);
@@ -150,7 +150,7 @@ static void a_token_is_of_its_session(void **state) {
 }
 
 /* capability: D11 */
-static void without_sessions_it_is_of_a_cookie(void **state) {
+static void token_is_bound_to_a_cookie_without_sessions(void **state) {
   (void)state;
   for (int insecure = 0; insecure < 2; insecure++) {
     suite s;
@@ -162,18 +162,18 @@ static void without_sessions_it_is_of_a_cookie(void **state) {
         strstr(ann.set, insecure ? "; Path=/; HttpOnly; SameSite=Lax" : "; Path=/; Secure; HttpOnly; SameSite=Lax"));
     first = ann;
     open_page(&s, &ann);
-    assert_string_equal(ann.set, ""); /* once */
+    assert_string_equal(ann.set, ""); /* the cookie is set once */
     assert_int_equal(act_with(&s, &ann, ann.token, NULL, NULL), 204);
     assert_int_equal(act_with(&s, &ann, first.token, NULL, NULL), 204);
     open_page(&s, &bob);
     assert_int_equal(act_with(&s, &ann, bob.token, NULL, NULL), 403);
-    opened nobody = {.cookie = ""}; /* without the cookie the token alone is nothing */
+    opened nobody = {.cookie = ""}; /* a token without the cookie is rejected */
     assert_int_equal(act_with(&s, &nobody, ann.token, NULL, NULL), 403);
-    opened planted = {.cookie = ""}; /* nor is a cookie that was not made here, token and all */
+    opened planted = {.cookie = ""}; /* so is a cookie that the server did not issue, even with its token */
     snprintf(planted.cookie, sizeof planted.cookie, "%s%s", insecure ? "csrf=" : "__Host-csrf=", ann.token);
     assert_int_equal(act_with(&s, &planted, ann.token, NULL, NULL), 403);
     open_page(&s, &planted);
-    assert_string_not_equal(planted.set, ""); /* it is replaced */
+    assert_string_not_equal(planted.set, ""); /* the invalid cookie is replaced */
     end(&s);
   }
 }
@@ -191,7 +191,7 @@ static int act_with_body(suite *s, opened *o, const char *method, const char *ty
 }
 
 /* capability: D11 */
-static void where_a_token_counts(void **state) {
+static void token_is_read_from_header_form_and_signals(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
@@ -216,13 +216,14 @@ static void where_a_token_counts(void **state) {
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", true, NULL, json), 204);
     assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", true, NULL, "{\"csrf\":1}"), 403);
-    assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", false, NULL, json), 403); /* no signals */
+    /* Not a Datastar request: no signals. */
+    assert_int_equal(act_with_body(&s, &o, methods[i], "application/json", false, NULL, json), 403);
   }
-  /* DELETE has its signals in the query */
+  /* DELETE has its signals in the query. */
   assert_int_equal(act_with_body(&s, &o, "DELETE", "x/y", true, query, ""), 403);
   wire r = {.method = "DELETE", .path = "/act", .datastar = true, .headers = {{"X-CSRF-Token", o.token}}};
   assert_int_equal(ask(&s, &o, &r), 204);
-  /* a header that is wrong is not mended by a field */
+  /* A field does not make up for a wrong header. */
   wire both = {.method = "POST",
                .path = "/act",
                .headers = {{"Content-Type", urlencoded}, {"X-CSRF-Token", "x"}},
@@ -233,7 +234,7 @@ static void where_a_token_counts(void **state) {
 }
 
 /* capability: D11 */
-static void safe_methods_pass(void **state) {
+static void safe_methods_need_no_token(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
@@ -261,7 +262,7 @@ static int act_from(suite *s, opened *o, const char *site_of, const char *origin
 }
 
 /* capability: D11 */
-static void where_it_comes_from(void **state) {
+static void request_origin_is_checked(void **state) {
   (void)state;
   static const struct {
     const char *site, *origin, *host;
@@ -272,13 +273,13 @@ static void where_it_comes_from(void **state) {
       {"none", NULL, "a.example", 204},
       {"cross-site", NULL, "a.example", 403},
       {"cross-site", "https://evil.example", "a.example", 403},
-      {"same-site", "https://b.a.example", "a.example", 403}, /* another host of the same suite */
+      {"same-site", "https://b.a.example", "a.example", 403}, /* another host of the same site */
       {"same-site", "https://a.example:8443", "a.example", 403},
-      {"same-site", "https://a.example", "a.example", 403}, /* the browser knows better */
+      {"same-site", "https://a.example", "a.example", 403}, /* Sec-Fetch-Site takes precedence over Origin */
       {"", "https://a.example", "a.example", 403},
       {"Same-Origin", NULL, "a.example", 403},
       {"same-origin, cross-site", NULL, "a.example", 403},
-      /* over plain http browsers do not say it */
+      /* Browsers omit Sec-Fetch-Site over plain http. */
       {NULL, "http://a.example", "a.example", 204},
       {NULL, "http://a.example:80", "a.example", 204},
       {NULL, "http://a.example", "a.example:80", 204},
@@ -300,8 +301,8 @@ static void where_it_comes_from(void **state) {
       {NULL, "http://u@a.example", "u@a.example", 403},
       {NULL, "file://a.example", "a.example", 403},
       {NULL, "http://a.example", NULL, 403},
-      {NULL, NULL, "a.example", 204}, /* no browser's; it has the token all the same */
-      /* trusted */
+      {NULL, NULL, "a.example", 204}, /* no browser sent it; the token suffices */
+      /* Trusted origins. */
       {"same-site", "https://www.a.example", "a.example", 204},
       {"cross-site", "https://partner.example:8443", "a.example", 204},
       {"cross-site", "https://PARTNER.example:8443", "a.example", 204},
@@ -315,7 +316,7 @@ static void where_it_comes_from(void **state) {
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
         &(vestry_csrf_options){.trusted_origins = trusted, .trusted_origins_count = 2});
-  trusted[0] = trusted[1] = "https://overwritten.example"; /* they were copied */
+  trusted[0] = trusted[1] = "https://overwritten.example"; /* create has copied the origins */
   opened o = {.cookie = ""};
   open_page(&s, &o);
   int done = 0;
@@ -325,12 +326,12 @@ static void where_it_comes_from(void **state) {
     done += status == 204;
   }
   assert_int_equal(s.done, done);
-  /* who is trusted needs a token all the same */
+  /* A trusted origin still needs a token. */
   assert_int_equal(act_with(&s, &o, NULL, "Origin", "https://www.a.example"), 403);
   end(&s);
 }
 
-static void origins_are_checked(void **state) {
+static void invalid_trusted_origins_are_rejected(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -362,7 +363,7 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: D11 */
-static void a_refusal_says_why(void **state) {
+static void rejection_states_its_reason(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
@@ -389,9 +390,9 @@ static void a_refusal_says_why(void **state) {
   end(&s);
 }
 
-/* Hostile texts everywhere a proof can stand. */
+/* Corrupt tokens and cookies: each character changed, and each shorter length. */
 /* capability: D11 */
-static void hostile_proofs(void **state) {
+static void corrupt_tokens_and_cookies_are_rejected(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
@@ -419,8 +420,8 @@ static void hostile_proofs(void **state) {
 }
 
 typedef struct short_run {
-  opened *with; /* an opened page, of an instance with the same secret; NULL: open one */
-  int status;   /* of its action */
+  opened *with; /* a page of an instance with the same secret; NULL: open one */
+  int status;   /* expected status of the action */
 } short_run;
 
 static vestry_err run_short(test_host *th, void *ctx) {
@@ -455,7 +456,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
   return error;
 }
 
-static void short_of_memory(void **state) {
+static void allocation_failure_gets_500_or_403(void **state) {
   (void)state;
   test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
   suite s;
@@ -468,7 +469,7 @@ static void short_of_memory(void **state) {
   test_host_fail_each(run_short, &(short_run){&o, 403}, false);
 }
 
-static void no_randomness(void **state) {
+static void page_without_randomness_gets_500(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
@@ -481,11 +482,16 @@ static void no_randomness(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_token_is_of_its_session), cmocka_unit_test(without_sessions_it_is_of_a_cookie),
-      cmocka_unit_test(where_a_token_counts),      cmocka_unit_test(safe_methods_pass),
-      cmocka_unit_test(where_it_comes_from),       cmocka_unit_test(origins_are_checked),
-      cmocka_unit_test(a_refusal_says_why),        cmocka_unit_test(hostile_proofs),
-      cmocka_unit_test(short_of_memory),           cmocka_unit_test(no_randomness),
+      cmocka_unit_test(token_is_valid_only_in_its_session),
+      cmocka_unit_test(token_is_bound_to_a_cookie_without_sessions),
+      cmocka_unit_test(token_is_read_from_header_form_and_signals),
+      cmocka_unit_test(safe_methods_need_no_token),
+      cmocka_unit_test(request_origin_is_checked),
+      cmocka_unit_test(invalid_trusted_origins_are_rejected),
+      cmocka_unit_test(rejection_states_its_reason),
+      cmocka_unit_test(corrupt_tokens_and_cookies_are_rejected),
+      cmocka_unit_test(allocation_failure_gets_500_or_403),
+      cmocka_unit_test(page_without_randomness_gets_500),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Answers as bytes, which other nodes read, and which whoever writes to the database may have made. */
+/* Answers as bytes, which other nodes read. Anyone with write access to the database can have changed them. */
 #include "app/guard/once_table.h"
 
 #include "support/test.h"
@@ -26,7 +26,7 @@ static const vestry_header headers[] = {{"Location", "/made"}, {"X-Empty", ""}};
 static const vestry_response made = {
     .status = 201, .headers = headers, .headers_count = 2, .body = "body\0with a zero", .body_len = 16};
 
-/* Exactly so many bytes, so that a sanitizer sees what is read past them. */
+/* Unpack from a buffer of exactly len bytes, so that a sanitizer finds reads beyond its end. */
 static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_once_answer *ret_answer) {
   unsigned char *exact = malloc(len ? len : 1);
   assert_non_null(exact);
@@ -36,7 +36,7 @@ static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_o
   return error;
 }
 
-static void bytes_say_the_same_answer(void **state) {
+static void packed_answer_unpacks_unchanged(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
@@ -54,7 +54,7 @@ static void bytes_say_the_same_answer(void **state) {
   assert_int_equal(again.body_at, answer.body_at);
   assert_memory_equal(again.bytes, answer.bytes, answer.len);
   vsi_once_answer_drop(&again, &s.share);
-  /* without memory, or a share, it is the status */
+  /* Without memory, or without room in the share, only the status is kept. */
   test_host_fail_in(&s.th, 0);
   assert_int_equal(unpack(&s, bytes, len, &again), VESTRY_OK);
   test_host_fail_no_more(&s.th);
@@ -67,7 +67,7 @@ static void bytes_say_the_same_answer(void **state) {
   end(&s);
 }
 
-static void a_stream_has_no_bytes(void **state) {
+static void streamed_answer_packs_as_empty(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
@@ -80,8 +80,8 @@ static void a_stream_has_no_bytes(void **state) {
   end(&s);
 }
 
-/* Cut anywhere, and with each byte changed, it is refused or is an answer whose parts lie inside of it. */
-static void bytes_may_say_anything(void **state) {
+/* Cut at any length, and with any byte changed, the bytes are rejected or give an answer whose parts lie within it. */
+static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
   (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
@@ -119,8 +119,8 @@ static void bytes_may_say_anything(void **state) {
   end(&s);
 }
 
-/* A seal is one press's: of its owner and nonce, and each byte of it counts. */
-static void a_seal_opens_for_its_press_alone(void **state) {
+/* A seal is bound to the owner and the nonce of one submission, and covers each byte. */
+static void seal_opens_only_for_its_owner_and_nonce(void **state) {
   (void)state;
   suite s;
   vsi_once_sealed own, same, other, owners;
@@ -166,10 +166,10 @@ static void a_seal_opens_for_its_press_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bytes_say_the_same_answer),
-      cmocka_unit_test(a_stream_has_no_bytes),
-      cmocka_unit_test(bytes_may_say_anything),
-      cmocka_unit_test(a_seal_opens_for_its_press_alone),
+      cmocka_unit_test(packed_answer_unpacks_unchanged),
+      cmocka_unit_test(streamed_answer_packs_as_empty),
+      cmocka_unit_test(corrupt_bytes_are_rejected_or_stay_in_bounds),
+      cmocka_unit_test(seal_opens_only_for_its_owner_and_nonce),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

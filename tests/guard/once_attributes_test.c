@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a page has for its actions that run once: a nonce, and what keeps presses in order, which
- * tests/browser/retries.test.js runs. */
+/* Attributes of a page for actions that run once: a nonce, and a script that keeps submissions in order.
+ * tests/browser/retries.test.js runs that script. */
 #include <string.h>
 
 #include "serve/wire.h"
@@ -33,7 +33,7 @@ static int act_with(site *w, const char *nonce) {
 }
 
 /* capability: D18 */
-static void a_page_has_a_nonce(void **state) {
+static void page_attributes_contain_a_valid_nonce(void **state) {
   (void)state;
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
   site w;
@@ -65,9 +65,9 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
   return vestry_reply_body(reply, "text/javascript; charset=utf-8", "x()", 3);
 }
 
-/* For the client such an action never finishes, and holds up all behind it: somebody is told. */
+/* For the client such an action never finishes, and later submissions wait behind it; hence the log line. */
 /* capability: D18 */
-static void an_answer_that_is_a_script_is_logged(void **state) {
+static void script_sent_to_the_datastar_client_is_logged(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.size = 0});
@@ -85,8 +85,8 @@ static void an_answer_that_is_a_script_is_logged(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_page_has_a_nonce),
-      cmocka_unit_test(an_answer_that_is_a_script_is_logged),
+      cmocka_unit_test(page_attributes_contain_a_valid_nonce),
+      cmocka_unit_test(script_sent_to_the_datastar_client_is_logged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

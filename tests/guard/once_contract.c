@@ -64,12 +64,12 @@ void once_nonce_of(once_node *node, once_nonce nonce) {
 }
 
 static const char *answer_of(once_node *node, wire *r) {
-  static _Thread_local char said[64];
+  static _Thread_local char answer[64];
   assert_int_equal(wire_serve(&node->on, r, NULL, NULL), VESTRY_OK);
-  snprintf(said, sizeof said, "%d%s %.2s", r->status, strstr(r->head, "Location: /made\n") ? " made" : "",
+  snprintf(answer, sizeof answer, "%d%s %.2s", r->status, strstr(r->head, "Location: /made\n") ? " made" : "",
            r->text ? r->text : "");
   wire_finish(r);
-  return said;
+  return answer;
 }
 
 const char *once_post(once_node *node, const char *nonce) {
@@ -94,7 +94,7 @@ const char *once_send(once_node *node, const char *nonce, const char *field) {
 
 typedef struct nodes {
   once_node own[2];
-  once_node *one, *other; /* the same where there is one */
+  once_node *one, *other; /* the same node if the world has only one */
 } nodes;
 
 static void begin(nodes *n) {
@@ -108,7 +108,7 @@ static void end(nodes *n) {
   for (int i = 0; i < once_contract_world->nodes_count; i++) once_close(&n->own[i]);
 }
 
-static void each_node_answers_as_the_first(void **state) {
+static void repeat_at_each_node_gets_the_first_answer(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce, next;
@@ -123,7 +123,7 @@ static void each_node_answers_as_the_first(void **state) {
   end(&n);
 }
 
-static void a_form_is_told_from_another(void **state) {
+static void same_nonce_with_another_form_gets_409(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
@@ -136,7 +136,7 @@ static void a_form_is_told_from_another(void **state) {
   end(&n);
 }
 
-static void not_now_is_done_later(void **state) {
+static void action_that_failed_with_limit_runs_again(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
@@ -149,7 +149,7 @@ static void not_now_is_done_later(void **state) {
   end(&n);
 }
 
-static void a_failure_and_a_stream_are_done(void **state) {
+static void failed_or_streamed_action_does_not_run_again(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
@@ -171,20 +171,20 @@ static void a_failure_and_a_stream_are_done(void **state) {
   end(&n);
 }
 
-typedef struct press {
+typedef struct submission {
   once_node *node;
   const char *nonce;
-  char said[64];
-} press;
+  char answer[64];
+} submission;
 
-static void *press_it(void *ctx) {
-  press *own = ctx;
-  snprintf(own->said, sizeof own->said, "%s", once_post(own->node, own->nonce));
+static void *submit(void *ctx) {
+  submission *own = ctx;
+  snprintf(own->answer, sizeof own->answer, "%s", once_post(own->node, own->nonce));
   return NULL;
 }
 
-/* The second comes while the first runs, and is answered when that has ended. */
-static void one_of_two_at_once_runs(void **state) {
+/* The second submission arrives while the first runs, and gets the answer after the first has ended. */
+static void submission_during_the_first_waits_for_its_answer(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
@@ -196,44 +196,44 @@ static void one_of_two_at_once_runs(void **state) {
   once_contract_deed.inside = &inside;
   once_contract_deed.go = &go;
   once_nonce_of(n.one, nonce);
-  press presses[] = {{n.one, nonce, ""}, {n.other, nonce, ""}};
-  assert_int_equal(pthread_create(&threads[0], NULL, press_it, &presses[0]), 0);
+  submission submissions[] = {{n.one, nonce, ""}, {n.other, nonce, ""}};
+  assert_int_equal(pthread_create(&threads[0], NULL, submit, &submissions[0]), 0);
   sem_wait(&inside);
-  assert_int_equal(pthread_create(&threads[1], NULL, press_it, &presses[1]), 0);
+  assert_int_equal(pthread_create(&threads[1], NULL, submit, &submissions[1]), 0);
   sem_post(&go);
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-  for (int i = 0; i < 2; i++) assert_string_equal(presses[i].said, "201 made 1 ");
+  for (int i = 0; i < 2; i++) assert_string_equal(submissions[i].answer, "201 made 1 ");
   assert_int_equal(once_contract_deed.done, 1);
   sem_destroy(&inside);
   sem_destroy(&go);
   end(&n);
 }
 
-/* All nodes are asked for the same press at once, again and again. */
-static void of_many_at_once_one_runs(void **state) {
+/* Threads submit the same nonce at all nodes at once, in 40 rounds. */
+static void concurrent_submissions_of_one_nonce_run_once(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
   begin(&n);
   for (int round = 1; round <= 40; round++) {
     pthread_t threads[4];
-    press presses[4];
+    submission submissions[4];
     char wanted[20];
     once_nonce_of(n.one, nonce);
     snprintf(wanted, sizeof wanted, "201 made %-2d", round);
     for (int i = 0; i < 4; i++) {
-      presses[i] = (press){i % 2 ? n.other : n.one, nonce, ""};
-      assert_int_equal(pthread_create(&threads[i], NULL, press_it, &presses[i]), 0);
+      submissions[i] = (submission){i % 2 ? n.other : n.one, nonce, ""};
+      assert_int_equal(pthread_create(&threads[i], NULL, submit, &submissions[i]), 0);
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
-    for (int i = 0; i < 4; i++) assert_string_equal(presses[i].said, wanted);
+    for (int i = 0; i < 4; i++) assert_string_equal(submissions[i].answer, wanted);
     assert_int_equal(once_contract_deed.done, round);
   }
   end(&n);
 }
 
-/* What a field says reaches the storage as a hash: nothing of it is taken for anything else. */
-static void hostile_fields_are_told_apart(void **state) {
+/* Storage receives a hash of the fields, so no character of a field is interpreted. */
+static void hostile_fields_are_distinguished(void **state) {
   (void)state;
   static const char *const fields[] = {"%c3%a4", "a", "", "a%26once=b", "%27);DROP TABLE vestry_once;--", "%5cx00"};
   nodes n;
@@ -250,7 +250,7 @@ static void hostile_fields_are_told_apart(void **state) {
   end(&n);
 }
 
-static void forged_nonces_are_refused(void **state) {
+static void forged_nonces_get_403(void **state) {
   (void)state;
   nodes n;
   once_nonce nonce;
@@ -275,10 +275,14 @@ static void forged_nonces_are_refused(void **state) {
 
 int once_contract_run(const char *name) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_node_answers_as_the_first), cmocka_unit_test(a_form_is_told_from_another),
-      cmocka_unit_test(not_now_is_done_later),          cmocka_unit_test(a_failure_and_a_stream_are_done),
-      cmocka_unit_test(one_of_two_at_once_runs),        cmocka_unit_test(of_many_at_once_one_runs),
-      cmocka_unit_test(hostile_fields_are_told_apart),  cmocka_unit_test(forged_nonces_are_refused),
+      cmocka_unit_test(repeat_at_each_node_gets_the_first_answer),
+      cmocka_unit_test(same_nonce_with_another_form_gets_409),
+      cmocka_unit_test(action_that_failed_with_limit_runs_again),
+      cmocka_unit_test(failed_or_streamed_action_does_not_run_again),
+      cmocka_unit_test(submission_during_the_first_waits_for_its_answer),
+      cmocka_unit_test(concurrent_submissions_of_one_nonce_run_once),
+      cmocka_unit_test(hostile_fields_are_distinguished),
+      cmocka_unit_test(forged_nonces_get_403),
   };
   return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

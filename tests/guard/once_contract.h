@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is promised of actions that run once wherever they are kept: memory, SQLite and PostgreSQL run the same
- * tests. */
+/* The contract of actions that run once, for each storage: memory, SQLite and PostgreSQL run the same tests. */
 #ifndef TESTS_GUARD_ONCE_CONTRACT_H
 #define TESTS_GUARD_ONCE_CONTRACT_H
 
@@ -9,31 +8,31 @@
 #include "serve/wire.h"
 #include "vestry/app/once.h"
 
-/* A node: POST /act answers "201 N", N being how many actions have run at all nodes. */
+/* A node. POST /act answers "201 N", where N counts the actions that have run at all nodes. */
 typedef struct once_node {
   site on;
   vestry_once *once;
-  const vestry_once_storage_ops *ops; /* set by the world's open, and so is ctx */
+  const vestry_once_storage_ops *ops; /* the world's open sets ops and ctx */
   void *ctx, *world;
 } once_node;
 
-/* What the actions of all nodes do. */
+/* The behaviour of the actions of all nodes, and their count. */
 typedef struct once_deed {
   _Atomic(int) done;
   vestry_err says;
   bool streams;
-  sem_t *inside, *go; /* an action says that it is there, and waits; NULL: not */
+  sem_t *inside, *go; /* an action posts inside and waits for go; NULL: neither */
 } once_deed;
 extern once_deed once_contract_deed;
 
 typedef struct once_world {
-  int nodes_count; /* that share what was done; at most 2 */
+  int nodes_count; /* nodes that share one storage; at most 2 */
   void (*clear)(void);
-  vestry_err (*open)(once_node *node); /* the host is there. NULL: memory */
+  vestry_err (*open)(once_node *node); /* called after the host is set up; NULL: memory */
   void (*close)(once_node *node);
-  int64_t (*count)(once_node *node); /* of presses that are stored; NULL: not known */
+  int64_t (*count)(once_node *node); /* stored submissions; NULL: not known */
 } once_world;
-/* Set before tests run. */
+/* Set before the tests run. */
 extern const once_world *once_contract_world;
 
 enum { ONCE_BODY_LEN = 20 };
@@ -42,16 +41,17 @@ typedef char once_nonce[VESTRY_ONCE_NONCE_BYTES];
 /* A page that shows its nonce. */
 vestry_err once_page(const vestry_request *req, vestry_reply *reply, void *app);
 
-/* Whatever is stored is gone, and nothing is done yet. */
+/* Empty the storage, and reset the actions. */
 void once_clear(void);
 void once_open(once_node *node, vestry_once_options options);
 void once_close(once_node *node);
 void once_nonce_of(once_node *node, once_nonce nonce);
-/* A POST, by a header, or by a form's field: "201 1 "; of this thread until the next. */
+/* POST with the nonce in a header, or in a form's field. Returns for example "201 made 1 ", valid until this
+ * thread's next call. */
 const char *once_post(once_node *node, const char *nonce);
 const char *once_send(once_node *node, const char *nonce, const char *field);
 
-/* Run all that is promised. Returns how many tests failed. */
+/* Run the contract's tests. Returns the number of failed tests. */
 int once_contract_run(const char *name);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests of one nonce, as they find each other: one is in the table, and the others are told how it has ended. */
+/* Requests with the same nonce: the first is in the table, and the others wait for its result. */
 #include "app/guard/once_table.h"
 
 #include "instance/instance.h"
@@ -35,7 +35,7 @@ static vsi_once_record *made(suite *s) {
   return record;
 }
 
-static void the_others_are_told_how_the_first_has_ended(void **state) {
+static void waiting_requests_get_the_result_of_the_first(void **state) {
   (void)state;
   static const vsi_once_progress ends[] = {VSI_ONCE_ANSWERED, VSI_ONCE_FORGOTTEN, VSI_ONCE_FAILED};
   for (int i = 0; i < 3; i++) {
@@ -63,8 +63,8 @@ static void the_others_are_told_how_the_first_has_ended(void **state) {
   }
 }
 
-/* Another scope's nonce is another one; where there is no place the young ones stay. */
-static void places_are_those_of_requests_that_come_no_more(void **state) {
+/* Equal nonces of two scopes are two entries. An entry younger than retries_ms is not evicted. */
+static void full_table_evicts_only_entries_older_than_retries_ms(void **state) {
   (void)state;
   suite s;
   vsi_once_record *there = NULL;
@@ -90,8 +90,8 @@ static void places_are_those_of_requests_that_come_no_more(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_others_are_told_how_the_first_has_ended),
-      cmocka_unit_test(places_are_those_of_requests_that_come_no_more),
+      cmocka_unit_test(waiting_requests_get_the_result_of_the_first),
+      cmocka_unit_test(full_table_evicts_only_entries_older_than_retries_ms),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Actions that run once: whoever repeats one gets the first one's answer. */
+/* Actions that run once: a repeat gets the answer of the first request. */
 #include <semaphore.h>
 #include <stdlib.h>
 
@@ -16,11 +16,11 @@ static const char urlencoded[] = "application/x-www-form-urlencoded";
 typedef struct suite {
   site on;
   vestry_once *once;
-  _Atomic(int) done; /* actions */
-  vestry_err says;   /* the action */
-  size_t body_len;   /* of its answer */
+  _Atomic(int) done; /* number of actions that ran */
+  vestry_err result; /* the action returns it */
+  size_t body_len;   /* of the action's answer */
   bool streams;
-  sem_t *inside, *go; /* it says that it is there, and waits; NULL: not */
+  sem_t *inside, *go; /* the action posts inside and waits for go; NULL: neither */
 } suite;
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -29,7 +29,7 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   int done = atomic_fetch_add(&s->done, 1) + 1;
   if (s->inside) sem_post(s->inside);
   if (s->go) sem_wait(s->go);
-  if (s->says) return s->says;
+  if (s->result) return s->result;
   if (s->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   char *body = malloc(s->body_len + 1);
   assert_non_null(body);
@@ -85,25 +85,25 @@ static void nonce_of(suite *s, const char *user, nonce n) {
   wire_finish(&r);
 }
 
-/* A POST by a header; what it was answered: "201 /made 1 xxx". */
+/* POST with the nonce in a header. Returns status, Location and body, for example "201 /made 1 xxx". */
 static const char *post(suite *s, const char *user, const char *path, const char *n) {
-  static _Thread_local char said[64];
+  static _Thread_local char answer[64];
   wire r = {.method = "POST", .path = path, .datastar = true, .headers = {{"X-User", user}, {"X-Once", n}}};
   if (!n) r.headers[1] = (vestry_header){NULL, NULL};
   r.body = "{}";
   r.body_len = 2;
   assert_int_equal(wire_serve(&s->on, &r, NULL, NULL), VESTRY_OK);
   const char *location = strstr(r.head, "Location: ");
-  snprintf(said, sizeof said, "%d %.*s %.12s", r.status, location ? (int)strcspn(location + 10, "\n") : 0,
+  snprintf(answer, sizeof answer, "%d %.*s %.12s", r.status, location ? (int)strcspn(location + 10, "\n") : 0,
            location ? location + 10 : "", r.text ? r.text : "");
   if (!r.connection) wire_finish(&r);
-  return said;
+  return answer;
 }
 
 /* -------------------------------------------------------------------------------------------- run and repeat ------ */
 
 /* capability: D18 */
-static void a_repeated_one_gets_the_firsts_answer(void **state) {
+static void repeat_gets_the_first_answer(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -113,16 +113,17 @@ static void a_repeated_one_gets_the_firsts_answer(void **state) {
   for (int i = 0; i < 3; i++) assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
   nonce_of(&s, "ann", other);
   assert_string_equal(post(&s, "ann", "/act", other), "201 /made 2 ");
-  /* a page's nonce serves each click, by what is behind the dot */
+  /* A page has one nonce; the suffix after the dot distinguishes its clicks. */
   snprintf(click, sizeof click, "%.64s.1-2-3-4", n);
   assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
   assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3 ");
   snprintf(click, sizeof click, "%.64s.1-2-3-5", n);
   assert_string_equal(post(&s, "ann", "/act", click), "201 /made 4 ");
-  assert_string_equal(post(&s, "ann", "/other", click), "409  This form wa"); /* for another path */
-  assert_string_equal(post(&s, "ann", "/act", NULL), "201 /made 5 ");         /* none: as ever */
+  assert_string_equal(post(&s, "ann", "/other", click), "409  This form wa"); /* another path */
+  /* Without a nonce the action runs each time. */
+  assert_string_equal(post(&s, "ann", "/act", NULL), "201 /made 5 ");
   assert_int_equal(s.done, 5);
-  wire get = {.path = "/act", .headers = {{"X-User", "ann"}, {"X-Once", n}}}; /* safe ones do not matter */
+  wire get = {.path = "/act", .headers = {{"X-User", "ann"}, {"X-Once", n}}}; /* safe methods are not deduplicated */
   wire_request(&s.on, &get, NULL, NULL);
   assert_int_equal(s.done, 6);
   wire_finish(&get);
@@ -138,7 +139,7 @@ static int post_form(suite *s, const char *type, const char *body) {
   return r.status;
 }
 
-static void a_form_is_sent_once(void **state) {
+static void repeated_form_runs_once(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -148,11 +149,12 @@ static void a_form_is_sent_once(void **state) {
   snprintf(form, sizeof form, "text=milk&once=%s", n);
   for (int i = 0; i < 3; i++) assert_int_equal(post_form(&s, urlencoded, form), 201);
   assert_int_equal(s.done, 1);
-  snprintf(form, sizeof form, "text=eggs&once=%s", n); /* back, filled in anew, and sent: not without a word */
+  /* Sent again with other fields after going back: rejected, not ignored. */
+  snprintf(form, sizeof form, "text=eggs&once=%s", n);
   assert_int_equal(post_form(&s, urlencoded, form), 409);
   assert_int_equal(s.done, 1);
   nonce_of(&s, "", n);
-  static const char *const boundaries[] = {"abc", "defgh"}; /* each time another */
+  static const char *const boundaries[] = {"abc", "defgh"}; /* a browser chooses a new boundary for each request */
   for (int i = 0; i < 4; i++) {
     const char *boundary = boundaries[i % 2];
     char type[60];
@@ -167,7 +169,7 @@ static void a_form_is_sent_once(void **state) {
   end(&s);
 }
 
-static void what_is_kept_of_an_answer(void **state) {
+static void repeat_gets_the_stored_part_of_the_answer(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_answer_bytes = 200});
@@ -175,7 +177,7 @@ static void what_is_kept_of_an_answer(void **state) {
   static const struct {
     size_t body_len;
     bool streams;
-    vestry_err says;
+    vestry_err result;
     const char *first, *repeated;
     int runs;
   } rows[] = {
@@ -185,13 +187,13 @@ static void what_is_kept_of_an_answer(void **state) {
       {20, false, VESTRY_FAILED, "500  internal err", "500  internal err", 1},
       {20, false, VESTRY_MALFORMED, "400  bad request\n", "400  bad request\n", 1},
       {20, false, VESTRY_EXISTS, "409  it is taken\n", "409  it is taken\n", 1},
-      {20, false, VESTRY_LIMIT, "503  no room now,", "503  no room now,", 2}, /* not now: it runs again */
+      {20, false, VESTRY_LIMIT, "503  no room now,", "503  no room now,", 2}, /* temporary failure: it runs again */
       {20, false, VESTRY_FULL, "503  no room now,", "503  no room now,", 2},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     s.body_len = rows[i].body_len;
     s.streams = rows[i].streams;
-    s.says = rows[i].says;
+    s.result = rows[i].result;
     s.done = 0;
     nonce_of(&s, "ann", n);
     if (rows[i].streams) {
@@ -213,7 +215,7 @@ static void what_is_kept_of_an_answer(void **state) {
   end(&s);
 }
 
-static void all_answers_together_are_bounded(void **state) {
+static void stored_answers_are_bounded_in_total(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_answers_bytes = 3000});
@@ -231,14 +233,14 @@ static void all_answers_together_are_bounded(void **state) {
 }
 
 /* capability: D18 */
-static void a_peer_that_is_gone_is_answered_when_it_repeats(void **state) {
+static void client_that_disconnected_gets_its_answer_on_repeat(void **state) {
   (void)state;
   suite s;
   begin(&s);
   nonce n;
   nonce_of(&s, "ann", n);
   wire r = {.method = "POST", .path = "/act", .gone = true, .headers = {{"X-User", "ann"}, {"X-Once", n}}};
-  assert_int_equal(wire_serve(&s.on, &r, NULL, NULL), VESTRY_IO); /* it is done, and nobody hears of it */
+  assert_int_equal(wire_serve(&s.on, &r, NULL, NULL), VESTRY_IO); /* the action has run, but its answer is lost */
   wire_finish(&r);
   assert_int_equal(s.done, 1);
   assert_string_equal(post(&s, "ann", "/act", n), "201 /made 1 ");
@@ -253,7 +255,7 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-static void a_log_in_that_was_cut_off_is_told_again(void **state) {
+static void repeated_login_gets_the_same_cookie(void **state) {
   (void)state;
   suite s;
   char cookie[200], set[2][300] = {"", ""};
@@ -265,7 +267,7 @@ static void a_log_in_that_was_cut_off_is_told_again(void **state) {
   snprintf(n, sizeof n, "%s", page_of.text);
   assert_true(wire_keep_cookie(&page_of, cookie, sizeof cookie));
   wire_finish(&page_of);
-  for (int i = 0; i < 2; i++) { /* both with the cookie of before, whose scope is the visitor's */
+  for (int i = 0; i < 2; i++) { /* both with the cookie from before the login, whose scope is the anonymous user's */
     wire r = {.method = "POST", .path = "/login", .headers = {{"Cookie", cookie}, {"X-Once", n}}};
     wire_request(&s.on, &r, NULL, NULL);
     assert_int_equal(r.status, 303);
@@ -280,13 +282,13 @@ static void a_log_in_that_was_cut_off_is_told_again(void **state) {
 /* --------------------------------------------------------------------------------------------------- forged ------- */
 
 /* capability: D18 */
-static void what_was_not_made_here_is_refused(void **state) {
+static void nonce_not_issued_for_the_scope_gets_403(void **state) {
   (void)state;
   suite s;
   begin(&s);
   nonce n, bad;
   nonce_of(&s, "ann", n);
-  assert_memory_equal(post(&s, "bob", "/act", n), "403 ", 4); /* another scope's */
+  assert_memory_equal(post(&s, "bob", "/act", n), "403 ", 4); /* another scope's nonce */
   for (size_t i = 0; i < 64; i++) {
     strcpy(bad, n);
     bad[i] = bad[i] == 'f' ? '0' : 'f';
@@ -307,7 +309,7 @@ static void what_was_not_made_here_is_refused(void **state) {
 }
 
 /* capability: D18 */
-static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
+static void forged_nonces_allocate_nothing(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -324,7 +326,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
 }
 
 /* capability: D18 */
-static void a_scope_is_bounded_and_harms_no_other(void **state) {
+static void full_scope_evicts_its_oldest_and_no_other_scopes(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
@@ -333,7 +335,7 @@ static void a_scope_is_bounded_and_harms_no_other(void **state) {
   nonce_of(&s, "ann", of_ann);
   assert_string_equal(post(&s, "bob", "/act", of_bob), "201 /made 1 ");
   long full = 0;
-  for (int i = 0; i < 3000; i++) { /* good ones, by one page's nonce */
+  for (int i = 0; i < 3000; i++) { /* valid submissions, all with one page's nonce */
     snprintf(click, sizeof click, "%.64s.%d", of_ann, i);
     assert_memory_equal(post(&s, "ann", "/act", click), "201 ", 4);
     if (i == 100) full = atomic_load(&s.on.th.live);
@@ -341,15 +343,15 @@ static void a_scope_is_bounded_and_harms_no_other(void **state) {
   assert_int_equal(atomic_load(&s.on.th.live), full);
   assert_string_equal(post(&s, "bob", "/act", of_bob), "201 /made 1 ");
   snprintf(click, sizeof click, "%.64s.%d", of_ann, 2999);
-  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3001 "); /* the last ones are still known, */
+  assert_string_equal(post(&s, "ann", "/act", click), "201 /made 3001 "); /* the newest are still stored, */
   snprintf(click, sizeof click, "%.64s.%d", of_ann, 0);
   int done = s.done;
-  post(&s, "ann", "/act", click); /* and the first are forgotten */
+  post(&s, "ann", "/act", click); /* and the oldest have been evicted */
   assert_int_equal(s.done, done + 1);
   end(&s);
 }
 
-static void all_scopes_together_are_bounded(void **state) {
+static void entries_of_all_scopes_are_bounded(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 100});
@@ -367,7 +369,7 @@ static void all_scopes_together_are_bounded(void **state) {
 }
 
 /* capability: D18 */
-static void it_is_forgotten_by_time(void **state) {
+static void entry_expires_after_lifetime_ms(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.lifetime_ms = 60000});
@@ -383,7 +385,7 @@ static void it_is_forgotten_by_time(void **state) {
   end(&s);
 }
 
-static void it_can_be_required(void **state) {
+static void required_nonce_missing_gets_403(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.required = true});
@@ -395,7 +397,7 @@ static void it_can_be_required(void **state) {
   end(&s);
 }
 
-static void guarded_twice_it_runs_once(void **state) {
+static void action_guarded_twice_runs_once(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -408,14 +410,14 @@ static void guarded_twice_it_runs_once(void **state) {
 
 /* ------------------------------------------------------------------------------------------ one among many -------- */
 
-typedef struct visitor {
+typedef struct anonymous_user {
   const char *peer;
   char cookie[300];
   nonce n;
-} visitor;
+} anonymous_user;
 
-/* GET a page: a cookie, unless there is one, and a nonce. */
-static void visit(suite *s, visitor *b) {
+/* GET a page: it issues a nonce, and a cookie unless there is one. */
+static void visit(suite *s, anonymous_user *b) {
   wire r = {.path = "/", .peer = b->peer};
   if (*b->cookie) r.headers[0] = (vestry_header){"Cookie", b->cookie};
   wire_request(&s->on, &r, NULL, NULL);
@@ -425,7 +427,7 @@ static void visit(suite *s, visitor *b) {
   wire_finish(&r);
 }
 
-static int act_as(suite *s, visitor *b, const char *path, const char *n) {
+static int act_as(suite *s, anonymous_user *b, const char *path, const char *n) {
   wire r = {.method = "POST", .path = path, .peer = b->peer, .headers = {{"Cookie", b->cookie}, {"X-Once", n}}};
   wire_request(&s->on, &r, NULL, NULL);
   int status = r.status;
@@ -440,14 +442,14 @@ static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-static void begin_crowd(suite *s) {
+static void begin_anonymous(suite *s) {
   begin_with(s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){
                  .max_count = 200, .max_anonymous_count = 80, .max_per_scope_count = 30, .lifetime_ms = 600000});
   assert_int_equal(vestry_route(s->on.v, "GET", "/login", log_in_as, s), VESTRY_OK);
 }
 
-static void log_in_by(suite *s, visitor *b, const char *query) {
+static void log_in_by(suite *s, anonymous_user *b, const char *query) {
   wire r = {.path = "/login", .query = query, .headers = {{"Cookie", b->cookie}}};
   wire_request(&s->on, &r, NULL, NULL);
   assert_int_equal(r.status, 303);
@@ -456,12 +458,12 @@ static void log_in_by(suite *s, visitor *b, const char *query) {
   visit(s, b);
 }
 
-/* What invented visitors post, or one user in many sessions, makes nobody else's request run again. */
-static void a_crowd_makes_nothing_forgotten(void **state) {
+/* Submissions of invented anonymous users, or of one user in many sessions, evict no other user's entry. */
+static void many_anonymous_users_evict_no_other_entries(void **state) {
   (void)state;
   suite s;
-  begin_crowd(&s);
-  visitor ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
+  begin_anonymous(&s);
+  anonymous_user ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
   visit(&s, &ann);
   log_in_by(&s, &ann, "user=ann");
   visit(&s, &honest);
@@ -469,7 +471,7 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
   assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
   int ran = 0, refused = 0;
   for (int i = 0; i < 500; i++) {
-    visitor invented = {.cookie = ""};
+    anonymous_user invented = {.cookie = ""};
     visit(&s, &invented);
     int status = act_as(&s, &invented, "/act", invented.n);
     ran += status == 201;
@@ -480,7 +482,7 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
   int done = s.done;
   assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201);
   assert_int_equal(act_as(&s, &ann, "/act", ann.n), 201);
-  assert_int_equal(s.done, done); /* repeated, and not run */
+  assert_int_equal(s.done, done); /* repeated, not run */
   for (int session = 0; session < 20; session++) {
     *bob.cookie = '\0';
     visit(&s, &bob);
@@ -501,29 +503,29 @@ static void a_crowd_makes_nothing_forgotten(void **state) {
   assert_int_equal(stats.refused_count, 421);
   assert_int_equal(stats.repeated_count, 3);
   assert_int_equal(stats.begun_count, done);
-  /* When the client repeats them no more, visitors' places are free one by one, long before they are forgotten. */
+  /* After the client's last retry, entries of anonymous users can be evicted one by one, long before they expire. */
   test_host_advance_ms(&s.on.th, 299999);
   visit(&s, &late);
   assert_int_equal(act_as(&s, &late, "/act", late.n), 503);
   test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
   done = s.done;
-  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201); /* the oldest: it has gone */
+  assert_int_equal(act_as(&s, &honest, "/act", honest.n), 201); /* the oldest entry was evicted */
   assert_int_equal(s.done, done + 1);
   assert_int_equal(act_as(&s, &late, "/act", late.n), 201);
   assert_int_equal(s.done, done + 1);
   end(&s);
 }
 
-/* Nor do visitors' answers take the room of others'. */
-static void visitors_answers_are_bounded_by_themselves(void **state) {
+/* Answers of anonymous users do not use up the bytes of answers of other users. */
+static void answers_of_anonymous_users_have_their_own_bound(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_answers_bytes = 4000});
   assert_int_equal(vestry_route(s.on.v, "GET", "/login", log_in_as, &s), VESTRY_OK);
   s.body_len = 1000;
-  visitor b = {.cookie = ""};
+  anonymous_user b = {.cookie = ""};
   nonce click;
   int kept[2] = {0, 0};
   visit(&s, &b);
@@ -540,15 +542,15 @@ static void visitors_answers_are_bounded_by_themselves(void **state) {
   end(&s);
 }
 
-/* The scope without a name is that of all clients: a press of it is forgotten for no other one. */
-static void without_a_scope_presses_are_not_counted_together(void **state) {
+/* All clients share the scope without a name, so its submissions do not evict each other. */
+static void nameless_scope_has_no_limit_per_scope(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL},
              &(vestry_once_options){.max_per_scope_count = 3});
   for (int of_bob = 0; of_bob < 2; of_bob++) {
     const int before = s.done;
-    visitor first = {.cookie = ""}, other;
+    anonymous_user first = {.cookie = ""}, other;
     if (of_bob) strcpy(first.cookie, "bob");
     other = first;
     visit(&s, &first);
@@ -558,13 +560,13 @@ static void without_a_scope_presses_are_not_counted_together(void **state) {
       assert_int_equal(act_as(&s, &other, "/act", other.n), 201);
     }
     assert_int_equal(act_as(&s, &first, "/act", first.n), 201);
-    assert_int_equal(s.done, before + 11 + of_bob); /* a scope has so many */
+    assert_int_equal(s.done, before + 11 + of_bob); /* bob's scope holds 3 */
   }
   end(&s);
 }
 
-/* A client without cookies is a new visitor with each press, and its address has a quarter of visitors' places. */
-static void an_address_leaves_visitors_their_places(void **state) {
+/* A client without cookies is a new anonymous user at each submission. One address gets a quarter of their entries. */
+static void address_gets_a_quarter_of_anonymous_entries(void **state) {
   (void)state;
   enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
   suite s;
@@ -572,11 +574,11 @@ static void an_address_leaves_visitors_their_places(void **state) {
              &(vestry_once_options){.max_anonymous_count = VISITORS});
   static const struct {
     const char *peer;
-    int presses, status; /* status: of the last one */
+    int presses, status; /* status: of the last submission */
   } rows[] = {{"192.0.2.1", QUARTER + 1, 503}, {"::ffff:192.0.2.1", 1, 503}, {"192.0.2.2", 1, 201}, {"", 1, 201}};
   for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
     for (int i = 1; i <= rows[row].presses; i++) {
-      visitor of = {.peer = rows[row].peer};
+      anonymous_user of = {.peer = rows[row].peer};
       visit(&s, &of);
       assert_int_equal(act_as(&s, &of, "/act", of.n), i < rows[row].presses ? 201 : rows[row].status);
     }
@@ -590,18 +592,18 @@ static void an_address_leaves_visitors_their_places(void **state) {
 typedef struct poster {
   suite *s;
   const char *nonce;
-  char said[64];
+  char answer[64];
   pthread_t thread;
 } poster;
 
 static void *post_it(void *ctx) {
   poster *p = ctx;
-  strcpy(p->said, post(p->s, "ann", "/act", p->nonce));
+  strcpy(p->answer, post(p->s, "ann", "/act", p->nonce));
   return NULL;
 }
 
 /* capability: D18 */
-static void who_comes_meanwhile_waits(void **state) {
+static void request_during_the_first_waits_for_its_answer(void **state) {
   (void)state;
   for (int round = 0; round < 2; round++) {
     suite s;
@@ -611,7 +613,7 @@ static void who_comes_meanwhile_waits(void **state) {
     sem_init(&go, 0, 0);
     s.inside = &inside;
     s.go = &go;
-    if (round) s.says = VESTRY_LIMIT; /* the next one runs, and so on */
+    if (round) s.result = VESTRY_LIMIT; /* each waiting request then runs in turn */
     nonce n;
     nonce_of(&s, "ann", n);
     poster posters[5];
@@ -624,7 +626,7 @@ static void who_comes_meanwhile_waits(void **state) {
     for (int i = 0; i < 5; i++) sem_post(&go);
     for (int i = 0; i < 5; i++) {
       pthread_join(posters[i].thread, NULL);
-      assert_memory_equal(posters[i].said, round ? "503 " : "201 /made 1 ", round ? 4 : 12);
+      assert_memory_equal(posters[i].answer, round ? "503 " : "201 /made 1 ", round ? 4 : 12);
     }
     assert_int_equal(s.done, round ? 5 : 1);
     sem_destroy(&inside);
@@ -634,7 +636,7 @@ static void who_comes_meanwhile_waits(void **state) {
 }
 
 /* capability: D18 */
-static void many_race_for_each(void **state) {
+static void concurrent_requests_of_one_nonce_run_once(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -650,52 +652,52 @@ static void many_race_for_each(void **state) {
     }
     for (int i = 0; i < 4; i++) {
       pthread_join(posters[i].thread, NULL);
-      assert_memory_equal(posters[i].said, wanted, strlen(wanted));
+      assert_memory_equal(posters[i].answer, wanted, strlen(wanted));
     }
     assert_int_equal(s.done, round);
   }
   end(&s);
 }
 
-/* Records come and go under those who look for them: a place for four, and twenty nonces. */
-typedef struct fire {
+/* Entries come and go while threads look them up: room for four, and twenty nonces. */
+typedef struct hammer {
   suite *s;
   nonce *nonces;
   unsigned seed;
   pthread_t thread;
-} fire;
+} hammer;
 
-static vestry_err at_times(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err sometimes_limited(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   (void)req;
   if (atomic_fetch_add(&s->done, 1) % 7 == 0) return VESTRY_LIMIT;
   return vestry_reply_bodyf(reply, "done");
 }
 
-static void *fire_away(void *ctx) {
-  fire *f = ctx;
+static void *hammer_nonces(void *ctx) {
+  hammer *f = ctx;
   for (int i = 0; i < 400; i++) {
     f->seed = f->seed * 1103515245 + 12345;
-    const char *said = post(f->s, "ann", "/at-times", f->nonces[(f->seed >> 16) % 20]);
-    assert_true(memcmp(said, "200  done", 9) == 0 || memcmp(said, "503 ", 4) == 0);
+    const char *answer = post(f->s, "ann", "/at-times", f->nonces[(f->seed >> 16) % 20]);
+    assert_true(memcmp(answer, "200  done", 9) == 0 || memcmp(answer, "503 ", 4) == 0);
   }
   return NULL;
 }
 
-static void under_fire_nothing_is_left_behind(void **state) {
+static void eviction_under_concurrent_repeats_leaks_nothing(void **state) {
   (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 4});
-  assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", at_times, &s), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", sometimes_limited, &s), VESTRY_OK);
   nonce nonces[20];
   for (int i = 0; i < 20; i++) nonce_of(&s, "ann", nonces[i]);
-  fire fires[6];
+  hammer hammers[6];
   for (unsigned i = 0; i < 6; i++) {
-    fires[i] = (fire){.s = &s, .nonces = nonces, .seed = i};
-    assert_int_equal(pthread_create(&fires[i].thread, NULL, fire_away, &fires[i]), 0);
+    hammers[i] = (hammer){.s = &s, .nonces = nonces, .seed = i};
+    assert_int_equal(pthread_create(&hammers[i].thread, NULL, hammer_nonces, &hammers[i]), 0);
   }
-  for (int i = 0; i < 6; i++) pthread_join(fires[i].thread, NULL);
-  assert_true(s.done < 6 * 400); /* some were known */
+  for (int i = 0; i < 6; i++) pthread_join(hammers[i].thread, NULL);
+  assert_true(s.done < 6 * 400); /* some were repeats */
   end(&s);
 }
 
@@ -725,18 +727,18 @@ static vestry_err run_short(test_host *th, void *ctx) {
       }
       wire_request(&s.on, &r, NULL, NULL);
       error = r.status == 201 ? VESTRY_OK : r.status == 500 ? VESTRY_NO_MEMORY : VESTRY_FAILED;
-      /* what was answered is kept, unless there was no memory for that */
+      /* A repeat has the first answer, or 204 if the answer could not be stored for lack of memory. */
       if (i && r.status == 204) error = VESTRY_OK;
       wire_finish(&r);
     }
-    assert_true(s.done <= 1); /* whatever fails, it does not run twice */
+    assert_true(s.done <= 1); /* no failure makes the action run twice */
   }
   vestry_once_destroy(s.once);
   vestry_destroy(s.on.v);
   return error;
 }
 
-static void short_of_memory(void **state) {
+static void allocation_failure_never_runs_an_action_twice(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
@@ -749,7 +751,7 @@ static void short_of_memory(void **state) {
   }
 }
 
-static void wrong_options_and_no_randomness(void **state) {
+static void invalid_options_and_missing_randomness_are_rejected(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -769,28 +771,28 @@ static void wrong_options_and_no_randomness(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_repeated_one_gets_the_firsts_answer),
-      cmocka_unit_test(a_form_is_sent_once),
-      cmocka_unit_test(what_is_kept_of_an_answer),
-      cmocka_unit_test(all_answers_together_are_bounded),
-      cmocka_unit_test(a_peer_that_is_gone_is_answered_when_it_repeats),
-      cmocka_unit_test(a_log_in_that_was_cut_off_is_told_again),
-      cmocka_unit_test(what_was_not_made_here_is_refused),
-      cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
-      cmocka_unit_test(a_scope_is_bounded_and_harms_no_other),
-      cmocka_unit_test(all_scopes_together_are_bounded),
-      cmocka_unit_test(it_is_forgotten_by_time),
-      cmocka_unit_test(it_can_be_required),
-      cmocka_unit_test(guarded_twice_it_runs_once),
-      cmocka_unit_test(who_comes_meanwhile_waits),
-      cmocka_unit_test(many_race_for_each),
-      cmocka_unit_test(under_fire_nothing_is_left_behind),
-      cmocka_unit_test(short_of_memory),
-      cmocka_unit_test(a_crowd_makes_nothing_forgotten),
-      cmocka_unit_test(visitors_answers_are_bounded_by_themselves),
-      cmocka_unit_test(without_a_scope_presses_are_not_counted_together),
-      cmocka_unit_test(an_address_leaves_visitors_their_places),
-      cmocka_unit_test(wrong_options_and_no_randomness),
+      cmocka_unit_test(repeat_gets_the_first_answer),
+      cmocka_unit_test(repeated_form_runs_once),
+      cmocka_unit_test(repeat_gets_the_stored_part_of_the_answer),
+      cmocka_unit_test(stored_answers_are_bounded_in_total),
+      cmocka_unit_test(client_that_disconnected_gets_its_answer_on_repeat),
+      cmocka_unit_test(repeated_login_gets_the_same_cookie),
+      cmocka_unit_test(nonce_not_issued_for_the_scope_gets_403),
+      cmocka_unit_test(forged_nonces_allocate_nothing),
+      cmocka_unit_test(full_scope_evicts_its_oldest_and_no_other_scopes),
+      cmocka_unit_test(entries_of_all_scopes_are_bounded),
+      cmocka_unit_test(entry_expires_after_lifetime_ms),
+      cmocka_unit_test(required_nonce_missing_gets_403),
+      cmocka_unit_test(action_guarded_twice_runs_once),
+      cmocka_unit_test(request_during_the_first_waits_for_its_answer),
+      cmocka_unit_test(concurrent_requests_of_one_nonce_run_once),
+      cmocka_unit_test(eviction_under_concurrent_repeats_leaks_nothing),
+      cmocka_unit_test(allocation_failure_never_runs_an_action_twice),
+      cmocka_unit_test(many_anonymous_users_evict_no_other_entries),
+      cmocka_unit_test(answers_of_anonymous_users_have_their_own_bound),
+      cmocka_unit_test(nameless_scope_has_no_limit_per_scope),
+      cmocka_unit_test(address_gets_a_quarter_of_anonymous_entries),
+      cmocka_unit_test(invalid_options_and_missing_randomness_are_rejected),
   };
   const once_world in_memory = {.nodes_count = 1};
   once_contract_world = &in_memory;

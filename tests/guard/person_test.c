@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose a request is, for bounds of one person. */
+/* The person to whom a request is attributed, for limits per person. */
 #include "app/guard/person.h"
 
 #include "serve/wire.h"
@@ -8,7 +8,7 @@
 typedef struct suite {
   site on;
   vsi_siphash_key key;
-  vsi_person_kind kind; /* of the last request, like the next two */
+  vsi_person_kind kind; /* of the last request, as are hash and is_anonymous */
   uint64_t hash;
   bool is_anonymous;
 } suite;
@@ -50,7 +50,7 @@ static uint64_t hash_of(suite *s, const char *peer, const char *header, const ch
   return s->hash;
 }
 
-static void an_address(void **state) {
+static void address_or_64_prefix_identifies_a_person(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL});
@@ -70,7 +70,7 @@ static void an_address(void **state) {
   site_end(&s.on);
 }
 
-static void behind_a_proxy(void **state) {
+static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.is_behind_proxy = true}, (site_has){.secret = NULL});
@@ -83,7 +83,7 @@ static void behind_a_proxy(void **state) {
   site_end(&s.on);
 }
 
-static void a_scope(void **state) {
+static void scope_identifies_a_person_before_the_address(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL});
@@ -97,7 +97,7 @@ static void a_scope(void **state) {
   site_end(&s.on);
 }
 
-static void a_user(void **state) {
+static void user_identifies_a_person_in_all_sessions(void **state) {
   (void)state;
   suite s;
   uint64_t hashes[2];
@@ -113,7 +113,8 @@ static void a_user(void **state) {
     assert_false(s.is_anonymous);
   }
   assert_int_equal(hashes[0], hashes[1]);
-  assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS); /* a new visitor each time */
+  /* Without a cookie each request is a new anonymous user. */
+  assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
   assert_true(s.is_anonymous);
   assert_int_equal(kind_of(&s, "127.0.0.1", NULL, NULL), VSI_PERSON_NOBODY);
   site_end(&s.on);
@@ -121,10 +122,10 @@ static void a_user(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_address),
-      cmocka_unit_test(behind_a_proxy),
-      cmocka_unit_test(a_scope),
-      cmocka_unit_test(a_user),
+      cmocka_unit_test(address_or_64_prefix_identifies_a_person),
+      cmocka_unit_test(forwarded_address_identifies_a_person_behind_a_proxy),
+      cmocka_unit_test(scope_identifies_a_person_before_the_address),
+      cmocka_unit_test(user_identifies_a_person_in_all_sessions),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

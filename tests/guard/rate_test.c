@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rates: who may send how much, how long it is told to wait, and what a flood of names costs others. */
+/* Rates: how many requests each key may send, the time until the next is allowed, and the cost of a flood of keys. */
 #include <stdlib.h>
 
 #include "app/guard/rate.h"
@@ -45,7 +45,7 @@ static vestry_rate_stats stats_of(suite *s) {
   return stats;
 }
 
-/* Every request that came is counted once: here, and if it was refused by the instance too. */
+/* Each request is counted once, by the rate limit and, if rejected, by the instance. */
 static void end(suite *s) {
   vestry_stats all = {0};
   vestry_stats_get(s->on.v, &all);
@@ -67,7 +67,7 @@ static int ask_from(suite *s, const char *peer) {
   return ask(s, &(wire){.peer = peer});
 }
 
-/* So many pass now, and the next one does not. */
+/* Count the requests that pass until one is rejected. */
 static unsigned pass_from(suite *s, const char *peer) {
   unsigned count = 0;
   while (ask_from(s, peer) == 204) count++;
@@ -77,24 +77,25 @@ static unsigned pass_from(suite *s, const char *peer) {
 /* ------------------------------------------------------------------------------------------------ tokens ---------- */
 
 /* capability: L6 */
-static void a_burst_then_as_many_as_come_back(void **state) {
+static void burst_passes_and_tokens_refill_over_time(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
         &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 6);
   test_host_advance_ms(&s.on.th, 499);
-  assert_int_equal(pass_from(&s, "192.0.2.1"), 0); /* a refused one takes nothing: it does not wait for longer */
+  /* A rejected request takes no token, and so does not extend the wait. */
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 0);
   test_host_advance_ms(&s.on.th, 1);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 1);
   test_host_advance_ms(&s.on.th, 1000);
   assert_int_equal(pass_from(&s, "192.0.2.1"), 2);
   test_host_advance_ms(&s.on.th, 86400000);
-  assert_int_equal(pass_from(&s, "192.0.2.1"), 6); /* and no more for having waited */
+  assert_int_equal(pass_from(&s, "192.0.2.1"), 6); /* tokens do not accumulate beyond the burst */
   end(&s);
 }
 
-static void count_is_the_burst(void **state) {
+static void burst_defaults_to_count(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 3});
@@ -112,7 +113,7 @@ static void count_is_the_burst(void **state) {
 }
 
 /* capability: L6 */
-static void a_refusal_says_when(void **state) {
+static void rejection_has_retry_after(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
@@ -121,7 +122,7 @@ static void a_refusal_says_when(void **state) {
   wire r = {.path = "/act"};
   wire_request(&s.on, &r, NULL, NULL);
   assert_int_equal(r.status, 429);
-  assert_true(wire_has_header(&r, "Retry-After: 8")); /* 7.5 s: not too early */
+  assert_true(wire_has_header(&r, "Retry-After: 8")); /* 7.5 s, rounded up */
   assert_non_null(strstr(r.text, "Try again in 8 seconds."));
   wire_finish(&r);
   test_host_advance_ms(&s.on.th, 7499);
@@ -136,16 +137,16 @@ static void a_refusal_says_when(void **state) {
   end(&s);
 }
 
-static vestry_err sorry(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err own_error_page(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   return vestry_reply_bodyf(reply, "<p>our own %d", req->error);
 }
 
-static void the_application_has_a_page_for_it(void **state) {
+static void own_error_page_keeps_retry_after(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1});
-  assert_int_equal(vestry_error_page(s.on.v, 429, sorry, NULL), VESTRY_OK);
+  assert_int_equal(vestry_error_page(s.on.v, 429, own_error_page, NULL), VESTRY_OK);
   assert_int_equal(ask_from(&s, NULL), 204);
   wire r = {.path = "/act"};
   wire_request(&s.on, &r, NULL, NULL);
@@ -159,7 +160,7 @@ static void the_application_has_a_page_for_it(void **state) {
 /* ------------------------------------------------------------------------------------------------ whose ----------- */
 
 /* capability: L6 */
-static void an_address_is_an_ipv4_or_a_64(void **state) {
+static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -172,7 +173,7 @@ static void an_address_is_an_ipv4_or_a_64(void **state) {
   end(&s);
 }
 
-static void without_an_address_it_passes_and_says_so(void **state) {
+static void request_without_address_passes_and_is_logged(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -187,7 +188,7 @@ static int ask_forwarded(suite *s, const char *said) {
 }
 
 /* capability: L6 */
-static void behind_a_proxy(void **state) {
+static void forwarded_address_is_limited_behind_a_proxy(void **state) {
   (void)state;
   static const char *const none[] = {"",
                                      "unknown",
@@ -202,13 +203,13 @@ static void behind_a_proxy(void **state) {
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
-  assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own */
+  assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own request */
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(ask_forwarded(&s, none[i]), 429);
   assert_int_equal(s.on.th.log_lines, 0);
   end(&s);
 }
 
-static void without_a_proxy_nobody_says_another_address(void **state) {
+static void forwarded_address_is_ignored_without_a_proxy(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -217,7 +218,7 @@ static void without_a_proxy_nobody_says_another_address(void **state) {
   end(&s);
 }
 
-/* Logged in, with a cookie. */
+/* Log in, and keep the cookie. */
 static void log_in_as(suite *s, const char *user, char cookie[256]) {
   char query[64];
   snprintf(query, sizeof query, "user=%s", user);
@@ -229,7 +230,7 @@ static void log_in_as(suite *s, const char *user, char cookie[256]) {
 }
 
 /* capability: L6 */
-static void of_a_scope(void **state) {
+static void rate_by_scope_falls_back_to_the_address(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
@@ -238,16 +239,17 @@ static void of_a_scope(void **state) {
   log_in_as(&s, "ada", ada);
   log_in_as(&s, "bob", bob);
   assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", ada}}}), 204);
-  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.2", .headers = {{"Cookie", ada}}}), 429); /* wherever she is */
+  assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.2", .headers = {{"Cookie", ada}}}), 429); /* from any address */
   assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", bob}}}), 204);
-  assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* each visitor has a new session, and the same address */
+  /* Anonymous users have a new session each time, and the same address. */
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
   assert_int_equal(ask_from(&s, "192.0.2.3"), 204);
   end(&s);
 }
 
 /* An instance without sessions and scope has one scope, which would be one bucket of all clients. */
-static void of_no_scope(void **state) {
+static void rate_by_scope_without_any_scope_is_rejected(void **state) {
   (void)state;
   suite s;
   vestry_rate *none = NULL;
@@ -258,7 +260,7 @@ static void of_no_scope(void **state) {
   assert_null(none);
   end(&s);
   begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL}, &by_scope);
-  assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* without a scope it is the address that counts */
+  assert_int_equal(ask_from(&s, "192.0.2.1"), 204); /* a request without a scope is limited by its address */
   assert_int_equal(ask_from(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_from(&s, "192.0.2.1"), 429);
   assert_int_equal(ask(&s, &(wire){.peer = "192.0.2.1", .headers = {{"Cookie", "ada"}}}), 204);
@@ -281,7 +283,7 @@ static vestry_err name_it(const vestry_request *req, void *app, char *buffer, si
 }
 
 /* capability: L6 */
-static void of_what_a_function_names(void **state) {
+static void key_function_names_the_bucket(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
@@ -289,7 +291,7 @@ static void of_what_a_function_names(void **state) {
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.1"}), 204);
   assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.2"}), 429);
   assert_int_equal(ask(&s, &(wire){.query = "room=b"}), 204);
-  assert_int_equal(ask(&s, &(wire){.query = "room="}), 204); /* an empty name is one */
+  assert_int_equal(ask(&s, &(wire){.query = "room="}), 204); /* an empty key is a key */
   assert_int_equal(ask(&s, &(wire){.query = "room="}), 429);
   for (int i = 0; i < 3; i++) assert_int_equal(ask(&s, &(wire){.query = NULL}), 204);
   assert_int_equal(ask(&s, &(wire){.query = "room=broken"}), 400);
@@ -298,7 +300,7 @@ static void of_what_a_function_names(void **state) {
 }
 
 /* capability: L6 */
-static void a_handler_takes_tokens(void **state) {
+static void take_counts_tokens_and_returns_the_wait(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
@@ -320,9 +322,9 @@ static void a_handler_takes_tokens(void **state) {
 
 /* --------------------------------------------------------------------------------------------- its bounds --------- */
 
-/* Names that are invented find room, and those that ask too often stay remembered: they owe most. */
+/* Buckets of invented keys are replaced, and the bucket with the largest debt stays. */
 /* capability: L6 */
-static void a_flood_of_names(void **state) {
+static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
   (void)state;
   enum { FLOOD = 200000, HOLDS = 1024 };
   suite s;
@@ -344,8 +346,8 @@ static void a_flood_of_names(void **state) {
   site_end(&s.on);
 }
 
-/* Half as many names as there is room for: none is forgotten that owes something. */
-static void what_fits_is_remembered(void **state) {
+/* With four times the room that the keys need, at most 1 % of the buckets with a debt are replaced. */
+static void buckets_within_capacity_are_kept(void **state) {
   (void)state;
   enum { NAMES = 2048, HOLDS = 4 * NAMES };
   suite s;
@@ -360,7 +362,7 @@ static void what_fits_is_remembered(void **state) {
   site_end(&s.on);
 }
 
-static void mistakes_are_said(void **state) {
+static void invalid_options_are_rejected_and_logged(void **state) {
   (void)state;
   static const vestry_rate_options wrong[] = {{.count = 0},
                                               {.count = 1000001},
@@ -400,7 +402,7 @@ static vestry_err run_short(test_host *th, void *ctx) {
   return error;
 }
 
-static void short_of_memory(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   test_host_fail_each(run_short, NULL, false);
 }
@@ -415,9 +417,9 @@ static void *take_many(void *argument) {
   return NULL;
 }
 
-/* Of each name exactly as many pass as there are tokens, whatever threads take them. */
+/* Exactly as many requests pass for each key as it has tokens, for any interleaving of threads. */
 /* capability: L6 */
-static void threads_take_no_more_than_there_are(void **state) {
+static void concurrent_takes_pass_exactly_the_tokens(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -437,23 +439,23 @@ static void threads_take_no_more_than_there_are(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_burst_then_as_many_as_come_back),
-      cmocka_unit_test(count_is_the_burst),
-      cmocka_unit_test(a_refusal_says_when),
-      cmocka_unit_test(the_application_has_a_page_for_it),
-      cmocka_unit_test(an_address_is_an_ipv4_or_a_64),
-      cmocka_unit_test(without_an_address_it_passes_and_says_so),
-      cmocka_unit_test(behind_a_proxy),
-      cmocka_unit_test(without_a_proxy_nobody_says_another_address),
-      cmocka_unit_test(of_a_scope),
-      cmocka_unit_test(of_no_scope),
-      cmocka_unit_test(of_what_a_function_names),
-      cmocka_unit_test(a_handler_takes_tokens),
-      cmocka_unit_test(a_flood_of_names),
-      cmocka_unit_test(what_fits_is_remembered),
-      cmocka_unit_test(mistakes_are_said),
-      cmocka_unit_test(short_of_memory),
-      cmocka_unit_test(threads_take_no_more_than_there_are),
+      cmocka_unit_test(burst_passes_and_tokens_refill_over_time),
+      cmocka_unit_test(burst_defaults_to_count),
+      cmocka_unit_test(rejection_has_retry_after),
+      cmocka_unit_test(own_error_page_keeps_retry_after),
+      cmocka_unit_test(address_is_an_ipv4_address_or_ipv6_64_prefix),
+      cmocka_unit_test(request_without_address_passes_and_is_logged),
+      cmocka_unit_test(forwarded_address_is_limited_behind_a_proxy),
+      cmocka_unit_test(forwarded_address_is_ignored_without_a_proxy),
+      cmocka_unit_test(rate_by_scope_falls_back_to_the_address),
+      cmocka_unit_test(rate_by_scope_without_any_scope_is_rejected),
+      cmocka_unit_test(key_function_names_the_bucket),
+      cmocka_unit_test(take_counts_tokens_and_returns_the_wait),
+      cmocka_unit_test(flood_of_keys_keeps_the_busiest_bucket),
+      cmocka_unit_test(buckets_within_capacity_are_kept),
+      cmocka_unit_test(invalid_options_are_rejected_and_logged),
+      cmocka_unit_test(allocation_failure_is_returned),
+      cmocka_unit_test(concurrent_takes_pass_exactly_the_tokens),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

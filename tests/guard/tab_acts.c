@@ -31,7 +31,7 @@ void tab_ask(tab_act *a, const char *cookie, const char *token) {
                                    .headers_count = 1,
                                    .body = *token ? body : NULL,
                                    .body_len = *token ? strlen(body) : 0};
-  a->error = VESTRY_NO_MEMORY; /* unless the handler comes to say something else */
+  a->error = VESTRY_NO_MEMORY; /* unless the handler runs and sets it */
   if (vestry_memory_request(a->node->on->v, &call, handle, a, &exchange)) return;
   site_settle(a->node->on);
   vestry_memory_destroy(exchange);

@@ -14,7 +14,7 @@ static void open_first(tab_node *s, tab_bounds bounds) {
 /* ------------------------------------------------------------------------------------------------- reading -------- */
 
 /* capability: D9, M3 */
-static void a_state_is_read_as_it_was_written_at_each_node(void **state) {
+static void state_is_read_as_written_at_each_node(void **state) {
   (void)state;
   tab_node nodes[2], *other = &nodes[world->nodes_count - 1];
   char one[TAB_TOKEN_BYTES], two[TAB_TOKEN_BYTES];
@@ -40,7 +40,7 @@ static void a_state_is_read_as_it_was_written_at_each_node(void **state) {
 }
 
 /* capability: D9, M3 */
-static void states_are_of_one_scope_and_one_tab(void **state) {
+static void state_is_bound_to_scope_and_tab(void **state) {
   (void)state;
   tab_node s;
   char one[TAB_TOKEN_BYTES], nameless[TAB_TOKEN_BYTES];
@@ -62,7 +62,7 @@ static void states_are_of_one_scope_and_one_tab(void **state) {
 }
 
 /* capability: D9, M3 */
-static void sizes_have_bounds(void **state) {
+static void state_over_max_bytes_is_rejected(void **state) {
   (void)state;
   tab_node s;
   char one[TAB_TOKEN_BYTES], large[101];
@@ -108,7 +108,7 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 }
 
 /* capability: D9, M3 */
-static void a_write_refreshes_that_tab_and_no_other(void **state) {
+static void write_refreshes_only_its_tab(void **state) {
   (void)state;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -127,9 +127,9 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   close_shown(&w);
 }
 
-/* What all see has no tab's state in it. */
+/* A page that all clients share cannot read a tab's state. */
 /* capability: D9, M3 */
-static void a_shared_page_has_no_tab(void **state) {
+static void shared_page_cannot_read_a_tab_state(void **state) {
   (void)state;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -146,7 +146,7 @@ static void a_shared_page_has_no_tab(void **state) {
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
 /* capability: D9, M3 */
-static void a_state_ends_some_day_unless_it_is_used(void **state) {
+static void unused_state_expires_after_ttl_s(void **state) {
   (void)state;
   tab_node s;
   char read_often[TAB_TOKEN_BYTES], written_often[TAB_TOKEN_BYTES], left[TAB_TOKEN_BYTES], later[TAB_TOKEN_BYTES];
@@ -164,14 +164,14 @@ static void a_state_ends_some_day_unless_it_is_used(void **state) {
     world->settle(0);
     assert_int_equal(tab_write(&s, "u", written_often, "w", 1), VESTRY_OK);
   }
-  assert_string_equal(tab_read(&s, "u", left), ""); /* over, if it is there yet */
+  assert_string_equal(tab_read(&s, "u", left), ""); /* expired, whether or not its row remains */
   assert_int_equal(tab_write(&s, "u", later, "n", 1), VESTRY_OK);
-  assert_int_equal(world->count(), 3); /* what comes new removes what is over */
+  assert_int_equal(world->count(), 3); /* a write of a new state removes the expired one */
   world->close(0);
 }
 
 /* capability: D9, M3 */
-static void a_scope_has_so_many(void **state) {
+static void full_scope_evicts_its_oldest_state(void **state) {
   (void)state;
   enum { TABS = 6 };
   tab_node s;
@@ -188,14 +188,14 @@ static void a_scope_has_so_many(void **state) {
   assert_string_equal(tab_read(&s, "v", other), "x");
   world->clock(NOW_S - 1000);
   tab_begin(&s, "u", tokens[0]);
-  assert_int_equal(tab_write(&s, "u", tokens[0], "new", 3), VESTRY_OK); /* it stays, though it ends first */
+  assert_int_equal(tab_write(&s, "u", tokens[0], "new", 3), VESTRY_OK); /* it stays, although it expires first */
   assert_string_equal(tab_read(&s, "u", tokens[0]), "new");
   assert_int_equal(world->count(), 4);
   world->close(0);
 }
 
-/* The scope without a name is everybody's. */
-static void without_a_scope_nobody_is_put_out(void **state) {
+/* All clients share the scope without a name. */
+static void nameless_scope_evicts_no_state(void **state) {
   (void)state;
   enum { TABS = 6 };
   tab_node s;
@@ -213,14 +213,10 @@ static void without_a_scope_nobody_is_put_out(void **state) {
 int tab_contract_run(const char *name, const tab_world *given) {
   world = given;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_state_is_read_as_it_was_written_at_each_node),
-      cmocka_unit_test(states_are_of_one_scope_and_one_tab),
-      cmocka_unit_test(sizes_have_bounds),
-      cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
-      cmocka_unit_test(a_shared_page_has_no_tab),
-      cmocka_unit_test(a_state_ends_some_day_unless_it_is_used),
-      cmocka_unit_test(a_scope_has_so_many),
-      cmocka_unit_test(without_a_scope_nobody_is_put_out),
+      cmocka_unit_test(state_is_read_as_written_at_each_node), cmocka_unit_test(state_is_bound_to_scope_and_tab),
+      cmocka_unit_test(state_over_max_bytes_is_rejected),      cmocka_unit_test(write_refreshes_only_its_tab),
+      cmocka_unit_test(shared_page_cannot_read_a_tab_state),   cmocka_unit_test(unused_state_expires_after_ttl_s),
+      cmocka_unit_test(full_scope_evicts_its_oldest_state),    cmocka_unit_test(nameless_scope_evicts_no_state),
   };
   return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tab ids: made here, known to every request, kept nowhere. */
+/* Tab ids: issued by the server, part of every request, stored nowhere. */
 #include "serve/wire.h"
 #include "vestry/app/secret.h"
 #include "vestry/app/session.h"
@@ -7,7 +7,7 @@
 
 static const char secret[] = "thirty-two bytes that nobody knows";
 
-/* The id, the attributes: what a page shows. */
+/* A page that shows the id and the attributes. */
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char id[VESTRY_TAB_ID_BYTES], again[VESTRY_TAB_ID_BYTES], attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
   (void)app;
@@ -19,7 +19,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_bodyf(reply, "<body %-s>%s", attributes, id);
 }
 
-static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err show_id(const vestry_request *req, vestry_reply *reply, void *app) {
   char id[VESTRY_TAB_ID_BYTES];
   vestry_err *ret_error = app;
   *ret_error = vestry_tab_id(req, id);
@@ -38,8 +38,8 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 
 typedef struct tab {
   char id[VESTRY_TAB_ID_BYTES];
-  char sealed[65];            /* what the page would start with, if its storage is empty */
-  char cookie[200], set[200]; /* the session's; what else was set */
+  char sealed[65];            /* the page's initial value if its storage is empty */
+  char cookie[200], set[200]; /* the session's cookie; any other cookie */
 } tab;
 
 static void read_cookies(wire *r, tab *t) {
@@ -66,14 +66,14 @@ static void load(site *w, tab *t, const char *cookies) {
   wire_finish(&r);
 }
 
-/* What a Datastar request with that signal is. */
+/* Send a Datastar request with that signal, and return its tab id. */
 static vestry_err ask(site *w, const tab *t, const char *signal, char id[VESTRY_TAB_ID_BYTES]) {
   char body[600];
   vestry_err error = VESTRY_FAILED;
   int len = snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", signal);
   wire r = {
       .method = "POST", .datastar = true, .headers = {{"Cookie", t->cookie}}, .body = body, .body_len = (size_t)len};
-  wire_request(w, &r, who, &error);
+  wire_request(w, &r, show_id, &error);
   snprintf(id, VESTRY_TAB_ID_BYTES, "%s", r.text);
   wire_finish(&r);
   return error;
@@ -84,29 +84,29 @@ static void begin(site *w) {
 }
 
 /* capability: D8 */
-static void every_request_knows_its_tab(void **state) {
+static void request_has_the_id_of_its_tab(void **state) {
   (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""}, again = {.id = ""};
   char id[VESTRY_TAB_ID_BYTES];
   load(&w, &t, "");
-  assert_memory_equal(t.sealed, t.id, 32); /* what was rendered is what the page begins with */
+  assert_memory_equal(t.sealed, t.id, 32); /* the rendered id is the page's initial id */
   assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_OK);
   assert_string_equal(id, t.id);
   load(&w, &again, t.cookie); /* another tab of the session */
   assert_string_not_equal(again.id, t.id);
   assert_int_equal(ask(&w, &t, again.sealed, id), VESTRY_OK);
   assert_string_equal(id, again.id);
-  /* in a query, as GET has it */
+  /* In a query, as a GET request has it. */
   char query[200];
   snprintf(query, sizeof query, "datastar=%%7B%%22tabId%%22%%3A%%22%s%%22%%7D", t.sealed);
   vestry_err error;
   wire get = {.datastar = true, .query = query, .headers = {{"Cookie", t.cookie}}};
-  wire_request(&w, &get, who, &error);
+  wire_request(&w, &get, show_id, &error);
   wire_assert_text(&get, t.id);
   wire_finish(&get);
-  /* in a form, the client's or not */
+  /* In a form, sent by the Datastar client or by the browser. */
   char form[100];
   int len = snprintf(form, sizeof form, "tabId=%s", t.sealed);
   for (int datastar = 0; datastar < 2; datastar++) {
@@ -115,7 +115,7 @@ static void every_request_knows_its_tab(void **state) {
                  .headers = {{"Cookie", t.cookie}, {"Content-Type", "application/x-www-form-urlencoded"}},
                  .body = form,
                  .body_len = (size_t)len};
-    wire_request(&w, &post, who, &error);
+    wire_request(&w, &post, show_id, &error);
     wire_assert_text(&post, t.id);
     wire_finish(&post);
   }
@@ -123,7 +123,7 @@ static void every_request_knows_its_tab(void **state) {
 }
 
 /* capability: D8 */
-static void the_cookie_carries_it_over_a_reload(void **state) {
+static void cookie_keeps_the_id_over_a_reload(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -133,9 +133,9 @@ static void the_cookie_carries_it_over_a_reload(void **state) {
   assert_string_equal(t.set, "");
   snprintf(cookies, sizeof cookies, "%s; vestry-tab=%s", t.cookie, t.sealed);
   load(&w, &after, cookies);
-  assert_string_equal(after.id, t.id); /* the first render knows it */
+  assert_string_equal(after.id, t.id); /* the first render has the id */
   assert_memory_equal(after.set, "vestry-tab=; Path=/; Max-Age=0", 30);
-  assert_string_not_equal(after.sealed, t.sealed); /* who finds no id in the storage is another tab */
+  assert_string_not_equal(after.sealed, t.sealed); /* a tab without an id in its storage is a new tab */
   assert_int_equal(ask(&w, &t, after.sealed, id), VESTRY_OK);
   assert_string_not_equal(id, t.id);
   site_end(&w);
@@ -146,8 +146,8 @@ static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void 
   return vestry_reply_bodyf(reply, vestry_tab_is_known(req) ? "known" : "a guess");
 }
 
-/* By the page's own word alone: a cookie may be another tab's. */
-static void a_document_says_that_it_does_not_know(void **state) {
+/* Only the page's signal proves the tab, because a cookie may be another tab's. */
+static void tab_id_from_a_cookie_is_not_known(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -182,7 +182,7 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   return error;
 }
 
-static void signals_are_kept_by_a_prefix(void **state) {
+static void prefix_selects_the_signals_to_keep(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -210,7 +210,7 @@ static void signals_are_kept_by_a_prefix(void **state) {
 }
 
 /* capability: D8 */
-static void what_was_not_made_here_is_none(void **state) {
+static void id_not_issued_for_the_session_is_not_found(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -238,14 +238,14 @@ static void what_was_not_made_here_is_none(void **state) {
   assert_string_not_equal(after.id, other.id);
   vestry_err error;
   wire r = {.method = "POST", .datastar = true, .body = "{\"tabId\":{\"a\":[1]}}", .body_len = 19};
-  wire_request(&w, &r, who, &error);
+  wire_request(&w, &r, show_id, &error);
   assert_int_equal(error, VESTRY_NOT_FOUND);
   wire_finish(&r);
   site_end(&w);
 }
 
 /* capability: D8 */
-static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
+static void forged_and_valid_ids_allocate_nothing(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -258,7 +258,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
     assert_int_equal(ask(&w, &t, forged, id), VESTRY_NOT_FOUND);
   }
   assert_int_equal(atomic_load(&w.th.live), live);
-  for (int i = 0; i < 1000; i++) { /* nor do good ones */
+  for (int i = 0; i < 1000; i++) { /* valid ones cost nothing either */
     tab more = {.id = ""};
     load(&w, &more, t.cookie);
   }
@@ -267,7 +267,7 @@ static void a_hundred_thousand_forged_ones_cost_nothing(void **state) {
 }
 
 /* capability: D8 */
-static void a_log_in_makes_another_tab(void **state) {
+static void login_changes_the_tab_id(void **state) {
   (void)state;
   site w;
   begin(&w);
@@ -281,12 +281,12 @@ static void a_log_in_makes_another_tab(void **state) {
   assert_string_not_equal(r.text, t.id);
   read_cookies(&r, &t);
   wire_finish(&r);
-  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is that of before */
+  assert_int_equal(ask(&w, &t, t.sealed, id), VESTRY_NOT_FOUND); /* the page is from before the login */
   site_end(&w);
 }
 
 /* capability: D8 */
-static void a_restart_with_the_same_secret_knows_them(void **state) {
+static void ids_survive_a_restart_with_the_same_secret(void **state) {
   (void)state;
   const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};
   for (int has_secret = 0; has_secret < 3; has_secret++) { /* none; the instance's; that of signed sessions */
@@ -340,7 +340,7 @@ static vestry_err serve_page(test_host *th, void *ctx) {
   return error;
 }
 
-static void short_of_memory_room_and_randomness(void **state) {
+static void missing_memory_room_and_randomness_are_errors(void **state) {
   (void)state;
   test_host_fail_each(serve_page, NULL, false);
   site w;
@@ -354,7 +354,7 @@ static void short_of_memory_room_and_randomness(void **state) {
   atomic_store(&w.th.fail_random, true);
   vestry_err error;
   wire none = {.method = NULL};
-  wire_request(&w, &none, who, &error);
+  wire_request(&w, &none, show_id, &error);
   assert_int_equal(error, VESTRY_IO);
   wire_finish(&none);
   site_end(&w);
@@ -362,15 +362,15 @@ static void short_of_memory_room_and_randomness(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_request_knows_its_tab),
-      cmocka_unit_test(the_cookie_carries_it_over_a_reload),
-      cmocka_unit_test(a_document_says_that_it_does_not_know),
-      cmocka_unit_test(signals_are_kept_by_a_prefix),
-      cmocka_unit_test(what_was_not_made_here_is_none),
-      cmocka_unit_test(a_hundred_thousand_forged_ones_cost_nothing),
-      cmocka_unit_test(a_log_in_makes_another_tab),
-      cmocka_unit_test(a_restart_with_the_same_secret_knows_them),
-      cmocka_unit_test(short_of_memory_room_and_randomness),
+      cmocka_unit_test(request_has_the_id_of_its_tab),
+      cmocka_unit_test(cookie_keeps_the_id_over_a_reload),
+      cmocka_unit_test(tab_id_from_a_cookie_is_not_known),
+      cmocka_unit_test(prefix_selects_the_signals_to_keep),
+      cmocka_unit_test(id_not_issued_for_the_session_is_not_found),
+      cmocka_unit_test(forged_and_valid_ids_allocate_nothing),
+      cmocka_unit_test(login_changes_the_tab_id),
+      cmocka_unit_test(ids_survive_a_restart_with_the_same_secret),
+      cmocka_unit_test(missing_memory_room_and_randomness_are_errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
