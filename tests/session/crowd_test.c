@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Many sessions: the bounds of a user, and of all. */
+/* Many sessions: the limit per user, and the limit of all sessions. */
 #include "session/members.h"
 
-static vestry_session_options crowd_of(enum way way, shelf *s) {
+static vestry_session_options small_way(enum way way, shelf *s) {
   vestry_session_options options = members_way(way, s);
   options.max_count = 20;
   options.max_per_user_count = 5;
   return options;
 }
 
-/* Where there is room for twenty sessions, one user logs in two hundred times. */
-static void one_users_log_ins_end_nobody_elses_session(void **state) {
+/* The table has room for twenty sessions, and one user logs in two hundred times. */
+static void logins_of_one_user_end_no_other_users_session(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
-    vestry_session_options options = crowd_of(way, &s);
+    vestry_session_options options = small_way(way, &s);
     members_begin(&w, &options);
     browser ann = {.cookie = ""}, bob[10];
     members_log_in(&w, &ann, "user=ann");
@@ -25,12 +25,12 @@ static void one_users_log_ins_end_nobody_elses_session(void **state) {
       browser *b = &bob[i % 10];
       *b->cookie = '\0';
       members_log_in(&w, b, "user=bob");
-      if (i == 192) members_ask(&w, b, &bobs); /* one of the last ten, and not of the last five */
+      if (i == 192) members_ask(&w, b, &bobs); /* one of the last ten logins, but not of the last five */
     }
     site_settle(&w);
     assert_true(vestry_connection_is_open(anns.connection));
     assert_false(vestry_connection_is_open(bobs.connection));
-    assert_false(bobs.clean); /* it comes back, to log in */
+    assert_false(bobs.clean); /* the client reconnects, and finds that it must log in */
     members_assert_is(&w, &ann, "ann");
     for (int i = 0; i < 10; i++) {
       browser copy = bob[i];
@@ -51,12 +51,12 @@ static void one_users_log_ins_end_nobody_elses_session(void **state) {
   }
 }
 
-/* Nor does who logs in and out all day long make it forgotten that others have logged out. */
-static void one_users_log_outs_bring_nobody_else_back(void **state) {
+/* Many logins and logouts of one user do not evict the records of other users' logouts. */
+static void logouts_of_one_user_restore_no_ended_session(void **state) {
   (void)state;
   site w;
   shelf s;
-  vestry_session_options options = crowd_of(SIGNED, &s);
+  vestry_session_options options = small_way(SIGNED, &s);
   options.max_count = 200;
   members_begin(&w, &options);
   browser ann = {.cookie = ""}, bob = {.cookie = ""}, eve = {.cookie = ""}, thief;
@@ -91,11 +91,11 @@ static void *log_in_often(void *ctx) {
   return NULL;
 }
 
-static void users_that_log_in_at_once_are_bounded(void **state) {
+static void concurrent_logins_are_bounded_per_user(void **state) {
   (void)state;
   site w;
   shelf s;
-  vestry_session_options options = crowd_of(IN_MEMORY, &s);
+  vestry_session_options options = small_way(IN_MEMORY, &s);
   members_begin(&w, &options);
   static const char *const users[] = {"user=a", "user=b", "user=a", "user=b", "user=a", "user=c"};
   entrant entrants[6];
@@ -114,9 +114,9 @@ static void users_that_log_in_at_once_are_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_users_log_ins_end_nobody_elses_session),
-      cmocka_unit_test(one_users_log_outs_bring_nobody_else_back),
-      cmocka_unit_test(users_that_log_in_at_once_are_bounded),
+      cmocka_unit_test(logins_of_one_user_end_no_other_users_session),
+      cmocka_unit_test(logouts_of_one_user_restore_no_ended_session),
+      cmocka_unit_test(concurrent_logins_are_bounded_per_user),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

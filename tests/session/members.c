@@ -4,20 +4,20 @@
 #include "vestry/routes.h"
 
 _Atomic(int64_t) members_clock_s;
-void (*members_at_next_look)(void *ctx); /* at the clock; NULL: nothing */
+void (*members_at_next_look)(void *ctx); /* called when the clock is read; NULL: nothing */
 void *members_at_next_look_ctx;
 
 int64_t members_now_s(void *ctx) {
   void (*fn)(void *) = members_at_next_look;
   (void)ctx;
   if (fn) {
-    members_at_next_look = NULL; /* there is one thread then */
+    members_at_next_look = NULL; /* only one thread runs then */
     fn(members_at_next_look_ctx);
   }
   return atomic_load(&members_clock_s);
 }
 
-static void meanwhile(shelf *s, void (**fn)(void *ctx)) {
+static void call_once(shelf *s, void (**fn)(void *ctx)) {
   void (*call)(void *) = *fn;
   if (!call) return;
   *fn = NULL;
@@ -44,7 +44,7 @@ static vestry_err save(void *ctx, const char *hash, const vestry_session_record 
     s->rows[at].record = *record;
   }
   pthread_mutex_unlock(&s->lock);
-  meanwhile(s, &s->after_save);
+  call_once(s, &s->after_save);
   return s->fails;
 }
 
@@ -55,7 +55,7 @@ static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_r
   int at = find_locked(s, hash);
   if (at >= 0) *ret_record = s->rows[at].record;
   pthread_mutex_unlock(&s->lock);
-  meanwhile(s, &s->after_load);
+  call_once(s, &s->after_load);
   return s->fails ? s->fails : at < 0 ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 
@@ -74,7 +74,7 @@ static vestry_err forget_user(void *ctx, const char *user) {
   for (int i = 0; i < 32; i++)
     if (strcmp(s->rows[i].record.user, user) == 0) *s->rows[i].hash = '\0';
   pthread_mutex_unlock(&s->lock);
-  meanwhile(s, &s->after_forget_user);
+  call_once(s, &s->after_forget_user);
   return s->fails;
 }
 
@@ -97,7 +97,7 @@ vestry_err members_logout(const vestry_request *req, vestry_reply *reply, void *
   const char *before = vestry_session_user(req);
   vestry_err error = vestry_session_logout(req, reply);
   (void)app;
-  if (before) assert_true(*before); /* still there */
+  if (before) assert_true(*before); /* logout has not freed the name */
   return error ? error : vestry_reply_bodyf(reply, "bye");
 }
 
@@ -124,12 +124,12 @@ void members_begin(site *w, const vestry_session_options *options) {
   assert_int_equal(vestry_mount(w->v, "", routes, sizeof routes / sizeof *routes, NULL), VESTRY_OK);
 }
 
-/* r: with method and path. */
+/* r: with method and path set. */
 void members_ask(site *w, browser *b, wire *r) {
   if (*b->cookie) r->headers[0] = (vestry_header){"Cookie", b->cookie};
   wire_request(w, r, NULL, NULL);
   if (!wire_value(r, "Set-Cookie", b->set, sizeof b->set)) return;
-  assert_null(strstr(strstr(r->head, "Set-Cookie: ") + 1, "Set-Cookie: ")); /* one at most */
+  assert_null(strstr(strstr(r->head, "Set-Cookie: ") + 1, "Set-Cookie: ")); /* at most one */
   (void)wire_keep_cookie(r, b->cookie, sizeof b->cookie);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A site with sessions, for tests: handlers, a clock turned by hand, storage whose calls can fail, and a browser. */
+/* A site with sessions, for tests: handlers, a manual clock, storage whose calls can fail, and a browser. */
 #ifndef TESTS_SESSION_MEMBERS_H
 #define TESTS_SESSION_MEMBERS_H
 
@@ -8,11 +8,11 @@
 #include "vestry/app/session.h"
 
 extern _Atomic(int64_t) members_clock_s;
-extern void (*members_at_next_look)(void *ctx); /* at the clock, once; NULL: nothing */
+extern void (*members_at_next_look)(void *ctx); /* called once when the clock is read; NULL: nothing */
 extern void *members_at_next_look_ctx;
 int64_t members_now_s(void *ctx);
 
-/* What storage holds; each call can fail. */
+/* In-memory session storage; each call can fail. */
 typedef struct shelf {
   pthread_mutex_t lock;
   struct {
@@ -21,8 +21,8 @@ typedef struct shelf {
   } rows[32];
   int saves, loads;
   vestry_err fails;
-  vestry *ends_before_save; /* all sessions of the user end in the middle of a save; NULL: not */
-  /* Called once, in the middle; NULL: not. */
+  vestry *ends_before_save; /* end all sessions of the user during the next save; NULL: do not */
+  /* Called once, during the named operation; NULL: not called. */
   void (*after_save)(void *ctx), (*after_load)(void *ctx), (*after_forget_user)(void *ctx);
   void *ctx;
 } shelf;
@@ -36,17 +36,17 @@ vestry_session_options members_way(enum way way, shelf *s);
 
 typedef struct browser {
   char cookie[2 * VSI_TOKEN_MAX_LEN]; /* "name=value"; "": none */
-  char set[2 * VSI_TOKEN_MAX_LEN];    /* what the last answer's Set-Cookie said; "": nothing */
+  char set[2 * VSI_TOKEN_MAX_LEN];    /* value of the last reply's Set-Cookie; "": none */
 } browser;
 
-/* Its handlers of /, /login, /logout and /live. */
+/* The handlers of /, /login, /logout and /live. */
 vestry_err members_who(const vestry_request *req, vestry_reply *reply, void *app);
 vestry_err members_login(const vestry_request *req, vestry_reply *reply, void *app);
 vestry_err members_logout(const vestry_request *req, vestry_reply *reply, void *app);
 vestry_err members_live(const vestry_request *req, vestry_reply *reply, void *app);
-/* Routes: / says who somebody is; /login?user=, /logout, /live, /picture. */
+/* Routes: / returns the user's name, /login?user= logs in; also /logout, /live and /picture. */
 void members_begin(site *w, const vestry_session_options *options);
-/* r: with method and path. */
+/* r: with method and path set. */
 void members_ask(site *w, browser *b, wire *r);
 int members_status(site *w, browser *b, const char *method, const char *path, const char *query);
 void members_assert_is(site *w, browser *b, const char *user);

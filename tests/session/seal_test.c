@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Seals: made here, for this, and for whom. */
+/* Seals: valid only for their secret, purpose, scope and further data. */
 #include "app/session/seal.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -9,7 +9,7 @@ static const char secret[] = "a secret of more than thirty-two bytes",
 static const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
 
 /* capability: D8 */
-static void seals_are_good_for_what_they_were_made_for(void **state) {
+static void seal_is_valid_only_for_its_purpose_scope_and_data(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -21,19 +21,19 @@ static void seals_are_good_for_what_they_were_made_for(void **state) {
   assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_TAB, ann, "more", text), VESTRY_OK);
   assert_int_equal(strlen(text), VSI_SEAL_LEN);
   assert_true(vsi_seal_is_good(&seals, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN));
-  assert_true(vsi_seal_is_good(&same, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN)); /* after a restart */
+  assert_true(vsi_seal_is_good(&same, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN)); /* as after a restart */
   assert_false(vsi_seal_is_good(&random, VSI_SEAL_TAB, ann, "more", text, VSI_SEAL_LEN));
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_ONCE, ann, "more", text, VSI_SEAL_LEN));
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, nobody, "more", text, VSI_SEAL_LEN));
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
-  /* what is scope and what is more stays apart */
+  /* The scope and the further data are separate. */
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_TAB, (vestry_scope){"annm", 4}, "ore", text, VSI_SEAL_LEN));
   assert_int_equal(vsi_seal_make(&seals, &th.host, VSI_SEAL_TAB, ann, "more", again), VESTRY_OK);
-  assert_string_not_equal(text, again); /* each is another */
+  assert_string_not_equal(text, again); /* each seal is different */
 }
 
 /* capability: D8 */
-static void any_change_spoils_it(void **state) {
+static void changed_or_cut_seal_is_invalid(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -54,7 +54,7 @@ static void any_change_spoils_it(void **state) {
   assert_false(vsi_seal_is_good(&seals, VSI_SEAL_CSRF, ann, NULL, text, VSI_SEAL_LEN + 1));
 }
 
-static void secrets_change(void **state) {
+static void previous_secret_verifies_old_seals(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -67,10 +67,10 @@ static void secrets_change(void **state) {
   assert_true(vsi_seal_is_good(&after, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
   assert_false(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN));
   assert_int_equal(vsi_seal_make(&after, &th.host, VSI_SEAL_TAB, ann, NULL, text), VESTRY_OK);
-  assert_true(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN)); /* by the new one */
+  assert_true(vsi_seal_is_good(&far, VSI_SEAL_TAB, ann, NULL, text, VSI_SEAL_LEN)); /* sealed with the new secret */
 }
 
-static void bad_secrets_and_no_randomness(void **state) {
+static void short_secrets_and_missing_randomness_are_rejected(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -85,7 +85,7 @@ static void bad_secrets_and_no_randomness(void **state) {
   assert_int_equal(vsi_seals_init(&seals, &th.host, NULL, 0, NULL, 0), VESTRY_IO);
 }
 
-static void tags_tell_scopes_apart(void **state) {
+static void scope_tags_differ_by_scope(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -101,11 +101,11 @@ static void tags_tell_scopes_apart(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(seals_are_good_for_what_they_were_made_for),
-      cmocka_unit_test(any_change_spoils_it),
-      cmocka_unit_test(secrets_change),
-      cmocka_unit_test(bad_secrets_and_no_randomness),
-      cmocka_unit_test(tags_tell_scopes_apart),
+      cmocka_unit_test(seal_is_valid_only_for_its_purpose_scope_and_data),
+      cmocka_unit_test(changed_or_cut_seal_is_invalid),
+      cmocka_unit_test(previous_secret_verifies_old_seals),
+      cmocka_unit_test(short_secrets_and_missing_randomness_are_rejected),
+      cmocka_unit_test(scope_tags_differ_by_scope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions: who somebody is, from cookie to cookie. */
+/* Sessions: the user of a request, from its cookie. */
 #include "session/members.h"
 #include "vestry/app/once.h"
 #include "vestry/app/page.h"
 #include "vestry/app/secret.h"
 
 /* capability: K6 */
-static void a_session_from_its_beginning_to_its_end(void **state) {
+static void login_and_logout_replace_the_session_id(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -22,7 +22,7 @@ static void a_session_from_its_beginning_to_its_end(void **state) {
     char first[sizeof b.cookie];
     strcpy(first, b.cookie);
     members_assert_is(&w, &b, "nobody");
-    assert_string_equal(b.set, ""); /* once */
+    assert_string_equal(b.set, ""); /* the cookie is set once */
     members_log_in(&w, &b, "user=ada+l%c3%b8vlace");
     assert_string_not_equal(b.cookie, first);
     assert_non_null(strstr(b.set, "; Max-Age=5000"));
@@ -30,20 +30,20 @@ static void a_session_from_its_beginning_to_its_end(void **state) {
     assert_string_equal(b.set, "");
     browser planter = {.cookie = ""};
     strcpy(planter.cookie, first);
-    members_assert_is(&w, &planter, "nobody"); /* the id that was there before is nobody's */
+    members_assert_is(&w, &planter, "nobody"); /* the id from before the login has no user */
     strcpy(first, b.cookie);
     assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 200);
     assert_string_not_equal(b.set, "");
     members_assert_is(&w, &b, "nobody");
     browser thief = {.cookie = ""};
-    strcpy(thief.cookie, first); /* the old cookie is worth nothing */
+    strcpy(thief.cookie, first); /* the old cookie is invalid */
     members_assert_is(&w, &thief, "nobody");
-    assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 200); /* nobody is logged in */
+    assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 200); /* without a user */
     site_end(&w);
   }
 }
 
-static void it_ends_by_time(void **state) {
+static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -54,11 +54,11 @@ static void it_ends_by_time(void **state) {
     browser b = {.cookie = ""}, idle = {.cookie = ""};
     members_log_in(&w, &b, "user=a");
     members_log_in(&w, &idle, "user=idle");
-    for (int i = 0; i < 9; i++) { /* 4,500 s, each less than idle */
+    for (int i = 0; i < 9; i++) { /* 4,500 s, in steps shorter than idle_ms */
       atomic_fetch_add(&members_clock_s, 500);
       site_pass_ms(&w, 500 * 1000);
       members_assert_is(&w, &b, "a");
-      if (way == SIGNED) assert_string_not_equal(b.set, ""); /* the cookie says when it was used */
+      if (way == SIGNED) assert_string_not_equal(b.set, ""); /* the cookie contains the time of its last use */
     }
     members_assert_is(&w, &idle, "nobody");
     atomic_fetch_add(&members_clock_s, 499);
@@ -72,7 +72,7 @@ static void it_ends_by_time(void **state) {
 }
 
 /* capability: K6 */
-static void what_a_restart_keeps(void **state) {
+static void stored_and_signed_sessions_survive_a_restart(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -85,12 +85,12 @@ static void what_a_restart_keeps(void **state) {
     members_begin(&w, &options);
     members_assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
     members_assert_is(&w, &b, way == IN_MEMORY ? "nobody" : "a");
-    if (way == STORED) assert_int_equal(s.loads, 1); /* then memory knows */
+    if (way == STORED) assert_int_equal(s.loads, 1); /* later requests find the session in memory */
     site_end(&w);
   }
 }
 
-static void storage_knows_no_ids(void **state) {
+static void storage_holds_only_hashes_of_ids(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -108,7 +108,7 @@ static void storage_knows_no_ids(void **state) {
 /* ------------------------------------------------------------------------------------- cookies of others ---------- */
 
 /* capability: K6 */
-static void cookies_that_were_not_written_here(void **state) {
+static void forged_cookies_have_no_user(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -118,7 +118,7 @@ static void cookies_that_were_not_written_here(void **state) {
     browser b = {.cookie = ""};
     members_log_in(&w, &b, "user=ada");
     size_t len = strlen(b.cookie);
-    for (size_t i = 15; i < len; i++) { /* each character, another one, and none */
+    for (size_t i = 15; i < len; i++) { /* each character: changed, cut off there, and in upper case */
       browser bad = b;
       bad.cookie[i] = bad.cookie[i] == 'a' ? 'b' : 'a';
       members_assert_is(&w, &bad, "nobody");
@@ -133,14 +133,14 @@ static void cookies_that_were_not_written_here(void **state) {
     strcat(more.cookie, "0");
     members_assert_is(&w, &more, "nobody");
     snprintf(more.cookie, sizeof more.cookie, "x=1; __Host-session=\"no\"; %s; %s", b.cookie, "__Host-session=0");
-    members_assert_is(&w, &more, "nobody"); /* of several the first */
+    members_assert_is(&w, &more, "nobody"); /* only the first of several cookies counts */
     snprintf(more.cookie, sizeof more.cookie, "x=1; %s; __Host-session=0", b.cookie);
     members_assert_is(&w, &more, "ada");
     site_end(&w);
   }
 }
 
-static void a_secret_can_be_changed(void **state) {
+static void previous_secret_keeps_sessions_valid(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -163,7 +163,7 @@ static void a_secret_can_be_changed(void **state) {
   site_end(&w);
 }
 
-static void what_caches_may_keep_has_no_cookie(void **state) {
+static void cacheable_replies_set_no_cookie(void **state) {
   (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
@@ -178,8 +178,8 @@ static void what_caches_may_keep_has_no_cookie(void **state) {
   wires_end(&w, &r);
 }
 
-/* Strangers cost no look into the database. */
-static void visitors_are_not_looked_up(void **state) {
+/* A request without a login causes no database query. */
+static void anonymous_requests_do_not_query_storage(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -192,7 +192,7 @@ static void visitors_are_not_looked_up(void **state) {
   site_end(&w);
 }
 
-static void bad_options_and_users(void **state) {
+static void invalid_options_and_user_names_are_rejected(void **state) {
   (void)state;
   const vestry_session_storage_ops half = {.save = shelf_ops.save};
   const vestry_session_options bad[] = {
@@ -226,8 +226,9 @@ static void bad_options_and_users(void **state) {
   site_end(&w);
 }
 
-/* What depends on sessions, or on their secret, was made before them: that is said. */
-static void what_depends_on_sessions_comes_after_them(void **state) {
+/* Sessions are rejected if an object that depends on them, or on their secret, was created before them. The log
+ * states this. */
+static void sessions_after_their_dependents_are_rejected(void **state) {
   (void)state;
   const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {.size = 0};
   const vestry_secret own = {.secret = members_secret, .secret_len = 34};
@@ -246,19 +247,19 @@ static void what_depends_on_sessions_comes_after_them(void **state) {
   assert_int_equal(vestry_pages_create(w.v, NULL, &pages), VESTRY_OK);
   assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_INVALID);
   assert_non_null(strstr(w.th.last_log, "random key"));
-  assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_OK); /* has no secret */
+  assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_OK); /* plain sessions have no secret */
   vestry_pages_destroy(pages);
   site_end(&w);
 
   site_begin(&w, (vestry_options){0});
-  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* pages are sealed with the program's own */
+  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* pages are sealed with the program's own secret */
   assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_OK);
   site_end(&w);
 
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_sessions_create(w.v, &plain), VESTRY_OK);
   assert_int_equal(vestry_sessions_create(w.v, &is_signed), VESTRY_EXISTS);
-  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* the second one's secret was not taken */
+  assert_int_equal(vestry_secret_set(w.v, &own), VESTRY_OK); /* the rejected call did not store its secret */
   assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
   vestry_once_destroy(once);
   site_end(&w);
@@ -291,7 +292,7 @@ static vestry_err log_in_and_out(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     shelf s;
@@ -302,17 +303,17 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_session_from_its_beginning_to_its_end),
-      cmocka_unit_test(it_ends_by_time),
-      cmocka_unit_test(what_a_restart_keeps),
-      cmocka_unit_test(storage_knows_no_ids),
-      cmocka_unit_test(cookies_that_were_not_written_here),
-      cmocka_unit_test(a_secret_can_be_changed),
-      cmocka_unit_test(what_caches_may_keep_has_no_cookie),
-      cmocka_unit_test(visitors_are_not_looked_up),
-      cmocka_unit_test(bad_options_and_users),
-      cmocka_unit_test(what_depends_on_sessions_comes_after_them),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(login_and_logout_replace_the_session_id),
+      cmocka_unit_test(session_ends_after_idle_ms_and_lifetime_ms),
+      cmocka_unit_test(stored_and_signed_sessions_survive_a_restart),
+      cmocka_unit_test(storage_holds_only_hashes_of_ids),
+      cmocka_unit_test(forged_cookies_have_no_user),
+      cmocka_unit_test(previous_secret_keeps_sessions_valid),
+      cmocka_unit_test(cacheable_replies_set_no_cookie),
+      cmocka_unit_test(anonymous_requests_do_not_query_storage),
+      cmocka_unit_test(invalid_options_and_user_names_are_rejected),
+      cmocka_unit_test(sessions_after_their_dependents_are_rejected),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions in a database: they outlive restarts, and go when their time is over, also if no browser comes back. */
+/* Sessions in a database survive restarts, and expire even if no browser returns. */
 #include "session/storage_contract.h"
 
 const storage_world *storage_contract_world;
@@ -10,7 +10,7 @@ int64_t storage_now_s(void *ctx) {
   return storage_clock_s;
 }
 
-static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
+static vestry_err show_user(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req);
   (void)app;
   return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
@@ -37,7 +37,7 @@ vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
                                            .storage_ctx = s->ctx,
                                            .now_s = storage_now_s};
   error = site_try(&s->on, (vestry_options){0}, (site_has){.sessions = &sessions});
-  if (!error) error = vestry_route(s->on.v, "GET", "/", who, NULL);
+  if (!error) error = vestry_route(s->on.v, "GET", "/", show_user, NULL);
   if (!error) error = vestry_route(s->on.v, "GET", "/in", log_in, NULL);
   return error ? error : vestry_route(s->on.v, "GET", "/out", log_out, NULL);
 }
@@ -69,9 +69,9 @@ int storage_rows(storage_suite *s) {
 
 typedef char cookie[120];
 
-/* What it says; the storage_cookie is brought up to date. */
+/* Return status and body, and update the cookie. */
 const char *storage_ask(storage_suite *s, const char *path, const char *query, storage_cookie c) {
-  static char said[100];
+  static char answer[100];
   const vestry_header headers[] = {{"Cookie", c}};
   const vestry_memory_call call = {.path = path, .query = query, .headers = headers, .headers_count = *c != '\0'};
   vestry_memory_exchange *exchange = site_request(&s->on, &call);
@@ -79,9 +79,10 @@ const char *storage_ask(storage_suite *s, const char *path, const char *query, s
   const char *set = vestry_memory_header(exchange, "Set-Cookie", 0);
   if (set) snprintf(c, sizeof(storage_cookie), "%.*s", (int)strcspn(set, ";"), set);
   const vestry_slice body = vestry_memory_look(exchange).received;
-  snprintf(said, sizeof said, "%d %.*s", vestry_memory_look(exchange).status, (int)body.len, (const char *)body.data);
+  snprintf(answer, sizeof answer, "%d %.*s", vestry_memory_look(exchange).status, (int)body.len,
+           (const char *)body.data);
   vestry_memory_destroy(exchange);
-  return said;
+  return answer;
 }
 
 void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
@@ -91,7 +92,7 @@ void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
 }
 
 /* capability: M3 */
-static void who_has_logged_in_is_so_after_a_restart(void **state) {
+static void login_survives_a_restart(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie ann, bob;
@@ -114,7 +115,7 @@ static void who_has_logged_in_is_so_after_a_restart(void **state) {
   storage_end(&s);
 }
 
-static void what_is_stolen_opens_no_session(void **state) {
+static void database_contains_no_session_id(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie ann;
@@ -126,8 +127,8 @@ static void what_is_stolen_opens_no_session(void **state) {
   storage_end(&s);
 }
 
-/* Nobody comes back with them. */
-static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
+/* No browser returns with these sessions. */
+static void expired_sessions_are_deleted_without_being_loaded(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie c;
@@ -138,14 +139,14 @@ static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
     storage_let_in(&s, query, c);
   }
   assert_int_equal(storage_rows(&s), 95);
-  storage_close(&s); /* memory forgets, the database does not */
+  storage_close(&s); /* memory is lost, the database is not */
   storage_clock_s += 1099;
   assert_int_equal(storage_open(&s, (storage_bounds){.expired_at_once = 10}), VESTRY_OK);
   size_t count = 99;
   assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
-  assert_int_equal(count, 0); /* a use is noted to a tenth */
+  assert_int_equal(count, 0); /* the last use is recorded to a tenth of idle_ms */
   storage_clock_s += 1;
-  storage_let_in(&s, "user=new", c); /* a log-in does some of the work */
+  storage_let_in(&s, "user=new", c); /* a login deletes some expired rows */
   assert_int_equal(storage_rows(&s), 95 - 10 + 1);
   for (int left = 86; left > 1; left = storage_rows(&s)) {
     assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
@@ -153,7 +154,7 @@ static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
     assert_int_equal(storage_rows(&s), left - (int)count);
   }
   assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");
-  /* By its lifetime too, however often it is used. */
+  /* The lifetime also ends a session that is used all the time. */
   for (int i = 0; i < 12; i++) {
     storage_clock_s += 410;
     test_host_advance_ms(&s.on.th, 410 * 1000);
@@ -168,7 +169,7 @@ static void what_is_over_is_deleted_though_nobody_loads_it(void **state) {
   storage_end(&s);
 }
 
-static void a_user_has_so_many(void **state) {
+static void login_over_the_limit_ends_the_users_oldest(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie first, c, ann;
@@ -188,8 +189,8 @@ static void a_user_has_so_many(void **state) {
   storage_end(&s);
 }
 
-/* Another process has ended it: a use does not bring it back. */
-static void a_use_makes_no_row(void **state) {
+/* If another process has ended the session, a use does not restore its row. */
+static void use_does_not_restore_a_deleted_row(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie c;
@@ -197,14 +198,14 @@ static void a_use_makes_no_row(void **state) {
   storage_let_in(&s, "user=ann", c);
   storage_contract_world->run(&s, "DELETE FROM vestry_session");
   storage_clock_s += 500;
-  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 ann"); /* memory believes in it yet */
+  assert_string_equal(storage_ask(&s, "/", NULL, c), "200 ann"); /* still valid in memory */
   assert_int_equal(storage_rows(&s), 0);
   assert_int_equal(vestry_session_check(s.on.v, NULL), VESTRY_OK);
   assert_string_equal(storage_ask(&s, "/", NULL, c), "200 nobody");
   storage_end(&s);
 }
 
-static void what_fails_is_an_error_and_said(void **state) {
+static void storage_errors_are_returned_and_logged(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie c = "";
@@ -216,7 +217,7 @@ static void what_fails_is_an_error_and_said(void **state) {
   storage_end(&s);
 }
 
-static void a_later_table_is_left_alone(void **state) {
+static void table_of_a_later_version_is_rejected(void **state) {
   (void)state;
   storage_suite s;
   storage_begin(&s, (storage_bounds){0});
@@ -230,13 +231,13 @@ static void a_later_table_is_left_alone(void **state) {
 
 int storage_contract_run(const char *name) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(who_has_logged_in_is_so_after_a_restart),
-      cmocka_unit_test(what_is_stolen_opens_no_session),
-      cmocka_unit_test(what_is_over_is_deleted_though_nobody_loads_it),
-      cmocka_unit_test(a_user_has_so_many),
-      cmocka_unit_test(a_use_makes_no_row),
-      cmocka_unit_test(what_fails_is_an_error_and_said),
-      cmocka_unit_test(a_later_table_is_left_alone),
+      cmocka_unit_test(login_survives_a_restart),
+      cmocka_unit_test(database_contains_no_session_id),
+      cmocka_unit_test(expired_sessions_are_deleted_without_being_loaded),
+      cmocka_unit_test(login_over_the_limit_ends_the_users_oldest),
+      cmocka_unit_test(use_does_not_restore_a_deleted_row),
+      cmocka_unit_test(storage_errors_are_returned_and_logged),
+      cmocka_unit_test(table_of_a_later_version_is_rejected),
   };
   return _cmocka_run_group_tests(name, tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

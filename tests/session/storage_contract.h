@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is promised of a database that keeps sessions: SQLite and PostgreSQL run the same tests. */
+/* The contract of a database that stores sessions: SQLite and PostgreSQL run the same tests. */
 #ifndef TESTS_SESSION_STORAGE_CONTRACT_H
 #define TESTS_SESSION_STORAGE_CONTRACT_H
 
@@ -8,47 +8,47 @@
 
 typedef struct storage_suite {
   site on;
-  const vestry_session_storage_ops *ops; /* set by the world's open, and so for the next two */
+  const vestry_session_storage_ops *ops; /* the world's open sets ops, ctx and world */
   void *ctx;
   void *world;
 } storage_suite;
 
-/* Of the options of a database's sessions. */
+/* Options of a database's sessions; zero selects the default. */
 typedef struct storage_bounds {
   uint32_t max_per_user_count, expired_at_once;
 } storage_bounds;
 
 enum { STORAGE_IDLE_MS = 1000 * 1000, STORAGE_LIFETIME_MS = 5000 * 1000 };
 
-/* Where they are kept. */
+/* The database that stores the sessions. */
 typedef struct storage_world {
-  void (*make)(void), (*remove)(void); /* an empty database */
+  void (*make)(void), (*remove)(void); /* make and remove an empty database */
   vestry_err (*open)(storage_suite *s, storage_bounds bounds);
-  void (*close)(storage_suite *s); /* also if open has failed in the middle */
+  void (*close)(storage_suite *s); /* also called if open has failed halfway */
   vestry_err (*expire)(storage_suite *s, size_t *ret_count);
   int64_t (*number)(storage_suite *s, const char *sql);
   void (*run)(storage_suite *s, const char *sql);
 } storage_world;
-/* Set before tests run. */
+/* Set before the tests run. */
 extern const storage_world *storage_contract_world;
 
 extern int64_t storage_clock_s;
 int64_t storage_now_s(void *ctx);
 
-/* An instance over the database that there is: "/" says which user it is, /in?user= logs in, /out logs out. */
+/* Open an instance over the existing database: "/" returns the user's name, /in?user= logs in, /out logs out. */
 vestry_err storage_open(storage_suite *s, storage_bounds bounds);
 void storage_close(storage_suite *s);
-/* The same with an empty database, which is removed in the end; all memory is back then. */
+/* The same with an empty database. storage_end removes it, and checks that all memory was freed. */
 void storage_begin(storage_suite *s, storage_bounds bounds);
 void storage_end(storage_suite *s);
 int storage_rows(storage_suite *s);
 
 typedef char storage_cookie[120];
-/* What it says; the cookie is brought up to date. */
+/* Return status and body, and update the cookie. */
 const char *storage_ask(storage_suite *s, const char *path, const char *query, storage_cookie c);
 void storage_let_in(storage_suite *s, const char *query, storage_cookie c);
 
-/* Run all that is promised. Returns how many tests failed. */
+/* Run the contract's tests. Returns the number of failed tests. */
 int storage_contract_run(const char *name);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions in storage: it fails, and others are quicker. */
+/* Stored sessions: failing storage, and concurrent calls. */
 #include "session/members.h"
 
-static void storage_that_fails(void **state) {
+static void failing_storage_gets_503_and_ends_the_session(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -20,15 +20,15 @@ static void storage_that_fails(void **state) {
   s.fails = VESTRY_LIMIT;
   assert_int_equal(members_status(&w, &b, "POST", "/logout", NULL), 503);
   site_settle(&w);
-  assert_false(vestry_connection_is_open(r.connection)); /* it has ended all the same */
+  assert_false(vestry_connection_is_open(r.connection)); /* the session has ended nevertheless */
   s.fails = VESTRY_OK;
   members_assert_is(&w, &b, "nobody");
   wire_finish(&r);
   site_end(&w);
 }
 
-/* A use is noted while the session ends: the row that is written last must not stay. */
-static void a_late_save_brings_nobody_back(void **state) {
+/* The session ends while its use is being recorded; the save must not leave a row behind. */
+static void session_ended_during_a_save_stays_ended(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -57,7 +57,7 @@ typedef struct meeting {
   site w;
   shelf s;
   browser b;
-  const char *user; /* whose sessions end */
+  const char *user; /* the user whose sessions end */
   const char *query;
   int status;
 } meeting;
@@ -78,10 +78,10 @@ static void log_out_meanwhile(void *ctx) {
   assert_int_equal(members_status(&m->w, &other, "POST", "/logout", NULL), 200);
 }
 
-/* Between storage and the table there is a moment in which an end would find a log-in in the one and not in the other;
- * and the same between what an end does first and what it does last. */
+/* A login writes to storage and to the table, and an end clears both. Between the two steps of one call, the other
+ * call finds only half of its change. */
 /* capability: K6 */
-static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
+static void login_during_end_user_is_ended(void **state) {
   (void)state;
   enum { BEFORE_SAVE, AFTER_SAVE, IN_THE_END, MOMENTS };
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
@@ -105,7 +105,7 @@ static void a_log_in_does_not_survive_the_end_that_it_meets(void **state) {
         assert_int_equal(m.status, is_same ? 500 : 303);
         members_assert_is(&m.w, &m.b, is_same ? "nobody" : "a");
         assert_int_equal(shelf_count(&m.s), way == STORED && !is_same);
-        members_log_in(&m.w, &m.b, "user=a"); /* in the same second, but after it */
+        members_log_in(&m.w, &m.b, "user=a"); /* in the same second, but after the end */
         members_assert_is(&m.w, &m.b, "a");
         site_end(&m.w);
       }
@@ -119,9 +119,9 @@ static vestry_err change_password(const vestry_request *req, vestry_reply *reply
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
-/* All sessions end, and one begins, in one second. */
+/* All sessions end and one begins within one second. */
 /* capability: K6 */
-static void who_changes_a_password_stays(void **state) {
+static void login_after_end_user_in_one_request_stays(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -139,9 +139,9 @@ static void who_changes_a_password_stays(void **state) {
   }
 }
 
-/* A session that ends while a request loads it is not let in: neither is the request, nor is its stream the user's. */
+/* A session that ends while a request loads it is not accepted: the request and its stream have no user. */
 /* capability: K6 */
-static void what_ends_while_it_is_loaded_is_not_let_in(void **state) {
+static void session_ended_while_loading_is_rejected(void **state) {
   (void)state;
   for (int by_user = 0; by_user < 2; by_user++) {
     meeting m = {.user = "a"};
@@ -152,12 +152,12 @@ static void what_ends_while_it_is_loaded_is_not_let_in(void **state) {
     char cookie[sizeof m.b.cookie];
     strcpy(cookie, m.b.cookie);
     site_end(&m.w);
-    members_begin(&m.w, &options); /* memory is empty: it is loaded */
+    members_begin(&m.w, &options); /* memory is empty, so the session is loaded */
     wire r = {.path = "/live", .datastar = true};
     m.s.after_load = by_user ? end_all : log_out_meanwhile;
     members_ask(&m.w, &m.b, &r);
     assert_null(m.s.after_load);
-    assert_true(vestry_connection_is_open(r.connection)); /* a visitor's: under another id */
+    assert_true(vestry_connection_is_open(r.connection)); /* anonymous, under another id */
     assert_string_not_equal(m.b.set, "");
     assert_string_not_equal(m.b.cookie, cookie);
     members_assert_is(&m.w, &m.b, "nobody");
@@ -173,8 +173,8 @@ static void open_meanwhile(void *ctx) {
   m->status = members_status(&m->w, &m->b, "GET", "/", NULL);
 }
 
-/* Two requests that load one session have one. */
-static void what_is_loaded_twice_is_one_session(void **state) {
+/* Two requests that load the same session share one object. */
+static void concurrent_loads_share_one_session(void **state) {
   (void)state;
   meeting m = {.user = "a"};
   vestry_session_options options = members_way(STORED, &m.s);
@@ -194,13 +194,13 @@ static void what_is_loaded_twice_is_one_session(void **state) {
   wires_end(&m.w, &r);
 }
 
-typedef struct coming_back {
+typedef struct returning_request {
   const vestry_session_options *options;
   char *cookie;
-} coming_back;
+} returning_request;
 
-static vestry_err come_back(test_host *th, void *ctx) {
-  const coming_back *c = ctx;
+static vestry_err send_returning_request(test_host *th, void *ctx) {
+  const returning_request *c = ctx;
   vestry *v;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
@@ -211,14 +211,14 @@ static vestry_err come_back(test_host *th, void *ctx) {
     site w = {.v = v};
     (void)wire_serve(&w, &r, NULL, NULL);
     error = r.status == 200 ? VESTRY_OK : VESTRY_NO_MEMORY;
-    if (!error) wire_assert_text(&r, "a"); /* never nobody */
+    if (!error) wire_assert_text(&r, "a"); /* a failure never makes the request anonymous */
     wire_finish(&r);
   }
   vestry_destroy(v);
   return error;
 }
 
-static void without_memory_nobody_is_another(void **state) {
+static void allocation_failure_never_changes_the_user(void **state) {
   (void)state;
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
@@ -229,12 +229,12 @@ static void without_memory_nobody_is_another(void **state) {
     members_log_in(&w, &b, "user=a");
     site_end(&w);
     options.now_s = members_now_s;
-    coming_back c = {&options, b.cookie};
-    test_host_fail_each(come_back, &c, true);
+    returning_request c = {&options, b.cookie};
+    test_host_fail_each(send_returning_request, &c, true);
   }
 }
 
-static void a_log_in_that_cannot_end_the_session_before_fails(void **state) {
+static void login_fails_if_the_old_session_cannot_end(void **state) {
   (void)state;
   site w;
   shelf s;
@@ -251,14 +251,14 @@ static void a_log_in_that_cannot_end_the_session_before_fails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(storage_that_fails),
-      cmocka_unit_test(a_late_save_brings_nobody_back),
-      cmocka_unit_test(a_log_in_does_not_survive_the_end_that_it_meets),
-      cmocka_unit_test(who_changes_a_password_stays),
-      cmocka_unit_test(what_ends_while_it_is_loaded_is_not_let_in),
-      cmocka_unit_test(what_is_loaded_twice_is_one_session),
-      cmocka_unit_test(without_memory_nobody_is_another),
-      cmocka_unit_test(a_log_in_that_cannot_end_the_session_before_fails),
+      cmocka_unit_test(failing_storage_gets_503_and_ends_the_session),
+      cmocka_unit_test(session_ended_during_a_save_stays_ended),
+      cmocka_unit_test(login_during_end_user_is_ended),
+      cmocka_unit_test(login_after_end_user_in_one_request_stays),
+      cmocka_unit_test(session_ended_while_loading_is_rejected),
+      cmocka_unit_test(concurrent_loads_share_one_session),
+      cmocka_unit_test(allocation_failure_never_changes_the_user),
+      cmocka_unit_test(login_fails_if_the_old_session_cannot_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams end with their session, and begin with one. */
+/* Streams end with their session, and can begin with a login. */
 #include "session/members.h"
 #include "vestry/app/presence.h"
 #include "vestry/registry.h"
 
 /* capability: K6 */
-static void a_log_out_ends_the_streams_of_all_tabs(void **state) {
+static void logout_ends_the_streams_of_all_tabs(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
@@ -45,13 +45,13 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
   assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
   assert_string_equal(vestry_session_user(req), "b");
   vestry_reply_key(reply, VESTRY_KEY("page"));
-  assert_int_equal(vestry_session_login(req, reply, "c"), VESTRY_INVALID); /* the key was of b's session */
+  assert_int_equal(vestry_session_login(req, reply, "c"), VESTRY_INVALID); /* the key belongs to b's session */
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-/* Two processes, one storage. */
+/* Two processes share one storage. */
 /* capability: F10, K6 */
-static void a_log_out_elsewhere_ends_it_here_too(void **state) {
+static void check_ends_sessions_that_another_process_ended(void **state) {
   (void)state;
   site here, there;
   shelf s;
@@ -70,14 +70,14 @@ static void a_log_out_elsewhere_ends_it_here_too(void **state) {
     members_ask(i < 2 ? &here : &there, i == 1 ? &other : &a, &tabs[i]);
     assert_non_null(tabs[i].connection);
   }
-  browser out = a; /* its cookie stays */
+  browser out = a; /* a copy, so that a keeps its cookie */
   assert_int_equal(members_status(&there, &out, "POST", "/logout", NULL), 200);
   members_assert_is(&there, &out, "nobody");
-  members_assert_is(&here, &a, "a"); /* memory believes in it */
+  members_assert_is(&here, &a, "a"); /* still valid in memory */
   site_settle(&there);
   assert_false(vestry_connection_is_open(tabs[2].connection));
   assert_true(vestry_connection_is_open(tabs[0].connection));
-  /* Of whom storage cannot say goes on. */
+  /* A session stays if storage cannot be read. */
   s.fails = VESTRY_IO;
   assert_int_equal(vestry_session_check(here.v, &scope), VESTRY_IO);
   assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_IO);
@@ -89,14 +89,14 @@ static void a_log_out_elsewhere_ends_it_here_too(void **state) {
   site_settle(&here);
   assert_false(vestry_connection_is_open(tabs[0].connection));
   assert_true(tabs[0].clean);
-  assert_true(vestry_connection_is_open(tabs[1].connection)); /* another session of the same user's */
-  /* All at once. */
+  assert_true(vestry_connection_is_open(tabs[1].connection)); /* another session of the same user */
+  /* Check all sessions at once. */
   assert_int_equal(members_status(&there, &other, "POST", "/logout", NULL), 200);
   assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK);
   site_settle(&here);
   assert_false(vestry_connection_is_open(tabs[1].connection));
   int loads = s.loads;
-  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK); /* memory holds none */
+  assert_int_equal(vestry_session_check(here.v, NULL), VESTRY_OK); /* no session is left in memory */
   assert_int_equal(s.loads, loads);
   assert_int_equal(vestry_session_check(NULL, NULL), VESTRY_INVALID);
   site_close(&here);
@@ -110,7 +110,7 @@ static void a_log_out_elsewhere_ends_it_here_too(void **state) {
   site_end(&here);
 }
 
-static void a_log_in_ends_the_session_before(void **state) {
+static void login_ends_streams_of_the_previous_session(void **state) {
   (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
@@ -132,7 +132,7 @@ static vestry_err only_login_and_live(const vestry_request *req, vestry_reply *r
   return error ? error : members_live(req, reply, app);
 }
 
-static void a_stream_may_begin_with_its_log_in(void **state) {
+static void stream_can_begin_in_the_reply_to_its_login(void **state) {
   (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
@@ -159,7 +159,7 @@ static void a_stream_may_begin_with_its_log_in(void **state) {
   site_end(&w);
 }
 
-/* What else the stream is a part of may have been said before. */
+/* Attachments of the stream, such as presence, may precede the login. */
 static vestry_err present_in_out_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
   assert_int_equal(vestry_reply_present(reply, app, NULL, "somebody"), VESTRY_OK);
   assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
@@ -167,7 +167,7 @@ static vestry_err present_in_out_and_live(const vestry_request *req, vestry_repl
   return members_live(req, reply, NULL);
 }
 
-static void a_stream_leaves_the_session_that_its_request_has_left(void **state) {
+static void stream_after_logout_in_its_request_stays_open(void **state) {
   (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
@@ -185,13 +185,13 @@ static void a_stream_leaves_the_session_that_its_request_has_left(void **state) 
 
 typedef struct short_of_memory {
   site w;
-  long fail_at; /* of the log-in's allocations */
+  long fail_at; /* index of the failing allocation in the login */
   vestry_err error;
-  char user[16]; /* who it was then */
+  char user[16]; /* the user after the login */
 } short_of_memory;
 
-/* Whatever became of the log-in, the page is told who it is now. */
-static vestry_err try_login_and_say_who(const vestry_request *req, vestry_reply *reply, void *app) {
+/* The reply contains the user that the request has after the login, whether it failed or not. */
+static vestry_err try_login_and_show_user(const vestry_request *req, vestry_reply *reply, void *app) {
   short_of_memory *s = app;
   test_host_fail_in(&s->w.th, s->fail_at);
   s->error = vestry_session_login(req, reply, "b");
@@ -203,7 +203,7 @@ static vestry_err try_login_and_say_who(const vestry_request *req, vestry_reply 
 }
 
 /* capability: K6 */
-static void who_it_is_after_a_log_in_that_failed(void **state) {
+static void user_is_consistent_after_a_failed_login(void **state) {
   (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     short_of_memory s = {.error = VESTRY_NO_MEMORY};
@@ -212,7 +212,7 @@ static void who_it_is_after_a_log_in_that_failed(void **state) {
       shelf stored;
       vestry_session_options options = members_way(way, &stored);
       members_begin(&s.w, &options);
-      assert_int_equal(vestry_route(s.w.v, "GET", "/try", try_login_and_say_who, &s), VESTRY_OK);
+      assert_int_equal(vestry_route(s.w.v, "GET", "/try", try_login_and_show_user, &s), VESTRY_OK);
       browser b = {.cookie = ""};
       members_log_in(&s.w, &b, "user=a");
       wire before = {.path = "/live", .datastar = true}, r = {.path = "/try", .datastar = true};
@@ -224,7 +224,7 @@ static void who_it_is_after_a_log_in_that_failed(void **state) {
       ended_count += is_nobodys;
       if (s.error) assert_string_not_equal(s.user, "b");
       assert_int_equal(vestry_connection_is_open(before.connection), strcmp(s.user, "a") == 0);
-      /* the message arrives, the next request is whose the handler said, and the stream is theirs */
+      /* The reply arrives, and the next request and the stream belong to the user that the handler saw. */
       assert_true(vestry_connection_is_open(r.connection));
       assert_int_equal(wire_count(&r, s.user), 1);
       members_assert_is(&s.w, &b, s.user);
@@ -238,8 +238,8 @@ static void who_it_is_after_a_log_in_that_failed(void **state) {
   }
 }
 
-/* Nor is it the one before if ending that, or storing the new one, failed. */
-static vestry_err login_or_say(const vestry_request *req, vestry_reply *reply, void *app) {
+/* If the old session cannot be ended, or the new one not stored, the request has no user. */
+static vestry_err login_and_show_result(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_session_login(req, reply, "b");
   const char *user = vestry_session_user(req);
   (void)app;
@@ -248,13 +248,13 @@ static vestry_err login_or_say(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: K6 */
-static void an_error_page_is_of_nobody(void **state) {
+static void error_page_of_a_failed_login_has_no_user(void **state) {
   (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
   members_begin(&w, &options);
-  assert_int_equal(vestry_route(w.v, "POST", "/try", login_or_say, NULL), VESTRY_OK);
+  assert_int_equal(vestry_route(w.v, "POST", "/try", login_and_show_result, NULL), VESTRY_OK);
   browser b = {.cookie = ""};
   members_log_in(&w, &b, "user=a");
   s.fails = VESTRY_LIMIT;
@@ -262,7 +262,7 @@ static void an_error_page_is_of_nobody(void **state) {
   members_ask(&w, &b, &r);
   assert_int_equal(r.status, 503);
   wire_assert_text(&r, "sorry, it is nobody");
-  assert_string_not_equal(b.set, ""); /* the browser is told so, too */
+  assert_string_not_equal(b.set, ""); /* the browser gets a new cookie, too */
   s.fails = VESTRY_OK;
   members_assert_is(&w, &b, "nobody");
   members_ask(&w, &b, &again);
@@ -271,15 +271,15 @@ static void an_error_page_is_of_nobody(void **state) {
   site_end(&w);
 }
 
-typedef struct rush {
+typedef struct opening {
   site *w;
   const browser *b;
   _Atomic(bool) go;
   wire streams[40];
-} rush;
+} opening;
 
 static void *open_streams(void *ctx) {
-  rush *all = ctx;
+  opening *all = ctx;
   while (!atomic_load(&all->go)) sched_yield();
   for (int i = 0; i < 40; i++) {
     all->streams[i] = (wire){.path = "/live", .datastar = true, .headers = {{"Cookie", all->b->cookie}}};
@@ -288,9 +288,9 @@ static void *open_streams(void *ctx) {
   return NULL;
 }
 
-/* Whoever opened a stream with the old cookie while it was logged out: no such stream stays, of that user. */
+/* A thread opens streams with the old cookie during the logout. No stream of the user stays open after it. */
 /* capability: K6 */
-static void no_stream_outlives_its_session(void **state) {
+static void stream_opened_during_logout_ends(void **state) {
   (void)state;
   for (int round = 0; round < 60; round++) {
     site w;
@@ -300,7 +300,7 @@ static void no_stream_outlives_its_session(void **state) {
     browser b = {.cookie = ""}, out;
     members_log_in(&w, &b, "user=a");
     out = b;
-    rush all = {.w = &w, .b = &b};
+    opening all = {.w = &w, .b = &b};
     pthread_t opener;
     assert_int_equal(pthread_create(&opener, NULL, open_streams, &all), 0);
     atomic_store(&all.go, true);
@@ -311,15 +311,14 @@ static void no_stream_outlives_its_session(void **state) {
     wire_finish(&r);
     pthread_join(opener, NULL);
     site_settle(&w);
-    /* Those that are open came when the cookie was nobody's any more: a new visitor's, or the old id's without a
-     * user. */
+    /* The streams still open began after the logout: with a new anonymous session, or with the old id and no user. */
     vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(w.v, &stats);
     size_t open = 0;
     for (int i = 0; i < 40; i++)
       open += all.streams[i].connection && vestry_connection_is_open(all.streams[i].connection);
     assert_int_equal(open, stats.open_count);
-    for (int i = 0; i < 39; i++) { /* once one was nobody's, all that follow are */
+    for (int i = 0; i < 39; i++) { /* after the first stream without a user, no stream has one */
       bool ended = all.streams[i].connection && !vestry_connection_is_open(all.streams[i].connection);
       bool next_ended = all.streams[i + 1].connection && !vestry_connection_is_open(all.streams[i + 1].connection);
       if (next_ended && !ended) assert_false(all.streams[i].connection != NULL);
@@ -330,8 +329,8 @@ static void no_stream_outlives_its_session(void **state) {
   }
 }
 
-/* Whoever has a stream open when the lifetime is over, which a restart does not begin anew. */
-static void a_restart_gives_no_second_life(void **state) {
+/* Streams are open when the lifetime ends. A restart does not extend the lifetime. */
+static void restart_does_not_extend_the_lifetime(void **state) {
   (void)state;
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
@@ -371,15 +370,15 @@ static void a_restart_gives_no_second_life(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_log_out_ends_the_streams_of_all_tabs),
-      cmocka_unit_test(a_log_out_elsewhere_ends_it_here_too),
-      cmocka_unit_test(a_log_in_ends_the_session_before),
-      cmocka_unit_test(a_stream_may_begin_with_its_log_in),
-      cmocka_unit_test(a_stream_leaves_the_session_that_its_request_has_left),
-      cmocka_unit_test(who_it_is_after_a_log_in_that_failed),
-      cmocka_unit_test(an_error_page_is_of_nobody),
-      cmocka_unit_test(no_stream_outlives_its_session),
-      cmocka_unit_test(a_restart_gives_no_second_life),
+      cmocka_unit_test(logout_ends_the_streams_of_all_tabs),
+      cmocka_unit_test(check_ends_sessions_that_another_process_ended),
+      cmocka_unit_test(login_ends_streams_of_the_previous_session),
+      cmocka_unit_test(stream_can_begin_in_the_reply_to_its_login),
+      cmocka_unit_test(stream_after_logout_in_its_request_stays_open),
+      cmocka_unit_test(user_is_consistent_after_a_failed_login),
+      cmocka_unit_test(error_page_of_a_failed_login_has_no_user),
+      cmocka_unit_test(stream_opened_during_logout_ends),
+      cmocka_unit_test(restart_does_not_extend_the_lifetime),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
