@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Static files: what is answered, and what is not there. */
+/* Static files: replies, headers, and files that must not be served. */
 #include "vestry/app/files.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 typedef struct suite {
   site on;
   vestry_files *files;
-  char top[FOLDER_BYTES], folder[FOLDER_BYTES + 8]; /* the folder is in top, beside what nobody may see */
+  char top[FOLDER_BYTES], folder[FOLDER_BYTES + 8]; /* the folder is in top, beside a file that must not be served */
   int fd;
 } suite;
 
@@ -88,7 +88,7 @@ static void end(suite *s) {
   remove_folder(s);
 }
 
-/* Ask, and compare status and body. */
+/* Send the request, and compare status and body. */
 static void ask(suite *s, wire *r, int status, const char *text) {
   wire_request(&s->on, r, NULL, NULL);
   assert_int_equal(r->status, status);
@@ -105,7 +105,7 @@ static void etag_of(suite *s, const char *path, const char *accept, char etag[12
 /* ---------------------------------------------------------------------------------------------- the tests --------- */
 
 /* capability: K7 */
-static void a_file_and_its_headers(void **state) {
+static void file_is_served_with_its_headers(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_age_s = 60});
@@ -129,7 +129,7 @@ static void a_file_and_its_headers(void **state) {
 }
 
 /* capability: K7 */
-static void there_is_no_way_out(void **state) {
+static void paths_outside_the_folder_are_not_found(void **state) {
   (void)state;
   static const char *const hostile[] = {"",
                                         "/",
@@ -178,7 +178,7 @@ static void there_is_no_way_out(void **state) {
       if (vsi_folder_open(s.fd, hostile[i], by_walk, &fd, &stat) != VESTRY_NOT_FOUND) fail_msg("'%s'", hostile[i]);
     assert_int_equal(vsi_folder_open(s.fd, NULL, by_walk, &fd, &stat), VESTRY_NOT_FOUND);
     assert_int_equal(vsi_folder_open(s.fd, longest, by_walk, &fd, &stat), VESTRY_NOT_FOUND);
-    longest[300] = longest[600] = '/'; /* a name too long in the middle */
+    longest[300] = longest[600] = '/'; /* a component that is too long */
     assert_int_equal(vsi_folder_open(s.fd, longest, by_walk, &fd, &stat), VESTRY_NOT_FOUND);
     assert_int_equal(fd, -1);
     assert_int_equal(vsi_folder_open(s.fd, "css/site.css", by_walk, &fd, &stat), VESTRY_OK);
@@ -199,7 +199,7 @@ static void there_is_no_way_out(void **state) {
 }
 
 /* capability: K7 */
-static void conditions(void **state) {
+static void conditional_requests_get_304(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
@@ -255,7 +255,7 @@ static void conditions(void **state) {
 }
 
 /* capability: K7 */
-static void preconditions(void **state) {
+static void failed_preconditions_get_412(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
@@ -281,7 +281,7 @@ static void preconditions(void **state) {
       {NULL, "Mon, 07 Nov 1994 08:49:37 GMT", NULL, 200},
       {NULL, before, NULL, 412},
       {NULL, "yesterday", NULL, 200},
-      {etag, NULL, etag, 304}, /* first these, then those: 13.2.2 */
+      {etag, NULL, etag, 304}, /* If-Match precedes If-None-Match: 13.2.2 */
       {"\"other\"", NULL, etag, 412},
       {NULL, before, etag, 412},
   };
@@ -308,7 +308,7 @@ static void preconditions(void **state) {
 }
 
 /* capability: K7 */
-static void ranges(void **state) {
+static void ranges_get_206_or_416(void **state) {
   (void)state;
   static const struct {
     const char *range;
@@ -354,7 +354,7 @@ static void ranges(void **state) {
   ask(&s, &last_of_nothing, 416, "");
   wire_finish(&last_of_nothing);
   wire head = {.method = "HEAD", .path = "/a.txt", .headers = {{"Range", "bytes=0-3"}}};
-  ask(&s, &head, 200, NULL); /* ranges are of GET: 14.2 */
+  ask(&s, &head, 200, NULL); /* ranges are defined for GET only: 14.2 */
   wire_finish(&head);
   char etag[128], weak[140];
   etag_of(&s, "/a.txt", NULL, etag);
@@ -372,7 +372,7 @@ static void ranges(void **state) {
 }
 
 /* capability: K7 */
-static void encodings_made_ahead(void **state) {
+static void precompressed_files_are_negotiated(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
@@ -416,7 +416,7 @@ static void encodings_made_ahead(void **state) {
   ask(&s, &part, 206, "la");
   assert_null(strstr(part.head, "Content-Encoding"));
   wire_finish(&part);
-  put_at(&s, "app.js", "changed", 784111778); /* and the encoded ones are of before */
+  put_at(&s, "app.js", "changed", 784111778); /* the encoded files are now older */
   wire stale = {.path = "/app.js", .headers = {{"Accept-Encoding", "br, gzip"}}};
   ask(&s, &stale, 200, "changed");
   wire_finish(&stale);
@@ -424,13 +424,13 @@ static void encodings_made_ahead(void **state) {
 }
 
 /* capability: K7 */
-static void a_file_that_changes(void **state) {
+static void changed_file_has_a_new_etag(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128];
   etag_of(&s, "/a.txt", NULL, etag);
-  put(&s, "a.txt", "9876543210"); /* as long, and of the same second */
+  put(&s, "a.txt", "9876543210"); /* of the same length, and within the same second */
   wire r = {.path = "/a.txt", .headers = {{"If-None-Match", etag}}};
   ask(&s, &r, 200, "9876543210");
   wire_finish(&r);
@@ -446,7 +446,7 @@ static void a_file_that_changes(void **state) {
   end(&s);
 }
 
-static void a_file_that_is_too_large(void **state) {
+static void file_over_max_file_bytes_gets_500(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
@@ -471,7 +471,7 @@ static const vestry_file table[] = {
 };
 
 /* capability: K7 */
-static void files_in_the_program(void **state) {
+static void embedded_files_are_served(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){.embedded = table, .embedded_count = 3});
@@ -501,10 +501,10 @@ static void files_in_the_program(void **state) {
   wire nothing = {.path = "/nothing"};
   ask(&s, &nothing, 200, "");
   wire_finish(&nothing);
-  wire other = {.path = "/a.txt"}; /* of the folder */
+  wire other = {.path = "/a.txt"}; /* exists in the folder */
   ask(&s, &other, 404, NULL);
   wire_finish(&other);
-  /* of FIPS 180's example, "abc" */
+  /* FIPS 180's example is "abc". */
   assert_int_equal(vestry_files_integrity(s.files, "app.js", integrity, sizeof integrity), VESTRY_OK);
   assert_string_equal(integrity, "sha384-ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn");
   assert_int_equal(vestry_files_integrity(s.files, "app.js", integrity, sizeof integrity - 1), VESTRY_INVALID);
@@ -512,13 +512,13 @@ static void files_in_the_program(void **state) {
   end(&s);
 }
 
-/* A page for errors from a file, with a Cache-Control of its own: conditions do not count. */
+/* An error page from a file, with its own Cache-Control; conditional headers are ignored. */
 static vestry_err lost(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_reply_header(reply, "Cache-Control", "no-store");
   return vestry_reply_file(req, reply, app, "a.txt");
 }
 
-static void a_file_as_an_error_page(void **state) {
+static void error_page_from_a_file_ignores_conditions(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
@@ -531,7 +531,7 @@ static void a_file_as_an_error_page(void **state) {
   end(&s);
 }
 
-static void bad_options(void **state) {
+static void invalid_options_are_rejected(void **state) {
   (void)state;
   static const vestry_file nameless[] = {{.bytes = "x", .len = 1}}, hollow[] = {{.path = "x", .len = 1}},
                            odd[] = {{.path = "x", .content_type = "a\nb"}};
@@ -562,7 +562,7 @@ static void bad_options(void **state) {
   vestry_files_destroy(NULL);
 }
 
-/* What a handler says of a reply that ran out of memory is what the test wants to know. */
+/* The handler records its own error, because the reply's status does not show it. */
 typedef struct fitting {
   const suite *s;
   const vestry_file *embedded;
@@ -591,7 +591,7 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
     site w = {.v = v};
     wire r = {.headers = {{"Range", f->range}, {"Accept-Encoding", "br"}}};
     if (!f->range) r.headers[0] = (vestry_header){"X-None", "1"};
-    f->error = VESTRY_NO_MEMORY; /* if it is not even called */
+    f->error = VESTRY_NO_MEMORY; /* if the handler is not called */
     (void)wire_serve(&w, &r, fit, f);
     error = f->error;
     if (!error && r.status == 500) error = VESTRY_NO_MEMORY;
@@ -603,7 +603,7 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   suite s;
   make_folder(&s);
@@ -616,9 +616,9 @@ static void no_memory_is_an_error(void **state) {
   remove_folder(&s);
 }
 
-/* As many requests as there may be descriptors, several times: none is left open. */
+/* After requests for present, encoded, oversized and missing files, no descriptor stays open. */
 /* capability: K7 */
-static void descriptors_are_given_back(void **state) {
+static void requests_leak_no_descriptors(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
@@ -638,19 +638,13 @@ static void descriptors_are_given_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_file_and_its_headers),
-      cmocka_unit_test(there_is_no_way_out),
-      cmocka_unit_test(conditions),
-      cmocka_unit_test(preconditions),
-      cmocka_unit_test(ranges),
-      cmocka_unit_test(encodings_made_ahead),
-      cmocka_unit_test(a_file_that_changes),
-      cmocka_unit_test(a_file_that_is_too_large),
-      cmocka_unit_test(files_in_the_program),
-      cmocka_unit_test(a_file_as_an_error_page),
-      cmocka_unit_test(bad_options),
-      cmocka_unit_test(no_memory_is_an_error),
-      cmocka_unit_test(descriptors_are_given_back),
+      cmocka_unit_test(file_is_served_with_its_headers), cmocka_unit_test(paths_outside_the_folder_are_not_found),
+      cmocka_unit_test(conditional_requests_get_304),    cmocka_unit_test(failed_preconditions_get_412),
+      cmocka_unit_test(ranges_get_206_or_416),           cmocka_unit_test(precompressed_files_are_negotiated),
+      cmocka_unit_test(changed_file_has_a_new_etag),     cmocka_unit_test(file_over_max_file_bytes_gets_500),
+      cmocka_unit_test(embedded_files_are_served),       cmocka_unit_test(error_page_from_a_file_ignores_conditions),
+      cmocka_unit_test(invalid_options_are_rejected),    cmocka_unit_test(allocation_failure_is_returned),
+      cmocka_unit_test(requests_leak_no_descriptors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
