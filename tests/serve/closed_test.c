@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* E6: effects for connections that have been closed are refused without harm: CLOSED, recorded, nothing written. */
+/* E6: an effect for a closed connection does no harm: it returns CLOSED, is recorded as an error, and writes
+ * nothing. */
 #include "serve/wire.h"
 #include "vestry/dispatch.h"
 

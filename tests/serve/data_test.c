@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The data that a handler gives to its stream: destroyed once; and serving while memory runs out. */
+/* The data that a handler attaches to its stream is destroyed exactly once; serving survives allocation failures. */
 #include "serve/wire.h"
 #include "vestry/registry.h"
 
@@ -7,7 +7,7 @@
 
 /* -------------------------------------------------------------------------------------------- data of a stream ---- */
 
-/* It is destroyed once, and nobody is told of it later. */
+/* The data is destroyed once, and no hook or effect receives it afterwards. */
 typedef struct datum {
   _Atomic(int) destroyed;
   int given, opened, closed, dispatched;
@@ -42,7 +42,7 @@ static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_
 }
 
 /* capability: K1 */
-static void data_lives_as_long_as_the_stream_is_held(void **state) {
+static void data_lives_until_the_last_reference_to_its_stream(void **state) {
   (void)state;
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
     site w;
@@ -60,9 +60,9 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
     assert_int_equal(d.dispatched, 2);
     assert_int_equal(d.opened, with_hooks);
     assert_int_equal(d.closed, with_hooks);
-    assert_ptr_equal(datum_of(r.connection), &d); /* it has ended, but is held */
+    assert_ptr_equal(datum_of(r.connection), &d); /* the stream has ended, but is referenced */
     site_close(&w);
-    assert_int_equal(atomic_load(&d.destroyed), 0); /* past the instance, too */
+    assert_int_equal(atomic_load(&d.destroyed), 0); /* also after the end of the instance */
     wire_finish(&r);
     wire_finish(&none);
     assert_int_equal(atomic_load(&d.destroyed), 1);
@@ -71,7 +71,7 @@ static void data_lives_as_long_as_the_stream_is_held(void **state) {
 }
 
 /* capability: K1 */
-static void data_without_a_stream_is_destroyed_when_the_request_is_answered(void **state) {
+static void data_without_a_stream_is_destroyed_with_the_answer(void **state) {
   (void)state;
   const plan keep = {.key = "a", .keep = true};
   const struct {
@@ -116,7 +116,7 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: K1 */
-static void of_several_data_the_last_stays(void **state) {
+static void a_stream_keeps_the_last_data_set(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -135,7 +135,7 @@ static void of_several_data_the_last_stays(void **state) {
 typedef struct memory_case {
   plan reply;
   wire request;
-  bool is_second; /* a stream is under the key already */
+  bool is_second; /* the key has a stream already */
 } memory_case;
 
 static vestry_err planned_with_data(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -143,8 +143,8 @@ static vestry_err planned_with_data(const vestry_request *req, vestry_reply *rep
   return planned(req, reply, app);
 }
 
-/* Serve with allocation number `number` failing; false: none failed. Whatever fails, the request is answered or its
- * stream runs, somebody is told, and the counters add up. */
+/* Serve with allocation number `number` failing; false: none failed. After each failure the request is answered or
+ * its stream runs, the error is reported, and the counters add up. */
 static bool serve_failing(const memory_case *c, long number) {
   site w;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
@@ -166,7 +166,7 @@ static bool serve_failing(const memory_case *c, long number) {
   site_close(&w);
   wire_finish(&r);
   if (c->is_second) wire_finish(&first);
-  assert_int_equal(atomic_load(&d.destroyed), d.given); /* once, if the handler was reached */
+  assert_int_equal(atomic_load(&d.destroyed), d.given); /* once, if the handler ran */
   test_host_assert_clean(&w.th);
   return failed;
 }
@@ -199,9 +199,9 @@ static void serving_survives_every_allocation_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(data_lives_as_long_as_the_stream_is_held),
-      cmocka_unit_test(data_without_a_stream_is_destroyed_when_the_request_is_answered),
-      cmocka_unit_test(of_several_data_the_last_stays),
+      cmocka_unit_test(data_lives_until_the_last_reference_to_its_stream),
+      cmocka_unit_test(data_without_a_stream_is_destroyed_with_the_answer),
+      cmocka_unit_test(a_stream_keeps_the_last_data_set),
       cmocka_unit_test(serving_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F6: how evenly ten thousand streams are sent away, and come back. And a drain among threads. */
+/* F6: how evenly a drain ends ten thousand streams, and how evenly they reconnect; a drain while threads open
+ * streams. */
 #include "vestry/drain.h"
 
 #include <pthread.h>
@@ -17,8 +18,8 @@ typedef struct drained {
   uint64_t begun_ns;
   unsigned closed;                 /* streams that ended */
   unsigned left[WINDOW_S + 1];     /* in each second */
-  unsigned back[3 * WINDOW_S];     /* that come back in each second, since it began */
-  unsigned left_back[WINDOW_S][2]; /* of those that left in one second, how many come back in either half */
+  unsigned back[3 * WINDOW_S];     /* reconnects in each second since the drain began */
+  unsigned left_back[WINDOW_S][2]; /* of the streams ended in one second: reconnects in the first and second half */
   vestry_memory_exchange *exchanges[STREAMS];
   uint64_t ended_ms[STREAMS + 1]; /* by connection id */
 } drained;
@@ -39,7 +40,7 @@ static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void
 }
 
 /* capability: F6 */
-static void f6_no_second_sees_more_than_its_share(void **state) {
+static void f6_ends_and_reconnects_are_spread_evenly(void **state) {
   (void)state;
   drained *d = calloc(1, sizeof *d);
   test_host_init(&d->th);
@@ -83,7 +84,7 @@ static void f6_no_second_sees_more_than_its_share(void **state) {
     unsigned retry_ms = 0;
     bool clean = true;
     const char *text = vestry_memory_look(d->exchanges[i]).received.data, *hint = strstr(text, "\n\nretry: ");
-    assert_non_null(hint); /* behind the event, whole, and last */
+    assert_non_null(hint); /* after the event, complete, and at the end */
     assert_int_equal(sscanf(hint, "\n\nretry: %u\n\n", &retry_ms), 1);
     assert_string_equal(hint + strlen(hint) - 2, "\n\n");
     clean = vestry_memory_look(d->exchanges[i]).clean;
@@ -123,7 +124,7 @@ static void count_end(vestry_connection *connection, vestry_cause cause, void *c
   atomic_fetch_add(&((crowd *)ctx)->closed, 1);
 }
 
-/* Opens streams until it is refused: the instance lets nobody in who would be forgotten. */
+/* Open streams until the instance refuses one. The drain must end every stream that the instance accepted. */
 static void *keep_opening(void *arg) {
   crowd *c = arg;
   const vestry_memory_call call = {.datastar = true};
@@ -145,7 +146,7 @@ static void *keep_opening(void *arg) {
 }
 
 /* capability: F6 */
-static void f6_whoever_was_let_in_is_sent_away_once(void **state) {
+static void f6_drain_ends_each_accepted_stream_once(void **state) {
   (void)state;
   for (int round = 0; round < 20; round++) {
     crowd c = {.v = NULL};
@@ -166,8 +167,8 @@ static void f6_whoever_was_let_in_is_sent_away_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_no_second_sees_more_than_its_share),
-      cmocka_unit_test(f6_whoever_was_let_in_is_sent_away_once),
+      cmocka_unit_test(f6_ends_and_reconnects_are_spread_evenly),
+      cmocka_unit_test(f6_drain_ends_each_accepted_stream_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

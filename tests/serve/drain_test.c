@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F6: what an instance does while its streams are sent away; how evenly stands in tests/serve/drain_evenly_test.c. */
+/* F6: how an instance behaves while it drains its streams. tests/serve/drain_evenly_test.c measures the
+ * distribution. */
 #include "vestry/drain.h"
 
 #include "serve/wire.h"
@@ -23,7 +24,7 @@ static vestry_stats stats_of(site *w) {
 }
 
 /* capability: F6 */
-static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
+static void f6_drain_ends_streams_one_by_one_with_retry_hints(void **state) {
   (void)state;
   site w;
   wire r[STREAMS];
@@ -47,7 +48,7 @@ static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   for (int i = 0; i < STREAMS; i++) {
     unsigned retry_ms = 0;
     assert_int_equal(sscanf(r[i].text, "retry: %u\n\n", &retry_ms), 1);
-    uint64_t back_ms = (uint64_t)(i + 1) * 1000 + retry_ms; /* since it began */
+    uint64_t back_ms = (uint64_t)(i + 1) * 1000 + retry_ms; /* since the drain began */
     assert_in_range(back_ms, 4000 + 2000, 4000 + 2000 + 4000);
     assert_false(r[i].clean);
     assert_int_equal(r[i].cause, VESTRY_CAUSE_DRAIN);
@@ -57,14 +58,14 @@ static void f6_streams_go_one_by_one_each_with_its_hint(void **state) {
   vestry_stats_get(w.v, &all);
   assert_int_equal(all.closed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
-  /* The timer rests: what is still to come is the store's expiry. */
+  /* The timer has nothing to do; the only timer left is the store's expiry. */
   assert_true(vestry_runtime_next_deadline_ns(vestry_parts_of(w.v)->runtime) > atomic_load(&w.th.now_ns) + 1000000000);
   site_close(&w);
   finish_streams(r);
 }
 
 /* capability: F6 */
-static void f6_new_streams_are_refused_others_still_served(void **state) {
+static void f6_drain_refuses_new_streams_and_serves_other_requests(void **state) {
   (void)state;
   site w;
   wire r[STREAMS], late = {0}, known = {0}, plain = {0};
@@ -75,7 +76,7 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
   wire_plan(&w, &late, &(plan){.key = "new", .keep = true, .auto_close = -1});
   assert_int_equal(late.status, 503);
   assert_int_equal(late.opens, 0);
-  assert_true(wire_has_header(&late, "Retry-After: 6")); /* 2.5 s that are left, and the usual 3 */
+  assert_true(wire_has_header(&late, "Retry-After: 6")); /* the remaining 2.5 s, and the usual 3 */
   wire_plan(&w, &known, &(plan){.key = "d", .effects = "[[\"patch-signals\", {\"n\": 1}]]"});
   assert_int_equal(known.status, 204);
   assert_int_equal(wire_count(&r[3], "signals {\"n\":1}"), 1);
@@ -93,7 +94,7 @@ static void f6_new_streams_are_refused_others_still_served(void **state) {
   wire_finish(&plain);
 }
 
-/* The stream of a request whose handler starts the drain was not there when it began. */
+/* The stream of a request whose handler starts the drain did not exist when the drain began. */
 static vestry_err draining(const vestry_request *req, vestry_reply *reply, void *app) {
   site *w = app;
   assert_int_equal(vestry_drain(w->v, 0), VESTRY_OK);
@@ -101,7 +102,7 @@ static vestry_err draining(const vestry_request *req, vestry_reply *reply, void 
 }
 
 /* capability: F6 */
-static void f6_no_window_sends_all_away_at_once(void **state) {
+static void f6_drain_without_window_ends_all_at_once(void **state) {
   (void)state;
   site w;
   wire r[STREAMS], late = {.datastar = true};
@@ -121,7 +122,7 @@ static void f6_no_window_sends_all_away_at_once(void **state) {
 }
 
 /* capability: F6 */
-static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
+static void f6_hang_ups_shorten_the_drain(void **state) {
   (void)state;
   site w;
   wire r[STREAMS];
@@ -139,7 +140,7 @@ static void f6_those_who_leave_by_themselves_end_it_sooner(void **state) {
   finish_streams(r);
 }
 
-static void f6_a_stop_aborts_what_is_left(void **state) {
+static void f6_stop_aborts_the_remaining_streams(void **state) {
   (void)state;
   site w;
   wire r[STREAMS];
@@ -155,7 +156,7 @@ static void f6_a_stop_aborts_what_is_left(void **state) {
   finish_streams(r);
 }
 
-static void f6_refuses_what_makes_no_sense(void **state) {
+static void f6_drain_refuses_invalid_arguments(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -167,7 +168,7 @@ static void f6_refuses_what_makes_no_sense(void **state) {
   site_end(&w);
 }
 
-static void f6_begins_whole_or_not_at_all(void **state) {
+static void f6_drain_without_memory_does_not_begin(void **state) {
   (void)state;
   bool begun = false;
   for (long n = 0; !begun; n++) {
@@ -193,13 +194,13 @@ static void f6_begins_whole_or_not_at_all(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_streams_go_one_by_one_each_with_its_hint),
-      cmocka_unit_test(f6_new_streams_are_refused_others_still_served),
-      cmocka_unit_test(f6_no_window_sends_all_away_at_once),
-      cmocka_unit_test(f6_those_who_leave_by_themselves_end_it_sooner),
-      cmocka_unit_test(f6_a_stop_aborts_what_is_left),
-      cmocka_unit_test(f6_refuses_what_makes_no_sense),
-      cmocka_unit_test(f6_begins_whole_or_not_at_all),
+      cmocka_unit_test(f6_drain_ends_streams_one_by_one_with_retry_hints),
+      cmocka_unit_test(f6_drain_refuses_new_streams_and_serves_other_requests),
+      cmocka_unit_test(f6_drain_without_window_ends_all_at_once),
+      cmocka_unit_test(f6_hang_ups_shorten_the_drain),
+      cmocka_unit_test(f6_stop_aborts_the_remaining_streams),
+      cmocka_unit_test(f6_drain_refuses_invalid_arguments),
+      cmocka_unit_test(f6_drain_without_memory_does_not_begin),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

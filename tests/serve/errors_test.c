@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a request is answered when something goes wrong, and what is logged. */
+/* The status and the log line of a request that fails. */
 #include "serve/wire.h"
 #include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
-/* Of several lines the first says why. */
+/* If several lines are logged, the first one gives the reason. */
 static void (*plain_log)(void *ctx, vestry_log_level level, const char *line);
 static char *first_log; /* 1,024 bytes */
 
@@ -20,7 +20,7 @@ static const char *too_large_key(void) {
   return text;
 }
 
-/* One mistake of the program's own each; the client sent nothing that is wrong. */
+/* Each case is a mistake of the program; the client's request is valid. */
 static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_event *none = NULL;
   (void)req;
@@ -39,7 +39,7 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
   }
 }
 
-static void mistakes_of_the_program_are_500_and_logged(void **state) {
+static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
   (void)state;
   static const char *const reasons[] = {
       "html: byte", "html: byte", "UTF-8", "UTF-8", "an effect is a", "header", "the status", "the key", "", "", NULL};
@@ -52,7 +52,7 @@ static void mistakes_of_the_program_are_500_and_logged(void **state) {
     plain_log = w.th.host.log;
     w.th.host.log = keep_first;
     wire_request(&w, &r, err_itself, &i);
-    if (reasons[i]) { /* the last is put right by the builder of HTML */
+    if (reasons[i]) { /* the HTML builder corrects the last case */
       assert_int_equal(r.status, 500);
       assert_non_null(strstr(reason, reasons[i]));
       assert_non_null(strstr(w.th.last_log, "GET /some/where: answered 500: INVALID"));
@@ -63,7 +63,7 @@ static void mistakes_of_the_program_are_500_and_logged(void **state) {
   }
 }
 
-static void errors_of_handlers_have_their_status(void **state) {
+static void errors_of_handlers_map_to_statuses(void **state) {
   (void)state;
   static const struct {
     vestry_err error;
@@ -94,7 +94,7 @@ static void errors_of_handlers_have_their_status(void **state) {
   site_end(&w);
 }
 
-/* Counts the signals that the request came with, and adds one. */
+/* Count the signals of the request, and add one. */
 static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, void *app) {
   *(size_t *)app = json_object_size(req->signals);
   assert_int_equal(json_object_set_new(req->signals, "secret", json_string("of Ann")), 0);
@@ -102,7 +102,7 @@ static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B7 */
-static void signals_that_a_handler_changes_are_of_its_request_alone(void **state) {
+static void changed_signals_do_not_leak_into_other_requests(void **state) {
   (void)state;
   static const char *const bodies[] = {"{}", "{}", "", ""};
   site w;
@@ -118,7 +118,7 @@ static void signals_that_a_handler_changes_are_of_its_request_alone(void **state
   site_end(&w);
 }
 
-static void no_room_for_a_stream_is_503(void **state) {
+static void stream_over_limit_gets_503(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -153,7 +153,7 @@ static vestry_err close_instance(const vestry_request *req, vestry_reply *reply,
   return planned(req, reply, app);
 }
 
-static void an_instance_that_closes_during_the_handler_opens_nothing(void **state) {
+static void closing_during_the_handler_opens_no_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -164,7 +164,7 @@ static void an_instance_that_closes_during_the_handler_opens_nothing(void **stat
   wires_end(&w, &r);
 }
 
-static void a_peer_that_is_gone_is_io(void **state) {
+static void answer_to_a_lost_peer_returns_io(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -174,7 +174,7 @@ static void a_peer_that_is_gone_is_io(void **state) {
   wires_end(&w, &r, &failed);
 }
 
-static void a_stream_whose_peer_is_gone_before_the_head(void **state) {
+static void hang_up_before_the_head_removes_the_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -189,14 +189,14 @@ static void a_stream_whose_peer_is_gone_before_the_head(void **state) {
   wires_end(&w, &r);
 }
 
-static void incomplete_ops_are_invalid(void **state) {
+static void incomplete_request_ops_are_invalid(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
   vestry_connection *untouched = (vestry_connection *)&r;
   vestry_request_ops ops = wire_ops;
-  ops.size = offsetof(vestry_request_ops, respond_body) - 1; /* less than when it was frozen */
+  ops.size = offsetof(vestry_request_ops, respond_body) - 1; /* smaller than the first frozen version of the struct */
   assert_int_equal(vestry_serve(w.v, &ops, &r, planned, &(plan){0}, &untouched), VESTRY_INVALID);
   ops = wire_ops;
   ops.open = NULL;
@@ -207,7 +207,7 @@ static void incomplete_ops_are_invalid(void **state) {
   site_end(&w);
 }
 
-/* A handler that looks at no error, as those of the introduction. */
+/* A handler that ignores all errors, like those in the introduction. */
 static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   (void)vestry_reply_key(reply, app);
@@ -217,7 +217,7 @@ static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, 
   return VESTRY_OK;
 }
 
-static void a_refused_key_is_not_performed_without(void **state) {
+static void invalid_key_gets_500_and_runs_no_effect(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -231,13 +231,13 @@ static void a_refused_key_is_not_performed_without(void **state) {
   r = (wire){.datastar = true};
   wire_request(&w, &r, ignore_errors, &large);
   assert_int_equal(r.status, 500);               /* 413 would blame the client */
-  wire_request(&w, &plain, ignore_errors, &bad); /* where there are no effects it does not matter */
+  wire_request(&w, &plain, ignore_errors, &bad); /* without effects, the invalid key has no consequence */
   assert_int_equal(plain.status, 200);
   wire_assert_text(&plain, "text");
   wires_end(&w, &r, &plain);
 }
 
-static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
+static void ignored_allocation_failure_gets_500(void **state) {
   (void)state;
   const vestry_key *key = VESTRY_KEY("a");
   long number = 0;
@@ -257,17 +257,17 @@ static void handlers_may_leave_want_of_memory_to_vestry(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(mistakes_of_the_program_are_500_and_logged),
-      cmocka_unit_test(errors_of_handlers_have_their_status),
-      cmocka_unit_test(no_room_for_a_stream_is_503),
+      cmocka_unit_test(mistakes_of_the_program_get_500_and_are_logged),
+      cmocka_unit_test(errors_of_handlers_map_to_statuses),
+      cmocka_unit_test(stream_over_limit_gets_503),
       cmocka_unit_test(a_closing_instance_answers_503),
-      cmocka_unit_test(an_instance_that_closes_during_the_handler_opens_nothing),
-      cmocka_unit_test(a_peer_that_is_gone_is_io),
-      cmocka_unit_test(signals_that_a_handler_changes_are_of_its_request_alone),
-      cmocka_unit_test(a_stream_whose_peer_is_gone_before_the_head),
-      cmocka_unit_test(incomplete_ops_are_invalid),
-      cmocka_unit_test(a_refused_key_is_not_performed_without),
-      cmocka_unit_test(handlers_may_leave_want_of_memory_to_vestry),
+      cmocka_unit_test(closing_during_the_handler_opens_no_stream),
+      cmocka_unit_test(answer_to_a_lost_peer_returns_io),
+      cmocka_unit_test(changed_signals_do_not_leak_into_other_requests),
+      cmocka_unit_test(hang_up_before_the_head_removes_the_stream),
+      cmocka_unit_test(incomplete_request_ops_are_invalid),
+      cmocka_unit_test(invalid_key_gets_500_and_runs_no_effect),
+      cmocka_unit_test(ignored_allocation_failure_gets_500),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

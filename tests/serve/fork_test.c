@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: K16 */
-/* A child that was forked off has the instance's memory, and none of its threads: whatever it may call returns, says
- * CLOSED, and leaves the parent's streams alone; also when it was forked while threads held locks. */
+/* A forked child has a copy of the instance's memory, but none of its threads. Every call that the child may make
+ * returns CLOSED and leaves the parent's streams alone, even if threads held locks during the fork. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ static void run(vestry_actor *self, void *ctx) {
   while (vestry_actor_receive(self)) continue;
 }
 
-/* What a child may call. */
+/* The objects on which a child may call functions. */
 typedef struct all {
   site *w;
   wire *stream;
@@ -60,7 +60,7 @@ static int in_the_child(all *a) {
   vestry_runtime_stop(a->runtime);
   vestry_destroy(v);
   vestry_runtime_destroy(a->runtime);
-  /* An instance of the child's own is as any other. */
+  /* An instance that the child creates itself works normally. */
   vestry_options options = {.threads_count = VESTRY_THREADS_NONE};
   MUST(vestry_create(&options, &other) == VESTRY_OK);
   MUST(!vestry_is_forked(other));
@@ -71,7 +71,7 @@ static int in_the_child(all *a) {
 
 static _Atomic(bool) busy;
 
-/* Has locks held at any time. */
+/* Keeps locks in use, so that the fork happens while some are held. */
 static void *use_it(void *ctx) {
   all *a = ctx;
   while (atomic_load(&busy)) {
@@ -110,11 +110,11 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0); /* else the line behind FIRST */
+    assert_int_equal(WEXITSTATUS(status), 0); /* otherwise the line number after FIRST */
   }
   atomic_store(&busy, false);
   for (size_t i = 0; is_busy && i < THREADS; i++) pthread_join(threads[i], NULL);
-  assert_false(vestry_is_forked(w.v)); /* and here all goes on */
+  assert_false(vestry_is_forked(w.v)); /* and the parent's instance still works */
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("wake")), VESTRY_OK);
   vestry_timer_destroy(a.timer);
   vestry_actor_unref(a.actor);
@@ -128,28 +128,28 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
   test_host_assert_clean(&w.th);
 }
 
-static void a_child_leaves_all_alone(void **state) {
+static void calls_in_a_forked_child_return_closed(void **state) {
   (void)state;
   fork_some(2, false);
 }
 
-static void also_where_locks_are_held(void **state) {
+static void child_forked_under_held_locks_returns_closed(void **state) {
   (void)state;
   if (TEST_UNDER_ASAN || TEST_UNDER_TSAN)
     TEST_SKIP("allocators of sanitizers, unlike glibc's, may be locked in a child");
   fork_some(2, true);
 }
 
-static void also_where_it_is_stepped(void **state) {
+static void child_of_a_stepped_instance_returns_closed(void **state) {
   (void)state;
   fork_some(VESTRY_THREADS_NONE, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_child_leaves_all_alone),
-      cmocka_unit_test(also_where_locks_are_held),
-      cmocka_unit_test(also_where_it_is_stepped),
+      cmocka_unit_test(calls_in_a_forked_child_return_closed),
+      cmocka_unit_test(child_forked_under_held_locks_returns_closed),
+      cmocka_unit_test(child_of_a_stepped_instance_returns_closed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

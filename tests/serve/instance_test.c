@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The instance: its making, its own effects and hooks, its end. */
+/* The instance: creation, its effects and hooks, its end. */
 #include "serve/wire.h"
 #include "vestry/app/session.h"
 #include "vestry/registry.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
-/* It is refused, and one line says what for. */
+/* Creation is refused, and one log line names the reason. */
 static void must_refuse(vestry_options options, vestry_err wanted, const char *said) {
   site w;
   test_host_init(&w.th);
@@ -55,7 +55,7 @@ static void creation_survives_every_allocation_failure(void **state) {
   test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
 }
 
-static void a_runtime_can_be_lent(void **state) {
+static void an_instance_can_share_a_runtime(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -66,7 +66,7 @@ static void a_runtime_can_be_lent(void **state) {
   vestry *v;
   assert_int_equal(vestry_create(&(vestry_options){.runtime = runtime}, &v), VESTRY_OK);
   assert_ptr_equal(vestry_parts_of(v)->runtime, runtime);
-  assert_ptr_equal(vestry_parts_of(v)->host, &th.host); /* the runtime's, when none is given */
+  assert_ptr_equal(vestry_parts_of(v)->host, &th.host); /* the runtime's host, if none is given */
   assert_non_null(vestry_parts_of(v)->store);
   vestry_destroy(v);
   vestry_runtime_destroy(runtime);
@@ -74,7 +74,7 @@ static void a_runtime_can_be_lent(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void registering_is_checked(void **state) {
+static void registration_checks_arguments(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -167,7 +167,7 @@ static void begin_noting(site *w, notes *n) {
 }
 
 /* capability: B2, C9 */
-static void opening_and_closing_are_told_in_order(void **state) {
+static void hooks_of_open_and_close_run_in_order(void **state) {
   (void)state;
   site w;
   notes n = {.text = ""};
@@ -183,7 +183,7 @@ static void opening_and_closing_are_told_in_order(void **state) {
 }
 
 /* capability: B2 */
-static void a_stream_that_never_opened_is_closed_too(void **state) {
+static void close_hooks_run_for_a_stream_that_never_opened(void **state) {
   (void)state;
   site w;
   notes n = {.text = ""};
@@ -199,7 +199,7 @@ static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect,
   return vestry_context_refuse(context, VESTRY_EXISTS);
 }
 
-static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
+static void abandoned_stream_runs_hooks_but_no_effects(void **state) {
   (void)state;
   site w;
   notes n = {.text = ""};
@@ -215,7 +215,7 @@ static void of_a_stream_that_was_given_up_only_its_hooks_hear(void **state) {
   wires_end(&w, &r);
 }
 
-/* C9: the reply's on_error hook and the instance's are both told of a refusal, by whatever way it comes. */
+/* C9: a refused event is reported to the on_error hook of the reply and then to the instance's, on every path. */
 typedef struct verdicts {
   vestry_verdict own, all;
   int own_told, all_told;
@@ -225,7 +225,7 @@ typedef struct verdicts {
 static vestry_verdict own_error(vestry_connection *connection, vestry_err error, void *ctx) {
   (void)connection;
   verdicts *v = ctx;
-  assert_int_equal(v->all_told, v->own_told++); /* its own first */
+  assert_int_equal(v->all_told, v->own_told++); /* the reply's hook runs first */
   v->last = error;
   return v->own;
 }
@@ -264,13 +264,13 @@ static void c9_on_error_of_reply_and_instance(void **state) {
     assert_int_equal(v.own_told, 1);
     assert_int_equal(v.all_told, 1);
     site_settle(&w);
-    assert_int_equal(wire_count(&r, "{\"n\":1}"), rows[i].goes_on ? 1 : 0); /* an abort discards */
+    assert_int_equal(wire_count(&r, "{\"n\":1}"), rows[i].goes_on ? 1 : 0); /* an abort discards the queue */
     assert_int_equal(r.cause, rows[i].goes_on ? VESTRY_CAUSE_NONE : VESTRY_CAUSE_FULL);
     wires_end(&w, &r);
   }
 }
 
-/* A page's close tells another page: hooks that dispatch, by key and by connection, also during the stop. */
+/* A page's close notifies another page: hooks dispatch by key and by connection, also during the stop. */
 static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
   (void)connection, (void)cause;
   notes *n = ctx;
@@ -293,7 +293,7 @@ static void hooks_may_dispatch(void **state) {
   wire_hang_up(&w, &a);
   assert_string_equal(n.text, "OK ");
   assert_int_equal(wire_count(&b, "{\"left\":1}"), 1);
-  site_close(&w); /* b and c end, and their hooks dispatch to nobody */
+  site_close(&w); /* b and c end, and their hooks find no connection */
   assert_string_equal(n.text, "OK CLOSED CLOSED ");
   wire_finish(&a);
   wire_finish(&b);
@@ -328,7 +328,7 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: A10 */
-static void a_purge_hook_may_do_everything(void **state) {
+static void purge_hook_may_serve_and_dispatch(void **state) {
   (void)state;
   site w;
   wire a = {0}, b = {0}, next = {0};
@@ -359,7 +359,7 @@ static void on_timer(vestry_timer *timer, void *ctx) {
 }
 
 /* capability: B14 */
-static void timers_dispatch_with_no_request(void **state) {
+static void timers_dispatch_without_a_request(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -385,7 +385,7 @@ static void timers_dispatch_with_no_request(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- the end ------- */
 
-static void the_end_in_three_steps(void **state) {
+static void close_stop_and_destroy_end_the_instance(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -415,7 +415,7 @@ static void the_end_in_three_steps(void **state) {
   wires_end(&w, &a, &parked);
 }
 
-/* A reference that an application keeps too long holds memory, not the instance. */
+/* A reference that an application keeps too long delays the release of its memory, not the end of the instance. */
 static void references_outlive_the_instance(void **state) {
   (void)state;
   site w;
@@ -431,7 +431,7 @@ static void references_outlive_the_instance(void **state) {
 }
 
 /* capability: E2 */
-static void says_its_heartbeat(void **state) {
+static void instance_exposes_its_heartbeat(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -443,7 +443,7 @@ static void says_its_heartbeat(void **state) {
 }
 
 /* capability: F4 */
-static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
+static void f4_queue_budget_is_enforced_and_counted(void **state) {
   (void)state;
   site w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
@@ -474,21 +474,21 @@ static void f4_the_budget_is_an_option_and_shows_in_the_counters(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(says_its_heartbeat),
+      cmocka_unit_test(instance_exposes_its_heartbeat),
       cmocka_unit_test(options_are_checked),
       cmocka_unit_test(creation_survives_every_allocation_failure),
-      cmocka_unit_test(a_runtime_can_be_lent),
-      cmocka_unit_test(registering_is_checked),
-      cmocka_unit_test(opening_and_closing_are_told_in_order),
-      cmocka_unit_test(a_stream_that_never_opened_is_closed_too),
-      cmocka_unit_test(of_a_stream_that_was_given_up_only_its_hooks_hear),
+      cmocka_unit_test(an_instance_can_share_a_runtime),
+      cmocka_unit_test(registration_checks_arguments),
+      cmocka_unit_test(hooks_of_open_and_close_run_in_order),
+      cmocka_unit_test(close_hooks_run_for_a_stream_that_never_opened),
+      cmocka_unit_test(abandoned_stream_runs_hooks_but_no_effects),
       cmocka_unit_test(c9_on_error_of_reply_and_instance),
       cmocka_unit_test(hooks_may_dispatch),
-      cmocka_unit_test(a_purge_hook_may_do_everything),
-      cmocka_unit_test(timers_dispatch_with_no_request),
-      cmocka_unit_test(the_end_in_three_steps),
+      cmocka_unit_test(purge_hook_may_serve_and_dispatch),
+      cmocka_unit_test(timers_dispatch_without_a_request),
+      cmocka_unit_test(close_stop_and_destroy_end_the_instance),
       cmocka_unit_test(references_outlive_the_instance),
-      cmocka_unit_test(f4_the_budget_is_an_option_and_shows_in_the_counters),
+      cmocka_unit_test(f4_queue_budget_is_enforced_and_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

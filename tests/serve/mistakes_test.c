@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who calls what a program is begun with, and says something that cannot be, is told what, in the log. */
+/* An invalid argument of a function that applications call at their start is logged with the function and the
+ * argument. */
 #include "support/site.h"
 #include "vestry/app/bus.h"
 #include "vestry/app/csrf.h"
@@ -24,7 +25,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return VESTRY_OK;
 }
 
-static void who_begins_wrongly_is_told(void **state) {
+static void invalid_start_arguments_are_logged(void **state) {
   (void)state;
   site w;
   vestry_pages *pages = NULL;
@@ -76,7 +77,7 @@ static void who_begins_wrongly_is_told(void **state) {
 /* ---- vestry_stop and vestry_destroy in a callback ---------------------------------------------------------------- */
 
 static site ending;
-static int ended; /* callbacks that tried to */
+static int ended; /* callbacks that tried to end the instance */
 
 static void end_here(void) {
   ended++;
@@ -134,7 +135,7 @@ static vestry_err end_in_handler(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void an_instance_does_not_end_in_its_callbacks(void **state) {
+static void stop_and_destroy_in_callbacks_are_refused(void **state) {
   (void)state;
   const vestry_scope everybody = {0};
   const vestry_connection_hooks hooks = {.on_open = end_in_open, .on_close = end_in_close, .on_error = end_in_error};
@@ -178,14 +179,14 @@ static void an_instance_does_not_end_in_its_callbacks(void **state) {
   vestry_memory_settle(v);
   assert_true(ended >= 2); /* purge, close */
   vestry_memory_destroy(stream);
-  assert_int_equal(vestry_stop(v, 0), VESTRY_OK); /* out here */
+  assert_int_equal(vestry_stop(v, 0), VESTRY_OK); /* outside of callbacks */
   site_end(&ending);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(who_begins_wrongly_is_told),
-      cmocka_unit_test(an_instance_does_not_end_in_its_callbacks),
+      cmocka_unit_test(invalid_start_arguments_are_logged),
+      cmocka_unit_test(stop_and_destroy_in_callbacks_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: serving, dispatching, closing and stopping at once. Whatever the order, the counters add up at the end, and
- * what a policy promises holds. */
+/* Threads serve, dispatch, close and stop at the same time. In every order the counters add up, and each keep policy
+ * holds. */
 #include <sched.h>
 #include <stdlib.h>
 
@@ -40,12 +40,13 @@ static void *run_racer(void *ctx) {
   return NULL;
 }
 
-/* All serve the same reply at once. with_ghost: the key is held by a connection that is closing and has not left. */
+/* All threads serve the same reply at once. with_ghost: a connection that is closing, but still stored, holds the
+ * key. */
 static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, int *ret_204, int *ret_409) {
   race all;
   site_begin(&all.w, (vestry_options){.threads_count = 2,
                                       .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
-  all.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
+  all.w.th.host.log = NULL; /* the test host's log keeps the last line, for one thread only */
   all.reply = reply;
   pthread_barrier_init(&all.start, NULL, RACERS);
   wire ghost = {.parked = true, .datastar = true};
@@ -57,7 +58,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   racer *racers = calloc(RACERS, sizeof *racers);
   for (int i = 0; i < RACERS; i++) {
     racers[i].race = &all;
-    racers[i].r.parked = i == 0; /* one of them has a thread of its own, which is this one, later */
+    racers[i].r.parked = i == 0; /* one stream is parked: this thread runs it later */
     pthread_create(&racers[i].thread, NULL, run_racer, &racers[i]);
   }
   for (int i = 0; i < RACERS; i++) pthread_join(racers[i].thread, NULL);
@@ -80,7 +81,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
   vsi_scoped_key_finish(&key);
   assert_int_equal(found.count, *ret_winners);
   vsi_targets_finish(&found);
-  /* Each request's effects went to the winner, once. */
+  /* The winner received the effects of each request once. */
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(winner->connection, &stats);
   assert_int_equal(stats.accepted_count, 1 + *ret_204);
@@ -97,7 +98,7 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
 }
 
 /* capability: A14 */
-static void of_many_that_reuse_one_is_stored_and_serves_all(void **state) {
+static void racing_reuse_stores_one_stream_for_all(void **state) {
   (void)state;
   static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
@@ -108,7 +109,7 @@ static void of_many_that_reuse_one_is_stored_and_serves_all(void **state) {
   }
 }
 
-static void of_many_that_reject_one_is_stored(void **state) {
+static void racing_reject_stores_one_stream(void **state) {
   (void)state;
   static const plan reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
@@ -121,11 +122,11 @@ static void of_many_that_reject_one_is_stored(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- given up ------- */
 
-/* Somebody has the stream from an interceptor, and is told that it is full while it is given up. */
+/* Another thread gets the stream from an interceptor, and its send fails with FULL while the stream is abandoned. */
 typedef struct outsider {
   vestry_connection *connection;
   vestry_err said;
-  _Atomic(bool) told; /* relaxed: the two are to be in step by nothing else */
+  _Atomic(bool) told; /* relaxed: nothing else must synchronize the two threads */
   _Atomic(int) errors_count;
   pthread_t thread;
 } outsider;
@@ -154,7 +155,7 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 
-static void a_stream_is_given_up_while_its_hook_runs(void **state) {
+static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
   (void)state;
   static site w;
   outsider o = {.said = VESTRY_OK};
@@ -190,13 +191,13 @@ typedef struct storm {
 typedef struct sailor {
   storm *storm;
   uint32_t seed;
-  wire *wires; /* of a server: REQUESTS of them */
+  wire *wires; /* of a server: REQUESTS wires */
   pthread_t thread;
 } sailor;
 
 static const char *const keys[KEYS] = {"a", "b", "c"};
 
-/* A hook that dispatches to another key while everything else goes on. */
+/* A hook that dispatches to another key while all other threads continue. */
 static void storm_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   storm *s = ctx;
   (void)cause;
@@ -220,7 +221,7 @@ static void *run_server(void *ctx) {
                   .policy = (vestry_keep_policy)(next_random(&me->seed) % 4),
                   .many_count = 1 + next_random(&me->seed) % 12,
                   .effects = next_random(&me->seed) % 16 ? "[" TICK "]" : "[" TICK ",[\"close-sse\"]]"};
-    for (size_t more = next_random(&me->seed) % 4; more; more--) { /* under others' keys, too */
+    for (size_t more = next_random(&me->seed) % 4; more; more--) { /* also under other streams' keys */
       reply.more[more - 1].key = keys[next_random(&me->seed) % KEYS];
       reply.more[more - 1].many_count = 1 + next_random(&me->seed) % 12;
     }
@@ -268,7 +269,7 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
                        .idle_ms = 500,
                        .hooks = &(vestry_connection_hooks){.on_open = storm_open, .on_close = storm_close, .ctx = &s},
                        .connection = &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS}});
-  s.w.th.host.log = NULL; /* the test host's keeps the last line, for one thread */
+  s.w.th.host.log = NULL; /* the test host's log keeps the last line, for one thread only */
   sailor sailors[SERVERS + DISPATCHERS];
   pthread_t ticker;
   for (int i = 0; i < SERVERS + DISPATCHERS; i++) {
@@ -288,7 +289,7 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   assert_int_equal(vestry_stop(s.w.v, VESTRY_NEVER_MS), VESTRY_OK);
   vestry_stats stats = {0};
   vestry_stats_get(s.w.v, &stats);
-  assert_int_equal(atomic_load(&s.closed), stats.closed_count); /* each stream's close hook, once */
+  assert_int_equal(atomic_load(&s.closed), stats.closed_count); /* the close hook of each stream, once */
   assert_true(atomic_load(&s.opened) <= atomic_load(&s.closed));
   assert_int_equal(stats.requests_count, SERVERS * REQUESTS);
   site_close(&s.w);
@@ -299,24 +300,24 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
   test_host_assert_clean(&s.w.th);
 }
 
-static void everything_at_once_adds_up(void **state) {
+static void counters_add_up_under_concurrent_load(void **state) {
   (void)state;
   for (uint32_t seed = 1; seed <= 3; seed++) weather_the_storm(seed, false);
 }
 
 /* capability: A13 */
-static void closing_in_the_middle_adds_up(void **state) {
+static void counters_add_up_if_closed_under_load(void **state) {
   (void)state;
   for (uint32_t seed = 11; seed <= 13; seed++) weather_the_storm(seed, true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(of_many_that_reuse_one_is_stored_and_serves_all),
-      cmocka_unit_test(of_many_that_reject_one_is_stored),
-      cmocka_unit_test(a_stream_is_given_up_while_its_hook_runs),
-      cmocka_unit_test(everything_at_once_adds_up),
-      cmocka_unit_test(closing_in_the_middle_adds_up),
+      cmocka_unit_test(racing_reuse_stores_one_stream_for_all),
+      cmocka_unit_test(racing_reject_stores_one_stream),
+      cmocka_unit_test(stream_is_abandoned_while_its_error_hook_runs),
+      cmocka_unit_test(counters_add_up_under_concurrent_load),
+      cmocka_unit_test(counters_add_up_if_closed_under_load),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

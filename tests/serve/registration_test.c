@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keeping connections: policies, and the races that an interceptor or a hook can bring about on one thread. */
+/* Storing streams: keep policies, and the races that an interceptor or a hook can cause on one thread. */
 #include "serve/wire.h"
 #include "vestry/registry.h"
 
@@ -23,7 +23,7 @@ static uint64_t removed_for(site *w, vestry_cause cause) {
 /* ----------------------------------------------------------------------------------------------- policies --------- */
 
 /* capability: A14 */
-static void replace_takes_the_place(void **state) {
+static void replace_ends_the_stored_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -31,7 +31,7 @@ static void replace_takes_the_place(void **state) {
   wire_plan(&w, &a, &keep_replace);
   wire_plan(&w, &b, &keep_replace);
   assert_int_equal(a.cause, VESTRY_CAUSE_REPLACED);
-  assert_true(a.clean); /* coming back would chase the new one away */
+  assert_true(a.clean); /* a reconnect would evict the new stream */
   assert_int_equal(wire_count(&a, tick), 1);
   assert_int_equal(wire_count(&b, tick), 1);
   assert_true(vestry_connection_is_open(b.connection));
@@ -40,7 +40,7 @@ static void replace_takes_the_place(void **state) {
 }
 
 /* capability: A14 */
-static void reuse_sends_down_the_stored_one(void **state) {
+static void reuse_sends_to_the_stored_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -63,7 +63,7 @@ static void reject_answers_409(void **state) {
   wire_plan(&w, &b, &keep_reject);
   assert_int_equal(b.status, 409);
   assert_int_equal(b.opens, 0);
-  assert_int_equal(wire_count(&a, tick), 1); /* nothing of the rejected one */
+  assert_int_equal(wire_count(&a, tick), 1); /* none of the rejected request's effects */
   wire_hang_up(&w, &a);
   wire_plan(&w, &c, &keep_reject);
   assert_int_equal(wire_count(&c, tick), 1);
@@ -71,18 +71,18 @@ static void reject_answers_409(void **state) {
 }
 
 /* capability: A14 */
-static void many_join_and_start_by_themselves(void **state) {
+static void many_stores_streams_with_separate_effects(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
   wire_plan(&w, &a, &keep_many);
   wire_plan(&w, &b, &keep_many);
-  assert_int_equal(wire_count(&a, tick), 1); /* the effects of b's request are for b */
+  assert_int_equal(wire_count(&a, tick), 1); /* only b receives the effects of its request */
   assert_int_equal(wire_count(&b, tick), 1);
   wire_plan(&w, &later, &name_only);
   assert_int_equal(later.status, 204);
-  assert_int_equal(wire_count(&a, tick), 2); /* who only names the key reaches all */
+  assert_int_equal(wire_count(&a, tick), 2); /* a request that only names the key reaches all streams */
   assert_int_equal(wire_count(&b, tick), 2);
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_OK);
@@ -93,7 +93,7 @@ static void many_join_and_start_by_themselves(void **state) {
 }
 
 /* capability: A14 */
-static void of_too_many_the_oldest_goes(void **state) {
+static void many_over_limit_replaces_the_oldest(void **state) {
   (void)state;
   for (size_t most = 0; most <= 3; most++) {
     size_t limit = most ? most : 8;
@@ -113,8 +113,9 @@ static void of_too_many_the_oldest_goes(void **state) {
   }
 }
 
-/* A connection that is closing but still stored counts for nothing: not against the many, wherever it stands. */
-static void closing_ones_do_not_count_among_the_many(void **state) {
+/* A connection that is closing but still stored does not count against the limit of many, wherever it is in the
+ * list. */
+static void closing_streams_do_not_count_against_many(void **state) {
   (void)state;
   for (size_t closing = 0; closing < 3; closing++) {
     site w;
@@ -123,7 +124,7 @@ static void closing_ones_do_not_count_among_the_many(void **state) {
     plan p = keep_many;
     p.many_count = 3;
     for (size_t i = 0; i < 3; i++) wire_plan(&w, &wires[i], &p);
-    vestry_connection_close(wires[closing].connection, VESTRY_CAUSE_HANGUP); /* its runner does not run yet */
+    vestry_connection_close(wires[closing].connection, VESTRY_CAUSE_HANGUP); /* its runner has not run yet */
     wires[3].datastar = true;
     assert_int_equal(wire_serve(&w, &wires[3], planned, &p), VESTRY_OK);
     site_settle(&w);
@@ -134,9 +135,9 @@ static void closing_ones_do_not_count_among_the_many(void **state) {
   }
 }
 
-/* With room made for closing ones, an open one must still go when the many are too many: of dead, a, b and two at most,
- * c leaves only b and itself. */
-static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void **state) {
+/* Even if closing streams free places, the oldest open stream must go if the limit is exceeded. With one closing
+ * stream, a and b, and a limit of two, storing c leaves b and c. */
+static void many_over_limit_replaces_oldest_open_beside_closing(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -161,13 +162,13 @@ static void of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones(void 
 /* ------------------------------------------------------------------------------------------------- leaving -------- */
 
 /* capability: A10, A12 */
-static void an_end_removes_by_identity_and_with_its_own_cause(void **state) {
+static void late_end_removes_only_its_own_entry(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
   wire_plan(&w, &a, &keep_replace);
-  /* a is displaced by b, and its late end must not take b along. */
+  /* b displaces a; the late end of a must not remove b. */
   b.datastar = true;
   assert_int_equal(wire_serve(&w, &b, planned, (void *)&keep_replace), VESTRY_OK);
   assert_false(vestry_connection_is_open(a.connection));
@@ -194,14 +195,14 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
   wire_plan(&w, &b, &other);
   assert_int_equal(a.cause, VESTRY_CAUSE_SIZE);
   assert_false(a.clean);
-  test_host_advance_ms(&w.th, 1100); /* no traffic: the driver does it */
+  test_host_advance_ms(&w.th, 1100); /* without traffic: the expiry driver removes the stream */
   site_settle(&w);
   assert_int_equal(b.cause, VESTRY_CAUSE_IDLE);
   assert_int_equal(live_count(&w), 0);
   wires_end(&w, &a, &b);
 }
 
-/* Nobody looks it up, but what is written to is in use: an event counts, a heartbeat does not. */
+/* No lookup touches the stream, but written events count as use; heartbeats do not. */
 static void a_stream_that_gets_events_is_not_idle(void **state) {
   (void)state;
   site w;
@@ -225,7 +226,7 @@ static void a_stream_that_gets_events_is_not_idle(void **state) {
   wires_end(&w, &busy, &quiet);
 }
 
-static void a_quiet_page_stays_by_default(void **state) {
+static void idle_stream_stays_by_default(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -236,7 +237,7 @@ static void a_quiet_page_stays_by_default(void **state) {
   wires_end(&w, &a);
 }
 
-static void removing_a_key_closes_all_under_it(void **state) {
+static void removing_a_key_closes_all_its_streams(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -266,7 +267,7 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 }
 
 /* capability: A8 */
-static void scopes_do_not_mix(void **state) {
+static void equal_keys_of_different_scopes_are_separate(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie});
@@ -278,7 +279,7 @@ static void scopes_do_not_mix(void **state) {
   wire_plan(&w, &nobody, &keep_reuse);
   assert_int_equal(wire_count(&ann, tick), 2);
   assert_int_equal(wire_count(&bob, tick), 1);
-  assert_int_equal(nobody.status, 404); /* what the scope function returned */
+  assert_int_equal(nobody.status, 404); /* the error that the scope function returned */
   assert_int_equal(
       vestry_dispatch(w.v, (vestry_scope){"bob", 3}, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
       VESTRY_OK);
@@ -290,7 +291,7 @@ static void scopes_do_not_mix(void **state) {
 }
 
 /* capability: A15 */
-static void a_cap_per_scope_evicts_there(void **state) {
+static void full_scope_evicts_its_own_oldest(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
@@ -313,7 +314,7 @@ static void a_cap_per_scope_evicts_there(void **state) {
   wire_finish(&bob);
 }
 
-static void a_store_that_is_full_refuses(void **state) {
+static void full_hash_store_gets_503(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
@@ -333,13 +334,13 @@ static void a_store_that_is_full_refuses(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- races --------- */
 
-/* An interceptor whose after runs before the registration: what happens between opening a stream and keeping it. */
+/* An interceptor that runs between the opening of a stream and its registration. */
 typedef struct meddler {
   site *w;
-  wire *rival; /* served meanwhile */
+  wire *rival; /* served in that interval */
   const plan *rival_plan;
-  bool hang_up;       /* the new stream hangs up meanwhile */
-  bool rival_hang_up; /* the rival does, after it was served, but its runner does not run */
+  bool hang_up;       /* the new stream hangs up in that interval */
+  bool rival_hang_up; /* the rival hangs up after it was served, but its runner does not run */
   bool done;
   vestry_connection *opened;
 } meddler;
@@ -367,7 +368,7 @@ static void meddle_with(site *w, meddler *m) {
 }
 
 /* capability: A13 */
-static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state) {
+static void stream_ended_before_registration_is_not_stored(void **state) {
   (void)state;
   const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
   for (size_t i = 0; i < 4; i++) {
@@ -386,7 +387,7 @@ static void a_stream_that_ended_before_it_was_stored_is_not_stored(void **state)
   }
 }
 
-/* The purge hook of what a put displaces runs inside that put. */
+/* The purge hook of an entry that a put displaces runs inside that put. */
 static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
   meddler *m = ctx;
   if (purged->cause == VESTRY_CAUSE_REPLACED && m->opened && purged->value != m->opened)
@@ -394,7 +395,7 @@ static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: A13 */
-static void a_stream_that_ends_while_it_is_stored_is_taken_out(void **state) {
+static void stream_ended_during_registration_is_removed(void **state) {
   (void)state;
   site w;
   meddler m = {0};
@@ -408,7 +409,7 @@ static void a_stream_that_ends_while_it_is_stored_is_taken_out(void **state) {
   wires_end(&w, &a, &b);
 }
 
-static void reuse_that_comes_second_gives_its_stream_up(void **state) {
+static void late_reuse_abandons_its_new_stream(void **state) {
   (void)state;
   for (int parked = 0; parked < 2; parked++) {
     site w;
@@ -435,9 +436,9 @@ static vestry_err close_rival(vestry_dispatch_context *context, const json_t *ar
   return VESTRY_OK;
 }
 
-/* The stream was given up for another, and that one dies under the effects: a request has one stream to open, so the
- * effects are lost, and the answer says so. */
-static void a_second_stream_is_never_opened(void **state) {
+/* The new stream is abandoned in favour of the rival, which is closed while the effects run. A request can open only
+ * one stream, so its effects are lost and it gets 503. */
+static void a_request_never_opens_two_streams(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -450,7 +451,7 @@ static void a_second_stream_is_never_opened(void **state) {
   wire_plan(&w, &r, &p);
   assert_int_equal(r.status, 503);
   assert_int_equal(r.opens, 1);
-  assert_int_equal(wire_count(&rival, tick), 0); /* aborted: its own went with it */
+  assert_int_equal(wire_count(&rival, tick), 0); /* aborted, so its own event was discarded */
   wires_end(&w, &rival, &r);
 }
 
@@ -462,8 +463,8 @@ static vestry_err close_found(vestry_dispatch_context *context, const json_t *ef
   return VESTRY_OK;
 }
 
-/* What was found closes before it is decided on: a new stream is opened, and the effects begin with that. */
-static void what_was_found_can_close_before_the_decision(void **state) {
+/* The stream that was found closes before the decision: a new stream is opened and receives all effects. */
+static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -475,7 +476,7 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   wire kept = {0}, r = {0};
   wire_plan(&w, &kept, &keep_reuse);
   plan nothing_sent = keep_reuse;
-  nothing_sent.effects = NULL; /* so that no send finds out */
+  nothing_sent.effects = NULL; /* so that no send detects the closing */
   wire_plan(&w, &r, &nothing_sent);
   assert_int_equal(closed, 1);
   assert_int_equal(r.responds, 0);
@@ -483,7 +484,7 @@ static void what_was_found_can_close_before_the_decision(void **state) {
   wires_end(&w, &kept, &r);
 }
 
-static void reject_that_comes_second_is_409(void **state) {
+static void late_reject_gets_409(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -498,7 +499,7 @@ static void reject_that_comes_second_is_409(void **state) {
   wires_end(&w, &rival, &r);
 }
 
-static void replace_that_comes_second_wins(void **state) {
+static void late_replace_wins(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -511,8 +512,8 @@ static void replace_that_comes_second_wins(void **state) {
   wires_end(&w, &rival, &r);
 }
 
-/* The key is held by a connection that is closing but has not left: nobody is there. */
-static void a_closing_connection_has_no_claim_to_its_key(void **state) {
+/* The key is held by a connection that is closing, but still stored. The policies treat the key as free. */
+static void closing_connection_does_not_hold_its_key(void **state) {
   (void)state;
   const plan *plans[] = {&keep_reuse, &keep_reject};
   for (size_t i = 0; i < 2; i++) {
@@ -535,7 +536,7 @@ static void a_closing_connection_has_no_claim_to_its_key(void **state) {
   }
 }
 
-/* An effect of the new stream's own reply lets another stream in, which evicts it before it has begun. */
+/* An effect of the new stream's own reply serves another stream, which evicts the new one before it has written. */
 static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)context, (void)args;
   meddler *m = ctx;
@@ -544,7 +545,7 @@ static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *a
   return VESTRY_OK;
 }
 
-static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
+static void new_stream_can_be_evicted_before_its_first_write(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
@@ -557,7 +558,7 @@ static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
   wire_plan(&w, &r, &other);
   assert_int_equal(r.responds, 0);
   assert_int_equal(r.cause, VESTRY_CAUSE_SIZE);
-  assert_false(r.head_written); /* aborted: the browser comes back */
+  assert_false(r.head_written); /* aborted: the browser reconnects */
   assert_false(r.clean);
   assert_int_equal(wire_count(&rival, tick), 1);
   assert_int_equal(live_count(&w), 1);
@@ -566,30 +567,30 @@ static void a_new_stream_can_be_evicted_before_it_has_begun(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(replace_takes_the_place),
-      cmocka_unit_test(reuse_sends_down_the_stored_one),
+      cmocka_unit_test(replace_ends_the_stored_stream),
+      cmocka_unit_test(reuse_sends_to_the_stored_stream),
       cmocka_unit_test(reject_answers_409),
-      cmocka_unit_test(many_join_and_start_by_themselves),
-      cmocka_unit_test(of_too_many_the_oldest_goes),
-      cmocka_unit_test(closing_ones_do_not_count_among_the_many),
-      cmocka_unit_test(of_too_many_open_ones_the_oldest_goes_also_beside_closing_ones),
-      cmocka_unit_test(an_end_removes_by_identity_and_with_its_own_cause),
+      cmocka_unit_test(many_stores_streams_with_separate_effects),
+      cmocka_unit_test(many_over_limit_replaces_the_oldest),
+      cmocka_unit_test(closing_streams_do_not_count_against_many),
+      cmocka_unit_test(many_over_limit_replaces_oldest_open_beside_closing),
+      cmocka_unit_test(late_end_removes_only_its_own_entry),
       cmocka_unit_test(eviction_and_expiry_close_with_their_cause),
       cmocka_unit_test(a_stream_that_gets_events_is_not_idle),
-      cmocka_unit_test(a_quiet_page_stays_by_default),
-      cmocka_unit_test(removing_a_key_closes_all_under_it),
-      cmocka_unit_test(scopes_do_not_mix),
-      cmocka_unit_test(a_cap_per_scope_evicts_there),
-      cmocka_unit_test(a_store_that_is_full_refuses),
-      cmocka_unit_test(a_stream_that_ended_before_it_was_stored_is_not_stored),
-      cmocka_unit_test(a_stream_that_ends_while_it_is_stored_is_taken_out),
-      cmocka_unit_test(reuse_that_comes_second_gives_its_stream_up),
-      cmocka_unit_test(a_second_stream_is_never_opened),
-      cmocka_unit_test(what_was_found_can_close_before_the_decision),
-      cmocka_unit_test(reject_that_comes_second_is_409),
-      cmocka_unit_test(replace_that_comes_second_wins),
-      cmocka_unit_test(a_closing_connection_has_no_claim_to_its_key),
-      cmocka_unit_test(a_new_stream_can_be_evicted_before_it_has_begun),
+      cmocka_unit_test(idle_stream_stays_by_default),
+      cmocka_unit_test(removing_a_key_closes_all_its_streams),
+      cmocka_unit_test(equal_keys_of_different_scopes_are_separate),
+      cmocka_unit_test(full_scope_evicts_its_own_oldest),
+      cmocka_unit_test(full_hash_store_gets_503),
+      cmocka_unit_test(stream_ended_before_registration_is_not_stored),
+      cmocka_unit_test(stream_ended_during_registration_is_removed),
+      cmocka_unit_test(late_reuse_abandons_its_new_stream),
+      cmocka_unit_test(a_request_never_opens_two_streams),
+      cmocka_unit_test(stream_found_closing_is_replaced_by_a_new_one),
+      cmocka_unit_test(late_reject_gets_409),
+      cmocka_unit_test(late_replace_wins),
+      cmocka_unit_test(closing_connection_does_not_hold_its_key),
+      cmocka_unit_test(new_stream_can_be_evicted_before_its_first_write),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

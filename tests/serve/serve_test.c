@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Serving, from the request to the bytes. */
+/* Serving, from the request to the bytes of the answer. */
 #include "serve/wire.h"
 #include "vestry/registry.h"
 
@@ -9,7 +9,7 @@ static const char *const tick = "event: datastar-patch-signals\ndata: signals {\
 /* ------------------------------------------------------------------------------------------- plain requests ------- */
 
 /* capability: B6 */
-static void an_ordinary_request_gets_the_body_and_no_effects(void **state) {
+static void plain_request_gets_the_body_and_no_effects(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -29,7 +29,7 @@ static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *repl
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
-static void a_stream_for_any_client(void **state) {
+static void any_client_opens_a_stream_for_plain_requests(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -38,7 +38,7 @@ static void a_stream_for_any_client(void **state) {
   assert_int_equal(r.status, 200);
   assert_true(wire_has_header(&r, "Content-Type: text/event-stream"));
   assert_int_equal(wire_count(&r, "data: signals {\"n\":1}\n"), 1);
-  assert_true(r.clean); /* and auto-close as for a Datastar request */
+  assert_true(r.clean); /* and auto-close works as for a Datastar request */
   wires_end(&w, &r);
 }
 
@@ -48,7 +48,7 @@ static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_val
   return VESTRY_OK;
 }
 
-/* The first and the last may have placeholders; in signals, which may be a client's, none is looked for. */
+/* The first and the last may have placeholders. Signals can come from a client, so they are never searched for one. */
 static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   (void)app;
@@ -61,7 +61,7 @@ static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, v
   return error;
 }
 
-static void signals_of_a_reply_name_no_placeholders(void **state) {
+static void placeholders_in_reply_signals_are_not_expanded(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -75,7 +75,7 @@ static void signals_of_a_reply_name_no_placeholders(void **state) {
 }
 
 /* capability: B6 */
-static void the_handlers_own_headers_win(void **state) {
+static void headers_of_the_handler_win(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -87,7 +87,7 @@ static void the_handlers_own_headers_win(void **state) {
 }
 
 /* capability: B6 */
-static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
+static void datastar_request_without_effects_gets_plain_answer(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -110,7 +110,7 @@ static void a_datastar_request_without_effects_is_a_plain_one(void **state) {
 /* -------------------------------------------------------------------------------------------- new streams --------- */
 
 /* capability: B1, B3 */
-static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
+static void new_stream_gets_head_effects_and_clean_end(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -121,7 +121,7 @@ static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
                       "Content-Type: text/event-stream\nCache-Control: no-cache, no-transform\nX-Accel-Buffering: no\n"
                       "Set-Cookie: a=b\n");
   assert_int_equal(wire_count(&r, tick), 2);
-  assert_int_equal(r.writes, 1); /* what waits is one write */
+  assert_int_equal(r.writes, 1); /* everything queued goes into one write */
   assert_int_equal(r.ends, 1);
   assert_true(r.clean);
   assert_int_equal(r.cause, VESTRY_CAUSE_CLOSED);
@@ -131,7 +131,7 @@ static void a_new_stream_gets_head_effects_and_a_clean_end(void **state) {
   wires_end(&w, &r);
 }
 
-static void a_stream_keeps_its_own_headers(void **state) {
+static void handler_cannot_override_stream_headers(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -148,7 +148,7 @@ static void a_stream_keeps_its_own_headers(void **state) {
 }
 
 /* capability: B5 */
-static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
+static void auto_close_of_reply_overrides_keep_and_instance(void **state) {
   (void)state;
   static const struct {
     bool keep_open, keep;
@@ -170,14 +170,14 @@ static void auto_close_per_reply_over_keep_over_the_instance(void **state) {
     vestry_stats stats = {0};
     vestry_stats_get(w.v, &stats);
     assert_int_equal(store_stats_of(w.v).live_count,
-                     cases[i].stays); /* what stays open and has a key is kept, nothing else */
+                     cases[i].stays); /* only a stream that stays open and has a key is stored */
     assert_int_equal(store_stats_of(w.v).put_count, cases[i].stays);
     wires_end(&w, &r);
   }
 }
 
 /* capability: B5 */
-static void auto_close_also_when_an_effect_fails(void **state) {
+static void auto_close_ends_stream_after_failed_effect(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -205,12 +205,12 @@ static void keep_without_effects_opens_a_stream(void **state) {
   site_settle(&w);
   wire_assert_text(&r, tick);
   site_close(&w);
-  assert_false(r.clean); /* so that the browser comes back */
+  assert_false(r.clean); /* so that the browser reconnects */
   assert_int_equal(r.cause, VESTRY_CAUSE_SHUTDOWN);
   wire_finish(&r);
 }
 
-static void a_parked_stream_is_run_by_who_got_it(void **state) {
+static void parked_stream_is_run_by_its_thread(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -226,7 +226,7 @@ static void a_parked_stream_is_run_by_who_got_it(void **state) {
 }
 
 /* capability: B1 */
-static void a_reply_sets_the_bounds_of_its_stream(void **state) {
+static void reply_sets_the_limits_of_its_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
@@ -238,14 +238,14 @@ static void a_reply_sets_the_bounds_of_its_stream(void **state) {
   assert_int_equal(wire_count(&r, tick), 2);
   assert_non_null(strstr(w.th.last_log, "patch-signals: FULL"));
   site_pass_ms(&w, 1001);
-  assert_int_equal(wire_count(&r, ":\n\n"), 1); /* what the reply left at zero is the instance's */
+  assert_int_equal(wire_count(&r, ":\n\n"), 1); /* members that the reply left at zero have the instance's value */
   wires_end(&w, &r);
 }
 
 /* ---------------------------------------------------------------------------------------- existing streams -------- */
 
 /* capability: A11, B4 */
-static void a_stored_connection_gets_the_effects_and_the_request_204(void **state) {
+static void stored_stream_gets_effects_and_request_gets_204(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -268,7 +268,7 @@ static void a_stored_connection_gets_the_effects_and_the_request_204(void **stat
 }
 
 /* capability: B3 */
-static void the_replys_own_connection_comes_first(void **state) {
+static void connection_of_the_reply_overrides_its_key(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -282,7 +282,7 @@ static void the_replys_own_connection_comes_first(void **state) {
   wires_end(&w, &a, &b, &later);
 }
 
-static void a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_business(void **state) {
+static void closed_connection_of_the_reply_gets_410(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -298,13 +298,13 @@ static void a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_busine
 }
 
 /* capability: B3 */
-static void a_closed_stored_connection_is_passed_over(void **state) {
+static void closing_stored_stream_is_skipped(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
-  /* Closing, its runner has not run: it is still in the store. */
+  /* The connection is closing and its runner has not run, so it is still stored. */
   vestry_connection_close(kept.connection, VESTRY_CAUSE_HANGUP);
   later.datastar = true;
   assert_int_equal(wire_serve(&w, &later, planned, &(plan){.key = "a", .effects = "[" TICK "]"}), VESTRY_OK);
@@ -313,7 +313,7 @@ static void a_closed_stored_connection_is_passed_over(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-/* Closes what it is told to: the hang-up that comes between finding and sending. */
+/* Closes the given connection: a hang-up between lookup and send. */
 static vestry_err close_it(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   wire *victim = ctx;
@@ -329,7 +329,7 @@ static vestry_err count_it(vestry_dispatch_context *context, const json_t *args,
 }
 
 /* capability: C12 */
-static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void **state) {
+static void effects_move_to_a_new_stream_if_the_stored_one_closes(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -343,7 +343,7 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
                     .keep = true,
                     .policy = VESTRY_KEEP_REUSE,
                     .effects = "[[\"count\"],[\"close\"]," TICK "," TICK "]"});
-  assert_int_equal(counted, 1); /* no effect is run twice */
+  assert_int_equal(counted, 1); /* no effect runs twice */
   assert_int_equal(later.responds, 0);
   assert_int_equal(wire_count(&later, tick), 2);
   assert_int_equal(wire_count(&kept, tick), 0);
@@ -351,11 +351,11 @@ static void effects_are_not_lost_when_the_stored_connection_dies_under_them(void
   assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
                    VESTRY_OK);
   site_settle(&w);
-  assert_int_equal(wire_count(&later, tick), 3); /* and it is kept */
+  assert_int_equal(wire_count(&later, tick), 3); /* and the new stream is stored */
   wires_end(&w, &kept, &later);
 }
 
-static void what_was_accepted_before_is_not_repeated(void **state) {
+static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -368,7 +368,7 @@ static void what_was_accepted_before_is_not_repeated(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void close_sse_means_it(void **state) {
+static void close_sse_opens_no_new_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -376,13 +376,13 @@ static void close_sse_means_it(void **state) {
   wire_plan(&w, &kept, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &later, &(plan){.key = "a", .effects = "[[\"close-sse\"]," TICK "]"});
   assert_int_equal(later.opens, 0);
-  assert_int_equal(later.status, 503); /* its second effect went nowhere */
+  assert_int_equal(later.status, 503); /* its second effect had no connection */
   assert_true(kept.clean);
   assert_int_equal(kept.cause, VESTRY_CAUSE_CLOSED);
   wires_end(&w, &kept, &later);
 }
 
-static void nobody_left_and_no_room_is_503(void **state) {
+static void stored_stream_closed_and_no_new_stream_gets_503(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -394,7 +394,7 @@ static void nobody_left_and_no_room_is_503(void **state) {
   wires_end(&w, &kept, &later);
 }
 
-static void own_connection_that_dies_under_the_effects_is_410(void **state) {
+static void connection_of_the_reply_closed_by_effects_gets_410(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -409,27 +409,27 @@ static void own_connection_that_dies_under_the_effects_is_410(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_ordinary_request_gets_the_body_and_no_effects),
-      cmocka_unit_test(a_stream_for_any_client),
-      cmocka_unit_test(the_handlers_own_headers_win),
-      cmocka_unit_test(a_datastar_request_without_effects_is_a_plain_one),
-      cmocka_unit_test(a_new_stream_gets_head_effects_and_a_clean_end),
-      cmocka_unit_test(a_stream_keeps_its_own_headers),
-      cmocka_unit_test(auto_close_per_reply_over_keep_over_the_instance),
-      cmocka_unit_test(auto_close_also_when_an_effect_fails),
+      cmocka_unit_test(plain_request_gets_the_body_and_no_effects),
+      cmocka_unit_test(any_client_opens_a_stream_for_plain_requests),
+      cmocka_unit_test(headers_of_the_handler_win),
+      cmocka_unit_test(datastar_request_without_effects_gets_plain_answer),
+      cmocka_unit_test(new_stream_gets_head_effects_and_clean_end),
+      cmocka_unit_test(handler_cannot_override_stream_headers),
+      cmocka_unit_test(auto_close_of_reply_overrides_keep_and_instance),
+      cmocka_unit_test(auto_close_ends_stream_after_failed_effect),
       cmocka_unit_test(keep_without_effects_opens_a_stream),
-      cmocka_unit_test(a_parked_stream_is_run_by_who_got_it),
-      cmocka_unit_test(a_reply_sets_the_bounds_of_its_stream),
-      cmocka_unit_test(a_stored_connection_gets_the_effects_and_the_request_204),
-      cmocka_unit_test(the_replys_own_connection_comes_first),
-      cmocka_unit_test(a_closed_connection_of_the_replys_own_is_410_and_nobody_elses_business),
-      cmocka_unit_test(a_closed_stored_connection_is_passed_over),
-      cmocka_unit_test(effects_are_not_lost_when_the_stored_connection_dies_under_them),
-      cmocka_unit_test(what_was_accepted_before_is_not_repeated),
-      cmocka_unit_test(close_sse_means_it),
-      cmocka_unit_test(nobody_left_and_no_room_is_503),
-      cmocka_unit_test(own_connection_that_dies_under_the_effects_is_410),
-      cmocka_unit_test(signals_of_a_reply_name_no_placeholders),
+      cmocka_unit_test(parked_stream_is_run_by_its_thread),
+      cmocka_unit_test(reply_sets_the_limits_of_its_stream),
+      cmocka_unit_test(stored_stream_gets_effects_and_request_gets_204),
+      cmocka_unit_test(connection_of_the_reply_overrides_its_key),
+      cmocka_unit_test(closed_connection_of_the_reply_gets_410),
+      cmocka_unit_test(closing_stored_stream_is_skipped),
+      cmocka_unit_test(effects_move_to_a_new_stream_if_the_stored_one_closes),
+      cmocka_unit_test(accepted_events_are_not_repeated_on_a_new_stream),
+      cmocka_unit_test(close_sse_opens_no_new_stream),
+      cmocka_unit_test(stored_stream_closed_and_no_new_stream_gets_503),
+      cmocka_unit_test(connection_of_the_reply_closed_by_effects_gets_410),
+      cmocka_unit_test(placeholders_in_reply_signals_are_not_expanded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

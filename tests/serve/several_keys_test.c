@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* K2: a stream under several keys is reached by each, and leaves all of them, once. */
+/* K2: each key of a stream reaches the stream, and its end removes it from all keys, once. */
 #include "serve/wire.h"
 #include "vestry/channel.h"
 #include "vestry/dispatch.h"
 
 static const vestry_scope ANN = {"ann", 3};
 
-/* A page of the board "b" that is its user's and its room's, too. */
+/* A page stored under the board "b", its user and its room. */
 static const plan page = {
     .key = "b", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"r", NULL, 0}, {"u", "ann", 0}}};
 
@@ -15,7 +15,7 @@ static vestry_err tell(site *w, vestry_scope scope, const char *key) {
 }
 
 /* capability: K2 */
-static void it_is_reached_by_each(void **state) {
+static void each_key_reaches_the_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -25,7 +25,7 @@ static void it_is_reached_by_each(void **state) {
   assert_int_equal(tell(&w, NOWHERE, "b"), VESTRY_OK);
   assert_int_equal(tell(&w, NOWHERE, "r"), VESTRY_OK);
   assert_int_equal(tell(&w, ANN, "u"), VESTRY_OK);
-  assert_int_equal(tell(&w, NOWHERE, "u"), VESTRY_NOT_FOUND); /* it is ann's key */
+  assert_int_equal(tell(&w, NOWHERE, "u"), VESTRY_NOT_FOUND); /* the key is in ann's scope */
   assert_int_equal(tell(&w, ANN, "b"), VESTRY_NOT_FOUND);
   site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 3);
@@ -36,7 +36,7 @@ static void it_is_reached_by_each(void **state) {
 }
 
 /* capability: K2 */
-static void removed_by_one_it_leaves_all(void **state) {
+static void removing_one_key_removes_all_keys(void **state) {
   (void)state;
   static const struct {
     vestry_scope scope;
@@ -62,9 +62,9 @@ static void removed_by_one_it_leaves_all(void **state) {
   }
 }
 
-/* The store is full with the entries of two streams: a third evicts the first of them, whole. */
+/* The entries of two streams fill the store: a third stream evicts all entries of the first. */
 /* capability: K2 */
-static void evicted_by_one_it_leaves_all(void **state) {
+static void evicting_one_entry_removes_all_keys(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
@@ -74,7 +74,7 @@ static void evicted_by_one_it_leaves_all(void **state) {
                        {.key = "c", .keep = true, .policy = VESTRY_KEEP_MANY, .more = {{"c", "ann", 0}}}};
   for (int i = 0; i < 3; i++) {
     wire_plan(&w, &r[i], &own[i]);
-    test_host_advance_ms(&w.th, 10000); /* so that it is known whose are the oldest */
+    test_host_advance_ms(&w.th, 10000); /* so that the oldest entries are known */
   }
   assert_int_equal(r[0].cause, VESTRY_CAUSE_SIZE);
   assert_false(r[0].clean);
@@ -89,7 +89,7 @@ static void evicted_by_one_it_leaves_all(void **state) {
 }
 
 /* capability: K2 */
-static void each_key_has_its_bound(void **state) {
+static void each_key_has_its_own_limit(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -100,14 +100,14 @@ static void each_key_has_its_bound(void **state) {
                     .many_count = 10,
                     .more = {{"u", "ann", 2}, {"r", NULL, 10}}};
   for (int i = 0; i < 3; i++) wire_plan(&w, &r[i], &two);
-  assert_int_equal(r[0].cause, VESTRY_CAUSE_REPLACED); /* ann's third page takes the place of her first */
+  assert_int_equal(r[0].cause, VESTRY_CAUSE_REPLACED); /* ann's third page replaces her first */
   assert_int_equal(store_stats_of(w.v).live_count, 6);
   site_close(&w);
   for (int i = 0; i < 3; i++) wire_finish(&r[i]);
 }
 
-/* The first key's policy decides; a stream that is given up for another is under none. */
-static void the_policy_is_of_the_first_key(void **state) {
+/* The policy of the first key decides; an abandoned stream is stored under no key. */
+static void first_key_decides_the_policy(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -125,7 +125,7 @@ static void the_policy_is_of_the_first_key(void **state) {
   wires_end(&w, &first, &second, &third);
 }
 
-static void no_first_key_is_needed(void **state) {
+static void stream_without_first_key_is_stored(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -137,7 +137,7 @@ static void no_first_key_is_needed(void **state) {
   wires_end(&w, &r);
 }
 
-static void a_refusal_of_one_is_of_all(void **state) {
+static void refused_key_refuses_the_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
@@ -153,14 +153,14 @@ static void a_refusal_of_one_is_of_all(void **state) {
   wires_end(&w, &first, &r, &next);
 }
 
-/* All that was logged. */
+/* All lines logged so far. */
 static char said[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
   strncat(said, line, sizeof said - strlen(said) - 1);
 }
 
-/* An operator looks at two hundred devices, each of which has a key and a channel. */
+/* An operator's page shows two hundred devices, each of which has a key and a channel. */
 static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   int count = *(int *)app;
@@ -194,7 +194,7 @@ static void a_stream_may_have_many_keys(void **state) {
   assert_int_equal(wire_count(&all, "data: signals {\"n\":"), count);
   count = 201;
   wire_request(&w, &more, look_at_devices, &count);
-  assert_int_equal(more.status, 500); /* not 503: the client has no part in it */
+  assert_int_equal(more.status, 500); /* not 503: the client did not cause it */
   assert_non_null(strstr(said, "vestry_reply_add_key: a stream has 200 keys beside its first at most"));
   assert_non_null(strstr(said, "max_per_stream_count"));
   wire_hang_up(&w, &all);
@@ -220,8 +220,8 @@ static vestry_err open_many(test_host *th, void *ctx) {
   return failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* Wherever memory ends: the stream is under all of its keys, or under none. */
-static void without_memory_it_has_none(void **state) {
+/* Whichever allocation fails, the stream is under all of its keys or under none. */
+static void failed_allocation_stores_no_key(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -232,7 +232,7 @@ static void without_memory_it_has_none(void **state) {
   }
 }
 
-static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
+static void too_many_or_invalid_keys_get_500(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -243,7 +243,7 @@ static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   assert_int_equal(many.status, 500);
   p.more[VESTRY_REPLY_KEYS_MAX].key = NULL;
   wire all = {0};
-  wire_plan(&w, &all, &p); /* under one key so many times: allowed, and one stream */
+  wire_plan(&w, &all, &p); /* many times the same key is allowed, and stores one stream */
   assert_int_equal(all.opens, 1);
   wire_hang_up(&w, &all);
   assert_int_equal(store_stats_of(w.v).live_count, 0);
@@ -256,7 +256,7 @@ static void too_many_and_bad_keys_are_the_programs_mistake(void **state) {
   wires_end(&w, &many, &all, &bad);
 }
 
-static void out_of_memory_leaves_nothing_behind(void **state) {
+static void allocation_failure_leaves_no_entries(void **state) {
   (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
@@ -277,17 +277,12 @@ static void out_of_memory_leaves_nothing_behind(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_is_reached_by_each),
-      cmocka_unit_test(removed_by_one_it_leaves_all),
-      cmocka_unit_test(evicted_by_one_it_leaves_all),
-      cmocka_unit_test(each_key_has_its_bound),
-      cmocka_unit_test(the_policy_is_of_the_first_key),
-      cmocka_unit_test(no_first_key_is_needed),
-      cmocka_unit_test(a_refusal_of_one_is_of_all),
-      cmocka_unit_test(a_stream_may_have_many_keys),
-      cmocka_unit_test(without_memory_it_has_none),
-      cmocka_unit_test(too_many_and_bad_keys_are_the_programs_mistake),
-      cmocka_unit_test(out_of_memory_leaves_nothing_behind),
+      cmocka_unit_test(each_key_reaches_the_stream),          cmocka_unit_test(removing_one_key_removes_all_keys),
+      cmocka_unit_test(evicting_one_entry_removes_all_keys),  cmocka_unit_test(each_key_has_its_own_limit),
+      cmocka_unit_test(first_key_decides_the_policy),         cmocka_unit_test(stream_without_first_key_is_stored),
+      cmocka_unit_test(refused_key_refuses_the_stream),       cmocka_unit_test(a_stream_may_have_many_keys),
+      cmocka_unit_test(failed_allocation_stores_no_key),      cmocka_unit_test(too_many_or_invalid_keys_get_500),
+      cmocka_unit_test(allocation_failure_leaves_no_entries),
   };
   return cmocka_run_group_tests_name("several keys", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: A15 */
-/* A bound of streams a scope: across keys, however many each has, over every kind of store. */
+/* The limit of streams per scope counts streams, not keys, over every kind of store. */
 #include "serve/shares.h"
 
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static uint64_t outnumbered(site *w) {
   return stats.outnumbered_count;
 }
 
-/* A page that is its user's, and each device's that it shows, in everybody's scope. */
+/* A page stored under its user and, in the scope without a name, under each device that it shows. */
 static const plan devices = {.key = "page",
                              .keep = true,
                              .policy = VESTRY_KEEP_MANY,
@@ -51,7 +51,7 @@ static const plan devices = {.key = "page",
                              .more = {{"device/1", "", 1000}, {"device/2", "", 1000}, {"mine", NULL, 100}}};
 
 /* capability: K13 */
-static void the_sixth_of_a_user_sends_the_first_away(void **state) {
+static void stream_over_user_limit_replaces_the_oldest(void **state) {
   site w;
   site_begin(&w, options_of(*state));
   wire ann[8], bob[8], nobody[8];
@@ -65,10 +65,10 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
     bool sent_away = i < 8 - CAP;
     assert_int_equal(is_open(&ann[i]), !sent_away);
     assert_int_equal(is_open(&bob[i]), !sent_away);
-    assert_true(is_open(&nobody[i])); /* the scope without a name is everybody's */
+    assert_true(is_open(&nobody[i])); /* the scope without a name has no limit */
     if (!sent_away) continue;
     assert_int_equal(ann[i].cause, VESTRY_CAUSE_REPLACED);
-    assert_true(ann[i].clean); /* its browser stays away */
+    assert_true(ann[i].clean); /* its browser does not reconnect */
     assert_int_equal(ann[i].ends, 1);
   }
   assert_int_equal(outnumbered(&w), 6);
@@ -88,7 +88,7 @@ static void the_sixth_of_a_user_sends_the_first_away(void **state) {
 }
 
 /* capability: K13 */
-static void who_was_active_longest_ago_goes(void **state) {
+static void stream_over_limit_replaces_the_least_active(void **state) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP + 3];
@@ -100,7 +100,7 @@ static void who_was_active_longest_ago_goes(void **state) {
     open_as(&w, &tab[i], "ann", &keys[i]);
     test_host_advance_ms(&w.th, 5000);
   }
-  /* 1 and 0 are written to; then 4, 3 and 2, in that order, but in the same second. */
+  /* 1 and 0 are written to; then 4, 3 and 2, in that order, within the same second. */
   static const char *const written[] = {"1", "0", "4", "3", "2"};
   for (int i = 0; i < 5; i++) {
     assert_int_equal(vestry_dispatch(w.v, ann, ROOM(written[i]), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
@@ -118,9 +118,9 @@ static void who_was_active_longest_ago_goes(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* A stream whose client is gone holds nobody's place, though its runner has not seen to its end yet. */
+/* A closing stream does not count, although its runner has not processed its end yet. */
 /* capability: K13 */
-static void who_is_ending_does_not_count(void **state) {
+static void ending_streams_do_not_count(void **state) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS];
@@ -134,10 +134,10 @@ static void who_is_ending_does_not_count(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* Six tabs at a cap of five lose their server's streams, and come back one after the other, as browsers do: a stream
- * that is aborted opens again, one that ends cleanly does not. Everybody has come back once, and then it is quiet. */
+/* Six tabs with a limit of five lose their streams and reconnect one after the other, as browsers do: an aborted
+ * stream is opened again, a clean end is not. Each tab reconnects once, and then no stream ends. */
 /* capability: K13 */
-static void six_tabs_come_to_rest(void **state) {
+static void six_tabs_reconnect_once_each(void **state) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[TABS] = {{0}}, again[TABS] = {{0}};
@@ -154,7 +154,7 @@ static void six_tabs_come_to_rest(void **state) {
   for (int turn = 0; turn < 20; turn++) {
     for (int i = 0; i < TABS; i++) {
       test_host_advance_ms(&w.th, 350);
-      if (is_open(now[i]) || (turn && now[i]->clean)) continue; /* (each comes back after the break) */
+      if (is_open(now[i]) || (turn && now[i]->clean)) continue; /* (each reconnects after the break) */
       assert_int_equal(opened[i]++, 1);
       now[i] = &again[i];
       open_as(&w, now[i], "ann", &devices);
@@ -166,7 +166,7 @@ static void six_tabs_come_to_rest(void **state) {
   assert_int_equal(outnumbered(&w), 2);
   for (int i = 0; i < TABS; i++) {
     assert_int_equal(opened[i], 2);
-    assert_int_equal(is_open(now[i]), i > 0); /* the first one to open is the one that stays away */
+    assert_int_equal(is_open(now[i]), i > 0); /* the first tab opened is the one that stays away */
   }
   site_close(&w);
   for (int i = 0; i < TABS; i++) {
@@ -176,8 +176,8 @@ static void six_tabs_come_to_rest(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* What ends with its request, and what is given up for another stream, sends nobody away. */
-static void only_who_stays_takes_a_place(void **state) {
+/* A stream that ends with its request, or is abandoned, replaces no other stream. */
+static void short_and_abandoned_streams_replace_none(void **state) {
   site w;
   site_begin(&w, options_of(*state));
   wire tab[CAP], action, second;
@@ -195,16 +195,15 @@ static void only_who_stays_takes_a_place(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* All that was logged. */
+/* All lines logged so far. */
 static char said[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx, (void)level;
   strncat(said, line, sizeof said - strlen(said) - 1);
 }
 
-/* A stream with more keys in a scope than the scope may have entries is refused, and throws nobody out: not others, and
- * not itself. */
-static void more_keys_than_the_scope_may_have_are_refused(void **state) {
+/* A stream with more keys in a scope than the scope may have entries is refused, and evicts no entry. */
+static void stream_with_more_keys_than_scope_limit_gets_500(void **state) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_per_scope_count = 3};
@@ -244,14 +243,14 @@ static void *open_many(void *ctx) {
   return NULL;
 }
 
-/* However many come at once: in the end as many are open as may be, and each that is not was sent away once. */
+/* However many streams open at once, the limit stays open at the end, and each other stream was replaced once. */
 /* capability: K13 */
-static void as_many_stay_as_may(void **state) {
+static void concurrent_opens_leave_exactly_the_limit(void **state) {
   site w;
   vestry_options options = options_of(*state);
   options.threads_count = 2;
   site_begin(&w, options);
-  w.th.host.log = NULL; /* the test host's is for one thread */
+  w.th.host.log = NULL; /* the test host's log is for one thread */
   opener openers[OPENERS];
   for (size_t i = 0; i < OPENERS; i++) {
     openers[i] = (opener){.w = &w, .tabs = calloc(OPENED, sizeof(wire))};
@@ -273,8 +272,8 @@ static void as_many_stay_as_may(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* Wherever memory ends: who does not get in sends nobody away. */
-static void without_memory_nobody_is_sent_away(void **state) {
+/* Whichever allocation fails, a stream that is not stored replaces no other stream. */
+static void failed_allocation_replaces_no_stream(void **state) {
   bool opened = false;
   for (long fails = 0; !opened; fails++) {
     site w;
@@ -297,10 +296,10 @@ static void without_memory_nobody_is_sent_away(void **state) {
   }
 }
 
-static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one is an application's */
+static char lru[] = "lru", hash[] = "hash", own[] = "naive-lru"; /* the last one is an application's store */
 
-/* The same of the store as a whole. */
-static void more_keys_than_the_store_may_have_are_refused(void **state) {
+/* The same for the limit of the whole store. */
+static void stream_with_more_keys_than_store_limit_gets_500(void **state) {
   site w;
   vestry_options options = options_of(*state);
   options.bounds = &(vestry_bounds){.max_streams_per_scope_count = CAP, .max_count = 3};
@@ -324,15 +323,15 @@ static void more_keys_than_the_store_may_have_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(the_sixth_of_a_user_sends_the_first_away),
-      TEST(who_was_active_longest_ago_goes),
-      TEST(who_is_ending_does_not_count),
-      TEST(six_tabs_come_to_rest),
-      TEST(only_who_stays_takes_a_place),
-      TEST(more_keys_than_the_scope_may_have_are_refused),
-      TEST(more_keys_than_the_store_may_have_are_refused),
-      TEST(as_many_stay_as_may),
-      TEST(without_memory_nobody_is_sent_away),
+      TEST(stream_over_user_limit_replaces_the_oldest),
+      TEST(stream_over_limit_replaces_the_least_active),
+      TEST(ending_streams_do_not_count),
+      TEST(six_tabs_reconnect_once_each),
+      TEST(short_and_abandoned_streams_replace_none),
+      TEST(stream_with_more_keys_than_scope_limit_gets_500),
+      TEST(stream_with_more_keys_than_store_limit_gets_500),
+      TEST(concurrent_opens_leave_exactly_the_limit),
+      TEST(failed_allocation_replaces_no_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

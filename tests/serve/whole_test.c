@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From a request to the bytes through a whole adapter: the counter of the introduction, and a stream given up. */
+/* From a request to the bytes, through a complete adapter: the counter of the introduction, and an abandoned stream. */
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/registry.h"
@@ -86,7 +86,7 @@ static void house_begin(house *h) {
 
 static void house_end(house *h) {
   assert_int_equal(vestry_stop(h->v, 0), VESTRY_OK);
-  vestry_timer_destroy(h->counter.timer); /* streams that ended in the stop have stopped it */
+  vestry_timer_destroy(h->counter.timer); /* the ends of streams during the stop have cancelled the timer */
   vestry_stats stats = {0};
   vestry_stats_get(h->v, &stats);
   assert_int_equal(stats.open_count, 0);
@@ -119,7 +119,7 @@ static void assert_received(vestry_memory_exchange *exchange, const char *expect
 #define COUNTED(n) "event: datastar-patch-signals\ndata: signals {\"counter\":" #n "}\n\n"
 
 /* capability: B14, F8 */
-static void the_counter_counts(void **state) {
+static void counter_streams_until_hang_up(void **state) {
   (void)state;
   house h;
   house_begin(&h);
@@ -162,14 +162,14 @@ static void the_counter_counts(void **state) {
   house_end(&h);
 }
 
-/* Another connection turns up after the stream was opened: it is given up, and the request answered after all. */
+/* Another connection is found after the stream was opened: the stream is abandoned, and the request is answered. */
 static vestry_err prefer(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   vestry_connection *preferred = *(vestry_connection **)ctx;
   (void)effect;
   return preferred && vestry_context_info(context)->opened ? vestry_context_target(context, preferred) : VESTRY_OK;
 }
 
-static void a_stream_that_is_given_up_is_answered(void **state) {
+static void request_of_an_abandoned_stream_gets_204(void **state) {
   (void)state;
   house h;
   house_begin(&h);
@@ -191,7 +191,7 @@ static void a_stream_that_is_given_up_is_answered(void **state) {
   house_end(&h);
 }
 
-static void no_room_is_503(void **state) {
+static void adapter_without_room_gets_503(void **state) {
   (void)state;
   house h;
   house_begin(&h);
@@ -204,9 +204,9 @@ static void no_room_is_503(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_counter_counts),
-      cmocka_unit_test(a_stream_that_is_given_up_is_answered),
-      cmocka_unit_test(no_room_is_503),
+      cmocka_unit_test(counter_streams_until_hang_up),
+      cmocka_unit_test(request_of_an_abandoned_stream_gets_204),
+      cmocka_unit_test(adapter_without_room_gets_503),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

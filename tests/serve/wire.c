@@ -70,7 +70,7 @@ static void record_head(wire *r, const vestry_response *response) {
 static vestry_err wire_respond(void *server_request, const vestry_response *response) {
   wire *r = server_request;
   r->responds++;
-  assert_int_equal(r->ends, r->opens); /* a stream that was given up has ended before the answer */
+  assert_int_equal(r->ends, r->opens); /* an abandoned stream has ended before the answer */
   if (r->gone) return VESTRY_IO;
   r->status = response->status;
   record_head(r, response);
@@ -152,7 +152,7 @@ vestry_err wire_serve(site *w, wire *r, vestry_handler_fn handler, void *app) {
   pthread_mutex_init(&r->lock, NULL);
   record(r, "", 0);
   vestry_err error = vestry_serve(w->v, &wire_ops, r, handler, app, &r->connection);
-  /* Exactly one of the two: an answer or a stream. */
+  /* Exactly one of the two results: an answer or a stream. */
   assert_int_equal(r->responds, r->connection ? 0 : 1);
   if (r->connection) assert_int_equal(r->opens, 1);
   return error;

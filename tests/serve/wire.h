@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server's requests of a site, made by hand, and streams that record what they are sent. */
+/* Requests of a simulated server, and streams that record the bytes written to them. */
 #ifndef TESTS_SERVE_WIRE_H
 #define TESTS_SERVE_WIRE_H
 
@@ -8,7 +8,7 @@
 
 #include "support/site.h"
 
-/* One request to be made and what came of it. Zero is GET / from nobody. */
+/* One request and its result. Zero is GET / without a user. */
 typedef struct wire {
   const char *method, *path, *query;
   const char *peer; /* NULL: 192.0.2.1 */
@@ -17,15 +17,15 @@ typedef struct wire {
   const void *body;
   size_t body_len;
   int64_t announced;     /* 0: body_len; -1: chunked; else what Content-Length claims */
-  size_t piece;          /* bytes a read; 0: as many as are asked for */
+  size_t piece;          /* bytes per read; 0: as many as requested */
   vestry_err read_error; /* after the body */
   vestry_err open_error; /* instead of a stream */
-  bool gone;             /* the peer takes no answer */
+  bool gone;             /* the peer accepts no answer */
   vestry_io open_io;     /* of the transport's open */
   bool parked;           /* the stream has a thread: the test runs its connection */
 
   size_t at;                   /* read so far */
-  int responds, opens, status; /* status: of the answer, or of the stream's head when it was written */
+  int responds, opens, status; /* status of the answer, or of the stream's head when it was written */
   char head[4096];             /* "name: value\n" … of either */
   char *text;                  /* body or stream so far, terminated; malloc */
   size_t text_len, writes;
@@ -39,29 +39,31 @@ typedef struct wire {
 
 extern const vestry_request_ops wire_ops;
 
-/* Serve it. Returns what vestry_serve does. */
+/* Serve the request. Returns the result of vestry_serve. */
 vestry_err wire_serve(site *w, wire *r, vestry_handler_fn handler, void *app);
-/* Serve it, and let everything that is ready run. */
+/* Serve the request, and run everything that is ready. */
 void wire_request(site *w, wire *r, vestry_handler_fn handler, void *app);
-/* Drop the reference, free what was recorded; after site_close at the latest. The stream must have been released. */
+/* Drop the reference and free the recorded bytes; at the latest after site_close. The stream must have been
+ * released. */
 void wire_finish(wire *r);
-/* End the site, finish the wires that are named, at least one, and see that no memory is left. */
+/* End the site, finish the given wires (at least one), and check that no memory leaks. */
 #define wires_end(s, ...) wires_end_all(s, (wire *[]){__VA_ARGS__}, sizeof((wire *[]){__VA_ARGS__}) / sizeof(wire *))
 void wires_end_all(site *s, wire *const *wires, size_t count);
-/* The far end hangs up. */
+/* Simulate a hang-up of the client. */
 void wire_hang_up(site *w, wire *r);
-/* How often text occurs in what was received. */
+/* Count the occurrences of text in the received bytes. */
 size_t wire_count(wire *r, const char *text);
 void wire_assert_text(wire *r, const char *expected);
-/* The head has this line: "name: value". */
+/* true if the head has this line: "name: value". */
 bool wire_has_header(wire *r, const char *line);
 
-/* The value of the first header of the answer with this name. false: it has none; the value is empty. */
+/* Copy the value of the answer's first header with this name. false: there is none, and the value is empty. */
 bool wire_value(const wire *r, const char *name, char *value, size_t room);
-/* What a browser sends back for the answer's first Set-Cookie: "name=value". false: it sets none; cookie stays. */
+/* Copy the cookie that a browser returns after the answer's first Set-Cookie: "name=value". false: the answer sets
+ * none, and cookie stays. */
 bool wire_keep_cookie(const wire *r, char *cookie, size_t room);
 
-/* A handler whose reply is written down beforehand: app is a plan. Zero: an empty reply. */
+/* The reply of the handler `planned`; app points to the plan. Zero: an empty reply. */
 typedef struct plan {
   const char *key; /* key ("room", key); NULL: none */
   struct {
@@ -79,7 +81,7 @@ typedef struct plan {
   vestry_connection *connection;
   vestry_connection_hooks hooks;
   vestry_connection_options stream;
-  void *data; /* of the stream */
+  void *data; /* attached to the stream */
   vestry_destroy_fn destroy;
   vestry_err error; /* what the handler returns */
 } plan;
@@ -89,7 +91,7 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app);
 #define ROOM(name) VESTRY_KEY("room", name)
 #define NOWHERE    ((vestry_scope){NULL, 0})
 
-/* A datastar GET with this plan, served and settled. */
+/* Serve and settle a Datastar GET with this plan. */
 void wire_plan(site *w, wire *r, const plan *p);
 
 #endif
