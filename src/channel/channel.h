@@ -33,7 +33,7 @@ struct vsi_history;
 /* Values of a channel in addition to its counters. */
 typedef struct vsi_channel_sums {
   uint64_t encodes_count;              /* for members in sync, one for each coding */
-  uint64_t encoded_bytes, plain_bytes; /* bytes of these events, encoded and plain */
+  uint64_t encoded_bytes, plain_bytes; /* size of the encoded events, encoded and plain */
   size_t kept_count, kept_bytes;       /* of its history, as of the last release of the semaphore */
 } vsi_channel_sums;
 

@@ -111,7 +111,7 @@ static void find_target(vsi_conflation *conflation, const vsi_target *target) {
   }
 }
 
-/* Mark the waiting deliveries that the new one holds, except that of its own target. */
+/* Mark the waiting deliveries that the new delivery holds, except the delivery with the same target. */
 static void hold(vsi_conflation *conflation, const vsi_target *target) {
   for (size_t i = 0; i < SLOTS; i++) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
