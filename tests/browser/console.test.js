@@ -82,12 +82,12 @@ test('entries that had to make room are counted, with how long they had been unu
     return term && new RegExp(pattern).test(term.nextElementSibling.textContent);
   }, [name, is]);
   await tells('evicted', '^0$');
-  await tells('half of them unused for', '^not known$');
+  await tells('median unused time', '^unknown$');
   await post(server, 'open', { count: 1900, name: 'late' }); // as many have no room
   await tab.until(() => [...document.querySelectorAll('#removed tbody tr')].some((row) => row.textContent === 'size1,900'));
   await tab.page.waitForSelector('#evicted tbody tr');
   await tells('evicted', '^1,900$');
-  await tells('half of them unused for', '^at most \\d');
+  await tells('median unused time', '^at most \\d');
   const counts = await tab.page.$$eval('#evicted tbody tr', (rows) => rows.map((row) => Number(row.cells[1].textContent)));
   assert.ok(counts.length > 0 && counts.every((n) => n > 0 && n < 1900), counts); // one in 16
   assert.deepEqual(tab.problems, []);
@@ -144,7 +144,7 @@ test('channels: page by page, found by their keys, what they save; names of othe
   assert.equal(new Set(all.map(([key]) => key)).size, 120);
   assert.ok(all.every(([, members, published]) => members === '2' && published === '0'));
   await tab.page.fill('#channels-prefix', 'room-77');
-  await said(tab, '1 to 1 of those found');
+  await said(tab, '1 to 1 of all matches');
   for (let i = 0; i < 3; i++) await post(server, 'publish', { key: 'room-77' });
   await rowHas(tab, 'room-77', 2, '3');
   const [row] = await channels(tab);

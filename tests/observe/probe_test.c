@@ -54,12 +54,12 @@ static void each_look_judges_the_probe_before(void **state) {
   test_host_advance_ms(&s.on.th, 999); /* nobody steps */
   assert_ready(&s, 200, "ready\n");
   test_host_advance_ms(&s.on.th, 1);
-  assert_ready(&s, 503, "a probe is not delivered within 1000 ms\n");
-  assert_ready(&s, 503, "a probe is not delivered within 1000 ms\n"); /* the same one */
+  assert_ready(&s, 503, "probe not delivered within 1000 ms\n");
+  assert_ready(&s, 503, "probe not delivered within 1000 ms\n"); /* the same one */
   site_settle(&s.on);
   assert_ready(&s, 200, "ready\n"); /* which has begun the next */
   test_host_advance_ms(&s.on.th, 1000);
-  assert_ready(&s, 503, "a probe is not delivered within 1000 ms\n");
+  assert_ready(&s, 503, "probe not delivered within 1000 ms\n");
   site_settle(&s.on);
   assert_ready(&s, 200, "ready\n");
   assert_int_equal(ask(&s, "/observe/live", NULL), 200);
@@ -106,8 +106,8 @@ static void threads_that_are_stuck_are_not_ready(void **state) {
   assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_OK);
   vestry_actor_notify(actor);
   sem_wait(&at.is_inside);
-  assert_ready(&s, 503, "a probe is not delivered within 20 ms\n");
-  assert_ready(&s, 503, "a probe is not delivered within 20 ms\n");
+  assert_ready(&s, 503, "probe not delivered within 20 ms\n");
+  assert_ready(&s, 503, "probe not delivered within 20 ms\n");
   sem_post(&at.may_leave);
   UNTIL(ask(&s, "/observe/ready", NULL) == 200);
   vestry_actor_unref(actor);

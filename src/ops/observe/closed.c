@@ -94,12 +94,12 @@ vestry_err vsi_list_closed(const vestry_request *req, vestry_reply *reply, void 
   vestry_close_query query = {.before = 0};
   uint64_t limit, next = 0, counts[VESTRY_CAUSES_MAX] = {0}, consoles[VESTRY_CAUSES_MAX] = {0};
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
-  if (!get_cause(req, &query.cause)) return vsi_show_text(reply, 400, "cause is none of those that there are\n");
+  if (!get_cause(req, &query.cause)) return vsi_show_text(reply, 400, "cause: unknown name\n");
   if (!get_number(req, "before", INT64_MAX, &query.before) || !get_number(req, "after", INT64_MAX, &query.after))
-    return vsi_show_text(reply, 400, "before and after are numbers of closes, from 1\n");
+    return vsi_show_text(reply, 400, "before, after: the number of a close, from 1, is expected\n");
   if (!get_number(req, "limit", VESTRY_STREAMS_MAX_COUNT, &limit))
-    return vsi_show_text(reply, 400, "limit is a number from 1 to 100\n");
-  if (!get_consoles(req, &query.no_consoles)) return vsi_show_text(reply, 400, "consoles is yes or no\n");
+    return vsi_show_text(reply, 400, "limit: a number from 1 to 100 is expected\n");
+  if (!get_consoles(req, &query.no_consoles)) return vsi_show_text(reply, 400, "consoles: yes or no is expected\n");
   query.limit = (size_t)limit;
   last_hour hour = {.is_over = false};
   vsi_json_writer json;

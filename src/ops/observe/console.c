@@ -110,7 +110,7 @@ vestry_err vsi_console_events(const vestry_request *req, vestry_reply *reply, vo
   self->observe = observe;
   if (vsi_showings_enter(&observe->showings, &self->showing)) {
     vsi_free(observe->v->host, self);
-    return vsi_show_text(reply, 503, "too many consoles are open\n");
+    return vsi_show_text(reply, 503, "too many consoles are open: close one\n");
   }
   vestry_reply_any_client(reply);
   return vestry_reply_watch(reply, &(vestry_watch){.step = step, .end = end, .ctx = self, .every_ms = BEAT_MS});

@@ -100,7 +100,7 @@
       const first = (self.cursors.length - 1) * LIMIT;
       self.next = to;
       say(count ? `${number.format(first + 1)} to ${number.format(first + count)} of ${
-        $(prefix).value ? 'those found' : number.format(all)}` : none);
+        $(prefix).value ? 'all matches' : number.format(all)}` : none);
       $(previous).disabled = self.cursors.length === 1;
       $(next).disabled = !to;
     };
@@ -139,7 +139,7 @@
     const got = await get(`/streams?${open.query({sort: $('order').value})}`);
     table(heads($('streams'), 'open streams', columns), got.streams, columns, s => s.id);
     mark();
-    open.shown(got.streams.length, got.open_count, got.next, 'no stream');
+    open.shown(got.streams.length, got.open_count, got.next, 'no streams');
   }
   function mark() {
     for (const row of $('streams').querySelectorAll('tbody tr'))
@@ -153,7 +153,7 @@
     if (id !== chosen) return;
     if (!s) {
       gone = true;
-      $('state').textContent = 'it has ended, and nothing more is known of it';
+      $('state').textContent = 'the stream has ended, and its data is not stored any more';
       return;
     }
     if (s.state === 'closed') {
@@ -175,7 +175,7 @@
       ['refused', s.refused_count], ['discarded', s.discarded_count],
       ['sent', `${bytes(s.wire_bytes)} for ${bytes(s.written_bytes)}`],
       ['last write', s.last_write_ms === null ? 'never' : `${time(s.last_write_ms)} ago`],
-      ['not acknowledged', s.unacknowledged_bytes === null ? 'not known' : bytes(s.unacknowledged_bytes)],
+      ['not acknowledged', s.unacknowledged_bytes === null ? 'unknown' : bytes(s.unacknowledged_bytes)],
       ['last error', s.last_error || 'none'],
       ...(s.path === undefined ? [] : [['page', s.path], ['topics', `${s.topics.join(', ')}${
         s.topics_count > s.topics.length ? ` and ${s.topics_count - s.topics.length} more` : ''}`]]),
@@ -217,21 +217,21 @@
     on('left-out', e => add('', `${number.format(e.count)} events were left out`));
     on('end', e => {
       stop();
-      const why = e.why === 'time' ? 'five minutes are over' : `the stream has ended: ${e.cause}`;
+      const why = e.why === 'time' ? 'the tail has ended after five minutes' : `the stream has ended: ${e.cause}`;
       add('', why);
     });
     source.addEventListener('error', () => {
       if (source !== tail) return;
       stop();
-      add('', 'there is no tail: not permitted, too many, the stream has ended, or shows others');
+      add('', 'no tail: not permitted, too many tails, or the stream has ended, or is a tail or a console');
     });
   }
 
   // ------------------------------------------------------------------------------------------- other views
-  const counted = [['cause', r => r[0]], ['last hour', r => r[1], 'n'], ['in all', r => r[2], 'n']];
+  const counted = [['cause', r => r[0]], ['last hour', r => r[1], 'n'], ['total', r => r[2], 'n']];
   const left = [['cause', r => r[0]], ['count', r => r[1], 'n']];
   const unused = r => r.unused_ms === null ? 'longer' : `at most ${time(r.unused_ms)}`;
-  const aged = [['unused for', unused], ['entries', r => r.count, 'n']];
+  const aged = [['unused time', unused], ['entries', r => r.count, 'n']];
   function median(ages) {
     let before = ages.reduce((sum, r) => sum + r.count, 0) / 2;
     return ages.find(r => (before -= r.count) <= 0);
@@ -246,13 +246,13 @@
     const causes = Object.keys(s.streams_closed).map(cause =>
       [cause, less(c.last_hour, c.last_hour_consoles, cause), less(s.streams_closed, c.all_consoles, cause)]);
     if (!all) causes.push(['consoles and tails', sum(c.last_hour_consoles), sum(c.all_consoles)]);
-    facts($('stored'), [['entries', s.entries_count], ['most', s.max_count || 'the default'], ['put', s.put_count],
+    facts($('stored'), [['entries', s.entries_count], ['maximum', s.max_count || 'the default'], ['put', s.put_count],
       ['found', s.hits_count], ['not found', s.misses_count], ['histories', s.histories_count], ['evicted', s.removed.size || 0],
-      ['half of them unused for', s.evictions.length ? unused(median(s.evictions)) : 'not known']]);
-    table(heads($('evicted'), 'evicted entries, one in 16, by how long they had been unused', aged), s.evictions, aged, r => r.unused_ms);
-    table(heads($('closed'), 'streams that ended, by cause', counted), causes.filter(r => r[2]), counted, r => r[0]);
-    table(heads($('last'), 'the last that ended', ended), c.closed, ended, r => r.number);
-    table(heads($('removed'), 'entries that left the store, by cause', left), Object.entries(s.removed), left, r => r[0]);
+      ['median unused time', s.evictions.length ? unused(median(s.evictions)) : 'unknown']]);
+    table(heads($('evicted'), 'evicted entries by unused time, one in 16', aged), s.evictions, aged, r => r.unused_ms);
+    table(heads($('closed'), 'ended streams, by cause', counted), causes.filter(r => r[2]), counted, r => r[0]);
+    table(heads($('last'), 'the last ended streams', ended), c.closed, ended, r => r.number);
+    table(heads($('removed'), 'entries removed from the store, by cause', left), Object.entries(s.removed), left, r => r[0]);
   }
   const channel = [
     ['key', c => foreign(named(c)), 'k'],
@@ -271,26 +271,26 @@
   async function showChannels() {
     const got = await get(`/channels?${live.query()}`);
     table(heads($('channels'), 'channels', channel), got.channels, channel, c => c.number);
-    facts($('channels-counts'), [['channels', got.live_count], ['made', got.made_count], ['ended', got.ended_count],
-      ['not made, for their bound', got.refused_count]]);
-    live.shown(got.channels.length, got.live_count, got.next, 'no channel');
+    facts($('channels-counts'), [['channels', got.live_count], ['created', got.made_count], ['ended', got.ended_count],
+      ['refused because of max_channels_count', got.refused_count]]);
+    live.shown(got.channels.length, got.live_count, got.next, 'no channels');
   }
   const rendered = [
-    ['page', p => foreign(p.path === null ? 'all others' : p.path || 'no path'), 'k'],
+    ['page', p => foreign(p.path === null ? 'all other pages' : p.path || 'no path'), 'k'],
     ['part', p => foreign(p.part || ''), 'k'],
     ['streams', p => p.streams_count, 'n'],
-    ['a minute', p => p.renders_minute_count, 'n'],
-    ['for nothing', p => p.unchanged_minute_count, 'n'],
+    ['last minute', p => p.renders_minute_count, 'n'],
+    ['unchanged', p => p.unchanged_minute_count, 'n'],
     ['renders', p => p.renders_count, 'n'],
     ['in handler', p => span(p.handler_ms), 'n'],
     ['longest', p => span(p.handler_longest_ms), 'n'],
     ['sent', p => bytes(p.sent_bytes), 'n'],
-    ['last for', p => foreign(p.refreshed_by || ''), 'k'],
-    ['last for nothing', p => foreign(p.unchanged_by || ''), 'k'],
+    ['last reason', p => foreign(p.refreshed_by || ''), 'k'],
+    ['last reason, unchanged', p => foreign(p.unchanged_by || ''), 'k'],
   ];
   async function showPages() {
     const got = await get('/pages?sort=unchanged&limit=100');
-    table(heads($('rendered'), 'pages and parts, renders for nothing first', rendered), got.pages, rendered,
+    table(heads($('rendered'), 'pages and parts, most unchanged renders first', rendered), got.pages, rendered,
       p => `${p.path} ${p.part}`);
   }
   const member = [['node', m => foreign(m.node)], ['state', m => m.state], ['gaps', m => m.gaps_count, 'n'],
@@ -298,10 +298,10 @@
   async function showCluster() {
     const c = await get('/cluster');
     table(heads($('members'), 'members, this node first', member), c.members, member, m => m.node);
-    facts($('told'), c.members.length ? [['alive', c.alive_count], ['keys not known in full', c.unsynced_count],
-      ['keys here', c.keys_count], ['keys elsewhere', c.others_keys_count], ['gaps', c.gaps_count],
+    facts($('told'), c.members.length ? [['alive', c.alive_count], ['keys not known completely', c.unsynced_count],
+      ['keys on this node', c.keys_count], ['keys on other nodes', c.others_keys_count], ['gaps', c.gaps_count],
       ['messages lost in them', c.lost_count], ['sent', c.sent_count], ['received', c.received_count]]
-      : [['cluster', 'there is none']]);
+      : [['cluster', 'none']]);
   }
   const shows = {
     streams: showStreams, channels: showChannels, store: showStore, pages: showPages, cluster: showCluster,

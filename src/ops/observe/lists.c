@@ -68,9 +68,9 @@ static bool get_prefix(const vestry_request *req, const char **ret_prefix) {
 static const char *get_page(const vestry_request *req, const char **ret_prefix, size_t *ret_limit,
                             vestry_stream_cursor *ret_from) {
   int64_t limit;
-  if (!get_limit(req, &limit)) return "limit is a number from 1 to 100\n";
-  if (!get_cursor(req, ret_from)) return "cursor is what `next` said\n";
-  if (!get_prefix(req, ret_prefix)) return "prefix has 128 bytes at most\n";
+  if (!get_limit(req, &limit)) return "limit: a number from 1 to 100 is expected\n";
+  if (!get_cursor(req, ret_from)) return "cursor: the value of `next` in the previous answer is expected\n";
+  if (!get_prefix(req, ret_prefix)) return "prefix: at most 128 bytes are allowed\n";
   *ret_limit = (size_t)limit;
   return NULL;
 }
@@ -146,7 +146,7 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   unsigned order;
   vestry_stream_query query = {.prefix = NULL};
   if (!get_choice(req, "sort", orders, sizeof orders / sizeof *orders, &order))
-    return vsi_show_text(reply, 400, "sort is newest, oldest, queued or bytes\n");
+    return vsi_show_text(reply, 400, "sort: newest, oldest, queued or bytes is expected\n");
   const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
   if (wrong) return vsi_show_text(reply, 400, wrong);
   query.order = (vestry_stream_order)order;
@@ -171,7 +171,7 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
   int64_t id;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, INT64_MAX)))
-    return vsi_show_text(reply, 400, "the number of a stream is digits\n");
+    return vsi_show_text(reply, 400, "the number of a stream consists of digits\n");
   vestry_stream_info info = {0};
   vestry_err error = vestry_observe_stream(observe, (uint64_t)id, &info);
   vsi_json_writer json;
@@ -182,7 +182,9 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
     error = vsi_closed_put(observe, (uint64_t)id, &json);
   if (!error) return vsi_show_json(reply, &json);
   vsi_json_finish(&json);
-  return error == VESTRY_NOT_FOUND ? vsi_show_text(reply, 404, "nothing is known of this stream\n") : error;
+  return error == VESTRY_NOT_FOUND
+             ? vsi_show_text(reply, 404, "unknown stream: neither open nor among the last closed streams\n")
+             : error;
 }
 
 /* ------------------------------------------------------------------------------------------------ channels -------- */
@@ -317,8 +319,8 @@ vestry_err vsi_list_pages(const vestry_request *req, vestry_reply *reply, void *
   unsigned order;
   int64_t limit;
   if (!get_choice(req, "sort", orders, sizeof orders / sizeof *orders, &order))
-    return vsi_show_text(reply, 400, "sort is path, handler, renders or unchanged\n");
-  if (!get_limit(req, &limit)) return vsi_show_text(reply, 400, "limit is a number from 1 to 100\n");
+    return vsi_show_text(reply, 400, "sort: path, handler, renders or unchanged is expected\n");
+  if (!get_limit(req, &limit)) return vsi_show_text(reply, 400, "limit: a number from 1 to 100 is expected\n");
   vsi_json_writer json;
   vsi_json_begin(&json, observe->v->host);
   vsi_json_open(&json, NULL, '{');

@@ -16,7 +16,8 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
   vestry_observe_options options;
   if (!v || !ret_observe || VSI_OPTIONS_TAKE(vestry_observe_options, options, given)) return VESTRY_INVALID;
   if (options.token && !vsi_may_token_is_valid(options.token)) {
-    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_observe_create: a token has 16 to 128 letters, digits and \"-._~\"");
+    vsi_log(v->host, VESTRY_LOG_ERROR,
+            "vestry_observe_create: options.token does not consist of 16 to 128 letters, digits and \"-._~\"");
     return VESTRY_INVALID;
   }
   vestry_observe *observe = vsi_calloc(v->host, 1, sizeof *observe);

@@ -137,10 +137,10 @@ bool vsi_probe_is_ready(vsi_probe *probe, char *why, size_t room) {
   if (vsi_instance_is_draining(probe->v)) return snprintf(why, room, "draining\n"), false;
   switch (deliver(probe)) {
   case VESTRY_OK: return snprintf(why, room, "ready\n"), true;
-  case VESTRY_TIMEOUT: snprintf(why, room, "a probe is not delivered within %u ms\n", (unsigned)probe->wait_ms); break;
-  case VESTRY_LIMIT: snprintf(why, room, "%d probes are not delivered\n", MOST); break;
-  case VESTRY_NO_MEMORY: snprintf(why, room, "no memory for a probe\n"); break;
-  default: snprintf(why, room, "a probe was lost\n"); break;
+  case VESTRY_TIMEOUT: snprintf(why, room, "probe not delivered within %u ms\n", (unsigned)probe->wait_ms); break;
+  case VESTRY_LIMIT: snprintf(why, room, "%d earlier probes not delivered yet\n", MOST); break;
+  case VESTRY_NO_MEMORY: snprintf(why, room, "out of memory for a probe\n"); break;
+  default: snprintf(why, room, "probe lost\n"); break;
   }
   return false;
 }

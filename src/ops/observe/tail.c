@@ -179,8 +179,8 @@ static vestry_err answer(vestry_reply *reply, vestry_err error) {
   switch (error) {
   case VESTRY_NOT_FOUND:
   case VESTRY_CLOSED: return vsi_show_text(reply, 404, "no open stream has this number\n");
-  case VESTRY_INVALID: return vsi_show_text(reply, 409, "this stream shows others, and has no tail\n");
-  case VESTRY_LIMIT: return vsi_show_text(reply, 503, "too many tails are shown\n");
+  case VESTRY_INVALID: return vsi_show_text(reply, 409, "this stream is a tail or a console, and has no tail\n");
+  case VESTRY_LIMIT: return vsi_show_text(reply, 503, "too many tails are open: close one\n");
   default: return error;
   }
 }
@@ -190,7 +190,7 @@ vestry_err vsi_observe_tail(const vestry_request *req, vestry_reply *reply, void
   int64_t id;
   if (!vsi_may_see_tails(&observe->options, req)) return vestry_reply_status(reply, 403);
   if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, INT64_MAX)))
-    return vsi_show_text(reply, 400, "the number of a stream is digits\n");
+    return vsi_show_text(reply, 400, "the number of a stream consists of digits\n");
   vestry_connection *connection = vsi_group_find(observe->v->group, (uint64_t)id);
   tail_view *viewer = NULL;
   vestry_err error = connection ? make(observe, connection, &viewer) : VESTRY_NOT_FOUND;

@@ -141,18 +141,21 @@ static bool has_good_bounds(const vestry_metric *metric) {
 
 static const char *mistake_of(const vestry_metric *metric) {
   const bool is_histogram = metric->kind == VESTRY_METRIC_HISTOGRAM;
-  if (!is_name(metric->name) || has_end(metric->name)) return "the name of a metric is none";
-  if (metric->is_library && !is_of_library(metric->name)) return "the name of a library's metric is none";
-  if (metric->label && !is_name(metric->label)) return "the name of a label is none";
-  if (metric->label && is_histogram && strcmp(metric->label, "le") == 0) return "a histogram's label is that of bounds";
+  if (!is_name(metric->name) || has_end(metric->name)) return "the name of a metric is not well formed";
+  if (metric->is_library && !is_of_library(metric->name))
+    return "the name of a library's metric does not begin with vestry_";
+  if (metric->label && !is_name(metric->label)) return "the name of a label is not well formed";
+  if (metric->label && is_histogram && strcmp(metric->label, "le") == 0)
+    return "the label le of a histogram is reserved for its bounds";
   const char *value = metric->label_value ? metric->label_value : "";
   if (strlen(value) > NAME_MAX_LEN || !vsi_is_utf8(value, strlen(value)))
-    return "the value of a label is no UTF-8 of at most 100 bytes";
+    return "the value of a label is longer than 100 bytes, or not valid UTF-8";
   if (metric->kind != VESTRY_METRIC_COUNTER && metric->kind != VESTRY_METRIC_GAUGE && !is_histogram)
-    return "a kind of metric is none";
+    return "the kind of a metric is unknown";
   if (!isfinite(metric->value) || (metric->kind != VESTRY_METRIC_GAUGE && metric->value < 0))
-    return "the value of a metric is none";
-  if (is_histogram && !has_good_bounds(metric)) return "the bounds of a histogram are none";
+    return "the value of a metric is not finite, or negative though it is no gauge";
+  if (is_histogram && !has_good_bounds(metric))
+    return "the bounds of a histogram are missing, too many, not finite, or not ascending";
   return NULL;
 }
 
@@ -208,7 +211,8 @@ static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
   const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
   if (!metrics->is_own) {
     const char *mistake = mistake_of(&metric);
-    if (!mistake && is_more && metric.kind != metrics->family_kind) mistake = "a family has metrics of two kinds";
+    if (!mistake && is_more && metric.kind != metrics->family_kind)
+      mistake = "the kind of a metric differs from the kind of its family";
     if (mistake) return vsi_mistake(metrics->host, "vestry_metrics_add", mistake);
     if (!metric.is_library && is_of_library(metric.name)) return VESTRY_EXISTS;
     if (!is_more && has_family(metrics, metric.name)) return VESTRY_EXISTS;
