@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server that the official Datastar SDK suite
- * plays its cases against.
+/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server under test for the official Datastar
+ * SDK suite.
  *
- * /test takes GET, DELETE, POST, PUT and PATCH, from any client, with Datastar-Request or without. The page's signals
- * are the case: the events of its array are performed in order and the stream ends. vestry's effects have the same
- * options by the same names, so an event of a case becomes an effect by taking its payload out. --port 0 takes a free
- * port; the line printed says which. */
+ * /test accepts GET, DELETE, POST, PUT and PATCH from any client, with or without the header Datastar-Request. The
+ * signals of the request contain the case: the server runs the events of its array in order and then ends the stream.
+ * The effects of vestry have the same options under the same names: the program removes the type and the payload from
+ * an event, and the remaining members are the options of the effect. --port 0 selects a free port, and the printed line
+ * contains its number. */
 #include <stdio.h>
 #include <string.h>
 

@@ -30,7 +30,7 @@ void bench_server_stop(bench_server *server);
 
 /* Block SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 for bench_server_wait. Call it before the first thread is started. */
 void bench_server_block_signals(void);
-/* Wait for one of these signals, and return it. */
+/* Wait for such a signal, and return it. */
 int bench_server_wait(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Live pages of vestry-bench serve --pages, on the public headers alone.
+/* Live pages of vestry-bench serve --pages, which use only the public headers.
  *
  *   GET /page?topic=T&bytes=N[&private=1]  shows T's text in <span id="state">, and N bytes of rows; with &sleep_ms=N
- *                                          its render sleeps for so long, once T has a text
- *   POST /state?topic=T                    the body is T's text from now on: 204 */
+ *                                          its render sleeps for this time after T has got a text
+ *   POST /state?topic=T                    sets T's text to the body: 204 */
 #include "pages.h"
 #include "bench.h"
 
@@ -15,7 +15,7 @@
 
 enum { TOPIC_BYTES = 256, BYTES_MOST = 1 << 20, TOPICS_MOST = 100000, BUCKETS = 4096, SLEEP_MOST_MS = 60000 };
 
-/* What a topic's pages show. */
+/* The data of a topic's pages. */
 typedef struct state {
   struct state *next;
   char *text;
@@ -27,10 +27,10 @@ struct bench_pages {
   vestry_pages *pages;
   vestry_page *page;
   pthread_mutex_t lock;
-  state *states[BUCKETS]; /* guarded by lock, all here and below */
+  state *states[BUCKETS]; /* guarded by lock, as are all members of its elements */
   size_t count;
-  _Atomic(int64_t) streams;   /* so far: each has a key of its own */
-  _Atomic(uint64_t) sleeping; /* renders */
+  _Atomic(int64_t) streams;   /* number so far; each has a separate key */
+  _Atomic(uint64_t) sleeping; /* number of sleeping renders */
 };
 
 static size_t bucket_of(const char *topic) {
@@ -86,9 +86,9 @@ static bool has_text(bench_pages *b, const char *topic) {
   return has;
 }
 
-/* As one that waits for a database. */
+/* Sleep, like a handler that waits for a database. */
 static void sleep_for(bench_pages *b, int64_t ms) {
-  atomic_fetch_add_explicit(&b->sleeping, 1, memory_order_relaxed); /* a mere count */
+  atomic_fetch_add_explicit(&b->sleeping, 1, memory_order_relaxed); /* only a counter */
   bench_sleep_ms((uint64_t)ms);
   atomic_fetch_sub_explicit(&b->sleeping, 1, memory_order_relaxed);
 }
@@ -125,7 +125,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   bench_pages *b = app;
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "private");
-  int64_t number = atomic_fetch_add_explicit(&b->streams, 1, memory_order_relaxed); /* a mere number */
+  int64_t number = atomic_fetch_add_explicit(&b->streams, 1, memory_order_relaxed); /* only a number */
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page", number));
   if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 1);
   if (error) return error;

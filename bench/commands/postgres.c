@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench postgres: what pages over PostgreSQL cost, and how soon they show a commit. The server is another one's;
- * tables of the schema vestry_bench, in the database that it is given, are made anew. */
+/* vestry-bench postgres: the cost of pages over PostgreSQL, and the delay until they show a commit. It uses an existing
+ * server, and creates its tables again in the schema vestry_bench of the given database. */
 #include "postgres.h"
 
 #include <stdio.h>
@@ -34,7 +34,7 @@ bool channels_own_schema(const char *url) {
   char options[SQL_BYTES];
   const char *given = getenv("PGOPTIONS");
   snprintf(options, sizeof options, "%s -c search_path=vestry_bench", given ? given : "");
-  setenv("PGOPTIONS", options, 1); /* of each connection that is made from here on */
+  setenv("PGOPTIONS", options, 1); /* for each further connection */
   PGconn *connection = connect_to(url);
   if (!connection) return false;
   PGresult *result = PQexec(connection, sql);
@@ -160,7 +160,7 @@ void channels_close(channels *c) {
 
 bool channels_settle(channels *c) {
   uint64_t seq = UINT64_MAX, renders;
-  do { /* a commit may come into a render, which is made again then */
+  do { /* a commit may arrive during a render, which is then repeated */
     renders = atomic_load_explicit(&c->renders, memory_order_relaxed);
     if (c->database && !is_well(vestry_postgres_settle(c->database, SETTLE_MS, &seq))) return false;
     if (!is_well(vestry_pages_settle(c->pages, seq, SETTLE_MS))) return false;

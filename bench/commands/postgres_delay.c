@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How long a commit takes to the socket of a tab, while nothing else happens: from before its statement is sent, and
- * from when its commit is answered, until the message is read whole. One tab, and one commit at a time. */
+/* The delay of a commit to the socket of a tab, without other load: from before its statement is sent, and from the
+ * answer of its commit, until the complete message is read. There is one tab, and one commit at a time. */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,14 +18,14 @@ enum { PAUSE_MS = 40, PATIENCE_MS = 10000, READ_BYTES = 64 << 10, STREAMS = 64 }
 
 typedef struct tab {
   bench_stream stream;
-  uint64_t shown, at_ns; /* the last message, and when it came */
+  uint64_t shown, at_ns; /* the last message, and its arrival */
 } tab;
 
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
   static const char mark[] = "message ";
   tab *t = ctx;
   (void)stream;
-  const char *found = memmem(line, len, mark, sizeof mark - 1); /* the first one is the last one written */
+  const char *found = memmem(line, len, mark, sizeof mark - 1); /* the first message is the one written last */
   if (!found) return;
   t->shown = strtoull(found + sizeof mark - 1, NULL, 10);
   t->at_ns = bench_now_ns();
@@ -39,7 +39,7 @@ static bool read_tab(tab *t) {
   return channels_complain("the tab's stream has ended");
 }
 
-/* What the writer was answered. */
+/* Read the answer to the writer. */
 static bool take_answer(PGconn *writer) {
   bool is_done = true;
   for (PGresult *result; (result = PQgetResult(writer)); PQclear(result))
@@ -48,7 +48,7 @@ static bool take_answer(PGconn *writer) {
 }
 
 typedef struct delays {
-  histogram whole, after; /* since it was sent, since it was answered */
+  histogram whole, after; /* since the send; since the answer */
 } delays;
 
 static bool commit_one(channels *c, tab *t, delays *d) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the follower of commits takes: processor time for each MB of the WAL, of its thread alone; memory with many
- * sets of what renders have read. */
+/* The cost of the follower of commits: processor time of its thread for each MB of WAL, and memory with many read
+ * sets. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 enum { EACH = 100 };
 
-/* What stands in a file of a thread of this process. */
+/* Read a file of /proc of a thread of this process. */
 static bool read_of(const char *thread, const char *file, char *text, int capacity) {
   char path[300];
   snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, file);
@@ -38,7 +38,7 @@ static uint64_t follower_cpu_ns(void) {
   return ns;
 }
 
-/* Transactions of one row each; they do not wait for the disk. */
+/* Insert rows in separate transactions, which do not wait for the disk. */
 static bool insert_aside(channels *c) {
   for (uint64_t i = 0; i < EACH; i++)
     if (!channels_run(c,
@@ -48,14 +48,14 @@ static bool insert_aside(channels *c) {
   return true;
 }
 
-/* The same, of rows that pages show. */
+/* Insert rows that pages show, in separate transactions. */
 static bool insert_each(channels *c) {
   for (uint64_t i = 0; i < EACH; i++)
     if (!channels_insert(c)) return false;
   return true;
 }
 
-/* One transaction of many rows, with two indexes. */
+/* Insert many rows in one transaction, with two indexes. */
 static bool insert_many(channels *c) {
   return channels_run(c,
                       "INSERT INTO bulk SELECT i, i * 7919 % 100000, repeat('t', 50) FROM generate_series(1, 20000) i");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What live pages cost beside pages that are polled: the same pages, and the same messages at a rate; rendered again
- * for a commit that concerns them, and each once a second. Processor time of this process and of the database's server,
- * by turns. */
+/* The cost of live pages compared with polled pages: the same pages and the same rate of messages. Pages are rendered
+ * for the commits that concern them, or once per second. The processor time of this process and of the database server
+ * is measured alternately. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ static usage look(const channels *c) {
                  atomic_load_explicit(&c->renders, memory_order_relaxed)};
 }
 
-/* Messages for so many seconds; polled: all pages are rendered again at each second. */
+/* Send messages for some seconds. If polled, render all pages each second. */
 static bool pass(channels *c) {
   const uint64_t began_ns = bench_now_ns();
   for (uint64_t i = 0; i < c->is->seconds * A_SECOND; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What it costs to record a render of fifty rows: the same pages rendered again and again, with recording, and in READ
- * COMMITTED without it, by turns; by one thread, and by eight at once. */
+/* The cost of recording a render of fifty rows. The same pages are rendered repeatedly, alternately with recording, and
+ * without it in READ COMMITTED; on one thread, and on eight threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ static int by_size(const void *a, const void *b) {
   return (left > right) - (left < right);
 }
 
-/* How long one render takes, as a mean of all pages, milliseconds. */
+/* Measure the mean time of a render over all pages, in milliseconds. */
 static bool turn(channels *c, double *ret_ms) {
   atomic_store_explicit(&c->renders, 0, memory_order_relaxed);
   const uint64_t began_ns = bench_now_ns();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How many pages a commit renders: an insert, an update of one of the last ten messages of a channel, an upsert of how
- * far a user has read. Exact would be one: there is a page for each channel, and for each user. */
+/* The number of pages that a commit renders: an insert, an update of one of the last ten messages of a channel, an
+ * upsert of a user's read position. The exact number is one, because there is one page for each channel and each
+ * user. */
 #include <stdio.h>
 
 #include "postgres.h"

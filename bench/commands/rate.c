@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guard of rates costs a request: the same requests without one and with it, in turns. */
+/* The cost of a rate guard for a request: the same requests alternately without and with it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_status(reply, 204);
 }
 
-/* Requests of clients by turns, each for this path. Returns nanoseconds for one; below 0: one was not served. */
+/* Serve requests of clients in turn for this path. Returns the nanoseconds for a request; below 0: a request was not
+ * served. */
 static double serve(vestry *v, const char *path, unsigned clients, uint64_t count) {
   char peer[24];
   bench_request request = {.method = "GET", .path = path, .peer = peer};
@@ -70,7 +71,7 @@ int bench_rate(int argc, char **argv) {
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) return 1;
   vestry_rate *rate = NULL;
   status = 1;
-  /* A day for a token to come back: every client is remembered; and as many as are sent pass. */
+  /* A token returns after a day, so that every client is remembered; all requests pass. */
   const vestry_rate_options given = {
       .count = 400, .period_ms = 86400000, .burst_count = 160000, .max_count = (size_t)clients * 2};
   if (!vestry_rate_create(v, &given, &rate) && !vestry_route(v, "GET", "/bare", answer, NULL) &&

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What it costs to find a request's route, as adapters ask for it, among as many as a large application has. */
+/* The cost of finding the route of a request, as adapters do, among the routes of a large application. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -13,7 +13,7 @@ static vestry_err nothing(const vestry_request *req, vestry_reply *reply, void *
 
 enum { PATHS = 1024 };
 
-/* A quarter each: a page, a thing by its number, a thing of a thing, files. */
+/* Add routes, a quarter of each kind: a page, an item by its number, a sub-item, files. */
 static vestry_err mount(vestry *v, unsigned count) {
   vestry_err error = VESTRY_OK;
   for (unsigned i = 0; i < count && !error; i++) {

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench serve: a server to be measured, on the public headers alone.
+/* vestry-bench serve: a server to measure, which uses only the public headers.
  *
- *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all of the broadcast
- *   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to those kept under K
+ *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to the broadcast
+ *   GET /sub?key=K    is stored under K              POST /pub?key=K   {"v": BODY} to the streams under K
  *   GET /sub?channel  joins a channel by key         POST /pub?channel the same by vestry_broadcast
- *   GET /metrics      counters as OpenMetrics, to this machine alone
- *   GET /stats        counters as JSON               POST /html        BODY as elements, to all of the broadcast,
- *                                                                      through a channel; POST /html?channel: by key
+ *   GET /metrics      counters as OpenMetrics, for this machine only
+ *   GET /stats        counters as JSON               POST /html        BODY as elements, to the broadcast, through a
+ *                                                                      channel; POST /html?channel: by key
  *
  *   GET /large/html   4 MiB of HTML                  GET /large/file   the same from a file in a folder
  *
- *   POST /drain?ms=N  sends all streams away over so long
- *   POST /close?key=K ends those kept under K, cleanly
+ *   POST /drain?ms=N  drains all streams over N ms
+ *   POST /close?key=K ends the streams under K cleanly
  *
- *   SIGUSR2 takes away what serves /metrics and the console, SIGUSR1 puts it there again: so what it costs is measured.
- *   "observed" in /stats is 1 while it is there
+ *   SIGUSR2 removes /metrics and the console, and SIGUSR1 adds them again, to measure their cost. "observed" in /stats
+ *   is 1 while they exist
  *   --pages: also the live pages of pages.c
- *   --members N: also log-ins and actions that run once, of members.c, with room for so many
- *   --cluster nats://HOST:PORT --node NAME: a node of a cluster: what is published reaches the streams of all nodes. A
- *   POST /pub then says what came of it: 204 with Vestry-Delivered, how many streams have it; 404: nobody is there;
- *   504: some node has not answered; 503: it was not sent. /stats has the cluster's counters
+ *   --members N: also logins and idempotent actions of members.c, at most N
+ *   --cluster nats://HOST:PORT --node NAME: a node of a cluster; published events reach the streams of all nodes. Then
+ *   POST /pub reports its result: 204 with Vestry-Delivered, the number of streams; 404: no stream; 504: a node has not
+ *   answered; 503: not sent. /stats has the counters of the cluster
  *
- * Otherwise a POST is answered 204 once its events are in the queues. */
+ * Otherwise a POST gets 204 when its events are in the queues. */
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -46,7 +46,7 @@
 
 enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 
-/* The key a request names; the broadcast's when it names none. buffer holds what the key borrows. */
+/* Get the key that a request names, or that of the broadcast. buffer contains the data that the key borrows. */
 static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], vestry_key parts[2], vestry_key *ret) {
   const char *query = req->query;
   size_t len = 0;
@@ -58,14 +58,14 @@ static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], 
   return VESTRY_OK;
 }
 
-/* A channel by key, which a cluster's nodes have together. */
+/* Scope of a channel by key, which all nodes of a cluster share. */
 static const vestry_scope everybody = {NULL, 0};
 
 static bool is_of_channel(const vestry_request *req) {
   return strncmp(req->query, "channel", 7) == 0;
 }
 
-/* Each under a key of its own, as tabs are. */
+/* Store each stream under a separate key, like tabs. */
 static vestry_err sub_channel(vestry_reply *reply) {
   static _Atomic(int) tabs;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("tab", atomic_fetch_add(&tabs, 1)));
@@ -75,7 +75,7 @@ static vestry_err sub_channel(vestry_reply *reply) {
   return error;
 }
 
-/* Takes the event; ret_event untouched where it could not be made. */
+/* Broadcast an event, and drop the reference. */
 static vestry_err broadcast_event(vestry *v, const vestry_key *key, vestry_err made, vestry_event *event,
                                   vestry_reply *reply) {
   vestry_err error = made ? made : vestry_broadcast(v, everybody, key, event, NULL);
@@ -96,16 +96,16 @@ static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app)
   return error;
 }
 
-/* What the instance has. */
+/* Objects of the instance. */
 typedef struct served {
   vestry *v;
   bench_pages *pages;      /* NULL: none */
   bench_cluster *cluster;  /* NULL: none */
-  vestry_observe *observe; /* of the main thread */
+  vestry_observe *observe; /* used by the main thread */
   atomic_bool is_observed;
 } served;
 
-/* One effect to all connections under a key. */
+/* Dispatch an effect to all connections under a key. */
 static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect, uint32_t *ret_count) {
   json_t *effects = json_pack("[o]", effect);
   if (!effects) return VESTRY_NO_MEMORY;
@@ -116,7 +116,7 @@ static vestry_err publish(vestry *v, const vestry_key *key, json_t *effect, uint
   return error == VESTRY_CLOSED || error == VESTRY_FULL ? VESTRY_OK : error;
 }
 
-/* The body as a JSON value if it is one, otherwise as a string. */
+/* Read the body as a JSON value if it is valid JSON, otherwise as a string. */
 static vestry_err body_value(const vestry_request *req, json_t **ret_value) {
   static const vestry_signals_limits limits = {.max_bytes = MAX_BODY_BYTES};
   vestry_slice body = req->body;
@@ -148,7 +148,7 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   uint32_t count = 0;
   error = publish(all->v, &key, effect, &count);
   if (all->cluster) return bench_cluster_answer(reply, error, count);
-  return error && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204); /* nobody there is no error */
+  return error && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204); /* no stream is not an error */
 }
 
 static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -261,7 +261,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
 /* ---- large answers ----------------------------------------------------------------------------------------------- */
 
 enum { LARGE_BYTES = 4 << 20 };
-#define LARGE_FOLDER "/tmp/vestry-bench-serve-" /* and the process, and letters */
+#define LARGE_FOLDER "/tmp/vestry-bench-serve-" /* followed by the process id and letters */
 
 static vestry_err large_html(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)req;
@@ -273,7 +273,7 @@ typedef struct large {
   vestry_files *files;
 } large;
 
-/* What servers left that were killed. Their folders say which these were. */
+/* Remove the folders of servers that were killed; the names contain their process ids. */
 static void large_sweep(void) {
   glob_t found = {0};
   if (glob(LARGE_FOLDER "*-*", GLOB_NOSORT, NULL, &found) == 0)

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench sqlite: what pages over SQLite cost a connection.
- *
- * Two databases with the same tables and rows, WAL, synchronous NORMAL. One is followed, and its connection attached;
- * the other knows nothing of vestry. The same is done with both, a few times with one and then with the other, so that
- * both see the same machine; a line is one thing that is done, as medians. Counted is what a program does between
- * having its values and having the result. That a request's tab is who it says is checked once a request, and is not
- * counted. */
+/* vestry-bench sqlite: the cost of pages over SQLite for a connection. Two databases have the same tables and rows,
+ * WAL, and synchronous NORMAL. vestry follows one of them, with an attached connection, and not the other. Both execute
+ * the same operations alternately, so that both have the same conditions; each line is an operation, with medians. The
+ * time runs from the values to the result of a program. The id of a request's tab is verified once for each request,
+ * which is not included. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +20,7 @@
 
 enum { TURN = 20, STATE_BYTES = 300, PATH_MOST = 300, ID_BYTES = 16 };
 
-/* A database, and the statements of who uses SQLite by himself. */
+/* A database, and the statements of a program that uses SQLite directly. */
 typedef struct side {
   char path[PATH_MOST];
   sqlite3 *db;
@@ -42,7 +40,7 @@ typedef struct bench {
   uint64_t rounds, tabs;
   vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
-  unsigned char tab[ID_BYTES]; /* of the request; both sides have a row of it */
+  unsigned char tab[ID_BYTES]; /* tab of the request; both sides have a row for it */
   bool failed;
 } bench;
 
@@ -138,7 +136,7 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
   for (int is_warm = 0; is_warm < 2; is_warm++) {
     b->bare.count = b->followed.count = 0;
     for (uint64_t turn = 0; b->followed.count < (is_warm ? b->rounds : TURN) && !b->failed; turn++)
-      for (size_t i = 0; i < 2; i++) /* who is first takes turns too */
+      for (size_t i = 0; i < 2; i++) /* the order alternates, too */
         for (int j = 0; j < TURN; j++) act(b, w, sides[(i + turn) % 2], req);
   }
   if (b->failed) return;
@@ -147,7 +145,7 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
          followed / bare, percentile_us(&b->bare, 0.9), percentile_us(&b->followed, 0.9), b->followed.count);
 }
 
-/* Commits of a connection that is not attached, at any moment between two looks: until they are seen. */
+/* Measure the time until commits of a connection that is not attached are detected, at any time between two checks. */
 static void measure_others(bench *b) {
   uint64_t rounds = b->rounds / 400 < 5 ? 5 : b->rounds / 400, seen = 0;
   sqlite3 *other;
@@ -234,7 +232,7 @@ static bool open_followed(bench *b) {
   return !error;
 }
 
-/* A tab's first request. It writes its state, so that there is one on both sides. */
+/* The first request of a tab, which writes its state, so that both sides have one. */
 static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *app) {
   bench *b = app;
   char id[VESTRY_TAB_ID_BYTES];
@@ -258,7 +256,7 @@ static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_status(reply, 204);
 }
 
-/* The tables of vestry's, on the side that is not followed. */
+/* Create vestry's tables on the side that is not followed. */
 static bool copy_schema(bench *b) {
   return run(b, b->bare.db,
              "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT "

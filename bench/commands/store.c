@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench store: a store by itself, under the workloads that its peers run too (peers/). */
+/* vestry-bench store: a store alone, with the workloads of its peers (peers/). */
 #include "store.h"
 
 #include <endian.h>
@@ -44,7 +44,7 @@ static bool create(const char *type, const contest_settings *settings, vestry_st
 
 static bool create_lru(const contest_settings *settings, void **ret_self) {
   const workload *work = &settings->work;
-  bool idle = work->kind == WORKLOAD_IDLE; /* then nothing is to leave for another reason */
+  bool idle = work->kind == WORKLOAD_IDLE; /* then entries must not leave for another reason */
   vestry_store_options options = {.max_count = work->capacity + (idle ? workload_active_count(work) : 0),
                                   .idle_ms = settings->idle_ms};
   return create("lru", settings, &options, ret_self);
@@ -73,8 +73,8 @@ static bool destroy(void *self) {
 
 /* --------------------------------------------------------------------------------------------- operations ---- */
 
-/* A key as the application writes it down at each call: a scope and VESTRY_KEY("counter", n), or bytes in the scope
- * without a name. */
+/* A key, as an application writes it at each call: a scope and VESTRY_KEY("counter", n), or bytes in the unnamed
+ * scope. */
 typedef struct shape {
   vestry_scope scope;
   vestry_key key, parts[2];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry's stores as contenders. */
+/* vestry's stores as contestants. */
 #ifndef BENCH_STORE_H
 #define BENCH_STORE_H
 
@@ -7,10 +7,10 @@
 
 #include "contest.h"
 
-/* The store of a contender that store.c created. */
+/* Return the store of a contestant that store.c created. */
 vestry_store *store_of(void *self);
 
-/* The contest of IDLE: entries that nobody uses expire, while some threads use others. */
+/* Run the contest IDLE: unused entries expire while some threads use others. */
 int idle_run(const contest_ops *ops, const contest_settings *settings);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench upload: what files that people send cost their server.
+/* vestry-bench upload: the cost of file uploads for the server.
  *
- *   --way cpu     one file after the other, as fast as it goes, through vestry on each adapter and through a loop of
- *                 recv(2) and write(2), in turns: CPU of the server's process a GB
- *   --way memory  so many uploads that have all begun and are not finished: memory of the server's process for each
- *   --way pages   live pages and documents beside so many uploads at once: their latencies, with and without these */
+ *   --way cpu     one file after the other at full speed, in turns through vestry on each adapter and through a loop
+ *                 of recv(2) and write(2): CPU time of the server process per GB
+ *   --way memory  a number of uploads that have all begun and not finished: memory of the server process per upload
+ *   --way pages   live pages and documents, with and without a number of concurrent uploads: their latencies */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,7 +42,7 @@ static int complain(const char *what) {
   return 1;
 }
 
-/* The head of a file of so many bytes, and what a form has before it. */
+/* Write the head of a request with a file, and the beginning of a form. */
 static size_t write_head(const upload *u, uint64_t bytes, char head[HEAD_BYTES]) {
   uint64_t more = u->is_form ? sizeof form_head - 1 + sizeof form_tail - 1 : 0;
   int len =
@@ -68,7 +68,7 @@ static bool send_file(const upload *u, int fd) {
   return got > 12 && strncmp(answer, "HTTP/1.1 204", 12) == 0;
 }
 
-/* Seconds of CPU a GB; negative: it failed. */
+/* Return the seconds of CPU for a GB; negative: failed. */
 static double cost_of(const upload *u, const upload_server *server, double *ret_seconds) {
   int fd = bench_connect(server->port, 0, 0);
   uint64_t cpu_ns = upload_server_cpu_ns(server), since_ns = bench_now_ns();
@@ -113,20 +113,20 @@ static int run_cpu(upload *u) {
 
 /* ---- many at once ------------------------------------------------------------------------------------------------ */
 
-/* Uploads that go on as fast as their rate says, by one thread. */
+/* Uploads with a fixed rate, on one thread. */
 typedef struct crowd {
   const upload *of;
   int port;
   int *fds;
-  uint64_t most_bytes;      /* of each; then it waits */
-  uint64_t *sent;           /* of each */
-  _Atomic(uint64_t) total;  /* of all, so far */
+  uint64_t most_bytes;      /* bytes of each; then it waits */
+  uint64_t *sent;           /* bytes sent of each */
+  _Atomic(uint64_t) total;  /* sum so far */
   _Atomic(uint64_t) broken; /* ended by the server */
   _Atomic(bool) is_over;
   pthread_t thread;
 } crowd;
 
-/* 20 times a second each upload sends what is due, if its socket takes it. */
+/* Each upload sends its due bytes 20 times per second, if its socket accepts them. */
 static void *run_crowd(void *ctx) {
   enum { A_SECOND = 20 };
   crowd *c = ctx;
@@ -182,7 +182,7 @@ static bool crowd_start(crowd *c, const upload *u, int port, uint64_t most_bytes
   return crowd_open(c) && pthread_create(&c->thread, NULL, run_crowd, c) == 0;
 }
 
-/* All break off, and the server has to be rid of them. */
+/* Abort all uploads, and wait until the server has ended them. */
 static bool crowd_end(crowd *c, bool is_started) {
   atomic_store(&c->is_over, true);
   if (is_started) pthread_join(c->thread, NULL);
@@ -203,7 +203,7 @@ static int run_memory(upload *u) {
   uint64_t before = bench_memory_bytes(server.pid), after = 0, wanted = u->count * u->held_bytes;
   bool is_started = crowd_start(&all, u, server.port, u->held_bytes);
   for (int i = 0; is_started && i < WAIT_MS / 20 && atomic_load(&all.total) < wanted; i++) bench_sleep_ms(20);
-  bench_sleep_ms(500); /* what the sockets hold is taken */
+  bench_sleep_ms(500); /* the server reads the rest from the sockets */
   if (is_started) {
     counted = bench_server_stat(server.port, "memory") - counted;
     after = bench_memory_bytes(server.pid);
@@ -221,10 +221,10 @@ static int run_memory(upload *u) {
 /* ---- beside pages ------------------------------------------------------------------------------------------------ */
 
 typedef struct latencies {
-  double live_ms, document_ms; /* p99; live_ms negative: a page lost something */
+  double live_ms, document_ms; /* p99; live_ms negative: a page missed an event */
 } latencies;
 
-/* Live pages, by `vestry-bench pages` in a process of its own; its answer goes to a pipe. */
+/* Start `vestry-bench pages` in a separate process; its output goes to a pipe. */
 static pid_t begin_pages(const upload *u, int port, int *ret_from) {
   int line[2];
   if (pipe(line)) return -1;
@@ -238,7 +238,8 @@ static pid_t begin_pages(const upload *u, int port, int *ret_from) {
     const char *argv[] = {"vestry-bench", "pages", "--port", port_text, "--pages",  pages,  "--rounds", rounds,
                           "--a-second",   "20",    "--warm", "20",      "--server", "node", NULL};
     dup2(line[1], STDOUT_FILENO);
-    execv("/proc/self/exe", (char **)(uintptr_t)argv); /* and not on: other threads may be here */
+    /* exec instead of running on, because other threads may exist here */
+    execv("/proc/self/exe", (char **)(uintptr_t)argv);
     _exit(1);
   }
   close(line[1]);
@@ -258,7 +259,7 @@ static double end_pages(pid_t pid, int from) {
   return status || !p99 ? -1 : strtod(p99 + 8, NULL);
 }
 
-/* Documents, one after the other, 50 a second, each on a connection of its own, while the pages live. */
+/* Load documents, 50 per second, each on a new connection, while the pages are open. */
 static bool look(const upload *u, int port, latencies *ret) {
   static histogram documents;
   int from = -1;

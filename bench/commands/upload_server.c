@@ -40,7 +40,7 @@ static bool write_all(int fd, const char *bytes, size_t len) {
 
 /* ---- without vestry ---------------------------------------------------------------------------------------------- */
 
-/* The head, and what came of the body with it. false: the client has gone. */
+/* Read the head, and the part of the body that arrived with it. false: the client has disconnected. */
 static bool read_head(int from, char *piece, size_t capacity, size_t *ret_rest, uint64_t *ret_length) {
   size_t got = 0;
   for (;;) {
@@ -99,7 +99,7 @@ static int serve_bare(const upload_server_options *o, int port_to) {
   tell_port(port_to, port);
   for (int from; (from = accept(fd, NULL, NULL)) >= 0; close(from))
     while (take_bare(from, o, piece)) continue;
-  return 0; /* not reached: it is ended by a signal */
+  return 0; /* not reached: a signal ends the process */
 }
 
 /* ---- vestry ------------------------------------------------------------------------------------------------------ */
@@ -109,7 +109,7 @@ typedef struct served {
   vestry_uploads *uploads;
 } served;
 
-/* A file is its descriptor, and one, so that none is NULL. */
+/* The handle of a file is its descriptor plus one, so that it is never NULL. */
 static vestry_err begin(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                         void **ret_file) {
   (void)req, (void)reply, (void)file;
@@ -156,7 +156,8 @@ static vestry_err mount(served *all, vestry *v) {
                                           .writer = &writer,
                                           .app = all,
                                           .max_file_bytes = o->file_bytes,
-                                          .max_count = 2 * (uint32_t)o->uploads_count, /* unknown clients have half */
+                                          /* unknown clients have half of it */
+                                          .max_count = 2 * (uint32_t)o->uploads_count,
                                           .max_per_person_count = (uint32_t)o->uploads_count};
   vestry_err error = vestry_uploads_create(v, &options, &all->uploads);
   return error ? error : vestry_route(v, "GET", "/stats", stats, all);
