@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs run: what was committed, when it is due, and again after a failure. */
+/* Jobs run after their commit, when they are due, and again after a failure. */
 #include "jobs/contract.h"
 
 /* ------------------------------------------------------------------------------------------------ running -------- */
 
 /* capability: L7, M3 */
-static void what_is_committed_is_run_by_any_node_and_what_is_rolled_back_never(void **state) {
+static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **state) {
   (void)state;
   crew c;
   int64_t id = 0;
@@ -35,9 +35,9 @@ static void what_is_committed_is_run_by_any_node_and_what_is_rolled_back_never(v
   crew_close(&c);
 }
 
-/* A part of a transaction is taken back; the rest of it is committed. */
+/* A savepoint of a transaction is rolled back, and the rest is committed. */
 /* capability: L7, M3 */
-static void what_is_given_and_taken_back_in_one_transaction_never_runs(void **state) {
+static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
   (void)state;
   const crew_database *database = crew_of();
   const vestry_job_order given = {.kind = "work", .key = "a", .payload = {"first", 5}};
@@ -64,9 +64,9 @@ static void what_is_given_and_taken_back_in_one_transaction_never_runs(void **st
   }
 }
 
-/* Times are those of the machine, or of the database's server. */
+/* Times come from the machine's clock, or from that of the database's server. */
 /* capability: L7, M3 */
-static void without_a_clock_of_ones_own_it_is_the_databases(void **state) {
+static void default_clock_is_that_of_the_database(void **state) {
   (void)state;
   crew c;
   crew_begin(&c);
@@ -83,7 +83,7 @@ static void without_a_clock_of_ones_own_it_is_the_databases(void **state) {
 }
 
 /* capability: L7, M3 */
-static void jobs_wait_for_their_time_and_for_a_process_that_knows_them(void **state) {
+static void job_waits_until_due_and_for_a_node_with_its_kind(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -96,7 +96,7 @@ static void jobs_wait_for_their_time_and_for_a_process_that_knows_them(void **st
   assert_false(crew_step(n));
   crew_pass(200);
   assert_true(crew_step(n));
-  assert_string_equal((const char *)c.seen, "late"); /* the one that has been due for longest */
+  assert_string_equal((const char *)c.seen, "late"); /* the job that has been due longest runs first */
   assert_true(crew_step(n));
   assert_string_equal((const char *)c.seen, "later");
   assert_false(crew_step(n));
@@ -114,7 +114,7 @@ static void explain(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void what_fails_waits_longer_each_time_and_is_dead_in_the_end(void **state) {
+static void failed_job_backs_off_and_is_dead_after_attempts_most(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .backoff_most_ms = 350, .attempts_most = 5});
@@ -140,7 +140,7 @@ static void what_fails_waits_longer_each_time_and_is_dead_in_the_end(void **stat
   assert_non_null(strstr(c.th.last_log, "given up after 5 attempts: no route to host"));
   crew_pass(INT64_C(1000000000));
   assert_false(crew_step(n));
-  /* By hand: again, from the first attempt. */
+  /* A manual retry begins again with the first attempt. */
   assert_int_equal(vestry_jobs_retry(n->jobs, id), VESTRY_OK);
   assert_true(crew_step(&c.nodes[1]));
   assert_int_equal(c.attempt, 1);
@@ -158,7 +158,7 @@ static void give_up(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void what_is_hopeless_is_not_tried_again(void **state) {
+static void job_that_gives_up_is_not_retried(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -180,7 +180,7 @@ static uint32_t chance(uint64_t *seed, uint32_t below) {
   return (uint32_t)(*seed >> 33) % below;
 }
 
-/* The lease ends, and the other node takes what is due then. */
+/* The lease ends, and the other node runs a job that is due then. */
 static void outlast_the_lease(crew *c, crew_node *n, vestry_job *job) {
   (void)job;
   c->meanwhile = NULL;
@@ -204,7 +204,7 @@ static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *commi
 }
 
 /* capability: L7, M3 */
-static void counters_add_up_whatever_happens(void **state) {
+static void counters_add_up_after_random_actions(void **state) {
   (void)state;
   uint64_t lost = 0;
   for (uint64_t round = 0; round < 6; round++) {
@@ -218,18 +218,18 @@ static void counters_add_up_whatever_happens(void **state) {
     for (int j = 0; j < CREW_NODES; j++) lost += crew_stats(&c.nodes[j]).lost_count;
     crew_close(&c);
   }
-  assert_true(lost > 0); /* leases have ended, too */
+  assert_true(lost > 0); /* some leases ended, too */
 }
 
 int jobs_contract_run(const crew_database *database) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_committed_is_run_by_any_node_and_what_is_rolled_back_never),
-      cmocka_unit_test(what_is_given_and_taken_back_in_one_transaction_never_runs),
-      cmocka_unit_test(without_a_clock_of_ones_own_it_is_the_databases),
-      cmocka_unit_test(jobs_wait_for_their_time_and_for_a_process_that_knows_them),
-      cmocka_unit_test(what_fails_waits_longer_each_time_and_is_dead_in_the_end),
-      cmocka_unit_test(what_is_hopeless_is_not_tried_again),
-      cmocka_unit_test(counters_add_up_whatever_happens),
+      cmocka_unit_test(committed_job_runs_on_any_node_and_rolled_back_job_never),
+      cmocka_unit_test(job_rolled_back_to_a_savepoint_never_runs),
+      cmocka_unit_test(default_clock_is_that_of_the_database),
+      cmocka_unit_test(job_waits_until_due_and_for_a_node_with_its_kind),
+      cmocka_unit_test(failed_job_backs_off_and_is_dead_after_attempts_most),
+      cmocka_unit_test(job_that_gives_up_is_not_retried),
+      cmocka_unit_test(counters_add_up_after_random_actions),
   };
   crew_use(database);
   return cmocka_run_group_tests_name("jobs_contract", tests, NULL, NULL) + jobs_contract_run_keys() +

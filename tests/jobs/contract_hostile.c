@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs without memory, with payloads and texts of any bytes, of any size, in a table of a later version. */
+/* Jobs without memory, with payloads and texts of any bytes and any size, and in a table of a later version. */
 #include <math.h>
 
 #include "jobs/contract.h"
 
 /* ------------------------------------------------------------------------------------------ without memory ------- */
 
-static vestry_err of_function; /* what its calls have said first */
+static vestry_err error_of_function; /* first error of the function's calls */
 
 static void note(vestry_err error) {
-  if (!of_function) of_function = error;
+  if (!error_of_function) error_of_function = error;
 }
 
 static void report_and_finish(crew *c, crew_node *n, vestry_job *job) {
   (void)c;
   if (!job->key) return;
   note(vestry_job_progress(job, 0.5, "half"));
-  if (!of_function) note(crew_finish(n, job, VESTRY_OK));
+  if (!error_of_function) note(crew_finish(n, job, VESTRY_OK));
 }
 
 static void see_row(const vestry_job_row *row, void *ctx) {
   *(int64_t *)ctx = row->id;
 }
 
-/* All that a node does with a job. */
-static vestry_err live(crew *c, crew_node *n, const vestry_host *host) {
+/* All operations of a node with a job. */
+static vestry_err use_node(crew *c, crew_node *n, const vestry_host *host) {
   bool has_run = false;
   int64_t id = 0;
   vestry_jobs_stats stats = {0};
@@ -33,7 +33,7 @@ static vestry_err live(crew *c, crew_node *n, const vestry_host *host) {
   if (!error) error = vestry_jobs_every(n->jobs, "tick", 10000, 0, crew_work, n);
   if (!error) error = crew_try(n, order, NULL);
   if (!error) error = vestry_jobs_step(n->jobs, &has_run);
-  if (!error) error = of_function;
+  if (!error) error = error_of_function;
   if (!error) assert_true(has_run);
   if (!error) error = vestry_jobs_list(n->jobs, "work", VESTRY_JOB_ANY, 0, 1, see_row, &id);
   if (!error) error = vestry_jobs_stats_get(n->jobs, &stats);
@@ -47,14 +47,14 @@ static vestry_err live(crew *c, crew_node *n, const vestry_host *host) {
   return error;
 }
 
-/* What was made without memory is no hindrance once there is some, and what was committed is done. */
-static vestry_err live_twice(test_host *th, void *ctx) {
+/* Data written during an allocation failure does not block later operations, and committed jobs run. */
+static vestry_err use_node_and_recover(test_host *th, void *ctx) {
   static crew c;
   (void)ctx;
   crew_begin(&c);
-  of_function = VESTRY_OK;
+  error_of_function = VESTRY_OK;
   c.meanwhile = report_and_finish;
-  const vestry_err error = live(&c, &c.nodes[0], &th->host);
+  const vestry_err error = use_node(&c, &c.nodes[0], &th->host);
   c.meanwhile = NULL;
   assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
   crew_pass(INT64_C(10) * CREW_LEASE_MS);
@@ -70,15 +70,15 @@ static vestry_err live_twice(test_host *th, void *ctx) {
 }
 
 /* capability: L7, M3 */
-static void without_memory_it_is_an_error_and_nothing_is_lost(void **state) {
+static void allocation_failure_is_returned_and_loses_no_job(void **state) {
   (void)state;
-  test_host_fail_each(live_twice, NULL, crew_of()->does_without);
+  test_host_fail_each(use_node_and_recover, NULL, crew_of()->does_without);
 }
 
 /* ------------------------------------------------------------------------------------------------- payloads ------ */
 
 /* capability: L7, M3 */
-static void a_payload_is_any_bytes(void **state) {
+static void payload_holds_any_bytes(void **state) {
   (void)state;
   static unsigned char large[1 << 20];
   unsigned char all[256];
@@ -89,7 +89,7 @@ static void a_payload_is_any_bytes(void **state) {
                                    {"\0", 1},
                                    {"\0\xff\0", 3},
                                    {"one\ntwo\r\nthree\r\r\n\n", 18},
-                                   {"\xff\xfe\xc3(\xed\xa0\x80\xf4\x90\x80\x80", 11}, /* no UTF-8 */
+                                   {"\xff\xfe\xc3(\xed\xa0\x80\xf4\x90\x80\x80", 11}, /* not UTF-8 */
                                    {"\\x00\\\\'\"%s%n$1?1", 17},
                                    {all, sizeof all},
                                    {large, sizeof large}};
@@ -112,7 +112,7 @@ static void a_payload_is_any_bytes(void **state) {
 /* ---------------------------------------------------------------------------------------------------- texts ------ */
 
 /* capability: L7, M3 */
-static void kinds_and_keys_are_any_texts(void **state) {
+static void kinds_and_keys_hold_any_utf8(void **state) {
   (void)state;
   static const char *const texts[] = {"'); DROP TABLE vestry_job; --",
                                       "unknown \"\\{,}",
@@ -137,7 +137,7 @@ static void kinds_and_keys_are_any_texts(void **state) {
     assert_int_equal(crew_try(n, (vestry_job_order){.kind = texts[i], .key = texts[i]}, &id), VESTRY_EXISTS);
     assert_int_equal(id, ids[i]);
     assert_string_equal(crew_look(n, id).key, texts[i]);
-    assert_false(crew_step(&c.nodes[1])); /* which does not know it */
+    assert_false(crew_step(&c.nodes[1])); /* it has no function for that kind */
     assert_true(crew_step(n));
   }
   assert_false(crew_step(n));
@@ -149,7 +149,7 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
   (void)c, (void)n;
   char text[300];
   memset(text, 'x', sizeof text);
-  memcpy(text + 253, "\xe2\x82\xac", 4); /* cut in the middle */
+  memcpy(text + 253, "\xe2\x82\xac", 4); /* cut in the middle of a character */
   text[3] = '\xff';
   vestry_job_explain(job, text);
   memset(text, 'y', sizeof text);
@@ -162,7 +162,7 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void what_a_function_says_is_cut_to_its_bounds(void **state) {
+static void error_text_is_cut_and_long_progress_is_rejected(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -183,14 +183,14 @@ static void what_a_function_says_is_cut_to_its_bounds(void **state) {
 
 static char xs[400];
 
-/* A text of so many x. */
+/* Return a text of `count` x. */
 static const char *x(size_t count) {
   memset(xs, 'x', sizeof xs - 1);
   return xs + sizeof xs - 1 - count;
 }
 
 /* capability: L7, M3 */
-static void orders_out_of_bounds_are_refused(void **state) {
+static void invalid_orders_are_rejected(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.max_payload_bytes = 10});
@@ -202,7 +202,7 @@ static void orders_out_of_bounds_are_refused(void **state) {
                {{.payload = {NULL, 1}}, VESTRY_INVALID},
                {{.payload = {x(10), 10}}, VESTRY_OK},
                {{.kind = ""}, VESTRY_INVALID},
-               {{.kind = "m\xe4il"}, VESTRY_INVALID}, /* no UTF-8: not an error of one database alone */
+               {{.kind = "m\xe4il"}, VESTRY_INVALID}, /* not UTF-8: rejected for each database, not only by one */
                {{.key = "\xff"}, VESTRY_INVALID},
                {{.kind = x(VESTRY_JOB_KIND_MAX_BYTES + 1)}, VESTRY_INVALID},
                {{.kind = x(VESTRY_JOB_KIND_MAX_BYTES)}, VESTRY_OK},
@@ -224,7 +224,7 @@ static void orders_out_of_bounds_are_refused(void **state) {
 }
 
 /* capability: L7, M3 */
-static void options_out_of_bounds_are_refused(void **state) {
+static void invalid_options_are_rejected(void **state) {
   (void)state;
   static const vestry_jobs_options wrong[] = {{.threads_count = 257},
                                               {.lease_ms = 9},
@@ -243,7 +243,7 @@ static void options_out_of_bounds_are_refused(void **state) {
 }
 
 /* capability: L7, M3 */
-static void a_later_table_is_left_alone(void **state) {
+static void table_of_a_later_version_is_rejected(void **state) {
   (void)state;
   crew c;
   crew_node n = {0};
@@ -259,13 +259,13 @@ static void a_later_table_is_left_alone(void **state) {
 
 int jobs_contract_run_hostile(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(without_memory_it_is_an_error_and_nothing_is_lost),
-      cmocka_unit_test(a_payload_is_any_bytes),
-      cmocka_unit_test(kinds_and_keys_are_any_texts),
-      cmocka_unit_test(what_a_function_says_is_cut_to_its_bounds),
-      cmocka_unit_test(orders_out_of_bounds_are_refused),
-      cmocka_unit_test(options_out_of_bounds_are_refused),
-      cmocka_unit_test(a_later_table_is_left_alone),
+      cmocka_unit_test(allocation_failure_is_returned_and_loses_no_job),
+      cmocka_unit_test(payload_holds_any_bytes),
+      cmocka_unit_test(kinds_and_keys_hold_any_utf8),
+      cmocka_unit_test(error_text_is_cut_and_long_progress_is_rejected),
+      cmocka_unit_test(invalid_orders_are_rejected),
+      cmocka_unit_test(invalid_options_are_rejected),
+      cmocka_unit_test(table_of_a_later_version_is_rejected),
   };
   return cmocka_run_group_tests_name("jobs_contract_hostile", tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs with a key: there is one at a time. */
+/* Jobs with a key: at most one per key at a time. */
 #include <pthread.h>
 
 #include "jobs/contract.h"
 
 /* capability: L7, M3 */
-static void a_key_is_one_job_at_a_time(void **state) {
+static void key_has_one_job_at_a_time(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.keep_ms = 5000});
@@ -14,25 +14,26 @@ static void a_key_is_one_job_at_a_time(void **state) {
   int64_t first = crew_enqueue(&c, kept), id = 0;
   assert_int_equal(crew_try(&c.nodes[1], kept, &id), VESTRY_EXISTS);
   assert_int_equal(id, first);
-  assert_int_equal(crew_number(n, "SELECT count(*) FROM t"), 2); /* that transaction went on */
+  /* The transaction was committed despite VESTRY_EXISTS. */
+  assert_int_equal(crew_number(n, "SELECT count(*) FROM t"), 2);
   assert_int_equal(crew_try(n, open, &id), VESTRY_EXISTS);
   crew_enqueue(&c, (vestry_job_order){.key = "b"});
-  crew_enqueue(&c, (vestry_job_order){.kind = "unknown", .key = "a"}); /* keys are of a kind */
+  crew_enqueue(&c, (vestry_job_order){.kind = "unknown", .key = "a"}); /* a key is unique within its kind */
   crew_enqueue(&c, (vestry_job_order){0});
   while (crew_step(&c.nodes[1])) continue;
-  assert_int_equal(crew_try(n, kept, &id), VESTRY_EXISTS); /* done, and kept */
+  assert_int_equal(crew_try(n, kept, &id), VESTRY_EXISTS); /* done, and not yet deleted */
   assert_int_equal(id, first);
   assert_int_equal(crew_try(n, open, &id), VESTRY_OK);
   assert_true(crew_step(n));
   crew_pass(5000);
   crew_enqueue(&c, (vestry_job_order){0});
-  assert_true(crew_step(n)); /* removes what is old */
+  assert_true(crew_step(n)); /* deletes expired rows */
   assert_int_equal(crew_try(n, kept, &id), VESTRY_OK);
   assert_int_not_equal(id, first);
   crew_close(&c);
 }
 
-static void ask_again(crew *c, crew_node *n, vestry_job *job) {
+static void enqueue_again(crew *c, crew_node *n, vestry_job *job) {
   int64_t id;
   assert_string_equal(job->key, "a");
   c->meanwhile = NULL;
@@ -43,12 +44,12 @@ static void ask_again(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void what_came_while_it_ran_is_done_after_it(void **state) {
+static void order_during_a_run_runs_after_it(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){.key = "a"});
-  c.meanwhile = ask_again;
+  c.meanwhile = enqueue_again;
   assert_true(crew_step(&c.nodes[0]));
   assert_true(crew_step(&c.nodes[0]));
   assert_false(crew_step(&c.nodes[0]));
@@ -74,7 +75,7 @@ static void *enqueue_keys(void *ctx) {
 }
 
 /* capability: L7, M3 */
-static void nodes_that_enqueue_a_key_at_once_make_one_job(void **state) {
+static void concurrent_orders_of_a_key_make_one_job(void **state) {
   (void)state;
   for (int kind = 0; kind < crew_of()->kinds_count; kind++) {
     crew c;
@@ -95,9 +96,9 @@ static void nodes_that_enqueue_a_key_at_once_make_one_job(void **state) {
 
 int jobs_contract_run_keys(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_key_is_one_job_at_a_time),
-      cmocka_unit_test(what_came_while_it_ran_is_done_after_it),
-      cmocka_unit_test(nodes_that_enqueue_a_key_at_once_make_one_job),
+      cmocka_unit_test(key_has_one_job_at_a_time),
+      cmocka_unit_test(order_during_a_run_runs_after_it),
+      cmocka_unit_test(concurrent_orders_of_a_key_make_one_job),
   };
   return cmocka_run_group_tests_name("jobs_contract_keys", tests, NULL, NULL);
 }

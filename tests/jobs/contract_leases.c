@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A process has a job by its lease: one that died, or stood still, loses it to another one. */
+/* A process holds a job by a lease. If the process dies or stalls, another process takes the job over. */
 #include <signal.h>
 #include <sys/wait.h>
 
 #include "jobs/contract.h"
 
 /* capability: L7, M3 */
-static void a_lease_that_has_ended_is_taken_over_and_late_words_are_refused(void **state) {
+static void expired_lease_is_taken_over_and_late_results_are_rejected(void **state) {
   (void)state;
   static const vestry_err late[] = {VESTRY_OK, VESTRY_FAILED, VESTRY_CLOSED};
   for (int i = 0; i < 6; i++) {
@@ -15,7 +15,7 @@ static void a_lease_that_has_ended_is_taken_over_and_late_words_are_refused(void
     int64_t id = crew_enqueue(&c, (vestry_job_order){0});
     c.meanwhile = crew_stand_still;
     c.answers[0] = late[i % 3];
-    c.answers[1] = i < 3 ? VESTRY_OK : VESTRY_FAILED; /* of the one that took over */
+    c.answers[1] = i < 3 ? VESTRY_OK : VESTRY_FAILED; /* result of the run that took over */
     assert_true(crew_step(&c.nodes[0]));
     assert_int_equal(atomic_load(&c.outcomes[0]), i < 3 ? VESTRY_JOB_ENDED_DONE : VESTRY_JOB_ENDED_AGAIN);
     assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
@@ -33,7 +33,7 @@ static void die(crew *c, crew_node *n, vestry_job *job) {
   raise(SIGKILL);
 }
 
-/* The child's own node enqueues a job, and is killed while it runs it. */
+/* The child's node enqueues a job, and the child is killed while the job runs. */
 static void live_and_die(crew *own) {
   own->meanwhile = die;
   if (!crew_open_node(own, &own->nodes[0], NULL, (vestry_jobs_options){0}, false) &&
@@ -43,7 +43,7 @@ static void live_and_die(crew *own) {
 }
 
 /* capability: L7, M3 */
-static void a_process_that_is_killed_loses_its_job_to_another_one_after_its_lease(void **state) {
+static void job_of_a_killed_process_is_taken_over_after_its_lease(void **state) {
   (void)state;
   crew c;
   int status;
@@ -67,20 +67,20 @@ static void a_process_that_is_killed_loses_its_job_to_another_one_after_its_leas
   crew_close(&c);
 }
 
-static void let_be_buried(crew *c, crew_node *n, vestry_job *job) {
+static void let_lease_end(crew *c, crew_node *n, vestry_job *job) {
   (void)n, (void)job;
   crew_pass(CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));
 }
 
-/* It kills the process that runs it, say. */
+/* For example, the job kills the process that runs it. */
 /* capability: L7, M3 */
-static void a_job_whose_lease_ends_each_time_is_dead(void **state) {
+static void job_that_loses_its_last_lease_is_dead(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.attempts_most = 1});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
-  c.meanwhile = let_be_buried;
+  c.meanwhile = let_lease_end;
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DEAD);
   assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_LOST);
@@ -100,7 +100,7 @@ static void remove_it(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void a_job_that_is_removed_while_it_runs_is_gone(void **state) {
+static void job_removed_while_running_ends_as_lost(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -114,30 +114,30 @@ static void a_job_that_is_removed_while_it_runs_is_gone(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- finishing -------- */
 
-static vestry_err of_transaction;
+static vestry_err error_of_transaction;
 
 static void finish(crew *c, crew_node *n, vestry_job *job) {
   (void)c;
-  assert_int_equal(crew_finish(n, job, of_transaction), of_transaction);
+  assert_int_equal(crew_finish(n, job, error_of_transaction), error_of_transaction);
 }
 
 /* capability: L7, M3 */
-static void what_a_job_writes_is_committed_with_its_end(void **state) {
+static void writes_of_a_job_are_committed_with_its_end(void **state) {
   (void)state;
   static const struct {
-    vestry_err of_transaction, of_function;
+    vestry_err error_of_transaction, of_function;
     vestry_job_outcome outcome;
     int rows;
   } cases[] = {{VESTRY_OK, VESTRY_OK, VESTRY_JOB_ENDED_DONE, 1},
-               {VESTRY_OK, VESTRY_FAILED, VESTRY_JOB_ENDED_DONE, 1}, /* the commit says it */
-               {VESTRY_FAILED, VESTRY_OK, VESTRY_JOB_ENDED_DONE, 0}, /* the function says it */
+               {VESTRY_OK, VESTRY_FAILED, VESTRY_JOB_ENDED_DONE, 1}, /* the commit decides */
+               {VESTRY_FAILED, VESTRY_OK, VESTRY_JOB_ENDED_DONE, 0}, /* the function's result decides */
                {VESTRY_FAILED, VESTRY_FAILED, VESTRY_JOB_ENDED_AGAIN, 0}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     crew c;
     crew_open(&c, (vestry_jobs_options){0});
     crew_enqueue(&c, (vestry_job_order){0});
     c.meanwhile = finish;
-    of_transaction = cases[i].of_transaction;
+    error_of_transaction = cases[i].error_of_transaction;
     c.answers[0] = cases[i].of_function;
     assert_true(crew_step(&c.nodes[0]));
     assert_int_equal(atomic_load(&c.outcomes[0]), cases[i].outcome);
@@ -150,11 +150,11 @@ static void what_a_job_writes_is_committed_with_its_end(void **state) {
 
 int jobs_contract_run_leases(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_lease_that_has_ended_is_taken_over_and_late_words_are_refused),
-      cmocka_unit_test(a_process_that_is_killed_loses_its_job_to_another_one_after_its_lease),
-      cmocka_unit_test(a_job_whose_lease_ends_each_time_is_dead),
-      cmocka_unit_test(a_job_that_is_removed_while_it_runs_is_gone),
-      cmocka_unit_test(what_a_job_writes_is_committed_with_its_end),
+      cmocka_unit_test(expired_lease_is_taken_over_and_late_results_are_rejected),
+      cmocka_unit_test(job_of_a_killed_process_is_taken_over_after_its_lease),
+      cmocka_unit_test(job_that_loses_its_last_lease_is_dead),
+      cmocka_unit_test(job_removed_while_running_ends_as_lost),
+      cmocka_unit_test(writes_of_a_job_are_committed_with_its_end),
   };
   return cmocka_run_group_tests_name("jobs_contract_leases", tests, NULL, NULL);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A model of jobs beside the database: a history is a number of actions, chosen by a seed, of nodes that order, run,
- * fail, stand still past their leases, lose their connections and are opened anew, while the clock steps forward and
- * back. Actions happen inside of functions and of transactions of others, as deep as the seed goes, so that any two of
- * them meet in any order. A job's function sees, and ends, and an order returns, as the model allows; and at the end of
- * a history each order that was committed was followed by a run.
- *
- * JOBS_HISTORIES=100000 JOBS_SEED=1 build/bin/test_sqlite jobs: so many of them alone, from that one on. */
+/* A model of jobs beside the database. A history is a number of random actions of several nodes: they order and run
+ * jobs, fail, stall past their leases, lose their connections and restart, while the clock steps forward and back.
+ * Actions nest inside job functions and open transactions, so that any two of them occur in any order. Each call
+ * must return a result that the model allows, and at the end of a history each committed order was followed by a
+ * run.
+ * JOBS_HISTORIES=100000 JOBS_SEED=1 build/bin/test_sqlite jobs: run only that many histories, from that seed on. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -20,8 +19,9 @@ typedef struct model_job {
   int key; /* -1: none */
   vestry_job_state state;
   uint32_t attempts;
-  int64_t due_least_ms, due_most_ms; /* if it waits: between these, since a part is by chance; if it runs: its lease */
-  int64_t begun_at, owed_since;      /* numbers of events: its last beginning; an order relies on one after that */
+  /* Waiting: earliest and latest due time, because backoff is partly random; running: end of its lease. */
+  int64_t due_least_ms, due_most_ms;
+  int64_t begun_at, owed_since; /* event numbers: its last start; the last order that requires a later start */
   bool is_removed, may_be_closed, is_finishing;
 } model_job;
 
@@ -32,9 +32,10 @@ typedef struct model_tick {
 } model_tick;
 
 typedef struct model_node {
-  crew_node as;                           /* the first member */
-  bool is_busy;                           /* a function runs there, or it has a transaction */
-  bool has_finished, has_tried, gives_up; /* the function: by a transaction of its own; that may be rolled back */
+  crew_node as; /* the first member */
+  bool is_busy; /* runs a function, or has a transaction open */
+  /* The function has finished its job by a committed transaction; has tried to; gives up. */
+  bool has_finished, has_tried, gives_up;
 } model_node;
 
 typedef struct model {
@@ -44,9 +45,9 @@ typedef struct model {
   model_job jobs[JOBS_MOST];
   size_t jobs_count;
   model_tick tick;
-  int depth, open_count; /* transactions */
-  bool has_slot;         /* one of them has ordered by a key */
-  const model_job *held; /* that the open order relies on */
+  int depth, open_count; /* open transactions */
+  bool has_slot;         /* an open transaction has ordered by a key */
+  const model_job *held; /* the open order relies on this job */
   bool is_draining;
   int64_t events, clock_most_ms, effects;
 } model;
@@ -135,7 +136,7 @@ static bool has_lease(const vestry_job *job) {
              : !is->is_removed && is->state == VESTRY_JOB_RUNNING && is->fence == job->fence;
 }
 
-/* A transaction of one kind. NULL: another one writes, where there is one writer. */
+/* Begin a transaction of one kind. NULL: another one is writing, and the database has a single writer. */
 static void *begin(model_node *n, int kind) {
   void *loan = NULL;
   const vestry_err error = crew_of()->begin(&n->as, kind, &loan);
@@ -150,7 +151,7 @@ static vestry_err end(void *loan, vestry_err with) {
   return crew_of()->end(loan, with);
 }
 
-/* The function's own transaction, which may outlast its lease. */
+/* Finish the job in a transaction of the function, which may outlast the lease. */
 static void finish(model_node *n, vestry_job *job) {
   char sql[80];
   model_job *is = find(job->id);
@@ -201,7 +202,7 @@ static vestry_err work(vestry_job *job, void *app) {
   if (chance(4) == 0) report(job);
   if (!job->period_at_ms && chance(3) == 0) finish(n, job);
   if (chance(4) == 0) act_inside();
-  if (chance(8) == 0 && !m.open_count) crew_of()->disturb(&n->as); /* its end meets that */
+  if (chance(8) == 0 && !m.open_count) crew_of()->disturb(&n->as); /* the end of the job meets the disturbance */
   n->gives_up = chance(12) == 0;
   if (n->gives_up) vestry_job_give_up(job);
   return chance(3) ? VESTRY_OK : VESTRY_IO;
@@ -220,13 +221,14 @@ static void end_tick(const vestry_job *job, vestry_job_outcome outcome, vestry_e
   HOLDS(error ? outcome == VESTRY_JOB_ENDED_AGAIN || outcome == VESTRY_JOB_ENDED_DEAD
               : outcome == VESTRY_JOB_ENDED_DONE);
   tick->runs = false;
-  tick->has_succeeded = outcome != VESTRY_JOB_ENDED_AGAIN; /* or had its attempts */
+  tick->has_succeeded = outcome != VESTRY_JOB_ENDED_AGAIN; /* or has used all its attempts */
   await_next_period();
   const int64_t again_ms = now_ms() + ((int64_t)BACKOFF_MS << (job->attempt - 1));
-  if (outcome == VESTRY_JOB_ENDED_AGAIN && again_ms > tick->due_ms) tick->due_ms = again_ms; /* it has other times */
+  /* Another node may have changed the period. */
+  if (outcome == VESTRY_JOB_ENDED_AGAIN && again_ms > tick->due_ms) tick->due_ms = again_ms;
 }
 
-static void bury_tick(void) {
+static void mark_tick_dead(void) {
   model_tick *tick = &m.tick;
   HOLDS(tick->runs && tick->attempt == ATTEMPTS && now_ms() >= tick->lease_ms && period_of(now_ms()) <= tick->last_ms);
   tick->runs = false;
@@ -234,8 +236,8 @@ static void bury_tick(void) {
   await_next_period();
 }
 
-/* Its attempts have been had, and the process of the last one has died. */
-static void bury(model_job *is) {
+/* A node marks the job dead, because its attempts are used up and the last lease has ended. */
+static void mark_dead(model_job *is) {
   HOLDS(is->state == VESTRY_JOB_RUNNING && is->attempts == ATTEMPTS && now_ms() >= is->due_least_ms);
   HOLDS(!is->is_finishing);
   is->state = VESTRY_JOB_DEAD;
@@ -248,7 +250,8 @@ static void end_job(model_node *n, const vestry_job *job, vestry_job_outcome out
     HOLDS(outcome == VESTRY_JOB_ENDED_DONE || ((is->is_removed || is_disturbed) && outcome == VESTRY_JOB_ENDED_LOST));
     return;
   }
-  /* Removed since: it is not known any more whether the function has done it, but for what it reports. */
+  /* The job was removed. The model no longer knows whether the function finished it, except from the reported
+   * outcome. */
   if (is->is_removed && n->has_tried && !error && outcome == VESTRY_JOB_ENDED_DONE) return;
   if (!has_lease(job) || (is_disturbed && outcome == VESTRY_JOB_ENDED_LOST)) {
     HOLDS(outcome == VESTRY_JOB_ENDED_LOST);
@@ -265,17 +268,17 @@ static void note_end(const vestry_job *job, vestry_job_outcome outcome, vestry_e
   model_node *n = app;
   const bool is_disturbed = crew_of()->calm(&n->as);
   if (!n->is_busy && job->period_at_ms)
-    bury_tick();
+    mark_tick_dead();
   else if (!n->is_busy)
-    bury(find(job->id));
+    mark_dead(find(job->id));
   else if (job->period_at_ms)
     end_tick(job, outcome, error, is_disturbed);
   else
     end_job(n, job, outcome, error, is_disturbed);
 }
 
-/* What a step that has begun nothing has left. If the clock is behind, what waits may wait longer. */
-static void find_nothing_due(void) {
+/* Check that a step without a run left nothing that is due. If the clock was set back, waiting jobs may wait longer. */
+static void check_nothing_is_due(void) {
   if (now_ms() < m.clock_most_ms) return;
   for (size_t i = 0; i < m.jobs_count; i++) {
     const model_job *is = &m.jobs[i];
@@ -284,7 +287,7 @@ static void find_nothing_due(void) {
   HOLDS(m.tick.runs ? m.tick.lease_ms > now_ms() : m.tick.due_ms > now_ms());
 }
 
-/* The function runs in it: one that runs a job is told of others' ends only. */
+/* The function runs inside the step. A busy node gets end notices for the jobs of other nodes only. */
 static bool step(model_node *n) {
   bool has_run = false;
   if (n->is_busy) return false;
@@ -292,7 +295,7 @@ static bool step(model_node *n) {
     if (&m.jobs[i] == m.held && m.held->due_least_ms <= now_ms()) m.jobs[i].may_be_closed = true;
   const vestry_err error = vestry_jobs_step(n->as.jobs, &has_run);
   HOLDS(!error || (is_one_writer() && m.open_count && error == VESTRY_LIMIT));
-  if (!error && !has_run) find_nothing_due();
+  if (!error && !has_run) check_nothing_is_due();
   return has_run;
 }
 
@@ -318,7 +321,7 @@ static bool is_in_the_way(const model_job *is, int key, vestry_job_unique unique
   return is->state == VESTRY_JOB_WAITING;
 }
 
-/* has_snapshot: the transaction may look at states that were. */
+/* has_snapshot: the transaction may read an earlier state. */
 static void check_exists(const model_job *is, int key, vestry_job_unique unique, bool has_snapshot) {
   HOLDS(is && is->key == key);
   HOLDS((has_snapshot && unique != VESTRY_JOB_UNIQUE_WAITING) || is_in_the_way(is, key, unique));
@@ -350,7 +353,7 @@ static void order_in(model_node *n, void *loan, int kind) {
   const vestry_job_unique unique = (vestry_job_unique)chance(3);
   vestry_job_order order = {.kind = "work", .key = key < 0 ? NULL : keys[key], .unique = unique};
   order.delay_ms = chance(3) ? 0 : chance(100);
-  vestry_err error = crew_of()->run(loan, "INSERT INTO t VALUES(1)"); /* which takes a snapshot */
+  vestry_err error = crew_of()->run(loan, "INSERT INTO t VALUES(1)"); /* takes a snapshot */
   HOLDS(!error || (kind && error == VESTRY_BUSY));
   if (!error && chance(3) == 0) act_inside();
   if (error || (m.has_slot && key >= 0)) { /* it would wait for another one */
@@ -381,7 +384,7 @@ static void order_in(model_node *n, void *loan, int kind) {
 
 static void order(model_node *n) {
   const int kind = (int)chance((uint32_t)crew_of()->kinds_count);
-  if (n->is_busy || m.jobs_count == JOBS_MOST) return; /* its thread may have a transaction */
+  if (n->is_busy || m.jobs_count == JOBS_MOST) return; /* its thread may have an open transaction */
   void *loan = begin(n, kind);
   if (!loan) return;
   n->is_busy = true;
@@ -403,8 +406,8 @@ static void open_node(model_node *n) {
   HOLDS(!vestry_jobs_on(n->as.jobs, "work", run_function, n));
 }
 
-/* The program is started anew, perhaps with other times for the tick. */
-static void give_times(model_node *n) {
+/* The node registers the scheduled job again after a restart, sometimes with another period. */
+static void schedule_tick(model_node *n) {
   const int64_t before_ms = m.tick.period_ms;
   if (!before_ms || chance(3) == 0) m.tick.period_ms = chance(2) ? PERIOD_MS : OTHER_PERIOD_MS;
   HOLDS(!vestry_jobs_every(n->as.jobs, "tick", (uint64_t)m.tick.period_ms, 0, run_function, n));
@@ -414,11 +417,11 @@ static void give_times(model_node *n) {
   if (after_ms > m.tick.due_ms) m.tick.due_ms = after_ms;
 }
 
-static void start_anew(model_node *n) {
+static void restart_node(model_node *n) {
   if (n->is_busy || m.open_count || chance(4)) return;
   crew_close_node(&n->as);
   open_node(n);
-  give_times(n);
+  schedule_tick(n);
 }
 
 static void set_clock(void) {
@@ -431,7 +434,7 @@ static void set_clock(void) {
   if (now_ms() > m.clock_most_ms) m.clock_most_ms = now_ms();
 }
 
-/* By hand. While a transaction is open it could wait for that. */
+/* Retry or remove a job manually. With an open transaction the call could wait for it, so the action is skipped. */
 static void manage(model_node *n) {
   if (!m.jobs_count || m.open_count || n->is_busy) return;
   model_job *is = &m.jobs[chance((uint32_t)m.jobs_count)];
@@ -448,7 +451,7 @@ static void manage(model_node *n) {
   }
 }
 
-/* The connections of a node are lost while it does nothing. */
+/* The connections of an idle node are lost. */
 static void cut(model_node *n) {
   if (m.open_count || n->is_busy || chance(4)) return;
   crew_of()->disturb(&n->as);
@@ -467,7 +470,7 @@ static void act(void) {
   case 4: set_clock(); break;
   case 5: set_clock(); break;
   case 6: manage(n); break;
-  case 7: chance(2) ? start_anew(n) : cut(n); break;
+  case 7: chance(2) ? restart_node(n) : cut(n); break;
   default: (void)step(n);
   }
 }
@@ -530,14 +533,14 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
   return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static uint64_t few;
+static uint64_t default_histories_count;
 
-/* A few histories make a world, which their tick goes through. */
+/* Twenty histories share one database, so that the scheduled job runs on through them. */
 /* capability: L7, M3 */
-static void histories_are_those_of_the_model(void **state) {
+static void random_histories_match_the_model(void **state) {
   (void)state;
   enum { HISTORIES_A_WORLD = 20 };
-  const uint64_t first = number_of("JOBS_SEED", 1), count = number_of("JOBS_HISTORIES", few);
+  const uint64_t first = number_of("JOBS_SEED", 1), count = number_of("JOBS_HISTORIES", default_histories_count);
   for (uint64_t at = 0; at < count; at += HISTORIES_A_WORLD) {
     memset(&m, 0, sizeof m);
     test_host_init(&m.th);
@@ -547,7 +550,7 @@ static void histories_are_those_of_the_model(void **state) {
     crew_of()->make();
     for (int i = 0; i < NODES; i++) {
       open_node(&m.nodes[i]);
-      give_times(&m.nodes[i]);
+      schedule_tick(&m.nodes[i]);
     }
     for (uint64_t i = at; i < at + HISTORIES_A_WORLD && i < count; i++) run_history(first + i);
     for (int i = 0; i < NODES; i++) crew_close_node(&m.nodes[i].as);
@@ -562,8 +565,8 @@ bool jobs_contract_is_model_alone(void) {
 }
 
 int jobs_contract_run_model(const crew_database *database, uint64_t histories_count) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(histories_are_those_of_the_model)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_match_the_model)};
   crew_use(database);
-  few = histories_count;
+  default_histories_count = histories_count;
   return cmocka_run_group_tests_name("jobs_contract_model", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages that show a job: each step of it is a commit to its row. */
+/* Pages that show a job: each step of the job is a commit to its row. */
 #include "jobs/contract.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
@@ -37,7 +37,7 @@ static const char *shown(void) {
   return at_desk->shown;
 }
 
-static void tell_progress(crew *c, crew_node *n, vestry_job *job) {
+static void report_progress(crew *c, crew_node *n, vestry_job *job) {
   static char text[VESTRY_JOB_SAID_MAX_BYTES + 2];
   (void)c;
   assert_string_equal(shown(), "2 0.00 -");
@@ -50,7 +50,7 @@ static void tell_progress(crew *c, crew_node *n, vestry_job *job) {
   const int renders = at_desk->renders;
   crew_do(n, "INSERT INTO t VALUES(3)");
   assert_string_equal(shown(), "2 1.00 all");
-  assert_int_equal(at_desk->renders, renders); /* it does not render for something else */
+  assert_int_equal(at_desk->renders, renders); /* a commit to another table causes no render */
 }
 
 static void open_desk(desk *d, crew *c) {
@@ -76,16 +76,16 @@ static void close_desk(desk *d) {
   vestry_destroy(d->v);
 }
 
-/* The page names no topic; each node runs a job by turns, and the page is of the first. */
+/* The page names no topic. Each node runs a job in turn, and the page belongs to the first node. */
 /* capability: L7, M3 */
-static void a_page_that_shows_a_job_renders_with_each_step_of_it(void **state) {
+static void page_that_shows_a_job_renders_at_each_step(void **state) {
   (void)state;
   crew c;
   desk d;
   crew_open(&c, (vestry_jobs_options){0});
   open_desk(&d, &c);
   assert_string_equal(shown(), "none");
-  c.meanwhile = tell_progress;
+  c.meanwhile = report_progress;
   for (int i = 0; i < CREW_NODES; i++) {
     int64_t id = crew_enqueue(&c, (vestry_job_order){0});
     assert_string_equal(shown(), "1 0.00 -");
@@ -99,6 +99,6 @@ static void a_page_that_shows_a_job_renders_with_each_step_of_it(void **state) {
 }
 
 int jobs_contract_run_pages(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_page_that_shows_a_job_renders_with_each_step_of_it)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(page_that_shows_a_job_renders_at_each_step)};
   return cmocka_run_group_tests_name("jobs_contract_pages", tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that run jobs: they are woken, renew leases, and end. */
+/* Threads that run jobs: they are woken, renew leases, and stop. */
 #include "jobs/contract.h"
 
-/* Nothing is found by looking: poll_ms is a minute, and the clock stands still. */
+/* Polling finds no job, because poll_ms is a minute and the clock does not advance. */
 /* capability: L7, M3 */
-static void a_commit_wakes_a_thread(void **state) {
+static void commit_wakes_a_thread(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000, .threads_count = 3});
@@ -25,7 +25,7 @@ static void a_commit_wakes_a_thread(void **state) {
 }
 
 /* capability: L7, M3 */
-static void what_another_process_commits_is_found(void **state) {
+static void job_of_another_process_is_found_by_polling(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
@@ -38,23 +38,23 @@ static void what_another_process_commits_is_found(void **state) {
   crew_close(&c);
 }
 
-/* The look after the commit learns when it is due: no look by poll_ms finds it. */
+/* The query after the commit finds the due time, because polling at poll_ms would be too late. */
 /* capability: L7, M3 */
-static void what_comes_due_is_begun_when_it_does(void **state) {
+static void job_begins_when_it_becomes_due(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
   for (int i = 1; i <= 5; i++) {
     crew_enqueue(&c, (vestry_job_order){.delay_ms = 20});
-    crew_pass(20); /* that look may be before or after this */
+    crew_pass(20); /* the query may run before or after this */
     UNTIL(atomic_load(&c.ends) == i);
   }
   crew_close(&c);
 }
 
 /* capability: L7, M3 */
-static void nodes_at_once_run_each_job_once(void **state) {
+static void concurrent_nodes_run_each_job_once(void **state) {
   (void)state;
   enum { MANY = 120 };
   crew c;
@@ -84,7 +84,7 @@ static int64_t open_held(crew *c) {
 }
 
 /* capability: L7, M3 */
-static void a_lease_is_renewed_while_the_function_runs(void **state) {
+static void lease_is_renewed_while_the_function_runs(void **state) {
   (void)state;
   crew c;
   int64_t id = open_held(&c);
@@ -93,7 +93,7 @@ static void a_lease_is_renewed_while_the_function_runs(void **state) {
     UNTIL(crew_look(&c.nodes[1], id).row.due_ms == atomic_load(&crew_clock_ms) + CREW_LEASE_MS);
     assert_false(crew_step(&c.nodes[1]));
   }
-  /* It is ended: the function is told, and the job put back, as if it had not begun. */
+  /* At the stop the function is notified. The job waits again, as if it had not begun. */
   vestry_jobs_stop(c.nodes[0].jobs);
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_PUT_BACK);
   const crew_row is = crew_look(&c.nodes[1], id);
@@ -104,9 +104,9 @@ static void a_lease_is_renewed_while_the_function_runs(void **state) {
   crew_close(&c);
 }
 
-/* The thread that renews finds it out, and the function is told. */
+/* The renewing thread detects the loss, and notifies the function. */
 /* capability: L7, M3 */
-static void a_lost_lease_is_told(void **state) {
+static void function_is_notified_of_a_lost_lease(void **state) {
   (void)state;
   crew c;
   int64_t id = open_held(&c);
@@ -131,9 +131,9 @@ static vestry_err hold_connection(vestry_job *job, void *app) {
   return VESTRY_OK;
 }
 
-/* Functions have all connections of the pool, for many leases: none of their jobs is taken over. */
+/* Functions hold all connections of the pool for longer than many leases, and no job is taken over. */
 /* capability: L7, M3 */
-static void leases_are_renewed_while_functions_have_all_connections(void **state) {
+static void leases_are_renewed_while_functions_hold_all_connections(void **state) {
   (void)state;
   crew c;
   const int connections_count = crew_of()->connections_count;
@@ -160,13 +160,13 @@ static void leases_are_renewed_while_functions_have_all_connections(void **state
 
 int jobs_contract_run_threads(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_commit_wakes_a_thread),
-      cmocka_unit_test(what_another_process_commits_is_found),
-      cmocka_unit_test(what_comes_due_is_begun_when_it_does),
-      cmocka_unit_test(nodes_at_once_run_each_job_once),
-      cmocka_unit_test(a_lease_is_renewed_while_the_function_runs),
-      cmocka_unit_test(a_lost_lease_is_told),
-      cmocka_unit_test(leases_are_renewed_while_functions_have_all_connections),
+      cmocka_unit_test(commit_wakes_a_thread),
+      cmocka_unit_test(job_of_another_process_is_found_by_polling),
+      cmocka_unit_test(job_begins_when_it_becomes_due),
+      cmocka_unit_test(concurrent_nodes_run_each_job_once),
+      cmocka_unit_test(lease_is_renewed_while_the_function_runs),
+      cmocka_unit_test(function_is_notified_of_a_lost_lease),
+      cmocka_unit_test(leases_are_renewed_while_functions_hold_all_connections),
   };
   return cmocka_run_group_tests_name("jobs_contract_threads", tests, NULL, NULL);
 }

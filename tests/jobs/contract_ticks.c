@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ticks: each period is begun once, by one process of all. */
+/* Scheduled jobs: each period begins once, in one of the processes. */
 #include "jobs/contract.h"
 
 static void begin_ticks(crew *c) {
@@ -10,7 +10,7 @@ static void begin_ticks(crew *c) {
 }
 
 /* capability: L7, M3 */
-static void a_tick_is_performed_by_one_process_in_each_period(void **state) {
+static void scheduled_job_runs_once_in_each_period(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
@@ -24,12 +24,12 @@ static void a_tick_is_performed_by_one_process_in_each_period(void **state) {
     for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
   }
   assert_int_equal(atomic_load(&c.calls), 20);
-  /* No process lives for a while: the last period is performed, late. */
+  /* No process runs for a while; then the last period runs late. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000 + 50 * 10000 + 7);
   assert_true(crew_step(&c.nodes[1]));
   assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 2000 + 50 * 10000);
   for (int i = 0; i < CREW_NODES; i++) assert_false(crew_step(&c.nodes[i]));
-  /* The clock is set back: no period is begun again. */
+  /* The clock is set back, and no period begins again. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS);
   for (int64_t at = 0; at <= 50 * 10000 + 11999; at += 1000) {
     atomic_store(&crew_clock_ms, CREW_BEGIN_MS + at);
@@ -41,7 +41,7 @@ static void a_tick_is_performed_by_one_process_in_each_period(void **state) {
 }
 
 /* capability: L7, M3 */
-static void a_tick_that_fails_is_begun_again_in_its_period(void **state) {
+static void failed_scheduled_job_is_retried_within_its_period(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
@@ -59,11 +59,11 @@ static void a_tick_that_fails_is_begun_again_in_its_period(void **state) {
   crew_pass(5000);
   assert_false(crew_step(&c.nodes[0])); /* not in this period */
   crew_pass(5000);
-  assert_true(crew_step(&c.nodes[0])); /* the next one */
+  assert_true(crew_step(&c.nodes[0])); /* the next period */
   assert_int_equal(c.attempt, 1);
   assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 12000);
   assert_int_equal(crew_number(&c.nodes[0], "SELECT count(*) FROM vestry_job WHERE error IS NULL"), 1);
-  /* So late that the next attempt is of the next period. */
+  /* The retry would fall into the next period, which begins instead. */
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 31998);
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.outcomes[4]), VESTRY_JOB_ENDED_DEAD);
@@ -84,7 +84,7 @@ static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void periods_do_not_overlap_and_a_dead_one_is_taken_over(void **state) {
+static void periods_do_not_overlap_and_stalled_run_is_taken_over(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
@@ -92,7 +92,7 @@ static void periods_do_not_overlap_and_a_dead_one_is_taken_over(void **state) {
   c.meanwhile = outlast_the_period;
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  /* Of the periods that have passed meanwhile the last one is performed, late. */
+  /* Of the periods that passed during the run, only the last runs, late. */
   assert_true(crew_step(&c.nodes[1]));
   assert_int_equal(c.period_at_ms, CREW_BEGIN_MS + 52000);
   assert_false(crew_step(&c.nodes[0]));
@@ -107,7 +107,7 @@ static void periods_do_not_overlap_and_a_dead_one_is_taken_over(void **state) {
 }
 
 /* capability: L7, M3 */
-static void a_tick_has_the_times_that_were_given_last(void **state) {
+static void last_registered_period_applies_to_all_nodes(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
@@ -128,7 +128,7 @@ static void a_tick_has_the_times_that_were_given_last(void **state) {
   crew_close(&c);
 }
 
-/* Its process stands still until the next period, in which another one takes it over. */
+/* The process stalls until the next period, in which another process takes over. */
 static void sleep_into_the_next_period(crew *c, crew_node *n, vestry_job *job) {
   c->meanwhile = NULL;
   assert_int_equal(c->period_at_ms, CREW_BEGIN_MS + 2000);
@@ -139,15 +139,15 @@ static void sleep_into_the_next_period(crew *c, crew_node *n, vestry_job *job) {
   assert_int_equal(vestry_job_progress(job, 0.5, "late"), VESTRY_CLOSED);
 }
 
-static void be_put_back(crew *c, crew_node *n, vestry_job *job) {
+static void stop_and_put_back(crew *c, crew_node *n, vestry_job *job) {
   c->meanwhile = NULL;
   vestry_jobs_stop(n->jobs);
   assert_true(vestry_job_is_over(job));
-  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2500); /* the clock is set back, into a period that was performed */
+  atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2500); /* the clock is set back into a period that has run */
 }
 
 static void attempt_periods(crew *c, bool has_died) {
-  for (int i = 0; i < 3 && !has_died; i++) c->answers[i] = VESTRY_IO; /* more attempts than one */
+  for (int i = 0; i < 3 && !has_died; i++) c->answers[i] = VESTRY_IO; /* more than one attempt */
   if (has_died) c->meanwhile = sleep_into_the_next_period;
   atomic_store(&crew_clock_ms, CREW_BEGIN_MS + 2000);
   assert_true(crew_step(&c->nodes[0]));
@@ -159,7 +159,7 @@ static void attempt_periods(crew *c, bool has_died) {
 }
 
 /* capability: L7, M3 */
-static void period_begins_though_the_one_before_has_attempts_left(void **state) {
+static void period_begins_although_the_last_has_attempts_left(void **state) {
   (void)state;
   for (int has_died = 0; has_died < 2; has_died++) {
     crew c;
@@ -179,14 +179,14 @@ static void period_begins_though_the_one_before_has_attempts_left(void **state) 
 }
 
 /* capability: L7, M3 */
-static void period_that_was_put_back_is_not_an_earlier_one_when_the_clock_is_set_back(void **state) {
+static void interrupted_period_stays_itself_after_the_clock_is_set_back(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
   assert_true(crew_step(&c.nodes[0]));
   crew_pass(10000);
-  c.meanwhile = be_put_back;
+  c.meanwhile = stop_and_put_back;
   c.answers[1] = VESTRY_CLOSED;
   assert_true(crew_step(&c.nodes[0]));
   assert_int_equal(atomic_load(&c.outcomes[1]), VESTRY_JOB_ENDED_PUT_BACK);
@@ -198,7 +198,7 @@ static void period_that_was_put_back_is_not_an_earlier_one_when_the_clock_is_set
   crew_close(&c);
 }
 
-static void be_given_other_times(crew *c, crew_node *n, vestry_job *job) {
+static void change_period(crew *c, crew_node *n, vestry_job *job) {
   (void)n, (void)job;
   static crew_node third; /* another version of the program */
   c->meanwhile = NULL;
@@ -208,12 +208,12 @@ static void be_given_other_times(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void tick_that_is_given_other_times_while_it_runs_has_them_from_then_on(void **state) {
+static void period_changed_during_a_run_applies_afterwards(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
-  c.meanwhile = be_given_other_times;
+  c.meanwhile = change_period;
   assert_true(crew_step(&c.nodes[0]));
   crew_pass(600);
   assert_true(crew_step(&c.nodes[0]));
@@ -221,9 +221,9 @@ static void tick_that_is_given_other_times_while_it_runs_has_them_from_then_on(v
   crew_close(&c);
 }
 
-/* Times are given while the clock is behind: no period is begun that is not later than the last one. */
+/* The period changes while the clock is behind; no period begins that is not later than the last. */
 /* capability: L7, M3 */
-static void other_times_begin_no_earlier_period_when_the_clock_is_set_back(void **state) {
+static void changed_period_begins_no_earlier_one_after_clock_set_back(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
@@ -241,14 +241,14 @@ static void other_times_begin_no_earlier_period_when_the_clock_is_set_back(void 
 
 int jobs_contract_run_ticks(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_tick_is_performed_by_one_process_in_each_period),
-      cmocka_unit_test(a_tick_that_fails_is_begun_again_in_its_period),
-      cmocka_unit_test(periods_do_not_overlap_and_a_dead_one_is_taken_over),
-      cmocka_unit_test(a_tick_has_the_times_that_were_given_last),
-      cmocka_unit_test(period_begins_though_the_one_before_has_attempts_left),
-      cmocka_unit_test(period_that_was_put_back_is_not_an_earlier_one_when_the_clock_is_set_back),
-      cmocka_unit_test(tick_that_is_given_other_times_while_it_runs_has_them_from_then_on),
-      cmocka_unit_test(other_times_begin_no_earlier_period_when_the_clock_is_set_back),
+      cmocka_unit_test(scheduled_job_runs_once_in_each_period),
+      cmocka_unit_test(failed_scheduled_job_is_retried_within_its_period),
+      cmocka_unit_test(periods_do_not_overlap_and_stalled_run_is_taken_over),
+      cmocka_unit_test(last_registered_period_applies_to_all_nodes),
+      cmocka_unit_test(period_begins_although_the_last_has_attempts_left),
+      cmocka_unit_test(interrupted_period_stays_itself_after_the_clock_is_set_back),
+      cmocka_unit_test(period_changed_during_a_run_applies_afterwards),
+      cmocka_unit_test(changed_period_begins_no_earlier_one_after_clock_set_back),
   };
   return cmocka_run_group_tests_name("jobs_contract_ticks", tests, NULL, NULL);
 }

@@ -182,7 +182,7 @@ void crew_stand_still(crew *c, crew_node *n, vestry_job *job) {
   c->meanwhile = NULL;
   assert_false(crew_step(&c->nodes[1]));
   crew_pass(CREW_LEASE_MS - 1);
-  assert_int_equal(vestry_job_progress(job, 0.25, "a quarter"), VESTRY_OK); /* which renews the lease */
+  assert_int_equal(vestry_job_progress(job, 0.25, "a quarter"), VESTRY_OK); /* renews the lease */
   const crew_row is = crew_look(&c->nodes[1], job->id);
   assert_true(is.row.progress == 0.25);
   assert_string_equal(is.said, "a quarter");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two nodes that do the jobs of one database, whichever that is: each has a pool of its own. Time is turned by hand. */
+/* Two nodes that run the jobs of one database of any kind, each with its own pool. The clock is manual. */
 #ifndef TESTS_JOBS_CREW_H
 #define TESTS_JOBS_CREW_H
 
@@ -16,36 +16,37 @@ enum { CREW_NODES = 2, CREW_LEASE_MS = 1000, CREW_ENDS = 64, CREW_JOBS = 128, CR
 typedef struct crew crew;
 typedef struct crew_node {
   crew *of;
-  void *pool; /* the database's */
+  void *pool; /* the database's pool */
   vestry_jobs *jobs;
 } crew_node;
 
-/* What a database does for the tests. */
+/* The operations that a database provides for the tests. */
 typedef struct crew_database {
-  int kinds_count;    /* of transactions that write, from 0 on */
-  bool does_without;  /* where memory is missing it may do the same again, and succeed */
-  void (*make)(void); /* an empty one with a table t(x), for all nodes that open until it is removed */
+  int kinds_count;    /* kinds of writing transactions, numbered from 0 */
+  bool does_without;  /* after an allocation failure the database may retry, and succeed */
+  void (*make)(void); /* make an empty database with a table t(x), for all nodes until it is removed */
   void (*remove)(void);
-  /* A pool, and jobs. close: also after a failure. */
+  /* Open a pool and jobs. close: also called after a failure. */
   vestry_err (*open)(crew_node *n, const vestry_host *host, const vestry_jobs_options *options);
   void (*close)(crew_node *n);
-  /* A transaction of that kind; what else is to be done in it. */
+  /* Begin a transaction of that kind, end it, and operate within it. */
   vestry_err (*begin)(crew_node *n, int kind, void **ret_loan);
   vestry_err (*end)(void *loan, vestry_err end);
   vestry_err (*run)(void *loan, const char *sql);
   vestry_err (*enqueue)(crew_node *n, void *loan, const vestry_job_order *order, int64_t *ret_id);
   vestry_err (*finish)(vestry_job *job, void *loan);
-  int64_t (*number)(crew_node *n, const char *sql); /* that a query finds */
-  /* Pages follow the node's database. settle: all that was committed has been told to them; returns up to where. */
+  int64_t (*number)(crew_node *n, const char *sql); /* the result of a query */
+  /* Let pages follow the node's database. settle: publish all commits to the pages; returns the last published
+   * number. */
   void *(*follow)(crew_node *n, vestry_pages *pages);
   uint64_t (*settle)(void *followed);
   void (*unfollow)(crew_node *n, void *followed);
-  /* A connection of the node's pool, that this thread has, and how many there are. */
+  /* Check out a connection of the node's pool for this thread, and release it. connections_count: size of the pool. */
   int connections_count;
   vestry_err (*hold)(crew_node *n, void **ret_loan);
   void (*let_go)(void *loan);
-  /* For the model: the node's connections are lost, or it cannot write until it is calm. calm: returns whether it could
-   * not since. No transaction is open. */
+  /* For the model, while no transaction is open: disturb cuts the node's connections, or blocks its writes until
+   * calm. calm returns whether a write has failed since. */
   void (*disturb)(crew_node *n);
   bool (*calm)(crew_node *n);
 } crew_database;
@@ -53,20 +54,20 @@ typedef struct crew_database {
 struct crew {
   test_host th;
   crew_node nodes[CREW_NODES];
-  vestry_err answers[32]; /* of the function "work", by its calls; OK at first */
+  vestry_err answers[32]; /* results of the calls of the function "work"; initially OK */
   atomic_int calls;
   void (*meanwhile)(crew *c, crew_node *n, vestry_job *job); /* called by the function */
-  int64_t fence, period_at_ms;                               /* of the last call, and so for the next three */
+  int64_t fence, period_at_ms;                               /* fence to seen_len: of the last call */
   uint32_t attempt;
   unsigned char seen[CREW_SEEN_BYTES]; /* the payload, or its beginning */
   size_t seen_len;
   atomic_int told, ends;
   _Atomic(vestry_job_outcome) outcomes[CREW_ENDS];
-  atomic_bool is_held;        /* the function waits until it is not, or is over */
-  atomic_int runs[CREW_JOBS]; /* of the function "count", by the job's number */
+  atomic_bool is_held;        /* the function waits until false, or until its job is over */
+  atomic_int runs[CREW_JOBS]; /* calls of the function "count", by job id */
 };
 
-/* A job's row, with copies of its texts; "-": it has none. */
+/* A job's row, with copies of its texts; "-": none. */
 typedef struct crew_row {
   vestry_job_row row;
   char said[300], error[300], key[300];
@@ -76,7 +77,7 @@ typedef struct crew_row {
 
 extern _Atomic(int64_t) crew_clock_ms; /* since 1970 */
 
-/* The database of all crews from now on. */
+/* Set the database of all crews from now on. */
 void crew_use(const crew_database *database);
 const crew_database *crew_of(void);
 
@@ -86,36 +87,35 @@ void crew_pass(int64_t ms);
 /* The function of the kind "work". */
 vestry_err crew_work(vestry_job *job, void *app);
 
-/* A crew without nodes, over an empty database. */
+/* Begin a crew without nodes, over an empty database. */
 void crew_begin(crew *c);
-/* Open one, with the clock that is turned by hand unless has_own_clock. It does jobs of the kinds "work" and
- * "count". */
+/* Open a node with functions for the kinds "work" and "count". It uses the manual clock unless has_own_clock. */
 vestry_err crew_open_node(crew *c, crew_node *n, const vestry_host *host, vestry_jobs_options options,
                           bool has_own_clock);
 void crew_close_node(crew_node *n);
-/* All of it: a crew, and its nodes. */
+/* Begin a crew, and open its nodes. */
 void crew_open(crew *c, vestry_jobs_options options);
-/* All nodes end; their counters add up, nothing is left, and the database is removed. */
+/* Close all nodes, check counters and memory, and remove the database. */
 void crew_close(crew *c);
-/* The counters of a node, which add up. */
+/* Return the counters of a node, after checking that they add up. */
 vestry_jobs_stats crew_stats(crew_node *n);
 
-/* In a transaction that also writes a row of t, 1, and ends with `end`, or with the error of the order. */
+/* Enqueue in a transaction that also inserts 1 into t, and ends with `end` or with the error of the order. */
 vestry_err crew_enqueue_as(crew_node *n, int kind, vestry_job_order order, vestry_err end, int64_t *ret_id);
 vestry_err crew_try(crew_node *n, vestry_job_order order, int64_t *ret_id);
-/* By the first node; it succeeds. order.kind: NULL is "work", here and in the two before. */
+/* Enqueue on the first node, and expect success. order.kind: NULL is "work", here and in the two functions above. */
 int64_t crew_enqueue(crew *c, vestry_job_order order);
-/* A transaction writes a row of t, 2, and finishes the job; it ends with `end`, or with the error of that. */
+/* Finish the job in a transaction that inserts 2 into t, and ends with `end` or with an earlier error. */
 vestry_err crew_finish(crew_node *n, vestry_job *job, vestry_err end);
-/* A transaction with one statement. */
+/* Run one statement in a transaction. */
 void crew_do(crew_node *n, const char *sql);
 int64_t crew_number(crew_node *n, const char *sql);
-/* Whether a job was run. */
+/* Run one step; returns whether a job ran. */
 bool crew_step(crew_node *n);
 crew_row crew_look(crew_node *n, int64_t id);
 
-/* For `meanwhile`: this node stands still while its lease ends. The other one takes the job over, and no late word of
- * the former counts. */
+/* For `meanwhile`: this node stalls until its lease ends, and the other node takes the job over. Later reports of
+ * this node are rejected. */
 void crew_stand_still(crew *c, crew_node *n, vestry_job *job);
 
 #endif
