@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads over a disk that fails as a seed says, and starts after it: what `done` accepted stays, what it refused goes.
- * UPLOAD_DISK_SEEDS=10000 build/bin/test_upload_disk tries more; UPLOAD_DISK_SEED=N begins with that one. */
+/* Uploads over a disk that fails at calls chosen by a seed, and restarts after it. A file that `done` accepted
+ * stays; a file that it rejected is removed.
+ * UPLOAD_DISK_SEEDS=10000 build/bin/test_upload_disk runs more seeds; UPLOAD_DISK_SEED=N begins with seed N. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,17 +16,17 @@
 
 enum { MOST = 64, SIZE = 6000, PATH = 128, KEEP_S = 3600 };
 
-/* What became of a file. */
+/* The state of a file. */
 typedef enum fate { COMES, ACCEPTED, REFUSED, BROKEN } fate;
 
 typedef struct file {
   char id[VSI_STORED_LEN + 1]; /* "": `done` was not called */
-  int number;                  /* of its bytes */
+  int number;                  /* determines its bytes */
   size_t len;
   fate fate;
-  char path[PATH];     /* of one that can be resumed */
-  bool is_told;        /* its client has the last answer */
-  int dones, together; /* calls of `done`; files of its request */
+  char path[PATH];     /* of a resumable file */
+  bool is_answered;    /* its client has received the last answer */
+  int dones, together; /* calls of `done`; files in its request */
 } file;
 
 static struct {
@@ -37,10 +38,10 @@ static struct {
   size_t count;
   bool refuses;
   int number;   /* of the request's first file */
-  bool has_two; /* failures */
-  int died_in;  /* that of the request at which the disk failed */
+  bool has_two; /* two failures */
+  int died_in;  /* number of the request at which the disk failed */
   uint64_t random;
-  char what[128]; /* the run */
+  char what[128]; /* description of the run */
 } s;
 
 static uint64_t draw(uint64_t below) {
@@ -50,7 +51,7 @@ static uint64_t draw(uint64_t below) {
 
 /* ---- the disk ---------------------------------------------------------------------------------------------------- */
 
-/* TWICE: another call, soon after, fails too. DEAD: as if the process was killed there. */
+/* TWICE: a second call, soon after, fails too. DEAD: every later call fails, as if the process was killed. */
 typedef enum failure { FULL, BROKEN_ONCE, SHORT, TWICE, DEAD, KINDS } failure;
 
 static struct {
@@ -85,7 +86,7 @@ static size_t known_of(int fd) {
   return disk.count++;
 }
 
-/* What was not synced is lost: other bytes are there. */
+/* Bytes that were not synced are lost: other bytes replace them. */
 static void lose(int fd, size_t i) {
   for (off_t at = disk.known[i].synced; at < disk.known[i].len; at++) (void)!pwrite(fd, "?", 1, at);
   disk.known[i].len = disk.known[i].synced;
@@ -94,7 +95,7 @@ static void lose(int fd, size_t i) {
 static int make_file(int folder, const char *name) {
   const int fd = fails() ? -1 : vsi_disk_of_system.make(folder, name);
   if (fd < 0) return -1;
-  const size_t i = known_of(fd); /* perhaps the number of one that is gone */
+  const size_t i = known_of(fd); /* a new file may have the inode number of a removed one */
   disk.known[i].synced = disk.known[i].len = 0;
   return fd;
 }
@@ -106,7 +107,7 @@ static ssize_t write_file(int fd, const void *bytes, size_t len, off_t at) {
   if (is_short && (disk.kind != SHORT || len < 2)) return -1;
   const ssize_t written = vsi_disk_of_system.write(fd, bytes, is_short ? len / 2 : len, at);
   const size_t i = known_of(fd);
-  if (is_short) disk.fails_at = disk.calls; /* and then there is no room */
+  if (is_short) disk.fails_at = disk.calls; /* the next call fails, because the disk is full */
   if (at < disk.known[i].synced) disk.known[i].synced = at;
   if (at + written > disk.known[i].len) disk.known[i].len = at + written;
   return written;
@@ -118,7 +119,7 @@ static int cut_file(int fd, off_t len) {
   if (disk.known[i].len > len) disk.known[i].len = len;
   return vsi_disk_of_system.truncate(fd, len);
 }
-/* A sync that failed has lost what it did not write, and the next one knows nothing of that. */
+/* A failed sync loses the unwritten bytes, and the next sync succeeds without reporting that. */
 static int sync_file(int fd) {
   struct stat about;
   assert_int_equal(fstat(fd, &about), 0);
@@ -138,7 +139,7 @@ static int rename_file(int folder, const char *from, const char *to) {
 static int remove_file(int folder, const char *name) {
   return fails() ? -1 : vsi_disk_of_system.remove(folder, name);
 }
-static int64_t say_now(void) {
+static int64_t scripted_now_s(void) {
   return disk.now_s;
 }
 
@@ -182,7 +183,7 @@ static void open_folder(void) {
   scripted.sync = sync_file;
   scripted.rename = rename_file;
   scripted.remove = remove_file;
-  scripted.now_s = say_now;
+  scripted.now_s = scripted_now_s;
   s.folder->disk = &scripted;
   const vestry_uploads_options uploads = {
       .pattern = "/files", .max_file_bytes = SIZE, .max_files_count = 3, .folder = s.folder, .done = done};
@@ -194,8 +195,8 @@ static void close_folder(void) {
   vestry_upload_folder_close(s.folder);
 }
 
-/* Another process; is_boot: on a machine that was started anew, which has lost what was not synced. */
-static void start_again(bool is_boot) {
+/* Restart the process; is_boot: restart the machine, which loses bytes that were not synced. */
+static void restart(bool is_boot) {
   close_folder();
   DIR *list = opendir(s.path);
   assert_non_null(list);
@@ -204,7 +205,7 @@ static void start_again(bool is_boot) {
     int fd = openat(dirfd(list), at->d_name, O_RDWR);
     assert_true(fd >= 0);
     lose(fd, known_of(fd));
-    if (strstr(at->d_name, VSI_STORED_RESUME)) assert_int_equal(pwrite(fd, "another", 7, 16), 7); /* the boot */
+    if (strstr(at->d_name, VSI_STORED_RESUME)) assert_int_equal(pwrite(fd, "another", 7, 16), 7); /* the boot id */
     close(fd);
   }
   closedir(list);
@@ -260,14 +261,14 @@ static void send_form(void) {
   }
 }
 
-/* Go on with one as its client is told; pieces: so many requests at most. */
-static void go_on(file *one, size_t pieces) {
+/* Resume the upload at the offset that its client receives, in at most `pieces` requests. */
+static void resume(file *one, size_t pieces) {
   size_t offset;
-  for (size_t i = 0; i < pieces && !one->is_told; i++) {
+  for (size_t i = 0; i < pieces && !one->is_answered; i++) {
     const int status =
         ask((wire){.method = "HEAD", .path = one->path, .headers = {{"Tus-Resumable", "1.0.0"}}}, NULL, &offset);
     if (status != 200) return;
-    one->is_told = offset == one->len;
+    one->is_answered = offset == one->len;
     char number[32];
     snprintf(number, sizeof number, "%zu", offset);
     const size_t left = one->len - offset, len = left && draw(2) ? 1 + draw(left) : left;
@@ -282,7 +283,7 @@ static void go_on(file *one, size_t pieces) {
             NULL, &offset);
     if (answer == 204 && offset == one->len) {
       assert_int_equal(one->fate, ACCEPTED);
-      one->is_told = true;
+      one->is_answered = true;
     }
     if (one->fate == REFUSED) return;
   }
@@ -297,7 +298,7 @@ static void begin_resumable(void) {
       (wire){.method = "POST", .path = "/files", .headers = {{"Tus-Resumable", "1.0.0"}, {"Upload-Length", number}}},
       one->path, NULL);
   if (status == 201)
-    go_on(one, 1 + draw(4));
+    resume(one, 1 + draw(4));
   else
     one->fate = BROKEN;
 }
@@ -310,7 +311,7 @@ static void act(uint64_t which, bool refuses) {
   case 2:
     for (size_t i = 0; i < s.count; i++)
       if (*s.files[i].path && s.files[i].fate == COMES) {
-        go_on(&s.files[i], 3);
+        resume(&s.files[i], 3);
         return;
       }
     /* fall through */
@@ -332,7 +333,7 @@ static bool has(const file *one) {
   return true;
 }
 
-/* Returns how many files have a final name. */
+/* Returns the number of files that have a final name. */
 static size_t check_counters(void) {
   struct stat about;
   uint64_t bytes = 0;
@@ -357,7 +358,7 @@ static size_t check_counters(void) {
   return kept;
 }
 
-/* Files that were kept, and are there. Of the request that a killed process had, all or none are. */
+/* Count the kept files. Of the request during which the process was killed, all files are kept or none. */
 static size_t check_kept(bool has_died) {
   size_t kept = 0;
   int of_last = 0;
@@ -368,19 +369,22 @@ static size_t check_kept(bool has_died) {
     of_last += is_last && is_there;
     if (one->fate == ACCEPTED) assert_true(is_there);
     if (one->fate == REFUSED && !is_last) assert_false(is_there);
-    if (!is_last && !s.has_two) assert_true(one->dones <= 1); /* the record can say neither that, nor go */
+    /* A record on a failing disk can neither note the call of `done` nor be deleted. */
+    if (!is_last && !s.has_two) assert_true(one->dones <= 1);
   }
   if (has_died) assert_true(!of_last || of_last == s.files[s.died_in].together);
   return kept;
 }
 
-/* Files under a final name are those; of a killed process's request, if `done` was not called, all or none, too. */
+/* Files with a final name are the kept ones, and perhaps all files of a killed process's request for which `done`
+ * was not called. */
 static void check_names(size_t kept, bool has_died) {
   const size_t there = check_counters();
   assert_true(there == kept || (has_died && there - kept == (size_t)s.files[s.died_in].together));
 }
 
-/* Some acts with a failure somewhere, a start, perhaps of the machine, clients that go on, and a day without them. */
+/* Run some actions with a failure among them, restart the process or the machine, let clients resume, and let the
+ * rest expire. */
 static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *ret_calls) {
   snprintf(s.what, sizeof s.what, "seed %llu, call %d fails, kind %d, %s", (unsigned long long)seed, fails_at,
            (int)kind, is_boot ? "boot" : "no boot");
@@ -399,21 +403,21 @@ static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *re
   for (size_t acts = draw(5); acts; acts--) act(draw(4), draw(4) == 0);
   *ret_calls = disk.calls;
   const bool has_died = kind == DEAD && disk.calls > fails_at;
-  start_again(is_boot);
+  restart(is_boot);
   check_names(check_kept(has_died), has_died);
-  for (size_t i = 0; i < s.count; i++) { /* `done` is called again for what is in doubt, and says the same */
+  for (size_t i = 0; i < s.count; i++) { /* `done` is called again for files in doubt, with the same result */
     file *one = &s.files[i];
     const fate before = one->fate;
     if (!*one->path || before == REFUSED || before == BROKEN || draw(3) == 0) continue;
     s.refuses = before != ACCEPTED && draw(4) == 0;
-    one->is_told = false;
-    go_on(one, 20);
+    one->is_answered = false;
+    resume(one, 20);
     if (before == COMES && !has_died) assert_true(one->fate != COMES);
   }
-  start_again(is_boot && draw(2));
+  restart(is_boot && draw(2));
   disk.now_s += 2 * KEEP_S;
   site_pass_ms(&s.on, 60000);
-  start_again(false);
+  restart(false);
   check_names(check_kept(has_died), has_died);
   vestry_upload_folder_stats stats = {0};
   vestry_upload_folder_stats_get(s.folder, &stats);
@@ -431,7 +435,7 @@ static uint64_t setting(const char *name, uint64_t otherwise) {
 
 /* Each call of the first seeds fails once, in each way. */
 /* capability: L1 */
-static void each_call_fails_once(void **state) {
+static void each_failing_disk_call_keeps_files_consistent(void **state) {
   (void)state;
   size_t runs = 0;
   for (uint64_t seed = 0; seed < 8; seed++)
@@ -441,7 +445,7 @@ static void each_call_fails_once(void **state) {
 }
 
 /* capability: L1 */
-static void some_call_fails(void **state) {
+static void random_disk_failures_keep_files_consistent(void **state) {
   (void)state;
   const uint64_t first = setting("UPLOAD_DISK_SEED", 100), count = setting("UPLOAD_DISK_SEEDS", 150);
   for (uint64_t seed = first; seed < first + count; seed++) {
@@ -467,8 +471,8 @@ static int end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_call_fails_once),
-      cmocka_unit_test(some_call_fails),
+      cmocka_unit_test(each_failing_disk_call_keeps_files_consistent),
+      cmocka_unit_test(random_disk_failures_keep_files_consistent),
   };
   return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads to a folder: files are whole or not there, whatever the client says, and whatever the disk does. */
+/* Uploads to a folder: a file is complete or absent, for any client and any failure of the disk. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ typedef struct suite {
   vestry_upload_folder *folder;
   vestry_uploads *uploads;
   int done, dropped;
-  vestry_err why, allowing, answering; /* the last one's; what allow and done return */
+  vestry_err why, allowing, answering; /* the last drop's reason; results of allow and done */
   char stored[4][VSI_STORED_LEN + 1];  /* of the last request */
   char names[4][64], paths[4][128];
   size_t count;
@@ -47,7 +47,7 @@ static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app
   return s->answering ? s->answering : vestry_reply_status(reply, 201);
 }
 
-static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
+static void note_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
   suite *s = app;
   s->dropped++;
   s->why = why;
@@ -57,7 +57,7 @@ static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why
 
 static void open_folder(suite *s) {
   const vestry_upload_folder_options options = {
-      .path = s->path, .max_bytes = s->max_bytes, .dropped = tell_dropped, .app = s};
+      .path = s->path, .max_bytes = s->max_bytes, .dropped = note_dropped, .app = s};
   assert_int_equal(vestry_upload_folder_open(s->on.v, &options, &s->folder), VESTRY_OK);
   const vestry_uploads_options uploads = {.pattern = "/files",
                                           .max_file_bytes = MB,
@@ -82,7 +82,7 @@ static vestry_upload_folder_stats stats_of(suite *s) {
   return stats;
 }
 
-/* What is in the folder, and how much. */
+/* Count the files in the folder, and their bytes. */
 static size_t files_in(suite *s, uint64_t *ret_bytes) {
   struct stat about;
   uint64_t bytes = 0;
@@ -100,7 +100,7 @@ static size_t files_in(suite *s, uint64_t *ret_bytes) {
   return count;
 }
 
-/* What is counted is there, and nothing else. */
+/* The counters match the folder's content. */
 static void check(suite *s) {
   uint64_t bytes;
   vestry_upload_folder_stats stats = stats_of(s);
@@ -172,7 +172,7 @@ static void assert_text(const char *path, const char *expected, size_t len) {
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void files_are_kept(void **state) {
+static void uploaded_files_are_kept(void **state) {
   (void)state;
   suite s;
   begin(&s, 0);
@@ -195,11 +195,11 @@ static void files_are_kept(void **state) {
 }
 
 /* capability: L1 */
-static void nothing_is_left_of_what_fails(void **state) {
+static void failed_uploads_leave_no_file(void **state) {
   (void)state;
   suite s;
   begin(&s, 0);
-  assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* broken off */
+  assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* the body breaks off */
   assert_int_equal(s.dropped, 1);
   assert_int_equal(s.why, VESTRY_IO);
   assert_string_equal(s.dropped_name, "passwd");
@@ -214,8 +214,8 @@ static void nothing_is_left_of_what_fails(void **state) {
   assert_int_equal(post_bytes(&s, 1000, 0, &read), 404);
   assert_int_equal(read, 0);
   s.allowing = VESTRY_OK;
-  assert_int_equal(s.dropped, 3); /* it had not begun */
-  s.answering = VESTRY_EXISTS;    /* the files were kept, and the application does not want them */
+  assert_int_equal(s.dropped, 3); /* no file had begun */
+  s.answering = VESTRY_EXISTS;    /* the files were stored, and the application rejects them */
   assert_int_equal(post_form(&s, form), 409);
   assert_int_equal(s.why, VESTRY_EXISTS);
   assert_int_equal(s.dropped, 5);
@@ -236,7 +236,7 @@ static vestry_receiving *push(suite *s, wire *r) {
 }
 
 /* capability: L1 */
-static void a_quota_holds(void **state) {
+static void upload_over_max_bytes_gets_507(void **state) {
   (void)state;
   suite s;
   size_t read;
@@ -244,11 +244,11 @@ static void a_quota_holds(void **state) {
   begin(&s, 100000);
   assert_int_equal(post_bytes(&s, 60000, 0, NULL), 201);
   assert_int_equal(post_bytes(&s, 40001, 0, &read), 507);
-  assert_int_equal(read, 0); /* by its length */
+  assert_int_equal(read, 0); /* rejected by its length */
   assert_int_equal(post_bytes(&s, 40001, (size_t)-1, NULL), 507);
   assert_int_equal(stats_of(&s).refused_count, 2);
   check(&s);
-  /* Of two at once the first has been promised what it says. */
+  /* The first of two concurrent uploads has reserved its announced length. */
   wire a = {.body = text_of(30000), .body_len = 30000}, b = {.body = text_of(20000), .body_len = 20000};
   vestry_receiving *first = push(&s, &a), *second = push(&s, &b);
   assert_true(vestry_receive_wants(first));
@@ -262,7 +262,7 @@ static void a_quota_holds(void **state) {
   wire_finish(&b);
   assert_int_equal(post_bytes(&s, 40000, 0, NULL), 201);
   assert_int_equal(stats_of(&s).used_bytes, 100000);
-  /* Another process. */
+  /* Another process opens the folder. */
   end_folder(&s);
   open_folder(&s);
   check(&s);
@@ -291,7 +291,7 @@ static bool has(const suite *s, const char *name) {
 }
 
 /* capability: L1 */
-static void what_a_crash_left(void **state) {
+static void unfinished_files_of_a_crash_are_removed(void **state) {
   (void)state;
   static const char kept[] = "0123456789abcdef0123456789abcdef", left[] = "0123456789abcdef0123456789abcdee.part",
                     others[] = "0123456789ABCDEF0123456789abcdee.part";
@@ -321,7 +321,7 @@ static void what_a_crash_left(void **state) {
 /* ---- a disk that fails ------------------------------------------------------------------------------------------- */
 
 static struct {
-  int calls, fails_at, error; /* of all calls the one with this number, from 0, fails so; -1: none */
+  int calls, fails_at, error; /* number of the call that fails, from 0, and its error; -1: none */
   bool is_short;              /* no write takes more than 1,000 bytes */
   uint64_t room;
 } disk;
@@ -351,7 +351,7 @@ static int free_room(int folder, uint64_t *ret_bytes) {
 }
 
 /* capability: L1 */
-static void a_disk_that_fails(void **state) {
+static void failing_disk_leaves_no_partial_file(void **state) {
   (void)state;
   static const int errors[] = {ENOSPC, EDQUOT, EIO, EINTR};
   vsi_disk failing = vsi_disk_of_system;
@@ -372,7 +372,7 @@ static void a_disk_that_fails(void **state) {
       disk.room = UINT64_MAX;
       const int status = at % 2 ? post_bytes(&s, 3000, 0, NULL) : post_form(&s, form);
       has_failed = disk.calls > at;
-      if (!has_failed || errors[e] == EINTR) /* a write that was interrupted is made again */
+      if (!has_failed || errors[e] == EINTR) /* an interrupted write is repeated */
         assert_true(status == 201 || (has_failed && status == 500));
       else
         assert_int_equal(status, errors[e] == EIO ? 500 : 507);
@@ -380,7 +380,7 @@ static void a_disk_that_fails(void **state) {
       assert_int_equal(stats_of(&s).refused_count + stats_of(&s).failed_count, status != 201);
       end(&s);
     }
-  /* A full disk is seen before the body is read, if its length is known. */
+  /* A full disk is detected before the body is read if the body's length is known. */
   suite s;
   size_t read;
   begin(&s, 0);
@@ -393,7 +393,7 @@ static void a_disk_that_fails(void **state) {
   end(&s);
 }
 
-static void short_of_memory(void **state) {
+static void allocation_failure_leaves_no_partial_file(void **state) {
   (void)state;
   suite s;
   begin(&s, 0);
@@ -423,7 +423,7 @@ static void short_of_memory(void **state) {
   end(&s);
 }
 
-static void mistakes_are_said(void **state) {
+static void invalid_options_are_rejected(void **state) {
   (void)state;
   suite s;
   begin(&s, 0);
@@ -444,10 +444,13 @@ static void mistakes_are_said(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(files_are_kept),    cmocka_unit_test(nothing_is_left_of_what_fails),
-      cmocka_unit_test(a_quota_holds),     cmocka_unit_test(what_a_crash_left),
-      cmocka_unit_test(a_disk_that_fails), cmocka_unit_test(short_of_memory),
-      cmocka_unit_test(mistakes_are_said),
+      cmocka_unit_test(uploaded_files_are_kept),
+      cmocka_unit_test(failed_uploads_leave_no_file),
+      cmocka_unit_test(upload_over_max_bytes_gets_507),
+      cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
+      cmocka_unit_test(failing_disk_leaves_no_partial_file),
+      cmocka_unit_test(allocation_failure_leaves_no_partial_file),
+      cmocka_unit_test(invalid_options_are_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

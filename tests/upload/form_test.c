@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms that come in pieces: cut anywhere, what is told is what the reader of whole bodies finds. */
+/* Forms parsed incrementally: for any split, the parser reports the same parts as the parser of complete bodies. */
 #include <stdlib.h>
 
 #include "app/upload/form.h"
@@ -10,7 +10,7 @@ enum { ROOM = 8192 };
 typedef struct seen {
   char text[ROOM];
   size_t len;
-  vestry_err refuses; /* the first part */
+  vestry_err refuses; /* error that the handler of the first part returns */
 } seen;
 
 static void add(seen *s, const char *bytes, size_t len) {
@@ -41,22 +41,22 @@ static vestry_err bytes(void *ctx, const char *text, size_t len) {
   return VESTRY_OK;
 }
 
-static vestry_err over(void *ctx) {
+static vestry_err end(void *ctx) {
   add(ctx, ".", 1);
   return VESTRY_OK;
 }
 
-static const vsi_form_told told = {part, bytes, over};
+static const vsi_form_told told = {part, bytes, end};
 static const char type[] = "multipart/form-data; boundary=XyZ";
 
-/* In pieces of so many bytes. ret_whole: its last part is whole */
+/* Parse in pieces of that many bytes. ret_whole: the last part is complete. */
 static vestry_err take(const char *body, size_t len, size_t piece, seen *s, bool *ret_whole) {
   vsi_form form;
   vestry_err error = vsi_form_init(&form, type, &told, s);
   assert_int_equal(error, VESTRY_OK);
   for (size_t at = 0; at < len && !error; at += piece) {
     size_t part_len = len - at < piece ? len - at : piece;
-    char *copy = malloc(part_len); /* so that ASan sees reads beyond it */
+    char *copy = malloc(part_len); /* so that ASan detects reads beyond its end */
     memcpy(copy, body + at, part_len);
     error = vsi_form_take(&form, copy, part_len);
     free(copy);
@@ -65,7 +65,7 @@ static vestry_err take(const char *body, size_t len, size_t piece, seen *s, bool
   return error;
 }
 
-/* What the reader of whole bodies says. */
+/* Parse with the parser of complete bodies. */
 static bool read_whole(const char *body, size_t len, seen *s) {
   vsi_parts parts;
   vsi_part each;
@@ -99,7 +99,7 @@ static void check(const char *body, size_t len) {
   "Content-Disposition: form-data; name=\"" name "\"; filename=\"" of "\"\r\nContent-Type: image/png\r\n\r\n"
 
 /* capability: L1 */
-static void cut_anywhere(void **state) {
+static void split_form_gives_the_parts_of_the_whole(void **state) {
   (void)state;
   static const char *const bodies[] = {
       "--XyZ\r\n" FIELD("a") "1\r\n--XyZ\r\n" FILE_("b", "c.png") "\r\n--Xy\r\n--XyYZ\r\r\n--\r\n--XyZ--\r\n",
@@ -115,8 +115,8 @@ static void cut_anywhere(void **state) {
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) check(bodies[i], strlen(bodies[i]));
 }
 
-/* Values made of what boundaries are made of. */
-static void values_that_nearly_end(void **state) {
+/* Random values of the characters that boundaries consist of. */
+static void value_that_resembles_a_boundary_stays_a_value(void **state) {
   (void)state;
   static const char letters[] = "\r\n--XyZ\0a";
   uint64_t seed = 1;
@@ -142,7 +142,7 @@ static void values_that_nearly_end(void **state) {
   }
 }
 
-static void bounds(void **state) {
+static void head_and_parts_over_the_limit_are_rejected(void **state) {
   (void)state;
   static char body[1 << 20];
   static seen s;
@@ -162,9 +162,9 @@ static void bounds(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(cut_anywhere),
-      cmocka_unit_test(values_that_nearly_end),
-      cmocka_unit_test(bounds),
+      cmocka_unit_test(split_form_gives_the_parts_of_the_whole),
+      cmocka_unit_test(value_that_resembles_a_boundary_stays_a_value),
+      cmocka_unit_test(head_and_parts_over_the_limit_are_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads that are resumed, by tus 1.0.0: over breaks, new starts, crashes, and hostile clients. */
+/* Uploads that are resumed by tus 1.0.0: after broken connections, restarts and crashes, and with hostile clients. */
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 enum { MB = 1 << 20, LEN = 100000, PATH = 128 };
 
 static int64_t now_s;
-static int64_t say_now(void) {
+static int64_t manual_now_s(void) {
   return now_s;
 }
 static vsi_disk disk;
@@ -30,12 +30,12 @@ typedef struct suite {
   char kept[PATH], stored[VSI_STORED_LEN + 1], name[64], type[64];
 } suite;
 
-/* What an answer says. */
-typedef struct said {
+/* Status and headers of a reply. */
+typedef struct reply_head {
   int status;
-  bool says_version;
+  bool has_version;
   char offset[PATH], location[PATH], length[PATH], metadata[PATH], expires[PATH];
-} said;
+} reply_head;
 
 static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
@@ -52,7 +52,7 @@ static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app
   return s->answering ? s->answering : error;
 }
 
-static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
+static void note_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
   suite *s = app;
   (void)file;
   s->dropped++;
@@ -61,7 +61,7 @@ static void tell_dropped(void *app, const vestry_kept_file *file, vestry_err why
 
 static void open_folder(suite *s) {
   const vestry_upload_folder_options options = {
-      .path = s->path, .max_bytes = s->max_bytes, .dropped = tell_dropped, .app = s, .unfinished_ms = 3600000};
+      .path = s->path, .max_bytes = s->max_bytes, .dropped = note_dropped, .app = s, .unfinished_ms = 3600000};
   assert_int_equal(vestry_upload_folder_open(s->on.v, &options, &s->folder), VESTRY_OK);
   s->folder->disk = &disk;
   const vestry_uploads_options uploads = {.pattern = "/of/{who}/files",
@@ -77,7 +77,7 @@ static void open_folder(suite *s) {
 static void begin(suite *s) {
   *s = (suite){.max_bytes = 10 * MB};
   disk = vsi_disk_of_system;
-  disk.now_s = say_now;
+  disk.now_s = manual_now_s;
   now_s = time(NULL);
   site_begin(&s->on, (vestry_options){.scope = site_by_cookie});
   folder_make(s->path, "resume");
@@ -90,7 +90,7 @@ static vestry_upload_folder_stats stats_of(suite *s) {
   return stats;
 }
 
-/* Of files that are kept or coming: what is counted is there. Returns how many files of all kinds there are. */
+/* Check the counters against kept and unfinished files. Returns the number of files of all kinds. */
 static size_t check(suite *s) {
   struct stat about;
   uint64_t bytes = 0;
@@ -142,21 +142,21 @@ static const char *text_of(size_t len) {
   return text;
 }
 
-static void note(const wire *r, said *a) {
+static void note(const wire *r, reply_head *a) {
   char value[PATH];
-  *a = (said){.status = r->status};
+  *a = (reply_head){.status = r->status};
   (void)wire_value(r, "Upload-Offset", a->offset, PATH);
   (void)wire_value(r, "Upload-Length", a->length, PATH);
   (void)wire_value(r, "Upload-Metadata", a->metadata, PATH);
   (void)wire_value(r, "Upload-Expires", a->expires, PATH);
   (void)wire_value(r, "Location", a->location, PATH);
-  a->says_version = wire_value(r, "Tus-Resumable", value, sizeof value) && strcmp(value, "1.0.0") == 0;
+  a->has_version = wire_value(r, "Tus-Resumable", value, sizeof value) && strcmp(value, "1.0.0") == 0;
   const bool is_broken = r->announced > 0 && (size_t)r->announced > r->body_len;
-  assert_true(a->says_version || is_broken || r->status == 500); /* there was no memory for it */
+  assert_true(a->has_version || is_broken || r->status == 500); /* without memory, a 500 has no headers */
 }
 
-static said ask(suite *s, wire r) {
-  said a;
+static reply_head ask(suite *s, wire r) {
+  reply_head a;
   size_t free_at = 0;
   while (r.headers[free_at].name) free_at++;
   r.headers[free_at] = (vestry_header){"Tus-Resumable", "1.0.0"};
@@ -168,14 +168,14 @@ static said ask(suite *s, wire r) {
 
 #define METADATA "filename w6l0w6kucG5n, filetype aW1hZ2UvcG5n,x" /* été.png, image/png */
 
-static said create(suite *s, const char *length) {
+static reply_head create(suite *s, const char *length) {
   return ask(s, (wire){.method = "POST",
                        .path = "/of/a b/files",
                        .headers = {{"Upload-Length", length}, {"Upload-Metadata", METADATA}}});
 }
 
-/* As a path of the request's, decoded. */
-static const char *path_of(const said *a) {
+/* Return the location as a decoded request path. */
+static const char *path_of(const reply_head *a) {
   static char path[PATH];
   const char *rest = strstr(a->location, "/files/");
   assert_non_null(rest);
@@ -183,7 +183,7 @@ static const char *path_of(const said *a) {
   return path;
 }
 
-static said patch(suite *s, const said *a, size_t from, size_t len, int64_t announced) {
+static reply_head patch(suite *s, const reply_head *a, size_t from, size_t len, int64_t announced) {
   char number[32];
   snprintf(number, sizeof number, "%zu", from);
   return ask(s, (wire){.method = "PATCH",
@@ -194,7 +194,7 @@ static said patch(suite *s, const said *a, size_t from, size_t len, int64_t anno
                        .announced = announced});
 }
 
-static said head(suite *s, const said *a) {
+static reply_head head(suite *s, const reply_head *a) {
   return ask(s, (wire){.method = "HEAD", .path = path_of(a)});
 }
 
@@ -211,16 +211,16 @@ static void assert_kept(const suite *s, size_t len) {
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void a_broken_upload_goes_on(void **state) {
+static void broken_upload_is_resumed(void **state) {
   (void)state;
   suite s;
   begin(&s);
-  said made = create(&s, "100000"), a;
+  reply_head made = create(&s, "100000"), a;
   assert_int_equal(made.status, 201);
   assert_int_equal(strncmp(made.location, "/of/a%20b/files/resume/", 23), 0);
   assert_string_equal(made.offset, "0");
   assert_true(*made.expires);
-  a = patch(&s, &made, 0, 40000, LEN); /* it breaks off */
+  a = patch(&s, &made, 0, 40000, LEN); /* the body breaks off */
   assert_int_equal(a.status, 400);
   a = head(&s, &made);
   assert_int_equal(a.status, 200);
@@ -229,21 +229,21 @@ static void a_broken_upload_goes_on(void **state) {
   assert_string_equal(a.metadata, METADATA);
   again(&s); /* another process */
   check(&s);
-  a = patch(&s, &made, 40000, 10000, 0); /* a piece, and no break */
+  a = patch(&s, &made, 40000, 10000, 0); /* a complete request with part of the file */
   assert_int_equal(a.status, 204);
   assert_string_equal(a.offset, "50000");
   assert_int_equal(s.done, 0);
   a = patch(&s, &made, 50000, 50000, -1); /* chunked */
   assert_int_equal(a.status, 204);
   assert_string_equal(a.offset, "100000");
-  assert_string_equal(a.location, ""); /* of the application's answer */
+  assert_string_equal(a.location, ""); /* not the Location of the application's reply */
   assert_int_equal(s.done, 1);
   assert_string_equal(s.name, "\xC3\xA9t\xC3\xA9.png");
   assert_string_equal(s.type, "image/png");
   assert_kept(&s, LEN);
-  assert_null(strstr(made.location, s.stored)); /* the secret is no name */
+  assert_null(strstr(made.location, s.stored)); /* the location does not contain the file's name */
   for (int i = 0; i < 2; i++, again(&s)) {
-    a = head(&s, &made); /* an answer that was lost is asked for again */
+    a = head(&s, &made); /* a client whose reply was lost sends HEAD again */
     assert_string_equal(a.offset, "100000");
     assert_int_equal(patch(&s, &made, LEN, 0, 0).status, 204);
     assert_int_equal(patch(&s, &made, LEN, 1, -1).status, 413);
@@ -254,7 +254,7 @@ static void a_broken_upload_goes_on(void **state) {
 }
 
 /* capability: L1 */
-static void what_is_refused(void **state) {
+static void invalid_requests_are_rejected(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -265,14 +265,14 @@ static void what_is_refused(void **state) {
   assert_int_equal(ask(&s, (wire){.method = "POST", .path = "/of/b/files", .headers = {{"Upload-Length", "1"}}}).status,
                    415);
   assert_int_equal(check(&s), 0);
-  said made = create(&s, "100000");
+  reply_head made = create(&s, "100000");
   const wire at = {.path = path_of(&made)};
   assert_int_equal(patch(&s, &made, 1, 10, 0).status, 409);
   assert_int_equal(patch(&s, &made, 0, LEN + 1, 0).status, 413);
-  assert_int_equal(patch(&s, &made, 0, LEN + 1, -1).status, 413); /* as much as there may be stays */
+  assert_int_equal(patch(&s, &made, 0, LEN + 1, -1).status, 413); /* the bytes up to the limit stay */
   wire r = at;
   r.method = "PATCH";
-  assert_int_equal(ask(&s, r).status, 400); /* no offset */
+  assert_int_equal(ask(&s, r).status, 400); /* without an offset */
   r.headers[0] = (vestry_header){"Upload-Offset", "0"};
   r.body = "x";
   r.body_len = 1;
@@ -286,7 +286,7 @@ static void what_is_refused(void **state) {
   static const char *const wrong[] = {"/of/a b/files/resume/0123456789abcdef0123456789abcdef", "/of/a b/files/resume/x",
                                       "/of/a b/files/resume/..%2f"};
   for (size_t i = 0; i < 3; i++) assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = wrong[i]}).status, 404);
-  /* As many of one person as there may be. */
+  /* The number of unfinished uploads per person is limited. */
   assert_int_equal(create(&s, "5").status, 201);
   assert_int_equal(create(&s, "5").status, 201);
   assert_int_equal(create(&s, "5").status, 429);
@@ -331,13 +331,13 @@ static void push_end(vestry_receiving *receiving) {
   assert_int_equal(vestry_receive_end(receiving, &none), VESTRY_OK);
 }
 
-/* Of two requests the later one has the upload, if it knows its offset. */
+/* If two requests send to one upload, the later one takes over, provided that its offset is right. */
 /* capability: L1 */
-static void a_later_request_takes_it_over(void **state) {
+static void later_request_takes_an_upload_over(void **state) {
   (void)state;
   suite s;
   begin(&s);
-  said made = create(&s, "20");
+  reply_head made = create(&s, "20");
   char path[PATH];
   snprintf(path, sizeof path, "%s", path_of(&made));
   const char *text = text_of(20);
@@ -361,7 +361,7 @@ static void a_later_request_takes_it_over(void **state) {
   wire_finish(&a);
   wire_finish(&b);
   wire_finish(&c);
-  /* One that is dropped meanwhile, and one that is abandoned after it was taken over. */
+  /* One upload is deleted during a request; another request is abandoned after a later one took over. */
   made = create(&s, "20");
   snprintf(path, sizeof path, "%s", path_of(&made));
   a = b = (wire){0};
@@ -379,11 +379,11 @@ static void a_later_request_takes_it_over(void **state) {
 }
 
 /* capability: L1 */
-static void what_expires_is_swept(void **state) {
+static void expired_uploads_are_removed(void **state) {
   (void)state;
   suite s;
   begin(&s);
-  said made = create(&s, "100000"), whole = create(&s, "10");
+  reply_head made = create(&s, "100000"), whole = create(&s, "10");
   patch(&s, &made, 0, 1000, LEN);
   patch(&s, &whole, 0, 10, 0);
   now_s += 3599;
@@ -394,12 +394,12 @@ static void what_expires_is_swept(void **state) {
   site_pass_ms(&s.on, 60000);
   assert_int_equal(s.dropped, 1);
   assert_int_equal(s.why, VESTRY_TIMEOUT);
-  assert_int_equal(check(&s), 1); /* what was kept */
-  /* At the start, too. */
+  assert_int_equal(check(&s), 1); /* the complete file */
+  /* Expired uploads are also removed after a restart. */
   made = create(&s, "100000");
   close_folder(&s);
   now_s = time(NULL) - 7200;
-  disk.now_s = say_now;
+  disk.now_s = manual_now_s;
   open_folder(&s);
   now_s += 86400;
   site_pass_ms(&s.on, 60000);
@@ -408,16 +408,16 @@ static void what_expires_is_swept(void **state) {
   end(&s);
 }
 
-/* What a process leaves that ends between the steps. */
+/* Files that a process leaves if it ends between two steps. */
 /* capability: L1 */
-static void crashes_between_steps(void **state) {
+static void upload_is_resumed_after_a_crash_between_steps(void **state) {
   (void)state;
   suite s;
   char from[PATH + 8], to[PATH + 16];
   begin(&s);
-  said made = create(&s, "1000");
+  reply_head made = create(&s, "1000");
   patch(&s, &made, 0, 400, 1000);
-  /* All of it is in the file, and it was not kept: the last byte is asked for. */
+  /* 999 of 1,000 bytes arrived, and the client sends the last one after a restart. */
   assert_int_equal(patch(&s, &made, 400, 599, 600).status, 400);
   again(&s);
   assert_string_equal(head(&s, &made).offset, "999");
@@ -425,7 +425,7 @@ static void crashes_between_steps(void **state) {
   assert_int_equal(patch(&s, &made, 999, 1, 0).status, 204);
   assert_int_equal(s.done, 1);
   assert_kept(&s, 1000);
-  /* It was kept, and the record does not say so. */
+  /* The file has its final name, and its record does not state that. */
   made = create(&s, "1000");
   patch(&s, &made, 0, 999, 1000);
   char id[VSI_STORED_LEN + 1] = "";
@@ -447,14 +447,14 @@ static void crashes_between_steps(void **state) {
   assert_int_equal(s.done, 2);
   assert_string_equal(s.stored, id);
   assert_kept(&s, 1000);
-  /* So it is after a boot; and a file that `done` may have accepted stays when its record goes. */
+  /* The same after a reboot. A file that `done` may have accepted stays when its record expires. */
   made = create(&s, "1000");
   s.answering = VESTRY_OK;
   assert_int_equal(patch(&s, &made, 0, 1000, 0).status, 204);
   close_folder(&s);
   snprintf(from, sizeof from, "%s/%s.resume", s.path, s.stored);
   file = fopen(from, "r+b");
-  fseek(file, 16, SEEK_SET); /* after the mark: the boot */
+  fseek(file, 16, SEEK_SET); /* after the magic number: the boot id */
   fputs("another", file);
   fseek(file, offsetof(vsi_unfinished_record, state), SEEK_SET);
   fwrite(&(uint32_t){VSI_RECORD_COMES}, 4, 1, file);
@@ -471,7 +471,7 @@ static void crashes_between_steps(void **state) {
   again(&s);
   assert_kept(&s, 1000);
   check(&s);
-  /* A machine that was started anew: what was synced counts. */
+  /* After a reboot only synced bytes count. */
   made = create(&s, "1000");
   patch(&s, &made, 0, 300, 1000);
   close_folder(&s);
@@ -485,7 +485,7 @@ static void crashes_between_steps(void **state) {
   fclose(file);
   snprintf(from, sizeof from, "%s/%s.resume", s.path, id);
   file = fopen(from, "r+b");
-  fseek(file, 16, SEEK_SET); /* after the mark: the boot */
+  fseek(file, 16, SEEK_SET); /* after the magic number: the boot id */
   fputs("another", file);
   fclose(file);
   open_folder(&s);
@@ -493,7 +493,7 @@ static void crashes_between_steps(void **state) {
   assert_string_equal(head(&s, &made).offset, "300");
   assert_int_equal(patch(&s, &made, 300, 700, 0).status, 204);
   assert_kept(&s, 1000);
-  /* Records that are none. */
+  /* Invalid records. */
   close_folder(&s);
   static const char *const left[] = {".resume", ".part", ".next"};
   for (size_t i = 0; i < 3; i++) {
@@ -511,7 +511,7 @@ static void crashes_between_steps(void **state) {
 }
 
 /* capability: L1 */
-static void the_application_refuses_it(void **state) {
+static void file_that_done_rejects_is_removed(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -520,11 +520,11 @@ static void the_application_refuses_it(void **state) {
     int status;
   } answers[] = {{VESTRY_MALFORMED, 400}, {VESTRY_EXISTS, 409}, {VESTRY_LIMIT, 503}, {VESTRY_IO, 500}};
   for (int i = 0; i < 4; i++) {
-    said made = create(&s, "1000");
+    reply_head made = create(&s, "1000");
     s.answering = answers[i].error;
-    said a = patch(&s, &made, 0, 1000, 0);
+    reply_head a = patch(&s, &made, 0, 1000, 0);
     assert_int_equal(a.status, answers[i].status);
-    assert_true(a.says_version);
+    assert_true(a.has_version);
     assert_string_equal(a.location, "");
     assert_int_equal(s.dropped, i + 1);
     assert_int_equal(head(&s, &made).status, 404);
@@ -535,16 +535,16 @@ static void the_application_refuses_it(void **state) {
 
 /* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
-static said create_from(suite *s, const char *peer, const char *header, const char *length) {
+static reply_head create_from(suite *s, const char *peer, const char *header, const char *length) {
   return ask(s, (wire){.method = "POST",
                        .path = "/of/a/files",
                        .peer = peer,
                        .headers = {{"Upload-Length", length}, {"Upload-Metadata", METADATA}, {header, "192.0.2.99"}}});
 }
 
-/* An address is one person, an IPv6 address by its /64; a proxy is none, nor is a peer on this machine. */
+/* An address identifies a person, an IPv6 address by its /64; a proxy, or a peer on this machine, does not. */
 /* capability: L1 */
-static void unfinished_ones_of_one_address(void **state) {
+static void unfinished_uploads_are_limited_per_address(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -565,7 +565,7 @@ static void unfinished_ones_of_one_address(void **state) {
 }
 
 /* capability: L1 */
-static void unfinished_ones_behind_a_proxy(void **state) {
+static void unfinished_uploads_are_limited_behind_a_proxy(void **state) {
   (void)state;
   suite s = {.max_bytes = 10 * MB};
   site_begin(&s.on, (vestry_options){.is_behind_proxy = true});
@@ -573,43 +573,44 @@ static void unfinished_ones_behind_a_proxy(void **state) {
   open_folder(&s);
   for (int i = 0; i < 5; i++)
     assert_int_equal(create_from(&s, "127.0.0.1", "X-Forwarded-For", "5").status, i < 3 ? 201 : 429);
-  for (int i = 0; i < 5; i++) assert_int_equal(create_from(&s, "127.0.0.1", NULL, "5").status, 201); /* not known */
+  /* An unknown client. */
+  for (int i = 0; i < 5; i++) assert_int_equal(create_from(&s, "127.0.0.1", NULL, "5").status, 201);
   end(&s);
 }
 
-/* Records of finished ones take no place of those that are unfinished. */
+/* Records of finished uploads do not count against the limit of unfinished ones. */
 /* capability: L1 */
-static void finished_ones_fill_no_bound(void **state) {
+static void finished_uploads_do_not_count_as_unfinished(void **state) {
   (void)state;
   suite s;
   begin(&s);
   s.folder->max_unfinished = 6;
-  said first = {0};
+  reply_head first = {0};
   for (int i = 0; i < 15; i++, now_s++) {
-    const said made = create(&s, "5");
+    const reply_head made = create(&s, "5");
     assert_int_equal(made.status, 201);
     assert_int_equal(patch(&s, &made, 0, 5, 0).status, 204);
     if (!i) first = made;
     assert_string_equal(head(&s, &made).offset, "5");
   }
-  assert_int_equal(head(&s, &first).status, 404); /* the oldest are forgotten; their files stay */
+  assert_int_equal(head(&s, &first).status, 404); /* the oldest records are evicted; their files stay */
   assert_int_equal(check(&s), 15 + 6);
   again(&s);
   assert_int_equal(check(&s), 15 + 6);
   end(&s);
 }
 
-/* Clients that are not known have half, and make room for each other: the one that came least far goes first. */
+/* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
 /* capability: L1 */
-static void unknown_clients_fill_half(void **state) {
+static void unidentified_clients_get_half_of_the_uploads(void **state) {
   (void)state;
   suite s;
   begin(&s);
   s.folder->max_unfinished = 8;
-  said far = create_from(&s, "", NULL, "1000");
+  reply_head far = create_from(&s, "", NULL, "1000");
   assert_int_equal(patch(&s, &far, 0, 10, 0).status, 204);
   for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
-  assert_int_equal(create_from(&s, "", NULL, "5").status, 503); /* none has been idle for a minute */
+  assert_int_equal(create_from(&s, "", NULL, "5").status, 503); /* no upload has been idle for a minute */
   for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
   now_s += 61;
   for (int i = 0; i < 4; i++) assert_int_equal(create_from(&s, "", NULL, "5").status, 201);
@@ -645,9 +646,9 @@ static int rename_file(int folder, const char *from, const char *to) {
   return fails() ? -1 : vsi_disk_of_system.rename(folder, from, to);
 }
 
-/* Whatever fails, the client goes on as it is told, and the file is kept. */
+/* After any failure the client resumes at the reported offset, and the file is kept. */
 /* capability: L1 */
-static void a_disk_that_fails(void **state) {
+static void upload_is_resumed_after_a_disk_failure(void **state) {
   (void)state;
   bool has_failed = true;
   for (int at = 0; has_failed; at++) {
@@ -661,7 +662,7 @@ static void a_disk_that_fails(void **state) {
     disk.rename = rename_file;
     calls = 0;
     fails_at = at;
-    said made = create(&s, "5000");
+    reply_head made = create(&s, "5000");
     if (made.status != 201) {
       assert_int_equal(made.status, 507);
       assert_int_equal(check(&s), 0);
@@ -670,7 +671,7 @@ static void a_disk_that_fails(void **state) {
     assert_int_equal(made.status, 201);
     for (int tries = 0; !s.done; tries++) {
       assert_true(tries < 5);
-      const said a = head(&s, &made);
+      const reply_head a = head(&s, &made);
       assert_int_equal(a.status, 200);
       const size_t from = strtoul(a.offset, NULL, 10);
       const int status = patch(&s, &made, from, from < 2000 ? 2000 : 5000 - from, 0).status;
@@ -680,7 +681,7 @@ static void a_disk_that_fails(void **state) {
     has_failed = calls > at;
     assert_kept(&s, 5000);
     disk = vsi_disk_of_system;
-    disk.now_s = say_now;
+    disk.now_s = manual_now_s;
     end(&s);
   }
 }
@@ -704,10 +705,10 @@ static int fail_folder_once(int fd) {
   return vsi_disk_of_system.sync(fd);
 }
 
-/* The folder is not synced after the file got its final name, and the name cannot be taken back: the client goes on,
- * also after a start; and if it does not, nothing is left. */
+/* The folder's sync fails after the file got its final name, and so does the rename back. The client resumes, even
+ * after a restart; without that no file is left. */
 /* capability: L1 */
-static void a_name_that_stays(void **state) {
+static void upload_is_resumed_after_a_failed_rename_back(void **state) {
   (void)state;
   for (int way = 0; way < 4; way++) {
     suite s;
@@ -715,9 +716,9 @@ static void a_name_that_stays(void **state) {
     disk.rename = keep_name;
     disk.sync = fail_folder_once;
     calls = 0;
-    fails_at = 1; /* the first was of the record */
+    fails_at = 1; /* the first sync was for the record */
     names_fail = false;
-    const said made = create(&s, "1000");
+    const reply_head made = create(&s, "1000");
     assert_int_equal(patch(&s, &made, 0, 1000, 0).status, 500);
     assert_int_equal(s.done, 0);
     assert_int_equal(stats_of(&s).kept_count, 0);
@@ -736,25 +737,25 @@ static void a_name_that_stays(void **state) {
       assert_int_equal(check(&s), 0);
     }
     disk = vsi_disk_of_system;
-    disk.now_s = say_now;
+    disk.now_s = manual_now_s;
     end(&s);
   }
 }
 
-static void short_of_memory(void **state) {
+static void upload_is_resumed_after_an_allocation_failure(void **state) {
   (void)state;
   bool failed = true;
   suite s;
   begin(&s);
   for (long number = 0; failed; number++) {
     test_host_fail_in(&s.on.th, number);
-    said made = create(&s, "3000");
+    reply_head made = create(&s, "3000");
     if (made.status == 201) patch(&s, &made, 0, 1000, 3000);
     failed = test_host_has_failed(&s.on.th);
     test_host_fail_no_more(&s.on.th);
     check(&s);
     if (made.status != 201) {
-      now_s += 7200; /* one that was made, and whose client could not be told, goes by itself */
+      now_s += 7200; /* an upload whose creation could not be reported expires */
       site_pass_ms(&s.on, 60000);
       continue;
     }
@@ -764,7 +765,7 @@ static void short_of_memory(void **state) {
   }
   vestry_upload_folder_options same = {.path = s.path};
   vestry_err error = VESTRY_NO_MEMORY;
-  said made = create(&s, "3000");
+  reply_head made = create(&s, "3000");
   assert_int_equal(made.status, 201);
   close_folder(&s);
   for (long number = 0; error; number++) {
@@ -781,19 +782,19 @@ static void short_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_broken_upload_goes_on),
-      cmocka_unit_test(what_is_refused),
-      cmocka_unit_test(a_later_request_takes_it_over),
-      cmocka_unit_test(what_expires_is_swept),
-      cmocka_unit_test(crashes_between_steps),
-      cmocka_unit_test(the_application_refuses_it),
-      cmocka_unit_test(unfinished_ones_of_one_address),
-      cmocka_unit_test(unfinished_ones_behind_a_proxy),
-      cmocka_unit_test(finished_ones_fill_no_bound),
-      cmocka_unit_test(unknown_clients_fill_half),
-      cmocka_unit_test(a_disk_that_fails),
-      cmocka_unit_test(a_name_that_stays),
-      cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(broken_upload_is_resumed),
+      cmocka_unit_test(invalid_requests_are_rejected),
+      cmocka_unit_test(later_request_takes_an_upload_over),
+      cmocka_unit_test(expired_uploads_are_removed),
+      cmocka_unit_test(upload_is_resumed_after_a_crash_between_steps),
+      cmocka_unit_test(file_that_done_rejects_is_removed),
+      cmocka_unit_test(unfinished_uploads_are_limited_per_address),
+      cmocka_unit_test(unfinished_uploads_are_limited_behind_a_proxy),
+      cmocka_unit_test(finished_uploads_do_not_count_as_unfinished),
+      cmocka_unit_test(unidentified_clients_get_half_of_the_uploads),
+      cmocka_unit_test(upload_is_resumed_after_a_disk_failure),
+      cmocka_unit_test(upload_is_resumed_after_a_failed_rename_back),
+      cmocka_unit_test(upload_is_resumed_after_an_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Headers of tus 1.0.0: numbers, and what a client says of its file. */
+/* Headers of tus 1.0.0: numbers and file metadata. */
 #include "app/upload/tus.h"
 #include "support/test.h"
 
-static void headers(void **state) {
+static void numbers_and_metadata_are_parsed_strictly(void **state) {
   (void)state;
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[VSI_TUS_METADATA_BYTES + 2];
   uint64_t number = 7;
@@ -27,7 +27,7 @@ static void headers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(headers),
+      cmocka_unit_test(numbers_and_metadata_are_parsed_strictly),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

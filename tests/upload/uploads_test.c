@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads: what is refused before a byte of the body is read, what a writer is told, and that it is told once. */
+/* Uploads: rejections before the body is read, the calls of a writer, and exactly one end for each file. */
 #include <stdlib.h>
 
 #include "app/upload/form.h"
@@ -10,7 +10,7 @@
 
 enum { FILES = 32, ROOM = 1 << 18 };
 
-/* A file as the writer got it. */
+/* A file as the writer received it. */
 typedef struct kept {
   char field[64], name[300], type[140];
   char bytes[ROOM];
@@ -25,12 +25,12 @@ typedef struct suite {
   vestry_uploads *uploads;
   kept *files;
   size_t count;
-  vestry_err begin_error, write_error, end_error; /* what the writer returns */
-  size_t fails_at;                                /* the file that it fails with */
+  vestry_err begin_error, write_error, end_error; /* results of the writer */
+  size_t fails_at;                                /* index of the file with which it fails */
   int done, guarded;
-  char field[64];      /* that `done` found */
-  vestry_err guarding; /* what the guard returns */
-  size_t largest;      /* piece */
+  char field[64];         /* the field that `done` found */
+  vestry_err guard_error; /* result of the guard */
+  size_t largest;         /* largest piece */
 } suite;
 
 static suite *of(void *file) {
@@ -106,7 +106,7 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
   (void)reply;
   s->guarded++;
   const char *field = vestry_request_value(req, VESTRY_IN_FORM, "pass");
-  return field && strcmp(field, "no") == 0 ? VESTRY_NOT_FOUND : s->guarding;
+  return field && strcmp(field, "no") == 0 ? VESTRY_NOT_FOUND : s->guard_error;
 }
 
 static void begin_with(suite *s, vestry_uploads_options options) {
@@ -127,7 +127,7 @@ static vestry_uploads_stats stats_of(suite *s) {
   return stats;
 }
 
-/* Every file that was begun has one end, and the counters add up. */
+/* Each file that was begun has exactly one end, and the counters add up. */
 static void end_suite(suite *s) {
   vestry_uploads_stats stats = stats_of(s);
   assert_int_equal(stats.open_count, 0);
@@ -141,7 +141,7 @@ static void end_suite(suite *s) {
   free(s->files);
 }
 
-/* POST to /files. Returns the status; nothing was read of what is refused: *ret_read. */
+/* POST to /files. Returns the status. *ret_read: bytes of the body that were read. */
 static int post(suite *s, wire *r, size_t *ret_read) {
   r->method = "POST";
   if (!r->path) r->path = "/files";
@@ -161,7 +161,7 @@ static const char *pattern_text(size_t len) {
 /* ---- a body that is a file --------------------------------------------------------------------------------------- */
 
 /* capability: L1 */
-static void a_body_comes_in_pieces(void **state) {
+static void body_reaches_the_writer_in_pieces(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -200,7 +200,7 @@ static void a_body_comes_in_pieces(void **state) {
 }
 
 /* capability: L1 */
-static void refused_before_it_is_read(void **state) {
+static void rejected_body_is_not_read(void **state) {
   (void)state;
   suite s;
   size_t read;
@@ -215,21 +215,21 @@ static void refused_before_it_is_read(void **state) {
   assert_int_equal(read, 0);
   assert_int_equal(post(&s, &(wire){.body = text, .body_len = 10}, &read), 415);
   assert_int_equal(read, 0);
-  s.begin_error = VESTRY_LIMIT; /* a quota of the writer's */
+  s.begin_error = VESTRY_LIMIT; /* a quota of the writer */
   assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 503);
   assert_int_equal(read, 0);
   s.begin_error = VESTRY_OK;
-  s.guarding = VESTRY_NOT_FOUND;
+  s.guard_error = VESTRY_NOT_FOUND;
   assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 404);
   assert_int_equal(read, 0);
   assert_int_equal(s.count, 0);
-  s.guarding = VESTRY_OK;
+  s.guard_error = VESTRY_OK;
   assert_int_equal(post(&s, &(wire){.headers = {png}, .body = text, .body_len = 10}, &read), 201);
   end_suite(&s);
 }
 
 /* capability: L1 */
-static void a_length_that_lies(void **state) {
+static void body_of_another_length_than_announced_is_aborted(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 1000});
@@ -244,7 +244,7 @@ static void a_length_that_lies(void **state) {
 }
 
 /* capability: L1 */
-static void what_fails_is_told_once(void **state) {
+static void failed_file_is_aborted_once(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -252,7 +252,7 @@ static void what_fails_is_told_once(void **state) {
   static const struct {
     vestry_err read, write, end;
     int status;
-    vestry_err why; /* OK: it was ended */
+    vestry_err why; /* OK: the file ended normally */
   } cases[] = {
       {VESTRY_IO, VESTRY_OK, VESTRY_OK, 400, VESTRY_IO},
       {VESTRY_TIMEOUT, VESTRY_OK, VESTRY_OK, 408, VESTRY_TIMEOUT},
@@ -274,7 +274,7 @@ static void what_fails_is_told_once(void **state) {
   end_suite(&s);
 }
 
-static void an_empty_file_is_one(void **state) {
+static void empty_body_is_a_file(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -297,7 +297,7 @@ static int post_form(suite *s, const char *body, size_t piece) {
 }
 
 /* capability: L1 */
-static void files_of_a_form(void **state) {
+static void form_files_and_fields_are_parsed(void **state) {
   (void)state;
   static const char body[] = FIELD("pass") "yes\r\n" FILE_("one", "C:\\x\\a.png") "first\r\n" FILE_(
       "none", "") "\r\n" FILE_("two", "b%22.png") "second\r\n" FIELD("title") "T \xC3\xA9\r\n--XyZ--\r\n";
@@ -318,17 +318,19 @@ static void files_of_a_form(void **state) {
 }
 
 /* capability: L1 */
-static void a_form_is_kept_as_a_whole_or_not(void **state) {
+static void invalid_form_aborts_all_files(void **state) {
   (void)state;
   static const struct {
     const char *body;
     int status;
     size_t begun;
   } cases[] = {
-      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2", 400, 2},                                    /* broken off */
+      /* The body breaks off. */
+      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2", 400, 2},
       {FILE_("a", "x") "1\r\n--XyZoops\r\n\r\n", 400, 1},                                       /* no line break */
-      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n" FILE_("c", "z") "3\r\n--XyZ--", 413, 2}, /* too many */
-      {FIELD("pass") "no\r\n" FILE_("a", "x") "1\r\n--XyZ--", 404, 0},                          /* the guard */
+      {FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n" FILE_("c", "z") "3\r\n--XyZ--", 413, 2}, /* too many files */
+      /* Rejected by the guard. */
+      {FIELD("pass") "no\r\n" FILE_("a", "x") "1\r\n--XyZ--", 404, 0},
       {FIELD("pass") "no\r\n--XyZ--", 404, 0},
       {FIELD("a") "\xFF\r\n--XyZ--", 400, 0},
       {FILE_("a", "") "bytes\r\n--XyZ--", 400, 0},
@@ -345,8 +347,9 @@ static void a_form_is_kept_as_a_whole_or_not(void **state) {
   }
 }
 
-/* Of two files the first is ended, and the second cannot be kept: the first stays ended, and is not aborted too. */
-static void an_end_that_fails(void **state) {
+/* The first of three files has ended, and the end of the second fails. The first stays ended, and is not aborted as
+ * well. */
+static void failed_end_aborts_only_later_files(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
@@ -360,7 +363,7 @@ static void an_end_that_fails(void **state) {
   end_suite(&s);
 }
 
-static void many_fields(void **state) {
+static void form_fields_are_bounded_in_total(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -372,7 +375,7 @@ static void many_fields(void **state) {
   memset(body + len, 'x', 60000);
   strcpy(body + len + 60000, "\r\n--XyZ--");
   assert_int_equal(post_form(&s, body, 0), 201);
-  /* Wherever the first one ends: what comes after it counts, too. */
+  /* For each length of the first field, the bytes of the next one count too. */
   for (size_t first = 65510; first < 65550; first++) {
     memset(body + len, 'x', first);
     char *at = stpcpy(body + len + first, "\r\n" FIELD("more"));
@@ -417,7 +420,7 @@ static int push_end(vestry_receiving *receiving, wire *r) {
 }
 
 /* capability: L1 */
-static void pushed_by_a_server(void **state) {
+static void pushed_uploads_are_limited_per_person(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 3, .max_per_person_count = 2});
@@ -426,7 +429,7 @@ static void pushed_by_a_server(void **state) {
   vestry_receiving *first = push_begin(&s, &one), *second = push_begin(&s, &two), *third = push_begin(&s, &three);
   vestry_receiving *fourth = push_begin(&s, &other);
   assert_true(vestry_receive_wants(first) && vestry_receive_wants(second) && vestry_receive_wants(fourth));
-  assert_false(vestry_receive_wants(third)); /* of one person */
+  assert_false(vestry_receive_wants(third)); /* limit per person */
   push_some(first, "abc", 3);
   push_some(third, "abc", 3);
   push_some(second, "x", 1);
@@ -447,7 +450,7 @@ static void pushed_by_a_server(void **state) {
   end_suite(&s);
 }
 
-static void no_more_than_there_may_be(void **state) {
+static void upload_over_max_count_gets_503(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
@@ -461,14 +464,14 @@ static void no_more_than_there_may_be(void **state) {
   end_suite(&s);
 }
 
-/* A body that is under way on this thread can end only when the thread's handler has returned. */
+/* A body in progress on this thread can end only after the thread's handler has returned. */
 static vestry_err unroute(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   assert_int_equal(vestry_unroute(req->v, "POST", "/files"), VESTRY_INVALID);
   return vestry_reply_status(reply, 204);
 }
 
-static void not_unrouted_by_a_handler(void **state) {
+static void handler_cannot_unroute_during_an_upload(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
@@ -476,7 +479,8 @@ static void not_unrouted_by_a_handler(void **state) {
   wire one = {.announced = 6};
   vestry_receiving *first = push_begin(&s, &one);
   assert_int_equal(post(&s, &(wire){.path = "/unroute"}, NULL), 204);
-  assert_int_equal(vestry_unguard(s.on.v, "/", look, &s), VESTRY_OK); /* it has looked, and is not waited for */
+  /* The guard has returned, so unguard does not wait. */
+  assert_int_equal(vestry_unguard(s.on.v, "/", look, &s), VESTRY_OK);
   vestry_receive_abandon(first, VESTRY_IO);
   wire_finish(&one);
   end_suite(&s);
@@ -484,10 +488,10 @@ static void not_unrouted_by_a_handler(void **state) {
 
 /* ---- mistakes, memory -------------------------------------------------------------------------------------------- */
 
-static void names_and_types(void **state) {
+static void file_names_and_types_are_sanitized(void **state) {
   (void)state;
   static const struct {
-    const char *said, *name;
+    const char *given, *name;
   } names[] = {
       {"a.txt", "a.txt"},
       {"../../etc/passwd", "passwd"},
@@ -503,13 +507,13 @@ static void names_and_types(void **state) {
        "a31mred"},
       {"a\xC2\x85"
        "b",
-       "ab"}, /* C1 */
+       "ab"}, /* C1 control characters */
       {"a\xE2\x80\xAE"
        "gpj.exe",
        "agpj.exe"},
       {"\xE2\x81\xA6"
        "a\xD8\x9C",
-       "a"}, /* of direction */
+       "a"}, /* direction controls */
       {"a\xE2\x80\xA8"
        "b\xE2\x80\xA9",
        "ab"},
@@ -517,7 +521,7 @@ static void names_and_types(void **state) {
   };
   char name[VSI_SAID_NAME_BYTES], type[VSI_SAID_TYPE_BYTES], text[2000];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    vsi_said_name((vestry_slice){names[i].said, strlen(names[i].said)}, name);
+    vsi_said_name((vestry_slice){names[i].given, strlen(names[i].given)}, name);
     assert_string_equal(name, names[i].name);
   }
   for (size_t i = 0; i + 2 <= 400; i += 2) memcpy(text + i, "\xC3\xA9", 3);
@@ -547,7 +551,7 @@ static void names_and_types(void **state) {
   assert_false(vsi_said_type_is_in("", "a/b"));
 }
 
-static void mistakes_are_said(void **state) {
+static void invalid_options_are_rejected_and_logged(void **state) {
   (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
@@ -573,7 +577,7 @@ static void mistakes_are_said(void **state) {
   end_suite(&s);
 }
 
-static void short_of_memory(void **state) {
+static void allocation_failure_ends_each_file_once(void **state) {
   (void)state;
   static const char body[] = FIELD("title") "T\r\n" FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n--XyZ--";
   suite s;
@@ -606,8 +610,8 @@ static void short_of_memory(void **state) {
   end_suite(&s);
 }
 
-/* A guard that lets an action run once lets each upload pass, also one that breaks off, with a nonce that is seen. */
-static void uploads_are_not_run_once(void **state) {
+/* A guard against repeats lets each upload pass, also an interrupted one, with a nonce that is already used. */
+static void uploads_pass_a_guard_against_repeats(void **state) {
   (void)state;
   suite s;
   vestry_once *once;
@@ -625,42 +629,42 @@ static void uploads_are_not_run_once(void **state) {
   end_suite(&s);
 }
 
-/* An upload is a request, and what it does belongs to its trace. */
-static void an_upload_is_a_span(void **state) {
+/* An upload is a request, and so has a span in its trace. */
+static void upload_is_a_request_span(void **state) {
   (void)state;
   suite s;
   spans told;
-  vestry_trace said;
+  vestry_trace given;
   static const char text[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   spans_begin(&told, &s.on.th.host);
-  assert_int_equal(vestry_trace_read(text, strlen(text), &said), VESTRY_OK);
+  assert_int_equal(vestry_trace_read(text, strlen(text), &given), VESTRY_OK);
   wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
   assert_int_equal(post(&s, &r, NULL), 201);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_REQUEST), &said);
+  spans_assert_child(spans_one(&told, VESTRY_SPAN_REQUEST), &given);
   assert_null(vestry_trace_here());
   end_suite(&s);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uploads_are_not_run_once),
-      cmocka_unit_test(an_upload_is_a_span),
-      cmocka_unit_test(a_body_comes_in_pieces),
-      cmocka_unit_test(refused_before_it_is_read),
-      cmocka_unit_test(a_length_that_lies),
-      cmocka_unit_test(what_fails_is_told_once),
-      cmocka_unit_test(an_empty_file_is_one),
-      cmocka_unit_test(files_of_a_form),
-      cmocka_unit_test(a_form_is_kept_as_a_whole_or_not),
-      cmocka_unit_test(an_end_that_fails),
-      cmocka_unit_test(many_fields),
-      cmocka_unit_test(pushed_by_a_server),
-      cmocka_unit_test(no_more_than_there_may_be),
-      cmocka_unit_test(not_unrouted_by_a_handler),
-      cmocka_unit_test(names_and_types),
-      cmocka_unit_test(mistakes_are_said),
-      cmocka_unit_test(short_of_memory),
+      cmocka_unit_test(uploads_pass_a_guard_against_repeats),
+      cmocka_unit_test(upload_is_a_request_span),
+      cmocka_unit_test(body_reaches_the_writer_in_pieces),
+      cmocka_unit_test(rejected_body_is_not_read),
+      cmocka_unit_test(body_of_another_length_than_announced_is_aborted),
+      cmocka_unit_test(failed_file_is_aborted_once),
+      cmocka_unit_test(empty_body_is_a_file),
+      cmocka_unit_test(form_files_and_fields_are_parsed),
+      cmocka_unit_test(invalid_form_aborts_all_files),
+      cmocka_unit_test(failed_end_aborts_only_later_files),
+      cmocka_unit_test(form_fields_are_bounded_in_total),
+      cmocka_unit_test(pushed_uploads_are_limited_per_person),
+      cmocka_unit_test(upload_over_max_count_gets_503),
+      cmocka_unit_test(handler_cannot_unroute_during_an_upload),
+      cmocka_unit_test(file_names_and_types_are_sanitized),
+      cmocka_unit_test(invalid_options_are_rejected_and_logged),
+      cmocka_unit_test(allocation_failure_ends_each_file_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The element of a form that sends files: what it is, and what it cannot be. */
+/* The element of a form that sends files: its markup, and the signal names that it rejects. */
 #include "vestry/app/upload_view.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* "": it is refused, or there is no memory. */
+/* Build the element. *ret_text is "" if it is rejected, or if memory is missing. */
 static vestry_err make(vestry_html *html, const vestry_upload_view_options *options, const char **ret_text) {
   vestry_slice built = {"", 0};
   vestry_html_add(html, "<form>");
@@ -20,7 +20,7 @@ static vestry_err make(vestry_html *html, const vestry_upload_view_options *opti
 }
 
 /* capability: L1 */
-static void it_has_signals_a_progress_a_button_and_a_status(void **state) {
+static void element_has_signals_progress_button_and_status(void **state) {
   (void)state;
   vestry_html html;
   const char *text;
@@ -43,7 +43,7 @@ static void it_has_signals_a_progress_a_button_and_a_status(void **state) {
 }
 
 /* capability: L1 */
-static void what_is_no_signal_is_refused(void **state) {
+static void invalid_signal_name_is_rejected(void **state) {
   (void)state;
   static const char *const none[] = {
       "", "a'b", "a.b", "a1", "a b", "a__b", "\"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
@@ -58,7 +58,7 @@ static void what_is_no_signal_is_refused(void **state) {
   vestry_html_finish(&html);
 }
 
-static void without_memory_there_is_the_whole_or_an_error(void **state) {
+static void allocation_failure_gives_whole_element_or_error(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -80,9 +80,9 @@ static void without_memory_there_is_the_whole_or_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_has_signals_a_progress_a_button_and_a_status),
-      cmocka_unit_test(what_is_no_signal_is_refused),
-      cmocka_unit_test(without_memory_there_is_the_whole_or_an_error),
+      cmocka_unit_test(element_has_signals_progress_button_and_status),
+      cmocka_unit_test(invalid_signal_name_is_rejected),
+      cmocka_unit_test(allocation_failure_gives_whole_element_or_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
