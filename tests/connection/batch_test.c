@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* C10: batches arrive whole, in their order, with nothing in between; or not at all. */
+/* C10: a batch is written complete, in order and without other events in between, or not at all. */
 #include "vestry/batch.h"
 
 #include <pthread.h>
@@ -30,7 +30,7 @@ static void c10_a_batch_is_one_write(void **state) {
   vsi_connection_start(c);
   vestry_batch *batch = NULL;
   assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* nothing to do */
+  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* nothing to send */
   add(&b, batch, "a");
   assert_int_equal(vestry_batch_patch_elements(batch, "<p>", 3, NULL), VESTRY_OK);
   assert_int_equal(vestry_batch_patch_signals_text(batch, "{}", 2, NULL), VESTRY_OK);
@@ -50,8 +50,8 @@ static void c10_a_batch_is_one_write(void **state) {
   assert_int_equal(batch->count, 0);
   add(&b, batch, "again");
   assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* as often as one likes */
-  vestry_batch_destroy(batch);                              /* what was sent is on its way */
+  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* a batch can be sent any number of times */
+  vestry_batch_destroy(batch);                              /* the events sent before are queued */
   bench_run(&b);
   assert_int_equal(p.got.len, len + 2 * strlen(": again\n\n"));
   vestry_batch_destroy(NULL);
@@ -60,7 +60,7 @@ static void c10_a_batch_is_one_write(void **state) {
 }
 
 /* capability: C10 */
-static void c10_all_or_nothing(void **state) {
+static void c10_batch_over_limit_is_refused_whole(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -74,10 +74,10 @@ static void c10_all_or_nothing(void **state) {
   add(&b, batch, "1");
   add(&b, batch, "2");
   assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_FULL); /* one place is left, two are wanted */
+  assert_int_equal(vestry_batch_send(batch, c), VESTRY_FULL); /* one place is left, two are needed */
   add(&b, batch, "3");
   add(&b, batch, "4");
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_TOO_LARGE); /* never */
+  assert_int_equal(vestry_batch_send(batch, c), VESTRY_TOO_LARGE); /* never fits */
   bench_run(&b);
   probe_assert_got(&p, ": 1\n\n: 2\n\n");
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -89,7 +89,7 @@ static void c10_all_or_nothing(void **state) {
   bench_finish(&b);
 }
 
-static void c10_to_many_connections(void **state) {
+static void c10_batch_is_sent_to_each_connection(void **state) {
   (void)state;
   bench b;
   probe p[3];
@@ -109,7 +109,7 @@ static void c10_to_many_connections(void **state) {
   assert_int_equal(accepted, 3);
   add(&b, batch, "y");
   assert_int_equal(vestry_batch_send_each(batch, c, 3, NULL), VESTRY_TOO_LARGE);
-  assert_int_equal(vestry_batch_send_each(batch, c, 3, &accepted), VESTRY_TOO_LARGE); /* the others have it */
+  assert_int_equal(vestry_batch_send_each(batch, c, 3, &accepted), VESTRY_TOO_LARGE); /* the others received it */
   assert_int_equal(accepted, 2);
   bench_run(&b);
   probe_assert_got(&p[0], ": x\n\n: x\n\n: y\n\n: x\n\n: y\n\n");
@@ -128,7 +128,7 @@ static void c10_to_many_connections(void **state) {
 }
 
 /* capability: C10 */
-static void c10_a_failure_sticks(void **state) {
+static void c10_failed_add_fails_the_batch(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -186,7 +186,7 @@ typedef struct sender {
   int number;
 } sender;
 
-/* Batches "who/number/place", and single events "who/number/-1" between them. */
+/* Batches "sender/number/place", and between them single events "sender/number/-1". */
 static void *send_batches(void *argument) {
   sender *s = argument;
   vestry_batch *batch = NULL;
@@ -208,8 +208,8 @@ static void *send_batches(void *argument) {
   return NULL;
 }
 
-/* A number and what must stand behind it. By hand: sscanf looks for the end of all the text each time, and so does
- * strtol under the address sanitizer. */
+/* Read a number and the text that must follow it. This is written by hand because sscanf searches for the end of the
+ * whole text on each call, and so does strtol under the address sanitizer. */
 static int read_number(const char **at, const char *behind) {
   int number = 0, sign = **at == '-' ? -1 : 1;
   if (sign < 0) ++*at;
@@ -219,7 +219,7 @@ static int read_number(const char **at, const char *behind) {
   return sign * number;
 }
 
-/* Reads one event; place -1: a single one. */
+/* Read one event; place -1: a single one. */
 static const char *read_one(const char *at, int *who, int *number, int *place) {
   assert_true(at[0] == ':' && at[1] == ' ');
   at += 2;
@@ -229,7 +229,8 @@ static const char *read_one(const char *at, int *who, int *number, int *place) {
   return at;
 }
 
-/* Every batch is whole and together, every sender in order; how many batches there are. */
+/* Check that each batch is complete and contiguous, and each sender's events are in order. Returns the number of
+ * batches. */
 static size_t assert_whole(probe *p) {
   int next[SENDERS] = {0};
   size_t batches = 0;
@@ -253,8 +254,8 @@ static size_t assert_whole(probe *p) {
   return batches;
 }
 
-/* tight: queues so small that batches are refused all the time. */
-static void storm(bool tight) {
+/* tight: the queues are so small that batches are refused all the time. */
+static void send_batches_concurrently(bool tight) {
   bench b;
   bench_init(&b, 3,
              &(vestry_connection_options){.max_queued_count = tight ? 2 * SIZE + 1 : 100000,
@@ -292,22 +293,25 @@ static void storm(bool tight) {
 }
 
 /* capability: C10 */
-static void c10_nothing_comes_between(void **state) {
+static void c10_no_event_interrupts_a_batch(void **state) {
   (void)state;
-  for (int i = 0; i < 3; i++) storm(false);
+  for (int i = 0; i < 3; i++) send_batches_concurrently(false);
 }
 
-static void c10_refused_batches_leave_no_part(void **state) {
+static void c10_refused_batches_leave_no_events(void **state) {
   (void)state;
-  for (int i = 0; i < 3; i++) storm(true);
+  for (int i = 0; i < 3; i++) send_batches_concurrently(true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c10_a_batch_is_one_write),          cmocka_unit_test(c10_all_or_nothing),
-      cmocka_unit_test(c10_to_many_connections),           cmocka_unit_test(c10_a_failure_sticks),
-      cmocka_unit_test(c10_out_of_memory_is_reported),     cmocka_unit_test(c10_nothing_comes_between),
-      cmocka_unit_test(c10_refused_batches_leave_no_part),
+      cmocka_unit_test(c10_a_batch_is_one_write),
+      cmocka_unit_test(c10_batch_over_limit_is_refused_whole),
+      cmocka_unit_test(c10_batch_is_sent_to_each_connection),
+      cmocka_unit_test(c10_failed_add_fails_the_batch),
+      cmocka_unit_test(c10_out_of_memory_is_reported),
+      cmocka_unit_test(c10_no_event_interrupts_a_batch),
+      cmocka_unit_test(c10_refused_batches_leave_no_events),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

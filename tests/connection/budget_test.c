@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F4: what all queues hold together is bounded at every moment; who does not read pays for it, and nobody else. */
+/* F4: all queues together never exceed their budget. If it is exhausted, only the streams that do not read are
+ * closed. */
 #include "connection/budget.h"
 
 #include <pthread.h>
@@ -10,7 +11,7 @@
 
 enum { READERS = 4, STALLED = 6, STREAMS = READERS + STALLED, BUDGET = 256 * 1024, TEXT = 1000 };
 
-/* Bytes that are allocated now, by all that the host is asked for. */
+/* Number of bytes that are currently allocated through the host. */
 typedef struct meter {
   test_host *th;
   void *(*reallocate)(void *ctx, void *memory, size_t size_bytes);
@@ -119,7 +120,7 @@ static vestry_err send_text(crowd *c, vestry_connection *connection, size_t len)
   return error;
 }
 
-/* One to each; readers must take it. */
+/* Send one event to each stream; the readers must accept it. */
 static void send_round(crowd *c) {
   for (int i = 0; i < STREAMS; i++) {
     vestry_err error = send_text(c, c->connections[i], TEXT);
@@ -130,7 +131,7 @@ static void send_round(crowd *c) {
 }
 
 /* capability: F4 */
-static void f4_stalled_readers_pay_and_nobody_else(void **state) {
+static void f4_only_stalled_streams_are_closed(void **state) {
   (void)state;
   enum { ROUNDS = 400 };
   crowd *c = malloc(sizeof *c);
@@ -140,7 +141,7 @@ static void f4_stalled_readers_pay_and_nobody_else(void **state) {
   for (int round = 0; round < ROUNDS; round++) {
     send_round(c);
     crowd_run(c);
-    /* The memory itself, not only the count of it. */
+    /* Check the allocated memory itself, not only the budget's count of it. */
     vsi_group_stats stats = crowd_stats(c);
     assert_true(atomic_load(&c->meter.now) <= idle + stats.queued_bytes);
     if (stats.closed_by_cause[VESTRY_CAUSE_BUDGET] != evicted) {
@@ -150,7 +151,7 @@ static void f4_stalled_readers_pay_and_nobody_else(void **state) {
   }
   assert_true(atomic_load(&c->meter.most) <= idle + BUDGET + 2 * TEXT);
   vsi_group_stats stats = crowd_stats(c);
-  assert_int_equal(stats.closed, STALLED); /* 400 rounds are more than the budget for each of them alone */
+  assert_int_equal(stats.closed, STALLED); /* 400 rounds exceed the budget for each stalled stream alone */
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_BUDGET], STALLED);
   assert_int_equal(stats.refused, 0);
   for (int i = 0; i < READERS; i++) assert_int_equal(c->probes[i].got.len, ROUNDS * (TEXT + 4));
@@ -176,8 +177,9 @@ static vestry_event *elements_event(crowd *c, int n) {
   return event;
 }
 
-/* What a stream that conflates notes of its events is counted: the bound is one of the memory itself. */
-static void f4_what_conflation_notes_is_counted(void **state) {
+/* The memory that conflation uses to index events counts against the budget, so that the budget limits the actual
+ * memory. */
+static void f4_conflation_index_counts_against_the_budget(void **state) {
   (void)state;
   enum { ROUNDS = 1200 };
   vestry_event *(*const make[])(crowd * c, int n) = {signals_event, elements_event};
@@ -201,8 +203,8 @@ static void f4_what_conflation_notes_is_counted(void **state) {
   }
 }
 
-/* One that held much and was read holds little again, and is not closed for what it held. */
-static void f4_what_was_read_is_not_held(void **state) {
+/* A stream that held many bytes and was read holds few again, and is not closed for the bytes that it held before. */
+static void f4_written_events_free_their_bytes(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -221,12 +223,12 @@ static void f4_what_was_read_is_not_held(void **state) {
 }
 
 /* capability: F4 */
-static void f4_who_holds_most_goes_first(void **state) {
+static void f4_largest_queue_is_closed_first(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
-  /* 10, 20 … 60 kB; then the smallest is sent the rest. */
+  /* 10, 20 … 60 kB; then the stream with the smallest queue is sent the rest. */
   for (int i = 0; i < STALLED; i++)
     for (int n = 0; n <= i; n++) assert_int_equal(send_text(c, c->connections[READERS + i], 10000), VESTRY_OK);
   for (int i = 0; i < STALLED; i++) assert_true(vestry_connection_is_open(c->connections[READERS + i]));
@@ -234,7 +236,7 @@ static void f4_who_holds_most_goes_first(void **state) {
   for (int i = 0; i < STALLED; i++)
     assert_int_equal(vestry_connection_look(c->connections[READERS + i]).cause,
                      i == STALLED - 1 ? VESTRY_CAUSE_BUDGET : VESTRY_CAUSE_NONE);
-  /* What the closed one holds counts as gone: nobody else is closed for the next. */
+  /* The bytes of the closed stream count as freed, so the next event closes no other stream. */
   assert_int_equal(send_text(c, c->connections[READERS], 1000), VESTRY_OK);
   assert_int_equal(crowd_stats(c).open, STREAMS);
   crowd_run(c);
@@ -244,12 +246,12 @@ static void f4_who_holds_most_goes_first(void **state) {
 }
 
 /* capability: F4 */
-static void f4_the_last_eighth_is_refused_when_nobody_frees(void **state) {
+static void f4_last_eighth_is_refused_if_no_queue_is_freed(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_DROP);
   crowd_run(c);
-  /* No step: what is closed is not freed. */
+  /* No step runs, so closed streams are not freed. */
   size_t accepted = 0;
   vestry_err error = VESTRY_OK;
   for (int i = 0; error != VESTRY_FULL; i = (i + 1) % STREAMS) {
@@ -264,12 +266,12 @@ static void f4_the_last_eighth_is_refused_when_nobody_frees(void **state) {
   int open = 0;
   while (open < READERS && !vestry_connection_is_open(c->connections[open])) open++;
   assert_true(open < READERS);
-  assert_int_equal(send_text(c, c->connections[open], TEXT), VESTRY_OK); /* there is room again */
+  assert_int_equal(send_text(c, c->connections[open], TEXT), VESTRY_OK); /* the budget has room again */
   crowd_end(c);
   free(c);
 }
 
-static void f4_what_never_fits_is_too_large(void **state) {
+static void f4_event_over_budget_is_too_large(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -281,8 +283,8 @@ static void f4_what_never_fits_is_too_large(void **state) {
   free(c);
 }
 
-/* A clean end that waits for its peer is not waited for when room is needed. */
-static void f4_who_lingers_is_hurried(void **state) {
+/* A closing stream that waits for its peer is aborted if the budget needs its bytes. */
+static void f4_closing_stream_is_aborted_to_free_bytes(void **state) {
   (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -322,7 +324,7 @@ static void *keep_sending(void *arg) {
 }
 
 /* capability: F4 */
-static void f4_senders_never_get_above_it(void **state) {
+static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
   (void)state;
   enum { SENDERS = 3 };
   for (int round = 0; round < 5; round++) {
@@ -355,14 +357,14 @@ static void f4_senders_never_get_above_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f4_stalled_readers_pay_and_nobody_else),
-      cmocka_unit_test(f4_who_holds_most_goes_first),
-      cmocka_unit_test(f4_what_conflation_notes_is_counted),
-      cmocka_unit_test(f4_what_was_read_is_not_held),
-      cmocka_unit_test(f4_the_last_eighth_is_refused_when_nobody_frees),
-      cmocka_unit_test(f4_what_never_fits_is_too_large),
-      cmocka_unit_test(f4_who_lingers_is_hurried),
-      cmocka_unit_test(f4_senders_never_get_above_it),
+      cmocka_unit_test(f4_only_stalled_streams_are_closed),
+      cmocka_unit_test(f4_largest_queue_is_closed_first),
+      cmocka_unit_test(f4_conflation_index_counts_against_the_budget),
+      cmocka_unit_test(f4_written_events_free_their_bytes),
+      cmocka_unit_test(f4_last_eighth_is_refused_if_no_queue_is_freed),
+      cmocka_unit_test(f4_event_over_budget_is_too_large),
+      cmocka_unit_test(f4_closing_stream_is_aborted_to_free_bytes),
+      cmocka_unit_test(f4_concurrent_senders_never_exceed_the_budget),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is told that a connection has ended: each once, in order, or not at all once taken back. */
+/* Close nodes: each is called once, in order, when its connection has ended; a cancelled node is never called. */
 #include "connection/close_list.h"
 
 #include <stdlib.h>
 
 #include "connection/probe.h"
 
-/* What the functions of a test write down. */
+/* The results that the functions of a test record. */
 typedef struct watcher {
-  vsi_close_node node; /* first: a node is its watcher */
+  vsi_close_node node; /* first: a node is cast to its watcher */
   struct watcher *others[2];
-  bool cancels[2];  /* what the function tries with them */
-  bool let_in;      /* what came of it */
-  int called, rank; /* rank: the how-manieth call of the test */
+  bool cancels[2];  /* the other nodes that the function tries to cancel */
+  bool let_in;      /* the results of these attempts */
+  int called, rank; /* rank: the position of this call among the test's calls */
   vestry_cause cause;
   probe *p;
 } watcher;
@@ -44,7 +44,7 @@ static void watcher_init(watcher *w, probe *p) {
   w->p = p;
 }
 
-static void are_told_once_in_order(void **state) {
+static void close_nodes_are_called_once_in_order(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -63,13 +63,13 @@ static void are_told_once_in_order(void **state) {
   assert_int_equal(calls, 0); /* on the runner, not here */
   watcher late;
   watcher_init(&late, &p);
-  assert_int_equal(vsi_connection_at_close(c, &late.node), VESTRY_OK); /* closing is not ended */
+  assert_int_equal(vsi_connection_at_close(c, &late.node), VESTRY_OK); /* a closing connection has not ended */
   bench_run(&b);
   for (int i = 0; i < 3; i++) {
     assert_int_equal(w[i].called, 1);
     assert_int_equal(w[i].rank, i + 1);
     assert_int_equal(w[i].cause, VESTRY_CAUSE_IDLE);
-    assert_false(vsi_connection_cancel_at_close(c, &w[i].node)); /* too late */
+    assert_false(vsi_connection_cancel_at_close(c, &w[i].node)); /* the connection has ended */
   }
   assert_int_equal(late.rank, 4);
   watcher_init(&late, &p);
@@ -82,7 +82,7 @@ static void are_told_once_in_order(void **state) {
   bench_finish(&b);
 }
 
-static void those_taken_back_are_not_told(void **state) {
+static void cancelled_close_nodes_are_not_called(void **state) {
   (void)state;
   for (int gone = 0; gone < 8; gone++) { /* every subset of three */
     bench b;
@@ -94,7 +94,7 @@ static void those_taken_back_are_not_told(void **state) {
     vestry_connection *c = bench_connect(&b, &p, NULL);
     for (int i = 0; i < 3; i++) {
       watcher_init(&w[i], &p);
-      assert_false(vsi_connection_cancel_at_close(c, &w[i].node)); /* never let in */
+      assert_false(vsi_connection_cancel_at_close(c, &w[i].node)); /* never added */
       assert_int_equal(vsi_connection_at_close(c, &w[i].node), VESTRY_OK);
     }
     for (int i = 0; i < 3; i++) {
@@ -102,7 +102,7 @@ static void those_taken_back_are_not_told(void **state) {
       assert_true(vsi_connection_cancel_at_close(c, &w[i].node));
       assert_false(vsi_connection_cancel_at_close(c, &w[i].node));
     }
-    if (gone == 7) assert_int_equal(vsi_connection_at_close(c, &w[1].node), VESTRY_OK); /* and in again */
+    if (gone == 7) assert_int_equal(vsi_connection_at_close(c, &w[1].node), VESTRY_OK); /* and added again */
     vsi_connection_start(c);
     vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
     bench_run(&b);
@@ -118,7 +118,7 @@ static void those_taken_back_are_not_told(void **state) {
   }
 }
 
-static void a_function_may_cancel_others_and_adds_nobody(void **state) {
+static void close_node_may_cancel_others_but_not_add(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -129,10 +129,10 @@ static void a_function_may_cancel_others_and_adds_nobody(void **state) {
   vestry_connection *c = bench_connect(&b, &p, NULL);
   for (int i = 0; i < 4; i++) watcher_init(&w[i], &p);
   for (int i = 0; i < 3; i++) assert_int_equal(vsi_connection_at_close(c, &w[i].node), VESTRY_OK);
-  w[1].others[0] = &w[2]; /* still to come */
+  w[1].others[0] = &w[2]; /* not called yet */
   w[1].cancels[0] = true;
   w[1].others[1] = &w[3];
-  w[0].others[0] = &w[0]; /* itself: its call is under way */
+  w[0].others[0] = &w[0]; /* itself: its call is running */
   w[0].cancels[0] = true;
   vsi_connection_start(c);
   vestry_connection_close(c, VESTRY_CAUSE_HANGUP);
@@ -147,7 +147,7 @@ static void a_function_may_cancel_others_and_adds_nobody(void **state) {
   bench_finish(&b);
 }
 
-static void an_abandoned_connection_tells_too(void **state) {
+static void abandoned_connection_calls_its_close_nodes(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -169,10 +169,10 @@ static void an_abandoned_connection_tells_too(void **state) {
 
 enum { THREADS = 3, NODES = 24, ROUNDS = 150 };
 
-/* Held twice: by the list, until it was called or taken back, and by all who may yet cancel it. */
+/* Referenced by the list until it is called or cancelled, and by each thread that may still cancel it. */
 typedef struct owned {
   vsi_close_node node;
-  _Atomic(int) refs, outcomes; /* outcomes: called, and taken back */
+  _Atomic(int) refs, outcomes; /* outcomes: calls and cancellations */
   int payload;                 /* written before the add, read by the call */
 } owned;
 
@@ -216,7 +216,8 @@ typedef struct guest {
   pthread_t thread;
 } guest;
 
-/* Adds its own, while others do and one closes; then cancels a third of them, which the next thread does too. */
+/* Adds its nodes while other threads add theirs and one closes the connection; then cancels a third of them, and so
+ * does the next thread. */
 static void *come_and_go(void *argument) {
   guest *g = argument;
   party *p = g->p;
@@ -244,7 +245,7 @@ static void *cancel_only(void *argument) {
   return NULL;
 }
 
-static void threads_that_come_and_go_while_it_ends(void **state) {
+static void close_nodes_race_with_the_end(void **state) {
   (void)state;
   for (int round = 0; round < ROUNDS; round++) {
     bench b;
@@ -279,11 +280,11 @@ static void threads_that_come_and_go_while_it_ends(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(are_told_once_in_order),
-      cmocka_unit_test(those_taken_back_are_not_told),
-      cmocka_unit_test(a_function_may_cancel_others_and_adds_nobody),
-      cmocka_unit_test(an_abandoned_connection_tells_too),
-      cmocka_unit_test(threads_that_come_and_go_while_it_ends),
+      cmocka_unit_test(close_nodes_are_called_once_in_order),
+      cmocka_unit_test(cancelled_close_nodes_are_not_called),
+      cmocka_unit_test(close_node_may_cancel_others_but_not_add),
+      cmocka_unit_test(abandoned_connection_calls_its_close_nodes),
+      cmocka_unit_test(close_nodes_race_with_the_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* E6: whatever is sent to a connection that has been closed is refused without harm: CLOSED, nothing written, nothing
- * counted as accepted, nothing kept. */
+/* E6: a send to a closed connection does no harm: it returns CLOSED, writes nothing, counts nothing as accepted, and
+ * leaks nothing. */
 #include "connection/probe.h"
 
-/* Every public way to send to a connection. */
+/* All public functions that send to a connection. */
 static vestry_err send_one(vestry_connection *c, vestry_event *event) {
   return vestry_connection_send(c, event);
 }
@@ -32,7 +32,7 @@ static vestry_err (*const forms[])(vestry_connection *c, vestry_event *event) = 
                                                                                  patch_signals, execute_script};
 enum { FORMS = sizeof forms / sizeof *forms };
 
-/* All forms, refused; whatever the state, nothing comes of it. */
+/* Each of the functions is refused without any effect, in whatever state the connection is. */
 static void assert_refused(bench *b, vestry_connection *c) {
   vestry_connection_stats before = {0}, after = {0};
   vestry_connection_stats_get(c, &before);
@@ -43,7 +43,7 @@ static void assert_refused(bench *b, vestry_connection *c) {
   vestry_event_unref(event);
   vestry_connection_stats_get(c, &after);
   assert_int_equal(after.accepted_count, before.accepted_count);
-  assert_int_equal(after.refused_count, before.refused_count); /* that counts what met a full queue */
+  assert_int_equal(after.refused_count, before.refused_count); /* this counter is for events that met a full queue */
   assert_int_equal(after.queued_count, before.queued_count);
   assert_int_equal(after.queued_bytes, before.queued_bytes);
   assert_int_equal(after.writes_count, before.writes_count);

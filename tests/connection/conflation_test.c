@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F3: a slow page is shown the latest state: what is left out, by example, as the client needs it, and by many senders.
- * That the page is the same in the end is conflation_worlds_test.c. */
+/* F3: a slow page receives the latest state. Examples of conflated events, the table settled with the client, and
+ * concurrent senders. conflation_worlds_test.c checks that the resulting page is the same. */
 #include "connection/conflation.h"
 
 #include <sched.h>
@@ -11,7 +11,7 @@
 #include "connection/page.h"
 #include "event/target.h"
 
-/* What is sent before the page reads. */
+/* The events sent before the page reads. */
 typedef struct sent {
   /* 'e': elements, 's': signals, 'i' and 't': with an event id, 'm': signals if missing, 'x': script, 'c': comment */
   char kind;
@@ -49,7 +49,7 @@ static vestry_event *made(bench *b, const sent *s) {
 static const struct {
   const char *what;
   sent sent[4];
-  unsigned written; /* bits: which are */
+  unsigned written; /* bits: the events that are written */
 } examples[] = {
     {"a morph by its element's id", {{'e', A1, 0, 0}, {'e', A2, 0, 0}}, 2},
     {"of three the last", {{'e', A1, 0, 0}, {'e', A2, 0, 0}, {'e', A1, 0, 0}}, 4},
@@ -137,7 +137,7 @@ static const struct {
 };
 
 /* capability: F3 */
-static void f3_what_is_left_out(void **state) {
+static void f3_examples_are_conflated(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
     bench b;
@@ -166,9 +166,9 @@ static void f3_what_is_left_out(void **state) {
   }
 }
 
-/* Two targets with one slot: nothing is mistaken for the other, but the older one has lost its chance. */
+/* Two targets share one slot: neither is mistaken for the other, but the older one is no longer found. */
 /* capability: F3 */
-static void f3_a_slot_remembers_one_target(void **state) {
+static void f3_index_slot_holds_one_target(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -176,7 +176,7 @@ static void f3_a_slot_remembers_one_target(void **state) {
   vestry_event *events[VSI_CONFLATION_SLOTS + 1];
   size_t first = 0, second = 0, made = 0;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  while (!second) { /* of one target more than slots two have the same */
+  while (!second) { /* with one target more than there are slots, two share a slot */
     assert_true(made <= VSI_CONFLATION_SLOTS);
     snprintf(html[made], sizeof html[made], "<div id=\"n%zu\">1</div>", made);
     assert_int_equal(vestry_event_elements(&b.th.host, html[made], strlen(html[made]), NULL, &events[made]), VESTRY_OK);
@@ -212,9 +212,9 @@ static void f3_a_slot_remembers_one_target(void **state) {
   bench_finish(&b);
 }
 
-/* Six events of which two are needed wait in a queue that has room for two, as long as the runner comes round. */
+/* Only two of six events are needed, and they fit into a queue of two as long as the runner runs in between. */
 /* capability: F3 */
-static void f3_a_stalled_page_costs_its_latest_state(void **state) {
+static void f3_stalled_page_queues_only_its_latest_state(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -252,8 +252,8 @@ static void f3_a_stalled_page_costs_its_latest_state(void **state) {
   bench_finish(&b);
 }
 
-/* The same of morphs with fields and what they are bound to. is_run: the runner comes round; otherwise it is inside of
- * a write all the time, as that of a transport that blocks. The queue has room for less than a hundredth of them. */
+/* The same for morphs with fields and bound signals. is_run: the runner runs in between; otherwise it is in a write all
+ * the time, as with a transport that blocks. The queue has room for less than a hundredth of the events. */
 static void send_bound(bool is_run) {
   enum { MORPHS = 1000 };
   bench b;
@@ -301,15 +301,15 @@ static void send_bound(bool is_run) {
 }
 
 /* capability: F3 */
-static void f3_a_stalled_page_with_fields_costs_its_latest_state(void **state) {
+static void f3_stalled_page_with_fields_queues_its_latest_state(void **state) {
   (void)state;
   send_bound(true);
   send_bound(false);
 }
 
-/* What waits when the connection ends is discarded, and counted. */
+/* Events that wait when the connection ends are discarded, and counted. */
 /* capability: F3 */
-static void f3_what_waits_ends_with_its_connection(void **state) {
+static void f3_waiting_events_are_discarded_at_the_end(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -344,7 +344,7 @@ static void f3_what_waits_ends_with_its_connection(void **state) {
 }
 
 /* capability: F3 */
-static void f3_batches_stay_whole(void **state) {
+static void f3_batches_are_not_conflated(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -371,9 +371,10 @@ static void f3_batches_stay_whole(void **state) {
   bench_finish(&b);
 }
 
-/* What runs when it comes, and texts that a browser reads by other rules: nothing is left out, and that can be seen. */
+/* Content that runs code when it arrives, or that a browser parses by other rules, is never conflated, and the counters
+ * show it. */
 /* capability: F3 */
-static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
+static void f3_barriers_are_counted(void **state) {
   (void)state;
   static const sent all[] = {{'e', A1, 0, 0},
                              {'e', "<div id=\"a\"><b data-init=\"x()\"></b></div>", 0, 0},
@@ -404,9 +405,11 @@ static void f3_what_nothing_is_left_out_for_is_counted(void **state) {
   bench_finish(&b);
 }
 
-/* ---- as the client has it ---------------------------------------------------------------------------------------- */
+/* ---- as the client needs it
+ * --------------------------------------------------------------------------------------- */
 
-/* The rows that tests/browser/morph.test.js has settled with the client: what is decided is what it needs. */
+/* The rows that tests/browser/morph.test.js has determined with the client: conflation decides as the client needs
+ * it. */
 
 static const char *text_in(const json_t *row, const char *name) {
   return json_string_value(json_object_get(row, name));
@@ -478,7 +481,7 @@ static void decide(const json_t *row, bool is_inner, char text[16]) {
 }
 
 /* capability: F3 */
-static void f3_what_is_decided_is_what_the_client_needs(void **state) {
+static void f3_decisions_match_the_client_table(void **state) {
   (void)state;
   static char table[65536];
   FILE *file = fopen(CONFLATION_TABLE, "r");
@@ -486,7 +489,7 @@ static void f3_what_is_decided_is_what_the_client_needs(void **state) {
   size_t len = fread(table, 1, sizeof table, file);
   fclose(file);
   for (size_t i = 0; i < len; i++)
-    if (table[i] == '~') table[i] = 'q'; /* what ids and names begin with */
+    if (table[i] == '~') table[i] = 'q'; /* the first character of ids and names */
   json_error_t error;
   json_t *rows = json_loadb(table, len, 0, &error), *row;
   if (!rows) fail_msg("%s:%d: %s", CONFLATION_TABLE, error.line, error.text);
@@ -505,8 +508,8 @@ static void f3_what_is_decided_is_what_the_client_needs(void **state) {
   assert_int_equal(wrong, 0);
 }
 
-/* Without memory less is left out, or the send says so; what is written is what was accepted, in order. */
-static void f3_memory_that_fails_leaves_out_less(void **state) {
+/* If an allocation fails, fewer events are conflated, or the send fails. The accepted events are written, in order. */
+static void f3_allocation_failure_loses_no_accepted_event(void **state) {
   (void)state;
   bool failed = true;
   for (long n = 0; failed; n++) {
@@ -548,7 +551,8 @@ static void f3_memory_that_fails_leaves_out_less(void **state) {
   }
 }
 
-/* ---- by many ----------------------------------------------------------------------------------------------------- */
+/* ---- concurrent senders
+ * -------------------------------------------------------------------------------------------- */
 
 enum { SENDERS = 4, ROUNDS = 3000 };
 
@@ -570,15 +574,15 @@ static void *send_rounds(void *ctx) {
     snprintf(html, sizeof html, "<div id=\"%c\"><textarea id=\"t%c\" data-bind:%c></textarea>%d</div>", s->name,
              s->name, s->name, i);
     snprintf(json, sizeof json, "{\"n%c\":%d}", s->name, i);
-    /* FULL: another sender was interrupted in the middle of a put. */
+    /* FULL: another sender was interrupted during its put. */
     while (vestry_connection_patch_elements(s->connection, html, strlen(html), NULL) == VESTRY_FULL) sched_yield();
     while (vestry_connection_patch_signals_text(s->connection, json, strlen(json), NULL) == VESTRY_FULL) sched_yield();
   }
   return NULL;
 }
 
-/* Senders conflate a queue that is always full, in the place of a runner that is at it too. is_stuck: it is not started
- * before all has been sent. The queue has room for what one write takes, and what is needed. */
+/* Senders conflate a queue that is always full, instead of the runner, which works on it at the same time. is_stuck:
+ * the connection starts after everything was sent. The queue has room for one write and the needed events. */
 static void send_by_many(bool is_stuck) {
   bench b;
   probe p;
@@ -608,7 +612,7 @@ static void send_by_many(bool is_stuck) {
   assert_int_equal(stats.queued_count + stats.queued_bytes, 0);
   assert_int_equal(stats.kept_count + stats.barriers_count, 0);
   const char *got = vsi_buffer_terminate(&p.got);
-  for (int i = 0; i < SENDERS; i++) { /* the last thing that is said of each is the last that was sent */
+  for (int i = 0; i < SENDERS; i++) { /* the last event of each sender that was written is the last one sent */
     char last[64], begin[32];
     snprintf(begin, sizeof begin, "data-bind:%c></textarea>", 'a' + i);
     snprintf(last, sizeof last, "%s%d</div>", begin, ROUNDS);
@@ -630,7 +634,7 @@ static void f3_senders_conflate_a_full_queue(void **state) {
   send_by_many(false);
 }
 
-static void f3_a_full_queue_still_closes(void **state) {
+static void f3_full_queue_closes_if_nothing_conflates(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -650,17 +654,17 @@ static void f3_a_full_queue_still_closes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f3_what_is_left_out),
-      cmocka_unit_test(f3_a_stalled_page_costs_its_latest_state),
-      cmocka_unit_test(f3_a_stalled_page_with_fields_costs_its_latest_state),
+      cmocka_unit_test(f3_examples_are_conflated),
+      cmocka_unit_test(f3_stalled_page_queues_only_its_latest_state),
+      cmocka_unit_test(f3_stalled_page_with_fields_queues_its_latest_state),
       cmocka_unit_test(f3_senders_conflate_a_full_queue),
-      cmocka_unit_test(f3_a_full_queue_still_closes),
-      cmocka_unit_test(f3_a_slot_remembers_one_target),
-      cmocka_unit_test(f3_what_waits_ends_with_its_connection),
-      cmocka_unit_test(f3_batches_stay_whole),
-      cmocka_unit_test(f3_what_nothing_is_left_out_for_is_counted),
-      cmocka_unit_test(f3_what_is_decided_is_what_the_client_needs),
-      cmocka_unit_test(f3_memory_that_fails_leaves_out_less),
+      cmocka_unit_test(f3_full_queue_closes_if_nothing_conflates),
+      cmocka_unit_test(f3_index_slot_holds_one_target),
+      cmocka_unit_test(f3_waiting_events_are_discarded_at_the_end),
+      cmocka_unit_test(f3_batches_are_not_conflated),
+      cmocka_unit_test(f3_barriers_are_counted),
+      cmocka_unit_test(f3_decisions_match_the_client_table),
+      cmocka_unit_test(f3_allocation_failure_loses_no_accepted_event),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F3: a slow page is shown the latest state. The property: whatever is left out, the page is in the end what it would
- * be had everything been applied. Many small worlds, each made of a seed. */
+/* F3: a slow page receives the latest state. Property: whichever events are conflated, the page ends in the state that
+ * it would have if every event were applied. The test runs many small worlds, each generated from a seed. */
 #include "connection/conflation.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ typedef struct world {
   page full, got;
   char html[4096];
   char used[2 * IDS + 1]; /* ids in html */
-  bool has_fields;        /* then events are for what is there alone */
+  bool has_fields;        /* then events only target existing elements */
 } world;
 
 static uint64_t below(world *w, uint64_t bound) {
@@ -42,7 +42,8 @@ static void put(world *w, const char *text) {
   strcat(w->html, text);
 }
 
-/* An id that the page does not have, but inside of target, nor the HTML so far; 0: none. first: the first of them. */
+/* An id that neither the page (except inside of target) nor the HTML so far has; 0: none. first: the first
+ * candidate. */
 static char free_id(world *w, int target, char first) {
   char id = (char)(first + below(w, IDS));
   int there = page_find(&w->full, id);
@@ -192,7 +193,7 @@ static void let_flow(world *w) {
   vestry_connection_writable(w->l.connection);
 }
 
-/* Pages that look the same: what is typed in the one is typed in the other. Returns in how many fields. */
+/* Two pages that look the same: text typed in one is typed in the other. Returns the number of such fields. */
 static size_t assert_typed(const page *full, int of_full, const page *got, int of_got) {
   size_t count = full->nodes[of_full].is_typed;
   assert_true(!full->nodes[of_full].is_typed || got->nodes[of_got].is_typed);
@@ -212,7 +213,7 @@ static void assert_same_pages(world *w, uint64_t seed) {
   assert_true(json_equal(w->full.signals, w->got.signals));
 }
 
-/* Returns how many were left out. */
+/* Returns the number of conflated events. */
 static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
   w->random = seed;
   w->has_fields = seed % 2;
@@ -229,7 +230,7 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
       "data: elements <div id=\"a\"><div id=\"b\"><textarea id=\"m\"></textarea></div></div>"
       "<div id=\"c\"><textarea id=\"n\"></textarea></div><div id=\"d\"><textarea id=\"o\"></textarea></div>\n\n";
   page *both[] = {&w->full, &w->got};
-  for (int i = 0; i < 2; i++) { /* a page begins with something to find */
+  for (int i = 0; i < 2; i++) { /* a page begins with an element that selectors can find */
     page_node *root = &both[i]->nodes[1];
     root->child = both[i]->count;
     both[i]->nodes[both[i]->count++] = (page_node){.tag = 'p', .parent = 1};
@@ -278,7 +279,7 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
 }
 
 /* capability: F3 */
-static void f3_the_page_is_the_same_in_the_end(void **state) {
+static void f3_conflation_does_not_change_the_resulting_page(void **state) {
   (void)state;
   static world w;
   const char *seed = getenv("VESTRY_SEED");
@@ -296,6 +297,6 @@ static void f3_the_page_is_the_same_in_the_end(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(f3_the_page_is_the_same_in_the_end)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(f3_conflation_does_not_change_the_resulting_page)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

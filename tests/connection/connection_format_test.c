@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Events by formats, sent. */
+/* Events built from format strings, sent. */
 #include "connection/probe.h"
 #include "vestry/connection.h"
 
 /* capability: C4 */
-static void formats_are_sent(void **state) {
+static void formatted_events_are_sent(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -34,8 +34,8 @@ static void formats_are_sent(void **state) {
   bench_finish(&b);
 }
 
-/* Whichever allocation fails, what was not sent leaves nothing behind. */
-static void without_memory(void **state) {
+/* Whichever allocation fails, a failed send leaves nothing in memory. */
+static void failed_formatted_send_leaks_nothing(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -56,7 +56,7 @@ static void without_memory(void **state) {
       assert_int_equal(error, VESTRY_NO_MEMORY);
       assert_int_equal(b.th.live, live);
     }
-    assert_int_equal(number, kind ? 2 : 3); /* the builder, which signals have not; the event, the delivery */
+    assert_int_equal(number, kind ? 2 : 3); /* the builder (not for signals), the event, the delivery */
   }
   bench_run(&b);
   probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>a</p>\n\n"
@@ -70,8 +70,8 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(formats_are_sent),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(formatted_events_are_sent),
+      cmocka_unit_test(failed_formatted_send_leaks_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a connection, step by step on a stepped runtime. */
+/* The states of a connection, step by step on a stepped runtime. */
 #include "vestry/connection.h"
 
 #include "connection/probe.h"
 
-static void opens_then_writes_in_one(void **state) {
+static void queued_events_are_one_write_after_open(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -20,7 +20,7 @@ static void opens_then_writes_in_one(void **state) {
   bench_run(&b);
   assert_int_equal(p.opens, 1);
   assert_int_equal(p.opened, 1);
-  assert_int_equal(p.writes, 1); /* all that waited, one write */
+  assert_int_equal(p.writes, 1); /* all queued events, one write */
   probe_assert_got(&p, ": a\n\n: b\n\n");
   assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_OPEN);
   assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
@@ -37,7 +37,7 @@ static void opens_then_writes_in_one(void **state) {
   bench_finish(&b);
 }
 
-static void a_clean_end_flushes_an_abort_discards(void **state) {
+static void clean_end_flushes_and_abort_discards(void **state) {
   (void)state;
   static const struct {
     vestry_cause cause;
@@ -83,7 +83,7 @@ typedef struct looking {
   int looks, full_looks;
 } looking;
 
-/* Whoever sees an event settled finds its room: that of the queue, and that of the budget. */
+/* When an event is freed as settled, its room in the queue and in the budget must be free already. */
 static void look_at_room(void *ctx) {
   looking *l = ctx;
   vestry_connection_stats stats = {0};
@@ -99,7 +99,7 @@ static void look_at_room(void *ctx) {
   l->full_looks += waiting > 0;
 }
 
-static void what_is_settled_has_given_its_room_back(void **state) {
+static void settled_event_has_freed_its_room(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -117,7 +117,7 @@ static void what_is_settled_has_given_its_room_back(void **state) {
     b.th.on_free = NULL;
     assert_int_equal(vsi_connection_settled(c), i + 1);
   }
-  assert_true(l.looks >= 3 && l.full_looks >= 3); /* it was looked inside of each settlement */
+  assert_true(l.looks >= 3 && l.full_looks >= 3); /* the hook ran during each settlement */
   assert_true(vestry_connection_close(c, VESTRY_CAUSE_CLOSED));
   bench_run(&b);
   vestry_connection_unref(c);
@@ -125,7 +125,7 @@ static void what_is_settled_has_given_its_room_back(void **state) {
   bench_finish(&b);
 }
 
-static void closing_refuses_numbers_that_are_no_cause(void **state) {
+static void close_refuses_invalid_causes(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -145,8 +145,8 @@ static void closing_refuses_numbers_that_are_no_cause(void **state) {
   bench_finish(&b);
 }
 
-/* A peer that is gone is not waited for, whatever the stream ends for; that stays the cause. */
-static void what_waits_for_a_peer_ends_with_it(void **state) {
+/* If the peer is lost, a closing stream does not wait for it any longer; its first cause remains. */
+static void closing_stream_ends_when_its_peer_is_lost(void **state) {
   (void)state;
   static const vestry_cause ends[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_DRAIN};
   static const struct {
@@ -202,7 +202,7 @@ static void a_full_queue_closes_or_drops(void **state) {
     assert_int_equal(stats.refused_count, drop ? 2 : 1);
     if (drop) {
       probe_assert_got(&p, ": a\n\n: b\n\n");
-      assert_int_equal(bench_send(&b, c, "e"), VESTRY_OK); /* room again */
+      assert_int_equal(bench_send(&b, c, "e"), VESTRY_OK); /* there is room again */
       bench_run(&b);
       probe_assert_got(&p, ": a\n\n: b\n\n: e\n\n");
       vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
@@ -218,7 +218,7 @@ static void a_full_queue_closes_or_drops(void **state) {
 }
 
 /* capability: C12 */
-static void bytes_bound_too(void **state) {
+static void queue_is_bounded_in_bytes(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -230,7 +230,7 @@ static void bytes_bound_too(void **state) {
   assert_int_equal(bench_send(&b, c, "0123456789"), VESTRY_TOO_LARGE); /* 14 bytes: never */
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_OK);               /* 7 bytes */
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_FULL);             /* 14: not now */
-  assert_int_equal(bench_send(&b, c, "0"), VESTRY_OK);                 /* 12: just */
+  assert_int_equal(bench_send(&b, c, "0"), VESTRY_OK);                 /* 12: exactly */
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(c, &stats);
   assert_int_equal(stats.queued_bytes, 12);
@@ -244,7 +244,7 @@ static void bytes_bound_too(void **state) {
 }
 
 /* capability: C10 */
-static void batches_are_whole_or_not_at_all(void **state) {
+static void batch_is_queued_whole_or_refused(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -271,7 +271,7 @@ static void batches_are_whole_or_not_at_all(void **state) {
   bench_finish(&b);
 }
 
-static void a_blocked_transport_resumes_where_it_was(void **state) {
+static void blocked_transport_resumes_where_it_stopped(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -287,7 +287,7 @@ static void a_blocked_transport_resumes_where_it_was(void **state) {
   assert_int_equal(p.writes, 1);
   bench_send(&b, c, "c");
   bench_run(&b);
-  assert_int_equal(p.writes, 1); /* it waits for room */
+  assert_int_equal(p.writes, 1); /* the runner waits until the transport is writable */
   for (int i = 0; i < 4; i++) {
     vestry_connection_writable(c);
     bench_run(&b);
@@ -306,7 +306,7 @@ static void a_blocked_transport_resumes_where_it_was(void **state) {
   bench_finish(&b);
 }
 
-static void a_clean_end_does_not_wait_for_ever(void **state) {
+static void clean_end_times_out(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -325,15 +325,15 @@ static void a_clean_end_does_not_wait_for_ever(void **state) {
   test_host_advance_ms(&b.th, 20);
   bench_run(&b);
   assert_int_equal(p.ends, 1);
-  assert_false(p.clean); /* what was accepted could not be written: that is no clean end */
+  assert_false(p.clean); /* accepted events could not be written, so the end is not clean */
   assert_int_equal(p.close_cause, VESTRY_CAUSE_CLOSED);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
 }
 
-/* The same when the last write took everything, and said that this was all. */
-static void nor_for_what_came_when_all_was_taken(void **state) {
+/* The same if the last write took everything and then reported WOULD_BLOCK. */
+static void clean_end_times_out_after_a_complete_write(void **state) {
   (void)state;
   for (int drained = 0; drained < 2; drained++) {
     bench b;
@@ -351,7 +351,7 @@ static void nor_for_what_came_when_all_was_taken(void **state) {
     bench_run(&b);
     vestry_connection_close(c, drained ? VESTRY_CAUSE_DRAIN : VESTRY_CAUSE_CLOSED);
     bench_run(&b);
-    assert_int_equal(p.writes, 1); /* it waits for room */
+    assert_int_equal(p.writes, 1); /* the runner waits until the transport is writable */
     assert_int_equal(p.ends, 0);
     test_host_advance_ms(&b.th, 5010);
     bench_run(&b);
@@ -363,12 +363,12 @@ static void nor_for_what_came_when_all_was_taken(void **state) {
   }
 }
 
-/* Who reads slowly, but goes on, is not one who does not read. */
+/* A peer that reads slowly, but continues to read, is not treated as stalled. */
 enum { SLOW_STEP_MS = 4000, SLOW_BYTES = 90 };
 
 static vestry_connection *begin_slow(bench *b, probe *p, size_t take) {
   char text[SLOW_BYTES - 3] = {
-      0}; /* with what is around it SLOW_BYTES: ": ", two ends of lines, but no end of a text */
+      0}; /* SLOW_BYTES with the framing of the comment (": " and two line ends), but without the terminator */
   memset(text, 'x', sizeof text - 1);
   bench_init(b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
   probe_init(p);
@@ -396,7 +396,7 @@ static void finish_slow(bench *b, probe *p, vestry_connection *c, bool clean) {
   bench_finish(b);
 }
 
-static void a_slow_peer_is_waited_for_while_it_takes_something(void **state) {
+static void clean_end_waits_while_the_peer_reads(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -407,12 +407,12 @@ static void a_slow_peer_is_waited_for_while_it_takes_something(void **state) {
     take_some(&b, c, SLOW_STEP_MS);
     assert_int_equal(p.ends, 0);
   }
-  take_some(&b, c, SLOW_STEP_MS); /* the last of it, after 40 s */
+  take_some(&b, c, SLOW_STEP_MS); /* the last bytes, after 40 s */
   assert_int_equal(p.got.len, SLOW_BYTES);
   finish_slow(&b, &p, c, true);
 }
 
-static void a_slow_peer_that_takes_nothing_more_is_not(void **state) {
+static void clean_end_times_out_if_the_peer_stops_reading(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -428,7 +428,7 @@ static void a_slow_peer_that_takes_nothing_more_is_not(void **state) {
   finish_slow(&b, &p, c, false);
 }
 
-static void one_that_takes_a_little_now_and_then_has_a_minute(void **state) {
+static void clean_end_waits_one_minute_at_most(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -443,8 +443,8 @@ static void one_that_takes_a_little_now_and_then_has_a_minute(void **state) {
   finish_slow(&b, &p, c, false);
 }
 
-/* A drain, and a stop, are not put off by it. */
-static void no_stop_waits_longer_for_a_slow_peer(void **state) {
+/* A slow peer does not delay a drain or a stop. */
+static void slow_peer_does_not_delay_drain_or_stop(void **state) {
   (void)state;
   static const struct {
     vestry_cause cause;
@@ -476,7 +476,7 @@ static void no_stop_waits_longer_for_a_slow_peer(void **state) {
 }
 
 /* capability: E2 */
-static void heartbeats_when_silent(void **state) {
+static void idle_stream_sends_heartbeats(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -492,7 +492,7 @@ static void heartbeats_when_silent(void **state) {
   bench_run(&b);
   probe_assert_got(&p, ":\n\n");
   test_host_advance_ms(&b.th, 600);
-  bench_send(&b, c, "x"); /* an event is a sign of life too */
+  bench_send(&b, c, "x"); /* an event also counts as a sign of life */
   bench_run(&b);
   test_host_advance_ms(&b.th, 600);
   bench_run(&b);
@@ -500,7 +500,7 @@ static void heartbeats_when_silent(void **state) {
   test_host_advance_ms(&b.th, 402);
   bench_run(&b);
   probe_assert_got(&p, ":\n\n: x\n\n:\n\n");
-  p.write_answer = VESTRY_IO_HANGUP; /* the peer is found gone by the next one */
+  p.write_answer = VESTRY_IO_HANGUP; /* the next heartbeat detects that the peer is lost */
   test_host_advance_ms(&b.th, 1002);
   bench_run(&b);
   assert_int_equal(p.close_cause, VESTRY_CAUSE_HANGUP);
@@ -513,8 +513,8 @@ static void heartbeats_when_silent(void **state) {
   bench_finish(&b);
 }
 
-/* One that there is no memory for is left out; the stream lives, and the next one comes. */
-static void a_heartbeat_without_memory_is_left_out(void **state) {
+/* A heartbeat whose allocation fails is skipped; the stream continues, and the next heartbeat is sent. */
+static void heartbeat_is_skipped_without_memory(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -540,8 +540,8 @@ static void a_heartbeat_without_memory_is_left_out(void **state) {
   probe_finish(&p);
 }
 
-/* As long as the field is wide, and longer. */
-static void heartbeats_of_weeks(void **state) {
+/* Intervals at the maximum of the 32-bit field and above. */
+static void heartbeat_interval_of_weeks_works(void **state) {
   (void)state;
   const uint64_t days_49_ms = UINT32_MAX - 1;
   for (int longer = 0; longer < 2; longer++) {
@@ -562,7 +562,7 @@ static void heartbeats_of_weeks(void **state) {
 }
 
 /* capability: E2 */
-static void no_heartbeat_when_never(void **state) {
+static void never_disables_heartbeats(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -582,7 +582,7 @@ static void no_heartbeat_when_never(void **state) {
   bench_finish(&b);
 }
 
-static void transport_failures_have_their_cause(void **state) {
+static void transport_failures_map_to_causes(void **state) {
   (void)state;
   static const struct {
     vestry_io io;
@@ -616,7 +616,7 @@ static void transport_failures_have_their_cause(void **state) {
 }
 
 /* capability: C12 */
-static void abandoned_ones_count_and_never_open(void **state) {
+static void abandoned_connection_counts_and_never_opens(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -634,7 +634,7 @@ static void abandoned_ones_count_and_never_open(void **state) {
   bench_finish(&b);
 }
 
-static void refuses_bad_options_and_closed_groups(void **state) {
+static void connect_refuses_bad_options_and_closed_groups(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -655,12 +655,12 @@ static void refuses_bad_options_and_closed_groups(void **state) {
   vsi_group_close(b.group);
   assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, NULL, NULL, NULL, &c), VESTRY_CLOSED);
   assert_null(c);
-  assert_int_equal(p.ends + p.releases, 0); /* on failure the transport is still the caller's */
+  assert_int_equal(p.ends + p.releases, 0); /* on failure the transport still belongs to the caller */
   vsi_buffer_finish(&p.got);
   bench_finish(&b);
 }
 
-/* Every allocation of a connection's life fails once. */
+/* Each allocation in the life of a connection fails once. */
 static vestry_err live(test_host *th, void *ctx) {
   (void)ctx;
   vestry_runtime *runtime;
@@ -694,12 +694,12 @@ static vestry_err live(test_host *th, void *ctx) {
   return error;
 }
 
-static void survives_every_failed_allocation(void **state) {
+static void connection_survives_every_failed_allocation(void **state) {
   (void)state;
   test_host_fail_each(live, NULL, false);
 }
 
-static void trickles_byte_by_byte(void **state) {
+static void transport_taking_single_bytes_gets_all_events(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -731,30 +731,30 @@ static void trickles_byte_by_byte(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(opens_then_writes_in_one),
-      cmocka_unit_test(a_clean_end_flushes_an_abort_discards),
-      cmocka_unit_test(what_is_settled_has_given_its_room_back),
-      cmocka_unit_test(closing_refuses_numbers_that_are_no_cause),
-      cmocka_unit_test(what_waits_for_a_peer_ends_with_it),
+      cmocka_unit_test(queued_events_are_one_write_after_open),
+      cmocka_unit_test(clean_end_flushes_and_abort_discards),
+      cmocka_unit_test(settled_event_has_freed_its_room),
+      cmocka_unit_test(close_refuses_invalid_causes),
+      cmocka_unit_test(closing_stream_ends_when_its_peer_is_lost),
       cmocka_unit_test(a_full_queue_closes_or_drops),
-      cmocka_unit_test(bytes_bound_too),
-      cmocka_unit_test(batches_are_whole_or_not_at_all),
-      cmocka_unit_test(a_blocked_transport_resumes_where_it_was),
-      cmocka_unit_test(a_clean_end_does_not_wait_for_ever),
-      cmocka_unit_test(nor_for_what_came_when_all_was_taken),
-      cmocka_unit_test(a_slow_peer_is_waited_for_while_it_takes_something),
-      cmocka_unit_test(a_slow_peer_that_takes_nothing_more_is_not),
-      cmocka_unit_test(one_that_takes_a_little_now_and_then_has_a_minute),
-      cmocka_unit_test(no_stop_waits_longer_for_a_slow_peer),
-      cmocka_unit_test(heartbeats_when_silent),
-      cmocka_unit_test(a_heartbeat_without_memory_is_left_out),
-      cmocka_unit_test(heartbeats_of_weeks),
-      cmocka_unit_test(no_heartbeat_when_never),
-      cmocka_unit_test(transport_failures_have_their_cause),
-      cmocka_unit_test(abandoned_ones_count_and_never_open),
-      cmocka_unit_test(refuses_bad_options_and_closed_groups),
-      cmocka_unit_test(survives_every_failed_allocation),
-      cmocka_unit_test(trickles_byte_by_byte),
+      cmocka_unit_test(queue_is_bounded_in_bytes),
+      cmocka_unit_test(batch_is_queued_whole_or_refused),
+      cmocka_unit_test(blocked_transport_resumes_where_it_stopped),
+      cmocka_unit_test(clean_end_times_out),
+      cmocka_unit_test(clean_end_times_out_after_a_complete_write),
+      cmocka_unit_test(clean_end_waits_while_the_peer_reads),
+      cmocka_unit_test(clean_end_times_out_if_the_peer_stops_reading),
+      cmocka_unit_test(clean_end_waits_one_minute_at_most),
+      cmocka_unit_test(slow_peer_does_not_delay_drain_or_stop),
+      cmocka_unit_test(idle_stream_sends_heartbeats),
+      cmocka_unit_test(heartbeat_is_skipped_without_memory),
+      cmocka_unit_test(heartbeat_interval_of_weeks_works),
+      cmocka_unit_test(never_disables_heartbeats),
+      cmocka_unit_test(transport_failures_map_to_causes),
+      cmocka_unit_test(abandoned_connection_counts_and_never_opens),
+      cmocka_unit_test(connect_refuses_bad_options_and_closed_groups),
+      cmocka_unit_test(connection_survives_every_failed_allocation),
+      cmocka_unit_test(transport_taking_single_bytes_gets_all_events),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

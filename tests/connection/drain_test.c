@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* F6, one stream's part: a stream that is sent off gets what was sent before, then its hint, then it is aborted. */
+/* F6 for one stream: a drained stream writes its queued events, then a retry hint, and is then aborted. */
 #include "connection/probe.h"
 #include "connection/send.h"
 
@@ -21,7 +21,7 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 }
 
 /* capability: F6 */
-static void f6_the_hint_comes_last_and_then_the_abort(void **state) {
+static void f6_drained_stream_gets_retry_hint_and_abort(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -37,7 +37,7 @@ static void f6_the_hint_comes_last_and_then_the_abort(void **state) {
 }
 
 /* capability: F6 */
-static void f6_a_stream_that_is_not_open_yet_opens_and_is_told(void **state) {
+static void f6_unopened_stream_opens_and_gets_the_hint(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -53,7 +53,7 @@ static void f6_a_stream_that_is_not_open_yet_opens_and_is_told(void **state) {
 }
 
 /* capability: F6 */
-static void f6_a_full_queue_leaves_the_hint_out(void **state) {
+static void f6_full_queue_omits_the_hint(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -67,7 +67,7 @@ static void f6_a_full_queue_leaves_the_hint_out(void **state) {
 }
 
 /* capability: F6 */
-static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
+static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -88,7 +88,7 @@ static void f6_a_peer_that_does_not_read_is_given_five_seconds(void **state) {
   end(&b, &p, c);
 }
 
-static void f6_a_peer_that_reads_again_is_told(void **state) {
+static void f6_peer_that_reads_again_gets_the_hint(void **state) {
   (void)state;
   bench b;
   probe p;
@@ -105,7 +105,7 @@ static void f6_a_peer_that_reads_again_is_told(void **state) {
   end(&b, &p, c);
 }
 
-static void f6_memory_that_fails_leaves_the_hint_out(void **state) {
+static void f6_allocation_failure_omits_the_hint(void **state) {
   (void)state;
   for (long n = 0; n < 2; n++) {
     bench b;
@@ -113,7 +113,7 @@ static void f6_memory_that_fails_leaves_the_hint_out(void **state) {
     vestry_connection *c;
     begin(&b, &p, &c, NULL);
     test_host_fail_in(&b.th, n);
-    assert_true(vsi_connection_send_off(c, 7)); /* off it goes all the same */
+    assert_true(vsi_connection_send_off(c, 7)); /* the stream is drained nevertheless */
     test_host_fail_no_more(&b.th);
     bench_run(&b);
     probe_assert_got(&p, "");
@@ -123,12 +123,12 @@ static void f6_memory_that_fails_leaves_the_hint_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f6_the_hint_comes_last_and_then_the_abort),
-      cmocka_unit_test(f6_a_stream_that_is_not_open_yet_opens_and_is_told),
-      cmocka_unit_test(f6_a_full_queue_leaves_the_hint_out),
-      cmocka_unit_test(f6_a_peer_that_does_not_read_is_given_five_seconds),
-      cmocka_unit_test(f6_a_peer_that_reads_again_is_told),
-      cmocka_unit_test(f6_memory_that_fails_leaves_the_hint_out),
+      cmocka_unit_test(f6_drained_stream_gets_retry_hint_and_abort),
+      cmocka_unit_test(f6_unopened_stream_opens_and_gets_the_hint),
+      cmocka_unit_test(f6_full_queue_omits_the_hint),
+      cmocka_unit_test(f6_stalled_peer_is_aborted_after_five_seconds),
+      cmocka_unit_test(f6_peer_that_reads_again_gets_the_hint),
+      cmocka_unit_test(f6_allocation_failure_omits_the_hint),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

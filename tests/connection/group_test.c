@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A group walks its connections in the order of their numbers, wherever it stopped, while they come and go. */
+/* A walk over a group visits connections in the order of their numbers and continues where it stopped, while
+ * connections are added and removed. */
 #include "connection/group.h"
 
 #include "connection/probe.h"
@@ -46,15 +47,15 @@ static uint32_t in_a_second(void *ctx) {
   return 1000;
 }
 
-/* How many a walk meets; they are those that are told of, and no others. */
-static void assert_meets(bench *b, vsi_group_walk *walk, size_t limit, vestry_connection *const *those, size_t count) {
+/* Check which connections a walk visits: only these are sent off. */
+static void assert_visits(bench *b, vsi_group_walk *walk, size_t limit, vestry_connection *const *those, size_t count) {
   size_t sent = 0;
   assert_int_equal(vsi_group_send_off(b->group, walk, limit, in_a_second, NULL, &sent), count);
   assert_int_equal(sent, count);
   for (size_t i = 0; i < count; i++) assert_int_equal(vestry_connection_look(those[i]).cause, VESTRY_CAUSE_DRAIN);
 }
 
-static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **state) {
+static void walk_continues_while_connections_come_and_go(void **state) {
   (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -64,20 +65,20 @@ static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **stat
   vsi_group_walk walk, other;
   vsi_group_walk_begin(b.group, &walk);
   vsi_group_walk_begin(b.group, &other);
-  assert_meets(&b, &walk, 3, all, 3);
+  assert_visits(&b, &walk, 3, all, 3);
   assert_true(vestry_connection_is_open(all[3]));
-  end_one(&b, &all[3]); /* the one that is next, */
-  end_one(&b, &all[0]); /* one that was met, */
-  end_one(&b, &all[5]); /* and one that is not yet */
-  assert_meets(&b, &walk, 2, (vestry_connection *const[]){all[4], all[6]}, 2);
+  end_one(&b, &all[3]); /* the next one, */
+  end_one(&b, &all[0]); /* one that was visited, */
+  end_one(&b, &all[5]); /* and one that was not visited yet */
+  assert_visits(&b, &walk, 2, (vestry_connection *const[]){all[4], all[6]}, 2);
   assert_true(vestry_connection_is_open(all[7]));
-  bench_run(&b); /* those that were sent off end */
+  bench_run(&b); /* connections that were sent off end */
   end_one(&b, &all[9]);
-  assert_meets(&b, &walk, 100, &all[7], 2);
-  assert_meets(&b, &walk, 100, NULL, 0);
+  assert_visits(&b, &walk, 100, &all[7], 2);
+  assert_visits(&b, &walk, 100, NULL, 0);
   last = connect_one(&b);
-  assert_meets(&b, &walk, 100, &last, 1); /* who comes later is met later */
-  assert_meets(&b, &walk, 100, NULL, 0);
+  assert_visits(&b, &walk, 100, &last, 1); /* a connection added later is visited later */
+  assert_visits(&b, &walk, 100, NULL, 0);
   size_t sent = 1;
   assert_int_equal(vsi_group_send_off(b.group, &other, 100, in_a_second, NULL, &sent), 3); /* 7, 8, and the last */
   assert_int_equal(sent, 0);
@@ -90,7 +91,8 @@ static void a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes(void **stat
 
 /* ---------------------------------------------------------------------------------------- adding up -------------- */
 
-/* What a connection counts is in the sums once, whether it is open, ends while they are made, or has ended. */
+/* The counts of a connection are in the sums exactly once: while it is open, while it ends during the summation, and
+ * after its end. */
 enum { MANY = 2000, EACH = 3, OTHERS_A_LEAVER = 2 };
 
 typedef struct leaving {
@@ -117,7 +119,7 @@ static void *leave_in_any_order(void *of) {
   return NULL;
 }
 
-static void each_is_added_up_once_while_they_come_and_go(void **state) {
+static void sums_count_each_connection_once_under_load(void **state) {
   (void)state;
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
@@ -147,7 +149,7 @@ static void each_is_added_up_once_while_they_come_and_go(void **state) {
   bench_finish(&b);
 }
 
-static void ends_have_an_age(void **state) {
+static void ended_connections_are_counted_by_age(void **state) {
   (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -161,13 +163,13 @@ static void ends_have_an_age(void **state) {
   vsi_group_stats_get(b.group, &stats);
   assert_int_equal(stats.ages.count, 2);
   assert_int_equal(stats.ages.counts[0], 1); /* up to a second */
-  assert_int_equal(stats.ages.counts[9], 1); /* an hour to three */
+  assert_int_equal(stats.ages.counts[9], 1); /* one to three hours */
   assert_true(stats.ages.sum_s == 3602);
   bench_finish(&b);
 }
 
-/* By its number, whichever others have left; without memory for that a connection is not let in. */
-static void each_is_found_by_its_number(void **state) {
+/* A connection is found by its number after others have ended; without memory for the index it is not accepted. */
+static void connections_are_found_by_number(void **state) {
   (void)state;
   enum { NUMBERED = 200 };
   bench b;
@@ -192,10 +194,10 @@ static void each_is_found_by_its_number(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_walk_goes_on_where_it_stopped_whoever_leaves_and_comes),
-      cmocka_unit_test(each_is_added_up_once_while_they_come_and_go),
-      cmocka_unit_test(ends_have_an_age),
-      cmocka_unit_test(each_is_found_by_its_number),
+      cmocka_unit_test(walk_continues_while_connections_come_and_go),
+      cmocka_unit_test(sums_count_each_connection_once_under_load),
+      cmocka_unit_test(ended_connections_are_counted_by_age),
+      cmocka_unit_test(connections_are_found_by_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream of any encoding on a bench, and what its page should have read. */
+/* A stream of any encoding on a bench, and the events that its page must receive. */
 #ifndef TESTS_CONNECTION_LISTENER_H
 #define TESTS_CONNECTION_LISTENER_H
 
@@ -10,22 +10,21 @@
 typedef struct listener {
   probe p;
   decoder d;
-  size_t fed;             /* of what the probe got */
-  size_t looked, matched; /* of the decoded text, of what is expected: whole events that have been compared */
+  size_t fed;             /* bytes of the probe that were decoded */
+  size_t looked, matched; /* bytes of the decoded text, and of the expected text: complete events that were compared */
   vsi_buffer expected;
   vestry_connection *connection; /* NULL: none */
   vestry_profile profile;
 } listener;
 
-/* Connect, unless memory or places run out: OK or the error. profile: NULL or identity: a plain stream. */
+/* Connect. Returns OK, or the error if memory or places are exhausted. profile: NULL or identity: a plain stream. */
 vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
                          const vestry_connection_options *options);
-/* Have it expect an event that its queue has accepted. */
+/* Expect an event that the queue has accepted. */
 void listener_expect(listener *l, const vestry_event *event);
-/* Decode what has come. What is not a comment must be the beginning of what is expected; whole: all of it. */
+/* Decode the received bytes. Except for comments, they must be the beginning of the expected text; whole: all of it. */
 void listener_check(listener *l, bool whole);
-/* The connection has been closed and has run: check, that it ended as it should, and that its sums are right. Drops the
- * reference. */
+/* After the connection was closed and has run: check how it ended and that its sums are right. Drops the reference. */
 void listener_finish(listener *l, bool clean);
 
 #endif

@@ -96,7 +96,7 @@ void page_type(page *p) {
   for (int i = 0; i < p->count; i++) p->nodes[i].is_typed = p->nodes[i].tag == 'f';
 }
 
-/* Children of parent, up to an end tag or the end. What it sets in signals is set now. */
+/* Parse the children of parent, up to an end tag or the end, and set the signals that they define. */
 static const char *parse(page *p, const char *at, int parent) {
   while (*at && strncmp(at, "</", 2) != 0) {
     if (*at != '<') {
@@ -180,7 +180,7 @@ static size_t find_targets(const page *p, const char *selector, int *found) {
   return count;
 }
 
-/* Fields of a morph are the old ones where the target has them. */
+/* The fields of a morph are the old ones if the target has them. */
 static void keep_typed(page *p, int fresh, int target) {
   int old = p->nodes[fresh].tag == 'f' ? find_in(p, target, p->nodes[fresh].id) : 0;
   if (old) p->nodes[fresh].is_typed = p->nodes[old].is_typed;
@@ -188,7 +188,7 @@ static void keep_typed(page *p, int fresh, int target) {
 }
 
 static void patch_one(page *p, const patch *e, int target) {
-  if (!page_is_inside(p, target, ROOT)) return; /* an earlier target took it along */
+  if (!page_is_inside(p, target, ROOT)) return; /* removed together with an earlier target */
   int fresh = add_node(p, 'd'), parent = p->nodes[target].parent;
   parse(p, e->html, fresh);
   bool is_outer = !*e->mode || !strcmp(e->mode, "outer") || !strcmp(e->mode, "replace");
@@ -218,7 +218,7 @@ static void patch_elements(page *p, const patch *e) {
   for (size_t i = 0; i < count; i++) patch_one(p, e, found[i]);
 }
 
-/* RFC 7386; if_missing: only what is not there. */
+/* RFC 7386; if_missing: only missing names. */
 static void merge(json_t *target, json_t *with, bool if_missing) {
   const char *name;
   json_t *value;

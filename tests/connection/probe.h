@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A transport that records, for tests of the stream floor; and a stepped group to put connections on. */
+/* A transport that records, for tests of connections, and a stepped group for these connections. */
 #ifndef TESTS_CONNECTION_PROBE_H
 #define TESTS_CONNECTION_PROBE_H
 
@@ -21,7 +21,7 @@ typedef struct probe {
   vestry_cause end_cause;
   vestry_io open_answer;  /* what open returns; OK */
   vestry_io write_answer; /* what write returns; OK */
-  size_t take;            /* with WOULD_BLOCK: bytes taken a write */
+  size_t take;            /* with WOULD_BLOCK: bytes taken per write */
   /* hooks */
   size_t opened, closed;
   vestry_cause close_cause;
@@ -43,7 +43,7 @@ typedef struct bench {
 /* threads: VESTRY_THREADS_NONE or a number. */
 void bench_init(bench *b, uint32_t threads, const vestry_connection_options *defaults);
 void bench_run(bench *b); /* step until nothing is ready */
-/* Close, check that every counter adds up and that no memory is left. */
+/* Close, and check that all counters add up and no memory leaks. */
 void bench_finish(bench *b);
 vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_options *options);
 vestry_event *bench_event(bench *b, const char *text); /* a comment: ": text\n\n" */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections under many threads: order for each sender, one cause, sums that hold. Pooled and parked. */
+/* Connections used by many threads: the order of each sender, exactly one cause, consistent sums. Pooled and parked. */
 #include <stdlib.h>
 
 #include "connection/probe.h"
@@ -27,7 +27,7 @@ static void *send_numbers(void *argument) {
   return NULL;
 }
 
-/* Every sender's events came in its order, none twice; with `all`, none is missing. */
+/* Each sender's events arrive in its order and without duplicates; with `all`, none is missing. */
 static void assert_ordered(probe *p, bool all) {
   int next[SENDERS] = {0};
   const char *at = vsi_buffer_terminate(&p->got);
@@ -62,7 +62,7 @@ static void *park(void *argument) {
   return NULL;
 }
 
-static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
+static void all_arrive_in_order(bool parked_connections_keep_the_senders_order, bool abort_half_way) {
   bench b;
   bench_init(&b, 3, &(vestry_connection_options){.max_queued_count = 100000, .heartbeat_ms = VESTRY_NEVER_MS});
   static probe probes[CONNECTIONS];
@@ -70,10 +70,10 @@ static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
   parked threads[CONNECTIONS];
   for (int c = 0; c < CONNECTIONS; c++) {
     probe_init(&probes[c]);
-    const vestry_transport_ops *ops = on_parked_threads ? &probe_parked : &probe_pooled;
+    const vestry_transport_ops *ops = parked_connections_keep_the_senders_order ? &probe_parked : &probe_pooled;
     assert_int_equal(vsi_group_connect(b.group, ops, &probes[c], NULL, &probe_hooks, &probes[c], &connections[c]),
                      VESTRY_OK);
-    if (on_parked_threads) {
+    if (parked_connections_keep_the_senders_order) {
       threads[c] = (parked){.p = &probes[c], .connection = vestry_connection_ref(connections[c])};
       assert_int_equal(pthread_create(&threads[c].thread, NULL, park, &threads[c]), 0);
     }
@@ -94,47 +94,48 @@ static void all_arrive_in_order(bool on_parked_threads, bool abort_half_way) {
     accepted += senders[i].accepted;
   }
   for (int c = 0; c < CONNECTIONS; c++) vestry_connection_close(connections[c], VESTRY_CAUSE_CLOSED);
-  if (on_parked_threads)
+  if (parked_connections_keep_the_senders_order)
     for (int c = 0; c < CONNECTIONS; c++) pthread_join(threads[c].thread, NULL);
   assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
   vsi_group_stats stats;
   vsi_group_stats_get(b.group, &stats);
   assert_int_equal(stats.accepted, accepted);
   for (int c = 0; c < CONNECTIONS; c++) vestry_connection_unref(connections[c]);
-  bench_finish(&b); /* the runtime has stopped: nobody is inside a connection any more */
+  bench_finish(&b); /* the runtime has stopped: no thread runs a connection */
   for (int c = 0; c < CONNECTIONS; c++) {
     assert_ordered(&probes[c], !abort_half_way);
     probe_finish(&probes[c]);
   }
 }
 
-static void pooled(void **state) {
+static void pooled_connections_keep_the_senders_order(void **state) {
   (void)state;
   all_arrive_in_order(false, false);
 }
-static void on_parked_threads(void **state) {
+static void parked_connections_keep_the_senders_order(void **state) {
   (void)state;
   all_arrive_in_order(true, false);
 }
-static void pooled_closed_under_senders(void **state) {
+static void pooled_connections_close_under_senders(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(false, true);
 }
-static void parked_closed_under_senders(void **state) {
+static void parked_connections_close_under_senders(void **state) {
   (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
 
-/* ---- room that comes while it is being looked for ---------------------------------------------------------------- */
+/* ---- room that appears during a write
+ * ------------------------------------------------------------------------------- */
 
 enum { DOORS = 300000, JITTER = 64 };
 
-/* A transport that looks whether there is room, and by nothing else is in step with the thread that makes it. */
+/* A transport that checks a flag for room. Nothing else synchronizes it with the thread that sets the flag. */
 typedef struct door {
   bench b;
   vestry_connection *connection;
   _Atomic(bool) room;
-  _Atomic(int) asked, opened; /* how often */
+  _Atomic(int) asked, opened; /* number of requests and of openings */
 } door;
 
 static vestry_io door_open(void *transport) {
@@ -169,7 +170,7 @@ static void *open_doors(void *argument) {
   return NULL;
 }
 
-static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
+static void writable_during_a_write_is_not_lost(void **state) {
   (void)state;
   static const vestry_transport_ops ops = {
       sizeof(vestry_transport_ops), door_open, door_write, door_end, door_release, NULL, NULL, NULL};
@@ -190,7 +191,7 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
     litmus_dally(round * 3 % JITTER);
     bench_run(&d.b);
     litmus_wait(&d.opened, round);
-    bench_run(&d.b); /* what the opener has notified */
+    bench_run(&d.b); /* the thread's notification runs here */
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(d.connection, &stats);
     assert_int_equal(stats.written_count, round);
@@ -206,11 +207,11 @@ static void room_that_comes_during_a_write_is_not_forgotten(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(room_that_comes_during_a_write_is_not_forgotten),
-      cmocka_unit_test(pooled),
-      cmocka_unit_test(on_parked_threads),
-      cmocka_unit_test(pooled_closed_under_senders),
-      cmocka_unit_test(parked_closed_under_senders),
+      cmocka_unit_test(writable_during_a_write_is_not_lost),
+      cmocka_unit_test(pooled_connections_keep_the_senders_order),
+      cmocka_unit_test(parked_connections_keep_the_senders_order),
+      cmocka_unit_test(pooled_connections_close_under_senders),
+      cmocka_unit_test(parked_connections_close_under_senders),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

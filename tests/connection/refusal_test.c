@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* C9, C12: what could not be sent is told to the on_error hook, which decides; and never after on_close. */
+/* C9, C12: a failed send is reported to the on_error hook, which decides what happens; the hook never runs after
+ * on_close. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "connection/connection.h"
 #include "connection/probe.h"
 
-/* What a hook was told, and what it says. */
+/* The errors that the hook received, and the verdict that it returns. */
 typedef struct listener {
   vestry_verdict verdict;
   int told;
@@ -22,7 +23,7 @@ static vestry_verdict listen(vestry_connection *connection, vestry_err error, vo
   return l->verdict;
 }
 
-/* A connection whose queue holds two events and 12 bytes, and who is told. */
+/* A connection whose queue holds two events and 12 bytes, and the listener of its errors. */
 typedef struct stage {
   bench b;
   vsi_group *group;
@@ -59,7 +60,7 @@ static const vestry_transport_ops sink = {
 
 static const vsi_connection_hooks listening = {.on_error = listen};
 
-/* hooks: NULL: none. Their context is what is given, or the stage's listener. */
+/* hooks: NULL: none. Their context is ctx, or the stage's listener. */
 static void stage_begin_with(stage *s, vestry_full_policy full, const vsi_connection_hooks *hooks, void *ctx) {
   memset(s, 0, sizeof *s);
   ends = releases = 0;
@@ -80,7 +81,7 @@ static void stage_end(stage *s, vestry_cause cause) {
   bench_run(&s->b);
   assert_int_equal(vestry_connection_look(s->c).state, VESTRY_STATE_CLOSED);
   int told = s->l.told;
-  assert_int_equal(bench_send(&s->b, s->c, "x"), VESTRY_CLOSED); /* of that on_close has told */
+  assert_int_equal(bench_send(&s->b, s->c, "x"), VESTRY_CLOSED); /* on_close has reported it */
   assert_int_equal(s->l.told, told);
   vestry_connection_unref(s->c);
   assert_int_equal(ends, 1);
@@ -96,7 +97,7 @@ static void fill(stage *s) {
 }
 
 /* capability: C9 */
-static void c9_the_hook_decides_on_full(void **state) {
+static void c9_on_error_decides_on_full(void **state) {
   (void)state;
   static const struct {
     vestry_full_policy policy;
@@ -128,7 +129,7 @@ static void c9_the_hook_decides_on_full(void **state) {
   }
 }
 
-static void c9_the_hook_decides_on_other_errors(void **state) {
+static void c9_on_error_decides_on_other_errors(void **state) {
   (void)state;
   static char too_large[VESTRY_EVENT_MAX_BYTES + 1];
   memset(too_large, 'a', sizeof too_large);
@@ -158,8 +159,8 @@ static void c9_the_hook_decides_on_other_errors(void **state) {
   }
 }
 
-/* What the caller did wrong is the caller's to know. */
-static void c9_mistakes_are_not_told(void **state) {
+/* Mistakes of the caller are only returned. */
+static void c9_invalid_calls_do_not_run_on_error(void **state) {
   (void)state;
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
@@ -171,7 +172,7 @@ static void c9_mistakes_are_not_told(void **state) {
   stage_end(&s, VESTRY_CAUSE_NONE);
 }
 
-static void c9_without_hooks_as_ever(void **state) {
+static void c9_full_policy_decides_without_hook(void **state) {
   (void)state;
   for (int drop = 0; drop < 2; drop++) {
     stage s;
@@ -184,7 +185,7 @@ static void c9_without_hooks_as_ever(void **state) {
   }
 }
 
-/* A hook that closes the connection itself, for a cause of its own. */
+/* A hook that closes the connection itself, with its own cause. */
 static vestry_verdict close_as_idle(vestry_connection *connection, vestry_err error, void *ctx) {
   (void)error;
   (void)ctx;
@@ -192,7 +193,7 @@ static vestry_verdict close_as_idle(vestry_connection *connection, vestry_err er
   return VESTRY_VERDICT_CLOSE;
 }
 
-static void c9_a_hook_may_close_for_a_cause_of_its_own(void **state) {
+static void c9_on_error_may_close_with_its_own_cause(void **state) {
   (void)state;
   stage s;
   static const vsi_connection_hooks hooks = {.on_error = close_as_idle};
@@ -204,7 +205,7 @@ static void c9_a_hook_may_close_for_a_cause_of_its_own(void **state) {
 
 /* ------------------------------------------------------------------------------------------- not after close ---- */
 
-/* The runner comes while a hook runs: it goes away, and comes back when the hook has returned. */
+/* The runner arrives while a hook runs: it stops, and runs again when the hook has returned. */
 typedef struct interrupted {
   stage *s;
   int inside, closed;
@@ -229,7 +230,7 @@ static void note_close(vestry_connection *connection, vestry_cause cause, void *
   i->closed++;
 }
 
-static void c9_on_close_waits_for_the_hook(void **state) {
+static void c9_on_close_waits_for_on_error(void **state) {
   (void)state;
   stage s;
   interrupted i = {.s = &s};
@@ -238,13 +239,13 @@ static void c9_on_close_waits_for_the_hook(void **state) {
   fill(&s);
   assert_int_equal(bench_send(&s.b, s.c, "c"), VESTRY_FULL);
   assert_int_equal(i.closed, 0);
-  bench_run(&s.b); /* the hook's return has notified */
+  bench_run(&s.b); /* the return of the hook notifies the runner */
   assert_int_equal(i.closed, 1);
   stage_end(&s, VESTRY_CAUSE_SIZE);
 }
 
-/* Senders that are refused all the time, while the connection is closed: the hook's context is freed by on_close, as
- * contexts are. A sanitizer sees a hook that comes later. */
+/* Senders are refused all the time while the connection is closed, and on_close frees the context of the hooks. A
+ * sanitizer detects a hook that runs later. */
 enum { SENDERS = 3, ROUNDS = 60 };
 
 typedef struct context {
@@ -286,7 +287,7 @@ static void *send_until_closed(void *argument) {
 }
 
 /* capability: C9 */
-static void c9_never_after_on_close(void **state) {
+static void c9_on_error_never_runs_after_on_close(void **state) {
   (void)state;
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.max_queued_bytes = 12, .heartbeat_ms = VESTRY_NEVER_MS});
@@ -317,13 +318,13 @@ static void c9_never_after_on_close(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c9_the_hook_decides_on_full),
-      cmocka_unit_test(c9_the_hook_decides_on_other_errors),
-      cmocka_unit_test(c9_mistakes_are_not_told),
-      cmocka_unit_test(c9_without_hooks_as_ever),
-      cmocka_unit_test(c9_a_hook_may_close_for_a_cause_of_its_own),
-      cmocka_unit_test(c9_on_close_waits_for_the_hook),
-      cmocka_unit_test(c9_never_after_on_close),
+      cmocka_unit_test(c9_on_error_decides_on_full),
+      cmocka_unit_test(c9_on_error_decides_on_other_errors),
+      cmocka_unit_test(c9_invalid_calls_do_not_run_on_error),
+      cmocka_unit_test(c9_full_policy_decides_without_hook),
+      cmocka_unit_test(c9_on_error_may_close_with_its_own_cause),
+      cmocka_unit_test(c9_on_close_waits_for_on_error),
+      cmocka_unit_test(c9_on_error_never_runs_after_on_close),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* C11: streams that are closed on every path. */
+/* C11: streams are closed on every path. */
 #include "connection/probe.h"
 
 typedef struct stage {
@@ -15,7 +15,7 @@ static void stage_begin(stage *s) {
   vsi_connection_start(s->c);
 }
 
-/* The stream has ended for that cause, with this on it; whoever used it has dropped his own reference. */
+/* The stream has ended with this cause and this text, and its users have dropped their references. */
 static void stage_end(stage *s, vestry_cause cause, const char *text) {
   assert_int_equal(vestry_connection_look(s->c).cause, cause);
   bench_run(&s->b);
@@ -54,7 +54,7 @@ static vestry_err never(vestry_connection *connection, void *ctx) {
 }
 
 /* capability: C11 */
-static void c11_with_closes_whatever_comes_back(void **state) {
+static void c11_with_closes_after_success_and_error(void **state) {
   (void)state;
   static const struct {
     vestry_connection_fn fn;
@@ -78,7 +78,7 @@ static void c11_with_closes_whatever_comes_back(void **state) {
 static vestry_err drop(vestry_connection *connection, void *ctx) {
   (void)connection;
   stage *s = ctx;
-  s->c = vestry_connection_unref(s->c); /* the caller's only one */
+  s->c = vestry_connection_unref(s->c); /* the caller's only reference */
   return bench_send(&s->b, connection, "1");
 }
 
@@ -93,7 +93,7 @@ static void c11_with_holds_a_reference(void **state) {
 }
 
 /* capability: C11 */
-static void c11_leave(void **state) {
+static void c11_leave_closes_and_clears_the_pointer(void **state) {
   (void)state;
   stage s;
   stage_begin(&s);
@@ -119,7 +119,7 @@ out:
 }
 
 /* capability: C11 */
-static void c11_scoped_variables_close(void **state) {
+static void c11_scoped_variable_closes_on_every_path(void **state) {
   (void)state;
   for (int path = 0; path < 3; path++) {
     stage s;
@@ -132,11 +132,11 @@ static void c11_scoped_variables_close(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c11_with_closes_whatever_comes_back),
+      cmocka_unit_test(c11_with_closes_after_success_and_error),
       cmocka_unit_test(c11_with_holds_a_reference),
-      cmocka_unit_test(c11_leave),
+      cmocka_unit_test(c11_leave_closes_and_clears_the_pointer),
 #ifdef VESTRY_CLOSED_AT_END
-      cmocka_unit_test(c11_scoped_variables_close),
+      cmocka_unit_test(c11_scoped_variable_closes_on_every_path),
 #endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

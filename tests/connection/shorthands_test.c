@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* C2, C3: the forms that format and send, each to the byte that its event has. */
+/* C2, C3: each function that formats and sends writes exactly the bytes of its event. */
 #include "connection/probe.h"
 
 static vestry_connection *c;

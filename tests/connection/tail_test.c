@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tail of a stream: what is taken is what was written, in order; bounds; ends; and no stream waits for it. */
+/* The tail of a stream returns the written events in order; limits; the end; the stream never waits for its tails. */
 #include "connection/tail.h"
 
 #include <pthread.h>
@@ -60,7 +60,7 @@ static void end(pair *p) {
 }
 
 /* capability: H5 */
-static void it_has_what_the_stream_is_sent(void **state) {
+static void tail_returns_the_events_of_its_stream(void **state) {
   (void)state;
   pair p;
   vsi_tail *tail, *second;
@@ -96,7 +96,7 @@ static void it_has_what_the_stream_is_sent(void **state) {
 }
 
 /* capability: H5 */
-static void it_is_bounded_and_counts_the_rest(void **state) {
+static void tail_is_bounded_and_counts_lost_events(void **state) {
   (void)state;
   enum { MORE = 20 };
   pair p;
@@ -109,7 +109,7 @@ static void it_is_bounded_and_counts_the_rest(void **state) {
   assert_int_equal(vsi_tail_take_left_out(tail), 0);
   for (int i = 0; i < VSI_TAIL_EVENTS_MAX; i++) assert_next(tail, ": x\n\n", true);
   assert_none(tail);
-  static char large[VSI_TAIL_BYTES_MAX / 2 + 1]; /* two of these are too much */
+  static char large[VSI_TAIL_BYTES_MAX / 2 + 1]; /* two of this size exceed the limit */
   memset(large, 'y', sizeof large - 1);
   for (int i = 0; i < 2; i++) {
     assert_int_equal(bench_send(&p.on, p.connection, large), VESTRY_OK);
@@ -130,7 +130,7 @@ static void it_is_bounded_and_counts_the_rest(void **state) {
 }
 
 /* capability: H5 */
-static void it_says_why_the_stream_ended(void **state) {
+static void tail_returns_the_cause_of_the_end(void **state) {
   (void)state;
   pair p;
   vsi_tail *tail, *late;
@@ -151,7 +151,7 @@ static void it_says_why_the_stream_ended(void **state) {
 }
 
 /* capability: H5 */
-static void there_are_no_more_than_so_many(void **state) {
+static void tails_per_stream_are_limited(void **state) {
   (void)state;
   pair p;
   vsi_tail *tails[VSI_TAILS_MAX], *more;
@@ -173,7 +173,7 @@ static void there_are_no_more_than_so_many(void **state) {
   end(&p);
 }
 
-static void no_memory_is_an_error(void **state) {
+static void tail_begin_without_memory_fails(void **state) {
   (void)state;
   pair p;
   vsi_tail *tail;
@@ -203,8 +203,8 @@ static void *send_all(void *of) {
   return NULL;
 }
 
-/* Tails begin, take and end while the stream runs and ends; each event was taken or counted, while one was there. */
-static void while_the_stream_runs(void **state) {
+/* Tails begin, take and end while the stream runs and ends. Each event is taken or counted while a tail exists. */
+static void tails_begin_and_end_while_the_stream_runs(void **state) {
   (void)state;
   bench on;
   probe watched, other;
@@ -241,9 +241,12 @@ static void while_the_stream_runs(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_has_what_the_stream_is_sent), cmocka_unit_test(it_is_bounded_and_counts_the_rest),
-      cmocka_unit_test(it_says_why_the_stream_ended),   cmocka_unit_test(there_are_no_more_than_so_many),
-      cmocka_unit_test(no_memory_is_an_error),          cmocka_unit_test(while_the_stream_runs),
+      cmocka_unit_test(tail_returns_the_events_of_its_stream),
+      cmocka_unit_test(tail_is_bounded_and_counts_lost_events),
+      cmocka_unit_test(tail_returns_the_cause_of_the_end),
+      cmocka_unit_test(tails_per_stream_are_limited),
+      cmocka_unit_test(tail_begin_without_memory_fails),
+      cmocka_unit_test(tails_begin_and_end_while_the_stream_runs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

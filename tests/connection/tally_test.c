@@ -6,14 +6,14 @@
 
 #define MS UINT64_C(1000000)
 
-/* How old the changes were that were noted, in ms, rounded. */
+/* Return the sum of the recorded ages of changes, in ms, rounded. */
 static uint64_t sum_ms(const vsi_group_tally *tally) {
   vsi_histogram_counts counts;
   vsi_histogram_get(&tally->changes, &vsi_moments, &counts);
   return (uint64_t)(counts.sum_s * 1e3 + .5);
 }
 
-static void a_change_is_as_old_as_it_was_and_what_it_waited(void **state) {
+static void age_of_a_change_includes_the_time_in_the_queue(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -24,12 +24,12 @@ static void a_change_is_as_old_as_it_was_and_what_it_waited(void **state) {
   test_host_advance_ms(&th, 12);
   vsi_group_tally_delivered(&tally, &th.host, &times);
   assert_int_equal(sum_ms(&tally), 42);
-  assert_int_equal(atomic_load(&tally.deliveries.sum), 0); /* it is none of those that are counted there */
+  assert_int_equal(atomic_load(&tally.deliveries.sum), 0); /* this delivery is not counted there */
   const vsi_delivery_times ahead = vsi_group_tally_change(&th.host, vsi_now_ns(&th.host) + MS);
   assert_int_equal(ahead.lead, 0);
 }
 
-/* Of two deliveries of which the later one goes out. ago_ms: how old a change was at its post; -1: it answers none. */
+/* Fold two deliveries into the later one. ago_ms: the age of the change at its post; -1: the delivery has no change. */
 static uint64_t folded_ms(int earlier_ago_ms, int later_ago_ms) {
   test_host th;
   test_host_init(&th);
@@ -47,7 +47,7 @@ static uint64_t folded_ms(int earlier_ago_ms, int later_ago_ms) {
   return sum_ms(&tally);
 }
 
-static void of_two_that_become_one_the_older_change_counts(void **state) {
+static void folded_deliveries_keep_the_older_change(void **state) {
   (void)state;
   assert_int_equal(folded_ms(-1, -1), 0);
   assert_int_equal(folded_ms(3, -1), 23);
@@ -58,8 +58,8 @@ static void of_two_that_become_one_the_older_change_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_change_is_as_old_as_it_was_and_what_it_waited),
-      cmocka_unit_test(of_two_that_become_one_the_older_change_counts),
+      cmocka_unit_test(age_of_a_change_includes_the_time_in_the_queue),
+      cmocka_unit_test(folded_deliveries_keep_the_older_change),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
