@@ -1,5 +1,5 @@
 # cmake -D INPUT=page.html -D OUTPUT=page_html.c -D NAME=page_html -D HEADER=page.h -P embed.cmake
-# Makes a file into a C array NAME, with a zero behind it, and its length NAME_len, as HEADER declares them.
+# Converts a file to a C array NAME with a terminating zero, and its length NAME_len, as HEADER declares them.
 # SPDX-License-Identifier: MIT
 file(READ ${INPUT} bytes HEX)
 string(LENGTH "${bytes}" len)

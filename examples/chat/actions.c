@@ -164,7 +164,7 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   return err ? err : vestry_reply_status(reply, 204);
 }
 
-/* ------------------------------------------------------------------------------------ saying something --------- */
+/* ----------------------------------------------------------------------------------- sending messages ---------- */
 
 static vestry_err complain(vestry_reply *reply, const char *what) {
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", what));
@@ -349,7 +349,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
       VESTRY_LIST(channel, id, vestry_session_user(req)));
 }
 
-/* ----------------------------------------------------------------------------------- where all this is --------- */
+/* ------------------------------------------------------------------------------------------ routes ------------ */
 static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return vestry_reply_file(req, reply, ((struct app *)ctx)->files, "chat.js");
 }

@@ -43,7 +43,7 @@ struct cluster {
   char console[CONSOLE_URL_BYTES];                 /* guarded by lock; of this process; "": it has none */
 };
 
-/* ---------------------------------------------------------------------------------------- who there is ------------ */
+/* ------------------------------------------------------------------------------------------ members -------------- */
 
 static struct member *member_locked(struct cluster *cluster, const char *name) {
   for (size_t i = 0; i < cluster->members_count; i++)
@@ -73,7 +73,7 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
 
-/* ---------------------------------------------------------------------------------------- what is said ------------ */
+/* -------------------------------------------------------------------------------------- notifications ------------- */
 
 static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;

@@ -49,7 +49,7 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   if (other) cookies = MHD_lookup_connection_value(other, MHD_HEADER_KIND, "Cookie");
   (void)ctx, *ret_len = monitor_user(cookies, name);
   if (*ret_len || strcmp(req->path, "/welcome") == 0 || strstr(req->path, ".css")) return VESTRY_OK;
-  if (strncmp(req->path, "/observe/", 9) == 0) return VESTRY_OK; // it asks itself who may see it
+  if (strncmp(req->path, "/observe/", 9) == 0) return VESTRY_OK; // it checks access itself
   vestry_reply_redirect(reply, 303, "/welcome");
   return VESTRY_FAILED;
 }
