@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Files as C: cmake -DOUT=file.c -DPREFIX=vsi_console_ -DFILES=a/console.html;… -P embed.cmake
-# Each becomes a terminated array, named after its extension.
+# Converts files to C: cmake -DOUT=file.c -DPREFIX=vsi_console_ -DFILES=a/console.html;… -P embed.cmake
+# Each file becomes a terminated array whose name ends with the extension.
 set(text "/* made by scripts/embed.cmake */\n")
 foreach(file IN LISTS FILES)
   get_filename_component(extension ${file} LAST_EXT)
