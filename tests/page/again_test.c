@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Renders that ask to be made again, and are shown. */
+/* Renders that request another render, and are shown. */
 #include "page/tabs.h"
 
 static void ask_again(suite *s, vestry_render *render) {
@@ -7,15 +7,15 @@ static void ask_again(suite *s, vestry_render *render) {
   vestry_render_again(render);
 }
 
-/* How often the page was rendered while so much time passed. */
+/* Return how often the page was rendered during this time. */
 static size_t renders_in(suite *s, uint64_t ms) {
   const size_t before = s->calls;
   for (; ms; ms -= ms < 500 ? ms : 500) site_pass_ms(&s->on, ms < 500 ? ms : 500);
   return s->calls - before;
 }
 
-/* What it makes is shown, and nobody is told that it fails; it is made again after 1, 2, 4, … 30 s. */
-static void renders_again_by_request(void **state) {
+/* The content is shown and no failure is reported. The page is rendered again after 1, 2, 4, … 30 s. */
+static void render_is_repeated_on_request_with_backoff(void **state) {
   (void)state;
   static const uint64_t waits_ms[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000};
   static const char *const paths[] = {"/private", "/shared"};
@@ -34,16 +34,16 @@ static void renders_again_by_request(void **state) {
       tabs_check(&s, &t);
     }
     s.heading++;
-    tabs_refresh(&s, "all"); /* what it depends on has changed: it waits for no longer than its interval */
+    tabs_refresh(&s, "all"); /* after a change of its data, it waits no longer than its interval */
     site_settle(&s.on);
     assert_int_equal(renders_in(&s, 100), 1);
     tabs_check(&s, &t);
     s.heading++;
-    tabs_open(&s, &late, paths[i], NULL); /* nor does a tab that comes */
+    tabs_open(&s, &late, paths[i], NULL); /* nor does a new tab wait */
     site_pass_ms(&s.on, 100);
     tabs_check(&s, &late);
     s.inside = NULL;
-    assert_int_equal(renders_in(&s, 30000), i ? 1 : 2); /* the last ones */
+    assert_int_equal(renders_in(&s, 30000), i ? 1 : 2); /* the last renders */
     assert_int_equal(renders_in(&s, 120000), 0);
     tabs_check(&s, &t);
     tabs_leave(&s, &late);
@@ -51,8 +51,8 @@ static void renders_again_by_request(void **state) {
   }
 }
 
-/* It was shown, and then fails: streams are told, as they are told when it is well again. */
-static void tells_a_failure_behind_a_render_that_asked(void **state) {
+/* The page was shown and then fails: streams receive the failure, and later the recovery. */
+static void failure_after_a_requested_render_is_reported(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -84,8 +84,9 @@ static vestry_err make_page_of_poor_part(vestry_render *render, vestry_html *htm
   return vestry_render_end(render, html);
 }
 
-/* The inside that comes with the page is one more; the part's own view renders until it asks no more. */
-static void renders_a_part_again_by_request(void **state) {
+/* The page renders the part once inside its content. The part's own fragment is then rendered until it no longer
+ * requests it. */
+static void part_is_rendered_again_on_request(void **state) {
   (void)state;
   site on;
   vestry_page *page;
@@ -112,9 +113,9 @@ static void renders_a_part_again_by_request(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(renders_again_by_request),
-      cmocka_unit_test(tells_a_failure_behind_a_render_that_asked),
-      cmocka_unit_test(renders_a_part_again_by_request),
+      cmocka_unit_test(render_is_repeated_on_request_with_backoff),
+      cmocka_unit_test(failure_after_a_requested_render_is_reported),
+      cmocka_unit_test(part_is_rendered_again_on_request),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What live pages may hold, and what they cost while nothing can be done for them: streams that take nothing, topics of
- * one render, copied requests, renders that were kept. On the stepped runtime. */
+/* Memory limits of live pages, and their cost while they are blocked: streams that accept no bytes, topics of one
+ * render, copied requests, kept renders. On the stepped runtime. */
 #include <stdlib.h>
 
 #include "support/site.h"
@@ -10,9 +10,9 @@ typedef struct suite {
   vestry_page *page;
   int shown;
   unsigned calls;
-  unsigned topics, step;   /* that the render names: 0, step, 2 · step …, modulo their number */
-  const char *leads_to;    /* where a stream's render redirects to */
-  const char *part_shares; /* the share of its part; NULL: it has none */
+  unsigned topics, step;   /* topics that the render names: 0, step, 2 · step …, modulo their number */
+  const char *leads_to;    /* target of a redirect in a stream's render */
+  const char *part_shares; /* share key of its part; NULL: no part */
 } suite;
 
 static vestry_err inside(vestry_render *render, vestry_html *html, void *app) {
@@ -26,7 +26,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
   s->calls++;
   vestry_render_topic(render, "all");
   for (unsigned i = 0; i < s->topics; i++) (void)vestry_render_topicf(render, "topic/%u", i * s->step % s->topics);
-  if (s->leads_to && render->is_stream) { /* vestry_reply_redirect refuses some by itself */
+  if (s->leads_to && render->is_stream) { /* vestry_reply_redirect refuses some targets itself */
     vestry_reply_header(render->reply, "Location", s->leads_to);
     return vestry_reply_status(render->reply, 303);
   }
@@ -67,7 +67,7 @@ static vestry_memory_exchange *begin(suite *s, const char *path, const char *que
   return exchange;
 }
 
-/* query: NULL: none. The caller destroys it. */
+/* query: NULL: none. The caller destroys the exchange. */
 static vestry_memory_exchange *ask(suite *s, const char *path, const char *query, bool is_stream) {
   return begin(s, path, query, is_stream, true);
 }
@@ -83,10 +83,10 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
 
 /* ------------------------------------------------------------------------------------------ blocked streams ------- */
 
-/* It is looked at once, however long it takes nothing and however often something changes; and rendered as soon as it
- * has taken what it was sent, without any time passing. */
+/* While a stream accepts nothing, the page is postponed once, however often it changes. It is rendered without a delay
+ * as soon as the stream has written its events. */
 /* capability: D5 */
-static void a_stream_that_takes_nothing_costs_nothing(void **state) {
+static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
@@ -115,9 +115,9 @@ static void a_stream_that_takes_nothing_costs_nothing(void **state) {
   site_end(&s.on);
 }
 
-/* Between two renders there is the interval all the same. */
+/* The interval between two renders is kept nevertheless. */
 /* capability: D5, D13 */
-static void what_was_blocked_is_paced(void **state) {
+static void unblocked_stream_is_rendered_after_its_interval(void **state) {
   (void)state;
   suite s;
   open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
@@ -125,7 +125,7 @@ static void what_was_blocked_is_paced(void **state) {
   site_pass_ms(&s.on, 2000);
   vestry_memory_mode_set(tab, VESTRY_MEMORY_BLOCKS);
   s.shown = 1;
-  refresh(&s); /* rendered, and not taken */
+  refresh(&s); /* rendered, but not written */
   unsigned calls = s.calls;
   site_pass_ms(&s.on, 100);
   s.shown = 2;
@@ -142,7 +142,7 @@ static void what_was_blocked_is_paced(void **state) {
 }
 
 /* capability: D5 */
-static void a_blocked_page_may_end(void **state) {
+static void stream_that_ends_while_blocked_is_settled(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
@@ -166,11 +166,11 @@ static void a_blocked_page_may_end(void **state) {
 /* ------------------------------------------------------------------------------------------------- topics --------- */
 
 /* capability: D4 */
-static void a_render_names_as_many_topics_as_it_may(void **state) {
+static void render_over_topic_limit_fails_and_recovers(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
-  s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* and the one of all */
+  s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
   vestry_memory_exchange *tab = ask(&s, "/", NULL, true);
   site_pass_ms(&s.on, 20);
   assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
@@ -182,7 +182,7 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
     assert_int_equal(s.calls, 2 + i);
     assert_int_equal(site_pages_stats(&s.on).topics_count, VESTRY_PAGE_TOPICS_MAX);
   }
-  s.topics = 2; /* the others are forgotten */
+  s.topics = 2; /* the other topics are dropped */
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "topic/%u", 5u), VESTRY_OK);
   site_pass_ms(&s.on, 20);
   assert_int_equal(site_pages_stats(&s.on).topics_count, 3);
@@ -193,7 +193,8 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
   s.shown++;
   refresh(&s);
   assert_int_equal(site_pages_stats(&s.on).failed_count, 1);
-  vestry_memory_exchange *document = ask(&s, "/", NULL, false); /* who writes it is told there and then */
+  /* the request for the document gets the error at once */
+  vestry_memory_exchange *document = ask(&s, "/", NULL, false);
   assert_int_equal(vestry_memory_look(document).status, 503);
   vestry_memory_destroy(document);
   s.topics = 1;
@@ -204,7 +205,7 @@ static void a_render_names_as_many_topics_as_it_may(void **state) {
 }
 
 /* capability: D4 */
-static void a_topic_by_a_format(void **state) {
+static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
   (void)state;
   suite s;
   uint64_t first, second;
@@ -224,7 +225,7 @@ static void a_topic_by_a_format(void **state) {
 /* --------------------------------------------------------------------------------------- copied requests ---------- */
 
 /* capability: D17 */
-static void copied_requests_have_a_budget(void **state) {
+static void stream_over_request_budget_gets_503(void **state) {
   (void)state;
   enum { TABS = 8 };
   suite s;
@@ -234,7 +235,7 @@ static void copied_requests_have_a_budget(void **state) {
   query[sizeof query - 1] = '\0';
   open_site(&s, &(vestry_pages_options){.max_requests_bytes = 5000});
   for (size_t i = 0; i < TABS; i++) {
-    query[0] = (char)('a' + i); /* shared ones are of different views */
+    query[0] = (char)('a' + i); /* queries of shared pages differ, so each is a fragment of its own */
     tabs[i] = ask(&s, i % 2 ? "/" : "/shared", query, true);
   }
   site_pass_ms(&s.on, 20);
@@ -249,23 +250,23 @@ static void copied_requests_have_a_budget(void **state) {
   vestry_memory_exchange *document = ask(&s, "/", query, false);
   assert_int_equal(vestry_memory_look(document).status, 200);
   vestry_memory_destroy(document);
-  vestry_memory_exchange *same = ask(&s, "/shared", query, true); /* no room for a view of its own */
+  vestry_memory_exchange *same = ask(&s, "/shared", query, true); /* no room for another fragment */
   assert_int_equal(vestry_memory_look(same).status, 503);
   vestry_memory_destroy(same);
   query[0] = 'a';
-  same = ask(&s, "/shared", query, true); /* there is one that it shares */
+  same = ask(&s, "/shared", query, true); /* shares an existing fragment */
   assert_int_equal(vestry_memory_look(same).status, 200);
   vestry_memory_destroy(same);
   vestry_memory_destroy(tabs[1]);
   site_settle(&s.on);
-  tabs[1] = ask(&s, "/", query, true); /* its place is free */
+  tabs[1] = ask(&s, "/", query, true); /* its memory is free again */
   assert_int_equal(vestry_memory_look(tabs[1]).status, 200);
   for (size_t i = 0; i < TABS; i++) vestry_memory_destroy(tabs[i]);
   site_end(&s.on);
 }
 
 /* capability: D17 */
-static void a_reply_serves_one_page(void **state) {
+static void second_page_in_one_reply_gets_500(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
@@ -278,9 +279,9 @@ static void a_reply_serves_one_page(void **state) {
 
 /* ------------------------------------------------------------------------------------------ kept renders ---------- */
 
-/* The version says that nothing has changed; but what it shows is not kept, and who comes has not got it. */
+/* The version is unchanged, but the content is not kept, and a new tab does not have it. */
 /* capability: D6 */
-static void a_version_is_not_enough_for_who_comes(void **state) {
+static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) {
   (void)state;
   suite s;
   open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
@@ -288,7 +289,7 @@ static void a_version_is_not_enough_for_who_comes(void **state) {
   vestry_memory_exchange *first = ask(&s, "/shared", NULL, true);
   site_pass_ms(&s.on, 20);
   assert_true(has(first, "<p>-5</p>"));
-  vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* whose render is kept instead */
+  vestry_memory_exchange *other = ask(&s, "/", NULL, true); /* its render takes the place in the cache */
   site_pass_ms(&s.on, 20);
   assert_int_equal(site_pages_stats(&s.on).kept_dropped_count, 1);
   vestry_memory_exchange *second = ask(&s, "/shared", NULL, true);
@@ -301,10 +302,10 @@ static void a_version_is_not_enough_for_who_comes(void **state) {
   site_end(&s.on);
 }
 
-/* ------------------------------------------------------------------------------------------- where it leads ------- */
+/* ------------------------------------------------------------------------------------------------ redirects ------- */
 
 /* capability: D17 */
-static void it_is_led_to_addresses_of_the_web_alone(void **state) {
+static void stream_redirects_only_to_web_urls(void **state) {
   (void)state;
   static const struct {
     const char *url, *says;
@@ -329,13 +330,13 @@ static void it_is_led_to_addresses_of_the_web_alone(void **state) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------- everything -------- */
+/* ------------------------------------------------------------------------------------- refresh of all pages ------- */
 
-/* While all are marked, some come, some end and some wait: each that is there is rendered for it, and once. */
+/* While all pages are marked, some streams open, some end and some wait. Each open stream is rendered exactly once. */
 /* capability: D4 */
-static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
+static void refresh_all_renders_each_stream_once_as_streams_change(void **state) {
   (void)state;
-  enum { TABS = 700 }; /* more than are marked at once */
+  enum { TABS = 700 }; /* more than one walk marks */
   suite s;
   unsigned seed = 7;
   static vestry_memory_exchange *tabs[TABS];
@@ -365,8 +366,8 @@ static void everything_is_refreshed_whoever_comes_and_goes(void **state) {
   site_end(&s.on);
 }
 
-/* A cache that many share gives to nobody what was made for one. */
-static void a_private_document_is_kept_by_no_cache(void **state) {
+/* A shared cache must not serve a private document to another user. */
+static void private_document_is_no_store(void **state) {
   (void)state;
   suite s;
   open_site(&s, NULL);
@@ -383,17 +384,17 @@ static void a_private_document_is_kept_by_no_cache(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_that_takes_nothing_costs_nothing),
-      cmocka_unit_test(a_private_document_is_kept_by_no_cache),
-      cmocka_unit_test(what_was_blocked_is_paced),
-      cmocka_unit_test(a_blocked_page_may_end),
-      cmocka_unit_test(a_render_names_as_many_topics_as_it_may),
-      cmocka_unit_test(a_topic_by_a_format),
-      cmocka_unit_test(copied_requests_have_a_budget),
-      cmocka_unit_test(a_reply_serves_one_page),
-      cmocka_unit_test(a_version_is_not_enough_for_who_comes),
-      cmocka_unit_test(it_is_led_to_addresses_of_the_web_alone),
-      cmocka_unit_test(everything_is_refreshed_whoever_comes_and_goes),
+      cmocka_unit_test(blocked_stream_is_not_rendered_until_it_reads),
+      cmocka_unit_test(private_document_is_no_store),
+      cmocka_unit_test(unblocked_stream_is_rendered_after_its_interval),
+      cmocka_unit_test(stream_that_ends_while_blocked_is_settled),
+      cmocka_unit_test(render_over_topic_limit_fails_and_recovers),
+      cmocka_unit_test(refreshf_formats_the_topic_and_checks_its_size),
+      cmocka_unit_test(stream_over_request_budget_gets_503),
+      cmocka_unit_test(second_page_in_one_reply_gets_500),
+      cmocka_unit_test(new_stream_is_rendered_if_current_version_is_not_kept),
+      cmocka_unit_test(stream_redirects_only_to_web_urls),
+      cmocka_unit_test(refresh_all_renders_each_stream_once_as_streams_change),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

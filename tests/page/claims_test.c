@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A tab that goes on within one page, and keeps the parts that it has: what it claims of them, what it is sent of them,
- * and that it shows the truth in the end, whatever changes and breaks meanwhile. */
+/* A tab that navigates within one page and keeps the parts that it has: its claims of these parts, the parts that it
+ * receives, and the content that it shows in the end, after changes and broken streams. */
 #include <stdlib.h>
 
 #include "support/site.h"
@@ -12,18 +12,18 @@ enum { PARTS = 12, SHOWN = 4, STEPS = 40, SCHEDULES = TEST_UNDER_TSAN || TEST_UN
 typedef struct suite {
   site on;
   int values[PARTS];
-  size_t renders; /* of parts' insides, for streams */
-  int changes_at; /* a part that is changed while the page is rendered; ABSENT: none */
+  size_t renders; /* renders of parts for streams */
+  int changes_at; /* number of a part that changes while the page is rendered; ABSENT: none */
 } suite;
 
-/* As the client and the page's script have it: src/app/page/script_navigate.c. */
+/* The state that the client and the page's script have: src/app/page/script_navigate.c. */
 typedef struct tab {
   vestry_memory_exchange *stream; /* NULL: none */
   int at;
   bool is_there[PARTS];
   int shown[PARTS];         /* ABSENT: its element is empty */
-  char tag[512], id[512];   /* what is claimed of a navigation, and of a stream that broke */
-  size_t insides, contents; /* that came since it was last asked */
+  char tag[512], id[512];   /* claims of a navigation, and of a broken stream */
+  size_t insides, contents; /* received since the last navigation */
 } tab;
 
 static void name_topic(char topic[16], int number) {
@@ -74,7 +74,7 @@ static void begin(suite *s) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
 }
 
-/* ------------------------------------------------------------------------------------------------- a tab ---------- */
+/* ---------------------------------------------------------------------------------------------------- a tab ------- */
 
 static void take_tag(tab *t, const char *tag) {
   char next[sizeof t->tag] = "";
@@ -89,7 +89,7 @@ static void take_tag(tab *t, const char *tag) {
   snprintf(t->tag, sizeof t->tag, "%s%s", next, claim);
 }
 
-/* One event: a page's content keeps what is inside of parts that were there. */
+/* Apply one event. The content of a page keeps the contents of parts that were there. */
 static void take_block(tab *t, char *block) {
   int number;
   char *has = strstr(block, "data: has "), *id = strstr(block, "id: "), *inside = strstr(block, "data: selector #p-");
@@ -104,7 +104,7 @@ static void take_block(tab *t, char *block) {
     }
   } else if (inside) {
     assert_int_equal(sscanf(inside, "data: selector #p-%d", &number), 1);
-    assert_true(t->is_there[number]); /* nothing comes for what is not there */
+    assert_true(t->is_there[number]); /* no event comes for a part that the page lacks */
     assert_int_equal(sscanf(strstr(block, "<b>"), "<b>%d", &t->shown[number]), 1);
     t->insides++;
   }
@@ -116,7 +116,7 @@ static void take_block(tab *t, char *block) {
   if (strstr(block, "\nid:\n")) *t->id = '\0';
 }
 
-/* What has come; of it at most so many events. */
+/* Apply at most this many of the received events. */
 static void read_tab(tab *t, size_t most) {
   const char *text = vestry_memory_since(t->stream).data;
   char *copy = strdup(text ? text : ""), *at = copy;
@@ -188,22 +188,22 @@ static void settle(suite *s, tab *t) {
   check(s, t);
 }
 
-/* ------------------------------------------------------------------------------------------------- tests ---------- */
+/* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: L2 */
-static void only_new_parts_are_sent(void **state) {
+static void navigation_sends_only_new_parts(void **state) {
   (void)state;
   suite s;
   tab t;
   begin(&s);
   load(&s, &t, 0);
   settle(&s, &t);
-  assert_int_equal(t.insides + t.contents, 0); /* the document has all */
+  assert_int_equal(t.insides + t.contents, 0); /* the document contains all */
   go(&s, &t, 1);
   settle(&s, &t);
   assert_int_equal(t.contents, 1);
   assert_int_equal(t.insides, 1);
-  change(&s, 2); /* what a part's event brings is claimed, too */
+  change(&s, 2); /* a part's event is claimed, too */
   settle(&s, &t);
   go(&s, &t, 2);
   settle(&s, &t);
@@ -211,7 +211,7 @@ static void only_new_parts_are_sent(void **state) {
   go(&s, &t, 8);
   settle(&s, &t);
   assert_int_equal(t.insides, SHOWN);
-  go(&s, &t, 2); /* and what has gone from the page is claimed no more */
+  go(&s, &t, 2); /* a part that the page dropped is no longer claimed */
   settle(&s, &t);
   assert_int_equal(t.insides, SHOWN);
   leave(&s, &t);
@@ -219,7 +219,7 @@ static void only_new_parts_are_sent(void **state) {
 }
 
 /* capability: L2 */
-static void what_changed_on_the_way_is_sent(void **state) {
+static void part_changed_during_navigation_is_sent(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -228,7 +228,7 @@ static void what_changed_on_the_way_is_sent(void **state) {
   settle(&s, &t);
   change(&s, 3);
   settle(&s, &t);
-  s.values[3]--; /* as it was when the page came: the tab has it no more */
+  s.values[3]--; /* the value that the document had, which the tab no longer has */
   leave(&s, &t);
   go(&s, &t, 1);
   settle(&s, &t);
@@ -240,9 +240,9 @@ static void what_changed_on_the_way_is_sent(void **state) {
   site_end(&s.on);
 }
 
-/* What another tab is shown already is not rendered for one that comes to it. */
+/* A part that another tab shows already is not rendered for a tab that navigates to it. */
 /* capability: L2 */
-static void what_is_shown_elsewhere_is_not_rendered_again(void **state) {
+static void part_shown_by_another_tab_is_not_rendered_again(void **state) {
   (void)state;
   suite s;
   tab ada, bob;
@@ -257,15 +257,15 @@ static void what_is_shown_elsewhere_is_not_rendered_again(void **state) {
   go(&s, &bob, 4);
   settle(&s, &bob);
   assert_int_equal(bob.insides, SHOWN);
-  assert_in_range(s.renders - before, 0, SHOWN - 1); /* those alone that were not sent to anybody */
+  assert_in_range(s.renders - before, 0, SHOWN - 1); /* only the parts that no stream has received */
   leave(&s, &ada);
   leave(&s, &bob);
   site_end(&s.on);
 }
 
-/* Whatever a tab claims, it is sent what it lacks; nobody else notices. */
+/* Whatever a tab claims, it receives what it lacks, and no other tab is affected. */
 /* capability: L2 */
-static void claims_that_lie(void **state) {
+static void false_claims_do_not_withhold_content(void **state) {
   (void)state;
   suite s;
   tab honest, liar;
@@ -279,10 +279,10 @@ static void claims_that_lie(void **state) {
     settle(&s, &liar);
     char tag[4096];
     snprintf(tag, sizeof tag, "%s", liar.tag);
-    if (lie == 0) strcat(tag, claims); /* twice each */
+    if (lie == 0) strcat(tag, claims); /* each claim twice */
     for (int i = 0; lie == 1 && i < 5; i++) strcat(tag, claims);
     if (lie == 2) tag[strlen(tag) - 1] ^= 1; /* other content */
-    if (lie == 3) memset(tag, '0', 32);      /* no page's */
+    if (lie == 3) memset(tag, '0', 32);      /* a tag of no page */
     leave(&s, &liar);
     liar.at = 0;
     liar.insides = liar.contents = 0;
@@ -296,9 +296,9 @@ static void claims_that_lie(void **state) {
   site_end(&s.on);
 }
 
-/* A stream that breaks after any event: its tab comes back, or goes on elsewhere, and shows the truth. */
+/* A stream breaks after any event: its tab reconnects, or navigates elsewhere, and shows the current content. */
 /* capability: L2 */
-static void a_stream_breaks_after_any_event(void **state) {
+static void tab_is_current_after_a_break_behind_any_event(void **state) {
   (void)state;
   for (size_t events = 0; events < 20; events++) {
     for (int how = 0; how < 2; how++) {
@@ -326,7 +326,7 @@ static void a_stream_breaks_after_any_event(void **state) {
 }
 
 /* capability: L2 */
-static void whatever_happens_the_tab_shows_the_truth(void **state) {
+static void tab_shows_current_content_in_random_schedules(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= SCHEDULES; seed++) {
     suite s;
@@ -361,8 +361,8 @@ static void whatever_happens_the_tab_shows_the_truth(void **state) {
   }
 }
 
-/* One allocation fails: in the end the tab shows the truth all the same. */
-static void without_memory(void **state) {
+/* If one allocation fails, the tab shows the current content in the end. */
+static void tab_is_current_after_a_failed_allocation(void **state) {
   (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
@@ -384,7 +384,7 @@ static void without_memory(void **state) {
     site_settle(&s.on);
     failed = atomic_load(&s.on.th.allocations) > before + number;
     test_host_fail_no_more(&s.on.th);
-    for (int i = 0; i < 10; i++) site_pass_ms(&s.on, 1000); /* a render that failed is tried again */
+    for (int i = 0; i < 10; i++) site_pass_ms(&s.on, 1000); /* a failed render is repeated */
     if (t.stream && vestry_memory_look(t.stream).status == 200 && !vestry_memory_look(t.stream).ended) settle(&s, &t);
     if (t.stream) leave(&s, &t);
     site_end(&s.on);
@@ -393,13 +393,13 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(only_new_parts_are_sent),
-      cmocka_unit_test(what_changed_on_the_way_is_sent),
-      cmocka_unit_test(what_is_shown_elsewhere_is_not_rendered_again),
-      cmocka_unit_test(claims_that_lie),
-      cmocka_unit_test(a_stream_breaks_after_any_event),
-      cmocka_unit_test(whatever_happens_the_tab_shows_the_truth),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(navigation_sends_only_new_parts),
+      cmocka_unit_test(part_changed_during_navigation_is_sent),
+      cmocka_unit_test(part_shown_by_another_tab_is_not_rendered_again),
+      cmocka_unit_test(false_claims_do_not_withhold_content),
+      cmocka_unit_test(tab_is_current_after_a_break_behind_any_event),
+      cmocka_unit_test(tab_shows_current_content_in_random_schedules),
+      cmocka_unit_test(tab_is_current_after_a_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

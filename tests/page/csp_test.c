@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: L11 */
-/* Policies and live pages: each document has a nonce of its own, and nothing that is compared, kept or shared has
- * one. */
+/* Policies and live pages: each document has its own nonce, and content that is compared, kept or shared has none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@ typedef struct suite {
   site on;
   vestry_page *page, *whole;
   const char *text;
-  bool spoils; /* the nonce is put into the content */
+  bool spoils; /* the content contains the nonce */
   size_t renders;
 } suite;
 
@@ -32,7 +31,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* An ordinary handler, which knows of no streams. */
+/* An ordinary handler without code for streams. */
 static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *app) {
   const suite *s = app;
   (void)req;
@@ -89,7 +88,7 @@ static size_t count_of(const char *text, const char *what) {
   return count;
 }
 
-/* Its nonce, where it belongs and nowhere else; and what its tab has. */
+/* Read a document's nonce, whose positions are checked, and the tag of its tab. */
 static void read_document(suite *s, const char *path, size_t nonces, char nonce[128], char had[128]) {
   vestry_memory_exchange *document = get(s, path, NULL);
   assert_int_equal(vestry_memory_look(document).status, 200);
@@ -104,7 +103,7 @@ static void read_document(suite *s, const char *path, size_t nonces, char nonce[
   vestry_memory_destroy(document);
 }
 
-static void documents_differ_and_what_tabs_have_does_not(void **state) {
+static void documents_have_own_nonces_and_equal_state_tags(void **state) {
   (void)state;
   static const char *const paths[] = {"/own", "/shared", "/guarded", "/whole"};
   static const size_t nonces[] = {3, 3, 3, 2};
@@ -115,8 +114,8 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
     read_document(&s, paths[i], nonces[i], one, had);
     read_document(&s, paths[i], nonces[i], other, had_too);
     assert_string_not_equal(one, other);
-    assert_string_equal(had, had_too); /* so neither the content's hash nor its version knows of it */
-    /* The stream of the first document: it has all, and is sent no content. */
+    assert_string_equal(had, had_too); /* so neither the hash nor the version of the content depends on the nonce */
+    /* The stream of the first document has all content, and receives none. */
     vestry_memory_exchange *stream = get(&s, paths[i], had);
     site_settle_pages(&s.on);
     assert_null(strstr(vestry_memory_look(stream).received.data, "patch-elements"));
@@ -131,7 +130,7 @@ static void documents_differ_and_what_tabs_have_does_not(void **state) {
   }
 }
 
-static void a_nonce_in_the_content_is_refused(void **state) {
+static void nonce_in_the_content_gets_500(void **state) {
   (void)state;
   static const char *const paths[] = {"/own", "/shared", "/whole"};
   for (size_t i = 0; i < 3; i++) {
@@ -148,8 +147,8 @@ static void a_nonce_in_the_content_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(documents_differ_and_what_tabs_have_does_not),
-      cmocka_unit_test(a_nonce_in_the_content_is_refused),
+      cmocka_unit_test(documents_have_own_nonces_and_equal_state_tags),
+      cmocka_unit_test(nonce_in_the_content_gets_500),
   };
   return cmocka_run_group_tests_name("policies and live pages", tests, NULL, NULL);
 }

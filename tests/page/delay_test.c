@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long a change takes until the stream of a page that shows it has the bytes. */
+/* The time from a change until the bytes are written to the stream of a page that shows it. */
 #include "app/page/reason.h"
 
 #include "app/page/pages.h"
@@ -16,10 +16,11 @@ static vsi_histogram_counts changes_of(const suite *s) {
   return stats.changes;
 }
 
-/* So many were timed, all in the bucket of this time, and together they took that long. */
+/* Assert that this many changes were timed, all in the bucket of this time, with this sum. */
 static void check(const suite *s, uint64_t count, uint64_t each_ms, uint64_t sum_ms) {
   const vsi_histogram_counts counts = changes_of(s);
-  const double sum_s = (double)sum_ms / 1e3, off_s = 1e-5 + 2e-6 * (double)count; /* times are about microseconds */
+  /* times are exact to a few microseconds */
+  const double sum_s = (double)sum_ms / 1e3, off_s = 1e-5 + 2e-6 * (double)count;
   size_t at = 0;
   while (at < BOUNDS && (double)each_ms / 1e3 > counts.bounds_s[at]) at++;
   assert_int_equal(counts.count, count);
@@ -27,14 +28,14 @@ static void check(const suite *s, uint64_t count, uint64_t each_ms, uint64_t sum
   assert_true(counts.sum_s > sum_s - off_s && counts.sum_s < sum_s + off_s);
 }
 
-/* A tab that is up to date, and something observes. */
+/* Open a tab that is current, and observe the metrics. */
 static void begin(suite *s, tab *t, const char *path) {
   tabs_begin(s);
   vsi_group_observe(s->on.v->group, true);
   tabs_open(s, t, path, NULL);
   site_settle_pages(&s->on);
   test_host_advance_ms(&s->on.th, 1000);
-  check(s, 0, 0, 0); /* what opens a stream answers no change */
+  check(s, 0, 0, 0); /* opening a stream delivers no change */
 }
 
 static void change(suite *s) {
@@ -67,7 +68,7 @@ static void a_change_is_timed_until_its_bytes_are_written(void **state) {
 }
 
 /* capability: H2 */
-static void of_changes_that_one_render_answers_the_oldest_counts(void **state) {
+static void render_of_several_changes_times_the_oldest(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -93,7 +94,7 @@ static void a_render_that_sends_nothing_is_not_timed(void **state) {
   site_settle_pages(&s.on);
   check(&s, 0, 0, 0);
   pass_ms(&s, 1000);
-  change(&s); /* and is over with it: the next change is timed from its own beginning */
+  change(&s); /* the render ends the measurement: the next change is timed from its own beginning */
   pass_ms(&s, 3);
   site_settle_pages(&s.on);
   check(&s, 1, 3, 3);
@@ -101,7 +102,7 @@ static void a_render_that_sends_nothing_is_not_timed(void **state) {
 }
 
 /* capability: H2 */
-static void what_waits_for_its_client_counts_until_that_takes_it(void **state) {
+static void change_is_timed_until_its_client_reads(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -120,16 +121,16 @@ static void what_waits_for_its_client_counts_until_that_takes_it(void **state) {
   vestry_memory_mode_set(ada.stream, VESTRY_MEMORY_BLOCKS);
   change(&s);
   site_settle(&s.on);
-  change(&s); /* its render waits for the write of the one before */
+  change(&s); /* its render waits for the previous write */
   pass_ms(&s, 1);
   site_settle(&s.on);
   tabs_leave(&s, &ada);
-  check(&s, 1, 602, 602); /* the stream ended before it was written */
+  check(&s, 1, 602, 602); /* the stream ended before the event was written */
   site_end(&s.on);
 }
 
 /* capability: H2 */
-static void changes_that_other_nodes_tell_of_count_from_when_they_come(void **state) {
+static void change_of_another_node_is_timed_from_its_arrival(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -143,9 +144,9 @@ static void changes_that_other_nodes_tell_of_count_from_when_they_come(void **st
   tabs_end_one(&s, &ada);
 }
 
-/* Each stream has its turn within 16 changes. */
+/* Each stream is timed once in 16 changes. */
 /* capability: H2 */
-static void of_many_streams_of_a_shared_page_one_in_16_is_timed(void **state) {
+static void shared_page_times_one_stream_in_16(void **state) {
   enum { TABS = 48, IN = 16 };
   (void)state;
   static tab all[TABS];
@@ -166,7 +167,7 @@ static void of_many_streams_of_a_shared_page_one_in_16_is_timed(void **state) {
 }
 
 /* capability: H2 */
-static void a_change_of_data_counts_from_when_it_was_seen(void **state) {
+static void change_of_data_is_timed_from_its_detection(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -180,7 +181,7 @@ static void a_change_of_data_counts_from_when_it_was_seen(void **state) {
   site_settle_pages(&s.on);
   tabs_check(&s, &ada);
   check(&s, 1, 37, 37);
-  is.at_ns = 0; /* it is seen as it is refreshed */
+  is.at_ns = 0; /* without a time, the change begins at the refresh */
   pass_ms(&s, 1000);
   s.heading++;
   assert_int_equal(vestry_refresh_for(s.on.pages, "all", &is, NULL), VESTRY_OK);
@@ -191,7 +192,7 @@ static void a_change_of_data_counts_from_when_it_was_seen(void **state) {
 }
 
 /* capability: H2 */
-static void nothing_is_timed_while_nothing_observes(void **state) {
+static void nothing_is_timed_without_an_observer(void **state) {
   (void)state;
   suite s;
   tab ada;
@@ -239,7 +240,7 @@ static vestry_err change_without_memory(test_host *th, void *ctx) {
     vestry_memory_settle(on.v);
     number++;
     (void)vestry_refresh(on.pages, "n", NULL);
-    test_host_advance_ms(th, 2000); /* also for what is tried again */
+    test_host_advance_ms(th, 2000); /* also for renders that are repeated */
   }
   vestry_memory_settle(on.v);
   vsi_group_stats stats;
@@ -251,32 +252,32 @@ static vestry_err change_without_memory(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory_a_change_is_not_timed_twice(void **state) {
+static void change_is_not_timed_twice_after_failed_allocation(void **state) {
   (void)state;
   test_host_fail_each(change_without_memory, NULL, true);
 }
 
-/* --------------------------------------------------------------------------------------------- their times ------- */
+/* --------------------------------------------------------------------------------------- times of refreshes ------- */
 
 #define MS UINT64_C(1000000)
 
-static void the_last_refreshes_are_known_exactly(void **state) {
+static void last_refreshes_are_found_exactly(void **state) {
   (void)state;
   vsi_delays delays = {.last = {.count = 0}};
   assert_int_equal(vsi_delays_find(&delays, 1), 0);
   for (uint64_t i = 0; i < VSI_DELAYS; i++) vsi_delays_add(&delays, 10 + 2 * i, 1000 + i);
   for (uint64_t i = 0; i < VSI_DELAYS; i++) {
     assert_int_equal(vsi_delays_find(&delays, 10 + 2 * i), 1000 + i);
-    assert_int_equal(vsi_delays_find(&delays, 11 + 2 * i), 0); /* nobody depends on that topic */
+    assert_int_equal(vsi_delays_find(&delays, 11 + 2 * i), 0); /* no such refresh */
   }
   assert_int_equal(vsi_delays_find(&delays, 9), 0);
 }
 
-static void earlier_refreshes_are_known_to_twenty_milliseconds(void **state) {
+static void earlier_refreshes_are_found_within_20_ms(void **state) {
   (void)state;
   enum { REFRESHES = 20000 };
   vsi_delays delays = {.last = {.count = 0}};
-  for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, i * MS); /* twenty seconds of them */
+  for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, i * MS); /* twenty seconds of refreshes */
   const uint64_t last_ns = REFRESHES * MS;
   for (uint64_t i = 1; i <= REFRESHES; i++) {
     const uint64_t found_ns = vsi_delays_find(&delays, i);
@@ -285,17 +286,17 @@ static void earlier_refreshes_are_known_to_twenty_milliseconds(void **state) {
     else if (last_ns - i * MS < 10000 * MS)
       assert_true(found_ns <= i * MS && i * MS - found_ns < 20 * MS);
     else
-      assert_true(last_ns - found_ns >= 10000 * MS); /* as old as is known at least */
+      assert_true(last_ns - found_ns >= 10000 * MS); /* at least as old as the oldest known time */
   }
 }
 
-/* Commits that are followed late stand between what is refreshed at once. */
-static void times_that_are_out_of_order_are_known_as_well(void **state) {
+/* Commits that are followed late are mixed with refreshes that are made at once. */
+static void refreshes_out_of_order_are_found_within_20_ms(void **state) {
   (void)state;
   enum { REFRESHES = 8000, LATE_MS = 12 };
   vsi_delays delays = {.last = {.count = 0}};
   for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, (100 + i - i % 4 * LATE_MS / 3) * MS);
-  for (uint64_t i = REFRESHES - 4000; i <= REFRESHES; i++) { /* four seconds */
+  for (uint64_t i = REFRESHES - 4000; i <= REFRESHES; i++) { /* the last four seconds */
     const uint64_t at_ns = (100 + i - i % 4 * LATE_MS / 3) * MS, found_ns = vsi_delays_find(&delays, i);
     if (i > REFRESHES - VSI_DELAYS)
       assert_int_equal(found_ns, at_ns);
@@ -307,17 +308,17 @@ static void times_that_are_out_of_order_are_known_as_well(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_change_is_timed_until_its_bytes_are_written),
-      cmocka_unit_test(of_changes_that_one_render_answers_the_oldest_counts),
+      cmocka_unit_test(render_of_several_changes_times_the_oldest),
       cmocka_unit_test(a_render_that_sends_nothing_is_not_timed),
-      cmocka_unit_test(what_waits_for_its_client_counts_until_that_takes_it),
-      cmocka_unit_test(changes_that_other_nodes_tell_of_count_from_when_they_come),
-      cmocka_unit_test(of_many_streams_of_a_shared_page_one_in_16_is_timed),
-      cmocka_unit_test(a_change_of_data_counts_from_when_it_was_seen),
-      cmocka_unit_test(nothing_is_timed_while_nothing_observes),
-      cmocka_unit_test(without_memory_a_change_is_not_timed_twice),
-      cmocka_unit_test(the_last_refreshes_are_known_exactly),
-      cmocka_unit_test(earlier_refreshes_are_known_to_twenty_milliseconds),
-      cmocka_unit_test(times_that_are_out_of_order_are_known_as_well),
+      cmocka_unit_test(change_is_timed_until_its_client_reads),
+      cmocka_unit_test(change_of_another_node_is_timed_from_its_arrival),
+      cmocka_unit_test(shared_page_times_one_stream_in_16),
+      cmocka_unit_test(change_of_data_is_timed_from_its_detection),
+      cmocka_unit_test(nothing_is_timed_without_an_observer),
+      cmocka_unit_test(change_is_not_timed_twice_after_failed_allocation),
+      cmocka_unit_test(last_refreshes_are_found_exactly),
+      cmocka_unit_test(earlier_refreshes_are_found_within_20_ms),
+      cmocka_unit_test(refreshes_out_of_order_are_found_within_20_ms),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Live pages when something is wrong: no memory, streams that do not take what they are sent, renders that fail or
- * hang, streams that end in the middle. Whatever happens, a page that is well again shows what is. */
+/* Live pages under failures: no memory, blocked streams, renders that fail or hang, streams that end at any moment.
+ * After the failure, each page shows the current content. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -55,7 +55,7 @@ static void serve_documents(suite *s, tab tabs[3]) {
   for (size_t i = 0; i < 3; i++) (void)tabs_load(s, &tabs[i]);
 }
 
-/* One allocation fails, or all from there on. Returns whether there were so many. */
+/* Let one allocation fail, or all from there on. Returns whether an allocation failed. */
 static bool survive(phase run, bool opened, bool versioned, long number, bool all) {
   suite s;
   static const char *const paths[] = {"/private", "/shared", "/private"};
@@ -66,7 +66,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
     tabs[i] = (tab){.path = paths[i]};
     assert_true(tabs_load(&s, &tabs[i]));
   }
-  if (!opened) s.lists[1] = 77, s.heading = 78, s.version += versioned; /* what the documents do not have */
+  if (!opened) s.lists[1] = 77, s.heading = 78, s.version += versioned; /* content that the documents lack */
   if (opened) open_streams(&s, tabs);
   if (opened) site_settle_pages(&s.on);
   long before = atomic_load(&s.on.th.allocations);
@@ -76,7 +76,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
   bool failed = atomic_load(&s.on.th.allocations) > before + number;
   test_host_fail_no_more(&s.on.th);
   atomic_store(&s.on.th.fail_after, false);
-  for (int i = 0; i < 70; i++) { /* longer than the longest wait; who was refused comes back, and says what it has */
+  for (int i = 0; i < 70; i++) { /* longer than the longest wait; a rejected tab reconnects and sends its tag */
     for (size_t j = 0; j < 3; j++) {
       if (tabs[j].stream && vestry_memory_look(tabs[j].stream).ended) tabs_break_off(&tabs[j]);
       if (!tabs[j].stream) tabs_stream(&s, &tabs[j]);
@@ -100,7 +100,7 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
 }
 
 /* capability: D4 */
-static void memory_runs_out_anywhere(void **state) {
+static void pages_recover_from_any_failed_allocation(void **state) {
   (void)state;
   static const struct {
     phase run;
@@ -126,15 +126,15 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void pages_are_created_or_not(void **state) {
+static void create_reports_failed_allocations(void **state) {
   (void)state;
   test_host_fail_each(create_all, NULL, true);
 }
 
-/* ----------------------------------------------------------------------------- streams that do not take it -------- */
+/* ------------------------------------------------------------------------------------------ blocked streams ------- */
 
 /* capability: D7 */
-static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
+static void blocked_stream_of_a_shared_page_delays_no_other(void **state) {
   (void)state;
   static const char *const cookies[] = {"slow", "small"};
   for (size_t i = 0; i < 2; i++) {
@@ -157,7 +157,7 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
     }
     if (i == 0) vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
     site_settle(&s.on);
-    if (vestry_memory_look(slow.stream).ended) { /* then it comes back */
+    if (vestry_memory_look(slow.stream).ended) { /* the tab reconnects */
       tabs_break_off(&slow);
       slow.cookie = NULL;
       tabs_stream(&s, &slow);
@@ -170,16 +170,16 @@ static void a_stream_that_takes_nothing_fails_for_nobody_else(void **state) {
   }
 }
 
-/* Who joins is sent what it lacks, or comes back; it does not stay, and hear nothing. */
+/* A stream that joins receives what it lacks, or ends and reconnects. It never stays open without content. */
 /* capability: D7 */
-static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
+static void stream_too_small_for_its_content_ends(void **state) {
   (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
   t = (tab){.path = "/shared", .cookie = "small"};
   s.heading = LONG;
-  tabs_stream(&s, &t); /* says nothing of what it has */
+  tabs_stream(&s, &t); /* sends no tag */
   site_settle(&s.on);
   site_pass_ms(&s.on, 20);
   tabs_read(&t);
@@ -188,7 +188,7 @@ static void who_cannot_take_what_it_lacks_does_not_stay(void **state) {
 }
 
 /* capability: D5 */
-static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
+static void redirected_stream_is_rendered_once(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -197,7 +197,7 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   assert_true(tabs_load(&s, &t));
   s.error = VESTRY_NOT_FOUND;
   tabs_stream(&s, &t);
-  vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS); /* so it lasts until it has ended */
+  vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS); /* so the stream lasts until it ends itself */
   for (int i = 0; i < 1000; i++) (void)vestry_runtime_step(vestry_parts_of(s.on.v)->runtime);
   assert_int_equal(s.calls, 1);
   s.error = VESTRY_OK;
@@ -211,9 +211,9 @@ static void who_is_led_away_is_not_rendered_for_again_and_again(void **state) {
   site_end(&s.on);
 }
 
-/* What led away is not what the next one is shown. */
+/* A result that ended one stream is not shown to the next one. */
 /* capability: D7 */
-static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
+static void late_stream_is_not_shown_a_page_that_is_gone(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -235,10 +235,10 @@ static void what_is_gone_is_not_shown_to_who_comes_late(void **state) {
   site_end(&s.on);
 }
 
-/* ------------------------------------------------------------------------------------------ renders that fail ----- */
+/* ------------------------------------------------------------------------------------------ failing renders ------- */
 
 /* capability: D17 */
-static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
+static void reconnected_stream_receives_failing_state(void **state) {
   (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -256,7 +256,7 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
     tabs_stream(&s, &t);
     site_pass_ms(&s.on, 40000);
     site_pass_ms(&s.on, 40000);
-    assert_non_null(strstr(tabs_read(&t), "\"failing\":true")); /* it fails still */
+    assert_non_null(strstr(tabs_read(&t), "\"failing\":true")); /* it still fails */
     s.error = VESTRY_OK;
     site_pass_ms(&s.on, 40000);
     site_pass_ms(&s.on, 40000);
@@ -267,7 +267,7 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
     site_pass_ms(&s.on, 20);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":true"));
     tabs_break_off(&t);
-    s.error = VESTRY_OK; /* it is well again when the stream comes back */
+    s.error = VESTRY_OK; /* it recovers before the stream reconnects */
     tabs_stream(&s, &t);
     site_pass_ms(&s.on, 40000);
     assert_non_null(strstr(tabs_read(&t), "\"failing\":false"));
@@ -279,7 +279,7 @@ static void a_stream_that_comes_back_knows_whether_it_fails(void **state) {
 }
 
 /* capability: D15 */
-static void a_part_that_fails_is_tried_again(void **state) {
+static void failed_part_is_rendered_again(void **state) {
   (void)state;
   static const vestry_err errors[] = {VESTRY_FAILED, VESTRY_CLOSED, VESTRY_NOT_FOUND};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
@@ -300,9 +300,9 @@ static void a_part_that_fails_is_tried_again(void **state) {
   }
 }
 
-/* A right that was taken away ends the stream before a part's news come by it. */
+/* A lost permission ends the stream before it receives an event of a part. */
 /* capability: D15 */
-static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
+static void part_is_not_sent_after_permission_is_lost(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -319,10 +319,10 @@ static void a_part_is_not_for_who_may_not_see_the_page(void **state) {
   tabs_end_one(&s, &t);
 }
 
-/* ------------------------------------------------------------------------------- settling, ends, inside renders --- */
+/* --------------------------------------------------------------------- settling, ends, calls inside renders ------- */
 
 /* capability: D20 */
-static void a_change_is_settled_when_all_have_it(void **state) {
+static void settle_waits_for_every_stream(void **state) {
   (void)state;
   enum { TABS = 60 };
   static const char *const topics[] = {"all", NULL};
@@ -344,7 +344,7 @@ static void a_change_is_settled_when_all_have_it(void **state) {
 }
 
 /* capability: D4 */
-static void the_end_comes_before_the_walk(void **state) {
+static void destroy_before_refreshes_are_walked_is_clean(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -372,7 +372,7 @@ static void look_around(suite *s, vestry_render *render) {
 }
 
 /* capability: D4 */
-static void a_render_may_ask_and_refresh(void **state) {
+static void render_may_read_stats_and_refresh(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -439,7 +439,7 @@ static void streams_end_with_the_instance(void **state) {
   }
 }
 
-static void methods_of_a_pages_route(void **state) {
+static void methods_of_a_page_route_get_their_status(void **state) {
   (void)state;
   static const struct {
     const char *method;
@@ -460,8 +460,8 @@ static void methods_of_a_pages_route(void **state) {
   site_end(&s.on);
 }
 
-/* A URL that begins with two slashes is another host's. */
-static void a_page_opens_its_stream_where_it_came_from(void **state) {
+/* A URL that begins with two slashes names another host. */
+static void stream_url_stays_on_the_host_and_is_escaped(void **state) {
   (void)state;
   suite s;
   tabs_begin(&s);
@@ -507,9 +507,9 @@ static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app)
   return vestry_render_end(render, html);
 }
 
-/* Two pages wait for their time; the one that comes first takes long. The other's time comes meanwhile. */
+/* Two pages wait for their interval. The render of the first one hangs, and the second becomes due meanwhile. */
 /* capability: D5 */
-static void a_render_that_hangs_holds_up_no_other(void **state) {
+static void hanging_render_delays_no_other_page(void **state) {
   (void)state;
   vestry *v;
   vestry_pages *pages;
@@ -528,7 +528,7 @@ static void a_render_that_hangs_holds_up_no_other(void **state) {
     assert_int_equal(vestry_memory_request(v, &call, NULL, NULL, &streams[i]), VESTRY_OK);
     assert_int_equal(vestry_pages_settle(pages, UINT64_MAX, 60000), VESTRY_OK);
   }
-  /* Rendered once more, after the interval, the other has to wait for its time again: the first is due at once. */
+  /* After another render, the second page waits for its interval, while the first one is due at once. */
   assert_int_equal(vestry_refresh(pages, "other", NULL), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(pages, UINT64_MAX, 60000), VESTRY_OK);
   pthread_mutex_lock(&w.lock);
@@ -581,7 +581,7 @@ static void *refresh_all_the_time(void *ctx) {
   return NULL;
 }
 
-/* What a page was sent last is used by its render, and dropped by its end. For sanitizers. */
+/* The last event of a page is used by its render and dropped at its end. For sanitizers. */
 /* capability: D4 */
 static void streams_end_while_their_events_are_used(void **state) {
   (void)state;
@@ -612,7 +612,7 @@ static void streams_end_while_their_events_are_used(void **state) {
   vestry_destroy(v);
 }
 
-/* ------------------------------------------------------------------------------------------- HTML that is refused - */
+/* --------------------------------------------------------------------------------------------- refused HTML ------- */
 
 typedef struct refusal {
   const char *text, *part_text; /* NULL: the row is refused */
@@ -642,16 +642,16 @@ static vestry_err refusing_shared(const vestry_request *req, vestry_reply *reply
   return vestry_page_serve(req, reply, page, "s");
 }
 
-static char refused[1024]; /* the last line of the log about a format */
+static char refused[1024]; /* the last log line about a format */
 
 static void note_refused(void *th, vestry_log_level level, const char *line) {
   (void)th, (void)level;
   if (strstr(line, " of the format")) snprintf(refused, sizeof refused, "%s", line);
 }
 
-/* The document, the stream and a part: the log has the page or the part, the byte, the format's text before it, and the
- * reason. */
-static void the_log_has_the_place_of_refused_html(void **state) {
+/* For the document, the stream and a part, the log has the page or the part, the offset, the text of the format before
+ * it, and the reason. */
+static void log_has_page_offset_and_reason_of_refused_html(void **state) {
   static const char place[] = "byte 10 of the format, behind <li>%s <b>: its text is NULL";
   static const char *const paths[] = {"/mine", "/shared"};
   (void)state;
@@ -684,7 +684,7 @@ static void the_log_has_the_place_of_refused_html(void **state) {
     of = (refusal){"second", NULL};
     *refused = '\0';
     tabs_refresh(&s, NULL);
-    site_pass_ms(&s.on, 60000); /* it is tried again */
+    site_pass_ms(&s.on, 60000); /* the render is repeated */
     assert_true(i == 1 || (strstr(refused, place) && strstr(refused, "#p")));
     tabs_leave(&s, &t);
     site_end(&s.on);
@@ -693,24 +693,24 @@ static void the_log_has_the_place_of_refused_html(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pages_are_created_or_not),
-      cmocka_unit_test(memory_runs_out_anywhere),
-      cmocka_unit_test(a_stream_that_takes_nothing_fails_for_nobody_else),
-      cmocka_unit_test(who_cannot_take_what_it_lacks_does_not_stay),
-      cmocka_unit_test(who_is_led_away_is_not_rendered_for_again_and_again),
-      cmocka_unit_test(what_is_gone_is_not_shown_to_who_comes_late),
-      cmocka_unit_test(a_stream_that_comes_back_knows_whether_it_fails),
-      cmocka_unit_test(a_part_that_fails_is_tried_again),
-      cmocka_unit_test(the_log_has_the_place_of_refused_html),
-      cmocka_unit_test(a_part_is_not_for_who_may_not_see_the_page),
-      cmocka_unit_test(a_change_is_settled_when_all_have_it),
-      cmocka_unit_test(the_end_comes_before_the_walk),
-      cmocka_unit_test(a_render_may_ask_and_refresh),
+      cmocka_unit_test(create_reports_failed_allocations),
+      cmocka_unit_test(pages_recover_from_any_failed_allocation),
+      cmocka_unit_test(blocked_stream_of_a_shared_page_delays_no_other),
+      cmocka_unit_test(stream_too_small_for_its_content_ends),
+      cmocka_unit_test(redirected_stream_is_rendered_once),
+      cmocka_unit_test(late_stream_is_not_shown_a_page_that_is_gone),
+      cmocka_unit_test(reconnected_stream_receives_failing_state),
+      cmocka_unit_test(failed_part_is_rendered_again),
+      cmocka_unit_test(log_has_page_offset_and_reason_of_refused_html),
+      cmocka_unit_test(part_is_not_sent_after_permission_is_lost),
+      cmocka_unit_test(settle_waits_for_every_stream),
+      cmocka_unit_test(destroy_before_refreshes_are_walked_is_clean),
+      cmocka_unit_test(render_may_read_stats_and_refresh),
       cmocka_unit_test(a_stream_may_end_while_it_is_rendered),
       cmocka_unit_test(streams_end_with_the_instance),
-      cmocka_unit_test(methods_of_a_pages_route),
-      cmocka_unit_test(a_page_opens_its_stream_where_it_came_from),
-      cmocka_unit_test(a_render_that_hangs_holds_up_no_other),
+      cmocka_unit_test(methods_of_a_page_route_get_their_status),
+      cmocka_unit_test(stream_url_stays_on_the_host_and_is_escaped),
+      cmocka_unit_test(hanging_render_delays_no_other_page),
       cmocka_unit_test(streams_end_while_their_events_are_used),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

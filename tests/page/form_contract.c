@@ -59,7 +59,7 @@ void form_begin(form_suite *s, const vestry_forms_options *given) {
   assert_int_equal(vestry_forms_create(s->on.v, &options, &s->forms), VESTRY_OK);
   assert_int_equal(vestry_forms_add(s->forms, "report", fields, 3), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/", page, s), VESTRY_OK);
-  assert_int_equal(vestry_route(s->on.v, "POST", "/known", page, s), VESTRY_OK); /* says its tab */
+  assert_int_equal(vestry_route(s->on.v, "POST", "/known", page, s), VESTRY_OK); /* returns the tab's id */
   assert_int_equal(vestry_route(s->on.v, "POST", "/kept", vestry_forms_handler, s->forms), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "POST", "/report", submit, s), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "POST", "/logout", log_out, s), VESTRY_OK);
@@ -127,10 +127,10 @@ void form_shows(form_suite *s, form_tab *t, const char *text) {
   if (!strstr(t->html, text)) fail_msg("the page does not show %s but %s", text, t->html);
 }
 
-/* ------------------------------------------------------------------------------------------------- its tests ------ */
+/* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: L4 */
-static void what_is_typed_comes_back_in_its_fields(void **state) {
+static void typed_values_are_restored_in_their_fields(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
@@ -143,26 +143,26 @@ static void what_is_typed_comes_back_in_its_fields(void **state) {
   form_shows(&s, &t, "value=\"a &quot;b&quot; &lt;&amp;\"");
   assert_non_null(strstr(t.html, "two \xf0\x9f\x8c\x8d</textarea>"));
   assert_non_null(strstr(t.html, "<option value=\"red\"><option value=\"blue\" selected>"));
-  /* a document's tab is a guess: it shows nothing, and the page asks */
+  /* the tab of a document is unknown: it shows the initial values, and the page requests the stored ones */
   assert_int_equal(form_call(&s, &t, "GET", "/", NULL, t.html), 200);
   assert_non_null(strstr(t.html, "id=\"report:7-0\""));
   assert_non_null(strstr(t.html, "value=\"first\""));
   assert_int_equal(form_say(&s, &t, 2, "ask=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":1,\"values\":[[\"title\",\"a \\\"b\\\" <&\"],"
                               "[\"text\",\"one\\r\\ntwo \xf0\x9f\x8c\x8d\"],[\"tags\",\"blue\"],[\"tags\",\"x\"]]}");
-  /* boxes that are all empty are so, and not as they began */
+  /* boxes that were all cleared stay cleared, instead of the initial values */
   assert_int_equal(form_say(&s, &t, 2, "x=1"), 200);
   form_shows(&s, &t, "<option value=\"red\"><option value=\"blue\">");
   assert_int_equal(form_say(&s, &t, 3, "ask=1"), 200);
   assert_string_equal(t.html, "{\"generation\":0,\"number\":2,\"values\":[]}");
-  /* another tab of the same session has none of it */
+  /* another tab of the same session has its own form */
   snprintf(other.cookie, sizeof other.cookie, "%s", t.cookie);
   form_shows(&s, &other, "value=\"first\"");
   form_end(&s);
 }
 
 /* capability: L4 */
-static void a_submit_clears_and_one_that_is_refused_keeps(void **state) {
+static void submit_clears_the_form_unless_it_is_refused(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -174,7 +174,7 @@ static void a_submit_clears_and_one_that_is_refused_keeps(void **state) {
   form_shows(&s, &t, "value=\"typed\"");
   s.refuses = false;
   assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
-  /* the page's last letter comes after its submit */
+  /* the page's last message arrives after its submit */
   uint64_t before = t.generation;
   assert_int_equal(form_say(&s, &t, 2, "v.title=late"), 200);
   assert_true(t.generation > before);
@@ -187,7 +187,7 @@ static void a_submit_clears_and_one_that_is_refused_keeps(void **state) {
 }
 
 /* capability: L4 */
-static void a_submit_before_the_first_letter_clears_too(void **state) {
+static void submit_before_the_first_message_clears_the_form(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -196,7 +196,7 @@ static void a_submit_before_the_first_letter_clears_too(void **state) {
   assert_int_equal(form_call(&s, &t, "POST", "/report", "x=1", NULL), 303);
   assert_int_equal(form_say(&s, &t, 1, "v.title=late"), 200);
   form_shows(&s, &t, "value=\"first\"");
-  /* a reset clears as well, and what it overtook is late */
+  /* a reset clears as well, and a message that it overtook is late */
   uint64_t before = t.generation;
   assert_int_equal(form_say(&s, &t, 5, "v.title=typed"), 200);
   assert_int_equal(form_say(&s, &t, 6, "clear=1"), 200);
@@ -207,7 +207,7 @@ static void a_submit_before_the_first_letter_clears_too(void **state) {
 }
 
 /* capability: L4 */
-static void the_later_letter_wins_whichever_comes_first(void **state) {
+static void message_with_the_higher_number_wins(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -215,7 +215,7 @@ static void the_later_letter_wins_whichever_comes_first(void **state) {
   form_load(&s, &t);
   assert_int_equal(form_say(&s, &t, 20, "v.title=second"), 200);
   assert_int_equal(form_say(&s, &t, 10, "v.title=overtaken"), 200);
-  assert_int_equal(t.number, 20); /* so the page knows from where on it counts */
+  assert_int_equal(t.number, 20); /* so the page continues from this number */
   assert_int_equal(form_say(&s, &t, 20, "v.title=again"), 200);
   form_shows(&s, &t, "value=\"second\"");
   assert_int_equal(form_stats(&s).late_count, 2);
@@ -223,7 +223,7 @@ static void the_later_letter_wins_whichever_comes_first(void **state) {
 }
 
 /* capability: L4 */
-static void a_tab_that_was_made_from_another_has_a_copy_of_its_own(void **state) {
+static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, twin = {.cookie = ""};
@@ -238,10 +238,10 @@ static void a_tab_that_was_made_from_another_has_a_copy_of_its_own(void **state)
   assert_true(twin.generation > t.generation);
   form_shows(&s, &twin, "value=\"typed\"");
   assert_int_equal(form_say(&s, &twin, 2, "v.title=twin"), 200);
-  assert_int_equal(form_say(&s, &twin, 3, from), 200); /* it has its own by now */
+  assert_int_equal(form_say(&s, &twin, 3, from), 200); /* it has its own form by now */
   form_shows(&s, &twin, "value=\"twin\"");
   form_shows(&s, &t, "value=\"typed\"");
-  /* of another session nothing is copied, whatever it says */
+  /* nothing is copied from another session */
   form_tab thief = {.cookie = ""};
   form_load(&s, &thief);
   assert_int_equal(form_say(&s, &thief, 1, from), 200);
@@ -251,7 +251,7 @@ static void a_tab_that_was_made_from_another_has_a_copy_of_its_own(void **state)
 }
 
 /* capability: L4 */
-static void what_is_no_letter_is_refused(void **state) {
+static void invalid_or_foreign_message_is_refused(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
@@ -274,13 +274,13 @@ static void what_is_no_letter_is_refused(void **state) {
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
     assert_int_equal(form_call(&s, &t, "POST", "/kept", broken[i], NULL), 400);
   assert_int_equal(form_call(&s, &t, "POST", "/kept", "form=unknown&generation=1&number=1", NULL), 404);
-  /* another session's tab */
+  /* a tab of another session */
   char sealed[65];
   memcpy(sealed, t.sealed, sizeof sealed);
   memcpy(t.sealed, other.sealed, sizeof sealed);
   assert_int_equal(form_say(&s, &t, 9, "v.title=stolen"), 400);
   memcpy(t.sealed, sealed, sizeof sealed);
-  /* what is not declared is dropped: a password, say */
+  /* undeclared fields are dropped, for example a password */
   assert_int_equal(form_say(&s, &t, 10, "v.title=new&v.password=geheim&password=geheim"), 200);
   snprintf(long_text, sizeof long_text, "v.title=%065600d", 1);
   assert_int_equal(form_say(&s, &t, 11, long_text), 413);
@@ -298,7 +298,7 @@ static void pass(form_suite *s, int seconds) {
 }
 
 /* capability: L4 */
-static void forms_end_with_their_time_and_their_session(void **state) {
+static void forms_expire_and_end_with_their_session(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -319,7 +319,7 @@ static void forms_end_with_their_time_and_their_session(void **state) {
 }
 
 /* capability: L4 */
-static void a_client_that_invents_tabs_and_sessions_finds_bounds(void **state) {
+static void invented_tabs_and_sessions_are_limited(void **state) {
   (void)state;
   form_suite s;
   form_tab user = {.cookie = ""};
@@ -342,9 +342,9 @@ static void a_client_that_invents_tabs_and_sessions_finds_bounds(void **state) {
     form_tab t = {.cookie = ""};
     form_load(&s, &t);
     assert_int_equal(form_say(&s, &t, 1, what), 200);
-    form_shows(&s, &t, what + strlen("v.title=")); /* the newest is there */
+    form_shows(&s, &t, what + strlen("v.title=")); /* the newest form is stored */
     stats = form_stats(&s);
-    assert_true(stats.bytes <= MOST / 2); /* visitors' */
+    assert_true(stats.bytes <= MOST / 2); /* limit of anonymous users */
   }
   assert_int_equal(stats.evicted_count + stats.forms_count, 110);
   form_end(&s);
@@ -352,14 +352,14 @@ static void a_client_that_invents_tabs_and_sessions_finds_bounds(void **state) {
 
 int form_contract_run(const char *name) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_typed_comes_back_in_its_fields),
-      cmocka_unit_test(a_submit_clears_and_one_that_is_refused_keeps),
-      cmocka_unit_test(a_submit_before_the_first_letter_clears_too),
-      cmocka_unit_test(the_later_letter_wins_whichever_comes_first),
-      cmocka_unit_test(a_tab_that_was_made_from_another_has_a_copy_of_its_own),
-      cmocka_unit_test(what_is_no_letter_is_refused),
-      cmocka_unit_test(forms_end_with_their_time_and_their_session),
-      cmocka_unit_test(a_client_that_invents_tabs_and_sessions_finds_bounds),
+      cmocka_unit_test(typed_values_are_restored_in_their_fields),
+      cmocka_unit_test(submit_clears_the_form_unless_it_is_refused),
+      cmocka_unit_test(submit_before_the_first_message_clears_the_form),
+      cmocka_unit_test(message_with_the_higher_number_wins),
+      cmocka_unit_test(duplicated_tab_has_its_own_copy_of_the_form),
+      cmocka_unit_test(invalid_or_foreign_message_is_refused),
+      cmocka_unit_test(forms_expire_and_end_with_their_session),
+      cmocka_unit_test(invented_tabs_and_sessions_are_limited),
   };
   return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 static const form_database *database;
 
-/* ------------------------------------------------------------------------------------------------ the submit ------ */
+/* -------------------------------------------------------------------------------------------------- submits ------- */
 
 vestry_err form_end_of_submit;
 
@@ -24,7 +24,7 @@ void form_begin_submit(form_suite *s) {
 }
 
 /* capability: L4 */
-static void a_form_is_cleared_in_the_transaction_of_its_submit(void **state) {
+static void form_is_cleared_in_the_transaction_of_its_submit(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -56,7 +56,7 @@ static vestry_err submit_while_it_reads(const vestry_request *req, vestry_reply 
 }
 
 /* capability: L4 */
-static void a_thread_that_reads_is_told_that_it_cannot_clear(void **state) {
+static void clear_in_a_read_transaction_is_invalid(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -71,7 +71,7 @@ static void a_thread_that_reads_is_told_that_it_cannot_clear(void **state) {
 }
 
 /* capability: L4 */
-static void what_is_typed_outlives_the_instance_and_is_of_all_of_the_file(void **state) {
+static void form_outlives_its_instance_and_is_shared_by_all(void **state) {
   (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""}, there;
@@ -90,7 +90,8 @@ static void what_is_typed_outlives_the_instance_and_is_of_all_of_the_file(void *
   form_shows(&s, &t, "value=\"there\"");
   assert_int_equal(form_say(&s, &t, 2, "v.title=overtaken"), 200);
   assert_int_equal(form_stats(&s).late_count, 1);
-  /* sent at one: what the other still hears is late, and each next generation is later, whichever makes it */
+  /* submitted on one instance: a later message on the other is late, and each next generation is higher, whichever
+   * instance creates it */
   assert_int_equal(form_call(&other, &there, "POST", "/submit", "x=1", NULL), 303);
   assert_int_equal(form_say(&s, &t, 3, "v.title=late"), 200);
   form_shows(&s, &t, "value=\"first\"");
@@ -136,7 +137,7 @@ static void *type_and_send(void *ctx) {
 }
 
 /* capability: L4 */
-static void many_type_and_send_at_once(void **state) {
+static void concurrent_messages_and_submits_are_consistent(void **state) {
   (void)state;
   form_suite s;
   static form_person people[PEOPLE];
@@ -155,7 +156,7 @@ static void many_type_and_send_at_once(void **state) {
   const vestry_forms_stats stats = form_stats(&s);
   assert_int_equal(stats.messages_count, PEOPLE * LETTERS);
   assert_int_equal(stats.kept_count,
-                   PEOPLE * SUBMITS_EACH); /* the others are of the generation before the first submit */
+                   PEOPLE * SUBMITS_EACH); /* the other messages have the generation before the first submit */
   assert_int_equal(stats.cleared_count, PEOPLE * (LETTERS / SUBMITS_EACH));
   assert_int_equal(database->number(&s, "SELECT count(*) FROM report"), PEOPLE * (LETTERS / SUBMITS_EACH));
   database->check(&s);
@@ -168,7 +169,7 @@ static void note(vestry_forms *forms, const char *tab, const char *name) {
   ++*(int *)(void *)forms;
 }
 
-/* Storage alone, whose forms are a number of those that were told of as cleared. */
+/* A storage alone, whose `forms` points to the number of forms reported as cleared. */
 typedef struct alone {
   void *world;
   vestry_forms_storage *in;
@@ -195,7 +196,7 @@ static vestry_err all_of_it(test_host *th, void *ctx) {
   (void)ctx;
   vestry_err error = open_alone(th, &a);
   vestry_forms_storage *in = a.in;
-  if (!error) error = in->ops->forget(in, key.scope); /* of the run before */
+  if (!error) error = in->ops->forget(in, key.scope); /* forms of the previous run */
   if (!error) error = in->ops->put(in, &key, &typed, &now);
   if (!error) error = in->ops->copy(in, &other, id, &now);
   if (!error) {
@@ -215,17 +216,17 @@ static vestry_err all_of_it(test_host *th, void *ctx) {
 }
 
 /* capability: L4 */
-static void without_memory_nothing_is_lost(void **state) {
+static void failed_allocation_loses_no_form(void **state) {
   (void)state;
   database->make();
   test_host_fail_each(all_of_it, NULL, database->does_without);
   database->remove();
 }
 
-/* ------------------------------------------------------------------------------------------------- bounds --------- */
+/* --------------------------------------------------------------------------------------------------- limits ------- */
 
 /* capability: L4 */
-static void visitors_make_room_before_users(void **state) {
+static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   (void)state;
   test_host th;
   alone a;
@@ -239,18 +240,18 @@ static void visitors_make_room_before_users(void **state) {
   char tab[sizeof id];
   for (int i = 0; i < 100; i++) {
     snprintf(tab, sizeof tab, "%032x", i * 0x1000);
-    memmove(tab, tab + 16, 16); /* the number is made of what comes first */
+    memmove(tab, tab + 16, 16); /* the shard is derived from the first bytes */
     const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true};
     assert_int_equal(in->ops->put(in, &visitor, &typed, &now), VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
   in->ops->count(in, &stats);
-  assert_in_range(stats.forms_count, 20, 21); /* of 512 bytes each: visitors have half of the room, or nearly */
+  assert_in_range(stats.forms_count, 20, 21); /* of 512 bytes each: anonymous users have nearly half of the memory */
   assert_int_equal(stats.forms_count + stats.evicted_count, 101);
   assert_int_equal(in->ops->find(in, &user, &now), VESTRY_OK);
   assert_int_equal(now.len, 4);
   vsi_free(&th.host, now.pairs);
-  for (int i = 0; i < 100; i++) { /* users bound each other, and visitors */
+  for (int i = 0; i < 100; i++) { /* users evict each other, and anonymous users */
     snprintf(tab, sizeof tab, "%032x", i * 0x1000 + 1);
     memmove(tab, tab + 16, 16);
     const vsi_form_key other = {{&i, sizeof i}, tab, "form", false};
@@ -264,9 +265,9 @@ static void visitors_make_room_before_users(void **state) {
   database->remove();
 }
 
-/* The scope without a name is everybody's: no form of it goes for others of it, but for room. */
+/* The scope without a name is shared by all: its forms are evicted only for lack of memory. */
 /* capability: L4 */
-static void without_a_scope_nobody_is_put_out(void **state) {
+static void form_without_scope_evicts_no_other(void **state) {
   (void)state;
   test_host th;
   alone a;
@@ -288,9 +289,9 @@ static void without_a_scope_nobody_is_put_out(void **state) {
   database->remove();
 }
 
-/* A form that is written again lasts from then on, though its row says so only now and then. */
+/* The lifetime of a form begins with its last message, although its row is updated less often. */
 /* capability: L4 */
-static void a_form_lasts_from_when_it_was_last_changed(void **state) {
+static void form_expires_after_its_last_change(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -305,7 +306,7 @@ static void a_form_lasts_from_when_it_was_last_changed(void **state) {
   form_shows(&s, &t, "value=\"typed\"");
   database->world.pass_s(&s, 20);
   form_shows(&s, &t, "value=\"first\"");
-  database->world.pass_s(&s, -1000000); /* a clock that is set back lets none last for ever */
+  database->world.pass_s(&s, -1000000); /* a clock set back must not make a form last forever */
   assert_int_equal(form_say(&s, &t, 200, "v.title=back"), 200);
   database->world.pass_s(&s, 100);
   form_shows(&s, &t, "value=\"first\"");
@@ -351,7 +352,7 @@ static void live_begin(form_live *l, int level) {
       vestry_forms_create(l->on.v, &(vestry_forms_options){.pages = l->on.pages, .storage = l->stored}, &l->forms),
       VESTRY_OK);
   assert_int_equal(vestry_forms_create(l->on.v, &(vestry_forms_options){.storage = l->stored}, &l->forms),
-                   VESTRY_INVALID); /* it is the others' */
+                   VESTRY_INVALID); /* the storage belongs to other forms */
   assert_int_equal(vestry_forms_add(l->forms, "report", fields, 1), VESTRY_OK);
   vestry_page *page;
   assert_int_equal(vestry_page_create(l->on.pages, &(vestry_page_options){.render = render_live, .app = l}, &page),
@@ -399,7 +400,7 @@ static void live_open(form_live *l, const char *sealed) {
   site_settle_pages(&l->on);
 }
 
-/* What the stream was sent since, once all that was committed, by whomever, has been rendered. */
+/* Return what the stream received since, once all commits have been rendered. */
 static const char *live_sees(form_live *l) {
   database->settle_live(l);
   site_settle_pages(&l->on);
@@ -421,7 +422,7 @@ static void follow_at(const form_level *at) {
   (void)live_sees(&here);
   (void)live_sees(&there);
   here.renders = there.renders = 0;
-  /* typed at one; others type, too */
+  /* typed on one instance; other tabs type, too */
   for (int i = 1; i < 6; i++) {
     snprintf(text, sizeof text, "form=report:7&generation=0&number=%d&v.title=typed", i);
     assert_int_equal(live_call(&here, sealed, "/kept", text, NULL), 200);
@@ -432,13 +433,13 @@ static void follow_at(const form_level *at) {
   if (at->typed_here) assert_int_equal(here.renders, 0);
   if (at->typed_there) assert_int_equal(there.renders, 0);
   here.renders = there.renders = 0;
-  /* another tab's form is cleared: nothing happens where it is known whose it is */
+  /* the form of another tab is cleared: no render, if the level identifies the tab */
   assert_int_equal(live_call(&here, other, "/submit", "x=1", NULL), 204);
   (void)live_sees(&here);
   (void)live_sees(&there);
   if (at->cleared_here) assert_int_equal(here.renders, 0);
   if (at->cleared_there) assert_int_equal(there.renders, 0);
-  /* the form is sent at one, and the page of the other one shows it */
+  /* the form is submitted on one instance, and the pages of both show it */
   assert_int_equal(live_call(&here, sealed, "/submit", "x=1", NULL), 204);
   assert_non_null(strstr(live_sees(&here), "value=\"first\""));
   assert_non_null(strstr(live_sees(&there), "value=\"first\""));
@@ -448,7 +449,7 @@ static void follow_at(const form_level *at) {
 }
 
 /* capability: L4 */
-static void pages_of_all_processes_follow_a_form_that_is_sent_and_none_what_is_typed(void **state) {
+static void pages_of_all_processes_follow_submits_and_no_typing(void **state) {
   (void)state;
   for (size_t i = 0; i < database->levels_count; i++) follow_at(&database->levels[i]);
 }
@@ -457,15 +458,15 @@ int form_database_run(const char *name, const form_database *given) {
   database = given;
   form_contract_world = &given->world;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_form_is_cleared_in_the_transaction_of_its_submit),
-      cmocka_unit_test(a_thread_that_reads_is_told_that_it_cannot_clear),
-      cmocka_unit_test(what_is_typed_outlives_the_instance_and_is_of_all_of_the_file),
-      cmocka_unit_test(many_type_and_send_at_once),
-      cmocka_unit_test(without_memory_nothing_is_lost),
-      cmocka_unit_test(visitors_make_room_before_users),
-      cmocka_unit_test(without_a_scope_nobody_is_put_out),
-      cmocka_unit_test(a_form_lasts_from_when_it_was_last_changed),
-      cmocka_unit_test(pages_of_all_processes_follow_a_form_that_is_sent_and_none_what_is_typed),
+      cmocka_unit_test(form_is_cleared_in_the_transaction_of_its_submit),
+      cmocka_unit_test(clear_in_a_read_transaction_is_invalid),
+      cmocka_unit_test(form_outlives_its_instance_and_is_shared_by_all),
+      cmocka_unit_test(concurrent_messages_and_submits_are_consistent),
+      cmocka_unit_test(failed_allocation_loses_no_form),
+      cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
+      cmocka_unit_test(form_without_scope_evicts_no_other),
+      cmocka_unit_test(form_expires_after_its_last_change),
+      cmocka_unit_test(pages_of_all_processes_follow_submits_and_no_typing),
   };
   return form_contract_run(name) + cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms in memory: all that is promised of forms; and for whom there is room, and what there is without memory. */
+/* Forms in memory: the contract of forms, the limits for users and anonymous users, and behaviour without memory. */
 #include "app/page/form_storage.h"
 #include "base/memory.h"
 #include "page/form_contract.h"
 
 static const char *const fields[] = {"title", "text", "tags"};
 
-/* A user's form outlives whatever visitors send. */
+/* Forms of anonymous users never evict the form of a user. */
 /* capability: L4 */
-static void visitors_make_room_before_users(void **state) {
+static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -37,14 +37,14 @@ static void visitors_make_room_before_users(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* A clock on which time passes between any two looks at it. */
+/* A clock that advances with each call. */
 static uint64_t ticking_ns(void *ctx) {
   return atomic_fetch_add(&((test_host *)ctx)->now_ns, UINT64_C(250000000));
 }
 
-/* A form that is found is not gone before it was copied, however late it is: the storage looks at the clock once. */
+/* A form that was found does not expire before it is copied, because the storage reads the clock once. */
 /* capability: L4 */
-static void no_form_expires_while_it_is_copied(void **state) {
+static void form_does_not_expire_while_it_is_copied(void **state) {
   (void)state;
   static const char from_tab[] = "0123456789abcdef0123456789abcdef", to_tab[] = "1123456789abcdef0123456789abcdef";
   for (uint64_t left_ms = 0; left_ms <= 1000; left_ms += 50) {
@@ -69,9 +69,9 @@ static void no_form_expires_while_it_is_copied(void **state) {
   }
 }
 
-/* The scope without a name is everybody's: a tab of it bounds itself, and no other. */
+/* The scope without a name is shared by all: a tab in it is limited by itself, and limits no other. */
 /* capability: L4 */
-static void without_a_scope_a_tab_bounds_itself(void **state) {
+static void tab_without_scope_evicts_only_its_own_forms(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -105,7 +105,7 @@ static void without_a_scope_a_tab_bounds_itself(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void what_is_declared_is_checked(void **state) {
+static void invalid_forms_and_options_are_refused(void **state) {
   (void)state;
   form_suite s;
   form_begin(&s, NULL);
@@ -123,7 +123,7 @@ static void what_is_declared_is_checked(void **state) {
   form_end(&s);
 }
 
-/* Whatever cannot be had, nothing is lost, and what was kept before stays. */
+/* If an allocation fails, nothing is lost, and the stored form stays. */
 static vestry_err all_of_it(test_host *th, void *ctx) {
   vestry_forms_storage *kept;
   vsi_form_state now = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -147,13 +147,13 @@ static vestry_err all_of_it(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory_nothing_is_lost(void **state) {
+static void failed_allocation_loses_no_form(void **state) {
   (void)state;
   test_host_fail_each(all_of_it, NULL, false);
 }
 
-/* A form and its declaration, with each allocation failing once. */
-static void without_memory_pages_are_answered(void **state) {
+/* Form functions and declarations, with each allocation failing once. */
+static void failed_allocation_in_form_request_gets_an_error(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -193,7 +193,7 @@ static void without_memory_pages_are_answered(void **state) {
                                     .body = body,
                                     .body_len = strlen(body)};
   int status = 0;
-  for (long n = 0; status != 200; n++) { /* what is kept comes, or the answer is an error */
+  for (long n = 0; status != 200; n++) { /* the stored values come, or the answer is an error */
     vestry_memory_exchange *answer = NULL;
     test_host_fail_in(&s.on.th, n);
     vestry_err error = vestry_memory_request(s.on.v, &asked, NULL, NULL, &answer);
@@ -210,9 +210,12 @@ static void without_memory_pages_are_answered(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(visitors_make_room_before_users),     cmocka_unit_test(no_form_expires_while_it_is_copied),
-      cmocka_unit_test(without_a_scope_a_tab_bounds_itself), cmocka_unit_test(what_is_declared_is_checked),
-      cmocka_unit_test(without_memory_nothing_is_lost),      cmocka_unit_test(without_memory_pages_are_answered),
+      cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
+      cmocka_unit_test(form_does_not_expire_while_it_is_copied),
+      cmocka_unit_test(tab_without_scope_evicts_only_its_own_forms),
+      cmocka_unit_test(invalid_forms_and_options_are_refused),
+      cmocka_unit_test(failed_allocation_loses_no_form),
+      cmocka_unit_test(failed_allocation_in_form_request_gets_an_error),
   };
   return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Asks: streams of pages that end with the first thing that is put into them, or when they were held long enough. */
+/* Long polls: streams of pages that end with the first event, or when they were held long enough. */
 #include "app/page/long_poll.h"
 
 #include <stdlib.h>
 
 #include "page/tabs.h"
 
-/* An ask that says what the tab has, held for so long; of a hundred places of the server so many are taken. */
+/* Send a long poll with the tab's tag and this hold time, while this many of the server's 100 streams are in use. */
 static void ask_at(suite *s, tab *t, const char *path, const char *hold, uint32_t streams) {
   char query[100];
   const vestry_header header = {"Last-Event-ID", t->id};
@@ -41,14 +41,14 @@ static void assert_clean_end(suite *s, tab *t) {
 }
 
 /* capability: L8 */
-static void an_answer_is_what_has_changed_and_nothing_is_missed(void **state) {
+static void long_poll_answers_with_each_change(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
   (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s;
     tab t = {0};
     tabs_begin(&s);
-    ask(&s, &t, paths[i], "25000"); /* it says nothing of what it has, and is sent all */
+    ask(&s, &t, paths[i], "25000"); /* it sends no tag, and receives everything */
     assert_non_null(strstr(tabs_read(&t), "patch-elements"));
     assert_clean_end(&s, &t);
     for (int round = 0; round < 3; round++) {
@@ -63,7 +63,7 @@ static void an_answer_is_what_has_changed_and_nothing_is_missed(void **state) {
       (void)tabs_read(&t);
       assert_int_equal(t.heading, s.heading);
       assert_clean_end(&s, &t);
-      s.heading++; /* between two asks */
+      s.heading++; /* between two polls */
       tabs_refresh(&s, "all");
       ask(&s, &t, paths[i], "25000");
       (void)tabs_read(&t);
@@ -75,10 +75,10 @@ static void an_answer_is_what_has_changed_and_nothing_is_missed(void **state) {
 }
 
 /* capability: L8 */
-static void it_is_held_no_longer_than_it_may_be(void **state) {
+static void long_poll_ends_after_its_hold_time(void **state) {
   static const struct {
     const char *hold;
-    uint64_t ms; /* 0: it is a stream */
+    uint64_t ms; /* 0: an ordinary stream */
   } rows[] = {{"500", 500}, {"1", 1},  {"25000", 25000}, {"25001", 25000}, {"9007199254740991", 25000},
               {"0", 0},     {"-1", 0}, {"1.5", 0},       {"%22500%22", 0}, {"null", 0}};
   (void)state;
@@ -105,7 +105,7 @@ static void it_is_held_no_longer_than_it_may_be(void **state) {
 }
 
 /* capability: L8 */
-static void a_part_that_changes_ends_an_ask_and_comes_back_exactly(void **state) {
+static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
   (void)state;
   suite s;
   tab t = {0};
@@ -123,7 +123,7 @@ static void a_part_that_changes_ends_an_ask_and_comes_back_exactly(void **state)
     (void)tabs_read(&t);
     assert_int_equal(t.item, item);
     assert_clean_end(&s, &t);
-    ask(&s, &t, "/private", "25000"); /* what it lacks, as far as the server knows */
+    ask(&s, &t, "/private", "25000"); /* the content that it lacks, as far as the server knows */
     if (has_ended(&t)) {
       (void)tabs_read(&t);
       assert_int_equal(t.item, item);
@@ -137,7 +137,7 @@ static void a_part_that_changes_ends_an_ask_and_comes_back_exactly(void **state)
 }
 
 /* capability: L8 */
-static void what_anybody_puts_into_it_ends_it(void **state) {
+static void any_event_ends_long_poll(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
   (void)state;
   for (size_t i = 0; i < 2; i++) {
@@ -162,7 +162,7 @@ static void what_anybody_puts_into_it_ends_it(void **state) {
 }
 
 /* capability: L8 */
-static void a_failing_page_says_so_and_is_answered_when_it_is_well(void **state) {
+static void failing_page_ends_long_poll_with_failing_signal(void **state) {
   (void)state;
   suite s;
   tab t = {0};
@@ -184,7 +184,7 @@ static void a_failing_page_says_so_and_is_answered_when_it_is_well(void **state)
 }
 
 /* capability: L8 */
-static void a_stop_waits_for_no_ask(void **state) {
+static void stop_ends_long_polls_at_once(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
   (void)state;
   for (size_t i = 0; i < 2; i++) {
@@ -196,7 +196,7 @@ static void a_stop_waits_for_no_ask(void **state) {
     assert_clean_end(&s, &t);
     ask(&s, &t, paths[i], "25000");
     assert_false(has_ended(&t));
-    site_close(&s.on); /* no time passes, and all that was counted adds up */
+    site_close(&s.on); /* without any time passing, and the counters are consistent */
     assert_true(has_ended(&t));
     vestry_memory_destroy(t.stream);
     test_host_assert_clean(&s.on.th);
@@ -204,8 +204,8 @@ static void a_stop_waits_for_no_ask(void **state) {
 }
 
 /* capability: L8 */
-static void a_thousand_are_held_and_cost_what_streams_cost(void **state) {
-  enum { TABS = 1000, MORE = 2 }; /* allocations that an ask has and a stream has not */
+static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
+  enum { TABS = 1000, MORE = 2 }; /* allocations of a long poll that a stream does not have */
   static tab tabs[TABS];
   static const char *const paths[] = {"/private", "/shared"};
   static const char *const holds[] = {"0", "25000"};
@@ -247,9 +247,9 @@ static void a_thousand_are_held_and_cost_what_streams_cost(void **state) {
   }
 }
 
-/* A client that asks at once again, with what is no tag, one of another page, and one that was changed. */
+/* A client that polls again at once, with invalid tags, tags of other pages and modified ones. */
 /* capability: L8 */
-static void forged_asks_get_the_content_and_leave_nothing(void **state) {
+static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **state) {
   (void)state;
   suite s;
   tab t = {0}, good = {0};
@@ -279,7 +279,8 @@ static void forged_asks_get_the_content_and_leave_nothing(void **state) {
   site_end(&s.on);
 }
 
-/* How long a tab waits before it asks again: longer after the whole content, whatever its pages say of streams. */
+/* Return the delay before the tab polls again. It is longer after the whole content, whatever delay the pages have for
+ * streams. */
 static long again_ms(suite *s, const char *id) {
   tab t = {0};
   strcpy(t.id, id);
@@ -294,7 +295,7 @@ static long again_ms(suite *s, const char *id) {
 }
 
 /* capability: L8 */
-static void it_comes_soon_again_and_later_after_the_whole(void **state) {
+static void retry_delay_is_longer_after_whole_content(void **state) {
   (void)state;
   suite s;
   tab t = {0};
@@ -333,10 +334,10 @@ static void add_bare(suite *s) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/bare", vestry_page_handler, page), VESTRY_OK);
 }
 
-/* Three quarters of the places are taken: it is answered when the page was looked at, and says so by a second sign:
- * a page that hears one sign takes an ask that ends early for one that was cut. */
+/* If three quarters of the streams are in use, the poll is answered as soon as the page was rendered, with a second
+ * signals event. A page that receives only one such event takes a poll that ends early for a broken one. */
 /* capability: L8 */
-static void a_server_with_little_room_holds_none(void **state) {
+static void server_near_capacity_answers_long_polls_at_once(void **state) {
   static const char *const paths[] = {"/bare", "/shared"};
   (void)state;
   for (size_t i = 0; i < 2; i++) {
@@ -348,7 +349,8 @@ static void a_server_with_little_room_holds_none(void **state) {
     assert_non_null(strstr(tabs_read(&t), "patch-elements"));
     assert_clean_end(&s, &t);
     for (int round = 0; round < 3; round++) {
-      ask_at(&s, &t, paths[i], "25000", 75 + (uint32_t)round * 30); /* more than there are: it had room nevertheless */
+      /* more than the capacity, though this poll was accepted */
+      ask_at(&s, &t, paths[i], "25000", 75 + (uint32_t)round * 30);
       assert_null(strstr(tabs_read(&t), "patch-elements"));
       assert_in_range(signs_of(&t), 2, 3);
       assert_clean_end(&s, &t);
@@ -372,9 +374,9 @@ static void a_server_with_little_room_holds_none(void **state) {
   }
 }
 
-/* Its parts are looked at after the page. */
+/* The parts are rendered after the page. */
 /* capability: L8 */
-static void a_page_with_parts_is_held_for_a_moment(void **state) {
+static void page_with_parts_is_held_3_s_near_capacity(void **state) {
   (void)state;
   suite s;
   tab t = {0};
@@ -400,7 +402,7 @@ static void a_page_with_parts_is_held_for_a_moment(void **state) {
 }
 
 /* capability: L8 */
-static void without_memory_it_is_answered_late_or_refused(void **state) {
+static void long_poll_ends_or_is_refused_without_memory(void **state) {
   (void)state;
   suite s;
   tab t = {0};
@@ -425,18 +427,18 @@ static void without_memory_it_is_answered_late_or_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_answer_is_what_has_changed_and_nothing_is_missed),
-      cmocka_unit_test(it_is_held_no_longer_than_it_may_be),
-      cmocka_unit_test(a_part_that_changes_ends_an_ask_and_comes_back_exactly),
-      cmocka_unit_test(what_anybody_puts_into_it_ends_it),
-      cmocka_unit_test(a_failing_page_says_so_and_is_answered_when_it_is_well),
-      cmocka_unit_test(a_stop_waits_for_no_ask),
-      cmocka_unit_test(a_thousand_are_held_and_cost_what_streams_cost),
-      cmocka_unit_test(forged_asks_get_the_content_and_leave_nothing),
-      cmocka_unit_test(it_comes_soon_again_and_later_after_the_whole),
-      cmocka_unit_test(without_memory_it_is_answered_late_or_refused),
-      cmocka_unit_test(a_server_with_little_room_holds_none),
-      cmocka_unit_test(a_page_with_parts_is_held_for_a_moment),
+      cmocka_unit_test(long_poll_answers_with_each_change),
+      cmocka_unit_test(long_poll_ends_after_its_hold_time),
+      cmocka_unit_test(changed_part_ends_long_poll_and_next_one_resumes),
+      cmocka_unit_test(any_event_ends_long_poll),
+      cmocka_unit_test(failing_page_ends_long_poll_with_failing_signal),
+      cmocka_unit_test(stop_ends_long_polls_at_once),
+      cmocka_unit_test(thousand_long_polls_use_no_more_memory_than_streams),
+      cmocka_unit_test(long_poll_with_forged_tag_gets_content_and_leaks_nothing),
+      cmocka_unit_test(retry_delay_is_longer_after_whole_content),
+      cmocka_unit_test(long_poll_ends_or_is_refused_without_memory),
+      cmocka_unit_test(server_near_capacity_answers_long_polls_at_once),
+      cmocka_unit_test(page_with_parts_is_held_3_s_near_capacity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

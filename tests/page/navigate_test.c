@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A tab that goes from one address to another: which pages it may be shown, what they send it and what not, and what
- * their documents have for it. (What the tab does: tests/browser/navigate.test.js.) */
+/* Navigation of a tab between addresses: the pages that it may show, the events that they send, and the code in their
+ * documents. (For the tab, see tests/browser/navigate.test.js.) */
 #include <stdlib.h>
 
 #include "support/site.h"
@@ -10,11 +10,11 @@
 
 typedef struct suite {
   site on;
-  const char *title; /* NULL: none; of all pages */
+  const char *title; /* of all pages; NULL: none */
   int number;
 } suite;
 
-/* A page shows what its query says, and a number that changes. */
+/* A page shows its query, and a number that changes. */
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
   vestry_render_topic(render, "number");
@@ -54,7 +54,7 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-/* A stream, as of a tab that has gone to that address. had: NULL: nothing. The caller destroys it. */
+/* Open a stream as a tab that has navigated to this address. had: NULL: no tag. The caller destroys the exchange. */
 static vestry_memory_exchange *go(suite *s, const char *path, const char *query, const char *layout, const char *had) {
   vestry_header headers[3];
   size_t count = 0;
@@ -78,7 +78,7 @@ static void leave(suite *s, vestry_memory_exchange *tab) {
   site_settle(&s->on);
 }
 
-/* What stands after `before` in a text, up to `until`. */
+/* Copy the text between `before` and `until`. */
 static void cut_out(const char *text, const char *before, char until, char *ret, size_t room) {
   const char *at = strstr(text, before);
   assert_non_null(at);
@@ -109,7 +109,7 @@ static void equal_content_is_not_sent_at_another_address(void **state) {
     vestry_memory_exchange *third = go(&s, paths[i], "q=3", HERE, had);
     const char *content = strstr(text_of(third), "<p>q=3 0</p>"), *seen = strstr(text_of(third), "\"seen\"");
     assert_non_null(content);
-    assert_true(content < seen); /* it is done when the content is there */
+    assert_true(content < seen); /* the action is seen after the content */
     s.number++;
     site_refresh(&s.on, "number");
     cut_out(text_of(second) + strlen(text_of(second)) - 300, "data: has ", '\n', id, sizeof id);
@@ -123,7 +123,7 @@ static void equal_content_is_not_sent_at_another_address(void **state) {
 }
 
 /* capability: L3 */
-static void only_a_page_of_the_shell_answers(void **state) {
+static void page_of_another_layout_gets_409(void **state) {
   (void)state;
   static const struct {
     const char *path, *layout;
@@ -173,7 +173,7 @@ static void expect_title(suite *s, const char *title, const char *wanted) {
 }
 
 /* capability: L3 */
-static void the_content_has_the_title(void **state) {
+static void content_has_the_escaped_title(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -186,10 +186,10 @@ static void the_content_has_the_title(void **state) {
   end(&s);
 }
 
-/* The title is in the builder, which moves as it grows: at lengths about powers of two, and in the build whose arrays
- * move at each append at any. */
+/* The title is in the builder's array, which is moved as it grows: at lengths near powers of two, and at each append in
+ * the build without slack. */
 /* capability: L3 */
-static void a_title_before_a_head_of_any_length(void **state) {
+static void title_of_any_length_survives_buffer_growth(void **state) {
   (void)state;
   static char title[70000];
   suite s;
@@ -216,9 +216,9 @@ static vestry_err render_raw(vestry_render *render, vestry_html *html, void *app
   return vestry_render_end(render, html);
 }
 
-/* What an application writes by itself. */
+/* Titles that an application writes as raw HTML. */
 /* capability: L3 */
-static void a_title_as_it_stands_in_html(void **state) {
+static void raw_html_title_is_found_as_a_parser_would(void **state) {
   (void)state;
   static const char *const cases[][2] = {
       {"<title>a \"b\" &amp; c</title>", " data-title=\"a &quot;b&quot; &amp; c\""},
@@ -243,7 +243,7 @@ static void a_title_as_it_stands_in_html(void **state) {
 }
 
 /* capability: L3 */
-static void a_shell_is_a_name(void **state) {
+static void invalid_layout_name_is_refused(void **state) {
   (void)state;
   static const char *const bad[] = {"", "1a", "a b", "a/b", "a'b", "\xC3\xA4", "a\n"};
   suite s;
@@ -257,8 +257,8 @@ static void a_shell_is_a_name(void **state) {
   end(&s);
 }
 
-/* A page without a layout has nothing of it. */
-static void a_page_without_a_shell_is_as_ever(void **state) {
+/* A page without a layout has no navigation code. */
+static void page_without_layout_has_no_navigation(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -276,9 +276,9 @@ static void a_page_without_a_shell_is_as_ever(void **state) {
   end(&s);
 }
 
-/* One allocation fails: the answer is an error or whole, and what comes later is right. */
+/* If one allocation fails, the answer is an error or complete, and later events are correct. */
 /* capability: L3 */
-static void without_memory(void **state) {
+static void failed_allocation_gets_an_error_or_a_whole_answer(void **state) {
   (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
@@ -302,7 +302,7 @@ static void without_memory(void **state) {
       assert_non_null(strstr(text_of(document), "window.vestryNavigate"));
     }
     if (document) vestry_memory_destroy(document);
-    for (int i = 0; i < 10; i++) site_pass_ms(&s.on, 1000); /* a render that failed is tried again */
+    for (int i = 0; i < 10; i++) site_pass_ms(&s.on, 1000); /* a failed render is repeated */
     if (tab && vestry_memory_look(tab).status == 200 && !vestry_memory_look(tab).ended)
       assert_non_null(strstr(text_of(tab), "<p>q=2 0</p>"));
     if (tab) leave(&s, tab);
@@ -314,13 +314,13 @@ static void without_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(equal_content_is_not_sent_at_another_address),
-      cmocka_unit_test(only_a_page_of_the_shell_answers),
-      cmocka_unit_test(the_content_has_the_title),
-      cmocka_unit_test(a_title_before_a_head_of_any_length),
-      cmocka_unit_test(a_title_as_it_stands_in_html),
-      cmocka_unit_test(a_shell_is_a_name),
-      cmocka_unit_test(a_page_without_a_shell_is_as_ever),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(page_of_another_layout_gets_409),
+      cmocka_unit_test(content_has_the_escaped_title),
+      cmocka_unit_test(title_of_any_length_survives_buffer_growth),
+      cmocka_unit_test(raw_html_title_is_found_as_a_parser_would),
+      cmocka_unit_test(invalid_layout_name_is_refused),
+      cmocka_unit_test(page_without_layout_has_no_navigation),
+      cmocka_unit_test(failed_allocation_gets_an_error_or_a_whole_answer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: D21 */
-/* Observers of renders: told of each that a stream is made from, and of nothing else; what they name is depended on. */
+/* Observers of renders are called for each render of a stream, and for no other render. The page depends on the topics
+ * that they name. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -10,11 +11,11 @@ typedef struct suite {
   site on;
   vestry_page *page;
   char told[512];
-  const char *topic;     /* that observers name at the end */
-  const char *refreshes; /* a topic that is refreshed inside the next render */
-  vestry_err error;      /* of the next renders */
+  const char *topic;     /* topic that observers name at the end */
+  const char *refreshes; /* topic that is refreshed inside the next render */
+  vestry_err error;      /* result of the next renders */
   size_t calls;
-  char (*names)[24]; /* that renders name too */
+  char (*names)[24]; /* topics that renders name */
   size_t names_count;
 } suite;
 
@@ -108,7 +109,7 @@ static void refresh(suite *s, const char *topic) {
   assert_int_equal(vestry_pages_settle(s->on.pages, UINT64_MAX, 1000), s->error ? VESTRY_TIMEOUT : VESTRY_OK);
 }
 
-static void renders_of_streams_are_told_of(void **state) {
+static void observer_is_called_for_each_stream_render(void **state) {
   (void)state;
   suite s;
   open_site(&s);
@@ -118,7 +119,7 @@ static void renders_of_streams_are_told_of(void **state) {
   vestry_memory_exchange *document = request(&s, "/private", "part=1", false);
   assert_string_equal(s.told, "maypagepart");
   vestry_memory_exchange *one = request(&s, "/private", "part=1", true);
-  /* Asked before the stream is opened; the page; the inside of the part, and then its own view. */
+  /* The check before the stream opens; the page; the part inside it, and then the part's own fragment. */
   assert_string_equal(s.told, "may(a(bmaypageb)a)partmay(a(bpartb)a)");
   vestry_memory_exchange *shared = request(&s, "/shared", NULL, true);
   assert_string_equal(s.told, "maymay(a(bpageb)a)");
@@ -128,14 +129,14 @@ static void renders_of_streams_are_told_of(void **state) {
   assert_non_null(strstr(s.told, "(bmaypageb)"));
   s.error = VESTRY_IO;
   refresh(&s, NULL);
-  assert_non_null(strstr(s.told, "(bmaypageb)")); /* it ends, whatever came of it */
+  assert_non_null(strstr(s.told, "(bmaypageb)")); /* the end is called although the render failed */
   vestry_memory_destroy(document);
   vestry_memory_destroy(one);
   vestry_memory_destroy(shared);
   site_end(&s.on);
 }
 
-static void what_they_name_is_depended_on(void **state) {
+static void page_depends_on_topics_of_observers(void **state) {
   (void)state;
   suite s;
   open_site(&s);
@@ -149,8 +150,8 @@ static void what_they_name_is_depended_on(void **state) {
   assert_string_equal(s.told, "(amaypagea)");
   refresh(&s, "read/2");
   assert_string_equal(s.told, "");
-  s.topic = "read/2";     /* what is not named any more is not depended on */
-  s.refreshes = "read/2"; /* behind what it read, and before it is named */
+  s.topic = "read/2";     /* a topic that is no longer named is not depended on */
+  s.refreshes = "read/2"; /* after its data was read, and before it is named */
   refresh(&s, "read/1");
   assert_string_equal(s.told, "(amaypagea)(amaypagea)");
   assert_false(is_used(s.on.pages, "read/1"));
@@ -162,8 +163,8 @@ static void what_they_name_is_depended_on(void **state) {
   site_end(&s.on);
 }
 
-/* Who gives up what nobody needs asks on any thread, also between a render's naming a topic and its page's depending on
- * it. */
+/* Code that drops unused topics may check on any thread, also between a render's naming of a topic and the page's
+ * dependence on it. */
 static void *ask_for_it(void *ctx) {
   suite *s = ctx;
   tell(s, is_used(s->on.pages, "read/1") ? "used" : "unused");
@@ -174,7 +175,7 @@ static void begin_nothing(vestry_render *render, void *ctx) {
   (void)render, (void)ctx;
 }
 
-/* A render that fails is tried again for as long as there are steps: the first few tries ask. */
+/* A failed render is repeated as long as there are steps, so only the first few check. */
 static void ask_on_a_thread(vestry_render *render, void *ctx) {
   const suite *s = ctx;
   pthread_t thread;
@@ -184,13 +185,13 @@ static void ask_on_a_thread(vestry_render *render, void *ctx) {
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
-static void what_a_render_has_named_is_used_at_once(void **state) {
+static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
   (void)state;
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
   const vestry_render_observer last = {.begin = begin_nothing, .end = ask_on_a_thread, .ctx = &s};
-  assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* behind the others */
+  assert_int_equal(vestry_pages_observe(s.on.pages, &last), VESTRY_OK); /* after the others */
   observe(&a);
   vestry_memory_exchange *one = request(&s, "/private", NULL, true);
   assert_string_equal(s.told, "may(amaypagea)unused");
@@ -202,7 +203,7 @@ static void what_a_render_has_named_is_used_at_once(void **state) {
   refresh(&s, NULL);
   assert_string_equal(s.told, "(amaypagea)used"); /* by the page, until the render is over */
   assert_false(is_used(s.on.pages, "read/1"));
-  s.topic = "read/1"; /* a render that fails names it all the same, and its page depends on it */
+  s.topic = "read/1"; /* a failed render names it too, and its page depends on it */
   s.error = VESTRY_IO;
   refresh(&s, NULL);
   assert_non_null(strstr(s.told, "(amaypagea)used"));
@@ -215,8 +216,8 @@ static void what_a_render_has_named_is_used_at_once(void **state) {
   site_end(&s.on);
 }
 
-/* What there was no memory for is not counted: when all is over, nothing is used. */
-static void names_without_memory_are_used_by_nobody(void **state) {
+/* Topics whose allocation failed are not counted: at the end, none is used. */
+static void topic_is_unused_after_failed_allocation(void **state) {
   (void)state;
   enum { NAMES = 40 };
   static char names[NAMES][24];
@@ -240,7 +241,7 @@ static void names_without_memory_are_used_by_nobody(void **state) {
   }
 }
 
-static void there_are_only_so_many(void **state) {
+static void observer_over_limit_or_invalid_is_refused(void **state) {
   (void)state;
   suite s;
   open_site(&s);
@@ -262,7 +263,7 @@ static void there_are_only_so_many(void **state) {
   site_end(&s.on);
 }
 
-/* With threads: who stops to observe waits for the render that is inside. */
+/* With threads: unobserve waits for the render in progress. */
 typedef struct slow {
   vestry_pages *pages;
   _Atomic(bool) is_inside, is_leaving, has_ended;
@@ -294,7 +295,7 @@ static void *leave(void *ctx) {
   return NULL;
 }
 
-static void who_leaves_waits_for_the_render_inside(void **state) {
+static void unobserve_waits_for_the_render_in_progress(void **state) {
   (void)state;
   vestry *v;
   vestry_page *page;
@@ -319,11 +320,11 @@ static void who_leaves_waits_for_the_render_inside(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(renders_of_streams_are_told_of),
-                                     cmocka_unit_test(what_they_name_is_depended_on),
-                                     cmocka_unit_test(what_a_render_has_named_is_used_at_once),
-                                     cmocka_unit_test(names_without_memory_are_used_by_nobody),
-                                     cmocka_unit_test(there_are_only_so_many),
-                                     cmocka_unit_test(who_leaves_waits_for_the_render_inside)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(observer_is_called_for_each_stream_render),
+                                     cmocka_unit_test(page_depends_on_topics_of_observers),
+                                     cmocka_unit_test(topic_is_used_as_soon_as_a_render_names_it),
+                                     cmocka_unit_test(topic_is_unused_after_failed_allocation),
+                                     cmocka_unit_test(observer_over_limit_or_invalid_is_refused),
+                                     cmocka_unit_test(unobserve_waits_for_the_render_in_progress)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Live pages: one handler, every open tab up to date, nothing for nothing. On the stepped runtime. */
+/* Live pages: each open tab is kept current by one handler, and unchanged content costs no event. On the stepped
+ * runtime. */
 #include "vestry/app/page.h"
 #include "vestry/app/tab.h"
 
 #include "page/rooms.h"
 
-/* -------------------------------------------------------------------------------------------- what is shown ------- */
+/* -------------------------------------------------------------------------------------------------- content ------- */
 
 /* capability: D2 */
-static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
+static void document_has_its_content_and_opens_its_stream(void **state) {
   (void)state;
   suite s;
   rooms_begin(&s, NULL);
@@ -24,7 +25,7 @@ static void a_document_has_its_content_and_what_opens_its_stream(void **state) {
 }
 
 /* capability: D2, D6 */
-static void a_change_is_sent_and_nothing_else(void **state) {
+static void only_the_changed_page_is_sent(void **state) {
   (void)state;
   suite s;
   tab one, other;
@@ -84,7 +85,7 @@ static void a_change_while_rendering_is_seen(void **state) {
     s.late_topic = late;
     rooms_put(&s, 1, "first");
     rooms_open(&s, &t, "/room", "room=1", NULL);
-    s.refreshes = "room/1"; /* in the stream's very first render: nobody depends on it yet when it is named late */
+    s.refreshes = "room/1"; /* in the stream's first render, when no page depends on it yet if it is named late */
     site_settle_pages(&s.on);
     assert_non_null(strstr(rooms_since(&t), "<p>changed inside</p>"));
     s.refreshes = "room/1";
@@ -98,7 +99,7 @@ static void a_change_while_rendering_is_seen(void **state) {
 }
 
 /* capability: D6, D14 */
-static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
+static void reconnected_stream_receives_what_it_lacks(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -127,7 +128,7 @@ static void a_stream_that_comes_back_gets_what_it_lacks(void **state) {
 }
 
 /* capability: D6, D14 */
-static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
+static void page_of_current_version_is_not_rendered(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -150,9 +151,9 @@ static void with_a_version_an_unchanged_page_is_not_rendered(void **state) {
   site_end(&s.on);
 }
 
-/* A version is of a page, at an address, for somebody. */
+/* A version belongs to a page, at an address, of a scope. */
 /* capability: D6 */
-static void a_version_of_another_is_none(void **state) {
+static void version_of_another_page_or_scope_does_not_match(void **state) {
   (void)state;
   suite s;
   tab t, other;
@@ -167,7 +168,7 @@ static void a_version_of_another_is_none(void **state) {
   rooms_close(&other);
   rooms_get(&s, "/room", "room=1", "another", t.tag, true, &other.stream);
   site_settle_pages(&s.on);
-  assert_string_equal(rooms_since(&other), ""); /* rendered, and the same */
+  assert_string_equal(rooms_since(&other), ""); /* rendered, and equal */
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
@@ -176,7 +177,7 @@ static void a_version_of_another_is_none(void **state) {
   site_end(&s.on);
 }
 
-/* --------------------------------------------------------------------------------------------------- pacing ------- */
+/* ------------------------------------------------------------------------------------------------ intervals ------- */
 
 /* capability: D5, D13 */
 static void renders_are_an_interval_apart(void **state) {
@@ -200,7 +201,7 @@ static void renders_are_an_interval_apart(void **state) {
   assert_in_range(s.calls - before, 1000 / 16, 1000 / 15 + 2);
   site_pass_ms(&s.on, 20);
   vestry_slice got = vestry_memory_look(t.stream).received;
-  assert_non_null(strstr(got.data, "at 999<")); /* the last always */
+  assert_non_null(strstr(got.data, "at 999<")); /* the last one always */
   size_t after = s.calls;
   site_pass_ms(&s.on, 1000);
   assert_int_equal(s.calls, after);
@@ -209,7 +210,7 @@ static void renders_are_an_interval_apart(void **state) {
 }
 
 /* capability: D5, D13 */
-static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
+static void stream_with_unwritten_events_is_not_rendered(void **state) {
   (void)state;
   suite s;
   tab slow, fast;
@@ -227,7 +228,7 @@ static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
     assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK);
     site_pass_ms(&s.on, 20);
   }
-  assert_int_equal(s.calls, before + 10); /* for the fast one alone */
+  assert_int_equal(s.calls, before + 10); /* only for the fast one */
   vestry_memory_mode_set(slow.stream, VESTRY_MEMORY_READS);
   site_settle(&s.on);
   site_pass_ms(&s.on, 20);
@@ -239,10 +240,10 @@ static void nothing_is_rendered_for_who_has_not_been_written_to(void **state) {
   site_end(&s.on);
 }
 
-/* ------------------------------------------------------------------------------------------ statuses, rights ------ */
+/* ------------------------------------------------------------------------------------ statuses, permissions ------- */
 
 /* capability: D17 */
-static void a_status_decides_what_becomes_of_the_stream(void **state) {
+static void status_of_render_determines_end_of_stream(void **state) {
   (void)state;
   static const struct {
     int status;
@@ -281,7 +282,7 @@ static void a_status_decides_what_becomes_of_the_stream(void **state) {
 }
 
 /* capability: D17 */
-static void a_failing_page_is_tried_again_later_and_later(void **state) {
+static void failing_page_is_retried_with_backoff(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -300,7 +301,7 @@ static void a_failing_page_is_tried_again_later_and_later(void **state) {
   for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
     for (int second = 0; second < waits[i]; second++) {
       test_host_advance_ms(&s.on.th, 999);
-      assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK); /* hurries nothing */
+      assert_int_equal(vestry_refresh(s.on.pages, "room/1", NULL), VESTRY_OK); /* does not shorten the wait */
       site_settle(&s.on);
       assert_int_equal(s.calls, before + 1 + i);
       test_host_advance_ms(&s.on.th, 1);
@@ -317,7 +318,7 @@ static void a_failing_page_is_tried_again_later_and_later(void **state) {
 }
 
 /* capability: D17 */
-static void who_may_not_see_it_any_more_is_sent_away(void **state) {
+static void stream_without_permission_ends_and_reloads(void **state) {
   (void)state;
   static const char *const paths[] = {"/room", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -347,7 +348,7 @@ static void who_may_not_see_it_any_more_is_sent_away(void **state) {
 }
 
 /* capability: D17 */
-static void a_tab_of_another_build_loads_its_page_anew(void **state) {
+static void tab_of_another_build_reloads(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -367,7 +368,7 @@ static void a_tab_of_another_build_loads_its_page_anew(void **state) {
   site_end(&s.on);
 }
 
-/* ------------------------------------------------------------------------------- tabs, tokens and nonces, too ----- */
+/* ----------------------------------------------------------------------------- tabs, with tokens and nonces ------- */
 
 static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
@@ -385,7 +386,7 @@ static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *a
   return vestry_render_end(render, html);
 }
 
-static void a_page_knows_its_tab(void **state) {
+static void page_of_a_stream_has_the_id_of_its_tab(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -402,9 +403,9 @@ static void a_page_knows_its_tab(void **state) {
   rooms_between(text, "<p>", ":", id, sizeof id);
   rooms_between(text, "el.had = '", "'", t.tag, sizeof t.tag);
   assert_non_null(strstr(text, "el.begins(headers, '^tabId"));
-  /* The signal as the client sends it, with the seal that is in the attributes. */
+  /* The signal as the client sends it, with the seal from the attributes. */
   char sealed[160];
-  const char *at = strstr(text, id); /* the attributes stand before the content */
+  const char *at = strstr(text, id); /* the attributes come before the content */
   size_t len = strspn(at, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.~");
   assert_true(len < sizeof sealed);
   memcpy(sealed, at, len);
@@ -421,7 +422,7 @@ static void a_page_knows_its_tab(void **state) {
   assert_non_null(strstr(text, "second"));
   rooms_close(&t);
   rooms_get(&s, "/tab", NULL, "me", t.tag, true,
-            &t.stream); /* without its id it is no tab's: it is to be loaded anew */
+            &t.stream); /* without an id the tab is unknown: its page is reloaded */
   site_settle(&s.on);
   assert_non_null(strstr(rooms_since(&t), "{\"_vestry\":{\"reload\":"));
   rooms_close(&t);
@@ -430,7 +431,7 @@ static void a_page_knows_its_tab(void **state) {
 
 /* ------------------------------------------------------------------------------------------ ordinary handlers ----- */
 
-/* Knows nothing of streams, nor of vestry's marks. */
+/* A handler without code for streams or marks of vestry. */
 static vestry_err ordinary(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   s->calls++;
@@ -452,7 +453,7 @@ static void open_ordinary(suite *s) {
 }
 
 /* capability: D3 */
-static void an_ordinary_handler_is_live(void **state) {
+static void page_of_an_ordinary_handler_is_updated(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -467,7 +468,7 @@ static void an_ordinary_handler_is_live(void **state) {
   vestry_memory_destroy(document);
   rooms_open(&s, &t, "/ordinary", NULL, NULL);
   site_settle_pages(&s.on);
-  assert_string_equal(rooms_since(&t), ""); /* what stands around the content may change */
+  assert_string_equal(rooms_since(&t), ""); /* the document around the content may change */
   rooms_put(&s, 1, "second");
   site_refresh(&s.on, "/ordinary");
   assert_non_null(strstr(rooms_since(&t),
@@ -484,11 +485,11 @@ static void an_ordinary_handler_is_live(void **state) {
 }
 
 /* capability: D3 */
-static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **state) {
+static void document_with_ambiguous_content_is_served_unchanged(void **state) {
   (void)state;
   suite s;
   open_ordinary(&s);
-  s.versioned = true; /* the id stands there twice */
+  s.versioned = true; /* the id occurs twice */
   vestry_memory_exchange *document;
   rooms_get(&s, "/ordinary", NULL, NULL, NULL, false, &document);
   assert_int_equal(vestry_memory_look(document).status, 200);
@@ -500,22 +501,22 @@ static void a_document_whose_content_is_not_clear_is_served_as_it_is(void **stat
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_document_has_its_content_and_what_opens_its_stream),
-      cmocka_unit_test(a_change_is_sent_and_nothing_else),
+      cmocka_unit_test(document_has_its_content_and_opens_its_stream),
+      cmocka_unit_test(only_the_changed_page_is_sent),
       cmocka_unit_test(a_change_between_document_and_stream_is_seen),
       cmocka_unit_test(a_change_while_rendering_is_seen),
-      cmocka_unit_test(a_stream_that_comes_back_gets_what_it_lacks),
-      cmocka_unit_test(with_a_version_an_unchanged_page_is_not_rendered),
-      cmocka_unit_test(a_version_of_another_is_none),
+      cmocka_unit_test(reconnected_stream_receives_what_it_lacks),
+      cmocka_unit_test(page_of_current_version_is_not_rendered),
+      cmocka_unit_test(version_of_another_page_or_scope_does_not_match),
       cmocka_unit_test(renders_are_an_interval_apart),
-      cmocka_unit_test(nothing_is_rendered_for_who_has_not_been_written_to),
-      cmocka_unit_test(a_status_decides_what_becomes_of_the_stream),
-      cmocka_unit_test(a_failing_page_is_tried_again_later_and_later),
-      cmocka_unit_test(who_may_not_see_it_any_more_is_sent_away),
-      cmocka_unit_test(a_tab_of_another_build_loads_its_page_anew),
-      cmocka_unit_test(a_page_knows_its_tab),
-      cmocka_unit_test(an_ordinary_handler_is_live),
-      cmocka_unit_test(a_document_whose_content_is_not_clear_is_served_as_it_is),
+      cmocka_unit_test(stream_with_unwritten_events_is_not_rendered),
+      cmocka_unit_test(status_of_render_determines_end_of_stream),
+      cmocka_unit_test(failing_page_is_retried_with_backoff),
+      cmocka_unit_test(stream_without_permission_ends_and_reloads),
+      cmocka_unit_test(tab_of_another_build_reloads),
+      cmocka_unit_test(page_of_a_stream_has_the_id_of_its_tab),
+      cmocka_unit_test(page_of_an_ordinary_handler_is_updated),
+      cmocka_unit_test(document_with_ambiguous_content_is_served_unchanged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Live pages race: whatever the order of changes, refreshes, renders, joins and ends, in the end every page shows what
- * is, and everything adds up. With seeds on the stepped runtime (VESTRY_SCHEDULES=1000000 for a long run), and with
- * threads. */
+/* Races of live pages: whatever the order of changes, refreshes, renders, joins and ends, each page shows the current
+ * content in the end, and the counters are consistent. With seeds on the stepped runtime (VESTRY_SCHEDULES=1000000 for
+ * a long run), and with threads. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,23 +17,23 @@ enum { ROOMS = 3, TABS = 5, ACTIONS = 40, SCHEDULES = 4000 };
 typedef struct tab {
   vestry_memory_exchange *stream; /* NULL: closed */
   int kind, who;
-  unsigned hold_ms; /* of an ask; 0: it has a stream */
+  unsigned hold_ms; /* of a long poll; 0: it has a stream */
   bool blocks;
-  char id[400];   /* what it says that it has, when it comes back */
-  char shown[32]; /* the last room that came */
+  char id[400];   /* the tag that it sends when it reconnects */
+  char shown[32]; /* the last room received */
 } tab;
 
 typedef struct world {
   vestry *v;
   vestry_pages *pages;
   vestry_page *kinds[3]; /* private, shared, with a part */
-  tab *tabs;             /* some of which hang up now and then; NULL: none */
-  test_host *th;         /* whose memory runs out now and then; NULL: never */
-  _Atomic(int) denied;   /* who may not see anything; -1: nobody */
+  tab *tabs;             /* some of which hang up at random; NULL: none */
+  test_host *th;         /* whose memory runs out at random; NULL: never */
+  _Atomic(int) denied;   /* the user without permission; -1: none */
   bool is_versioned;
-  _Atomic(int) rooms[ROOMS]; /* what is */
-  _Atomic(int) shown_of[64]; /* private pages: which room they show, by who they are */
-  _Atomic(unsigned) seed;    /* chance inside of renders; 0: none */
+  _Atomic(int) rooms[ROOMS]; /* the current content */
+  _Atomic(int) shown_of[64]; /* private pages: the room that each user's page shows */
+  _Atomic(unsigned) seed;    /* for random choices inside renders; 0: none */
 } world;
 
 static unsigned chance(world *w, unsigned of) {
@@ -51,12 +51,12 @@ static void change(world *w, int number) {
   assert_int_equal(vestry_refresh(w->pages, topic, NULL), VESTRY_OK);
 }
 
-/* The next allocation but a few fails. */
+/* Let one of the next allocations fail. */
 static void fail_later(world *w) {
   if (w->th && atomic_load(&w->seed)) test_host_fail_in(w->th, chance(w, 12));
 }
 
-/* Names the topic before or behind the reading, and sometimes something changes in between. */
+/* Name the topic before or after reading, with a change in between at random. */
 static void read_room(world *w, vestry_render *render, vestry_html *html, int number) {
   char topic[16];
   snprintf(topic, sizeof topic, "room/%d", number);
@@ -72,12 +72,12 @@ static void read_room(world *w, vestry_render *render, vestry_html *html, int nu
   if (late) vestry_render_topic(render, topic);
 }
 
-/* What a page shows, as a number that changes with it. Parts are not of it. */
+/* A number that changes with the content of a page. Parts do not belong to it. */
 static uint64_t version_of(world *w, int number, bool has_part) {
   return (uint64_t)number + 1 + (has_part ? 0 : (uint64_t)atomic_load(&w->rooms[number]) * ROOMS);
 }
 
-/* -1: there is no memory to tell. */
+/* -1: no memory to read it. */
 static int who_of(const vestry_request *req) {
   int64_t who;
   return vestry_request_get(req, VESTRY_IN_QUERY, "who", vestry_into_between(&who, 0, 63)) ? -1 : (int)who;
@@ -161,7 +161,7 @@ static void close_world(world *w) {
   vestry_destroy(w->v);
 }
 
-/* What has come, as a browser reads it: what it shows, and the last id. */
+/* Apply what was received as a browser does: the content shown, and the last id. */
 static void read_tab(tab *t) {
   const char *text = vestry_memory_since(t->stream).data;
   for (const char *at = text; (at = strstr(at, "<b>")) != NULL; at++) snprintf(t->shown, sizeof t->shown, "%.20s", at);
@@ -182,13 +182,13 @@ static void ask_for_stream(world *w, tab *t) {
   vestry_err error = vestry_memory_request(w->v, &call, NULL, NULL, &t->stream);
   if (error) t->stream = NULL;
   if (!w->th) assert_int_equal(error, VESTRY_OK);
-  if (t->stream && !vestry_memory_look(t->stream).connection) { /* no memory, or it may not be seen */
+  if (t->stream && !vestry_memory_look(t->stream).connection) { /* no memory, or no permission */
     vestry_memory_destroy(t->stream);
     t->stream = NULL;
   }
 }
 
-/* Another page, or the same, which says what it has. */
+/* Open another page, or the same one with its tag. */
 static void open_tab(world *w, tab *t, unsigned *seed) {
   if (!*t->id || rand_r(seed) % 2) {
     t->kind = rand_r(seed) % 3;
@@ -198,7 +198,7 @@ static void open_tab(world *w, tab *t, unsigned *seed) {
   ask_for_stream(w, t);
 }
 
-/* With threads, what has come is read of streams that have ended: of asks that were answered. */
+/* With threads, only streams that have ended are read: answered long polls. */
 static void close_tab(const world *w, tab *t) {
   if (t->stream && (w->th || vestry_memory_look(t->stream).ended)) read_tab(t);
   vestry_memory_destroy(t->stream);
@@ -211,7 +211,7 @@ static bool is_open(const tab *t) {
 
 static unsigned current_seed;
 
-/* What it shows last must be what is. A part's news stand behind the page's own. */
+/* Assert that the tab shows the current content. Events of a part follow those of the page. */
 static void check_tab(world *w, tab *t) {
   char wanted[32];
   int number = t->kind == 1 ? t->who % ROOMS : atomic_load(&w->shown_of[t->who]);
@@ -235,7 +235,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
   case 3:
     if (!t->stream) open_tab(w, t, seed);
     if (!t->stream || !t->hold_ms || is_open(t)) break;
-    close_tab(w, t); /* it was answered: the tab asks again */
+    close_tab(w, t); /* it was answered: the tab polls again */
     ask_for_stream(w, t);
     break;
   case 4:
@@ -260,7 +260,7 @@ static void act(world *w, test_host *th, tab *t, unsigned *seed) {
   }
 }
 
-/* Tabs whose streams, or asks, have ended get streams, if they have seen anything. */
+/* Open streams for tabs whose streams or long polls have ended. */
 static void bring_back(world *w, tab tabs[TABS]) {
   for (int i = 0; i < TABS; i++) {
     if (!tabs[i].stream) continue;
@@ -275,7 +275,7 @@ static void bring_back(world *w, tab tabs[TABS]) {
   }
 }
 
-/* By waiting, or by what tests have. */
+/* Wait for all renders: by letting time pass, or with vestry_pages_settle. */
 static void come_to_rest(world *w, test_host *th, bool by_waiting) {
   for (int i = 0; i < 5 && by_waiting; i++) {
     test_host_advance_ms(th, i < 3 ? 50 : 31000);
@@ -300,7 +300,7 @@ static void run_schedule(unsigned seed) {
   atomic_store(&w->seed, 0);
   test_host_fail_no_more(&th);
   atomic_store(&w->denied, -1);
-  for (int i = 0; i < 2; i++) { /* the second time for those that hung up, which is seen when they are written to */
+  for (int i = 0; i < 2; i++) { /* a second time for hung up streams, which are detected only by a write */
     vestry_memory_settle(w->v);
     bring_back(w, tabs);
     come_to_rest(w, &th, by_waiting);
@@ -316,7 +316,7 @@ static void run_schedule(unsigned seed) {
 }
 
 /* capability: D4, D20, L8 */
-static void no_change_is_missed_whatever_the_order(void **state) {
+static void no_change_is_missed_in_random_schedules(void **state) {
   (void)state;
   const char *wanted = getenv("VESTRY_SCHEDULES");
   unsigned count = wanted ? (unsigned)atoi(wanted) : SCHEDULES;
@@ -362,7 +362,7 @@ static void *come_change_and_go(void *ctx) {
   return NULL;
 }
 
-/* Spans that threads tell: they are well-formed. */
+/* Count spans of several threads, and check that they are well-formed. */
 static void count_span(const vestry_span *span, void *ctx) {
   assert_true(span->begun_ns <= span->ended_ns);
   assert_true(span->trace.is_sampled);
@@ -370,7 +370,7 @@ static void count_span(const vestry_span *span, void *ctx) {
 }
 
 /* capability: D4, L8 */
-static void threads_change_what_others_look_at(void **state) {
+static void no_change_is_missed_with_threads(void **state) {
   (void)state;
   _Atomic(uint64_t) spans[8] = {0};
   const vestry_tracer tracer = {.on_span = count_span, .ctx = spans};
@@ -392,7 +392,7 @@ static void threads_change_what_others_look_at(void **state) {
     for (size_t i = 0; i < CROWD; i++) {
       for (size_t j = 0; j < OWN_TABS; j++) {
         tab *t = &crowds[i].tabs[j];
-        if (t->stream && (!t->hold_ms || is_open(t))) check_tab(w, t); /* an ask that is held, too, shows what is */
+        if (t->stream && (!t->hold_ms || is_open(t))) check_tab(w, t); /* a held long poll is current, too */
         vestry_memory_destroy(t->stream);
       }
     }
@@ -403,9 +403,9 @@ static void threads_change_what_others_look_at(void **state) {
   assert_true(spans[VESTRY_SPAN_REQUEST] && spans[VESTRY_SPAN_RENDER] && spans[VESTRY_SPAN_WRITE]);
 }
 
-/* Pages end while streams are open and changes come. */
+/* Pages end while streams are open and changes arrive. */
 /* capability: D4 */
-static void their_end_may_come_in_the_middle(void **state) {
+static void destroy_is_clean_with_open_streams_and_changes(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {
     world *w = calloc(1, sizeof *w);
@@ -426,9 +426,9 @@ static void their_end_may_come_in_the_middle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(no_change_is_missed_whatever_the_order),
-      cmocka_unit_test(threads_change_what_others_look_at),
-      cmocka_unit_test(their_end_may_come_in_the_middle),
+      cmocka_unit_test(no_change_is_missed_in_random_schedules),
+      cmocka_unit_test(no_change_is_missed_with_threads),
+      cmocka_unit_test(destroy_is_clean_with_open_streams_and_changes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

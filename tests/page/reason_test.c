@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What refreshes were for: found by their numbers as long as they are among the last ones, and never another's. */
+/* Reasons of refreshes: found by number as long as they are among the last ones, and never confused with others. */
 #include "app/page/reason.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ static const char *find(uint64_t seq) {
   return vsi_reasons_find(&reasons, seq, &found) ? found.name : NULL;
 }
 
-static void they_are_found_by_their_numbers(void **state) {
+static void reasons_are_found_by_sequence_number(void **state) {
   (void)state;
   memset(&reasons, 0, sizeof reasons);
   assert_null(find(0));
@@ -34,7 +34,7 @@ static void they_are_found_by_their_numbers(void **state) {
   }
 }
 
-static void the_last_ones_are_known(void **state) {
+static void only_the_last_reasons_are_kept(void **state) {
   (void)state;
   enum { ALL = 1000 };
   memset(&reasons, 0, sizeof reasons);
@@ -51,8 +51,8 @@ static void the_last_ones_are_known(void **state) {
   }
 }
 
-/* A commit refreshes two thousand topics for one table: that is one reason, and drives no other one away. */
-static void the_same_reason_is_one(void **state) {
+/* A commit refreshes two thousand topics of one table: that is one reason, and displaces no other. */
+static void equal_consecutive_reasons_are_one_entry(void **state) {
   (void)state;
   memset(&reasons, 0, sizeof reasons);
   add(1, VESTRY_REFRESH_TOPIC, "before");
@@ -65,13 +65,13 @@ static void the_same_reason_is_one(void **state) {
   assert_string_equal(find(2002), "after");
 }
 
-static void names_are_cut_between_letters_and_tabs_are_left_out(void **state) {
+static void names_are_truncated_at_characters_without_tab_ids(void **state) {
   (void)state;
   char text[VSI_REASON_BYTES + 10], shown[VSI_REASON_BYTES + 10];
   memset(&reasons, 0, sizeof reasons);
   memset(text, 'x', sizeof text);
   text[sizeof text - 1] = '\0';
-  memcpy(text + VSI_REASON_BYTES - 2, "\xC3\xA9", 2); /* its second byte has no room */
+  memcpy(text + VSI_REASON_BYTES - 2, "\xC3\xA9", 2); /* there is no room for its second byte */
   add(1, VESTRY_REFRESH_TOPIC, text);
   memcpy(shown, text, VSI_REASON_BYTES - 2);
   shown[VSI_REASON_BYTES - 2] = '\0';
@@ -83,8 +83,9 @@ static void names_are_cut_between_letters_and_tabs_are_left_out(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(they_are_found_by_their_numbers), cmocka_unit_test(the_last_ones_are_known),
-      cmocka_unit_test(the_same_reason_is_one), cmocka_unit_test(names_are_cut_between_letters_and_tabs_are_left_out)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(reasons_are_found_by_sequence_number),
+                                     cmocka_unit_test(only_the_last_reasons_are_kept),
+                                     cmocka_unit_test(equal_consecutive_reasons_are_one_entry),
+                                     cmocka_unit_test(names_are_truncated_at_characters_without_tab_ids)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tabs had when their streams ended: by numbers that clients say. */
+/* The states of tabs whose streams have ended, by numbers that clients choose. */
 #include <time.h>
 
 #include "app/page/resume_cache.h"
@@ -11,7 +11,7 @@ static vsi_state_tag tag_of(uint64_t last) {
   return (vsi_state_tag){.parts_count = 1, .parts = {{.content = last}}};
 }
 
-static void who_comes_back_finds_what_it_had(void **state) {
+static void reconnected_tab_finds_its_state_once(void **state) {
   (void)state;
   vsi_resume_cache *resume_cache;
   vsi_state_tag tag = {0};
@@ -22,15 +22,15 @@ static void who_comes_back_finds_what_it_had(void **state) {
     vsi_resume_cache_put(resume_cache, i * ROOM, i, &had);
   }
   for (uint64_t i = 1; i <= ROOM + 10; i++) {
-    bool is_kept = i > 10; /* the oldest made room */
+    bool is_kept = i > 10; /* the oldest were evicted */
     assert_int_equal(vsi_resume_cache_take(resume_cache, i * ROOM, i == 20 ? 1 : i, &tag), is_kept && i != 20);
     if (is_kept && i != 20) assert_int_equal(tag.parts[0].content, i);
-    assert_false(vsi_resume_cache_take(resume_cache, i * ROOM, i, &tag)); /* once */
+    assert_false(vsi_resume_cache_take(resume_cache, i * ROOM, i, &tag)); /* only once */
   }
   vsi_resume_cache_destroy(resume_cache);
 }
 
-/* The CPU time of looks for numbers that are not there, among others a step apart. */
+/* Return the CPU time of lookups of absent numbers, while the stored numbers are this far apart. */
 static double seconds_of_looks(uint64_t step) {
   vsi_resume_cache *resume_cache;
   vsi_state_tag tag = tag_of(1);
@@ -44,8 +44,9 @@ static double seconds_of_looks(uint64_t step) {
   return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 }
 
-/* Who chooses numbers makes no long way for others: by the number itself it was a thousand times as long. */
-static void numbers_that_are_chosen_cost_as_others(void **state) {
+/* Numbers that a client chooses must not cause long probes. If the number itself were the hash, lookups would take a
+ * thousand times as long. */
+static void chosen_numbers_cost_no_longer_lookups(void **state) {
   (void)state;
   double spread = seconds_of_looks(1), chosen = seconds_of_looks(ROOM);
   assert_true(chosen < 20 * spread);
@@ -53,8 +54,8 @@ static void numbers_that_are_chosen_cost_as_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(who_comes_back_finds_what_it_had),
-      cmocka_unit_test(numbers_that_are_chosen_cost_as_others),
+      cmocka_unit_test(reconnected_tab_finds_its_state_once),
+      cmocka_unit_test(chosen_numbers_cost_no_longer_lookups),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An application with some rooms, whose pages show one each, and tabs of them. */
+/* An application with rooms: each page shows one room. And tabs of these pages. */
 #ifndef TESTS_PAGE_ROOMS_H
 #define TESTS_PAGE_ROOMS_H
 
@@ -15,18 +15,18 @@ typedef struct suite {
   site on;
   vestry_page *page;
   room rooms[4];
-  size_t calls, parts; /* of the render, of the part's */
+  size_t calls, parts; /* of pages and of parts */
   bool versioned, denied;
   int status;                /* of the next renders */
-  vestry_err error;          /* likewise */
-  const char *refreshes;     /* a topic that is refreshed inside the render, once */
-  bool late_topic;           /* it is named behind the reading */
-  char order[64];            /* of renders: "p", the part: "l" */
-  uint64_t page_ms, part_ms; /* that one takes */
-  size_t part_again;         /* times that the part is refreshed by its own render */
+  vestry_err error;          /* of the next renders */
+  const char *refreshes;     /* topic that is refreshed inside the render, once */
+  bool late_topic;           /* the topic is named after reading */
+  char order[64];            /* of renders: "p" a page, "l" a part */
+  uint64_t page_ms, part_ms; /* duration of a render */
+  size_t part_again;         /* how often the part's render refreshes the part */
 } suite;
 
-/* A tab: its document, and its stream. */
+/* A tab with its document and its stream. */
 typedef struct tab {
   vestry_memory_exchange *stream;
   char tag[400];
@@ -37,11 +37,11 @@ void rooms_begin(suite *s, const vestry_pages_options *options);
 void rooms_put(suite *s, size_t at, const char *text);
 void rooms_get(suite *s, const char *path, const char *query, const char *cookie, const char *had, bool datastar,
                vestry_memory_exchange **ret);
-/* Between two texts. */
+/* Copy the text between two texts. */
 void rooms_between(const char *in, const char *from, const char *to, char *out, size_t out_room);
 void rooms_open(suite *s, tab *t, const char *path, const char *query, const char *cookie);
 void rooms_close(tab *t);
-/* What has come but for the sign that it is alive, and the hint when to come back. */
+/* Return what was received, without the heartbeat and the retry delay. */
 const char *rooms_since(tab *t);
 
 #endif

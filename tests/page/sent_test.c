@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which presses a page shows, as its stream is told: behind the render that contains them, and by no other. */
+/* The client actions that a page reports as seen: after the render that contains their changes, and not before. */
 #include "app/bus/bus.h"
 #include "app/page/sent.h"
 #include "app/page/topic.h"
@@ -10,7 +10,7 @@
 #define BOB          "00000000000000b0"
 #define SEEN(number) "{\"_vestry\":{\"seen\":{\"" number "\":null}}}"
 
-/* POST /act?heading: the heading changes; ?list: the list; ?fail: it is refused; otherwise nothing is changed. */
+/* POST /act?heading changes the heading, ?list the list, ?fail is refused; others change nothing. */
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   if (strcmp(req->query, "fail") == 0) return vestry_reply_status(reply, 422);
@@ -29,7 +29,7 @@ static void begin(suite *s) {
   assert_int_equal(vestry_route(s->on.v, "POST", "/act", act, s), VESTRY_OK);
 }
 
-/* A stream that says of presses what `sent` says. */
+/* Open a stream with this Vestry-Sent header. */
 static void open_tab(suite *s, tab *t, const char *path, const char *sent) {
   const vestry_header headers[] = {{"Vestry-Sent", sent}, {"Last-Event-ID", t->id}};
   t->path = path;
@@ -53,7 +53,7 @@ static size_t count_of(const char *text, const char *what) {
   return count;
 }
 
-/* What has come says once that the press is seen, behind `change`, if that is not NULL. */
+/* Assert that the action was reported as seen once, after `change` unless it is NULL. */
 static void assert_seen(tab *t, const char *change, const char *seen) {
   const char *text = tabs_read(t), *at = strstr(text, seen);
   assert_non_null(at);
@@ -68,7 +68,7 @@ static void assert_unseen(tab *t) {
 }
 
 /* capability: L5 */
-static void a_press_is_seen_behind_its_change(void **state) {
+static void action_is_seen_after_its_change(void **state) {
   (void)state;
   suite s;
   tab ada = {0}, bob = {0};
@@ -84,7 +84,7 @@ static void a_press_is_seen_behind_its_change(void **state) {
   assert_int_equal(press(&s, "list", ADA ".2"), 204);
   site_settle_pages(&s.on);
   assert_seen(&ada, "<li>2", SEEN("2"));
-  assert_unseen(&bob); /* his page shows both, but it has sent nothing */
+  assert_unseen(&bob); /* the page shows both, but its tab has sent no action */
   assert_int_equal(bob.heading, 101);
   assert_int_equal(bob.item, 2);
   tabs_leave(&s, &bob);
@@ -92,7 +92,7 @@ static void a_press_is_seen_behind_its_change(void **state) {
 }
 
 /* capability: L5 */
-static void a_press_that_changes_nothing_is_seen(void **state) {
+static void action_without_change_is_seen(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -107,7 +107,7 @@ static void a_press_that_changes_nothing_is_seen(void **state) {
   assert_null(strstr(text, "patch-elements"));
   assert_non_null(strstr(text, "\"1\":null"));
   assert_non_null(strstr(text, "\"2\":null"));
-  s.version = 7; /* from now on it says so, and is not rendered */
+  s.version = 7; /* from now on the page has a version, and is not rendered */
   tabs_refresh(&s, "all");
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
@@ -119,7 +119,7 @@ static void a_press_that_changes_nothing_is_seen(void **state) {
 
 static bool find_changes(void *ctx) {
   suite *s = ctx;
-  if (s->heading == 101) tabs_refresh(s, "all"); /* it has been changed, and nobody has said so yet */
+  if (s->heading == 101) tabs_refresh(s, "all"); /* the data has changed, and no topic was refreshed yet */
   return s->which == 1;
 }
 
@@ -127,9 +127,9 @@ static void observe_nothing(vestry_render *render, void *ctx) {
   (void)render, (void)ctx;
 }
 
-/* A press renders what it has changed, and not all of its page; unless an observer of renders is not sure. */
+/* An action renders the fragments that it changed, and not the whole page, unless an observer of renders is unsure. */
 /* capability: L5 */
-static void a_press_renders_what_it_has_changed(void **state) {
+static void action_renders_only_the_changed_fragments(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -158,22 +158,22 @@ static void a_press_renders_what_it_has_changed(void **state) {
   s.heading = 101;
   assert_int_equal(press(&s, "", ADA ".4"), 204);
   site_settle_pages(&s.on);
-  assert_seen(&ada, "<h1>101", SEEN("4")); /* what the observer found */
+  assert_seen(&ada, "<h1>101", SEEN("4")); /* the observer found the change */
   s.heading = 102;
   assert_int_equal(press(&s, "", ADA ".5"), 204);
   site_settle_pages(&s.on);
-  assert_seen(&ada, NULL, SEEN("5")); /* it found nothing, and nobody said so */
+  assert_seen(&ada, NULL, SEEN("5")); /* it found nothing, and no topic was refreshed */
   s.which = 2;
   s.lists[2] = 50;
   assert_int_equal(press(&s, "", ADA ".6"), 204);
   site_settle_pages(&s.on);
-  assert_seen(&ada, "<h1>102", SEEN("6")); /* it is not sure, so all is rendered */
+  assert_seen(&ada, "<h1>102", SEEN("6")); /* it is unsure, so everything is rendered */
   assert_int_equal(vestry_pages_unobserve(s.on.pages, &s), VESTRY_OK);
   tabs_end_one(&s, &ada);
 }
 
 /* capability: L5 */
-static void what_was_refused_is_not_seen(void **state) {
+static void refused_action_is_not_seen(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -188,7 +188,7 @@ static void what_was_refused_is_not_seen(void **state) {
 }
 
 /* capability: L5 */
-static void a_render_that_fails_shows_nothing(void **state) {
+static void failed_render_reports_no_action_as_seen(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -224,7 +224,7 @@ static void done_inside(suite *s, vestry_render *render) {
 }
 
 /* capability: L5 */
-static void a_render_that_had_begun_before_shows_nothing(void **state) {
+static void render_begun_before_an_action_does_not_report_it(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -237,7 +237,7 @@ static void a_render_that_had_begun_before_shows_nothing(void **state) {
   s.inside = done_inside;
   tabs_refresh(&s, "all");
   site_settle(&s.on);
-  site_pass_ms(&s.on, 1); /* the first of the two, and the next one is not due */
+  site_pass_ms(&s.on, 1); /* the first render is done, and the next one is not due */
   assert_null(s.inside);
   assert_unseen(&ada);
   assert_int_equal(ada.heading, 102);
@@ -247,7 +247,7 @@ static void a_render_that_had_begun_before_shows_nothing(void **state) {
 }
 
 /* capability: L5 */
-static void one_of_a_shared_page_is_told_of_its_own(void **state) {
+static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
   (void)state;
   suite s;
   tab ada = {0}, bob = {0}, cher = {0};
@@ -276,7 +276,7 @@ static void one_of_a_shared_page_is_told_of_its_own(void **state) {
 }
 
 /* capability: L5 */
-static void a_stream_that_begins_shows_what_was_answered_before(void **state) {
+static void new_stream_sees_actions_answered_before(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -290,12 +290,12 @@ static void a_stream_that_begins_shows_what_was_answered_before(void **state) {
   assert_seen(&ada, "<h1>101", SEEN("1"));
   tabs_leave(&s, &ada);
   assert_int_equal(press(&s, "", ADA ".2"), 204);
-  open_tab(&s, &ada, "/private", ADA ".2"); /* it has all of it */
+  open_tab(&s, &ada, "/private", ADA ".2"); /* it has all content */
   site_settle_pages(&s.on);
   const char *text = tabs_read(&ada);
   assert_null(strstr(text, "patch-elements"));
   assert_non_null(strstr(text, SEEN("2")));
-  tab again = ada; /* a second stream, while the end of the first is not known */
+  tab again = ada; /* a second stream, while the server does not know the end of the first */
   open_tab(&s, &again, "/private", ADA);
   site_settle_pages(&s.on);
   (void)tabs_read(&again);
@@ -310,7 +310,7 @@ static void a_stream_that_begins_shows_what_was_answered_before(void **state) {
 }
 
 /* capability: L5 */
-static void what_clients_make_up_does_no_harm(void **state) {
+static void invalid_action_ids_are_ignored(void **state) {
   (void)state;
   static const char *const bad[] = {"",
                                     "0",
@@ -340,7 +340,7 @@ static void what_clients_make_up_does_no_harm(void **state) {
   site_settle_pages(&s.on);
   assert_unseen(&ada);
   s.error = VESTRY_IO;
-  for (int i = 0; i < 100; i++) assert_int_equal(press(&s, "", ADA ".999999999"), 204); /* the most wait */
+  for (int i = 0; i < 100; i++) assert_int_equal(press(&s, "", ADA ".999999999"), 204); /* most of them wait */
   s.error = VESTRY_OK;
   site_settle_pages(&s.on);
   assert_int_equal(count_of(tabs_read(&ada), "\"999999999\":null"), 16);
@@ -362,7 +362,7 @@ static void note(const char *topic, size_t len, void *ctx) {
 }
 
 /* capability: L5 */
-static void a_press_on_one_node_is_seen_on_another(void **state) {
+static void action_on_one_node_is_seen_on_another(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -373,7 +373,7 @@ static void a_press_on_one_node_is_seen_on_another(void **state) {
   site_settle_pages(&s.on);
   (void)tabs_read(&ada);
   assert_int_equal(press(&s, "", ADA ".1"), 204);
-  assert_int_equal(t.count, 0); /* its stream is here */
+  assert_int_equal(t.count, 0); /* its stream is on this node */
   assert_int_equal(press(&s, "", BOB ".1"), 204);
   assert_int_equal(t.count, 1);
   assert_string_equal(t.topic, "\001" BOB ".1");
@@ -382,23 +382,23 @@ static void a_press_on_one_node_is_seen_on_another(void **state) {
   vsi_sent_done_elsewhere(s.on.pages, ADA ".2", sizeof ADA ".2" - 1);
   site_settle_pages(&s.on);
   assert_seen(&ada, NULL, SEEN("2"));
-  assert_int_equal(t.count, 1); /* it is not told on */
+  assert_int_equal(t.count, 1); /* it is not forwarded */
   vsi_pages_tell(s.on.pages, NULL, NULL);
   tabs_end_one(&s, &ada);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_press_is_seen_behind_its_change),
-      cmocka_unit_test(a_press_that_changes_nothing_is_seen),
-      cmocka_unit_test(a_press_renders_what_it_has_changed),
-      cmocka_unit_test(what_was_refused_is_not_seen),
-      cmocka_unit_test(a_render_that_fails_shows_nothing),
-      cmocka_unit_test(a_render_that_had_begun_before_shows_nothing),
-      cmocka_unit_test(one_of_a_shared_page_is_told_of_its_own),
-      cmocka_unit_test(a_stream_that_begins_shows_what_was_answered_before),
-      cmocka_unit_test(what_clients_make_up_does_no_harm),
-      cmocka_unit_test(a_press_on_one_node_is_seen_on_another),
+      cmocka_unit_test(action_is_seen_after_its_change),
+      cmocka_unit_test(action_without_change_is_seen),
+      cmocka_unit_test(action_renders_only_the_changed_fragments),
+      cmocka_unit_test(refused_action_is_not_seen),
+      cmocka_unit_test(failed_render_reports_no_action_as_seen),
+      cmocka_unit_test(render_begun_before_an_action_does_not_report_it),
+      cmocka_unit_test(stream_of_a_shared_page_sees_only_its_own_actions),
+      cmocka_unit_test(new_stream_sees_actions_answered_before),
+      cmocka_unit_test(invalid_action_ids_are_ignored),
+      cmocka_unit_test(action_on_one_node_is_seen_on_another),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

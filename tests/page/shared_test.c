@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What many pages share, rendered once for all: a whole page, or a part. */
+/* Content that many pages share and that is rendered once: a whole page, or a part. */
 #include "page/rooms.h"
 
-/* --------------------------------------------------------------------------------------------------- shared ------- */
+/* --------------------------------------------------------------------------------------------- shared pages ------- */
 
 /* capability: D7 */
-static void a_shared_page_is_rendered_once(void **state) {
+static void shared_page_is_rendered_once_for_all_streams(void **state) {
   (void)state;
   enum { TABS = 50 };
   suite s;
@@ -28,7 +28,7 @@ static void a_shared_page_is_rendered_once(void **state) {
   rooms_get(&s, "/shared", "room=1", NULL, tabs[0].tag, true, &late.stream);
   site_settle_pages(&s.on);
   assert_non_null(strstr(rooms_since(&late), "<p>second</p>"));
-  assert_int_equal(s.calls, before + 1); /* it was there already */
+  assert_int_equal(s.calls, before + 1); /* the kept render was used */
   rooms_close(&late);
   for (size_t i = 0; i < TABS; i++) rooms_close(&tabs[i]);
   site_end(&s.on);
@@ -54,7 +54,7 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
 }
 
 /* capability: D7 */
-static void a_shared_render_sees_nothing_that_is_somebodys(void **state) {
+static void shared_render_has_no_cookie_signals_scope_or_user(void **state) {
   (void)state;
   suite s;
   rooms_begin(&s, NULL);
@@ -95,7 +95,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   return vestry_html_add(html, "<li>%s</li>", rooms_at(s, share)->text);
 }
 
-/* A private page with a heading of its own, and a list that it shares. */
+/* A private page with its own heading, and a shared list. */
 static vestry_err make_with_list(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
   const vestry_scope who = render->request->scope;
@@ -124,7 +124,7 @@ static void open_list_site(suite *s) {
 }
 
 /* capability: D15 */
-static void a_part_is_rendered_once_for_all_pages(void **state) {
+static void part_is_rendered_once_for_all_pages(void **state) {
   (void)state;
   suite s;
   tab ada, bob;
@@ -149,7 +149,7 @@ static void a_part_is_rendered_once_for_all_pages(void **state) {
                               "data: elements <li>second</li>\n\nid: ";
   assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
   assert_non_null(strstr(rooms_since(&bob), "<li>second</li>"));
-  site_refresh(&s.on, "who"); /* the pages render, and nothing differs */
+  site_refresh(&s.on, "who"); /* the pages are rendered, and nothing differs */
   assert_int_equal(s.calls, calls + 2);
   assert_string_equal(rooms_since(&ada), "");
   rooms_close(&ada);
@@ -174,8 +174,8 @@ static void close_many(tab tabs[TABS_MANY]) {
   for (int i = 0; i < TABS_MANY; i++) rooms_close(&tabs[i]);
 }
 
-/* All pages are to be rendered, and while the first one is, what all of them share changes. */
-static void what_many_see_goes_before_what_one_sees(void **state) {
+/* All pages are due, and their shared part changes while the first one is rendered. */
+static void shared_part_is_rendered_before_private_pages(void **state) {
   (void)state;
   suite s;
   tab tabs[TABS_MANY];
@@ -192,8 +192,8 @@ static void what_many_see_goes_before_what_one_sees(void **state) {
   site_end(&s.on);
 }
 
-/* The part takes all the time that there is: a page that waits goes before it once it is due a second longer. */
-static void what_one_sees_is_not_put_off_for_ever(void **state) {
+/* The part takes all the time: a waiting page goes first once it is overdue by a second more. */
+static void overdue_private_page_is_rendered_before_a_busy_part(void **state) {
   (void)state;
   suite s;
   tab tabs[TABS_MANY];
@@ -212,7 +212,7 @@ static void what_one_sees_is_not_put_off_for_ever(void **state) {
 }
 
 /* capability: D15 */
-static void another_part_comes_with_the_content_and_the_former_is_silent(void **state) {
+static void replaced_part_comes_with_content_and_old_one_is_silent(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -239,7 +239,7 @@ static void another_part_comes_with_the_content_and_the_former_is_silent(void **
 }
 
 /* capability: D14 */
-static void a_part_that_changed_is_sent_to_a_tab_that_comes_back(void **state) {
+static void changed_part_is_sent_to_a_reconnected_tab(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -265,8 +265,8 @@ static void open_again(suite *s, tab *t, const char *id, const char *document) {
   site_settle_pages(&s->on);
 }
 
-/* The id behind a part's event says nothing of the page: the server knows what the tab had. */
-static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **state) {
+/* The id after a part's event does not cover the page: the server knows the tab's state. */
+static void tab_resumes_after_the_id_of_a_part(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -288,12 +288,12 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
   assert_string_equal(rooms_since(&t), ""); /* nothing has changed meanwhile */
   rooms_close(&t);
   site_settle(&s.on);
-  open_again(&s, &t, id, "0123456789abcdef"); /* of a document that nobody knows */
+  open_again(&s, &t, id, "0123456789abcdef"); /* an unknown document */
   assert_non_null(strstr(rooms_since(&t), "<h1>"));
   rooms_close(&t);
   site_settle(&s.on);
   rooms_put(&s, 1, "more");
-  open_again(&s, &t, t.tag, document); /* what was seen last is not what was sent last */
+  open_again(&s, &t, t.tag, document); /* the last id received is not the last one sent */
   assert_non_null(strstr(rooms_since(&t), "more"));
   rooms_close(&t);
   site_end(&s.on);
@@ -301,14 +301,14 @@ static void a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing(void **stat
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_shared_page_is_rendered_once),
-      cmocka_unit_test(a_shared_render_sees_nothing_that_is_somebodys),
-      cmocka_unit_test(a_part_is_rendered_once_for_all_pages),
-      cmocka_unit_test(what_many_see_goes_before_what_one_sees),
-      cmocka_unit_test(what_one_sees_is_not_put_off_for_ever),
-      cmocka_unit_test(another_part_comes_with_the_content_and_the_former_is_silent),
-      cmocka_unit_test(a_part_that_changed_is_sent_to_a_tab_that_comes_back),
-      cmocka_unit_test(a_tab_that_was_shown_a_part_s_news_comes_back_to_nothing),
+      cmocka_unit_test(shared_page_is_rendered_once_for_all_streams),
+      cmocka_unit_test(shared_render_has_no_cookie_signals_scope_or_user),
+      cmocka_unit_test(part_is_rendered_once_for_all_pages),
+      cmocka_unit_test(shared_part_is_rendered_before_private_pages),
+      cmocka_unit_test(overdue_private_page_is_rendered_before_a_busy_part),
+      cmocka_unit_test(replaced_part_comes_with_content_and_old_one_is_silent),
+      cmocka_unit_test(changed_part_is_sent_to_a_reconnected_tab),
+      cmocka_unit_test(tab_resumes_after_the_id_of_a_part),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Live pages when clients lie, and what a tab claims to have: it is sent what it lacks, and nobody else is harmed. */
+/* Tags of tabs, true and forged: a tab receives what it lacks, and no other tab is affected. */
 #include <stdlib.h>
 
 #include "page/tabs.h"
 
 enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 
-/* A part that changes and changes back while the tab is away. */
+/* A part changes and changes back while the tab is away. */
 /* capability: D14 */
-static void a_part_that_changed_back_is_sent(void **state) {
+static void part_that_changed_back_is_sent(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -23,7 +23,7 @@ static void a_part_that_changed_back_is_sent(void **state) {
   site_settle_pages(&s.on);
   tabs_check(&s, &t);
   tabs_leave(&s, &t);
-  s.lists[1] = 5; /* and one that has not is not sent */
+  s.lists[1] = 5; /* an unchanged part is not sent */
   tabs_stream(&s, &t);
   site_settle_pages(&s.on);
   tabs_refresh(&s, "list/1");
@@ -36,9 +36,9 @@ static void a_part_that_changed_back_is_sent(void **state) {
   tabs_end_one(&s, &t);
 }
 
-/* A stream may break after any event: what the last id claims stands before it. */
+/* A stream may break after any event, so the events that an id covers come before it. */
 /* capability: D14 */
-static void an_id_stands_behind_all_that_it_claims(void **state) {
+static void id_comes_after_all_events_that_it_covers(void **state) {
   (void)state;
   suite s;
   tab t;
@@ -74,20 +74,20 @@ static void an_id_stands_behind_all_that_it_claims(void **state) {
 }
 
 /* capability: D14 */
-static void a_version_knows_parts(void **state) {
+static void current_version_does_not_suppress_part_changes(void **state) {
   (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
   s.version = 1;
   tabs_open(&s, &t, "/private", NULL);
-  site_settle_pages(&s.on); /* the document's parts are joined: so it is rendered */
+  site_settle_pages(&s.on); /* the fragments of the document's parts are new: so it is rendered */
   vestry_pages_stats stats = {0};
   tabs_refresh(&s, "all");
   site_settle_pages(&s.on);
   vestry_pages_stats_get(s.on.pages, &stats);
   assert_int_equal(stats.current_count, 1);
-  s.lists[1] = 9; /* a part is not of the page's version */
+  s.lists[1] = 9; /* a part does not belong to the version of the page */
   tabs_refresh(&s, "list/1");
   site_settle_pages(&s.on);
   tabs_check(&s, &t);
@@ -105,7 +105,7 @@ static void a_version_knows_parts(void **state) {
 }
 
 /* capability: D14 */
-static void tags_that_lie_harm_nobody_else(void **state) {
+static void forged_tags_do_not_affect_other_tabs(void **state) {
   (void)state;
   suite s;
   tab honest;
@@ -155,9 +155,9 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
   return vestry_page_serve(req, reply, app, vestry_request_header(req, "Cookie"));
 }
 
-/* A key may be somebody's secret: it is compared, and goes nowhere. */
+/* A share key may be a secret: it is compared, and never leaves the process. */
 /* capability: D7 */
-static void a_share_key_leaks_nothing(void **state) {
+static void share_key_is_not_leaked(void **state) {
   (void)state;
   suite s;
   tab ada, bob;
@@ -171,7 +171,7 @@ static void a_share_key_leaks_nothing(void **state) {
   tabs_open(&s, &bob, "/mine", "session=bobs-secret");
   site_settle_pages(&s.on);
   vestry_pages_stats_get(s.on.pages, &stats);
-  assert_int_equal(stats.fragments_count, 2); /* two keys are two pages */
+  assert_int_equal(stats.fragments_count, 2); /* two keys are two fragments */
   vestry_memory_exchange *document;
   assert_int_equal(tabs_get(&s, &ada, false, &document), VESTRY_OK);
   assert_null(strstr(vestry_memory_look(document).received.data, "secret"));
@@ -187,7 +187,7 @@ static void a_share_key_leaks_nothing(void **state) {
   char tag[400];
   memcpy(tag, ada.id, sizeof tag);
   tabs_break_off(&bob);
-  memcpy(bob.id, tag, sizeof tag); /* what ada has says nothing of who she is */
+  memcpy(bob.id, tag, sizeof tag); /* ada's tag does not identify her */
   tabs_stream(&s, &bob);
   site_settle_pages(&s.on);
   assert_int_equal(bob.heading, s.heading);
@@ -205,11 +205,11 @@ static void a_share_key_leaks_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_part_that_changed_back_is_sent),
-      cmocka_unit_test(an_id_stands_behind_all_that_it_claims),
-      cmocka_unit_test(a_version_knows_parts),
-      cmocka_unit_test(tags_that_lie_harm_nobody_else),
-      cmocka_unit_test(a_share_key_leaks_nothing),
+      cmocka_unit_test(part_that_changed_back_is_sent),
+      cmocka_unit_test(id_comes_after_all_events_that_it_covers),
+      cmocka_unit_test(current_version_does_not_suppress_part_changes),
+      cmocka_unit_test(forged_tags_do_not_affect_other_tabs),
+      cmocka_unit_test(share_key_is_not_leaked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages with a heading of each one's own and a list that is a part, and browsers' tabs that show them. */
+/* Pages with their own heading and a list that is a part, and the tabs of browsers that show them. */
 #ifndef TESTS_PAGE_TABS_H
 #define TESTS_PAGE_TABS_H
 
 #include "support/site.h"
 #include "vestry/app/page.h"
 
-enum { LONG = 1000000000 }; /* a heading that comes with a lot */
+enum { LONG = 1000000000 }; /* a heading with a long text */
 
-/* A heading of each page's own, and a list that is a part. */
+/* A site whose pages have a heading and a part with a list. */
 typedef struct suite {
   site on;
   int heading, which, lists[3]; /* which: the list that pages show */
@@ -16,10 +16,10 @@ typedef struct suite {
   size_t calls, parts;
   vestry_err error, part_error; /* of renders for streams */
   bool denied;
-  void (*inside)(struct suite *s, vestry_render *render); /* of a render for a stream */
+  void (*inside)(struct suite *s, vestry_render *render); /* called in a render for a stream */
 } suite;
 
-/* A browser's tab: what it shows, and what it will say that it has. */
+/* A tab of a browser: the content that it shows, and the tag that it sends. */
 typedef struct tab {
   const char *path, *cookie;
   vestry_memory_exchange *stream; /* NULL: none */
@@ -30,18 +30,18 @@ typedef struct tab {
 vestry_err tabs_render(vestry_render *render, vestry_html *html, void *app);
 vestry_err tabs_begin(suite *s);
 vestry_err tabs_get(suite *s, const tab *t, bool datastar, vestry_memory_exchange **ret);
-/* What came changes what it shows, as in a browser: some text, or what the stream brought since. */
+/* Apply a text, or the events received since, as a browser does. */
 void tabs_take(tab *t, const char *text);
 const char *tabs_read(tab *t);
 bool tabs_load(suite *s, tab *t);
 void tabs_stream(suite *s, tab *t);
 void tabs_open(suite *s, tab *t, const char *path, const char *cookie);
 void tabs_break_off(tab *t);
-/* Break off, and let the server notice. */
+/* Break off, and let the server detect it. */
 void tabs_leave(suite *s, tab *t);
 void tabs_refresh(suite *s, const char *topic);
 void tabs_check(suite *s, tab *t);
-/* One tab of the private page, and the end of both. */
+/* Begin with one tab of the private page; end both. */
 void tabs_begin_one(suite *s, tab *t);
 void tabs_end_one(suite *s, tab *t);
 

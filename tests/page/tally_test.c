@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is counted of a page: the last minute, in slices of five seconds, beside a count of each second. */
+/* Counts of the last minute of a page, in slices of five seconds, compared with a count of each second. */
 #include "app/page/tally.h"
 
 #include "support/test.h"
@@ -8,8 +8,8 @@
 
 static const vsi_reason none;
 
-/* Seconds that may count are those of the last twelve slices. */
-static void a_minute_is_its_last_twelve_slices(void **state) {
+/* The seconds that count are those of the last twelve slices. */
+static void minute_is_the_sum_of_its_last_twelve_slices(void **state) {
   (void)state;
   enum { SECONDS = 4000 };
   static unsigned counted[SECONDS];
@@ -17,7 +17,7 @@ static void a_minute_is_its_last_twelve_slices(void **state) {
   vsi_tally tally = {.of = NULL};
   for (unsigned now = 0; now < SECONDS; now++) {
     seed = seed * 1103515245 + 12345;
-    const bool is_quiet = (now / 100) % 3 == 1; /* for longer than a minute, now and then */
+    const bool is_quiet = (now / 100) % 3 == 1; /* for longer than a minute, from time to time */
     const unsigned times = is_quiet ? 0 : (seed >> 16) % 4;
     for (unsigned i = 0; i < times; i++) vsi_tally_unchanged(&tally, &none, now * SECOND_NS + i);
     counted[now] = times;
@@ -28,7 +28,7 @@ static void a_minute_is_its_last_twelve_slices(void **state) {
   }
 }
 
-static void a_clock_that_goes_back_loses_nothing(void **state) {
+static void clock_set_back_loses_no_count(void **state) {
   (void)state;
   vsi_tally tally = {.of = NULL};
   vsi_tally_unchanged(&tally, &none, 1000 * SECOND_NS);
@@ -38,7 +38,7 @@ static void a_clock_that_goes_back_loses_nothing(void **state) {
   assert_int_equal(vsi_minute_sum(&tally.unchanged, 1061 * SECOND_NS), 0);
 }
 
-static void streams_that_come_hide_no_refresh(void **state) {
+static void new_streams_do_not_hide_the_last_refresh(void **state) {
   (void)state;
   vsi_tally tally = {.of = NULL};
   const vsi_reason first = {VESTRY_REFRESH_FIRST, ""}, topic = {VESTRY_REFRESH_TOPIC, "a"};
@@ -57,8 +57,8 @@ static void streams_that_come_hide_no_refresh(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_minute_is_its_last_twelve_slices),
-                                     cmocka_unit_test(a_clock_that_goes_back_loses_nothing),
-                                     cmocka_unit_test(streams_that_come_hide_no_refresh)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(minute_is_the_sum_of_its_last_twelve_slices),
+                                     cmocka_unit_test(clock_set_back_loses_no_count),
+                                     cmocka_unit_test(new_streams_do_not_hide_the_last_refresh)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One trace from a press to what tabs are sent for it: the request, the render of what it has refreshed, and the write;
- * and of a dispatch likewise. */
+/* One trace covers a client action, from its request through the render of the page that it refreshes to the write; a
+ * dispatch likewise. */
 #include "page/tabs.h"
 #include "support/spans.h"
 
@@ -8,7 +8,7 @@
 
 static spans told;
 
-/* POST /act: the heading changes. POST /say: a signal goes to the stream that is kept, by a dispatch. */
+/* POST /act changes the heading. POST /say dispatches a signal to the stored stream. */
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
   (void)req;
@@ -37,7 +37,7 @@ static void begin(suite *s) {
   assert_int_equal(vestry_route(s->on.v, "GET", "/kept", keep, s), VESTRY_OK);
 }
 
-/* What was told until now is of no interest. */
+/* Forget the spans reported until now. */
 static void follow(suite *s) {
   site_settle_pages(&s->on);
   spans_begin(&told, &s->on.th.host);
@@ -54,7 +54,7 @@ static void post(suite *s, const char *path, const char *traceparent) {
 }
 
 /* capability: L12 */
-static void a_press_is_followed_to_what_it_shows(void **state) {
+static void trace_covers_action_render_and_write(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -78,7 +78,7 @@ static void a_press_is_followed_to_what_it_shows(void **state) {
 }
 
 /* capability: L12 */
-static void a_dispatch_is_followed_to_its_stream(void **state) {
+static void trace_covers_dispatch_and_write(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -98,9 +98,9 @@ static void a_dispatch_is_followed_to_its_stream(void **state) {
   site_end(&s.on);
 }
 
-/* A thread of the application's goes on with a trace; a trace that is not sampled is not told, and what no trace is for
+/* A thread of the application continues a trace. A trace that is not sampled is not reported, and work without a trace
  * begins one. */
-static void a_thread_enters_a_trace(void **state) {
+static void thread_continues_the_trace_that_it_enters(void **state) {
   (void)state;
   suite s;
   tab ada = {0};
@@ -130,8 +130,8 @@ static void a_thread_enters_a_trace(void **state) {
   tabs_end_one(&s, &ada);
 }
 
-/* Of an event that goes to many streams some writes are told. */
-static void many_writes_of_one_event_are_bounded(void **state) {
+/* An event sent to many streams reports a limited number of writes. */
+static void write_spans_of_one_event_are_limited(void **state) {
   (void)state;
   enum { MANY = 3 * VESTRY_TRACE_WRITES_MAX };
   suite s;
@@ -154,7 +154,7 @@ static void many_writes_of_one_event_are_bounded(void **state) {
   site_end(&s.on);
 }
 
-/* Without memory a span is missing, and nothing else. */
+/* Without memory a span is missing, and everything else is done. */
 static vestry_err press_once(test_host *th, void *ctx) {
   suite *s = ctx;
   (void)th;
@@ -169,7 +169,7 @@ static vestry_err press_once(test_host *th, void *ctx) {
   if (!error) vestry_event_unref(event);
   return error;
 }
-static void without_memory_a_write_is_not_told(void **state) {
+static void failed_allocation_only_drops_the_write_span(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -180,11 +180,11 @@ static void without_memory_a_write_is_not_told(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_press_is_followed_to_what_it_shows),
-      cmocka_unit_test(a_dispatch_is_followed_to_its_stream),
-      cmocka_unit_test(a_thread_enters_a_trace),
-      cmocka_unit_test(many_writes_of_one_event_are_bounded),
-      cmocka_unit_test(without_memory_a_write_is_not_told),
+      cmocka_unit_test(trace_covers_action_render_and_write),
+      cmocka_unit_test(trace_covers_dispatch_and_write),
+      cmocka_unit_test(thread_continues_the_trace_that_it_enters),
+      cmocka_unit_test(write_spans_of_one_event_are_limited),
+      cmocka_unit_test(failed_allocation_only_drops_the_write_span),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

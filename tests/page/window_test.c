@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which rows a window has, whatever the address says, and what its element says of the list. (What the tab does:
- * tests/browser/window.test.js. Over a database: tests/sqlite/window_test.c.) */
+/* The rows of a window for any address, and the attributes of its elements. (For the tab, see
+ * tests/browser/window.test.js; over a database, tests/sqlite/window_test.c.) */
 #include <inttypes.h>
 
 #include "support/site.h"
@@ -59,7 +59,7 @@ static void begin(suite *s) {
   }
 }
 
-/* The document of an address: its status; and whether it has a text, if that is not NULL. */
+/* Request the document of an address, assert that it contains the text unless it is NULL, and return the status. */
 static int load(suite *s, const char *path, const char *query, const char *text) {
   s->window = (vestry_window){0};
   vestry_memory_exchange *document = site_request(&s->on, &(vestry_memory_call){.path = path, .query = query});
@@ -77,7 +77,7 @@ static void assert_first(suite *s, const char *query, uint64_t first, uint64_t c
 }
 
 /* capability: L2 */
-static void rows_around_the_place(void **state) {
+static void window_has_the_rows_around_its_address(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -85,7 +85,7 @@ static void rows_around_the_place(void **state) {
   assert_first(&s, "list=44", 0, 90);
   assert_first(&s, "list=45", 15, 90);
   assert_first(&s, "list=500000", 499965, 90);
-  assert_first(&s, "list=500009", 499965, 90); /* the same rows for a place nearby */
+  assert_first(&s, "list=500009", 499965, 90); /* a row nearby shows the same rows */
   assert_first(&s, "q=1&list=999999&p=2", 999910, 90);
   s.options.rows.count = 50; /* fewer than the buffer */
   assert_first(&s, "list=49", 0, 50);
@@ -97,7 +97,7 @@ static void rows_around_the_place(void **state) {
 }
 
 /* capability: L2 */
-static void places_that_are_none(void **state) {
+static void invalid_address_shows_the_first_rows(void **state) {
   (void)state;
   static const char *const first[] = {"list=",
                                       "list",
@@ -130,7 +130,7 @@ static void places_that_are_none(void **state) {
 }
 
 /* capability: L2 */
-static void a_chat_begins_at_its_end(void **state) {
+static void window_at_end_shows_the_last_rows(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -145,7 +145,7 @@ static void a_chat_begins_at_its_end(void **state) {
 }
 
 /* capability: L2 */
-static void the_spacers_and_the_links(void **state) {
+static void window_has_spacers_and_links(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -163,7 +163,7 @@ static void the_spacers_and_the_links(void **state) {
 }
 
 /* capability: L2 */
-static void what_a_screen_reader_is_told(void **state) {
+static void aria_roles_and_indexes_match_the_rows(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -182,18 +182,18 @@ static void what_a_screen_reader_is_told(void **state) {
 }
 
 /* capability: L2 */
-static void the_first_frame_has_a_script(void **state) {
+static void document_has_scroll_script_with_nonce(void **state) {
   (void)state;
   suite s;
   begin(&s);
   load(&s, "/rows", "list=500", "</main><script>for (const el of document.querySelectorAll('.vestry-window'))");
-  s.has_policy = true; /* its nonce is in no content, or this were no 200 */
+  s.has_policy = true; /* the nonce is not in the content, or the status would not be 200 */
   assert_int_equal(load(&s, "/rows", "list=500", "</main><script nonce=\""), 200);
   site_end(&s.on);
 }
 
 /* capability: L2 */
-static void what_cannot_be_is_refused(void **state) {
+static void window_without_layout_or_with_bad_options_gets_500(void **state) {
   (void)state;
   static const vestry_window_options bad[] = {
       {.id = NULL, .rows = {.count = 1}},
@@ -223,7 +223,7 @@ static void what_cannot_be_is_refused(void **state) {
 }
 
 /* capability: L2 */
-static void without_memory(void **state) {
+static void failed_allocation_gets_an_error_or_the_rows(void **state) {
   (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
@@ -245,10 +245,14 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rows_around_the_place),        cmocka_unit_test(places_that_are_none),
-      cmocka_unit_test(a_chat_begins_at_its_end),     cmocka_unit_test(the_spacers_and_the_links),
-      cmocka_unit_test(what_cannot_be_is_refused),    cmocka_unit_test(without_memory),
-      cmocka_unit_test(what_a_screen_reader_is_told), cmocka_unit_test(the_first_frame_has_a_script),
+      cmocka_unit_test(window_has_the_rows_around_its_address),
+      cmocka_unit_test(invalid_address_shows_the_first_rows),
+      cmocka_unit_test(window_at_end_shows_the_last_rows),
+      cmocka_unit_test(window_has_spacers_and_links),
+      cmocka_unit_test(window_without_layout_or_with_bad_options_gets_500),
+      cmocka_unit_test(failed_allocation_gets_an_error_or_the_rows),
+      cmocka_unit_test(aria_roles_and_indexes_match_the_rows),
+      cmocka_unit_test(document_has_scroll_script_with_nonce),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
