@@ -64,7 +64,7 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
  *  path       terminated; do not pass a path of a client, because errors repeat it
  *  into       see vestry/value.h; texts and JSON are borrowed from signals
  *  ret_error  may be NULL; set on failure: offset is the place in the path where the name begins that was not found or
- *             has the wrong type; the message is "PATH SO FAR: what is wanted, what was found", truncated to fit
+ *             has the wrong type; the message is "PATH: expected TYPE, found TYPE", truncated to fit
  *  Returns  OK | NOT_FOUND | MALFORMED (another type; an integer out of bounds; a value on the way that is no object or
  *           array) | INVALID (the path: an empty name, too many names; an invalid into)
  *  Threads  any, while no thread changes signals; does not block */

@@ -17,7 +17,7 @@ static int show(char *to, size_t size, const char *path, size_t end) {
   return snprintf(to, size, "%s%.*s", begin ? "…" : "", (int)(end - begin), path + begin);
 }
 
-/* Report a failure at the name from `begin` to `end`. wanted NULL: there is no such signal; otherwise expected and
+/* Report a failure at the name from `begin` to `end`. wanted NULL: no such signal; otherwise expected and
  * found type. Returns its first argument. */
 static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t end, const char *wanted,
                        const char *found, vestry_signals_error *ret_error) {
@@ -27,9 +27,9 @@ static vestry_err fail(vestry_err error, const char *path, size_t begin, size_t 
   size_t size = sizeof ret_error->message;
   size_t len = (size_t)show(to, size, path, end);
   if (!wanted)
-    snprintf(to + len, size - len, ": there is no such signal");
+    snprintf(to + len, size - len, ": no such signal");
   else
-    snprintf(to + len, size - len, ": %s is wanted, %s was found", wanted, found);
+    snprintf(to + len, size - len, ": expected %s, found %s", wanted, found);
   return error;
 }
 
@@ -45,7 +45,7 @@ static const char *type_of(const json_t *value) {
   switch (json_typeof(value)) {
   case JSON_OBJECT: return "an object";
   case JSON_ARRAY: return "an array";
-  case JSON_STRING: return "a text";
+  case JSON_STRING: return "a string";
   case JSON_INTEGER: return "an integer";
   case JSON_REAL: return "a real number";
   case JSON_TRUE: return "true";
@@ -99,7 +99,7 @@ static vestry_err walk(const json_t *signals, const char *path, const json_t **r
 /* Describe the values that a variable accepts. */
 static const char *wanted_by(vestry_into into, const json_t *value, char text[64]) {
   switch (into.type) {
-  case VESTRY_VALUE_STRING: return json_is_string(value) ? "a text without zero characters" : "a text";
+  case VESTRY_VALUE_STRING: return json_is_string(value) ? "a string without NUL" : "a string";
   case VESTRY_VALUE_NUMBER: return "a number";
   case VESTRY_VALUE_BOOLEAN: return "true or false";
   case VESTRY_VALUE_LIST: return "an array";
@@ -113,7 +113,7 @@ static const char *wanted_by(vestry_into into, const json_t *value, char text[64
 
 static const char *found_by(vestry_into into, const json_t *value) {
   if (into.type == VESTRY_VALUE_INTEGER && json_is_integer(value)) return "another";
-  return into.type == VESTRY_VALUE_STRING && json_is_string(value) ? "one" : type_of(value);
+  return into.type == VESTRY_VALUE_STRING && json_is_string(value) ? "a NUL" : type_of(value);
 }
 
 vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_into into,
@@ -121,11 +121,11 @@ vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_in
   const json_t *value = NULL;
   size_t begin = 0;
   char text[64];
-  if (!path) return bad_path(0, "there is no path", ret_error);
+  if (!path) return bad_path(0, "the path is NULL", ret_error);
   vestry_err error = walk(signals, path, &value, &begin, ret_error);
   if (error) return error;
   error = vsi_into_take(into, value);
-  if (error == VESTRY_INVALID) return bad_path(0, "there is no variable to read it into", ret_error);
+  if (error == VESTRY_INVALID) return bad_path(0, "the variable to read into is NULL", ret_error);
   if (error) fail(error, path, begin, strlen(path), wanted_by(into, value, text), found_by(into, value), ret_error);
   return error;
 }

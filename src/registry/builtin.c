@@ -12,8 +12,7 @@
 /* Send an event and drop it. error: result of making it; on an error nothing is sent. what: names the event's content
  * in the error message. */
 static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestry_event *event, const char *what) {
-  if (error == VESTRY_INVALID)
-    vestry_context_fail(context, error, "%s or an option is outside what events allow", what);
+  if (error == VESTRY_INVALID) vestry_context_fail(context, error, "%s or an option is not allowed in an event", what);
   if (error) return error;
   error = vestry_context_send(context, event);
   vestry_event_unref(event);
@@ -35,14 +34,15 @@ static vestry_err send_elements(vestry_dispatch_context *context, const char *ht
 /* [html, options?] */
 static vestry_err patch_elements(vestry_dispatch_context *context, const json_t *args) {
   const json_t *html = json_array_get(args, 0);
-  if (!json_is_string(html)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a text");
+  if (!json_is_string(html)) return vestry_context_fail(context, VESTRY_INVALID, "the elements must be a string");
   return send_elements(context, json_string_value(html), json_string_length(html), json_array_get(args, 1));
 }
 
 /* [[html…], options?]: one event, with each text on separate lines. */
 static vestry_err patch_elements_seq(vestry_dispatch_context *context, const json_t *args) {
   const json_t *list = json_array_get(args, 0);
-  if (!json_is_array(list)) return vestry_context_fail(context, VESTRY_INVALID, "the elements are a list of texts");
+  if (!json_is_array(list))
+    return vestry_context_fail(context, VESTRY_INVALID, "the elements must be a list of strings");
   vestry_err error = VESTRY_OK;
   vsi_buffer joined;
   vsi_buffer_init(&joined, context->v->host);
@@ -52,7 +52,7 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
     if (json_is_string(html))
       vsi_buffer_append(&joined, json_string_value(html), json_string_length(html));
     else
-      error = vestry_context_fail(context, VESTRY_INVALID, "element %zu is no text", i);
+      error = vestry_context_fail(context, VESTRY_INVALID, "element %zu is not a string", i);
   }
   if (!error) error = joined.error;
   if (!error) error = send_elements(context, joined.len ? joined.data : "", joined.len, json_array_get(args, 1));
@@ -76,7 +76,7 @@ static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *
   if (json_is_string(signals))
     return send_signals(context, json_string_value(signals), json_string_length(signals), &options);
   if (!json_is_object(signals))
-    return vestry_context_fail(context, VESTRY_INVALID, "the signals are an object or its JSON text");
+    return vestry_context_fail(context, VESTRY_INVALID, "the signals must be an object, or its JSON text");
   vestry_event *event = NULL;
   error = vsi_event_signals_value(context->v->host, signals, &options, &event);
   return send(context, error, event, "the signals");
@@ -90,12 +90,12 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
   const char **texts = vsi_calloc(context->v->host, count, sizeof *texts);
   if (!texts) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
-  if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: at least one is wanted", what);
+  if (!count) error = vestry_context_fail(context, VESTRY_INVALID, "%s: expected at least one", what);
   for (size_t i = 0; i < count && !error; i++) {
     texts[i] = vsi_text_of(json_is_array(value) ? json_array_get(value, i) : value);
     if (!texts[i])
-      error =
-          vestry_context_fail(context, VESTRY_INVALID, "%s: a text without NUL, or a list of them, is wanted", what);
+      error = vestry_context_fail(context, VESTRY_INVALID,
+                                  "%s: expected a string without NUL, or a list of such strings", what);
   }
   if (error) {
     vsi_free(context->v->host, texts);
@@ -112,7 +112,7 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
   vestry_err error = vsi_remove_options_read(context, json_array_get(args, 1), &options);
   if (error) return error;
   const char *selector = vsi_text_of(json_array_get(args, 0));
-  if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector is a text without NUL");
+  if (!selector) return vestry_context_fail(context, VESTRY_INVALID, "the selector must be a string without NUL");
   vestry_event *event = NULL;
   error = vestry_event_remove(context->v->host, selector, &options, &event);
   return send(context, error, event, "the selector");
@@ -160,17 +160,17 @@ static vestry_err send_text(vestry_dispatch_context *context, const json_t *args
 
 /* [text, options?] */
 static vestry_err execute_script(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_script, "the script is a text", "the script");
+  return send_text(context, args, vestry_event_script, "the script must be a string", "the script");
 }
 
 /* [text, options?] */
 static vestry_err console_log(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_console_log, "what is logged is a text", "the text");
+  return send_text(context, args, vestry_event_console_log, "the logged text must be a string", "the text");
 }
 
 /* [text, options?] */
 static vestry_err console_error(vestry_dispatch_context *context, const json_t *args) {
-  return send_text(context, args, vestry_event_console_error, "what is logged is a text", "the text");
+  return send_text(context, args, vestry_event_console_error, "the logged text must be a string", "the text");
 }
 
 typedef vestry_err (*go_fn)(const vestry_host *host, const char *url, const vestry_script_options *options,
@@ -181,7 +181,7 @@ static vestry_err go(vestry_dispatch_context *context, const json_t *args, go_fn
   vestry_err error = read_script_args(context, args, &script);
   if (error) return error;
   const char *url = vsi_text_of(json_array_get(args, 0));
-  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address is a text without NUL");
+  if (!url) return vestry_context_fail(context, VESTRY_INVALID, "the address must be a string without NUL");
   vestry_event *event = NULL;
   error = make(context->v->host, url, &script.options, &event);
   return send(context, error, event, "the address (relative, http or https)");
@@ -225,7 +225,7 @@ static vestry_err prefetch(vestry_dispatch_context *context, const json_t *args)
 static vestry_err write_detail(vestry_dispatch_context *context, const json_t *detail, vsi_buffer *text) {
   vsi_writer writer = {.to = NULL};
   if (vsi_json_put(&writer, detail))
-    return vestry_context_fail(context, VESTRY_INVALID, "the detail cannot be written");
+    return vestry_context_fail(context, VESTRY_INVALID, "the detail cannot be written as JSON");
   writer = (vsi_writer){.to = vsi_buffer_reserve(text, writer.len)};
   if (!writer.to) return VESTRY_NO_MEMORY;
   (void)vsi_json_put(&writer, detail); /* same result as the first time */
@@ -239,7 +239,7 @@ static vestry_err send_event(vestry_dispatch_context *context, const json_t *arg
   vestry_err error = vsi_plain_options_read(context, json_array_get(args, 2), &options);
   if (error) return error;
   const char *name = vsi_text_of(json_array_get(args, 0));
-  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
   const json_t *data = json_array_get(args, 1);
   vsi_buffer text;
   vsi_buffer_init(&text, context->v->host);
@@ -264,7 +264,7 @@ static vestry_err dispatch_event(vestry_dispatch_context *context, const json_t 
   vestry_err error = vsi_custom_event_options_read(context, json_array_get(args, 2), attributes, &options);
   if (error) return error;
   const char *name = vsi_text_of(json_array_get(args, 0));
-  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name is a text without NUL");
+  if (!name) return vestry_context_fail(context, VESTRY_INVALID, "the event's name must be a string without NUL");
   const json_t *detail = json_array_get(args, 1);
   vsi_buffer text;
   vsi_buffer_init(&text, context->v->host);
@@ -308,7 +308,7 @@ static vestry_err run_built_in(vestry_dispatch_context *context, const json_t *a
   size_t count = json_array_size(args);
   if (count < effect->least) return vestry_context_fail(context, VESTRY_INVALID, "an argument is missing");
   if (count > effect->most)
-    return vestry_context_fail(context, VESTRY_INVALID, "at most %zu arguments are wanted", effect->most);
+    return vestry_context_fail(context, VESTRY_INVALID, "expected at most %zu arguments", effect->most);
   return effect->run(context, args);
 }
 

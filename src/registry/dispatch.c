@@ -69,7 +69,8 @@ static void fail(vestry_dispatch_context *context, vestry_phase phase, const cha
 }
 
 static vestry_err fail_exhausted(vestry_dispatch_context *context) {
-  return vestry_context_fail(context, VESTRY_LIMIT, "more than %d came of one dispatch", VESTRY_DISPATCH_MAX_COUNT);
+  return vestry_context_fail(context, VESTRY_LIMIT, "one dispatch expands to more than %d effects and actions",
+                             VESTRY_DISPATCH_MAX_COUNT);
 }
 
 /* Record that the bound was reached, once in each dispatch. The bound counts a dispatch and all dispatches nested in
@@ -110,7 +111,7 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meani
   json_t *list = NULL;
   vestry_err error = meaning->fn.action(context->state, args, &list, meaning->ctx);
   if (!error && list && !vsi_is_effect_list(list, NULL))
-    error = vestry_context_fail(context, VESTRY_INVALID, "an action gives a list of effects and actions");
+    error = vestry_context_fail(context, VESTRY_INVALID, "the action did not return a list of effects and actions");
   if (error) {
     json_decref(list);
     return error;
@@ -139,7 +140,7 @@ static void keep_result(vestry_dispatch_context *context, json_t *effect, const 
   json_t *kept = value ? json_pack("{s:O,s:O}", "effect", effect, "value", value)
                        : json_pack("{s:O,s:n}", "effect", effect, "value");
   if (kept && json_array_append_new(context->results, kept) == 0) return;
-  vestry_context_fail(context, VESTRY_NO_MEMORY, "performed, but its result is lost");
+  vestry_context_fail(context, VESTRY_NO_MEMORY, "performed, but out of memory for its result");
   fail(context, VESTRY_PHASE_EFFECT, name, VESTRY_NO_MEMORY);
 }
 
@@ -173,7 +174,7 @@ static bool read_head(vestry_dispatch_context *context, const json_t *entry, hea
   const json_t *name = json_array_get(entry, 0); /* NULL-safe: NULL if the entry is no array */
   size_t len = json_string_length(name);
   if (!len) {
-    vestry_context_fail(context, VESTRY_INVALID, "an effect is an array headed by its name");
+    vestry_context_fail(context, VESTRY_INVALID, "an effect must be an array that begins with its name");
     fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
     return false;
   }
@@ -237,8 +238,8 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   vestry_dispatch_result *result = context->result;
   if (dispatches > VESTRY_DISPATCH_MAX_NESTING) {
     vsi_log(context->v->host, VESTRY_LOG_WARN,
-            "a dispatch was refused: an effect, action or interceptor that dispatches is nested in others deeper than "
-            "%d; an effect that dispatches to its own key does so for ever",
+            "a dispatch was refused: dispatches of effects, actions and interceptors are nested deeper than %d; check "
+            "for an effect that dispatches to its own key",
             VESTRY_DISPATCH_MAX_NESTING);
     return VESTRY_LIMIT;
   }

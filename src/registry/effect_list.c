@@ -31,7 +31,7 @@ vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signa
                                 vestry_signals_error *ret_error) {
   if (!ret_effects || (!json && len)) return VESTRY_INVALID;
   size_t max_bytes = limits && limits->max_bytes ? limits->max_bytes : DEFAULT_MAX_BYTES;
-  if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the text is too long", ret_error);
+  if (len > max_bytes) return vsi_json_fail(VESTRY_TOO_LARGE, max_bytes, "the JSON text is too long", ret_error);
   vsi_json_limits own = {.max_depth = DEFAULT_MAX_DEPTH, .max_count = DEFAULT_MAX_COUNT, .for_c = true};
   if (limits && limits->max_depth) own.max_depth = limits->max_depth;
   if (limits && limits->max_count) own.max_count = limits->max_count;
@@ -45,7 +45,7 @@ vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signa
   if (!vsi_is_effect_list(effects, &wrong)) {
     json_decref(effects);
     return vsi_json_fail(VESTRY_MALFORMED, vsi_json_element_offset(json, len, wrong),
-                         "an effect is an array that is headed by a name", ret_error);
+                         "an effect must be an array that begins with its name", ret_error);
   }
   *ret_effects = effects;
   return VESTRY_OK;

@@ -19,7 +19,7 @@ typedef struct option {
 } option;
 
 static vestry_err wrong(reader *r, const char *name, const char *wanted) {
-  return vestry_context_fail(r->context, VESTRY_INVALID, "option %.40s: %s is wanted", name, wanted);
+  return vestry_context_fail(r->context, VESTRY_INVALID, "option %.40s: expected %s", name, wanted);
 }
 
 const char *vsi_text_of(const json_t *value) {
@@ -29,7 +29,7 @@ const char *vsi_text_of(const json_t *value) {
 
 static vestry_err read_text(reader *r, const char *name, const json_t *value, void *field) {
   const char *text = vsi_text_of(value);
-  if (!text) return wrong(r, name, "a text without NUL");
+  if (!text) return wrong(r, name, "a string without NUL");
   *(const char **)field = text;
   return VESTRY_OK;
 }
@@ -48,7 +48,7 @@ static vestry_err read_not_flag(reader *r, const char *name, const json_t *value
 
 static vestry_err read_ms(reader *r, const char *name, const json_t *value, void *field) {
   json_int_t number = json_integer_value(value);
-  if (!json_is_integer(value) || number < 0 || number > UINT32_MAX) return wrong(r, name, "a whole number of ms");
+  if (!json_is_integer(value) || number < 0 || number > UINT32_MAX) return wrong(r, name, "an integer number of ms");
   *(uint32_t *)field = (uint32_t)number;
   return VESTRY_OK;
 }
@@ -69,12 +69,12 @@ static vestry_err read_namespace(reader *r, const char *name, const json_t *valu
 static vestry_err read_attributes(reader *r, const char *name, const json_t *value, void *options) {
   vestry_script_options *script = options;
   if (!json_is_object(value)) return wrong(r, name, "an object");
-  if (json_object_size(value) > VSI_SCRIPT_ATTRIBUTES_MAX) return wrong(r, name, "at most 64 of them");
+  if (json_object_size(value) > VSI_SCRIPT_ATTRIBUTES_MAX) return wrong(r, name, "at most 64 attributes");
   const char *attribute;
   json_t *content;
   json_object_foreach((json_t *)value, attribute, content) {
     const char *text = vsi_text_of(content);
-    if (!text && !json_is_true(content)) return wrong(r, name, "a text or true for each");
+    if (!text && !json_is_true(content)) return wrong(r, name, "a string or true for each attribute");
     r->attributes[script->attributes_count++] = (vestry_attribute){attribute, text};
   }
   script->attributes = r->attributes;
@@ -134,12 +134,12 @@ static const option *find(const option *options, const char *name) {
 
 static vestry_err read_all(reader *r, const json_t *json, const option *options, void *ret_options) {
   if (!json || json_is_null(json)) return VESTRY_OK;
-  if (!json_is_object(json)) return vestry_context_fail(r->context, VESTRY_INVALID, "options are an object");
+  if (!json_is_object(json)) return vestry_context_fail(r->context, VESTRY_INVALID, "the options must be an object");
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)json, name, value) { /* iteration does not modify it */
     const option *known = find(options, name);
-    if (!known) return vestry_context_fail(r->context, VESTRY_INVALID, "no option is named %.40s", name);
+    if (!known) return vestry_context_fail(r->context, VESTRY_INVALID, "unknown option %.40s", name);
     vestry_err error = known->read(r, name, value, (char *)ret_options + known->offset);
     if (error) return error;
   }

@@ -78,7 +78,7 @@ static const vsi_meaning *placeholder_of(const walk *w, const json_t *value) {
 static OUT_OF_LINE vestry_err unquote(walk *w, json_t *list, json_t **ret_changed) {
   w->context->detail[0] = '\0';
   if (json_array_size(list) != 2)
-    return fail(w, VESTRY_QUOTE, vestry_context_fail(w->context, VESTRY_INVALID, "one value is quoted"));
+    return fail(w, VESTRY_QUOTE, vestry_context_fail(w->context, VESTRY_INVALID, "only one value can be quoted"));
   *ret_changed = json_incref(json_array_get(list, 1));
   return VESTRY_OK;
 }

@@ -93,13 +93,13 @@ static void c5_says_what_is_missing(void **state) {
     size_t offset;
     const char *message;
   } rows[] = {
-      {"nobody", 0, "nobody: there is no such signal"},
-      {"user.nobody", 5, "user.nobody: there is no such signal"},
-      {"user.nobody.name", 5, "user.nobody: there is no such signal"},
-      {"us", 0, "us: there is no such signal"},
-      {"users", 0, "users: there is no such signal"},
-      {"a.b", 0, "a: there is no such signal"}, /* a dot divides, always */
-      {"user.tags.3", 10, "user.tags.3: there is no such signal"},
+      {"nobody", 0, "nobody: no such signal"},
+      {"user.nobody", 5, "user.nobody: no such signal"},
+      {"user.nobody.name", 5, "user.nobody: no such signal"},
+      {"us", 0, "us: no such signal"},
+      {"users", 0, "users: no such signal"},
+      {"a.b", 0, "a: no such signal"}, /* a dot divides, always */
+      {"user.tags.3", 10, "user.tags.3: no such signal"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const char *text = rows[0].path;
@@ -110,8 +110,7 @@ static void c5_says_what_is_missing(void **state) {
   }
   const char *text = NULL;
   vestry_signals_error why;
-  expect_error(vestry_signals_get(NULL, "a", VESTRY_INTO(&text), &why), VESTRY_NOT_FOUND, &why, 0,
-               "a: there is no such signal");
+  expect_error(vestry_signals_get(NULL, "a", VESTRY_INTO(&text), &why), VESTRY_NOT_FOUND, &why, 0, "a: no such signal");
 }
 
 /* capability: C5 */
@@ -125,35 +124,33 @@ static void c5_says_what_was_found_instead(void **state) {
   vestry_signals_error why;
 #define EXPECT(call, offset, message) expect_error(call, VESTRY_MALFORMED, &why, offset, message)
   EXPECT(vestry_signals_get(signals, "user.age", VESTRY_INTO(&text), &why), 5,
-         "user.age: a text is wanted, an integer was found");
-  EXPECT(vestry_signals_get(signals, "user", VESTRY_INTO(&text), &why), 0,
-         "user: a text is wanted, an object was found");
+         "user.age: expected a string, found an integer");
+  EXPECT(vestry_signals_get(signals, "user", VESTRY_INTO(&text), &why), 0, "user: expected a string, found an object");
   EXPECT(vestry_signals_get(signals, "user.gone", VESTRY_INTO(&text), &why), 5,
-         "user.gone: a text is wanted, null was found");
+         "user.gone: expected a string, found null");
   EXPECT(vestry_signals_get(signals, "user.name.first", VESTRY_INTO(&text), &why), 5,
-         "user.name: an object is wanted, a text was found");
+         "user.name: expected an object, found a string");
   EXPECT(vestry_signals_get(signals, "text.a.b.c", VESTRY_INTO(&text), &why), 0,
-         "text: an object is wanted, a text was found");
+         "text: expected an object, found a string");
   EXPECT(vestry_signals_get(signals, "user.gone.x", VESTRY_INTO(&text), &why), 5,
-         "user.gone: an object is wanted, null was found");
+         "user.gone: expected an object, found null");
   EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&integer), &why), 0,
-         "text: an integer is wanted, a text was found");
+         "text: expected an integer, found a string");
   EXPECT(vestry_signals_get(signals, "real", VESTRY_INTO(&integer), &why), 0,
-         "real: an integer is wanted, a real number was found");
+         "real: expected an integer, found a real number");
   EXPECT(vestry_signals_get(signals, "user.age", vestry_into_between(&integer, 42, 150), &why), 5,
-         "user.age: an integer from 42 to 150 is wanted, another was found");
+         "user.age: expected an integer from 42 to 150, found another");
   EXPECT(vestry_signals_get(signals, "user.age", vestry_into_between(&integer, -5, 40), &why), 5,
-         "user.age: an integer from -5 to 40 is wanted, another was found");
+         "user.age: expected an integer from -5 to 40, found another");
   EXPECT(vestry_signals_get(signals, "user.admin", vestry_into_between(&integer, 0, 1), &why), 5,
-         "user.admin: an integer from 0 to 1 is wanted, true was found");
-  EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&number), &why), 0,
-         "text: a number is wanted, a text was found");
+         "user.admin: expected an integer from 0 to 1, found true");
+  EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&number), &why), 0, "text: expected a number, found a string");
   EXPECT(vestry_signals_get(signals, "user.age", VESTRY_INTO(&boolean), &why), 5,
-         "user.age: true or false is wanted, an integer was found");
+         "user.age: expected true or false, found an integer");
   EXPECT(vestry_signals_get(signals, "user.tags", vestry_into_object(&value), &why), 5,
-         "user.tags: an object is wanted, an array was found");
+         "user.tags: expected an object, found an array");
   EXPECT(vestry_signals_get(signals, "user.left", vestry_into_list(&value), &why), 5,
-         "user.left: an array is wanted, false was found");
+         "user.left: expected an array, found false");
 #undef EXPECT
   assert_null(text);
   assert_int_equal(integer, 5);
@@ -171,7 +168,7 @@ static void c5_texts_end_where_they_end(void **state) {
   const char *text = NULL;
   vestry_signals_error why;
   expect_error(vestry_signals_get(other, "a", VESTRY_INTO(&text), &why), VESTRY_MALFORMED, &why, 0,
-               "a: a text without zero characters is wanted, one was found");
+               "a: expected a string without NUL, found a NUL");
   json_decref(other);
 }
 
@@ -187,7 +184,7 @@ static void c5_bad_paths_are_refused(void **state) {
     expect_error(vestry_signals_get(signals, rows[i].path, VESTRY_INTO(&value), &why), VESTRY_INVALID, &why,
                  rows[i].offset, "the path has an empty name");
   expect_error(vestry_signals_get(signals, NULL, VESTRY_INTO(&value), &why), VESTRY_INVALID, &why, 0,
-               "there is no path");
+               "the path is NULL");
   assert_ptr_equal(value, &nowhere);
 }
 
@@ -219,7 +216,7 @@ static void c5_messages_fit(void **state) {
   assert_int_equal(vestry_signals_get(signals, "0123456789012345678901234567890123456789x", VESTRY_INTO(&value), &why),
                    VESTRY_NOT_FOUND);
   assert_string_equal(why.message, "\xE2\x80\xA6"
-                                   "123456789012345678901234567890123456789x: there is no such signal");
+                                   "123456789012345678901234567890123456789x: no such signal");
   for (size_t len = 1; len < 120; len++) {
     char path[400] = "";
     for (size_t i = 0; i < len; i++) strcat(path, i % 2 ? "\xC3\xBC" : "\xE2\x82\xAC");

@@ -92,7 +92,7 @@ static void b9_what_is_no_list_is_an_error(void **state) {
     assert_string_equal(n.text, "e[9] "); /* none of it was performed, and the rest goes on */
     assert_int_equal(result.errors_count, 1);
     assert_error(&result, 0, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_INVALID,
-                 "an action gives a list of effects and actions");
+                 "the action did not return a list of effects and actions");
   }
   site_end(&w);
 }
@@ -210,8 +210,10 @@ static void b9_the_count_is_bounded(void **state) {
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1); /* as many as may come of it, and the one behind it */
   assert_int_equal(result.skipped_count, 1);
   assert_int_equal(result.errors_count, 2);
-  assert_error(&result, 0, VESTRY_PHASE_ACTION, "count", "do", VESTRY_LIMIT, "more than 10000 came of one dispatch");
-  assert_error(&result, 1, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_LIMIT, "more than 10000 came of one dispatch");
+  assert_error(&result, 0, VESTRY_PHASE_ACTION, "count", "do", VESTRY_LIMIT,
+               "one dispatch expands to more than 10000 effects and actions");
+  assert_error(&result, 1, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_LIMIT,
+               "one dispatch expands to more than 10000 effects and actions");
   json_decref(effects);
   json_decref(many);
   count = 0;

@@ -95,11 +95,12 @@ static void what_is_malformed_is_refused_with_its_place(void **state) {
       {"[[\"a\"]", 6, "the text ends before the value does"},
       {"[[\"a\"],]", 7, "a value is expected"},
       {"[[\"a\\u0000\"]]", 4, "a string has a zero character, which is not accepted"},
-      {"[[\"a\"], 7]", 8, "an effect is an array that is headed by a name"},
-      {"[[\"a,]\", [1,{\"k\":[2,3]}]],\n [\"b\"],  [] , 1]", 36, "an effect is an array that is headed by a name"},
-      {" [ {\"a\":1}]", 3, "an effect is an array that is headed by a name"},
-      {"[[\"\"]]", 1, "an effect is an array that is headed by a name"},
-      {"[[[\"a\"]]]", 1, "an effect is an array that is headed by a name"},
+      {"[[\"a\"], 7]", 8, "an effect must be an array that begins with its name"},
+      {"[[\"a,]\", [1,{\"k\":[2,3]}]],\n [\"b\"],  [] , 1]", 36,
+       "an effect must be an array that begins with its name"},
+      {" [ {\"a\":1}]", 3, "an effect must be an array that begins with its name"},
+      {"[[\"\"]]", 1, "an effect must be an array that begins with its name"},
+      {"[[[\"a\"]]]", 1, "an effect must be an array that begins with its name"},
       {"[[\"a\", 1e999]]", 12, "a number is too large"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -126,9 +126,10 @@ static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
   assert_int_equal(result.errors_count, 5);
   assert_error(&result, 0, VESTRY_PHASE_EFFECT, "fails", "e", VESTRY_TIMEOUT, NULL);
   assert_error(&result, 1, VESTRY_PHASE_ACTION, "fails", "do", VESTRY_TIMEOUT, NULL);
-  assert_error(&result, 2, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
-  assert_error(&result, 3, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "one value is quoted");
-  assert_error(&result, 4, VESTRY_PHASE_EFFECT, "", NULL, VESTRY_INVALID, "an effect is an array headed by its name");
+  assert_error(&result, 2, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "only one value can be quoted");
+  assert_error(&result, 3, VESTRY_PHASE_EFFECT, "vestry/quote", "e", VESTRY_INVALID, "only one value can be quoted");
+  assert_error(&result, 4, VESTRY_PHASE_EFFECT, "", NULL, VESTRY_INVALID,
+               "an effect must be an array that begins with its name");
   site_end(&w);
 }
 
