@@ -132,7 +132,7 @@ def main():
     refused()
     run(NEW, "trial")
     before = sorted(os.listdir("trial"))
-    assert "is there already" in run(NEW, "trial", wanted=2)
+    assert "exists already" in run(NEW, "trial", wanted=2)
     assert sorted(os.listdir("trial")) == before
     for name in before:
         with open(os.path.join("trial", name), encoding="utf-8") as file:
