@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* K12: channels by key: who is in one, from when to when, and what is left of it. */
+/* K12: channels by key: their members, from joining to leaving, and the end of a channel. */
 #include "vestry/channel.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static vestry_event *event_of(const char *text) {
   return event;
 }
 
-/* How many have accepted it. */
+/* Broadcast a comment. Returns how many members accepted it. */
 static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const char *text) {
   size_t sent = 99;
   vestry_event *event = event_of(text);
@@ -33,7 +33,7 @@ static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const c
   return sent;
 }
 
-/* What a handler does. */
+/* The behaviour of a handler. */
 typedef struct visit {
   const vestry_key *keys[20]; /* joined; until NULL */
   const vestry_scope *scope;
@@ -41,13 +41,13 @@ typedef struct visit {
   const char *kept;    /* under ("room", kept); NULL: not stored */
   const char *effects; /* JSON; NULL: one signal */
   bool answers;        /* instead of a stream */
-  bool ignores;        /* errors */
-  bool tells;          /* the channel, when it has joined */
-  test_host *fails;    /* the joining's allocation with the number `fail`; NULL: none */
+  bool ignores;        /* errors of joining */
+  bool tells;          /* broadcasts to the channel after joining */
+  test_host *fails;    /* the allocation of joining with the number `fail` fails; NULL: none */
   long fail;
   vestry_connection_hooks hooks;
-  vestry_err error; /* the last joining's */
-  size_t joined;    /* without an error */
+  vestry_err error; /* of the last join */
+  size_t joined;    /* joins without an error */
   site *w;
 } visit;
 
@@ -92,13 +92,13 @@ static void close_all(site *w, wire *all[], size_t count) {
 /* ----------------------------------------------------------------------------------------------------- who -------- */
 
 /* capability: K12 */
-static void a_channel_is_there_while_somebody_is(void **state) {
+static void channel_exists_while_it_has_members(void **state) {
   (void)state;
   site w;
   wire a, b, c;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "too early"), 0);
-  assert_int_equal(channels_of(w.v).made_count, 0); /* publishing makes none */
+  assert_int_equal(channels_of(w.v).made_count, 0); /* publishing creates no channel */
   open_in(&w, &a, BOARD);
   open_in(&w, &b, BOARD);
   open_in(&w, &c, VESTRY_KEY("board", 8));
@@ -119,7 +119,7 @@ static void a_channel_is_there_while_somebody_is(void **state) {
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "too late"), 0);
   assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_NOT_FOUND);
   wire_finish(&a);
-  open_in(&w, &a, BOARD); /* another channel of that name */
+  open_in(&w, &a, BOARD); /* another channel with the same key */
   assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
   assert_int_equal(stats.published_count, 0);
   assert_int_equal(channels_of(w.v).made_count, 3);
@@ -128,7 +128,7 @@ static void a_channel_is_there_while_somebody_is(void **state) {
   close_all(&w, (wire *[]){&a, &b, &c}, 3);
 }
 
-static void connections_join_and_leave(void **state) {
+static void join_and_leave_check_membership(void **state) {
   (void)state;
   site w, other;
   wire a, b, foreign;
@@ -161,7 +161,7 @@ static void connections_join_and_leave(void **state) {
   assert_int_equal(vestry_broadcast_stats_get(w.v, ann, BOARD, NULL), VESTRY_INVALID);
   wire_hang_up(&w, &a);
   assert_int_equal(vestry_join(w.v, ann, BOARD, a.connection), VESTRY_CLOSED);
-  assert_int_equal(channels_of(w.v).live_count, 1); /* nothing is left of what failed */
+  assert_int_equal(channels_of(w.v).live_count, 1); /* the failed calls leave nothing */
   vestry_close(w.v);
   assert_int_equal(vestry_broadcast(w.v, ann, VESTRY_KEY("other"), event, NULL), VESTRY_CLOSED);
   site_settle(&w);
@@ -171,8 +171,8 @@ static void connections_join_and_leave(void **state) {
   close_all(&w, (wire *[]){&a, &b}, 2);
 }
 
-/* One stream, several channels, one of them twice; it ends and has left all. */
-static void a_reply_joins_several(void **state) {
+/* One stream joins several channels, one of them twice; its end leaves all of them. */
+static void reply_joins_several_channels(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -199,9 +199,9 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
   return VESTRY_OK;
 }
 
-/* Behind the handler, before the reply's effects: what the header says. */
+/* The reply joins after the handler and before the reply's effects, as the header documents. */
 /* capability: K12 */
-static void it_joins_between_the_handler_and_the_effects(void **state) {
+static void reply_joins_between_handler_and_effects(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -222,8 +222,8 @@ static void it_joins_between_the_handler_and_the_effects(void **state) {
   close_all(&w, (wire *[]){&r}, 1);
 }
 
-/* What one thread sends by a key, to a channel and to the stream arrives in that order. */
-static void order_is_kept_between_all(void **state) {
+/* Events that one thread sends by key, to a channel and to the stream arrive in that order. */
+static void events_of_one_thread_arrive_in_order(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -251,7 +251,7 @@ static void order_is_kept_between_all(void **state) {
 }
 
 /* capability: K12 */
-static void without_a_stream_nobody_joins(void **state) {
+static void request_without_a_stream_joins_no_channel(void **state) {
   (void)state;
   site w;
   wire stored;
@@ -268,7 +268,7 @@ static void without_a_stream_nobody_joins(void **state) {
       {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REUSE}, 204},
       {{.datastar = true}, {.keys = {BOARD}, .kept = "b", .policy = VESTRY_KEEP_REJECT}, 409},
       {{.datastar = true}, {.keys = {BOARD, VESTRY_KEY((const char *)NULL)}}, 500},
-      {{.datastar = true, .open_io = VESTRY_IO_HANGUP}, {.keys = {BOARD}}, 0}, /* gone before it began */
+      {{.datastar = true, .open_io = VESTRY_IO_HANGUP}, {.keys = {BOARD}}, 0}, /* ended before it was opened */
   };
   wire all[6];
   for (size_t i = 0; i < 6; i++) {
@@ -279,16 +279,16 @@ static void without_a_stream_nobody_joins(void **state) {
     assert_int_equal(v.joined, 1);
     assert_int_equal(tell(w.v, NOWHERE, BOARD, "nobody"), 0);
     assert_int_equal(channels_of(w.v).live_count, 0);
-    assert_int_equal(channels_of(w.v).made_count, i + 1); /* it was held as long as the reply was there */
+    assert_int_equal(channels_of(w.v).made_count, i + 1); /* the reply referenced it until its end */
   }
   close_all(&w, (wire *[]){&stored, &all[0], &all[1], &all[2], &all[3], &all[4], &all[5]}, 7);
 }
 
-/* Hooks of a stream that ends may speak to those who stay, and try to leave. */
+/* The hooks of a stream that ends may broadcast to the remaining members, and may try to leave. */
 static void say_goodbye(vestry_connection *connection, vestry_cause cause, void *ctx) {
   site *w = ctx;
   (void)cause;
-  assert_int_equal(vestry_leave(w->v, NOWHERE, BOARD, connection), VESTRY_NOT_FOUND); /* it has left */
+  assert_int_equal(vestry_leave(w->v, NOWHERE, BOARD, connection), VESTRY_NOT_FOUND); /* it has left already */
   (void)tell(w->v, NOWHERE, BOARD, "goodbye");
 }
 
@@ -308,7 +308,7 @@ static void hooks_may_broadcast(void **state) {
 /* -------------------------------------------------------------------------------------------------- bounds -------- */
 
 /* capability: K12 */
-static void channels_are_bounded(void **state) {
+static void channels_per_instance_are_limited(void **state) {
   (void)state;
   site w;
   wire all[5];
@@ -320,7 +320,7 @@ static void channels_are_bounded(void **state) {
   wire_request(&w, &all[2], come, &third);
   assert_int_equal(third.error, VESTRY_LIMIT);
   assert_int_equal(all[2].status, 503);
-  open_in(&w, &all[3], VESTRY_KEY(2)); /* one that is there needs no room */
+  open_in(&w, &all[3], VESTRY_KEY(2)); /* joining an existing channel needs no place */
   assert_int_equal(vestry_join(w.v, NOWHERE, VESTRY_KEY(3), all[0].connection), VESTRY_LIMIT);
   assert_int_equal(channels_of(w.v).refused_count, 2);
   assert_int_equal(channels_of(w.v).made_count, 2);
@@ -329,7 +329,7 @@ static void channels_are_bounded(void **state) {
   close_all(&w, (wire *[]){&all[0], &all[1], &all[2], &all[3], &all[4]}, 5);
 }
 
-static void a_reply_joins_as_many_as_it_may(void **state) {
+static void joins_per_reply_are_limited(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
@@ -349,8 +349,9 @@ static void a_reply_joins_as_many_as_it_may(void **state) {
   close_all(&w, (wire *[]){&r}, 1);
 }
 
-/* Thousands, made and ended in the middle of each other: the table grows, and each is found under its own name. */
-static void thousands_are_apart(void **state) {
+/* Thousands of channels are created and ended in mixed order: the table grows, and each channel is found under its
+ * name. */
+static void thousands_of_channels_are_distinct(void **state) {
   (void)state;
   enum { COUNT = 5000 };
   site w;
@@ -380,9 +381,9 @@ static void thousands_are_apart(void **state) {
   close_all(&w, (wire *[]){&a, &b}, 2);
 }
 
-/* Whatever a client makes a key of: it is a name of its own, or refused, and nothing else. */
+/* A key built from client input is either a distinct name or is refused. */
 /* capability: K12 */
-static void keys_may_be_hostile(void **state) {
+static void hostile_keys_are_distinct_or_refused(void **state) {
   (void)state;
   site w;
   wire r;
@@ -449,8 +450,8 @@ static void keys_may_be_hostile(void **state) {
   close_all(&w, (wire *[]){&r}, 1);
 }
 
-/* What channel.h says it costs. */
-static void what_it_costs(void **state) {
+/* The costs that channel.h documents. */
+static void channels_and_members_have_the_documented_size(void **state) {
   (void)state;
   assert_true(sizeof(struct vsi_channel) + 16 * sizeof(void *) <= 1300);
   assert_true(sizeof(vsi_member) + 2 * sizeof(void *) <= 104);
@@ -458,7 +459,7 @@ static void what_it_costs(void **state) {
 
 /* ------------------------------------------------------------------------------------------- no memory ------------ */
 
-static void errors_are_remembered(void **state) {
+static void failed_join_gets_500_without_a_stream(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -482,7 +483,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   static char text[1000];
   vestry_event *event = NULL;
   (void)ctx;
-  memset(text, 'k', sizeof text - 1); /* a key for which there is no room on the stack */
+  memset(text, 'k', sizeof text - 1); /* a key that does not fit on the stack */
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   site w = {.v = v};
@@ -507,27 +508,27 @@ static vestry_err one_life(test_host *th, void *ctx) {
 }
 
 /* capability: K12 */
-static void no_memory_is_an_error(void **state) {
+static void allocation_failure_returns_no_memory(void **state) {
   (void)state;
   test_host_fail_each(one_life, NULL, true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_channel_is_there_while_somebody_is),
-      cmocka_unit_test(connections_join_and_leave),
-      cmocka_unit_test(a_reply_joins_several),
-      cmocka_unit_test(it_joins_between_the_handler_and_the_effects),
-      cmocka_unit_test(order_is_kept_between_all),
-      cmocka_unit_test(without_a_stream_nobody_joins),
+      cmocka_unit_test(channel_exists_while_it_has_members),
+      cmocka_unit_test(join_and_leave_check_membership),
+      cmocka_unit_test(reply_joins_several_channels),
+      cmocka_unit_test(reply_joins_between_handler_and_effects),
+      cmocka_unit_test(events_of_one_thread_arrive_in_order),
+      cmocka_unit_test(request_without_a_stream_joins_no_channel),
       cmocka_unit_test(hooks_may_broadcast),
-      cmocka_unit_test(channels_are_bounded),
-      cmocka_unit_test(a_reply_joins_as_many_as_it_may),
-      cmocka_unit_test(thousands_are_apart),
-      cmocka_unit_test(keys_may_be_hostile),
-      cmocka_unit_test(what_it_costs),
-      cmocka_unit_test(errors_are_remembered),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(channels_per_instance_are_limited),
+      cmocka_unit_test(joins_per_reply_are_limited),
+      cmocka_unit_test(thousands_of_channels_are_distinct),
+      cmocka_unit_test(hostile_keys_are_distinct_or_refused),
+      cmocka_unit_test(channels_and_members_have_the_documented_size),
+      cmocka_unit_test(failed_join_gets_500_without_a_stream),
+      cmocka_unit_test(allocation_failure_returns_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels and topics by key under threads: streams come and go, join and leave, and all speak to all. Whatever the
- * order, those who stay hear everything, in each speaker's order; and in the end nothing is left. */
+/* Channels and topics by key under threads: streams open, join, leave and end while all threads broadcast. In every
+ * order, members that stay receive every event, in each sender's order, and nothing remains at the end. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,31 +25,32 @@ typedef struct runner {
   int number;
 } runner;
 
-/* Each has memory of its own, which is given back with its end: twice, or never, is found. */
-typedef struct ear {
+/* Each subscription has its own memory, freed when it ends. Sanitizers detect an end that is reported twice or
+ * never. */
+typedef struct receiver {
   race *r;
   int calls;
-} ear;
+} receiver;
 
-static void hear(const vestry_bus_message *message, void *ctx) {
-  ear *e = ctx;
+static void on_message(const vestry_bus_message *message, void *ctx) {
+  receiver *e = ctx;
   assert_int_equal(message->len, sizeof(int));
   atomic_fetch_add(&e->r->calls, 1);
 }
 
 static void over(void *ctx) {
-  ear *e = ctx;
+  receiver *e = ctx;
   atomic_fetch_add(&e->r->overs, 1);
   free(e);
 }
 
 static const vestry_scope nowhere = {NULL, 0};
 
-/* Joins two of the places, and is told of one. */
+/* Joins two of the places, and subscribes to one. */
 typedef struct visit {
   race *r;
   int places[2];
-  const char *stays; /* joins that one alone */
+  const char *stays; /* joins only that one */
   bool answers;      /* instead of a stream */
 } visit;
 
@@ -60,11 +61,11 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->stays) error = vestry_reply_join(reply, req->scope, VESTRY_KEY("stay"));
   for (int i = 0; !v->stays && !error && i < 2; i++)
     error = vestry_reply_join(reply, req->scope, VESTRY_KEY("p", v->places[i]));
-  ear *e = malloc(sizeof *e);
-  *e = (ear){.r = v->r};
+  receiver *e = malloc(sizeof *e);
+  *e = (receiver){.r = v->r};
   if (!error)
     error = vestry_reply_subscribe(reply, req->scope, VESTRY_KEY("t", v->places[0]),
-                                   &(vestry_subscriber){.call = hear, .over = over, .ctx = e});
+                                   &(vestry_subscriber){.call = on_message, .over = over, .ctx = e});
   assert_int_equal(error, VESTRY_OK);
   atomic_fetch_add(&v->r->begun, 1);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
@@ -117,7 +118,7 @@ static void *run(void *ctx) {
   for (int round = 0; round < ROUNDS; round++) {
     if (count == OPEN_MOST || (count && some(t, 2))) {
       int at = some(t, count);
-      if (some(t, 2)) /* it ends while it leaves, joins and is spoken to */
+      if (some(t, 2)) /* the stream ends while it leaves, joins and receives */
         vestry_connection_close(vestry_memory_look(open[at]).connection, VESTRY_CAUSE_CLOSED);
       vestry_memory_destroy(open[at]);
       open[at] = open[--count];
@@ -131,7 +132,7 @@ static void *run(void *ctx) {
   return NULL;
 }
 
-/* All that was said to those who stay, in each speaker's order. */
+/* Check that a member that stays has received everything, in each sender's order. */
 static void check(vestry_memory_exchange *exchange) {
   vestry_slice got = vestry_memory_look(exchange).received;
   char *text = malloc(got.len + 1);
@@ -147,7 +148,7 @@ static void check(vestry_memory_exchange *exchange) {
 }
 
 /* capability: K12 */
-static void nothing_is_left(void **state) {
+static void members_that_stay_receive_every_event(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     race *r = calloc(1, sizeof *r);
@@ -176,7 +177,7 @@ static void nothing_is_left(void **state) {
     vestry_channels_stats_get(r->v, &channels);
     assert_int_equal(channels.live_count, 0);
     assert_int_equal(channels.made_count, channels.ended_count);
-    assert_true(channels.made_count > PLACES); /* they came and went */
+    assert_true(channels.made_count > PLACES); /* other streams have come and gone */
     vestry_bus_stats bus = {0};
     vestry_bus_stats_get(r->v, &bus);
     assert_int_equal(bus.live_count, 0);
@@ -190,6 +191,6 @@ static void nothing_is_left(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_left)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_every_event)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels under many threads: publishers, senders, members that join, leave and end, all at once. Every stream is read
- * by its decoder and has each publisher's events in that one's order; and all members that were there throughout have
- * the same events in the same order. */
+/* Channels under many threads: publishers, senders, and members that join, leave and end, all at once. The decoder of
+ * each stream reads each publisher's events in order, and all members that stay throughout have the same events in the
+ * same order. */
 #include <stdlib.h>
 
 #include "channel/channel.h"
@@ -45,7 +45,7 @@ static void open_stream(race *r, stream *s, const vestry_profile *profile) {
   vsi_connection_start(s->connection);
 }
 
-/* "e" published, "p" sent to one: WHO/WHAT, and digits to make it long. */
+/* "e" published, "p" sent to one stream: PUBLISHER/NUMBER, and digits to make it long. */
 static vestry_event *numbered(race *r, char kind, int who, int what) {
   char text[600];
   vestry_event *event = NULL;
@@ -86,7 +86,7 @@ static void *come_and_go(void *argument) {
     if (i >= 4) { /* a few are open at any time */
       stream *old = &r->coming[i - 4];
       vestry_connection_close(old->connection, i % 3 ? VESTRY_CAUSE_CLOSED : VESTRY_CAUSE_SIZE);
-      (void)vsi_channel_leave(r->channel, old->connection); /* against its end */
+      (void)vsi_channel_leave(r->channel, old->connection); /* races with its end */
       (void)vsi_channel_join(r->channel, old->connection);
       (void)vsi_channel_leave(r->second, old->connection);
     }
@@ -94,7 +94,7 @@ static void *come_and_go(void *argument) {
   return NULL;
 }
 
-/* Read it. ret_order: what was published to the first channel, as "WHO/WHAT "…. */
+/* Decode the stream. ret_order: the events published to the first channel, as "PUBLISHER/NUMBER "…. */
 static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
   decoder d;
   decoder_init(&d, s->profile->ops->coding);
@@ -113,7 +113,7 @@ static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
       assert_true(what > last[kind == 'p'][who]);
       if (kind == 'e') vsi_buffer_printf(ret_order, "%d/%d ", who, what);
     } else {
-      assert_true(what >= last[kind == 'p'][who]); /* two channels: some come twice, one right behind the other */
+      assert_true(what >= last[kind == 'p'][who]); /* with two channels, events may arrive twice in a row */
     }
     last[kind == 'p'][who] = what;
     counts[who] += kind == 'e';
@@ -123,7 +123,7 @@ static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
 }
 
 /* capability: F1 */
-static void all_at_once(void **state) {
+static void members_that_stay_receive_one_order(void **state) {
   (void)state;
   static race r;
   pthread_t ids[PUBLISHERS], coming;
@@ -153,7 +153,7 @@ static void all_at_once(void **state) {
   vsi_channel_destroy(r.channel);
   for (int i = 0; i < STAYING; i++) vestry_connection_unref(r.staying[i].connection);
   for (int i = 0; i < COMING; i++) vestry_connection_unref(r.coming[i].connection);
-  bench_finish(&r.b); /* nobody is inside a stream any more */
+  bench_finish(&r.b); /* no thread runs a stream any more */
   vsi_buffer first;
   vsi_buffer_init(&first, NULL);
   check(&r.staying[0], true, &first);
@@ -171,6 +171,6 @@ static void all_at_once(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_one_order)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels: who gets what, in which order, and at what price. That it can be decoded is the business of splice_test.c;
- * every listener here checks it nevertheless. */
+/* Channels: recipients, order and cost. splice_test.c proves that the output can be decoded; each listener here checks
+ * it as well. */
 #include "channel/channel.h"
 
 #include "base/memory.h"
@@ -38,7 +38,7 @@ static void room_end(room *r) {
   vsi_channel_destroy(r->channel);
   for (int i = 0; i < LISTENERS; i++) {
     if (!r->at[i].connection) continue;
-    assert_true(vestry_connection_is_open(r->at[i].connection)); /* a channel's end is not its members' */
+    assert_true(vestry_connection_is_open(r->at[i].connection)); /* the end of a channel does not end its members */
     vestry_connection_close(r->at[i].connection, VESTRY_CAUSE_CLOSED);
     bench_run(&r->b);
     listener_finish(&r->at[i], true);
@@ -59,7 +59,7 @@ static uint64_t wire_of(const listener *l) {
   return stats.wire_bytes;
 }
 
-/* Publish a page that has changed a little, to all that are members and expect it. ret_wire: what each took. */
+/* Publish a page that has changed a little to all members, which expect it. ret_wire: the bytes that each received. */
 static void publish(room *r, uint64_t ret_wire[LISTENERS]) {
   vestry_event *event = next_page(r);
   uint64_t before[LISTENERS] = {0};
@@ -97,7 +97,7 @@ static vestry_channel_stats stats_of(room *r) {
 
 /* -------------------------------------------------------------------------------------------------- who ----------- */
 
-static void members_join_and_leave(void **state) {
+static void members_join_publish_and_leave(void **state) {
   (void)state;
   room r;
   room_begin(&r, NULL, 0, 2);
@@ -138,7 +138,7 @@ static void members_join_and_leave(void **state) {
   bench_finish(&r.b);
 }
 
-static void an_ended_stream_has_left(void **state) {
+static void ended_stream_leaves_its_channel(void **state) {
   (void)state;
   room r;
   room_begin(&r, &gzip, 0, 3);
@@ -146,10 +146,10 @@ static void an_ended_stream_has_left(void **state) {
   publish(&r, wire);
   vestry_connection *gone = r.at[1].connection;
   vestry_connection_close(gone, VESTRY_CAUSE_SIZE);
-  assert_int_equal(stats_of(&r).members_count, 3); /* it has a cause, but its runner has not come by */
+  assert_int_equal(stats_of(&r).members_count, 3); /* it has a cause, but its runner has not run */
   vestry_event *event = next_page(&r);
   size_t sent = 0;
-  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_OK); /* that is nobody's loss */
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_OK); /* a closing member counts as no failure */
   assert_int_equal(sent, 2);
   listener_expect(&r.at[0], event);
   listener_expect(&r.at[2], event);
@@ -164,7 +164,7 @@ static void an_ended_stream_has_left(void **state) {
   room_end(&r);
 }
 
-static void refuses_what_is_not_its_own(void **state) {
+static void channel_refuses_foreign_connections(void **state) {
   (void)state;
   room r;
   bench other;
@@ -188,7 +188,7 @@ static void refuses_what_is_not_its_own(void **state) {
   room_end(&r);
 }
 
-static void what_does_not_fit_is_told(void **state) {
+static void publish_reports_full_members(void **state) {
   (void)state;
   room r;
   room_begin(&r, NULL, 0, 1);
@@ -206,7 +206,7 @@ static void what_does_not_fit_is_told(void **state) {
   assert_int_equal(sent, 3);
   for (int i = 0; i < 3; i++) listener_expect(&r.at[i], event);
   assert_int_equal(vsi_channel_leave(r.channel, r.at[3].connection), VESTRY_OK);
-  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_FULL); /* one lost it, one is closed */
+  assert_int_equal(vsi_channel_publish(r.channel, event, &sent), VESTRY_FULL); /* one dropped, one closed */
   assert_int_equal(sent, 1);
   listener_expect(&r.at[0], event);
   assert_int_equal(vestry_connection_look(r.at[2].connection).cause, VESTRY_CAUSE_FULL);
@@ -221,7 +221,7 @@ static void what_does_not_fit_is_told(void **state) {
   room_end(&r);
 }
 
-/* Members that leave while they are gone through: the one that comes next, right at the end of a chunk. */
+/* A member that leaves while a publish walks over the members: the next one, at the end of a chunk. */
 static vsi_channel *leave_from;
 static vestry_connection *leaves;
 static void wake_and_leave(void *transport) {
@@ -230,7 +230,7 @@ static void wake_and_leave(void *transport) {
   leaves = NULL;
 }
 
-static void leaving_under_a_publish_skips_nobody(void **state) {
+static void leaving_during_a_publish_skips_no_member(void **state) {
   (void)state;
   enum { MANY = 130 };
   for (int who = 1; who < MANY; who++) {
@@ -251,7 +251,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
     }
     vestry_event *event = bench_event(&b, "x");
     size_t sent = 0;
-    leaves = members[who]; /* when the first chunk is roused */
+    leaves = members[who]; /* when the first chunk is woken */
     assert_int_equal(vsi_channel_publish(leave_from, event, &sent), VESTRY_OK);
     assert_null(leaves);
     vestry_event_unref(event);
@@ -271,7 +271,7 @@ static void leaving_under_a_publish_skips_nobody(void **state) {
 
 /* ------------------------------------------------------------------------- publishing inside a publish ----------- */
 
-/* A channel with one member that takes nothing more, whose hook publishes to another channel. */
+/* A channel with one full member, whose hook publishes to another channel. */
 typedef struct complaint {
   probe p;
   vestry_connection *member;
@@ -285,7 +285,7 @@ static vestry_verdict complain(vestry_connection *connection, vestry_err error, 
   complaint *c = ctx;
   assert_ptr_equal(connection, c->member);
   assert_int_equal(error, VESTRY_FULL);
-  if (c->asked++ == 0 || c->mine != c->other) { /* or it would have no end, if it were not busy */
+  if (c->asked++ == 0 || c->mine != c->other) { /* without the busy check this recursion would not end */
     size_t sent = 7;
     c->said = vsi_channel_publish(c->other, c->event, &sent);
     assert_int_equal(sent, 0);
@@ -307,7 +307,7 @@ static void complaint_begin(complaint *c, bench *b) {
                                      &hooks, c, &c->member),
                    VESTRY_OK);
   assert_int_equal(vsi_channel_join(c->mine, c->member), VESTRY_OK);
-  assert_int_equal(vsi_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* nobody takes it out */
+  assert_int_equal(vsi_channel_publish(c->mine, c->event, NULL), VESTRY_OK); /* no runner empties the queue */
 }
 
 static void complaint_end(complaint *c, bench *b) {
@@ -319,7 +319,7 @@ static void complaint_end(complaint *c, bench *b) {
   (void)b;
 }
 
-static void a_hook_inside_a_publish_does_not_wait_for_it(void **state) {
+static void publish_inside_a_publish_returns_busy(void **state) {
   (void)state;
   bench b;
   complaint here, there;
@@ -332,8 +332,8 @@ static void a_hook_inside_a_publish_does_not_wait_for_it(void **state) {
   assert_int_equal(here.asked, 1);
   vestry_channel_stats stats = {0};
   vsi_channel_stats_get(here.mine, &stats);
-  assert_int_equal(stats.published_count, 2); /* nobody has what was busy */
-  /* Where nobody is inside it goes in; from there the first is busy. */
+  assert_int_equal(stats.published_count, 2); /* a refused publish reaches no member */
+  /* A publish to an idle channel succeeds; from there, the first channel is busy. */
   here.other = there.mine;
   there.other = here.mine;
   here.asked = 0;
@@ -354,8 +354,8 @@ static void *publish_often(void *argument) {
   return NULL;
 }
 
-/* Two threads, each inside a channel whose hook publishes to the other's. */
-static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
+/* Two threads publish to two channels; the hook of each publishes to the other channel. */
+static void crossing_publishes_do_not_deadlock(void **state) {
   (void)state;
   bench b;
   complaint here, there;
@@ -373,15 +373,15 @@ static void hooks_that_cross_do_not_wait_for_each_other(void **state) {
   assert_true(stats.published_count >= CROSSINGS + 1);
   assert_int_equal(stats.accepted_count, 1);
   assert_int_equal(stats.refused_count, stats.published_count - 1);
-  assert_int_equal(here.asked, stats.refused_count); /* each was told of */
+  assert_int_equal(here.asked, stats.refused_count); /* the hook ran for each publish */
   complaint_end(&here, &b);
   complaint_end(&there, &b);
   bench_finish(&b);
 }
 
-/* A profile whose encoders publish, once they are told where, when they are given up. */
+/* A profile whose encoders publish when they are destroyed, once the test has set a channel. */
 static struct {
-  vsi_channel *channel; /* NULL: nowhere */
+  vsi_channel *channel; /* NULL: no channel */
   vestry_event *event;
   vestry_err said;
 } last_words;
@@ -391,7 +391,7 @@ static void speak_and_destroy(void *encoder) {
   vestry_profile_gzip.destroy(encoder);
 }
 
-static void an_encoder_that_is_given_up_does_not_wait_either(void **state) {
+static void publish_from_encoder_destruction_returns_busy(void **state) {
   (void)state;
   room r;
   vestry_profile_ops ops = vestry_profile_gzip;
@@ -422,13 +422,13 @@ static void assert_alone(uint64_t wire) {
 static const vestry_profile *const spliced[] = {&brotli, &gzip};
 
 /* capability: F1 */
-static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
+static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
   (void)state;
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
     room_begin(&r, spliced[p], 0, 3);
-    publish(&r, wire); /* an epoch begins: that is as long as alone, and aligns all */
+    publish(&r, wire); /* an epoch begins: the event is as long as a standalone one, and aligns all members */
     for (int i = 0; i < 3; i++) assert_alone(wire[i]);
     for (int turn = 0; turn < 3; turn++) {
       publish(&r, wire);
@@ -436,7 +436,7 @@ static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
     }
     assert_int_equal(listener_open(&r.at[3], &r.b, spliced[p], NULL), VESTRY_OK);
     assert_int_equal(vsi_channel_join(r.channel, r.at[3].connection), VESTRY_OK);
-    for (int turn = 0; turn < 4; turn++) { /* four members: four times alone */
+    for (int turn = 0; turn < 4; turn++) { /* four members: four standalone events */
       assert_int_equal(stats_of(&r).epochs_count, 1);
       publish(&r, wire);
       for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
@@ -454,7 +454,7 @@ static void a_late_joiner_is_aligned_when_it_has_paid(void **state) {
 }
 
 /* capability: F1 */
-static void an_event_of_its_own_unaligns_and_a_heartbeat_does_not(void **state) {
+static void direct_event_unaligns_and_heartbeat_does_not(void **state) {
   (void)state;
   for (int p = 0; p < 2; p++) {
     room r;
@@ -477,7 +477,7 @@ static void an_event_of_its_own_unaligns_and_a_heartbeat_does_not(void **state) 
   }
 }
 
-static void a_lost_event_unaligns(void **state) {
+static void dropped_event_unaligns(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
@@ -488,7 +488,7 @@ static void a_lost_event_unaligns(void **state) {
   publish(&r, wire);
   publish(&r, wire);
   for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
-  for (int turn = 0; turn < 2; turn++) { /* nobody runs: the third one's queue has no room for the second event */
+  for (int turn = 0; turn < 2; turn++) { /* no runner runs, so the third queue has no room for the second event */
     vestry_event *event = next_page(&r);
     assert_int_equal(vsi_channel_publish(r.channel, event, NULL), turn ? VESTRY_FULL : VESTRY_OK);
     for (int i = 0; i < 3 - turn; i++) listener_expect(&r.at[i], event);
@@ -503,7 +503,7 @@ static void a_lost_event_unaligns(void **state) {
   room_end(&r);
 }
 
-static void epochs_have_a_most_of_bytes(void **state) {
+static void epoch_ends_at_its_byte_limit(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
@@ -521,7 +521,7 @@ static void epochs_have_a_most_of_bytes(void **state) {
 }
 
 /* capability: F1 */
-static void every_encoding_has_its_epoch(void **state) {
+static void each_encoding_has_its_epoch(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
@@ -540,7 +540,7 @@ static void every_encoding_has_its_epoch(void **state) {
 }
 
 /* capability: F2 */
-static void encoders_are_counted_and_given_back(void **state) {
+static void encoders_are_limited_and_released(void **state) {
   (void)state;
   room r;
   uint64_t wire[LISTENERS];
@@ -550,12 +550,12 @@ static void encoders_are_counted_and_given_back(void **state) {
   vsi_channel *second = NULL;
   assert_int_equal(vsi_channel_create(r.b.group, 0, &second), VESTRY_OK);
   publish(&r, wire);
-  assert_false(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* it has the only one */
+  assert_false(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* the channel holds the only one */
   listener l;
   assert_int_equal(listener_open(&l, &r.b, &brotli, NULL), VESTRY_OK);
   assert_int_equal(vsi_channel_join(second, l.connection), VESTRY_OK);
   vestry_channel_stats stats = {0};
-  for (int turn = 0; turn < 3; turn++) { /* the other one does without */
+  for (int turn = 0; turn < 3; turn++) { /* the other channel works without an encoder */
     vestry_event *event = next_page(&r);
     assert_int_equal(vsi_channel_publish(second, event, NULL), VESTRY_OK);
     listener_expect(&l, event);
@@ -564,7 +564,7 @@ static void encoders_are_counted_and_given_back(void **state) {
   vsi_channel_stats_get(second, &stats);
   assert_int_equal(stats.epochs_count, 0);
   for (int i = 0; i < 2; i++) assert_int_equal(vsi_channel_leave(r.channel, r.at[i].connection), VESTRY_OK);
-  for (int turn = 0; turn < 3; turn++) { /* it was given back with the last member */
+  for (int turn = 0; turn < 3; turn++) { /* it was released with the last member */
     vestry_event *event = next_page(&r);
     assert_int_equal(vsi_channel_publish(second, event, NULL), VESTRY_OK);
     listener_expect(&l, event);
@@ -575,7 +575,7 @@ static void encoders_are_counted_and_given_back(void **state) {
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&r.b);
   listener_finish(&l, true);
-  assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* and with the last that ends */
+  assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* and with the last member that ends */
   vsi_codings_unreserve(codings, VESTRY_PROFILE_SHARED);
   vsi_channel_destroy(second);
   room_end(&r);
@@ -583,8 +583,8 @@ static void encoders_are_counted_and_given_back(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- memory ------------ */
 
-/* Allocation fail_at fails. Whatever was accepted is read, unless its stream was closed for that. Returns whether one
- * failed. */
+/* Allocation fail_at fails. Each accepted event is received, unless its stream was closed because of the failure.
+ * Returns whether an allocation failed. */
 static bool live(long fail_at) {
   bench b;
   listener at[3];
@@ -639,7 +639,7 @@ static bool live(long fail_at) {
     bench_run(&b);
     vestry_cause cause = vestry_connection_look(at[i].connection).cause;
     assert_true(cause == VESTRY_CAUSE_CLOSED || cause == VESTRY_CAUSE_ERROR);
-    if (!at[i].p.clean && !first_error) first_error = VESTRY_NO_MEMORY; /* the stream's end could not be made */
+    if (!at[i].p.clean && !first_error) first_error = VESTRY_NO_MEMORY; /* the end of the stream could not be encoded */
     listener_finish(&at[i], at[i].p.clean);
   }
   bool failed = atomic_load(&b.th.allocations) > fail_at;
@@ -649,28 +649,28 @@ static bool live(long fail_at) {
   return failed;
 }
 
-static void memory_runs_out(void **state) {
+static void allocation_failure_loses_no_accepted_event(void **state) {
   (void)state;
   for (long fail_at = 0; live(fail_at); fail_at++) continue;
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(members_join_and_leave),
-      cmocka_unit_test(an_ended_stream_has_left),
-      cmocka_unit_test(refuses_what_is_not_its_own),
-      cmocka_unit_test(what_does_not_fit_is_told),
-      cmocka_unit_test(leaving_under_a_publish_skips_nobody),
-      cmocka_unit_test(a_hook_inside_a_publish_does_not_wait_for_it),
-      cmocka_unit_test(hooks_that_cross_do_not_wait_for_each_other),
-      cmocka_unit_test(an_encoder_that_is_given_up_does_not_wait_either),
-      cmocka_unit_test(a_late_joiner_is_aligned_when_it_has_paid),
-      cmocka_unit_test(an_event_of_its_own_unaligns_and_a_heartbeat_does_not),
-      cmocka_unit_test(a_lost_event_unaligns),
-      cmocka_unit_test(epochs_have_a_most_of_bytes),
-      cmocka_unit_test(every_encoding_has_its_epoch),
-      cmocka_unit_test(encoders_are_counted_and_given_back),
-      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(members_join_publish_and_leave),
+      cmocka_unit_test(ended_stream_leaves_its_channel),
+      cmocka_unit_test(channel_refuses_foreign_connections),
+      cmocka_unit_test(publish_reports_full_members),
+      cmocka_unit_test(leaving_during_a_publish_skips_no_member),
+      cmocka_unit_test(publish_inside_a_publish_returns_busy),
+      cmocka_unit_test(crossing_publishes_do_not_deadlock),
+      cmocka_unit_test(publish_from_encoder_destruction_returns_busy),
+      cmocka_unit_test(late_joiner_is_aligned_by_a_new_epoch),
+      cmocka_unit_test(direct_event_unaligns_and_heartbeat_does_not),
+      cmocka_unit_test(dropped_event_unaligns),
+      cmocka_unit_test(epoch_ends_at_its_byte_limit),
+      cmocka_unit_test(each_encoding_has_its_epoch),
+      cmocka_unit_test(encoders_are_limited_and_released),
+      cmocka_unit_test(allocation_failure_loses_no_accepted_event),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

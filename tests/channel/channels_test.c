@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels by name: found while somebody holds them, made once however many want it, and gone with the last. */
+/* Channels by name: found while they are referenced, created once for any number of users, ended with the last
+ * reference. */
 #include "channel/channels.h"
 
 #include <pthread.h>
@@ -36,7 +37,7 @@ static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
 }
 
 /* capability: K12 */
-static void the_last_reference_is_its_end(void **state) {
+static void last_reference_ends_the_channel(void **state) {
   (void)state;
   bench b;
   vsi_channels *channels = begin(&b, 0);
@@ -51,9 +52,9 @@ static void the_last_reference_is_its_end(void **state) {
   end(&b, channels);
 }
 
-/* A member holds it, who waits for a connection or has one. */
+/* A member references its channel, with a connection or as a reservation. */
 /* capability: K12 */
-static void members_hold_it(void **state) {
+static void members_reference_their_channel(void **state) {
   (void)state;
   bench b;
   probe p, q;
@@ -67,7 +68,7 @@ static void members_hold_it(void **state) {
   for (int i = 0; i < 4; i++) assert_int_equal(vsi_channel_reserve(channel, &members[i]), VESTRY_OK);
   vsi_channel_unref(channel);
   vsi_channel_discard(members[0]);
-  test_host_fail_in(&b.th, 0); /* what is reserved needs no memory */
+  test_host_fail_in(&b.th, 0); /* a reserved member needs no memory to join */
   b.th.fail_after = true;
   assert_int_equal(vsi_channel_admit(members[1], one), VESTRY_OK);
   assert_int_equal(vsi_channel_admit(members[2], one), VESTRY_EXISTS);
@@ -90,9 +91,9 @@ static void members_hold_it(void **state) {
   probe_finish(&p), probe_finish(&q);
 }
 
-/* One hash, many names: they are told apart by their bytes, and none is lost when its neighbours go. */
+/* Names with equal hashes are compared by their bytes, and removing one name keeps its neighbours. */
 /* capability: K12 */
-static void names_of_one_hash_are_apart(void **state) {
+static void names_with_equal_hashes_are_distinct(void **state) {
   (void)state;
   static const struct {
     const char *bytes;
@@ -119,8 +120,8 @@ static void names_of_one_hash_are_apart(void **state) {
   }
 }
 
-/* The table grows with them; without memory it does not, and works. */
-static void it_grows_if_it_can(void **state) {
+/* The table grows with the number of channels. If its allocation fails, it stays small and works. */
+static void table_works_if_it_cannot_grow(void **state) {
   (void)state;
   enum { COUNT = 300 };
   for (int starved = 0; starved < 2; starved++) {
@@ -131,13 +132,13 @@ static void it_grows_if_it_can(void **state) {
     for (uint64_t i = 0; i < COUNT; i++) {
       long before = b.th.allocations;
       snprintf(name, sizeof name, "%d", (int)i);
-      if (starved) b.th.fail_at = before + 1; /* the channel is the first */
+      if (starved) b.th.fail_at = before + 1; /* the channel is the first allocation */
       all[i] = hold(channels, name, i << 55 | i);
       test_host_fail_no_more(&b.th);
     }
     vsi_channel *none;
     assert_int_equal(vsi_channels_hold(channels, "more", 4, 1, &none), VESTRY_LIMIT);
-    assert_ptr_equal(hold(channels, "299", UINT64_C(299) << 55 | 299), all[299]); /* one that is there needs no room */
+    assert_ptr_equal(hold(channels, "299", UINT64_C(299) << 55 | 299), all[299]); /* it exists, so it needs no place */
     vsi_channel_unref(all[299]);
     for (uint64_t i = 0; i < COUNT; i++) {
       snprintf(name, sizeof name, "%d", (int)i);
@@ -171,7 +172,7 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void allocation_failure_returns_no_memory(void **state) {
   (void)state;
   test_host_fail_each(one_channel, NULL, false);
 }
@@ -186,7 +187,7 @@ typedef struct taker {
   unsigned seed;
 } taker;
 
-/* Few names and short holds: each is made, found and ended by several at once, over and over. */
+/* With few names and short references, several threads create, find and end each channel at once, repeatedly. */
 static void *take_and_give(void *ctx) {
   taker *t = ctx;
   vsi_channel *held[3] = {NULL};
@@ -202,17 +203,17 @@ static void *take_and_give(void *ctx) {
     } else {
       assert_int_equal(vsi_channels_hold(t->channels, names[name], 1, (uint64_t)name << 60, &held[at]), VESTRY_OK);
     }
-    if (held[at]) assert_int_equal(held[at]->name.len, 1); /* it is there */
+    if (held[at]) assert_int_equal(held[at]->name.len, 1); /* it exists */
   }
   for (int i = 0; i < 3; i++)
     if (held[i]) vsi_channel_unref(held[i]);
   return NULL;
 }
 
-static void made_once_and_ended_once(void **state) {
+static void concurrent_holds_create_one_channel_per_name(void **state) {
   (void)state;
   bench b;
-  vsi_channels *channels = begin(&b, NAMES); /* no more than there are names: so there are never two of one */
+  vsi_channels *channels = begin(&b, NAMES); /* two channels of one name would exceed it */
   pthread_t threads[THREADS];
   taker takers[THREADS];
   pthread_barrier_t start;
@@ -228,9 +229,12 @@ static void made_once_and_ended_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_last_reference_is_its_end), cmocka_unit_test(members_hold_it),
-      cmocka_unit_test(names_of_one_hash_are_apart),   cmocka_unit_test(it_grows_if_it_can),
-      cmocka_unit_test(no_memory_is_an_error),         cmocka_unit_test(made_once_and_ended_once),
+      cmocka_unit_test(last_reference_ends_the_channel),
+      cmocka_unit_test(members_reference_their_channel),
+      cmocka_unit_test(names_with_equal_hashes_are_distinct),
+      cmocka_unit_test(table_works_if_it_cannot_grow),
+      cmocka_unit_test(allocation_failure_returns_no_memory),
+      cmocka_unit_test(concurrent_holds_create_one_channel_per_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* G12: what a history keeps, and whom it answers what. */
+/* G12: the events that a history keeps, and its answers to clients that resume. */
 #include "channel/history.h"
 
 #include "support/test.h"
@@ -31,7 +31,7 @@ static uint64_t now(kept *k) {
   return k->th.host.now_ns(k->th.host.ctx);
 }
 
-/* Returns what members are sent. */
+/* Returns the event that members receive. */
 static vestry_event *take(kept *k, const char *text) {
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
@@ -52,7 +52,7 @@ static vsi_resume_answer ask(kept *k, uint64_t seq, size_t *ret_count) {
   return vsi_history_answer(&k->history, &last, ret_count);
 }
 
-/* What who has seen that one is sent; "": nothing, "gap". */
+/* Compare the events that a client receives after it has seen seq; "": none, "gap". */
 static void assert_missed(kept *k, uint64_t seq, const char *expected) {
   size_t count;
   vsi_resume_answer answer = ask(k, seq, &count);
@@ -65,7 +65,7 @@ static void assert_missed(kept *k, uint64_t seq, const char *expected) {
     vestry_event *event = NULL;
     assert_int_equal(vsi_history_missed(&k->history, count, &event), VESTRY_OK);
     size_t len = vestry_event_bytes(event).len;
-    char data[1000] = ""; /* terminated, which an event's bytes are not */
+    char data[1000] = ""; /* terminated, unlike the bytes of an event */
     assert_true(len < sizeof data);
     memcpy(data, vestry_event_bytes(event).data, len);
     for (size_t i = 0; i < len; i++) /* ": a\n\nid: epoch.1\n\n" is "a1 " */
@@ -80,7 +80,7 @@ static void assert_missed(kept *k, uint64_t seq, const char *expected) {
   assert_string_equal(got, expected);
 }
 
-static void an_event_has_its_id_behind_it(void **state) {
+static void event_is_followed_by_its_id(void **state) {
   (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){0});
@@ -95,7 +95,7 @@ static void an_event_has_its_id_behind_it(void **state) {
 }
 
 /* capability: G12 */
-static void g12_what_is_missed_is_all_that_came_behind(void **state) {
+static void g12_resume_returns_all_later_events(void **state) {
   (void)state;
   kept k;
   size_t count;
@@ -108,7 +108,7 @@ static void g12_what_is_missed_is_all_that_came_behind(void **state) {
   assert_missed(&k, 1, "b2 c3 ");
   assert_missed(&k, 2, "c3 ");
   assert_missed(&k, 3, "");
-  assert_missed(&k, 4, "gap"); /* made up */
+  assert_missed(&k, 4, "gap"); /* a number that was never assigned */
   assert_missed(&k, UINT64_MAX, "gap");
   const vsi_history_last none = vsi_history_last_of(NULL), empty = vsi_history_last_of("");
   assert_int_equal(vsi_history_answer(&k.history, &none, &count), VSI_RESUME_FRESH);
@@ -119,7 +119,7 @@ static void g12_what_is_missed_is_all_that_came_behind(void **state) {
 }
 
 /* capability: G12 */
-static void g12_bounded_by_count_bytes_and_age(void **state) {
+static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
   (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){.max_count = 2});
@@ -134,7 +134,7 @@ static void g12_bounded_by_count_bytes_and_age(void **state) {
   assert_missed(&k, 1, "b2 c3 ");
   assert_int_equal(k.history.stats.kept_bytes, 2 * (29 + VSI_HISTORY_EVENT_COST));
   put(&k, "01234567890123456789012345678901234567890123456789");
-  assert_int_equal(k.history.stats.kept_count, 1); /* it needs the room of two */
+  assert_int_equal(k.history.stats.kept_count, 1); /* it needs the room of two events */
   end(&k);
   begin(&k, 0, (vsi_history_bounds){.max_age_ms = 1000});
   put(&k, "a");
@@ -151,7 +151,7 @@ static void g12_bounded_by_count_bytes_and_age(void **state) {
   test_host_advance_ms(&k.th, 600);
   vsi_history_expire(&k.history, now(&k));
   assert_missed(&k, 1, "gap");
-  assert_missed(&k, 2, ""); /* who has seen all misses nothing, however old it is */
+  assert_missed(&k, 2, ""); /* a client that has seen every event misses nothing, however old they are */
   end(&k);
   begin(&k, 0, (vsi_history_bounds){.max_age_ms = VESTRY_NEVER_MS});
   put(&k, "a");
@@ -162,7 +162,7 @@ static void g12_bounded_by_count_bytes_and_age(void **state) {
 }
 
 /* capability: G12 */
-static void g12_all_together_are_bounded(void **state) {
+static void g12_all_histories_share_a_byte_limit(void **state) {
   (void)state;
   kept k;
   vsi_history other;
@@ -173,7 +173,7 @@ static void g12_all_together_are_bounded(void **state) {
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "x", &event), VESTRY_OK);
   vestry_event_unref(vsi_history_take(&other, event, now(&k)));
-  put(&k, "c"); /* there is room for none more: its own oldest goes */
+  put(&k, "c"); /* no room for another event: the history drops its own oldest */
   assert_missed(&k, 0, "gap");
   assert_missed(&k, 1, "b2 c3 ");
   assert_int_equal(other.stats.kept_count, 1);
@@ -182,9 +182,9 @@ static void g12_all_together_are_bounded(void **state) {
   end(&k);
 }
 
-/* What cannot be kept is a gap for who has not seen it, and for nobody else. */
+/* An event that cannot be kept is a gap only for clients that have not seen it. */
 /* capability: G12 */
-static void g12_what_is_lost_is_a_gap(void **state) {
+static void g12_lost_event_is_a_gap(void **state) {
   (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){.max_bytes = 1000});
@@ -193,7 +193,7 @@ static void g12_what_is_lost_is_a_gap(void **state) {
   char large[1001];
   memset(large, 'x', sizeof large - 1);
   large[sizeof large - 1] = '\0';
-  vestry_event *event = take(&k, large); /* it is sent all the same */
+  vestry_event *event = take(&k, large); /* it is sent nevertheless */
   assert_non_null(event);
   vestry_event_unref(event);
   assert_missed(&k, 2, "gap");
@@ -212,9 +212,9 @@ static void g12_what_is_lost_is_a_gap(void **state) {
   end(&k);
 }
 
-/* Whatever allocation fails: it is whole, or there is a gap. */
+/* Whichever allocation fails, the history is complete or has a gap. */
 /* capability: G12 */
-static void g12_memory_that_runs_out_is_a_gap(void **state) {
+static void g12_failed_allocation_is_a_gap(void **state) {
   (void)state;
   for (long fail = 0;; fail++) {
     kept k;
@@ -244,7 +244,7 @@ static void g12_memory_that_runs_out_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_ids_are_read_as_they_are_written(void **state) {
+static void g12_only_written_ids_are_parsed(void **state) {
   (void)state;
   static const char *const none[] = {
       "",
@@ -267,7 +267,7 @@ static void g12_ids_are_read_as_they_are_written(void **state) {
       "0123456789abcdef.18446744073709551616",
       "0123456789abcdef.99999999999999999999",
       "0123456789abcdef.111111111111111111111",
-      "700102dd0e5f676a0919088ed2256ee4.4318e255", /* a page's */
+      "700102dd0e5f676a0919088ed2256ee4.4318e255", /* the id of a page */
       "\xff\xfe",
   };
   vsi_history_id id = {1, 2};
@@ -291,13 +291,13 @@ static void g12_ids_are_read_as_they_are_written(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_event_has_its_id_behind_it),
-      cmocka_unit_test(g12_what_is_missed_is_all_that_came_behind),
-      cmocka_unit_test(g12_bounded_by_count_bytes_and_age),
-      cmocka_unit_test(g12_all_together_are_bounded),
-      cmocka_unit_test(g12_what_is_lost_is_a_gap),
-      cmocka_unit_test(g12_memory_that_runs_out_is_a_gap),
-      cmocka_unit_test(g12_ids_are_read_as_they_are_written),
+      cmocka_unit_test(event_is_followed_by_its_id),
+      cmocka_unit_test(g12_resume_returns_all_later_events),
+      cmocka_unit_test(g12_history_is_bounded_by_count_bytes_and_age),
+      cmocka_unit_test(g12_all_histories_share_a_byte_limit),
+      cmocka_unit_test(g12_lost_event_is_a_gap),
+      cmocka_unit_test(g12_failed_allocation_is_a_gap),
+      cmocka_unit_test(g12_only_written_ids_are_parsed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void apply_line(log_tab *t, uint64_t line) {
   t->unclaimed = line;
 }
 
-/* A line that has come whole, without its end. */
+/* Process a complete line, without its line end. */
 static void take(log_tab *t, const char *line, size_t len, uint64_t *ret_line, uint64_t *ret_state) {
   unsigned long long number;
   char text[300];
@@ -87,7 +87,7 @@ void log_tab_read(log_tab *t, size_t most) {
   const char *block = text + t->read;
   for (const char *at = block, *stop; at < end && (stop = memchr(at, '\n', (size_t)(end - at))); at = stop + 1) {
     take(t, at, (size_t)(stop - at), &line, &state);
-    if (stop == at) block = stop + 1; /* what is read again begins with a block */
+    if (stop == at) block = stop + 1; /* the next read begins at a block */
   }
   if ((size_t)(block - text) > t->read) t->read = (size_t)(block - text);
 }

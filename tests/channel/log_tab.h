@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A tab that shows a log: a model of the client. Lines are numbered from 1, and appended one by one; the state is all
- * of them. It applies each event when its empty line has come, and remembers an id as soon as its line has. */
+/* A model of a client that shows a log. Lines are numbered from 1 and appended one by one; the state contains all of
+ * them. The client applies an event at its empty line, and stores an id as soon as the id's line is complete. */
 #ifndef TESTS_CHANNEL_LOG_TAB_H
 #define TESTS_CHANNEL_LOG_TAB_H
 
@@ -9,28 +9,28 @@
 
 typedef struct log_tab {
   vestry_memory_exchange *stream; /* NULL: none */
-  size_t read;                    /* of the stream, bytes */
-  char id[200];                   /* that it has seen last; "": none */
-  const char *given;              /* what it says instead, once; NULL: that */
-  uint64_t last;                  /* the last line that it shows */
-  unsigned wrong;                 /* lines that came twice, or behind others that are missing, since the last state */
-  bool awaits;                    /* it is to be sent the state, as far as it can tell by ids */
-  unsigned broken;                /* lines that were wrong when it was not */
-  unsigned twice;                 /* of which the id was cut off: they come again */
-  uint64_t unclaimed;             /* the line that was applied last, whose id has not come; 0: none */
+  size_t read;                    /* bytes of the stream */
+  char id[200];                   /* the last one seen; "": none */
+  const char *given;              /* an id that is sent once in its place; NULL: none */
+  uint64_t last;                  /* the last line shown */
+  unsigned wrong;                 /* lines since the last state that came twice, or after missing lines */
+  bool awaits;                    /* by its ids, the client expects to receive the state */
+  unsigned broken;                /* wrong lines while no state was expected */
+  unsigned twice;                 /* repeated lines whose id was cut off */
+  uint64_t unclaimed;             /* the last line applied, whose id has not arrived; 0: none */
 } log_tab;
 
-/* Broadcast a line: append it. As vestry_broadcast. */
+/* Broadcast a line to be appended. Returns the result of vestry_broadcast. */
 vestry_err log_write(vestry *v, const vestry_key *key, uint64_t line);
-/* Send the state: all lines up to that one. */
+/* Send the state: all lines up to `last`. */
 vestry_err log_send_state(vestry_connection *connection, uint64_t last);
 
-/* Come, or come back, with what it has seen; with `try`, it may fail. */
+/* Connect or reconnect with the last id seen; log_tab_try may fail. */
 void log_tab_connect(log_tab *t, vestry *v, vestry_handler_fn handler, void *app);
 void log_tab_try(log_tab *t, vestry *v, vestry_handler_fn handler, void *app);
-/* Take at most so many bytes of what has come. */
+/* Read at most this number of received bytes. */
 void log_tab_read(log_tab *t, size_t most);
-/* The stream breaks: what was not read is lost. */
+/* Break the stream: the unread bytes are lost. */
 void log_tab_cut(log_tab *t);
 void log_tab_end(log_tab *t);
 

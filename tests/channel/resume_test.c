@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* G11: a tab that comes to another node with what it has seen is sent what differs, and nothing where nothing does;
- * G12: a history of a channel on each node. Two nodes of a cluster on the stepped runtime. */
+/* G11: a tab that reconnects to another node with its ids receives only the fragments that differ. G12: each node keeps
+ * a history of a channel. The tests run two nodes of a cluster on the stepped runtime. */
 #include <stdlib.h>
 
 #include "channel/log_tab.h"
@@ -18,7 +18,7 @@ static const char another[32] = "thirty-two bytes, all of those.";
 
 typedef enum versions { UNKNOWN, OF_THE_PROCESS, OF_THE_DATA } versions;
 
-/* An application's copy on one node: what it shows, and what it counts. */
+/* The application on one node: the content that it shows, and the number of renders. */
 typedef struct node {
   vestry *v;
   vestry_pages *pages;
@@ -28,7 +28,7 @@ typedef struct node {
   const char *text, *part;
   versions versions;
   uint64_t version;
-  size_t made; /* contents */
+  size_t made; /* renders of content */
 } node;
 
 typedef struct world {
@@ -86,7 +86,7 @@ static void stop(node *at) {
   vestry_destroy(at->v);
 }
 
-/* Node a, and node b with pages and a cluster as given. */
+/* Start node a, and node b with the given pages and cluster. */
 static void begin(world *w, const vestry_pages_options *pages_of_b, const char *cluster_of_b) {
   memset(w, 0, sizeof *w);
   test_host_init(&w->th);
@@ -129,7 +129,7 @@ static void settle(node *at) {
   vestry_memory_settle(at->v);
 }
 
-/* The document says what the tab has. */
+/* Load the document, which contains the ids of its fragments. */
 static void load(tab *t, node *at, const char *path) {
   *t = (tab){.path = path};
   vestry_memory_exchange *document = NULL;
@@ -140,7 +140,7 @@ static void load(tab *t, node *at, const char *path) {
   vestry_memory_destroy(document);
 }
 
-/* What the stream has brought since it was last asked for: the last id is what the tab has. */
+/* Return what the stream has received since the last call; the last id is stored in the tab. */
 static const char *news(tab *t) {
   const char *text = vestry_memory_since(t->stream).data;
   for (const char *at = text; (at = strstr(at, "\nid: ")) != NULL; at++)
@@ -166,7 +166,7 @@ static bool has_content(const char *text) {
   return strstr(text, "patch-elements") != NULL;
 }
 
-/* A tab that has seen all of node a comes to node b. Returns whether it is sent content there. */
+/* A tab that has received everything from node a reconnects to node b. Returns whether b sends content. */
 static bool moves(world *w, const char *path) {
   node *a = &w->nodes[0], *b = &w->nodes[1];
   tab t;
@@ -180,26 +180,27 @@ static bool moves(world *w, const char *path) {
   return is_sent;
 }
 
-/* ---- what holds everywhere --------------------------------------------------------------------------------------- */
+/* ---- ids that are valid on each node
+ * --------------------------------------------------------------------------------- */
 
 /* capability: G11 */
-static void g11_equal_content_costs_nothing_on_any_node(void **state) {
+static void g11_equal_content_is_not_sent_by_another_node(void **state) {
   (void)state;
   static const char *const paths[] = {"/", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     world w;
     begin(&w, &of_same_build, secret);
     assert_false(moves(&w, paths[i]));
-    assert_true(w.nodes[1].made > 0); /* it was compared */
+    assert_true(w.nodes[1].made > 0); /* the content was compared */
     w.nodes[1].text = "other";
     assert_true(moves(&w, paths[i]));
     end(&w);
   }
 }
 
-/* What was sent in a stream counts as what stood in the document does. */
+/* An id received in a stream counts like an id in the document. */
 /* capability: G11 */
-static void g11_an_id_of_a_stream_holds_on_any_node(void **state) {
+static void g11_stream_id_is_valid_on_each_node(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -224,7 +225,7 @@ static void g11_an_id_of_a_stream_holds_on_any_node(void **state) {
 }
 
 /* capability: G11 */
-static void g11_parts_are_compared_each(void **state) {
+static void g11_each_part_is_compared(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -237,7 +238,7 @@ static void g11_parts_are_compared_each(void **state) {
   const char *text = connect(&t, b);
   assert_non_null(strstr(text, "<i>two</i>"));
   leave(&t, b);
-  /* The id of a part's event says what the part is. What the page was, only the node knows that sent it. */
+  /* The id of a part's event identifies that part only. Only the node that sent the page knows its content. */
   load(&t, a, "/");
   connect(&t, a);
   a->part = "two";
@@ -252,25 +253,26 @@ static void g11_parts_are_compared_each(void **state) {
   end(&w);
 }
 
-/* ---- what does not ----------------------------------------------------------------------------------------------- */
+/* ---- ids that are not
+ * ------------------------------------------------------------------------------------------------- */
 
 /* capability: G11 */
-static void g11_another_secret_is_sent_everything(void **state) {
+static void g11_node_with_another_secret_sends_everything(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, another);
   assert_true(moves(&w, "/"));
   end(&w);
   begin(&w, &(vestry_pages_options){.build = "1", .secret = another, .secret_len = sizeof another}, secret);
-  assert_true(moves(&w, "/")); /* its own goes before the cluster's */
+  assert_true(moves(&w, "/")); /* the page's own secret overrides the cluster's */
   end(&w);
   begin(&w, &of_same_build, NULL);
-  assert_true(moves(&w, "/")); /* alone: random */
+  assert_true(moves(&w, "/")); /* without a cluster: random */
   end(&w);
 }
 
 /* capability: G11 */
-static void g11_another_build_loads_anew(void **state) {
+static void g11_another_build_reloads_the_document(void **state) {
   (void)state;
   world w;
   begin(&w, &(vestry_pages_options){.build = "2"}, secret);
@@ -284,9 +286,9 @@ static void g11_another_build_loads_anew(void **state) {
   end(&w);
 }
 
-/* Two processes have counted to the same number, and have other data. */
+/* Two processes have counted to the same number, but have different data. */
 /* capability: G11 */
-static void g11_a_count_of_a_process_is_its_own(void **state) {
+static void g11_process_version_is_valid_in_its_process_only(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -296,20 +298,20 @@ static void g11_a_count_of_a_process_is_its_own(void **state) {
   tab t;
   load(&t, a, "/");
   assert_false(has_content(connect(&t, a)));
-  assert_int_equal(a->made, 0); /* here it is known */
+  assert_int_equal(a->made, 0); /* this process knows the version */
   leave(&t, a);
   b->text = "other";
   assert_true(has_content(connect(&t, b)));
   leave(&t, b);
   b->text = "same";
   load(&t, a, "/");
-  assert_false(has_content(connect(&t, b))); /* the content is compared all the same */
+  assert_false(has_content(connect(&t, b))); /* the content is compared nevertheless */
   leave(&t, b);
   end(&w);
 }
 
 /* capability: G11 */
-static void g11_a_version_of_the_data_is_known_everywhere(void **state) {
+static void g11_data_version_is_valid_on_each_node(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -319,18 +321,19 @@ static void g11_a_version_of_the_data_is_known_everywhere(void **state) {
   assert_false(moves(&w, "/"));
   assert_int_equal(b->made, 0);
   b->version = 8;
-  assert_false(moves(&w, "/")); /* other data, and the same content */
+  assert_false(moves(&w, "/")); /* other data with the same content */
   assert_int_equal(b->made, 1);
   b->text = "other";
   assert_true(moves(&w, "/"));
-  /* The one is not the other. */
+  /* A version of the data does not equal a version of the process. */
   b->versions = OF_THE_PROCESS;
   b->version = 7;
   assert_true(moves(&w, "/"));
   end(&w);
 }
 
-/* ---- histories: each node has its own ---------------------------------------------------------------------------- */
+/* ---- histories: each node has its own
+ * --------------------------------------------------------------------------------- */
 
 #define LOG     VESTRY_KEY("log")
 #define NOWHERE ((vestry_scope){NULL, 0})
@@ -374,7 +377,7 @@ static void read_all(world *w, log_tab *t, const listener *own) {
 }
 
 /* capability: G12 */
-static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
+static void g12_each_node_keeps_events_of_all_nodes(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -384,20 +387,20 @@ static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
   const vestry_history_options for_ever = {.max_age_ms = VESTRY_NEVER_MS};
   assert_int_equal(vestry_history_begin(a->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
   assert_int_equal(vestry_history_begin(b->v, NOWHERE, LOG, &for_ever), VESTRY_OK);
-  pass_ms(&w, 700); /* they meet */
+  pass_ms(&w, 700); /* the nodes connect */
   come(&w, &t, b, &own);
   read_all(&w, &t, &own);
   log_tab_cut(&t);
   pass_ms(&w, 10);
-  for (int i = 0; i < 5; i++) { /* nobody is there */
+  for (int i = 0; i < 5; i++) { /* no client is connected */
     log_write(i % 2 ? a->v : b->v, LOG, ++own.last);
-    pass_ms(&w, 10); /* at the same time, each node would have an order of its own */
+    pass_ms(&w, 10); /* if they wrote at the same time, the nodes could have different orders */
   }
   come(&w, &t, b, &own);
   assert_int_equal(own.answer, VESTRY_RESUME_REPLAYED);
   read_all(&w, &t, &own);
   log_tab_cut(&t);
-  come(&w, &t, a, &own); /* another node: its ids are others */
+  come(&w, &t, a, &own); /* another node has different ids */
   assert_int_equal(own.answer, VESTRY_RESUME_GAP);
   read_all(&w, &t, &own);
   log_write(b->v, LOG, ++own.last);
@@ -406,9 +409,9 @@ static void g12_each_node_keeps_what_is_broadcast_anywhere(void **state) {
   end(&w);
 }
 
-/* What was lost between nodes was in no history: who was away has a gap. */
+/* An event lost between nodes is in no history, so a client that was disconnected has a gap. */
 /* capability: G12 */
-static void g12_what_the_cluster_loses_is_a_gap(void **state) {
+static void g12_event_lost_in_the_cluster_is_a_gap(void **state) {
   (void)state;
   world w;
   begin(&w, &of_same_build, secret);
@@ -428,7 +431,7 @@ static void g12_what_the_cluster_loses_is_a_gap(void **state) {
   log_write(a->v, LOG, ++own.last); /* it does not arrive */
   pass_ms(&w, 10);
   assert_int_equal(vestry_memory_network_divide(w.network, NULL, 0), VESTRY_OK);
-  pass_ms(&w, 1000); /* it is told within a second */
+  pass_ms(&w, 1000); /* the gap is reported within a second */
   come(&w, &t, b, &own);
   assert_int_equal(own.answer, VESTRY_RESUME_GAP);
   read_all(&w, &t, &own);
@@ -438,15 +441,15 @@ static void g12_what_the_cluster_loses_is_a_gap(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g11_equal_content_costs_nothing_on_any_node),
-      cmocka_unit_test(g11_an_id_of_a_stream_holds_on_any_node),
-      cmocka_unit_test(g11_parts_are_compared_each),
-      cmocka_unit_test(g11_another_secret_is_sent_everything),
-      cmocka_unit_test(g11_another_build_loads_anew),
-      cmocka_unit_test(g11_a_count_of_a_process_is_its_own),
-      cmocka_unit_test(g11_a_version_of_the_data_is_known_everywhere),
-      cmocka_unit_test(g12_each_node_keeps_what_is_broadcast_anywhere),
-      cmocka_unit_test(g12_what_the_cluster_loses_is_a_gap),
+      cmocka_unit_test(g11_equal_content_is_not_sent_by_another_node),
+      cmocka_unit_test(g11_stream_id_is_valid_on_each_node),
+      cmocka_unit_test(g11_each_part_is_compared),
+      cmocka_unit_test(g11_node_with_another_secret_sends_everything),
+      cmocka_unit_test(g11_another_build_reloads_the_document),
+      cmocka_unit_test(g11_process_version_is_valid_in_its_process_only),
+      cmocka_unit_test(g11_data_version_is_valid_on_each_node),
+      cmocka_unit_test(g12_each_node_keeps_events_of_all_nodes),
+      cmocka_unit_test(g12_event_lost_in_the_cluster_is_a_gap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

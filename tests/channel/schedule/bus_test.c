@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* E5: small histories of a bus and of connections that end, under many schedules, each of which changes threads at
- * every atomic and lock of the streams as its seed says, and inside callbacks. After each: who was subscribed was told
- * its end once, nobody was called after it, a stream's hook came after its subscriptions' ends, and the sums hold.
+/* E5: short histories of a bus and of connections that end, under many schedules. Each schedule switches threads, as
+ * its seed determines, at each atomic operation and lock of the connections and inside callbacks. Checked after each
+ * history:
+ * - each subscription was notified once of its end, and not called afterwards
+ * - the hook of a stream ran after the ends of its subscriptions
+ * - the sums hold
  *
  *     test_stream_schedule         the usual seeds
- *     test_stream_schedule SEED    one of them alone, to look at */
+ *     test_stream_schedule SEED    one of them */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,26 +16,26 @@
 #include "store/schedule/scheduler.h"
 #include "support/topic.h"
 
-enum { HISTORIES = 6000, STREAMS = 2, GUESTS = 24, OPS_MOST = 5 };
+enum { HISTORIES = 6000, STREAMS = 2, SUBSCRIBERS = 24, OPS_MOST = 5 };
 
-typedef struct guest {
+typedef struct tracked {
   bool subscribed, over, gone; /* gone: unsubscribe has returned */
   int running, stream;         /* stream -1: none */
   size_t over_at;
-  vestry_subscription *handle; /* whose turn it is takes it */
-  uint64_t random;             /* what it does when it is called */
-} guest;
+  vestry_subscription *handle; /* taken by the thread that unsubscribes */
+  uint64_t random;             /* determines what it does when it is called */
+} tracked;
 
-/* Touched by the one thread that runs: the points are in the code under test alone. */
+/* Only the running thread accesses this: schedule points are only in the code under test. */
 static struct {
   bench b;
   vsi_bus *bus;
   vestry_connection *streams[STREAMS];
   probe probes[STREAMS];
   bool abandoned[STREAMS], hooked[STREAMS];
-  guest guests[GUESTS];
+  tracked subscribers[SUBSCRIBERS];
   size_t moments, hooked_at[STREAMS];
-  size_t guests_count, threads_count, ops_count, calls;
+  size_t subscribers_count, threads_count, ops_count, calls;
   uint64_t ops[SCHEDULE_THREADS][OPS_MOST], seed;
 } h;
 
@@ -41,17 +44,17 @@ static _Thread_local int depth;
 static void require_at(bool holds, int line) {
   if (holds) return;
   fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads are where they are */
+  _exit(1); /* the other threads are suspended */
 }
 #define require(holds) require_at(holds, __LINE__)
 
 static void one_op(uint64_t r);
 
 static void on_call(const vestry_bus_message *message, void *ctx) {
-  guest *g = ctx;
+  tracked *g = ctx;
   require(g->subscribed && !g->over && !g->gone);
   require(g->stream < 0 ? !message->connection : message->connection == h.streams[g->stream]);
-  require(g->stream < 0 || !h.hooked[g->stream] || depth); /* `depth`: abandoned inside of a callback */
+  require(g->stream < 0 || !h.hooked[g->stream] || depth); /* `depth`: abandoned inside a callback */
   g->running++;
   h.calls++;
   schedule_point();
@@ -66,7 +69,7 @@ static void on_call(const vestry_bus_message *message, void *ctx) {
 }
 
 static void on_over(void *ctx) {
-  guest *g = ctx;
+  tracked *g = ctx;
   require(g->subscribed && !g->over && !g->running);
   g->over = true;
   g->over_at = ++h.moments;
@@ -78,17 +81,17 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   int stream = (int)((probe *)ctx - h.probes);
   require(!h.hooked[stream]);
   h.hooked[stream] = true;
-  h.hooked_at[stream] = depth ? SIZE_MAX : ++h.moments; /* inside of a callback nothing is waited for */
+  h.hooked_at[stream] = depth ? SIZE_MAX : ++h.moments; /* inside a callback */
 }
 
 static const char *const topics[] = {"t", "t", "t", "u"};
 
 static void subscribe(uint64_t r) {
-  if (h.guests_count == GUESTS) return;
-  guest *g = &h.guests[h.guests_count++];
+  if (h.subscribers_count == SUBSCRIBERS) return;
+  tracked *g = &h.subscribers[h.subscribers_count++];
   g->stream = (int)(r % (STREAMS + 1)) - 1;
   g->random = r;
-  g->subscribed = true; /* unless it is refused: then nothing may have been called */
+  g->subscribed = true; /* unless it is refused: then nothing is called */
   vestry_subscriber subscriber = {0, on_call, on_over, g, g->stream < 0 ? NULL : h.streams[g->stream]};
   vestry_subscription *handle = NULL;
   vestry_err error = topic_subscribe(h.bus, topics[r / 8 % 4], 1, &subscriber, r & 64 ? &handle : NULL);
@@ -102,16 +105,16 @@ static void subscribe(uint64_t r) {
 }
 
 static void unsubscribe(size_t i) {
-  guest *g = &h.guests[i];
+  tracked *g = &h.subscribers[i];
   vestry_subscription *handle = g->handle;
   if (!handle) return;
   g->handle = NULL;
   int calls = g->running;
   bool over = vestry_unsubscribe(handle);
   g->gone = true;
-  require(over == g->over || !over); /* when it says that it is over, it is */
+  require(over == g->over || !over); /* if it reports the end, the subscription has ended */
   if (!depth) require(over && g->over && !g->running);
-  require(g->running <= calls || depth); /* none begins */
+  require(g->running <= calls || depth); /* no call begins afterwards */
 }
 
 static void one_op(uint64_t r) {
@@ -120,7 +123,7 @@ static void one_op(uint64_t r) {
   case 1: subscribe(r >> 3); break;
   case 2:
   case 3:
-    if (h.guests_count) unsubscribe((size_t)(r >> 3) % h.guests_count);
+    if (h.subscribers_count) unsubscribe((size_t)(r >> 3) % h.subscribers_count);
     break;
   case 4: {
     size_t stream = (r >> 3) % STREAMS;
@@ -161,22 +164,22 @@ static void one_history(uint64_t seed) {
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
   if (random_below(&random, 4) == 0) test_host_fail_in(&h.b.th, (long)random_below(&random, 6));
   size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
-  require(points != 0); /* 0: nobody gets on */
+  require(points != 0); /* 0: none is accepted */
   test_host_fail_no_more(&h.b.th);
   vestry_bus_stats stats = {0};
   vsi_bus_stats_get(h.bus, &stats);
   require(stats.subscribed_count == stats.live_count + stats.ended_count);
   require(stats.called_count == h.calls);
   size_t subscribed = 0, live = 0;
-  for (size_t i = 0; i < h.guests_count; i++) {
-    subscribed += h.guests[i].subscribed;
-    live += h.guests[i].subscribed && !h.guests[i].over;
+  for (size_t i = 0; i < h.subscribers_count; i++) {
+    subscribed += h.subscribers[i].subscribed;
+    live += h.subscribers[i].subscribed && !h.subscribers[i].over;
   }
   require(stats.subscribed_count == subscribed && stats.live_count == live);
   vsi_bus_destroy(h.bus);
-  for (size_t i = 0; i < h.guests_count; i++) {
-    require(h.guests[i].over == h.guests[i].subscribed);
-    if (h.guests[i].handle) require(vestry_unsubscribe(h.guests[i].handle));
+  for (size_t i = 0; i < h.subscribers_count; i++) {
+    require(h.subscribers[i].over == h.subscribers[i].subscribed);
+    if (h.subscribers[i].handle) require(vestry_unsubscribe(h.subscribers[i].handle));
   }
   for (int i = 0; i < STREAMS; i++) {
     if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
@@ -186,15 +189,15 @@ static void one_history(uint64_t seed) {
   }
   bench_finish(&h.b);
   for (int i = 0; i < STREAMS; i++) require(h.probes[i].releases == 1);
-  for (size_t i = 0; i < h.guests_count; i++)
-    if (h.guests[i].subscribed && h.guests[i].stream >= 0)
-      require(h.guests[i].over_at < h.hooked_at[h.guests[i].stream]);
+  for (size_t i = 0; i < h.subscribers_count; i++)
+    if (h.subscribers[i].subscribed && h.subscribers[i].stream >= 0)
+      require(h.subscribers[i].over_at < h.hooked_at[h.subscribers[i].stream]);
 }
 
 static uint64_t only_seed;
 
 /* capability: E5, F8 */
-static void e5_under_seeded_schedules(void **state) {
+static void e5_subscriptions_end_once_under_seeded_schedules(void **state) {
   (void)state;
   if (only_seed) {
     one_history(only_seed);
@@ -205,6 +208,6 @@ static void e5_under_seeded_schedules(void **state) {
 
 int main(int argc, char **argv) {
   if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(e5_under_seeded_schedules)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(e5_subscriptions_end_once_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: K12 */
-/* Small histories of channels by name, under many schedules, as schedule_test.c has them for the bus: streams join and
- * leave, are spoken to, and end, while others do. After each nothing is left: no channel, no memory, and the sums hold.
+/* Short histories of channels by name, under many schedules, like bus_test.c: streams join, leave, receive and end
+ * concurrently. After each history no channel and no memory remains, and the sums hold.
  *
  *     test_stream_channels_schedule         the usual seeds
- *     test_stream_channels_schedule SEED    one of them alone, to look at */
+ *     test_stream_channels_schedule SEED    one of them */
 #include "channel/channels.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 enum { HISTORIES = 4000, STREAMS = 2, NAMES = 2, OPS_MOST = 4 };
 
-/* Touched by the one thread that runs: the points are in the code under test alone. */
+/* Only the running thread accesses this: schedule points are only in the code under test. */
 static struct {
   bench b;
   vsi_channels *channels;
@@ -31,7 +31,7 @@ static struct {
 static void require_at(bool holds, int line) {
   if (holds) return;
   fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads are where they are */
+  _exit(1); /* the other threads are suspended */
 }
 #define require(holds) require_at(holds, __LINE__)
 
@@ -101,7 +101,7 @@ static void one_history(uint64_t seed) {
     for (size_t i = 0; i < h.ops_count; i++) h.ops[t][i] = random_next(&random);
   if (random_below(&random, 4) == 0) test_host_fail_in(&h.b.th, (long)random_below(&random, 6));
   size_t points = schedule_run_any(&random, 300, h.threads_count, run, NULL);
-  require(points != 0); /* 0: nobody gets on */
+  require(points != 0); /* 0: none is accepted */
   test_host_fail_no_more(&h.b.th);
   for (int i = 0; i < STREAMS; i++) {
     if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
@@ -118,7 +118,7 @@ static void one_history(uint64_t seed) {
 
 static uint64_t only_seed;
 
-static void under_seeded_schedules(void **state) {
+static void channels_leave_nothing_under_seeded_schedules(void **state) {
   (void)state;
   if (only_seed) {
     one_history(only_seed);
@@ -129,6 +129,6 @@ static void under_seeded_schedules(void **state) {
 
 int main(int argc, char **argv) {
   if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(under_seeded_schedules)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(channels_leave_nothing_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: G12 */
-/* Small histories of a channel's history, under many schedules: some publish, others resume, from the beginning or from
- * somewhere, and a stream leaves or ends. What each stream then has in its queue is all that it had missed, once and in
- * order, and its ids claim no more than that.
+/* Short histories of a channel's history, under many schedules: some threads publish, others resume from the beginning
+ * or from an id, and a stream leaves or ends. The queue of each stream then contains all missed events, once and in
+ * order, and its ids cover no others.
  *
  *     test_stream_history_schedule         the usual seeds
- *     test_stream_history_schedule SEED    one of them alone, to look at */
+ *     test_stream_history_schedule SEED    one of them */
 #include "channel/history.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 
 enum { RUNS = 6000, STREAMS = 2, OPS_MOST = 4, KEPT_MOST = 5 };
 
-/* Touched by the one thread that runs: the points are in the code under test, and where it says so. */
+/* Only the running thread accesses this: schedule points are in the code under test, and where the test calls them. */
 static struct {
   bench b;
   vsi_budget budget;
@@ -27,8 +27,8 @@ static struct {
   vsi_channel *channel;
   vestry_connection *streams[STREAMS];
   probe probes[STREAMS];
-  bool has_resumed[STREAMS], is_fresh[STREAMS]; /* the second: it awaits a state */
-  uint64_t from[STREAMS];                       /* what it said */
+  bool has_resumed[STREAMS], is_fresh[STREAMS]; /* is_fresh: it awaits a state */
+  uint64_t from[STREAMS];                       /* the last id that it sent */
   bool is_locked;                               /* the application's lock */
   uint64_t lines;
   size_t threads_count, ops_count;
@@ -40,7 +40,7 @@ static void require_at(bool holds, int line) {
   fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
   for (int i = 0; i < STREAMS; i++)
     if (h.probes[i].got.len) fprintf(stderr, "%.*s\n---\n", (int)h.probes[i].got.len, h.probes[i].got.data);
-  _exit(1); /* the other threads are where they are */
+  _exit(1); /* the other threads are suspended */
 }
 #define require(holds) require_at(holds, __LINE__)
 
@@ -61,7 +61,7 @@ static vestry_event *event_of(const char *what, uint64_t number) {
   return bench_event(&h.b, text);
 }
 
-/* Line n has the seq n: the application sees to it. */
+/* Line n has the seq n: the application's lock ensures it. */
 static void write_line(void) {
   lock();
   vestry_event *event = event_of("line", ++h.lines);
@@ -106,7 +106,7 @@ static void run(size_t thread, void *ctx) {
   for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
 }
 
-/* What it shows, as a client would. */
+/* Check what a client would show. */
 static void check(size_t stream) {
   const char *text = vsi_buffer_terminate(&h.probes[stream].got);
   uint64_t shown = h.from[stream], claimed = h.from[stream];
@@ -120,7 +120,7 @@ static void check(size_t stream) {
       shown = number;
       is_fresh = false;
     } else if (sscanf(at, "id: %llx.%llu", &epoch, &number) == 2) {
-      require(!is_fresh && epoch == h.history.epoch && number == shown); /* no more, no less */
+      require(!is_fresh && epoch == h.history.epoch && number == shown); /* exactly the missed ones */
       require(number >= claimed || !is_marked);
       claimed = number;
       is_marked = true;
@@ -167,7 +167,7 @@ static void one_run(uint64_t seed) {
 
 static uint64_t only_seed;
 
-static void g12_under_every_schedule(void **state) {
+static void g12_resume_is_complete_under_seeded_schedules(void **state) {
   (void)state;
   if (only_seed) {
     one_run(only_seed);
@@ -178,6 +178,6 @@ static void g12_under_every_schedule(void **state) {
 
 int main(int argc, char **argv) {
   if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(g12_under_every_schedule)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(g12_resume_is_complete_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* As for the stores, and waiting for a condition, which may end without one, or for a semaphore. */
+/* Schedule points like those of the stores, and for waiting for a condition, which may wake spuriously, or a
+ * semaphore. */
 #ifndef TESTS_CHANNEL_YIELDS_H
 #define TESTS_CHANNEL_YIELDS_H
 
