@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A database is begun with, again and again: however it was left, a program that opens it follows it. */
+/* Start-up on a database again and again: in whatever state the database was left, a program that opens it can
+ * follow it. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,8 +17,8 @@
 #include "support/until.h"
 #include "vestry/data/sqlite.h"
 
-/* One life of a program: an instance, a page that shows how many rows there are, and the database followed. */
-typedef struct life {
+/* One run of a program: an instance, a page that shows the number of rows, and the followed database. */
+typedef struct program {
   test_host th;
   vestry *v;
   vestry_pages *pages;
@@ -27,12 +28,12 @@ typedef struct life {
   vestry_memory_exchange *tab;
   vestry_sqlite_level level;
   int counted;
-} life;
+} program;
 
 static char folder[FOLDER_BYTES], file[128];
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  life *l = app;
+  program *l = app;
   if (l->level == VESTRY_SQLITE_TOPICS) assert_int_equal(vestry_render_topic(render, "table/t"), VESTRY_OK);
   l->counted = ledger_number(l->db, "SELECT count(*) FROM t");
   vestry_render_begin(render, html);
@@ -40,8 +41,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* What comes before vestry_sqlite_create, and what comes behind it. */
-static void prepare(life *l) {
+/* The steps before vestry_sqlite_create, and that call. */
+static void prepare(program *l) {
   memset(l, 0, sizeof *l);
   test_host_init(&l->th);
   assert_int_equal(vestry_create(&(vestry_options){.host = &l->th.host, .threads_count = VESTRY_THREADS_NONE}, &l->v),
@@ -49,13 +50,13 @@ static void prepare(life *l) {
   assert_int_equal(vestry_pages_create(l->v, NULL, &l->pages), VESTRY_OK);
 }
 
-static vestry_err follow(life *l, vestry_sqlite_level level) {
+static vestry_err follow(program *l, vestry_sqlite_level level) {
   const vestry_sqlite_options options = {.path = file, .level = level, .poll_ms = 60000};
   l->level = level;
   return vestry_sqlite_create(l->pages, &options, &l->database);
 }
 
-static void leave(life *l) {
+static void end_program(program *l) {
   if (l->tab) vestry_memory_destroy(l->tab);
   vestry_memory_settle(l->v);
   vestry_sqlite_detach(l->connection);
@@ -67,14 +68,14 @@ static void leave(life *l) {
   test_host_assert_clean(&l->th);
 }
 
-static void settle(life *l) {
+static void settle(program *l) {
   uint64_t seq;
   assert_int_equal(vestry_sqlite_sync(l->database, &seq), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(l->pages, seq, 1000), VESTRY_OK);
 }
 
-/* Somebody looks at the page. */
-static void look(life *l, int rows_count) {
+/* A client opens the page. */
+static void open_page(program *l, int rows_count) {
   vestry_page *page;
   assert_int_equal(vestry_sqlite_attach(l->database, l->db, &l->connection), VESTRY_OK);
   const vestry_page_options options = {.render = render, .app = l};
@@ -86,13 +87,13 @@ static void look(life *l, int rows_count) {
   assert_int_equal(l->counted, rows_count);
 }
 
-/* The page shows the rows of the lives before, and a commit of this one, and one of somebody else's. */
-static void live(life *l, int before) {
+/* The page shows the rows of earlier runs, then a commit of this program, then one of another connection. */
+static void show_commits(program *l, int before) {
   sqlite3 *other;
   assert_int_equal(sqlite3_open(file, &l->db), SQLITE_OK);
   sqlite3_busy_timeout(l->db, 5000);
   ledger_run(l->db, "PRAGMA synchronous = OFF; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x)");
-  look(l, before);
+  open_page(l, before);
   ledger_run(l->db, "INSERT INTO t(x) VALUES(1)");
   settle(l);
   assert_int_equal(l->counted, before + 1);
@@ -117,7 +118,7 @@ static void make_folder(void) {
 
 /* ---------------------------------------------------------------------------------------------- left cleanly ------ */
 
-/* What is in the file before the first life. NULL: there is no file. */
+/* Content of the file before the first run. NULL: there is no file. */
 static const struct beginning {
   const char *name, *sql;
   bool is_wal;
@@ -136,7 +137,7 @@ static const struct beginning {
     {"a rollback journal that stays", "PRAGMA journal_mode = PERSIST; CREATE TABLE u(x)", false},
 };
 
-static void a_database_that_was_left_cleanly_is_followed_again(void **state) {
+static void cleanly_left_database_is_followed_again(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_DEFAULT,
                                                VESTRY_SQLITE_FILE_PAGES};
@@ -147,58 +148,58 @@ static void a_database_that_was_left_cleanly_is_followed_again(void **state) {
       if (beginnings[i].sql && *beginnings[i].sql) run_sql(beginnings[i].sql);
       if (beginnings[i].sql && !*beginnings[i].sql) close(open(file, O_CREAT | O_WRONLY, 0600));
       for (int number = 0; number < 4; number++) {
-        life l;
+        program l;
         prepare(&l);
         vestry_err error = follow(&l, levels[j]);
         if (error) fail_msg("%s, life %d: %s", beginnings[i].name, number, vestry_strerror(error));
-        if (number != 1) live(&l, number < 2 ? 2 * number : 2 * (number - 1)); /* the second one does nothing at all */
+        if (number != 1) show_commits(&l, number < 2 ? 2 * number : 2 * (number - 1)); /* the second run does nothing */
         vestry_sqlite_stats stats = {0};
         vestry_sqlite_stats_get(l.database, &stats);
         if (number != 1 && levels[j] != VESTRY_SQLITE_TOPICS) assert_true(stats.recorded_count > 0);
         assert_int_equal(l.th.log_lines, 0);
-        leave(&l);
+        end_program(&l);
       }
       folder_remove(folder);
     }
   }
 }
 
-/* Files of the WAL that are there, and hold nothing, or not what belongs to this database. */
-static void what_is_left_of_a_wal_is_in_nobodys_way(void **state) {
+/* Files of the WAL that are empty, or do not belong to this database. */
+static void stale_wal_files_do_not_prevent_following(void **state) {
   (void)state;
   static const struct {
     const char *suffix;
     size_t bytes;
   } rests[] = {{"-wal", 0}, {"-shm", 0}, {"-wal", 32}, {"-shm", 32768}, {"-wal", 5000}, {"-shm", 100}};
   for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
-    life l;
+    program l;
     make_folder();
     prepare(&l);
     run_sql("PRAGMA journal_mode = WAL");
     assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-    live(&l, 0);
-    leave(&l);
+    show_commits(&l, 0);
+    end_program(&l);
     char path[160];
     static const char junk[32768];
     snprintf(path, sizeof path, "%s%s", file, rests[i].suffix);
-    assert_int_equal(access(path, F_OK), -1); /* it was left cleanly */
+    assert_int_equal(access(path, F_OK), -1); /* the database was left cleanly */
     int descriptor = open(path, O_CREAT | O_WRONLY, 0600);
     assert_int_equal(write(descriptor, junk, rests[i].bytes), (ssize_t)rests[i].bytes);
     close(descriptor);
     prepare(&l);
     assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-    live(&l, 2);
-    leave(&l);
+    show_commits(&l, 2);
+    end_program(&l);
     folder_remove(folder);
   }
 }
 
 /* ------------------------------------------------------------------------------------------------- processes ------ */
 
-/* This program, called as another: it says that it follows the file, by a byte, lives once there is one on its input,
- * and goes on committing if it is to. */
-static int live_as_another(bool goes_on) {
-  life l;
+/* This program, run as a second process. It writes a byte when it follows the file, commits after it has read a
+ * byte, and goes on committing until it is killed if goes_on is set. */
+static int commit_as_second_process(bool goes_on) {
+  program l;
   char byte = 0;
   prepare(&l);
   vestry_err error = follow(&l, VESTRY_SQLITE_DEFAULT);
@@ -214,7 +215,7 @@ static int live_as_another(bool goes_on) {
   if (vestry_sqlite_attach(l.database, l.db, &l.connection)) return 1;
   for (int i = 0; goes_on || i < 5; i++)
     if (sqlite3_exec(l.db, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL)) return 1;
-  leave(&l);
+  end_program(&l);
   return 0;
 }
 
@@ -241,7 +242,7 @@ static void start_other(process *o, const char *how) {
   o->out = out[0];
 }
 
-static void let_live(const process *o) {
+static void let_commit(const process *o) {
   char byte = 0;
   assert_int_equal(read(o->out, &byte, 1), 1);
   assert_int_equal(write(o->in, &byte, 1), 1);
@@ -255,8 +256,8 @@ static int end_of(const process *o) {
   return status;
 }
 
-/* Each makes the file, or finds it made, while the others do. */
-static void processes_begin_at_once(void **state) {
+/* Processes create the file, or find it created, at the same time. */
+static void concurrent_processes_can_start_on_one_file(void **state) {
   (void)state;
   enum { PROCESSES = 3, ROUNDS = 12 };
   for (int mode = 0; mode < 2; mode++) {
@@ -265,22 +266,22 @@ static void processes_begin_at_once(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
       process others[PROCESSES];
       for (int i = 0; i < PROCESSES; i++) start_other(&others[i], "once");
-      for (int i = 0; i < PROCESSES; i++) let_live(&others[i]);
+      for (int i = 0; i < PROCESSES; i++) let_commit(&others[i]);
       for (int i = 0; i < PROCESSES; i++) assert_int_equal(end_of(&others[i]), 0);
-      if (mode && round % 4 == 3) { /* and one that begins anew */
-        life l;
+      if (mode && round % 4 == 3) { /* and this process as a newcomer */
+        program l;
         prepare(&l);
         assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-        live(&l, (round + 1) * PROCESSES * 5 + round / 4 * 2);
-        leave(&l);
+        show_commits(&l, (round + 1) * PROCESSES * 5 + round / 4 * 2);
+        end_program(&l);
       }
     }
     folder_remove(folder);
   }
 }
 
-/* This program, called as another: it waits until it is let, opens a pool, writes a row and reads what there is. */
-static int pool_as_another(void) {
+/* This program, run as a second process: it waits for a byte, opens a pool, and writes a row. */
+static int open_pool_as_second_process(void) {
   char byte = 0;
   vestry_sql_pool *pool;
   vestry_sql_transaction *loan;
@@ -289,7 +290,7 @@ static int pool_as_another(void) {
                                               .schema_version = 1,
                                               .setup = "PRAGMA synchronous = OFF"};
   if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
-  if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log has said why */
+  if (vestry_sqlite_pool_create(&options, &pool)) return 2; /* the log states the reason */
   if (vestry_sql_begin(pool, VESTRY_SQL_WRITE, &loan)) return 3;
   vestry_err error = vestry_sql_run(loan, "INSERT INTO t(x) VALUES(1)", NULL, NULL, NULL);
   if (vestry_sql_end(loan, error)) return 4;
@@ -299,8 +300,8 @@ static int pool_as_another(void) {
 
 static int rows(void);
 
-/* Each makes the file, sets its mode, makes the tables. */
-static void pools_begin_at_once(void **state) {
+/* Processes create the file, set its mode and create the tables at the same time. */
+static void concurrent_pools_can_create_one_file(void **state) {
   (void)state;
   enum { PROCESSES = 4, ROUNDS = 25 };
   make_folder();
@@ -330,7 +331,7 @@ static int rows(void) {
   return count;
 }
 
-static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **state) {
+static void process_killed_while_writing_blocks_no_other(void **state) {
   (void)state;
   static const char *const modes[] = {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE",
                                       "PRAGMA journal_mode = PERSIST"};
@@ -339,20 +340,20 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
     run_sql(modes[mode]);
     for (int round = 0; round < 10; round++) {
       process o;
-      life l;
+      program l;
       int before = rows();
       start_other(&o, "on");
-      let_live(&o);
+      let_commit(&o);
       prepare(&l);
-      assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK); /* beside one that writes all the time */
-      leave(&l);
+      assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK); /* beside a process that writes all the time */
+      end_program(&l);
       UNTIL(rows() >= before + 3 + round % 3);
       kill(o.pid, SIGKILL);
       assert_true(WIFSIGNALED(end_of(&o)));
       prepare(&l);
       assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-      live(&l, rows());
-      leave(&l);
+      show_commits(&l, rows());
+      end_program(&l);
     }
     folder_remove(folder);
   }
@@ -360,17 +361,17 @@ static void a_process_that_is_killed_while_it_writes_is_in_nobodys_way(void **st
 
 /* -------------------------------------------------------------------------------------------------- refusals ------ */
 
-/* It is not followed; one line says which function, which file, and what helps. */
-static void must_refuse(vestry_err wanted, const char *said) {
-  life l;
+/* Following fails, and one log line names the function, the file and a remedy. */
+static void expect_failure(vestry_err wanted, const char *expected_log) {
+  program l;
   prepare(&l);
   assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), wanted);
   assert_null(l.database);
   assert_int_equal(l.th.log_lines, 1);
   assert_non_null(strstr(l.th.last_log, "vestry_sqlite_create, "));
   assert_non_null(strstr(l.th.last_log, file));
-  if (!strstr(l.th.last_log, said)) fail_msg("it does not say \"%s\": %s", said, l.th.last_log);
-  leave(&l);
+  if (!strstr(l.th.last_log, expected_log)) fail_msg("it does not say \"%s\": %s", expected_log, l.th.last_log);
+  end_program(&l);
 }
 
 static void make_file(const void *bytes, size_t len) {
@@ -379,7 +380,7 @@ static void make_file(const void *bytes, size_t len) {
   close(descriptor);
 }
 
-/* All bytes of the file; the caller's. */
+/* Return all bytes of the file; the caller frees them. */
 static char *read_file(size_t *ret_len) {
   struct stat of;
   int descriptor = open(file, O_RDONLY);
@@ -391,91 +392,91 @@ static char *read_file(size_t *ret_len) {
   return bytes;
 }
 
-static void what_cannot_be_followed_says_what_helps(void **state) {
+static void unusable_file_is_rejected_with_a_remedy(void **state) {
   (void)state;
   static const char junk[4096] = "This is a letter, not a database.";
   make_folder();
   char path[sizeof file];
   snprintf(path, sizeof path, "%s", file);
   make_file(junk, sizeof junk);
-  must_refuse(VESTRY_IO, "choose another file");
+  expect_failure(VESTRY_IO, "choose another file");
   size_t len;
   char *bytes = read_file(&len);
   assert_int_equal(len, sizeof junk);
   assert_memory_equal(bytes, junk, len);
   free(bytes);
   snprintf(file, sizeof file, "%s", folder);
-  must_refuse(VESTRY_IO, "unable to open database file");
+  expect_failure(VESTRY_IO, "unable to open database file");
   snprintf(file, sizeof file, "%s/missing/site.db", folder);
-  must_refuse(VESTRY_IO, "No such file or directory; its folder must be there");
+  expect_failure(VESTRY_IO, "No such file or directory; its folder must be there");
   snprintf(file, sizeof file, ":memory:");
-  must_refuse(VESTRY_INVALID, "give it a file");
+  expect_failure(VESTRY_INVALID, "give it a file");
   snprintf(file, sizeof file, "%s", path);
   folder_remove(folder);
 }
 
-static void arguments_that_are_none_say_which(void **state) {
+static void invalid_option_is_named_in_the_log(void **state) {
   (void)state;
   static const struct {
     vestry_sqlite_options options;
-    const char *said;
+    const char *expected_log;
   } cases[] = {{{.path = NULL}, "options.path"},
                {{.path = ""}, "options.path"},
                {{.path = "x", .level = (vestry_sqlite_level)99}, "options.level"},
                {{.path = "x", .poll_ms = 60001}, "options.poll_ms"},
                {{.size = 1, .path = "x"}, "later version"}};
-  life l;
+  program l;
   prepare(&l);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     assert_int_equal(vestry_sqlite_create(l.pages, &cases[i].options, &l.database), VESTRY_INVALID);
     assert_int_equal(l.th.log_lines, (long)i + 1);
     assert_non_null(strstr(l.th.last_log, "vestry_sqlite_create"));
-    assert_non_null(strstr(l.th.last_log, cases[i].said));
+    assert_non_null(strstr(l.th.last_log, cases[i].expected_log));
   }
   assert_int_equal(vestry_sqlite_create(l.pages, NULL, &l.database), VESTRY_INVALID);
   assert_int_equal(vestry_sqlite_create(NULL, &cases[0].options, &l.database), VESTRY_INVALID);
-  leave(&l);
+  end_program(&l);
 }
 
-/* A disk of so many pages of memory, for this process alone. false: this machine allows none. */
+/* Mount a small disk in memory, for this process only. false: the machine does not allow it. */
 static bool have_small_disk(const char *size) {
   return !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
          !mount("none", folder, "tmpfs", 0, size);
 }
 
-/* Somebody removes the file, or puts a copy of before into its place, while it is in use. */
-static void a_file_that_is_taken_away_is_missed(void **state) {
+/* The file is removed, or replaced by another one, while it is in use. */
+static void removed_or_replaced_file_is_logged_once(void **state) {
   (void)state;
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
-    life l;
+    program l;
     char kept[160];
     make_folder();
     run_sql("PRAGMA journal_mode = WAL");
     prepare(&l);
     assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-    live(&l, 0);
+    show_commits(&l, 0);
     assert_int_equal(l.th.log_lines, 0);
     snprintf(kept, sizeof kept, "%s.kept", file);
     assert_int_equal(rename(file, kept), 0);
     if (is_replaced) make_file("", 0);
-    for (int i = 0; i < 3; i++) settle(&l); /* one line, however often it is looked */
+    for (int i = 0; i < 3; i++) settle(&l); /* one line, however often the database is checked */
     assert_int_equal(l.th.log_lines, 1);
     assert_non_null(strstr(l.th.last_log, file));
     assert_non_null(strstr(l.th.last_log, "start it again"));
-    assert_int_equal(rename(kept, file), 0); /* it is back */
+    assert_int_equal(rename(kept, file), 0); /* the file is back */
     settle(&l);
     ledger_run(l.db, "INSERT INTO t(x) VALUES(3)");
     settle(&l);
     assert_int_equal(l.counted, 3);
     assert_int_equal(l.th.log_lines, 1);
-    leave(&l);
+    end_program(&l);
     folder_remove(folder);
   }
 }
 
-static void attaching_says_what_is_wrong(void **state) {
+static void failed_attach_logs_its_reason(void **state) {
   (void)state;
-  life l;
+  program l;
   make_folder();
   prepare(&l);
   assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
@@ -497,53 +498,53 @@ static void attaching_says_what_is_wrong(void **state) {
   assert_non_null(strstr(l.th.last_log, "vestry_sqlite_attach, "));
   assert_non_null(strstr(l.th.last_log, file));
   assert_null(none);
-  leave(&l);
+  end_program(&l);
   folder_remove(folder);
 }
 
-/* This program, called as another: one that may not write, or has no room. */
-static int be_refused(const char *how) {
+/* This program, run as a second process that may not write, or has no room. */
+static int fail_as_second_process(const char *how) {
   snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(file, '/') - file), file);
   if (strcmp(how, "a limit") == 0) {
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, 1000}), 0);
-    must_refuse(VESTRY_IO, "(778)"); /* and what the system says of it, where SQLite keeps that: from 3.46 on */
-    must_refuse(VESTRY_IO, "; look whether the disk is full or broken, or ulimit -f too low");
+    expect_failure(VESTRY_IO, "(778)"); /* from 3.46 on, SQLite also keeps the system's message */
+    expect_failure(VESTRY_IO, "; look whether the disk is full or broken, or ulimit -f too low");
   } else if (strcmp(how, "a full disk") == 0) {
     if (!have_small_disk("size=4k"))
       print_message("no disk can be made small here\n");
     else
-      must_refuse(VESTRY_LIMIT, "make room on the disk");
+      expect_failure(VESTRY_LIMIT, "make room on the disk");
   } else {
     assert_int_equal(setgid(65534), 0);
     assert_int_equal(setuid(65534), 0);
-    must_refuse(VESTRY_IO, "let this user write to the file and to its folder");
+    expect_failure(VESTRY_IO, "let this user write to the file and to its folder");
   }
   return 0;
 }
 
-/* This program, called as another: one that may read the file, and nothing else. Somebody writes meanwhile. */
+/* This program, run as a second process that may only read the file, while another one writes. */
 static int read_only(void) {
-  life l;
+  program l;
   char byte = 0;
   assert_int_equal(setgid(65534), 0);
   assert_int_equal(setuid(65534), 0);
   prepare(&l);
   assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
   assert_int_equal(sqlite3_open_v2(file, &l.db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-  look(&l, 2);
+  open_page(&l, 2);
   if (write(STDOUT_FILENO, &byte, 1) != 1 || read(STDIN_FILENO, &byte, 1) != 1) return 1;
   settle(&l);
   assert_int_equal(l.counted, 3);
   assert_int_equal(l.th.log_lines, 0);
-  leave(&l);
+  end_program(&l);
   return 0;
 }
 
-static void who_may_only_read_sees_what_others_write(void **state) {
+static void read_only_user_sees_commits_of_others(void **state) {
   (void)state;
   for (int is_wal = 0; is_wal < 2 && getuid() == 0; is_wal++) {
-    life l;
+    program l;
     process o;
     char byte = 0;
     make_folder();
@@ -551,8 +552,8 @@ static void who_may_only_read_sees_what_others_write(void **state) {
     if (is_wal) run_sql("PRAGMA journal_mode = WAL");
     prepare(&l);
     assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-    live(&l, 0);
-    leave(&l);
+    show_commits(&l, 0);
+    end_program(&l);
     assert_int_equal(chmod(file, 0644), 0);
     start_other(&o, "read only");
     assert_int_equal(read(o.out, &byte, 1), 1);
@@ -563,7 +564,7 @@ static void who_may_only_read_sees_what_others_write(void **state) {
   }
 }
 
-static void must_be_refused(const char *how) {
+static void expect_failure_of_second_process(const char *how) {
   int status;
   pid_t pid = fork();
   assert_true(pid >= 0);
@@ -575,19 +576,19 @@ static void must_be_refused(const char *how) {
   assert_int_equal(status, 0);
 }
 
-static void who_may_not_write_or_has_no_room_is_told(void **state) {
+static void missing_permission_or_room_is_logged_with_a_remedy(void **state) {
   (void)state;
   make_folder();
   assert_int_equal(chmod(folder, 0755), 0);
-  must_be_refused("a limit");
-  must_be_refused("a full disk");
+  expect_failure_of_second_process("a limit");
+  expect_failure_of_second_process("a full disk");
   struct stat of;
   if (stat(file, &of) == 0) assert_int_equal(of.st_size, 0);
   if (getuid() == 0) {
     run_sql("CREATE TABLE t(id INTEGER PRIMARY KEY, x)");
-    must_be_refused("nobody");
+    expect_failure_of_second_process("nobody");
     run_sql("PRAGMA journal_mode = WAL");
-    must_be_refused("nobody");
+    expect_failure_of_second_process("nobody");
     assert_int_equal(rows(), 0);
   }
   folder_remove(folder);
@@ -595,7 +596,7 @@ static void who_may_not_write_or_has_no_room_is_told(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- versions ------ */
 
-/* As vestry made it before parts had versions of their own. */
+/* The tables as vestry created them before parts had separate versions. */
 static const char released[] =
     "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT;"
     "INSERT INTO vestry_schema VALUES(1);"
@@ -603,11 +604,11 @@ static const char released[] =
     " PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)";
 
-static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
+static void tables_of_a_later_version_are_rejected_unchanged(void **state) {
   (void)state;
   for (int is_wal = 0; is_wal < 2; is_wal++) {
     size_t len, len_after;
-    life l;
+    program l;
     make_folder();
     if (is_wal) run_sql("PRAGMA journal_mode = WAL");
     run_sql(released);
@@ -615,15 +616,15 @@ static void tables_of_before_are_followed_and_later_ones_are_not(void **state) {
     for (int number = 0; number < 2; number++) {
       prepare(&l);
       assert_int_equal(follow(&l, VESTRY_SQLITE_DEFAULT), VESTRY_OK);
-      live(&l, 2 * number);
+      show_commits(&l, 2 * number);
       assert_int_equal(ledger_number(l.db, "SELECT version FROM vestry_schema"), 1);
       assert_int_equal(ledger_number(l.db, "PRAGMA user_version"), 77);
-      leave(&l);
+      end_program(&l);
     }
     run_sql("UPDATE vestry_schema SET version = 2");
     char *before = read_file(&len);
-    must_refuse(VESTRY_IO, "vestry's tables (tab) are of version 2");
-    must_refuse(VESTRY_IO, "nothing was changed: use the program that wrote them, or a later vestry");
+    expect_failure(VESTRY_IO, "vestry's tables (tab) are of version 2");
+    expect_failure(VESTRY_IO, "nothing was changed: use the program that wrote them, or a later vestry");
     char *after = read_file(&len_after);
     assert_int_equal(len, len_after);
     assert_memory_equal(before, after, len);
@@ -644,8 +645,8 @@ static int tables_count(sqlite3 *db, const char *name) {
   return ledger_number(db, sql);
 }
 
-/* With and without what was there before parts had versions; another connection looks in between. */
-static void each_part_has_a_version_of_its_own(void **state) {
+/* With and without tables from before parts had versions; another connection reads in between. */
+static void each_part_is_upgraded_separately(void **state) {
   (void)state;
   for (int is_old = 0; is_old < 2; is_old++) {
     test_host th;
@@ -661,7 +662,7 @@ static void each_part_has_a_version_of_its_own(void **state) {
     assert_int_equal(vsi_sqlite_schema_bring(&call, other, &second), VESTRY_OK);
     for (int i = 0; i < 2; i++) {
       assert_int_equal(vsi_sqlite_schema_bring(&call, i ? db : other, &second), VESTRY_OK);
-      assert_int_equal(ledger_number(db, "SELECT y FROM a"), 2); /* each step is taken once */
+      assert_int_equal(ledger_number(db, "SELECT y FROM a"), 2); /* each step is applied once */
     }
     assert_int_equal(ledger_number(db, "SELECT max(version) FROM vestry_schema WHERE part = 'a'"), 2);
     assert_int_equal(ledger_number(db, "SELECT count(*) FROM vestry_schema WHERE part = 'tab'"), is_old);
@@ -671,16 +672,16 @@ static void each_part_has_a_version_of_its_own(void **state) {
     assert_non_null(strstr(th.last_log, "vestry_sqlite_test, "));
     assert_non_null(strstr(th.last_log, "(a) are of version 2"));
 
-    /* All of them or none, and others' are as they were. */
+    /* A part's steps are applied together or not at all, and other parts stay unchanged. */
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &wrong), VESTRY_IO);
     assert_true(sqlite3_get_autocommit(db));
     assert_int_equal(tables_count(db, "b"), 0);
     ledger_run(other, "BEGIN IMMEDIATE");
-    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* a look is enough */
+    assert_int_equal(vsi_sqlite_schema_bring(&call, db, &second), VESTRY_OK); /* reading the version suffices */
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"c", steps, 1}), VESTRY_BUSY);
     assert_non_null(strstr(th.last_log, "another program is writing to it"));
     ledger_run(other, "ROLLBACK");
-    if (is_old) { /* what an old version is brought to is the part's */
+    if (is_old) { /* an old version is upgraded by its own part */
       ledger_run(other, "DROP TABLE a");
       assert_int_equal(vsi_sqlite_schema_bring(&call, db, &(vsi_sql_schema){"tab", wrong_steps, 1}), VESTRY_OK);
       assert_int_equal(tables_count(db, "b"), 0);
@@ -697,27 +698,28 @@ static void each_part_has_a_version_of_its_own(void **state) {
 
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_database_that_was_left_cleanly_is_followed_again),
-      cmocka_unit_test(what_is_left_of_a_wal_is_in_nobodys_way),
-      cmocka_unit_test(processes_begin_at_once),
-      cmocka_unit_test(pools_begin_at_once),
-      cmocka_unit_test(a_process_that_is_killed_while_it_writes_is_in_nobodys_way),
-      cmocka_unit_test(what_cannot_be_followed_says_what_helps),
-      cmocka_unit_test(arguments_that_are_none_say_which),
-      cmocka_unit_test(a_file_that_is_taken_away_is_missed),
-      cmocka_unit_test(attaching_says_what_is_wrong),
-      cmocka_unit_test(who_may_not_write_or_has_no_room_is_told),
-      cmocka_unit_test(who_may_only_read_sees_what_others_write),
-      cmocka_unit_test(tables_of_before_are_followed_and_later_ones_are_not),
-      cmocka_unit_test(each_part_has_a_version_of_its_own),
+      cmocka_unit_test(cleanly_left_database_is_followed_again),
+      cmocka_unit_test(stale_wal_files_do_not_prevent_following),
+      cmocka_unit_test(concurrent_processes_can_start_on_one_file),
+      cmocka_unit_test(concurrent_pools_can_create_one_file),
+      cmocka_unit_test(process_killed_while_writing_blocks_no_other),
+      cmocka_unit_test(unusable_file_is_rejected_with_a_remedy),
+      cmocka_unit_test(invalid_option_is_named_in_the_log),
+      cmocka_unit_test(removed_or_replaced_file_is_logged_once),
+      cmocka_unit_test(failed_attach_logs_its_reason),
+      cmocka_unit_test(missing_permission_or_room_is_logged_with_a_remedy),
+      cmocka_unit_test(read_only_user_sees_commits_of_others),
+      cmocka_unit_test(tables_of_a_later_version_are_rejected_unchanged),
+      cmocka_unit_test(each_part_is_upgraded_separately),
   };
   if (vestry_sqlite_record_pages()) return 1;
   if (count == 3) {
     snprintf(file, sizeof file, "%s", arguments[1]);
     if (strcmp(arguments[2], "read only") == 0) return read_only();
-    if (strcmp(arguments[2], "pool") == 0) return pool_as_another();
-    bool lives = strcmp(arguments[2], "once") == 0 || strcmp(arguments[2], "on") == 0;
-    return lives ? live_as_another(strcmp(arguments[2], "on") == 0) : be_refused(arguments[2]);
+    if (strcmp(arguments[2], "pool") == 0) return open_pool_as_second_process();
+    bool is_program = strcmp(arguments[2], "once") == 0 || strcmp(arguments[2], "on") == 0;
+    return is_program ? commit_as_second_process(strcmp(arguments[2], "on") == 0)
+                      : fail_as_second_process(arguments[2]);
   }
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

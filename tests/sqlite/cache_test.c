@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Recording of pages is asked for before SQLite is used, and once. */
+/* Recording of pages must be requested before SQLite is initialized, and once. */
 #include "data/sqlite/cache.h"
 
 #include <stdarg.h>
 
 #include "sqlite/ledger.h"
 
-static bool has_no_cache_to_give; /* SQLite */
+static bool rejects_cache; /* SQLite rejects the page cache */
 
 int __real_sqlite3_config(int what, ...);
 int __wrap_sqlite3_config(int what, ...);
@@ -15,15 +15,16 @@ int __wrap_sqlite3_config(int what, ...) {
   va_start(arguments, what);
   void *methods = va_arg(arguments, void *);
   va_end(arguments);
-  return has_no_cache_to_give ? SQLITE_ERROR : __real_sqlite3_config(what, methods);
+  return rejects_cache ? SQLITE_ERROR : __real_sqlite3_config(what, methods);
 }
 
-/* It is refused, and whoever follows a database is told once, that the level is another one and why. */
-static void where_the_cache_cannot_be_had_the_log_says_so(void **state) {
+/* The call fails. A program that follows a database at the default level gets one log line with the level and the
+ * reason. */
+static void rejected_page_cache_is_logged_with_the_level(void **state) {
   (void)state;
   ledger s;
   vestry_sqlite *again;
-  has_no_cache_to_give = true;
+  rejects_cache = true;
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_UNSUPPORTED);
   ledger_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
   long lines = s.on.th.log_lines;
@@ -37,10 +38,10 @@ static void where_the_cache_cannot_be_had_the_log_says_so(void **state) {
   assert_non_null(strstr(s.on.th.last_log, "page cache"));
   ledger_close(&s);
   assert_int_equal(sqlite3_shutdown(), SQLITE_OK);
-  has_no_cache_to_give = false;
+  rejects_cache = false;
 }
 
-static void it_is_a_setting_of_the_process(void **state) {
+static void recording_is_set_before_sqlite_is_initialized(void **state) {
   (void)state;
   assert_int_equal(sqlite3_initialize(), SQLITE_OK);
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_BUSY);
@@ -49,10 +50,10 @@ static void it_is_a_setting_of_the_process(void **state) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   assert_true(vsi_sqlite_cache_is_recorded());
   assert_int_equal(sqlite3_initialize(), SQLITE_OK);
-  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK); /* done before */
+  assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK); /* already done */
 }
 
-static void without_it_there_is_no_level_pages(void **state) {
+static void level_file_pages_needs_recording(void **state) {
   (void)state;
   ledger s;
   vestry_sqlite *again;
@@ -62,14 +63,14 @@ static void without_it_there_is_no_level_pages(void **state) {
   ledger_close(&s);
 }
 
-static void a_cache_is_learned_and_forgotten(void **state) {
+static void cache_has_one_owner_until_it_forgets(void **state) {
   (void)state;
   vsi_sqlite_cache cache = {NULL, NULL, false, 0}, second = {NULL, NULL, false, 0};
   sqlite3 *db;
   assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
   ledger_run(db, "CREATE TABLE t(x)");
   assert_true(vsi_sqlite_cache_learn(&cache, db, &cache));
-  assert_false(vsi_sqlite_cache_learn(&second, db, &second)); /* it is somebody's */
+  assert_false(vsi_sqlite_cache_learn(&second, db, &second)); /* another owner has learned it */
   vsi_sqlite_cache_forget(&cache);
   assert_true(vsi_sqlite_cache_learn(&second, db, &second));
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -78,9 +79,9 @@ static void a_cache_is_learned_and_forgotten(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(where_the_cache_cannot_be_had_the_log_says_so),
-                                     cmocka_unit_test(without_it_there_is_no_level_pages),
-                                     cmocka_unit_test(it_is_a_setting_of_the_process),
-                                     cmocka_unit_test(a_cache_is_learned_and_forgotten)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rejected_page_cache_is_logged_with_the_level),
+                                     cmocka_unit_test(level_file_pages_needs_recording),
+                                     cmocka_unit_test(recording_is_set_before_sqlite_is_initialized),
+                                     cmocka_unit_test(cache_has_one_owner_until_it_forgets)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The WAL's size: bounded while readers overlap, not bounded by a reader that does not end, and emptied without a loss
- * for pages. */
+/* The size of the WAL: bounded while readers overlap, unbounded during a reader that does not end, and reset without
+ * lost refreshes. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -63,10 +63,10 @@ static void write_row(scene *s) {
       VESTRY_OK);
 }
 
-/* Two readers by turns: each ends once the other one has begun, or has to wait. So there is always one. */
+/* Two alternating readers: each ends after the other has begun, or must wait, so that there is always one. */
 typedef struct relay {
   scene *s;
-  _Atomic(unsigned) begun; /* readers, in all */
+  _Atomic(unsigned) begun; /* readers so far */
   _Atomic(bool) is_over;
 } relay;
 
@@ -87,7 +87,7 @@ static void *read_by_turns(void *ctx) {
   return NULL;
 }
 
-static void readers_that_overlap_do_not_let_it_grow(void **state) {
+static void overlapping_readers_do_not_make_the_wal_grow(void **state) {
   (void)state;
   scene s;
   open_scene(&s);
@@ -96,7 +96,7 @@ static void readers_that_overlap_do_not_let_it_grow(void **state) {
   uint64_t most = 0;
   for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&readers[i], NULL, read_by_turns, &r), 0);
   UNTIL(atomic_load(&r.begun) > 2);
-  for (int i = 0; i < 256; i++) { /* sixteen times the bound */
+  for (int i = 0; i < 256; i++) { /* sixteen times the limit */
     const unsigned begun = atomic_load(&r.begun);
     write_row(&s);
     if (wal_bytes(&s) > most) most = wal_bytes(&s);
@@ -114,8 +114,9 @@ static void readers_that_overlap_do_not_let_it_grow(void **state) {
   close_scene(&s);
 }
 
-/* Another program's reader: commits go on, the log says it once, and when it has ended the WAL is emptied. */
-static void a_reader_that_does_not_end_is_logged(void **state) {
+/* With a reader of another program, commits continue and one line is logged. After the reader's end the WAL is
+ * reset. */
+static void reader_that_blocks_the_checkpoint_is_logged_once(void **state) {
   (void)state;
   scene s;
   sqlite3 *other;
@@ -131,7 +132,7 @@ static void a_reader_that_does_not_end_is_logged(void **state) {
   assert_true(wal_bytes(&s) > MAX_BYTES);
   sqlite3_finalize(statement);
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
-  for (int i = 0; wal_bytes(&s) > MAX_BYTES; i++) { /* it is tried again when the WAL has grown by half */
+  for (int i = 0; wal_bytes(&s) > MAX_BYTES; i++) { /* the reset is tried again when the WAL has grown by half */
     assert_in_range(i, 0, 256);
     write_row(&s);
   }
@@ -149,8 +150,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* The commit after which it is emptied is followed, and nothing counts as lost. */
-static void what_is_emptied_was_followed(void **state) {
+/* The commit before the reset is followed, and no commit counts as lost. */
+static void commits_before_a_wal_reset_are_followed(void **state) {
   (void)state;
   scene s;
   vestry_page *page;
@@ -176,8 +177,8 @@ static void what_is_emptied_was_followed(void **state) {
 
 int main(void) {
   (void)vestry_sqlite_record_pages();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(readers_that_overlap_do_not_let_it_grow),
-                                     cmocka_unit_test(a_reader_that_does_not_end_is_logged),
-                                     cmocka_unit_test(what_is_emptied_was_followed)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(overlapping_readers_do_not_make_the_wal_grow),
+                                     cmocka_unit_test(reader_that_blocks_the_checkpoint_is_logged_once),
+                                     cmocka_unit_test(commits_before_a_wal_reset_are_followed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What is committed refreshes the pages that depend on it: after it can be seen by everybody, never before, and never
- * for what was rolled back. In all modes of the journal. */
+/* A commit refreshes the pages that depend on it, after every connection can read it, and never for rolled-back
+ * changes. In all journal modes. */
 #include "sqlite/ledger.h"
 
 static const char *const modes[] = {"wal", "delete", "persist", "truncate", "memory"};
 #define EACH_MODE(mode) for (const char *const *mode = modes; mode < modes + sizeof modes / sizeof *modes; mode++)
 
-/* Every refresh passes here: how many rows another connection sees in that moment. */
-static ledger *witnessed;
+/* Wraps every refresh, and records how many rows another connection reads at that moment. */
+static ledger *observed;
 static int visible;
 static size_t refreshes;
 vestry_err __real_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
   refreshes++;
-  if (witnessed) visible = ledger_number(witnessed->reader, "SELECT count(*) FROM t");
+  if (observed) visible = ledger_number(observed->reader, "SELECT count(*) FROM t");
   return __real_vestry_refresh(pages, topic, ret_seq);
 }
 
@@ -27,7 +27,7 @@ static void open_watched(ledger *s, const char *mode) {
   refreshes = 0;
 }
 
-/* What was rendered since, as bits: t, k, child, log. What is committed is accounted for: nothing comes of it later. */
+/* Return the pages rendered since the last call, as bits: t, k, child, log. A sync afterwards must render none. */
 static unsigned seen(ledger *s) {
   unsigned bits = 0;
   site_settle_pages(&s->on);
@@ -40,7 +40,7 @@ static unsigned seen(ledger *s) {
 enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
 
 /* capability: D10 */
-static void each_kind_of_change_is_seen(void **state) {
+static void each_kind_of_change_refreshes_its_tables(void **state) {
   (void)state;
   static const struct {
     const char *sql;
@@ -66,7 +66,8 @@ static void each_kind_of_change_is_seen(void **state) {
       {"BEGIN; INSERT INTO t(x) VALUES(21); ROLLBACK", 0},
       {"BEGIN; SAVEPOINT a; INSERT INTO t(x) VALUES(22); RELEASE a; INSERT INTO k VALUES('c', 1); COMMIT", T | K},
       {"SAVEPOINT a; INSERT INTO t(x) VALUES(23); RELEASE a", T},
-      {"SAVEPOINT a; INSERT INTO t(x) VALUES(24); ROLLBACK TO a; RELEASE a", T}, /* too much, which is harmless */
+      /* One render too many, which is harmless. */
+      {"SAVEPOINT a; INSERT INTO t(x) VALUES(24); ROLLBACK TO a; RELEASE a", T},
       {"BEGIN IMMEDIATE; COMMIT", 0},
       {"BEGIN EXCLUSIVE; END", 0},
       {"INSERT INTO t(x) VALUES(25); INSERT INTO k VALUES('d', 1)", T | K},
@@ -112,7 +113,7 @@ static void vacuum_refreshes_all(void **state) {
 }
 
 /* capability: D10 */
-static void a_transaction_is_seen_when_it_is_over(void **state) {
+static void transaction_refreshes_at_its_commit(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
@@ -130,21 +131,21 @@ static void a_transaction_is_seen_when_it_is_over(void **state) {
   }
 }
 
-/* In the moment of the refresh, which is before the statement returns. */
+/* At the moment of the refresh, before the statement returns. */
 /* capability: D10 */
-static void a_refresh_comes_when_everybody_can_see_it(void **state) {
+static void refresh_comes_after_the_commit_is_visible(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
-    witnessed = &s;
+    observed = &s;
     for (int i = 1; i <= 20; i++) {
       visible = -1;
       ledger_run(s.db, i % 2 ? "INSERT INTO t(x) VALUES(random())"
                              : "BEGIN; INSERT INTO t(x) VALUES(random()); SELECT count(*) FROM t; COMMIT");
       assert_int_equal(visible, i);
     }
-    witnessed = NULL;
+    observed = NULL;
     ledger_close(&s);
   }
 }
@@ -156,7 +157,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
 }
 
 /* capability: D10 */
-static void a_step_is_enough(void **state) {
+static void final_step_refreshes_before_the_reset(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
@@ -165,7 +166,7 @@ static void a_step_is_enough(void **state) {
     for (size_t i = 0; i < 2; i++) {
       sqlite3_stmt *statement = prepare(s.db, sql[i]);
       while (sqlite3_step(statement) == SQLITE_ROW) assert_int_equal(refreshes, i);
-      assert_int_equal(refreshes, i + 1); /* it is not reset yet */
+      assert_int_equal(refreshes, i + 1); /* the statement has not been reset yet */
       sqlite3_finalize(statement);
       assert_int_equal(seen(&s), T);
     }
@@ -181,7 +182,7 @@ static void a_step_is_enough(void **state) {
   }
 }
 
-/* It commits when it is reset, and its trace came before that. */
+/* The statement commits when it is reset, after its trace callback. */
 static void reset_before_its_end(ledger *s, int x) {
   sqlite3_stmt *statement = prepare(s->db, "INSERT INTO t(x) VALUES(?1) RETURNING id");
   sqlite3_bind_int(statement, 1, x);
@@ -190,17 +191,17 @@ static void reset_before_its_end(ledger *s, int x) {
 }
 
 /* capability: D10 */
-static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(void **state) {
+static void commit_by_an_early_reset_is_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
     reset_before_its_end(&s, 1);
-    ledger_sync(&s); /* as the thread does */
+    ledger_sync(&s); /* as the database's thread does */
     assert_int_equal(ledger_seen(&s, "table/t"), 1);
-    assert_int_equal(ledger_seen(&s, "table/k"), 0); /* whose it was is known */
+    assert_int_equal(ledger_seen(&s, "table/k"), 0); /* the committing connection is known */
     reset_before_its_end(&s, 2);
-    ledger_run(s.db, "SELECT 1"); /* the connection goes on */
+    ledger_run(s.db, "SELECT 1"); /* the connection runs its next statement */
     assert_int_equal(seen(&s), T);
     reset_before_its_end(&s, 3);
     ledger_run(s.db, "BEGIN; INSERT INTO k VALUES('a', 1)");
@@ -222,7 +223,7 @@ static void a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks(vo
 }
 
 /* capability: D10 */
-static void a_blob_that_is_written_is_seen(void **state) {
+static void blob_write_is_seen_after_its_close(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
@@ -241,9 +242,9 @@ static void a_blob_that_is_written_is_seen(void **state) {
   }
 }
 
-/* One that was prepared without hooks deletes in one go, and would call none. */
+/* A statement prepared without hooks would delete all rows at once, and call no hook. */
 /* capability: D10 */
-static void statements_from_before_are_seen(void **state) {
+static void statement_prepared_before_attach_is_seen(void **state) {
   (void)state;
   EACH_MODE(mode) {
     ledger s;
@@ -263,9 +264,9 @@ static void statements_from_before_are_seen(void **state) {
   }
 }
 
-/* A COMMIT that finds a reader in its way has called the hook. */
+/* A COMMIT blocked by a reader has called the hook. */
 /* capability: D10 */
-static void a_commit_that_is_refused_is_none(void **state) {
+static void busy_commit_refreshes_nothing(void **state) {
   (void)state;
   ledger s;
   open_watched(&s, "delete");
@@ -289,7 +290,7 @@ static void a_commit_that_is_refused_is_none(void **state) {
 }
 
 /* capability: D10 */
-static void a_mode_that_changes_is_followed(void **state) {
+static void changed_journal_mode_is_followed(void **state) {
   (void)state;
   ledger s;
   open_watched(&s, "delete");
@@ -309,7 +310,7 @@ static void a_mode_that_changes_is_followed(void **state) {
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */
 
-static const char *flavour; /* what by_row says beside: NULL, "many", "none" */
+static const char *flavour; /* further topics of by_row: NULL, "none" (invalid ones) */
 
 static void by_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
   char topic[64];
@@ -342,7 +343,7 @@ static void open_by_row(ledger *s) {
 }
 
 /* capability: D10 */
-static void an_application_says_which_topics_a_row_has(void **state) {
+static void topic_function_names_the_topics_of_a_row(void **state) {
   (void)state;
   ledger s;
   flavour = NULL;
@@ -367,7 +368,7 @@ static void an_application_says_which_topics_a_row_has(void **state) {
   ledger_close(&s);
 }
 
-static void topics_that_are_none_are_left_out(void **state) {
+static void invalid_topics_are_ignored(void **state) {
   (void)state;
   ledger s;
   flavour = "none";
@@ -379,7 +380,7 @@ static void topics_that_are_none_are_left_out(void **state) {
   ledger_close(&s);
 }
 
-static void a_topic_is_refreshed_once_a_transaction(void **state) {
+static void topic_is_refreshed_once_per_transaction(void **state) {
   (void)state;
   ledger s;
   open_by_row(&s);
@@ -393,7 +394,7 @@ static void a_topic_is_refreshed_once_a_transaction(void **state) {
 }
 
 /* capability: D10 */
-static void too_many_topics_are_all(void **state) {
+static void too_many_topics_refresh_all_pages(void **state) {
   (void)state;
   ledger s;
   open_by_row(&s);
@@ -404,14 +405,14 @@ static void too_many_topics_are_all(void **state) {
   site_settle_pages(&s.on);
   assert_int_equal(ledger_seen(&s, "nothing of the kind"), 1);
   refreshes = 0;
-  ledger_run(s.db, "DELETE FROM t WHERE id = 7"); /* and it begins anew */
+  ledger_run(s.db, "DELETE FROM t WHERE id = 7"); /* and counting restarts */
   assert_int_equal(refreshes, 2);
   ledger_close(&s);
 }
 
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
-static void connections_are_attached_or_not(void **state) {
+static void attach_and_create_reject_invalid_arguments(void **state) {
   (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
@@ -464,8 +465,8 @@ static void connections_are_attached_or_not(void **state) {
   ledger_close(&s);
 }
 
-/* Another one by the same name. */
-static void a_file_that_was_replaced_is_not_attached(void **state) {
+/* Another file by the same name. */
+static void connection_to_a_replaced_file_is_not_attached(void **state) {
   (void)state;
   ledger s;
   sqlite3 *same;
@@ -487,7 +488,7 @@ static void a_file_that_was_replaced_is_not_attached(void **state) {
 }
 
 /* Structs of another size than this library's. */
-static void structs_may_be_of_another_version(void **state) {
+static void structs_of_other_versions_are_accepted(void **state) {
   (void)state;
   struct {
     vestry_sqlite_options known;
@@ -508,7 +509,7 @@ static void structs_may_be_of_another_version(void **state) {
   assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
   vestry_sqlite_destroy(database);
   options.known.size = offsetof(vestry_sqlite_options, poll_ms);
-  options.known.poll_ms = 99999; /* not looked at */
+  options.known.poll_ms = 99999; /* ignored */
   assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
   vestry_sqlite_destroy(database);
   memset(&stats, 0xff, sizeof stats);
@@ -524,20 +525,20 @@ static void structs_may_be_of_another_version(void **state) {
   ledger_close(&s);
 }
 
-static void a_connection_that_is_detached_refreshes_all(void **state) {
+static void commit_of_a_detached_connection_refreshes_all(void **state) {
   (void)state;
   ledger s;
   open_watched(&s, "wal");
   vestry_sqlite_detach(s.connection);
   ledger_run(s.db, "INSERT INTO t(x) VALUES(1)");
   assert_int_equal(refreshes, 0);
-  ledger_sync(&s); /* it is somebody else's now */
+  ledger_sync(&s); /* the connection counts as another program's now */
   for (unsigned i = 0; i < 4; i++) assert_int_equal(ledger_seen(&s, s.topics[i]), 1);
   reset_before_its_end(&s, 2);
   ledger_sync(&s);
   assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
   (void)seen(&s);
-  reset_before_its_end(&s, 3); /* detached behind it */
+  reset_before_its_end(&s, 3); /* its commit came before the detach */
   vestry_sqlite_detach(s.connection);
   assert_int_equal(seen(&s), T);
   assert_int_equal(vestry_sqlite_attach(s.database, s.db, &s.connection), VESTRY_OK);
@@ -546,24 +547,24 @@ static void a_connection_that_is_detached_refreshes_all(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_kind_of_change_is_seen),
+      cmocka_unit_test(each_kind_of_change_refreshes_its_tables),
       cmocka_unit_test(vacuum_refreshes_all),
-      cmocka_unit_test(a_transaction_is_seen_when_it_is_over),
-      cmocka_unit_test(a_refresh_comes_when_everybody_can_see_it),
-      cmocka_unit_test(a_step_is_enough),
-      cmocka_unit_test(a_statement_that_is_reset_before_its_end_is_seen_by_whoever_looks),
-      cmocka_unit_test(a_blob_that_is_written_is_seen),
-      cmocka_unit_test(statements_from_before_are_seen),
-      cmocka_unit_test(a_commit_that_is_refused_is_none),
-      cmocka_unit_test(a_mode_that_changes_is_followed),
-      cmocka_unit_test(an_application_says_which_topics_a_row_has),
-      cmocka_unit_test(topics_that_are_none_are_left_out),
-      cmocka_unit_test(a_topic_is_refreshed_once_a_transaction),
-      cmocka_unit_test(too_many_topics_are_all),
-      cmocka_unit_test(connections_are_attached_or_not),
-      cmocka_unit_test(a_file_that_was_replaced_is_not_attached),
-      cmocka_unit_test(structs_may_be_of_another_version),
-      cmocka_unit_test(a_connection_that_is_detached_refreshes_all),
+      cmocka_unit_test(transaction_refreshes_at_its_commit),
+      cmocka_unit_test(refresh_comes_after_the_commit_is_visible),
+      cmocka_unit_test(final_step_refreshes_before_the_reset),
+      cmocka_unit_test(commit_by_an_early_reset_is_seen),
+      cmocka_unit_test(blob_write_is_seen_after_its_close),
+      cmocka_unit_test(statement_prepared_before_attach_is_seen),
+      cmocka_unit_test(busy_commit_refreshes_nothing),
+      cmocka_unit_test(changed_journal_mode_is_followed),
+      cmocka_unit_test(topic_function_names_the_topics_of_a_row),
+      cmocka_unit_test(invalid_topics_are_ignored),
+      cmocka_unit_test(topic_is_refreshed_once_per_transaction),
+      cmocka_unit_test(too_many_topics_refresh_all_pages),
+      cmocka_unit_test(attach_and_create_reject_invalid_arguments),
+      cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
+      cmocka_unit_test(structs_of_other_versions_are_accepted),
+      cmocka_unit_test(commit_of_a_detached_connection_refreshes_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

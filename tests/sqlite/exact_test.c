@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Exact refresh: what a render read is recorded, and a commit renders what it concerns. On the stepped runtime. */
+/* Exact refresh: the reads of a render are recorded, and a commit renders only the pages that it affects. On the
+ * stepped runtime. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,13 +15,13 @@ static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, 
                                "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
                                "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
 static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
-static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND channel < 2"; /* by no key */
+static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND channel < 2"; /* not by a key */
 static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
 /* ------------------------------------------------------------------------------------------ whom it concerns ------ */
 
 /* capability: D21 */
-static void a_commit_renders_what_it_concerns(void **state) {
+static void commit_renders_only_the_pages_it_affects(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
@@ -32,9 +33,9 @@ static void a_commit_renders_what_it_concerns(void **state) {
     shown_run(s.writer, insert);
     assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "1000 399 ");
-    assert_int_equal(shown_renders(&s, one), 0); /* by its key */
+    assert_int_equal(shown_renders(&s, one), 0); /* excluded by its key */
     assert_int_equal(shown_renders(&s, between), by_pages ? 0 : 1);
-    assert_int_equal(shown_renders(&s, absent), 1); /* what is not there yet is covered too */
+    assert_int_equal(shown_renders(&s, absent), 1); /* reads of absent rows count too */
     assert_int_equal(shown_renders(&s, all), 1);
     assert_int_equal(shown_renders(&s, none), 0);
     shown_run(s.writer, "INSERT INTO other VALUES(1)");
@@ -52,8 +53,8 @@ static size_t renders_of_all(shown_site *s) {
   return sum;
 }
 
-/* Each render that a commit has asked for is counted, though they share what they have read. */
-static void counters_count_renders(void **state) {
+/* Each render that a commit requests is counted, although renders share read sets. */
+static void refreshed_count_counts_each_render(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -77,7 +78,7 @@ static void counters_count_renders(void **state) {
       sqlite3 *by = i % 3 ? s.writer : s.other;
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 5 ? 8 : 1, 1000 + i);
       if (i % 7 == 0) snprintf(sql, sizeof sql, "INSERT INTO other VALUES(%d)", i);
-      if (i == 40) snprintf(sql, sizeof sql, "CREATE TABLE another(x)"); /* all that have read */
+      if (i == 40) snprintf(sql, sizeof sql, "CREATE TABLE another(x)"); /* refreshes all readers */
       shown_run(by, sql);
       sum += renders_of_all(&s);
       assert_int_equal(shown_stats(&s).refreshed_count - from.refreshed_count, sum);
@@ -90,7 +91,7 @@ static void counters_count_renders(void **state) {
 }
 
 /* capability: D21 */
-static void a_commit_of_others_too(void **state) {
+static void commit_of_another_program_renders_affected_pages(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -106,7 +107,7 @@ static void a_commit_of_others_too(void **state) {
 }
 
 /* capability: D21 */
-static void columns_that_nobody_reads_refresh_nobody(void **state) {
+static void change_of_an_unread_column_renders_nothing(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -119,7 +120,7 @@ static void columns_that_nobody_reads_refresh_nobody(void **state) {
     assert_int_equal(shown_renders(&s, eight), 0);
     assert_int_equal(shown_renders(&s, likes), 1);
     assert_string_equal(s.all[likes].text, "2 ");
-    shown_run(s.writer, "UPDATE message SET likes = likes WHERE channel = 8"); /* to what they are */
+    shown_run(s.writer, "UPDATE message SET likes = likes WHERE channel = 8"); /* to their present values */
     assert_int_equal(shown_renders(&s, likes), 0);
     shown_run(s.writer, "UPDATE message SET id = 2000 WHERE channel = 8 AND id = 399");
     assert_int_equal(shown_renders(&s, eight), 1);
@@ -128,10 +129,10 @@ static void columns_that_nobody_reads_refresh_nobody(void **state) {
   }
 }
 
-/* Its pages were written without its being rendered: it is followed by tables from there on, others' commits included,
- * until it is rendered again. */
+/* The row's pages were written without a render. Tables are followed from then on, for commits of other connections
+ * too, until the page renders again. */
 /* capability: D21 */
-static void a_page_whose_rows_were_moved_is_followed(void **state) {
+static void page_whose_rows_moved_is_still_followed(void **state) {
   (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
@@ -143,14 +144,14 @@ static void a_page_whose_rows_were_moved_is_followed(void **state) {
     shown_run(is_other ? s.other : s.writer, "DELETE FROM message WHERE channel = 8 AND id = 200");
     assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "");
-    (void)shown_renders(&s, one); /* it has the root, which was written too */
+    (void)shown_renders(&s, one); /* its read set contains the root page, which was written too */
     shown_close(&s);
   }
 }
 
-/* SQLite does not say that these columns are read. */
+/* SQLite's authorizer does not report these columns as read. */
 /* capability: D21 */
-static void columns_that_join_are_read(void **state) {
+static void join_columns_count_as_read(void **state) {
   (void)state;
   static const char *const queries[] = {
       "SELECT count(*) FROM message JOIN name USING(id)",
@@ -170,7 +171,7 @@ static void columns_that_join_are_read(void **state) {
   }
 }
 
-static void what_is_rolled_back_refreshes_nobody(void **state) {
+static void rolled_back_changes_render_nothing(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -178,16 +179,16 @@ static void what_is_rolled_back_refreshes_nobody(void **state) {
   shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
   assert_int_equal(shown_renders(&s, eight), 0);
   shown_run(s.writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
-  assert_true(shown_renders(&s, eight) <= 1); /* pages are written as they were */
+  assert_true(shown_renders(&s, eight) <= 1); /* the pages are written with their old content */
   shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 0); /* not before it can be seen */
+  assert_int_equal(shown_renders(&s, eight), 0); /* not before the commit is visible */
   shown_run(s.writer, "COMMIT");
   assert_int_equal(shown_renders(&s, eight), 1);
   shown_close(&s);
 }
 
-/* On one connection, which no application should do: what is shown is gone when it is rolled back. */
-static void a_render_that_reads_what_is_not_committed_comes_again(void **state) {
+/* On a single connection, which no application should use this way: the rows shown disappear with the rollback. */
+static void render_of_uncommitted_rows_is_repeated(void **state) {
   (void)state;
   for (int is_undone = 0; is_undone < 3; is_undone++) {
     shown_site s;
@@ -203,7 +204,7 @@ static void a_render_that_reads_what_is_not_committed_comes_again(void **state) 
 }
 
 /* capability: D21 */
-static void what_a_render_writes_refreshes_nothing(void **state) {
+static void writes_of_a_render_cause_no_render(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -232,7 +233,7 @@ static void *sync_on_a_thread(void *database) {
   return NULL;
 }
 
-/* As the database's thread may at any time. */
+/* The database's thread may do so at any time. */
 static void follow(shown_site *s, vestry_render *render) {
   pthread_t thread;
   (void)render;
@@ -241,7 +242,7 @@ static void follow(shown_site *s, vestry_render *render) {
 }
 
 /* capability: D21 */
-static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state) {
+static void commit_followed_right_after_a_render_is_not_missed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -250,13 +251,13 @@ static void a_commit_that_is_followed_behind_a_render_is_not_missed(void **state
     s.behind = follow;
     size_t eight = shown_watch(&s, eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
-    shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
+    shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* later commits are followed too */
     assert_int_equal(shown_renders(&s, eight), 1);
     shown_close(&s);
   }
 }
 
-/* Other renders end meanwhile, so many that sets which nobody needs are given up. */
+/* Other renders end meanwhile, so many that unused sets are dropped. */
 static void enter_many(shown_site *s, vestry_render *render) {
   enum { MANY = 200, TABLES_FROM = 1000 };
   vsi_sqlite_commits *commits = &s->database->commits;
@@ -275,7 +276,7 @@ static void enter_many(shown_site *s, vestry_render *render) {
 }
 
 /* capability: D21 */
-static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **state) {
+static void reads_are_kept_until_the_page_depends_on_them(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -290,7 +291,7 @@ static void what_a_render_has_read_is_kept_until_its_page_depends_on_it(void **s
 /* --------------------------------------------------------------------------------------- what is no table --------- */
 
 /* capability: D21 */
-static void everything_is_refreshed_when_the_schema_changes(void **state) {
+static void schema_change_refreshes_all_readers(void **state) {
   (void)state;
   static const char *const changes[] = {"CREATE INDEX i ON message(body)",
                                         "DROP VIEW v; CREATE VIEW v AS SELECT 2 AS x",
@@ -314,7 +315,7 @@ static void everything_is_refreshed_when_the_schema_changes(void **state) {
 }
 
 /* capability: D21 */
-static void what_is_no_ordinary_table_is_followed(void **state) {
+static void virtual_tables_and_pragmas_are_followed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -357,7 +358,7 @@ static void what_is_no_ordinary_table_is_followed(void **state) {
   }
 }
 
-static void names_that_stand_for_something_else(void **state) {
+static void temporary_view_hides_the_table_of_its_name(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, VESTRY_SQLITE_TABLES);
@@ -382,7 +383,7 @@ static void names_that_stand_for_something_else(void **state) {
 /* --------------------------------------------------------------------------------------------------- bounds ------- */
 
 /* capability: D21 */
-static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
+static void reads_over_the_limits_are_followed_by_tables(void **state) {
   (void)state;
   const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
@@ -401,7 +402,7 @@ static void beyond_a_bound_renders_are_followed_by_tables(void **state) {
   }
 }
 
-static void what_nobody_shows_any_more_is_given_up(void **state) {
+static void sets_of_closed_pages_are_freed(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -420,9 +421,9 @@ static void what_nobody_shows_any_more_is_given_up(void **state) {
   shown_close(&s);
 }
 
-/* The WAL was begun anew, and its frames overwritten, before they were read. */
+/* The WAL was reset, and its frames overwritten, before they were read. */
 /* capability: D21 */
-static void commits_whose_frames_are_lost_refresh_everything(void **state) {
+static void commit_with_lost_wal_frames_refreshes_all(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -434,24 +435,24 @@ static void commits_whose_frames_are_lost_refresh_everything(void **state) {
   assert_string_equal(s.all[eight].text, "1000 399 ");
   assert_int_equal(shown_stats(&s).whole_count, before + 1);
   assert_int_equal(shown_renders(&s, one), 1);
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* and it goes on from there */
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* later commits are followed exactly again */
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_int_equal(shown_renders(&s, one), 0);
   shown_run(s.other, "PRAGMA wal_checkpoint(RESTART)");
-  shown_run(s.other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all of the former were read */
+  shown_run(s.other, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* all earlier frames had been read */
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_int_equal(shown_renders(&s, one), 0);
   shown_close(&s);
 }
 
-static void a_rollback_journal_is_followed_by_tables(void **state) {
+static void rollback_journal_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
   size_t eight = shown_watch(&s, eighth), name = shown_watch(&s, "SELECT * FROM name"), one = shown_watch(&s, range);
   shown_run(s.writer, "INSERT INTO message VALUES(7, 1000, 'x', 0)");
   assert_int_equal(shown_renders(&s, one), 1);
-  assert_int_equal(shown_renders(&s, eight), 0); /* by its key */
+  assert_int_equal(shown_renders(&s, eight), 0); /* excluded by its key */
   assert_int_equal(shown_renders(&s, name), 0);
   shown_run(s.writer, "UPDATE message SET likes = 7 WHERE channel = 8");
   assert_int_equal(shown_renders(&s, eight), 0);
@@ -464,9 +465,9 @@ static void a_rollback_journal_is_followed_by_tables(void **state) {
   shown_close(&s);
 }
 
-/* Without memory a page is rendered again for nothing, or later, but never not at all. */
+/* Without memory a page renders needlessly, or later, but every change is shown. */
 /* capability: D21 */
-static void memory_that_runs_out_hides_no_change(void **state) {
+static void allocation_failure_hides_no_change(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -474,7 +475,7 @@ static void memory_that_runs_out_hides_no_change(void **state) {
     size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
     int ended = 0;
     for (int i = 0; i < 60; i++) {
-      char sql[100], truth[SHOWN_TEXT_BYTES];
+      char sql[100], expected[SHOWN_TEXT_BYTES];
       snprintf(sql, sizeof sql, "INSERT INTO message VALUES(%d, %d, 'x', 0)", i % 2 ? 8 : 1, 1000 + i);
       test_host_fail_in(&s.on.th, i % 30);
       shown_run(i % 3 ? s.writer : s.other, sql);
@@ -483,23 +484,24 @@ static void memory_that_runs_out_hides_no_change(void **state) {
       test_host_fail_no_more(&s.on.th);
       test_host_advance_ms(&s.on.th, 60000);
       shown_settle(&s);
-      for (size_t at = 0; at < s.count; at++) { /* whose stream could not be told of it: it comes back */
+      /* A stream that could not receive the change has ended, and reconnects. */
+      for (size_t at = 0; at < s.count; at++) {
         if (!vestry_memory_look(s.all[at].stream).ended) continue;
         vestry_memory_destroy(s.all[at].stream);
         shown_tab(&s, at);
         ended++;
       }
-      shown_text(s.other, s.all[eight].sql, truth);
-      assert_string_equal(s.all[eight].text, truth);
-      shown_text(s.other, s.all[one].sql, truth);
-      assert_string_equal(s.all[one].text, truth);
+      shown_text(s.other, s.all[eight].sql, expected);
+      assert_string_equal(s.all[eight].text, expected);
+      shown_text(s.other, s.all[one].sql, expected);
+      assert_string_equal(s.all[one].text, expected);
     }
     assert_true(ended < 20);
     shown_close(&s);
   }
 }
 
-/* With threads: those that write, attached and not, those that render, and the database's own. */
+/* With threads: writers, attached and not, renders, and the database's thread. */
 enum { WRITERS = 3, INSERTS = 150, RACE_PAGES = 10 };
 
 typedef struct race {
@@ -544,7 +546,7 @@ static vestry_err race_render(vestry_render *render, vestry_html *html, void *ap
   return vestry_render_end(render, html);
 }
 
-static void writers_race_with_renders(void **state) {
+static void pages_are_current_after_concurrent_writes(void **state) {
   (void)state;
   shown_site s;
   race r = {&s, PTHREAD_MUTEX_INITIALIZER, {""}};
@@ -555,12 +557,12 @@ static void writers_race_with_renders(void **state) {
   vestry_page *page;
   vestry_sqlite *database;
   vestry_sqlite_connection *attached;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES); /* for its files */
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES); /* creates the files */
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
   assert_int_equal(vestry_page_create(pages, &(vestry_page_options){.render = race_render, .app = &r}, &page),
                    VESTRY_OK);
-  vestry_sqlite_detach(s.attached[1]); /* one connection, one database */
+  vestry_sqlite_detach(s.attached[1]); /* one connection belongs to one database */
   s.attached[1] = NULL;
   const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_FILE_PAGES, .poll_ms = 5};
   assert_int_equal(vestry_sqlite_create(pages, &options, &database), VESTRY_OK);
@@ -585,11 +587,11 @@ static void writers_race_with_renders(void **state) {
   assert_int_equal(vestry_sqlite_sync(database, &seq), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(pages, seq, 60000), VESTRY_OK);
   for (size_t i = 0; i < RACE_PAGES; i++) {
-    char sql[100], truth[SHOWN_TEXT_BYTES];
+    char sql[100], expected[SHOWN_TEXT_BYTES];
     snprintf(sql, sizeof sql, race_sql, i);
-    shown_text(s.other, sql, truth);
+    shown_text(s.other, sql, expected);
     pthread_mutex_lock(&r.reading);
-    assert_string_equal(r.shown[i], truth);
+    assert_string_equal(r.shown[i], expected);
     pthread_mutex_unlock(&r.reading);
     vestry_memory_destroy(tabs[i]);
   }
@@ -608,26 +610,26 @@ static void writers_race_with_renders(void **state) {
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_commit_renders_what_it_concerns),
-      cmocka_unit_test(counters_count_renders),
-      cmocka_unit_test(a_commit_of_others_too),
-      cmocka_unit_test(columns_that_nobody_reads_refresh_nobody),
-      cmocka_unit_test(a_page_whose_rows_were_moved_is_followed),
-      cmocka_unit_test(columns_that_join_are_read),
-      cmocka_unit_test(what_is_rolled_back_refreshes_nobody),
-      cmocka_unit_test(a_render_that_reads_what_is_not_committed_comes_again),
-      cmocka_unit_test(what_a_render_writes_refreshes_nothing),
-      cmocka_unit_test(a_commit_that_is_followed_behind_a_render_is_not_missed),
-      cmocka_unit_test(what_a_render_has_read_is_kept_until_its_page_depends_on_it),
-      cmocka_unit_test(everything_is_refreshed_when_the_schema_changes),
-      cmocka_unit_test(what_is_no_ordinary_table_is_followed),
-      cmocka_unit_test(names_that_stand_for_something_else),
-      cmocka_unit_test(beyond_a_bound_renders_are_followed_by_tables),
-      cmocka_unit_test(what_nobody_shows_any_more_is_given_up),
-      cmocka_unit_test(commits_whose_frames_are_lost_refresh_everything),
-      cmocka_unit_test(a_rollback_journal_is_followed_by_tables),
-      cmocka_unit_test(memory_that_runs_out_hides_no_change),
-      cmocka_unit_test(writers_race_with_renders),
+      cmocka_unit_test(commit_renders_only_the_pages_it_affects),
+      cmocka_unit_test(refreshed_count_counts_each_render),
+      cmocka_unit_test(commit_of_another_program_renders_affected_pages),
+      cmocka_unit_test(change_of_an_unread_column_renders_nothing),
+      cmocka_unit_test(page_whose_rows_moved_is_still_followed),
+      cmocka_unit_test(join_columns_count_as_read),
+      cmocka_unit_test(rolled_back_changes_render_nothing),
+      cmocka_unit_test(render_of_uncommitted_rows_is_repeated),
+      cmocka_unit_test(writes_of_a_render_cause_no_render),
+      cmocka_unit_test(commit_followed_right_after_a_render_is_not_missed),
+      cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
+      cmocka_unit_test(schema_change_refreshes_all_readers),
+      cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
+      cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
+      cmocka_unit_test(reads_over_the_limits_are_followed_by_tables),
+      cmocka_unit_test(sets_of_closed_pages_are_freed),
+      cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
+      cmocka_unit_test(rollback_journal_is_followed_by_tables),
+      cmocka_unit_test(allocation_failure_hides_no_change),
+      cmocka_unit_test(pages_are_current_after_concurrent_writes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

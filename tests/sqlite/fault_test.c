@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* When something is wrong with the database, or memory runs out: clear errors, a line in the log, nothing lost that was
- * acknowledged, and afterwards all is well. */
+/* Database faults and missing memory: each gives an error and a log line, loses no acknowledged write, and causes no
+ * fault later. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include "sqlite/tabs.h"
 
 /* capability: D9 */
-static void a_database_that_is_locked_says_so(void **state) {
+static void locked_database_returns_limit(void **state) {
   (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
@@ -18,7 +18,7 @@ static void a_database_that_is_locked_says_so(void **state) {
   ledger_run(s.reader, "BEGIN IMMEDIATE");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_LIMIT);
   assert_non_null(strstr(s.on.th.last_log, "another program is writing to it"));
-  assert_string_equal(tabs_get(&s, "u", one), ""); /* who writes is in no reader's way */
+  assert_string_equal(tabs_get(&s, "u", one), ""); /* a writer does not block readers */
   ledger_run(s.reader, "ROLLBACK");
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
   ledger_run(s.reader, "BEGIN IMMEDIATE");
@@ -30,7 +30,7 @@ static void a_database_that_is_locked_says_so(void **state) {
 }
 
 /* capability: D9 */
-static void a_database_that_is_full_says_so(void **state) {
+static void full_database_returns_limit_and_loses_nothing(void **state) {
   (void)state;
   static char large[60000];
   ledger s;
@@ -49,7 +49,7 @@ static void a_database_that_is_full_says_so(void **state) {
   assert_int_equal(s.on.th.log_lines, 1);
   assert_non_null(strstr(s.on.th.last_log, "full"));
   assert_string_equal(tabs_get(&s, "u", one), "kept");
-  /* In a transaction of the application's, what it did itself stays or goes as SQLite has it. */
+  /* In the application's transaction, SQLite decides whether the application's own write is rolled back. */
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
   assert_int_equal(tabs_set(&s, "u", one, large, sizeof large), VESTRY_LIMIT);
@@ -59,7 +59,7 @@ static void a_database_that_is_full_says_so(void **state) {
   assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), is_undone ? 0 : 1);
   assert_int_equal(ledger_seen(&s, "table/t"), is_undone ? 0 : 1);
   char two[TAB_TOKEN_BYTES];
-  tabs_begin(&s, "u", two); /* the longer way: a savepoint is undone */
+  tabs_begin(&s, "u", two); /* a new tab needs a savepoint, which is rolled back */
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
   assert_int_equal(tabs_set(&s, "u", two, large, sizeof large), VESTRY_LIMIT);
@@ -73,7 +73,7 @@ static void a_database_that_is_full_says_so(void **state) {
 }
 
 /* capability: D9 */
-static void a_database_that_is_read_only_says_so(void **state) {
+static void read_only_database_returns_io(void **state) {
   (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
@@ -90,7 +90,7 @@ static void a_database_that_is_read_only_says_so(void **state) {
 }
 
 /* capability: D9 */
-static void a_database_that_is_corrupted_says_so(void **state) {
+static void corrupt_database_returns_io_and_is_logged(void **state) {
   (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES], junk[4096];
@@ -101,7 +101,7 @@ static void a_database_that_is_corrupted_says_so(void **state) {
   int root = ledger_number(s.reader, "SELECT rootpage FROM sqlite_schema WHERE name = 'vestry_tab'");
   ledger_run(s.reader, "PRAGMA wal_checkpoint(TRUNCATE)");
   memset(junk, 0xa5, sizeof junk);
-  sqlite3_file *file; /* not by a descriptor of our own: to close it would drop the locks */
+  sqlite3_file *file; /* closing a separate descriptor would release SQLite's locks */
   sqlite3_file_control(s.reader, "main", SQLITE_FCNTL_FILE_POINTER, &file);
   assert_int_equal(file->pMethods->xWrite(file, junk, sizeof junk, (sqlite3_int64)(root - 1) * 4096), SQLITE_OK);
   vestry_sql_transaction *transaction;
@@ -115,11 +115,11 @@ static void a_database_that_is_corrupted_says_so(void **state) {
   assert_int_equal(s.on.th.log_lines, 1);
   assert_non_null(strstr(s.on.th.last_log, "malformed"));
   assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_IO);
-  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)"); /* the rest of it is well */
+  ledger_run(s.db, "INSERT INTO t(x) VALUES(1)"); /* other tables still work */
   ledger_sync(&s);
   ledger_close(&s);
 
-  test_host th; /* what is no database at all */
+  test_host th; /* a file that is not a database */
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database = NULL;
@@ -141,13 +141,13 @@ static void a_database_that_is_corrupted_says_so(void **state) {
   unlink(path);
 }
 
-/* What is acknowledged is there when the disk is back, and pages show it. */
+/* Acknowledged writes are present after the disk is back, and pages show them. */
 /* capability: D10 */
-static void a_disk_that_is_gone_comes_back(void **state) {
+static void acknowledged_writes_survive_a_lost_disk(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
-    const bool has_states = i == 0; /* a pool is in WAL mode */
+    const bool has_states = i == 0; /* a pool needs WAL mode */
     ledger s;
     char one[TAB_TOKEN_BYTES];
     int acknowledged = 0;
@@ -166,7 +166,7 @@ static void a_disk_that_is_gone_comes_back(void **state) {
       acknowledged += sqlite3_exec(s.db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK;
       if (has_states) assert_int_equal(tabs_set(&s, "u", one, "lost", 4), VESTRY_LIMIT);
       if (has_states) assert_true(s.on.th.log_lines > lines);
-      for (int look = 0; look < 3; look++) /* one line, however often it is looked */
+      for (int look = 0; look < 3; look++) /* one line, however often the database is read */
         assert_int_equal(vestry_sqlite_sync(s.database, NULL), i == 0 ? VESTRY_OK : VESTRY_IO);
       assert_true(s.on.th.log_lines <= lines + 2);
       ledger_lose_disk(false);
@@ -196,14 +196,14 @@ static void *reallocate(void *memory, int size) {
   return fails() ? NULL : real_memory.xRealloc(memory, size);
 }
 
-/* All that is done with a database. Whatever succeeded must have its consequence, afterwards, when memory is back. */
-typedef struct life {
+/* Operations on a database. After memory is available again, each one that succeeded must have taken effect. */
+typedef struct trial {
   ledger s;
   char token[TAB_TOKEN_BYTES];
   bool has_row, has_state;
-} life;
+} trial;
 
-static vestry_err live(life *l, void (*stop_failing)(life *)) {
+static vestry_err run_trial(trial *l, void (*stop_failing)(trial *)) {
   ledger *s = &l->s;
   vestry_err error = vestry_sqlite_attach(s->database, s->db, &s->connection);
   if (!error && sqlite3_exec(s->db, "INSERT INTO t(x) VALUES(NULL)", NULL, NULL, NULL) == SQLITE_OK) l->has_row = true;
@@ -220,19 +220,19 @@ static vestry_err live(life *l, void (*stop_failing)(life *)) {
   return error;
 }
 
-static void check_life(life *l) {
+static void check_trial(trial *l) {
   ledger *s = &l->s;
   if (!s->connection) assert_int_equal(vestry_sqlite_attach(s->database, s->db, &s->connection), VESTRY_OK);
   ledger_sync(s);
   assert_int_equal(ledger_number(s->reader, "SELECT count(*) FROM t"), l->has_row);
   if (l->has_row) assert_true(ledger_seen(s, "table/t") > 0);
   if (l->has_state) assert_string_equal(tabs_get(s, "u", l->token), "kept");
-  ledger_run(s->db, "INSERT INTO t(x) VALUES(NULL)"); /* and it goes on */
+  ledger_run(s->db, "INSERT INTO t(x) VALUES(NULL)"); /* later commits work */
   ledger_sync(s);
   assert_true(ledger_seen(s, "table/t") > 0);
 }
 
-static void open_life(life *l) {
+static void open_trial(trial *l) {
   memset(l, 0, sizeof *l);
   ledger_open(&l->s, "wal", NULL);
   tabs_open(&l->s, NULL);
@@ -242,59 +242,60 @@ static void open_life(life *l) {
   l->s.connection = NULL;
 }
 
-static void stop_own(life *l) {
+static void stop_own(trial *l) {
   test_host_fail_no_more(&l->s.on.th);
 }
 
-static void stop_sqlite(life *l) {
+static void stop_sqlite(trial *l) {
   (void)l;
   sqlite_fail_at = -1;
 }
 
 /* capability: D10 */
-static void memory_runs_out_anywhere(void **state) {
+static void allocation_failure_loses_no_acknowledged_write(void **state) {
   (void)state;
   for (long number = 0, failed = 1; failed; number++) {
-    life l;
-    open_life(&l);
+    trial l;
+    open_trial(&l);
     test_host_fail_in(&l.s.on.th, number);
     long end = l.s.on.th.fail_at;
-    vestry_err error = live(&l, stop_own);
+    vestry_err error = run_trial(&l, stop_own);
     failed = l.s.on.th.allocations > end;
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     if (!failed) assert_int_equal(error, VESTRY_OK);
-    check_life(&l);
+    check_trial(&l);
     ledger_close(&l.s);
     assert_true(number < 1000);
   }
 }
 
 /* capability: D10 */
-static void sqlite_has_no_memory_anywhere(void **state) {
+static void sqlite_allocation_failure_loses_no_acknowledged_write(void **state) {
   (void)state;
   for (long number = 0, failed = 1; failed; number++) {
-    life l;
-    open_life(&l);
+    trial l;
+    open_trial(&l);
     sqlite_allocations = 0;
     sqlite_fail_at = number;
-    vestry_err error = live(&l, stop_sqlite);
+    vestry_err error = run_trial(&l, stop_sqlite);
     failed = sqlite_allocations > number;
     if (error) assert_int_equal(error, VESTRY_NO_MEMORY);
     if (!failed) assert_int_equal(error, VESTRY_OK);
-    check_life(&l);
+    check_trial(&l);
     ledger_close(&l.s);
     assert_true(number < 5000);
   }
 }
 
-/* What cannot be created leaves nothing behind. */
-static void a_database_is_followed_or_not(void **state) {
+/* A failed create leaves no allocation behind. */
+static void failed_create_leaks_nothing(void **state) {
   (void)state;
-  life l;
-  open_life(&l);
+  trial l;
+  open_trial(&l);
   ledger *s = &l.s;
   const vestry_sqlite_options options = {.path = s->path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
-  for (int round = 0; round < 4; round++) { /* of whom; with and without the tables */
+  /* Failures of SQLite's allocator or of the host's; with and without the tables. */
+  for (int round = 0; round < 4; round++) {
     if (round == 2) ledger_run(s->db, "DROP TABLE vestry_tab; DROP TABLE vestry_tab_visitor; DROP TABLE vestry_schema");
     for (long number = 0, failed = 1; failed; number++) {
       vestry_sqlite *database = NULL;
@@ -322,10 +323,14 @@ static void a_database_is_followed_or_not(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_database_that_is_locked_says_so),    cmocka_unit_test(a_database_that_is_full_says_so),
-      cmocka_unit_test(a_database_that_is_read_only_says_so), cmocka_unit_test(a_database_that_is_corrupted_says_so),
-      cmocka_unit_test(a_disk_that_is_gone_comes_back),       cmocka_unit_test(memory_runs_out_anywhere),
-      cmocka_unit_test(sqlite_has_no_memory_anywhere),        cmocka_unit_test(a_database_is_followed_or_not),
+      cmocka_unit_test(locked_database_returns_limit),
+      cmocka_unit_test(full_database_returns_limit_and_loses_nothing),
+      cmocka_unit_test(read_only_database_returns_io),
+      cmocka_unit_test(corrupt_database_returns_io_and_is_logged),
+      cmocka_unit_test(acknowledged_writes_survive_a_lost_disk),
+      cmocka_unit_test(allocation_failure_loses_no_acknowledged_write),
+      cmocka_unit_test(sqlite_allocation_failure_loses_no_acknowledged_write),
+      cmocka_unit_test(failed_create_leaks_nothing),
   };
   sqlite3_mem_methods own;
   sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);

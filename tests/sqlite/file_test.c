@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages that SQLite reads past its cache are told of, whatever reads them; and pages over them are not missed. */
+/* SQLite can read file pages past its page cache. Each way of reading them is recorded, and pages that depend on
+ * them are refreshed. */
 #include "data/sqlite/file.h"
 
 #include <pthread.h>
@@ -16,18 +17,19 @@ enum { VALUE_BYTES = 60000, MOST_PAGES = 4096 };
 
 /* --------------------------------------------------------------------------------------- what is told of ---------- */
 
-typedef enum stands { IN_FILE, IN_WAL, IS_MAPPED, STANDS } stands;
-static const char *const stands_names[STANDS] = {"in the file", "in the WAL", "in a file that is mapped"};
+typedef enum location { IN_FILE, IN_WAL, IS_MAPPED, STANDS } location;
+static const char *const location_names[STANDS] = {"in the file", "in the WAL", "in a file that is mapped"};
 
-/* A file with one row that goes on over pages, and an index whose key does too; a connection that has read little. */
-typedef struct bench {
+/* A file with one row that continues on overflow pages, an index whose key does too, and a connection that has read
+ * little. */
+typedef struct fixture {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
   sqlite3 *writer, *db;
   vsi_sqlite_cache cache;
   vsi_sqlite_watch watch;
   vsi_sqlite_recording recording;
-} bench;
+} fixture;
 
 static void must(sqlite3 *db, const char *sql) {
   char *message = NULL;
@@ -40,7 +42,7 @@ static sqlite3_file *file_of(sqlite3 *db) {
   return file;
 }
 
-static void open_bench(bench *b, int page_bytes, stands where, bool is_watched) {
+static void open_fixture(fixture *b, int page_bytes, location where, bool is_watched) {
   char sql[300];
   memset(b, 0, sizeof *b);
   test_host_init(&b->th);
@@ -60,7 +62,7 @@ static void open_bench(bench *b, int page_bytes, stands where, bool is_watched) 
   if (is_watched) assert_true(vsi_sqlite_file_watch(&b->watch, file_of(b->db), &b->cache));
 }
 
-static void close_bench(bench *b) {
+static void close_fixture(fixture *b) {
   vsi_sqlite_file_forget(&b->watch);
   vsi_sqlite_cache_forget(&b->cache);
   assert_int_equal(sqlite3_close(b->db), SQLITE_OK);
@@ -69,7 +71,7 @@ static void close_bench(bench *b) {
   folder_remove(b->folder);
 }
 
-static void begin(bench *b) {
+static void begin(fixture *b) {
   vsi_sqlite_reads_begin(&b->recording, &b->th.host, b, NULL, MOST_PAGES);
 }
 
@@ -79,8 +81,8 @@ static bool has_page(const vsi_sqlite_recording *recording, uint32_t page) {
   return false;
 }
 
-/* Whether all pages that a tree's long value goes on over were told of. SQLite itself says which these are. */
-static bool knows_all(bench *b, const char *tree) {
+/* Return whether all overflow pages of the tree's long value are recorded. dbstat lists them. */
+static bool knows_all(fixture *b, const char *tree) {
   sqlite3_stmt *statement;
   uint32_t count = 0, missing = 0;
   assert_false(b->recording.lacks_pages);
@@ -97,14 +99,14 @@ static bool knows_all(bench *b, const char *tree) {
   return !missing;
 }
 
-static bool end(bench *b, const char *tree) {
+static bool end(fixture *b, const char *tree) {
   bool is_known = knows_all(b, tree);
   vsi_sqlite_reads_end(&b->recording);
   vsi_sqlite_reads_finish(&b->recording);
   return is_known;
 }
 
-/* What a render may read with. Each reads all pages that the value goes on over. */
+/* Ways in which a render may read. Each reads all overflow pages of the value. */
 
 static void read_blob(sqlite3 *db, int part) {
   static char taken[VALUE_BYTES];
@@ -116,15 +118,15 @@ static void read_blob(sqlite3 *db, int part) {
   assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
 }
 
-static void by_blob(bench *b) {
+static void by_blob(fixture *b) {
   read_blob(b->db, VALUE_BYTES);
 }
 
-static void by_blob_in_parts(bench *b) {
+static void by_blob_in_parts(fixture *b) {
   read_blob(b->db, 1000);
 }
 
-static void by_backup(bench *b) {
+static void by_backup(fixture *b) {
   sqlite3 *copy;
   assert_int_equal(sqlite3_open(":memory:", &copy), SQLITE_OK);
   sqlite3_backup *backup = sqlite3_backup_init(copy, "main", b->db, "main");
@@ -134,20 +136,20 @@ static void by_backup(bench *b) {
   assert_int_equal(sqlite3_close(copy), SQLITE_OK);
 }
 
-static void by_serialize(bench *b) {
+static void by_serialize(fixture *b) {
   sqlite3_int64 bytes;
   unsigned char *all = sqlite3_serialize(b->db, "main", &bytes, 0);
   assert_non_null(all);
   sqlite3_free(all);
 }
 
-static void by_vacuum_into(bench *b) {
+static void by_vacuum_into(fixture *b) {
   char sql[128];
   snprintf(sql, sizeof sql, "VACUUM INTO '%s.copy'", b->path);
   must(b->db, sql);
 }
 
-static void by_pages_as_a_table(bench *b) {
+static void by_pages_as_a_table(fixture *b) {
   sqlite3_stmt *statement;
   if (sqlite3_prepare_v2(b->db, "SELECT max(data) FROM sqlite_dbpage", -1, &statement, NULL)) { /* not built in */
     print_message("this SQLite has no sqlite_dbpage: read in another way\n");
@@ -159,15 +161,15 @@ static void by_pages_as_a_table(bench *b) {
 }
 
 static const struct {
-  const char *sql;      /* or */
-  void (*by)(bench *b); /* what is called */
-  const char *tree;     /* whose pages it reads */
+  const char *sql;        /* a statement, or */
+  void (*by)(fixture *b); /* a function that reads */
+  const char *tree;       /* the tree whose pages are read */
 } ways[] = {
     {"SELECT d FROM t NOT INDEXED", NULL, "t"},
     {"SELECT * FROM t WHERE id = 1", NULL, "t"},
     {"SELECT instr(d, 'Z') FROM t NOT INDEXED", NULL, "t"},
     {"SELECT substr(d, 59000, 10) FROM t NOT INDEXED", NULL, "t"},
-    {"SELECT e FROM t", NULL, "t"}, /* behind it */
+    {"SELECT e FROM t", NULL, "t"}, /* the column follows the long value */
     {"SELECT count(*) FROM t x NOT INDEXED JOIN t y NOT INDEXED ON x.d = y.d", NULL, "t"},
     {"SELECT max(d) FROM t INDEXED BY i WHERE d > 'a'", NULL, "i"},
     {"SELECT 1 FROM t INDEXED BY i WHERE d = (SELECT replace(hex(zeroblob(30000)), '0', 'a'))", NULL, "i"},
@@ -182,80 +184,80 @@ static const struct {
     {NULL, by_pages_as_a_table, "t"},
 };
 
-static bool is_known_by(int way, int page_bytes, stands where, bool is_watched) {
-  bench b;
-  open_bench(&b, page_bytes, where, is_watched);
+static bool is_known_by(int way, int page_bytes, location where, bool is_watched) {
+  fixture b;
+  open_fixture(&b, page_bytes, where, is_watched);
   begin(&b);
   if (ways[way].sql)
     must(b.db, ways[way].sql);
   else
     ways[way].by(&b);
-  /* VACUUM puts the pages elsewhere: those that it has read are told of before. */
+  /* VACUUM moves the pages, so only pages that it read before the move can be recorded. */
   bool is_known = ways[way].sql && strcmp(ways[way].sql, "VACUUM") == 0 ? b.recording.pages_count > 0 : false;
   is_known |= end(&b, ways[way].tree);
-  close_bench(&b);
+  close_fixture(&b);
   return is_known;
 }
 
 /* capability: D21 */
-static void all_that_is_read_is_told(void **state) {
+static void every_way_of_reading_is_recorded(void **state) {
   (void)state;
   static const int sizes[] = {512, 4096, 32768};
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++)
     for (int where = 0; where < STANDS; where++)
       for (int size = 0; size < 3; size++)
-        if (!is_known_by(way, sizes[size], (stands)where, true))
+        if (!is_known_by(way, sizes[size], (location)where, true))
           fail_msg("by %s (%d), pages of %d bytes, %s: some were not told of", ways[way].sql ? ways[way].sql : "call",
-                   way, sizes[size], stands_names[where]);
+                   way, sizes[size], location_names[where]);
 }
 
-/* What is said of this SQLite is what it does: where it is not to be watched, the cache tells of all. */
+/* vsi_sqlite_file_is_read_past_cache must match the behaviour: without it, the cache alone reports all pages. */
 /* capability: D21 */
-static void it_is_known_which_sqlite_is_to_be_watched(void **state) {
+static void versions_that_read_past_the_cache_are_detected(void **state) {
   (void)state;
   bool is_cache_enough = true;
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++) {
     is_cache_enough &= is_known_by(way, 4096, IN_FILE, false);
-    assert_true(is_known_by(way, 4096, IN_WAL, false)); /* what stands there comes through the cache */
+    assert_true(is_known_by(way, 4096, IN_WAL, false)); /* pages in the WAL are read through the cache */
   }
   assert_false(is_known_by(0, 4096, IS_MAPPED, false));
   assert_int_equal(is_cache_enough, !vsi_sqlite_file_is_read_past_cache());
   print_message("SQLite %s reads %s\n", sqlite3_libversion(), is_cache_enough ? "by its cache" : "past its cache");
 }
 
-/* Of what is not this recording's nothing is told. */
+/* Reads outside the recording are not recorded. */
 
 static void *read_elsewhere(void *ctx) {
   must(ctx, "SELECT d FROM t NOT INDEXED; SELECT e FROM t; PRAGMA wal_checkpoint");
   return NULL;
 }
 
-static void nobody_elses_reads_are_told(void **state) {
+static void reads_outside_the_recording_are_not_recorded(void **state) {
   (void)state;
-  bench b;
+  fixture b;
   pthread_t thread;
-  open_bench(&b, 4096, IN_FILE, true);
+  open_fixture(&b, 4096, IN_FILE, true);
   begin(&b);
-  read_elsewhere(b.writer); /* another connection, which nobody watches */
+  read_elsewhere(b.writer); /* another connection, which is not watched */
   assert_int_equal(b.recording.pages_count, 0);
   assert_int_equal(pthread_create(&thread, NULL, read_elsewhere, b.db), 0); /* another thread, which records nothing */
   assert_int_equal(pthread_join(thread, NULL), 0);
   assert_int_equal(b.recording.pages_count, 0);
   must(b.db, "SELECT d FROM t NOT INDEXED");
   assert_true(end(&b, "t"));
-  close_bench(&b);
+  close_fixture(&b);
 }
 
 /* ------------------------------------------------------------------------------------------------ its life -------- */
 
-static void a_file_is_watched_until_it_is_closed(void **state) {
+static void file_is_watched_until_it_is_closed(void **state) {
   (void)state;
-  bench b;
-  open_bench(&b, 4096, IN_FILE, true);
+  fixture b;
+  open_fixture(&b, 4096, IN_FILE, true);
   sqlite3_file *file = file_of(b.db);
   const sqlite3_io_methods *own = file->pMethods;
   vsi_sqlite_watch second = {NULL, NULL, NULL};
-  assert_false(vsi_sqlite_file_watch(&second, file, &b.cache)); /* it is somebody's */
+  assert_false(vsi_sqlite_file_watch(&second, file, &b.cache)); /* the file has an owner */
   assert_false(vsi_sqlite_file_is_watched(&second));
   for (int i = 0; i < 3; i++) {
     assert_true(vsi_sqlite_file_is_watched(&b.watch));
@@ -265,7 +267,7 @@ static void a_file_is_watched_until_it_is_closed(void **state) {
     must(b.db, "SELECT d FROM t NOT INDEXED");
     assert_int_equal(end(&b, "t"), !vsi_sqlite_file_is_read_past_cache());
     assert_true(vsi_sqlite_file_watch(&b.watch, file, &b.cache));
-    assert_ptr_equal(file->pMethods, own); /* there is one copy, however often it is watched */
+    assert_ptr_equal(file->pMethods, own); /* the table of methods is copied once */
   }
   begin(&b);
   assert_int_equal(sqlite3_close(b.db), SQLITE_OK);
@@ -274,13 +276,13 @@ static void a_file_is_watched_until_it_is_closed(void **state) {
   vsi_sqlite_reads_end(&b.recording);
   vsi_sqlite_reads_finish(&b.recording);
   assert_int_equal(sqlite3_open(b.path, &b.db), SQLITE_OK);
-  close_bench(&b);
+  close_fixture(&b);
 }
 
-static void without_memory_it_is_not_watched(void **state) {
+static void file_is_not_watched_after_an_allocation_failure(void **state) {
   (void)state;
-  bench b;
-  open_bench(&b, 4096, IN_FILE, false);
+  fixture b;
+  open_fixture(&b, 4096, IN_FILE, false);
   const sqlite3_io_methods *before = file_of(b.db)->pMethods;
   sqlite3_hard_heap_limit64(1);
   assert_false(vsi_sqlite_file_watch(&b.watch, file_of(b.db), &b.cache));
@@ -288,10 +290,10 @@ static void without_memory_it_is_not_watched(void **state) {
   assert_ptr_equal(file_of(b.db)->pMethods, before);
   assert_false(vsi_sqlite_file_is_watched(&b.watch));
   assert_true(vsi_sqlite_file_watch(&b.watch, file_of(b.db), &b.cache));
-  close_bench(&b);
+  close_fixture(&b);
 }
 
-/* Of a VFS of a former version, whose table is shorter, and which somebody puts other methods in the place of. */
+/* A file of an older VFS, whose table of methods is shorter; other methods can replace the watching ones. */
 static int close_nothing(sqlite3_file *file) {
   (void)file;
   return SQLITE_OK;
@@ -303,17 +305,17 @@ static int read_nothing(sqlite3_file *file, void *buffer, int bytes, sqlite3_int
   return SQLITE_OK;
 }
 
-static void a_file_of_any_version_is_watched(void **state) {
+static void files_of_all_io_versions_are_watched(void **state) {
   (void)state;
   for (int version = 1; version <= 4; version++) {
-    bench b;
+    fixture b;
     vsi_sqlite_watch watch = {NULL, NULL, NULL};
     char bytes[100];
     size_t table = version == 1   ? offsetof(sqlite3_io_methods, xShmMap)
                    : version == 2 ? offsetof(sqlite3_io_methods, xFetch)
                                   : sizeof(sqlite3_io_methods);
     sqlite3_io_methods *methods = calloc(1, table); /* not a byte more */
-    open_bench(&b, 4096, IN_FILE, true);
+    open_fixture(&b, 4096, IN_FILE, true);
     assert_non_null(methods);
     memcpy(methods, &(sqlite3_io_methods){.iVersion = version, .xClose = close_nothing, .xRead = read_nothing},
            offsetof(sqlite3_io_methods, xWrite));
@@ -334,7 +336,7 @@ static void a_file_of_any_version_is_watched(void **state) {
     assert_ptr_equal(file.pMethods, methods);
     assert_false(vsi_sqlite_file_is_watched(&watch));
     vsi_sqlite_file_forget(&watch);
-    close_bench(&b);
+    close_fixture(&b);
     free(methods);
   }
 }
@@ -346,7 +348,7 @@ static const char letters[] =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO letter(id, box, body) "
     "SELECT i, i % 4, replace(hex(zeroblob(20000)), '0', 'a') FROM n; CREATE TABLE other(x)";
 
-/* One byte, which lies on one page that the value goes on over. */
+/* Write one byte, which lies on one overflow page. */
 static void write_byte(sqlite3 *db, int row, int at, char is) {
   sqlite3_blob *blob;
   assert_int_equal(sqlite3_blob_open(db, "main", "letter", "body", row, 1, &blob), SQLITE_OK);
@@ -354,10 +356,10 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
   assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
 }
 
-/* At level FILE_PAGES, of a file in which all stands, by attached connections and by others. A range is read: no key
- * says which rows. */
+/* At level FILE_PAGES, with all content in the file, and commits by attached and other connections. The queries read
+ * a range, so no key narrows the rows. */
 /* capability: D21 */
-static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
+static void byte_of_a_long_value_renders_only_its_readers(void **state) {
   (void)state;
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
     shown_site s;
@@ -383,9 +385,9 @@ static void a_byte_of_a_long_value_renders_those_who_read_it(void **state) {
   }
 }
 
-/* Whichever VFS is the default one, and none is named. */
+/* With either VFS as the default, and no VFS named. */
 /* capability: D21 */
-static void any_vfs_will_do(void **state) {
+static void any_default_vfs_is_watched(void **state) {
   (void)state;
   static const char *const names[] = {"unix-excl", "unix"};
   sqlite3_vfs *before = sqlite3_vfs_find(NULL);
@@ -404,10 +406,10 @@ static void any_vfs_will_do(void **state) {
   assert_int_equal(sqlite3_vfs_register(before, 1), SQLITE_OK);
 }
 
-/* Somebody has put other methods in the place of those that tell: such renders are followed by tables, and nothing is
- * missed. Where nothing is read past the cache, nothing is lost by it. */
+/* Other methods replace the watching ones. Renders are then followed by tables, so that no change is missed; if
+ * SQLite reads all pages through its cache, pages still suffice. */
 /* capability: D21 */
-static void what_cannot_be_watched_is_followed_by_tables(void **state) {
+static void unwatched_file_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
@@ -416,7 +418,7 @@ static void what_cannot_be_watched_is_followed_by_tables(void **state) {
   const sqlite3_io_methods *own = file->pMethods;
   size_t at = shown_watch(&s, "SELECT instr(body, 'Z') FROM letter WHERE id > 6 AND id < 8");
   assert_int_equal(shown_stats(&s).coarse_count, 0);
-  file->pMethods = file_of(s.other)->pMethods; /* the VFS's own */
+  file->pMethods = file_of(s.other)->pMethods; /* the VFS's own methods */
   write_byte(s.other, 7, 100, 'Z');
   assert_int_equal(shown_renders(&s, at), 1);
   assert_int_equal(shown_stats(&s).coarse_count, vsi_sqlite_file_is_read_past_cache());
@@ -428,8 +430,8 @@ static void what_cannot_be_watched_is_followed_by_tables(void **state) {
   shown_close(&s);
 }
 
-/* Two connections that share a cache, and the file: the first one is followed by pages. The log says it once. */
-static void who_shares_a_cache_is_told_of_it(void **state) {
+/* Two connections share a cache and a file. Only the first is followed by pages, and the log states this once. */
+static void shared_cache_is_logged_once(void **state) {
   (void)state;
   shown_site s;
   sqlite3 *db[2];
@@ -457,15 +459,15 @@ static void who_shares_a_cache_is_told_of_it(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(all_that_is_read_is_told),
-                                     cmocka_unit_test(it_is_known_which_sqlite_is_to_be_watched),
-                                     cmocka_unit_test(nobody_elses_reads_are_told),
-                                     cmocka_unit_test(a_file_is_watched_until_it_is_closed),
-                                     cmocka_unit_test(without_memory_it_is_not_watched),
-                                     cmocka_unit_test(a_file_of_any_version_is_watched),
-                                     cmocka_unit_test(a_byte_of_a_long_value_renders_those_who_read_it),
-                                     cmocka_unit_test(any_vfs_will_do),
-                                     cmocka_unit_test(what_cannot_be_watched_is_followed_by_tables),
-                                     cmocka_unit_test(who_shares_a_cache_is_told_of_it)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_of_reading_is_recorded),
+                                     cmocka_unit_test(versions_that_read_past_the_cache_are_detected),
+                                     cmocka_unit_test(reads_outside_the_recording_are_not_recorded),
+                                     cmocka_unit_test(file_is_watched_until_it_is_closed),
+                                     cmocka_unit_test(file_is_not_watched_after_an_allocation_failure),
+                                     cmocka_unit_test(files_of_all_io_versions_are_watched),
+                                     cmocka_unit_test(byte_of_a_long_value_renders_only_its_readers),
+                                     cmocka_unit_test(any_default_vfs_is_watched),
+                                     cmocka_unit_test(unwatched_file_is_followed_by_tables),
+                                     cmocka_unit_test(shared_cache_is_logged_once)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms in a database: all that is promised of forms; they outlive their process, are of all processes, are cleared in
- * the transaction of the submit, and what is wrong with the database loses nothing. */
+/* Forms in a SQLite file: the contract of forms, survival of a killed process, use by all processes, clearing in the
+ * transaction of the submit, and no loss after database faults. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,7 +11,7 @@
 #include "sqlite/ledger.h"
 #include "vestry/data/sqlite.h"
 
-/* The file, of which a test may have several suites. */
+/* The file; a test may open several suites on it. */
 static char folder[FOLDER_BYTES], path[96];
 static int64_t clock_s;
 
@@ -27,11 +27,11 @@ static void remove_file(void) {
   *folder = '\0';
 }
 
-/* What a suite has there. */
+/* A suite's objects on the file. */
 typedef struct node {
   vestry_sql_pool *pool;
   vestry_forms_storage *stored;
-  bool has_file; /* which it has made, and removes */
+  bool has_file; /* the node has created the file, and removes it */
 } node;
 
 static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool) {
@@ -80,7 +80,7 @@ static int64_t number_of(const form_suite *s, const char *sql) {
   return number;
 }
 
-/* What the totals say is what there is. */
+/* The totals match the rows. */
 static void check_totals(const form_suite *s) {
   assert_int_equal(number_of(s, "SELECT sum(forms) FROM vestry_form_total"),
                    number_of(s, "SELECT count(*) FROM vestry_form"));
@@ -90,7 +90,7 @@ static void check_totals(const form_suite *s) {
 
 /* ----------------------------------------------------------------------------------------------- processes -------- */
 
-/* A process that submits, and dies at one of the points: where SQLite gets memory, and where vestry gives some back. */
+/* A process that submits, and is killed at one point: an allocation of SQLite, or a release of vestry. */
 static long points_left;
 static void *(*real_malloc)(int);
 static struct shared { form_tab tab; } * shared;
@@ -109,7 +109,7 @@ static void *counted_malloc(int size) {
   return real_malloc(size);
 }
 
-/* Before SQLite is used first. */
+/* Call this before the first use of SQLite. */
 static void count_memory(void) {
   sqlite3_mem_methods methods;
   sqlite3_shutdown();
@@ -139,7 +139,7 @@ static bool submit_in_a_process(long points) {
 }
 
 /* capability: L4 */
-static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) {
+static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
   (void)state;
   form_suite s;
   int sent = 0, kept = 0;
@@ -153,7 +153,7 @@ static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) 
     form_load(&s, &shared->tab);
     const int64_t before = number_of(&s, "SELECT count(*) FROM report");
     assert_int_equal(form_say(&s, &shared->tab, (uint64_t)points, "v.title=typed"), 200);
-    form_end(&s); /* no connection is open while a process is forked */
+    form_end(&s); /* no connection is open during a fork */
     is_whole = submit_in_a_process(points);
     form_begin_submit(&s);
     const bool is_sent = number_of(&s, "SELECT count(*) FROM report") > before;
@@ -163,7 +163,7 @@ static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) 
     sent += is_sent;
     kept += !is_sent;
   }
-  assert_true(sent > 1 && kept > 1); /* some were killed after the commit, and some before */
+  assert_true(sent > 1 && kept > 1); /* some processes were killed after the commit, some before */
   munmap(shared, sizeof *shared);
   remove_file();
 }
@@ -171,7 +171,7 @@ static void a_process_that_is_killed_has_sent_the_form_or_kept_it(void **state) 
 /* ------------------------------------------------------------------------------------------------- faults --------- */
 
 /* capability: L4 */
-static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
+static void locked_or_full_database_keeps_the_form(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -190,7 +190,7 @@ static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
   assert_int_equal(sqlite3_close(other), SQLITE_OK);
   assert_int_equal(form_say(&s, &t, 4, "v.title=more"), 200);
   vestry_sql_transaction *loans[2];
-  /* each connection has its own bound, and the last one that was given back is not always the next */
+  /* The limit applies per connection, and the pool's next connection is not always the one returned last. */
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %d", (int)number_of(&s, "PRAGMA page_count") + 1);
   for (int is_full = 1; is_full >= 0; is_full--) {
     for (size_t i = 0; i < 2; i++) {
@@ -210,7 +210,7 @@ static void a_database_that_is_locked_or_full_keeps_what_it_has(void **state) {
 }
 
 /* capability: L4 */
-static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void **state) {
+static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   (void)state;
   test_host th;
   vestry_sql_pool *pool;
@@ -218,12 +218,12 @@ static void a_file_of_before_gets_the_table_and_one_of_later_is_left_alone(void 
   sqlite3 *db;
   make_file();
   test_host_init(&th);
-  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK); /* as a vestry of before parts has left it */
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK); /* as vestry left it before parts had versions */
   ledger_run(db, "CREATE TABLE vestry_schema(version INTEGER NOT NULL) STRICT; INSERT INTO vestry_schema VALUES(1)");
   assert_int_equal(open_pool(&th.host, &pool), VESTRY_OK);
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
   vestry_sql_forms_destroy(stored);
-  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again: it is there */
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again, with the table present */
   vestry_sql_forms_destroy(stored);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'tab'"), 1);
@@ -270,13 +270,13 @@ static void close_alone(void *world, vestry_forms_storage *storage) {
   vestry_sql_pool_destroy(world);
 }
 
-typedef struct live {
+typedef struct live_node {
   vestry_sql_pool *pool;
   vestry_sqlite *database;
-} live;
+} live_node;
 
 static void open_live(form_live *l, int level) {
-  live *own = calloc(1, sizeof *own);
+  live_node *own = calloc(1, sizeof *own);
   assert_non_null(own);
   l->world = own;
   assert_int_equal(open_pool(&l->on.th.host, &own->pool), VESTRY_OK);
@@ -287,7 +287,7 @@ static void open_live(form_live *l, int level) {
 }
 
 static void close_live(form_live *l) {
-  live *own = l->world;
+  live_node *own = l->world;
   vestry_sql_forms_destroy(l->stored);
   vestry_sqlite_pool_follow(own->pool, NULL);
   vestry_sqlite_destroy(own->database);
@@ -297,13 +297,13 @@ static void close_live(form_live *l) {
 
 static vestry_err clear_live(form_live *l, const vestry_request *req) {
   vestry_sql_transaction *loan;
-  vestry_err error = vestry_sql_begin(((const live *)l->world)->pool, VESTRY_SQL_WRITE, &loan);
+  vestry_err error = vestry_sql_begin(((const live_node *)l->world)->pool, VESTRY_SQL_WRITE, &loan);
   return error ? error : vestry_sql_end(loan, vestry_forms_clear(l->forms, req, "report:7"));
 }
 
 static void settle_live(form_live *l) {
   uint64_t seq;
-  assert_int_equal(vestry_sqlite_sync(((const live *)l->world)->database, &seq), VESTRY_OK);
+  assert_int_equal(vestry_sqlite_sync(((const live_node *)l->world)->database, &seq), VESTRY_OK);
   assert_int_equal(vestry_pages_settle(l->on.pages, seq, 1000), VESTRY_OK);
 }
 
@@ -330,9 +330,9 @@ int main(void) {
                                    .levels = levels,
                                    .levels_count = sizeof levels / sizeof *levels};
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_process_that_is_killed_has_sent_the_form_or_kept_it),
-      cmocka_unit_test(a_database_that_is_locked_or_full_keeps_what_it_has),
-      cmocka_unit_test(a_file_of_before_gets_the_table_and_one_of_later_is_left_alone),
+      cmocka_unit_test(killed_process_has_either_submitted_or_kept_the_form),
+      cmocka_unit_test(locked_or_full_database_keeps_the_form),
+      cmocka_unit_test(old_file_is_upgraded_and_later_version_is_rejected),
   };
   return form_database_run("forms in a file", &in_a_file) + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Processes that enqueue and run jobs of one database, and are killed (SIGKILL) at one point after the other: at each
- * look at the clock, each use of memory, and inside of the functions. Each job that was committed is done, what it
- * writes to the database is there once, and none that was rolled back is run. */
+/* Processes that enqueue and run jobs of one database are killed (SIGKILL) at successive points: at each read of the
+ * clock, at each allocation, and within job functions. Each committed job runs, its writes are in the database once,
+ * and no rolled-back job runs. */
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,16 +18,16 @@
 
 enum { LEASE_MS = 1000, IDS = 8192, NEVER = -1, POINTS = 100 };
 
-/* What all processes see. */
+/* Memory shared by all processes. */
 static struct shared {
   _Atomic(int64_t) clock_ms;
   atomic_bool is_over, is_wrong;
-  _Atomic(uint64_t) fences[IDS]; /* a bit for each with which it was run */
+  _Atomic(uint64_t) fences[IDS]; /* one bit for each fence of its runs */
   atomic_int begun[IDS], ended[IDS], committed[IDS];
 } * shared;
 
 static char folder[FOLDER_BYTES], path[128];
-static long points_left = NEVER; /* this process's */
+static long points_left = NEVER; /* of this process */
 
 static void point(void) {
   if (points_left > 0 && --points_left == 0) raise(SIGKILL);
@@ -57,7 +57,7 @@ typedef struct worker {
   vestry_jobs *jobs;
 } worker;
 
-/* It ends in the transaction of what it writes. */
+/* The job finishes in the transaction of its write. */
 static vestry_err write_effect(vestry_job *job, worker *w) {
   vestry_sql_transaction *loan;
   vestry_err error = vestry_sql_begin(w->pool, VESTRY_SQL_WRITE, &loan);
@@ -72,7 +72,7 @@ static vestry_err work(vestry_job *job, void *app) {
   must(job->id < IDS);
   must(memcmp(job->payload.data, "kept", 5) == 0);
   const uint64_t bit = UINT64_C(1) << (job->fence & 63);
-  must(job->fence > 63 || !(atomic_fetch_or(&shared->fences[job->id], bit) & bit)); /* no number twice */
+  must(job->fence > 63 || !(atomic_fetch_or(&shared->fences[job->id], bit) & bit)); /* each fence is used once */
   atomic_fetch_add(&shared->begun[job->id], 1);
   point();
   vestry_err error = job->id % 2 ? write_effect(job, app) : VESTRY_OK;
@@ -120,8 +120,8 @@ static vestry_err enqueue(worker *w, const char *payload, vestry_err end) {
   return error;
 }
 
-/* Enqueue some, and do what is due. */
-static void live(void) {
+/* Enqueue jobs, and run the jobs that are due. */
+static void enqueue_and_run(void) {
   worker w;
   bool has_run = true;
   must(open_worker(&w) == VESTRY_OK);
@@ -130,8 +130,8 @@ static void live(void) {
   while (has_run && !atomic_load(&shared->is_wrong)) must(vestry_jobs_step(w.jobs, &has_run) == VESTRY_OK);
 }
 
-/* Works until it is over, by threads. */
-static void accompany(void) {
+/* Run jobs with threads until is_over is set. */
+static void run_beside(void) {
   worker w;
   must(open_worker(&w) == VESTRY_OK);
   must(vestry_jobs_start(w.jobs) == VESTRY_OK);
@@ -148,7 +148,7 @@ static pid_t start(void (*body)(void), long points) {
   _exit(0);
 }
 
-/* Whether it ended by itself. */
+/* Return whether the process ended by itself. */
 static bool await(pid_t child) {
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
@@ -165,7 +165,7 @@ static void begin(void) {
   snprintf(path, sizeof path, "%s/jobs.db", folder);
 }
 
-/* No process lives any more, but this one. */
+/* Check the database after all other processes have ended. */
 static void check(bool has_companion) {
   sqlite3 *db;
   assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -184,7 +184,7 @@ static void check(bool has_companion) {
     assert_true(atomic_load(&shared->ended[id]) <= begun);
     again += begun > 1;
   }
-  assert_true(has_companion || again > 0); /* some were killed in the middle */
+  assert_true(has_companion || again > 0); /* some processes were killed during a run */
   assert_int_equal(sqlite3_close(db), SQLITE_OK);
   munmap(shared, sizeof *shared);
   folder_remove(folder);
@@ -192,41 +192,41 @@ static void check(bool has_companion) {
 
 static void kill_at_each_point(bool has_companion) {
   begin();
-  assert_true(await(start(live, NEVER))); /* the tables are there */
-  pid_t companion = has_companion ? start(accompany, NEVER) : 0;
+  assert_true(await(start(enqueue_and_run, NEVER))); /* creates the tables */
+  pid_t companion = has_companion ? start(run_beside, NEVER) : 0;
   bool is_whole = false;
-  /* Beside another one, which takes jobs away, a process may be whole after few points. */
+  /* With a companion that takes jobs, a process may end normally after few points. */
   for (long points = 1; has_companion ? points <= POINTS : !is_whole; points++) {
-    is_whole = await(start(live, points));
+    is_whole = await(start(enqueue_and_run, points));
     atomic_fetch_add(&shared->clock_ms, LEASE_MS);
   }
-  assert_true(await(start(live, NEVER)));
+  assert_true(await(start(enqueue_and_run, NEVER)));
   if (companion) {
-    /* What it has at this moment it ends: it is not killed. */
+    /* The companion is not killed, and ends its current job. */
     atomic_store(&shared->is_over, true);
     assert_true(await(companion));
   }
   atomic_fetch_add(&shared->clock_ms, LEASE_MS);
-  assert_true(await(start(live, NEVER)));
+  assert_true(await(start(enqueue_and_run, NEVER)));
   check(has_companion);
 }
 
 /* capability: L7 */
-static void processes_that_are_killed_at_each_point_lose_no_job(void **state) {
+static void processes_killed_at_each_point_lose_no_job(void **state) {
   (void)state;
   kill_at_each_point(false);
 }
 
 /* capability: L7 */
-static void beside_one_that_lives_they_lose_none_either(void **state) {
+static void processes_killed_beside_a_running_one_lose_no_job(void **state) {
   (void)state;
   kill_at_each_point(true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(processes_that_are_killed_at_each_point_lose_no_job),
-      cmocka_unit_test(beside_one_that_lives_they_lose_none_either),
+      cmocka_unit_test(processes_killed_at_each_point_lose_no_job),
+      cmocka_unit_test(processes_killed_beside_a_running_one_lose_no_job),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

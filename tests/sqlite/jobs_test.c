@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs in a database: what is committed is run, and by one process at a time. Real processes, which are killed, are in
- * tests/sqlite/jobs_process_test.c. */
+/* Jobs in a SQLite database: the contract of jobs, and faults of SQLite. tests/sqlite/jobs_process_test.c kills real
+ * processes. */
 #include "jobs/contract.h"
 #include "sqlite/ledger.h"
 #include "vestry/data/jobs.h"
 #include "vestry/data/sqlite.h"
 
 static char folder[FOLDER_BYTES], path[96];
-enum { CONNECTIONS = 2 /* of a node's pool */, HISTORIES = 200 };
-static uint32_t busy_ms = PATIENCE_S * 1000; /* of pools that are opened */
+enum { CONNECTIONS = 2 /* in a node's pool */, HISTORIES = 200 };
+static uint32_t busy_ms = PATIENCE_S * 1000; /* for pools that are opened */
 
 /* ----------------------------------------------------------------------------- what all databases promise -------- */
 
@@ -141,7 +141,7 @@ static const crew_database database = {.kinds_count = 1,
 /* ------------------------------------------------------------------------------------- SQLite's own --------------- */
 
 /* capability: L7 */
-static void a_full_disk_is_an_error(void **state) {
+static void full_disk_returns_limit(void **state) {
   (void)state;
   static char bytes[1 << 20];
   crew c;
@@ -160,25 +160,26 @@ static void a_full_disk_is_an_error(void **state) {
   crew_close(&c);
 }
 
-static sqlite3 *stranger;
+static sqlite3 *locking_db;
 
 static void lock_out(crew *c, crew_node *n, vestry_job *job) {
   (void)n, (void)job;
   c->meanwhile = NULL;
-  ledger_run(stranger, "BEGIN IMMEDIATE");
+  ledger_run(locking_db, "BEGIN IMMEDIATE");
 }
 
-/* Another program writes for long. The work is not done again for that, if there are threads, which can wait. */
+/* Another program holds the write lock for long. With threads, which can wait, the job does not run again because of
+ * that. */
 /* capability: L7 */
-static void an_end_that_cannot_be_written_is_written_later(void **state) {
+static void end_blocked_by_another_writer_is_written_later(void **state) {
   (void)state;
   for (int has_threads = 0; has_threads < 2; has_threads++) {
     crew c;
     busy_ms = 1;
     crew_open(&c, (vestry_jobs_options){.poll_ms = 60000});
     busy_ms = PATIENCE_S * 1000;
-    assert_int_equal(sqlite3_open(path, &stranger), SQLITE_OK);
-    sqlite3_busy_timeout(stranger, PATIENCE_S * 1000); /* the thread that renews leases writes, too */
+    assert_int_equal(sqlite3_open(path, &locking_db), SQLITE_OK);
+    sqlite3_busy_timeout(locking_db, PATIENCE_S * 1000); /* the thread that renews leases writes, too */
     int64_t id = crew_enqueue(&c, (vestry_job_order){0});
     c.meanwhile = lock_out;
     if (has_threads) {
@@ -188,8 +189,8 @@ static void an_end_that_cannot_be_written_is_written_later(void **state) {
       assert_true(crew_step(&c.nodes[0]));
       assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_LOST);
     }
-    ledger_run(stranger, "COMMIT");
-    assert_int_equal(sqlite3_close(stranger), SQLITE_OK);
+    ledger_run(locking_db, "COMMIT");
+    assert_int_equal(sqlite3_close(locking_db), SQLITE_OK);
     if (has_threads) {
       UNTIL(atomic_load(&c.ends) == 1);
     } else {
@@ -205,8 +206,8 @@ static void an_end_that_cannot_be_written_is_written_later(void **state) {
 int main(void) {
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_OK);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_full_disk_is_an_error),
-      cmocka_unit_test(an_end_that_cannot_be_written_is_written_later),
+      cmocka_unit_test(full_disk_returns_limit),
+      cmocka_unit_test(end_blocked_by_another_writer_is_written_later),
   };
   int failed = 0;
   if (!jobs_contract_is_model_alone())

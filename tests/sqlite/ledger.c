@@ -5,14 +5,14 @@
 
 /* ------------------------------------------------------------------------------------ SQLite's clock and disk ----- */
 
-static sqlite3_vfs turned;
+static sqlite3_vfs scripted;
 static int (*open_file)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
-static _Atomic(int64_t) turned_s;
+static _Atomic(int64_t) scripted_s;
 static _Atomic(bool) disk_is_lost;
 
-/* The methods of the files of one kind, and those that they are for. */
+/* The methods of one kind of file, and the original methods. */
 typedef struct kind {
-  sqlite3_io_methods methods; /* first */
+  sqlite3_io_methods methods; /* the first member */
   const sqlite3_io_methods *real;
 } kind;
 static kind kinds[8];
@@ -30,7 +30,7 @@ static int sync_file(sqlite3_file *file, int flags) {
   return disk_is_lost ? SQLITE_IOERR_FSYNC : real_of(file)->xSync(file, flags);
 }
 
-static int open_turned(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
+static int open_scripted(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
   int result = open_file(vfs, name, file, flags, ret_flags);
   if (result || !file->pMethods) return result;
   kind *of = kinds;
@@ -49,28 +49,28 @@ static int open_turned(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 
 static int tell_time(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms) {
   (void)vfs;
-  *ret_ms = turned_s * 1000 + INT64_C(210866760000000);
+  *ret_ms = scripted_s * 1000 + INT64_C(210866760000000);
   return SQLITE_OK;
 }
 
-static void turn_vfs(void) {
-  if (turned.zName) return;
-  turned = *sqlite3_vfs_find(NULL);
-  open_file = turned.xOpen;
-  turned.zName = "turned";
-  turned.xOpen = open_turned;
-  turned.xCurrentTimeInt64 = tell_time;
-  assert_int_equal(sqlite3_vfs_register(&turned, 1), SQLITE_OK);
+static void register_vfs(void) {
+  if (scripted.zName) return;
+  scripted = *sqlite3_vfs_find(NULL);
+  open_file = scripted.xOpen;
+  scripted.zName = "turned";
+  scripted.xOpen = open_scripted;
+  scripted.xCurrentTimeInt64 = tell_time;
+  assert_int_equal(sqlite3_vfs_register(&scripted, 1), SQLITE_OK);
 }
 
 void ledger_clock(int64_t now_s) {
-  turned_s = now_s;
-  turn_vfs();
+  scripted_s = now_s;
+  register_vfs();
 }
 
 void ledger_lose_disk(bool is_lost) {
   disk_is_lost = is_lost;
-  turn_vfs();
+  register_vfs();
 }
 
 /* -------------------------------------------------------------------------------------------------- databases ----- */
@@ -150,7 +150,7 @@ void ledger_close(ledger *s) {
   assert_int_equal(stats.connections_count, 0);
   vestry_sqlite_destroy(s->database);
   site_close(&s->on);
-  assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* nothing of vestry's is left in it */
+  assert_int_equal(sqlite3_close(s->db), SQLITE_OK); /* close fails if vestry has left a statement open */
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
   test_host_assert_clean(&s->on.th);
   folder_remove(s->folder);

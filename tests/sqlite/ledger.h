@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A site over a database: its pages name their topic in the query, count their renders, and show what a statement
- * gives. On the stepped runtime; time is turned by hand, SQLite's too. */
+/* A site over a database, on the stepped runtime. Its pages name their topic in the query, count their renders, and
+ * show the result of a statement. The clock is manual, also SQLite's. */
 #ifndef TESTS_SQLITE_LEDGER_H
 #define TESTS_SQLITE_LEDGER_H
 
@@ -16,35 +16,36 @@ typedef struct ledger {
   site on;
   char folder[FOLDER_BYTES], path[96];
   vestry_sqlite *database;
-  sqlite3 *db, *reader; /* the first is attached, the second is not */
+  sqlite3 *db, *reader; /* db is attached, reader is not */
   vestry_sqlite_connection *connection;
-  vestry_sql_pool *pool; /* that is followed, with states of tabs: once tabs_open was called */
+  vestry_sql_pool *pool; /* followed, with tab states; set by tabs_open */
   vestry_sql_tabs *states;
-  vestry_memory_exchange *tabs[LEDGER_ROOMS]; /* of the topics below */
+  vestry_memory_exchange *tabs[LEDGER_ROOMS]; /* tabs of the topics below */
   const char *topics[LEDGER_ROOMS];
   size_t tabs_count;
   size_t renders[LEDGER_ROOMS]; /* since ledger_seen */
-  int counted[LEDGER_ROOMS];    /* rows of the table t that the last render saw */
+  int counted[LEDGER_ROOMS];    /* rows of the table t in the last render */
 } ledger;
 
-/* A folder, a database with the table t (id, x) and others, in this mode, and an instance; path /page?N for topic N. */
+/* Open a folder, a database with the table t (id, x) and others in this journal mode, and an instance; path /page?N
+ * for topic N. */
 void ledger_open(ledger *s, const char *journal_mode, const vestry_sqlite_options *options);
-/* Of an instance with these options, which by itself has scopes by cookie. */
+/* The same with the options of the instance; ledger_open uses scopes by cookie. */
 void ledger_open_as(ledger *s, const char *journal_mode, const vestry_sqlite_options *options, vestry_options own);
 void ledger_close(ledger *s);
-/* A tab of a page that depends on a topic. It has been rendered once. */
+/* Open a tab of a page that depends on the topic, and render it once. */
 void ledger_watch(ledger *s, const char *topic);
-/* Run SQL; it must succeed. */
+/* Run SQL, which must succeed. */
 void ledger_run(sqlite3 *db, const char *sql);
 int ledger_number(sqlite3 *db, const char *sql);
-/* Let everything be rendered, by all that was committed; site_settle_pages: by what has been published alone. */
+/* Render all pages that commits affect. site_settle_pages handles published commits only. */
 void ledger_sync(ledger *s);
-/* How often the page of a topic was rendered since this was last asked. */
+/* Return the number of renders of the topic's page since the last call. */
 size_t ledger_seen(ledger *s, const char *topic);
 /* Set SQLite's clock: seconds since 1970. It is the process's. */
 void ledger_clock(int64_t now_s);
-/* Whether the disk is gone: files that were opened since ledger_clock or this was first called are neither read nor
- * written. */
+/* Lose the disk, or restore it: files opened since the first call of this function or of ledger_clock are neither
+ * read nor written. */
 void ledger_lose_disk(bool is_lost);
 
 #endif

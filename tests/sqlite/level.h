@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Level PAGES, where it can be had. */
+/* Level FILE_PAGES, if this SQLite supports it. */
 #ifndef TESTS_SQLITE_LEVEL_H
 #define TESTS_SQLITE_LEVEL_H
 
 #include <stdbool.h>
 
-/* Have pages recorded, first thing in main. If they cannot be, it says what is left out. Other faults end the test. */
+/* Enable the recording of pages; call this first in main. If it is not supported, a message states this; other
+ * errors end the test. */
 void level_begin(void);
-/* Whether they are. */
+/* Return whether pages are recorded. */
 bool level_has_pages(void);
-/* In a test: what is left of it is skipped if they are not. */
+/* Skip the rest of a test unless pages are recorded. */
 void level_needs_pages(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a database and its pool count, as metrics beside the instance's. */
+/* Metrics of a database and its pool, beside those of the instance. */
 #include "sqlite/shown.h"
 #include "vestry/data/sqlite.h"
 #include "vestry/ops/observe.h"
@@ -23,7 +23,7 @@ static void assert_has(const char *text, const char *line) {
 }
 
 /* capability: H2 */
-static void commits_and_loans_are_counted(void **state) {
+static void metrics_count_commits_and_checkouts(void **state) {
   (void)state;
   enum { COMMITS = 3 };
   static char text[65536];
@@ -66,6 +66,6 @@ static void commits_and_loans_are_counted(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commits_and_loans_are_counted)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_commits_and_checkouts)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

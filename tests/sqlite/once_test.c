@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Actions that run once, in SQLite: all that is promised of memory, in all processes of a file, and after a restart. */
+/* Actions that run once, in SQLite: the contract, for all processes of a file, and after a restart. */
 #include "guard/once_contract.h"
 #include "support/folder.h"
 #include "vestry/data/sqlite.h"
@@ -10,7 +10,7 @@ typedef struct node {
   vestry_sql_pool *pool;
   vestry_sql_once *stored;
 } node;
-static node nodes[2]; /* each has a pool of its own, as a process has */
+static node nodes[2]; /* each has its own pool, as a process has */
 static _Atomic(int64_t) clock_ms = 1000000;
 static char folder[FOLDER_BYTES], path[96];
 
@@ -31,7 +31,7 @@ static vestry_err open_node(once_node *of) {
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
   assert_null(n->pool);
   static uint64_t others;
-  of->on.th.seed = ++others << 32; /* no two nodes have the same randomness */
+  of->on.th.seed = ++others << 32; /* no two nodes have the same random numbers */
   vestry_err error = vestry_sqlite_pool_create(
       &(vestry_sqlite_pool_options){.host = &of->on.th.host, .path = path, .setup = "PRAGMA synchronous = OFF"},
       &n->pool);
@@ -59,7 +59,7 @@ static int64_t count(once_node *of) {
 static const once_world in_a_file = {2, clear, open_node, close_node, count};
 
 /* capability: L7 */
-static void a_restart_has_the_answer(void **state) {
+static void restart_keeps_the_answer(void **state) {
   (void)state;
   once_node one;
   once_nonce nonce;
@@ -80,7 +80,7 @@ static void a_restart_has_the_answer(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_restart_has_the_answer)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(restart_keeps_the_answer)};
   once_contract_world = &in_a_file;
   const int failed = once_contract_run("actions that run once, in a file") + cmocka_run_group_tests(tests, NULL, NULL);
   folder_remove(folder);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is committed: rows, several together, blobs, statements that are stepped once, the schema, the file. */
+/* The commits: rows, transactions, blobs, statements that are stepped once, the schema, the file. */
 #include <stdio.h>
 
 #include "sqlite/oracle.h"
@@ -8,7 +8,7 @@
 
 enum { SQL_BYTES = ORACLE_SQL_BYTES };
 
-/* What changes no byte, or none that is told of. */
+/* Statements that change no byte, or none that a hook reports. */
 static void make_idle(char *sql, const char *one, unsigned k) {
   switch (chance(9)) {
   case 0: snprintf(sql, SQL_BYTES, "UPDATE %s SET c = c WHERE k = %u", one, k); return;
@@ -60,7 +60,7 @@ static void make_virtual(char *sql) {
   }
 }
 
-/* Keys change, one row's or several's. */
+/* Keys of one or several rows change. */
 static void make_keyed(char *sql, const char *one, unsigned k) {
   unsigned id = chance(400), other = chance(12);
   switch (chance(9)) {
@@ -185,7 +185,7 @@ static void write_blob(oracle_world *w, sqlite3 *db) {
   sqlite3_blob_close(blob);
 }
 
-/* As those do who want the first row of what is returned: it commits in its reset. */
+/* Step a statement once, as callers do that need only the first returned row. It commits in its reset. */
 static void step_once(oracle_world *w, oracle_who who, char *sql) {
   sqlite3_stmt *once = NULL;
   strcat(sql, chance(2) ? " RETURNING k" : " RETURNING a, b");
@@ -204,7 +204,7 @@ static void step_once(oracle_world *w, oracle_who who, char *sql) {
 
 void oracle_change(oracle_world *w, oracle_who who) {
   char sql[SQL_BYTES + 40];
-  /* What stands in the WAL is read through the cache; what is in the file, past it. */
+  /* Pages in the WAL are read through the cache, pages in the file past it. */
   if (w->is_long && chance(3) == 0) (void)oracle_try(w, who, "PRAGMA wal_checkpoint(PASSIVE)");
   unsigned how = chance(40);
   if (how < (w->is_long ? 10 : 1) && who != ORACLE_PROCESS) {
@@ -220,7 +220,7 @@ void oracle_change(oracle_world *w, oracle_who who) {
   (void)oracle_try(w, who, sql);
 }
 
-/* Another file and TEMP are written in the same transaction, and perhaps nothing else. */
+/* The same transaction also writes to another file or to TEMP, perhaps exclusively. */
 static void change_beside(oracle_world *w, oracle_who who) {
   static const char *const all[] = {"INSERT INTO side.log VALUES(1)", "UPDATE side.log SET x = x + 1",
                                     "CREATE TEMP TABLE IF NOT EXISTS mine(x)", "INSERT INTO temp.mine VALUES(1)"};
@@ -229,7 +229,7 @@ static void change_beside(oracle_world *w, oracle_who who) {
   (void)oracle_try(w, who, sql);
 }
 
-/* Another process takes it as one text, and does not roll back by parts. */
+/* The other process receives a transaction as one text, and does not roll back to savepoints. */
 static void change_together_elsewhere(oracle_world *w) {
   char all[4 * SQL_BYTES - 200], sql[SQL_BYTES];
   size_t len = (size_t)snprintf(all, sizeof all, "BEGIN");
@@ -266,7 +266,7 @@ static void change_together(oracle_world *w, oracle_who who) {
   (void)oracle_try(w, who, end);
 }
 
-static void care_for_file(oracle_world *w, oracle_who who) {
+static void maintain_file(oracle_world *w, oracle_who who) {
   static const char *const all[] = {"PRAGMA wal_checkpoint(PASSIVE)",
                                     "PRAGMA wal_checkpoint(FULL)",
                                     "PRAGMA wal_checkpoint(RESTART)",
@@ -287,21 +287,21 @@ static void care_for_file(oracle_world *w, oracle_who who) {
                                     "REINDEX",
                                     "PRAGMA journal_mode = WAL"};
   const char *sql = all[chance(chance(4) ? 16 : 19)];
-  /* It would be somebody else's, too; and the others look at the mode by which they are followed. */
+  /* The mode also affects the other connections, and decides how the file is followed. */
   if (strcmp(sql, "PRAGMA journal_mode = WAL") == 0 && (w->is_alone || chance(6))) return;
   if (w->is_wal && strncmp(sql, "PRAGMA journal_mode", 19) == 0) return;
   oracle_note(w, sql);
   (void)oracle_try(w, who, sql);
 }
 
-/* A connection wants the file for itself, and mostly does not get it: then it goes on as before. */
+/* A connection requests exclusive locking, mostly in vain, and continues normally. */
 static void exclude(oracle_world *w, oracle_who who) {
   (void)oracle_try(w, who, "PRAGMA main.locking_mode = EXCLUSIVE");
   oracle_change(w, who);
   (void)oracle_try(w, who, "PRAGMA main.locking_mode = NORMAL; SELECT count(*) FROM sqlite_schema");
 }
 
-static oracle_who anybody(const oracle_world *w) {
+static oracle_who random_writer(const oracle_world *w) {
   static const oracle_who all[] = {ORACLE_WRITER, ORACLE_WRITER, ORACLE_WRITER, ORACLE_SECOND,
                                    ORACLE_SECOND, ORACLE_READER, ORACLE_OTHER,  ORACLE_OTHER};
   unsigned at = chance(10);
@@ -311,7 +311,7 @@ static oracle_who anybody(const oracle_world *w) {
 
 oracle_step oracle_commit(oracle_world *w) {
   static const char *const names[] = {"-- writer", "-- second", "-- reader", "-- not attached", "", "-- elsewhere"};
-  oracle_who who = anybody(w);
+  oracle_who who = random_writer(w);
   unsigned how = chance(100);
   w->last_count = 0;
   oracle_note(w, names[who]);
@@ -324,13 +324,13 @@ oracle_step oracle_commit(oracle_world *w) {
     oracle_schema_change(w, who);
     is = ORACLE_OF_SCHEMA;
   } else if (how < 64) {
-    care_for_file(w, who);
+    maintain_file(w, who);
     is = ORACLE_OF_SCHEMA;
   } else if (how < 65 && who < ORACLE_READER && !w->is_alone && !w->is_wal) {
     exclude(w, who);
   } else {
     for (unsigned i = 2 + chance(7); i--;) {
-      who = anybody(w);
+      who = random_writer(w);
       oracle_note(w, names[who]);
       oracle_change(w, who);
     }

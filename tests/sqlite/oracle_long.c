@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of many pages: read whole, in parts, and as blobs; changed at one byte, made longer, cut. SQLite keeps what
- * does not fit on a row's page in a chain of others, and writes only those of them whose bytes change. */
+/* Values of many pages: read completely, in parts and as blobs; changed at one byte, extended, cut. SQLite stores
+ * the part that does not fit on a row's page on a chain of overflow pages, and writes only the overflow pages whose
+ * bytes change. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +11,7 @@
 
 enum { SQL_BYTES = ORACLE_SQL_BYTES, MOST_BYTES = 300 << 6 };
 
-/* Where something of a value is read, or written: in its beginning, or anywhere. */
+/* Choose an offset within a value: near its beginning, or anywhere. */
 static unsigned place(void) {
   return chance(4) ? chance(300u << chance(6)) : chance(200);
 }
@@ -19,7 +20,7 @@ unsigned oracle_long_bytes(void) {
   return (300u << chance(6)) + chance(300);
 }
 
-/* piece(table, row, from, count): of its column d, by a blob, in parts. */
+/* piece(table, row, from, count): part of column d, read from a blob in pieces. */
 static void piece(sqlite3_context *context, int count, sqlite3_value **arguments) {
   sqlite3_blob *blob = NULL;
   sqlite3 *db = sqlite3_context_db_handle(context);
@@ -39,7 +40,7 @@ static void piece(sqlite3_context *context, int count, sqlite3_value **arguments
     at += bytes;
   }
   if (result)
-    sqlite3_result_int(context, result == SQLITE_ERROR ? -1 : result); /* there is none of a number or of NULL */
+    sqlite3_result_int(context, result == SQLITE_ERROR ? -1 : result); /* a number or NULL has no blob */
   else
     sqlite3_result_blob(context, taken, at, SQLITE_TRANSIENT);
   (void)sqlite3_blob_close(blob);
@@ -52,7 +53,7 @@ void oracle_long_prepare(sqlite3 *db) {
 
 void oracle_long_make(oracle_world *w) {
   char sql[SQL_BYTES];
-  for (int i = 0; i < ORACLE_TABLES; i++) { /* the keys of these are long, too */
+  for (int i = 0; i < ORACLE_TABLES; i++) { /* their keys are long, too */
     if (chance(3)) continue;
     snprintf(sql, sizeof sql, "CREATE INDEX long%d ON t%d(%s)", i, i, chance(2) ? "d" : "k, d");
     oracle_must(w->db[ORACLE_WRITER], sql);
@@ -79,7 +80,8 @@ bool oracle_long_query(char *sql) {
   case 8:
     snprintf(sql, SQL_BYTES, "SELECT length(d), piece('%s', rowid, 0, 100000) FROM %s WHERE id = %u", one, one, id);
     return false;
-  case 9: snprintf(sql, SQL_BYTES, "SELECT e, u FROM %s WHERE id = %u", one, id); return false; /* behind it */
+  /* Columns behind the long value. */
+  case 9: snprintf(sql, SQL_BYTES, "SELECT e, u FROM %s WHERE id = %u", one, id); return false;
   case 10: snprintf(sql, SQL_BYTES, "SELECT count(DISTINCT d) FROM %s WHERE k < %u", one, k); return true;
   case 11: snprintf(sql, SQL_BYTES, "SELECT max(d), min(substr(d, %u)) FROM %s", at, one); return true;
   case 12: snprintf(sql, SQL_BYTES, "SELECT a FROM %s WHERE d LIKE '%%Z%%' AND k = %u", one, k); return false;

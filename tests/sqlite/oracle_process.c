@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* It is forked before there are threads or SQLite has begun. A message is an operation, a length and that many bytes;
- * the answer is a byte. It ends when nobody speaks to it any more. */
+/* The process is forked before threads and SQLite exist. A message consists of an operation, a length and that many
+ * bytes; the answer is one byte. The process ends when the socket is closed. */
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -10,10 +10,10 @@
 
 enum operation { OPEN, CLOSE, RUN, STEP };
 
-static int speaks = -1;
+static int socket_fd = -1;
 static pid_t process;
 
-static bool take(int from, void *bytes, size_t len) {
+static bool read_all(int from, void *bytes, size_t len) {
   for (size_t at = 0; at < len;) {
     ssize_t got = read(from, (char *)bytes + at, len - at);
     if (got <= 0) return false;
@@ -30,13 +30,13 @@ static bool step(sqlite3 *db, const char *sql) {
   return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
-static void listen_to(int to) {
+static void serve_operations(int to) {
   sqlite3 *db = NULL;
   struct {
     uint32_t operation, len;
   } head;
   char text[4096];
-  while (take(to, &head, sizeof head) && head.len < sizeof text && take(to, text, head.len)) {
+  while (read_all(to, &head, sizeof head) && head.len < sizeof text && read_all(to, text, head.len)) {
     text[head.len] = '\0';
     char answer = 0;
     switch ((enum operation)head.operation) {
@@ -60,14 +60,14 @@ static void listen_to(int to) {
   _exit(0);
 }
 
-static bool say(enum operation operation, const char *text) {
+static bool send_operation(enum operation operation, const char *text) {
   char bytes[4200], answer;
   const uint32_t head[2] = {operation, (uint32_t)strlen(text)};
   assert_true(sizeof head + head[1] <= sizeof bytes);
   memcpy(bytes, head, sizeof head);
   memcpy(bytes + sizeof head, text, head[1]);
-  assert_int_equal(write(speaks, bytes, sizeof head + head[1]), sizeof head + head[1]);
-  assert_true(take(speaks, &answer, 1));
+  assert_int_equal(write(socket_fd, bytes, sizeof head + head[1]), sizeof head + head[1]);
+  assert_true(read_all(socket_fd, &answer, 1));
   return answer;
 }
 
@@ -77,30 +77,30 @@ void oracle_process_start(void) {
   process = fork();
   if (process == 0) {
     close(ends[0]);
-    listen_to(ends[1]);
+    serve_operations(ends[1]);
   }
   if (process < 0) abort();
   close(ends[1]);
-  speaks = ends[0];
+  socket_fd = ends[0];
 }
 
 void oracle_process_stop(void) {
-  close(speaks);
+  close(socket_fd);
   (void)waitpid(process, NULL, 0);
 }
 
 void oracle_process_open(const char *path) {
-  assert_true(say(OPEN, path));
+  assert_true(send_operation(OPEN, path));
 }
 
 void oracle_process_close(void) {
-  assert_true(say(CLOSE, ""));
+  assert_true(send_operation(CLOSE, ""));
 }
 
 bool oracle_process_run(const char *sql) {
-  return say(RUN, sql);
+  return send_operation(RUN, sql);
 }
 
 void oracle_process_step(const char *sql) {
-  (void)say(STEP, sql);
+  (void)send_operation(STEP, sql);
 }

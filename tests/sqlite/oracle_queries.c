@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What pages ask. A result never depends on the plan: what is cut off is sorted by all that is shown. */
+/* The queries of pages. No result depends on the query plan: a query with a limit sorts by all shown columns. */
 #include <stdio.h>
 
 #include "sqlite/oracle.h"
@@ -13,7 +13,7 @@ static void value(oracle_query *query, int at, char type, unsigned is) {
   query->values[at] = (int)is;
 }
 
-/* Rows that are looked up by a key, which is bound. */
+/* Rows found by a bound key. */
 static void make_keyed(oracle_query *query, const char *one, const char *two) {
   static const char types[] = "iiiiiiirtn";
   char *sql = query->sql;
@@ -83,7 +83,7 @@ static void make_temporary(oracle_query *query, const char *one) {
   }
 }
 
-/* Columns that are there at some times. */
+/* Columns that exist at times. */
 static void make_added(oracle_query *query, const char *one) {
   unsigned column = chance(ORACLE_ADDED);
   query->is_ordered = true;

@@ -12,7 +12,7 @@ bool oracle_try(oracle_world *w, oracle_who who, const char *sql) {
       result != SQLITE_ERROR)
     fail_msg("%s: %s", sql, message);
   sqlite3_free(message);
-  /* A COMMIT that finds the file busy (the thread that looks has it for moments) leaves the transaction open. */
+  /* A COMMIT that finds the file busy leaves the transaction open; the following thread locks the file for moments. */
   if (result && strstr(sql, "COMMIT") && !sqlite3_get_autocommit(w->db[who])) (void)oracle_try(w, who, "ROLLBACK");
   return !result;
 }
@@ -46,7 +46,7 @@ static uint64_t hash_row(sqlite3_stmt *row) {
   return hash;
 }
 
-/* Rows in their order, or in any. */
+/* Hash the rows, with or without their order. */
 static uint64_t run(sqlite3_stmt *statement, bool is_ordered) {
   uint64_t all = 7;
   int result;

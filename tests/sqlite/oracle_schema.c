@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Schemas: tables with and without rowid, generated columns, foreign keys, indexes of all kinds, views, triggers,
- * virtual tables, tables and views of TEMP; and what changes them. */
+ * virtual tables, TEMP tables and views; and changes of the schema. */
 #include <stdio.h>
 
 #include "sqlite/oracle.h"
@@ -41,7 +41,7 @@ static void view_sql(int number, char sql[SQL_BYTES]) {
 
 static void make_trigger(oracle_world *w, int number) {
   char sql[SQL_BYTES];
-  unsigned to = chance(ORACLE_TABLES - 1) + 1; /* never into the first: it ends somewhere */
+  unsigned to = chance(ORACLE_TABLES - 1) + 1; /* never into t0, so that triggers do not recurse */
   static const char *const when[] = {"INSERT", "UPDATE OF a", "DELETE"};
   snprintf(sql, sizeof sql, "CREATE TRIGGER r%d AFTER %s ON t0 BEGIN UPDATE t%u SET b = b + 1 WHERE k = %s.k; END",
            number, when[number % 3], to, number % 3 == 2 ? "old" : "new");

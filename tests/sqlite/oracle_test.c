@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The oracle of exact refresh: random schemas, random pages over them, random commits (oracle.h). After each step every
- * page's true result is computed afresh, and must be what the page shows: a page that is not is a miss. How many were
- * rendered for nothing is counted, by what was committed.
- *
- *     VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite_oracle     a long run; it says what it counted
- *
- * Each 400 steps (VESTRY_STEPS_A_WORLD) are a world of their own, with the next seed; then come those with a thread
- * that looks all the time (VESTRY_LOOKED_COMMITS). A commit is what SQLite counts as one: a step makes none, or
- * several. scripts/oracle goes from run to run: no world comes twice. */
+/* The oracle of exact refresh: random schemas, random pages over them, random commits (oracle.h). After each step
+ * the true result of every page is computed anew and compared with the page; a difference is a miss. Needless
+ * renders are counted by the kind of commit.
+ * VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite_oracle does a long run, and prints its counts.
+ * Each 400 steps (VESTRY_STEPS_A_WORLD) form a world with its own seed. Worlds with a thread that follows the
+ * database all the time come last (VESTRY_LOOKED_COMMITS). A commit is what SQLite counts as one: a step makes none,
+ * or several. scripts/oracle continues from run to run, so that no world repeats. */
 #include <stdlib.h>
 
 #include "sqlite/level.h"
@@ -24,7 +22,7 @@ typedef struct tally {
   uint64_t too_many[ORACLE_STEPS];
 } tally;
 
-static void explain(const oracle_world *w, oracle_page *p, uint64_t seed, uint64_t step) {
+static void report_miss(const oracle_world *w, oracle_page *p, uint64_t seed, uint64_t step) {
   print_message("seed %llu (%s), step %llu: missed by page %td\n", (unsigned long long)seed, kind_names[w->kind],
                 (unsigned long long)step, p - w->all);
   for (int i = 0; i < p->queries_count; i++)
@@ -36,8 +34,8 @@ static void explain(const oracle_world *w, oracle_page *p, uint64_t seed, uint64
   for (int i = 0; i < w->last_count; i++) print_message("  wrote %s\n", w->last_sql[i]);
 }
 
-/* Whether every page shows what is. */
-static bool judge(oracle_world *w, tally *t, uint64_t seed, uint64_t step, oracle_step kind) {
+/* Return whether every page shows its true result. */
+static bool compare_pages(oracle_world *w, tally *t, uint64_t seed, uint64_t step, oracle_step kind) {
   bool is_true = true;
   for (int i = 0; i < w->pages_count; i++) {
     oracle_page *p = &w->all[i];
@@ -52,7 +50,7 @@ static bool judge(oracle_world *w, tally *t, uint64_t seed, uint64_t step, oracl
     if (p->shown == is) continue;
     t->missed++;
     is_true = false;
-    explain(w, p, seed, step);
+    report_miss(w, p, seed, step);
   }
   return is_true;
 }
@@ -72,9 +70,10 @@ static bool run_world(uint64_t seed, uint64_t steps, bool has_looker, tally tall
     oracle_step kind = oracle_commit(w);
     oracle_world_settle(w);
     uint32_t commits = oracle_world_number(w) - before;
-    /* One that has the file for itself counts its first commit alone; and with another mode, numbers begin anew. */
+    /* With exclusive locking SQLite counts the first commit only, and a change of the journal mode restarts the
+     * numbers. */
     t->commits += w->is_alone || commits > 1000 ? 1 : commits;
-    is_true = judge(w, t, seed, n, kind);
+    is_true = compare_pages(w, t, seed, n, kind);
   }
   t->refreshed_whole += oracle_world_close(w);
   free(w);
@@ -99,7 +98,7 @@ static void say(const tally *t, const char *name) {
   print_message("\n");
 }
 
-static uint64_t seed; /* the next world's */
+static uint64_t seed; /* of the next world */
 
 static void run_worlds(uint64_t commits, bool has_looker) {
   uint64_t steps = from_environment("VESTRY_STEPS_A_WORLD", STEPS_A_WORLD), done = 0;
@@ -118,16 +117,15 @@ static void run_worlds(uint64_t commits, bool has_looker) {
 }
 
 /* capability: D21 */
-static void no_page_shows_what_is_not(void **state) {
+static void random_commits_leave_all_pages_current(void **state) {
   (void)state;
   run_worlds(from_environment("VESTRY_COMMITS", COMMITS_SHORT), false);
 }
 
-/* Worlds in which something was missed: of files that are mapped, behind commits that change nothing (at both levels,
- * with a rollback journal too), where one connection has the file for itself, by what could not be prepared, with views
- * of TEMP, and with virtual tables. A change of how worlds are made makes others of them; what they were is tested one
- * by one in unheard_test.c. */
-static void what_was_missed_once_is_not(void **state) {
+/* Worlds in which a change was missed: mapped files, commits after one that changes nothing (at both levels, and
+ * with a rollback journal), exclusive locking, statements that could not be prepared, TEMP views, virtual tables. A
+ * change of the generator changes these worlds; unheard_test.c tests the original faults one by one. */
+static void formerly_missed_worlds_stay_current(void **state) {
   (void)state;
   static const struct {
     uint64_t seed, steps;
@@ -140,9 +138,10 @@ static void what_was_missed_once_is_not(void **state) {
     if (!run_world(found[i].seed, found[i].steps, false, tallies)) fail_msg("a page shows what is not");
 }
 
-/* A miss that this finds may not come again with the same seed: when the looks come is chance of another kind. */
+/* A miss found here may not repeat with the same seed, because the timing of the following thread is not determined
+ * by it. */
 /* capability: D21 */
-static void nor_while_another_thread_looks_all_the_time(void **state) {
+static void random_commits_beside_a_follower_leave_pages_current(void **state) {
   (void)state;
   run_worlds(from_environment("VESTRY_LOOKED_COMMITS", COMMITS_LOOKED), true);
 }
@@ -151,9 +150,9 @@ int main(void) {
   oracle_process_start();
   seed = from_environment("VESTRY_SEED", 1);
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_missed_once_is_not),
-                                     cmocka_unit_test(no_page_shows_what_is_not),
-                                     cmocka_unit_test(nor_while_another_thread_looks_all_the_time)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(formerly_missed_worlds_stay_current),
+                                     cmocka_unit_test(random_commits_leave_all_pages_current),
+                                     cmocka_unit_test(random_commits_beside_a_follower_leave_pages_current)};
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   oracle_process_stop();
   return failed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A world: files, connections, an instance with pages; made of a seed. */
+/* A world: files, connections and an instance with pages, generated from a seed. */
 #include "sqlite/oracle.h"
 
 #include <stdio.h>
@@ -33,14 +33,14 @@ oracle_kind oracle_kind_of(uint64_t seed) {
 
 /* ---------------------------------------------------------------------------------------------------- renders ----- */
 
-/* As the database's thread may at any time. */
+/* The database's thread may do so at any time. */
 static void look(oracle_world *w) {
   vsi_mutex_lock(&w->database->lock);
   (void)vsi_sqlite_look(w->database);
   vsi_mutex_unlock(&w->database->lock);
 }
 
-static void *look_all_the_time(void *ctx) {
+static void *follow_continuously(void *ctx) {
   oracle_world *w = ctx;
   while (!atomic_load(&w->is_over)) {
     look(w);
@@ -49,8 +49,8 @@ static void *look_all_the_time(void *ctx) {
   return NULL;
 }
 
-/* An observer that was there before the database's: it is told last, when what was read is known, and the page does not
- * depend on it yet. */
+/* An observer registered before the database's is called last: the reads are recorded, and the page does not depend
+ * on them yet. */
 static void begin(vestry_render *render, void *ctx) {
   (void)render, (void)ctx;
 }
@@ -61,7 +61,8 @@ static void end(vestry_render *render, void *ctx) {
   if (w->is_chaotic && oracle_chance_inside(4) == 0) look(w);
 }
 
-/* Somebody else commits inside of a render. What the world does by chance goes on behind it as if nothing had been. */
+/* Another connection commits during a render. The world's random sequence continues afterwards as if nothing had
+ * happened. */
 static void interrupt(oracle_world *w) {
   uint64_t outside = state_of_chance;
   state_of_chance = state_inside;
@@ -78,7 +79,8 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ hash >> 31;
 }
 
-/* As the pool says it of a connection that is not there, or of a statement: behind some of the page's reads. */
+/* Report a failed read, as the pool does without a free connection or for a failed statement, after some of the
+ * page's reads. */
 static bool fails(oracle_world *w) {
   if (!w->has_failures || random_below(&state_of_failures, 24)) return false;
   vsi_sqlite_reads_fail(&w->database->commits, false, VESTRY_LIMIT);
@@ -110,7 +112,7 @@ uint64_t oracle_world_truth(oracle_world *w, oracle_page *p) {
   return all;
 }
 
-/* A page that shows a failure is rendered again after a while, unless a commit comes before. */
+/* A page that shows a failure renders again after a while, unless a commit comes first. */
 static bool wait_for_failed(oracle_world *w) {
   bool has_failed = false;
   for (int i = 0; i < w->pages_count; i++) has_failed |= w->all[i].has_failed;
@@ -124,7 +126,7 @@ void oracle_world_settle(oracle_world *w) {
   w->chaos = 3;
   if (w->has_failures && !random_below(&state_of_failures, 8)) /* a day at most */
     test_host_advance_ms(&w->th, UINT64_C(1) << random_below(&state_of_failures, 27));
-  /* Of a statement that was reset before its end nobody else can see whether it is committed. */
+  /* Under exclusive locking only the connection itself can find out whether a statement reset early has committed. */
   if (w->is_alone) oracle_must(w->db[0], "SELECT 1");
   for (int i = 0, waits = 0; i < 8; i++) {
     unsigned before = w->chaos;
@@ -166,7 +168,7 @@ static void open_connection(oracle_world *w, oracle_who who) {
   if (chance(4) == 0) oracle_must(*db, "PRAGMA mmap_size = 268435456");
 }
 
-/* The file that is attached by SQL: what is in it is nobody's to follow. */
+/* The file attached by SQL, whose content is not followed. */
 static void open_side(oracle_world *w) {
   sqlite3 *db;
   assert_int_equal(sqlite3_open(w->side, &db), SQLITE_OK);
@@ -205,7 +207,7 @@ static void attach(oracle_world *w) {
   for (int i = 0; i < 3; i++)
     if (i == ORACLE_READER || !w->is_alone)
       assert_int_equal(vestry_sqlite_attach(w->database, w->db[i], &w->attached[i]), VESTRY_OK);
-  /* Before or behind, the same holds. */
+  /* The TEMP objects may be created before or after the attach. */
   if (w->has_temporary && !has_own(w->db[ORACLE_READER])) oracle_schema_make_temporary(w, w->db[ORACLE_READER]);
   if (w->is_alone) oracle_must(w->db[0], "PRAGMA locking_mode = EXCLUSIVE");
 }
@@ -264,11 +266,11 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   follow(w);
   attach(w);
   w->has_looker = has_looker;
-  if (has_looker) { /* with a rollback journal it has the file for moments */
+  if (has_looker) { /* with a rollback journal the follower locks the file for moments */
     sqlite3_busy_timeout(w->db[ORACLE_READER], 10000);
     sqlite3_busy_timeout(w->db[ORACLE_TRUTH], 10000);
   }
-  if (has_looker) assert_int_equal(pthread_create(&w->looker, NULL, look_all_the_time, w), 0);
+  if (has_looker) assert_int_equal(pthread_create(&w->looker, NULL, follow_continuously, w), 0);
   open_pages(w);
   oracle_world_settle(w);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Commits of others are seen: of other connections, of other processes, beside one's own, however they race. */
+/* Commits of other connections and processes are seen, beside those of attached connections and in any race with
+ * them. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void pass_ms(ledger *s, uint64_t ms) {
 }
 
 /* capability: D22 */
-static void who_is_not_attached_refreshes_all(void **state) {
+static void commit_of_an_unattached_connection_refreshes_all(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
@@ -63,9 +64,9 @@ static void who_is_not_attached_refreshes_all(void **state) {
   }
 }
 
-/* Thousands of commits of others between two looks. */
+/* Thousands of commits of another connection between two reads of the counter. */
 /* capability: D22 */
-static void others_may_be_quicker_than_who_looks(void **state) {
+static void thousands_of_commits_between_polls_are_seen(void **state) {
   (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
@@ -83,8 +84,8 @@ static void others_may_be_quicker_than_who_looks(void **state) {
   ledger_close(&s);
 }
 
-/* Other nodes of a cluster look for themselves: of commits of others they are told nothing. */
-static void what_others_commit_is_told_to_no_node(void **state) {
+/* Other cluster nodes follow the database themselves, so they receive no message about commits of other programs. */
+static void commits_of_others_send_no_cluster_messages(void **state) {
   (void)state;
   static const char secret[32] = "the same on all of our machines";
   for (int mode = 0; mode < 2; mode++) {
@@ -118,7 +119,7 @@ static void what_others_commit_is_told_to_no_node(void **state) {
     pass_ms(&s, 20);
     assert_int_equal(ledger_seen(&s, "table/t"), 1);
     assert_int_equal(sent_by(clusters[0]), before);
-    ledger_run(s.db, "INSERT INTO t(x) VALUES(2)"); /* its topics are told */
+    ledger_run(s.db, "INSERT INTO t(x) VALUES(2)"); /* its topics are sent */
     ledger_sync(&s);
     pass_ms(&s, 20);
     assert_true(sent_by(clusters[0]) > before);
@@ -136,15 +137,15 @@ static void what_others_commit_is_told_to_no_node(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- processes ------ */
 
-/* SQLite's own waits up to a tenth of a second, which is much for four writers. */
+/* SQLite's own handler waits up to a tenth of a second, which is long for four writers. */
 static int wait_a_little(void *ctx, int times) {
   (void)ctx;
   nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
   return times < 300000;
 }
 
-/* This program, called as one that writes: PATH COUNT, or PATH 0: until it is killed. */
-static int write_as_another(const char *path, long count) {
+/* This program, run as a second process that writes: PATH COUNT, or PATH 0 to write until it is killed. */
+static int write_as_second_process(const char *path, long count) {
   sqlite3 *db;
   if (sqlite3_open(path, &db) || sqlite3_busy_handler(db, wait_a_little, NULL)) return 1;
   if (sqlite3_exec(db, "PRAGMA synchronous = OFF", NULL, NULL, NULL)) return 1;
@@ -168,9 +169,9 @@ static void must_end(pid_t pid) {
   assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* By the thread that looks, with the default of poll_ms. */
+/* By the following thread, with the default of poll_ms. */
 /* capability: D22 */
-static void another_process_is_seen_soon(void **state) {
+static void commit_of_another_process_is_polled(void **state) {
   (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
@@ -179,7 +180,7 @@ static void another_process_is_seen_soon(void **state) {
     ledger_watch(&s, "table/log");
     for (int round = 0; round < 5; round++) {
       must_end(start_other(&s, "1"));
-      UNTIL(stats_of(&s).other_commits_count > (uint64_t)round); /* bench/exact measures how soon */
+      UNTIL(stats_of(&s).other_commits_count > (uint64_t)round); /* bench/exact measures the delay */
       site_settle_pages(&s.on);
       assert_int_equal(ledger_seen(&s, "table/log"), 1);
     }
@@ -211,7 +212,8 @@ static void *write_much(void *ctx) {
   return NULL;
 }
 
-/* Threads and a process write at once; of each commit it is known whose it was, and the last render sees all. */
+/* Threads and a process write concurrently. Each commit is attributed to its writer, and the last render shows all
+ * rows. */
 static void race(const char *mode, int commits, const char *others, int others_count) {
   enum { WRITERS = 4 };
   ledger s;
@@ -223,7 +225,7 @@ static void race(const char *mode, int commits, const char *others, int others_c
     assert_int_equal(pthread_create(&writers[i].thread, NULL, write_much, &writers[i]), 0);
   }
   pid_t pid = others_count ? start_other(&s, others) : 0;
-  for (int round = 0; round < 30; round++) { /* renders race with all that */
+  for (int round = 0; round < 30; round++) { /* renders race with the writers */
     uint64_t seq;
     int before = ledger_number(s.reader, "SELECT count(*) FROM t");
     assert_int_equal(vestry_sqlite_sync(s.database, &seq), VESTRY_OK);
@@ -241,20 +243,20 @@ static void race(const char *mode, int commits, const char *others, int others_c
 }
 
 /* capability: D10 */
-static void writers_race_with_renders(void **state) {
+static void concurrent_writers_lose_no_refresh(void **state) {
   (void)state;
   race("wal", 1000, NULL, 0);
 }
 
 /* capability: D22 */
-static void writers_race_with_another_process(void **state) {
+static void writers_beside_another_process_lose_no_refresh(void **state) {
   (void)state;
   race("wal", 300, "500", 500);
 }
 
-/* A process that is killed while it writes leaves what it had committed, and nothing that harms. */
+/* A process killed while it writes leaves its commits, and a usable file. */
 /* capability: D22 */
-static void a_process_that_is_killed_is_followed(void **state) {
+static void commits_of_a_killed_process_are_seen(void **state) {
   (void)state;
   ledger s;
   ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
@@ -278,14 +280,14 @@ static void a_process_that_is_killed_is_followed(void **state) {
 
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_others_commit_is_told_to_no_node),
-      cmocka_unit_test(who_is_not_attached_refreshes_all),
-      cmocka_unit_test(others_may_be_quicker_than_who_looks),
-      cmocka_unit_test(another_process_is_seen_soon),
-      cmocka_unit_test(writers_race_with_renders),
-      cmocka_unit_test(writers_race_with_another_process),
-      cmocka_unit_test(a_process_that_is_killed_is_followed),
+      cmocka_unit_test(commits_of_others_send_no_cluster_messages),
+      cmocka_unit_test(commit_of_an_unattached_connection_refreshes_all),
+      cmocka_unit_test(thousands_of_commits_between_polls_are_seen),
+      cmocka_unit_test(commit_of_another_process_is_polled),
+      cmocka_unit_test(concurrent_writers_lose_no_refresh),
+      cmocka_unit_test(writers_beside_another_process_lose_no_refresh),
+      cmocka_unit_test(commits_of_a_killed_process_are_seen),
   };
-  if (count == 3) return write_as_another(arguments[1], strtol(arguments[2], NULL, 10));
+  if (count == 3) return write_as_second_process(arguments[1], strtol(arguments[2], NULL, 10));
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

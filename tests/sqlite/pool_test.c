@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections that are lent, and their statements. */
+/* Checked-out connections, and their statements. */
 #include <pthread.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -13,8 +13,8 @@ typedef struct lender {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
   vestry_sql_pool *pool;
-  int told;
-  int64_t rows_when_told;
+  int calls;
+  int64_t rows_at_call;
 } lender;
 
 static const char schema[] = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x, y, z)";
@@ -66,7 +66,7 @@ static void insert(lender *l, int64_t id) {
                    VESTRY_OK);
 }
 
-static void assert_said(lender *l, const char *function, const char *what) {
+static void assert_logged(lender *l, const char *function, const char *what) {
   if (!strstr(l->th.last_log, function) || !strstr(l->th.last_log, what) || !strstr(l->th.last_log, "pool.db"))
     fail_msg("it does not say \"%s … pool.db … %s\": %s", function, what, l->th.last_log);
 }
@@ -81,7 +81,7 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-static void values_go_in_and_rows_come_out(void **state) {
+static void values_are_bound_and_rows_returned(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
@@ -98,7 +98,7 @@ static void values_go_in_and_rows_come_out(void **state) {
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT * FROM t ORDER BY id DESC", NULL, append, text), VESTRY_OK);
   assert_string_equal(text, "1 1 9223372036854775807 it's\n\xc3\xb8 1.5 null 1 1 null null ");
-  /* No row is NOT_FOUND of what gives rows, and only of that. */
+  /* NOT_FOUND is returned only by a statement that could return rows, and has returned none. */
   assert_int_equal(vestry_sql_run_alone(l.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_run_alone(l.pool, "DELETE FROM t WHERE id = 7 RETURNING 1", NULL, NULL, NULL),
@@ -107,30 +107,30 @@ static void values_go_in_and_rows_come_out(void **state) {
   end(&l);
 }
 
-static void what_does_not_fit_says_so(void **state) {
+static void wrong_values_and_statements_are_logged(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   static const char two[] = "SELECT ?, ?";
   const char *none = NULL;
   assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1), NULL, NULL), VESTRY_INVALID);
-  assert_said(&l, "vestry_sql_run", "1 values were given for the 2 parameters of \"SELECT ?, ?\"");
+  assert_logged(&l, "vestry_sql_run", "1 values were given for the 2 parameters of \"SELECT ?, ?\"");
   assert_int_equal(vestry_sql_run_alone(l.pool, two, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, none), NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_LIST(1, VESTRY_LIST(2)), NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_run_alone(l.pool, two, VESTRY_OBJECT("a", 1), NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_sql_run_alone(l.pool, "SELEKT 1", NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_prepare", "SELEKT ...: near \"SELEKT\": syntax error");
+  assert_logged(&l, "vestry_sqlite_prepare", "SELEKT ...: near \"SELEKT\": syntax error");
   assert_int_equal(vestry_sql_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
+  assert_logged(&l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
   assert_int_equal(l.th.log_lines, 8);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
   end(&l);
 }
 
-static void statements_are_prepared_once(void **state) {
+static void statements_stay_prepared(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
@@ -144,7 +144,7 @@ static void statements_are_prepared_once(void **state) {
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(stats_of(&l).prepared_count, 3);
-  for (int i = 0; i < 300; i++) { /* of ten, four have a place: the one that is always used keeps its */
+  for (int i = 0; i < 300; i++) { /* four of ten statements stay prepared, the one used each time among them */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT ? + %d", i % 2 ? i % 20 : 0);
     assert_int_equal(vestry_sql_run(loan, sql, VESTRY_LIST(i), NULL, NULL), VESTRY_OK);
@@ -170,7 +170,7 @@ static void go_deeper(const vestry_sql_row *row, void *ctx) {
   n->depth--;
 }
 
-static void a_statement_may_run_inside_of_itself(void **state) {
+static void statement_can_run_within_its_own_rows(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
@@ -184,8 +184,8 @@ static void a_statement_may_run_inside_of_itself(void **state) {
   end(&l);
 }
 
-/* It would keep what it has seen, and the WAL would grow for ever. */
-static void what_was_not_reset_is(void **state) {
+/* An open statement would keep its snapshot, and the WAL would grow without bound. */
+static void open_statement_is_reset_on_release(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
@@ -197,7 +197,7 @@ static void what_was_not_reset_is(void **state) {
   assert_int_equal(sqlite3_bind_int(statement, 1, 3), SQLITE_OK);
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
-  sqlite3 *other; /* BUSY: somebody reads */
+  sqlite3 *other; /* the checkpoint returns BUSY if a reader is active */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_wal_checkpoint_v2(other, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), SQLITE_OK);
   sqlite3_close(other);
@@ -210,30 +210,32 @@ static void what_was_not_reset_is(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- loans ---------- */
 
-static void a_transaction_is_whole_or_nothing(void **state) {
+static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sql_transaction *loan, *again;
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  insert(&l, 1); /* this thread's functions work in its transaction */
+  insert(&l, 1); /* functions on this thread run within its transaction */
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &again), VESTRY_OK);
   assert_ptr_equal(again, loan);
-  assert_int_equal(vestry_sql_end(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND); /* not the last: it stays */
+  /* Not the outermost end: the transaction stays open. */
+  assert_int_equal(vestry_sql_end(again, VESTRY_NOT_FOUND), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &again), VESTRY_INVALID);
-  assert_said(&l, "vestry_sql_begin to write", "end it before");
+  assert_logged(&l, "vestry_sql_begin to write", "end it before");
   assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 1);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK); /* one that somebody else has ended */
+  /* A transaction that the application has ended by SQL. */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 2);
   assert_int_equal(sqlite3_exec(vestry_sqlite_handle(loan), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
-  assert_said(&l, "vestry_sql_end", "rolled back");
+  assert_logged(&l, "vestry_sql_end", "rolled back");
   assert_int_equal(vestry_sql_end(NULL, VESTRY_LIMIT), VESTRY_LIMIT);
   assert_int_equal(stats_of(&l).committed_count, 1);
   assert_int_equal(stats_of(&l).rolled_back_count, 2);
@@ -246,7 +248,7 @@ static int64_t seen_by(vestry_sql_transaction *loan) {
   return found;
 }
 
-static void a_loan_to_read_is_no_snapshot(void **state) {
+static void read_checkout_is_no_snapshot(void **state) {
   (void)state;
   lender l, other;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
@@ -257,18 +259,18 @@ static void a_loan_to_read_is_no_snapshot(void **state) {
   assert_int_equal(seen_by(loan), 0);
   insert(&other, 1);
   assert_int_equal(seen_by(loan), 1);
-  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this is one */
+  assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* this begins a snapshot */
   assert_int_equal(seen_by(loan), 1);
   insert(&other, 2);
   assert_int_equal(seen_by(loan), 1);
   assert_int_equal(vestry_sql_run(loan, "COMMIT", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(seen_by(loan), 2);
 
-  /* One that is not ended is nobody else's. */
+  /* A transaction left open is not handed to the next checkout. */
   assert_int_equal(vestry_sql_run(loan, "BEGIN", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(seen_by(loan), 2);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_said(&l, "vestry_sql_end", "not ended");
+  assert_logged(&l, "vestry_sql_end", "not ended");
   insert(&other, 3);
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 3);
   insert(&l, 4);
@@ -278,27 +280,27 @@ static void a_loan_to_read_is_no_snapshot(void **state) {
 
 static void count_commit(void *ctx) {
   lender *l = ctx;
-  l->told++;
-  l->rows_when_told = number(l, "SELECT count(*) FROM t"); /* it can be seen, and the connection is free */
+  l->calls++;
+  l->rows_at_call = number(l, "SELECT count(*) FROM t"); /* the commit is visible, and the connection is free */
 }
 
-static void commits_are_told(void **state) {
+static void commit_callback_runs_after_each_commit(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   vestry_sql_transaction *loan;
   vestry_sqlite_pool_on_commit(l.pool, count_commit, &l);
   insert(&l, 1);
-  assert_int_equal(l.told, 1);
-  assert_int_equal(l.rows_when_told, 1);
+  assert_int_equal(l.calls, 1);
+  assert_int_equal(l.rows_at_call, 1);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   insert(&l, 2);
-  assert_int_equal(l.told, 1);
+  assert_int_equal(l.calls, 1);
   assert_int_equal(vestry_sql_end(loan, VESTRY_FAILED), VESTRY_FAILED);
-  assert_int_equal(l.told, 1);
+  assert_int_equal(l.calls, 1);
   vestry_sqlite_pool_on_commit(l.pool, NULL, NULL);
   insert(&l, 2);
-  assert_int_equal(l.told, 1);
+  assert_int_equal(l.calls, 1);
   end(&l);
 }
 
@@ -326,26 +328,26 @@ static vestry_err in_a_thread(void *(*fn)(void *), lender *l) {
   return (vestry_err)(uintptr_t)error;
 }
 
-static void nobody_waits_for_ever(void **state) {
+static void waits_for_a_connection_are_bounded(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sql_transaction *loan, *aside;
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sql_begin to read", "connections_count is 1; raise it");
+  assert_logged(&l, "vestry_sql_begin to read", "connections_count is 1; raise it");
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
-  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK); /* one of each kind */
+  assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK); /* one checkout of each kind */
   assert_ptr_not_equal(aside, loan);
   assert_int_equal(vestry_sql_end(aside, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the turn was given back */
+  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the write lock was released */
   assert_int_equal(stats_of(&l).refused_count, 2);
   sqlite3 *other; /* nor for another process */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &loan), VESTRY_LIMIT);
-  assert_said(&l, "vestry_sql_begin to write", "another program is writing to it");
+  assert_logged(&l, "vestry_sql_begin to write", "another program is writing to it");
   sqlite3_close(other);
   assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
   end(&l);
@@ -379,7 +381,7 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-static void many_threads_share_a_few(void **state) {
+static void many_threads_share_two_connections(void **state) {
   (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 2, .wait_ms = 60000});
@@ -396,13 +398,13 @@ static void many_threads_share_a_few(void **state) {
   assert_int_equal(number(&l, "SELECT x FROM t WHERE id = 0"), writes);
   assert_int_equal(stats_of(&l).refused_count, 0);
   assert_true(stats_of(&l).prepared_count <= 2 * 8);
-  assert_int_equal(l.th.log_lines, 0); /* nobody was told that it is busy */
+  assert_int_equal(l.th.log_lines, 0); /* no thread got an error or a log line */
   end(&l);
 }
 
 /* ------------------------------------------------------------------------------------------------- opening -------- */
 
-static void tables_have_a_version(void **state) {
+static void schema_is_upgraded_and_later_version_rejected(void **state) {
   (void)state;
   lender l;
   make_folder(&l);
@@ -413,25 +415,27 @@ static void tables_have_a_version(void **state) {
   assert_int_equal(open_pool(&l, first), VESTRY_OK);
   insert(&l, 5);
   vestry_sql_pool_destroy(l.pool);
-  assert_int_equal(open_pool(&l, second), VESTRY_OK); /* brought to it */
+  assert_int_equal(open_pool(&l, second), VESTRY_OK); /* upgraded */
   assert_int_equal(number(&l, "SELECT id FROM t"), 5);
   assert_int_equal(number(&l, "SELECT count(*) FROM u"), 0);
   assert_int_equal(number(&l, "PRAGMA user_version"), 2);
   vestry_sql_pool_destroy(l.pool);
   l.pool = NULL;
-  assert_int_equal(open_pool(&l, first), VESTRY_IO); /* a later one is left alone */
+  assert_int_equal(open_pool(&l, first), VESTRY_IO); /* tables of a later version are rejected */
   assert_null(l.pool);
-  assert_said(&l, "vestry_sqlite_pool_create", "of version 2, and this program knows no later one than 1");
+  assert_logged(&l, "vestry_sqlite_pool_create", "of version 2, and this program knows no later one than 1");
   vestry_sqlite_pool_options broken = {.schema = "CREATE TABLE w(a); CREATE TABLE t(a)", .schema_version = 3};
   assert_int_equal(open_pool(&l, broken), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_pool_create", "its tables cannot be made: table t already exists");
-  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){0}), VESTRY_OK); /* somebody else's matter */
+  assert_logged(&l, "vestry_sqlite_pool_create", "its tables cannot be made: table t already exists");
+  /* Without a schema the version is not checked. */
+  assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){0}), VESTRY_OK);
   assert_int_equal(number(&l, "PRAGMA user_version"), 2);
-  assert_int_equal(number(&l, "SELECT count(*) FROM sqlite_schema"), 2); /* all of it, or nothing */
+  /* The failed schema was rolled back completely. */
+  assert_int_equal(number(&l, "SELECT count(*) FROM sqlite_schema"), 2);
   end(&l);
 }
 
-static void a_file_that_is_made_is_this_users(void **state) {
+static void created_files_have_file_mode(void **state) {
   (void)state;
   static const struct {
     uint32_t asked;
@@ -454,7 +458,7 @@ static void a_file_that_is_made_is_this_users(void **state) {
   umask(before);
 }
 
-static void what_cannot_be_opened_says_what_helps(void **state) {
+static void failed_open_logs_its_remedy(void **state) {
   (void)state;
   lender l;
   char path[128];
@@ -466,24 +470,24 @@ static void what_cannot_be_opened_says_what_helps(void **state) {
   }
   snprintf(path, sizeof path, "%s/no/pool.db", l.folder);
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.path = path}), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_pool_create", "its folder must be there");
+  assert_logged(&l, "vestry_sqlite_pool_create", "its folder must be there");
   FILE *text = fopen(l.path, "w");
   for (int i = 0; i < 100; i++) fputs("This is a letter.", text);
   fclose(text);
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){0}), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_pool_create", "choose another file");
+  assert_logged(&l, "vestry_sqlite_pool_create", "choose another file");
   assert_int_equal(unlink(l.path), 0);
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.schema = schema}), VESTRY_INVALID);
-  assert_said(&l, "vestry_sqlite_pool_create", "schema_version");
+  assert_logged(&l, "vestry_sqlite_pool_create", "schema_version");
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.connections_count = 1025}), VESTRY_INVALID);
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.setup = "PRAGMA nonsense = ("}), VESTRY_IO);
-  assert_said(&l, "vestry_sqlite_pool_create", "options.setup cannot be run");
+  assert_logged(&l, "vestry_sqlite_pool_create", "options.setup cannot be run");
   sqlite3 *other;
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
   assert_int_equal(sqlite3_exec(other, "CREATE TABLE other(x); BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
   assert_int_equal(open_pool(&l, (vestry_sqlite_pool_options){.schema = schema, .schema_version = 1, .busy_ms = 1}),
                    VESTRY_BUSY);
-  assert_said(&l, "vestry_sqlite_pool_create", "another program is writing to it");
+  assert_logged(&l, "vestry_sqlite_pool_create", "another program is writing to it");
   sqlite3_close(other);
   assert_null(l.pool);
   assert_int_equal(vestry_sqlite_pool_create(NULL, &l.pool), VESTRY_INVALID);
@@ -494,7 +498,7 @@ static void what_cannot_be_opened_says_what_helps(void **state) {
 
 /* ---------------------------------------------------------------------------------------------- followed ---------- */
 
-static void pages_follow_what_is_committed(void **state) {
+static void pages_follow_commits_of_the_pool(void **state) {
   (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
@@ -505,7 +509,7 @@ static void pages_follow_what_is_committed(void **state) {
       vestry_sqlite_pool_create(&(vestry_sqlite_pool_options){.host = &s.on.th.host, .path = s.path}, &pool),
       VESTRY_OK);
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
-  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* one is lent */
+  assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_BUSY); /* a connection is checked out */
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_OK);
   assert_int_equal(vestry_sqlite_pool_follow(pool, s.database), VESTRY_INVALID);
@@ -533,7 +537,7 @@ static void pages_follow_what_is_committed(void **state) {
   ledger_close(&s);
 }
 
-/* A render that is on its way while its program ends. */
+/* A render in progress at shutdown. */
 typedef struct late_reader {
   vestry_sql_pool *pool;
   _Atomic(bool) has_one, may_end, has_ended;
@@ -554,13 +558,13 @@ static void *read_late(void *of) {
 static void *let_it_end(void *of) {
   late_reader *reader = of;
   vestry_sqlite_pool_stats stats = {0};
-  /* Who follows no more waits for the one that is lent. */
+  /* The call that stops following waits for the checked-out connection. */
   UNTIL((vestry_sqlite_pool_stats_get(reader->pool, &stats), stats.waits_count) || atomic_load(&reader->may_end));
   atomic_store(&reader->may_end, true);
   return NULL;
 }
 
-static void the_end_waits_for_renders(void **state) {
+static void unfollow_waits_for_checked_out_connections(void **state) {
   (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
@@ -601,7 +605,7 @@ static vestry_err open_and_close(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   lender l;
   make_folder(&l);
@@ -611,22 +615,22 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_go_in_and_rows_come_out),
-      cmocka_unit_test(what_does_not_fit_says_so),
-      cmocka_unit_test(statements_are_prepared_once),
-      cmocka_unit_test(a_statement_may_run_inside_of_itself),
-      cmocka_unit_test(what_was_not_reset_is),
-      cmocka_unit_test(a_transaction_is_whole_or_nothing),
-      cmocka_unit_test(a_loan_to_read_is_no_snapshot),
-      cmocka_unit_test(commits_are_told),
-      cmocka_unit_test(nobody_waits_for_ever),
-      cmocka_unit_test(many_threads_share_a_few),
-      cmocka_unit_test(tables_have_a_version),
-      cmocka_unit_test(a_file_that_is_made_is_this_users),
-      cmocka_unit_test(what_cannot_be_opened_says_what_helps),
-      cmocka_unit_test(pages_follow_what_is_committed),
-      cmocka_unit_test(the_end_waits_for_renders),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(values_are_bound_and_rows_returned),
+      cmocka_unit_test(wrong_values_and_statements_are_logged),
+      cmocka_unit_test(statements_stay_prepared),
+      cmocka_unit_test(statement_can_run_within_its_own_rows),
+      cmocka_unit_test(open_statement_is_reset_on_release),
+      cmocka_unit_test(transaction_commits_or_rolls_back_as_a_whole),
+      cmocka_unit_test(read_checkout_is_no_snapshot),
+      cmocka_unit_test(commit_callback_runs_after_each_commit),
+      cmocka_unit_test(waits_for_a_connection_are_bounded),
+      cmocka_unit_test(many_threads_share_two_connections),
+      cmocka_unit_test(schema_is_upgraded_and_later_version_rejected),
+      cmocka_unit_test(created_files_have_file_mode),
+      cmocka_unit_test(failed_open_logs_its_remedy),
+      cmocka_unit_test(pages_follow_commits_of_the_pool),
+      cmocka_unit_test(unfollow_waits_for_checked_out_connections),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows that are looked up by a key: whose key is changed, and nobody else, is rendered; where the key is not known, or
- * compares otherwise than as an integer, all are. */
+/* Rows looked up by a key: a commit renders only pages whose key it changes. If the key is unknown, or does not
+ * compare as an integer, all readers of the table render. */
 #include "data/sqlite/program.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 
-/* Lots lie beside each other, forty on a page; bids of a lot all over the table. */
+/* Forty lots lie on one page of the file; the bids of a lot are scattered over the table. */
 static const char lots[] =
     "CREATE TABLE lot(id INTEGER PRIMARY KEY, title TEXT, price INT, seller INT, code TEXT, weight REAL);"
     "CREATE TABLE bid(id INTEGER PRIMARY KEY, lot INT, user INT, amount INT);"
@@ -22,7 +22,7 @@ static const char lots[] =
     "100, i % 7, i, i FROM n; INSERT INTO bid SELECT NULL, id, 1, 100 FROM lot; INSERT INTO watch SELECT id % 9, id, 0 "
     "FROM lot; INSERT INTO made(id, a, b) SELECT id, id, id FROM lot";
 
-static void a_row_concerns_whoever_looks_it_up(void **state) {
+static void changed_row_renders_only_lookups_of_its_key(void **state) {
   (void)state;
   static const struct {
     const char *sql, *change;
@@ -48,7 +48,8 @@ static void a_row_concerns_whoever_looks_it_up(void **state) {
       {"SELECT max(amount) FROM bid WHERE lot = 7", "INSERT INTO bid VALUES(NULL, 8, 2, 900)", 0},
       {"SELECT max(amount), count(*) FROM bid WHERE lot = 7 AND amount > 5", "INSERT INTO bid VALUES(NULL, 7, 2, 9)",
        1},
-      {"SELECT count(*) FROM bid WHERE lot > 6 AND lot < 8", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1}, /* by none */
+      /* Not by a key. */
+      {"SELECT count(*) FROM bid WHERE lot > 6 AND lot < 8", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1},
       {"SELECT count(*) FROM bid", "INSERT INTO bid VALUES(NULL, 30, 2, 9)", 1},
       {"SELECT b.amount, l.title FROM lot l JOIN bid b ON b.lot = l.id WHERE l.id = 7",
        "UPDATE lot SET title = 'x' WHERE id = 8", 0},
@@ -60,30 +61,30 @@ static void a_row_concerns_whoever_looks_it_up(void **state) {
       {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET since = 1 WHERE user = 3", 1},
       {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET user = 3 WHERE user = 8 AND lot = 8", 1},
       {"SELECT since FROM watch WHERE user = 3 AND lot = 3", "UPDATE watch SET since = 1 WHERE user = 4", 0},
-      /* '7' is found by 7, and 7.0 too. */
+      /* The value 7 matches '7' and 7.0 too. */
       {"SELECT title FROM lot WHERE code = 7", "INSERT INTO lot(id, code) VALUES(80, 7)", 1},
       {"SELECT title FROM lot WHERE weight = 7", "INSERT INTO lot(id, weight) VALUES(80, 7)", 1},
-      /* Of a table with columns that are made of others, values stand elsewhere. */
+      /* In a table with generated columns the hook reports values at other positions. */
       {"SELECT a FROM made WHERE b = 7", "UPDATE made SET b = 7 WHERE id = 30", 1},
       {"SELECT a FROM made WHERE id = 7", "UPDATE made SET b = 70 WHERE id = 8", 0},
       {"SELECT twice FROM made WHERE id = 7", "UPDATE made SET a = 70 WHERE id = 7", 1},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     shown_site s;
-    char truth[SHOWN_TEXT_BYTES];
+    char expected[SHOWN_TEXT_BYTES];
     shown_open(&s, lots, VESTRY_SQLITE_TABLES);
     size_t at = shown_watch(&s, rows[i].sql);
     shown_run(s.writer, rows[i].change);
     unsigned renders = shown_renders(&s, at);
     if (renders != rows[i].renders) fail_msg("%s: %u renders by %s", rows[i].sql, renders, rows[i].change);
-    shown_text(s.reader, rows[i].sql, truth);
-    assert_string_equal(s.all[at].text, truth);
+    shown_text(s.reader, rows[i].sql, expected);
+    assert_string_equal(s.all[at].text, expected);
     shown_close(&s);
   }
 }
 
-/* Pages of the file and keys together, and what is known of others: pages alone. */
-static void neighbours_are_rendered_by_commits_of_others_alone(void **state) {
+/* Pages of the file combine with keys; for commits of others only pages are known. */
+static void only_foreign_commits_render_rows_on_the_same_page(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_FILE_PAGES);
@@ -91,7 +92,7 @@ static void neighbours_are_rendered_by_commits_of_others_alone(void **state) {
   size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
   shown_run(s.other, "UPDATE lot SET price = 1 WHERE id = 7");
   assert_int_equal(shown_renders(&s, seven), 1);
-  assert_int_equal(shown_renders(&s, eight), 1); /* nobody knows which row */
+  assert_int_equal(shown_renders(&s, eight), 1); /* the changed row is unknown */
   for (int i = 0; i < 3; i++) {
     shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 7");
     assert_int_equal(shown_renders(&s, seven), 1);
@@ -102,8 +103,8 @@ static void neighbours_are_rendered_by_commits_of_others_alone(void **state) {
   shown_close(&s);
 }
 
-/* So many keys that they are not kept apart any more. */
-static void beyond_a_bound_keys_are_any_row(void **state) {
+/* So many keys that they are not stored separately. */
+static void too_many_keys_match_every_row(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
@@ -116,16 +117,16 @@ static void beyond_a_bound_keys_are_any_row(void **state) {
     len += (size_t)snprintf(sql + len, sizeof sql - len, "SELECT sum(price) FROM lot WHERE id = %zu;", i);
   size_t many = shown_watch(&s, sql);
   shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 2900");
-  assert_int_equal(shown_renders(&s, many), 1); /* for nothing */
+  assert_int_equal(shown_renders(&s, many), 1); /* a needless render */
   assert_int_equal(shown_renders(&s, seven), 0);
   shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 3");
   assert_int_equal(shown_renders(&s, many), 1);
   shown_close(&s);
 }
 
-/* Sets that are found by their keys, or all of a table's, where keys are not told: some share keys, and some are of
- * pages that nobody shows any more, and are removed on the way. */
-static void pages_are_found_by_their_keys(void **state) {
+/* Sets are found by their keys, or all sets of a table if no keys are recorded. Some sets share keys; sets of closed
+ * pages are removed during the search. */
+static void commit_finds_pages_by_their_keys(void **state) {
   (void)state;
   static const char *const queries[] = {
       "SELECT price FROM lot WHERE id = 1",
@@ -137,10 +138,7 @@ static void pages_are_found_by_their_keys(void **state) {
       "SELECT count(*) FROM bid WHERE lot = 3",
       "SELECT sum(price) FROM lot",
       "SELECT price FROM lot WHERE id = 1; SELECT count(*) FROM lot; SELECT price FROM lot WHERE id = 2"};
-  enum {
-    PAGES = sizeof queries / sizeof *queries,
-    FAR = 5
-  }; /* FAR: rows on other pages of the file, if these are known */
+  enum { PAGES = sizeof queries / sizeof *queries, FAR = 5 }; /* FAR: rows on other pages of the file */
   static const struct {
     const char *change;
     unsigned renders[PAGES];
@@ -150,7 +148,7 @@ static void pages_are_found_by_their_keys(void **state) {
       {"UPDATE lot SET title = title || '.' WHERE id = 2", {0, 0, 1, 0, 0, 0, 0, 0}},
       {"INSERT INTO bid VALUES(NULL, 3, 1, 1)", {0, 0, 0, 0, 1, 1, 0, 0}},
       {"INSERT INTO watch VALUES(3, 100, 0) ON CONFLICT DO UPDATE SET lot = lot + 100", {0, 0, 0, 0, 1, 0, 0, 0}},
-      /* more rows than keys are kept of */
+      /* more rows than keys are stored */
       {"UPDATE lot SET price = price + 1 WHERE id > 100", {1, 1, 1, 1, 1, 0, 1, 1}},
       {"UPDATE lot SET price = price + 1 WHERE id IN (1, 3)", {1, 0, 0, 1, 1, 0, 1, 1}}};
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
@@ -161,7 +159,7 @@ static void pages_are_found_by_their_keys(void **state) {
       shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
                           "INSERT INTO lot(id, price) SELECT i, 0 FROM n");
       for (int i = 0; i < PAGES; i++) (void)shown_watch(&s, queries[i]);
-      if (level == VESTRY_SQLITE_FILE_PAGES) { /* followed by tables from here on, where their page is written */
+      if (level == VESTRY_SQLITE_FILE_PAGES) { /* pages written by these commits are followed by tables from here on */
         shown_run(s.writer,
                   "UPDATE lot SET code = 'x' WHERE id < 50; UPDATE bid SET user = 2; UPDATE watch SET since = 1");
         for (int i = 0; i < PAGES; i++) (void)shown_renders(&s, (size_t)i);
@@ -185,7 +183,7 @@ static void pages_are_found_by_their_keys(void **state) {
   }
 }
 
-static void what_is_bound_is_told_by_the_text(void **state) {
+static void bound_integers_are_found_in_the_expanded_text(void **state) {
   (void)state;
   static const struct {
     const char *sql;
@@ -209,7 +207,7 @@ static void what_is_bound_is_told_by_the_text(void **state) {
       {"SELECT ?1", 1, 'b', false},
       {"SELECT ?1", 1, 'z', false},
       {"SELECT ?1", 1, 'n', false},
-      {"SELECT ?1", 2, 'i', false}, /* there is none */
+      {"SELECT ?1", 2, 'i', false}, /* there is no second parameter */
       {"SELECT $a(b)", 1, 'i', false},
   };
   sqlite3 *db;
@@ -238,10 +236,10 @@ static void what_is_bound_is_told_by_the_text(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_row_concerns_whoever_looks_it_up),
-                                     cmocka_unit_test(neighbours_are_rendered_by_commits_of_others_alone),
-                                     cmocka_unit_test(beyond_a_bound_keys_are_any_row),
-                                     cmocka_unit_test(pages_are_found_by_their_keys),
-                                     cmocka_unit_test(what_is_bound_is_told_by_the_text)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(changed_row_renders_only_lookups_of_its_key),
+                                     cmocka_unit_test(only_foreign_commits_render_rows_on_the_same_page),
+                                     cmocka_unit_test(too_many_keys_match_every_row),
+                                     cmocka_unit_test(commit_finds_pages_by_their_keys),
+                                     cmocka_unit_test(bound_integers_are_found_in_the_expanded_text)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

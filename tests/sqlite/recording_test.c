@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads that fail in a render whose page shows something else: it is rendered again all the same. */
+/* A read fails in a render, and the page shows other content. The page renders again later. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -20,7 +20,7 @@ typedef struct scene {
   unsigned renders;
 } scene;
 
-static void take_row(const vestry_sql_row *row, void *ctx) {
+static void copy_first_column(const vestry_sql_row *row, void *ctx) {
   snprintf(ctx, 40, "%s", vestry_sql_text(row, 0));
 }
 
@@ -30,7 +30,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   s->renders++;
   vestry_err error = vestry_render_topic(render, "own");
   if (!error) error = vestry_sql_begin(s->pool, s->use, &loan);
-  if (!error) error = vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, take_row, s->text));
+  if (!error) error = vestry_sql_end(loan, vestry_sql_run(loan, s->sql, NULL, copy_first_column, s->text));
   if (error) snprintf(s->text, sizeof s->text, "%s", vestry_err_name(error));
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%s</b>", s->text);
@@ -83,7 +83,7 @@ static void commit(scene *s, const char *sql) {
 
 typedef struct holder {
   scene *s;
-  _Atomic(int) is_held; /* 1: it is; 2: it is to be given back */
+  _Atomic(int) is_held; /* 1: held; 2: to be released */
 } holder;
 
 static void *hold(void *ctx) {
@@ -95,8 +95,8 @@ static void *hold(void *ctx) {
   return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
 }
 
-/* By any commit, unless it reads aside; or after a second, and then two. */
-static void a_page_without_a_connection_comes_back(void **state) {
+/* After any commit, unless the page reads aside; otherwise after one second, and then two. */
+static void page_without_a_free_connection_renders_again(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_DEFAULT, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS};
   for (int i = 0; i < 12; i++) {
@@ -124,15 +124,15 @@ static void a_page_without_a_connection_comes_back(void **state) {
     assert_string_equal(s.text, "one");
     s.renders = 0;
     for (int j = 0; j < 60; j++) site_pass_ms(&s.on, 1000);
-    assert_int_equal(s.renders, 0); /* it is well */
+    assert_int_equal(s.renders, 0); /* the page is current */
     if (!is_aside) commit(&s, "UPDATE t SET v = 'two'");
     if (by_commit) assert_string_equal(s.text, "two");
     close_scene(&s);
   }
 }
 
-/* Time does not help: a commit may. */
-static void a_refused_statement_depends_on_all_commits(void **state) {
+/* Time does not help, but a commit may. */
+static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
   (void)state;
   scene s;
   open_scene(&s, "SELECT abs(-9223372036854775808) FROM t WHERE v = 'one'", VESTRY_SQL_READ, VESTRY_SQLITE_DEFAULT);
@@ -147,7 +147,7 @@ static void a_refused_statement_depends_on_all_commits(void **state) {
 
 int main(void) {
   (void)vestry_sqlite_record_pages();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_page_without_a_connection_comes_back),
-                                     cmocka_unit_test(a_refused_statement_depends_on_all_commits)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(page_without_a_free_connection_renders_again),
+                                     cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* No value is shown of what an application asks its database: marks stand in values that are bound, in literals of
- * statements, in rows, and so in pages that are rendered; in what is served and logged there is none. The names of
- * tables may be there. */
+/* No value of an application's data is exposed. Marks are planted in bound values, literals and rows, and so in
+ * rendered pages; no observe route and no log line contains a mark. Names of tables may appear. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 #include "vestry/data/sqlite.h"
@@ -51,7 +50,7 @@ static vestry_err add_metrics(vestry_metrics *metrics, void *ctx) {
   return error ? error : vestry_sqlite_pool_metrics(metrics, s->pool);
 }
 
-/* What is redacted in tails: here all of a page's text. */
+/* Redaction for tails: here all of a page's text. */
 static size_t redact(char *event, size_t len, void *ctx) {
   (void)ctx;
   for (char *at; (at = strstr(event, MARK)) != NULL;) memset(at, '*', sizeof MARK - 1);
@@ -113,7 +112,7 @@ static vestry_memory_exchange *look(suite *s, const char *path) {
   return made;
 }
 
-static void assert_none(suite *s, const char *has) {
+static void assert_no_mark(suite *s, const char *has) {
   static const char *const paths[] = {"metrics", "live",  "ready",   "streams", "streams/1",     "closed",
                                       "store",   "pages", "cluster", "console", "console/events"};
   bool is_found = false;
@@ -132,7 +131,7 @@ static void assert_none(suite *s, const char *has) {
   assert_true(is_found);
 }
 
-/* Statements that fail, each said in the log. */
+/* Run statements that fail, each with a log line. */
 static void fail_all(suite *s) {
   static const char *const wrong[] = {"INSERT INTO bird(name) VALUES('" MARK "row')",
                                       "INSERT INTO bird(name, weight) VALUES('" MARK "', 7)",
@@ -156,7 +155,7 @@ static void fail_all(suite *s) {
   assert_false(is_logged);
 }
 
-/* Rows are written by values and by literals, and a page is rendered for it: its tab is sent the marks. */
+/* Write rows by bound values and by literals. The page renders, and its tab receives the marks. */
 static void write_rows(suite *s) {
   run(s, "INSERT INTO bird(name) VALUES(?)", VESTRY_LIST(MARK "bound"), VESTRY_OK);
   run(s, "INSERT INTO bird(name) VALUES('" MARK "written')", NULL, VESTRY_OK);
@@ -174,30 +173,30 @@ static void follow(vestry_sqlite_level level, const char *has) {
   const vestry_memory_seen seen = vestry_memory_look(tail);
   assert_non_null(strstr(seen.received.data, "*****written"));
   assert_null(strstr(seen.received.data, MARK));
-  assert_none(&s, has);
+  assert_no_mark(&s, has);
   vestry_memory_destroy(tail);
   vestry_memory_mode_set(s.tab, VESTRY_MEMORY_HANGS_UP);
   site_settle(&s.on);
-  assert_none(&s, has); /* nor of a stream that has ended */
+  assert_no_mark(&s, has); /* nor after the stream has ended */
   end(&s);
   assert_false(is_logged);
 }
 
 /* capability: H1, H4 */
-static void no_answer_has_a_value(void **state) {
+static void observe_routes_contain_no_value(void **state) {
   (void)state;
   follow(VESTRY_SQLITE_TOPICS, "\"topic table/bird\"");
   follow(VESTRY_SQLITE_TABLES, "\"table bird\"");
 }
 
 /* capability: H1, H4 */
-static void by_pages_of_the_file_neither(void **state) {
+static void observe_routes_contain_no_value_by_file_pages(void **state) {
   (void)state;
   level_needs_pages();
   follow(VESTRY_SQLITE_FILE_PAGES, "\"table bird\"");
 }
 
-static void nor_has_the_log(void **state) {
+static void log_contains_no_value(void **state) {
   (void)state;
   suite s;
   begin(&s, VESTRY_SQLITE_TABLES);
@@ -207,9 +206,9 @@ static void nor_has_the_log(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(no_answer_has_a_value),
-      cmocka_unit_test(by_pages_of_the_file_neither),
-      cmocka_unit_test(nor_has_the_log),
+      cmocka_unit_test(observe_routes_contain_no_value),
+      cmocka_unit_test(observe_routes_contain_no_value_by_file_pages),
+      cmocka_unit_test(log_contains_no_value),
   };
   level_begin();
   return cmocka_run_group_tests(tests, NULL, NULL);

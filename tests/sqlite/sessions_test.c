@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions in SQLite: all that is promised of a database that keeps them. */
+/* Sessions in SQLite: the contract of session storage. */
 #include "session/storage_contract.h"
 #include "support/folder.h"
 #include "vestry/data/sqlite.h"
@@ -19,7 +19,7 @@ typedef struct node {
   vestry_sql_pool *pool;
   vestry_sql_sessions *stored;
 } node;
-static node there; /* of the one suite that is open */
+static node there; /* of the single open suite */
 
 static vestry_err open_node(storage_suite *s, storage_bounds bounds) {
   const vestry_sql_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
@@ -61,7 +61,7 @@ static void run(storage_suite *s, const char *sql) {
 
 static const storage_world in_a_file = {make_file, remove_file, open_node, close_node, expire, number, run};
 
-static void what_is_missing_is_refused(void **state) {
+static void null_arguments_are_rejected(void **state) {
   (void)state;
   vestry_sql_sessions *stored;
   assert_int_equal(vestry_sql_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
@@ -69,7 +69,7 @@ static void what_is_missing_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_missing_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(null_arguments_are_rejected)};
   storage_contract_world = &in_a_file;
   return storage_contract_run("sessions in a file") + cmocka_run_group_tests(tests, NULL, NULL);
 }

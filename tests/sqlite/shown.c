@@ -10,7 +10,7 @@ void shown_run(sqlite3 *db, const char *sql) {
   if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);
 }
 
-/* The rows of all statements, as text. */
+/* Return the rows of all statements as text. */
 void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]) {
   size_t len = 0;
   text[0] = '\0';
@@ -40,7 +40,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-/* An observer that was there before the database's: it is told last, when what was read is known. */
+/* An observer registered before the database's is called last, after the reads are recorded. */
 static void begin(vestry_render *render, void *ctx) {
   (void)render, (void)ctx;
 }
@@ -116,7 +116,7 @@ size_t shown_watch(shown_site *s, const char *sql) {
   return at;
 }
 
-/* How often the page was rendered since it was last asked, once all that is committed was followed. */
+/* Follow all commits, and return the number of renders since the last call. */
 unsigned shown_renders(shown_site *s, size_t at) {
   shown_settle(s);
   unsigned count = s->all[at].renders;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Statements that are kept prepared: which of them stay, while many others come. */
+/* Statements that stay prepared, while many others are used. */
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -7,14 +7,14 @@
 
 enum { KEPT = 4 };
 
-typedef struct desk {
+typedef struct fixture {
   test_host th;
   char folder[FOLDER_BYTES], path[96];
   vestry_sql_pool *pool;
   vestry_sql_transaction *loan;
-} desk;
+} fixture;
 
-static void open_desk(desk *d) {
+static void open_fixture(fixture *d) {
   memset(d, 0, sizeof *d);
   test_host_init(&d->th);
   folder_make(d->folder, "desk");
@@ -28,23 +28,23 @@ static void open_desk(desk *d) {
   assert_int_equal(vestry_sqlite_pool_create(&options, &d->pool), VESTRY_OK);
 }
 
-static void borrow(desk *d) {
+static void check_out(fixture *d) {
   assert_int_equal(vestry_sql_begin(d->pool, VESTRY_SQL_READ, &d->loan), VESTRY_OK);
 }
 
-static void close_desk(desk *d) {
+static void close_fixture(fixture *d) {
   vestry_sql_pool_destroy(d->pool);
   test_host_assert_clean(&d->th);
   folder_remove(d->folder);
 }
 
-static size_t count_statements(const desk *d) {
+static size_t count_statements(const fixture *d) {
   size_t count = 0;
   for (sqlite3_stmt *at = NULL; (at = sqlite3_next_stmt(vestry_sqlite_handle(d->loan), at));) count++;
   return count;
 }
 
-static void run_others(desk *d, int count) {
+static void run_others(fixture *d, int count) {
   for (int i = 0; i < count; i++) {
     char sql[40];
     int64_t found = 0;
@@ -54,13 +54,13 @@ static void run_others(desk *d, int count) {
   }
 }
 
-/* More of them than are kept, and others behind them. */
-static void keeps_what_was_given_out_until_the_loan_ends(void **state) {
+/* More statements are handed out than stay prepared, and others run afterwards. */
+static void prepared_statement_is_valid_until_its_release(void **state) {
   (void)state;
-  desk d;
+  fixture d;
   sqlite3_stmt *own[2 * KEPT], *again;
-  open_desk(&d);
-  borrow(&d);
+  open_fixture(&d);
+  check_out(&d);
   for (int i = 0; i < 2 * KEPT; i++) {
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT %d, ?", 100 + i);
@@ -77,22 +77,22 @@ static void keeps_what_was_given_out_until_the_loan_ends(void **state) {
   assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT 100, ?", &again), VESTRY_OK);
   assert_ptr_equal(again, own[0]);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
-  borrow(&d);
+  check_out(&d);
   assert_in_range(count_statements(&d), 0, KEPT);
   run_others(&d, 4 * KEPT);
   assert_in_range(count_statements(&d), 0, KEPT);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
-  close_desk(&d);
+  close_fixture(&d);
 }
 
-/* The same text by another function is another statement: bindings are not overwritten. */
-static void runs_beside_a_statement_that_was_given_out(void **state) {
+/* vestry_sql_run prepares the same text again, so that it does not overwrite the bindings of a statement handed out. */
+static void run_does_not_overwrite_a_prepared_statement(void **state) {
   (void)state;
-  desk d;
+  fixture d;
   sqlite3_stmt *own;
   int64_t found = 0;
-  open_desk(&d);
-  borrow(&d);
+  open_fixture(&d);
+  check_out(&d);
   assert_int_equal(vestry_sqlite_prepare(d.loan, "SELECT ?", &own), VESTRY_OK);
   assert_int_equal(sqlite3_bind_int(own, 1, 7), SQLITE_OK);
   assert_int_equal(vestry_sql_run(d.loan, "SELECT ?", VESTRY_LIST(8), vestry_sql_row_integer, &found), VESTRY_OK);
@@ -100,11 +100,11 @@ static void runs_beside_a_statement_that_was_given_out(void **state) {
   assert_int_equal(sqlite3_step(own), SQLITE_ROW);
   assert_int_equal(sqlite3_column_int(own, 0), 7);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
-  close_desk(&d);
+  close_fixture(&d);
 }
 
 typedef struct descent {
-  desk *d;
+  fixture *d;
   int depth, deepest;
   vestry_err error;
 } descent;
@@ -118,31 +118,31 @@ static void go_down(const vestry_sql_row *row, void *ctx) {
   of->depth--;
 }
 
-/* A statement inside of the rows of the same one, and so on. */
-static void runs_as_deep_as_rows_lead(void **state) {
+/* A statement runs within its own rows, recursively. */
+static void statement_nests_300_deep_in_its_rows(void **state) {
   (void)state;
   enum { DEEP = 300 };
-  desk d;
-  open_desk(&d);
+  fixture d;
+  open_fixture(&d);
   for (int i = 1; i <= DEEP; i++)
     assert_int_equal(vestry_sql_run_alone(d.pool, "INSERT INTO reply VALUES(?, ?)", VESTRY_LIST(i, i - 1), NULL, NULL),
                      VESTRY_OK);
   descent of = {.d = &d};
-  borrow(&d);
+  check_out(&d);
   assert_int_equal(vestry_sql_run(d.loan, "SELECT id FROM reply WHERE parent = ?", VESTRY_LIST(0), go_down, &of),
                    VESTRY_OK);
   assert_int_equal(of.error, VESTRY_OK);
   assert_int_equal(of.deepest, DEEP);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
-  borrow(&d);
+  check_out(&d);
   assert_in_range(count_statements(&d), 0, KEPT);
   assert_int_equal(vestry_sql_end(d.loan, VESTRY_OK), VESTRY_OK);
-  close_desk(&d);
+  close_fixture(&d);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_what_was_given_out_until_the_loan_ends),
-                                     cmocka_unit_test(runs_beside_a_statement_that_was_given_out),
-                                     cmocka_unit_test(runs_as_deep_as_rows_lead)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(prepared_statement_is_valid_until_its_release),
+                                     cmocka_unit_test(run_does_not_overwrite_a_prepared_statement),
+                                     cmocka_unit_test(statement_nests_300_deep_in_its_rows)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* State of tabs: (scope, tab) → bytes, in the application's database. */
+/* Tab states: (scope, tab) → bytes, in the application's database. */
 #include "guard/tab_contract.h"
 #include "sqlite/level.h"
 #include "sqlite/tabs.h"
@@ -36,7 +36,7 @@ static int64_t count(void) {
 }
 
 /* capability: D9 */
-static void without_a_request_there_is_no_tab(void **state) {
+static void tab_get_without_a_request_is_invalid(void **state) {
   (void)state;
   ledger s;
   size_t len;
@@ -69,7 +69,7 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 }
 
 /* capability: D9 */
-static void a_write_refreshes_that_tab_and_no_other(void **state) {
+static void any_write_of_a_state_renders_only_its_tab(void **state) {
   (void)state;
   ledger s;
   tab_shown w;
@@ -88,7 +88,7 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
   check_renders(&w, 0, 0);
   assert_int_equal(tabs_set(&s, "u", other, "", 0), VESTRY_OK);
   check_renders(&w, 0, 1);
-  /* By whatever way it is written. */
+  /* Any statement that writes the row counts. */
   snprintf(sql, sizeof sql, "UPDATE vestry_tab SET data = x'41' WHERE tab = x'%.32s'", one);
   ledger_run(s.db, sql);
   check_renders(&w, 1, 0);
@@ -100,13 +100,13 @@ static void a_write_refreshes_that_tab_and_no_other(void **state) {
 }
 
 /* capability: D9 */
-static void a_write_is_of_the_applications_transaction(void **state) {
+static void write_belongs_to_the_application_transaction(void **state) {
   (void)state;
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, &s, NULL, 0, one, other);
-  for (int i = 0; i < 2; i++) { /* the first one is put, the second one is written over */
+  for (int i = 0; i < 2; i++) { /* the first write inserts, the second updates */
     vestry_sql_transaction *transaction;
     assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
     ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
@@ -127,8 +127,8 @@ static void a_write_is_of_the_applications_transaction(void **state) {
   close_shown(&w);
 }
 
-/* A server beside this one, with the same database. Only its commits that may be of states concern tabs. */
-static void another_process_may_write_a_state(void **state) {
+/* Another server uses the same database. Only its commits that may change states render tabs. */
+static void state_written_by_another_process_is_shown(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
@@ -145,10 +145,10 @@ static void another_process_may_write_a_state(void **state) {
     assert_true(w.renders[0] > 0);
     assert_string_equal(w.texts[0], "B");
     snprintf(sql, sizeof sql, "INSERT INTO vestry_tab VALUES(x'75', x'%.32s', x'43', 9999999)", other);
-    ledger_run(s.reader, sql); /* where there was none */
+    ledger_run(s.reader, sql); /* for a tab without a state */
     ledger_sync(&s);
     assert_string_equal(w.texts[1], "C");
-    /* Its row is moved by what is written here. */
+    /* Other inserts move the tab's row. */
     ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
                      " INSERT INTO vestry_tab SELECT x'75', randomblob(16), zeroblob(500), 9999999 FROM n");
     ledger_sync(&s);
@@ -170,7 +170,7 @@ static void another_process_may_write_a_state(void **state) {
 /* ---------------------------------------------------------------------------------------------------- time -------- */
 
 /* capability: D9 */
-static void a_state_ends_ttl_after_it_was_last_used(void **state) {
+static void state_expires_ttl_s_after_its_last_use(void **state) {
   (void)state;
   ledger s;
   tab_shown w;
@@ -180,22 +180,23 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   assert_int_equal(tabs_set(&s, "u", one, "read", 4), VESTRY_OK);
   assert_int_equal(tabs_set(&s, "u", other, "left", 4), VESTRY_OK);
   check_renders(&w, 1, 1);
-  ledger_clock(1000009); /* too soon to be noted */
+  ledger_clock(1000009); /* too early to record the use */
   assert_string_equal(tabs_get(&s, "u", one), "read");
   check_renders(&w, 0, 0);
   assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
   ledger_clock(1000011);
   assert_string_equal(tabs_get(&s, "u", one), "read");
   assert_string_equal(tabs_get(&s, "u", one), "read");
-  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100); /* not by the reader */
-  check_renders(&w, 0, 0); /* by the thread, and nobody is told */
+  /* The reader does not write. */
+  assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000100);
+  check_renders(&w, 0, 0); /* the thread writes, and no page renders */
   assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000111);
   ledger_clock(1000105);
   assert_string_equal(tabs_get(&s, "u", one), "read");
   assert_string_equal(tabs_get(&s, "u", other), "");
   check_renders(&w, 0, 0);
   ledger_clock(1000110);
-  assert_int_equal(tabs_set(&s, "u", one, "written", 7), VESTRY_OK); /* and the other one is removed */
+  assert_int_equal(tabs_set(&s, "u", one, "written", 7), VESTRY_OK); /* and the expired state is removed */
   assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000205);
   ledger_clock(1000125);
   assert_int_equal(tabs_set(&s, "u", one, "written2", 8), VESTRY_OK);
@@ -206,13 +207,13 @@ static void a_state_ends_ttl_after_it_was_last_used(void **state) {
   vestry_sql_tabs_stats stats = {0};
   vestry_sql_tabs_stats_get(s.states, &stats);
   assert_int_equal(stats.expired_count, 1);
-  assert_int_equal(followed.other_commits_count, 0); /* the thread's are known for vestry's own */
+  assert_int_equal(followed.other_commits_count, 0); /* the thread's commits count as vestry's own */
   close_shown(&w);
 }
 
-/* Somebody writes for long: what is read is read all the same, and what cannot be noted now is the next time. */
+/* Another connection holds the write lock. Reads succeed, and the use is recorded at the next read. */
 /* capability: D9 */
-static void a_touch_waits_for_nobody(void **state) {
+static void recording_a_use_waits_for_no_writer(void **state) {
   (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
@@ -231,13 +232,13 @@ static void a_touch_waits_for_nobody(void **state) {
   assert_string_equal(tabs_get(&s, "u", one), "x");
   ledger_sync(&s);
   assert_int_equal(ledger_number(s.reader, "SELECT max(expires) FROM vestry_tab"), 1000150);
-  ledger_clock(1000100); /* noted, and then the database goes */
+  ledger_clock(1000100); /* recorded, and then the database closes */
   assert_string_equal(tabs_get(&s, "u", one), "x");
   ledger_close(&s);
 }
 
 /* capability: D9 */
-static void what_has_expired_goes_little_by_little(void **state) {
+static void expired_states_are_deleted_in_batches(void **state) {
   (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
@@ -252,7 +253,7 @@ static void what_has_expired_goes_little_by_little(void **state) {
     ledger_clock(1000000 + 200 * (int64_t)i);
     assert_int_equal(tabs_set(&s, "u", one, "x", 1), VESTRY_OK);
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
-    assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_OK); /* the short way */
+    assert_int_equal(tabs_set(&s, "u", one, "y", 1), VESTRY_OK); /* the update of an existing state */
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), left[i]);
   }
   ledger_close(&s);
@@ -265,9 +266,9 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void take_cookie(vestry_memory_exchange *exchange, char cookie[100]) {
-  const char *said = vestry_memory_header(exchange, "Set-Cookie", 0);
-  assert_non_null(said);
-  snprintf(cookie, 100, "%.*s", (int)strcspn(said, ";"), said);
+  const char *set_cookie = vestry_memory_header(exchange, "Set-Cookie", 0);
+  assert_non_null(set_cookie);
+  snprintf(cookie, 100, "%.*s", (int)strcspn(set_cookie, ";"), set_cookie);
   vestry_memory_destroy(exchange);
 }
 
@@ -275,12 +276,12 @@ static int states(ledger *s) {
   return ledger_number(s->reader, "SELECT count(*) FROM vestry_tab");
 }
 
-/* Each scope has its share, and there is no end of scopes. */
-static void all_scopes_together_have_so_many(void **state) {
+/* Scopes are limited separately, and their number is unlimited. */
+static void states_of_all_scopes_are_bounded(void **state) {
   (void)state;
   static const struct {
     uint32_t most;
-    int least_left; /* once there were so many: a few more go than must */
+    int least_left; /* after the limit is reached, some more are removed than necessary */
   } rows[] = {{5, 5}, {640, 630}};
   for (size_t row = 0; row < 2; row++) {
     ledger s;
@@ -298,11 +299,11 @@ static void all_scopes_together_have_so_many(void **state) {
       assert_in_range(states(&s), i < most ? i + 1 : rows[row].least_left, most);
     }
     assert_string_equal(tabs_get(&s, cookie, one), "x");
-    assert_string_equal(tabs_get(&s, "u0", first), ""); /* nearest to its end */
+    assert_string_equal(tabs_get(&s, "u0", first), ""); /* the first to expire */
     vestry_sql_tabs_stats stats = {0};
     vestry_sql_tabs_stats_get(s.states, &stats);
     assert_int_equal(stats.evicted_count, 3 * most - states(&s));
-    /* What another process puts is found, if it takes a while. */
+    /* States that another process inserts are found after a while. */
     ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
                      " INSERT INTO vestry_tab SELECT x'61', CAST(i AS BLOB), x'00', 5000000 + i FROM n");
     for (int i = 0; i < 1025; i++) {
@@ -315,8 +316,8 @@ static void all_scopes_together_have_so_many(void **state) {
   }
 }
 
-/* Anybody can be a hundred visitors: their states go before a user's. */
-static void visitors_make_room_before_users(void **state) {
+/* A client can create any number of anonymous scopes; their states are evicted before those of users. */
+static void anonymous_states_are_evicted_before_users_states(void **state) {
   (void)state;
   ledger s;
   ledger_clock(1000000);
@@ -343,13 +344,13 @@ static void visitors_make_room_before_users(void **state) {
   assert_string_equal(tabs_get(&s, users, token), "draft");
   assert_string_equal(tabs_get(&s, visitors, one), "x");
   ledger_clock(1000010 + 49 + 501);
-  assert_string_equal(tabs_get(&s, visitors, one), ""); /* it ends earlier, too */
+  assert_string_equal(tabs_get(&s, visitors, one), ""); /* it also expires earlier */
   assert_string_equal(tabs_get(&s, users, token), "draft");
   ledger_close(&s);
 }
 
-/* A user's state that is nearer to its end than theirs is not put out by visitors; what is put out is counted. */
-static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
+/* Anonymous states do not evict a user's state that expires sooner. Evictions are counted. */
+static void anonymous_states_evict_no_user_state_that_expires_sooner(void **state) {
   (void)state;
   ledger s;
   ledger_clock(1000000);
@@ -367,7 +368,7 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
   tabs_begin(&s, users, token);
   assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
   for (int i = 0; i < 50; i++) {
-    ledger_clock(1000600 + i); /* theirs end at 1001100 and later, the user's at 1001000 */
+    ledger_clock(1000600 + i); /* theirs expire at 1001100 and later, the user's at 1001000 */
     snprintf(visitors, sizeof visitors, "session=-%032x", i);
     tabs_begin(&s, visitors, one);
     assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
@@ -384,7 +385,7 @@ static void visitors_put_out_no_users_state_that_ends_soon(void **state) {
 /* -------------------------------------------------------------------------------------------------- schema -------- */
 
 /* capability: D9 */
-static void tables_are_made_once_and_have_a_version(void **state) {
+static void tables_are_created_once_and_have_a_version(void **state) {
   (void)state;
   ledger s;
   vestry_sqlite *again = NULL;
@@ -398,7 +399,7 @@ static void tables_are_made_once_and_have_a_version(void **state) {
   int changes = ledger_number(s.reader, "PRAGMA data_version");
   assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_OK);
   vestry_sqlite_destroy(again);
-  assert_int_equal(ledger_number(s.reader, "PRAGMA data_version"), changes); /* nothing is written again */
+  assert_int_equal(ledger_number(s.reader, "PRAGMA data_version"), changes); /* no write */
   assert_int_equal(ledger_number(s.reader, "PRAGMA user_version"), 77);
   assert_int_equal(ledger_number(s.reader, "SELECT version FROM vestry_schema"), 1);
   assert_string_equal(tabs_get(&s, "u", one), "kept");
@@ -411,20 +412,20 @@ static void tables_are_made_once_and_have_a_version(void **state) {
 }
 
 int main(void) {
-  level_begin();         /* without pages, commits of others refresh all tabs */
-  ledger_clock(1000000); /* before anything is opened */
+  level_begin();         /* without file pages, commits of others refresh all tabs */
+  ledger_clock(1000000); /* before any database is opened */
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(without_a_request_there_is_no_tab),
-      cmocka_unit_test(a_write_refreshes_that_tab_and_no_other),
-      cmocka_unit_test(a_write_is_of_the_applications_transaction),
-      cmocka_unit_test(another_process_may_write_a_state),
-      cmocka_unit_test(a_state_ends_ttl_after_it_was_last_used),
-      cmocka_unit_test(a_touch_waits_for_nobody),
-      cmocka_unit_test(what_has_expired_goes_little_by_little),
-      cmocka_unit_test(all_scopes_together_have_so_many),
-      cmocka_unit_test(visitors_make_room_before_users),
-      cmocka_unit_test(visitors_put_out_no_users_state_that_ends_soon),
-      cmocka_unit_test(tables_are_made_once_and_have_a_version),
+      cmocka_unit_test(tab_get_without_a_request_is_invalid),
+      cmocka_unit_test(any_write_of_a_state_renders_only_its_tab),
+      cmocka_unit_test(write_belongs_to_the_application_transaction),
+      cmocka_unit_test(state_written_by_another_process_is_shown),
+      cmocka_unit_test(state_expires_ttl_s_after_its_last_use),
+      cmocka_unit_test(recording_a_use_waits_for_no_writer),
+      cmocka_unit_test(expired_states_are_deleted_in_batches),
+      cmocka_unit_test(states_of_all_scopes_are_bounded),
+      cmocka_unit_test(anonymous_states_are_evicted_before_users_states),
+      cmocka_unit_test(anonymous_states_evict_no_user_state_that_expires_sooner),
+      cmocka_unit_test(tables_are_created_once_and_have_a_version),
   };
   const tab_world world = {.nodes_count = 1,
                            .clear = clear,

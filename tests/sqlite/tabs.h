@@ -6,7 +6,7 @@
 #include "guard/tab_acts.h"
 #include "sqlite/ledger.h"
 
-/* A pool of one connection, which the pages follow, and states of tabs: after ledger_open, until ledger_close. */
+/* Open a followed pool of one connection, and tab states. Call this after ledger_open; ledger_close closes both. */
 void tabs_open(ledger *s, const vestry_sql_tabs_options *options);
 /* Run SQL with that connection. */
 void tabs_run(ledger *s, const char *sql);

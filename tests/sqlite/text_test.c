@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What SQLite says of a statement is left out of the log where it cites a value. */
+/* SQLite's error text is omitted from the log if it quotes a value. */
 #include "data/sqlite/text.h"
 
 #include "support/test.h"
 
-static void messages_that_cite_a_value_are_told_apart(void **state) {
+static void messages_that_quote_a_value_are_detected(void **state) {
   (void)state;
   static const char *const do_not[] = {"no such table: nest", "near \"FRM\": syntax error", "near \",\": syntax error",
                                        "incomplete input", "near \"x\": syntax error"};
@@ -18,7 +18,7 @@ static void messages_that_cite_a_value_are_told_apart(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(messages_that_cite_a_value_are_told_apart),
+      cmocka_unit_test(messages_that_quote_a_value_are_detected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operator is told of commits: the table, or the page of the file, for which a page rendered again; and never
- * a value, nor the text of a statement. */
+/* An operator can see the table, or the page of the file, whose commit made a page render again; never a value or
+ * the text of a statement. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 #include "vestry/ops/observe.h"
@@ -10,15 +10,15 @@
 #define MARK   "planted-7f3a"
 #define SCHEMA "CREATE TABLE messages(id INTEGER PRIMARY KEY, text); CREATE TABLE users(name); CREATE TABLE log(what)"
 
-/* What is told of the only page. */
-typedef struct told {
+/* The observed information about the only page. */
+typedef struct observed {
   size_t count;
   vestry_refresh_kind kind;
   char by[128];
-} told;
+} observed;
 
 static void note(const vestry_page_info *info, void *ctx) {
-  told *t = ctx;
+  observed *t = ctx;
   t->count++;
   t->kind = info->refreshed;
   snprintf(t->by, sizeof t->by, "%s", info->refreshed_by);
@@ -26,8 +26,8 @@ static void note(const vestry_page_info *info, void *ctx) {
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_true(!texts[i] || !strstr(texts[i], MARK));
 }
 
-static told look(const shown_site *s) {
-  told t = {.count = 0};
+static observed look(const shown_site *s) {
+  observed t = {.count = 0};
   vestry_observe *observe;
   assert_int_equal(vestry_observe_create(
                        s->on.v, &(vestry_observe_options){.trusts_loopback = true, .pages = s->on.pages}, &observe),
@@ -45,7 +45,7 @@ static void run_and_expect(shown_site *s, sqlite3 *db, const char *sql, const ch
 }
 
 /* capability: H8 */
-static void a_commit_of_ones_own_is_told_by_its_table(void **state) {
+static void attached_commit_is_reported_by_its_table(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
@@ -57,7 +57,7 @@ static void a_commit_of_ones_own_is_told_by_its_table(void **state) {
     assert_string_equal(look(&s).by, "first");
     run_and_expect(&s, s.writer, "INSERT INTO messages(text) VALUES('" MARK "') /* " MARK " */", "table messages");
     run_and_expect(&s, s.writer, "INSERT INTO users VALUES('" MARK "')", "table users");
-    /* the page has not read the first of these */
+    /* the page has not read the first table */
     run_and_expect(&s, s.writer, "BEGIN; INSERT INTO log VALUES(1); UPDATE messages SET text = '" MARK "2'; COMMIT",
                    "table messages");
     shown_run(s.writer, "INSERT INTO log VALUES('" MARK "')");
@@ -69,7 +69,7 @@ static void a_commit_of_ones_own_is_told_by_its_table(void **state) {
 }
 
 /* capability: H8 */
-static void a_commit_of_anothers_is_told_by_its_page(void **state) {
+static void unattached_commit_is_reported_by_its_file_page(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
@@ -87,7 +87,7 @@ static void a_commit_of_anothers_is_told_by_its_page(void **state) {
 }
 
 /* capability: H8 */
-static void a_commit_of_unknown_tables_and_pages_is_told_as_the_databases(void **state) {
+static void commit_of_unknown_tables_is_reported_as_database(void **state) {
   (void)state;
   shown_site s;
   shown_open_with(&s, "DELETE", SCHEMA, (vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES});
@@ -103,9 +103,9 @@ static void commit_behind(shown_site *s, vestry_render *render) {
   assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
 }
 
-/* A commit that comes while the page renders, behind what it reads. */
+/* A commit during the page's render, after its reads. */
 /* capability: H8 */
-static void a_commit_during_a_render_is_told_by_its_table(void **state) {
+static void commit_during_a_render_is_reported_by_its_table(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_TABLES);
@@ -117,9 +117,10 @@ static void a_commit_during_a_render_is_told_by_its_table(void **state) {
   shown_close(&s);
 }
 
-/* How long a commit takes to its page is noted, whoever made it; one that the page shows nothing of is not. */
+/* The time from a commit to its page is measured for all writers, but not for a commit that does not change the
+ * page. */
 /* capability: H2 */
-static void a_commit_is_timed_to_the_page_that_shows_it(void **state) {
+static void time_from_commit_to_page_is_measured(void **state) {
   (void)state;
   shown_site s;
   vestry_observe *observe;
@@ -143,7 +144,7 @@ static void a_commit_is_timed_to_the_page_that_shows_it(void **state) {
   shown_close(&s);
 }
 
-/* So many changes were timed, and together they took that long. */
+/* Check the number of measured changes, and their total time. */
 static void check_times(const shown_site *s, unsigned long long count, double sum_ms) {
   static char text[1 << 16];
   static const char sum[] = "\nvestry_page_change_seconds_sum ", number[] = "\nvestry_page_change_seconds_count ";
@@ -157,9 +158,9 @@ static void check_times(const shown_site *s, unsigned long long count, double su
   assert_int_equal(strtoull(strstr(text, number) + strlen(number), NULL, 10), count);
 }
 
-/* From the end of its statement, whenever it is followed to the pages. */
+/* From the end of the commit's statement, whenever pages follow it. */
 /* capability: H2 */
-static void a_commit_of_ones_own_is_timed_from_its_end(void **state) {
+static void attached_commit_is_timed_from_its_end(void **state) {
   (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
@@ -172,7 +173,7 @@ static void a_commit_of_ones_own_is_timed_from_its_end(void **state) {
                      VESTRY_OK);
     shown_watch(&s, "SELECT text FROM messages");
     shown_run(s.writer, "BEGIN; INSERT INTO messages(text) VALUES('a')");
-    test_host_advance_ms(&s.on.th, 400); /* it is not committed yet */
+    test_host_advance_ms(&s.on.th, 400); /* not committed yet */
     shown_run(s.writer, "COMMIT");
     test_host_advance_ms(&s.on.th, 25);
     assert_int_equal(shown_renders(&s, 0), 1);
@@ -182,9 +183,9 @@ static void a_commit_of_ones_own_is_timed_from_its_end(void **state) {
   }
 }
 
-/* Vestry sees it when it looks. */
+/* Vestry detects such a commit when it reads the counter. */
 /* capability: H2 */
-static void a_commit_of_anothers_is_timed_from_when_it_is_seen(void **state) {
+static void unattached_commit_is_timed_from_its_detection(void **state) {
   (void)state;
   shown_site s;
   vestry_observe *observe;
@@ -194,7 +195,7 @@ static void a_commit_of_anothers_is_timed_from_when_it_is_seen(void **state) {
   shown_watch(&s, "SELECT text FROM messages");
   shown_run(s.other, "INSERT INTO messages(text) VALUES('a')");
   test_host_advance_ms(&s.on.th, 400);
-  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK); /* a look */
+  assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK); /* reads the counter */
   test_host_advance_ms(&s.on.th, 30);
   assert_int_equal(shown_renders(&s, 0), 1);
   check_times(&s, 1, 30);
@@ -204,12 +205,12 @@ static void a_commit_of_anothers_is_timed_from_when_it_is_seen(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_of_ones_own_is_told_by_its_table),
-                                     cmocka_unit_test(a_commit_of_anothers_is_told_by_its_page),
-                                     cmocka_unit_test(a_commit_of_unknown_tables_and_pages_is_told_as_the_databases),
-                                     cmocka_unit_test(a_commit_during_a_render_is_told_by_its_table),
-                                     cmocka_unit_test(a_commit_is_timed_to_the_page_that_shows_it),
-                                     cmocka_unit_test(a_commit_of_ones_own_is_timed_from_its_end),
-                                     cmocka_unit_test(a_commit_of_anothers_is_timed_from_when_it_is_seen)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(attached_commit_is_reported_by_its_table),
+                                     cmocka_unit_test(unattached_commit_is_reported_by_its_file_page),
+                                     cmocka_unit_test(commit_of_unknown_tables_is_reported_as_database),
+                                     cmocka_unit_test(commit_during_a_render_is_reported_by_its_table),
+                                     cmocka_unit_test(time_from_commit_to_page_is_measured),
+                                     cmocka_unit_test(attached_commit_is_timed_from_its_end),
+                                     cmocka_unit_test(unattached_commit_is_timed_from_its_detection)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A request commits, and what is rendered for it has the request as its parent, whatever thread follows the commit and
- * whatever it is in itself. */
+/* A render caused by a request's commit has the request as its parent span, regardless of the following thread and
+ * of that thread's own trace. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 #include "support/spans.h"
@@ -8,7 +8,7 @@
 #define TEXT       "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 #define OTHER_TEXT "00-11111111111111111111111111111111-2222222222222222-01"
 
-static spans told;
+static spans recorded;
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   shown_site *s = app;
@@ -27,45 +27,45 @@ static void post(shown_site *s, const char *traceparent) {
 
 static void follow(const char *mode, vestry_sqlite_level level) {
   shown_site s;
-  vestry_trace said, other;
+  vestry_trace given, other;
   shown_open_with(&s, mode, "CREATE TABLE bird(id INTEGER PRIMARY KEY, name); INSERT INTO bird VALUES(1, 'wren')",
                   (vestry_sqlite_options){.level = level});
   assert_int_equal(vestry_route(s.on.v, "POST", "/act", act, &s), VESTRY_OK);
   size_t page = shown_watch(&s, "SELECT name FROM bird");
-  spans_begin(&told, &s.on.th.host);
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &said), VESTRY_OK);
+  spans_begin(&recorded, &s.on.th.host);
+  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &given), VESTRY_OK);
   assert_int_equal(vestry_trace_read(OTHER_TEXT, strlen(OTHER_TEXT), &other), VESTRY_OK);
 
   post(&s, TEXT);
-  assert_null(vestry_trace_enter(&other)); /* of the thread that follows it */
+  assert_null(vestry_trace_enter(&other)); /* the trace of the following thread */
   assert_int_equal(shown_renders(&s, page), 1);
   assert_ptr_equal(vestry_trace_enter(NULL), &other);
-  const vestry_span *request = spans_one(&told, VESTRY_SPAN_REQUEST);
-  spans_assert_child(request, &said);
-  spans_assert_child(spans_one(&told, VESTRY_SPAN_RENDER), &request->trace);
+  const vestry_span *request = spans_one(&recorded, VESTRY_SPAN_REQUEST);
+  spans_assert_child(request, &given);
+  spans_assert_child(spans_one(&recorded, VESTRY_SPAN_RENDER), &request->trace);
 
-  /* What is committed in no trace begins one, and is in none of the thread that follows it. */
-  spans_begin(&told, &s.on.th.host);
+  /* A render after a commit outside any trace begins a new trace, not the following thread's. */
+  spans_begin(&recorded, &s.on.th.host);
   shown_run(s.writer, "UPDATE bird SET name = 'owl' WHERE id = 1");
   assert_null(vestry_trace_enter(&other));
   assert_int_equal(vestry_sqlite_sync(s.database, NULL), VESTRY_OK);
   assert_ptr_equal(vestry_trace_enter(NULL), &other);
   assert_int_equal(shown_renders(&s, page), 1);
-  const vestry_span *render = spans_one(&told, VESTRY_SPAN_RENDER);
+  const vestry_span *render = spans_one(&recorded, VESTRY_SPAN_RENDER);
   assert_memory_equal(render->parent_id, (char[sizeof render->parent_id]){0}, sizeof render->parent_id);
   s.on.th.host.tracer = NULL;
   shown_close(&s);
 }
 
 /* capability: L12 */
-static void a_render_belongs_to_the_request_that_committed(void **state) {
+static void render_is_a_child_of_the_committing_request(void **state) {
   (void)state;
   follow("WAL", VESTRY_SQLITE_TABLES);
   follow("DELETE", VESTRY_SQLITE_TABLES);
 }
 
 /* capability: L12 */
-static void by_pages_of_the_file_too(void **state) {
+static void render_is_a_child_of_the_request_by_file_pages(void **state) {
   (void)state;
   level_needs_pages();
   follow("WAL", VESTRY_SQLITE_FILE_PAGES);
@@ -73,8 +73,8 @@ static void by_pages_of_the_file_too(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_render_belongs_to_the_request_that_committed),
-      cmocka_unit_test(by_pages_of_the_file_too),
+      cmocka_unit_test(render_is_a_child_of_the_committing_request),
+      cmocka_unit_test(render_is_a_child_of_the_request_by_file_pages),
   };
   level_begin();
   return cmocka_run_group_tests(tests, NULL, NULL);

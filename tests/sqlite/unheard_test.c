@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* No commit unheard: what was not heard once, a test each. Whatever is committed, by whomever and however, each page
- * shows what is. The oracle found all of these by seed, or finds them now. */
+/* Commits that were once missed, one test each. After any commit by any connection, each page must show its current
+ * result. The oracle found all of these by seed, or finds them now. */
 #include <stdlib.h>
 
 #include "data/sqlite/sqlite.h"
@@ -15,13 +15,13 @@ static const char notes[] =
     "CREATE TABLE made(id INTEGER PRIMARY KEY, b, g AS (b + 1), z DEFAULT 1, y) WITHOUT ROWID;"
     "INSERT INTO made(id) VALUES(1)";
 
-/* All pages show what they would show now. */
+/* Check that all pages show their current results. */
 static void assert_all_shown(shown_site *s) {
   shown_settle(s);
   for (size_t i = 0; i < s->count; i++) {
-    char truth[SHOWN_TEXT_BYTES];
-    shown_text(s->reader, s->all[i].sql, truth);
-    assert_string_equal(s->all[i].text, truth);
+    char expected[SHOWN_TEXT_BYTES];
+    shown_text(s->reader, s->all[i].sql, expected);
+    assert_string_equal(s->all[i].text, expected);
   }
 }
 
@@ -32,27 +32,27 @@ static void step_once(sqlite3 *db, const char *sql) {
   assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
 }
 
-/* What is mapped is read past the cache. */
-static void of_a_file_that_is_mapped(void **state) {
+/* Mapped pages are read past the cache. */
+static void commit_to_a_mapped_file_is_seen(void **state) {
   (void)state;
   for (int when = 0; when < 3; when++) {
     shown_site s;
     shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
-    if (when == 0) { /* before it is attached */
+    if (when == 0) { /* before the attach */
       vestry_sqlite_detach(s.attached[1]);
       shown_run(s.reader, "PRAGMA mmap_size = 268435456");
       assert_int_equal(vestry_sqlite_attach(s.database, s.reader, &s.attached[1]), VESTRY_OK);
     }
     if (when == 1) shown_run(s.reader, "PRAGMA mmap_size = 268435456");
-    if (when == 2) { /* by an application that has taken the authorizer away */
+    if (when == 2) { /* the application has replaced the authorizer */
       sqlite3_set_authorizer(s.reader, NULL, NULL);
       shown_run(s.reader, "PRAGMA mmap_size = 268435456");
     }
     char text[SHOWN_TEXT_BYTES];
     shown_text(s.reader, "SELECT id FROM note WHERE id = 1", text);
     size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
-    /* Where the file is watched, what is mapped is told of. */
+    /* If the file is watched, reads of mapped pages are recorded. */
     assert_int_equal(shown_stats(&s).coarse_count, when == 2 && !vsi_sqlite_file_is_read_past_cache());
     shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
     assert_all_shown(&s);
@@ -63,8 +63,9 @@ static void of_a_file_that_is_mapped(void **state) {
   }
 }
 
-/* A commit that changes no byte has announced a number, which the next one gets: somebody else's. */
-static void behind_one_that_changes_nothing(void **state) {
+/* A commit that changes no byte has announced a number, and the next commit, of another connection, gets that
+ * number. */
+static void commit_after_one_that_changes_nothing_is_seen(void **state) {
   (void)state;
   static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
@@ -72,9 +73,9 @@ static void behind_one_that_changes_nothing(void **state) {
   static const char *const idle[] = {
       "INSERT INTO other VALUES(1, 'same') ON CONFLICT(id) DO UPDATE SET x = excluded.x RETURNING id",
       "UPDATE other SET x = 'same' WHERE id = 1 RETURNING x", "UPDATE other SET x = x RETURNING x",
-      /* What a hook is told of rows with a column that is made of others is another column's. */
+      /* For a table with a generated column, the hook reports values of the wrong columns. */
       "UPDATE made SET b = b + 1 WHERE id = 1 RETURNING id",
-      /* The last: the row that is replaced is said to be deleted, and then mostly nothing is written. */
+      /* The last: the replaced row is reported as deleted, and then usually nothing is written. */
       "INSERT OR REPLACE INTO other VALUES(1, 'same') RETURNING id"};
   for (int i = 0; i < 4; i++) {
     for (int by_attached = 0; by_attached < 2; by_attached++) {
@@ -102,8 +103,8 @@ static void behind_one_that_changes_nothing(void **state) {
   }
 }
 
-/* The same, with a transaction that writes in another file, and nothing in this one. */
-static void behind_one_that_writes_elsewhere(void **state) {
+/* The same after a transaction that writes only to another file. */
+static void commit_after_a_write_to_another_file_is_seen(void **state) {
   (void)state;
   shown_site s;
   char sql[200];
@@ -112,19 +113,19 @@ static void behind_one_that_writes_elsewhere(void **state) {
   shown_run(s.writer, sql);
   shown_settle(&s);
   size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
-  /* It is counted by pages that were written, and here they are another file's. */
+  /* Written pages decide whether a commit counts, and here they belong to another file. */
   shown_run(s.writer, "CREATE TEMP TRIGGER there AFTER UPDATE ON main.other BEGIN INSERT INTO log VALUES(new.x); END");
   step_once(s.writer, "UPDATE other SET x = 'same' RETURNING x");
   shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
-  shown_run(s.writer, "SELECT 1"); /* it is asked first, and nobody has looked yet */
+  shown_run(s.writer, "SELECT 1"); /* the writer goes first, before the database's thread has read the counter */
   assert_all_shown(&s);
   assert_string_equal(s.all[at].text, "7 ");
   shown_run(s.writer, "DROP TRIGGER there; DETACH side");
   shown_close(&s);
 }
 
-/* The former value of a row that is older than its column is the column's default. SQLite 3.40 says NULL. */
-static void of_a_column_that_was_added(void **state) {
+/* The old value of a row that predates its column is the column's default, but SQLite 3.40 reports NULL. */
+static void change_of_an_added_column_is_seen(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -138,13 +139,13 @@ static void of_a_column_that_was_added(void **state) {
     shown_run(s.writer, "UPDATE note SET state = NULL WHERE id = 5");
     assert_all_shown(&s);
     assert_string_equal(s.all[at].text, "(null) ");
-    assert_int_equal(s.all[empty].renders, 0); /* without a default, NULL is NULL */
+    assert_int_equal(s.all[empty].renders, 0); /* without a default the old value is NULL */
     shown_close(&s);
   }
 }
 
-/* A module that remembers what it has read: FTS5 its segments, and what reads by it; others are not known. */
-static void of_what_a_module_remembers(void **state) {
+/* Modules that cache what they read: FTS5 caches its segments, also for fts5vocab; other modules are unknown. */
+static void change_cached_by_a_virtual_table_is_seen(void **state) {
   (void)state;
   shown_site s;
   char text[SHOWN_TEXT_BYTES];
@@ -158,7 +159,7 @@ static void of_what_a_module_remembers(void **state) {
       "INSERT INTO \"a USING b\"(\"a USING b\") VALUES('optimize'); CREATE TABLE name(id INTEGER PRIMARY KEY)",
       VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
-  /* As documents do: what nobody records has read it first. */
+  /* As documents do: an unrecorded read comes first. */
   shown_text(s.reader, "SELECT rowid FROM doc WHERE doc MATCH 'w100'", text);
   shown_text(s.reader, "SELECT count(*) FROM \"a USING b\" WHERE \"a USING b\" MATCH 'w100'", text);
   size_t one = shown_watch(&s, "SELECT rowid FROM doc WHERE doc MATCH 'w30000'");
@@ -174,15 +175,15 @@ static void of_what_a_module_remembers(void **state) {
     shown_run(db, "INSERT INTO \"a USING b\" VALUES('w7919')");
     assert_all_shown(&s);
   }
-  /* It is still known by pages: what is inserted elsewhere renders it not. */
+  /* The page is still followed by file pages, so an insert elsewhere does not render it. */
   (void)shown_renders(&s, one);
   shown_run(s.writer, "INSERT INTO name VALUES(1)");
   assert_int_equal(shown_renders(&s, one), 0);
   shown_close(&s);
 }
 
-/* Of a view of TEMP nobody says which columns it joins by. */
-static void by_a_view_of_temp(void **state) {
+/* The authorizer does not report the join columns of a TEMP view. */
+static void commit_behind_a_temp_view_is_seen(void **state) {
   (void)state;
   static const char *const views[] = {"CREATE TEMP VIEW both AS SELECT t, u FROM a JOIN b USING(c)",
                                       "CREATE TEMP VIEW both AS SELECT t, u FROM (SELECT t, c FROM a) NATURAL JOIN "
@@ -204,8 +205,8 @@ static void by_a_view_of_temp(void **state) {
   }
 }
 
-/* One connection has the file for itself: the number in it stands still. */
-static void of_who_has_the_file_alone(void **state) {
+/* One connection has locked the file exclusively, so the number in the file does not change. */
+static void commit_under_exclusive_locking_is_seen(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
     shown_site s;
@@ -226,21 +227,21 @@ static void of_who_has_the_file_alone(void **state) {
     }
     shown_run(s.writer, "UPDATE note SET likes = likes WHERE id = 1");
     assert_int_equal(shown_renders(&s, at), 0);
-    shown_run(s.writer, "VACUUM"); /* calls no hook, and is committed */
+    shown_run(s.writer, "VACUUM"); /* calls no hook, but commits */
     assert_int_equal(shown_renders(&s, at), 1);
     shown_run(s.writer, "PRAGMA locking_mode = NORMAL; SELECT 1 FROM note");
     s.reader = reader;
     assert_int_equal(vestry_sqlite_attach(s.database, s.reader, &s.attached[1]), VESTRY_OK);
-    shown_run(s.other, "UPDATE note SET likes = 9 WHERE id = 1"); /* and others are heard again */
+    shown_run(s.other, "UPDATE note SET likes = 9 WHERE id = 1"); /* commits of others are detected again */
     if (level == VESTRY_SQLITE_TABLES) assert_all_shown(&s);
     shown_close(&s);
   }
 }
 
-/* The same, of a commit that is not sure to change a byte (of a table with a column that is made of others nobody knows
- * what has changed): it is known for one if a page is written behind its hook. Here all were written before: the cache
- * holds a page or two, and others are read behind the change. The oracle's seed 200000255. */
-static void of_who_has_the_file_alone_and_little_cache(void **state) {
+/* The same for a commit that may change no byte, because changes in a table with a generated column are unknown.
+ * Such a commit counts if a page is written after its hook. Here all pages were written earlier: the cache holds one
+ * or two pages, and others are read after the change. The oracle's seed 200000255. */
+static void exclusive_commit_with_a_small_cache_is_seen(void **state) {
   (void)state;
   static const char *const begun[] = {NULL,
                                       "BEGIN; UPDATE wide SET b = b + 1 WHERE id = 1; SELECT count(likes) FROM note"};
@@ -262,9 +263,9 @@ static void of_who_has_the_file_alone_and_little_cache(void **state) {
       if (begun[i]) {
         shown_run(s.writer, begun[i]);
         shown_run(s.writer, "COMMIT");
-      } else { /* it commits in its reset; the rows that stay are read behind the one that changes */
+      } else { /* It commits in its reset. The unchanged rows are read after the changed one. */
         step_once(s.writer, "UPDATE wide SET b = b + 1 WHERE id IN (1, 7, 8, 9) RETURNING id");
-        shown_run(s.writer, "SELECT 1"); /* the first that runs behind it */
+        shown_run(s.writer, "SELECT 1"); /* the next statement */
       }
       assert_int_equal(shown_stats(&s).commits_count - commits, 1);
       if (level == VESTRY_SQLITE_TABLES) assert_int_equal(shown_renders(&s, at), 1);
@@ -278,7 +279,7 @@ static void of_who_has_the_file_alone_and_little_cache(void **state) {
   }
 }
 
-/* What could not be prepared depends on the schema. */
+/* A statement that could not be prepared depends on the schema. */
 static vestry_err show_added(vestry_render *render, vestry_html *html, void *app) {
   shown_site *s = app;
   sqlite3_stmt *statement = NULL;
@@ -289,7 +290,7 @@ static vestry_err show_added(vestry_render *render, vestry_html *html, void *app
   return vestry_render_end(render, html);
 }
 
-static void by_what_could_not_be_prepared(void **state) {
+static void statement_that_becomes_valid_is_seen(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
@@ -311,8 +312,8 @@ static void by_what_could_not_be_prepared(void **state) {
   }
 }
 
-/* There is no memory for the first set of pages, at whatever allocation. */
-static void without_memory_for_the_first_pages(void **state) {
+/* Each allocation for the first set of pages fails once. */
+static void allocation_failure_in_the_first_render_hides_nothing(void **state) {
   (void)state;
   for (int i = 0; i < 60; i++) {
     shown_site s;
@@ -324,7 +325,8 @@ static void without_memory_for_the_first_pages(void **state) {
     test_host_fail_in(&s.on.th, i);
     (void)vestry_pages_settle(s.on.pages, UINT64_MAX, 1000);
     bool has_failed = test_host_has_failed(&s.on.th);
-    if (vestry_memory_look(s.all[0].stream).ended) { /* it could not be told: it comes back */
+    /* A stream that could not receive the change has ended, and reconnects. */
+    if (vestry_memory_look(s.all[0].stream).ended) {
       vestry_memory_destroy(s.all[0].stream);
       shown_tab(&s, 0);
     }
@@ -340,16 +342,16 @@ static void without_memory_for_the_first_pages(void **state) {
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(of_a_file_that_is_mapped),
-      cmocka_unit_test(behind_one_that_changes_nothing),
-      cmocka_unit_test(behind_one_that_writes_elsewhere),
-      cmocka_unit_test(of_a_column_that_was_added),
-      cmocka_unit_test(of_what_a_module_remembers),
-      cmocka_unit_test(by_a_view_of_temp),
-      cmocka_unit_test(of_who_has_the_file_alone),
-      cmocka_unit_test(by_what_could_not_be_prepared),
-      cmocka_unit_test(without_memory_for_the_first_pages),
-      cmocka_unit_test(of_who_has_the_file_alone_and_little_cache),
+      cmocka_unit_test(commit_to_a_mapped_file_is_seen),
+      cmocka_unit_test(commit_after_one_that_changes_nothing_is_seen),
+      cmocka_unit_test(commit_after_a_write_to_another_file_is_seen),
+      cmocka_unit_test(change_of_an_added_column_is_seen),
+      cmocka_unit_test(change_cached_by_a_virtual_table_is_seen),
+      cmocka_unit_test(commit_behind_a_temp_view_is_seen),
+      cmocka_unit_test(commit_under_exclusive_locking_is_seen),
+      cmocka_unit_test(statement_that_becomes_valid_is_seen),
+      cmocka_unit_test(allocation_failure_in_the_first_render_hides_nothing),
+      cmocka_unit_test(exclusive_commit_with_a_small_cache_is_seen),
   };
   return cmocka_run_group_tests_name("no commit is unheard", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A window over a table of a million rows: it reads what it shows, and is rendered when that changes. */
+/* A window over a table of a million rows reads only its rows, and renders when they change. */
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 #include "vestry/app/window.h"
@@ -36,7 +36,7 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* capability: L2 */
-static void a_commit_outside_of_the_window_renders_nothing(void **state) {
+static void commit_outside_the_window_renders_nothing(void **state) {
   (void)state;
   suite s = {0};
   vestry_page *page;
@@ -94,6 +94,6 @@ static void a_commit_outside_of_the_window_renders_nothing(void **state) {
 
 int main(void) {
   level_begin();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_outside_of_the_window_renders_nothing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(commit_outside_the_window_renders_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
