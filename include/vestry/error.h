@@ -31,16 +31,16 @@ extern "C" {
   X(NO_MEMORY, "out of memory")                                                                                        \
   X(CLOSED, "the connection or object is closed")                                                                      \
   X(FULL, "a bounded queue is full")                                                                                   \
-  X(NOT_FOUND, "nothing goes by that name or key")                                                                     \
-  X(EXISTS, "the name or key is taken")                                                                                \
+  X(NOT_FOUND, "no object has this name or key")                                                                       \
+  X(EXISTS, "the name or key is already in use")                                                                       \
   X(LIMIT, "a configured limit is reached")                                                                            \
   X(TOO_LARGE, "the input is larger than allowed")                                                                     \
   X(MALFORMED, "the input is not well formed")                                                                         \
-  X(UNSUPPORTED, "this build or platform cannot do that")                                                              \
-  X(TIMEOUT, "the time allowed has run out")                                                                           \
-  X(IO, "an operating system or peer failure")                                                                         \
+  X(UNSUPPORTED, "this build or platform does not support it")                                                         \
+  X(TIMEOUT, "the timeout has expired")                                                                                \
+  X(IO, "the operating system or a peer failed")                                                                       \
   X(FAILED, "an application callback reported a failure")                                                              \
-  X(BUSY, "it is in use, and waiting for it here could last for ever")
+  X(BUSY, "the object is in use, and waiting for it here could deadlock")
 
 /** Result of a function: 0 is success, every other value is an error. */
 typedef enum vestry_err {

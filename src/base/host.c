@@ -92,7 +92,7 @@ static void default_log(void *ctx, vestry_log_level level, const char *line) {
   }
   char text[PREFIX_BYTES + LINE_BYTES], before[PREFIX_BYTES] = "";
   uint64_t missing = atomic_exchange_explicit(&left_out, 0, memory_order_relaxed);
-  if (missing) snprintf(before, sizeof before, " (%" PRIu64 " lines before it left out)", missing);
+  if (missing) snprintf(before, sizeof before, " (%" PRIu64 " earlier lines omitted)", missing);
   int len = snprintf(text, sizeof text, "vestry: %s%s: %.*s\n", level == VESTRY_LOG_ERROR ? "error" : "warning", before,
                      LINE_BYTES - 1, line);
   if (len > 0) write_line(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);

@@ -36,16 +36,16 @@ static void say(const char *what, vsi_lock_rank rank, const char *place) {
 }
 
 static _Noreturn void stop(const held_lock *holds, vsi_lock_rank rank, const char *place) {
-  fprintf(stderr, "vestry: a lock is taken out of the order of docs/locking.md\n");
-  say("  it takes", rank, place);
-  if (holds) say("  it holds", holds->rank, holds->place);
+  fprintf(stderr, "vestry: a lock is acquired out of the order of docs/locking.md\n");
+  say("  acquired", rank, place);
+  if (holds) say("  held", holds->rank, holds->place);
   abort();
 }
 
 static held_lock *find(const void *lock) {
   for (size_t i = held_count; i-- > 0;)
     if (held[i].lock == lock) return &held[i];
-  fprintf(stderr, "vestry: a thread gives back a lock that it does not hold\n");
+  fprintf(stderr, "vestry: a thread releases a lock that it does not hold\n");
   abort();
 }
 

@@ -40,7 +40,7 @@ static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *re
   if (failure) {
     char line[256];
     snprintf(line, sizeof line,
-             "the thread %s cannot be started: %s; look at RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
+             "cannot start the thread %s: %s; check RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
              strerror(failure));
     if (host && host->log) host->log(host->ctx, VESTRY_LOG_ERROR, line);
     return VESTRY_IO;

@@ -19,7 +19,7 @@ typedef struct reader {
   bool for_c;
 } reader;
 
-static const char ends_early[] = "the text ends before the value does";
+static const char ends_early[] = "the text ends before its value is complete";
 
 static inline void skip_space(reader *r) {
   while (r->at < r->end && (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')) r->at++;
@@ -39,7 +39,7 @@ static const char *scan_number(reader *r) {
     return "a number has no digits";
   if (r->at < r->end && *r->at == '.') {
     r->at++;
-    if (!skip_digits(r)) return "a number has no digits behind its point";
+    if (!skip_digits(r)) return "a number has no digits after its point";
   }
   if (r->at < r->end && (*r->at == 'e' || *r->at == 'E')) {
     r->at++;
@@ -87,14 +87,14 @@ static const char *scan_escape(reader *r) {
   if (c != 'u') {
     if (c && strchr("\"\\/bfnrt", c)) return NULL;
     r->at = start;
-    return "a string has an unknown escape";
+    return "a string contains an unknown escape";
   }
   unsigned unit, second;
   const char *why = scan_hex4(r, &unit);
   if (why || !r->for_c) return why;
   if (unit == 0) {
     r->at = start;
-    return "a string has a zero character, which is not accepted";
+    return "a string contains a NUL, which is not accepted";
   }
   if (unit < 0xD800 || unit > 0xDFFF) return NULL;
   if (unit < 0xDC00 && r->end - r->at >= 2 && r->at[0] == '\\' && r->at[1] == 'u') {
@@ -104,7 +104,7 @@ static const char *scan_escape(reader *r) {
     if (second >= 0xDC00 && second <= 0xDFFF) return NULL;
   }
   r->at = start;
-  return "a string has half a surrogate pair";
+  return "a string contains an unpaired surrogate";
 }
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -154,7 +154,7 @@ static const char *scan_string_rest(reader *r) {
     else if (*r->at >= 0x80)
       why = scan_utf8(r);
     else
-      why = "a string has a control character that is not escaped";
+      why = "a string contains an unescaped control character";
     if (why) return why;
   }
   r->at++;
@@ -183,12 +183,12 @@ static inline const char *scan_scalar(reader *r) {
 
 /* Scan a member's name and the colon after it. */
 static const char *scan_name(reader *r) {
-  if (*r->at != '"') return "a name in quotes is expected";
+  if (*r->at != '"') return "a quoted name is expected";
   const char *why = scan_string(r);
   if (why) return why;
   skip_space(r);
   if (r->at == r->end) return ends_early;
-  if (*r->at != ':') return "a colon is expected behind a name";
+  if (*r->at != ':') return "a colon is expected after a name";
   r->at++;
   return NULL;
 }
@@ -254,7 +254,7 @@ static vestry_err scan_levels(reader *r, levels *l, const vsi_json_limits *limit
     skip_space(r);
     *ret_why = r->at == r->end ? ends_early : NULL;
     if (*ret_why) break;
-    *ret_why = "there are too many values";
+    *ret_why = "the text contains too many values";
     if (count == limits->max_count) return VESTRY_TOO_LARGE;
     count++;
     if (*r->at == '{' || *r->at == '[') {
@@ -276,9 +276,9 @@ typedef enum outermost { OBJECT, ARRAY, VALUE } outermost;
 
 static const char *const expectations[] = {
     [OBJECT] = "a JSON object is expected", [ARRAY] = "a JSON array is expected", [VALUE] = "a JSON value is expected"};
-static const char *const leftovers[] = {[OBJECT] = "there is text behind the object",
-                                        [ARRAY] = "there is text behind the array",
-                                        [VALUE] = "there is text behind the value"};
+static const char *const leftovers[] = {[OBJECT] = "unexpected text after the object",
+                                        [ARRAY] = "unexpected text after the array",
+                                        [VALUE] = "unexpected text after the value"};
 
 /* Check the outermost value and the white space around it. */
 static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, outermost kind,

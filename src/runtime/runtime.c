@@ -130,7 +130,9 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
     vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
   }
   if (error) {
-    vsi_log(runtime->host, VESTRY_LOG_ERROR, "vestry_runtime_descriptor: no descriptors are left (it takes three)");
+    vsi_log(runtime->host, VESTRY_LOG_ERROR,
+            "vestry_runtime_descriptor: no file descriptors are left, and three are needed; raise RLIMIT_NOFILE "
+            "(ulimit -n)");
     return error;
   }
   *ret_descriptor = runtime->wake.descriptor;

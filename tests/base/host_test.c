@@ -80,7 +80,7 @@ static void lines_are_bounded(void **state) {
   do host->log(host->ctx, VESTRY_LOG_WARN, "at last");
   while (!take(&c, said, sizeof said));
   end(&c);
-  assert_non_null(strstr(said, " lines before it left out): at last\n"));
+  assert_non_null(strstr(said, " earlier lines omitted): at last\n"));
 }
 
 int main(void) {

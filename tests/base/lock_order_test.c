@@ -132,16 +132,16 @@ static void locks_out_of_order_end_the_program(void **state) {
     void (*body)(void);
     const char *says[3];
   } cases[] = {
-      {earlier_one, {"it takes vestry_sqlite.lock (", "src/data/sqlite/sqlite.h: lock", "holds vestry_pages.lock ("}},
+      {earlier_one, {"acquired vestry_sqlite.lock (", "src/data/sqlite/sqlite.h: lock", "held vestry_pages.lock ("}},
       {earlier_one, {of_sqlite, "src/app/page/pages.h: lock", "tests/base/lock_order_test.c:"}},
-      {earlier_than_one_taken_first, {"it takes vsi_routes.lock (", "it holds vestry_pages.lock (", of_routes}},
-      {another_one_of_its_kind, {"it takes vestry_pages.lock (", "it holds vestry_pages.lock (", of_pages}},
-      {the_same_one, {"it takes vsi_shard.lock (", "it holds vsi_shard.lock (", "src/store/shard.h: lock"}},
-      {read_twice, {"it takes vsi_routes.lock (", "it holds vsi_routes.lock (", "src/http/routes/routes.c: lock"}},
-      {under_an_innermost_one, {"it takes vsi_channels.lock (", "it holds vsi_bus.lock (", "innermost"}},
-      {wait_under_a_later_one, {"it takes vestry_pages.lock (", "it holds vsi_shard.lock (", of_shard}},
-      {one_without_a_rank, {"it takes a lock without a rank (", "never initialised", "lock_order_test.c:"}},
-      {one_that_is_not_held, {"a thread gives back a lock that it does not hold", "vestry: ", "\n"}},
+      {earlier_than_one_taken_first, {"acquired vsi_routes.lock (", "held vestry_pages.lock (", of_routes}},
+      {another_one_of_its_kind, {"acquired vestry_pages.lock (", "held vestry_pages.lock (", of_pages}},
+      {the_same_one, {"acquired vsi_shard.lock (", "held vsi_shard.lock (", "src/store/shard.h: lock"}},
+      {read_twice, {"acquired vsi_routes.lock (", "held vsi_routes.lock (", "src/http/routes/routes.c: lock"}},
+      {under_an_innermost_one, {"acquired vsi_channels.lock (", "held vsi_bus.lock (", "innermost"}},
+      {wait_under_a_later_one, {"acquired vestry_pages.lock (", "held vsi_shard.lock (", of_shard}},
+      {one_without_a_rank, {"acquired a lock without a rank (", "never initialised", "lock_order_test.c:"}},
+      {one_that_is_not_held, {"a thread releases a lock that it does not hold", "vestry: ", "\n"}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char said[2048];

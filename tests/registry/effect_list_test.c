@@ -91,10 +91,10 @@ static void what_is_malformed_is_refused_with_its_place(void **state) {
   } cases[] = {
       {"", 0, "a JSON array is expected"},
       {"  {}", 2, "a JSON array is expected"},
-      {"[] x", 3, "there is text behind the array"},
-      {"[[\"a\"]", 6, "the text ends before the value does"},
+      {"[] x", 3, "unexpected text after the array"},
+      {"[[\"a\"]", 6, "the text ends before its value is complete"},
       {"[[\"a\"],]", 7, "a value is expected"},
-      {"[[\"a\\u0000\"]]", 4, "a string has a zero character, which is not accepted"},
+      {"[[\"a\\u0000\"]]", 4, "a string contains a NUL, which is not accepted"},
       {"[[\"a\"], 7]", 8, "an effect must be an array that begins with its name"},
       {"[[\"a,]\", [1,{\"k\":[2,3]}]],\n [\"b\"],  [] , 1]", 36,
        "an effect must be an array that begins with its name"},
