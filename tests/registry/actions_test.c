@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Actions (B9): what they see, what comes of them, in which order, and where it ends. */
+/* Actions (B9): their state, the effects that they return, the order of effects, and the limits of expansion. */
 #include "registry/notes.h"
 
 static void begin(site *w, notes *n) {
@@ -34,7 +34,7 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
 }
 
 /* capability: B7 */
-static void b9_the_state_is_the_requests_signals(void **state) {
+static void b9_state_is_the_signals_of_the_request(void **state) {
   (void)state;
   site w;
   notes n;
@@ -46,7 +46,7 @@ static void b9_the_state_is_the_requests_signals(void **state) {
   wires_end(&w, &r);
 }
 
-static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void **state) {
+static void b9_state_without_request_is_the_dispatch_data(void **state) {
   (void)state;
   site w;
   notes n;
@@ -61,7 +61,7 @@ static void b9_without_a_request_the_state_is_what_was_handed_in_or_empty(void *
 }
 
 /* capability: B9 */
-static void b9_nothing_returned_is_nothing_done(void **state) {
+static void b9_action_may_return_no_effects(void **state) {
   (void)state;
   site w;
   notes n;
@@ -75,7 +75,7 @@ static void b9_nothing_returned_is_nothing_done(void **state) {
 }
 
 /* capability: B9 */
-static void b9_what_is_no_list_is_an_error(void **state) {
+static void b9_result_that_is_no_effect_list_is_refused(void **state) {
   (void)state;
   site w;
   notes n;
@@ -89,7 +89,7 @@ static void b9_what_is_no_list_is_an_error(void **state) {
     snprintf(effects, sizeof effects, "[[\"do\",%s],[\"e\",9]]", wrong[i]);
     n.text[0] = '\0';
     dispatch_text(&w, effects, NULL, VESTRY_INVALID, &result);
-    assert_string_equal(n.text, "e[9] "); /* none of it was performed, and the rest goes on */
+    assert_string_equal(n.text, "e[9] "); /* none of the action's effects ran, and the next effect did */
     assert_int_equal(result.errors_count, 1);
     assert_error(&result, 0, VESTRY_PHASE_ACTION, "do", NULL, VESTRY_INVALID,
                  "the action did not return a list of effects and actions");
@@ -103,7 +103,7 @@ static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_
   return VESTRY_EXISTS;
 }
 
-static void b9_b12_failures_say_where_they_come_from(void **state) {
+static void b9_b12_errors_name_the_effect_and_its_action(void **state) {
   (void)state;
   site w;
   notes n;
@@ -123,7 +123,7 @@ static void b9_b12_failures_say_where_they_come_from(void **state) {
 }
 
 /* capability: B11 */
-static void b11_interceptors_are_around_actions_too(void **state) {
+static void b11_interceptors_wrap_actions(void **state) {
   (void)state;
   site w;
   notes n;
@@ -154,7 +154,7 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
 }
 
 /* capability: B9 */
-static void b9_the_depth_is_bounded(void **state) {
+static void b9_action_depth_is_limited(void **state) {
   (void)state;
   site w;
   notes n;
@@ -171,7 +171,7 @@ static void b9_the_depth_is_bounded(void **state) {
   assert_int_equal(result.errors_count, 1);
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "countdown", "countdown", VESTRY_LIMIT,
                "actions are nested deeper than 32");
-  assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH + 1); /* what stood beside it was performed */
+  assert_int_equal(result.effects_count, VESTRY_ACTIONS_MAX_DEPTH + 1); /* the effect beside the refused action ran */
   site_end(&w);
 }
 
@@ -188,9 +188,9 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
   return VESTRY_OK;
 }
 
-/* Within the depth a tree of actions has room for 2^32 leaves. */
+/* Within the depth limit, a tree of actions can have 2^32 leaves. */
 /* capability: B9 */
-static void b9_the_count_is_bounded(void **state) {
+static void b9_count_of_resulting_effects_is_limited(void **state) {
   (void)state;
   site w;
   notes n;
@@ -201,13 +201,15 @@ static void b9_the_count_is_bounded(void **state) {
   json_t *many = json_array(), *effects;
   for (int i = 0; i < VESTRY_DISPATCH_MAX_COUNT + 1; i++) json_array_append_new(many, json_pack("[s]", "count"));
   vestry_dispatch_result result = {0};
-  assert_int_equal(vestry_dispatch_with(w.v, many, NULL, &result), VESTRY_OK); /* the list itself has no bound */
+  /* the dispatched list itself has no limit */
+  assert_int_equal(vestry_dispatch_with(w.v, many, NULL, &result), VESTRY_OK);
   assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_int_equal(result.effects_count, VESTRY_DISPATCH_MAX_COUNT + 1);
   count = 0;
   effects = json_pack("[[s,O],[s],[s,[[s]]]]", "do", many, "count", "do", "count");
   assert_int_equal(vestry_dispatch_with(w.v, effects, NULL, &result), VESTRY_LIMIT);
-  assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1); /* as many as may come of it, and the one behind it */
+  /* the maximum number of resulting effects, and the one after the action */
+  assert_int_equal(count, VESTRY_DISPATCH_MAX_COUNT + 1);
   assert_int_equal(result.skipped_count, 1);
   assert_int_equal(result.errors_count, 2);
   assert_error(&result, 0, VESTRY_PHASE_ACTION, "count", "do", VESTRY_LIMIT,
@@ -219,13 +221,15 @@ static void b9_the_count_is_bounded(void **state) {
   count = 0;
   dispatch_text(&w, "[[\"doubles\"],[\"e\"]]", NULL, VESTRY_LIMIT, &result);
   assert_string_equal(n.text, "e[] ");
-  assert_in_range(count, VESTRY_DISPATCH_MAX_COUNT / 4, VESTRY_DISPATCH_MAX_COUNT); /* asked; the others are too deep */
-  assert_int_equal(count + result.errors_count, VESTRY_DISPATCH_MAX_COUNT + 2);     /* itself, and that it is over */
+  /* calls of the action; the others are too deep */
+  assert_in_range(count, VESTRY_DISPATCH_MAX_COUNT / 4, VESTRY_DISPATCH_MAX_COUNT);
+  /* its own errors, and that the limit was reached */
+  assert_int_equal(count + result.errors_count, VESTRY_DISPATCH_MAX_COUNT + 2);
   assert_int_equal(result.effects_count, 1);
   site_end(&w);
 }
 
-static void a_dispatch_is_not_changed_by_what_it_does(void **state) {
+static void dispatch_does_not_change_its_effects(void **state) {
   (void)state;
   site w;
   notes n;
@@ -251,7 +255,7 @@ static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-static void arguments_can_be_kept(void **state) {
+static void effects_may_keep_their_arguments(void **state) {
   (void)state;
   site w;
   notes n;
@@ -270,16 +274,16 @@ static void arguments_can_be_kept(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(b9_actions_are_expanded_depth_first),
-      cmocka_unit_test(b9_the_state_is_the_requests_signals),
-      cmocka_unit_test(b9_without_a_request_the_state_is_what_was_handed_in_or_empty),
-      cmocka_unit_test(b9_nothing_returned_is_nothing_done),
-      cmocka_unit_test(b9_what_is_no_list_is_an_error),
-      cmocka_unit_test(b9_b12_failures_say_where_they_come_from),
-      cmocka_unit_test(b11_interceptors_are_around_actions_too),
-      cmocka_unit_test(b9_the_depth_is_bounded),
-      cmocka_unit_test(b9_the_count_is_bounded),
-      cmocka_unit_test(a_dispatch_is_not_changed_by_what_it_does),
-      cmocka_unit_test(arguments_can_be_kept),
+      cmocka_unit_test(b9_state_is_the_signals_of_the_request),
+      cmocka_unit_test(b9_state_without_request_is_the_dispatch_data),
+      cmocka_unit_test(b9_action_may_return_no_effects),
+      cmocka_unit_test(b9_result_that_is_no_effect_list_is_refused),
+      cmocka_unit_test(b9_b12_errors_name_the_effect_and_its_action),
+      cmocka_unit_test(b11_interceptors_wrap_actions),
+      cmocka_unit_test(b9_action_depth_is_limited),
+      cmocka_unit_test(b9_count_of_resulting_effects_is_limited),
+      cmocka_unit_test(dispatch_does_not_change_its_effects),
+      cmocka_unit_test(effects_may_keep_their_arguments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

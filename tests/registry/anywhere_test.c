@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dispatching from anywhere in full: to whom, with what, and what comes back (B12, B14). */
+/* Dispatch outside of requests: its targets, data and results (B12, B14). */
 #include "registry/notes.h"
 
 static void begin(site *w, notes *n) {
@@ -9,7 +9,7 @@ static void begin(site *w, notes *n) {
 }
 
 /* capability: B14 */
-static void b14_by_key_by_connection_or_to_nobody(void **state) {
+static void b14_dispatch_by_key_by_connection_or_without_target(void **state) {
   (void)state;
   site w;
   notes n;
@@ -29,7 +29,7 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   assert_int_equal(wire_count(&held, "{\"n\":1}"), 1);
   dispatch_text(&w, tick, &(vestry_dispatch_options){.key = other}, VESTRY_NOT_FOUND, &result);
   assert_int_equal(result.errors_count, 0);
-  /* To nobody: effects run, but there is no connection to send to. */
+  /* Without a target, effects run, but there is no connection to send to. */
   dispatch_text(&w, "[[\"e\",1],[\"patch-signals\",{}],[\"e\",2]]", NULL, VESTRY_CLOSED, &result);
   assert_string_equal(n.text, "e[0] e[1] e[2] ");
   assert_int_equal(result.connections_count, 0);
@@ -41,7 +41,7 @@ static void b14_by_key_by_connection_or_to_nobody(void **state) {
   wires_end(&w, &kept, &held);
 }
 
-static void what_makes_no_sense_is_refused(void **state) {
+static void invalid_dispatch_options_are_refused(void **state) {
   (void)state;
   site w;
   notes n;
@@ -70,7 +70,7 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
   (void)args, (void)ctx;
   assert_int_equal(vestry_context_return(context, json_string("first")), VESTRY_OK);
   assert_int_equal(vestry_context_return(context, NULL), VESTRY_NO_MEMORY);
-  assert_null(vestry_context_info(context)->value); /* that is for interceptors */
+  assert_null(vestry_context_info(context)->value); /* this is for interceptors */
   return vestry_context_return(context, json_string("second"));
 }
 
@@ -101,7 +101,7 @@ static void b12_results_are_collected(void **state) {
 }
 
 /* capability: B12 */
-static void b12_fail_fast_leaves_out_the_rest(void **state) {
+static void b12_fail_fast_skips_the_remaining_effects(void **state) {
   (void)state;
   site w;
   notes n;
@@ -114,19 +114,19 @@ static void b12_fail_fast_leaves_out_the_rest(void **state) {
   vestry_dispatch_options fail_fast = {.fail_fast = true};
   vestry_dispatch_result result = {0};
   dispatch_text(&w, effects, &fail_fast, VESTRY_FAILED, &result);
-  assert_string_equal(n.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run all the same */
+  assert_string_equal(n.text, "a< c<e e[1] c>e b<do c<fail f[2] c>fail b>do a> "); /* afters run nevertheless */
   assert_int_equal(result.effects_count, 1);
   assert_int_equal(result.errors_count, 1);
   assert_int_equal(result.skipped_count, 3);
   n.text[0] = '\0';
-  dispatch_text(&w, effects, NULL, VESTRY_FAILED, &result); /* otherwise the rest goes on */
+  dispatch_text(&w, effects, NULL, VESTRY_FAILED, &result); /* without fail_fast, the rest runs */
   assert_int_equal(result.effects_count, 4);
   assert_int_equal(result.skipped_count, 0);
   site_end(&w);
 }
 
-/* An interceptor that fails is a gate, when nothing is to be done after a failure. */
-static void b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast(void **state) {
+/* With fail_fast, an interceptor that fails acts as a gate. */
+static void b11_b12_failing_interceptor_stops_a_fail_fast_dispatch(void **state) {
   (void)state;
   static const struct {
     vestry_phase phase;
@@ -162,7 +162,7 @@ static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: B12 */
-static void b12_a_reply_can_fail_fast(void **state) {
+static void b12_reply_can_fail_fast(void **state) {
   (void)state;
   for (int fast = 0; fast < 2; fast++) {
     site w;
@@ -176,18 +176,18 @@ static void b12_a_reply_can_fail_fast(void **state) {
   }
 }
 
-/* What an interceptor sees of the effect behind it. */
+/* The results that an interceptor sees before and after its effect. */
 static vestry_err look(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   const vestry_dispatch_result *result = vestry_context_info(context)->result;
   note(ctx, "%s:%u,%u ", json_string_value(json_array_get(effect, 0)), result->effects_count, result->errors_count);
   if (vestry_context_info(context)->value) note_json(ctx, vestry_context_info(context)->value);
-  assert_int_equal(vestry_context_return(context, json_null()), VESTRY_INVALID); /* that is for effects */
+  assert_int_equal(vestry_context_return(context, json_null()), VESTRY_INVALID); /* this is for effects */
   note(ctx, " ");
   return VESTRY_OK;
 }
 
 /* capability: B11 */
-static void b11_b12_interceptors_see_results(void **state) {
+static void b11_b12_interceptors_see_results_and_errors(void **state) {
   (void)state;
   site w;
   notes n;
@@ -202,13 +202,13 @@ static void b11_b12_interceptors_see_results(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b14_by_key_by_connection_or_to_nobody),
-      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(b14_dispatch_by_key_by_connection_or_without_target),
+      cmocka_unit_test(invalid_dispatch_options_are_refused),
       cmocka_unit_test(b12_results_are_collected),
-      cmocka_unit_test(b12_fail_fast_leaves_out_the_rest),
-      cmocka_unit_test(b11_b12_an_interceptor_can_stop_a_dispatch_that_fails_fast),
-      cmocka_unit_test(b12_a_reply_can_fail_fast),
-      cmocka_unit_test(b11_b12_interceptors_see_results),
+      cmocka_unit_test(b12_fail_fast_skips_the_remaining_effects),
+      cmocka_unit_test(b11_b12_failing_interceptor_stops_a_fail_fast_dispatch),
+      cmocka_unit_test(b12_reply_can_fail_fast),
+      cmocka_unit_test(b11_b12_interceptors_see_results_and_errors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

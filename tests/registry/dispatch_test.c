@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dispatching: order, interceptors, failures, and where from. */
+/* Dispatch: order, interceptors, failures, targets. */
 #include "registry/notes.h"
 #include "vestry/dispatch.h"
 
@@ -44,7 +44,7 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
 }
 
 /* capability: B11, B12 */
-static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
+static void b11_b12_failures_are_recorded_and_other_effects_run(void **state) {
   (void)state;
   site w;
   notes n = {""};
@@ -87,7 +87,7 @@ static void b11_b12_failures_are_recorded_and_the_rest_goes_on(void **state) {
 }
 
 /* capability: B12 */
-static void failures_beyond_the_room_are_counted(void **state) {
+static void failures_beyond_the_error_records_are_counted(void **state) {
   (void)state;
   site w;
   wire r;
@@ -101,7 +101,7 @@ static void failures_beyond_the_room_are_counted(void **state) {
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("a")}, &result),
                    VESTRY_NOT_FOUND);
   assert_int_equal(result.errors_count, 12);
-  assert_int_equal(result.connections_count, 1); /* which tells it from "nobody was there" */
+  assert_int_equal(result.connections_count, 1); /* which distinguishes it from a dispatch without target */
   assert_int_equal(strlen(result.errors[7].name), sizeof result.errors[7].name - 1);
   json_decref(effects);
   wires_end(&w, &r);
@@ -110,7 +110,7 @@ static void failures_beyond_the_room_are_counted(void **state) {
 /* ------------------------------------------------------------------------------------------------ where to -------- */
 
 /* capability: B14 */
-static void b14_by_key_reaches_all_however_many(void **state) {
+static void b14_dispatch_by_key_reaches_all_connections(void **state) {
   (void)state;
   site w;
   wire wires[20];
@@ -131,7 +131,7 @@ static void b14_by_key_reaches_all_however_many(void **state) {
   for (size_t i = 0; i < 20; i++) wire_finish(&wires[i]);
 }
 
-static void what_cannot_be_dispatched_is_said(void **state) {
+static void dispatch_refuses_invalid_calls(void **state) {
   (void)state;
   site w;
   wire r;
@@ -194,7 +194,7 @@ static void what_cannot_be_dispatched_is_said(void **state) {
 }
 
 /* capability: B14 */
-static void b14_to_one_that_is_held(void **state) {
+static void b14_dispatch_to_a_referenced_connection(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -211,7 +211,7 @@ static void b14_to_one_that_is_held(void **state) {
 
 /* An event that one connection has no room for reaches the others. */
 /* capability: C12 */
-static void one_full_connection_does_not_stop_the_others(void **state) {
+static void full_connection_does_not_stop_the_others(void **state) {
   (void)state;
   site w;
   wire full = {.parked = true}, open = {0};
@@ -252,7 +252,7 @@ static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *
   return error;
 }
 
-static void effects_dispatch_more(void **state) {
+static void effects_may_dispatch(void **state) {
   (void)state;
   site w;
   wire r;
@@ -275,7 +275,7 @@ static vestry_err check_context(vestry_dispatch_context *context, const json_t *
   if (req) assert_string_equal(req->path, "/room");
   assert_int_equal(scope.len, 3);
   assert_memory_equal(scope.data, "ann", 3);
-  /* What is CONNECT's alone. */
+  /* Functions that only the CONNECT phase may call. */
   vestry_connection *connection = vestry_context_info(context)->connections[0];
   assert_int_equal(vestry_context_info(context)->connections_count, 1);
   assert_null(vestry_context_info(context)->reply);
@@ -293,7 +293,7 @@ static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, cha
   return VESTRY_OK;
 }
 
-static void a_context_knows_where_it_comes_from(void **state) {
+static void context_has_request_scope_and_reply(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = always_ann});
@@ -311,8 +311,8 @@ static void a_context_knows_where_it_comes_from(void **state) {
 
 typedef struct connecting {
   site *w;
-  vestry_connection *found;   /* targeted before; NULL: none */
-  vestry_connection *instead; /* targeted after */
+  vestry_connection *found;   /* set as target before; NULL: none */
+  vestry_connection *instead; /* set as target after */
   vestry_err refuse_before, refuse_after;
   int befores, afters, opened;
 } connecting;
@@ -338,7 +338,7 @@ static vestry_err connect_after(vestry_dispatch_context *context, const json_t *
   if (c->refuse_after) {
     assert_int_equal(vestry_context_refuse(context, VESTRY_OK), VESTRY_INVALID);
     assert_int_equal(vestry_context_refuse(context, c->refuse_after), VESTRY_OK);
-    assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_OK); /* the first counts */
+    assert_int_equal(vestry_context_refuse(context, VESTRY_FAILED), VESTRY_OK); /* the first refusal counts */
     assert_null(vestry_context_info(context)->opened);
   }
   return VESTRY_OK;
@@ -354,7 +354,7 @@ static void connect_with(site *w, connecting *c) {
 }
 
 /* capability: B3 */
-static void an_interceptor_finds_connections(void **state) {
+static void connect_interceptor_may_select_a_connection(void **state) {
   (void)state;
   site w;
   connecting c = {0};
@@ -367,7 +367,7 @@ static void an_interceptor_finds_connections(void **state) {
   assert_int_equal(later.status, 204);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
   wire_hang_up(&w, &r);
-  wire_plan(&w, &dead, &(plan){.effects = "[" TICK "]"}); /* a closed one does not count */
+  wire_plan(&w, &dead, &(plan){.effects = "[" TICK "]"}); /* a closed connection is ignored */
   assert_int_equal(wire_count(&dead, "{\"n\":1}"), 1);
   assert_int_equal(c.befores, 3);
   assert_int_equal(c.afters, 3);
@@ -375,7 +375,7 @@ static void an_interceptor_finds_connections(void **state) {
   wires_end(&w, &r, &later, &dead);
 }
 
-static void an_interceptor_refuses(void **state) {
+static void connect_interceptor_may_refuse(void **state) {
   (void)state;
   for (int after = 0; after < 2; after++) {
     site w;
@@ -396,7 +396,7 @@ static void an_interceptor_refuses(void **state) {
   }
 }
 
-static void an_interceptor_gives_the_new_stream_up(void **state) {
+static void connect_interceptor_may_abandon_the_new_stream(void **state) {
   (void)state;
   site w;
   connecting c = {0};
@@ -411,7 +411,8 @@ static void an_interceptor_gives_the_new_stream_up(void **state) {
   assert_int_equal(wire_count(&other, "{\"n\":1}"), 2);
   vestry_stats stats = {0};
   vestry_stats_get(w.v, &stats);
-  assert_int_equal(store_stats_of(w.v).put_count, 0); /* the keeper's after comes later and finds nothing opened */
+  /* the registration's interceptor runs later and finds no new stream */
+  assert_int_equal(store_stats_of(w.v).put_count, 0);
   wires_end(&w, &other, &r);
 }
 
@@ -440,7 +441,7 @@ static bool dispatch_failing(long number) {
   size_t received = 0;
   for (size_t i = 0; i < 10; i++) received += wire_count(&wires[i], "event: ");
   if (!failed) assert_int_equal(received, 20);
-  /* At most one event went missing, or one for one connection. */
+  /* At most one event is missing, or one event for one connection. */
   if (failed && result.connections_count) assert_in_range(received, 10, 19);
   if (failed && !result.connections_count) assert_int_equal(received, 0);
   json_decref(effects);
@@ -464,7 +465,7 @@ static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, voi
   "event: datastar-patch-signals\ndata: signals {\"n\":1,\"quoted\":[\"data\",\"x\"]}\n\n"                             \
   "event: datastar-patch-elements\ndata: elements <p id=\"p\">1</p>\n\n"
 
-/* Have a reply patch a stored stream, whose text is compared. meddle: called before; NULL: nothing is. */
+/* Let a reply patch a stored stream, and compare its text. meddle: called before; NULL: none. */
 static void patch_stored(notes *n, void (*meddle)(site *w, notes *n, noter *o), noter *o, const char *expected) {
   site w;
   wire r;
@@ -489,10 +490,10 @@ static void take_signals(site *w, notes *n, noter *o) {
                    VESTRY_OK);
 }
 
-/* They are events before the dispatch. An interceptor, and an effect of the application's that has the name, see them
- * all the same. */
+/* The shorthands are events before the dispatch. Interceptors, and an effect of the application with the same name, see
+ * them nevertheless. */
 /* capability: B11 */
-static void b11_shorthands_of_replies_are_effects(void **state) {
+static void b11_interceptors_see_reply_shorthands(void **state) {
   (void)state;
   notes n = {""};
   noter o = {&n, "o", false};
@@ -517,18 +518,18 @@ static void dispatching_survives_every_allocation_failure(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(b11_interceptors_run_in_order_and_back),
-      cmocka_unit_test(b11_b12_failures_are_recorded_and_the_rest_goes_on),
-      cmocka_unit_test(failures_beyond_the_room_are_counted),
-      cmocka_unit_test(b14_by_key_reaches_all_however_many),
-      cmocka_unit_test(what_cannot_be_dispatched_is_said),
-      cmocka_unit_test(b14_to_one_that_is_held),
-      cmocka_unit_test(one_full_connection_does_not_stop_the_others),
-      cmocka_unit_test(effects_dispatch_more),
-      cmocka_unit_test(a_context_knows_where_it_comes_from),
-      cmocka_unit_test(an_interceptor_finds_connections),
-      cmocka_unit_test(an_interceptor_refuses),
-      cmocka_unit_test(an_interceptor_gives_the_new_stream_up),
-      cmocka_unit_test(b11_shorthands_of_replies_are_effects),
+      cmocka_unit_test(b11_b12_failures_are_recorded_and_other_effects_run),
+      cmocka_unit_test(failures_beyond_the_error_records_are_counted),
+      cmocka_unit_test(b14_dispatch_by_key_reaches_all_connections),
+      cmocka_unit_test(dispatch_refuses_invalid_calls),
+      cmocka_unit_test(b14_dispatch_to_a_referenced_connection),
+      cmocka_unit_test(full_connection_does_not_stop_the_others),
+      cmocka_unit_test(effects_may_dispatch),
+      cmocka_unit_test(context_has_request_scope_and_reply),
+      cmocka_unit_test(connect_interceptor_may_select_a_connection),
+      cmocka_unit_test(connect_interceptor_may_refuse),
+      cmocka_unit_test(connect_interceptor_may_abandon_the_new_stream),
+      cmocka_unit_test(b11_interceptors_see_reply_shorthands),
       cmocka_unit_test(dispatching_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Effects as text, and back. */
+/* Effect lists as text: printing and parsing. */
 #include "registry/effect_list.h"
 
 #include <stdlib.h>
 
 #include "registry/notes.h"
 
-static void a_list_goes_to_text_and_back(void **state) {
+static void effect_lists_print_and_parse(void **state) {
   (void)state;
   static const char *const lists[] = {
       "[]",
@@ -27,7 +27,7 @@ static void a_list_goes_to_text_and_back(void **state) {
   }
 }
 
-static void the_buffer_is_never_overrun(void **state) {
+static void print_never_overruns_the_buffer(void **state) {
   (void)state;
   json_t *effects = json_of("[[\"name\",\"\\u00e9\\u0001\\\"\"]]");
   static const char expected[] = "[[\"name\",\"\xc3\xa9\\u0001\\\"\"]]";
@@ -35,7 +35,7 @@ static void the_buffer_is_never_overrun(void **state) {
   assert_int_equal(vestry_effects_print(effects, NULL, 0, &len), VESTRY_TOO_LARGE);
   assert_int_equal(len, sizeof expected - 1);
   for (size_t capacity = 0; capacity <= sizeof expected; capacity++) {
-    char *buffer = malloc(capacity + 1); /* the byte behind stays what it is */
+    char *buffer = malloc(capacity + 1); /* the byte after the buffer must not change */
     memset(buffer, 'x', capacity + 1);
     vestry_err error = vestry_effects_print(effects, buffer, capacity, NULL);
     assert_int_equal(error, capacity < sizeof expected ? VESTRY_TOO_LARGE : VESTRY_OK);
@@ -47,7 +47,7 @@ static void the_buffer_is_never_overrun(void **state) {
   json_decref(effects);
 }
 
-static void what_is_no_list_is_not_printed(void **state) {
+static void print_refuses_invalid_lists(void **state) {
   (void)state;
   char text[64] = "as it was";
   static const char *const wrong[] = {"{}", "1", "[1]", "[[]]", "[[1]]", "[[\"\"]]", "[[\"a\"],null]", "[{}]"};
@@ -64,8 +64,8 @@ static void what_is_no_list_is_not_printed(void **state) {
   assert_string_equal(text, "as it was");
 }
 
-/* A value that contains itself, and one whose shared parts add up to more than memory. */
-static void print_ends(void **state) {
+/* A value that contains itself, and one whose shared parts add up to more than the memory. */
+static void print_ends_for_cyclic_and_huge_values(void **state) {
   (void)state;
   json_t *loop = json_array(), *effects = json_pack("[[s,O]]", "a", loop);
   json_array_append(loop, effects);
@@ -82,7 +82,7 @@ static void print_ends(void **state) {
   json_decref(effects);
 }
 
-static void what_is_malformed_is_refused_with_its_place(void **state) {
+static void parse_errors_have_offset_and_message(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -119,7 +119,7 @@ static void what_is_malformed_is_refused_with_its_place(void **state) {
   assert_int_equal(vestry_effects_parse("[]", 2, NULL, NULL, NULL), VESTRY_INVALID);
 }
 
-static void limits_hold(void **state) {
+static void parse_limits_are_enforced(void **state) {
   (void)state;
   static const char text[] = "[[\"a\",[1,2]]]"; /* 13 bytes, depth 3, 5 values */
   static const struct {
@@ -136,7 +136,7 @@ static void limits_hold(void **state) {
     assert_int_equal(vestry_effects_parse(text, sizeof text - 1, &cases[i].limits, &effects, NULL), cases[i].expected);
     json_decref(effects);
   }
-  char deep[1024]; /* the default is 32, whatever is asked for 256 */
+  char deep[1024]; /* the default is 32, although 256 was requested */
   for (int depth = 32; depth <= 257; depth += depth == 33 ? 223 : 1) {
     snprintf(deep, sizeof deep, "[[\"a\",");
     for (int i = 0; i < depth - 2; i++) strcat(deep, "[");
@@ -170,7 +170,7 @@ static void parsing_survives_every_allocation_failure(void **state) {
   assert_true(number > 10);
 }
 
-static void a_parsed_list_is_dispatched(void **state) {
+static void parsed_list_can_be_dispatched(void **state) {
   (void)state;
   site w;
   notes n = {""};
@@ -187,14 +187,14 @@ static void a_parsed_list_is_dispatched(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_list_goes_to_text_and_back),
-      cmocka_unit_test(the_buffer_is_never_overrun),
-      cmocka_unit_test(what_is_no_list_is_not_printed),
-      cmocka_unit_test(print_ends),
-      cmocka_unit_test(what_is_malformed_is_refused_with_its_place),
-      cmocka_unit_test(limits_hold),
+      cmocka_unit_test(effect_lists_print_and_parse),
+      cmocka_unit_test(print_never_overruns_the_buffer),
+      cmocka_unit_test(print_refuses_invalid_lists),
+      cmocka_unit_test(print_ends_for_cyclic_and_huge_values),
+      cmocka_unit_test(parse_errors_have_offset_and_message),
+      cmocka_unit_test(parse_limits_are_enforced),
       cmocka_unit_test(parsing_survives_every_allocation_failure),
-      cmocka_unit_test(a_parsed_list_is_dispatched),
+      cmocka_unit_test(parsed_list_can_be_dispatched),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The built-in effects to the byte, and what they refuse. */
+/* The exact bytes of the built-in effects, and the arguments that they refuse. */
 #include "serve/wire.h"
 #include "vestry/dispatch.h"
 
-/* Dispatch this effect (JSON text) to a stream: the error, its detail, and what the stream received. */
+/* Dispatch this effect (JSON text) to a stream. Returns the error, its detail, and the bytes that the stream
+ * received. */
 typedef struct tried {
   vestry_err error;
   char detail[96];
@@ -37,7 +38,7 @@ static tried try_effect(const char *effect) {
 }
 
 /* capability: B2 */
-static void they_send_what_the_protocol_says(void **state) {
+static void effects_send_the_bytes_of_the_protocol(void **state) {
   (void)state;
   static const struct {
     const char *effect, *text;
@@ -81,7 +82,7 @@ static void they_send_what_the_protocol_says(void **state) {
   "data: elements <i hidden data-init=\"" text "; el.remove()\"></i>\n\n"
 
 /* capability: C2 */
-static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
+static void c2_c3_helpers_send_the_bytes_of_the_protocol(void **state) {
   (void)state;
   static const struct {
     const char *effect, *text;
@@ -137,7 +138,7 @@ static void c2_c3_helpers_send_what_the_protocol_says(void **state) {
 
 #define ADDRESS "the address (relative, http or https) or an option is not allowed in an event"
 
-static void c2_c3_helpers_refuse_and_say_what(void **state) {
+static void c2_c3_helpers_refuse_invalid_arguments_with_detail(void **state) {
   (void)state;
   static const struct {
     const char *effect, *detail;
@@ -195,7 +196,7 @@ static void c2_c3_helpers_refuse_and_say_what(void **state) {
   }
 }
 
-static void hostile_text_stays_text(void **state) {
+static void hostile_text_cannot_inject_events_or_markup(void **state) {
   (void)state;
   tried t = try_effect("[\"patch-elements\",\"<p>\\n\\nevent: x\\r\\ndata: y</p>\"]");
   assert_string_equal(t.text, "event: datastar-patch-elements\ndata: elements <p>\ndata: elements \n"
@@ -207,7 +208,7 @@ static void hostile_text_stays_text(void **state) {
 }
 
 /* capability: B2 */
-static void they_refuse_and_say_what(void **state) {
+static void effects_refuse_invalid_arguments_with_detail(void **state) {
   (void)state;
   static const struct {
     const char *effect, *detail;
@@ -271,7 +272,7 @@ static void they_refuse_and_say_what(void **state) {
   }
 }
 
-static void attributes_are_bounded(void **state) {
+static void script_attributes_are_limited(void **state) {
   (void)state;
   for (int count = 64; count <= 65; count++) {
     char effect[2048];
@@ -286,7 +287,7 @@ static void attributes_are_bounded(void **state) {
 }
 
 /* capability: B2 */
-static void close_sse_ends_cleanly_after_what_was_sent(void **state) {
+static void close_sse_ends_cleanly_after_earlier_events(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -310,7 +311,7 @@ static vestry_err mine(vestry_dispatch_context *context, const json_t *args, voi
 }
 
 /* capability: B2 */
-static void an_application_can_replace_a_built_in_one(void **state) {
+static void application_can_replace_a_built_in_effect(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -325,14 +326,14 @@ static void an_application_can_replace_a_built_in_one(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(they_send_what_the_protocol_says),
-      cmocka_unit_test(c2_c3_helpers_send_what_the_protocol_says),
-      cmocka_unit_test(c2_c3_helpers_refuse_and_say_what),
-      cmocka_unit_test(hostile_text_stays_text),
-      cmocka_unit_test(they_refuse_and_say_what),
-      cmocka_unit_test(attributes_are_bounded),
-      cmocka_unit_test(close_sse_ends_cleanly_after_what_was_sent),
-      cmocka_unit_test(an_application_can_replace_a_built_in_one),
+      cmocka_unit_test(effects_send_the_bytes_of_the_protocol),
+      cmocka_unit_test(c2_c3_helpers_send_the_bytes_of_the_protocol),
+      cmocka_unit_test(c2_c3_helpers_refuse_invalid_arguments_with_detail),
+      cmocka_unit_test(hostile_text_cannot_inject_events_or_markup),
+      cmocka_unit_test(effects_refuse_invalid_arguments_with_detail),
+      cmocka_unit_test(script_attributes_are_limited),
+      cmocka_unit_test(close_sse_ends_cleanly_after_earlier_events),
+      cmocka_unit_test(application_can_replace_a_built_in_effect),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static const vsi_meaning *replaced(const vestry_registry *names, const char *nam
   return vsi_names_replaced(names, name, strlen(name));
 }
 
-static void the_last_registered_wins(void **state) {
+static void last_registration_of_a_name_wins(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -50,7 +50,7 @@ static void the_last_registered_wins(void **state) {
   assert_null(performed(&names, "a"));
   assert_int_equal(set(&names, "a", one), VESTRY_OK);
   assert_true(performed(&names, "a")->fn.effect == one);
-  char name[] = "a"; /* copied: what it is set with may change */
+  char name[] = "a"; /* the name is copied, so its buffer may change */
   assert_int_equal(set(&names, name, two), VESTRY_OK);
   name[0] = 'b';
   assert_true(performed(&names, "a")->fn.effect == two);
@@ -60,8 +60,8 @@ static void the_last_registered_wins(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* What heads an effect or action means one of the two; a placeholder of that name stands beside it. */
-static void an_action_takes_the_place_of_an_effect(void **state) {
+/* The name of an entry is either an effect or an action; a placeholder may have the same name. */
+static void action_replaces_effect_of_the_same_name(void **state) {
   (void)state;
   vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
@@ -84,8 +84,8 @@ static void an_action_takes_the_place_of_an_effect(void **state) {
   vsi_names_finish(&names);
 }
 
-/* Names of all lengths around those of a word, that differ in one byte only: each is found, as itself. */
-static void names_are_found_as_themselves(void **state) {
+/* Names of all lengths around the word size that differ in one byte only: each is found with its own function. */
+static void similar_names_are_distinct(void **state) {
   (void)state;
   vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
@@ -101,7 +101,7 @@ static void names_are_found_as_themselves(void **state) {
   for (int odd = 0; odd < 2; odd++)
     for (size_t len = 1; len <= 40; len++)
       for (size_t at = 0; at < len; at++) {
-        memset(name, 'a', sizeof name); /* what is behind the name is not part of it */
+        memset(name, 'a', sizeof name); /* bytes after the name are not part of it */
         name[at] = odd ? 'c' : 'b';
         const vsi_meaning *found = vsi_names_performed(&names, name, len);
         assert_non_null(found);
@@ -133,7 +133,7 @@ static vestry_err fill(test_host *th, void *ctx) {
     error = set(&names, name, count % 2 ? one : two);
     if (error) count--;
   }
-  for (int i = 0; i < 300; i++) { /* those that were set are there, and no others */
+  for (int i = 0; i < 300; i++) { /* exactly the names that were set are found */
     char name[32];
     snprintf(name, sizeof name, "effect-%d", i);
     const vsi_meaning *found = performed(&names, name);
@@ -146,7 +146,7 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-/* Adding to names that are there: all of it, or nothing. */
+/* Adding a registry to existing names adds all of its names, or none. */
 static vestry_err add(test_host *th, void *ctx) {
   (void)ctx;
   vestry_registry more, names;
@@ -177,12 +177,12 @@ static void adding_survives_every_allocation_failure(void **state) {
   test_host_fail_each(add, NULL, false);
 }
 
-static void grows_and_survives_every_allocation_failure(void **state) {
+static void growing_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 
-static void refuses_what_is_no_registration(void **state) {
+static void invalid_registrations_are_refused(void **state) {
   (void)state;
   vestry_registry names;
   vsi_names_init(&names, vestry_host_default());
@@ -202,12 +202,12 @@ static void refuses_what_is_no_registration(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_last_registered_wins),
-      cmocka_unit_test(an_action_takes_the_place_of_an_effect),
-      cmocka_unit_test(names_are_found_as_themselves),
+      cmocka_unit_test(last_registration_of_a_name_wins),
+      cmocka_unit_test(action_replaces_effect_of_the_same_name),
+      cmocka_unit_test(similar_names_are_distinct),
       cmocka_unit_test(adding_survives_every_allocation_failure),
-      cmocka_unit_test(grows_and_survives_every_allocation_failure),
-      cmocka_unit_test(refuses_what_is_no_registration),
+      cmocka_unit_test(growing_survives_every_allocation_failure),
+      cmocka_unit_test(invalid_registrations_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nested and late dispatch (B13): what is kept alive, what is added for one call, and from which threads. */
+/* Nested and late dispatch (B13): the lifetime of the kept state, data added for one call, and threads. */
 #include <pthread.h>
 
 #include "registry/notes.h"
@@ -10,7 +10,7 @@ static void begin(site *w, notes *n) {
   register_all(w, n);
 }
 
-/* Dispatches its second argument, with the first as data; adds what came of it to the notes. */
+/* Dispatches its second argument with the first as data, and notes the result. */
 static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   json_t *data = json_array_get(args, 0), *results = json_array();
   vestry_dispatch_result result = {0};
@@ -29,7 +29,7 @@ static void begin_nesting(site *w, notes *n) {
 }
 
 /* capability: B13 */
-static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void **state) {
+static void b13_nested_data_is_added_for_that_call_only(void **state) {
   (void)state;
   site w;
   notes n;
@@ -46,9 +46,9 @@ static void b13_an_effect_dispatches_more_with_more_data_for_that_call_only(void
   site_end(&w);
 }
 
-/* What waits is replaced by the nested dispatch that brings its data; what is there already stays, or is covered. */
+/* The nested dispatch that brings the data replaces a waiting placeholder; existing data stays, or is overridden. */
 /* capability: B10 */
-static void b10_b13_a_placeholder_that_waited_gets_its_data(void **state) {
+static void b10_b13_nested_dispatch_replaces_waiting_placeholder(void **state) {
   (void)state;
   site w;
   notes n;
@@ -75,9 +75,9 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
   return VESTRY_OK;
 }
 
-/* The state is the outermost dispatch's; data is laid over data, level by level. */
+/* The state is that of the outermost dispatch; nested data is merged over outer data, level by level. */
 /* capability: B13 */
-static void b13_data_is_merged_and_the_state_stays(void **state) {
+static void b13_nested_data_is_merged_and_state_is_unchanged(void **state) {
   (void)state;
   site w;
   notes n;
@@ -94,7 +94,7 @@ static void b13_data_is_merged_and_the_state_stays(void **state) {
   site_end(&w);
 }
 
-static void b13_failures_of_a_nested_dispatch_are_its_own(void **state) {
+static void b13_nested_failures_are_not_counted_outside(void **state) {
   (void)state;
   site w;
   notes n;
@@ -119,7 +119,7 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
 }
 
 /* capability: B13 */
-static void b13_nesting_is_bounded(void **state) {
+static void b13_nesting_depth_is_limited(void **state) {
   (void)state;
   site w;
   notes n;
@@ -133,7 +133,7 @@ static void b13_nesting_is_bounded(void **state) {
   site_end(&w);
 }
 
-/* The same, anew by a key: the stack is one. Of actions as well, which are counted whoever dispatched them. */
+/* The same through a new dispatch by key: both share one depth limit, and one count of actions. */
 static vestry_err dispatches_its_key(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   note(ctx, "k ");
@@ -147,7 +147,7 @@ static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void an_effect_that_dispatches_to_its_own_key_ends(void **state) {
+static void recursive_dispatch_by_key_reaches_the_limit(void **state) {
   (void)state;
   site w;
   notes n;
@@ -158,7 +158,7 @@ static void an_effect_that_dispatches_to_its_own_key_ends(void **state) {
   assert_int_equal(vestry_memory_request(w.v, &call, keeps_own, NULL, &stream), VESTRY_OK);
   vestry_memory_settle(w.v);
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "key", dispatches_its_key, &n), VESTRY_OK);
-  for (int i = 0; i < 2; i++) { /* what is under way is counted, and not what was */
+  for (int i = 0; i < 2; i++) { /* running dispatches are counted, and finished ones are not */
     n.text[0] = '\0';
     assert_int_equal(vestry_dispatch(w.v, everybody, VESTRY_KEY("own"), VESTRY_LIST("key")), VESTRY_LIMIT);
     assert_string_equal(n.text, "k k k k k k k k k ");
@@ -168,7 +168,7 @@ static void an_effect_that_dispatches_to_its_own_key_ends(void **state) {
   site_end(&w);
 }
 
-/* Each dispatches itself twice: the count is that of all of them together. */
+/* Each call dispatches itself four times; the limit counts all of them together. */
 static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   ++*(unsigned *)ctx;
@@ -179,7 +179,7 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
   return error;
 }
 
-static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
+static void b13_effect_limit_includes_nested_dispatches(void **state) {
   (void)state;
   site w;
   notes n;
@@ -193,7 +193,7 @@ static void b13_the_count_is_bounded_over_nested_dispatches(void **state) {
   site_end(&w);
 }
 
-/* A nested dispatch sends to the connections of the reply; if they have all closed, to the stream that is opened. */
+/* A nested dispatch sends to the connections of the reply or, if all have closed, to the stream that is opened. */
 static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)ctx;
   vestry_connection *const *connections = vestry_context_info(context)->connections;
@@ -203,7 +203,7 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
   return vestry_context_dispatch(context, json_array_get(args, 0), NULL, NULL);
 }
 
-static void b13_a_nested_dispatch_finds_the_new_stream(void **state) {
+static void b13_nested_dispatch_sends_to_the_new_stream(void **state) {
   (void)state;
   site w;
   notes n;
@@ -249,7 +249,7 @@ static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *
 static vestry_err check_late(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args;
   keeper *k = ctx;
-  assert_null(vestry_context_info(context)->request); /* it is gone */
+  assert_null(vestry_context_info(context)->request); /* the request has ended */
   assert_ptr_equal(vestry_context_info(context)->v, k->w->v);
   vestry_scope scope = vestry_context_info(context)->scope;
   assert_int_equal(scope.len, 3);
@@ -259,7 +259,7 @@ static vestry_err check_late(vestry_dispatch_context *context, const json_t *arg
 }
 
 /* capability: B13 */
-static void b13_late_dispatch_has_what_the_request_had(void **state) {
+static void b13_late_dispatch_has_scope_data_and_state(void **state) {
   (void)state;
   site w;
   notes n = {""};
@@ -275,7 +275,7 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   later(&k, "[[\"check\"],[\"e\",[\"data\",\"x\"],[\"data\",\"id\"]],[\"patch-signals\",{\"id\":[\"data\",\"id\"]}]]",
         "{\"id\":3}", VESTRY_OK);
   later(&k, "[[\"show\"]]", "{\"x\":4}", VESTRY_OK);
-  later(&k, "[[\"show\"]]", NULL, VESTRY_OK); /* what was added was for that call only */
+  later(&k, "[[\"show\"]]", NULL, VESTRY_OK); /* the added data was for that call only */
   assert_string_equal(n.text, "checked e[9,3] {\"x\":4}{\"x\":9} {\"x\":9}{\"x\":9} ");
   site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"id\":3}"), 1);
@@ -293,8 +293,8 @@ static void b13_late_dispatch_has_what_the_request_had(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* Kept inside a nested dispatch: its data; and of several connections those that are open. */
-static void b13_late_dispatch_keeps_the_data_of_where_it_was_kept(void **state) {
+/* A handle kept inside a nested dispatch has its data, and those of its connections that are still open. */
+static void b13_late_dispatch_keeps_nested_data(void **state) {
   (void)state;
   site w;
   notes n;
@@ -360,7 +360,7 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   return VESTRY_OK;
 }
 
-static void what_makes_no_sense_is_refused(void **state) {
+static void invalid_nested_and_late_calls_are_refused(void **state) {
   (void)state;
   site w;
   notes n;
@@ -411,7 +411,7 @@ static void keeping_survives_every_allocation_failure(void **state) {
   (void)state;
   long number = 0;
   while (keeping_fails(number)) number++;
-  assert_true(number >= 3); /* look-up, handle, and the late look-up */
+  assert_true(number >= 3); /* lookup, handle, and the late lookup */
 }
 
 static vestry_err nest_plainly(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -425,7 +425,7 @@ static vestry_err see_all(vestry_dispatch_context *context, const json_t *args, 
   return json_object_size(vestry_context_info(context)->data) == 20 ? VESTRY_OK : VESTRY_FAILED;
 }
 
-/* Data that cannot be merged whole is not used in part. */
+/* Data that cannot be merged completely is not used in part. */
 static void merging_survives_every_allocation_failure(void **state) {
   (void)state;
   bool failed = true;
@@ -456,13 +456,13 @@ static void merging_survives_every_allocation_failure(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------- stack ---- */
 
-/* Servers serve on small stacks; civetweb's are of 100 kB, of which some is for what calls vestry, and what it calls.
- * Sanitizers make frames several times as large. */
+/* Servers use small stacks. civetweb's have 100 kB, some of which the callers of vestry and its callees use. Sanitizers
+ * make frames several times as large. */
 enum { STACK_BYTES = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 2 << 20 : 80 << 10 };
 
 static json_t *deepest; /* with a placeholder at the bottom */
 
-/* n → itself with n - 1; 0: another nested dispatch, and the deepest value there can be */
+/* n → itself with n - 1; 0: another nested dispatch, and the deepest value possible */
 static vestry_err go_down(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
   (void)state, (void)ctx;
   json_int_t left = json_integer_value(json_array_get(args, 0));
@@ -473,7 +473,7 @@ static vestry_err go_down(const json_t *state, const json_t *args, json_t **ret_
 static vestry_err again(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   (void)args, (void)ctx;
   json_t *effects =
-      json_pack("[[s,i]]", "down", VESTRY_ACTIONS_MAX_DEPTH / VESTRY_DISPATCH_MAX_NESTING - 1); /* all there are */
+      json_pack("[[s,i]]", "down", VESTRY_ACTIONS_MAX_DEPTH / VESTRY_DISPATCH_MAX_NESTING - 1); /* all that remain */
   vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
   json_decref(effects);
   return error == VESTRY_LIMIT ? VESTRY_OK : error;
@@ -486,7 +486,7 @@ static vestry_err take(vestry_dispatch_context *context, const json_t *args, voi
   ++*(int *)ctx;
   json_t *signals = json_pack("{s:O}", "k", json_array_get(json_array_get(args, 0), 0)); /* as deep as can be sent */
   json_t *effects = json_pack("[[s,[s,o]]]", "patch-signals", VESTRY_QUOTE, signals);
-  vestry_err error = vestry_dispatch_with(vestry_context_info(context)->v, effects, NULL, NULL); /* to nobody */
+  vestry_err error = vestry_dispatch_with(vestry_context_info(context)->v, effects, NULL, NULL); /* without a target */
   json_decref(effects);
   return error == VESTRY_CLOSED ? VESTRY_OK : error;
 }
@@ -499,7 +499,7 @@ static void *dispatch_deepest(void *argument) {
   return NULL;
 }
 
-static void b13_the_worst_fits_a_small_stack(void **state) {
+static void b13_deepest_dispatch_fits_a_small_stack(void **state) {
   (void)state;
   site w;
   notes n;
@@ -527,7 +527,7 @@ static void b13_the_worst_fits_a_small_stack(void **state) {
 enum { THREADS = 4, LATE_COUNT = 500 };
 
 typedef struct crowd {
-  vestry_dispatch_handle *handle; /* one reference for each thread */
+  vestry_dispatch_handle *handle; /* one reference per thread */
   pthread_barrier_t begin;
   _Atomic(unsigned) performed;
 } crowd;
@@ -537,7 +537,7 @@ static vestry_err count_up(vestry_dispatch_context *context, const json_t *args,
   assert_int_equal(json_integer_value(json_array_get(args, 0)), 5);
   assert_int_equal(json_integer_value(json_object_get(vestry_context_info(context)->state, "x")), 9);
   atomic_fetch_add(&c->performed, 1);
-  vestry_dispatch_handle *again; /* the same once more, from inside */
+  vestry_dispatch_handle *again; /* the same again, from inside */
   assert_int_equal(vestry_context_keep(context, &again), VESTRY_OK);
   vestry_dispatch_handle_unref(again);
   return VESTRY_OK;
@@ -558,9 +558,9 @@ static void *dispatch_late(void *argument) {
   return NULL;
 }
 
-/* Several threads share one handle and its data, while the pool writes; and while the stream ends. */
+/* Several threads share one handle and its data while the pool writes, and while the stream ends. */
 /* capability: B13 */
-static void b13_late_dispatch_from_many_threads(void **state) {
+static void b13_threads_share_a_late_dispatch_handle(void **state) {
   (void)state;
   for (int ending = 0; ending < 2; ending++) {
     site w;
@@ -586,7 +586,7 @@ static void b13_late_dispatch_from_many_threads(void **state) {
     if (ending) vestry_connection_close(r.connection, VESTRY_CAUSE_HANGUP);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     if (!ending) assert_int_equal(atomic_load(&c.performed), THREADS * LATE_COUNT);
-    vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED); /* cleanly: after what was sent */
+    vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED); /* cleanly: after the queued events */
     assert_int_equal(vestry_stop(w.v, 60000), VESTRY_OK);
     if (!ending) assert_int_equal(wire_count(&r, "{\"id\":5}"), THREADS * LATE_COUNT);
     site_check_stopped(w.v);
@@ -599,21 +599,21 @@ static void b13_late_dispatch_from_many_threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b13_an_effect_dispatches_more_with_more_data_for_that_call_only),
-      cmocka_unit_test(b10_b13_a_placeholder_that_waited_gets_its_data),
-      cmocka_unit_test(b13_data_is_merged_and_the_state_stays),
-      cmocka_unit_test(b13_failures_of_a_nested_dispatch_are_its_own),
-      cmocka_unit_test(b13_nesting_is_bounded),
-      cmocka_unit_test(an_effect_that_dispatches_to_its_own_key_ends),
-      cmocka_unit_test(b13_the_count_is_bounded_over_nested_dispatches),
-      cmocka_unit_test(b13_a_nested_dispatch_finds_the_new_stream),
-      cmocka_unit_test(b13_late_dispatch_has_what_the_request_had),
-      cmocka_unit_test(b13_late_dispatch_keeps_the_data_of_where_it_was_kept),
-      cmocka_unit_test(what_makes_no_sense_is_refused),
+      cmocka_unit_test(b13_nested_data_is_added_for_that_call_only),
+      cmocka_unit_test(b10_b13_nested_dispatch_replaces_waiting_placeholder),
+      cmocka_unit_test(b13_nested_data_is_merged_and_state_is_unchanged),
+      cmocka_unit_test(b13_nested_failures_are_not_counted_outside),
+      cmocka_unit_test(b13_nesting_depth_is_limited),
+      cmocka_unit_test(recursive_dispatch_by_key_reaches_the_limit),
+      cmocka_unit_test(b13_effect_limit_includes_nested_dispatches),
+      cmocka_unit_test(b13_nested_dispatch_sends_to_the_new_stream),
+      cmocka_unit_test(b13_late_dispatch_has_scope_data_and_state),
+      cmocka_unit_test(b13_late_dispatch_keeps_nested_data),
+      cmocka_unit_test(invalid_nested_and_late_calls_are_refused),
       cmocka_unit_test(keeping_survives_every_allocation_failure),
       cmocka_unit_test(merging_survives_every_allocation_failure),
-      cmocka_unit_test(b13_the_worst_fits_a_small_stack),
-      cmocka_unit_test(b13_late_dispatch_from_many_threads),
+      cmocka_unit_test(b13_deepest_dispatch_fits_a_small_stack),
+      cmocka_unit_test(b13_threads_share_a_late_dispatch_handle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

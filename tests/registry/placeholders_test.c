@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Placeholders (B10): what they are given, what takes their place, and what waits. */
+/* Placeholders (B10): their arguments, their replacement, and placeholders that wait. */
 #include "registry/notes.h"
 
-/* Notes how it is called, and gives its first argument; null: nothing. */
+/* Notes its call, and returns its first argument; null: no value. */
 static vestry_err noting(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
   note(ctx, "p");
   note_json(ctx, data);
@@ -13,14 +13,14 @@ static vestry_err noting(const json_t *data, const json_t *args, json_t **ret_va
   return VESTRY_OK;
 }
 
-/* Gives [name, …]: a list that is headed by its argument. */
+/* Returns [name, …]: a list headed by its argument. */
 static vestry_err names_another(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
   (void)data, (void)ctx;
   *ret_value = json_pack("[O,i]", json_array_get(args, 0), 5);
   return VESTRY_OK;
 }
 
-/* Gives an equal list. */
+/* Returns an equal list. */
 static vestry_err itself(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
   (void)data, (void)args;
   *ret_value = json_pack("[s]", "itself");
@@ -45,7 +45,7 @@ static void begin(site *w, notes *n) {
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w->v)->registry, "fails", fails, NULL), VESTRY_OK);
 }
 
-/* Dispatch with the data {"x":1}; what was noted. */
+/* Dispatch with the data {"x":1}, and compare the notes. */
 static void check(const char *effects, const char *expected) {
   site w;
   notes n;
@@ -69,48 +69,49 @@ static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
 }
 
 /* capability: B10 */
-static void b10_innermost_first(void **state) {
+static void b10_innermost_placeholder_is_replaced_first(void **state) {
   (void)state;
   check("[[\"e\",[\"p\",[\"p\",[\"data\",\"x\"]]],{\"k\":[\"p\",{\"l\":[\"p\",2]}]}]]",
         "p{\"x\":1}[1] p{\"x\":1}[1] p{\"x\":1}[2] p{\"x\":1}[{\"l\":2}] e[1,{\"k\":{\"l\":2}}] ");
 }
 
 /* capability: B10 */
-static void b10_what_it_gives_is_not_walked_again(void **state) {
+static void b10_replacement_is_not_expanded_again(void **state) {
   (void)state;
   check("[[\"e\",[\"name\",\"data\"]]]", "e[[\"data\",5]] ");
   check("[[\"e\",[\"p\",[\"name\",\"data\"]]]]", "p{\"x\":1}[[\"data\",5]] e[[\"data\",5]] ");
-  /* Nor does what it gives become the name of a placeholder. */
+  /* A replacement does not become the name of a placeholder either. */
   check("[[\"e\",[[\"p\",\"data\"],\"x\"]]]", "p{\"x\":1}[\"data\"] e[[\"data\",\"x\"]] ");
 }
 
 /* capability: B10 */
-static void b10_one_that_gives_itself_waits_for_a_later_dispatch(void **state) {
+static void b10_placeholder_without_value_waits(void **state) {
   (void)state;
   check("[[\"e\",[\"itself\"]]]", "i e[[\"itself\"]] ");
-  check("[[\"e\",[\"p\",null]]]", "p{\"x\":1}[null] e[[\"p\",null]] "); /* nothing given: the same */
+  check("[[\"e\",[\"p\",null]]]", "p{\"x\":1}[null] e[[\"p\",null]] "); /* no value: the same */
   check("[[\"e\",[\"data\",\"y\"]]]", "e[[\"data\",\"y\"]] ");
-  /* It waits with what was inside it replaced. */
+  /* The waiting placeholder has its inner placeholders replaced. */
   check("[[\"e\",[\"data\",[\"p\",\"z\"]]]]", "p{\"x\":1}[\"z\"] e[[\"data\",\"z\"]] ");
 }
 
-/* An action's placeholders are replaced before it is asked, those in what it comes to when their turn comes. */
-static void b10_actions_have_them_too(void **state) {
+/* The placeholders in an action's arguments are replaced before the action runs; those in its result, when each
+ * resulting effect runs. */
+static void b10_placeholders_of_actions_are_replaced(void **state) {
   (void)state;
   check("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]", "e[1] ");
   check("[[\"do\",[\"vestry/quote\",[[\"e\",[\"p\",2]],[\"e\",[\"p\",3]]]]]]",
         "p{\"x\":1}[2] e[2] p{\"x\":1}[3] e[3] ");
-  check("[[\"p\",[\"e\",1]]]", "p{\"x\":1}[[\"e\",1]] e[1] "); /* an entry that is one */
+  check("[[\"p\",[\"e\",1]]]", "p{\"x\":1}[[\"e\",1]] e[1] "); /* an entry that is a placeholder */
 }
 
-static void what_is_quoted_is_left_alone(void **state) {
+static void quoted_lists_are_not_expanded(void **state) {
   (void)state;
   check("[[\"e\",[\"vestry/quote\",[\"p\",[\"fails\"]]]]]", "e[[\"p\",[\"fails\"]]] ");
   check("[[\"e\",[\"p\",[\"vestry/quote\",[\"fails\"]]]]]", "p{\"x\":1}[[\"fails\"]] e[[\"fails\"]] ");
   check("[[\"e\",[\"vestry/quote\",[\"vestry/quote\",1]]]]", "e[[\"vestry/quote\",1]] ");
 }
 
-static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
+static void b10_b12_failed_placeholder_stops_its_effect_only(void **state) {
   (void)state;
   site w;
   notes n;
@@ -133,7 +134,7 @@ static void b10_b12_a_failure_stops_the_effect_alone(void **state) {
   site_end(&w);
 }
 
-static void b10_a_requests_signals_are_the_data(void **state) {
+static void b10_signals_of_the_request_are_the_data(void **state) {
   (void)state;
   site w;
   notes n;
@@ -144,14 +145,14 @@ static void b10_a_requests_signals_are_the_data(void **state) {
   wires_end(&w, &r);
 }
 
-/* What a client sent names no placeholders when a handler sends it back. */
+/* Signals from a client name no placeholders if a handler sends them back. */
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   return vestry_reply_patch_signals(reply, VESTRY_VALUES(req->signals));
 }
 
 /* capability: B10 */
-static void a_client_names_no_placeholders(void **state) {
+static void client_signals_cannot_name_placeholders(void **state) {
   (void)state;
   site w;
   notes n;
@@ -175,7 +176,7 @@ static json_t *nest(int depth, json_t *inside) {
   return inside;
 }
 
-static void the_depth_is_bounded(void **state) {
+static void depth_of_arguments_is_limited(void **state) {
   (void)state;
   site w;
   notes n;
@@ -197,7 +198,7 @@ static void the_depth_is_bounded(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
 
-static void b10_every_allocation_failure_is_survived(void **state) {
+static void b10_expansion_survives_every_allocation_failure(void **state) {
   (void)state;
   bool failed = true;
   long number = 0;
@@ -223,22 +224,22 @@ static void b10_every_allocation_failure_is_survived(void **state) {
     json_decref(data);
     site_end(&w);
   }
-  assert_true(number > 8); /* the last round was without a failure */
+  assert_true(number > 8); /* no allocation failed in the last round */
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(b10_a_list_headed_by_the_name_is_replaced),
-      cmocka_unit_test(b10_innermost_first),
-      cmocka_unit_test(b10_what_it_gives_is_not_walked_again),
-      cmocka_unit_test(b10_one_that_gives_itself_waits_for_a_later_dispatch),
-      cmocka_unit_test(b10_actions_have_them_too),
-      cmocka_unit_test(what_is_quoted_is_left_alone),
-      cmocka_unit_test(b10_b12_a_failure_stops_the_effect_alone),
-      cmocka_unit_test(b10_a_requests_signals_are_the_data),
-      cmocka_unit_test(a_client_names_no_placeholders),
-      cmocka_unit_test(the_depth_is_bounded),
-      cmocka_unit_test(b10_every_allocation_failure_is_survived),
+      cmocka_unit_test(b10_innermost_placeholder_is_replaced_first),
+      cmocka_unit_test(b10_replacement_is_not_expanded_again),
+      cmocka_unit_test(b10_placeholder_without_value_waits),
+      cmocka_unit_test(b10_placeholders_of_actions_are_replaced),
+      cmocka_unit_test(quoted_lists_are_not_expanded),
+      cmocka_unit_test(b10_b12_failed_placeholder_stops_its_effect_only),
+      cmocka_unit_test(b10_signals_of_the_request_are_the_data),
+      cmocka_unit_test(client_signals_cannot_name_placeholders),
+      cmocka_unit_test(depth_of_arguments_is_limited),
+      cmocka_unit_test(b10_expansion_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registries: what they bring, how they compose (B8). */
+/* Registries: their contents and composition (B8). */
 #include "registry/notes.h"
 
 static vestry_err says_one(vestry_dispatch_context *context, const json_t *args, void *ctx) {
@@ -27,7 +27,7 @@ static vestry_registry *registry_of(const vestry_host *host) {
 }
 
 /* capability: B8 */
-static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void **state) {
+static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
   (void)state;
   site w;
   notes n = {""};
@@ -40,14 +40,14 @@ static void b8_a_registry_brings_effects_actions_placeholders_interceptors(void 
   vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
   assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
   assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, plugin), VESTRY_OK);
-  vestry_registry_destroy(plugin); /* the instance keeps what it brought */
+  vestry_registry_destroy(plugin); /* the instance keeps the names that were added */
   dispatch_text(&w, "[[\"do\",[[\"e\",[\"seven\"]]]]]", NULL, VESTRY_OK, NULL);
   assert_string_equal(n.text, "a<e e[7] a>e ");
   site_end(&w);
 }
 
 /* capability: B8 */
-static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
+static void b8_later_names_win_and_interceptors_append(void **state) {
   (void)state;
   site w;
   notes n = {""};
@@ -58,7 +58,7 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
   assert_int_equal(vestry_registry_effect(first, "y", says_one, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_action(first, "z", listed_action, NULL), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(second, "x", says_two, &n), VESTRY_OK);
-  assert_int_equal(vestry_registry_effect(second, "z", says_two, &n), VESTRY_OK); /* over an action, too */
+  assert_int_equal(vestry_registry_effect(second, "z", says_two, &n), VESTRY_OK); /* also over an action */
   assert_int_equal(vestry_registry_effect(second, "patch-signals", says_two, &n), VESTRY_OK);
   vestry_interceptor of_a = {0, "a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
   of_b.name = "b";
@@ -81,7 +81,7 @@ static void b8_the_later_wins_by_name_and_interceptors_append(void **state) {
 }
 
 /* capability: B8 */
-static void b8_registries_are_made_of_registries_and_shared(void **state) {
+static void b8_registries_can_be_nested_and_shared(void **state) {
   (void)state;
   site one, two;
   notes n = {""};
@@ -96,7 +96,8 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   assert_int_equal(vestry_registry_effect(whole, "y", says_one, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_add(whole, part), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(part, "y", says_two, &n), VESTRY_OK); /* later: whole has its own copy */
-  assert_int_equal(vestry_registry_add(part, part), VESTRY_OK);                 /* interceptors append, names stay */
+  /* interceptors are appended again, names stay the same */
+  assert_int_equal(vestry_registry_add(part, part), VESTRY_OK);
   assert_int_equal(vestry_registry_add(vestry_parts_of(one.v)->registry, whole), VESTRY_OK);
   assert_int_equal(vestry_registry_add(vestry_parts_of(two.v)->registry, whole), VESTRY_OK);
   vestry_registry_destroy(whole);
@@ -112,7 +113,7 @@ static void b8_registries_are_made_of_registries_and_shared(void **state) {
   site_end(&two);
 }
 
-static void what_is_no_registration_is_refused(void **state) {
+static void invalid_registrations_are_refused(void **state) {
   (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
@@ -168,8 +169,8 @@ static void building_survives_every_allocation_failure(void **state) {
   test_host_fail_each(build, NULL, false);
 }
 
-/* An instance that has no memory for a registry is as it was. */
-static void using_is_all_or_nothing(void **state) {
+/* An instance without memory for a registry is unchanged. */
+static void failed_add_leaves_the_registry_unchanged(void **state) {
   (void)state;
   notes n = {""};
   vestry_registry *registry = registry_of(NULL);
@@ -195,12 +196,12 @@ static void using_is_all_or_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(b8_a_registry_brings_effects_actions_placeholders_interceptors),
-      cmocka_unit_test(b8_the_later_wins_by_name_and_interceptors_append),
-      cmocka_unit_test(b8_registries_are_made_of_registries_and_shared),
-      cmocka_unit_test(what_is_no_registration_is_refused),
+      cmocka_unit_test(b8_registry_adds_effects_actions_and_interceptors),
+      cmocka_unit_test(b8_later_names_win_and_interceptors_append),
+      cmocka_unit_test(b8_registries_can_be_nested_and_shared),
+      cmocka_unit_test(invalid_registrations_are_refused),
       cmocka_unit_test(building_survives_every_allocation_failure),
-      cmocka_unit_test(using_is_all_or_nothing),
+      cmocka_unit_test(failed_add_leaves_the_registry_unchanged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

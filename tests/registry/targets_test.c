@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lists of connections: what fits inside, what does not, and what is under a key. */
+/* Lists of connections: inside the struct, allocated, and found by key. */
 #include "registry/targets.h"
 
 #include "serve/wire.h"
@@ -33,7 +33,7 @@ static vestry_err find(site *w, vsi_targets *targets, size_t *closed_count) {
   return error;
 }
 
-static void finds_all_however_many(void **state) {
+static void find_returns_all_connections_of_a_key(void **state) {
   (void)state;
   static const size_t counts[] = {1, 7, 8, 9, 31, 32, 33, MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -53,8 +53,8 @@ static void finds_all_however_many(void **state) {
   }
 }
 
-/* The usual case, one connection under a key, allocates nothing. */
-static void one_costs_no_allocation(void **state) {
+/* The usual case, one connection under a key, needs no allocation. */
+static void find_of_one_connection_allocates_nothing(void **state) {
   (void)state;
   site w;
   wire wires[1];
@@ -68,7 +68,7 @@ static void one_costs_no_allocation(void **state) {
   empty(&w, wires, 1);
 }
 
-static void closed_ones_are_left_out_and_counted(void **state) {
+static void closed_connections_are_skipped_and_counted(void **state) {
   (void)state;
   site w;
   wire wires[12];
@@ -98,7 +98,7 @@ static void closed_ones_are_left_out_and_counted(void **state) {
   empty(&w, wires, 12);
 }
 
-static void bad_keys_are_said(void **state) {
+static void invalid_keys_are_refused(void **state) {
   (void)state;
   site w;
   wire wires[1];
@@ -113,7 +113,7 @@ static void bad_keys_are_said(void **state) {
   empty(&w, wires, 1);
 }
 
-static void out_of_memory_leaves_the_list_as_it_was(void **state) {
+static void failed_find_leaves_the_list_unchanged(void **state) {
   (void)state;
   for (long number = 0;; number++) {
     site w;
@@ -138,11 +138,11 @@ static void out_of_memory_leaves_the_list_as_it_was(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(finds_all_however_many),
-      cmocka_unit_test(one_costs_no_allocation),
-      cmocka_unit_test(closed_ones_are_left_out_and_counted),
-      cmocka_unit_test(bad_keys_are_said),
-      cmocka_unit_test(out_of_memory_leaves_the_list_as_it_was),
+      cmocka_unit_test(find_returns_all_connections_of_a_key),
+      cmocka_unit_test(find_of_one_connection_allocates_nothing),
+      cmocka_unit_test(closed_connections_are_skipped_and_counted),
+      cmocka_unit_test(invalid_keys_are_refused),
+      cmocka_unit_test(failed_find_leaves_the_list_unchanged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
