@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bars in panels, as SVG that is readable on light and on dark."""
+"""Bars in panels, as SVG that is readable on light and on dark backgrounds."""
 from xml.sax.saxutils import escape
 
 WIDTH, MARGIN, LABEL_WIDTH, VALUE_WIDTH = 760, 16, 220, 56
@@ -25,7 +25,7 @@ STYLE = """
 
 
 def panel(heading, bars, top):
-    """One panel at `top`: its parts, and where it ends. Each panel has its own scale."""
+    """Return the elements of a panel that begins at `top`, and the place of its end. Each panel has its own scale."""
     track = WIDTH - 2 * MARGIN - LABEL_WIDTH - VALUE_WIDTH
     most = max(value for _, value, _ in bars)
     left = MARGIN + LABEL_WIDTH
@@ -45,7 +45,7 @@ def panel(heading, bars, top):
 
 
 def draw(panels, caption):
-    """panels: heading → [(label, value, whether it is our own)]. Returns the file."""
+    """Return the file. panels: heading → [(label, value, whether the bar is vestry's)]"""
     parts, top = [f'<text x="{MARGIN}" y="{MARGIN + 12}">{escape(caption)}</text>'], MARGIN + 28
     for heading, bars in panels.items():
         more, top = panel(heading, bars, top)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a page of measurements says of the machine, and who else was busy on it."""
+"""The description of the machine on a page of measurements, and the load of other processes on it."""
 import os
 import platform
 import re
@@ -7,7 +7,7 @@ import subprocess
 
 
 def processor_seconds():
-    """(what all processes have used, what there was to use, what our runs have used)"""
+    """Return processor seconds: (used by all processes, available, used by this process and its children)."""
     ticks = [int(field) for field in open("/proc/stat", encoding="utf-8").readline().split()[1:9]]
     idle, tick = ticks[3] + ticks[4], os.sysconf("SC_CLK_TCK")
     own = os.times()
@@ -16,7 +16,7 @@ def processor_seconds():
 
 
 def others_share(before, after):
-    """The share of the processors that went to others meanwhile, other guests of the host included."""
+    """Return the share of the processors that other processes used meanwhile, with other guests of the host."""
     busy, there, own = (now - then for then, now in zip(before, after))
     return max(0, busy - own) / there
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Medians, and tables in Markdown."""
+"""Medians and tables for the pages of measurements, in Markdown."""
 import statistics
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Servers to be measured: each on a port of its own, ended by its process id."""
+"""The measured servers: each has a separate port, and is ended by its process id."""
 import json
 import os
 import re
@@ -14,7 +14,7 @@ START_S = 10
 
 
 class Server:
-    """One contender's server, on a port of its own, for as long as the with block."""
+    """The server of a contender, on a separate port; it runs during the with block."""
 
     def __init__(self, command, port=None, directory=None):
         self.directory = directory
@@ -42,7 +42,7 @@ class Server:
         sys.exit(f"{' '.join(self.process.args)}: {why}")
 
     def pids(self):
-        """Its process and those that this one started."""
+        """Return the id of its process and of the children of this process."""
         own = self.process.pid
         found = [own]
         for entry in filter(str.isdigit, os.listdir("/proc")):
@@ -51,7 +51,7 @@ class Server:
                     if int(stat.read().rpartition(")")[2].split()[1]) == own:
                         found.append(int(entry))
             except OSError:
-                pass  # it has ended meanwhile
+                pass  # this process has ended meanwhile
         return found
 
     def __enter__(self):
@@ -83,7 +83,7 @@ def parse(line):
 
 
 def version_of(build, package):
-    """What is installed in the build directory; package: folder/node_modules/its name"""
+    """Return the version of a package that is installed in the build directory; package: folder/node_modules/NAME"""
     try:
         with open(os.path.join(build, package, "package.json"), encoding="utf-8") as about:
             return json.load(about)["version"]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The main of a contest of programs: contenders take turns, and what they say is written as JSON after each repetition.
+"""The main function of a benchmark of several programs: contenders run alternately, and their output is written as JSON
+after each repetition.
 
-One repetition goes through all contests; the next begins each with another contender.
+One repetition runs all contests; the next repetition begins each contest with another contender.
 """
 import argparse
 import json
@@ -13,9 +14,9 @@ import machine
 
 
 def main(contests, can_run, run, packages, versions):
-    """contests(quick): what to run, each with a name and contenders. can_run(build, contender); run(build, contest,
-    contender): the lines that were said, as dictionaries. packages: those of which the machine's versions are told.
-    versions(build): what else the result has."""
+    """contests(quick) returns the contests, each with a name and contenders. can_run(build, contender) is false if a
+    contender is not installed. run(build, contest, contender) returns the output lines as dictionaries. packages names
+    the Debian packages whose versions the result contains. versions(build) returns further members of the result."""
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("output")

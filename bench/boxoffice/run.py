@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """The box office under stress: run.py BOXOFFICE [--nodes N] [--seconds N] [--kill-every S] [--lock S] [--pace MS]
 
-Robots buy. Meanwhile nodes are killed in turn, and another process holds the database for a while, once. A viewer reads
-the page's stream, and says how long after each write it came. In the end an audit of the database says what was sold,
-paid, sold twice and lost, and looks for each payment that a robot was told of. Exit status 1: a number is not as it must
-be."""
+Robots buy seats. Meanwhile nodes are killed in turn, and another process locks the database once for a while. A viewer
+reads the page's stream, and measures the delay from each write until it arrives. At the end, an audit of the database
+counts the seats that were sold, paid, sold twice and lost, and searches for each payment that was confirmed to a robot.
+Exit status 1: a number is not as required."""
 import argparse
 import http.client
 import json
@@ -26,7 +26,7 @@ AUDIT = """SELECT (SELECT count(*) FROM ticket), (SELECT coalesce(sum(seats), 0)
 
 
 class Viewer(threading.Thread):
-    """A tab without a browser: its stream, opened again whenever it breaks."""
+    """A tab without a browser: it opens its stream again whenever the stream breaks."""
 
     def __init__(self, port):
         super().__init__(daemon=True)
@@ -40,7 +40,7 @@ class Viewer(threading.Thread):
                 time.sleep(0.1)
 
     def look(self):
-        """What the stream begins with is of before it was there."""
+        """Read a stream. Writes from before it was opened are in its first event, and are not measured."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=15)
         connection.request('GET', '/')
         tab = re.search(r"\}\)\(''?,'([0-9a-f]+)'", connection.getresponse().read().decode()).group(1)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A million check boxes as one writes them by hand on Node: its own http, SQLite and compression, and no library. What
-// vestry does for the example cells is done here by the program: it knows which streams have which part, renders a part
-// once for all of them when it is changed, and keeps what it has rendered. Commits of one turn are one transaction.
+// A million check boxes, written by hand on Node with its own http, SQLite and compression, and without a library. The
+// program does itself what vestry does for the example cells: it tracks the streams that show each part, renders a
+// changed part once for all of them, and keeps the result. All clicks of a turn of the event loop are one transaction.
 //
 //   node cells.mjs FILE [br]
-//   GET /?at=ROW.COLUMN    the page, or its stream          POST /box/BOX/TO    durable when it is answered
-//   GET /stats             how often a part was rendered
+//   GET /?at=ROW.COLUMN    the page, or its stream          POST /box/BOX/TO    on the disk before the answer
+//   GET /stats             number of renders of parts
 import { createServer } from "node:http";
 import { DatabaseSync } from "node:sqlite";
 import { constants, createBrotliCompress } from "node:zlib";
@@ -19,7 +19,7 @@ const read = db.prepare("SELECT box FROM tick WHERE part = ?");
 const add = db.prepare("INSERT INTO tick(part, box) VALUES(?, ?) ON CONFLICT DO NOTHING");
 const remove = db.prepare("DELETE FROM tick WHERE part = ? AND box = ?");
 
-// Parts that some stream has: their streams, and what was rendered of them last.
+// The parts that at least one stream shows, each with its streams and its last render.
 const parts = new Map();
 let renders = 0;
 
@@ -36,7 +36,7 @@ function render(number) {
   return html;
 }
 
-// What a viewer says that it has of a part: eight digits of its number, sixteen of how often it has been changed.
+// A viewer's claim to have a part: its number with eight digits, and the number of its changes with sixteen.
 const changed = new Map();
 const claimOf = (number) => "~" + number.toString(16).padStart(8, "0") + (changed.get(number) ?? 0).toString(16).padStart(16, "0");
 const PAGE = "1".repeat(32) + ".00000000", PART_ALONE = "0".repeat(32) + ".00000000";
@@ -59,7 +59,7 @@ function leave(stream, numbers) {
   }
 }
 
-// The window around a place: it begins a part before what is seen.
+// The window around a position begins one part before the visible parts.
 function windowAt(url) {
   const [row, column] = (url.searchParams.get("at") ?? "0.0").split(".").map((at) =>
     Math.max(0, Math.min(PARTS - SHOWN, Number(at) - 1 || 0)));
@@ -81,14 +81,14 @@ function put(at, insideOf) {
   return `${html}</div></div></main>`;
 }
 
-// In a document, what its stream need not bring.
+// The content of a document that its stream does not have to send again.
 const hadOf = ({ numbers }) => `<script>el.had = '${PAGE}${numbers.map(claimOf).join("")}'</script>`;
 
 function open(req, res, at) {
   const head = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform" };
   const isEncoded = process.argv[3] === "br" && /\bbr\b/.test(req.headers["accept-encoding"] ?? "");
   let out = res;
-  if (isEncoded) { // quality and window as one sets them for many streams: the defaults take megabytes of each
+  if (isEncoded) { // quality and window for many streams; the defaults take megabytes for each stream
     head["Content-Encoding"] = "br";
     out = createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_LGWIN]: 18,
       [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT } });
@@ -100,7 +100,7 @@ function open(req, res, at) {
     if (isEncoded) out.flush(constants.BROTLI_OPERATION_FLUSH);
   };
   join(stream, at.numbers);
-  // The viewer keeps the parts that it has: only others, and what has been changed meanwhile, are sent.
+  // The viewer keeps the parts that it has; only other parts and parts that have changed meanwhile are sent.
   const had = new Set((req.headers["last-event-id"] ?? "").split("~").slice(1).map((one) => "~" + one));
   const kept = at.numbers.filter((number) => had.has(claimOf(number)));
   const rest = at.numbers.filter((number) => !had.has(claimOf(number)));
@@ -112,7 +112,7 @@ function open(req, res, at) {
   });
 }
 
-// What is pressed within a turn is one transaction: then all are answered, and each part is rendered once.
+// All clicks of a turn are one transaction. Afterwards all requests are answered, and each part is rendered once.
 let waiting = [];
 function commit() {
   const pressed = waiting, pressedParts = new Set();

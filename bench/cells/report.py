@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what run.py measured as a page: report.py RUNS.json DIRECTORY"""
+"""Write the results of run.py as a page: report.py RUNS.json DIRECTORY"""
 import json
 import os
 import sys
@@ -12,7 +12,7 @@ LABELS = {"vestry": "the example cells", "node": "handwritten on Node"}
 TITLES = {"most": "as many as it serves, all scroll, brotli", "scroll": "all scroll, brotli",
           "rest": "none scrolls, brotli", "crowd": "all at one place, 10 writes/s, brotli",
           "plain": "all scroll, not encoded"}
-QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
+QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 PEAK_MS, TIMES = 200, 5
 
 
@@ -73,7 +73,7 @@ def contest_rows(groups):
 
 
 def worse(groups):
-    """The results in which the peer is better, as text; "" if there are none."""
+    """Return the results in which the peer is better, as text; "" if there are none."""
     said = []
     for (contest, contender), runs in groups.items():
         if contender != "vestry" or (contest, "node") not in groups:

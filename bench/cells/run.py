@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the contests of scripts/bench-cells, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT [--quick]
+"""Run the contests of scripts/bench-cells, interleaved, and write their lines as JSON: run.py BUILD OUTPUT [--quick]
 
-Each run has a server and a database of its own.
+Each run has a separate server and a separate database.
 """
 import collections
 import os
@@ -20,7 +20,7 @@ BOTH = ["vestry", "node"]
 
 
 def contests(quick):
-    """How a run of each is judged stands in report.py."""
+    """Return the contests; report.py contains the targets of each."""
     many, fewer, most, seconds = ("100", "40", {"vestry": "200", "node": "100"}, ["--seconds", "4", "--warm", "1"]) \
         if quick else ("2000", "300", {"vestry": "8000", "node": "600"}, ["--seconds", "40", "--warm", "10"])
     plain, brotli = ["--encoding", "identity"], ["--encoding", "br"]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what run.py measured as a page: report.py RUNS.json DIRECTORY"""
+"""Write the results of run.py as a page: report.py RUNS.json DIRECTORY"""
 import json
 import os
 import sys
@@ -11,12 +11,12 @@ from page import median, table, verdict  # noqa: E402
 LABELS = {"vestry": "vestry, 3 nodes", "vestry-one": "vestry, 1 node", "socketio": "Socket.IO, 3 nodes"}
 TITLES = {"broadcast": "broadcast of 100 bytes", "page": "page of 10 kB, 1 % changes, brotli",
           "keyed": "by key, POST at another node", "keyed-here": "by key, POST at its node"}
-QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
+QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 CPU = "server_cpu_us_per_delivery"
 
 
 class Runs:
-    """Medians by contest and contender; of those in one process by contest and what."""
+    """Medians by contest and contender; for contests in one process, by contest and measured operation."""
 
     def __init__(self, runs):
         self.groups = {}
@@ -30,7 +30,7 @@ class Runs:
         return median(self.groups[(contest, contender)], field)
 
     def ratio(self, contest, one, other, field):
-        """Run by run, as each has both."""
+        """Return the ratio for each run, because each run contains both values."""
         pairs = zip(self.groups[(contest, one)], self.groups[(contest, other)])
         return median([{"ratio": float(a[field]) / float(b[field])} for a, b in pairs], "ratio")
 
@@ -172,7 +172,7 @@ def sockets_table(runs):
 
 
 def why(runs):
-    """What a dispatch to another node is made of, in this page's own numbers."""
+    """Return the explanation of a dispatch to another node, with the figures of this page."""
     if not runs.has("far", "bare", "there", "here"):
         return ""
     def get(what, field):

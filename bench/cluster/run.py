@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the contests of scripts/bench-cluster and writes their lines as JSON: run.py BUILD OUTPUT [--quick] [--only CONTEST]
+"""Run the contests of scripts/bench-cluster, and write their lines as JSON:
+run.py BUILD OUTPUT [--quick] [--only CONTEST]
 
-One repetition goes through all contests; the next begins each with another contender. Each run has nodes of its own, and
-a nats-server or a redis-server of its own, which are ended by their process ids.
+One repetition runs all contests; the next repetition begins each contest with another contender. Each run has separate
+nodes, and a separate nats-server or redis-server, which are ended by their process ids.
 """
 import collections
 import json
@@ -22,7 +23,7 @@ from servers import START_S, Server, free_port, node_version, parse, version_of 
 
 Contest = collections.namedtuple("Contest", "name load contenders")
 
-# A contender over sockets: how many nodes, of what, in which coding.
+# The contenders over sockets, and the number of their nodes.
 VESTRY, ONE, SOCKETIO = "vestry", "vestry-one", "socketio"
 NODES = {VESTRY: 3, ONE: 1, SOCKETIO: 3}
 ALONE = "alone"
@@ -76,7 +77,7 @@ def stats(node):
 
 
 def wait_until_met(nodes):
-    """Each of vestry's nodes knows all others and their keys."""
+    """Wait until each node of vestry knows all other nodes and their keys."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         known = [stats(node)["cluster"] for node in nodes]
@@ -94,7 +95,7 @@ def perform(command):
 
 
 def load_of(contender, contest):
-    """Socket.IO has rooms by the handshake, and its POST says all the rest."""
+    """Return the options of the load. Socket.IO joins rooms in the handshake, so its POST needs no further option."""
     if contender != SOCKETIO:
         return contest.load
     return [option for option in contest.load if option != "--channel"] + ["--server", "socketio"]

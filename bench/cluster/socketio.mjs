@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Socket.IO with its Redis adapter, as an application uses it: one process of several.
+// Socket.IO with its Redis adapter, as an application uses it; one of several processes.
 //
 //   ?key=K of a handshake   the socket joins the room K
 //   POST /pub               emits "v" with BODY to all sockets of all nodes

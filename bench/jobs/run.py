@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Jobs over SQLite, and over a PostgreSQL of its own that waits for the disk: run.py BUILD_DIRECTORY [--jobs N]
+"""Jobs over SQLite, and over a separate PostgreSQL server that waits for the disk: run.py BUILD_DIRECTORY [--jobs N]
 [--delays N] [--turns N]
 
-Prints the lines of vestry-bench jobs, medians of several turns, and which share of the processors others used meanwhile.
-Exit status 77: there is no PostgreSQL here, and SQLite is all that was measured."""
+Prints the lines of vestry-bench jobs, medians of several turns, and the share of the processors that other processes
+used meanwhile. Exit status 77: PostgreSQL is not installed, and only SQLite was measured."""
 import argparse
 import pathlib
 import statistics
@@ -19,7 +19,7 @@ from server import SKIPPED, Server, installed  # noqa: E402
 
 
 def measure(of, *options):
-    """The first words of each line, and what they have measured."""
+    """Return the first four words of each line → its measured values."""
     command = [f"{of.build}/bin/vestry-bench", "jobs", "--jobs", str(of.jobs), "--delays", str(of.delays), *options]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     found = {}

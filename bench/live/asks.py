@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What asks cost that are held, beside as many streams: memory and CPU of the server while nothing happens, and a change
-that reaches all of them.
+"""The cost of long polls that the server holds, beside the same number of streams: memory and CPU of the server while
+nothing happens, and a change that reaches all of them.
 
   bench/live/asks.py BUILD [--asks 1000] [--adapter microhttpd|civetweb] [--private] [--seconds 10]
 
-One line each for streams and for asks. It fails if one is refused, is not held, or does not say what has changed."""
+Prints a line for streams and a line for long polls. It fails if a request is rejected, is not held, or does not receive
+the change."""
 import argparse
 import asyncio
 import json
@@ -31,7 +32,7 @@ def arguments():
 
 
 def start(of):
-    """Room for twice as many: three quarters of it is for asks that are held."""
+    """Start a server with twice as many places, because only three quarters of them are for long polls."""
     room = str(of.asks * 2)
     options = ["--threads", room] if of.adapter == "civetweb" else ["--streams", room]
     child = subprocess.Popen([os.path.join(of.build, "bin/vestry-bench"), "serve", "--port", "0", "--pages",
@@ -52,7 +53,7 @@ def rss_bytes(pid):
 
 
 class Tab:
-    """A stream or an ask: what has come of it."""
+    """A stream or a long poll, and the text that it has received."""
 
     def __init__(self):
         self.text = b""

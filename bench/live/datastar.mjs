@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The official TypeScript SDK on Node, as an application uses it: one process, a generator a stream. With each change the
-// page is rendered for each of its streams, and patched.
+// The official TypeScript SDK on Node, as an application uses it: one process, a generator for each stream. At each
+// change, the page is rendered separately for each of its streams, and patched.
 //
 //   GET /page?topic=T&bytes=N     opens a stream that shows T's text, and N bytes of rows
-//   POST /state?topic=T           the body is T's text from now on: 204
+//   POST /state?topic=T           sets T's text to the body: 204
 import { createServer } from "node:http";
 import { ServerSentEventGenerator } from "@starfederation/datastar-sdk/node";
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what run.py measured as a page: report.py RUNS.json DIRECTORY"""
+"""Write the results of run.py as a page: report.py RUNS.json DIRECTORY"""
 import json
 import os
 import sys
@@ -10,7 +10,7 @@ from page import median, table, verdict  # noqa: E402
 
 LABELS = {"microhttpd": "vestry, libmicrohttpd", "civetweb": "vestry, civetweb",
           "node": "TypeScript SDK on Node, 1 process"}
-QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
+QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 PER_CHANGE, PER_EVENT = "cpu_us_per_page_and_change", "cpu_us_per_event"
 
 
@@ -62,7 +62,7 @@ def pages_of(runs, contest, contender):
 
 
 def bars_rows(runs):
-    """The targets, and whether they are met."""
+    """Return the rows of the targets, each with its verdict."""
     own, alone, rows = "microhttpd", "alone", []
     many = pages_of(runs, "shared", own)
     some = pages_of(runs, "private", own)

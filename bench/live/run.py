@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the contests of scripts/bench-pages, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT [--quick]
+"""Run the contests of scripts/bench-pages, interleaved, and write their lines as JSON: run.py BUILD OUTPUT [--quick]
 
-One repetition goes through all contests; the next begins each with another contender. Each run over sockets has a
-server of its own, which is ended by its process id.
+One repetition runs all contests; the next repetition begins each contest with another contender. Each run over sockets
+has a separate server, which is ended by its process id.
 """
 import collections
 import os
@@ -22,8 +22,8 @@ A_SECOND = 20
 
 
 def contests(quick):
-    """civetweb has a thread for each stream, so it has the contest of fewer pages; a Node process renders for each
-    stream alone, so it has no part in what is shared."""
+    """Return the contests. civetweb has a thread for each stream, so it runs only contests with fewer pages. A Node
+    process renders separately for each stream, so it does not run the contest of shared pages."""
     many, some, short = ("300", "100", "60") if quick else ("10000", "2000", "120")
     rate = ["--private", "--a-second", str(A_SECOND), "--warm", "20", "--rounds", short]
     return [
@@ -48,7 +48,8 @@ def start(build, contender, contest):
     if contender == "node":
         return Server(["node", os.path.join(build, "datastar-sdk", "pages.mjs")])
     is_sleeper = contest.name == "sleeper"
-    pages = value_of(contest.options, "--pages") * (2 if is_sleeper else 1) + is_sleeper  # changed, quiet, and the sleeper
+    # With a sleeper: changed pages, unchanged pages, and the sleeper itself.
+    pages = value_of(contest.options, "--pages") * (2 if is_sleeper else 1) + is_sleeper
     threads = pages + 64 if contender == "civetweb" else 2
     command = [os.path.join(build, "bin", "vestry-bench"), "serve", "--pages", "--port", "0", "--adapter", contender,
                "--streams", str(pages), "--threads", str(threads)]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// How soon a window shows the right rows after its scroll bar was moved, in Chromium: a million rows, so many jumps.
+// The time until a window shows the right rows after its scroll bar was moved, in Chromium, with a million rows.
 //
 //   NODE_PATH=build/tests/browser/node_modules COUNTER=build/bin/counter COUNTER_ADAPTER=microhttpd
 //     node bench/live/window.js [JUMPS]
 //
-// From the scroll to the frame in which rows fill the element, by the page's own clock. It fails if a row is wrong, or if
-// the document has 2,500 elements or more.
+// The time runs from the scroll to the frame in which rows fill the element, by the clock of the page. The run fails if
+// a row is wrong, or if the document has 2,500 elements or more.
 'use strict';
 const assert = require('node:assert/strict');
 const { ADAPTER, closeChrome } = require('../../tests/browser/harness.js');

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What it costs to look into an instance, as a page of Markdown: report.py BUILD_DIRECTORY OUT_DIRECTORY [--quick]
+"""The cost of observing an instance, as a page of Markdown: report.py BUILD_DIRECTORY OUT_DIRECTORY [--quick]
 
-In one process, with streams in memory: looks, what writers wait, events, tails, memory. Over sockets: a broadcast load
-and live pages, whose server is observed and not observed by turns."""
+In one process, with streams in memory: queries, the waits of writers, events, tails, memory. Over sockets: a broadcast
+load and live pages, whose server is alternately observed and not observed."""
 import datetime
 import pathlib
 import subprocess
@@ -29,7 +29,7 @@ def run(command):
 
 
 def look(bench, size):
-    """The lines of one run: (name, which) → what was measured."""
+    """Run the queries once. Return (name, which) → the measured values of the line."""
     found = {}
     command = [bench, "observe", "--streams", str(size["streams"]), "--turns", str(size["turns"]), "--count",
                str(size["count"])]
@@ -40,11 +40,11 @@ def look(bench, size):
 
 
 def load(bench, size, kind, has_console):
-    """A load against a server that is observed and not observed by turns: what was measured."""
+    """Load a server that is alternately observed and not observed. Return the measured values."""
     is_page = kind == "pages"
     count = str(size["loads"])
     rounds = size["rounds"] // 2 if is_page else size["rounds"]
-    pairs = size["pairs"] * 3 // 2 if is_page else size["pairs"]  # turns of pages differ more among themselves
+    pairs = size["pairs"] * 3 // 2 if is_page else size["pairs"]  # runs of pages vary more
     command = [bench, kind, "--pages" if is_page else "--streams", count, "--rounds", str(rounds), "--warm", "5",
                "--observed", str(pairs)] + ["--console"] * has_console
     serve = [bench, "serve", "--pages", "--port", "0", "--adapter", "microhttpd", "--streams", str(size["loads"] + 64)]

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Caffeine under the workloads of ../workload.c (same formulas, same keys; the stream's checksum shows it), with the
-// line and the checks of ../contest.c. What a connection store would ask of it: a maximum size, expiry after access, a
-// removal listener that closes. A key is a record of the key's bytes as longs, made for each call as its user would; a
-// value is a new object at each put, as Java has it, and there are no references to count.
+// Caffeine with the workloads of ../workload.c (the same formulas and keys, as the checksum of the stream proves), and
+// with the output line and the checks of ../contest.c. It is configured like a connection store: a maximum size, expiry
+// after access, and a removal listener that closes connections. A key is a record of its bytes as longs, created for
+// each call, as an application would do. A value is a new object at each put, as usual in Java, without reference
+// counts.
 //
-// It admits by frequency, so it is not the same store: a new key may be the one that goes. The clock stops when the
-// threads have made their calls; what evictions and listeners are still under way then is not counted against it, but
-// waited for (drain_ms), and then everything must add up.
+// Caffeine admits entries by frequency, so it is not the same kind of store: it may evict the new key. The measured
+// time ends when the threads have made their calls. Evictions and listeners that still run then do not count, but the
+// program waits for them (drain_ms), and then checks that all counters are consistent.
 
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
@@ -56,8 +57,8 @@ public final class CaffeinePeer {
 
   static final LongAdder closedCount = new LongAdder();
   static final LongAdder closedTwice = new LongAdder();
-  // Removals without a value: version 2.6.2 can forget the value when an explicit removal races with something else (its
-  // issue 412, of 2020). Nobody can close those connections; they are counted, and the line has how many.
+  // Removals without a value: version 2.6.2 can lose the value if an explicit removal races with another operation (its
+  // issue 412, of 2020). These connections cannot be closed; the output line contains their number.
   static final LongAdder lost = new LongAdder();
 
   // ---------------------------------------------------------------------------------------------- workload ----
@@ -313,7 +314,7 @@ public final class CaffeinePeer {
     ForkJoinPool.commonPool().awaitQuiescence(5, TimeUnit.MINUTES);
   }
 
-  // Of the whole process: the collector's and the executor's threads work too.
+  // CPU time of the whole process, because the threads of the garbage collector and of the executor also work.
   static long cpuNs() {
     return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
   }

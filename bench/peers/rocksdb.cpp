@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// RocksDB's LRUCache with 64 shards: a mutex, a hash table and a list of uses each. Its bound is split among the
-// shards, so it may hold a little more than it was told (64 shards of 157 for 10,000) and evicts a key of the same
-// shard, not the oldest of all. An entry counts 1, its own memory is not charged; the least recently used goes first (no
-// part is set aside for what was hit). A look-up pins the entry and releases it, which is a get's reference.
+// RocksDB's LRUCache with 64 shards, each with a mutex, a hash table and a list of uses. Its bound is divided among the
+// shards, so it may hold slightly more than configured (64 shards of 157 for 10,000), and it evicts a key of the same
+// shard instead of the oldest key of all. An entry counts 1, without its memory. The least recently used entry is
+// evicted first; no part is reserved for entries that were hit. A look-up pins and releases the entry, which
+// corresponds to the reference of a get.
 #include <rocksdb/cache.h>
 
 #include "../contest.h"
@@ -33,7 +34,7 @@ void end(const Slice &, void *value) {
 
 bool create(const contest_settings *settings, void **ret_self) {
   rocksdb::LRUCacheOptions options;
-  // Where all keys are to be there, some shards get more of them than their share: room for those.
+  // If all keys have to fit, some shards receive more than their share, and need room for these keys.
   bool look_ups = settings->work.kind == WORKLOAD_HIT || settings->work.kind == WORKLOAD_HOT;
   options.capacity = settings->work.capacity * (look_ups ? 2 : 1) + (look_ups ? 64 << shard_bits : 0);
   options.num_shard_bits = shard_bits;
@@ -56,7 +57,7 @@ void count(void *self, contest_counts *counts) {
 
 bool put(void *self, const void *key, size_t len, connection *conn) {
   connection_ref(conn);
-  // On failure it calls end, which the contest would count as a close too many; without a strict limit it has none.
+  // On failure, Insert calls end, which the contest would count as an extra close. Without a strict limit none occurs.
   return cache_of(self)->Insert(slice(key, len), conn, 1, end).ok();
 }
 

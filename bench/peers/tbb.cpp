@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// oneTBB's concurrent_hash_map with keys of 48 or 16 bytes held inline, for look-ups: it evicts nothing and has no order of
-// uses. A look-up holds the entry's reader lock; get takes a reference to the connection under it, with reads it there
-// and then.
+// oneTBB's concurrent_hash_map with keys of 48 or 16 bytes stored inline, for look-ups: it evicts nothing and has no
+// order of uses. A look-up holds the reader lock of the entry. Under this lock, the operation "get" takes a reference
+// to the connection, and the operation "with" reads the connection in place.
 #include <cstring>
 #include <string_view>
 
@@ -19,12 +19,12 @@ template <size_t words> inline_key<words> key_of(const void *data) {
   return key;
 }
 
-// Neither has a seed: keys chosen to collide would.
-bool product; // --hash product: as cheap as one can be that uses all of the key, a multiplication for two words
+// Neither hash has a seed, so both are open to chosen collisions.
+bool product; // --hash product: the cheapest hash of the whole key, a multiplication for two words
 
 template <size_t words> struct inline_hash {
   size_t hash(const inline_key<words> &key) const {
-    if (words > 2 && !product) // what C++ has for a run of bytes
+    if (words > 2 && !product) // C++'s standard hash of bytes
       return std::hash<std::string_view>()(std::string_view(reinterpret_cast<const char *>(&key), sizeof key));
     uint64_t sum = 0;
     for (size_t i = 0; i < words; i += 2)

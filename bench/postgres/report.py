@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What pages over PostgreSQL cost, and how soon they show a commit, as a page of Markdown:
+"""The cost of pages over PostgreSQL, and the delay until they show a commit, as a page of Markdown:
 report.py BUILD_DIRECTORY OUT_DIRECTORY [--quick] [--only PART]
 
-Each part has a server of PostgreSQL of its own, by Debian's programs, in a temporary folder. Exit status 77: there are
-none here."""
+Each part has a separate PostgreSQL server in a temporary folder, started with Debian's programs. Exit status 77: these
+programs are not installed."""
 import argparse
 import datetime
 import pathlib
@@ -20,7 +20,7 @@ from page import table, verdict  # noqa: E402
 from server import SKIPPED, Server as Database, installed  # noqa: E402
 from servers import Server, parse  # noqa: E402
 
-# As guide/postgres.md has them; as the server has them by itself. Commits wait for the disk in both.
+# Default settings, and the settings that guide/postgres.md recommends. With both, commits wait for the disk.
 DURABLE = ["-c", "fsync=on"]
 RECOMMENDED = [*DURABLE, "-c", "max_pred_locks_per_relation=256", "-c", "max_pred_locks_per_page=200"]
 WHOLE = {"commits": 500, "default_commits": 100, "delays": 400, "turns": 21, "rows": 5000, "sets": 10000,
@@ -34,7 +34,7 @@ def fail(command, said):
 
 
 class Bench:
-    """The programs, and what was found."""
+    """The programs, and the results."""
 
     def __init__(self, build, programs, size):
         self.build, self.programs, self.size = build, programs, size
@@ -48,7 +48,7 @@ class Bench:
                 *map(str, options)]
 
     def run(self, command):
-        """Each line: its first word, and what stands in it."""
+        """Run a command. Return for each line its first word and its values."""
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             fail(command, f"exit status {done.returncode}\n{done.stdout}")
@@ -119,7 +119,7 @@ def follower(bench):
 
 
 def transactions_a_second(database, seconds):
-    """pgbench's simple updates by four clients, after a checkpoint: none comes into it."""
+    """Run the simple updates of pgbench with four clients, after a checkpoint, so that none occurs during the run."""
     database.run("CHECKPOINT")
     said = database.call("pgbench", "-h", database.folder, "-U", "postgres", "-n", "-N", "-c", 4, "-j", 1, "-T",
                          seconds, "postgres")
@@ -127,7 +127,7 @@ def transactions_a_second(database, seconds):
 
 
 def followed(bench, database, seconds):
-    """The same, while a node follows, with 200 pages open."""
+    """The same, while a node with 200 open pages follows the commits."""
     command = bench.command(database, "hold", "--pages", 200, "--messages", 50)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
         if node.stdout.readline() != "ready\n":

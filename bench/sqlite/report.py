@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What pages over SQLite cost, as a page of Markdown: report.py BUILD_DIRECTORY OUT_DIRECTORY RUNS"""
+"""The cost of pages over SQLite, as a page of Markdown: report.py BUILD_DIRECTORY OUT_DIRECTORY RUNS"""
 import datetime
 import pathlib
 import subprocess
@@ -17,7 +17,7 @@ BARS = {"commit": 1.05, "tab-read": 1.2, "tab-write": 1.2}
 
 
 def measure(bench):
-    """(level, what) → what was measured; each level is a process of its own"""
+    """Return (level, operation) → its measured values. Each level runs in a separate process."""
     found = {}
     for level in LEVELS:
         said = subprocess.run([bench, "sqlite", "--level", level], stdout=subprocess.PIPE, text=True, check=True).stdout

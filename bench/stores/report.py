@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what run.py measured as a page and a chart: report.py RUNS.json DIRECTORY"""
+"""Write the results of run.py as a page and a chart: report.py RUNS.json DIRECTORY"""
 import json
 import os
 import statistics
@@ -23,11 +23,12 @@ LABELS = {
 BIG = 1000000
 TICKS_PER_IDLE = 4096
 MEDIANS_HEAD = ["contest", "contestant", "Mops/s", "from–to", "ns", "CPU ns", "hits", "p99.9", "bytes/entry"]
-QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
+QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 
 SESSION_BYTES_AT_BIG = 132
 
-# What is wanted: this, against that, at least so many times as much. (contender, workload, capacity, threads, api, keys)
+# The targets: a contest, a contest to compare it with, the minimum ratio of their speeds. Each contest is (contender,
+# workload, capacity, threads, api, keys).
 BARS = [
     (("vestry", "churn", 10000, 2, "get", "session"), ("rocksdb", "churn", 10000, 2, "get", "session"), 1.2),
     (("vestry", "churn", 10000, 1, "get", "session"), ("uthash", "churn", 10000, 1, "get", "session"), 1.3),
@@ -44,7 +45,7 @@ BARS = [
 
 
 def group(runs):
-    """Runs by (contender, workload, capacity, threads, api, keys), in the order in which they came."""
+    """Return the runs by (contender, workload, capacity, threads, api, keys), in the order of their first run."""
     groups = {}
     for run in runs:
         contest = run["contest"]
@@ -74,7 +75,7 @@ def bars_rows(groups):
 
 
 def lost_rows(groups):
-    """Contests in which another contestant is faster than vestry."""
+    """Return the contests in which another contestant is faster than vestry."""
     best = {}
     for (contender, *contest), runs in groups.items():
         best.setdefault(tuple(contest), {})[contender] = median(runs, "mops")
@@ -134,7 +135,7 @@ expire on a driver, without operations on them, while one thread uses 10,000 oth
             [cells]) + "\n"
 
 
-# Measured by hand, beside a run; scripts/bench-store does not repeat it.
+# Measured by hand, beside a run; scripts/bench-store does not repeat these measurements.
 BOUNDS = """## What limits the store
 These tables were measured on 2026-11-20 on the machine of this page, mostly in the near state: nanoseconds per \
 operation, medians of 4 or 5 interleaved runs of 0.4 s. Compare within one table only. In the reduced variants, a few \

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the contests of scripts/bench-store, interleaved, and writes their lines as JSON: run.py BIN_DIR OUTPUT …
+"""Run the contests of scripts/bench-store, interleaved, and write their lines as JSON: run.py BIN_DIR OUTPUT …
 
-One repetition goes through all contests; the next begins each with another contender, so that none always follows the
-same neighbour and all see the machine at all times.
+One repetition runs all contests; the next repetition begins each contest with another contender. So no contender always
+runs after the same one, and all contenders run in all states of the machine.
 """
 import argparse
 import json
@@ -53,10 +53,10 @@ CONTESTS = [
     Contest("mixed", 10000, 2, "get", "session", ["vestry", "rocksdb", "uthash", "caffeine-pool"]),
     Contest("idle", 1000000, 1, "get", "session", ["vestry"]),
 ]
-TIMED_THREADS = 16  # churn with so many tells how long its operations take
-IDLE_SECONDS = 2  # at least: its million entries are put in twice that
+TIMED_THREADS = 16  # churn with this number of threads also measures the time of single operations
+IDLE_SECONDS = 2  # minimum; putting its million entries takes twice as long
 WARM_MS = 500
-WARM_JAVA_MS = 2000  # its compiler has to have seen the code
+WARM_JAVA_MS = 2000  # the time in which the JVM compiles the code
 NOT_IN_THIS_VERSION = 2
 
 
@@ -85,7 +85,7 @@ def run(bin_dir, contest, contender, seconds):
 
 
 def check_streams(runs):
-    """All contenders of a contest had the same keys."""
+    """Check that all contenders of a contest used the same keys."""
     streams = {}
     for each in runs:
         key = (each["workload"], each["capacity"], each["threads"], each["keys"])
@@ -94,7 +94,7 @@ def check_streams(runs):
 
 
 def count_repetitions(runs, contests):
-    """How often the first contest has been run."""
+    """Return the number of runs of the first contest."""
     first = contests[0]._asdict()
     return sum(each["contest"] == first and each["contender"] == "vestry" for each in runs)
 
@@ -121,7 +121,7 @@ def main():
             first = repetition % len(contest.contenders)
             for contender in contest.contenders[first:] + contest.contenders[:first]:
                 if not os.path.exists(os.path.join(args.bin_dir, CONTENDERS[contender][0])):
-                    continue  # its package is not installed
+                    continue  # the package of the contender is not installed
                 done = run(args.bin_dir, contest, contender, args.seconds)
                 if not done:
                     continue

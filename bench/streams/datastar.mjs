@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The official TypeScript SDK on Node, as an application uses it: one process, a generator a stream.
+// The official TypeScript SDK on Node, as an application uses it: one process, a generator for each
+// stream.
 //
 //   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
-//   GET /sub?key=K    is kept under K                POST /pub?key=K   {"v": BODY} to that one
+//   GET /sub?key=K    is stored under K              POST /pub?key=K   {"v": BODY} to the stream under K
 import { createServer } from "node:http";
 import { ServerSentEventGenerator } from "@starfederation/datastar-sdk/node";
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes what run.py measured as a page and a chart: report.py RUNS.json DIRECTORY"""
+"""Write the results of run.py as a page and a chart: report.py RUNS.json DIRECTORY"""
 import json
 import os
 import statistics
@@ -28,13 +28,13 @@ TITLES = {
     "own": "memory, counted",
     "drain": "drained",
 }
-UNTIMED = ("own", "drain")  # contests of one round
-QUIET_SHARE = 0.05  # what others may use of a machine that is to ourselves
+UNTIMED = ("own", "drain")  # contests with a single round
+QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 CPU, RATE, P99, RSS, OWN, OPENED, WIRE, GROWTH = ("server_cpu_us_per_delivery", "deliveries_per_s", "p99_ms",
                                                   "rss_per_stream_bytes", "own_per_stream_bytes", "opened_per_s",
                                                   "wire_bytes_per_delivery", "rss_growth_bytes")
 FEW = 1000
-BUDGET_MB = (16 << 20) / 1e6  # what all of their queues may hold
+BUDGET_MB = (16 << 20) / 1e6  # bound of all queues together
 DRAIN_PEAK = 1.5
 
 
@@ -54,7 +54,7 @@ class Runs:
 
 
 def ratio(runs, what, contest, field, this, that, wanted, at_most):
-    """A bar against another contender, or another contest as (contest, contender)."""
+    """Return the row of a target: a ratio to another contender, or to another contest as (contest, contender)."""
     other = that if isinstance(that, tuple) else (contest, that)
     if not runs.has(contest, this) or not runs.has(*other):
         return []
@@ -83,7 +83,7 @@ def stalled_rows(runs):
 
 
 def bars_rows(runs, few):
-    """The targets, and whether they are met."""
+    """Return the rows of the targets, each with its verdict."""
     own, rows = "microhttpd", []
     rows += ratio(runs, "server CPU per delivery, compared with bare writes", "broadcast", CPU, own, "floor", 1.15,
                   True)
@@ -204,7 +204,7 @@ vestry on libmicrohttpd, {runs.streams:,} streams.
 
 
 def panels(groups):
-    """The chart: deliveries per second."""
+    """Return the panels of the chart: deliveries per second."""
     shown = {}
     for (contest, streams, contender), runs in groups.items():
         if contest in ("broadcast", "keyed", "page"):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the contests of scripts/bench-streams, interleaved, and writes their lines as JSON: run.py BUILD OUTPUT …
+"""Run the contests of scripts/bench-streams, interleaved, and write their lines as JSON: run.py BUILD OUTPUT …
 
-One repetition goes through all contests; the next begins each with another contender, so that none always follows the
-same neighbour and all see the machine at all times. Each run has a server of its own, which is ended by its process id.
+One repetition runs all contests; the next repetition begins each contest with another contender. So no contender always
+runs after the same one, and all contenders run in all states of the machine. Each run has a separate server,
+which is ended by its process id.
 """
 import argparse
 import collections
@@ -27,22 +28,22 @@ Contest = collections.namedtuple("Contest", "name streams rounds load contenders
 
 MICROHTTPD = ["microhttpd", "2"]
 PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
-STALL = ["--payload-bytes", "10000", "--warm", "400"]  # by then the sockets of the stalled are full
+STALL = ["--payload-bytes", "10000", "--warm", "400"]  # after the warm-up, the sockets of stalled readers are full
 KEYED_ROUNDS = 3000
 FEW = 1000
 DRAIN_MS = 10000
-QUEUE_BYTES = 4 << 20  # of a stream, so that the stalled stay: by default they are closed when 1 MiB waits
-BUDGET_BYTES = 16 << 20  # of all streams together
+QUEUE_BYTES = 4 << 20  # bound of a stream; with the default of 1 MiB, stalled streams would be closed
+BUDGET_BYTES = 16 << 20  # bound of all streams together
 
 
 def few(contest):
-    """The same for so few streams that civetweb, which has a thread for each, can be among them."""
+    """Return the contest with fewer streams, and with civetweb, which needs a thread for each stream."""
     rounds = contest.rounds * (contest.streams // FEW if contest.name == "broadcast" else 1)
     return contest._replace(streams=FEW, rounds=rounds, contenders=contest.contenders + ["civetweb"])
 
 
 def contests(streams):
-    """All of them, for so many streams at most."""
+    """Return all contests, with at most this number of streams."""
     servers = ["floor", "microhttpd", "nchan", "node"]
     both = [
         Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers),
@@ -117,7 +118,7 @@ def load_options(contender, contest):
 
 
 def closed_for(port, *causes):
-    """How many streams vestry has closed for these causes."""
+    """Return the number of streams that vestry has closed for each of these causes."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats") as answer:
         counts = json.load(answer)["causes"]
         return {f"closed_{cause}": counts[cause] for cause in causes}
@@ -141,7 +142,7 @@ def can_run(build, contender):
 
 
 def repetitions_of(runs):
-    """How often each contest was run, those that were run most often."""
+    """Return the maximum number of runs of a contest with the same contender."""
     return max(collections.Counter((run["contest"], run["asked_streams"], run["contender"]) for run in runs).values(),
                default=0)
 
@@ -157,7 +158,7 @@ def main():
     args = parser.parse_args()
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    streams = min(args.streams, (descriptors - 256) * 4 // 5)  # the server wants some more than its streams
+    streams = min(args.streams, (descriptors - 256) * 4 // 5)  # the server needs more descriptors than it has streams
     chosen = [contest for contest in contests(streams) if args.only in (None, contest.name)]
     if not chosen:
         sys.exit(f"--only: there is no contest {args.only}")
