@@ -15,7 +15,7 @@ static void expect(vestry_method method, const vestry_backend_action_options *op
 }
 
 /* capability: C7 */
-static void each_method(void **state) {
+static void action_of_each_method(void **state) {
   (void)state;
   expect(VESTRY_METHOD_GET, NULL, "@get(" Q "/x" Q ")");
   expect(VESTRY_METHOD_POST, NULL, "@post(" Q "/x" Q ")");
@@ -26,7 +26,7 @@ static void each_method(void **state) {
 }
 
 /* capability: C7 */
-static void urls(void **state) {
+static void url_arguments_are_escaped(void **state) {
   (void)state;
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
                                                 "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
@@ -42,20 +42,20 @@ static void urls(void **state) {
 }
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* of formats that are in the table below */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are in the table below */
 static vestry_err url(const char *format) {
   return vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST, NULL, format, "{$x}", "{$y}");
 }
 #pragma GCC diagnostic pop
 
-static void urls_may_hold_signals(void **state) {
+static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
   (void)state;
 #define SIGNAL(name) Q "+encodeURIComponent($" name ")+" Q
   assert_int_equal(url("/rooms/{$room.id}/%s/%-s?q={$_q1}"), VESTRY_OK);
   assert_string_equal(made, "@post(" Q "/rooms/" SIGNAL("room.id") "/%7B%24x%7D/{\\x24y}?q=" SIGNAL("_q1") Q ")");
   assert_int_equal(url("{$a}{$b}%s%-s"), VESTRY_OK);
   assert_string_equal(made, "@post(" Q SIGNAL("a") SIGNAL("b") "%7B%24x%7D{\\x24y}" Q ")");
-  assert_int_equal(url("/{a}/$b%s%-s"), VESTRY_OK); /* as ever */
+  assert_int_equal(url("/{a}/$b%s%-s"), VESTRY_OK); /* without braces there is no signal */
   assert_string_equal(made, "@post(" Q "/{a}/\\x24b%7B%24x%7D{\\x24y}" Q ")");
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_POST,
                                                 &(vestry_backend_action_options){.once = true}, "/{$a}"),
@@ -72,7 +72,7 @@ static void urls_may_hold_signals(void **state) {
 }
 
 /* capability: C7 */
-static void every_option(void **state) {
+static void action_with_every_option(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
@@ -124,9 +124,9 @@ static void every_option(void **state) {
 #define LONGEST      "a23456789012345678901234567890123456789012345678901234567890_234"
 #define OF(method)   "},(u,o)=&gt;@" method "(u,o),el,evt)"
 
-/* What a retry sends is what the signals were at the press; tests/browser/retries.test.js runs it. */
+/* A retry sends the signals as they were at the action; tests/browser/retries.test.js runs this code. */
 /* capability: C7 */
-static void once(void **state) {
+static void action_once_has_key_and_snapshot(void **state) {
   (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}};
   expect(VESTRY_METHOD_POST,
@@ -156,7 +156,7 @@ static void once(void **state) {
 }
 
 /* capability: L5 */
-static void a_signal_says_what_is_not_seen_yet(void **state) {
+static void sent_names_a_valid_signal_of_an_action_once(void **state) {
   (void)state;
   static const char *const bad[] = {"", "a.b", "1a", "a b", "a'", "\xC3\xA4", LONGEST "a"};
   vestry_backend_action_options options = {.once = true, .content = VESTRY_CONTENT_FORM, .sent = "_saving"};
@@ -196,7 +196,7 @@ static void bad_options_are_refused(void **state) {
       {.deduplicate = true},
       {.unordered = true},
       {.sent = "_saving"},
-      {.once = true, .sent = "_saving"}, /* of GET */
+      {.once = true, .sent = "_saving"}, /* a GET */
       {.headers_count = 1},
       {.headers = bad, .headers_count = 65},
       {.retry_scaler = -1},
@@ -211,7 +211,7 @@ static void bad_options_are_refused(void **state) {
   assert_int_equal(vestry_backend_action_string(NULL, 1, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
 }
 
-static void buffers_are_filled_to_the_last_byte(void **state) {
+static void buffer_is_filled_to_its_last_byte(void **state) {
   (void)state;
   static const char whole[] = "@get(" Q "/x" Q ")";
   char buffer[sizeof whole];
@@ -227,7 +227,7 @@ static void buffers_are_filled_to_the_last_byte(void **state) {
 }
 
 /* capability: C7 */
-static void in_html(void **state) {
+static void action_is_added_to_html_in_code_only(void **state) {
   (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -245,7 +245,7 @@ static void in_html(void **state) {
     assert_int_equal(vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/x"), VESTRY_INVALID);
     expect_refused(&html, 0, "");
   }
-  const char *volatile nothing = NULL; /* the compiler would warn of it, too */
+  const char *volatile nothing = NULL; /* volatile, because the compiler would warn of it too */
   vestry_html_backend_action(&html, VESTRY_METHOD_GET, NULL, "/x%s", nothing);
   expect_refused(&html, 2, "NULL");
   vestry_html_finish(&html);
@@ -261,7 +261,7 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   vestry_backend_action_options options = {
       .filter_include = "abcdefghijklmnop", .retry_scaler = 3, .retry_interval_ms = 1};
@@ -270,16 +270,16 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_method),
-      cmocka_unit_test(urls),
-      cmocka_unit_test(urls_may_hold_signals),
-      cmocka_unit_test(every_option),
-      cmocka_unit_test(once),
-      cmocka_unit_test(a_signal_says_what_is_not_seen_yet),
+      cmocka_unit_test(action_of_each_method),
+      cmocka_unit_test(url_arguments_are_escaped),
+      cmocka_unit_test(url_signals_are_encoded_and_bad_ones_refused),
+      cmocka_unit_test(action_with_every_option),
+      cmocka_unit_test(action_once_has_key_and_snapshot),
+      cmocka_unit_test(sent_names_a_valid_signal_of_an_action_once),
       cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(buffers_are_filled_to_the_last_byte),
-      cmocka_unit_test(in_html),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(buffer_is_filled_to_its_last_byte),
+      cmocka_unit_test(action_is_added_to_html_in_code_only),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The order of protocol.md's table; words that are not in it come last and so make the comparison fail. */
+/* The order of the table in protocol.md. Words that are not in it come last, so the comparison fails. */
 static const char *const order[] = {"selector",  "mode",          "useViewTransition", "viewTransitionSelector",
                                     "namespace", "onlyIfMissing", "elements",          "signals"};
 enum { WORDS = sizeof order / sizeof *order };
 
-/* Whether every word of a's data has the same lines in b's. */
+/* Return whether each word of a's data has the same lines in b's. */
 static bool has_words_of(const sse_event *a, const sse_event *b) {
   bool same = true;
   for (size_t at = 0; a->data.data && at <= a->data.len && same;) {
@@ -52,7 +52,7 @@ const char *conformance_compare(sse_text got, sse_text expected) {
 
 static size_t rank_of(const char *line) {
   static const char data[] = "data: ";
-  if (strncmp(line, data, strlen(data)) != 0) return 0; /* event, id, retry: in front, as they stand */
+  if (strncmp(line, data, strlen(data)) != 0) return 0; /* event, id, retry: first, in their order */
   line += strlen(data);
   size_t word_len = strcspn(line, " \n");
   for (size_t i = 0; i < WORDS; i++) {

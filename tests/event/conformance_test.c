@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The cases of the official Datastar SDK suite, formatted without a server. They are not part of this repository:
- * VESTRY_CONFORMANCE_DIR says where they are, and without it there is nothing to test here. */
+ * VESTRY_CONFORMANCE_DIR is their directory. If it is unset, this test is skipped. */
 #include "event/conformance_rule.h"
 #include "event/names.h"
 
@@ -14,7 +14,7 @@
 
 enum { OFFICIAL_CASES = 20 };
 
-/* Every member of the case must be one of these: what the test does not know it would not test. */
+/* Fail if a case has a member that this test does not know, because it would not be tested. */
 static void check_members(json_t *input, const char *const *names) {
   const char *name;
   json_t *value;
@@ -122,7 +122,7 @@ static void play(const char *directory) {
 }
 
 /* capability: C1 */
-static void official_cases(void **state) {
+static void official_sdk_cases_are_formatted_as_expected(void **state) {
   (void)state;
   const char *root = getenv("VESTRY_CONFORMANCE_DIR");
   if (!root || !*root) {
@@ -154,8 +154,8 @@ static const char *compare(const char *got, const char *expected) {
                              (sse_text){(char *)(uintptr_t)expected, strlen(expected)});
 }
 
-/* The rule is tested too: it must see a difference, and no difference where there is none. */
-static void the_rule(void **state) {
+/* The comparison itself is tested: it must report each difference, and none between equal texts. */
+static void comparison_reports_each_difference(void **state) {
   (void)state;
   static const char one[] =
       "event: e\nid: 1\nretry: 2\ndata: mode inner\ndata: selector #a\ndata: elements x\ndata: elements y\n\n";
@@ -185,8 +185,8 @@ static void the_rule(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_rule),
-      cmocka_unit_test(official_cases),
+      cmocka_unit_test(comparison_reports_each_difference),
+      cmocka_unit_test(official_sdk_cases_are_formatted_as_expected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static void refuse(const char *html, const vestry_elements_options *options) {
 }
 
 /* capability: C1 */
-static void defaults(void **state) {
+static void default_options_write_no_lines(void **state) {
   (void)state;
   expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   expect("<b id=\"n\">4</b>", &(vestry_elements_options){0}, TYPE "data: elements <b id=\"n\">4</b>\n\n");
@@ -25,7 +25,7 @@ static void defaults(void **state) {
 }
 
 /* capability: C1 */
-static void all_options(void **state) {
+static void each_option_writes_its_line(void **state) {
   (void)state;
   vestry_elements_options options = {
       .size = sizeof options,
@@ -49,7 +49,7 @@ static void all_options(void **state) {
 }
 
 /* capability: C1 */
-static void each_mode(void **state) {
+static void mode_is_written_and_needs_its_selector(void **state) {
   (void)state;
 #define EACH(name, wire) {VESTRY_PATCH_##name, wire},
   static const struct {
@@ -81,7 +81,7 @@ static void each_mode(void **state) {
 }
 
 /* capability: C1 */
-static void each_namespace(void **state) {
+static void namespace_is_written_unless_html(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_HTML}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_SVG},
@@ -91,7 +91,7 @@ static void each_namespace(void **state) {
 }
 
 /* capability: C1 */
-static void view_transitions(void **state) {
+static void view_transition_selector_needs_use_view_transition(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.use_view_transition = true},
          TYPE "data: useViewTransition true\ndata: elements <p>\n\n");
@@ -101,10 +101,10 @@ static void view_transitions(void **state) {
   refuse("<p>", &(vestry_elements_options){.view_transition_selector = "#a"});
 }
 
-/* "The last event ID buffer is set to the field's value" (9.2.6): an id field without value clears it, no field leaves
- * it. */
+/* "The last event ID buffer is set to the field's value" (9.2.6): an id field without a value clears the id, and an
+ * event without the field keeps it. */
 /* capability: C1 */
-static void ids(void **state) {
+static void empty_id_is_written_and_null_is_not(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.event.id = "7"}, TYPE "id: 7\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.id = " 7 "}, TYPE "id:  7 \ndata: elements <p>\n\n");
@@ -113,7 +113,7 @@ static void ids(void **state) {
 }
 
 /* capability: C1 */
-static void retries(void **state) {
+static void retry_is_written_unless_it_is_the_default(void **state) {
   (void)state;
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1}, TYPE "retry: 1\ndata: elements <p>\n\n");
@@ -122,7 +122,7 @@ static void retries(void **state) {
          TYPE "retry: 4294967295\ndata: elements <p>\n\n");
 }
 
-static void every_line_break_splits(void **state) {
+static void each_line_break_begins_a_data_line(void **state) {
   (void)state;
   expect("<a>\n<b>\r<c>\r\n<d>", NULL,
          TYPE "data: elements <a>\ndata: elements <b>\ndata: elements <c>\ndata: elements <d>\n\n");
@@ -144,7 +144,7 @@ static void blank_html_has_no_line(void **state) {
          TYPE "data: selector #a\ndata: mode inner\n\n");
 }
 
-static void odd_bytes_pass(void **state) {
+static void nul_and_invalid_utf8_are_written_unchanged(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
   assert_int_equal(vestry_event_elements(NULL, "a\0\n\xFF\xC0\x8A", 6, NULL, &event), VESTRY_OK);
@@ -158,7 +158,7 @@ static void odd_bytes_pass(void **state) {
 }
 
 /* capability: C1 */
-static void forged_fields_are_refused(void **state) {
+static void fields_with_line_breaks_are_refused(void **state) {
   (void)state;
   static const char *const forged[] = {"a\nb", "a\rb", "a\r\n", "\n", "\r"};
   for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
@@ -180,7 +180,7 @@ static void bad_arguments_are_refused(void **state) {
 }
 
 /* Programs that were compiled with other versions of the struct. */
-static void sizes_of_options(void **state) {
+static void options_of_other_sizes_are_read_or_refused(void **state) {
   (void)state;
   vestry_elements_options options = {.selector = "#a", .ns = VESTRY_NAMESPACE_SVG};
   options.size = offsetof(vestry_elements_options, mode);
@@ -193,14 +193,14 @@ static void sizes_of_options(void **state) {
   } newer = {.known = options};
   newer.known.size = sizeof newer;
   expect("<p>", &newer.known, TYPE "data: selector #a\ndata: namespace svg\ndata: elements <p>\n\n");
-  newer.later = 1; /* something that this library does not know */
+  newer.later = 1; /* a member that this library does not know */
   refuse("<p>", &newer.known);
   options.size = 1;
   refuse("<p>", &options);
 }
 
 /* capability: C2 */
-static void removal(void **state) {
+static void remove_writes_selector_and_ignores_mode(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_remove(NULL, "#a, #b", NULL, &event), &event,
@@ -224,7 +224,7 @@ static void removal(void **state) {
 }
 
 /* capability: C4 */
-static void names(void **state) {
+static void names_of_modes_and_namespaces_are_found(void **state) {
   (void)state;
 #define CHECK_MODE(name, wire)                                                                                         \
   {                                                                                                                    \
@@ -258,21 +258,21 @@ static void names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(defaults),
-      cmocka_unit_test(all_options),
-      cmocka_unit_test(each_mode),
-      cmocka_unit_test(each_namespace),
-      cmocka_unit_test(view_transitions),
-      cmocka_unit_test(ids),
-      cmocka_unit_test(retries),
-      cmocka_unit_test(every_line_break_splits),
+      cmocka_unit_test(default_options_write_no_lines),
+      cmocka_unit_test(each_option_writes_its_line),
+      cmocka_unit_test(mode_is_written_and_needs_its_selector),
+      cmocka_unit_test(namespace_is_written_unless_html),
+      cmocka_unit_test(view_transition_selector_needs_use_view_transition),
+      cmocka_unit_test(empty_id_is_written_and_null_is_not),
+      cmocka_unit_test(retry_is_written_unless_it_is_the_default),
+      cmocka_unit_test(each_line_break_begins_a_data_line),
       cmocka_unit_test(blank_html_has_no_line),
-      cmocka_unit_test(odd_bytes_pass),
-      cmocka_unit_test(forged_fields_are_refused),
+      cmocka_unit_test(nul_and_invalid_utf8_are_written_unchanged),
+      cmocka_unit_test(fields_with_line_breaks_are_refused),
       cmocka_unit_test(bad_arguments_are_refused),
-      cmocka_unit_test(sizes_of_options),
-      cmocka_unit_test(removal),
-      cmocka_unit_test(names),
+      cmocka_unit_test(options_of_other_sizes_are_read_or_refused),
+      cmocka_unit_test(remove_writes_selector_and_ignores_mode),
+      cmocka_unit_test(names_of_modes_and_namespaces_are_found),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

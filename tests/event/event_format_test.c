@@ -6,7 +6,7 @@
 #include "support/test_host.h"
 
 /* capability: C4 */
-static void elements(void **state) {
+static void elements_are_formatted_and_escaped(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_elementsf(NULL, NULL, &event, "<p id=\"%s\">%s\n%-s %d</p>", "\"a\"", "<\r>", "<b>", 4),
@@ -22,7 +22,7 @@ static void elements(void **state) {
 }
 
 /* capability: C4 */
-static void a_refused_format_is_logged_with_its_place(void **state) {
+static void refused_format_is_logged_with_its_offset(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -35,7 +35,7 @@ static void a_refused_format_is_logged_with_its_place(void **state) {
 }
 
 /* capability: C4 */
-static void signals(void **state) {
+static void signals_are_written_from_values(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_signals(NULL, VESTRY_OBJECT("a", 1, "b", "\n\"", "c", vestry_value_null()), NULL, &event),
@@ -66,17 +66,17 @@ static vestry_err build(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(build, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(elements),
-      cmocka_unit_test(a_refused_format_is_logged_with_its_place),
-      cmocka_unit_test(signals),
-      cmocka_unit_test(without_memory),
+      cmocka_unit_test(elements_are_formatted_and_escaped),
+      cmocka_unit_test(refused_format_is_logged_with_its_offset),
+      cmocka_unit_test(signals_are_written_from_values),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

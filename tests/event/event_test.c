@@ -9,7 +9,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void comments(void **state) {
+static void comment_is_written_and_line_breaks_are_refused(void **state) {
   (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_comment(NULL, NULL, &event), &event, ":\n\n");
@@ -20,13 +20,13 @@ static void comments(void **state) {
   expect_error(vestry_event_comment(NULL, "a\rdata: b", &event), &event, VESTRY_INVALID);
 }
 
-static void the_last_reference_frees(void **state) {
+static void last_unref_frees_the_event(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *event;
   assert_int_equal(vestry_event_elements(&th.host, "<p>", 3, NULL, &event), VESTRY_OK);
-  assert_int_equal(atomic_load(&th.allocations), 1); /* header and bytes are one */
+  assert_int_equal(atomic_load(&th.allocations), 1); /* one allocation for header and bytes */
   assert_ptr_equal(vestry_event_ref(event), event);
   assert_null(vestry_event_unref(event));
   assert_int_equal(atomic_load(&th.live), 1);
@@ -36,9 +36,9 @@ static void the_last_reference_frees(void **state) {
   assert_null(vestry_event_unref(NULL));
 }
 
-/* An event holds the one that it follows, and no more than that one. */
+/* An event references its predecessor, and no event before that. */
 /* capability: F1 */
-static void no_chain_grows(void **state) {
+static void event_keeps_only_its_direct_predecessor(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -56,17 +56,17 @@ static void no_chain_grows(void **state) {
   assert_null(vsi_event_take_previous(last));
   assert_null(vsi_event_take_previous(previous));
   vestry_event_follow(last, previous);
-  vestry_event_follow(last, last);     /* nothing */
-  vestry_event_follow(last, previous); /* once more: one reference */
+  vestry_event_follow(last, last);     /* no effect */
+  vestry_event_follow(last, previous); /* again: still one reference */
   vestry_event_follow(NULL, previous);
-  vestry_event_follow(previous, last); /* the other way round: no circle */
+  vestry_event_follow(previous, last); /* the opposite direction: no cycle */
   assert_int_equal(atomic_load(&th.live), 2);
   assert_null(vsi_event_take_previous(last));
   vestry_event_unref(previous);
   assert_int_equal(atomic_load(&th.live), 1);
   vestry_event_unref(last);
   test_host_assert_clean(&th);
-  /* made from its end, it is as long as it was made, and goes without a call for each */
+  /* a chain built from its end has its full length, and is freed without recursion */
   enum { LONG = 300000 };
   for (int i = 0; i < LONG; i++) {
     vestry_event *next = NULL;
@@ -84,7 +84,7 @@ static void no_chain_grows(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void a_number_is_given_once(void **state) {
+static void event_gets_its_number_once(void **state) {
   (void)state;
   vestry_event *a = NULL, *b = NULL;
   _Atomic(uint64_t) counter = UINT64_MAX, another = 5;
@@ -100,7 +100,7 @@ static void a_number_is_given_once(void **state) {
 
 enum { THREADS = 4, ROUNDS = 20000 };
 
-/* Some make it follow, some take what it follows: each reference is dropped once. */
+/* Threads set and take predecessors concurrently: each reference is dropped once. */
 static void *follow_and_take(void *ctx) {
   vestry_event *const *events = ctx;
   for (int i = 0; i < ROUNDS; i++) {
@@ -110,7 +110,7 @@ static void *follow_and_take(void *ctx) {
   return NULL;
 }
 
-static void threads_follow_and_take(void **state) {
+static void concurrent_follow_and_take_drop_each_reference(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -119,7 +119,7 @@ static void threads_follow_and_take(void **state) {
   for (int i = 0; i < 3; i++) assert_int_equal(vestry_event_comment(&th.host, NULL, &events[i]), VESTRY_OK);
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, follow_and_take, events), 0);
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  for (int i = 0; i < 3; i++) vestry_event_follow(events[i], NULL); /* threads may have made a circle */
+  for (int i = 0; i < 3; i++) vestry_event_follow(events[i], NULL); /* the threads may have built a cycle */
   for (int i = 0; i < 3; i++) vestry_event_unref(events[i]);
   test_host_assert_clean(&th);
 }
@@ -132,11 +132,11 @@ static void *share(void *ctx) {
     sum += ((const unsigned char *)vestry_event_bytes(mine).data)[0];
     vestry_event_unref(mine);
   }
-  vestry_event_unref(event); /* the reference this thread was given; one of them is the last */
+  vestry_event_unref(event); /* the reference of this thread; one of them is the last */
   return sum == (size_t)ROUNDS * 'e' ? NULL : ctx;
 }
 
-static void threads_share_an_event(void **state) {
+static void concurrent_references_free_the_event_once(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -168,13 +168,13 @@ static vestry_err make_one_of_each(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_is_reported(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(make_one_of_each, NULL, false);
 }
 
-/* The limit counts the event's bytes, not the text's: 5 MiB of line breaks are more than 64 MiB of lines. */
-static void events_are_bounded(void **state) {
+/* The limit counts the bytes of the event, not of the text: 5 MiB of line breaks become more than 64 MiB of lines. */
+static void event_over_size_limit_is_too_large(void **state) {
   (void)state;
   static const char head[] = "event: datastar-patch-elements\ndata: elements \n\n";
   vestry_event *event = expect_untouched;
@@ -192,7 +192,7 @@ static void events_are_bounded(void **state) {
   test_free(html);
 }
 
-/* Sizes no machine has, which must not wrap on their way to the limit: the layout only counts. */
+/* Sizes beyond any memory must not overflow before the limit is checked. The layout only counts. */
 static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   (void)meaning, (void)ctx;
   vsi_put(writer, "", SIZE_MAX / 2);
@@ -200,7 +200,7 @@ static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *
   vsi_put(writer, "", 100);
 }
 
-static void sizes_saturate(void **state) {
+static void overflowing_sizes_saturate_and_are_too_large(void **state) {
   (void)state;
   vsi_writer writer = {.to = NULL};
   endless(&writer, NULL, NULL);
@@ -209,7 +209,7 @@ static void sizes_saturate(void **state) {
   expect_error(vsi_event_build(NULL, endless, NULL, &event), &event, VESTRY_TOO_LARGE);
 }
 
-static void numbers(void **state) {
+static void unsigned_numbers_are_written_in_decimal(void **state) {
   (void)state;
   static const struct {
     uint32_t number;
@@ -224,9 +224,9 @@ static void numbers(void **state) {
   }
 }
 
-/* Pinned to a version, so that a page keeps the client it was written for; and fetched in a way nobody can change. */
+/* Pinned to a version, so that a page keeps the client that it was written for, and fetched over https. */
 /* capability: C8 */
-static void c8_the_clients_address_is_pinned(void **state) {
+static void c8_client_url_is_pinned_to_a_version(void **state) {
   (void)state;
   int major, minor, patch, end = 0;
   assert_int_equal(sscanf(VESTRY_DATASTAR_CDN_URL,
@@ -238,7 +238,7 @@ static void c8_the_clients_address_is_pinned(void **state) {
 }
 
 /* capability: F6 */
-static void f6_a_hint_when_to_come_back(void **state) {
+static void f6_retry_event_has_the_delay(void **state) {
   (void)state;
   static const struct {
     uint32_t ms;
@@ -256,18 +256,18 @@ static void f6_a_hint_when_to_come_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(comments),
-      cmocka_unit_test(f6_a_hint_when_to_come_back),
-      cmocka_unit_test(the_last_reference_frees),
-      cmocka_unit_test(threads_share_an_event),
-      cmocka_unit_test(no_chain_grows),
-      cmocka_unit_test(a_number_is_given_once),
-      cmocka_unit_test(threads_follow_and_take),
-      cmocka_unit_test(out_of_memory_is_reported),
-      cmocka_unit_test(events_are_bounded),
-      cmocka_unit_test(sizes_saturate),
-      cmocka_unit_test(numbers),
-      cmocka_unit_test(c8_the_clients_address_is_pinned),
+      cmocka_unit_test(comment_is_written_and_line_breaks_are_refused),
+      cmocka_unit_test(f6_retry_event_has_the_delay),
+      cmocka_unit_test(last_unref_frees_the_event),
+      cmocka_unit_test(concurrent_references_free_the_event_once),
+      cmocka_unit_test(event_keeps_only_its_direct_predecessor),
+      cmocka_unit_test(event_gets_its_number_once),
+      cmocka_unit_test(concurrent_follow_and_take_drop_each_reference),
+      cmocka_unit_test(failed_allocation_is_reported),
+      cmocka_unit_test(event_over_size_limit_is_too_large),
+      cmocka_unit_test(overflowing_sizes_saturate_and_are_too_large),
+      cmocka_unit_test(unsigned_numbers_are_written_in_decimal),
+      cmocka_unit_test(c8_client_url_is_pinned_to_a_version),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

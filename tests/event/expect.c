@@ -12,7 +12,7 @@ vestry_event *const expect_untouched = (vestry_event *)(void *)&nowhere;
 void expect_event(vestry_err error, vestry_event **event, const char *bytes) {
   assert_int_equal(error, VESTRY_OK);
   vestry_slice got = vestry_event_bytes(*event);
-  char *text = test_malloc(got.len + 1); /* terminated, so that a failure shows both texts */
+  char *text = test_malloc(got.len + 1); /* terminated, so that a failure prints both texts */
   memcpy(text, got.data, got.len);
   text[got.len] = '\0';
   assert_string_equal(text, bytes);
@@ -26,7 +26,7 @@ void expect_error(vestry_err error, vestry_event **event, vestry_err expected) {
   assert_ptr_equal(*event, expect_untouched);
 }
 
-/* Whole pages for the data, and one more that nobody may touch. */
+/* Whole pages for the data, followed by an unreadable one. */
 static size_t readable_len(size_t len) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   return (len + page - 1) / page * page;

@@ -9,7 +9,7 @@
 static const vsi_json_limits wide = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
 static const vsi_json_limits for_c = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX, .for_c = true};
 
-/* On a copy that ends at an unreadable page: no check may look behind the text. */
+/* Check a copy that ends at an unreadable page, so that a read past the end crashes. */
 static vestry_err check(const char *json, size_t len, const vsi_json_limits *limits, vsi_json_fault *ret_fault) {
   char *copy = guarded_copy(json, len);
   vestry_err error = vsi_json_check_object(copy, len, limits, ret_fault);
@@ -32,7 +32,7 @@ static const char *const well_formed[] = {
     "{\"12345678\":\"1234567\xC3\xA9xyzxyz\\n7\"}",
 };
 
-/* Text and where the check stops. */
+/* Text, and the offset at which the check fails. */
 static const struct {
   const char *json;
   size_t offset;
@@ -128,7 +128,7 @@ static const struct {
      5},
 };
 
-static void accepts_what_is_json(void **state) {
+static void well_formed_objects_are_accepted(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     vsi_json_fault fault = {.offset = 0};
@@ -139,7 +139,7 @@ static void accepts_what_is_json(void **state) {
   }
 }
 
-static void refuses_what_is_not(void **state) {
+static void malformed_text_is_refused_at_its_offset(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
     vsi_json_fault fault = {.offset = 12345};
@@ -153,8 +153,8 @@ static void refuses_what_is_not(void **state) {
   }
 }
 
-/* No beginning of a well-formed object is one, unless only white space is missing. */
-static void refuses_every_beginning(void **state) {
+/* No prefix of a well-formed object is well-formed, unless only white space is missing. */
+static void prefix_of_an_object_is_refused(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     const char *last = strrchr(well_formed[i], '}');
@@ -165,8 +165,8 @@ static void refuses_every_beginning(void **state) {
   }
 }
 
-/* A NUL is a byte like others: not white space, no character of a string. */
-static void zero_bytes_end_nothing(void **state) {
+/* A NUL is an ordinary byte: neither white space nor a character of a string. */
+static void nul_is_refused_and_does_not_end_the_text(void **state) {
   (void)state;
   vsi_json_fault fault;
   assert_int_equal(check("{}\0", 3, &wide, &fault), VESTRY_MALFORMED);
@@ -179,8 +179,8 @@ static void zero_bytes_end_nothing(void **state) {
   assert_int_equal(fault.offset, 2);
 }
 
-/* What JSON has and a C string or UTF-8 does not. */
-static void for_c_is_narrower(void **state) {
+/* Escapes that JSON allows, but C strings or UTF-8 do not. */
+static void for_c_refuses_nul_and_unpaired_surrogates(void **state) {
   (void)state;
   static const struct {
     const char *json;
@@ -201,9 +201,9 @@ static void for_c_is_narrower(void **state) {
   assert_int_equal(check("{\"a\":\"\\uD83D\\u12", 16, &for_c, NULL), VESTRY_MALFORMED);
 }
 
-/* skip_plain looks at sixteen bytes at a time, at eight, and at single ones at the end of the text: whatever stops it
- * must do so at each place of them, and what does not must not, beside any neighbour. */
-static void every_byte_at_every_place(void **state) {
+/* skip_plain tests sixteen bytes at once, then eight, and single ones at the end of the text. A byte that ends the run
+ * must do so at each position, and any other byte must not, next to any neighbour. */
+static void string_accepts_the_right_bytes_at_each_position(void **state) {
   (void)state;
   static const size_t lengths[] = {3, 9, 16, 37};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -224,7 +224,7 @@ static void every_byte_at_every_place(void **state) {
   }
 }
 
-static void counts_values(void **state) {
+static void values_over_max_count_are_too_large(void **state) {
   (void)state;
   static const struct {
     const char *json;
@@ -245,7 +245,7 @@ static void counts_values(void **state) {
   }
 }
 
-static void bounds_depth(void **state) {
+static void nesting_over_max_depth_is_too_large(void **state) {
   (void)state;
   for (uint32_t depth = 1; depth <= VSI_JSON_MAX_DEPTH; depth++) {
     /* {"a":[[ … ]]} with objects and arrays in turn, `depth` levels in all */
@@ -266,7 +266,7 @@ static void bounds_depth(void **state) {
   }
 }
 
-static void messages_fit(void **state) {
+static void long_fault_message_is_truncated(void **state) {
   (void)state;
   char longer[300];
   memset(longer, 'x', sizeof longer);
@@ -278,8 +278,8 @@ static void messages_fit(void **state) {
   assert_int_equal(vsi_json_fail(VESTRY_TOO_LARGE, 7, "x", NULL), VESTRY_TOO_LARGE);
 }
 
-/* The same grammar, with other values outermost. */
-static void arrays_and_values(void **state) {
+/* The same grammar, with arrays and other values at the top. */
+static void arrays_and_values_are_checked_at_top_level(void **state) {
   (void)state;
   static const struct {
     const char *json;
@@ -317,16 +317,16 @@ static void arrays_and_values(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(arrays_and_values),
-      cmocka_unit_test(accepts_what_is_json),
-      cmocka_unit_test(refuses_what_is_not),
-      cmocka_unit_test(refuses_every_beginning),
-      cmocka_unit_test(zero_bytes_end_nothing),
-      cmocka_unit_test(for_c_is_narrower),
-      cmocka_unit_test(every_byte_at_every_place),
-      cmocka_unit_test(counts_values),
-      cmocka_unit_test(bounds_depth),
-      cmocka_unit_test(messages_fit),
+      cmocka_unit_test(arrays_and_values_are_checked_at_top_level),
+      cmocka_unit_test(well_formed_objects_are_accepted),
+      cmocka_unit_test(malformed_text_is_refused_at_its_offset),
+      cmocka_unit_test(prefix_of_an_object_is_refused),
+      cmocka_unit_test(nul_is_refused_and_does_not_end_the_text),
+      cmocka_unit_test(for_c_refuses_nul_and_unpaired_surrogates),
+      cmocka_unit_test(string_accepts_the_right_bytes_at_each_position),
+      cmocka_unit_test(values_over_max_count_are_too_large),
+      cmocka_unit_test(nesting_over_max_depth_is_too_large),
+      cmocka_unit_test(long_fault_message_is_truncated),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

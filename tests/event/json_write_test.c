@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON written: to the byte, the same as jansson reads, and checked for what the wire must not carry. */
+/* The JSON writer: its output is read back by jansson as an equal value, and checked for values that must not be
+ * sent. */
 #include "json/write.h"
 
 #include <float.h>
@@ -12,7 +13,7 @@
 #include "support/test_host.h"
 #include "json/copy.h"
 
-/* What is written, counted first; NULL when it cannot be. To be freed. */
+/* Count and write a value; NULL on failure. The caller frees it. */
 static char *text_of(const json_t *value, vestry_err *ret_error) {
   vsi_writer counter = {.to = NULL};
   *ret_error = vsi_json_put(&counter, value);
@@ -38,7 +39,7 @@ static void check(json_t *value, const char *expected) {
   free(text);
 }
 
-static void every_kind_of_value(void **state) {
+static void each_json_type_is_written_and_read_back(void **state) {
   (void)state;
   check(json_null(), "null");
   check(json_true(), "true");
@@ -50,7 +51,7 @@ static void every_kind_of_value(void **state) {
   check(json_pack("{s:i,s:{s:b},s:[]}", "b", 1, "a", "x", 1, "\"", 0), "{\"b\":1,\"a\":{\"x\":true},\"\\\"\":[]}");
 }
 
-static void numbers(void **state) {
+static void numbers_are_written_with_the_shortest_digits(void **state) {
   (void)state;
   check(json_integer(0), "0");
   check(json_integer(-1), "-1");
@@ -68,7 +69,7 @@ static void numbers(void **state) {
   check(json_real(123456789012345680.0), "1.2345678901234568e+17");
 }
 
-static void numbers_read_back_whatever_the_seed(void **state) {
+static void random_numbers_read_back_exactly(void **state) {
   (void)state;
   uint64_t seed = 7;
   for (int i = 0; i < 20000; i++) {
@@ -86,23 +87,23 @@ static void numbers_read_back_whatever_the_seed(void **state) {
   }
 }
 
-static void the_locale_does_not_matter(void **state) {
+static void numbers_do_not_depend_on_the_locale(void **state) {
   (void)state;
   static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "nb_NO.UTF-8"};
   const char *found = NULL;
   for (size_t i = 0; !found && i < 3; i++) found = setlocale(LC_NUMERIC, commas[i]);
-  check(json_real(1.5), "1.5"); /* in the C locale, if there is no other here */
+  check(json_real(1.5), "1.5"); /* in the C locale, if no other is installed */
   setlocale(LC_NUMERIC, "C");
 }
 
-static void texts_are_escaped_where_they_must_be(void **state) {
+static void strings_are_escaped_where_necessary(void **state) {
   (void)state;
   check(json_string("a\"b\\c/d"), "\"a\\\"b\\\\c/d\"");
   check(json_string("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\"");
   check(json_string("\x01\x1f\x7f"), "\"\\u0001\\u001f\x7f\"");
   check(json_stringn("a\0b", 3), "\"a\\u0000b\"");
   check(json_string("\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe2\x80\xa8\xf0\x9f\x98\x80\"");
-  /* Around the words of eight that are skipped at once. */
+  /* At each position relative to the words of eight bytes that are skipped at once. */
   for (size_t len = 0; len < 40; len++)
     for (size_t at = 0; at < len; at++) {
       char text[48], expected[64];
@@ -114,7 +115,7 @@ static void texts_are_escaped_where_they_must_be(void **state) {
     }
 }
 
-static void what_is_not_utf8_is_refused(void **state) {
+static void invalid_utf8_is_refused(void **state) {
   (void)state;
   static const char *const wrong[] = {"\xff",
                                       "a\x80",
@@ -146,7 +147,7 @@ static json_t *nested(int depth) {
   return value;
 }
 
-static void depth_and_length_are_bounded(void **state) {
+static void value_over_depth_or_length_limit_is_too_large(void **state) {
   (void)state;
   vestry_err error;
   json_t *deep = nested(256);
@@ -166,9 +167,9 @@ static void depth_and_length_are_bounded(void **state) {
   json_decref(doubled);
 }
 
-/* --------------------------------------------------------------------------------------- as an event's signals ---- */
+/* ------------------------------------------------------------------------------------ as an event's signals ------- */
 
-static void signals_are_the_same_as_from_text(void **state) {
+static void signals_from_values_equal_those_from_text(void **state) {
   (void)state;
   static const char *const texts[] = {"{}", "{\"a\":1}", "{\"a\":{\"b\":[1,null,\"x\\ny\"]},\"c\":1.5}"};
   const vestry_signals_options options[] = {
@@ -188,7 +189,7 @@ static void signals_are_the_same_as_from_text(void **state) {
     }
 }
 
-/* A value is written as what vestry_value_to_json makes of it, and what that refuses is refused. */
+/* A value is written as the JSON of vestry_value_to_json, and refused if that function refuses it. */
 static void values_are_written_as_their_json(void **state) {
   (void)state;
   const vestry_value none = {.type = (vestry_value_type)0},
@@ -233,7 +234,7 @@ static void values_are_written_as_their_json(void **state) {
   json_decref(json);
 }
 
-static void signals_that_cannot_be_sent_are_refused(void **state) {
+static void unsendable_signals_are_refused(void **state) {
   (void)state;
   vestry_event *event = NULL;
   json_t *array = json_array(), *object = json_object(), *bad = json_object(), *deep = nested(257);
@@ -266,7 +267,7 @@ static void building_survives_every_allocation_failure(void **state) {
   json_decref(signals);
 }
 
-/* ------------------------------------------------------------------------------------------------------- copies --- */
+/* --------------------------------------------------------------------------------------------------- copies ------- */
 
 static long json_allocations, json_fail_at;
 
@@ -274,7 +275,7 @@ static void *failing_malloc(size_t size) {
   return json_allocations++ == json_fail_at ? NULL : malloc(size);
 }
 
-static void a_copy_is_whole_or_none(void **state) {
+static void failed_allocation_yields_no_copy(void **state) {
   (void)state;
   json_malloc_t old_malloc;
   json_free_t old_free;
@@ -305,18 +306,18 @@ static void a_copy_is_whole_or_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_kind_of_value),
-      cmocka_unit_test(numbers),
-      cmocka_unit_test(numbers_read_back_whatever_the_seed),
-      cmocka_unit_test(the_locale_does_not_matter),
-      cmocka_unit_test(texts_are_escaped_where_they_must_be),
-      cmocka_unit_test(what_is_not_utf8_is_refused),
-      cmocka_unit_test(depth_and_length_are_bounded),
-      cmocka_unit_test(signals_are_the_same_as_from_text),
+      cmocka_unit_test(each_json_type_is_written_and_read_back),
+      cmocka_unit_test(numbers_are_written_with_the_shortest_digits),
+      cmocka_unit_test(random_numbers_read_back_exactly),
+      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
+      cmocka_unit_test(strings_are_escaped_where_necessary),
+      cmocka_unit_test(invalid_utf8_is_refused),
+      cmocka_unit_test(value_over_depth_or_length_limit_is_too_large),
+      cmocka_unit_test(signals_from_values_equal_those_from_text),
       cmocka_unit_test(values_are_written_as_their_json),
-      cmocka_unit_test(signals_that_cannot_be_sent_are_refused),
+      cmocka_unit_test(unsendable_signals_are_refused),
       cmocka_unit_test(building_survives_every_allocation_failure),
-      cmocka_unit_test(a_copy_is_whole_or_none),
+      cmocka_unit_test(failed_allocation_yields_no_copy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

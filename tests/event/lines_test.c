@@ -8,7 +8,7 @@
 #include "event/sse_parser.h"
 #include "support/test.h"
 
-/* The truth, byte by byte: what lines.c does with vectors and, elsewhere, with words of eight bytes. */
+/* The expected result, computed byte by byte. lines.c uses vectors or, on other processors, words of eight bytes. */
 static sse_text copied(const char *text, size_t len, const char *prefix) {
   sse_text lines = sse_normalised(text, len), out = {NULL, 0};
   sse_text_append(&out, "", 0);
@@ -20,13 +20,13 @@ static sse_text copied(const char *text, size_t len, const char *prefix) {
   return out;
 }
 
-/* Both ways of looking, whichever of them this processor takes. */
+/* Both implementations, whichever this processor uses. */
 static const struct way {
   vsi_line_breaks (*count)(const char *text, size_t len);
   char *(*copy)(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
 } ways[] = {{vsi_lines_count, vsi_lines_copy}, {vsi_lines_count_words, vsi_lines_copy_words}};
 
-/* Input and output end at an unreadable page each. */
+/* Input and output each end at an unreadable page. */
 static void check(const char *text, size_t len, const char *prefix) {
   char *input = guarded_copy(text, len);
   sse_text expected = copied(text, len, prefix);
@@ -52,8 +52,8 @@ static void expect_breaks(const char *text, size_t len, size_t count, size_t byt
   }
 }
 
-/* Every text of up to 7 characters out of a, CR, LF: all neighbourhoods of line breaks there are. */
-static void splits_every_short_text(void **state) {
+/* Every text of up to 7 characters of a, CR and LF: all possible neighbourhoods of line breaks. */
+static void every_short_text_is_split_at_line_breaks(void **state) {
   (void)state;
   for (size_t len = 0; len <= 7; len++) {
     size_t texts = 1;
@@ -67,8 +67,8 @@ static void splits_every_short_text(void **state) {
   }
 }
 
-/* Around the ends of blocks of 64, with a CRLF, or its halves the other way round, across every place. */
-static void splits_across_blocks(void **state) {
+/* Around the ends of blocks of 64 bytes, with a CRLF or its bytes in the other order at each position. */
+static void line_breaks_across_blocks_are_found(void **state) {
   (void)state;
   static const char *const breaks[] = {"\r\n", "\n\r", "\r\r", "\n\n", "\rx", "x\n"};
   for (size_t len = 62; len <= 131; len += len == 66 ? 60 : 1) {
@@ -83,8 +83,8 @@ static void splits_across_blocks(void **state) {
   }
 }
 
-/* Lines and prefixes of every length that is copied in a way of its own. */
-static void copies_every_length(void **state) {
+/* Lines and prefixes of all lengths that are copied by different code. */
+static void lines_and_prefixes_of_each_length_are_copied(void **state) {
   (void)state;
   char line[100], prefix[100];
   for (size_t i = 0; i < sizeof line; i++) line[i] = (char)(i % 26 + 'a'), prefix[i] = (char)(i % 26 + 'A');
@@ -100,8 +100,8 @@ static void copies_every_length(void **state) {
   }
 }
 
-/* Every byte a value of its own, at every place of a word and of a vector: only two of the 256 are line ends. */
-static void knows_all_bytes(void **state) {
+/* All 256 byte values, at each position of a word and of a vector: only two of them are line ends. */
+static void only_cr_and_lf_are_line_breaks(void **state) {
   (void)state;
   for (size_t shift = 0; shift < 64; shift++) {
     char text[320];
@@ -112,8 +112,8 @@ static void knows_all_bytes(void **state) {
   }
 }
 
-/* Every byte a break. */
-static void counts_nothing_but_breaks(void **state) {
+/* Every byte is a line break. */
+static void texts_of_line_breaks_are_counted(void **state) {
   (void)state;
   enum { LEN = 100000 };
   char *text = test_malloc(LEN);
@@ -128,7 +128,7 @@ static void counts_nothing_but_breaks(void **state) {
   test_free(text);
 }
 
-static void splits_long_text(void **state) {
+static void long_random_text_is_split_at_line_breaks(void **state) {
   (void)state;
   char text[5000];
   for (unsigned seed = 1; seed <= 20; seed++) {
@@ -141,8 +141,8 @@ static void splits_long_text(void **state) {
   }
 }
 
-/* Line ends of other alphabets, and bytes that only look like one of ours, are text. */
-static void other_separators_are_text(void **state) {
+/* Other line separators of Unicode, and bytes that resemble CR or LF, are text. */
+static void unicode_separators_are_text(void **state) {
   (void)state;
   static const char text[] = "\xE2\x80\xA8 \xE2\x80\xA9 \xC2\x85 \v \f \x8A \x8D \xC0\x8A \xFF";
   expect_breaks(text, sizeof text, 0, 0);
@@ -151,10 +151,13 @@ static void other_separators_are_text(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(splits_every_short_text),   cmocka_unit_test(splits_across_blocks),
-      cmocka_unit_test(copies_every_length),       cmocka_unit_test(knows_all_bytes),
-      cmocka_unit_test(counts_nothing_but_breaks), cmocka_unit_test(splits_long_text),
-      cmocka_unit_test(other_separators_are_text),
+      cmocka_unit_test(every_short_text_is_split_at_line_breaks),
+      cmocka_unit_test(line_breaks_across_blocks_are_found),
+      cmocka_unit_test(lines_and_prefixes_of_each_length_are_copied),
+      cmocka_unit_test(only_cr_and_lf_are_line_breaks),
+      cmocka_unit_test(texts_of_line_breaks_are_counted),
+      cmocka_unit_test(long_random_text_is_split_at_line_breaks),
+      cmocka_unit_test(unicode_separators_are_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

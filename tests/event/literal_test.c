@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text as a literal that JSON and JavaScript both read, and a script element survives. */
+/* Text as a literal that both JSON and JavaScript read, and that cannot end a script element. */
 #include "json/literal.h"
 
 #include <jansson.h>
@@ -20,7 +20,7 @@ static char *literal(const char *text, size_t len) {
   return made;
 }
 
-static void texts_are_escaped_for_where_they_stand(void **state) {
+static void literal_is_escaped_for_json_and_scripts(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"", "\"\""},
@@ -46,9 +46,8 @@ static void texts_are_escaped_for_where_they_stand(void **state) {
   vsi_free(vestry_host_default(), made);
 }
 
-/* All characters of two bytes and all in front of them, and some longer ones: what another reader of JSON makes of the
- * literal is the text. */
-static void they_read_back(void **state) {
+/* All characters of one and two bytes, and some longer ones: another JSON reader reads the literal as the same text. */
+static void literal_reads_back_as_its_text(void **state) {
   (void)state;
   for (unsigned code = 0; code < 0x800; code++) {
     char text[8] = "x";
@@ -81,7 +80,7 @@ static vestry_err append(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_is_reported(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   char text[400];
   memset(text, '\n', sizeof text - 1);
@@ -91,9 +90,9 @@ static void out_of_memory_is_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(texts_are_escaped_for_where_they_stand),
-      cmocka_unit_test(they_read_back),
-      cmocka_unit_test(out_of_memory_is_reported),
+      cmocka_unit_test(literal_is_escaped_for_json_and_scripts),
+      cmocka_unit_test(literal_reads_back_as_its_text),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

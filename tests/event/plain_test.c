@@ -22,7 +22,7 @@ static void refuse(const char *name, const char *data, size_t len, const char *i
   expect_error(vestry_event_plain(NULL, name, data, len, &options, &event), &event, VESTRY_INVALID);
 }
 
-static void names_and_lines(void **state) {
+static void name_and_each_data_line_are_written(void **state) {
   (void)state;
   expect("reading", "{\"t\":21}", "event: reading\ndata: {\"t\":21}\n\n");
   expect(NULL, "a", "data: a\n\n");
@@ -33,7 +33,7 @@ static void names_and_lines(void **state) {
   expect("n", " a\n\n:b\nevent: c", "event: n\ndata:  a\ndata: \ndata: :b\ndata: event: c\n\n");
 }
 
-static void id_and_retry(void **state) {
+static void id_and_retry_are_written(void **state) {
   (void)state;
   expect_len("n", "a", 1, &(vestry_plain_options){.event = {.id = "7", .retry_ms = 1000}},
              "event: n\nid: 7\nretry: 1000\ndata: a\n\n");
@@ -41,8 +41,8 @@ static void id_and_retry(void **state) {
              "event: n\nid:\nretry: 5\ndata: a\n\n");
 }
 
-/* An event that the Datastar client would act on cannot be made by a name that somebody chose. */
-static void what_is_refused(void **state) {
+/* A name chosen by a user cannot make an event that the Datastar client acts on. */
+static void line_breaks_and_datastar_names_are_refused(void **state) {
   (void)state;
   refuse("a\nb", "", 0, NULL);
   refuse("a\rb", "", 0, NULL);
@@ -60,7 +60,7 @@ static void what_is_refused(void **state) {
   free(large);
 }
 
-static void it_says_nothing_to_a_page(void **state) {
+static void plain_event_has_no_meaning_for_conflation(void **state) {
   (void)state;
   for (size_t of_stream = 0; of_stream < 3; of_stream++) {
     vestry_event *event;
@@ -74,10 +74,10 @@ static void it_says_nothing_to_a_page(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names_and_lines),
-      cmocka_unit_test(id_and_retry),
-      cmocka_unit_test(what_is_refused),
-      cmocka_unit_test(it_says_nothing_to_a_page),
+      cmocka_unit_test(name_and_each_data_line_are_written),
+      cmocka_unit_test(id_and_retry_are_written),
+      cmocka_unit_test(line_breaks_and_datastar_names_are_refused),
+      cmocka_unit_test(plain_event_has_no_meaning_for_conflation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

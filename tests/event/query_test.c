@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "vestry/signals.h"
 
-static void finds_and_decodes(void **state) {
+static void value_is_found_by_name_and_decoded(void **state) {
   (void)state;
   static const struct {
     const char *query, *name, *value;
@@ -50,7 +50,7 @@ static void refuse(const char *query, const char *name, size_t capacity, vestry_
   guarded_free(copy, query_len);
 }
 
-static void misses_other_names(void **state) {
+static void other_names_are_not_found(void **state) {
   (void)state;
   refuse("", "a", 64, VESTRY_NOT_FOUND);
   refuse(NULL, "a", 64, VESTRY_NOT_FOUND);
@@ -63,7 +63,7 @@ static void misses_other_names(void **state) {
   assert_int_equal(vestry_query_value(NULL, 0, "a", NULL, 0, NULL), VESTRY_NOT_FOUND);
 }
 
-static void refuses_broken_escapes(void **state) {
+static void broken_escapes_are_malformed(void **state) {
   (void)state;
   refuse("a=%", "a", 64, VESTRY_MALFORMED);
   refuse("a=%4", "a", 64, VESTRY_MALFORMED);
@@ -79,7 +79,7 @@ static void refuses_broken_escapes(void **state) {
   assert_int_equal(len, 7);
 }
 
-static void bounds_the_buffer(void **state) {
+static void value_over_buffer_size_is_too_large(void **state) {
   (void)state;
   char buffer[5] = {'.', '.', '.', '.', '.'};
   size_t len;
@@ -91,7 +91,7 @@ static void bounds_the_buffer(void **state) {
   refuse("a=abc", "a", 0, VESTRY_TOO_LARGE);
 }
 
-static void values_may_hold_zeros(void **state) {
+static void value_may_contain_nul(void **state) {
   (void)state;
   char buffer[8];
   size_t len;
@@ -100,8 +100,8 @@ static void values_may_hold_zeros(void **state) {
   assert_memory_equal(buffer, "x\0y", 4);
 }
 
-/* Every byte, sent as an escape in both cases, and as itself. */
-static void every_byte(void **state) {
+/* Every byte, as an escape in both cases and unescaped. */
+static void each_byte_is_decoded_escaped_and_unescaped(void **state) {
   (void)state;
   for (int c = 0; c < 256; c++) {
     char query[8], buffer[4];
@@ -123,9 +123,12 @@ static void every_byte(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(finds_and_decodes),      cmocka_unit_test(misses_other_names),
-      cmocka_unit_test(refuses_broken_escapes), cmocka_unit_test(bounds_the_buffer),
-      cmocka_unit_test(values_may_hold_zeros),  cmocka_unit_test(every_byte),
+      cmocka_unit_test(value_is_found_by_name_and_decoded),
+      cmocka_unit_test(other_names_are_not_found),
+      cmocka_unit_test(broken_escapes_are_malformed),
+      cmocka_unit_test(value_over_buffer_size_is_too_large),
+      cmocka_unit_test(value_may_contain_nul),
+      cmocka_unit_test(each_byte_is_decoded_escaped_and_unescaped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

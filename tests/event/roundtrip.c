@@ -16,7 +16,7 @@ static bool is_empty(const char *field) {
   return !field || !*field;
 }
 
-/* A text of the event: as the field that was asked for, or absent when there was none. */
+/* Return whether a text of the event equals the field, or is absent if there was none. */
 static bool is_text(sse_text got, const char *field) {
   return field ? got.data && got.len == strlen(field) && memcmp(got.data, field, got.len) == 0 : !got.data;
 }
@@ -28,7 +28,7 @@ static bool is_value(const sse_event *event, const char *key, const char *field)
   return is;
 }
 
-/* Drops the event. NULL and one event that the caller finishes, or what is wrong. */
+/* Parse an event, and drop it. Returns NULL and one event that the caller finishes, or an error. */
 static const char *read_one(vestry_event *event, const char *type, const vestry_event_options *options,
                             sse_stream *ret_stream) {
   vestry_slice bytes = vestry_event_bytes(event);
@@ -48,7 +48,7 @@ static const char *read_one(vestry_event *event, const char *type, const vestry_
   return NULL;
 }
 
-/* The lines of one key, against the text they were made from. */
+/* Compare the lines of one key with the text that they were made from. */
 static const char *compare_lines(const sse_event *event, const char *key, const char *text, size_t len) {
   sse_text got = sse_value(event, key), expected = sse_normalised(text, len);
   const char *why = sse_text_equal(got, expected) ? NULL : "another text";
@@ -97,7 +97,8 @@ const char *roundtrip_elements(const char *html, size_t len, const vestry_elemen
   return why;
 }
 
-/* What the client reads must be JSON; jansson may judge, but for what C cannot hold and JSON can. */
+/* Check that the client receives valid JSON. jansson decides, except about text that JSON allows but C strings cannot
+ * contain. */
 static const char *check_is_json(const char *json, size_t len) {
   json_error_t error;
   json_t *value = json_loadb(json, len, JSON_ALLOW_NUL, &error);
@@ -118,7 +119,7 @@ const char *roundtrip_signals(const char *json, size_t len, const vestry_signals
   if (error == VESTRY_INVALID && has_break(options->event.id)) return NULL;
   if (error) {
     json_t *value = json_loadb(json, len, 0, NULL);
-    /* jansson 2.14 overlooks a NUL behind a number */
+    /* jansson 2.14 overlooks a NUL after a number */
     bool is_good = json_is_object(value) && error == VESTRY_INVALID && !memchr(json, 0, len);
     json_decref(value);
     return is_good ? "an object was refused" : NULL;
@@ -134,7 +135,7 @@ const char *roundtrip_signals(const char *json, size_t len, const vestry_signals
   return why;
 }
 
-/* Letter by letter, and in no way like the library does it. */
+/* Compares letter by letter, with no code of the library. */
 static bool begins_with(const char *at, const char *end, const char *word) {
   for (; *word; word++, at++) {
     if (at == end) return false;
@@ -150,7 +151,7 @@ static bool is_hazard(const char *at, const char *end) {
          begins_with(at, end, "</head") || begins_with(at, end, "</body");
 }
 
-/* Reads an attribute's value up to its closing quote and compares it undone. Returns what stands behind, or NULL. */
+/* Read the value of an attribute up to its closing quote, unescape it and compare it. Returns the rest, or NULL. */
 static const char *skip_attribute(const char *at, const char *value) {
   static const struct {
     const char *written;
@@ -177,13 +178,13 @@ static const char *skip(const char *at, const char *word) {
   return at && strncmp(at, word, strlen(word)) == 0 ? at + strlen(word) : NULL;
 }
 
-/* The element's text against what the caller gave: the same, but for the hazards. */
+/* Compare the element's text with the given one: equal, except for the hazards. */
 static const char *check_script_text(const char *got, const char *got_end, sse_text text) {
   const char *end = text.data + text.len;
   for (const char *at = got; at < got_end; at++) {
     if (is_hazard(at, got_end)) return "the text can leave its element";
   }
-  size_t backslashes = 0; /* right before `at` */
+  size_t backslashes = 0; /* directly before `at` */
   for (const char *at = text.data; at < end; at++) {
     const char *expected = is_hazard(at, end) ? (backslashes % 2 ? "u003C" : "\\u003C") : NULL;
     size_t expected_len = expected ? strlen(expected) : 1;
@@ -260,7 +261,7 @@ const char *roundtrip_plain(const char *name, const char *data, size_t len, cons
   sse_stream stream;
   const char *why;
   if (options->event.retry_ms == 1000) {
-    vestry_slice bytes = vestry_event_bytes(event); /* others leave this one out */
+    vestry_slice bytes = vestry_event_bytes(event); /* events of other types omit the default */
     sse_parse(bytes.data, bytes.len, &stream);
     why = stream.events_count == 1 && is_text(stream.events[0].retry, "1000") ? NULL : "another retry";
     vestry_event_unref(event);

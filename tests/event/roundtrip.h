@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The property of every event: whatever text it was made from, an independent reader finds exactly one event, of the
+/* The property of every event: whatever text it was made from, an independent parser finds exactly one event, of the
  * right kind, whose data is that text with its line breaks as LF. Used by a test and by a fuzz target.
  *
- * Each function makes an event and reads it back. NULL: it came back whole, or was refused for a good reason; otherwise
- * what is wrong with it. */
+ * Each function makes an event and reads it back. NULL: it was read back unchanged, or refused for a good reason;
+ * otherwise the error. */
 #ifndef TESTS_EVENT_ROUNDTRIP_H
 #define TESTS_EVENT_ROUNDTRIP_H
 

@@ -8,7 +8,7 @@
 #include "event/sse_parser.h"
 #include "support/test.h"
 
-/* Hostile text: pieces that mean something to one of the languages an event passes through, and plain bytes. */
+/* Hostile text: strings with a meaning in one of the languages that an event passes through, and plain bytes. */
 static const struct {
   const char *data;
   size_t len;
@@ -50,8 +50,8 @@ static sse_text hostile(generator *g, uint32_t max_pieces) {
   return text;
 }
 
-/* A field that an application might fill with text of others: now and then none or an empty one. The text is cut at its
- * first NUL, as C does. */
+/* A field that an application might fill with untrusted text; sometimes none or an empty one. It ends at its first NUL,
+ * as in C. */
 static sse_text field(generator *g) {
   sse_text text = hostile(g, 3);
   if (next(g, 3) == 0) sse_text_finish(&text);
@@ -68,7 +68,7 @@ enum { ROUNDS = 30000 };
   } while (0)
 
 /* capability: C1 */
-static void elements_come_back(void **state) {
+static void elements_read_back_as_their_html(void **state) {
   (void)state;
   generator g = {1};
   for (int round = 0; round < ROUNDS; round++) {
@@ -91,7 +91,7 @@ static void elements_come_back(void **state) {
   }
 }
 
-static void scripts_come_back(void **state) {
+static void scripts_read_back_as_their_text(void **state) {
   (void)state;
   generator g = {2};
   for (int round = 0; round < ROUNDS; round++) {
@@ -104,7 +104,7 @@ static void scripts_come_back(void **state) {
   }
 }
 
-static void comments_come_back(void **state) {
+static void comments_read_back_as_their_text(void **state) {
   (void)state;
   generator g = {3};
   for (int round = 0; round < ROUNDS; round++) {
@@ -114,12 +114,12 @@ static void comments_come_back(void **state) {
   }
 }
 
-/* A JSON object with hostile strings in it and line breaks of all kinds where white space may stand. */
+/* A JSON object with hostile strings, and line breaks of all kinds as white space. */
 static sse_text hostile_object(generator *g) {
   json_t *object = json_object();
   for (uint32_t members = next(g, 4); members; members--) {
     sse_text text = hostile(g, 6);
-    json_t *string = json_stringn(text.data, text.len); /* NULL when it is not UTF-8 */
+    json_t *string = json_stringn(text.data, text.len); /* NULL if it is not UTF-8 */
     json_object_set_new(object, members % 2 ? "a" : "b\n", string ? string : json_null());
     sse_text_finish(&text);
   }
@@ -135,7 +135,7 @@ static sse_text hostile_object(generator *g) {
   return json;
 }
 
-static void signals_come_back(void **state) {
+static void signals_read_back_as_their_json(void **state) {
   (void)state;
   generator g = {4};
   for (int round = 0; round < ROUNDS; round++) {
@@ -153,8 +153,8 @@ static void signals_come_back(void **state) {
   }
 }
 
-/* The judge itself: it must see what is wrong. */
-static void the_reader_reads(void **state) {
+/* The parser of the tests is tested: it must report errors. */
+static void sse_parser_reads_fields_and_line_breaks(void **state) {
   (void)state;
   sse_stream stream;
   static const char text[] =
@@ -178,7 +178,7 @@ static void the_reader_reads(void **state) {
   sse_text_finish(&value);
 }
 
-static void plain_events_come_back(void **state) {
+static void plain_events_read_back_as_their_data(void **state) {
   (void)state;
   generator g = {5};
   for (int round = 0; round < ROUNDS; round++) {
@@ -193,9 +193,9 @@ static void plain_events_come_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_reader_reads),       cmocka_unit_test(elements_come_back),
-      cmocka_unit_test(plain_events_come_back), cmocka_unit_test(scripts_come_back),
-      cmocka_unit_test(comments_come_back),     cmocka_unit_test(signals_come_back),
+      cmocka_unit_test(sse_parser_reads_fields_and_line_breaks), cmocka_unit_test(elements_read_back_as_their_html),
+      cmocka_unit_test(plain_events_read_back_as_their_data),    cmocka_unit_test(scripts_read_back_as_their_text),
+      cmocka_unit_test(comments_read_back_as_their_text),        cmocka_unit_test(signals_read_back_as_their_json),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static void refuse(const vestry_script_options *options) {
 }
 
 /* capability: C3 */
-static void defaults(void **state) {
+static void script_removes_itself_by_default(void **state) {
   (void)state;
   expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
   vestry_script_options options = VESTRY_SCRIPT_OPTIONS_INIT;
@@ -29,7 +29,7 @@ static void defaults(void **state) {
 }
 
 /* capability: C3 */
-static void all_options(void **state) {
+static void each_option_is_written(void **state) {
   (void)state;
   vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
   vestry_script_options options = {
@@ -43,15 +43,15 @@ static void all_options(void **state) {
   expect("f()", &(vestry_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
 }
 
-static void every_line_break_splits(void **state) {
+static void each_line_break_begins_a_data_line(void **state) {
   (void)state;
   expect("if (true) {\n  f();\r\n\r}\n", NULL,
          OPEN "if (true) {\ndata: elements   f();\ndata: elements \ndata: elements }\ndata: elements " CLOSE);
 }
 
-/* One row a text and what stands between the tags. */
+/* Rows of a text, and the expected content of the element. */
 /* capability: C3 */
-static void text_cannot_leave_its_element(void **state) {
+static void script_text_cannot_end_its_element(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"'</script>'", "'\\u003C/script>'"},
@@ -63,19 +63,19 @@ static void text_cannot_leave_its_element(void **state) {
       {"<</script>", "<\\u003C/script>"},
       {"a</script", "a\\u003C/script"},
       {"<!--", "\\u003C!--"},
-      /* nothing that breaks out: left alone */
+      /* these do not end the element: written unchanged */
       {"'<\\/script>'", "'<\\/script>'"},
       {"for(i=0;i<scripts.length;i++)", "for(i=0;i<scripts.length;i++)"},
       {"a<!b && '<p></p>' && '</scrip'", "a<!b && '<p></p>' && '</scrip'"},
       {"'<!-' + '</ script' + '<\t/script'", "'<!-' + '</ script' + '<\t/script'"},
       {"<", "<"},
       {"</", "</"},
-      /* a backslash that escapes the `<` already escapes the u, two of them are a backslash */
+      /* a backslash that escapes the `<` also escapes the u; two of them are a literal backslash */
       {"'\\</script>'", "'\\u003C/script>'"},
       {"'\\\\</script>'", "'\\\\\\u003C/script>'"},
       {"'\\\\\\</script>'", "'\\\\\\u003C/script>'"},
       {"\\</script\\</script", "\\u003C/script\\u003C/script"},
-      /* letters of other alphabets that some locales fold to ours */
+      /* letters of other alphabets that some locales fold to ASCII letters */
       {"'</\xC5\xBF"
        "cript>'",
        "'</\xC5\xBF"
@@ -89,7 +89,7 @@ static void text_cannot_leave_its_element(void **state) {
   }
 }
 
-static void text_may_hold_anything(void **state) {
+static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
   (void)state;
   vestry_event *event;
   assert_int_equal(vestry_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
@@ -101,8 +101,8 @@ static void text_may_hold_anything(void **state) {
   expect_error(vestry_event_script(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
-/* Case is ASCII's: in a Turkish locale the library's own tolower('I') would not be 'i'. */
-static void case_does_not_follow_the_locale(void **state) {
+/* Only ASCII letters are folded, because in a Turkish locale tolower('I') is not 'i'. */
+static void letters_are_folded_as_in_ascii(void **state) {
   (void)state;
   for (int c = 0; c < 128; c++) {
     char text[2] = {(char)c, 0};
@@ -137,7 +137,7 @@ static void bad_options_are_refused(void **state) {
   refuse(&(vestry_script_options){.size = 1});
 }
 
-static void data_effect_is_given_once(void **state) {
+static void data_effect_attribute_needs_keep(void **state) {
   (void)state;
   vestry_attribute attribute = {"Data-Effect", "f()"}, longer = {"data-effects", "f()"};
   vestry_script_options options = {.attributes = &attribute, .attributes_count = 1};
@@ -149,7 +149,7 @@ static void data_effect_is_given_once(void **state) {
          TYPE TARGET "data: elements <script data-effects=\"f()\" data-effect=\"el.remove()\">g()" CLOSE);
 }
 
-static void attributes_are_bounded(void **state) {
+static void more_than_64_attributes_are_refused(void **state) {
   (void)state;
   vestry_attribute attributes[65];
   for (size_t i = 0; i < 65; i++) attributes[i] = (vestry_attribute){"a", NULL};
@@ -164,16 +164,16 @@ static void attributes_are_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(defaults),
-      cmocka_unit_test(all_options),
-      cmocka_unit_test(every_line_break_splits),
-      cmocka_unit_test(text_cannot_leave_its_element),
-      cmocka_unit_test(text_may_hold_anything),
-      cmocka_unit_test(case_does_not_follow_the_locale),
+      cmocka_unit_test(script_removes_itself_by_default),
+      cmocka_unit_test(each_option_is_written),
+      cmocka_unit_test(each_line_break_begins_a_data_line),
+      cmocka_unit_test(script_text_cannot_end_its_element),
+      cmocka_unit_test(script_text_may_contain_nul_and_invalid_utf8),
+      cmocka_unit_test(letters_are_folded_as_in_ascii),
       cmocka_unit_test(attribute_values_are_escaped),
       cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(data_effect_is_given_once),
-      cmocka_unit_test(attributes_are_bounded),
+      cmocka_unit_test(data_effect_attribute_needs_keep),
+      cmocka_unit_test(more_than_64_attributes_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* C3: what pages are often to do, as elements with an expression, to the byte, and what cannot get into them. */
+/* C3: common scripts, as elements with an expression, compared byte by byte, with input that must not break out of
+ * them. */
 #include "vestry/script.h"
 
 #include "event/expect.h"
@@ -14,7 +15,7 @@
 static vestry_event *event;
 
 /* capability: C3 */
-static void c3_console_log_and_error(void **state) {
+static void c3_console_texts_are_escaped(void **state) {
   (void)state;
   event = expect_untouched;
   expect_event(vestry_event_console_log(NULL, "hello", 5, NULL, &event), &event, OPEN "console.log('hello')" CLOSE);
@@ -29,7 +30,7 @@ static void c3_console_log_and_error(void **state) {
                TYPE "id: 7\nretry: 50\n" TARGET
                     "data: elements <i hidden nonce=\"r4nd0m\" data-init=\"console.error('no\\x5c')\"></i>\n\n");
   event = expect_untouched;
-  options.attributes = &init; /* of two the parser drops the second: ours */
+  options.attributes = &init; /* a parser drops the second of two data-init attributes, which would be ours */
   expect_error(vestry_event_console_error(NULL, "", 0, &options, &event), &event, VESTRY_INVALID);
   options.attributes = &nonce;
   event = expect_untouched;
@@ -40,7 +41,7 @@ static void c3_console_log_and_error(void **state) {
 }
 
 /* capability: C3 */
-static void c3_redirect_and_replace_url(void **state) {
+static void c3_redirect_and_replace_url_escape_the_url(void **state) {
   (void)state;
   event = expect_untouched;
   expect_event(vestry_event_redirect(NULL, "/cart?a=1&b=\"2\"#x", NULL, &event), &event,
@@ -50,7 +51,7 @@ static void c3_redirect_and_replace_url(void **state) {
 }
 
 /* capability: L3 */
-static void l3_navigate(void **state) {
+static void l3_navigate_escapes_the_url(void **state) {
   (void)state;
   event = expect_untouched;
   expect_event(vestry_event_navigate(NULL, "/list?a=1&b='2'", NULL, &event), &event,
@@ -61,9 +62,9 @@ static void l3_navigate(void **state) {
                     "'?page=2\\x3c/script\\x3e')" CLOSE);
 }
 
-/* Whatever a browser would run, or read as another scheme than http and https; and what it would not. */
+/* URLs that a browser would run or that have a scheme other than http and https, and URLs that are allowed. */
 /* capability: C3 */
-static void c3_no_address_runs_a_program(void **state) {
+static void c3_script_urls_are_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
       NULL,
@@ -137,7 +138,7 @@ static void expect_custom(const char *name, const char *detail, const vestry_cus
 }
 
 /* capability: C3 */
-static void c3_custom_events(void **state) {
+static void c3_custom_events_have_target_detail_and_flags(void **state) {
   (void)state;
   expect_custom("saved", NULL, NULL,
                 "document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))");
@@ -155,7 +156,7 @@ static void c3_custom_events(void **state) {
                 "detail: JSON.parse(' [1,\\x0a2] ')}))");
 }
 
-static void c3_custom_events_refuse(void **state) {
+static void c3_invalid_custom_events_are_refused(void **state) {
   (void)state;
   static const char *const bad[] = {" ", "alert(1)", "{", "1 2", "'a'", "undefined", "\"\n\"", "\"\xFF\"", "[1,]"};
   event = expect_untouched;
@@ -183,7 +184,7 @@ static void c3_custom_events_refuse(void **state) {
 }
 
 /* capability: C3 */
-static void c3_prefetch(void **state) {
+static void c3_prefetch_lists_its_urls(void **state) {
   (void)state;
   static const char *const urls[] = {"/a?\"</script>", "https://example.org/"};
   event = expect_untouched;
@@ -213,8 +214,8 @@ static void c3_prefetch(void **state) {
   expect_error(vestry_event_prefetch(NULL, urls, 1, &options, &event), &event, VESTRY_INVALID);
 }
 
-/* An event may have 64 MiB; a text that grows beyond that by its escapes may not become one. */
-static void c3_sizes_are_bounded(void **state) {
+/* An event has at most 64 MiB; a text that exceeds this by its escapes is refused. */
+static void c3_event_over_size_limit_is_too_large(void **state) {
   (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES / 4;
   char *text = test_malloc(len + 1);
@@ -247,22 +248,22 @@ static vestry_err make_each(test_host *th, void *ctx) {
   return error;
 }
 
-static void c3_out_of_memory_is_reported(void **state) {
+static void c3_failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(make_each, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c3_console_log_and_error),
-      cmocka_unit_test(c3_redirect_and_replace_url),
-      cmocka_unit_test(l3_navigate),
-      cmocka_unit_test(c3_no_address_runs_a_program),
-      cmocka_unit_test(c3_custom_events),
-      cmocka_unit_test(c3_custom_events_refuse),
-      cmocka_unit_test(c3_prefetch),
-      cmocka_unit_test(c3_sizes_are_bounded),
-      cmocka_unit_test(c3_out_of_memory_is_reported),
+      cmocka_unit_test(c3_console_texts_are_escaped),
+      cmocka_unit_test(c3_redirect_and_replace_url_escape_the_url),
+      cmocka_unit_test(l3_navigate_escapes_the_url),
+      cmocka_unit_test(c3_script_urls_are_refused),
+      cmocka_unit_test(c3_custom_events_have_target_detail_and_flags),
+      cmocka_unit_test(c3_invalid_custom_events_are_refused),
+      cmocka_unit_test(c3_prefetch_lists_its_urls),
+      cmocka_unit_test(c3_event_over_size_limit_is_too_large),
+      cmocka_unit_test(c3_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

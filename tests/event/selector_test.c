@@ -5,7 +5,7 @@
 
 /* CSSOM, section 2.1, "serialize an identifier", rule by rule. */
 /* capability: C4 */
-static void identifiers_are_serialized(void **state) {
+static void ids_are_serialized_as_css_identifiers(void **state) {
   (void)state;
   static const char *const rows[][2] = {
       {"a", "#a"},
@@ -32,7 +32,7 @@ static void identifiers_are_serialized(void **state) {
   }
 }
 
-static void every_byte_fits_the_stated_size(void **state) {
+static void selector_of_any_byte_fits_selector_bytes(void **state) {
   (void)state;
   for (int c = 1; c < 256; c++) {
     char id[4] = {(char)c, (char)c, (char)c, 0}, selector[VESTRY_SELECTOR_BYTES(3)];
@@ -57,8 +57,8 @@ static void bad_arguments_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(identifiers_are_serialized),
-      cmocka_unit_test(every_byte_fits_the_stated_size),
+      cmocka_unit_test(ids_are_serialized_as_css_identifiers),
+      cmocka_unit_test(selector_of_any_byte_fits_selector_bytes),
       cmocka_unit_test(bad_arguments_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static void refuse(const char *json, const vestry_signals_options *options, vest
 }
 
 /* capability: C2 */
-static void defaults(void **state) {
+static void signals_without_options_are_one_line(void **state) {
   (void)state;
   expect("{\"counter\":4}", NULL, TYPE "data: signals {\"counter\":4}\n\n");
   vestry_signals_options options = VESTRY_SIGNALS_OPTIONS_INIT;
@@ -23,7 +23,7 @@ static void defaults(void **state) {
 }
 
 /* capability: C2 */
-static void all_options(void **state) {
+static void each_option_writes_its_line(void **state) {
   (void)state;
   vestry_signals_options options = {.event = {.id = "event1", .retry_ms = 2000}, .only_if_missing = true};
   expect("{\"one\":1,\n \"two\":2}", &options,
@@ -37,9 +37,9 @@ static void all_options(void **state) {
   expect("{}", &(vestry_signals_options){.event.id = ""}, TYPE "id:\ndata: signals {}\n\n");
 }
 
-/* As the caller wrote it: spaces, duplicates, escapes and numbers that C has no type for. */
+/* As the caller wrote it: spaces, duplicates, escapes, and numbers beyond all C types. */
 /* capability: C2 */
-static void text_is_verbatim(void **state) {
+static void json_text_is_sent_unchanged(void **state) {
   (void)state;
   expect(" {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\r\n", NULL,
          TYPE "data: signals  {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\ndata: signals \n\n");
@@ -47,9 +47,9 @@ static void text_is_verbatim(void **state) {
   expect("{\r\r\n\n}", NULL, TYPE "data: signals {\ndata: signals \ndata: signals \ndata: signals }\n\n");
 }
 
-/* What is not JSON the client would run as a program. */
+/* The client would run text that is not JSON as JavaScript. */
 /* capability: C2 */
-static void only_json_objects_pass(void **state) {
+static void text_that_is_no_json_object_is_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
       "",        " ",           "alert(1)",          "[]",          "null",       "\"{}\"",         "{a:1}",
@@ -62,7 +62,7 @@ static void only_json_objects_pass(void **state) {
   expect_error(vestry_event_signals_text(NULL, NULL, 3, NULL, &event), &event, VESTRY_INVALID);
 }
 
-static void nesting_is_bounded(void **state) {
+static void nesting_over_256_levels_is_too_large(void **state) {
   (void)state;
   enum { DEPTH = 256 };
   char json[2 * DEPTH + 8] = "{\"a\":";
@@ -85,7 +85,7 @@ static void bad_options_are_refused(void **state) {
   refuse("{}", &(vestry_signals_options){.size = 1}, VESTRY_INVALID);
 }
 
-static void events_are_bounded(void **state) {
+static void event_over_size_limit_is_too_large(void **state) {
   (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES;
   char *json = test_malloc(len + 1);
@@ -100,10 +100,10 @@ static void events_are_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(defaults),           cmocka_unit_test(all_options),
-      cmocka_unit_test(text_is_verbatim),   cmocka_unit_test(only_json_objects_pass),
-      cmocka_unit_test(nesting_is_bounded), cmocka_unit_test(bad_options_are_refused),
-      cmocka_unit_test(events_are_bounded),
+      cmocka_unit_test(signals_without_options_are_one_line), cmocka_unit_test(each_option_writes_its_line),
+      cmocka_unit_test(json_text_is_sent_unchanged),          cmocka_unit_test(text_that_is_no_json_object_is_refused),
+      cmocka_unit_test(nesting_over_256_levels_is_too_large), cmocka_unit_test(bad_options_are_refused),
+      cmocka_unit_test(event_over_size_limit_is_too_large),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* C2: removing signals by their paths. */
+/* C2: removing signals by path. */
 #include "event/expect.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -27,7 +27,7 @@ static void c2_paths_become_nulls(void **state) {
       {{"a.b.c", "x"}, "{\"a\":{\"b\":{\"c\":null}},\"x\":null}"},
       {{"user.name", "user.age", "x"}, "{\"user\":{\"age\":null,\"name\":null},\"x\":null}"},
       {{"b", "a"}, "{\"a\":null,\"b\":null}"},
-      /* a path that lies in another goes with it, in whatever order, and only by whole names */
+      /* a path inside another one is part of it, in any order, but only at whole names */
       {{"user", "user.name"}, "{\"user\":null}"},
       {{"user.name.first", "user.name", "user.name.last"}, "{\"user\":{\"name\":null}}"},
       {{"user", "users", "user-x", "user.a"}, "{\"user\":null,\"user-x\":null,\"users\":null}"},
@@ -47,7 +47,7 @@ static void c2_paths_become_nulls(void **state) {
   }
 }
 
-static void c2_options(void **state) {
+static void c2_options_are_written_or_refused(void **state) {
   (void)state;
   static const char *const path = "a";
   vestry_event *event = expect_untouched;
@@ -76,7 +76,7 @@ static void c2_bad_paths_are_refused(void **state) {
   expect_error(vestry_event_remove_signals(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
-static void c2_depth_is_bounded(void **state) {
+static void c2_path_over_256_names_is_too_large(void **state) {
   (void)state;
   char path[2 * 257 + 1] = "";
   for (int i = 0; i < 256; i++) strcat(path, i ? ".a" : "a");
@@ -89,7 +89,7 @@ static void c2_depth_is_bounded(void **state) {
   expect_error(vestry_event_remove_signals(NULL, &given, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
 }
 
-static void c2_size_is_bounded(void **state) {
+static void c2_event_over_size_limit_is_too_large(void **state) {
   (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES / 2;
   char *text = test_malloc(len + 1);
@@ -109,7 +109,7 @@ static vestry_err make(test_host *th, void *ctx) {
   return error;
 }
 
-static void c2_out_of_memory_is_reported(void **state) {
+static void c2_failed_allocation_is_reported(void **state) {
   (void)state;
   const char *two[] = {"a long enough path that the buffer has to grow once or twice", "b.c.d.e.f.g.h.i.j.k.l.m.n"};
   test_host_fail_each(make, two, false);
@@ -117,9 +117,12 @@ static void c2_out_of_memory_is_reported(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c2_paths_become_nulls),    cmocka_unit_test(c2_options),
-      cmocka_unit_test(c2_bad_paths_are_refused), cmocka_unit_test(c2_depth_is_bounded),
-      cmocka_unit_test(c2_size_is_bounded),       cmocka_unit_test(c2_out_of_memory_is_reported),
+      cmocka_unit_test(c2_paths_become_nulls),
+      cmocka_unit_test(c2_options_are_written_or_refused),
+      cmocka_unit_test(c2_bad_paths_are_refused),
+      cmocka_unit_test(c2_path_over_256_names_is_too_large),
+      cmocka_unit_test(c2_event_over_size_limit_is_too_large),
+      cmocka_unit_test(c2_failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@ static json_t *parse(const char *json) {
   return signals;
 }
 
-/* Fails with that error, leaves the output alone, says why and where. */
+/* Assert that parsing fails with this error, leaves the output unchanged, and reports the reason. Returns the
+ * offset. */
 static size_t refuse(const char *json, size_t len, const vestry_signals_limits *limits, vestry_err expected) {
   json_t *signals = &nowhere;
   vestry_signals_error error = {.offset = SIZE_MAX};
@@ -29,7 +30,7 @@ static size_t refuse(const char *json, size_t len, const vestry_signals_limits *
 }
 
 /* capability: C5 */
-static void reads_values(void **state) {
+static void signals_are_read_with_their_types(void **state) {
   (void)state;
   json_t *signals = parse("{\"n\":4,\"r\":0.5,\"s\":\"\\u00e9\\n\",\"t\":true,\"o\":{\"x\":null},\"a\":[1,2]}");
   assert_int_equal(json_integer_value(json_object_get(signals, "n")), 4);
@@ -54,7 +55,7 @@ static void empty_text_is_an_empty_object(void **state) {
   assert_ptr_equal(signals, &nowhere);
 }
 
-static void the_last_duplicate_wins(void **state) {
+static void last_duplicate_member_wins(void **state) {
   (void)state;
   json_t *signals = parse("{\"a\":1,\"b\":2,\"a\":{\"c\":3}}");
   assert_int_equal(json_object_size(signals), 2);
@@ -89,8 +90,8 @@ static void malformed_text_is_refused(void **state) {
   refuse("{}\0", 3, NULL, VESTRY_MALFORMED);
 }
 
-/* Numbers that are JSON and that C's types do not hold. */
-static void numbers_must_fit(void **state) {
+/* Numbers that are valid JSON but fit no C type. */
+static void numbers_beyond_double_are_malformed(void **state) {
   (void)state;
   json_t *signals = parse("{\"a\":9223372036854775807,\"b\":-9223372036854775808,\"c\":1e308,\"d\":1e-999}");
   assert_true(json_integer_value(json_object_get(signals, "a")) == INT64_MAX);
@@ -101,9 +102,9 @@ static void numbers_must_fit(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) refuse(rows[i], strlen(rows[i]), NULL, VESTRY_MALFORMED);
 }
 
-/* What JSON.stringify makes of a field with 20 digits, and of texts that are cut in the middle of a pair: each request
- * of the tab has them, so they are read, and the handler's own checks answer. */
-static void what_browsers_write_is_read(void **state) {
+/* Output of JSON.stringify for a field with 20 digits, and for texts cut inside a surrogate pair. Each request of the
+ * tab contains them, so they are accepted, and the handler checks them. */
+static void json_of_browsers_beyond_c_types_is_read(void **state) {
   (void)state;
   static const struct {
     const char *json;
@@ -122,7 +123,7 @@ static void what_browsers_write_is_read(void **state) {
     const json_t *a = json_object_get(signals, "a"), *b = json_array_get(json_object_get(signals, "b"), 0);
     assert_true(json_is_real(a));
     const double error = json_real_value(a) - numbers[i].number;
-    assert_true(error <= 2048 && error >= -2048); /* the next double is so far */
+    assert_true(error <= 2048 && error >= -2048); /* the distance to the next double */
     if (b) assert_true(json_integer_value(b) == INT64_MAX);
     int64_t whole = 7;
     assert_int_equal(vestry_signals_get(signals, "a", VESTRY_INTO(&whole), NULL), VESTRY_MALFORMED);
@@ -148,7 +149,7 @@ static void what_browsers_write_is_read(void **state) {
   json_decref(names);
 }
 
-static void messages_repeat_no_input(void **state) {
+static void error_messages_contain_no_input(void **state) {
   (void)state;
   static const char *const rows[] = {"{\"zqx\":zqx}", "zqx", "{\"a\":\"\\zqx\"}", "{}zqx", "{zqx", "{\"zqx\":1e309}"};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -161,7 +162,7 @@ static void messages_repeat_no_input(void **state) {
 }
 
 /* capability: C5 */
-static void size_is_limited(void **state) {
+static void text_over_size_limit_is_too_large(void **state) {
   (void)state;
   vestry_signals_limits limits = {.max_bytes = 10};
   json_t *signals;
@@ -179,7 +180,7 @@ static void size_is_limited(void **state) {
   test_free(json);
 }
 
-/* {"a":[[…]]} with that many levels, the object included. Free with test_free. */
+/* {"a":[[…]]} with this many levels, including the object. Free with test_free. */
 static char *nested(size_t depth) {
   char *json = test_malloc(2 * depth + 16), *at = stpcpy(json, "{\"a\":");
   memset(at, '[', depth - 1);
@@ -201,7 +202,7 @@ static void expect_depth(size_t depth, const vestry_signals_limits *limits, bool
 }
 
 /* capability: C5 */
-static void depth_is_limited(void **state) {
+static void nesting_over_depth_limit_is_too_large(void **state) {
   (void)state;
   expect_depth(32, NULL, true);
   expect_depth(33, NULL, false);
@@ -220,7 +221,7 @@ static void depth_is_limited(void **state) {
   test_free(open);
 }
 
-/* The deepest that is ever accepted is built and freed on a stack as small as a server's worker has. */
+/* The deepest accepted text is built and freed on a stack as small as that of a server's worker. */
 static void *build_deepest(void *ctx) {
   json_t *signals = NULL;
   vestry_signals_limits limits = {.max_depth = 256};
@@ -228,7 +229,7 @@ static void *build_deepest(void *ctx) {
   return signals;
 }
 
-static void deep_text_fits_small_stacks(void **state) {
+static void deepest_text_is_read_on_a_small_stack(void **state) {
   (void)state;
   char *json = nested(256);
   pthread_attr_t attributes;
@@ -244,7 +245,7 @@ static void deep_text_fits_small_stacks(void **state) {
 }
 
 /* capability: C5 */
-static void count_is_limited(void **state) {
+static void values_over_count_limit_are_too_large(void **state) {
   (void)state;
   json_t *signals;
   vestry_signals_limits limits = {.max_count = 3};
@@ -252,7 +253,7 @@ static void count_is_limited(void **state) {
   json_decref(signals);
   assert_int_equal(refuse("{\"a\":[1,2,3]}", 13, &limits, VESTRY_TOO_LARGE), 10);
 
-  enum { COUNT = 10001 }; /* one array and so many zeros less one */
+  enum { COUNT = 10001 }; /* one array, and one zero less than this */
   char *json = test_malloc(8 + 2 * COUNT), *at = stpcpy(json, "{\"a\":[");
   for (int i = 1; i < COUNT; i++) at = stpcpy(at, i == 1 ? "0" : ",0");
   strcpy(at, "]}");
@@ -265,11 +266,11 @@ static void count_is_limited(void **state) {
 }
 
 /* capability: C5 */
-static void reads_the_query(void **state) {
+static void signals_are_read_from_the_query(void **state) {
   (void)state;
   static const struct {
     const char *query;
-    const char *json; /* what json_dumps makes of it, sorted and compact */
+    const char *json; /* output of json_dumps, sorted and compact */
   } rows[] = {
       {"", "{}"},
       {"x=1", "{}"},
@@ -341,14 +342,13 @@ static vestry_err parse_query(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_is_reported(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(parse_query, (void *)(uintptr_t) "datastar=%7B%22a%22%3A1%7D", false);
 }
 
-/* jansson has an allocator of its own, one for the process: here it fails at each of its calls in turn. Whatever fails,
- * the text was good, so MALFORMED is never the answer, and nothing leaks. (Some runs are OK: src/event/signals.c says
- * why.) */
+/* jansson has an allocator of its own for the process. Here each of its calls fails in turn. The text is valid, so the
+ * result is never MALFORMED, and nothing leaks. (Some runs succeed; see src/event/signals.c.) */
 static long jansson_calls, jansson_fail_at, jansson_live;
 
 static void *jansson_malloc(size_t size) {
@@ -362,7 +362,7 @@ static void jansson_free(void *memory) {
   free(memory);
 }
 
-static void jansson_out_of_memory_is_not_the_clients_fault(void **state) {
+static void failed_jansson_allocation_is_no_memory(void **state) {
   (void)state;
   static const char json[] =
       "{\"a\":\"a string that is long enough to make the buffer grow\",\"b\":[1,2.5,{\"c\":null}],"
@@ -394,21 +394,21 @@ static void jansson_out_of_memory_is_not_the_clients_fault(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_values),
+      cmocka_unit_test(signals_are_read_with_their_types),
       cmocka_unit_test(empty_text_is_an_empty_object),
-      cmocka_unit_test(the_last_duplicate_wins),
+      cmocka_unit_test(last_duplicate_member_wins),
       cmocka_unit_test(malformed_text_is_refused),
-      cmocka_unit_test(numbers_must_fit),
-      cmocka_unit_test(what_browsers_write_is_read),
-      cmocka_unit_test(messages_repeat_no_input),
-      cmocka_unit_test(size_is_limited),
-      cmocka_unit_test(depth_is_limited),
-      cmocka_unit_test(deep_text_fits_small_stacks),
-      cmocka_unit_test(count_is_limited),
-      cmocka_unit_test(reads_the_query),
+      cmocka_unit_test(numbers_beyond_double_are_malformed),
+      cmocka_unit_test(json_of_browsers_beyond_c_types_is_read),
+      cmocka_unit_test(error_messages_contain_no_input),
+      cmocka_unit_test(text_over_size_limit_is_too_large),
+      cmocka_unit_test(nesting_over_depth_limit_is_too_large),
+      cmocka_unit_test(deepest_text_is_read_on_a_small_stack),
+      cmocka_unit_test(values_over_count_limit_are_too_large),
+      cmocka_unit_test(signals_are_read_from_the_query),
       cmocka_unit_test(broken_queries_are_refused),
-      cmocka_unit_test(out_of_memory_is_reported),
-      cmocka_unit_test(jansson_out_of_memory_is_not_the_clients_fault),
+      cmocka_unit_test(failed_allocation_is_reported),
+      cmocka_unit_test(failed_jansson_allocation_is_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

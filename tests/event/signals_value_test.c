@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* C5: values of signals by path and type; what a client sent may be anything. */
+/* C5: values of signals by path and type. A client may have sent anything. */
 #include "support/test.h"
 #include "vestry/signals.h"
 
@@ -29,7 +29,7 @@ static void expect_error(vestry_err error, vestry_err expected, const vestry_sig
 }
 
 /* capability: C5 */
-static void c5_reads_each_type(void **state) {
+static void c5_values_of_each_type_are_read(void **state) {
   (void)state;
   const char *text = NULL;
   int64_t integer = 0;
@@ -80,13 +80,13 @@ static void c5_paths_go_into_arrays(void **state) {
     char path[64];
     snprintf(path, sizeof path, "user.tags.%s", none[i]);
     json_t *value = &nowhere;
-    vestry_err expected = strcmp(none[i], "1.0") != 0 ? VESTRY_NOT_FOUND : VESTRY_MALFORMED; /* inside of a text */
+    vestry_err expected = strcmp(none[i], "1.0") != 0 ? VESTRY_NOT_FOUND : VESTRY_MALFORMED; /* inside a text */
     assert_int_equal(vestry_signals_get(signals, path, VESTRY_INTO(&value), NULL), expected);
     assert_ptr_equal(value, &nowhere);
   }
 }
 
-static void c5_says_what_is_missing(void **state) {
+static void c5_missing_signal_is_reported_by_path(void **state) {
   (void)state;
   static const struct {
     const char *path;
@@ -98,7 +98,7 @@ static void c5_says_what_is_missing(void **state) {
       {"user.nobody.name", 5, "user.nobody: no such signal"},
       {"us", 0, "us: no such signal"},
       {"users", 0, "users: no such signal"},
-      {"a.b", 0, "a: no such signal"}, /* a dot divides, always */
+      {"a.b", 0, "a: no such signal"}, /* a period always separates names */
       {"user.tags.3", 10, "user.tags.3: no such signal"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -114,7 +114,7 @@ static void c5_says_what_is_missing(void **state) {
 }
 
 /* capability: C5 */
-static void c5_says_what_was_found_instead(void **state) {
+static void c5_value_of_wrong_type_is_reported(void **state) {
   (void)state;
   const char *text = NULL;
   int64_t integer = 5;
@@ -160,8 +160,8 @@ static void c5_says_what_was_found_instead(void **state) {
   assert_int_equal(vestry_signals_get(signals, "text", vestry_into_string(NULL), NULL), VESTRY_INVALID);
 }
 
-/* A tree that was not parsed by vestry may hold what C would cut. */
-static void c5_texts_end_where_they_end(void **state) {
+/* A tree from another parser may contain texts with NUL, which C would cut. */
+static void c5_text_with_nul_is_malformed(void **state) {
   (void)state;
   json_t *other = json_pack("{s:s%}", "a", "x\0y", (size_t)3);
   assert_non_null(other);
@@ -188,7 +188,7 @@ static void c5_bad_paths_are_refused(void **state) {
   assert_ptr_equal(value, &nowhere);
 }
 
-static void c5_depth_is_bounded(void **state) {
+static void c5_path_over_depth_limit_is_invalid(void **state) {
   (void)state;
   enum { MAX = VESTRY_SIGNALS_PATH_MAX_DEPTH };
   json_t *deep = json_integer(7);
@@ -208,8 +208,8 @@ static void c5_depth_is_bounded(void **state) {
   json_decref(deep);
 }
 
-/* Long paths are cut in front, between characters; no message leaves its room. */
-static void c5_messages_fit(void **state) {
+/* Long paths are truncated at the front, between characters, and no message exceeds its buffer. */
+static void c5_long_paths_are_truncated_in_messages(void **state) {
   (void)state;
   vestry_signals_error why;
   json_t *value;
@@ -222,7 +222,7 @@ static void c5_messages_fit(void **state) {
     for (size_t i = 0; i < len; i++) strcat(path, i % 2 ? "\xC3\xBC" : "\xE2\x82\xAC");
     assert_int_equal(vestry_signals_get(signals, path, VESTRY_INTO(&value), &why), VESTRY_NOT_FOUND);
     assert_non_null(memchr(why.message, '\0', sizeof why.message));
-    json_t *valid = json_string(why.message); /* refuses what is no UTF-8 */
+    json_t *valid = json_string(why.message); /* refuses invalid UTF-8 */
     assert_non_null(valid);
     json_decref(valid);
   }
@@ -237,10 +237,14 @@ static void c5_messages_fit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c5_reads_each_type),          cmocka_unit_test(c5_paths_go_into_arrays),
-      cmocka_unit_test(c5_says_what_is_missing),     cmocka_unit_test(c5_says_what_was_found_instead),
-      cmocka_unit_test(c5_texts_end_where_they_end), cmocka_unit_test(c5_bad_paths_are_refused),
-      cmocka_unit_test(c5_depth_is_bounded),         cmocka_unit_test(c5_messages_fit),
+      cmocka_unit_test(c5_values_of_each_type_are_read),
+      cmocka_unit_test(c5_paths_go_into_arrays),
+      cmocka_unit_test(c5_missing_signal_is_reported_by_path),
+      cmocka_unit_test(c5_value_of_wrong_type_is_reported),
+      cmocka_unit_test(c5_text_with_nul_is_malformed),
+      cmocka_unit_test(c5_bad_paths_are_refused),
+      cmocka_unit_test(c5_path_over_depth_limit_is_invalid),
+      cmocka_unit_test(c5_long_paths_are_truncated_in_messages),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

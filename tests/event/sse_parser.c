@@ -86,7 +86,7 @@ void sse_parse(const void *bytes, size_t len, sse_stream *ret_stream) {
   while (at < len) {
     size_t end = at;
     while (end < len && text[end] != '\r' && text[end] != '\n') end++;
-    if (end == len) break; /* no line end: not a line yet */
+    if (end == len) break; /* no line end: not yet a line */
     if (end == at) {
       if (has_fields(&event)) {
         stream.events = must(realloc(stream.events, (stream.events_count + 1) * sizeof *stream.events));

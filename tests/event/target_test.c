@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* F3: what conflation reads from an event. What it then leaves out: tests/connection/conflation_test.c. */
+/* F3: the target that conflation reads from an event. For the events that it drops, see
+ * tests/connection/conflation_test.c. */
 #include "event/target.h"
 
 #include "html/roots.h"
@@ -13,7 +14,8 @@ static vestry_event *elements(const char *html, const vestry_elements_options *o
   return event;
 }
 
-/* The id of the one element that an outer morph sets, after "brings " if it brings others; "passes"; "?": anything. */
+/* expected: the id of the single element that an outer morph sets, after "brings " if the morph contains other ids;
+ * "passes"; "?" for any other effect. */
 static void expect(const char *html, const char *selector, vestry_patch_mode mode, const char *expected) {
   vestry_event *event = elements(html, &(vestry_elements_options){.selector = selector, .mode = mode});
   const vsi_target *target = vsi_event_target(event);
@@ -32,21 +34,21 @@ static void outer(const char *html, const char *expected) {
 }
 
 /* capability: F3 */
-static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
+static void f3_id_is_read_as_a_browser_reads_it(void **state) {
   (void)state;
   outer("<div id=\"a\"></div>", "a");
   outer("<DIV ID='a b'></div >", "a b");
   outer("<div class=x id=a>b</div>", "a");
   outer("<div/id=a></div>", "a");
   outer("<div id = a ></div>", "a");
-  outer("<div title=\"id=b\" id=a></div>", "brings a"); /* rather one too many */
+  outer("<div title=\"id=b\" id=a></div>", "brings a"); /* one id too many is safe */
   outer("<div id=\"a\" id=\"b\"></div>", "brings a");
-  /* of two the first counts, also when it has no value */
+  /* the first of two attributes counts, even without a value */
   outer("<div id id=\"b\"></div>", "?");
   outer("<div id=\"\" id=\"b\"></div>", "?");
   outer("<div id/=\"b\"></div>", "?");
   outer("<div id/ id=\"b\"></div>", "?");
-  /* an '=' that comes first is part of a name */
+  /* a leading '=' is part of a name */
   outer("<div = id=a></div>", "a");
   outer("<div =id=a></div>", "?");
   outer("<div = id=\"a\" id=\"b\"></div>", "brings a");
@@ -54,7 +56,7 @@ static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   outer("<div id=a><b id = \"b\"></b></div>", "brings a");
   outer("<div id=a><b\tid\n=\"b\"></b></div>", "brings a");
   outer("<div id=a><anelementwithalongnameofitsown></anelementwithalongnameofitsown></div>", "a");
-  /* what is not one element for certain, or has no plain id */
+  /* not certainly one element, or without a plain id */
   outer("<div>a</div>", "?");
   outer("<div id=\"a&amp;b\"></div>", "?");
   outer("<div id=\"a\nb\"></div>", "?");
@@ -70,21 +72,21 @@ static void f3_the_id_is_the_one_that_a_browser_reads(void **state) {
   outer("", "?");
 }
 
-static void f3_nesting_is_bounded(void **state) {
+static void f3_nesting_over_64_levels_has_no_target(void **state) {
   (void)state;
   for (size_t depth = 63; depth <= 66; depth++) {
     char html[2048] = "<div id=\"a\">";
     for (size_t i = 1; i < depth; i++) strcat(html, "<div>");
     for (size_t i = 1; i < depth; i++) strcat(html, "</div>");
-    outer(html, "?"); /* one is not closed */
+    outer(html, "?"); /* one element is not closed */
     strcat(html, "</div>");
     outer(html, depth <= 64 ? "a" : "?");
   }
 }
 
-/* In an event each line has its key before it, which is not the page's. */
+/* Within an event, each line begins with its key, which is not part of the page. */
 /* capability: F3 */
-static void f3_lines_are_read_as_the_client_joins_them(void **state) {
+static void f3_data_lines_are_joined_as_by_the_client(void **state) {
   (void)state;
   outer("<div id=\"a\">\n  <p>1</p>\n</div>", "a");
   outer("\n<div id=\"a\">\n</div>\n", "a");
@@ -100,7 +102,7 @@ static void f3_lines_are_read_as_the_client_joins_them(void **state) {
 }
 
 /* capability: F3 */
-static void f3_what_runs_is_left_alone(void **state) {
+static void f3_active_content_has_no_target(void **state) {
   (void)state;
   static const char *const active[] = {"<script>f()</script>",
                                        "<SCRIPT src=f></SCRIPT>",
@@ -140,7 +142,7 @@ static void f3_what_runs_is_left_alone(void **state) {
   }
 }
 
-static void f3_selectors_and_modes(void **state) {
+static void f3_selector_and_mode_determine_the_effect(void **state) {
   (void)state;
   static const char one[] = "<div id=\"a\"><i id=\"b\"></i></div>";
   expect(one, NULL, VESTRY_PATCH_REPLACE, "brings a");
@@ -159,7 +161,7 @@ static void f3_selectors_and_modes(void **state) {
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) expect("1", others[i], VESTRY_PATCH_INNER, "?");
 }
 
-static void f3_the_same_is_of_one_mode_namespace_and_id(void **state) {
+static void f3_morph_replaces_only_equal_mode_namespace_and_id(void **state) {
   (void)state;
   static const struct {
     const char *selector;
@@ -180,7 +182,7 @@ static void f3_the_same_is_of_one_mode_namespace_and_id(void **state) {
   }
   for (size_t i = 0; i < ALL; i++)
     for (size_t k = 0; k < ALL; k++) {
-      /* also where two hashes are the same */
+      /* even if two hashes are equal */
       vsi_target a = *vsi_event_target(events[i]), b = *vsi_event_target(events[k]);
       assert_int_equal(vsi_target_replaces(&b, &a), i == k);
       a.hash = b.hash;
@@ -189,7 +191,7 @@ static void f3_the_same_is_of_one_mode_namespace_and_id(void **state) {
   for (size_t i = 0; i < ALL; i++) vestry_event_unref(events[i]);
 }
 
-/* Whether the second morph may be written without the first. */
+/* Assert whether the second morph may be sent without the first. */
 static void replaces(const char *first, const char *then, bool expected) {
   vestry_event *a = elements(first, NULL), *b = elements(then, NULL);
   if (vsi_target_replaces(vsi_event_target(b), vsi_event_target(a)) != expected) fail_msg("%s, %s", first, then);
@@ -197,9 +199,9 @@ static void replaces(const char *first, const char *then, bool expected) {
   vestry_event_unref(b);
 }
 
-/* What is bound in the first is bound in the second: so its signal is there in the end. */
+/* Each signal that the first morph binds is bound by the second, so it exists in the end. */
 /* capability: F3 */
-static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state) {
+static void f3_morph_is_replaced_only_if_its_bindings_are_kept(void **state) {
   (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
   replaces(DIV("<input data-bind:x>"), DIV("<input id=\"i\" data-bind:x>"), true);
@@ -217,14 +219,14 @@ static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state)
   replaces(DIV("<input data-bind:x>"), DIV("<input data-bind:y>"), false);
   replaces(DIV("<input data-bind=\"x\">"), DIV("<input data-bind=\"y\">"), false);
   replaces(DIV("<input data-bind:x__case.camel>"), DIV("<input data-bind:x>"), false);
-  /* what is said of it in a text, or in a textarea, binds nothing */
+  /* data-bind in a text or a textarea binds nothing */
   replaces(DIV("<input data-bind:x>"), DIV("<b>data-bind:x</b>"), false);
   replaces(DIV("<input data-bind:x>"), DIV("<i title=\" data-bind:x \"></i>"), false);
   replaces(DIV("<input data-bind:x>"), DIV("<textarea><input data-bind:x></textarea>"), false);
   replaces(DIV("<b data-bindings=\"x\"></b>"), DIV("<b data-bindings=\"x\"></b>"), false);
   replaces(DIV("<input data-bind:x data-init=\"y()\">"), DIV("<input data-bind:x>"), false);
-  /* a textarea ends at its end tag, and at nothing else */
-  replaces(DIV("<textarea></div><script></textarea>"), DIV("1"), false); /* a script, for all that is known */
+  /* a textarea ends only at its end tag */
+  replaces(DIV("<textarea></div><script></textarea>"), DIV("1"), false); /* a script, as far as is known */
   replaces(DIV("<textarea></div><b></TEXTAREA >"), DIV("1"), true);
   replaces(DIV("<textarea></div>"), DIV("1"), false);
   replaces(DIV("<textarea></textareas></div>"), DIV("1"), false);
@@ -248,9 +250,9 @@ static void f3_a_morph_that_binds_goes_for_one_that_binds_the_same(void **state)
 #undef DIV
 }
 
-/* The rows that the client is not asked for: how it is read. What it is for: tests/browser/conflation.json. */
+/* Cases about parsing, which need no client. For cases with a client, see tests/browser/conflation.json. */
 /* capability: F3 */
-static void f3_what_a_morph_holds_is_read_from_it(void **state) {
+static void f3_signals_fields_and_focus_of_a_morph_are_kept(void **state) {
   (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
   /* signals that are shown, by name */
@@ -289,7 +291,7 @@ static void f3_what_a_morph_holds_is_read_from_it(void **state) {
                                     DIV("<svg><input id=s></input></svg>"),
                                     DIV("<math><textarea id=s></textarea></math>")};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) replaces(odd[i], DIV("1"), false);
-  /* fields without ids, by what is around them */
+  /* fields without ids, identified by their surroundings */
   replaces(DIV("<p><input></p>1"), DIV("<p><input class=x></p>2"), true);
   replaces(DIV("<p><input></p>1"), DIV("<p><input></p>&lt;"), false);
   replaces(DIV("<p><input></p>1"), DIV("<p><input></p>"), false);
@@ -314,7 +316,7 @@ static void f3_what_a_morph_holds_is_read_from_it(void **state) {
 #undef OPTIONS
 }
 
-static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
+static void f3_event_with_id_or_retry_is_not_dropped(void **state) {
   (void)state;
   const vestry_event_options of_stream[] = {{.id = "1"}, {.id = ""}, {.retry_ms = 2000}, {.retry_ms = 1000}};
   for (size_t i = 0; i < 4; i++) {
@@ -331,7 +333,7 @@ static void f3_an_id_or_retry_of_the_streams_stays(void **state) {
   }
 }
 
-static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
+static void f3_only_single_line_signals_can_be_dropped(void **state) {
   (void)state;
   static const struct {
     const char *json;
@@ -350,7 +352,7 @@ static void f3_only_one_line_of_signals_that_are_set_can_go(void **state) {
   }
 }
 
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- signals ------- */
 
 static vestry_event *signals(const char *json) {
   vestry_event *event = NULL;
@@ -358,7 +360,7 @@ static vestry_event *signals(const char *json) {
   return event;
 }
 
-/* expected NULL: they stay two; "": b says it alone. */
+/* expected NULL: both stay; "": the second alone is enough. */
 static void merges(const char *a, const char *b, const char *expected) {
   vestry_event *first = signals(a), *second = signals(b), *merged = NULL;
   vestry_err error = vsi_signals_merge(NULL, vsi_event_target(first), vsi_event_target(second), &merged);
@@ -378,7 +380,7 @@ static void merges(const char *a, const char *b, const char *expected) {
 }
 
 /* capability: F3 */
-static void f3_two_patches_are_one_where_one_can_say_it(void **state) {
+static void f3_signal_patches_are_merged_if_equivalent(void **state) {
   (void)state;
   merges("{\"a\":1}", "{\"b\":2}", "{\"a\":1,\"b\":2}");
   merges("{\"a\":1,\"b\":1}", "{\"a\":null}", "{\"a\":null,\"b\":1}");
@@ -388,7 +390,7 @@ static void f3_two_patches_are_one_where_one_can_say_it(void **state) {
   merges("{}", "{\"a\":{\"b\":1.50}}", "");
   merges("{\"a\":null}", "{\"a\":{\"b\":1}}", NULL);
   merges("{\"a\":1}", "{\"a\":{}}", NULL);
-  merges("{\"a\":1.5}", "{\"b\":1}", NULL); /* it would be written otherwise */
+  merges("{\"a\":1.5}", "{\"b\":1}", NULL); /* the number would be written differently */
   merges("{\"a\":[{\"b\":0.1}]}", "{\"b\":1}", NULL);
   merges("{\"a\":123456789012345678901}", "{\"b\":1}", NULL);
   merges("{\"a\":1,\"a\":2}", "{\"b\":1}", NULL);
@@ -396,7 +398,7 @@ static void f3_two_patches_are_one_where_one_can_say_it(void **state) {
   merges("{\"a\":\"\\u0000\"}", "{\"b\":1}", NULL);
 }
 
-static void f3_a_merged_patch_is_bounded(void **state) {
+static void f3_large_signal_patches_are_not_merged(void **state) {
   (void)state;
   char deep[2][256] = {"", ""}, wide[5000];
   for (int i = 0; i < 20; i++) {
@@ -442,18 +444,18 @@ static void f3_targets_survive_every_allocation_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(f3_the_id_is_the_one_that_a_browser_reads),
-      cmocka_unit_test(f3_nesting_is_bounded),
-      cmocka_unit_test(f3_lines_are_read_as_the_client_joins_them),
-      cmocka_unit_test(f3_what_runs_is_left_alone),
-      cmocka_unit_test(f3_selectors_and_modes),
-      cmocka_unit_test(f3_the_same_is_of_one_mode_namespace_and_id),
-      cmocka_unit_test(f3_a_morph_that_binds_goes_for_one_that_binds_the_same),
-      cmocka_unit_test(f3_what_a_morph_holds_is_read_from_it),
-      cmocka_unit_test(f3_an_id_or_retry_of_the_streams_stays),
-      cmocka_unit_test(f3_only_one_line_of_signals_that_are_set_can_go),
-      cmocka_unit_test(f3_two_patches_are_one_where_one_can_say_it),
-      cmocka_unit_test(f3_a_merged_patch_is_bounded),
+      cmocka_unit_test(f3_id_is_read_as_a_browser_reads_it),
+      cmocka_unit_test(f3_nesting_over_64_levels_has_no_target),
+      cmocka_unit_test(f3_data_lines_are_joined_as_by_the_client),
+      cmocka_unit_test(f3_active_content_has_no_target),
+      cmocka_unit_test(f3_selector_and_mode_determine_the_effect),
+      cmocka_unit_test(f3_morph_replaces_only_equal_mode_namespace_and_id),
+      cmocka_unit_test(f3_morph_is_replaced_only_if_its_bindings_are_kept),
+      cmocka_unit_test(f3_signals_fields_and_focus_of_a_morph_are_kept),
+      cmocka_unit_test(f3_event_with_id_or_retry_is_not_dropped),
+      cmocka_unit_test(f3_only_single_line_signals_can_be_dropped),
+      cmocka_unit_test(f3_signal_patches_are_merged_if_equivalent),
+      cmocka_unit_test(f3_large_signal_patches_are_not_merged),
       cmocka_unit_test(f3_targets_survive_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
