@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """The docs as one site that can be searched: site.py REPOSITORY FOLDER [--check]
 
-It is made by mkdocs with the theme material (Debian: mkdocs, mkdocs-material) of what is here already: the guide, the
-examples with their pictures, the public headers, the essays in src/, the benchmarks. FOLDER/pages gets the pages as
-Markdown, FOLDER/html the site. A file that a page links to becomes a page. --check: links and anchors lead somewhere, no
-page loads anything from another host, and all that is to be there is."""
+mkdocs with the theme material (Debian: mkdocs, mkdocs-material) makes the site from existing files: the guide, the
+examples with their pictures, the public headers, the essays in src/, the benchmarks. The pages are written as Markdown
+to FOLDER/pages, and the site to FOLDER/html. A file that a page links to becomes a page. --check: all links and anchors
+have targets, no page loads anything from another host, and no page is missing."""
 import html.parser
 import json
 import os
@@ -19,8 +19,8 @@ import urllib.parse
 
 TOP, OUT = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 PAGES, SITE = OUT / "pages", OUT / "html"
-HIDDEN = re.compile(r"<!-- c\b.*?\n-->", re.S)  # the part of a snippet that the tests alone read
-QUOTED = re.compile(r"^```(\w+) (\S+)$", re.M)  # code of a file that a test holds beside it
+HIDDEN = re.compile(r"<!-- c\b.*?\n-->", re.S)  # the part of a snippet that only the tests read
+QUOTED = re.compile(r"^```(\w+) (\S+)$", re.M)  # code of a file; a test compares both
 LINK = re.compile(r"(\]\()([^)\s#]+)(#[^)\s]*)?\)")
 COMMENT = re.compile(r"/\*\*? ?(.*?)\*/", re.S)
 LANGUAGES = {".c": "c", ".h": "c", ".hpp": "cpp", ".cpp": "cpp", ".py": "python", ".js": "javascript", ".css": "css", ".sql": "sql",
@@ -28,7 +28,7 @@ LANGUAGES = {".c": "c", ".h": "c", ".hpp": "cpp", ".cpp": "cpp", ".py": "python"
 
 
 def inside(comment):
-    """A comment's words: Markdown, in which what is indented is code, and lists of arguments keep their columns."""
+    """Return a comment as Markdown, with indented lines as code; lists of arguments keep their columns."""
     lines = [re.sub(r"^ ?\* {0,2}", "", line).rstrip() for line in comment.strip().split("\n")]
     out, code = [], False
     for line in lines:
@@ -43,7 +43,7 @@ def inside(comment):
 
 
 def header(path):
-    """A public header as a page: what it says, then each declaration below its name."""
+    """Return a public header as a page: its first comment, then each declaration under its name."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"^/\* SPDX.*?\*/\n", "", text)
     name = str(path.relative_to(TOP / "include"))
@@ -62,7 +62,7 @@ def header(path):
 
 
 def essays():
-    """Each essay of src/: what it is about → its page."""
+    """Return the essays of src/: the path of a page → its subject and its text."""
     made = {}
     for path in sorted((TOP / "src").rglob("*.[ch]")):
         text = path.read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def essays():
 
 
 def rewritten(path, text, wanted):
-    """A page whose links lead to pages. wanted: the files that are linked to get to be pages."""
+    """Return a page whose links lead to pages. Add the linked files to `wanted`, which become pages, too."""
 
     def link(match):
         target, anchor = match[2], match[3] or ""
@@ -100,7 +100,7 @@ def rewritten(path, text, wanted):
         wanted.add(file)
         return f"{match[1]}{target}.md{anchor})"
 
-    # Not in code: C has the same brackets.
+    # Links in code are not replaced, because C has the same brackets.
     parts = re.split(r"(^```.*?^```|^(?: {4}|\t)[^\n]*$|`[^`\n]+`)", QUOTED.sub(r"From `\2`:\n\n```\1", HIDDEN.sub("", text)), flags=re.M | re.S)
     return "".join(part if i % 2 else LINK.sub(link, part) for i, part in enumerate(parts))
 
@@ -175,7 +175,7 @@ def make():
 
 
 class Page(html.parser.HTMLParser):
-    """What a page has and where it leads."""
+    """The ids of a page, its links, and the files that it loads."""
 
     def __init__(self, text):
         super().__init__()

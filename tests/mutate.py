@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Something wrong, to be found by a test: one text of a file is replaced in a copy, and what is made of the file is
-linked with it, beside the build."""
+"""Mutations that a test has to detect: a text is replaced in a copy of a source file, and a target of the build is
+linked with the copy, outside of the build folder."""
 import json
 import pathlib
 import shlex
@@ -10,7 +10,7 @@ import tempfile
 
 
 def link(build, path, before, after, target, made):
-    """Links a target of the build, by its name there, as the file `made`; path: of the file that has `before` once."""
+    """Link a target of the build as the file `made`. path is the source file, which contains `before` exactly once."""
     text = path.read_text()
     if text.count(before) != 1:
         sys.exit(f"{before}: {text.count(before)} times in {path.name}, not once")
@@ -32,8 +32,8 @@ def link(build, path, before, after, target, made):
 
 
 def main(mutations, run, is_found, skipped=None):
-    """The command SOURCE BUILD [NAME…]: each mutation is to be found. run(source, build, name, folder) returns the exit
-    status of what looks for it, and what that said; `skipped`: the status of one that cannot look here."""
+    """The command SOURCE BUILD [NAME…], which requires that each mutation is detected. run(source, build, name, folder)
+    runs the check, and returns its exit status and output. `skipped` is the exit status of a check that cannot run."""
     source, build = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     left = []
     for name in sys.argv[3:] or mutations:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Programs of released versions run with the libraries of today, as far as types and functions say so:
-# compare.sh REPOSITORY LIBRARY_FOLDER, of a build with -g
-# compare.sh --write REPOSITORY LIBRARY_FOLDER: keeps the ABI, the headers and programs of this version in
-# tests/abi/VERSION, which is done once, at its release, and never again (docs/abi.md).
-# What may be added: functions, and members at the end of structs, which begin with their size.
-# Exit status 77: there is nothing to compare, or nothing to do so with.
+# Checks by types and functions whether programs of released versions run with the current libraries:
+# compare.sh REPOSITORY LIBRARY_FOLDER (of a build with -g)
+# compare.sh --write REPOSITORY LIBRARY_FOLDER stores the ABI, the headers and programs of this version in
+# tests/abi/VERSION. This is done once, at the release of the version, and never again (docs/abi.md).
+# Allowed additions: functions, and members at the end of structs that begin with their size.
+# Exit status 77: there is no released version to compare with, or a tool or build is missing.
 # SPDX-License-Identifier: MIT
 set -eu
 write=
@@ -34,13 +34,13 @@ if [ -n "$write" ]; then
     abi=$kept/$version/$(basename "$library" .so).abi
     abidw --no-corpus-path --no-comp-dir-path --short-locs --drop-private-types --headers-dir "$include" "$library" \
       --out-file "$abi"
-    # Sources go by their place in the repository, else by their name, and so do headers, by which abidiff knows what is
-    # public: nothing is said of the machine that wrote it.
+    # Sources are named by their path in the repository, and other files by their name. abidiff recognises public types
+    # by the names of headers. The file then contains no path of the machine that wrote it.
     sed -i "s,\( path='\)/[^']*/\(src/[^']*'\),\1\2,; s,\( path='\)/[^']*/\([^/']*'\),\1\2," "$abi"
   done
   cp -r "$include" "$kept/$version/include"
-  # The programs that tests/abi/CMakeLists.txt builds with these headers: those of its own, those of somebody outside, and
-  # what scripts/new writes.
+  # The programs that tests/abi/CMakeLists.txt builds with these headers: old.c, those of tests/install/outside, and the
+  # application that scripts/new writes.
   mkdir "$kept/$version/programs"
   for program in "$kept/old.c" "$1"/tests/install/outside/*.c "$1"/scripts/template/app*.[ch]; do
     [ -e "$program" ] || continue
@@ -52,14 +52,14 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-# Types of other libraries change with the system: they are not looked at. Newer versions of abidiff pass over a struct
-# that has grown only if has_size_change says so; older ones do not know it.
+# Types of other libraries change with the system, so they are not compared. Newer versions of abidiff ignore a struct
+# that has grown only with has_size_change; older versions do not have this property.
 for kind in struct union enum; do
   printf '[suppress_type]\n  type_kind = %s\n  name_not_regexp = ^(vestry_|__anonymous)\n' $kind
 done >"$folder/others"
 printf '[suppress_type]\n  type_kind = struct\n  has_data_member_inserted_at = end\n  has_size_change = yes\n' >"$folder/end"
-# What abidiff says of a struct that has more members and nothing else. It says so for each type by itself: a type that is
-# reached only through a struct would not be looked at otherwise.
+# The output of abidiff for a struct that has only additional members. abidiff reports each type separately
+# (--leaf-changes-only); otherwise a type that is reached only through a struct would not be compared.
 grown="^$|^[A-Z][A-Za-z/ ]* summary: |^'struct .*' changed:$|^  type size changed from |^  [0-9]* data member insertions?:$|\
 ^    '.*', at offset [0-9]* \(in bits\) at "
 found=0
@@ -68,15 +68,15 @@ for before in "$kept"/[0-9]*/*.abi; do
   [ -e "$before" ] || continue
   now=$lib/$(basename "$before" .abi).so
   soname=$(sed -n "s/^<abi-corpus .* soname='\([^']*\)'.*/\1/p;s/^<abi-corpus soname='\([^']*\)'.*/\1/p" "$before")
-  # Programs of another soname run with the library of that.
+  # Programs of another soname run with the library of that soname.
   [ "$soname" = "$(readelf -d "$now" | sed -n 's/.*(SONAME).*\[\(.*\)\]$/\1/p')" ] || continue
   found=$((found + 1))
   differ() { # OPTIONS…
     abidiff --leaf-changes-only --no-added-syms --drop-private-types --headers-dir2 "$include" \
       --suppressions "$folder/others" "$@" "$before" "$now"
   }
-  # The suppression sees to it that each new member stands at the end; but it also passes over a struct without any that
-  # has changed in another way.
+  # The suppression accepts only new members at the end of a struct. But it also ignores a struct without new members
+  # that has changed in another way; the second comparison finds such a struct.
   if differ --suppressions "$folder/end" && ! differ | grep -vE "$grown"; then continue; fi
   echo "$before: programs that were built with it do not run with $lib (docs/abi.md)"
   status=1

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether something makes an object: ITEMS are what. */
+/* Check whether VESTRY_OBJECT accepts ITEMS. */
 #include "vestry/value.h"
 
 int main(void) {

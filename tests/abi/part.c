@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether something can be a part of a key: PART is what. */
+/* Check whether VESTRY_KEY accepts PART as a part of a key. */
 #include <stdbool.h>
 
 #include "vestry/key.h"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# compare.sh finds what breaks programs, and lets pass what may be added: planted.sh COMPARE.SH COMPILER
+# Checks that compare.sh finds changes that break programs, and accepts additions: planted.sh COMPARE.SH COMPILER
 # SPDX-License-Identifier: MIT
 set -eu
 compare=$1

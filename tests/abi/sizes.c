@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Structs of another size than this library's: what is shorter is the default where it ends, what is longer must say
- * nothing there; and what comes out fits the room that there is. */
+/* Structs whose size differs from that of this library. The missing members of a shorter struct have their defaults,
+ * and the unknown bytes of a longer one must be zero. A struct that the library fills is never written beyond its
+ * size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@
 #include "vestry/testing/memory_network.h"
 #include "vestry/vestry.h"
 
-/* A struct of the library's with room behind it, as a program of tomorrow has it. */
+/* A struct of the library followed by further bytes, as in a program for a later version. */
 #define LONGER(type)                                                                                                   \
   struct {                                                                                                             \
     type known;                                                                                                        \
@@ -498,7 +499,7 @@ static const vestry_uploads_options uploads = {.pattern = "/files", .writer = &u
 static const struct {
   const char *name;
   vestry_err (*take)(const void *given);
-  const void *good; /* as much of it as `size` */
+  const void *good; /* its first `size` bytes are valid */
   size_t size;
 } taken[] = {
     {"vestry_options", take_options, &options, sizeof options},
@@ -567,10 +568,10 @@ static void what_goes_in_may_have_another_size(void **state) {
     size_t size = taken[i].size;
     memcpy(&given, taken[i].good, size);
     print_message("%s, %zu bytes\n", taken[i].name, size);
-    assert_int_equal(taken[i].take(&given), VESTRY_OK); /* 0: as it was frozen */
+    assert_int_equal(taken[i].take(&given), VESTRY_OK); /* size 0: the frozen layout */
     given.size = size;
     assert_int_equal(taken[i].take(&given), VESTRY_OK);
-    given.size = size + 24; /* a program of tomorrow, which says nothing that we do not know */
+    given.size = size + 24; /* a program for a later version, which sets no unknown member */
     assert_int_equal(taken[i].take(&given), VESTRY_OK);
     for (size_t at = size; at < size + 24; at++) {
       given.bytes[at] = 1;
@@ -581,7 +582,7 @@ static void what_goes_in_may_have_another_size(void **state) {
       given.size = wrong;
       assert_int_equal(taken[i].take(&given), VESTRY_INVALID);
     }
-    /* A program of yesterday: what lies behind its struct is not looked at. */
+    /* A program for an earlier version: the bytes after its struct are not read. */
     if (taken[i].good == zero) {
       memset(given.bytes + sizeof(size_t), 0xa5, sizeof given - sizeof(size_t));
       given.size = sizeof(size_t);
@@ -744,7 +745,7 @@ static void what_comes_out_fits_the_room(void **state) {
       filled[i].fill(&got);
       assert_int_equal(got.size, sizes[j]);
       size_t end = sizes[j] ? sizes[j] : own;
-      for (size_t at = own; at < end; at++) assert_int_equal(got.bytes[at], 0); /* not known: nothing */
+      for (size_t at = own; at < end; at++) assert_int_equal(got.bytes[at], 0); /* unknown members are zero */
       for (size_t at = end; at < ROOM; at++) assert_int_equal(got.bytes[at], STALE);
     }
   }
@@ -764,7 +765,7 @@ static void tables_may_be_longer(void **state) {
   assert_int_equal(take_options(&with), VESTRY_OK);
   ops.more[23] = 1;
   assert_int_equal(take_options(&with), VESTRY_INVALID);
-  ops.known.size = sizeof ops.known - 1; /* shorter than any that there was */
+  ops.known.size = sizeof ops.known - 1; /* shorter than in any version */
   assert_int_equal(take_options(&with), VESTRY_INVALID);
   ops.known.size = 0;
   assert_int_equal(take_options(&with), VESTRY_OK);

@@ -36,7 +36,7 @@ vestry_err sizes_take_bus(const void *given) {
   return error;
 }
 
-/* An instance that has been given nothing: all counters are zero, as far as there is room for them. */
+/* An instance without these extensions: all counters are zero, as far as the struct has room for them. */
 #define FILL(name, function)                                                                                           \
   void sizes_fill_##name(void *ret) {                                                                                  \
     vestry *v = create();                                                                                              \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The extensions whose structs are taken and filled; and those of what an instance is given after its creation:
- * sessions, secrets, topics, leases. */
+/* Structs of extensions that functions read or fill, and of the extensions that are added to an instance after its
+ * creation: sessions, secrets, topics, leases. */
 #ifndef TESTS_ABI_SIZES_EXTENSIONS_H
 #define TESTS_ABI_SIZES_EXTENSIONS_H
 
@@ -25,7 +25,7 @@
 #include "vestry/ops/metrics.h"
 #include "vestry/ops/observe.h"
 
-/* Each takes on an instance of its own. */
+/* Each function passes the struct to a new instance. */
 vestry_err sizes_take_sessions(const void *given);
 vestry_err sizes_take_storage(const void *given);
 vestry_err sizes_take_secret(const void *given);

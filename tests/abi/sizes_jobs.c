@@ -18,7 +18,7 @@ void sizes_open_jobs(const char *folder) {
 
 void sizes_close_jobs(void) {
   vestry_sql_pool_destroy(pool);
-  assert_int_equal(unlink(path), 0); /* the last connection has removed what lies beside it */
+  assert_int_equal(unlink(path), 0); /* the last connection has removed the WAL and its index */
 }
 
 vestry_err sizes_take_jobs(const void *given) {

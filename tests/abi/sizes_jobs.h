@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Takes and fills the structs of jobs, which are kept in a database: SQLite's, where it is there (HAS_SQLITE). */
+/* Read and fill the structs of jobs, which need a database: SQLite, if it was built (HAS_SQLITE). */
 #ifndef TESTS_ABI_SIZES_JOBS_H
 #define TESTS_ABI_SIZES_JOBS_H
 
 #include "vestry/data/jobs.h"
 
-/* The database is in that folder. */
+/* The folder contains the database. */
 void sizes_open_jobs(const char *folder);
 void sizes_close_jobs(void);
 

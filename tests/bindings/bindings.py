@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A binding's counter, built as an outsider builds it, and used: bindings.py cpp|python REPOSITORY BUILD
+"""The counter of a binding, built against an installation and used: bindings.py cpp|python REPOSITORY BUILD
 
-Each is started, asked, ended by Ctrl-C and started again; what a function of the program's throws is one request's failure."""
+Each counter is started, receives requests, is ended by Ctrl-C and started again. An exception in a function of the
+program fails only its request."""
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import urllib.request
 
 BINDING, REPOSITORY, BUILD = sys.argv[1:4]
 HERE = os.path.join(REPOSITORY, "bindings", BINDING)
-PYTHON = "/usr/bin/python3"  # which has Debian's cffi
+PYTHON = "/usr/bin/python3"  # this Python has Debian's cffi
 
 
 def run(*command, **options):
@@ -25,7 +26,7 @@ def run(*command, **options):
 
 
 def installed(scratch):
-    """Where the headers, the libraries and what pkg-config says are."""
+    """Install vestry. Return the environment in which pkg-config and the loader find the installation."""
     prefix = os.path.join(scratch, "prefix")
     run("cmake", "--install", BUILD, "--prefix", prefix)
     libraries = next(folder for folder, _, files in os.walk(prefix) if "libvestry.so" in files)
@@ -33,7 +34,7 @@ def installed(scratch):
 
 
 def cpp(scratch, environment):
-    """Both compilers, two standards, without a warning. The first program is used."""
+    """Build with both compilers and two standards, without a warning. Return the first program."""
     words = run("pkg-config", "--cflags", "--libs", "vestry", "vestry-microhttpd", env=environment).split()
     programs = []
     for compiler in filter(shutil.which, ["g++", "clang++"]):
@@ -45,7 +46,7 @@ def cpp(scratch, environment):
 
 
 def python(scratch, environment):
-    """A wheel, and a folder that it is unpacked into."""
+    """Make a wheel, and unpack it into a folder."""
     source, place = os.path.join(scratch, "source"), os.path.join(scratch, "place")
     shutil.copytree(HERE, source)
     run(PYTHON, "setup.py", "-q", "bdist_wheel", cwd=source, env=environment)
@@ -77,17 +78,17 @@ def use(program, environment):
             with ask(url, "/") as page:
                 assert b"<output>" in page.read()
             with ask(url, "/", datastar=True) as stream:
-                until(stream, b"<output>")  # the timer, or what it is at first
+                until(stream, b"<output>")  # an update of the timer, or the initial content
                 with ask(url, "/jump", "POST", True) as answer:
                     assert answer.status == 204
-                until(stream, b"<output>1")  # ten and some seconds
+                until(stream, b"<output>1")  # ten, plus the seconds so far
                 try:
                     ask(url, "/broken", "POST", True)
                     raise AssertionError("what throws was answered")
                 except urllib.error.HTTPError as refused:
                     assert refused.code == 500
                     refused.close()
-                until(stream, b"<output>1")  # it goes on
+                until(stream, b"<output>1")  # the stream continues after the failed request
             counter.send_signal(signal.SIGINT)
             assert counter.wait(60) == 0, counter.returncode
             assert "on purpose" in counter.stderr.read()
@@ -96,7 +97,7 @@ def use(program, environment):
 
 
 def taken(program, environment):
-    """A port that another program has."""
+    """The program fails if another program uses its port."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* As the browser's encodeURIComponent: all but letters, digits and a few marks. */
+/* Encode like encodeURIComponent of browsers: all bytes except letters, digits and a few marks. */
 static void append_encoded(sse_text *out, sse_text text) {
   for (size_t i = 0; i < text.len; i++) {
     unsigned char c = (unsigned char)text.data[i];
@@ -60,7 +60,7 @@ static int connect_to(int port) {
   return -1;
 }
 
-/* Sends and reads to the end of the connection. */
+/* Send the request, and read until the connection ends. */
 static const char *exchange(int port, sse_text request, sse_text *answer) {
   int fd = connect_to(port);
   if (fd < 0) return "no connection";
@@ -83,7 +83,7 @@ static const char *exchange(int port, sse_text request, sse_text *answer) {
 static const char *dechunk(const char *at, const char *end, sse_text *body) {
   for (;;) {
     char *digits_end;
-    unsigned long len = strtoul(at, &digits_end, 16); /* the answer is terminated */
+    unsigned long len = strtoul(at, &digits_end, 16); /* strtoul stops at the terminating NUL of the answer */
     if (digits_end == at || strncmp(digits_end, "\r\n", 2) != 0) return "a chunk without its length";
     at = digits_end + 2;
     if ((unsigned long)(end - at) < len + 2 || strncmp(at + len, "\r\n", 2) != 0) return "a chunk is cut";
@@ -93,7 +93,7 @@ static const char *dechunk(const char *at, const char *end, sse_text *body) {
   }
 }
 
-/* The value of a header, terminated by CR; NULL: not there. */
+/* Return the value of a header, which ends with CR. NULL: the header is absent. */
 static const char *header(const http_answer *answer, const char *name) {
   for (const char *line = answer->head.data; (line = strstr(line, "\r\n")) != NULL;) {
     line += 2;

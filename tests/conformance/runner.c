@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* conformance_runner SERVER ADAPTER: starts the conformance server on a free port, plays every official case against it
- * with every method, as Datastar's client and as any other, and compares by the official rule and by bytes. The cases
- * are in VESTRY_CONFORMANCE_DIR. Exit status 0, 1, or 77 when there are no cases to play. */
+/* conformance_runner SERVER ADAPTER: start the conformance server on a free port, run every official case against it
+ * with every method, as Datastar's client and as another client, and compare the output by the official rule and byte
+ * by byte. VESTRY_CONFORMANCE_DIR contains the cases. Exit status 0, 1, or 77 if there are no cases. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@ enum { OFFICIAL_CASES = 20, SKIPPED = 77 };
 static const char *const methods[] = {"GET", "DELETE", "POST", "PUT", "PATCH"};
 enum { METHODS = sizeof methods / sizeof *methods };
 
-/* Who asks: Datastar's client, and one that does not say so. */
+/* The header of Datastar's client, and that of another client. */
 static const char *const clients[] = {"Datastar-Request: true\r\n", ""};
 enum { CLIENTS = sizeof clients / sizeof *clients, WAYS = METHODS * CLIENTS };
 
@@ -32,7 +32,7 @@ static void fail(const char *what, const char *method, const char *why) {
   failures++;
 }
 
-/* The process, and the port it says it listens on; the process dies with this one. */
+/* Start the server, and read its port from its output. The server ends with this process. */
 static pid_t start(const char *program, const char *adapter, int *ret_port) {
   int out[2];
   if (pipe(out)) return -1;
@@ -101,7 +101,7 @@ static int play_all(int port, const char *root, const char *kind) {
   return played;
 }
 
-/* What a server that is open to the world also hears. */
+/* Send invalid requests, as a public server also receives them. */
 static void play_nonsense(int port) {
   static const char *const bodies[] = {
       "", "{}", "[]", "{\"events\":1}", "{\"events\":[{\"type\":\"x\"}]}", "{\"events\":[1]}", "{"};
@@ -125,7 +125,7 @@ int main(int argc, char **argv) {
     printf("VESTRY_CONFORMANCE_DIR is not set: the official cases are not played\n");
     return SKIPPED;
   }
-  alarm(PATIENCE_S); /* ends this process, and the server with it */
+  alarm(PATIENCE_S); /* ends this process, and with it the server */
   int port = 0, status = 0;
   pid_t server = start(argv[1], argv[2], &port);
   if (server < 0 || !port) {

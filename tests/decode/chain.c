@@ -24,8 +24,8 @@ static void scramble(unsigned char *data, size_t len, uint64_t key) {
 typedef struct chain_decoder {
   bool begun;
   unsigned char head[HEAD_BYTES];
-  size_t head_len, left; /* left: of the record's bytes */
-  vsi_buffer record;     /* those that have come */
+  size_t head_len, left; /* left: remaining bytes of the record */
+  vsi_buffer record;     /* received bytes of the record */
   uint64_t key, sum;
 } chain_decoder;
 
@@ -72,7 +72,7 @@ void chain_decoder_feed(void *ctx, const void *bytes, size_t len, vsi_buffer *te
       for (int i = 4; i; i--) c->left = c->left << 8 | c->head[i];
       vsi_buffer_clear(&c->record);
       *ret_broken = c->head[0] > END;
-      if (!c->left) c->head_len = 0; /* an idle one */
+      if (!c->left) c->head_len = 0; /* a record of length 0 contains no data */
     } else {
       vsi_buffer_append(&c->record, at, 1);
       if (!--c->left) end_record(c, text, ret_ended, ret_broken);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The decoder of the x-chain profile (decode.h).
  *
- * A stream is 'C', then records: kind, 4 bytes of length, the bytes scrambled by a key. Kinds: 0 key 0; 1 the key that
- * the record before it left; 2 plain; 3 the end, whose 8 bytes are the checksum, or zeros. Each record but that of
- * length 0 leaves a key made of what it decodes to. */
+ * A stream is the byte 'C', then records. A record is its kind (1 byte), its length (4 bytes), and its bytes:
+ *
+ *   0   scrambled by the key 0
+ *   1   scrambled by the key of the previous record
+ *   2   plain
+ *   3   the end: 8 bytes with the checksum, or zeros
+ *
+ * The key of a record is derived from its decoded bytes; a record of length 0 has none. */
 #ifndef TESTS_DECODE_CHAIN_H
 #define TESTS_DECODE_CHAIN_H
 

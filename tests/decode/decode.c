@@ -16,7 +16,7 @@ void decoder_init(decoder *d, const char *coding) {
     d->state = BrotliDecoderCreateInstance(NULL, NULL, NULL);
   } else if (!strcmp(coding, "gzip")) {
     d->state = calloc(1, sizeof(z_stream));
-    assert_int_equal(inflateInit2(d->state, 15 + 16), Z_OK); /* gzip alone, trailer checked */
+    assert_int_equal(inflateInit2(d->state, 15 + 16), Z_OK); /* accepts only gzip, and checks the trailer */
   } else if (!strcmp(coding, "x-chain")) {
     d->state = chain_decoder_create();
   }
@@ -33,7 +33,7 @@ void decoder_finish(decoder *d) {
 
 static void feed_brotli(decoder *d, const uint8_t *bytes, size_t len) {
   BrotliDecoderResult result;
-  do { /* it may ask for input while it still has output */
+  do { /* the decoder may request input while it still has output */
     uint8_t chunk[4096], *at = chunk;
     size_t room = sizeof chunk;
     result = BrotliDecoderDecompressStream(d->state, &len, &bytes, &room, &at, NULL);
@@ -62,7 +62,7 @@ static void feed_gzip(decoder *d, const unsigned char *bytes, size_t len) {
 void decoder_feed(decoder *d, const void *bytes, size_t len) {
   if (!len || d->broken) return;
   if (d->ended) {
-    d->broken = true; /* something behind the end */
+    d->broken = true; /* data after the end */
     return;
   }
   if (!strcmp(d->coding, "br"))

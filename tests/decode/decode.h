@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The far end of an encoded stream: the decoders that browsers use, fed piece by piece. */
+/* The receiver of an encoded stream: the decoders that browsers use, which receive the stream in pieces. */
 #ifndef TESTS_DECODE_DECODE_H
 #define TESTS_DECODE_DECODE_H
 
@@ -9,19 +9,19 @@
 typedef struct decoder {
   const char *coding;
   void *state;
-  vsi_buffer text; /* everything so far */
-  bool ended;      /* the stream said so, whole, and with the right checksum */
-  bool broken;     /* it is no stream of this coding, or goes on behind its end */
+  vsi_buffer text; /* all decoded bytes so far */
+  bool ended;      /* the stream has ended completely, with the correct checksum */
+  bool broken;     /* the data is not a stream of this coding, or continues after its end */
 } decoder;
 
-/* coding: "identity", "gzip", "br", or that of the profile below. */
+/* Create a decoder for the coding "identity", "gzip", "br", or that of the profile below. */
 void decoder_init(decoder *d, const char *coding);
 void decoder_finish(decoder *d);
 void decoder_feed(decoder *d, const void *bytes, size_t len);
 
-/* An application's own profile, "x-chain": each record is scrambled by a key that is made of the one before it, so that
- * a record in the wrong place is not read. ctx: unused. It has no idle, no reset and no check; test_chain_checked has
- * all of them, test_chain_private is for private streams only. */
+/* "x-chain", a profile of an application. Each record is scrambled by a key that is derived from the previous record,
+ * so a record in the wrong place cannot be decoded. ctx: unused. test_chain has no idle, no reset and no check;
+ * test_chain_checked has all of them; test_chain_private is only for private streams. */
 extern const vestry_profile_ops test_chain, test_chain_checked, test_chain_private;
 
 #endif

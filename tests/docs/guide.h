@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the hidden parts of the guide's pages play the browser with: an instance on a clock that is turned by hand, and
- * pages that print what they are sent. docs/guide/testing.md shows how it is done. */
+/* The browser in the hidden parts of the guide's pages: an instance with a clock that the page advances, and exchanges
+ * that print the bytes that they receive. docs/guide/testing.md describes the technique. */
 #ifndef TESTS_DOCS_GUIDE_H
 #define TESTS_DOCS_GUIDE_H
 
@@ -18,7 +18,7 @@
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
-/* An example does not go on after what should not happen. */
+/* End the program with a message if the call fails. */
 #define GUIDE_MUST(call)                                                                                               \
   do {                                                                                                                 \
     vestry_err guide_error_ = (call);                                                                                  \
@@ -35,7 +35,7 @@ static inline uint64_t guide_clock_(void *ctx) {
   return guide_now_ns_;
 }
 
-/* One instance, stepped by hand. */
+/* Create an instance that the page steps. */
 static inline vestry *guide_start(vestry_options options) {
   static vestry_host host;
   host = *vestry_host_default();
@@ -53,7 +53,8 @@ static inline void guide_pass_ms(vestry *v, uint64_t ms) {
   vestry_memory_settle(v);
 }
 
-/* A request of the Datastar client's. signals: JSON, as a body; NULL: none. cookie: the header's value; NULL: none. */
+/* Send a request as the Datastar client. signals: JSON, as a body; NULL: none. cookie: the value of the header; NULL:
+ * none. */
 static inline vestry_memory_exchange *guide_ask(vestry *v, const char *method, const char *path, const char *signals,
                                                 const char *cookie, vestry_handler_fn handler, void *app) {
   vestry_header header = {"Cookie", cookie};
@@ -70,7 +71,8 @@ static inline vestry_memory_exchange *guide_ask(vestry *v, const char *method, c
   return exchange;
 }
 
-/* Print what the exchange has received since *shown bytes, a line each, behind a name; an answer's status first. */
+/* Print the bytes that the exchange has received after the first *shown bytes, line by line, each after a name. An
+ * answer begins with its status. */
 static inline void guide_show(const char *who, vestry_memory_exchange *exchange, size_t *shown) {
   if (*shown == 0 && !vestry_memory_look(exchange).connection)
     printf("%s | %d\n", who, vestry_memory_look(exchange).status);
@@ -84,7 +86,7 @@ static inline void guide_show(const char *who, vestry_memory_exchange *exchange,
   *shown = got.len;
 }
 
-/* The same for an exchange that is over with it. */
+/* The same, and destroy the exchange. */
 static inline void guide_finish(const char *who, vestry_memory_exchange *exchange) {
   size_t shown = 0;
   guide_show(who, exchange, &shown);

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The snippets of a page of the guide work: guide.py PAGE FOLDER COMPILER FLAG… -- LIBRARY…
+"""Check the snippets of a page of the guide: guide.py PAGE FOLDER COMPILER FLAG… -- LIBRARY…
 
-All ```c blocks of a page are one program, in their order, together with its hidden parts: comments that begin with a
-line `<!-- c`. It is compiled without a warning, and run; what it prints is what the page's ```text blocks say, one
-behind the other, but for empty lines.
+All ```c blocks of a page form one program, in their order, together with the hidden parts: comments that begin with a
+line `<!-- c`. The program must compile without a warning, run, and print the contents of the page's ```text blocks in
+their order; empty lines are ignored.
 
-A page with ```console blocks is a server's. It is started with a port as its argument, each line of these blocks that
-begins with `$ ` is given to the shell, with that port for 8080, and prints what the block says below it. The commands
-begin when all paths they name are mounted. The program ends, with success, when its standard input does.
+The program of a page with ```console blocks is a server. It is started with a port as its argument. Each line of these
+blocks that begins with `$ ` is run by the shell, with this port instead of 8080, and must print the lines below it. The
+commands begin when the server accepts connections. The program must end with success after SIGTERM.
 
-An ```nginx or ```haproxy block is the file of that name in examples/proxy, which other tests run, but for comments; in
-machines.md that of a cluster. A ```nats block is examples/nats/nats-server.conf."""
+An ```nginx or ```haproxy block must equal the file of that name in examples/proxy, which other tests run, without its
+comments; in machines.md, the file for a cluster. A ```nats block must equal examples/nats/nats-server.conf."""
 
 import re
 import socket
@@ -40,7 +40,7 @@ def differ(what, wanted, got):
 
 
 def read(page):
-    """The page's program, its output, and its commands with their outputs."""
+    """Return the program of the page, its output, and its commands with their outputs."""
     source, printed, commands = "", "", []
     text = page.read_text()
     for match in BLOCK.finditer(text):
@@ -57,7 +57,7 @@ def read(page):
 
 
 def shows_another_file(page):
-    """Whether a configuration that the page shows is not that of the examples."""
+    """Return whether the page shows a configuration that differs from that of the examples."""
     cluster = "cluster-" if page.stem == "machines" else ""
     files = {
         "nginx": f"proxy/{cluster}nginx.conf",
@@ -73,7 +73,7 @@ def shows_another_file(page):
 
 
 def listens(port, server):
-    """Whether the server came to listen; it has not if the port was taken meanwhile."""
+    """Return whether the server listens. It does not if another program has taken the port meanwhile."""
     end = time.monotonic() + PATIENCE_S
     while server.poll() is None and time.monotonic() < end:
         try:

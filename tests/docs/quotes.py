@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the guide quotes of the examples stands there: quotes.py REPOSITORY
+"""Check that the examples contain the code that the guide quotes from them: quotes.py REPOSITORY
 
-A block of a page that begins with ```c FILE, or ```sql FILE, is a piece of that file, line for line, but for the space that it begins
-with. So a page that goes through a program is wrong no longer than until the next run of the tests."""
+A block of a page that begins with ```c FILE or ```sql FILE must be a part of that file, line by line, except for
+indentation. So the next run of the tests finds a page that describes an outdated program."""
 import re
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles each public header alone, twice in a row, with no feature macros: alone.sh c11|cxx INCLUDE_DIRECTORY
-# In C++ so by C++11; by C++20 all of them in one.
+# Compiles each public header alone, included twice, without feature macros: alone.sh c11|cxx INCLUDE_DIRECTORY
+# cxx: each header as C++11, and all headers together as C++20.
 # SPDX-License-Identifier: MIT
 set -eu
 include=$2
