@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a watch comes once, whatever happens, and without memory too. */
+/* A watch ends exactly once, for every cause and with failed allocations. */
 #include "watch/feed.h"
 
-/* ------------------------------------------------------------------------------------------------- the end -------- */
+/* -------------------------------------------------------------------------------------------------- the end ------- */
 
 static vestry_err then_fails(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)feed_handler(req, reply, app);
@@ -30,7 +30,7 @@ static vestry_err refuse_it(vestry_dispatch_context *context, const json_t *effe
 }
 
 /* capability: E1 */
-static void the_end_comes_once_whatever_happens(void **state) {
+static void watch_ends_once_for_every_cause(void **state) {
   (void)state;
   static const struct {
     wire wire;
@@ -114,7 +114,7 @@ static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *ap
   return VESTRY_OK;
 }
 
-static void what_is_no_watch_is_refused(void **state) {
+static void invalid_watch_is_refused(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true};
@@ -122,18 +122,18 @@ static void what_is_no_watch_is_refused(void **state) {
   feed f = feed_of(&w, (vestry_watch){0});
   wire_request(&w, &r, wrong, &f);
   assert_int_equal(r.status, 204);
-  assert_int_equal(f.ends, 0); /* it was never vestry's */
+  assert_int_equal(f.ends, 0); /* the reply never accepted it */
   wire_finish(&r);
   feed_finish(&w);
 }
 
-/* ------------------------------------------------------------------------------------------------- memory --------- */
+/* --------------------------------------------------------------------------------------------------- memory ------- */
 
 typedef struct attempt {
   int ends, steps;
 } attempt;
 
-/* A stream from its beginning to its end, with a topic, while one allocation fails. */
+/* Open and end a stream with a topic, while one allocation fails. */
 static vestry_err survive(site *w, attempt *ret) {
   wire r = {.datastar = true};
   feed f = feed_of(w, (vestry_watch){.every_ms = 10});
@@ -150,7 +150,7 @@ static vestry_err survive(site *w, attempt *ret) {
 }
 
 /* capability: E1 */
-static void without_memory_the_end_comes_too(void **state) {
+static void watch_ends_once_after_failed_allocation(void **state) {
   (void)state;
   int without_steps = 0, cut = 0;
   for (long number = 0;; number++) {
@@ -179,14 +179,15 @@ static vestry_err measured(const vestry_request *req, vestry_reply *reply, void 
   return error;
 }
 
-static void a_watch_is_one_allocation(void **state) {
+static void watch_needs_one_allocation_and_steps_none(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true}, first = {.method = "HEAD"};
   site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){.every_ms = 10}), before_it = f;
   f.sends = 0;
-  wire_request(&w, &first, feed_handler, &before_it); /* the first watch of an instance has it count watches */
+  /* the first watch of an instance allocates the counters of watches */
+  wire_request(&w, &first, feed_handler, &before_it);
   wire_finish(&first);
   wire_request(&w, &r, measured, &f);
   long before = atomic_load(&w.th.allocations);
@@ -196,17 +197,17 @@ static void a_watch_is_one_allocation(void **state) {
     site_settle(&w);
   }
   assert_int_equal(f.steps, 21);
-  assert_int_equal(atomic_load(&w.th.allocations), before); /* steps need none of their own */
+  assert_int_equal(atomic_load(&w.th.allocations), before); /* steps allocate nothing */
   feed_close(&w, &r);
   feed_finish(&w);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_end_comes_once_whatever_happens),
-      cmocka_unit_test(what_is_no_watch_is_refused),
-      cmocka_unit_test(without_memory_the_end_comes_too),
-      cmocka_unit_test(a_watch_is_one_allocation),
+      cmocka_unit_test(watch_ends_once_for_every_cause),
+      cmocka_unit_test(invalid_watch_is_refused),
+      cmocka_unit_test(watch_ends_once_after_failed_allocation),
+      cmocka_unit_test(watch_needs_one_allocation_and_steps_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

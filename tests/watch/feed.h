@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A watch, what its steps say and send, and what must hold of them. */
+/* A watch whose steps follow a plan, and the assertions about it. */
 #ifndef TESTS_WATCH_FEED_H
 #define TESTS_WATCH_FEED_H
 
@@ -14,16 +14,17 @@ enum { SAYS_MOST = 41, SAYS_NOTHING = -1, SAYS_FINISH = -2, SAYS_NEVER = -3, SAY
 typedef struct feed {
   site *w;
   vestry_watch watch;
-  vestry_err returns;  /* by the handler's call; INVALID stands until it was made */
-  int says[SAYS_MOST]; /* by the steps, one after the other: SAYS_…, or milliseconds. The last for all that follow */
+  vestry_err returns; /* result of the handler's call; INVALID before it */
+  /* choices of the steps in turn: SAYS_…, or milliseconds. The last one applies to all later steps */
+  int says[SAYS_MOST];
   int says_count;
-  int sends;        /* events a step */
-  vestry_err fails; /* what the steps return */
+  int sends;        /* events per step */
+  vestry_err fails; /* result of the steps */
   bool wakes_itself, closes, tries;
   bool listens; /* the first step subscribes to the topic "t" */
 
   int steps, ends;
-  uint64_t at_ms[64]; /* when */
+  uint64_t at_ms[64]; /* times of the steps */
   vestry_cause cause;
   vestry_watcher *watcher;
   bool is_inside;

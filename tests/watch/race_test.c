@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches under threads: whatever the order, no two steps at once, none after the end, one end, no wake lost. */
+/* Watches with threads: whatever the order, no two steps run at once, none runs after the end, the end comes once, and
+ * no wake is lost. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -11,7 +12,7 @@
 #include "vestry/registry.h"
 #include "vestry/testing/memory.h"
 
-/* One watch; freed by its end function. Plain members: what orders steps is the watch's. */
+/* A watch's state, freed by its end function. The members are not atomic, because the watch orders its steps. */
 typedef struct feed {
   vestry_watch watch;
   unsigned seed;
@@ -100,7 +101,7 @@ static void *come_and_go(void *ctx) {
 }
 
 /* capability: E1 */
-static void each_ends_once(void **state) {
+static void each_watch_ends_once_with_threads(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     vestry *v;
@@ -119,15 +120,15 @@ static void each_ends_once(void **state) {
     vestry_watch_stats_get(v, &stats);
     assert_int_equal(stats.live_count, 0);
     assert_int_equal(stats.ended_count, stats.begun_count);
-    assert_int_equal(atomic_load(&ends), stats.begun_count); /* each that was made has begun */
+    assert_int_equal(atomic_load(&ends), stats.begun_count); /* each watch has begun */
     assert_int_equal(atomic_load(&steps), stats.steps_count);
-    assert_true(stats.steps_count > 0); /* a busy machine may end many before their first */
+    assert_true(stats.steps_count > 0); /* a busy machine may end many watches before their first step */
     print_message("%zu watches, %zu steps\n", (size_t)stats.begun_count, (size_t)stats.steps_count);
     vestry_destroy(v);
   }
 }
 
-/* ------------------------------------------------------------------------------------------ wakes are answered ---- */
+/* ------------------------------------------------------------------------------------ wakes and their steps ------- */
 
 enum { WAKES = 20000 };
 
@@ -148,7 +149,8 @@ static vestry_err echo_handler(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_watch(reply, &(vestry_watch){.step = answer, .ctx = app});
 }
 
-/* Each of several asks, wakes, and waits until it was seen: one that is lost is waited for for ever. */
+/* Each thread counts a request, wakes the watch, and waits until a step has seen it. It would wait forever for a lost
+ * wake. */
 static void *ask(void *ctx) {
   echo *e = ctx;
   for (int i = 0; i < WAKES; i++) {
@@ -160,7 +162,7 @@ static void *ask(void *ctx) {
 }
 
 /* capability: E1 */
-static void no_wake_is_lost(void **state) {
+static void no_wake_is_lost_with_threads(void **state) {
   (void)state;
   vestry *v;
   vestry_memory_exchange *page;
@@ -177,7 +179,7 @@ static void no_wake_is_lost(void **state) {
   vestry_destroy(v);
 }
 
-/* ---------------------------------------------------------------------------------------- threads of one's own ---- */
+/* ---------------------------------------------------------------------------------------- dedicated threads ------- */
 
 typedef struct gate {
   pthread_mutex_t lock;
@@ -194,7 +196,8 @@ static vestry_err wait_for_it(vestry_watcher *watcher, vestry_connection *connec
   while (!g->is_open) pthread_cond_wait(&g->changed, &g->lock);
   g->is_inside = false;
   pthread_mutex_unlock(&g->lock);
-  return vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", 1), NULL); /* it is closing: no news */
+  /* the connection is closing, so this fails without a report */
+  return vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", 1), NULL);
 }
 
 static void note_end(vestry_cause cause, void *ctx) {
@@ -219,7 +222,7 @@ static vestry_err slow_handler(const vestry_request *req, vestry_reply *reply, v
 }
 
 /* capability: E1 */
-static void steps_on_own_threads_may_block(void **state) {
+static void step_on_own_runtime_may_block(void **state) {
   (void)state;
   vestry *v;
   vestry_memory_exchange *page, *other;
@@ -232,14 +235,14 @@ static void steps_on_own_threads_may_block(void **state) {
   pthread_mutex_lock(&s.gate.lock);
   while (!s.gate.is_inside) pthread_cond_wait(&s.gate.changed, &s.gate.lock);
   pthread_mutex_unlock(&s.gate.lock);
-  /* Others go on. */
+  /* Other watches continue. */
   assert_int_equal(vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, echo_handler, &e, &other),
                    VESTRY_OK);
   atomic_store(&e.asked, 1);
   vestry_connection_wake(vestry_memory_look(other).connection);
   while (!atomic_load(&e.seen)) sched_yield();
   vestry_memory_mode_set(page, VESTRY_MEMORY_HANGS_UP);
-  assert_int_equal(vestry_stop(v, 20), VESTRY_TIMEOUT); /* the step is waited for */
+  assert_int_equal(vestry_stop(v, 20), VESTRY_TIMEOUT); /* stop waits for the step */
   pthread_mutex_lock(&s.gate.lock);
   assert_false(s.gate.has_ended);
   s.gate.is_open = true;
@@ -255,9 +258,9 @@ static void steps_on_own_threads_may_block(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_ends_once),
-      cmocka_unit_test(no_wake_is_lost),
-      cmocka_unit_test(steps_on_own_threads_may_block),
+      cmocka_unit_test(each_watch_ends_once_with_threads),
+      cmocka_unit_test(no_wake_is_lost_with_threads),
+      cmocka_unit_test(step_on_own_runtime_may_block),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Watches: when steps are called and what slows and wakes them. */
+/* Watches: the times of their steps, backpressure and wakes. */
 #include "watch/feed.h"
 
-/* Two watches of one stream. */
+/* Two watches on one stream. */
 static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app) {
   feed *const *both = app;
   (void)req;
@@ -10,10 +10,10 @@ static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app)
   return error ? error : feed_watch(reply, both[1]);
 }
 
-/* ------------------------------------------------------------------------------------------------ when ------------ */
+/* ------------------------------------------------------------------------------------------- times of steps ------- */
 
 /* capability: E1 */
-static void a_clock_ticks_without_drift(void **state) {
+static void watch_ticks_without_drift(void **state) {
   (void)state;
   site w;
   wire r;
@@ -25,13 +25,13 @@ static void a_clock_ticks_without_drift(void **state) {
   site_pass_ms(&w, 99);
   assert_int_equal(f.steps, 1);
   site_pass_ms(&w, 1);
-  site_pass_ms(&w, 130); /* late: the next beat stays where it is */
+  site_pass_ms(&w, 130); /* late: the next tick keeps its time */
   site_pass_ms(&w, 70);
   assert_steps_at(&f, 0, 100, 230, 300);
-  site_pass_ms(&w, 1000); /* beats that were missed are one step */
+  site_pass_ms(&w, 1000); /* missed ticks are one step */
   site_pass_ms(&w, 100);
   assert_steps_at(&f, 0, 100, 230, 300, 1300, 1400);
-  vestry_watch_wake(f.watcher); /* between two beats: the next beat stays */
+  vestry_watch_wake(f.watcher); /* between two ticks: the next tick keeps its time */
   site_pass_ms(&w, 50);
   site_pass_ms(&w, 50);
   assert_steps_at(&f, 0, 100, 230, 300, 1300, 1400, 1450, 1500);
@@ -45,7 +45,7 @@ static void a_clock_ticks_without_drift(void **state) {
 }
 
 /* capability: E1 */
-static void steps_say_when(void **state) {
+static void step_sets_the_time_of_the_next_step(void **state) {
   (void)state;
   site w;
   wire r;
@@ -56,7 +56,7 @@ static void steps_say_when(void **state) {
   feed_open(&r, &f);
   assert_steps_at(&f, 0, 0, 0);
   for (int i = 0; i < 2000; i += 5) site_pass_ms(&w, 5);
-  assert_steps_at(&f, 0, 0, 0, 10, 80, 500); /* back on the beat; then never */
+  assert_steps_at(&f, 0, 0, 0, 10, 80, 500); /* back on the tick; then never */
   vestry_watch_wake(f.watcher);
   site_settle(&w);
   assert_int_equal(f.steps, 7);
@@ -65,7 +65,7 @@ static void steps_say_when(void **state) {
   feed_finish(&w);
 }
 
-static void a_step_that_says_nothing_waits_to_be_woken(void **state) {
+static void watch_without_interval_waits_for_a_wake(void **state) {
   (void)state;
   site w;
   wire r;
@@ -78,7 +78,7 @@ static void a_step_that_says_nothing_waits_to_be_woken(void **state) {
   feed_finish(&w);
 }
 
-static void a_step_finishes(void **state) {
+static void finish_ends_the_stream_cleanly(void **state) {
   (void)state;
   site w;
   wire r;
@@ -90,7 +90,7 @@ static void a_step_finishes(void **state) {
   assert_int_equal(f.steps, 2);
   assert_int_equal(f.ends, 1);
   assert_int_equal(f.cause, VESTRY_CAUSE_CLOSED);
-  assert_true(r.clean); /* and what it sent before is written */
+  assert_true(r.clean); /* and the events that it sent before are written */
   assert_int_equal(wire_count(&r, "signals {\"n\":"), 2);
   wire_finish(&r);
   assert_int_equal(feed_stats(&w).ended_count, 1);
@@ -100,7 +100,7 @@ static void a_step_finishes(void **state) {
 }
 
 /* capability: E1 */
-static void an_error_ends_the_stream(void **state) {
+static void error_of_a_step_ends_and_logs_the_stream(void **state) {
   (void)state;
   site w;
   wire r;
@@ -111,12 +111,12 @@ static void an_error_ends_the_stream(void **state) {
   assert_int_equal(f.steps, 1);
   assert_int_equal(f.ends, 1);
   assert_int_equal(f.cause, VESTRY_CAUSE_ERROR);
-  assert_false(r.clean); /* the browser comes back */
+  assert_false(r.clean); /* the browser reconnects */
   assert_int_equal(w.th.log_lines, 1);
   assert_string_equal(w.th.last_log, "a watch of connection 1: no object has this name or key");
   assert_int_equal(feed_stats(&w).errors_count, 1);
   wire_finish(&r);
-  /* What fails because the stream was closed meanwhile is no news. */
+  /* An error after the stream was closed is not reported. */
   feed g = feed_of(&w, (vestry_watch){0});
   g.closes = true;
   g.fails = VESTRY_CLOSED;
@@ -129,7 +129,7 @@ static void an_error_ends_the_stream(void **state) {
   feed_finish(&w);
 }
 
-static void a_pause_is_kept(void **state) {
+static void steps_keep_the_pause_between_them(void **state) {
   (void)state;
   site w;
   wire r;
@@ -141,11 +141,11 @@ static void a_pause_is_kept(void **state) {
     site_pass_ms(&w, 10);
   }
   assert_steps_at(&f, 0, 100, 200, 300);
-  site_pass_ms(&w, 1000); /* the wakes before are served: no step is owed */
+  site_pass_ms(&w, 1000); /* these wakes have been handled: no step is owed */
   assert_int_equal(f.steps, 4);
   vestry_watch_wake(f.watcher);
   site_settle(&w);
-  assert_int_equal(f.steps, 5); /* at once: the pause is over */
+  assert_int_equal(f.steps, 5); /* at once, because the pause is over */
   f.says[0] = 0;
   f.says_count = 1;
   vestry_watch_wake(f.watcher);
@@ -166,18 +166,18 @@ typedef struct turns {
 static void take_turn(vestry_actor *self, void *ctx) {
   turns *t = ctx;
   if (t->count++ < 40) vestry_actor_notify(self);
-  assert_in_range(t->f->steps + 2, t->count, t->count + 4); /* a turn each */
+  assert_in_range(t->f->steps + 2, t->count, t->count + 4); /* the actors alternate */
 }
 
 /* capability: E1 */
-static void at_once_is_fair(void **state) {
+static void immediate_steps_alternate_with_other_actors(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
   f.sends = 0;
-  f.says_count = SAYS_MOST; /* all but the last: at once */
+  f.says_count = SAYS_MOST; /* each step but the last asks for the next at once */
   f.says[SAYS_MOST - 1] = SAYS_NEVER;
   turns t = {&f, 0};
   vestry_actor *other;
@@ -194,9 +194,9 @@ static void at_once_is_fair(void **state) {
   feed_finish(&w);
 }
 
-/* ---------------------------------------------------------------------------------------------- pacing ------------ */
+/* --------------------------------------------------------------------------------------------- backpressure ------- */
 
-/* The far end takes nothing, or everything again. */
+/* Let the client block, or read again. */
 static void block(site *w, wire *r, bool blocks) {
   r->write_io = blocks ? VESTRY_IO_WOULD_BLOCK : VESTRY_IO_OK;
   if (!blocks) vestry_connection_writable(r->connection);
@@ -204,7 +204,7 @@ static void block(site *w, wire *r, bool blocks) {
 }
 
 /* capability: E1 */
-static void who_does_not_read_slows_his_own_watch(void **state) {
+static void blocked_client_delays_only_its_own_watch(void **state) {
   (void)state;
   site w;
   wire slow, quick;
@@ -214,28 +214,28 @@ static void who_does_not_read_slows_his_own_watch(void **state) {
   feed_open(&quick, &g);
   block(&w, &slow, true);
   for (int i = 0; i < 100; i++) site_pass_ms(&w, 10);
-  assert_int_equal(f.steps, 2); /* what the second one sent is not written */
+  assert_int_equal(f.steps, 2); /* the event of the second step is not written */
   assert_int_equal(g.steps, 101);
-  vestry_watch_wake(f.watcher); /* does not help */
+  vestry_watch_wake(f.watcher); /* has no effect */
   site_settle(&w);
   assert_int_equal(f.steps, 2);
-  /* What others send does not hold it up, nor hurry it. */
+  /* Events of other senders neither delay nor hasten it. */
   assert_int_equal(vestry_connection_patch_signals(slow.connection, VESTRY_OBJECT("n", 0), NULL), VESTRY_OK);
   site_settle(&w);
   assert_int_equal(f.steps, 2);
   block(&w, &slow, false);
-  assert_int_equal(f.steps, 3); /* one for all that it missed */
+  assert_int_equal(f.steps, 3); /* one step for all missed ticks */
   block(&w, &slow, true);
   site_pass_ms(&w, 10);
   site_pass_ms(&w, 10);
   assert_int_equal(f.steps, 4);
-  feed_close(&w, &slow); /* in the middle of it */
+  feed_close(&w, &slow); /* while it is blocked */
   assert_int_equal(f.ends, 1);
   feed_close(&w, &quick);
   feed_finish(&w);
 }
 
-static void some_may_wait_if_it_says_so(void **state) {
+static void ahead_count_allows_unwritten_events(void **state) {
   (void)state;
   site w;
   wire r;
@@ -245,7 +245,7 @@ static void some_may_wait_if_it_says_so(void **state) {
   feed_open(&r, &f);
   block(&w, &r, true);
   for (int i = 0; i < 20; i++) site_pass_ms(&w, 10);
-  assert_int_equal(f.steps, 4); /* 2 and 4 wait: go on; 6: not */
+  assert_int_equal(f.steps, 4); /* 2 and 4 queued events: continue; 6: wait */
   block(&w, &r, false);
   assert_int_equal(f.steps, 5);
   feed_close(&w, &r);
@@ -257,7 +257,7 @@ static vestry_err after_effects(const vestry_request *req, vestry_reply *reply, 
   return feed_handler(req, reply, app);
 }
 
-static void what_the_reply_sends_comes_first(void **state) {
+static void effects_of_the_reply_precede_the_first_step(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true, .write_io = VESTRY_IO_WOULD_BLOCK};
@@ -272,7 +272,7 @@ static void what_the_reply_sends_comes_first(void **state) {
   feed_finish(&w);
 }
 
-static void conflated_and_dropped_events_are_done_with(void **state) {
+static void conflated_and_dropped_events_count_as_written(void **state) {
   (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CONFLATE, VESTRY_FULL_DROP};
   for (size_t i = 0; i < 2; i++) {
@@ -281,7 +281,7 @@ static void conflated_and_dropped_events_are_done_with(void **state) {
     site_begin(
         &w, (vestry_options){.connection = &(vestry_connection_options){.full = policies[i], .max_queued_count = 4}});
     feed f = feed_of(&w, (vestry_watch){.every_ms = 10});
-    f.sends = 4; /* of which three are superfluous */
+    f.sends = 4; /* three of these are superfluous */
     f.tries = true;
     feed_open(&r, &f);
     block(&w, &r, true);
@@ -295,7 +295,7 @@ static void conflated_and_dropped_events_are_done_with(void **state) {
   }
 }
 
-static void a_step_that_fills_the_queue_is_told(void **state) {
+static void step_that_fills_the_queue_ends_with_full(void **state) {
   (void)state;
   site w;
   wire r;
@@ -305,12 +305,12 @@ static void a_step_that_fills_the_queue_is_told(void **state) {
   feed_open(&r, &f);
   assert_int_equal(f.ends, 1);
   assert_int_equal(f.cause, VESTRY_CAUSE_FULL);
-  assert_int_equal(feed_stats(&w).errors_count, 0); /* the stream's own cause counts */
+  assert_int_equal(feed_stats(&w).errors_count, 0); /* the cause of the stream is reported */
   wire_finish(&r);
   feed_finish(&w);
 }
 
-/* -------------------------------------------------------------------------------------------------- wakes --------- */
+/* ---------------------------------------------------------------------------------------------------- wakes ------- */
 
 /* capability: E1 */
 static void wakes_are_coalesced_and_none_is_lost(void **state) {
@@ -319,7 +319,7 @@ static void wakes_are_coalesced_and_none_is_lost(void **state) {
   wire r;
   site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0});
-  f.wakes_itself = true; /* in the first step: twice */
+  f.wakes_itself = true; /* twice, in the first step */
   feed_open(&r, &f);
   assert_int_equal(f.steps, 2);
   for (int i = 0; i < 5; i++) vestry_watch_wake(f.watcher);
@@ -339,31 +339,31 @@ static void wakes_are_coalesced_and_none_is_lost(void **state) {
   block(&w, &r, false);
   assert_int_equal(f.steps, 10);
   wire_hang_up(&w, &r);
-  vestry_watch_wake(f.watcher); /* it is closing */
+  vestry_watch_wake(f.watcher); /* the connection is closing */
   site_settle(&w);
   vestry_watch_wake(f.watcher); /* it has ended; the test holds a reference to the connection */
   site_settle(&w);
   assert_int_equal(f.steps, 10);
   site_close(&w);
-  vestry_watch_wake(f.watcher); /* and so has the instance */
+  vestry_watch_wake(f.watcher); /* the instance has ended, too */
   vestry_connection_wake(r.connection);
   wire_finish(&r);
   test_host_assert_clean(&w.th);
 }
 
-static void they_are_woken_by_connection_effect_and_bus(void **state) {
+static void watch_is_woken_by_connection_effect_and_bus(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, other = {.datastar = true};
   site_begin(&w, (vestry_options){0});
   feed f = feed_of(&w, (vestry_watch){0}), g = feed_of(&w, (vestry_watch){0});
   f.listens = true;
-  wire_request(&w, &r, feed_keyed, &f); /* under the same key, each its own stream */
+  wire_request(&w, &r, feed_keyed, &f); /* under the same key, each with its own stream */
   wire_request(&w, &s, feed_keyed, &g);
   wire_plan(&w, &other, &(plan){.key = "b", .keep = true});
   assert_int_equal(f.steps + g.steps, 2);
   vestry_connection_wake(r.connection);
-  vestry_connection_wake(other.connection); /* it has none */
+  vestry_connection_wake(other.connection); /* a stream without a watch */
   site_settle(&w);
   assert_int_equal(f.steps, 2);
   assert_int_equal(g.steps, 1);
@@ -397,7 +397,7 @@ static vestry_err with_hooks(const vestry_request *req, vestry_reply *reply, voi
   return feed_handler(req, reply, app);
 }
 
-static void a_wake_before_the_first_step_is_the_first_step(void **state) {
+static void wake_before_open_is_merged_into_the_first_step(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true};
@@ -409,7 +409,7 @@ static void a_wake_before_the_first_step_is_the_first_step(void **state) {
   feed_finish(&w);
 }
 
-/* -------------------------------------------------------------------------------------- several, and keys --------- */
+/* -------------------------------------------------------------------------------- several watches, and keys ------- */
 
 static vestry_err too_many(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
@@ -417,7 +417,7 @@ static vestry_err too_many(const vestry_request *req, vestry_reply *reply, void 
   return feed_watch(reply, app);
 }
 
-static void a_stream_has_several(void **state) {
+static void stream_has_several_watches_up_to_the_limit(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true};
@@ -433,7 +433,7 @@ static void a_stream_has_several(void **state) {
   assert_int_equal(g.steps, 3);
   vestry_connection_wake(r.connection);
   site_settle(&w);
-  assert_int_equal(f.ends, 1); /* the other one has finished the stream */
+  assert_int_equal(f.ends, 1); /* the other watch has finished the stream */
   assert_int_equal(g.ends, 1);
   wire_finish(&r);
   f = feed_of(&w, (vestry_watch){0});
@@ -452,7 +452,7 @@ static vestry_err reused(const vestry_request *req, vestry_reply *reply, void *a
   return feed_keyed(req, reply, app);
 }
 
-static void under_a_key_it_is_kept_beside_others(void **state) {
+static void watches_under_one_key_keep_their_streams(void **state) {
   (void)state;
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, t = {.datastar = true};
@@ -461,7 +461,7 @@ static void under_a_key_it_is_kept_beside_others(void **state) {
   wire_request(&w, &r, feed_keyed, &f);
   wire_request(&w, &s, feed_keyed, &g);
   assert_non_null(s.connection);
-  wire_request(&w, &t, reused, &h); /* whoever says otherwise gets it: its watch has no stream */
+  wire_request(&w, &t, reused, &h); /* this policy sends to the stored stream, so its watch gets no stream */
   assert_null(t.connection);
   assert_int_equal(t.status, 204);
   assert_int_equal(h.ends, 1);
@@ -479,23 +479,23 @@ static void under_a_key_it_is_kept_beside_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_clock_ticks_without_drift),
-      cmocka_unit_test(steps_say_when),
-      cmocka_unit_test(a_step_that_says_nothing_waits_to_be_woken),
-      cmocka_unit_test(a_step_finishes),
-      cmocka_unit_test(an_error_ends_the_stream),
-      cmocka_unit_test(a_pause_is_kept),
-      cmocka_unit_test(at_once_is_fair),
-      cmocka_unit_test(who_does_not_read_slows_his_own_watch),
-      cmocka_unit_test(some_may_wait_if_it_says_so),
-      cmocka_unit_test(what_the_reply_sends_comes_first),
-      cmocka_unit_test(conflated_and_dropped_events_are_done_with),
-      cmocka_unit_test(a_step_that_fills_the_queue_is_told),
+      cmocka_unit_test(watch_ticks_without_drift),
+      cmocka_unit_test(step_sets_the_time_of_the_next_step),
+      cmocka_unit_test(watch_without_interval_waits_for_a_wake),
+      cmocka_unit_test(finish_ends_the_stream_cleanly),
+      cmocka_unit_test(error_of_a_step_ends_and_logs_the_stream),
+      cmocka_unit_test(steps_keep_the_pause_between_them),
+      cmocka_unit_test(immediate_steps_alternate_with_other_actors),
+      cmocka_unit_test(blocked_client_delays_only_its_own_watch),
+      cmocka_unit_test(ahead_count_allows_unwritten_events),
+      cmocka_unit_test(effects_of_the_reply_precede_the_first_step),
+      cmocka_unit_test(conflated_and_dropped_events_count_as_written),
+      cmocka_unit_test(step_that_fills_the_queue_ends_with_full),
       cmocka_unit_test(wakes_are_coalesced_and_none_is_lost),
-      cmocka_unit_test(they_are_woken_by_connection_effect_and_bus),
-      cmocka_unit_test(a_wake_before_the_first_step_is_the_first_step),
-      cmocka_unit_test(a_stream_has_several),
-      cmocka_unit_test(under_a_key_it_is_kept_beside_others),
+      cmocka_unit_test(watch_is_woken_by_connection_effect_and_bus),
+      cmocka_unit_test(wake_before_open_is_merged_into_the_first_step),
+      cmocka_unit_test(stream_has_several_watches_up_to_the_limit),
+      cmocka_unit_test(watches_under_one_key_keep_their_streams),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* E1: the life of a watch under many schedules, each of which changes threads at every atomic and lock as its seed
- * says, and inside of steps. One thread steps the stream's runtime, one that of the steps, two wake, send, block, free,
- * turn the clock and close. Always: no two steps at once, none after the end, none before its time or its turn. In the
- * end: who was woken has looked since, who is due has been called, the end came once, nothing is left.
+/* E1: a watch under many schedules. Each schedule switches threads at every atomic, lock and point inside of steps, as
+ * its seed determines. One thread steps the stream's runtime, one the runtime of the steps, two wake, send, block,
+ * unblock, advance the clock and close. Always: no two steps at once, none after the end, none before its time or its
+ * turn. At the end: each wake was followed by a step, each due step has run, the end came once, and no memory is left.
  *
- *     test_registry_schedule              the usual seeds
- *     test_registry_schedule SEED         one of them alone, to look at
- *     test_registry_schedule FIRST COUNT  as many as you like */
+ * test_registry_schedule              the usual seeds
+ * test_registry_schedule SEED         one seed, for debugging
+ * test_registry_schedule FIRST COUNT  other seeds */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,29 +17,30 @@
 
 enum { HISTORIES = 3000, OPS_MOST = 8, TURNS = 40, EVERY_MS = 5, PAUSE_MS = 2 };
 
-/* Touched by the one thread that runs: the points are in the code under test alone. */
+/* Accessed by the one thread that runs, because threads switch only inside the code under test. */
 static struct {
   site w;
   wire r;
   vestry_runtime *steps_runtime;
   vestry_watch watch;
   vestry_watcher *watcher;
-  uint64_t seed, random; /* random: what steps do */
+  uint64_t seed, random; /* random: choices of steps */
   uint64_t ops[2][OPS_MOST];
-  size_t ops_count, talkers_count;  /* threads that have not done all of theirs */
-  bool is_inside, is_calm;          /* calm: steps say nothing any more */
+  size_t ops_count, talkers_count;  /* threads that have operations left */
+  bool is_inside, is_calm;          /* calm: steps no longer make choices */
   size_t steps, ends, wakes, woken; /* woken: wakes that have returned */
-  size_t seen, served;              /* wakes when the last step began; woken when the run began that took it */
+  size_t seen, served;              /* wakes when the last step began; woken when the run that handled them began */
   uint64_t accepted;                /* when the last step returned */
-  uint64_t not_before_ns, due_ns;   /* of the next step: its pause; when it is due unless it is woken, or UINT64_MAX */
-  uint64_t turn_ns;                 /* when the thread of the steps was last let in, and woken then */
+  /* of the next step: the end of its pause; when it is due without a wake, or UINT64_MAX */
+  uint64_t not_before_ns, due_ns;
+  uint64_t turn_ns; /* when the thread of the steps last ran, and woken then */
   size_t turn_woken;
 } h;
 
 static void require_at(bool holds, int line) {
   if (holds) return;
   fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads are where they are */
+  _exit(1); /* the other threads stay suspended */
 }
 #define require(holds) require_at(holds, __LINE__)
 
@@ -69,7 +70,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   vestry_connection_stats stats = stats_of(connection);
   require(stats.written_count + stats.discarded_count + h.watch.ahead_count >= h.accepted);
   require(now_ns() >= h.not_before_ns);
-  require(!h.steps || h.served < h.wakes || now_ns() >= h.due_ns); /* it has a reason */
+  require(!h.steps || h.served < h.wakes || now_ns() >= h.due_ns); /* there is a reason for this step */
   require(vestry_watch_is_first(watcher) == !h.steps);
   h.watcher = watcher;
   h.seen = h.wakes;
@@ -92,7 +93,7 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
   schedule_point();
   require(!h.ends && h.is_inside);
   h.is_inside = false;
-  h.accepted = stats_of(connection).accepted_count; /* or more, when another sends now: then require is the weaker */
+  h.accepted = stats_of(connection).accepted_count; /* or more, if another thread sends now: then the check is weaker */
   h.not_before_ns = h.turn_ns + h.watch.pause_ms * 1000000;
   bool has_said = (says >= 3 && says <= 5) || says > 24, is_timed = has_said ? says != 3 : h.watch.every_ms > 0;
   h.due_ns = is_timed ? now_ns() : UINT64_MAX; /* or somewhat later */
@@ -192,7 +193,7 @@ static void one_history(uint64_t seed) {
                            .runtime = h.steps_runtime};
   h.r.datastar = true;
   require(!wire_serve(&h.w, &h.r, handler, NULL));
-  for (uint64_t i = random_below(&random, 8); i; i--) { /* it may be open already, or not yet */
+  for (uint64_t i = random_below(&random, 8); i; i--) { /* it may or may not be open already */
     turn_once(i % 2 ? vestry_parts_of(h.w.v)->runtime : h.steps_runtime);
   }
   h.talkers_count = 1 + random_below(&random, 2);
@@ -203,9 +204,9 @@ static void one_history(uint64_t seed) {
   uint64_t spread =
       kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(&random, 5)) : 1 + random_below(&random, 4);
   require(schedule_run(random_next(&random), kind, spread, 400, 2 + h.talkers_count, run, NULL) !=
-          0); /* 0: nobody gets on */
+          0); /* 0: no thread can continue */
   h.is_calm = true;
-  if (h.r.write_io) { /* otherwise nothing rouses anybody who sleeps over something */
+  if (h.r.write_io) { /* otherwise no event wakes a thread that sleeps */
     h.r.write_io = VESTRY_IO_OK;
     vestry_connection_writable(h.r.connection);
   }
@@ -232,7 +233,7 @@ static void one_history(uint64_t seed) {
   vestry_watch_stats_get(h.w.v, &stats);
   require(stats.begun_count == 1 && stats.ended_count == 1 && stats.live_count == 0);
   require(stats.steps_count == h.steps);
-  wake(true); /* in vain */
+  wake(true); /* without effect */
   site_close(&h.w);
   vestry_runtime_destroy(h.steps_runtime);
   require(h.ends == 1);
@@ -243,7 +244,7 @@ static void one_history(uint64_t seed) {
 static uint64_t first_seed = 1, seeds_count = HISTORIES;
 
 /* capability: E1 */
-static void e1_under_seeded_schedules(void **state) {
+static void e1_watch_is_correct_under_seeded_schedules(void **state) {
   (void)state;
   for (uint64_t i = 0; i < seeds_count; i++) one_history(first_seed + i);
 }
@@ -253,6 +254,6 @@ int main(int argc, char **argv) {
     first_seed = strtoull(argv[1], NULL, 10);
     seeds_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
   }
-  const struct CMUnitTest tests[] = {cmocka_unit_test(e1_under_seeded_schedules)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(e1_watch_is_correct_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
