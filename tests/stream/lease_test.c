@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases of streams: which streams end because their tabs do not answer, and which do not. */
+/* Leases of streams: a stream ends if its tab stops renewing its lease, and otherwise stays. */
 #include <string.h>
 
 #include "support/site.h"
@@ -11,7 +11,7 @@ enum { HEARTBEAT_MS = 1000, LEASE_MS = 3000, STREAMS = 100, DIGITS = 64 };
 
 typedef struct suite {
   site on;
-  int handled, guarded; /* calls of the handler, of the guard */
+  int handled, guarded; /* calls of the handler and of the guard */
   uint64_t own_heartbeat_ms;
   bool is_brief;
 } suite;
@@ -56,7 +56,7 @@ static vestry_memory_exchange *open_stream(suite *s) {
   return made;
 }
 
-/* What the stream has said of its lease; "": nothing. */
+/* Copy the lease that the stream has sent; "": none. */
 static void lease_of(vestry_memory_exchange *page, char lease[DIGITS + 1]) {
   vestry_slice text = vestry_memory_since(page);
   const char *at = strstr(text.data, FIRST);
@@ -94,7 +94,7 @@ static vestry_stats stats_of(suite *s) {
 }
 
 /* capability: L9 */
-static void a_stream_that_is_not_answered_any_more_ends(void **state) {
+static void stream_ends_when_its_lease_expires(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -119,7 +119,7 @@ static void a_stream_that_is_not_answered_any_more_ends(void **state) {
   assert_int_equal(leases.ended_count, 1);
   assert_int_equal(leases.renewals_count, 6);
   assert_int_equal(leases.unknown_count, 0);
-  assert_false(vestry_memory_look(page).clean); /* a tab that is there after all comes back */
+  assert_false(vestry_memory_look(page).clean); /* a tab that still exists reconnects */
   answer(&s, lease);
   assert_int_equal(leases_of(&s).unknown_count, 1);
   vestry_memory_destroy(page);
@@ -127,7 +127,7 @@ static void a_stream_that_is_not_answered_any_more_ends(void **state) {
 }
 
 /* capability: L9 */
-static void a_stream_that_was_never_answered_stays(void **state) {
+static void lease_begins_with_the_first_renewal(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -140,7 +140,7 @@ static void a_stream_that_was_never_answered_stays(void **state) {
 }
 
 /* capability: L9 */
-static void an_answer_asks_no_guard_and_no_handler(void **state) {
+static void renewal_runs_no_guard_and_no_handler(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -152,7 +152,7 @@ static void an_answer_asks_no_guard_and_no_handler(void **state) {
   answer(&s, lease);
   assert_int_equal(s.handled, 1);
   assert_int_equal(s.guarded, 1);
-  answer_by(&s, "GET", lease, 204); /* is no answer: it asks what a browser asks */
+  answer_by(&s, "GET", lease, 204); /* a GET does not renew, but is an ordinary request */
   assert_int_equal(s.handled, 2);
   assert_int_equal(leases_of(&s).renewals_count, 1);
   vestry_memory_destroy(page);
@@ -160,7 +160,7 @@ static void an_answer_asks_no_guard_and_no_handler(void **state) {
 }
 
 /* capability: L9 */
-static void what_is_forged_renews_nothing(void **state) {
+static void forged_lease_renews_nothing(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1], other[DIGITS + 1];
@@ -178,7 +178,7 @@ static void what_is_forged_renews_nothing(void **state) {
       "\xff\xfe\n lease",
   };
   for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) answer(&s, forged[i]);
-  for (size_t i = 0; i < 32; i++) { /* each digit counts */
+  for (size_t i = 0; i < 32; i++) { /* each digit is compared */
     memcpy(other, lease, sizeof other);
     other[i] = other[i] == '0' ? '1' : '0';
     answer(&s, other);
@@ -196,7 +196,7 @@ static void what_is_forged_renews_nothing(void **state) {
 }
 
 /* capability: L9 */
-static void each_stream_has_its_own(void **state) {
+static void each_stream_has_its_own_lease(void **state) {
   (void)state;
   suite s;
   static vestry_memory_exchange *pages[STREAMS];
@@ -208,13 +208,13 @@ static void each_stream_has_its_own(void **state) {
     for (int j = 0; j < i; j++) assert_string_not_equal(leases[i], leases[j]);
     answer(&s, leases[i]);
   }
-  /* In another order than they began, and those of an odd number not. */
+  /* In another order than they began, and without those of odd numbers. */
   site_pass_ms(&s.on, LEASE_MS / 2);
   for (int i = STREAMS - 2; i >= 0; i -= 2) answer(&s, leases[i]);
   site_pass_ms(&s.on, LEASE_MS / 2);
   for (int i = 0; i < STREAMS; i++) assert_int_equal(vestry_memory_look(pages[i]).ended, i % 2);
   assert_int_equal(leases_of(&s).live_count, STREAMS / 2);
-  /* One that its client has closed is no lease any more. */
+  /* A stream that its client has closed has no lease any more. */
   vestry_memory_destroy(pages[0]);
   site_settle(&s.on);
   assert_int_equal(leases_of(&s).live_count, STREAMS / 2 - 1);
@@ -225,7 +225,7 @@ static void each_stream_has_its_own(void **state) {
 }
 
 /* capability: L9 */
-static void streams_that_have_none(void **state) {
+static void streams_without_signs_or_heartbeats_have_no_lease(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -253,7 +253,7 @@ static void streams_that_have_none(void **state) {
 }
 
 /* capability: L9 */
-static void how_long_it_may_be(void **state) {
+static void lease_time_has_a_default_and_a_minimum(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -261,7 +261,7 @@ static void how_long_it_may_be(void **state) {
   vestry_memory_exchange *page = open_stream(&s);
   assert_string_equal(vestry_memory_since(page).data, SIGN);
   answer_by(&s, "POST", "0000000000000000000000000000000000000000000000000000000000000000",
-            405); /* a request as any other */
+            405); /* an ordinary request */
   vestry_memory_destroy(page);
   site_end(&s.on);
 
@@ -290,9 +290,9 @@ static void how_long_it_may_be(void **state) {
   vestry_destroy(v);
 }
 
-/* A stream ends while its lease runs, for another reason; and at the same moment. */
+/* A stream ends for another reason while its lease runs, and at the moment of its expiry. */
 /* capability: L9 */
-static void whatever_ends_a_stream_ends_its_lease(void **state) {
+static void lease_ends_with_its_stream(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -318,7 +318,7 @@ static void whatever_ends_a_stream_ends_its_lease(void **state) {
 }
 
 /* capability: L9 */
-static void without_memory_a_stream_is_refused_or_whole(void **state) {
+static void failed_allocation_refuses_the_stream_or_keeps_its_lease(void **state) {
   (void)state;
   suite s;
   char lease[DIGITS + 1];
@@ -346,15 +346,15 @@ static void without_memory_a_stream_is_refused_or_whole(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_that_is_not_answered_any_more_ends),
-      cmocka_unit_test(a_stream_that_was_never_answered_stays),
-      cmocka_unit_test(an_answer_asks_no_guard_and_no_handler),
-      cmocka_unit_test(what_is_forged_renews_nothing),
-      cmocka_unit_test(each_stream_has_its_own),
-      cmocka_unit_test(streams_that_have_none),
-      cmocka_unit_test(how_long_it_may_be),
-      cmocka_unit_test(whatever_ends_a_stream_ends_its_lease),
-      cmocka_unit_test(without_memory_a_stream_is_refused_or_whole),
+      cmocka_unit_test(stream_ends_when_its_lease_expires),
+      cmocka_unit_test(lease_begins_with_the_first_renewal),
+      cmocka_unit_test(renewal_runs_no_guard_and_no_handler),
+      cmocka_unit_test(forged_lease_renews_nothing),
+      cmocka_unit_test(each_stream_has_its_own_lease),
+      cmocka_unit_test(streams_without_signs_or_heartbeats_have_no_lease),
+      cmocka_unit_test(lease_time_has_a_default_and_a_minimum),
+      cmocka_unit_test(lease_ends_with_its_stream),
+      cmocka_unit_test(failed_allocation_refuses_the_stream_or_keeps_its_lease),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements that open a stream and look after it: what they are, and what the stream's server does for them. */
+/* Elements that open and supervise a stream: their HTML, and the support by the stream's server. */
 #include "vestry/app/stream.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 enum { HEARTBEAT_MS = 1000 };
 #define SIGN "event: datastar-patch-signals\ndata: signals {}\n\n"
 
-/* What a document's handler appends. */
+/* The element that the document's handler appends. */
 typedef struct suite {
   site on;
   const vestry_backend_action_options *options;
@@ -57,7 +57,7 @@ static const char *show(suite *s, vestry_memory_exchange **ret) {
 }
 
 /* capability: L10 */
-static void it_asks_for_signs_and_looks_for_them(void **state) {
+static void element_requests_signs_and_checks_them(void **state) {
   (void)state;
   suite s;
   vestry_memory_exchange *shown;
@@ -77,8 +77,8 @@ static void it_asks_for_signs_and_looks_for_them(void **state) {
   site_end(&s.on);
 }
 
-/* A URL has no room for all signals of a page. */
-static void its_request_has_the_tab_alone_or_what_is_named(void **state) {
+/* A URL is too short for all signals of a page. */
+static void request_has_only_the_tab_id_or_the_filtered_signals(void **state) {
   (void)state;
   static const char tab_alone[] = "filterSignals:{include:&#39;^tabId\\x24&#39;}";
   static const struct {
@@ -102,7 +102,7 @@ static void its_request_has_the_tab_alone_or_what_is_named(void **state) {
 }
 
 /* capability: L10 */
-static void what_it_cannot_be_is_refused(void **state) {
+static void unsupported_options_are_refused(void **state) {
   (void)state;
   suite s;
   vestry_memory_exchange *shown;
@@ -138,7 +138,7 @@ static const char *since(vestry_memory_exchange *page) {
 }
 
 /* capability: L10 */
-static void a_stream_that_is_looked_after_says_that_it_is_there(void **state) {
+static void supervised_stream_sends_signs_at_heartbeats(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -161,7 +161,7 @@ static void a_stream_that_is_looked_after_says_that_it_is_there(void **state) {
 }
 
 /* capability: L10 */
-static void without_memory_there_is_no_element_or_the_whole(void **state) {
+static void failed_allocation_yields_no_element_or_a_whole_one(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -188,11 +188,11 @@ static void without_memory_there_is_no_element_or_the_whole(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_asks_for_signs_and_looks_for_them),
-      cmocka_unit_test(its_request_has_the_tab_alone_or_what_is_named),
-      cmocka_unit_test(what_it_cannot_be_is_refused),
-      cmocka_unit_test(a_stream_that_is_looked_after_says_that_it_is_there),
-      cmocka_unit_test(without_memory_there_is_no_element_or_the_whole),
+      cmocka_unit_test(element_requests_signs_and_checks_them),
+      cmocka_unit_test(request_has_only_the_tab_id_or_the_filtered_signals),
+      cmocka_unit_test(unsupported_options_are_refused),
+      cmocka_unit_test(supervised_stream_sends_signs_at_heartbeats),
+      cmocka_unit_test(failed_allocation_yields_no_element_or_a_whole_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
