@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* G12 under threads: some write, others come, break and come back with what they have seen, wherever the stream was
- * cut. State and events are one, by a lock of the application's. Whatever the order, nobody misses a line or has one
- * twice. */
+/* G12 with threads: writers publish lines, while tabs connect, break and reconnect with the id that they have, cut at
+ * any byte. A lock of the application keeps state and events consistent. Whatever the order, no tab misses a line or
+ * receives one twice. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -52,7 +52,7 @@ static void *write_lines(void *ctx) {
   for (int i = 0; atomic_load(&r->coming); i++) {
     write_line(r);
     if (i % 64 == 0) sched_yield();
-    if (i % 5000 == 4999) vsi_histories_lose(r->v); /* nothing was: who is away has a gap all the same */
+    if (i % 5000 == 4999) vsi_histories_lose(r->v); /* nothing was lost, but a tab that is away gets a gap */
   }
   atomic_fetch_sub(&r->writing, 1);
   return NULL;
@@ -81,7 +81,7 @@ static void *come_and_go(void *ctx) {
   while (atomic_load(&r->writing)) sched_yield();
   log_tab_connect(&t, r->v, live, r);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
-  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* what was accepted is written */
+  vestry_connection_close(connection, VESTRY_CAUSE_CLOSED); /* accepted events are written */
   while (!vestry_memory_look(t.stream).ended) sched_yield();
   log_tab_read(&t, SIZE_MAX);
   assert_int_equal(t.wrong, 0);
@@ -92,7 +92,7 @@ static void *come_and_go(void *ctx) {
 }
 
 /* capability: G12 */
-static void g12_nobody_misses_a_line_or_has_one_twice(void **state) {
+static void g12_no_line_is_lost_or_repeated_with_threads(void **state) {
   (void)state;
   static race r;
   pthread_t writers[WRITERS], tabs[TABS];
@@ -120,7 +120,7 @@ static void g12_nobody_misses_a_line_or_has_one_twice(void **state) {
   pthread_mutex_destroy(&r.lock);
 }
 
-/* Histories begin, end by hand and by themselves, while others write and resume: in the end nothing is left. */
+/* Histories begin, end explicitly and expire, while other threads write and resume: at the end none is left over. */
 static void *begin_and_end(void *ctx) {
   race *r = ctx;
   for (int i = 0; i < 400; i++) {
@@ -143,7 +143,7 @@ static void *begin_and_end(void *ctx) {
 }
 
 /* capability: G12 */
-static void g12_histories_begin_and_end_among_threads(void **state) {
+static void g12_histories_begin_and_end_concurrently(void **state) {
   (void)state;
   static race r;
   pthread_t ids[3];
@@ -157,14 +157,14 @@ static void g12_histories_begin_and_end_among_threads(void **state) {
   vestry_histories_stats_get(r.v, &all);
   assert_int_equal(all.begun_count, all.live_count + all.ended_count);
   assert_true(all.live_count <= 1);
-  vestry_destroy(r.v); /* with what is left of them */
+  vestry_destroy(r.v); /* with the remaining history */
   pthread_mutex_destroy(&r.lock);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g12_nobody_misses_a_line_or_has_one_twice),
-      cmocka_unit_test(g12_histories_begin_and_end_among_threads),
+      cmocka_unit_test(g12_no_line_is_lost_or_repeated_with_threads),
+      cmocka_unit_test(g12_histories_begin_and_end_concurrently),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* G12: streams that break, and miss nothing. A tab is a model of the client: it applies what comes, and remembers ids
- * as soon as their line has come. On the stepped runtime. */
+/* G12: streams that break and miss no event. A tab is a model of the client: it applies each event that it receives,
+ * and stores an id as soon as its line was received. On the stepped runtime. */
 #include "vestry/app/history.h"
 
 #include <stdlib.h>
@@ -11,13 +11,13 @@
 
 typedef struct suite {
   site on;
-  uint64_t last;      /* lines so far: the state */
-  unsigned states;    /* that were sent */
-  vestry_err fails;   /* on_resume does */
-  uint64_t meanwhile; /* lines that come while a gap is answered: half before its state, half behind it */
+  uint64_t last;      /* number of lines: the state */
+  unsigned states;    /* states sent */
+  vestry_err fails;   /* result of on_resume */
+  uint64_t meanwhile; /* lines written while a gap is answered: as many before its state as after it */
   vestry_connection_options stream;
   bool has_no_state;
-  vestry_resumed said; /* last */
+  vestry_resumed said; /* the last one */
 } suite;
 
 #define LOG     VESTRY_KEY("log")
@@ -66,7 +66,7 @@ static void connect(suite *s, log_tab *t) {
   site_settle(&s->on);
 }
 
-/* The tab reads all, and has every line up to the last, once and in order. */
+/* Let the tab read everything, and assert that it has every line exactly once and in order. */
 static void assert_whole(suite *s, log_tab *t) {
   site_settle(&s->on);
   log_tab_read(t, SIZE_MAX);
@@ -75,15 +75,15 @@ static void assert_whole(suite *s, log_tab *t) {
   assert_int_equal(t->last, s->last);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- answers ------- */
 
 /* capability: G12 */
-static void g12_a_stream_goes_on_where_it_broke(void **state) {
+static void g12_stream_resumes_where_it_broke(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
-  for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* nobody is there: kept */
+  for (int i = 0; i < 3; i++) assert_int_equal(write_line(&s), VESTRY_OK); /* kept without any stream */
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_FRESH);
   assert_whole(&s, &t);
@@ -101,7 +101,7 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
   log_tab_cut(&t);
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_CURRENT);
-  assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* nothing, not a byte */
+  assert_int_equal(vestry_memory_look(t.stream).received.len, 0); /* not a single byte */
   assert_whole(&s, &t);
   assert_int_equal(s.states, 1);
   vestry_history_stats stats = stats_of(&s);
@@ -115,9 +115,9 @@ static void g12_a_stream_goes_on_where_it_broke(void **state) {
   site_end(&s.on);
 }
 
-/* A tab that has been shown the state and no event since is current. */
+/* A tab that has received the state and no event since then is current. */
 /* capability: G12 */
-static void g12_the_state_has_an_id_too(void **state) {
+static void g12_tab_with_only_the_state_is_current(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -138,7 +138,7 @@ static void g12_the_state_has_an_id_too(void **state) {
 }
 
 /* capability: G12 */
-static void g12_what_is_unknown_is_a_gap(void **state) {
+static void g12_unknown_id_is_a_gap(void **state) {
   (void)state;
   static const char *const ids[] = {
       "gap", "x", "0123456789abcdef.1", "0123456789abcdef.", "700102dd0e5f676a.99999999999", "4318e255"};
@@ -152,7 +152,7 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
     const char *id = i < sizeof ids / sizeof *ids ? ids[i] : endless;
     t.given = id;
     connect(&s, &t);
-    assert_int_equal(vestry_memory_look(t.stream).status, 200); /* the client retries after nothing else */
+    assert_int_equal(vestry_memory_look(t.stream).status, 200); /* the client retries after no other status */
     assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
     assert_whole(&s, &t);
     log_tab_end(&t);
@@ -162,7 +162,7 @@ static void g12_what_is_unknown_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_a_new_life_is_a_gap(void **state) {
+static void g12_id_of_an_ended_history_is_a_gap(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -175,11 +175,11 @@ static void g12_a_new_life_is_a_gap(void **state) {
   assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_EXISTS);
-  write_line(&s); /* its seq is one that the tab has seen */
+  write_line(&s); /* the tab has already seen this seq */
   connect(&s, &t);
   assert_int_equal(s.said.answer, VESTRY_RESUME_GAP);
   assert_whole(&s, &t);
-  /* Members stay when it ends, and get events that claim nothing. */
+  /* Members stay when a history ends, and receive events without ids. */
   assert_int_equal(vestry_history_end(s.on.v, NOWHERE, LOG), VESTRY_OK);
   write_line(&s);
   assert_whole(&s, &t);
@@ -193,7 +193,7 @@ static void g12_a_new_life_is_a_gap(void **state) {
 }
 
 /* capability: G12 */
-static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
+static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
   (void)state;
   suite s;
   log_tab t = {0}, stays = {0};
@@ -206,7 +206,7 @@ static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
   site_settle(&s.on);
   write_line(&s);
   assert_int_equal(stats_of(&s).kept_count, 2);
-  for (int i = 0; i < 1001; i++) site_pass_ms(&s.on, 1); /* without traffic: its memory is given back */
+  for (int i = 0; i < 1001; i++) site_pass_ms(&s.on, 1); /* without traffic, its memory is freed */
   assert_int_equal(stats_of(&s).kept_count, 0);
   assert_int_equal(stats_of(&s).kept_bytes, 0);
   connect(&s, &t);
@@ -219,7 +219,7 @@ static void g12_what_is_too_old_is_a_gap_on_time(void **state) {
 }
 
 /* capability: G12 */
-static void g12_a_history_that_nobody_needs_ends(void **state) {
+static void g12_unused_history_ends(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -230,7 +230,7 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
                                         &(vestry_history_options){.max_age_ms = VESTRY_NEVER_MS}),
                    VESTRY_OK);
   connect(&s, &t);
-  for (int i = 0; i < 5000; i++) site_pass_ms(&s.on, 1); /* somebody is there */
+  for (int i = 0; i < 5000; i++) site_pass_ms(&s.on, 1); /* a stream is connected */
   vestry_histories_stats_get(s.on.v, &all);
   assert_int_equal(all.live_count, 2);
   log_tab_end(&t);
@@ -245,18 +245,18 @@ static void g12_a_history_that_nobody_needs_ends(void **state) {
   site_end(&s.on);
 }
 
-/* ---- a stream that breaks ---------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- broken streams ------- */
 
-/* The state is asked for while others write: they come before it, or behind it, and the stream is cut at every byte. */
+/* The state is sent while lines are written before and after it, and the stream is cut at every byte. */
 /* capability: G12 */
-static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
+static void g12_gap_is_filled_after_a_cut_at_any_byte(void **state) {
   (void)state;
   for (size_t cut = 0;; cut++) {
     suite s;
     log_tab t = {0};
     begin(&s, NULL);
     write_line(&s);
-    t.given = "0123456789abcdef.7"; /* of another life */
+    t.given = "0123456789abcdef.7"; /* of an earlier history */
     s.meanwhile = 2;
     connect(&s, &t);
     s.meanwhile = 0;
@@ -277,7 +277,7 @@ static void g12_a_gap_is_filled_wherever_the_stream_is_cut(void **state) {
   }
 }
 
-/* A line that is in the state and never comes: the cluster has told of it. Who is here is shown the state. */
+/* A line that is in the state but never arrives, as the cluster reports. Connected tabs receive the state. */
 static void lose_line(suite *s, log_tab *tabs, size_t count) {
   s->last++;
   vsi_histories_lose(s->on.v);
@@ -287,7 +287,7 @@ static void lose_line(suite *s, log_tab *tabs, size_t count) {
   }
 }
 
-/* Lines come, pass, and break, as a seed says. */
+/* Lines are written, time passes and streams break, as a seed determines. */
 static void run_seed(unsigned seed) {
   enum { TABS = 3, STEPS = 120 };
   suite s;
@@ -307,7 +307,7 @@ static void run_seed(unsigned seed) {
       break;
     case 2:
       if (!t->stream) break;
-      log_tab_read(t, (size_t)(rand_r(&random) % 300)); /* the rest is lost on its way */
+      log_tab_read(t, (size_t)(rand_r(&random) % 300)); /* the rest is lost in transit */
       log_tab_cut(t);
       break;
     case 3:
@@ -335,7 +335,8 @@ static void run_seed(unsigned seed) {
     if (tabs[i].stream) vestry_memory_mode_set(tabs[i].stream, VESTRY_MEMORY_READS);
     site_settle(&s.on);
     if (tabs[i].stream) log_tab_read(&tabs[i], SIZE_MAX);
-    if (tabs[i].stream && vestry_memory_look(tabs[i].stream).ended) log_tab_cut(&tabs[i]); /* it was full: back */
+    /* the queue was full: reconnect */
+    if (tabs[i].stream && vestry_memory_look(tabs[i].stream).ended) log_tab_cut(&tabs[i]);
     if (!tabs[i].stream) connect(&s, &tabs[i]);
     site_settle(&s.on);
     log_tab_read(&tabs[i], SIZE_MAX);
@@ -348,16 +349,16 @@ static void run_seed(unsigned seed) {
 }
 
 /* capability: G12 */
-static void g12_under_seeded_schedules(void **state) {
+static void g12_no_line_is_lost_in_random_schedules(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3000; seed++) run_seed(seed);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- limits ------- */
 
-/* Who cannot take an event does not stay and claim it by the next. */
+/* A stream that cannot take an event must not stay and cover it by the id of the next one. */
 /* capability: G12 */
-static void g12_who_is_full_comes_back_for_the_rest(void **state) {
+static void g12_full_stream_ends_and_resumes(void **state) {
   (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
   for (size_t i = 0; i < 3; i++) {
@@ -385,7 +386,7 @@ static void g12_who_is_full_comes_back_for_the_rest(void **state) {
 }
 
 /* capability: G12 */
-static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
+static void g12_replay_over_queue_limit_is_a_gap(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -406,9 +407,9 @@ static void g12_what_does_not_fit_the_queue_is_a_gap(void **state) {
   site_end(&s.on);
 }
 
-/* A gap whose state comes, and whose id does not: what is kept must not be put behind it, though it would fit now. */
+/* The state of a gap arrives, but its id does not: kept events must not follow it, even if they fit now. */
 /* capability: G12 */
-static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
+static void g12_gap_remains_until_its_id_arrives(void **state) {
   (void)state;
   for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
     suite s;
@@ -432,9 +433,9 @@ static void g12_a_gap_stays_one_until_it_is_filled(void **state) {
   }
 }
 
-/* A later event of something else would take its place, and come behind an id that claims it. */
+/* If a later event of another sender replaced it, it would come after an id that covers it. */
 /* capability: G12 */
-static void g12_events_that_are_kept_are_not_conflated(void **state) {
+static void g12_kept_events_are_not_conflated(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -445,10 +446,10 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   static const char html[] = "<div id=\"x\">1</div>";
-  write_line(&s); /* it is being written, and not looked at any more */
+  write_line(&s); /* it is being written, so conflation no longer reads it */
   site_settle(&s.on);
   assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, NULL), VESTRY_OK);
-  for (int i = 0; i < 3; i++) /* of the first two one goes for the third */
+  for (int i = 0; i < 3; i++) /* the third replaces one of the first two */
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, NULL), VESTRY_OK);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
@@ -461,9 +462,9 @@ static void g12_events_that_are_kept_are_not_conflated(void **state) {
   site_end(&s.on);
 }
 
-/* The allocation with each number fails, from the cut to the end: nothing is lost without a word. */
+/* Each allocation between the break and the end fails in turn: no event is lost without a report. */
 /* capability: G12 */
-static void g12_memory_runs_out_anywhere(void **state) {
+static void g12_failed_allocation_loses_no_line(void **state) {
   (void)state;
   for (long fail = 0;; fail++) {
     suite s;
@@ -482,14 +483,14 @@ static void g12_memory_runs_out_anywhere(void **state) {
     write_line(&s);
     site_settle(&s.on);
     bool has_failed = test_host_has_failed(&s.on.th);
-    for (int again = 0; again < 3; again++) { /* it comes back until it is let in */
+    for (int again = 0; again < 3; again++) { /* the tab reconnects until it is accepted */
       site_settle(&s.on);
       if (t.stream) log_tab_read(&t, SIZE_MAX);
       if (t.stream && !vestry_memory_look(t.stream).ended && vestry_memory_look(t.stream).connection) break;
       log_tab_cut(&t);
       connect(&s, &t);
     }
-    write_line(&s); /* an event that could not even be made is lost here: the next one shows it */
+    write_line(&s); /* an event whose creation failed is lost here; the next one reveals that */
     site_settle(&s.on);
     log_tab_read(&t, SIZE_MAX);
     if (t.last != s.last) fail_msg("allocation %ld", fail);
@@ -499,7 +500,7 @@ static void g12_memory_runs_out_anywhere(void **state) {
   }
 }
 
-/* ---- by hand ----------------------------------------------------------------------------------------------------- */
+/* --------------------------------------------------------------------------------- resuming without a reply ------- */
 
 static vestry_err without_history(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -507,7 +508,7 @@ static vestry_err without_history(const vestry_request *req, vestry_reply *reply
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
-static void g12_connections_resume_by_hand(void **state) {
+static void g12_resume_works_without_a_reply(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -527,7 +528,7 @@ static void g12_connections_resume_by_hand(void **state) {
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, t.id, show, &s), VESTRY_OK);
   assert_int_equal(s.said.answer, VESTRY_RESUME_REPLAYED);
   assert_whole(&s, &t);
-  /* What cannot show the state comes back. */
+  /* A stream that cannot receive the state reconnects. */
   assert_int_equal(vestry_leave(s.on.v, NOWHERE, LOG, connection), VESTRY_OK);
   s.fails = VESTRY_FAILED;
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, connection, NULL, show, &s), VESTRY_FAILED);
@@ -539,8 +540,8 @@ static void g12_connections_resume_by_hand(void **state) {
   site_end(&s.on);
 }
 
-/* Without a state, a gap is where it is: what comes behind it is not lost. */
-static void g12_without_a_state_it_goes_on(void **state) {
+/* Without a state, a gap ends at once: later events are not lost. */
+static void g12_history_without_state_resumes(void **state) {
   (void)state;
   suite s;
   log_tab t = {0};
@@ -563,21 +564,21 @@ static void g12_without_a_state_it_goes_on(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(g12_a_stream_goes_on_where_it_broke),
-      cmocka_unit_test(g12_the_state_has_an_id_too),
-      cmocka_unit_test(g12_what_is_unknown_is_a_gap),
-      cmocka_unit_test(g12_a_new_life_is_a_gap),
-      cmocka_unit_test(g12_what_is_too_old_is_a_gap_on_time),
-      cmocka_unit_test(g12_a_history_that_nobody_needs_ends),
-      cmocka_unit_test(g12_a_gap_is_filled_wherever_the_stream_is_cut),
-      cmocka_unit_test(g12_under_seeded_schedules),
-      cmocka_unit_test(g12_who_is_full_comes_back_for_the_rest),
-      cmocka_unit_test(g12_what_does_not_fit_the_queue_is_a_gap),
-      cmocka_unit_test(g12_a_gap_stays_one_until_it_is_filled),
-      cmocka_unit_test(g12_events_that_are_kept_are_not_conflated),
-      cmocka_unit_test(g12_memory_runs_out_anywhere),
-      cmocka_unit_test(g12_connections_resume_by_hand),
-      cmocka_unit_test(g12_without_a_state_it_goes_on),
+      cmocka_unit_test(g12_stream_resumes_where_it_broke),
+      cmocka_unit_test(g12_tab_with_only_the_state_is_current),
+      cmocka_unit_test(g12_unknown_id_is_a_gap),
+      cmocka_unit_test(g12_id_of_an_ended_history_is_a_gap),
+      cmocka_unit_test(g12_expired_events_are_freed_and_are_a_gap),
+      cmocka_unit_test(g12_unused_history_ends),
+      cmocka_unit_test(g12_gap_is_filled_after_a_cut_at_any_byte),
+      cmocka_unit_test(g12_no_line_is_lost_in_random_schedules),
+      cmocka_unit_test(g12_full_stream_ends_and_resumes),
+      cmocka_unit_test(g12_replay_over_queue_limit_is_a_gap),
+      cmocka_unit_test(g12_gap_remains_until_its_id_arrives),
+      cmocka_unit_test(g12_kept_events_are_not_conflated),
+      cmocka_unit_test(g12_failed_allocation_loses_no_line),
+      cmocka_unit_test(g12_resume_works_without_a_reply),
+      cmocka_unit_test(g12_history_without_state_resumes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
