@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: D23 */
-/* Presence: who is where, told once and in order, and exact in the end. */
+/* Presence: the members of each place, with changes reported once and in order, and exact counts in the end. */
 #include "serve/wire.h"
 #include "vestry/app/presence.h"
 #include "vestry/app/session.h"
 
-/* What was told, and what must hold of it. */
+/* The reported changes, and checks of each. */
 typedef struct told {
   _Atomic(size_t) count;
-  char text[4096]; /* "+ada@1 -bob@0 …": who, and how many since */
+  char text[4096]; /* "+ada@1 -bob@0 …": the member, and the number of members after it */
   vestry_presence *presence;
   _Atomic(bool) is_inside;
 } told;
 
 static void note(const vestry_presence_change *change, void *ctx) {
   told *t = ctx;
-  assert_false(atomic_exchange(&t->is_inside, true)); /* one at a time */
+  assert_false(atomic_exchange(&t->is_inside, true)); /* one call at a time */
   if (strlen(t->text) < sizeof t->text - 300)
     sprintf(t->text + strlen(t->text), "%c%s@%zu ", change->here ? '+' : '-', change->who, change->here_count);
   atomic_fetch_add(&t->count, 1);
@@ -25,11 +25,11 @@ static void note(const vestry_presence_change *change, void *ctx) {
 typedef struct visit {
   vestry_presence *presence;
   const vestry_key *place;
-  const char *who, *other; /* other: somebody at the same place, too; NULL: none */
+  const char *who, *other; /* other: a second member at the same place; NULL: none */
   vestry_err error;
-  bool answers;     /* instead of a stream */
-  bool ignores;     /* the error */
-  test_host *fails; /* the allocations of being present; NULL: none */
+  bool answers;     /* with a body instead of a stream */
+  bool ignores;     /* ignores the error */
+  test_host *fails; /* lets allocations of vestry_reply_present fail; NULL: none */
 } visit;
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -97,10 +97,10 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 
 #define BOARD VESTRY_KEY("board", 7)
 
-/* ---------------------------------------------------------------------------------------- comings, leavings ------- */
+/* ---------------------------------------------------------------------------------- arrivals and departures ------- */
 
 /* capability: K3 */
-static void people_come_and_leave(void **state) {
+static void members_arrive_and_leave_after_grace_time(void **state) {
   (void)state;
   site w;
   told t;
@@ -108,7 +108,7 @@ static void people_come_and_leave(void **state) {
   vestry_presence *presence = create(&w, &t, 0, 0);
   wire ada, tab, bob, elsewhere;
   open_at(&w, &ada, presence, BOARD, "ada");
-  open_at(&w, &tab, presence, BOARD, "ada"); /* a second tab is no news */
+  open_at(&w, &tab, presence, BOARD, "ada"); /* a second tab is not reported */
   open_at(&w, &bob, presence, BOARD, "bob");
   open_at(&w, &elsewhere, presence, VESTRY_KEY("board", 8), "ada");
   assert_string_equal(t.text, "+ada@1 +bob@2 +ada@1 ");
@@ -141,7 +141,7 @@ static void people_come_and_leave(void **state) {
 }
 
 /* capability: K3 */
-static void a_reload_is_no_news(void **state) {
+static void reload_within_grace_time_is_not_reported(void **state) {
   (void)state;
   site w;
   told t;
@@ -167,7 +167,7 @@ static void a_reload_is_no_news(void **state) {
 }
 
 /* capability: K3 */
-static void without_a_stream_nobody_comes(void **state) {
+static void request_without_stream_adds_no_member(void **state) {
   (void)state;
   site w;
   told t;
@@ -183,7 +183,7 @@ static void without_a_stream_nobody_comes(void **state) {
   answered.datastar = false;
   wire_request(&w, &answered, come, &answers);
   assert_int_equal(answered.status, 200);
-  wire brief = {.datastar = true, .open_io = VESTRY_IO_HANGUP}; /* gone before it began */
+  wire brief = {.datastar = true, .open_io = VESTRY_IO_HANGUP}; /* hung up before it began */
   wire_request(&w, &brief, come, &v);
   site_pass_ms(&w, 5000);
   assert_here(presence, BOARD, "");
@@ -192,7 +192,7 @@ static void without_a_stream_nobody_comes(void **state) {
   wires_end(&w, &plain, &answered, &refused, &brief);
 }
 
-static void several_at_once(void **state) {
+static void stream_adds_several_members(void **state) {
   (void)state;
   site w;
   told t;
@@ -208,9 +208,9 @@ static void several_at_once(void **state) {
   wires_end(&w, &r);
 }
 
-/* ------------------------------------------------------------------------------------------------- bounds --------- */
+/* --------------------------------------------------------------------------------------------------- limits ------- */
 
-static void what_is_refused(void **state) {
+static void invalid_member_or_place_is_refused(void **state) {
   (void)state;
   site w;
   told t;
@@ -244,9 +244,9 @@ static void what_is_refused(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* So many places are for presence: a session that the stream is a part of, too, takes none of them. */
+/* This many extensions of a stream are for presence: a session of the stream counts separately. */
 /* capability: K3 */
-static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
+static void stream_is_present_at_16_places_at_most(void **state) {
   (void)state;
   for (int in_session = 0; in_session < 2; in_session++) {
     site w;
@@ -265,9 +265,9 @@ static void a_stream_may_be_in_as_many_places_as_it_may(void **state) {
   }
 }
 
-/* Who is there already takes no room: a reload, or another tab, is served when all room is taken. */
+/* A member needs no room: a reload, or another tab, is accepted even at the limit. */
 /* capability: K3 */
-static void who_is_there_needs_no_room(void **state) {
+static void present_member_is_accepted_at_max_count(void **state) {
   (void)state;
   site w;
   told t;
@@ -296,8 +296,8 @@ static void who_is_there_needs_no_room(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-/* An open stream holds what it needs: if who and place are there, one allocation more than without presence. */
-static void what_is_not_needed_is_freed(void **state) {
+/* An open stream has a fixed cost: if member and place exist, it needs one allocation more than without presence. */
+static void open_stream_needs_one_allocation_for_presence(void **state) {
   (void)state;
   site w;
   told t;
@@ -311,15 +311,15 @@ static void what_is_not_needed_is_freed(void **state) {
     live[i] = w.th.live - before;
   }
   assert_int_equal(live[2], live[1] + 1); /* the arrival */
-  assert_int_equal(live[3], live[1] + 2); /* and a stay */
+  assert_int_equal(live[3], live[1] + 2); /* and the member's stay */
   vestry_presence_destroy(presence);
   site_close(&w);
   for (size_t i = 0; i < 4; i++) wire_finish(&all[i]);
   test_host_assert_clean(&w.th);
 }
 
-/* A handler may leave errors to vestry, as those of its neighbours: no stream opens without its presence. */
-static void errors_are_remembered(void **state) {
+/* A handler may ignore errors of presence, as of other reply functions: no stream opens without its presence. */
+static void ignored_error_refuses_the_stream(void **state) {
   (void)state;
   site w;
   told t;
@@ -335,13 +335,13 @@ static void errors_are_remembered(void **state) {
   v = (visit){.presence = presence, .place = VESTRY_KEY((const char *)bytes), .who = "ada"};
   wire_request(&w, &large, come, &v);
   assert_int_equal(v.error, VESTRY_TOO_LARGE);
-  assert_int_equal(large.status, 500); /* the client has no part in it */
+  assert_int_equal(large.status, 500); /* not an error of the client */
   vestry_presence_destroy(presence);
   wires_end(&w, &r, &large);
 }
 
-/* What no presence knows has an answer, too. */
-static void nothing_is_asked_of_none(void **state) {
+/* Functions return defined results for a missing presence and invalid arguments. */
+static void missing_presence_or_arguments_are_refused(void **state) {
   (void)state;
   site w;
   told t;
@@ -366,9 +366,9 @@ static void nothing_is_asked_of_none(void **state) {
   wires_end(&w, &r, &none);
 }
 
-/* A runtime of its own may outlive all else; it is told of nothing then, and frees what is left. */
+/* The presence's own runtime may outlive the instance. It then reports nothing, and frees what is left. */
 /* capability: K3 */
-static void its_runtime_may_be_the_last(void **state) {
+static void own_runtime_may_outlive_the_instance(void **state) {
   (void)state;
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */
     site w;
@@ -384,7 +384,7 @@ static void its_runtime_may_be_the_last(void **state) {
     wire ada, bob;
     open_at(&w, &ada, presence, BOARD, "ada");
     open_at(&w, &bob, presence, BOARD, "bob");
-    assert_int_equal(t.count, 0); /* not on the instance's */
+    assert_int_equal(t.count, 0); /* not on the runtime of the instance */
     assert_true(vestry_presence_is(presence, BOARD, "ada"));
     if (steps > 0) assert_true(vestry_runtime_step(own));
     if (steps > 1) vestry_runtime_stop(own);
@@ -423,12 +423,12 @@ static vestry_err one_stay(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(one_stay, NULL, true);
 }
 
-/* A place's key is the application's to use: parts, texts and all. */
+/* The key of a place arrives unchanged: all parts and texts. */
 static void places_come_whole(const vestry_presence_change *change, void *ctx) {
   unsigned char a[256], b[256];
   size_t a_len, b_len;
@@ -441,7 +441,7 @@ static void places_come_whole(const vestry_presence_change *change, void *ctx) {
   ++*(int *)ctx;
 }
 
-static void places_are_copied(void **state) {
+static void key_of_place_is_reported_unchanged(void **state) {
   (void)state;
   site w;
   int calls = 0;
@@ -460,8 +460,8 @@ static void places_are_copied(void **state) {
   wires_end(&w, &r);
 }
 
-/* After its end nobody is told, whatever streams do. */
-static void its_end_is_an_end(void **state) {
+/* After the end of a presence nothing is reported, whatever streams do. */
+static void destroyed_presence_reports_nothing(void **state) {
   (void)state;
   site w;
   told t;
@@ -470,7 +470,7 @@ static void its_end_is_an_end(void **state) {
   wire r, other = {.datastar = true};
   r = other;
   assert_int_equal(wire_serve(&w, &r, come, &(visit){.presence = presence, .place = BOARD, .who = "ada"}), VESTRY_OK);
-  vestry_presence_destroy(presence); /* a coming is under way */
+  vestry_presence_destroy(presence); /* an arrival is pending */
   site_settle(&w);
   assert_int_equal(t.count, 0);
   close_at(&w, &r);
@@ -481,20 +481,20 @@ static void its_end_is_an_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(people_come_and_leave),
-      cmocka_unit_test(a_reload_is_no_news),
-      cmocka_unit_test(without_a_stream_nobody_comes),
-      cmocka_unit_test(several_at_once),
-      cmocka_unit_test(what_is_refused),
-      cmocka_unit_test(a_stream_may_be_in_as_many_places_as_it_may),
-      cmocka_unit_test(who_is_there_needs_no_room),
-      cmocka_unit_test(what_is_not_needed_is_freed),
-      cmocka_unit_test(errors_are_remembered),
-      cmocka_unit_test(nothing_is_asked_of_none),
-      cmocka_unit_test(its_runtime_may_be_the_last),
-      cmocka_unit_test(no_memory_is_an_error),
-      cmocka_unit_test(places_are_copied),
-      cmocka_unit_test(its_end_is_an_end),
+      cmocka_unit_test(members_arrive_and_leave_after_grace_time),
+      cmocka_unit_test(reload_within_grace_time_is_not_reported),
+      cmocka_unit_test(request_without_stream_adds_no_member),
+      cmocka_unit_test(stream_adds_several_members),
+      cmocka_unit_test(invalid_member_or_place_is_refused),
+      cmocka_unit_test(stream_is_present_at_16_places_at_most),
+      cmocka_unit_test(present_member_is_accepted_at_max_count),
+      cmocka_unit_test(open_stream_needs_one_allocation_for_presence),
+      cmocka_unit_test(ignored_error_refuses_the_stream),
+      cmocka_unit_test(missing_presence_or_arguments_are_refused),
+      cmocka_unit_test(own_runtime_may_outlive_the_instance),
+      cmocka_unit_test(failed_allocation_is_reported),
+      cmocka_unit_test(key_of_place_is_reported_unchanged),
+      cmocka_unit_test(destroyed_presence_reports_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

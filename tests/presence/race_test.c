@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Presence under threads: whatever the order, what is told makes sense, and in the end it is exact. */
+/* Presence with threads: whatever the order, the reported changes are consistent, and the counts are exact in the
+ * end. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -26,7 +27,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
 
 enum { PEOPLE = 40, PLACES = 5, THREADS = 4, COMINGS = 3000 };
 
-/* What a follower of the news believes. */
+/* The state that follows from the reported changes. */
 typedef struct belief {
   vestry *v;
   vestry_presence *presence;
@@ -40,7 +41,7 @@ static void believe(const vestry_presence_change *change, void *ctx) {
   belief *b = ctx;
   assert_false(atomic_exchange(&b->is_inside, true));
   size_t place = (size_t)change->place->parts[1].integer, who = (size_t)atoi(change->who);
-  assert_true(b->here[place][who] != change->here); /* a coming, a leaving, a coming */
+  assert_true(b->here[place][who] != change->here); /* arrivals and departures alternate */
   b->here[place][who] = change->here;
   if (change->here)
     b->here_count[place]++;
@@ -79,9 +80,9 @@ static void *come_and_go(void *ctx) {
   return NULL;
 }
 
-/* Real time and threads; the grace is so short that people leave and come in each other's way. */
+/* With real time and threads. The grace time is so short that departures and arrivals collide. */
 /* capability: K3, K10 */
-static void a_crowd_is_counted_exactly(void **state) {
+static void counts_are_exact_with_threads(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     belief *b = calloc(1, sizeof *b);
@@ -100,7 +101,7 @@ static void a_crowd_is_counted_exactly(void **state) {
       while (vestry_presence_count(b->presence, VESTRY_KEY("p", place))) sched_yield();
     assert_int_equal(vestry_stop(b->v, VESTRY_NEVER_MS), VESTRY_OK);
     vestry_presence *presence = b->presence;
-    vestry_runtime_stop(vestry_parts_of(b->v)->runtime); /* all that was posted is told */
+    vestry_runtime_stop(vestry_parts_of(b->v)->runtime); /* all pending changes have been reported */
     vestry_presence_destroy(presence);
     for (int place = 0; place < PLACES; place++) assert_int_equal(b->here_count[place], 0);
     assert_true(b->told > 0 && b->told % 2 == 0);
@@ -109,7 +110,7 @@ static void a_crowd_is_counted_exactly(void **state) {
   }
 }
 
-/* An on_change that takes its time with the first change. */
+/* An on_change that takes long for the first change. */
 typedef struct slow {
   vestry *v;
   vestry_presence *presence;
@@ -138,9 +139,9 @@ static void leave(slow *s, const char *who, vestry_memory_exchange *stream) {
   while (vestry_presence_is(s->presence, VESTRY_KEY("p", 1), who)) sched_yield();
 }
 
-/* While it is slow, one change waits for each, and none for whoever is as it was told. */
+/* While it is slow, at most one change per member is pending, and none for a member whose state is as reported. */
 /* capability: K3 */
-static void a_slow_on_change_is_told_what_is_left(void **state) {
+static void slow_on_change_receives_only_remaining_changes(void **state) {
   (void)state;
   slow s = {.told = 0};
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
@@ -150,13 +151,13 @@ static void a_slow_on_change_is_told_what_is_left(void **state) {
   while (!atomic_load(&s.is_inside)) sched_yield();
   for (int i = 0; i < 30; i++) leave(&s, "bob", enter(&s, "bob"));
   leave(&s, "cyd", enter(&s, "cyd"));
-  leave(&s, "ada", ada); /* four fit: those of whom nothing is to be told take no room */
+  leave(&s, "ada", ada); /* four fit: members without a pending change need no room */
   vestry_memory_exchange *dan = enter(&s, "dan"), *cyd = enter(&s, "cyd"), *eve = enter(&s, "eve");
   assert_non_null(vestry_memory_look(eve).connection);
-  vestry_memory_exchange *fay = enter(&s, "fay"); /* of ada it is to be told that she has left */
+  vestry_memory_exchange *fay = enter(&s, "fay"); /* ada's departure is still to be reported */
   assert_int_equal(vestry_memory_look(fay).status, 503);
   vestry_memory_destroy(fay);
-  ada = enter(&s, "ada"); /* she has a place until then */
+  ada = enter(&s, "ada"); /* until then she has a place */
   assert_non_null(vestry_memory_look(ada).connection);
   leave(&s, "ada", ada);
   atomic_store(&s.may_go_on, true);
@@ -173,9 +174,9 @@ static void *hang_up_all(void *ctx) {
   return NULL;
 }
 
-/* Its end comes in the middle of it all, while another thread ends streams. */
+/* The presence ends while streams are open and another thread ends streams. */
 /* capability: K3 */
-static void its_end_may_come_in_the_middle(void **state) {
+static void presence_may_end_while_streams_end(void **state) {
   (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {
     belief *b = calloc(1, sizeof *b);
@@ -195,7 +196,7 @@ static void its_end_may_come_in_the_middle(void **state) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, hang_up_all, open), 0);
     vestry_presence_destroy(b->presence);
-    size_t before = b->told; /* nobody writes it any more */
+    size_t before = b->told; /* no thread writes it any more */
     pthread_join(thread, NULL);
     vestry_destroy(b->v);
     assert_int_equal(b->told, before);
@@ -205,9 +206,9 @@ static void its_end_may_come_in_the_middle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_crowd_is_counted_exactly),
-      cmocka_unit_test(a_slow_on_change_is_told_what_is_left),
-      cmocka_unit_test(its_end_may_come_in_the_middle),
+      cmocka_unit_test(counts_are_exact_with_threads),
+      cmocka_unit_test(slow_on_change_receives_only_remaining_changes),
+      cmocka_unit_test(presence_may_end_while_streams_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* K3: presence under seeded schedules. One thread, a stepped runtime, and a seed that says what happens next: somebody
- * opens a stream, reloads, hangs up, is replaced or given up for another stream, time passes, one of the actors that
- * are ready runs (any of them, not the one that has waited longest), presence ends. on_change does the same, so that it
- * is slow, and news wait. After each step it is asked who is there, and what was told must fit.
+/* K3: presence under seeded schedules. One thread, a stepped runtime, and a seed that determines the next operation: a
+ * stream opens, reloads, hangs up, is replaced or dropped for another stream, time passes, one of the ready actors runs
+ * (any of them, not the one that has waited longest), or the presence ends. on_change does the same, so that it is slow
+ * and changes are pending. After each step the members are read, and the reported changes must match them.
  *
- *     test_registry_presence_schedule               the usual seeds
- *     test_registry_presence_schedule FIRST COUNT   others */
+ * test_registry_presence_schedule               the usual seeds
+ * test_registry_presence_schedule FIRST COUNT   others */
 #include <stdlib.h>
 
 #include "runtime/random.h"
@@ -18,12 +18,12 @@ enum { PLACES = 2, PEOPLE = 3, STREAMS = 20, STEPS_MOST = 80, DEPTH_MOST = 2, GR
 static struct {
   site w;
   uint64_t seed, random;
-  vestry_runtime *own; /* NULL: the instance's */
+  vestry_runtime *own; /* NULL: the runtime of the instance */
   vestry_presence *presence;
   size_t max_count;
   struct {
     bool is_here, is_believed, is_being_told;
-    size_t changed_at; /* when it was last seen to have come or left */
+    size_t changed_at; /* when the member was last seen to arrive or leave */
     long comings, leavings;
   } people[PLACES][PEOPLE];
   size_t moment, told_at, believed_count[PLACES], told_count, longest;
@@ -35,7 +35,7 @@ static struct {
   int depth;
 } h;
 
-static size_t told_in_all, left_out_in_all; /* that the schedules are about something */
+static size_t told_in_all, left_out_in_all; /* to check that the schedules cover both cases */
 
 #define require(holds)                                                                                                 \
   do {                                                                                                                 \
@@ -45,7 +45,7 @@ static size_t told_in_all, left_out_in_all; /* that the schedules are about some
 #define PLACE(place) VESTRY_KEY("p", place)
 static const char *const people[PEOPLE] = {"ada", "bob", "cyd"};
 
-/* See who is there. */
+/* Read the members. */
 static void look(void) {
   h.moment++;
   if (!h.presence) return;
@@ -63,7 +63,7 @@ static void look(void) {
   }
 }
 
-/* Those for whom there must be memory. */
+/* Return the number of members that need memory. */
 static size_t guests_count(void) {
   size_t count = 0;
   for (int place = 0; place < PLACES; place++)
@@ -84,11 +84,11 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (error) return error;
   switch (v->choice % 4) {
   case 0: /* a stream that ends at once */ vestry_reply_auto_close(reply, true); break;
-  case 1: /* one that takes the place of another */
+  case 1: /* a stream that replaces another */
     vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
     vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
     break;
-  case 2: /* or is given up for it */
+  case 2: /* or is dropped for it */
     vestry_reply_key(reply, VESTRY_KEY(people[v->who]));
     vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
     break;
@@ -110,7 +110,7 @@ static void open_stream(int place, int who, uint64_t choice) {
   h.streams_count++;
   visit v = {place, who, choice};
   require(wire_serve(&h.w, r, come, &v) == VESTRY_OK);
-  /* 503 also if the stream for which it is given up has just ended */
+  /* 503 also if the stream for which it is dropped has just ended */
   require(has_room ? r->status != 503 || choice % 4 == 2 : r->status == 503);
 }
 
@@ -118,7 +118,7 @@ static void hang_up(size_t stream) {
   if (h.streams[stream].connection) vestry_connection_close(h.streams[stream].connection, VESTRY_CAUSE_HANGUP);
 }
 
-/* Have one of the ready actors be the first. */
+/* Move a random one of the ready actors to the front. */
 static void shuffle(vestry_runtime *runtime) {
   vsi_job_queue *queue = &runtime->pool.outside;
   size_t count = atomic_load(&queue->length);
@@ -184,7 +184,7 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
   while (strcmp(people[who], change->who) != 0) who++;
   h.told_count++;
   told_in_all++;
-  require(change->here != h.people[place][who].is_believed); /* a coming, a leaving, a coming */
+  require(change->here != h.people[place][who].is_believed); /* arrivals and departures alternate */
   require(change->here == h.people[place][who].is_here);     /* as it is now */
   require(h.people[place][who].changed_at >= h.told_at);     /* in the order in which it happened */
   require(!h.people[place][who].is_being_told);
@@ -216,7 +216,7 @@ static void count_streams(const char *who, size_t streams_count, void *ctx) {
   (*counts)[i] = streams_count;
 }
 
-/* All is quiet: what is known of streams, and what was told, is exact. */
+/* Nothing is pending: the known streams and the reported changes are exact. */
 static void check_quiet(void) {
   if (!h.presence) return;
   for (int place = 0; place < PLACES; place++) {
@@ -248,8 +248,8 @@ static void one_schedule(uint64_t seed) {
   for (uint64_t steps = 1 + random_below(&h.random, STEPS_MOST); steps; steps--) one_op();
   settle();
   check_quiet();
-  h.depth = DEPTH_MOST;                              /* nothing new comes */
-  bool ends_first = random_below(&h.random, 8) == 0; /* with all that are there */
+  h.depth = DEPTH_MOST;                              /* on_change adds no operation */
+  bool ends_first = random_below(&h.random, 8) == 0; /* with all members present */
   for (size_t i = 0; !ends_first && i < h.streams_count; i++) hang_up(i);
   if (!ends_first) {
     settle();
@@ -274,7 +274,7 @@ static void one_schedule(uint64_t seed) {
 static uint64_t first_seed = 1, seeds_count = USUAL;
 
 /* capability: K3 */
-static void k3_under_seeded_schedules(void **state) {
+static void k3_changes_are_exact_under_seeded_schedules(void **state) {
   (void)state;
   for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);
   left_out_in_all -= told_in_all;
@@ -288,6 +288,6 @@ int main(int argc, char **argv) {
     first_seed = strtoull(argv[1], NULL, 10);
     seeds_count = strtoull(argv[2], NULL, 10);
   }
-  const struct CMUnitTest tests[] = {cmocka_unit_test(k3_under_seeded_schedules)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(k3_changes_are_exact_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
