@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* E5: the bus under many threads. Publishers, subscribers that come and go, and streams that end: whatever the order,
- * nobody is called whose end has been told, everybody's end is told once, and the sums hold. What a subscriber is
- * called with is freed by its end, so the sanitizers see who comes late. */
+/* E5: the bus with many threads. Publishers, subscribers that come and go, and streams that end: whatever the order, no
+ * subscriber is called after its end was reported, each end is reported once, and the counters are consistent. The
+ * argument of a subscriber is freed at its end, so sanitizers detect late calls. */
 #include "app/bus/bus.h"
 
 #include <sched.h>
@@ -22,15 +22,15 @@ typedef struct hall {
   pthread_barrier_t start;
 } hall;
 
-/* A subscriber's own, freed when it is over. */
+/* A subscriber's data, freed at its end. */
 typedef struct guest {
   hall *h;
   vestry_subscription *handle;
-  int seen;     /* plain: what the calls read and `over` writes */
-  bool *parted; /* of those with a stream: its hook has run */
+  int seen;     /* not atomic: read by the calls, and written by `over` */
+  bool *parted; /* of a subscriber with a stream: its close hook has run */
 } guest;
 
-/* A stream's own, which its close hook spoils. */
+/* A stream's data, which its close hook changes. */
 typedef struct page {
   bool parted;
   probe *p;
@@ -110,7 +110,7 @@ static void visit(worker *w, vestry_subscription **held) {
     atomic_fetch_add(&h->subscribed, 1);
   }
   if (!made) return;
-  if (*held) assert_true(vestry_unsubscribe(*held)); /* not the one just made, so that some live for a while */
+  if (*held) assert_true(vestry_unsubscribe(*held)); /* not the new one, so that some stay for a while */
   *held = made;
 }
 
@@ -150,7 +150,7 @@ static void one_round(uint64_t seed) {
     assert_int_equal(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
   }
   for (int i = 0; i < PUBLISHERS + GUESTS; i++) pthread_join(workers[i].thread, NULL);
-  if (seed % 2) { /* the bus first, while streams end */
+  if (seed % 2) { /* the bus is destroyed first, while streams end */
     for (int i = 0; i < STREAMS; i++) vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
   }
   vestry_bus_stats stats = {0};
@@ -170,12 +170,12 @@ static void one_round(uint64_t seed) {
 }
 
 /* capability: E5 */
-static void e5_publishers_guests_and_streams_that_end(void **state) {
+static void e5_no_call_follows_the_end_of_a_subscription(void **state) {
   (void)state;
   for (uint64_t seed = 1; seed <= ROUNDS; seed++) one_round(seed);
 }
 
-/* ------------------------------------------------------------------------------------------- who waits ----------- */
+/* -------------------------------------------------------------------------------- waiting for running calls ------- */
 
 typedef struct meeting {
   vsi_bus *bus;
@@ -188,7 +188,7 @@ static void end_the_other(const vestry_bus_message *message, void *ctx) {
   meeting *m = ctx;
   pthread_barrier_wait(&m->both_inside);
   bool first = *(const char *)message->topic.data == '1';
-  (void)vestry_unsubscribe(first ? m->two : m->one); /* would wait for each other, if it waited here */
+  (void)vestry_unsubscribe(first ? m->two : m->one); /* waiting here would be a deadlock */
 }
 
 static void count_over(void *ctx) {
@@ -222,7 +222,7 @@ typedef struct patient {
   vsi_bus *bus;
   vestry_subscription *handle;
   pthread_barrier_t inside;
-  int value; /* plain: written by the call, read by who waited for it */
+  int value; /* not atomic: written by the call, and read by the thread that waited for it */
 } patient;
 
 static void take_your_time(const vestry_bus_message *message, void *ctx) {
@@ -231,7 +231,7 @@ static void take_your_time(const vestry_bus_message *message, void *ctx) {
   pthread_barrier_wait(&p->inside);
   vestry_bus_stats stats = {0};
   do vsi_bus_stats_get(p->bus, &stats);
-  while (!stats.ended_count); /* somebody has begun to end it, and waits */
+  while (!stats.ended_count); /* another thread has begun to end it, and waits */
   p->value = 1;
 }
 
@@ -244,7 +244,7 @@ static void *publish_one(void *ctx) {
 /* capability: E5 */
 static void e5_unsubscribe_waits_for_a_running_call(void **state) {
   (void)state;
-  for (int how = 0; how < 2; how++) { /* unsubscribed; or by the bus's end */
+  for (int how = 0; how < 2; how++) { /* by unsubscribing, or by destroying the bus */
     patient p = {.value = 0};
     assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);
@@ -269,7 +269,7 @@ static void e5_unsubscribe_waits_for_a_running_call(void **state) {
 
 static void told_after_the_call(vestry_connection *connection, vestry_cause cause, void *ctx) {
   (void)connection, (void)cause;
-  ((patient *)ctx)->value++; /* plain: no call is running any more */
+  ((patient *)ctx)->value++; /* not atomic: no call is running any more */
 }
 
 static void leave_slowly(const vestry_bus_message *message, void *ctx) {
@@ -315,7 +315,7 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(e5_publishers_guests_and_streams_that_end),
+      cmocka_unit_test(e5_no_call_follows_the_end_of_a_subscription),
       cmocka_unit_test(callbacks_that_end_each_other_do_not_wait),
       cmocka_unit_test(e5_unsubscribe_waits_for_a_running_call),
       cmocka_unit_test(e5_the_close_hook_comes_after_a_running_call),

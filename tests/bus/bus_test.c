@@ -8,7 +8,7 @@
 #include "runtime/random.h"
 #include "support/topic.h"
 
-/* Everything that happened, as text: "a1 " a called with "1"; "a- " a is over. */
+/* All calls, as text: "a1 " a was called with "1"; "a- " a has ended. */
 static char happened[4096];
 
 typedef struct listener {
@@ -16,9 +16,9 @@ typedef struct listener {
   char name;
   int calls, overs;
   vestry_subscription *handle;
-  /* what it does when it is called: once */
+  /* operations of its next call, done once */
   vestry_subscription **ends; /* *ends is unsubscribed */
-  bool expects_over;          /* what that returns */
+  bool expects_over;          /* the expected result of that */
   const char *publishes;      /* data, to the same topic */
   struct listener *adds;
   vestry_connection *closes;
@@ -99,7 +99,7 @@ static void e5_subscribers_are_called_in_order(void **state) {
   vsi_bus *bus;
   listener l[4];
   begin(&b, &bus, l, 4);
-  assert_int_equal(publish(bus, "t", "0"), 0); /* nobody is there */
+  assert_int_equal(publish(bus, "t", "0"), 0); /* no subscriber */
   for (int i = 0; i < 3; i++) subscribe(&l[i], "t", NULL);
   subscribe(&l[3], "u", NULL);
   assert_int_equal(publish(bus, "t", "1"), 3);
@@ -109,7 +109,7 @@ static void e5_subscribers_are_called_in_order(void **state) {
   assert_true(vestry_unsubscribe(l[1].handle));
   assert_happened("b- ");
   assert_int_equal(publish(bus, "t", "4"), 2);
-  subscribe(&l[1], "t", NULL); /* anew: behind the others */
+  subscribe(&l[1], "t", NULL); /* again, after the others */
   l[1].overs = 0;
   publish(bus, "t", "5");
   assert_happened("a4 c4 a5 c5 b5 ");
@@ -138,7 +138,7 @@ static void a_message_is_the_publishers_own(const vestry_bus_message *message, v
   assert_null(message->connection);
 }
 
-static void e5_topics_are_bytes_and_messages_are_not_copied(void **state) {
+static void e5_topic_may_contain_nul_and_message_is_not_copied(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus;
@@ -154,12 +154,12 @@ static void e5_topics_are_bytes_and_messages_are_not_copied(void **state) {
   assert_int_equal(count, 0);
   long allocations = atomic_load(&b.th.allocations);
   for (int i = 0; i < 10; i++) topic_publish(bus, "a\0b", 3, data, 3, NULL);
-  assert_int_equal(atomic_load(&b.th.allocations), allocations); /* publishing needs no memory */
-  vsi_bus_destroy(bus);                                          /* ends what has no holder */
+  assert_int_equal(atomic_load(&b.th.allocations), allocations); /* publishing allocates nothing */
+  vsi_bus_destroy(bus);                                          /* ends subscriptions without a handle */
   bench_finish(&b);
 }
 
-static void what_is_refused(void **state) {
+static void invalid_or_excess_subscription_is_refused(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus = NULL;
@@ -177,7 +177,7 @@ static void what_is_refused(void **state) {
   assert_int_equal(topic_subscribe(bus, "u", 1, &subscriber, NULL), VESTRY_OK);
   assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, NULL), VESTRY_OK);
   assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_LIMIT);
-  assert_null(handle); /* untouched */
+  assert_null(handle); /* unchanged */
   vestry_bus_stats stats = {0};
   vsi_bus_stats_get(bus, &stats);
   assert_int_equal(stats.refused_count, 1);
@@ -194,20 +194,20 @@ static void what_is_refused(void **state) {
   bench_finish(&b);
 }
 
-/* ------------------------------------------------------------------------------------- inside of callbacks -------- */
+/* -------------------------------------------------------------------------------------- inside of callbacks ------- */
 
 /* capability: E5 */
-static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
+static void e5_subscriber_removed_during_publish_is_not_called(void **state) {
   (void)state;
   for (int victim = 0; victim < 3; victim++) /* b ends a, itself or c */
-    for (int on_t = 0; on_t < 2; on_t++) {   /* which leaves others, or an empty topic */
+    for (int on_t = 0; on_t < 2; on_t++) {   /* others stay, or the topic becomes empty */
       bench b;
       vsi_bus *bus;
       listener l[3];
       begin(&b, &bus, l, 3);
       for (int i = 0; i < 3; i++) subscribe(&l[i], "t", NULL);
       l[1].ends = &l[victim].handle;
-      l[1].expects_over = victim != 1; /* of itself a call is running */
+      l[1].expects_over = victim != 1; /* its own call is running */
       publish(bus, "t", "1");
       assert_happened(victim == 0 ? "a1 b1 a- c1 " : victim == 1 ? "a1 b1 b- c1 " : "a1 b1 c- ");
       publish(bus, "t", "2");
@@ -217,13 +217,13 @@ static void e5_who_is_unsubscribed_meanwhile_is_not_called(void **state) {
         if (i != victim) vestry_unsubscribe(l[i].handle);
       vsi_bus_destroy(bus);
       for (int i = 0; !on_t && i < 3; i++)
-        if (i != victim) assert_true(vestry_unsubscribe(l[i].handle)); /* holders may outlive the bus */
+        if (i != victim) assert_true(vestry_unsubscribe(l[i].handle)); /* handles may outlive the bus */
       for (int i = 0; i < 3; i++) assert_int_equal(l[i].overs, 1);
       bench_finish(&b);
     }
 }
 
-static void a_topic_that_empties_while_somebody_publishes(void **state) {
+static void topic_emptied_during_publish_accepts_subscribers(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus;
@@ -231,7 +231,7 @@ static void a_topic_that_empties_while_somebody_publishes(void **state) {
   begin(&b, &bus, l, 2);
   subscribe(&l[0], "t", NULL);
   l[0].ends = &l[0].handle;
-  l[0].adds = &l[1]; /* into the topic that is empty, and has a publisher in it */
+  l[0].adds = &l[1]; /* into the empty topic, which is being published to */
   assert_int_equal(publish(bus, "t", "1"), 1);
   assert_happened("a1 a- ");
   assert_int_equal(publish(bus, "t", "2"), 1);
@@ -244,7 +244,7 @@ static void a_topic_that_empties_while_somebody_publishes(void **state) {
   bench_finish(&b);
 }
 
-static void e5_who_subscribes_meanwhile_is_not_called_yet(void **state) {
+static void e5_subscriber_added_during_publish_is_not_called_yet(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus;
@@ -274,7 +274,7 @@ static void e5_publishing_inside_a_callback_works(void **state) {
   publish(bus, "t", "1");
   assert_happened("a1 b1 a2 b2 c2 c1 ");
   l[0].publishes = "4";
-  l[1].ends = &l[0].handle; /* in the inner publish: while a's own call waits for it below */
+  l[1].ends = &l[0].handle; /* in the inner publish, while a's own call waits for it */
   l[1].expects_over = false;
   publish(bus, "t", "3");
   assert_happened("a3 a4 b4 c4 a- b3 c3 ");
@@ -288,7 +288,7 @@ static void e5_publishing_inside_a_callback_works(void **state) {
 
 static void closed_after_the_bus(vestry_connection *connection, vestry_cause cause, void *ctx) {
   (void)connection, (void)cause;
-  assert_int_equal(((listener *)ctx)->overs, 1); /* what the hook frees is used no more */
+  assert_int_equal(((listener *)ctx)->overs, 1); /* the hook may free its data, because no call follows */
   note('h', "-", 1);
 }
 
@@ -326,20 +326,20 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     assert_int_equal(stats.ended_by_connection_count, 1);
     if (with_handle) assert_true(vestry_unsubscribe(l[1].handle));
     assert_int_equal(topic_subscribe(bus, "t", 1, &bound, &l[1].handle), VESTRY_CLOSED);
-    assert_int_equal(l[1].overs, 1); /* of what was refused nothing is called */
+    assert_int_equal(l[1].overs, 1); /* a refused subscription has no end */
     vestry_unsubscribe(l[0].handle);
     vestry_unsubscribe(l[2].handle);
     check_sums(bus);
     vsi_bus_destroy(bus);
     vestry_connection_unref(c);
-    p.closed++; /* its hooks were others */
+    p.closed++; /* its hooks were replaced */
     p.close_cause = p.end_cause;
     probe_finish(&p);
     bench_finish(&b);
   }
 }
 
-static void e5_a_connection_forgets_what_was_unsubscribed(void **state) {
+static void e5_unsubscribed_subscription_leaves_its_connection(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus;
@@ -355,7 +355,7 @@ static void e5_a_connection_forgets_what_was_unsubscribed(void **state) {
   l[1].closes = c;
   publish(bus, "t", "1");
   assert_happened("b1 ");
-  vsi_bus_destroy(bus); /* before the connection's end has come */
+  vsi_bus_destroy(bus); /* before the end of the connection */
   assert_happened("b- c- ");
   bench_run(&b);
   assert_happened("");
@@ -369,12 +369,12 @@ static void e5_a_connection_forgets_what_was_unsubscribed(void **state) {
 static void close_and_step(const vestry_bus_message *message, void *ctx) {
   vestry_connection *c = message->connection;
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
-  bench_run(ctx); /* the runner comes by inside of a call of the very subscription that it ends */
+  bench_run(ctx); /* the runner ends the subscription inside of its own call */
   assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
   note('x', message->data, message->len);
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);
-  assert_int_equal(vestry_connection_send(c, event), VESTRY_CLOSED); /* E6: refused without harm */
+  assert_int_equal(vestry_connection_send(c, event), VESTRY_CLOSED); /* E6: refused without effect */
   assert_int_equal(vestry_connection_patch_signals_text(c, "{}", 2, NULL), VESTRY_CLOSED);
   vestry_event_unref(event);
 }
@@ -385,7 +385,7 @@ static void over_x(void *ctx) {
 }
 
 /* capability: E6 */
-static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(void **state) {
+static void e6_callback_of_an_ended_connection_cannot_send(void **state) {
   (void)state;
   bench b;
   vsi_bus *bus;
@@ -401,7 +401,7 @@ static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(voi
   subscribe(&l[0], "t", NULL);
   assert_int_equal(publish(bus, "t", "1"), 2);
   assert_happened("x1 x- a1 ");
-  assert_int_equal(publish(bus, "t", "2"), 1); /* after the end: not called */
+  assert_int_equal(publish(bus, "t", "2"), 1); /* not called after the end */
   assert_happened("a2 ");
   assert_true(vestry_unsubscribe(handle));
   vestry_unsubscribe(l[0].handle);
@@ -411,15 +411,15 @@ static void e6_a_callback_whose_connection_has_ended_is_refused_without_harm(voi
   bench_finish(&b);
 }
 
-/* ------------------------------------------------------------------------------------- at random, and faults ------ */
+/* -------------------------------------------------------------------------- random operations, and failures ------- */
 
 enum { PEOPLE = 26, TOPICS = 4, STEPS = 3000, STREAMS = 4 };
 
-/* A bus that tells the truth: who is subscribed to what, in order. */
+/* A model of the bus: the subscribers of each topic, in order. */
 typedef struct model {
   listener l[PEOPLE];
   bool in[PEOPLE];
-  int topic[PEOPLE], stream[PEOPLE]; /* stream -1: bound to none */
+  int topic[PEOPLE], stream[PEOPLE]; /* stream -1: none */
   uint64_t number[PEOPLE], last;
 } model;
 
@@ -456,7 +456,7 @@ static void one_history(uint64_t seed) {
     int who = (int)random_below(&seed, PEOPLE), topic = (int)random_below(&seed, TOPICS);
     happened[0] = '\0';
     switch (random_below(&seed, 12)) {
-    case 0: { /* a stream ends, and another takes its place */
+    case 0: { /* a stream ends, and another replaces it */
       int i = (int)random_below(&seed, STREAMS);
       vestry_connection_close(streams[i], VESTRY_CAUSE_CLOSED);
       closing[i] = true;
@@ -525,7 +525,7 @@ static void one_history(uint64_t seed) {
   bench_finish(&b);
 }
 
-static void as_a_bus_that_tells_the_truth(void **state) {
+static void random_operations_match_a_model(void **state) {
   (void)state;
   for (uint64_t seed = 1; seed <= 10; seed++) one_history(seed);
 }
@@ -547,7 +547,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   listener l[20];
   memset(l, 0, sizeof l);
   int made = 0;
-  for (int i = 0; !error && i < 20; i++) { /* a topic each: the table grows */
+  for (int i = 0; !error && i < 20; i++) { /* a topic each, so that the table grows */
     char topic[2] = {'a', (char)('a' + i)};
     l[i].name = topic[1];
     vestry_subscriber subscriber = {0, on_message, on_over, &l[i], i % 2 ? c : NULL};
@@ -590,16 +590,16 @@ static void survives_every_failed_allocation(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(e5_subscribers_are_called_in_order),
-      cmocka_unit_test(e5_topics_are_bytes_and_messages_are_not_copied),
-      cmocka_unit_test(what_is_refused),
-      cmocka_unit_test(e5_who_is_unsubscribed_meanwhile_is_not_called),
-      cmocka_unit_test(a_topic_that_empties_while_somebody_publishes),
-      cmocka_unit_test(e5_who_subscribes_meanwhile_is_not_called_yet),
+      cmocka_unit_test(e5_topic_may_contain_nul_and_message_is_not_copied),
+      cmocka_unit_test(invalid_or_excess_subscription_is_refused),
+      cmocka_unit_test(e5_subscriber_removed_during_publish_is_not_called),
+      cmocka_unit_test(topic_emptied_during_publish_accepts_subscribers),
+      cmocka_unit_test(e5_subscriber_added_during_publish_is_not_called_yet),
       cmocka_unit_test(e5_publishing_inside_a_callback_works),
       cmocka_unit_test(e5_subscriptions_end_with_their_connection),
-      cmocka_unit_test(e5_a_connection_forgets_what_was_unsubscribed),
-      cmocka_unit_test(e6_a_callback_whose_connection_has_ended_is_refused_without_harm),
-      cmocka_unit_test(as_a_bus_that_tells_the_truth),
+      cmocka_unit_test(e5_unsubscribed_subscription_leaves_its_connection),
+      cmocka_unit_test(e6_callback_of_an_ended_connection_cannot_send),
+      cmocka_unit_test(random_operations_match_a_model),
       cmocka_unit_test(survives_every_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

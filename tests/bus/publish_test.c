@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* K12: topics by key: who is told, and that what was handed over for it is given back once. */
+/* K12: topics by key: the subscribers that are called, and the end of each subscription, which comes once. */
 #include "vestry/app/bus.h"
 
 #include "serve/wire.h"
@@ -14,7 +14,7 @@ static vestry_bus_stats bus_of(vestry *v) {
   return stats;
 }
 
-/* How many were told. */
+/* Publish, and return the number of subscribers called. */
 static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const char *text) {
   size_t count = 99;
   vestry_err error = vestry_publish(v, scope, key, text, strlen(text), &count);
@@ -22,11 +22,11 @@ static size_t tell(vestry *v, vestry_scope scope, const vestry_key *key, const c
   return count;
 }
 
-/* One subscriber's. */
+/* The record of one subscriber. */
 typedef struct ear {
   char heard[500];
   int calls, overs, closes;
-  size_t key_len; /* of what it was told by last */
+  size_t key_len; /* of the last message */
   char key[100], scope[20];
 } ear;
 
@@ -56,16 +56,16 @@ static void closed(vestry_connection *connection, vestry_cause cause, void *ctx)
   assert_int_equal(e->overs, 1);
 }
 
-/* What a handler does. */
+/* The operations of a handler. */
 typedef struct visit {
-  ear *ears[20]; /* subscribed, each for itself; until NULL */
+  ear *ears[20]; /* subscribed separately; ends with NULL */
   const vestry_scope *scope;
   const vestry_key *key;
-  vestry_subscriber subscriber; /* instead; call NULL: not used */
-  bool is_invalid;              /* use it though it is nothing */
+  vestry_subscriber subscriber; /* used instead; call NULL: unused */
+  bool is_invalid;              /* use it although it is invalid */
   const char *kept, *effects;   /* as in broadcast_test.c */
   vestry_keep_policy policy;
-  bool answers, ignores, ends; /* ends: the instance, when it has subscribed */
+  bool answers, ignores, ends; /* ends: destroys the instance after subscribing */
   test_host *fails;
   long fail;
   bool has_hook;
@@ -117,10 +117,10 @@ static void end(site *w, wire *all[], size_t count) {
   test_host_assert_clean(&w->th);
 }
 
-/* ------------------------------------------------------------------------------------------------- streams -------- */
+/* -------------------------------------------------------------------------------------------------- streams ------- */
 
 /* capability: K12 */
-static void a_stream_is_told_while_it_lives(void **state) {
+static void stream_receives_messages_while_it_lives(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -149,9 +149,9 @@ static void a_stream_is_told_while_it_lives(void **state) {
   end(&w, (wire *[]){&r}, 1);
 }
 
-/* Never called, and given back once. */
+/* Never called, and ended once. */
 /* capability: K12 */
-static void without_a_stream_nobody_is_told(void **state) {
+static void request_without_stream_ends_its_subscription(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -188,7 +188,7 @@ static void without_a_stream_nobody_is_told(void **state) {
 }
 
 /* The instance ends between the handler and the stream. */
-static void its_end_comes_in_between(void **state) {
+static void subscription_ends_if_the_instance_closes_before_open(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -203,9 +203,9 @@ static void its_end_comes_in_between(void **state) {
   end(&w, (wire *[]){&r, &late}, 2);
 }
 
-/* ------------------------------------------------------------------------------------------------- others --------- */
+/* --------------------------------------------------------------------------- subscriptions without a stream ------- */
 
-static void code_subscribes_too(void **state) {
+static void code_subscribes_without_a_stream(void **state) {
   (void)state;
   site w;
   ear ears[3] = {{.calls = 0}};
@@ -225,13 +225,13 @@ static void code_subscribes_too(void **state) {
   assert_int_equal(vestry_subscribe(w.v, ann, JOBS, &(vestry_subscriber){.call = NULL}, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(NULL, ann, JOBS, NULL, 0, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_publish(w.v, ann, JOBS, NULL, 0, NULL), VESTRY_OK);
-  end(&w, NULL, 0); /* its end is theirs */
+  end(&w, NULL, 0); /* they end with the instance */
   for (int i = 0; i < 3; i++) assert_int_equal(ears[i].overs, 1);
   assert_string_equal(ears[0].heard, "all ");
 }
 
 /* capability: K12 */
-static void subscriptions_are_bounded(void **state) {
+static void subscriptions_over_limit_are_refused(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -240,14 +240,14 @@ static void subscriptions_are_bounded(void **state) {
   wire a = {.datastar = true}, b = a;
   ear ears[4] = {{.calls = 0}};
   visit v = {.ears = {&ears[0], &ears[1], &ears[2]}, .key = JOBS, .ignores = true, .w = &w};
-  wire_request(&w, &a, come, &v); /* what is not begun counts too */
+  wire_request(&w, &a, come, &v); /* subscriptions that have not begun count too */
   assert_int_equal(v.error, VESTRY_LIMIT);
   assert_int_equal(bus_of(w.v).live_count, 2);
   assert_int_equal(bus_of(w.v).refused_count, 1);
   v = (visit){.ears = {&ears[3]}, .key = JOBS, .w = &w};
   wire_request(&w, &b, come, &v);
   assert_int_equal(b.status, 503);
-  assert_int_equal(ears[2].overs + ears[3].overs, 0); /* never, when it failed */
+  assert_int_equal(ears[2].overs + ears[3].overs, 0); /* a failed subscription has no end */
   wire_hang_up(&w, &a);
   assert_int_equal(ears[0].overs + ears[1].overs, 2);
   wire_finish(&b);
@@ -258,7 +258,7 @@ static void subscriptions_are_bounded(void **state) {
   end(&w, (wire *[]){&a, &b}, 2);
 }
 
-static void a_reply_subscribes_as_often_as_it_may(void **state) {
+static void reply_subscribes_16_times_at_most(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
@@ -274,7 +274,7 @@ static void a_reply_subscribes_as_often_as_it_may(void **state) {
   end(&w, (wire *[]){&r}, 1);
 }
 
-static void what_is_refused(void **state) {
+static void invalid_subscription_is_refused(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -300,10 +300,10 @@ static void what_is_refused(void **state) {
     v.is_invalid = true;
     wire_request(&w, &r, come, &v);
     if (v.error != rows[i].error) fail_msg("row %zu: %s", i, vestry_strerror(v.error));
-    assert_int_equal(r.status, 500); /* the client has no part in it */
+    assert_int_equal(r.status, 500); /* not an error of the client */
     wire_finish(&r);
   }
-  /* Topics by key are as long as keys are, and differ where those do. */
+  /* Topics by key are as long as keys, and differ exactly where the keys do. */
   ear ears[3] = {{.calls = 0}};
   const vestry_key keys[3] = {vestry_key_bytes(large, 65000), vestry_key_bytes(large, 64999),
                               vestry_key_string("jobs")};
@@ -317,9 +317,9 @@ static void what_is_refused(void **state) {
   wires_end(&w, &open);
 }
 
-/* ------------------------------------------------------------------------------------------- no memory ------------ */
+/* ------------------------------------------------------------------------------------------------ no memory ------- */
 
-static void errors_are_remembered(void **state) {
+static void ignored_error_refuses_the_stream(void **state) {
   (void)state;
   site w;
   begin(&w, (vestry_options){0});
@@ -372,22 +372,22 @@ static vestry_err one_life(test_host *th, void *ctx) {
 }
 
 /* capability: K12 */
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(one_life, NULL, true);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_is_told_while_it_lives),
-      cmocka_unit_test(without_a_stream_nobody_is_told),
-      cmocka_unit_test(its_end_comes_in_between),
-      cmocka_unit_test(code_subscribes_too),
-      cmocka_unit_test(subscriptions_are_bounded),
-      cmocka_unit_test(a_reply_subscribes_as_often_as_it_may),
-      cmocka_unit_test(what_is_refused),
-      cmocka_unit_test(errors_are_remembered),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(stream_receives_messages_while_it_lives),
+      cmocka_unit_test(request_without_stream_ends_its_subscription),
+      cmocka_unit_test(subscription_ends_if_the_instance_closes_before_open),
+      cmocka_unit_test(code_subscribes_without_a_stream),
+      cmocka_unit_test(subscriptions_over_limit_are_refused),
+      cmocka_unit_test(reply_subscribes_16_times_at_most),
+      cmocka_unit_test(invalid_subscription_is_refused),
+      cmocka_unit_test(ignored_error_refuses_the_stream),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

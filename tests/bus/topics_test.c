@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of topics: what is in is found, what is out is not, and look-ups are short however many there are. */
+/* The table of topics: a stored topic is found, a removed one is not, and lookups stay short with many topics. */
 #include "app/bus/bus.h"
 
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static void topics_differ_by_every_byte(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void as_a_set_of_numbers(void **state) {
+static void random_operations_match_a_set(void **state) {
   (void)state;
   enum { NUMBERS = 500, STEPS = 20000 };
   for (uint64_t seed = 1; seed <= 5; seed++) {
@@ -97,7 +97,7 @@ static void as_a_set_of_numbers(void **state) {
 }
 
 /* capability: F7 */
-static void look_ups_stay_short(void **state) {
+static void chains_stay_short_with_many_topics(void **state) {
   (void)state;
   enum { NUMBERS = 100000 };
   vsi_topics topics;
@@ -107,12 +107,12 @@ static void look_ups_stay_short(void **state) {
   assert_int_equal(vsi_topics_init(&topics, &th.host), VESTRY_OK);
   for (uint32_t number = 0; number < NUMBERS; number++) add(&topics, host, &number, sizeof number);
   assert_true((size_t)1 << topics.map.bits >= topics.map.count);
-  assert_true(longest_chain(&topics) <= 10); /* of so many, at random, 8 or so */
+  assert_true(longest_chain(&topics) <= 10); /* about 8 at random for this many */
   for (uint32_t number = 0; number < NUMBERS; number++) drop(&topics, host, &number, sizeof number);
   vsi_topics_finish(&topics, host);
 }
 
-static void needs_randomness(void **state) {
+static void init_fails_without_randomness(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -124,9 +124,9 @@ static void needs_randomness(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(topics_differ_by_every_byte),
-      cmocka_unit_test(as_a_set_of_numbers),
-      cmocka_unit_test(look_ups_stay_short),
-      cmocka_unit_test(needs_randomness),
+      cmocka_unit_test(random_operations_match_a_set),
+      cmocka_unit_test(chains_stay_short_with_many_topics),
+      cmocka_unit_test(init_fails_without_randomness),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
