@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A server that has all that is measured: pages, a cluster over a NATS broker that finds no server, a database and its
- * pool; those of PostgreSQL, if it is told of a server. Its metrics have all names that there are:
- *     served PATH-OF-A-NEW-DATABASE [URL] */
+/* A server with all modules that have metrics: pages, a cluster with a NATS broker that finds no server, a database and
+ * its pool, and those of PostgreSQL if a URL is given. Its metrics have all existing names: served
+ * PATH-OF-A-NEW-DATABASE [URL] */
 #include <stdio.h>
 
 #include "vestry/civetweb.h"
@@ -20,7 +20,7 @@ typedef struct all {
   vestry_cluster *cluster;
   vestry_sqlite *database;
   vestry_sql_pool *pool;
-  vestry_postgres *postgres; /* NULL, as its pool: there is no server */
+  vestry_postgres *postgres; /* NULL without a server, like its pool */
   vestry_sql_pool *postgres_pool;
   vestry_observe *observe;
 } all;
