@@ -16,7 +16,7 @@ static vsi_clock clock_of(uint64_t idle_ns, uint64_t lifetime_ns) {
   return clock;
 }
 
-static void ticks_are_exact(void **state) {
+static void tick_conversion_is_exact(void **state) {
   (void)state;
   static const uint64_t idle_ms[] = {1, 4000, 4001, 600000, 600001, 86400000, UINT64_C(86400000) * 365, 0};
   uint64_t random = 1;
@@ -33,17 +33,17 @@ static void ticks_are_exact(void **state) {
   }
 }
 
-static void ages_wrap(void **state) {
+static void tick_ages_wrap(void **state) {
   (void)state;
   assert_int_equal(vsi_tick_age(7, 7), 0);
   assert_int_equal(vsi_tick_age(9, 7), 2);
-  assert_int_equal(vsi_tick_age(7, 9), 0); /* yet to come */
+  assert_int_equal(vsi_tick_age(7, 9), 0); /* in the future */
   assert_int_equal(vsi_tick_age(3, VSI_TICK_MASK - 1), 5);
   assert_int_equal(vsi_tick_age(VSI_TICK_MASK - 1, 3), 0);
 }
 
-/* Never before the whole span is over, at most a tick later. */
-static void what_is_due_is_due_on_time(void **state) {
+/* A deadline is never before the whole span is over, and at most a tick later. */
+static void deadlines_are_at_most_a_tick_late(void **state) {
   (void)state;
   uint64_t idle_ns = 100000 * MS;
   vsi_clock clock = clock_of(idle_ns, UINT64_MAX);
@@ -59,13 +59,13 @@ static void what_is_due_is_due_on_time(void **state) {
   assert_true(vsi_clock_due_ns(&clock, UINT64_MAX / clock.tick_ns, 0, VSI_TICK_MASK) == UINT64_MAX);
 }
 
-static void for_ever_is_no_number_of_ticks(void **state) {
+static void unlimited_spans_have_no_ticks(void **state) {
   (void)state;
   vsi_clock clock = clock_of(UINT64_MAX, UINT64_MAX);
   assert_false(clock.expires);
   clock = clock_of(UINT64_MAX, 1000 * MS);
   assert_true(clock.expires && clock.lifetime_ticks && !clock.idle_ticks);
-  clock = clock_of(2000 * MS, 1000 * MS); /* it has expired before it can be idle */
+  clock = clock_of(2000 * MS, 1000 * MS); /* an entry expires before it can be idle */
   assert_int_equal(clock.idle_ticks, 0);
   clock = (vsi_clock){0}; /* of a store that does not evict */
   assert_int_equal(vsi_clock_now(&clock), 0);
@@ -73,10 +73,10 @@ static void for_ever_is_no_number_of_ticks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ticks_are_exact),
-      cmocka_unit_test(ages_wrap),
-      cmocka_unit_test(what_is_due_is_due_on_time),
-      cmocka_unit_test(for_ever_is_no_number_of_ticks),
+      cmocka_unit_test(tick_conversion_is_exact),
+      cmocka_unit_test(tick_ages_wrap),
+      cmocka_unit_test(deadlines_are_at_most_a_tick_late),
+      cmocka_unit_test(unlimited_spans_have_no_ticks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

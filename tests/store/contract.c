@@ -15,7 +15,7 @@ static void assert_exit(size_t at, const value *v, vestry_cause cause) {
 /* --------------------------------------------------------------------------------------- put, get, remove (A1) ---- */
 
 /* capability: A1 */
-static void finds_what_was_put(void **state) {
+static void get_finds_the_stored_value(void **state) {
   world_open(&w, *state, NULL);
   assert_null(world_one(&w, KEY));
   value *v = world_new(&w, KEY, NULL);
@@ -38,7 +38,7 @@ static void finds_what_was_put(void **state) {
 }
 
 /* capability: A1 */
-static void the_last_write_wins(void **state) {
+static void put_replaces_the_stored_value(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle first_handle, second_handle;
   value *first = world_new(&w, KEY, &first_handle);
@@ -56,7 +56,7 @@ static void the_last_write_wins(void **state) {
   world_end(&w);
 }
 
-static void a_held_value_outlives_its_stay(void **state) {
+static void held_reference_keeps_a_removed_value(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_new(&w, KEY, NULL);
   void *held[1];
@@ -64,14 +64,14 @@ static void a_held_value_outlives_its_stay(void **state) {
   const vestry_key *key = KEY;
   assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, held, &count), VESTRY_OK);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
-  assert_int_equal(atomic_load(&v->refs), 2); /* closed, not gone */
+  assert_int_equal(atomic_load(&v->refs), 2); /* closed, not freed */
   assert_int_equal(atomic_load(&v->closes), 1);
   atomic_fetch_sub(&v->refs, 1);
   world_end(&w);
 }
 
 /* capability: A1, A10 */
-static void remove_names_what_left_and_why(void **state) {
+static void purge_hook_gets_removed_entry_and_cause(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
@@ -79,7 +79,7 @@ static void remove_names_what_left_and_why(void **state) {
   size_t count = 99;
   assert_int_equal(vestry_store_remove(w.store, world_scope("t"), key, VESTRY_CAUSE_REMOVED, &count), VESTRY_NOT_FOUND);
   assert_int_equal(count, 99);
-  assert_int_equal(world_left(&w), 0); /* no hook for what is not there (A10) */
+  assert_int_equal(world_left(&w), 0); /* no hook for an absent key (A10) */
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_NONE, &count), VESTRY_INVALID);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_COUNT, &count), VESTRY_INVALID);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, &count), VESTRY_OK);
@@ -99,7 +99,7 @@ static void remove_names_what_left_and_why(void **state) {
 /* ---------------------------------------------------------------------------------------------- identity (A12) ---- */
 
 /* capability: A12 */
-static void a_late_end_does_not_touch_the_successor(void **state) {
+static void old_handle_does_not_remove_the_successor(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle old_handle, new_handle;
   world_new(&w, KEY, &old_handle);
@@ -118,7 +118,7 @@ static void a_late_end_does_not_touch_the_successor(void **state) {
 }
 
 /* capability: A12 */
-static void handles_are_never_used_twice(void **state) {
+static void handles_are_never_reused(void **state) {
   world_open(&w, *state, NULL);
   enum { PUTS = 1000 };
   static vestry_handle handles[PUTS];
@@ -135,7 +135,7 @@ static void handles_are_never_used_twice(void **state) {
 
 /* ----------------------------------------------------------------------------------- a key is taken (A14, A4) ---- */
 
-static void the_same_value_is_refreshed(void **state) {
+static void put_of_the_stored_value_refreshes_it(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
@@ -153,7 +153,7 @@ static void the_same_value_is_refreshed(void **state) {
   world_end(&w);
 }
 
-static void a_value_can_be_under_two_keys(void **state) {
+static void value_can_have_two_keys(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
   vestry_put_result one = {0}, other = {0};
@@ -168,7 +168,7 @@ static void a_value_can_be_under_two_keys(void **state) {
 }
 
 /* capability: A14 */
-static void reuse_and_reject_leave_what_is_there(void **state) {
+static void reuse_and_reject_keep_the_stored_value(void **state) {
   world_open(&w, *state, NULL);
   value *first = world_value(&w), *second = world_value(&w);
   assert_int_equal(world_put(&w, "s", KEY, first, VESTRY_KEEP_REUSE, 0, NULL), VESTRY_OK);
@@ -187,7 +187,7 @@ static void reuse_and_reject_leave_what_is_there(void **state) {
 }
 
 /* capability: A14 */
-static void many_values_share_a_key(void **state) {
+static void key_holds_many_values_up_to_its_limit(void **state) {
   world_open(&w, *state, NULL);
   value *v[6], *found[8];
   vestry_put_result result[6] = {0};
@@ -196,7 +196,7 @@ static void many_values_share_a_key(void **state) {
     assert_int_equal(world_put(&w, "s", KEY, v[i], VESTRY_KEEP_MANY, 4, &result[i]), VESTRY_OK);
     assert_int_equal(result[i].displaced_count, i >= 4 ? 1 : 0);
   }
-  assert_exit(0, v[0], VESTRY_CAUSE_REPLACED); /* the ones put longest ago */
+  assert_exit(0, v[0], VESTRY_CAUSE_REPLACED); /* the oldest puts */
   assert_exit(1, v[1], VESTRY_CAUSE_REPLACED);
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 4);
   for (size_t i = 0; i < 4; i++) assert_ptr_equal(found[i], v[i + 2]); /* the most recent last */
@@ -205,10 +205,10 @@ static void many_values_share_a_key(void **state) {
   assert_ptr_equal(found[1], v[5]);
   assert_int_equal(world_get(&w, "s", KEY, found, 0), 0);
   const vestry_key *key = KEY;
-  size_t none = 0; /* no room: still found, and used */
+  size_t none = 0; /* no room for results: the key is still found, and counts as used */
   assert_int_equal(vestry_store_get(w.store, world_scope("s"), key, NULL, &none), VESTRY_OK);
 
-  /* A refreshed one keeps its place, and displaces nobody even when the maximum has become lower. */
+  /* A refreshed value keeps its position and displaces no other, even if the maximum is lower now. */
   assert_int_equal(world_put(&w, "s", KEY, v[2], VESTRY_KEEP_MANY, 2, NULL), VESTRY_OK);
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 4);
   assert_ptr_equal(found[0], v[2]);
@@ -222,13 +222,13 @@ static void many_values_share_a_key(void **state) {
 
   assert_true(vestry_store_remove_if(w.store, result[5].handle, VESTRY_CAUSE_HANGUP)); /* one of several */
   assert_ptr_equal(world_one(&w, KEY), late);
-  value *only = world_new(&w, KEY, NULL); /* REPLACE takes all */
+  value *only = world_new(&w, KEY, NULL); /* REPLACE displaces all */
   assert_int_equal(world_get(&w, "s", KEY, found, 8), 1);
   assert_ptr_equal(found[0], only);
   world_end(&w);
 }
 
-static void a_refreshed_one_of_many_displaces_nobody(void **state) {
+static void refreshing_one_of_many_displaces_none(void **state) {
   world_open(&w, *state, NULL);
   value *v[3], *found[3];
   for (size_t i = 0; i < 3; i++) {
@@ -246,7 +246,7 @@ static void a_refreshed_one_of_many_displaces_nobody(void **state) {
   world_end(&w);
 }
 
-static void replace_by_one_of_many_keeps_that_one(void **state) {
+static void replace_with_a_stored_value_keeps_only_it(void **state) {
   world_open(&w, *state, NULL);
   value *v[3];
   vestry_put_result result[3] = {0}, refreshed = {0};
@@ -264,8 +264,8 @@ static void replace_by_one_of_many_keeps_that_one(void **state) {
   world_end(&w);
 }
 
-/* Of a full key those that have ended go before those that live. */
-static void ended_values_of_a_full_key_go_first(void **state) {
+/* If a key is full, ended values are displaced before others. */
+static void full_key_displaces_ended_values_first(void **state) {
   world_open(&w, *state, NULL);
   value *v[6], *found[8];
   for (size_t i = 0; i < 6; i++) v[i] = world_value(&w);
@@ -280,8 +280,9 @@ static void ended_values_of_a_full_key_go_first(void **state) {
   world_end(&w);
 }
 
-/* A key of some hundred values, which are not found by a walk: they come, are put again and leave in any order. */
-static void a_key_of_hundreds_keeps_its_order(void **state) {
+/* A key with hundreds of values has an index instead of a walk over its list. Values are put, put again and removed in
+ * any order. */
+static void key_with_hundreds_of_values_keeps_their_order(void **state) {
   enum { VALUES = 300, MOST = 200, STEPS = 4500, SHOWN = 32 };
   static value *v[VALUES], *there[MOST + 1], *found[SHOWN];
   static vestry_handle handles[MOST + 1];
@@ -318,13 +319,13 @@ static void a_key_of_hundreds_keeps_its_order(void **state) {
   assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), SHOWN);
   for (size_t i = 0; i < SHOWN; i++) assert_ptr_equal(found[i], there[count - SHOWN + i]);
   world_check(&w);
-  world_new(&w, KEY, NULL); /* REPLACE takes all */
+  world_new(&w, KEY, NULL); /* REPLACE displaces all */
   assert_int_equal(world_get(&w, "s", KEY, found, SHOWN), 1);
   world_end(&w);
 }
 
 /* capability: A14 */
-static void many_means_eight_unless_said(void **state) {
+static void many_defaults_to_eight_values(void **state) {
   world_open(&w, *state, NULL);
   value *found[32];
   for (size_t i = 0; i < 9; i++)
@@ -343,7 +344,7 @@ static void many_means_eight_unless_said(void **state) {
 /* ------------------------------------------------------------------------------------ scopes and keys (A8, A9) ---- */
 
 /* capability: A8 */
-static void scopes_are_apart(void **state) {
+static void equal_keys_in_different_scopes_are_separate(void **state) {
   world_open(&w, *state, NULL);
   value *one = world_value(&w), *other = world_value(&w), *nameless = world_value(&w);
   assert_int_equal(world_put(&w, "one", KEY, one, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
@@ -365,7 +366,7 @@ static void scopes_are_apart(void **state) {
 }
 
 /* capability: A9 */
-static void keys_are_typed(void **state) {
+static void keys_of_different_types_are_distinct(void **state) {
   world_open(&w, *state, NULL);
   vestry_key keys[] = {
       vestry_key_integer(1), vestry_key_string("1"),    vestry_key_bytes("1", 1),    *VESTRY_KEY(1),
@@ -380,7 +381,7 @@ static void keys_are_typed(void **state) {
 }
 
 /* capability: A9 */
-static void long_keys_and_wrong_ones(void **state) {
+static void longest_keys_work_and_invalid_ones_are_refused(void **state) {
   world_open(&w, *state, NULL);
   static char data[VESTRY_KEY_MAX_BYTES];
   vestry_key longest = vestry_key_bytes(data, sizeof data - 4), longer = vestry_key_bytes(data, sizeof data - 3);
@@ -418,7 +419,7 @@ static void long_keys_and_wrong_ones(void **state) {
 }
 
 /* capability: A1 */
-static void holds_thousands(void **state) {
+static void store_holds_thousands_of_keys(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3000});
   enum { COUNT = 3000 };
   value *v = world_value(&w);
@@ -439,7 +440,7 @@ static void holds_thousands(void **state) {
 /* --------------------------------------------------------------------------------- exactly once, no lock (A10) ---- */
 
 /* capability: A10 */
-static void closing_takes_everything_and_ends_it(void **state) {
+static void close_removes_all_and_refuses_puts(void **state) {
   world_open(&w, *state, NULL);
   for (size_t i = 0; i < 600; i++) world_new(&w, VESTRY_KEY("k", i), NULL);
   vestry_store_close(w.store);
@@ -458,11 +459,11 @@ static void closing_takes_everything_and_ends_it(void **state) {
   world_end(&w);
 }
 
-/* A hook that uses the store, as the header allows: were a lock held, this would hang or corrupt. */
+/* A hook that uses the store, as the header allows. If a lock were held, it would hang or corrupt the store. */
 static void meddle(world *at, const vestry_purged *purged) {
   (void)purged;
   static _Thread_local unsigned depth;
-  if (depth == 3) return; /* what it makes leave calls it again */
+  if (depth == 3) return; /* the evictions that it causes call it again */
   depth++;
   value *spare = at->ctx;
   vestry_err error = world_put(at, "s", VESTRY_KEY("hook", depth), spare, VESTRY_KEEP_REPLACE, 0, NULL);
@@ -482,7 +483,7 @@ static void close_looks_for_itself(world *at, value *v, vestry_cause cause) {
 }
 
 /* capability: A10 */
-static void callbacks_may_use_the_store(void **state) {
+static void hooks_may_use_the_store(void **state) {
   world_open(&w, *state, NULL);
   w.ctx = world_value(&w);
   w.on_purge = meddle;
@@ -499,27 +500,27 @@ static void callbacks_may_use_the_store(void **state) {
 
 int store_contract_run(const store_kind *kind) {
   const struct CMUnitTest tests[] = {
-      TEST(finds_what_was_put),
-      TEST(the_last_write_wins),
-      TEST(a_held_value_outlives_its_stay),
-      TEST(remove_names_what_left_and_why),
-      TEST(a_late_end_does_not_touch_the_successor),
-      TEST(handles_are_never_used_twice),
-      TEST(the_same_value_is_refreshed),
-      TEST(a_value_can_be_under_two_keys),
-      TEST(reuse_and_reject_leave_what_is_there),
-      TEST(many_values_share_a_key),
-      TEST(a_refreshed_one_of_many_displaces_nobody),
-      TEST(replace_by_one_of_many_keeps_that_one),
-      TEST(many_means_eight_unless_said),
-      TEST(ended_values_of_a_full_key_go_first),
-      TEST(a_key_of_hundreds_keeps_its_order),
-      TEST(scopes_are_apart),
-      TEST(keys_are_typed),
-      TEST(long_keys_and_wrong_ones),
-      TEST(holds_thousands),
-      TEST(closing_takes_everything_and_ends_it),
-      TEST(callbacks_may_use_the_store),
+      TEST(get_finds_the_stored_value),
+      TEST(put_replaces_the_stored_value),
+      TEST(held_reference_keeps_a_removed_value),
+      TEST(purge_hook_gets_removed_entry_and_cause),
+      TEST(old_handle_does_not_remove_the_successor),
+      TEST(handles_are_never_reused),
+      TEST(put_of_the_stored_value_refreshes_it),
+      TEST(value_can_have_two_keys),
+      TEST(reuse_and_reject_keep_the_stored_value),
+      TEST(key_holds_many_values_up_to_its_limit),
+      TEST(refreshing_one_of_many_displaces_none),
+      TEST(replace_with_a_stored_value_keeps_only_it),
+      TEST(many_defaults_to_eight_values),
+      TEST(full_key_displaces_ended_values_first),
+      TEST(key_with_hundreds_of_values_keeps_their_order),
+      TEST(equal_keys_in_different_scopes_are_separate),
+      TEST(keys_of_different_types_are_distinct),
+      TEST(longest_keys_work_and_invalid_ones_are_refused),
+      TEST(store_holds_thousands_of_keys),
+      TEST(close_removes_all_and_refuses_puts),
+      TEST(hooks_may_use_the_store),
   };
   return cmocka_run_group_tests_name(kind->type, tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every store must do, whoever wrote it: each part runs for each kind and returns the number of failed tests. */
+/* The contract of every store, built in or from an application. Each part runs for each kind, and returns the number of
+ * failed tests. */
 #ifndef TESTS_STORE_CONTRACT_H
 #define TESTS_STORE_CONTRACT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract under a failing allocator (style rule 23) and under many threads. */
+/* The contract with a failing allocator (style rule 23) and with many threads. */
 #include <pthread.h>
 #include <sched.h>
 
@@ -79,7 +79,7 @@ static vestry_err use_everything(void) {
     if (error) return error;
   }
   assert_int_equal(listed, KEYS / 2);
-  for (size_t i = 0; i < KEYS; i++) { /* nothing that removes a short key can fail */
+  for (size_t i = 0; i < KEYS; i++) { /* removing a short key needs no allocation */
     const vestry_key *key = VESTRY_KEY("k", i);
     assert_int_equal(vestry_store_remove(w.store, world_scope(i % 2 ? "s" : "t"), key, VESTRY_CAUSE_REMOVED, NULL),
                      VESTRY_OK);
@@ -97,9 +97,9 @@ static vestry_err fail_somewhere(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_changes_nothing(void **state) {
+static void failed_allocation_changes_nothing(void **state) {
   failing_kind = *state;
-  /* The built-in stores' index grows when it can: a table that stays small is slower, not wrong. */
+  /* The index of a built-in store grows only if it can: a table that stays small is slower, but correct. */
   bool tolerate = failing_kind == &world_hash || failing_kind == &world_lru;
   failing_after = false;
   test_host_fail_each(fail_somewhere, NULL, tolerate);
@@ -152,7 +152,7 @@ static void *run_steps(void *seed) {
 }
 
 /* capability: A10 */
-static void threads_leave_nothing_twice_and_nothing_behind(void **state) {
+static void threads_remove_each_entry_exactly_once(void **state) {
   world_open(&w, *state,
              &(vestry_store_options){.max_count = 60, .max_per_scope_count = 40, .idle_ms = 40, .lifetime_ms = 150});
   for (size_t i = 0; i < VALUES_OF_THREADS; i++) world_value(&w);
@@ -174,11 +174,11 @@ static void threads_leave_nothing_twice_and_nothing_behind(void **state) {
   assert_int_equal(stats.live_count, held); /* live by the values' own count */
   assert_in_range(world_listed(&w, NULL), 0, held);
   w.on_purge = NULL;
-  world_end(&w); /* each value: purged and closed as often as it was put, references back */
+  world_end(&w); /* each value: as many purges and closes as puts, and all references released */
 }
 
-/* A13: the protocol that vestry_store_put's comment gives, with the end and the put racing. */
-static _Atomic(size_t) putting, ending; /* which value each thread has come to */
+/* A13: the protocol in the comment of vestry_store_put, with the end of a value and its put racing. */
+static _Atomic(size_t) putting, ending; /* the value that each thread has reached */
 
 static void meet(_Atomic(size_t) *mine, _Atomic(size_t) *other, size_t at) {
   atomic_store(mine, at);
@@ -197,7 +197,7 @@ static void *end_values(void *ctx) {
 }
 
 /* capability: A6, A13 */
-static void no_ended_value_stays_stored(void **state) {
+static void ended_value_does_not_stay_stored(void **state) {
   world_open(&w, *state, NULL);
   for (size_t i = 0; i < 1000; i++) world_value(&w);
   atomic_store(&putting, 0);
@@ -222,9 +222,9 @@ static void no_ended_value_stays_stored(void **state) {
 
 int store_contract_run_faults(const store_kind *kind) {
   const struct CMUnitTest tests[] = {
-      TEST(out_of_memory_changes_nothing),
-      TEST(threads_leave_nothing_twice_and_nothing_behind),
-      TEST(no_ended_value_stays_stored),
+      TEST(failed_allocation_changes_nothing),
+      TEST(threads_remove_each_entry_exactly_once),
+      TEST(ended_value_does_not_stay_stored),
   };
   return cmocka_run_group_tests_name(kind->type, tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ typedef struct listing {
   size_t named[512]; /* by the integer in the key: ["k",number] */
   size_t values[512];
   size_t total, in_page, pages;
-  void (*then)(struct listing *l, size_t number); /* called for each key named */
+  void (*then)(struct listing *l, size_t number); /* called for each listed key */
 } listing;
 
 static size_t number_of(const vestry_listed *listed) {
@@ -47,7 +47,7 @@ static void fill(size_t from, size_t to, const char *scope) {
 }
 
 /* capability: A1, A6 */
-static void lists_every_key_once(void **state) {
+static void list_names_every_key_once(void **state) {
   world_open(&w, *state, NULL);
   world_value(&w);
   listing empty = {0};
@@ -83,7 +83,7 @@ static void remove_number(size_t number) {
   vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
 }
 
-/* Keys 0–199 are there all the time; 200–299 go, come and come again while the listing is under way. */
+/* Keys 0–199 exist all the time; 200–299 are removed and put again during the listing. */
 static void stir(listing *l, size_t number) {
   (void)number;
   size_t at = 200 + l->total % 100;
@@ -93,11 +93,11 @@ static void stir(listing *l, size_t number) {
 }
 
 /* capability: A6 */
-static void lists_in_the_middle_of_changes(void **state) {
+static void list_during_changes_names_each_stable_key_once(void **state) {
   for (size_t page_count = 1; page_count < 40; page_count += 6) {
     world_open(&w, *state, NULL);
     world_value(&w);
-    fill(250, 300, "s"); /* some of the changing ones before, some after */
+    fill(250, 300, "s"); /* some of the changing keys before, some after */
     fill(0, 200, "s");
     fill(200, 250, "s");
     listing l = {.then = stir};
@@ -120,11 +120,11 @@ static void put_another(listing *l, size_t number) {
 }
 
 /* capability: A6 */
-static void a_listing_ends_however_much_is_put(void **state) {
+static void list_ends_despite_continuous_puts(void **state) {
   world_open(&w, *state, NULL);
   world_value(&w);
   fill(0, 50, "s");
-  listing l = {.then = renew}; /* each key goes and comes back as soon as it was named */
+  listing l = {.then = renew}; /* each key is removed and put again as soon as it was listed */
   list_all(&l, NULL, 5);
   assert_int_equal(l.total, 50);
   listing more = {.then = put_another};
@@ -133,7 +133,7 @@ static void a_listing_ends_however_much_is_put(void **state) {
   world_end(&w);
 }
 
-static void a_page_without_memory_is_not_lost(void **state) {
+static void list_page_without_memory_can_be_repeated(void **state) {
   world_open(&w, *state, NULL);
   world_value(&w);
   fill(0, 30, "s");
@@ -155,10 +155,10 @@ static void a_page_without_memory_is_not_lost(void **state) {
 
 int store_contract_run_listing(const store_kind *kind) {
   const struct CMUnitTest tests[] = {
-      TEST(lists_every_key_once),
-      TEST(lists_in_the_middle_of_changes),
-      TEST(a_listing_ends_however_much_is_put),
-      TEST(a_page_without_memory_is_not_lost),
+      TEST(list_names_every_key_once),
+      TEST(list_during_changes_names_each_stable_key_once),
+      TEST(list_ends_despite_continuous_puts),
+      TEST(list_page_without_memory_can_be_repeated),
   };
   return cmocka_run_group_tests_name(kind->type, tests, NULL, NULL);
 }

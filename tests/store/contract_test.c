@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract suite over every store there is: the built-in ones and two of an application's (A2). */
+/* The contract suite for each store: the built-in ones and two of an application (A2). */
 #include "store/contract.h"
 
 int main(void) {

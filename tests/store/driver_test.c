@@ -10,7 +10,7 @@
 static world w;
 static vestry_runtime *runtime;
 
-/* A stepped runtime by the world's clock. */
+/* A stepped runtime with the world's clock. */
 static vestry_runtime *stepped(test_host *th) {
   vestry_runtime *made = NULL;
   vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
@@ -41,7 +41,7 @@ static void advance_ms(uint64_t ms) {
   while (vestry_runtime_step(runtime)) continue;
 }
 
-/* The driver sleeps until then, rounded up to the runtime's tick. */
+/* The driver sleeps until this deadline, rounded up to the runtime's tick. */
 static void assert_sleeps_until(uint64_t deadline_ns) {
   uint64_t armed_ns = vestry_runtime_next_deadline_ns(runtime);
   if (deadline_ns == UINT64_MAX)
@@ -51,7 +51,7 @@ static void assert_sleeps_until(uint64_t deadline_ns) {
 }
 
 /* capability: A3 */
-static void values_expire_without_traffic(void **state) {
+static void driver_expires_values_without_traffic(void **state) {
   open_driven(*state, &(vestry_store_options){.idle_ms = 100});
   assert_sleeps_until(UINT64_MAX);
   uint64_t start = now_ns();
@@ -62,7 +62,7 @@ static void values_expire_without_traffic(void **state) {
   assert_sleeps_until(start + 100 * MS);
   advance_ms(59);
   assert_int_equal(world_left(&w), 0);
-  advance_ms(3); /* the timer's tick: never early, hardly late */
+  advance_ms(3); /* the timer's tick: never early, and at most slightly late */
   assert_int_equal(world_left(&w), 1);
   assert_int_equal(atomic_load(&first->cause), VESTRY_CAUSE_IDLE);
   assert_sleeps_until(start + 140 * MS);
@@ -70,13 +70,13 @@ static void values_expire_without_traffic(void **state) {
   assert_int_equal(world_left(&w), 1);
   assert_int_equal(atomic_load(&second->cause), VESTRY_CAUSE_IDLE);
   assert_sleeps_until(UINT64_MAX);
-  world_new(&w, VESTRY_KEY(3), NULL); /* asleep without a deadline: the put wakes it */
+  world_new(&w, VESTRY_KEY(3), NULL); /* the driver sleeps without a deadline, and the put wakes it */
   assert_sleeps_until(now_ns() + 100 * MS);
   end_driven();
 }
 
 /* capability: A3 */
-static void use_moves_the_deadline(void **state) {
+static void use_postpones_the_idle_deadline(void **state) {
   open_driven(*state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 250});
   uint64_t start = now_ns();
   world_new(&w, VESTRY_KEY(1), NULL);
@@ -92,7 +92,7 @@ static void use_moves_the_deadline(void **state) {
   end_driven();
 }
 
-static void what_is_in_the_store_before_the_driver_expires_too(void **state) {
+static void values_put_before_the_driver_expire(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   world_new(&w, VESTRY_KEY(1), NULL);
   runtime = stepped(w.th);
@@ -103,7 +103,7 @@ static void what_is_in_the_store_before_the_driver_expires_too(void **state) {
   end_driven();
 }
 
-static void a_store_that_never_expires_sleeps_for_ever(void **state) {
+static void driver_of_a_store_without_expiry_sleeps(void **state) {
   (void)state;
   open_driven(&world_hash, NULL);
   world_new(&w, VESTRY_KEY(1), NULL);
@@ -111,7 +111,7 @@ static void a_store_that_never_expires_sleeps_for_ever(void **state) {
   end_driven();
 }
 
-static void a_store_has_one_driver(void **state) {
+static void second_driver_is_refused(void **state) {
   (void)state;
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
   assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_EXISTS);
@@ -130,7 +130,7 @@ static void a_store_has_one_driver(void **state) {
   end_driven();
 }
 
-static void a_closed_runtime_drives_nothing(void **state) {
+static void closed_runtime_expires_nothing(void **state) {
   (void)state;
   world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = 100});
   runtime = stepped(w.th);
@@ -140,7 +140,7 @@ static void a_closed_runtime_drives_nothing(void **state) {
   end_driven();
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
   vestry_runtime_close(runtime);
-  world_new(&w, VESTRY_KEY(1), NULL); /* the driver cannot be woken; the put is none the worse */
+  world_new(&w, VESTRY_KEY(1), NULL); /* the driver cannot be woken, but the put succeeds */
   advance_ms(500);
   assert_int_equal(world_left(&w), 0);
   end_driven();
@@ -158,12 +158,13 @@ static vestry_err create_and_destroy(test_host *th, void *ctx) {
   return error;
 }
 
-static void creating_without_memory_leaves_nothing(void **state) {
+static void failed_creation_of_a_driver_leaks_nothing(void **state) {
   (void)state;
   test_host_fail_each(create_and_destroy, NULL, false);
 }
 
-/* A store whose deadlines the test sets, for what the built-in ones never do: a put that is due before all others. */
+/* A store whose deadlines the test sets, for a case that the built-in stores never have: a put with an earlier deadline
+ * than all others. */
 static uint64_t fake_deadline_ns, deadline_after_put_ns;
 static size_t fake_ticks;
 
@@ -238,7 +239,7 @@ static void fake_close(void *v, vestry_cause cause) {
   (void)cause;
 }
 
-static void an_earlier_deadline_brings_the_tick_forward(void **state) {
+static void earlier_deadline_wakes_the_driver_earlier(void **state) {
   (void)state;
   static const vestry_store_ops ops = {
       .size = sizeof(vestry_store_ops),
@@ -273,14 +274,15 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   deadline_after_put_ns = earlier;
   assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
-  deadline_after_put_ns = now_ns() + 500 * MS; /* later: it need not hear of it, and finds out when it ticks */
+  /* later: the driver is not woken, and reads the deadline at its next tick */
+  deadline_after_put_ns = now_ns() + 500 * MS;
   assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   assert_sleeps_until(earlier);
   advance_ms(52);
   assert_int_equal(fake_ticks, 1);
   assert_sleeps_until(UINT64_MAX);
   uint64_t start = now_ns();
-  deadline_after_put_ns = start + 50 * MS + 1; /* between two milliseconds: not before it is due */
+  deadline_after_put_ns = start + 50 * MS + 1; /* between two milliseconds: not before the deadline */
   assert_int_equal(vestry_store_put(store, world_scope("s"), &key, &key, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   while (now_ns() < start + 50 * MS) advance_ms(1);
   assert_int_equal(fake_ticks, 1);
@@ -296,7 +298,7 @@ static void an_earlier_deadline_brings_the_tick_forward(void **state) {
   test_host_assert_clean(w.th);
 }
 
-/* With threads and the real clock: several put, the driver expires, and nothing is slept over. */
+/* With threads and the real clock: several threads put while the driver expires, and no deadline is missed. */
 enum { THREADS = 4, PUTS = 200 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_left = PTHREAD_COND_INITIALIZER;
@@ -313,7 +315,7 @@ static void count_left(const vestry_purged *purged, void *ctx) {
 static void wait_for_left(size_t count) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += 60; /* only for a test that fails */
+  until.tv_sec += 60; /* only for a failing test */
   pthread_mutex_lock(&lock);
   while (left_count < count) assert_int_equal(pthread_cond_timedwait(&all_left, &lock, &until), 0);
   pthread_mutex_unlock(&lock);
@@ -333,7 +335,7 @@ static void *put_some(void *ctx) {
   return NULL;
 }
 
-static void threads_put_and_the_driver_expires(void **state) {
+static void driver_expires_values_put_by_threads(void **state) {
   (void)state;
   vestry_store_options options = {.value =
                                       &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close},
@@ -353,20 +355,21 @@ static void threads_put_and_the_driver_expires(void **state) {
       assert_int_equal(pthread_create(&threads[i], NULL, put_some, &putters[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    wait_for_left(round * THREADS * PUTS); /* the last ones too, with no traffic any more */
+    wait_for_left(round * THREADS * PUTS); /* including the last ones, without further traffic */
   }
   assert_int_equal(vestry_store_drive(store, NULL), VESTRY_OK);
   vestry_store_destroy(store);
   vestry_runtime_destroy(runtime);
 }
 
-/* ---- a put while the driver comes -------------------------------------------------------------------------------- */
+/* ---- a put during the creation of the driver
+ * ------------------------------------------------------------------------- */
 
-/* What happens here is the processor's doing, which sanitizers do not see; and with them it takes minutes. */
+/* This race depends on the processor, so sanitizers do not detect it, and with them the test takes minutes. */
 enum { ARRIVALS = TEST_UNDER_TSAN ? 10000 : 300000 };
-enum { PUT_JITTER = 127, DRIVER_JITTER = 509 }; /* primes: all pairs of them come */
+enum { PUT_JITTER = 127, DRIVER_JITTER = 509 }; /* primes, so that all pairs occur */
 
-/* Two threads that are in step by these two counts, and by nothing else while one puts and the other makes a driver. */
+/* Two threads that only these two counters synchronize, while one puts and the other creates a driver. */
 typedef struct arrival {
   vestry_store *store;
   _Atomic(int) asked, put;
@@ -383,7 +386,7 @@ static void *put_at_each_arrival(void *ctx) {
   return NULL;
 }
 
-static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
+static void put_during_creation_of_the_driver_expires(void **state) {
   (void)state;
   static arrival a;
   test_host_init(&w.own_host);
@@ -405,10 +408,10 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
     litmus_dally(round % DRIVER_JITTER);
     assert_int_equal(vestry_store_drive(a.store, runtime), VESTRY_OK);
     litmus_wait(&a.put, round);
-    assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* it will be looked at when it is idle */
+    assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* the driver will check it when it is idle */
     assert_int_equal(vestry_store_drive(a.store, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
-    assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a deadline to tell of */
+    assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a new deadline */
   }
   atomic_store_explicit(&a.asked, LITMUS_OVER, memory_order_release);
   pthread_join(thread, NULL);
@@ -421,18 +424,18 @@ static void a_put_while_the_driver_comes_is_not_forgotten(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(values_expire_without_traffic, world_lru),
-      TEST(values_expire_without_traffic, world_naive_lru),
-      TEST(use_moves_the_deadline, world_lru),
-      TEST(use_moves_the_deadline, world_naive_lru),
-      TEST(what_is_in_the_store_before_the_driver_expires_too, world_lru),
-      cmocka_unit_test(a_store_that_never_expires_sleeps_for_ever),
-      cmocka_unit_test(a_store_has_one_driver),
-      cmocka_unit_test(a_closed_runtime_drives_nothing),
-      cmocka_unit_test(creating_without_memory_leaves_nothing),
-      cmocka_unit_test(an_earlier_deadline_brings_the_tick_forward),
-      cmocka_unit_test(threads_put_and_the_driver_expires),
-      cmocka_unit_test(a_put_while_the_driver_comes_is_not_forgotten),
+      TEST(driver_expires_values_without_traffic, world_lru),
+      TEST(driver_expires_values_without_traffic, world_naive_lru),
+      TEST(use_postpones_the_idle_deadline, world_lru),
+      TEST(use_postpones_the_idle_deadline, world_naive_lru),
+      TEST(values_put_before_the_driver_expire, world_lru),
+      cmocka_unit_test(driver_of_a_store_without_expiry_sleeps),
+      cmocka_unit_test(second_driver_is_refused),
+      cmocka_unit_test(closed_runtime_expires_nothing),
+      cmocka_unit_test(failed_creation_of_a_driver_leaks_nothing),
+      cmocka_unit_test(earlier_deadline_wakes_the_driver_earlier),
+      cmocka_unit_test(driver_expires_values_put_by_threads),
+      cmocka_unit_test(put_during_creation_of_the_driver_expires),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

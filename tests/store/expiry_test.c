@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* When what is idle or old leaves, and why (A3, A4).
+/* When and why idle or old entries leave (A3, A4).
  *
- * The LRU store counts time in ticks, of 1 ms for all times that are used here but the default of ten minutes, where a
- * tick is 150 ms. What is due leaves never early, and two ticks late at most. (The naive store is on time.) */
+ * The LRU store counts time in ticks of 1 ms for all times that are used here. The exception is the default of ten
+ * minutes, where a tick is 150 ms. A due entry never leaves early, and at most two ticks late. (The naive store is on
+ * time.) */
 #include "store/world.h"
 
 static world w;
@@ -18,17 +19,17 @@ static void advance_ms(uint64_t ms) {
   test_host_advance_ms(w.th, ms);
 }
 
-/* So that it is over, by any store's clock. */
+/* Advance the clock so far that the time is over for each store. */
 static void outlast_ms(uint64_t ms) {
   advance_ms(ms + LATE_MS);
 }
 
-/* A tick's answer: when something is due that must not go before `due_ns`. */
+/* The deadline that a tick returns: not before `due_ns`, and at most two ticks later. */
 static void assert_deadline(uint64_t deadline_ns, uint64_t due_ns) {
   assert_in_range(deadline_ns, due_ns, due_ns + LATE_MS * MS);
 }
 
-/* Exactly this one left since the last look, for this cause. */
+/* Since the last call exactly this value has left, for this cause. */
 static void assert_left(const value *v, vestry_cause cause) {
   assert_int_equal(world_left(&w), 1);
   assert_ptr_equal(w.exits[0].value, v);
@@ -38,8 +39,8 @@ static void assert_left(const value *v, vestry_cause cause) {
 /* -------------------------------------------------------------------------------------------- idle expiry (A3) ---- */
 
 /* capability: A3 */
-static void the_idle_leave_on_time(void **state) {
-  for (uint64_t part_ns = 0; part_ns < MS; part_ns += MS / 7) { /* put somewhere in a tick */
+static void idle_entries_leave_on_time(void **state) {
+  for (uint64_t part_ns = 0; part_ns < MS; part_ns += MS / 7) { /* put at different times within a tick */
     world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
     assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
     atomic_fetch_add(&w.th->now_ns, part_ns);
@@ -58,7 +59,7 @@ static void the_idle_leave_on_time(void **state) {
 }
 
 /* capability: A3 */
-static void get_and_put_are_uses(void **state) {
+static void get_and_put_count_as_use(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *got = world_new(&w, VESTRY_KEY("got"), NULL), *put = world_new(&w, VESTRY_KEY("put"), NULL);
   value *left = world_new(&w, VESTRY_KEY("left"), NULL);
@@ -76,7 +77,7 @@ static void get_and_put_are_uses(void **state) {
 }
 
 /* capability: A3 */
-static void what_a_value_knows_of_is_a_use(void **state) {
+static void used_ns_of_a_value_counts_as_use(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   vestry_handle handle;
   value *v = world_new(&w, VESTRY_KEY(1), &handle);
@@ -85,7 +86,7 @@ static void what_a_value_knows_of_is_a_use(void **state) {
     atomic_store(&v->used_ns, now_ns());
     if (i % 2) vestry_store_tick(w.store);
   }
-  outlast_ms(60); /* perhaps due, had it not been used */
+  outlast_ms(60); /* would be due without the use */
   assert_int_equal(world_listed(&w, NULL), 1);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   outlast_ms(100);
@@ -95,7 +96,7 @@ static void what_a_value_knows_of_is_a_use(void **state) {
   v = world_new(&w, VESTRY_KEY(1), NULL);
   advance_ms(60);
   atomic_store(&v->used_ns, now_ns());
-  for (size_t i = 0; i < 9; i++) { /* with nobody asking but the tick */
+  for (size_t i = 0; i < 9; i++) { /* with no other call than the tick */
     advance_ms(10);
     vestry_store_tick(w.store);
     assert_int_equal(world_left(&w), 0);
@@ -108,7 +109,7 @@ static void what_a_value_knows_of_is_a_use(void **state) {
   world_end(&w);
 }
 
-static void a_use_does_not_lengthen_a_life(void **state) {
+static void use_does_not_extend_the_lifetime(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 150});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
@@ -122,7 +123,7 @@ static void a_use_does_not_lengthen_a_life(void **state) {
   world_end(&w);
 }
 
-static void many_that_are_used_are_looked_through_in_one_tick(void **state) {
+static void one_tick_checks_all_entries_used_outside(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *values[300];
   for (int i = 0; i < 300; i++) values[i] = world_new(&w, VESTRY_KEY(i), NULL);
@@ -137,7 +138,7 @@ static void many_that_are_used_are_looked_through_in_one_tick(void **state) {
   world_end(&w);
 }
 
-static void a_refused_put_is_no_use(void **state) {
+static void refused_put_does_not_count_as_use(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   advance_ms(60);
@@ -148,8 +149,8 @@ static void a_refused_put_is_no_use(void **state) {
   world_end(&w);
 }
 
-/* No tick came in time: nobody is told of what should be gone. */
-static void the_expired_are_not_found_even_without_a_tick(void **state) {
+/* No tick ran in time: no operation may find the expired entry. */
+static void expired_entries_are_not_found_without_a_tick(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
@@ -167,12 +168,12 @@ static void the_expired_are_not_found_even_without_a_tick(void **state) {
   assert_left(v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
-  assert_int_equal(world_listed(&w, NULL), 0); /* A6: no dead keys */
+  assert_int_equal(world_listed(&w, NULL), 0); /* A6: no expired keys */
   vestry_store_tick(w.store);
   assert_left(v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
-  value *after = world_value(&w); /* REJECT finds nothing there */
+  value *after = world_value(&w); /* REJECT finds no entry */
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_KEEP_REJECT, 0, NULL), VESTRY_OK);
   assert_left(v, VESTRY_CAUSE_IDLE);
   outlast_ms(100);
@@ -185,7 +186,7 @@ static void the_expired_are_not_found_even_without_a_tick(void **state) {
 }
 
 /* capability: A3 */
-static void the_default_is_ten_minutes(void **state) {
+static void idle_time_defaults_to_ten_minutes(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   uint64_t deadline = vestry_store_tick(w.store);
@@ -200,7 +201,7 @@ static void the_default_is_ten_minutes(void **state) {
 }
 
 /* capability: A3 */
-static void never_means_never(void **state) {
+static void never_disables_expiry(void **state) {
   world_open(&w, *state,
              &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = VESTRY_NEVER_MS, .max_count = 2});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
@@ -212,7 +213,7 @@ static void never_means_never(void **state) {
   world_end(&w);
 }
 
-static void near_the_end_of_the_clock_nothing_wraps(void **state) {
+static void deadlines_do_not_wrap_at_the_end_of_the_clock(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 1000});
   atomic_store(&w.th->now_ns, UINT64_MAX - 50 * MS);
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
@@ -225,7 +226,7 @@ static void near_the_end_of_the_clock_nothing_wraps(void **state) {
 /* ----------------------------------------------------------------------------------------- fixed lifetime (A4) ---- */
 
 /* capability: A4 */
-static void a_lifetime_counts_from_the_first_put(void **state) {
+static void lifetime_counts_from_the_first_put(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   for (size_t i = 0; i < 9; i++) {
@@ -242,7 +243,7 @@ static void a_lifetime_counts_from_the_first_put(void **state) {
 }
 
 /* capability: A4 */
-static void a_new_value_starts_anew(void **state) {
+static void new_value_gets_a_new_lifetime(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = 100});
   world_new(&w, VESTRY_KEY(1), NULL);
   advance_ms(60);
@@ -258,13 +259,13 @@ static void a_new_value_starts_anew(void **state) {
 }
 
 /* capability: A4 */
-static void the_earlier_end_is_the_cause(void **state) {
-  /* few: in one shard, so that there is an order */
+static void earlier_deadline_determines_the_cause(void **state) {
+  /* few entries: one shard, so that the order is defined */
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 50, .lifetime_ms = 100, .max_count = 100});
   value *idle = world_new(&w, VESTRY_KEY("idle"), NULL), *used = world_new(&w, VESTRY_KEY("used"), NULL);
   advance_ms(30);
   world_one(&w, VESTRY_KEY("used"));
-  advance_ms(1000); /* both are long due: each for what came first */
+  advance_ms(1000); /* both are long due: each leaves for the cause that came first */
   vestry_store_tick(w.store);
   assert_int_equal(world_left(&w), 2);
   assert_ptr_equal(w.exits[0].value, idle);
@@ -283,14 +284,14 @@ static void the_earlier_end_is_the_cause(void **state) {
   advance_ms(49);
   world_one(&w, VESTRY_KEY("both"));
   advance_ms(1);
-  world_one(&w, VESTRY_KEY("both")); /* idle and lifetime now end in the same moment */
+  world_one(&w, VESTRY_KEY("both")); /* idle time and lifetime now end at the same moment */
   advance_ms(1000);
   assert_null(world_one(&w, VESTRY_KEY("both")));
   assert_left(both, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
-static void values_of_one_key_expire_one_by_one(void **state) {
+static void values_of_one_key_expire_separately(void **state) {
   world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 100});
   value *v[3], *found[3];
   for (size_t i = 0; i < 3; i++) {
@@ -308,14 +309,14 @@ static void values_of_one_key_expire_one_by_one(void **state) {
 
 /* ----------------------------------------------------------------------------------------------- and the bound ---- */
 
-/* A full store makes room by what is due, if the tick comes in time or it is the oldest. */
-static void the_expired_go_before_a_victim_is_taken(void **state) {
+/* A full store evicts a due entry first, if a tick ran in time or the entry is the oldest. */
+static void full_store_removes_expired_entries_first(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 2, .idle_ms = 1000, .lifetime_ms = 100});
   value *old = world_new(&w, VESTRY_KEY("old"), NULL);
   advance_ms(60);
   value *unused = world_new(&w, VESTRY_KEY("unused"), NULL);
   advance_ms(30);
-  world_one(&w, VESTRY_KEY("old")); /* the most recently used, but its time is over in 10 ms */
+  world_one(&w, VESTRY_KEY("old")); /* the most recently used one, but its lifetime ends in 10 ms */
   outlast_ms(10);
   vestry_store_tick(w.store);
   assert_left(old, VESTRY_CAUSE_EXPIRED);
@@ -324,7 +325,7 @@ static void the_expired_go_before_a_victim_is_taken(void **state) {
   assert_int_equal(world_put(&w, "s", VESTRY_KEY("new"), new, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 0);
   assert_int_equal(world_left(&w), 0);
-  advance_ms(60); /* no tick, but the oldest is looked at, and seen to be due */
+  advance_ms(60); /* no tick, but the oldest entry is checked, and is due */
   assert_int_equal(world_put(&w, "s", VESTRY_KEY("newer"), world_value(&w), VESTRY_KEEP_REPLACE, 0, &result),
                    VESTRY_OK);
   assert_int_equal(result.displaced_count, 0);
@@ -333,7 +334,7 @@ static void the_expired_go_before_a_victim_is_taken(void **state) {
   world_end(&w);
 }
 
-static void a_long_backlog_leaves_in_one_tick(void **state) {
+static void one_tick_removes_a_long_backlog(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
   for (size_t i = 0; i < 900; i++) world_new(&w, VESTRY_KEY(i), NULL);
   advance_ms(200);
@@ -347,9 +348,9 @@ static void a_long_backlog_leaves_in_one_tick(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------ clocks ---- */
 
-/* A host whose clock is not monotonic, against its contract: nothing is lost, nobody waits for ever, and when the clock
- * has come to where it was, all is as before. */
-static void a_clock_that_jumps_back_loses_nothing(void **state) {
+/* A host whose clock jumps back, against its contract: no entry is lost or stays for ever, and expiry is normal again
+ * when the clock has caught up. */
+static void clock_that_jumps_back_loses_no_entry(void **state) {
   (void)state;
   static const uint64_t jumps_ms[] = {1, 50, 4000, 5000, 100000, 3600000};
   for (size_t j = 0; j < sizeof jumps_ms / sizeof *jumps_ms; j++) {
@@ -367,7 +368,7 @@ static void a_clock_that_jumps_back_loses_nothing(void **state) {
       value *new = world_new(&w, VESTRY_KEY(4 + i % 3), NULL);
       assert_in_range(world_stats(&w).live_count, 1, 3);
       advance_ms(40);
-      vestry_store_tick(w.store); /* ends, also when what it looks at seems to be of the future */
+      vestry_store_tick(w.store); /* the tick ends, even if entries seem to be from the future */
       assert_ptr_equal(world_one(&w, VESTRY_KEY(4 + i % 3)), new);
     }
     atomic_store(&w.th->now_ns, start + (jumps_ms[j] + 400 + 1000 + LATE_MS) * MS);
@@ -377,13 +378,13 @@ static void a_clock_that_jumps_back_loses_nothing(void **state) {
   }
 }
 
-/* A reader that was held up between the clock and its note of use: its late note takes no later use back. */
+/* A reader that was delayed between reading the clock and recording its use must not overwrite a later use. */
 static uint64_t late_reader_ns;
 static uint64_t late_clock(void *ctx) {
   return late_reader_ns ? late_reader_ns : atomic_load(&((test_host *)ctx)->now_ns);
 }
 
-static void a_use_noted_late_takes_nothing_back(void **state) {
+static void late_record_does_not_overwrite_a_later_use(void **state) {
   (void)state;
   test_host_init(&w.own_host);
   w.own_host.host.now_ns = late_clock;
@@ -405,13 +406,13 @@ static void a_use_noted_late_takes_nothing_back(void **state) {
   world_end(&w);
 }
 
-/* By a clock that is behind by up to 10 ms, and not always by as much. */
+/* A clock that is up to 10 ms behind, by a varying lag. */
 static uint64_t lag_ns;
 static uint64_t coarse_clock(void *ctx) {
   return atomic_load(&((test_host *)ctx)->now_ns) - lag_ns;
 }
 
-static void the_coarse_clock_makes_nobody_leave_early(void **state) {
+static void coarse_clock_removes_no_entry_early(void **state) {
   (void)state;
   uint64_t tick_ns = 25 * MS, idle_ms = 100000;
   for (uint64_t part = 0; part < 40; part++) {
@@ -440,19 +441,19 @@ static void the_coarse_clock_makes_nobody_leave_early(void **state) {
 
 #define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
-  TEST(the_idle_leave_on_time, kind), TEST(get_and_put_are_uses, kind), TEST(a_refused_put_is_no_use, kind),           \
-      TEST(what_a_value_knows_of_is_a_use, kind), TEST(a_use_does_not_lengthen_a_life, kind),                          \
-      TEST(many_that_are_used_are_looked_through_in_one_tick, kind),                                                   \
-      TEST(the_expired_are_not_found_even_without_a_tick, kind), TEST(the_default_is_ten_minutes, kind),               \
-      TEST(never_means_never, kind), TEST(near_the_end_of_the_clock_nothing_wraps, kind),                              \
-      TEST(a_lifetime_counts_from_the_first_put, kind), TEST(a_new_value_starts_anew, kind),                           \
-      TEST(the_earlier_end_is_the_cause, kind), TEST(values_of_one_key_expire_one_by_one, kind),                       \
-      TEST(the_expired_go_before_a_victim_is_taken, kind), TEST(a_long_backlog_leaves_in_one_tick, kind)
+  TEST(idle_entries_leave_on_time, kind), TEST(get_and_put_count_as_use, kind),                                        \
+      TEST(refused_put_does_not_count_as_use, kind), TEST(used_ns_of_a_value_counts_as_use, kind),                     \
+      TEST(use_does_not_extend_the_lifetime, kind), TEST(one_tick_checks_all_entries_used_outside, kind),              \
+      TEST(expired_entries_are_not_found_without_a_tick, kind), TEST(idle_time_defaults_to_ten_minutes, kind),         \
+      TEST(never_disables_expiry, kind), TEST(deadlines_do_not_wrap_at_the_end_of_the_clock, kind),                    \
+      TEST(lifetime_counts_from_the_first_put, kind), TEST(new_value_gets_a_new_lifetime, kind),                       \
+      TEST(earlier_deadline_determines_the_cause, kind), TEST(values_of_one_key_expire_separately, kind),              \
+      TEST(full_store_removes_expired_entries_first, kind), TEST(one_tick_removes_a_long_backlog, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),
-                                     cmocka_unit_test(a_clock_that_jumps_back_loses_nothing),
-                                     cmocka_unit_test(a_use_noted_late_takes_nothing_back),
-                                     cmocka_unit_test(the_coarse_clock_makes_nobody_leave_early)};
+                                     cmocka_unit_test(clock_that_jumps_back_loses_no_entry),
+                                     cmocka_unit_test(late_record_does_not_overwrite_a_later_use),
+                                     cmocka_unit_test(coarse_clock_removes_no_entry_early)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

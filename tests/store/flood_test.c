@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys that a user has chosen so that they collide do not slow a store: what the choice is made with — a hash without a
- * key, or the key of another store — is not what this store hashes with. */
+/* A user cannot slow a store down with keys chosen to collide, because neither an unkeyed hash nor another store's key
+ * yields collisions under this store's key. */
 #include "runtime/random.h"
 #include "store/table.h"
 
@@ -18,7 +18,7 @@ static void open_seeded(const store_kind *kind, uint64_t seed) {
   assert_int_equal(world_try_open(&w, &w.own_host, kind, &(vestry_store_options){.max_count = 500}), VESTRY_OK);
 }
 
-/* Keys that all have their home in the same 256th of an index, under this hash. */
+/* Keys whose home under this hash is in the same 256th of an index. */
 static void choose_keys(const vsi_keyed_hash *hash) {
   uint64_t number = 0;
   for (size_t i = 0; i < COUNT; number++) {
@@ -31,7 +31,7 @@ static void choose_keys(const vsi_keyed_hash *hash) {
   }
 }
 
-/* How many buckets a look-up goes through at most. */
+/* Return the maximum number of buckets that a lookup visits. */
 static size_t longest_walk(const vsi_index *index) {
   const vsi_bucket *buckets = vsi_index_buckets(index);
   uint32_t mask = vsi_index_mask(index), longest = 0;
@@ -62,13 +62,13 @@ static size_t longest_probe(void) {
 }
 
 /* capability: F7 */
-static void keys_that_collide_elsewhere_do_not_here(void **state) {
+static void keys_colliding_in_another_store_do_not_collide(void **state) {
   open_seeded(*state, 1);
   vsi_keyed_hash known = w.store->exit.hash;
   choose_keys(&known);
   size_t crowded = longest_probe();
   world_end(&w);
-  assert_true(crowded > COUNT / 7 / 2); /* who knows the key can do it */
+  assert_true(crowded > COUNT / 7 / 2); /* an attacker with the key succeeds */
   for (uint64_t seed = 2; seed < 6; seed++) {
     open_seeded(*state, seed);
     assert_true(memcmp(&w.store->exit.hash, &known, sizeof known) != 0);
@@ -78,8 +78,8 @@ static void keys_that_collide_elsewhere_do_not_here(void **state) {
   }
 }
 
-static void keys_that_collide_without_a_key_do_not_here(void **state) {
-  vsi_keyed_hash constant; /* its words are known to everybody */
+static void keys_colliding_unkeyed_do_not_collide(void **state) {
+  vsi_keyed_hash constant; /* its words are public */
   uint64_t words[sizeof constant / sizeof(uint64_t)], random = 0;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) words[i] = random_next(&random) | 1;
   memcpy(&constant, words, sizeof constant);
@@ -90,8 +90,8 @@ static void keys_that_collide_without_a_key_do_not_here(void **state) {
   assert_in_range(probe, 1, 6);
 }
 
-/* Keys that a counter makes, or of which one is the beginning of the next. */
-static void keys_that_look_alike_do_not_collide(void **state) {
+/* Keys from a counter, and keys of which one is the prefix of the next. */
+static void similar_keys_do_not_collide(void **state) {
   open_seeded(*state, 8);
   for (size_t i = 0; i < COUNT; i++) {
     memset(keys[i], 'a', sizeof keys[i]);
@@ -104,9 +104,9 @@ static void keys_that_look_alike_do_not_collide(void **state) {
 }
 
 #define TESTS(kind)                                                                                                    \
-  cmocka_unit_test_prestate(keys_that_collide_elsewhere_do_not_here, (void *)&kind),                                   \
-      cmocka_unit_test_prestate(keys_that_collide_without_a_key_do_not_here, (void *)&kind),                           \
-      cmocka_unit_test_prestate(keys_that_look_alike_do_not_collide, (void *)&kind)
+  cmocka_unit_test_prestate(keys_colliding_in_another_store_do_not_collide, (void *)&kind),                            \
+      cmocka_unit_test_prestate(keys_colliding_unkeyed_do_not_collide, (void *)&kind),                                 \
+      cmocka_unit_test_prestate(similar_keys_do_not_collide, (void *)&kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_lru)};

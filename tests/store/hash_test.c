@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the hash store does besides the contract: it refuses what is too much. */
+/* The hash store beyond the contract: it refuses puts over its limits. */
 #include <pthread.h>
 
 #include "store/world.h"
@@ -11,7 +11,7 @@ static vestry_err put(const char *scope, const vestry_key *key, vestry_keep_poli
 }
 
 /* capability: A1 */
-static void a_full_store_refuses(void **state) {
+static void full_store_refuses_new_entries(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   for (size_t i = 0; i < 3; i++) assert_int_equal(put("s", VESTRY_KEY(i), VESTRY_KEEP_REPLACE), VESTRY_OK);
   value *late = world_value(&w);
@@ -20,7 +20,8 @@ static void a_full_store_refuses(void **state) {
   assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_MANY), VESTRY_FULL);
   assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REUSE), VESTRY_EXISTS);
   assert_int_equal(world_left(&w), 0);
-  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK); /* takes the place of what it displaces */
+  /* takes the place of the displaced value */
+  assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_KEEP_MANY, 1, NULL), VESTRY_OK);
   assert_int_equal(world_left(&w), 2);
   const vestry_key *key = VESTRY_KEY(0);
@@ -31,7 +32,7 @@ static void a_full_store_refuses(void **state) {
   world_end(&w);
 }
 
-static void room_comes_back_however_values_leave(void **state) {
+static void each_removal_frees_a_place(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 4, .max_per_scope_count = 4});
   for (size_t round = 0; round < 30; round++) {
     vestry_put_result result = {0};
@@ -41,7 +42,7 @@ static void room_comes_back_however_values_leave(void **state) {
     assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_KEEP_REPLACE), VESTRY_FULL);
     assert_true(vestry_store_remove_if(w.store, result.handle, VESTRY_CAUSE_HANGUP));
     assert_int_equal(put("s", VESTRY_KEY("other"), VESTRY_KEEP_REPLACE), VESTRY_OK);
-    assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_KEEP_REPLACE), VESTRY_OK); /* three leave, one comes */
+    assert_int_equal(put("s", VESTRY_KEY("many"), VESTRY_KEEP_REPLACE), VESTRY_OK); /* three leave, one is put */
     assert_int_equal(world_stats(&w).live_count, 2);
     const vestry_key *key = VESTRY_KEY("many"), *other = VESTRY_KEY("other");
     assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_OK);
@@ -51,7 +52,7 @@ static void room_comes_back_however_values_leave(void **state) {
 }
 
 /* capability: A15 */
-static void a_full_scope_refuses(void **state) {
+static void full_scope_refuses_new_entries(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 2});
   assert_int_equal(put("s", VESTRY_KEY(1), VESTRY_KEEP_REPLACE), VESTRY_OK);
   assert_int_equal(put("s", VESTRY_KEY(2), VESTRY_KEEP_REPLACE), VESTRY_OK);
@@ -67,7 +68,7 @@ static void a_full_scope_refuses(void **state) {
 }
 
 /* capability: A1 */
-static void nothing_expires(void **state) {
+static void hash_store_expires_nothing(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 1, .lifetime_ms = 1});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   test_host_advance_ms(w.th, 1000000);
@@ -76,7 +77,7 @@ static void nothing_expires(void **state) {
   world_end(&w);
 }
 
-/* Several threads at the last places: exactly as many get in as there are. */
+/* Several threads compete for the last places: exactly as many puts succeed as there are places. */
 enum { THREADS = 6, ROUNDS = 60, BOUND = 10 };
 static pthread_barrier_t barrier;
 static _Atomic(size_t) accepted;
@@ -99,7 +100,7 @@ static void *fill_up(void *ctx) {
   return NULL;
 }
 
-static void the_bound_is_hard(void **state) {
+static void concurrent_puts_never_exceed_the_limit(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
   atomic_store(&accepted, 0);
   pthread_barrier_init(&barrier, NULL, THREADS);
@@ -113,8 +114,8 @@ static void the_bound_is_hard(void **state) {
   world_end(&w);
 }
 
-/* A scope that is one short of full, one thread that replaces in it and one that takes the last place: neither is ever
- * in the other's way. */
+/* A scope with one free place: one thread replaces an entry in it, another takes the last place. Neither blocks the
+ * other. */
 static void *replace_often(void *ctx) {
   value **pair = ctx;
   for (size_t i = 0; i < 4000; i++)
@@ -122,7 +123,7 @@ static void *replace_often(void *ctx) {
   return NULL;
 }
 
-static void replacing_takes_no_room_meanwhile(void **state) {
+static void replacing_takes_no_extra_place(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 2, .max_per_scope_count = 2});
   value *pair[2] = {world_value(&w), world_value(&w)}, *v = world_value(&w);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY("replaced"), pair[1], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
@@ -138,12 +139,12 @@ static void replacing_takes_no_room_meanwhile(void **state) {
 }
 
 #define TESTS(kind)                                                                                                    \
-  cmocka_unit_test_prestate(a_full_store_refuses, (void *)&kind),                                                      \
-      cmocka_unit_test_prestate(room_comes_back_however_values_leave, (void *)&kind),                                  \
-      cmocka_unit_test_prestate(a_full_scope_refuses, (void *)&kind),                                                  \
-      cmocka_unit_test_prestate(nothing_expires, (void *)&kind),                                                       \
-      cmocka_unit_test_prestate(the_bound_is_hard, (void *)&kind),                                                     \
-      cmocka_unit_test_prestate(replacing_takes_no_room_meanwhile, (void *)&kind)
+  cmocka_unit_test_prestate(full_store_refuses_new_entries, (void *)&kind),                                            \
+      cmocka_unit_test_prestate(each_removal_frees_a_place, (void *)&kind),                                            \
+      cmocka_unit_test_prestate(full_scope_refuses_new_entries, (void *)&kind),                                        \
+      cmocka_unit_test_prestate(hash_store_expires_nothing, (void *)&kind),                                            \
+      cmocka_unit_test_prestate(concurrent_puts_never_exceed_the_limit, (void *)&kind),                                \
+      cmocka_unit_test_prestate(replacing_takes_no_extra_place, (void *)&kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_naive_hash)};

@@ -17,7 +17,7 @@ typedef struct linear_value {
   _Atomic(uint64_t) born_ns;
   _Atomic(long) refs, purges, closes;
   _Atomic(uint64_t) handle;
-  _Atomic(uint64_t) used_ns, used_stamp; /* the last use that has returned: when it began, when it returned */
+  _Atomic(uint64_t) used_ns, used_stamp; /* the last completed use: when it began, and when it returned */
 } linear_value;
 
 typedef struct recorded {
@@ -29,8 +29,8 @@ struct linear {
   test_host host;
   vestry_store *store;
   _Atomic(uint64_t) clock;
-  uint64_t span_ns;     /* for which every value may be found; UINT64_MAX: for ever */
-  uint64_t idle_ns;     /* for which one that is used is not idle */
+  uint64_t span_ns;     /* for which each value may be found; UINT64_MAX: for ever */
+  uint64_t idle_ns;     /* for which a used value is not idle */
   linear_value *values; /* by number; 0 is none */
   _Atomic(uint64_t) values_count;
   _Atomic(uint64_t) last_put[LINEAR_KEYS][8];
@@ -41,14 +41,14 @@ struct linear {
 };
 
 static linear the_linear;
-static _Thread_local recorded *current; /* the operation that this thread is in */
+static _Thread_local recorded *current; /* the running operation of this thread */
 static _Thread_local size_t current_thread;
 
 static uint64_t stamp(linear *l) {
   return atomic_fetch_add(&l->clock, 1) + 1;
 }
 
-/* Points of a schedule in callbacks, when there is one; see schedule/. */
+/* Schedule points in callbacks, if a schedule runs; see schedule/. */
 static void (*callback_point)(void);
 
 void linear_set_point(void (*point)(void)) {
@@ -69,7 +69,7 @@ static void value_unref(void *v) {
   if (atomic_fetch_sub(&((linear_value *)v)->refs, 1) <= 1) abort(); /* the recorder has one */
 }
 
-/* While a callback runs the store still has its reference. */
+/* While a callback runs, the store still has its reference. */
 static void assert_held(const linear_value *v) {
   if (atomic_load(&v->refs) < 2) abort();
   pause_here();
@@ -89,7 +89,7 @@ static recorded *record(linear *l, size_t thread, size_t key, linear_kind kind) 
   return made;
 }
 
-/* Keys are numbers, or long enough to be kept outside of their slots. */
+/* Keys are numbers, or long enough to be stored outside of their slots. */
 static vestry_key key_of(size_t key, char text[80]) {
   if (key % 2 == 0) return vestry_key_integer((int64_t)key);
   snprintf(text, 80, "a key that is kept outside, number %zu", key);
@@ -103,7 +103,7 @@ static void text_of(size_t key, char text[80]) {
     snprintf(text, 80, "\"a key that is kept outside, number %zu\"", key);
 }
 
-/* Never early: whatever use had returned when the operation began that found it idle, is as long ago. */
+/* Never early: each use that had returned before the operation began is at least idle_ns ago. */
 static void assert_idle(const linear *l, const linear_value *v) {
   if (atomic_load(&v->used_stamp) < current->op.invoked &&
       atomic_load(&l->host.now_ns) - atomic_load(&v->used_ns) < l->idle_ns)
@@ -114,7 +114,7 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
   linear *l = ctx;
   linear_value *v = purged->value;
   assert_held(v);
-  char key[80], expected[80]; /* read after the pause, while it must still be there */
+  char key[80], expected[80]; /* read after the pause, while the key must still exist */
   if (vestry_key_format(purged->key, purged->key_len, key, sizeof key, NULL)) abort();
   text_of(v->key, expected);
   if (strcmp(key, expected) != 0) abort();
@@ -173,7 +173,7 @@ void linear_put(linear *l, size_t thread, size_t key, vestry_keep_policy policy)
   end(l, r);
   r->op.did = error == VESTRY_OK;
   if (error == VESTRY_NO_MEMORY || error == VESTRY_CLOSED) {
-    if (r->op.took) abort(); /* it has changed something all the same */
+    if (r->op.took) abort(); /* it has changed something nevertheless */
     r->key = LINEAR_KEYS;    /* nothing has happened */
   } else if (error && error != VESTRY_EXISTS) {
     abort();
@@ -185,7 +185,7 @@ void linear_put(linear *l, size_t thread, size_t key, vestry_keep_policy policy)
   }
 }
 
-/* Nothing was found: what may have been due? */
+/* Record that nothing was found, and which values may have been due. */
 static void found_nothing(linear *l, recorded *r) {
   uint64_t number = l->span_ns == UINT64_MAX ? 0 : atomic_load(&l->values_count);
   for (uint64_t born_ns; number; number--) {
@@ -214,7 +214,7 @@ void linear_get(linear *l, size_t thread, size_t key) {
 }
 
 static void look(void *v, void *ctx) {
-  if (atomic_load(&((linear_value *)v)->refs) < 2) abort(); /* the store's reference, while we look */
+  if (atomic_load(&((linear_value *)v)->refs) < 2) abort(); /* the store's reference, during this call */
   pause_here();
   if (atomic_load(&((linear_value *)v)->refs) < 2) abort();
   ((recorded *)ctx)->op.value = ((linear_value *)v)->number;
@@ -252,7 +252,7 @@ void linear_remove_if(linear *l, size_t thread, size_t key, size_t back) {
 }
 
 void linear_tick(linear *l, size_t thread) {
-  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET); /* of no key: only what leaves is of interest */
+  recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET); /* of no key: only evictions and expiry are of interest */
   vestry_store_tick(l->store);
   end(l, r);
 }
@@ -369,7 +369,7 @@ linear *linear_open(const char *type, vestry_store_options options) {
   test_host_init(&l->host);
   l->values = calloc(VALUES, sizeof *l->values);
   assert_non_null(l->values);
-  for (size_t key = 0; key < LINEAR_KEYS; key++) l->states[key].count = 1; /* it holds nothing */
+  for (size_t key = 0; key < LINEAR_KEYS; key++) l->states[key].count = 1; /* the key holds nothing */
   l->span_ns = UINT64_MAX;
   if (options.lifetime_ms) l->span_ns = options.lifetime_ms * 1000000;
   if (options.idle_ms && options.idle_ms != VESTRY_NEVER_MS && options.idle_ms * 1000000 < l->span_ns)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store whose operations are recorded while several threads use it, and checked: linear.h says for what. */
+/* A store whose operations are recorded while several threads use it. The record is then checked; linear.h describes
+ * the property. */
 #ifndef TESTS_STORE_HISTORY_H
 #define TESTS_STORE_HISTORY_H
 
@@ -9,33 +10,33 @@
 
 enum { LINEAR_KEYS = 8, LINEAR_THREADS = 8 };
 
-/* A store under test, whose operations are recorded. One at a time. */
+/* The store under test. Only one exists at a time. */
 typedef struct linear linear;
-/* host: its own is used if NULL. */
+/* A NULL host: the store gets its own. */
 linear *linear_open(const char *type, vestry_store_options options);
-/* To be called in every callback; NULL: nothing. */
+/* Set a function that each callback calls; NULL: none. */
 void linear_set_point(void (*point)(void));
 vestry_store *linear_store(linear *l);
 test_host *linear_host(linear *l);
-/* By thread `thread`, which makes one call at a time, on a key. */
+/* Operations of thread `thread`, which makes one call at a time, on a key. */
 void linear_put(linear *l, size_t thread, size_t key, vestry_keep_policy policy); /* REPLACE or REJECT */
 void linear_get(linear *l, size_t thread, size_t key);
 void linear_with(linear *l, size_t thread, size_t key);
 void linear_remove(linear *l, size_t thread, size_t key);
-/* Of the values that were put under the key, the last but so many. */
+/* Remove the value that was put under the key `back` puts before the last. */
 void linear_remove_if(linear *l, size_t thread, size_t key, size_t back);
 void linear_tick(linear *l, size_t thread);
-/* Beside the recorded keys: put one of the fillers, or remove it, so that the store grows and shrinks; list all keys,
- * and abort if one is named twice. */
+/* Beside the recorded keys: put or remove a filler, so that the store grows and shrinks; list all keys, and abort if
+ * one is listed twice. */
 void linear_fill(linear *l, size_t thread, size_t number);
 void linear_empty(linear *l, size_t thread, size_t number);
 void linear_list(linear *l, size_t thread);
-/* Puts are refused from here on, and nothing is left. */
+/* Close the store: it refuses further puts, and is empty. */
 void linear_close(linear *l, size_t thread);
-/* A window ends: no operation is under way. Returns whether all histories are possible, and every value has been purged
- * and closed once if it left, and prints the one that is not. The next window begins. */
+/* End a window, in which no operation is running, and begin the next. Returns whether all histories are possible, and
+ * each value that left was purged and closed once. Prints a history that is impossible. */
 bool linear_check(linear *l);
-/* The same, and that nothing is lost: cmocka assertions. */
+/* The same; also checks that no memory leaks, with cmocka assertions. */
 void linear_end(linear *l);
 
 #endif

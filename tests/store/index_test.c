@@ -60,7 +60,7 @@ static void check_all(void) {
   for (size_t i = 0; i < COUNT; i++) assert_ptr_equal(find(i), is_in[i] ? entries[i] : NULL);
 }
 
-static void it_finds_what_is_in_it(void **state) {
+static void index_finds_each_entry(void **state) {
   (void)state;
   uint64_t random = 1;
   for (unsigned shard_bits = 0; shard_bits <= 8; shard_bits += 4) {
@@ -89,9 +89,9 @@ static void it_finds_what_is_in_it(void **state) {
   }
 }
 
-/* However full it is, keys that a counter makes lie in their home or near it. */
+/* However full the index is, keys from a counter are in their home or near it. */
 /* capability: F7 */
-static void look_ups_stay_short(void **state) {
+static void lookups_stay_short(void **state) {
   (void)state;
   open_index(3);
   for (size_t i = 0; i < COUNT; i++) {
@@ -106,7 +106,7 @@ static void look_ups_stay_short(void **state) {
   end_index();
 }
 
-static void another_entry_takes_a_place(void **state) {
+static void replace_swaps_an_entry_in_place(void **state) {
   (void)state;
   open_index(0);
   for (size_t i = 0; i < 200; i++) assert_int_equal(add(i), VESTRY_OK);
@@ -120,7 +120,7 @@ static void another_entry_takes_a_place(void **state) {
   end_index();
 }
 
-static void homes_list_their_own(void **state) {
+static void walk_of_a_home_lists_its_entries(void **state) {
   (void)state;
   open_index(2);
   for (size_t i = 0; i < COUNT; i++) assert_int_equal(add(i), VESTRY_OK);
@@ -130,13 +130,13 @@ static void homes_list_their_own(void **state) {
     for (vsi_entry *entry; (entry = vsi_index_next_at_home(&the_index, home, &at)) != NULL; listed++)
       assert_int_equal(vsi_index_home(&the_index, entry->handle), home);
   }
-  assert_true(listed >= COUNT * 9 / 10); /* with one shard's index here are keys of four: homes wrap */
+  assert_true(listed >= COUNT * 9 / 10); /* this index of one shard holds the keys of four, so homes wrap */
   assert_int_equal(listed, COUNT);
   end_index();
 }
 
-/* Without memory it fills up to its last place, still right, and then refuses. */
-static void without_memory_it_fills_up(void **state) {
+/* Without memory, the index fills up to its last place, stays correct, and then refuses. */
+static void index_without_memory_fills_up_and_refuses(void **state) {
   (void)state;
   open_index(0);
   atomic_store(&th.fail_after, true);
@@ -152,8 +152,8 @@ static void without_memory_it_fills_up(void **state) {
   end_index();
 }
 
-/* With a cap per scope, the upper bits are the scope's. */
-static void keys_of_a_scope_lie_together(void **state) {
+/* With a limit per scope, the upper bits are those of the scope. */
+static void keys_of_a_scope_share_a_shard(void **state) {
   (void)state;
   open_index(4);
   placing.scope_bits = 4;
@@ -171,9 +171,12 @@ static void keys_of_a_scope_lie_together(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_finds_what_is_in_it),      cmocka_unit_test(look_ups_stay_short),
-      cmocka_unit_test(another_entry_takes_a_place), cmocka_unit_test(homes_list_their_own),
-      cmocka_unit_test(without_memory_it_fills_up),  cmocka_unit_test(keys_of_a_scope_lie_together),
+      cmocka_unit_test(index_finds_each_entry),
+      cmocka_unit_test(lookups_stay_short),
+      cmocka_unit_test(replace_swaps_an_entry_in_place),
+      cmocka_unit_test(walk_of_a_home_lists_its_entries),
+      cmocka_unit_test(index_without_memory_fills_up_and_refuses),
+      cmocka_unit_test(keys_of_a_scope_share_a_shard),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

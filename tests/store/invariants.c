@@ -10,7 +10,7 @@
 typedef struct check {
   vsi_table *table;
   vsi_shard *shard;
-  size_t keys_count, live_count; /* entries in the index; all, chains included */
+  size_t keys_count, live_count; /* entries in the index; all entries, including chains */
   size_t nodes_count;            /* of keys with many values */
 } check;
 
@@ -36,8 +36,8 @@ static void check_chain(check *c, const vsi_entry *newest) {
   } while (entry != newest);
 }
 
-/* Values with a node are the newest of their key, and what they share counts all of it. */
-static size_t check_crowd(const check *c, const vsi_entry *newest) {
+/* Values with a node are the newest of their key, and their shared counter counts all of them. */
+static size_t check_many(const check *c, const vsi_entry *newest) {
   size_t nodes = 0, count = 0;
   const vsi_entry *entry = newest;
   do {
@@ -58,13 +58,13 @@ static void check_key(check *c, vsi_entry *newest, uint16_t tag) {
   assert_int_equal((hash ^ newest->handle) & ~VSI_HANDLE_NUMBER_MASK, 0);
   assert_int_equal(tag, vsi_index_tag(hash));
   assert_ptr_equal(vsi_table_shard(c->table, hash), c->shard);
-  assert_ptr_equal(vsi_index_find(&c->shard->index, &key, hash), newest); /* so no key is there twice */
+  assert_ptr_equal(vsi_index_find(&c->shard->index, &key, hash), newest); /* so each key exists once */
   check_chain(c, newest);
-  c->nodes_count += check_crowd(c, newest);
+  c->nodes_count += check_many(c, newest);
   c->keys_count++;
 }
 
-/* Each bucket is passed by as often as it says. */
+/* Each bucket has the correct count of entries that passed it. */
 static void check_passed(const vsi_index *index) {
   vsi_bucket *buckets = vsi_index_buckets(index);
   uint32_t mask = vsi_index_mask(index);
@@ -98,7 +98,7 @@ static void check_index(check *c) {
 
 /* -------------------------------------------------------------------------------------------- uses and births ---- */
 
-/* Every entry is in the list once, in the order of ticks, and the first tick is published. */
+/* Each entry is in the list once, in the order of ticks, and the first tick is published. */
 static void check_used(const check *c) {
   size_t count = 0;
   uint32_t first = VSI_TICK_NONE, before = 0;

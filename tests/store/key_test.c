@@ -27,7 +27,7 @@ static bool same(const vestry_key *a, const vestry_key *b) {
   return len_a == len_b && memcmp(encoded_a, encoded_b, len_a) == 0;
 }
 
-static void has_the_documented_layout(void **state) {
+static void keys_have_the_documented_encoding(void **state) {
   (void)state;
   unsigned char encoded[32];
   size_t len;
@@ -39,7 +39,7 @@ static void has_the_documented_layout(void **state) {
 }
 
 /* capability: A9 */
-static void tells_types_and_borders_apart(void **state) {
+static void encoding_distinguishes_types_and_boundaries(void **state) {
   (void)state;
   assert_false(same(VESTRY_KEY("a", "bc"), VESTRY_KEY("ab", "c")));
   assert_false(same(VESTRY_KEY(1), VESTRY_KEY("1")));
@@ -54,9 +54,9 @@ static void tells_types_and_borders_apart(void **state) {
   assert_true(same((const vestry_key[]){vestry_key_bytes(NULL, 0)}, (const vestry_key[]){vestry_key_bytes("x", 0)}));
 }
 
-/* The macro: all the kinds of argument it takes, 1 to 8 of them. */
+/* The macro with all kinds of arguments, 1 to 8 of them. */
 /* capability: A9 */
-static void the_macro_makes_tuples(void **state) {
+static void macro_creates_tuples(void **state) {
   (void)state;
   char text[] = "text";
   const char *constant = "constant";
@@ -71,7 +71,7 @@ static void the_macro_makes_tuples(void **state) {
   assert_formats(VESTRY_KEY(1, 2, 3, 4, 5, 6, 7), "[1,2,3,4,5,6,7]");
 }
 
-static void formats_as_json(void **state) {
+static void keys_format_as_json(void **state) {
   (void)state;
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MIN)}, "-9223372036854775808");
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MAX)}, "9223372036854775807");
@@ -86,17 +86,17 @@ static void formats_as_json(void **state) {
   assert_formats((const vestry_key[]){vestry_key_bytes(NULL, 0)}, "{\"bytes\":\"\"}");
 }
 
-static void strings_that_are_not_utf8_become_bytes(void **state) {
+static void invalid_utf8_strings_format_as_bytes(void **state) {
   (void)state;
   static const struct {
     const char *text, *expected;
   } cases[] = {
       {"\xff", "{\"bytes\":\"ff\"}"},
-      {"\xc3", "{\"bytes\":\"c3\"}"},                   /* cut short */
-      {"\xc3(", "{\"bytes\":\"c328\"}"},                /* no continuation */
+      {"\xc3", "{\"bytes\":\"c3\"}"},                   /* truncated */
+      {"\xc3(", "{\"bytes\":\"c328\"}"},                /* no continuation byte */
       {"\xc0\xaf", "{\"bytes\":\"c0af\"}"},             /* overlong, two bytes */
-      {"\xe0\x80\xaf", "{\"bytes\":\"e080af\"}"},       /* overlong, three */
-      {"\xf0\x80\x80\xaf", "{\"bytes\":\"f08080af\"}"}, /* overlong, four */
+      {"\xe0\x80\xaf", "{\"bytes\":\"e080af\"}"},       /* overlong, three bytes */
+      {"\xf0\x80\x80\xaf", "{\"bytes\":\"f08080af\"}"}, /* overlong, four bytes */
       {"\xed\xa0\x80", "{\"bytes\":\"eda080\"}"},       /* a surrogate */
       {"\xf4\x90\x80\x80", "{\"bytes\":\"f4908080\"}"}, /* above U+10FFFF */
       {"\x80", "{\"bytes\":\"80\"}"},
@@ -105,7 +105,7 @@ static void strings_that_are_not_utf8_become_bytes(void **state) {
     assert_formats((const vestry_key[]){vestry_key_string(cases[i].text)}, cases[i].expected);
 }
 
-static void formatting_stops_at_the_buffer(void **state) {
+static void format_never_overruns_the_buffer(void **state) {
   (void)state;
   const vestry_key *key = VESTRY_KEY("counter", 1);
   static const char expected[] = "[\"counter\",1]";
@@ -113,7 +113,7 @@ static void formatting_stops_at_the_buffer(void **state) {
   size_t len;
   assert_int_equal(vestry_key_encode(key, encoded, sizeof encoded, &len), VESTRY_OK);
   for (size_t capacity = 0; capacity <= sizeof expected; capacity++) {
-    char *text = malloc(capacity + 1); /* one more, to see that it stays */
+    char *text = malloc(capacity + 1); /* one more byte, which must not change */
     memset(text, '#', capacity + 1);
     size_t text_len = 99;
     vestry_err error = vestry_key_format(encoded, len, text, capacity, &text_len);
@@ -131,8 +131,8 @@ static void formatting_stops_at_the_buffer(void **state) {
   }
 }
 
-/* What no encoder makes is refused: else two runs of bytes would be one key. */
-static void refuses_what_is_not_canonical(void **state) {
+/* Bytes that no encoder produces are refused; otherwise two byte sequences could be the same key. */
+static void non_canonical_encodings_are_refused(void **state) {
   (void)state;
 #define CASE(bytes)                                                                                                    \
   { bytes, sizeof bytes - 1 }
@@ -140,22 +140,22 @@ static void refuses_what_is_not_canonical(void **state) {
     const char *bytes;
     size_t len;
   } cases[] = {
-      CASE(""),                                                 /* nothing */
-      CASE("\x00"),                                             /* no such type */
-      CASE("\x05\x00"),                                         /* nor this */
+      CASE(""),                                                 /* empty */
+      CASE("\x00"),                                             /* unknown type */
+      CASE("\x05\x00"),                                         /* unknown type */
       CASE("\x01"),                                             /* no number */
-      CASE("\x01\x80"),                                         /* a number cut short */
+      CASE("\x01\x80"),                                         /* a truncated number */
       CASE("\x01\x80\x00"),                                     /* 0 in two bytes */
       CASE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),     /* 65 bits */
-      CASE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00"), /* more still */
-      CASE("\x02\x02x"),                                        /* a string cut short */
+      CASE("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00"), /* even more bits */
+      CASE("\x02\x02x"),                                        /* a truncated string */
       CASE("\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x"),    /* a length that would wrap */
-      CASE("\x04\x01"),                                         /* a part missing */
-      CASE("\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"), /* many missing */
-      CASE("\x04\x02\x01\x00"),                                 /* one of two missing */
+      CASE("\x04\x01"),                                         /* a part is missing */
+      CASE("\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"), /* many parts are missing */
+      CASE("\x04\x02\x01\x00"),                                 /* one of two parts is missing */
       CASE("\x01\x00\x01\x00"),                                 /* two keys */
-      CASE("\x04\x01\x01\x00\x01\x00"),                         /* a part too many */
-      CASE("\x04\x00\x00"),                                     /* something behind */
+      CASE("\x04\x01\x01\x00\x01\x00"),                         /* one part too many */
+      CASE("\x04\x00\x00"),                                     /* bytes after the key */
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char text[64] = "#";
@@ -164,7 +164,7 @@ static void refuses_what_is_not_canonical(void **state) {
   }
 }
 
-static void refuses_what_is_no_key(void **state) {
+static void invalid_keys_are_refused(void **state) {
   (void)state;
   unsigned char encoded[64];
   size_t len = 99;
@@ -179,11 +179,11 @@ static void refuses_what_is_no_key(void **state) {
   assert_int_equal(len, 99);
 }
 
-static void keeps_to_the_limits(void **state) {
+static void key_size_is_limited(void **state) {
   (void)state;
   static unsigned char data[VESTRY_KEY_MAX_BYTES], encoded[VESTRY_KEY_MAX_BYTES + 16];
   size_t len = 99;
-  size_t most = VESTRY_KEY_MAX_BYTES - 4; /* behind a type and a length of three bytes */
+  size_t most = VESTRY_KEY_MAX_BYTES - 4; /* after a type and a length of three bytes */
   vestry_key key = vestry_key_bytes(data, most);
   assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_OK);
   assert_int_equal(len, VESTRY_KEY_MAX_BYTES);
@@ -192,7 +192,7 @@ static void keeps_to_the_limits(void **state) {
   assert_int_equal(vestry_key_format(encoded, len + 1, text, sizeof text, NULL), VESTRY_MALFORMED);
   key.len++;
   assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_TOO_LARGE);
-  key.len = SIZE_MAX; /* sizes that wrap are refused before anything is read */
+  key.len = SIZE_MAX; /* sizes that wrap are refused before any byte is read */
   assert_int_equal(vestry_key_encode(&key, encoded, sizeof encoded, &len), VESTRY_TOO_LARGE);
 
   key = *VESTRY_KEY("counter", 1);
@@ -207,7 +207,7 @@ static void keeps_to_the_limits(void **state) {
 }
 
 /* capability: A9 */
-static void nests_to_the_stated_depth(void **state) {
+static void key_depth_is_limited(void **state) {
   (void)state;
   vestry_key nested[VESTRY_KEY_MAX_DEPTH + 2];
   nested[0] = vestry_key_integer(1);
@@ -229,8 +229,8 @@ static void nests_to_the_stated_depth(void **state) {
   assert_int_equal(vestry_key_encode(&knot[0], large, sizeof large, &len), VESTRY_TOO_LARGE);
 }
 
-/* A9 as a property: over random keys, encodings are equal when, and only when, the keys are. The keys are small and of
- * few letters, so that equal ones and near misses come up all the time. */
+/* A9 as a property: the encodings of random keys are equal if and only if the keys are equal. The keys are short and
+ * use few letters, so that equal keys and near misses are frequent. */
 typedef struct made {
   vestry_key key;
   vestry_key parts[8][3];
@@ -254,7 +254,7 @@ static vestry_key make_key(made *m, uint64_t *seed, unsigned depth) {
   }
   char *bytes = m->bytes[m->strings++];
   size_t len = r % 4;
-  for (size_t i = 0; i < len; i++) bytes[i] = "\1\2a"[(r >> (2 + 2 * i)) % 3]; /* letters that look like types */
+  for (size_t i = 0; i < len; i++) bytes[i] = "\1\2a"[(r >> (2 + 2 * i)) % 3]; /* letters that equal type bytes */
   vestry_key key = vestry_key_bytes(bytes, len);
   if (kind == 1) key.type = VESTRY_KEY_STRING;
   return key;
@@ -271,7 +271,7 @@ static bool equal(const vestry_key *a, const vestry_key *b) {
 }
 
 /* capability: A9 */
-static void no_two_keys_encode_alike(void **state) {
+static void distinct_keys_have_distinct_encodings(void **state) {
   (void)state;
   enum { KEYS = 1200 };
   static made keys[KEYS];
@@ -294,7 +294,8 @@ static void no_two_keys_encode_alike(void **state) {
       assert_int_equal(alike, are);
       equals += are;
       size_t shorter = encoded[i].len < encoded[j].len ? encoded[i].len : encoded[j].len;
-      if (!are) assert_memory_not_equal(encoded[i].bytes, encoded[j].bytes, shorter); /* nor is one the other's start */
+      /* and no encoding is the prefix of another */
+      if (!are) assert_memory_not_equal(encoded[i].bytes, encoded[j].bytes, shorter);
     }
   }
   assert_true(equals > 1000);
@@ -302,17 +303,17 @@ static void no_two_keys_encode_alike(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(has_the_documented_layout),
-      cmocka_unit_test(tells_types_and_borders_apart),
-      cmocka_unit_test(the_macro_makes_tuples),
-      cmocka_unit_test(formats_as_json),
-      cmocka_unit_test(strings_that_are_not_utf8_become_bytes),
-      cmocka_unit_test(formatting_stops_at_the_buffer),
-      cmocka_unit_test(refuses_what_is_not_canonical),
-      cmocka_unit_test(refuses_what_is_no_key),
-      cmocka_unit_test(keeps_to_the_limits),
-      cmocka_unit_test(nests_to_the_stated_depth),
-      cmocka_unit_test(no_two_keys_encode_alike),
+      cmocka_unit_test(keys_have_the_documented_encoding),
+      cmocka_unit_test(encoding_distinguishes_types_and_boundaries),
+      cmocka_unit_test(macro_creates_tuples),
+      cmocka_unit_test(keys_format_as_json),
+      cmocka_unit_test(invalid_utf8_strings_format_as_bytes),
+      cmocka_unit_test(format_never_overruns_the_buffer),
+      cmocka_unit_test(non_canonical_encodings_are_refused),
+      cmocka_unit_test(invalid_keys_are_refused),
+      cmocka_unit_test(key_size_is_limited),
+      cmocka_unit_test(key_depth_is_limited),
+      cmocka_unit_test(distinct_keys_have_distinct_encodings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

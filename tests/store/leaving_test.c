@@ -8,7 +8,7 @@
 static test_host th;
 static vsi_keyed_hash secret;
 
-/* What has happened, in order: a letter a callback and the number of the value. */
+/* The calls in order: a letter for each callback and the number of the value. */
 static char log_text[4096];
 static int numbers[100];
 
@@ -57,7 +57,7 @@ static void begin(void) {
   log_text[0] = 0;
 }
 
-static void they_leave_in_order_each_with_all_callbacks(void **state) {
+static void leaving_entries_run_all_callbacks_in_order(void **state) {
   (void)state;
   begin();
   vsi_leaving leaving;
@@ -68,10 +68,10 @@ static void they_leave_in_order_each_with_all_callbacks(void **state) {
   assert_false(vsi_leaving_is_empty(&leaving));
   vsi_leaving_run(&leaving, &th.host, sizeof(vsi_extra), &way_out);
   assert_string_equal(log_text, "p1 size1 u1 p2 idle2 u2 ");
-  test_host_assert_clean(&th); /* their memory went with them */
+  test_host_assert_clean(&th); /* their memory was freed as well */
 }
 
-static void without_a_hook_they_are_closed_all_the_same(void **state) {
+static void leaving_entries_close_without_a_purge_hook(void **state) {
   (void)state;
   begin();
   vestry_store_exit plain = {.value = way_out.value};
@@ -83,8 +83,8 @@ static void without_a_hook_they_are_closed_all_the_same(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* One whose entry is filled anew leaves as it was, before the others. */
-static void who_gave_his_entry_away_leaves_as_he_was(void **state) {
+/* A value whose entry is reused leaves with its old data, before the others. */
+static void value_of_a_reused_entry_leaves_with_its_old_key(void **state) {
   (void)state;
   begin();
   vsi_leaving leaving;
@@ -103,9 +103,9 @@ static void who_gave_his_entry_away_leaves_as_he_was(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(they_leave_in_order_each_with_all_callbacks),
-      cmocka_unit_test(without_a_hook_they_are_closed_all_the_same),
-      cmocka_unit_test(who_gave_his_entry_away_leaves_as_he_was),
+      cmocka_unit_test(leaving_entries_run_all_callbacks_in_order),
+      cmocka_unit_test(leaving_entries_close_without_a_purge_hook),
+      cmocka_unit_test(value_of_a_reused_entry_leaves_with_its_old_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,18 +8,18 @@
 /* ----------------------------------------------------------------------------------------------- the search ---- */
 
 typedef struct spot {
-  uint64_t done, value; /* which operations have had their moment; what the key holds then */
+  uint64_t done, value; /* the operations that have taken effect, and the value of the key then */
 } spot;
 
 typedef struct search {
   const linear_op *ops;
   size_t count;
-  spot *met; /* a hash table */
-  size_t met_count, met_room;
+  spot *visited; /* a hash table */
+  size_t visited_count, visited_room;
   linear_states *finals;
 } search;
 
-/* Whether an operation answers so when the key holds `value`; what it holds then. */
+/* Whether the operation can return its result if the key holds `value`; ret_after: the value afterwards. */
 static bool answers(const linear_op *op, uint64_t value, uint64_t *ret_after) {
   *ret_after = value;
   switch (op->kind) {
@@ -38,31 +38,32 @@ static bool answers(const linear_op *op, uint64_t value, uint64_t *ret_after) {
 
 static size_t place_of(const search *s, spot at) {
   uint64_t hash = (at.done * UINT64_C(0x9E3779B97F4A7C15) ^ at.value) * UINT64_C(0xBF58476D1CE4E5B9);
-  size_t place = (size_t)(hash >> 20) & (s->met_room - 1);
-  /* value UINT64_MAX: nothing is here */
-  while (s->met[place].value != UINT64_MAX && (s->met[place].done != at.done || s->met[place].value != at.value))
-    place = (place + 1) & (s->met_room - 1);
+  size_t place = (size_t)(hash >> 20) & (s->visited_room - 1);
+  /* value UINT64_MAX: none */
+  while (s->visited[place].value != UINT64_MAX &&
+         (s->visited[place].done != at.done || s->visited[place].value != at.value))
+    place = (place + 1) & (s->visited_room - 1);
   return place;
 }
 
 static void make_room(search *s) {
-  spot *before = s->met;
-  size_t room = s->met_room;
-  s->met_room = room ? room * 2 : 256;
-  s->met = malloc(s->met_room * sizeof *s->met);
-  assert_non_null(s->met);
-  for (size_t i = 0; i < s->met_room; i++) s->met[i] = (spot){0, UINT64_MAX};
+  spot *before = s->visited;
+  size_t room = s->visited_room;
+  s->visited_room = room ? room * 2 : 256;
+  s->visited = malloc(s->visited_room * sizeof *s->visited);
+  assert_non_null(s->visited);
+  for (size_t i = 0; i < s->visited_room; i++) s->visited[i] = (spot){0, UINT64_MAX};
   for (size_t i = 0; i < room; i++)
-    if (before[i].value != UINT64_MAX) s->met[place_of(s, before[i])] = before[i];
+    if (before[i].value != UINT64_MAX) s->visited[place_of(s, before[i])] = before[i];
   free(before);
 }
 
 static bool is_new(search *s, spot at) {
-  if (s->met_count * 2 >= s->met_room) make_room(s);
+  if (s->visited_count * 2 >= s->visited_room) make_room(s);
   size_t place = place_of(s, at);
-  if (s->met[place].value != UINT64_MAX) return false;
-  s->met[place] = at;
-  s->met_count++;
+  if (s->visited[place].value != UINT64_MAX) return false;
+  s->visited[place] = at;
+  s->visited_count++;
   return true;
 }
 
@@ -72,8 +73,8 @@ static void add_final(linear_states *finals, uint64_t value) {
   finals->values[finals->count++] = value;
 }
 
-/* Operations that may be next have begun before any that are not done returned. One that changes nothing and answers
- * right has its moment at once: it cannot be in the way of others. The rest are tried one after the other. */
+/* The next operation must have begun before any operation that is not done returned. An operation that changes nothing
+ * and fits takes effect at once, because it cannot hinder others. The rest are tried one after the other. */
 static void go_on(search *s, spot at) {
   if (!is_new(s, at)) return;
   uint64_t first_return = UINT64_MAX, after;
@@ -105,7 +106,7 @@ bool linear_is_possible(const linear_op *ops, size_t count, linear_states *state
   search s = {.ops = ops, .count = count, .finals = &finals};
   make_room(&s);
   for (size_t i = 0; i < states->count; i++) go_on(&s, (spot){0, states->values[i]});
-  free(s.met);
+  free(s.visited);
   *states = finals;
   return finals.count > 0;
 }

@@ -28,17 +28,17 @@ static bool possible(const linear_op *ops, size_t count) {
 #define LEAVE(from, to, v)                                                                                             \
   { LINEAR_LEAVE, false, from, to, v, 0, 0 }
 
-static void it_tells_right_from_wrong(void **state) {
+static void checker_accepts_and_refuses_known_histories(void **state) {
   (void)state;
   assert_true(POSSIBLE(PUT(1, 2, 7, 0), GET(3, 4, 7)));
-  assert_false(POSSIBLE(PUT(1, 2, 7, 0), GET(3, 4, 0)));                  /* forgotten */
+  assert_false(POSSIBLE(PUT(1, 2, 7, 0), GET(3, 4, 0)));                  /* lost */
   assert_true(POSSIBLE(PUT(1, 4, 7, 0), GET(2, 3, 0)));                   /* not yet */
-  assert_false(POSSIBLE(GET(1, 2, 7), PUT(3, 4, 7, 0)));                  /* foretold */
-  assert_true(POSSIBLE(PUT(1, 9, 7, 0), GET(2, 3, 7), GET(4, 5, 7)));     /* done, but not returned */
-  assert_false(POSSIBLE(PUT(1, 9, 7, 0), GET(2, 3, 7), GET(4, 5, 0)));    /* there and gone again */
+  assert_false(POSSIBLE(GET(1, 2, 7), PUT(3, 4, 7, 0)));                  /* read before it was written */
+  assert_true(POSSIBLE(PUT(1, 9, 7, 0), GET(2, 3, 7), GET(4, 5, 7)));     /* effective, but not returned */
+  assert_false(POSSIBLE(PUT(1, 9, 7, 0), GET(2, 3, 7), GET(4, 5, 0)));    /* visible and then invisible */
   assert_true(POSSIBLE(PUT(1, 4, 7, 8), PUT(2, 3, 8, 0), GET(5, 6, 7)));  /* in the order of what they took */
-  assert_false(POSSIBLE(PUT(1, 4, 7, 8), PUT(2, 3, 8, 0), GET(5, 6, 8))); /* and in no other */
-  assert_false(POSSIBLE(PUT(1, 4, 7, 0), PUT(2, 3, 8, 0)));               /* two cannot both take nothing */
+  assert_false(POSSIBLE(PUT(1, 4, 7, 8), PUT(2, 3, 8, 0), GET(5, 6, 8))); /* and in no other order */
+  assert_false(POSSIBLE(PUT(1, 4, 7, 0), PUT(2, 3, 8, 0)));               /* two puts cannot both displace nothing */
   assert_true(POSSIBLE(PUT(1, 2, 7, 0), REMOVE(3, 6, 7), GET(4, 5, 7), GET(7, 8, 0)));
   assert_false(POSSIBLE(PUT(1, 2, 7, 0), REMOVE(3, 4, 7), REMOVE(5, 6, 7))); /* removed twice */
   assert_false(POSSIBLE(PUT(1, 2, 7, 0), REMOVE(3, 4, 0)));
@@ -46,14 +46,14 @@ static void it_tells_right_from_wrong(void **state) {
   assert_false(POSSIBLE(PUT_NEW(1, 4, 7, true), PUT_NEW(2, 3, 8, true)));
   assert_false(POSSIBLE(PUT_NEW(1, 2, 7, false)));
   assert_true(POSSIBLE(PUT(1, 2, 7, 0), PUT(3, 6, 8, 7), REMOVE_IF(4, 5, 7, false), GET(7, 8, 8)));
-  assert_false(POSSIBLE(PUT(1, 2, 7, 0), PUT(3, 4, 8, 7), REMOVE_IF(5, 6, 7, true))); /* the successor's stay */
-  assert_false(POSSIBLE(PUT(1, 2, 7, 0), REMOVE_IF(3, 4, 7, false), GET(5, 6, 7)));   /* it was there */
+  assert_false(POSSIBLE(PUT(1, 2, 7, 0), PUT(3, 4, 8, 7), REMOVE_IF(5, 6, 7, true))); /* the successor stays */
+  assert_false(POSSIBLE(PUT(1, 2, 7, 0), REMOVE_IF(3, 4, 7, false), GET(5, 6, 7)));   /* it was stored */
   assert_true(POSSIBLE(PUT(1, 2, 7, 0), LEAVE(3, 6, 7), GET(4, 5, 7), PUT(7, 8, 9, 0)));
   assert_false(POSSIBLE(PUT(1, 2, 7, 0), LEAVE(3, 4, 7), PUT(5, 6, 9, 7))); /* evicted and replaced */
   assert_false(POSSIBLE(GET(1, 2, 3)));
 }
 
-static void it_goes_on_from_where_a_window_ended(void **state) {
+static void checker_continues_from_the_states_of_a_window(void **state) {
   (void)state;
   linear_states states = {.values = {0}, .count = 1};
   const linear_op first[] = {PUT(1, 4, 7, 0), REMOVE(2, 3, 0)}, second[] = {GET(5, 6, 7)};
@@ -61,11 +61,11 @@ static void it_goes_on_from_where_a_window_ended(void **state) {
   assert_int_equal(states.count, 1);
   assert_true(linear_is_possible(second, 1, &states));
   const linear_op unknown[] = {PUT_NEW(7, 8, 9, false), REMOVE_IF(7, 8, 7, false)};
-  assert_false(linear_is_possible(unknown, 2, &states)); /* 7 is there, so it can be removed */
+  assert_false(linear_is_possible(unknown, 2, &states)); /* 7 is stored, so it can be removed */
 }
 
-/* Most histories of many operations at once are possible in very many ways: it must not try them all. */
-static void it_is_quick(void **state) {
+/* Most histories of many concurrent operations are possible in very many ways; the checker must not try them all. */
+static void checker_is_fast_on_many_concurrent_operations(void **state) {
   (void)state;
   linear_op ops[LINEAR_OPS];
   linear_states states = {.values = {0}, .count = 1};
@@ -146,41 +146,41 @@ static void record_and_check(const char *type, vestry_store_options options) {
 }
 
 /* capability: A1 */
-static void the_hash_store_is_linearizable(void **state) {
+static void hash_store_is_linearizable(void **state) {
   (void)state;
   record_and_check("hash", (vestry_store_options){0});
 }
 
-static void the_lru_store_is_linearizable(void **state) {
+static void lru_store_is_linearizable(void **state) {
   (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 100});
 }
 
-static void it_is_when_it_evicts(void **state) {
+static void evicting_lru_store_is_linearizable(void **state) {
   (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 3});
 }
 
-static void it_is_when_entries_expire(void **state) {
+static void expiring_lru_store_is_linearizable(void **state) {
   (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 4, .idle_ms = 5, .lifetime_ms = 9});
 }
 
-static void it_is_with_scopes(void **state) {
+static void lru_store_with_scope_limit_is_linearizable(void **state) {
   (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 10, .max_per_scope_count = 2});
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_tells_right_from_wrong),
-      cmocka_unit_test(it_goes_on_from_where_a_window_ended),
-      cmocka_unit_test(it_is_quick),
-      cmocka_unit_test(the_hash_store_is_linearizable),
-      cmocka_unit_test(the_lru_store_is_linearizable),
-      cmocka_unit_test(it_is_when_it_evicts),
-      cmocka_unit_test(it_is_when_entries_expire),
-      cmocka_unit_test(it_is_with_scopes),
+      cmocka_unit_test(checker_accepts_and_refuses_known_histories),
+      cmocka_unit_test(checker_continues_from_the_states_of_a_window),
+      cmocka_unit_test(checker_is_fast_on_many_concurrent_operations),
+      cmocka_unit_test(hash_store_is_linearizable),
+      cmocka_unit_test(lru_store_is_linearizable),
+      cmocka_unit_test(evicting_lru_store_is_linearizable),
+      cmocka_unit_test(expiring_lru_store_is_linearizable),
+      cmocka_unit_test(lru_store_with_scope_limit_is_linearizable),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the LRU store does besides the contract: who has to go, and what is left. (When: expiry_test.c.) Uses a tick
- * apart are told apart. */
+/* The LRU store beyond the contract: which entries it evicts, and which stay. (Times: expiry_test.c.) Uses that are a
+ * tick apart have a defined order. */
 #include "store/store.h"
 #include "store/world.h"
 
@@ -12,7 +12,7 @@ static void advance_ms(uint64_t ms) {
   test_host_advance_ms(w.th, ms);
 }
 
-/* Exactly this one left since the last look, for this cause. */
+/* Since the last call exactly this value has left, for this cause. */
 static void assert_left(const value *v, vestry_cause cause) {
   assert_int_equal(world_left(&w), 1);
   assert_ptr_equal(w.exits[0].value, v);
@@ -22,7 +22,7 @@ static void assert_left(const value *v, vestry_cause cause) {
 /* ---------------------------------------------------------------------------------------------- the bound (A5) ---- */
 
 /* capability: A5 */
-static void the_least_recently_used_goes(void **state) {
+static void full_store_evicts_the_least_recently_used(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   value *v[4];
   for (size_t i = 0; i < 3; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
@@ -48,17 +48,17 @@ static void the_least_recently_used_goes(void **state) {
   world_end(&w);
 }
 
-/* Uses a tick apart are told apart, however they come about; uses inside one tick may not be. */
+/* Uses of any kind that are a tick apart have a defined order; uses within one tick may not have one. */
 static void look_at(void *v, void *ctx) {
   *(value **)ctx = v;
 }
 
-static void uses_of_any_kind_keep_what_is_used(void **state) {
+static void each_kind_of_use_delays_eviction(void **state) {
   enum { COUNT = 60 };
   world_open(&w, *state, &(vestry_store_options){.max_count = COUNT});
   for (size_t i = 0; i < COUNT; i++) world_new(&w, VESTRY_KEY(i), NULL);
   for (size_t k = 0; k < COUNT; k++) {
-    size_t i = k * 37 % COUNT; /* in an order that is not the one of the puts */
+    size_t i = k * 37 % COUNT; /* in another order than that of the puts */
     advance_ms(TICK_MS);
     const vestry_key *key = VESTRY_KEY(i);
     value *seen = NULL;
@@ -79,7 +79,7 @@ static void uses_of_any_kind_keep_what_is_used(void **state) {
   world_end(&w);
 }
 
-static void replacing_in_a_full_store_evicts_nobody(void **state) {
+static void replacing_in_a_full_store_evicts_none(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 2});
   world_new(&w, VESTRY_KEY(1), NULL);
   value *replaced = world_new(&w, VESTRY_KEY(2), NULL);
@@ -90,7 +90,7 @@ static void replacing_in_a_full_store_evicts_nobody(void **state) {
 }
 
 /* capability: A5 */
-static void the_newcomer_is_never_the_victim(void **state) {
+static void new_entry_is_never_evicted_by_its_own_put(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 1, .max_per_scope_count = 1});
   value *before = NULL;
   for (size_t i = 0; i < 20; i++) {
@@ -107,7 +107,7 @@ static void the_newcomer_is_never_the_victim(void **state) {
   world_end(&w);
 }
 
-static void one_eviction_in_16_says_how_long_it_was_unused(void **state) {
+static void one_eviction_in_16_records_the_unused_time(void **state) {
   (void)state;
   enum { PUTS = 320, ROOM = 10 };
   world_open(&w, &world_lru, &(vestry_store_options){.max_count = ROOM});
@@ -122,8 +122,8 @@ static void one_eviction_in_16_says_how_long_it_was_unused(void **state) {
   world_end(&w);
 }
 
-/* The one that is evicted may be of the very key that is put. */
-static void a_victim_can_share_the_key(void **state) {
+/* The evicted value may have the key that is being put. */
+static void evicted_value_may_have_the_same_key(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 2});
   value *v[3], *found[3];
   for (size_t i = 0; i < 3; i++) {
@@ -137,10 +137,10 @@ static void a_victim_can_share_the_key(void **state) {
 }
 
 /* capability: A5 */
-static void the_default_bound_is_ten_thousand(void **state) {
+static void store_limit_defaults_to_ten_thousand(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_value(&w);
-  size_t count = *state == &world_lru ? 10000 : 0; /* the naive one would take minutes */
+  size_t count = *state == &world_lru ? 10000 : 0; /* the naive store would take minutes */
   for (size_t i = 0; i < count; i++) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     if (i == 0) advance_ms(TICK_MS);
@@ -155,7 +155,7 @@ static void the_default_bound_is_ten_thousand(void **state) {
   world_end(&w);
 }
 
-static void what_leaves_is_reclaimed(void **state) {
+static void memory_of_evicted_entries_is_reclaimed(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 50, .max_per_scope_count = 20});
   value *v[2] = {world_value(&w), world_value(&w)};
   long most = 0;
@@ -171,7 +171,7 @@ static void what_leaves_is_reclaimed(void **state) {
 /* ---------------------------------------------------------------------------------------- caps per scope (A15) ---- */
 
 /* capability: A15 */
-static void a_full_scope_evicts_its_own(void **state) {
+static void full_scope_evicts_its_own_entries(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 5, .max_per_scope_count = 2});
   value *stranger = world_value(&w), *v[5];
   assert_int_equal(world_put(&w, "t", VESTRY_KEY(0), stranger, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
@@ -179,7 +179,7 @@ static void a_full_scope_evicts_its_own(void **state) {
   advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
   v[2] = world_new(&w, VESTRY_KEY(2), NULL);
-  assert_left(v[1], VESTRY_CAUSE_SIZE); /* not the stranger, who is less recently used */
+  assert_left(v[1], VESTRY_CAUSE_SIZE); /* not the other scope's entry, which is less recently used */
   world_new(&w, VESTRY_KEY(2), NULL);   /* replacing needs no room */
   assert_left(v[2], VESTRY_CAUSE_REPLACED);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(0)), v[0]);
@@ -187,7 +187,7 @@ static void a_full_scope_evicts_its_own(void **state) {
 }
 
 /* capability: A15 */
-static void scope_and_store_are_bounded_together(void **state) {
+static void one_eviction_makes_room_in_scope_and_store(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3, .max_per_scope_count = 2});
   value *v[4];
   static const char *const scopes[] = {"a", "b", "b", "b"};
@@ -195,7 +195,7 @@ static void scope_and_store_are_bounded_together(void **state) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, scopes[i], VESTRY_KEY(i), v[i], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   }
-  v[3] = world_value(&w); /* both are full: one eviction, in the scope, makes room for both */
+  v[3] = world_value(&w); /* both are full: one eviction in the scope makes room in both */
   vestry_put_result result = {0};
   assert_int_equal(world_put(&w, scopes[3], VESTRY_KEY(3), v[3], VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 1);
@@ -203,8 +203,8 @@ static void scope_and_store_are_bounded_together(void **state) {
   world_end(&w);
 }
 
-/* A stream with more keys in its scope than the scope may have does not throw itself out. */
-static void nobody_makes_room_for_himself(void **state) {
+/* A stream with more keys in its scope than the scope may have entries does not evict itself. */
+static void full_scope_never_evicts_the_value_being_put(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 3});
   value *other = world_new(&w, VESTRY_KEY("other"), NULL), *v = world_value(&w);
   for (size_t i = 0; i < 3; i++)
@@ -216,7 +216,7 @@ static void nobody_makes_room_for_himself(void **state) {
   world_end(&w);
 }
 
-static void who_has_ended_makes_room_first(void **state) {
+static void full_scope_evicts_ended_values_first(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = 3});
   value *v[3];
   for (size_t i = 0; i < 3; i++) v[i] = world_new(&w, VESTRY_KEY(i), NULL);
@@ -233,10 +233,10 @@ static void who_has_ended_makes_room_first(void **state) {
 
 /* ------------------------------------------------------------------------------------ several values of a key ---- */
 
-/* A look-up uses all values of a key, in the order of their puts: the newest is the last to go, however often and in
- * whatever way it was looked up, in one tick or in several, in a full scope or in a full store. */
+/* A lookup uses all values of a key in the order of their puts. Therefore the newest leaves last, however often and in
+ * whatever way the key was looked up, in one tick or in several, in a full scope or in a full store. */
 /* capability: A5 */
-static void values_of_a_key_leave_in_the_order_of_their_puts(void **state) {
+static void values_of_a_key_leave_in_put_order(void **state) {
   enum { COUNT = 5, PUTS = 20 };
   for (int setting = 0; setting < 16; setting++) {
     vestry_store_options options = {.max_count = setting & 1 ? COUNT : 0,
@@ -256,8 +256,8 @@ static void values_of_a_key_leave_in_the_order_of_their_puts(void **state) {
   }
 }
 
-/* What is used alone goes behind the others. */
-static void a_value_that_is_refreshed_stays_longer(void **state) {
+/* A value that is used alone leaves after the others. */
+static void refreshed_value_leaves_last(void **state) {
   for (size_t ticks = 0; ticks < 2; ticks++) {
     world_open(&w, *state, &(vestry_store_options){.max_count = 3});
     const vestry_key *key = VESTRY_KEY("live");
@@ -278,9 +278,9 @@ static void a_value_that_is_refreshed_stays_longer(void **state) {
   }
 }
 
-/* Six tabs of one user at a cap of five whose server went away: the entries of the streams that broke are still there.
- * Each tab looks whether somebody holds the key and joins, and one that is sent away comes back once more. */
-static void tabs_that_reconnect_throw_out_the_dead(void **state) {
+/* Six tabs of one user, with a limit of five, reconnect after the server was lost; the entries of the broken streams
+ * still exist. Each tab looks its key up and joins, and an evicted tab reconnects once more. */
+static void reconnecting_tabs_evict_broken_streams_first(void **state) {
   enum { TABS = 6, CAP = 5 };
   world_open(&w, *state, &(vestry_store_options){.max_per_scope_count = CAP});
   const vestry_key *key = VESTRY_KEY("live");
@@ -294,7 +294,8 @@ static void tabs_that_reconnect_throw_out_the_dead(void **state) {
     world_get(&w, "s", key, NULL, 8);
     tab[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", key, tab[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
-    assert_left(i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE); /* nobody who came back, as long as one is dead */
+    /* no reconnected tab, as long as a broken stream exists */
+    assert_left(i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE);
   }
   world_end(&w);
 }
@@ -303,11 +304,11 @@ static void tabs_that_reconnect_throw_out_the_dead(void **state) {
 
 static void put_it_back_once(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx == purged->value) return;
-  at->ctx = purged->value; /* evicted: once more, at the expense of another */
+  at->ctx = purged->value; /* evicted: put it back once, which evicts another */
   assert_int_equal(world_put(at, "s", VESTRY_KEY("back"), purged->value, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
 }
 
-static void a_hook_may_put_into_the_full_store(void **state) {
+static void hook_may_put_into_a_full_store(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 3});
   w.on_purge = put_it_back_once;
   for (size_t i = 0; i < 100; i++) {
@@ -320,17 +321,17 @@ static void a_hook_may_put_into_the_full_store(void **state) {
 
 #define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
-  TEST(the_least_recently_used_goes, kind), TEST(uses_of_any_kind_keep_what_is_used, kind),                            \
-      TEST(replacing_in_a_full_store_evicts_nobody, kind), TEST(the_newcomer_is_never_the_victim, kind),               \
-      TEST(a_victim_can_share_the_key, kind), TEST(the_default_bound_is_ten_thousand, kind),                           \
-      TEST(what_leaves_is_reclaimed, kind), TEST(a_full_scope_evicts_its_own, kind),                                   \
-      TEST(scope_and_store_are_bounded_together, kind), TEST(a_hook_may_put_into_the_full_store, kind),                \
-      TEST(nobody_makes_room_for_himself, kind), TEST(who_has_ended_makes_room_first, kind),                           \
-      TEST(values_of_a_key_leave_in_the_order_of_their_puts, kind),                                                    \
-      TEST(a_value_that_is_refreshed_stays_longer, kind), TEST(tabs_that_reconnect_throw_out_the_dead, kind)
+  TEST(full_store_evicts_the_least_recently_used, kind), TEST(each_kind_of_use_delays_eviction, kind),                 \
+      TEST(replacing_in_a_full_store_evicts_none, kind), TEST(new_entry_is_never_evicted_by_its_own_put, kind),        \
+      TEST(evicted_value_may_have_the_same_key, kind), TEST(store_limit_defaults_to_ten_thousand, kind),               \
+      TEST(memory_of_evicted_entries_is_reclaimed, kind), TEST(full_scope_evicts_its_own_entries, kind),               \
+      TEST(one_eviction_makes_room_in_scope_and_store, kind), TEST(hook_may_put_into_a_full_store, kind),              \
+      TEST(full_scope_never_evicts_the_value_being_put, kind), TEST(full_scope_evicts_ended_values_first, kind),       \
+      TEST(values_of_a_key_leave_in_put_order, kind), TEST(refreshed_value_leaves_last, kind),                         \
+      TEST(reconnecting_tabs_evict_broken_streams_first, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),
-                                     cmocka_unit_test(one_eviction_in_16_says_how_long_it_was_unused)};
+                                     cmocka_unit_test(one_eviction_in_16_records_the_unused_time)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

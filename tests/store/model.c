@@ -6,13 +6,13 @@
 enum { SCOPES = 3, VALUES = 40, LIVE_MOST = 4096, HANDLES_MOST = 1 << 16, KEY_BYTES = 128, WINDOW_TICKS = 4096 };
 #define MS UINT64_C(1000000)
 
-/* One stay of one value. */
+/* One stay of a value in the store. */
 typedef struct stay {
   vestry_handle handle;
   size_t scope, key;
   value *value;
   uint64_t born_ns, used_ns, used_tick;
-  uint64_t use_number; /* rises with every use of any stay */
+  uint64_t use_number; /* increases with each use of any stay */
 } stay;
 
 typedef struct gone {
@@ -25,16 +25,16 @@ struct model {
   world world;
   model_setting setting;
   uint64_t idle_ns, lifetime_ns, tick_ns, origin_ns, late_ns;
-  uint64_t (*clock_ns)(void *ctx); /* that uses are noted by */
-  vestry_store_stats stats;        /* as they should be */
+  uint64_t (*clock_ns)(void *ctx); /* the clock that uses are recorded with */
+  vestry_store_stats stats;        /* the expected counters */
   size_t step;
   uint64_t uses;
   bool failing; /* an allocation may fail in this operation */
   size_t live_count, gone_count, handles_count;
-  /* up to here it is zero at first */
+  /* the members up to here are zero at first */
   stay live[LIVE_MOST];                /* in the order of their puts */
   gone gone[LIVE_MOST];                /* in this operation, in order */
-  vestry_handle handles[HANDLES_MOST]; /* all there ever were */
+  vestry_handle handles[HANDLES_MOST]; /* all handles that ever existed */
 };
 
 model_tally model_tallied;
@@ -55,7 +55,7 @@ typedef struct key_space {
   vestry_key parts[2];
 } key_space;
 
-/* All kinds: a tuple, a string of the length that short cuts are made for, one too long for a slot, a number. */
+/* All kinds: a tuple, a string of the length that has fast paths, one too long for a slot, a number. */
 static vestry_key make_key(size_t number, key_space *space) {
   switch (number % 4) {
   case 0:
@@ -80,10 +80,10 @@ static bool is_key(const model *m, const stay *s, const void *encoded, size_t le
   return bytes_len == len && memcmp(bytes, encoded, len) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------- the truth ---- */
+/*  ------------------------------------------------------------------------------------------------- the state ---- ---- */
 
 static uint64_t coarse_lag_ns;
-/* Behind by a lag that goes up and down, as the kernel's does, but never back. */
+/* Behind by a lag that grows and shrinks, as the kernel's does; it never runs back. */
 static uint64_t coarse_ns(void *ctx) {
   uint64_t now = atomic_load(&((test_host *)ctx)->now_ns);
   return now - now % coarse_lag_ns;
@@ -107,7 +107,7 @@ static bool lasted(uint64_t now, uint64_t since, uint64_t span, uint64_t late) {
   return span != UINT64_MAX && now - since >= span && now - since - span >= late;
 }
 
-/* It may leave for this cause now. */
+/* Whether the stay may leave for this cause now. */
 static bool may_leave(const model *m, const stay *s, vestry_cause cause) {
   uint64_t now = now_ns(m);
   return (cause == VESTRY_CAUSE_IDLE && lasted(now, s->used_ns, m->idle_ns, 0)) ||
@@ -118,7 +118,7 @@ static bool may_be_gone(const model *m, const stay *s) {
   return may_leave(m, s, VESTRY_CAUSE_IDLE) || may_leave(m, s, VESTRY_CAUSE_EXPIRED);
 }
 
-/* Nobody may be told of it any more. */
+/* Whether no operation may find the stay any more. */
 static bool must_be_gone(const model *m, const stay *s) {
   uint64_t now = now_ns(m);
   return lasted(now, s->used_ns, m->idle_ns, m->late_ns) || lasted(now, s->born_ns, m->lifetime_ns, m->late_ns);
@@ -159,21 +159,21 @@ static void forget(model *m, stay *s, vestry_cause cause) {
   m->live_count--;
 }
 
-/* ----------------------------------------------------------------------------------------- what leaves, checked ----
- */
+/* ----------------------------------------------------------------------------------------- what leaves, checked
+ * ---- */
 
 static void on_purge(world *w, const vestry_purged *purged) {
   model *m = (model *)(void *)w; /* it is its first member */
   CHECK(m->gone_count < LIVE_MOST);
   m->gone[m->gone_count++] = (gone){purged->handle, purged->value, purged->cause};
   stay *s = by_handle(m, purged->handle);
-  if (!s) return; /* told below */
+  if (!s) return; /* reported below */
   CHECK(purged->scope.len == strlen(scope_names[s->scope]));
   CHECK(memcmp(purged->scope.data, scope_names[s->scope], purged->scope.len) == 0);
   CHECK(is_key(m, s, purged->key, purged->key_len));
 }
 
-/* Those whose time had come. Each may have left now; the rest of what left stays in the list. */
+/* Remove the stays that were due. Each may have left now; the other exits remain in the list. */
 static void take_due(model *m) {
   size_t rest = 0;
   for (size_t i = 0; i < m->gone_count; i++) {
@@ -191,7 +191,7 @@ static void take_due(model *m) {
   m->gone_count = rest;
 }
 
-/* The next that left is this one, for this cause. */
+/* Check that the next exit is this one, for this cause. */
 static void take_next(model *m, size_t *at, stay *s, vestry_cause cause) {
   CHECK(*at < m->gone_count);
   const gone *g = &m->gone[(*at)++];
@@ -201,8 +201,8 @@ static void take_next(model *m, size_t *at, stay *s, vestry_cause cause) {
   forget(m, s, cause);
 }
 
-/* Of the others of a scope, whose turn it is: of those that have ended, or else of all, the one that was used longest
- * ago, in the order of all uses. NULL: there is no other. */
+/* Return the stay that a full scope evicts next, except the newcomer: the least recently used one among the ended stays
+ * or, if there are none, among all, in the order of all uses. NULL: there is no other. */
 static stay *first_of_scope(model *m, size_t scope, const value *newcomer) {
   stay *first = NULL, *ended = NULL;
   for (size_t i = 0; i < m->live_count; i++) {
@@ -214,8 +214,9 @@ static stay *first_of_scope(model *m, size_t scope, const value *newcomer) {
   return ended ? ended : first;
 }
 
-/* One that left for SIZE because all was full: nobody there was last used in an earlier tick, and of its own key nobody
- * was used before it at all. Behind the window of ages order is kept only among those that were not used again. */
+/* Take an exit for SIZE because the store was full: no other stay may have been used last in an earlier tick, and no
+ * stay of its own key before it. Beyond the window of ages, the order is kept only among stays that were not used
+ * again. */
 static void take_victim(model *m, size_t *at) {
   CHECK(*at < m->gone_count);
   const gone *g = &m->gone[(*at)++];
@@ -251,14 +252,14 @@ static void add_stay(model *m, size_t scope, size_t key, value *v, vestry_handle
   m->stats.live_count++;
 }
 
-/* Of those that have ended, or else of all, the oldest. */
+/* The oldest of the ended stays or, if there are none, of all. */
 static stay *first_of_chain(stay *const *chain, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (atomic_load(&chain[i]->value->ended)) return chain[i];
   return chain[0];
 }
 
-/* What should have been answered, were memory no concern; what should have left is taken from the list. */
+/* Return the result that a put must have with enough memory, and take the required exits from the list. */
 static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestry_keep_policy policy, size_t many_count,
                              const vestry_put_result *result) {
   stay *chain[32];
@@ -297,7 +298,7 @@ static vestry_err expect_put(model *m, size_t scope, size_t key, value *v, vestr
     }
     add_stay(m, scope, key, v, result->handle);
   }
-  CHECK(at == m->gone_count); /* nobody else */
+  CHECK(at == m->gone_count); /* no other exits */
   CHECK(result->displaced_count == at);
   return VESTRY_OK;
 }
@@ -324,7 +325,7 @@ static void put_any(model *m, model_source *source) {
   put(m, scope, key, v, policy, 1 + (size_t)source->below(source, 4));
 }
 
-/* A look-up has found these, or nothing (0): the most recent ones of the key, and it was a use of all. */
+/* Check a lookup's values: the most recent ones of the key, or none (0). The lookup counts as a use of all. */
 static void check_found(model *m, size_t scope, size_t key, value *const *found, size_t found_count, size_t room) {
   stay *chain[32];
   size_t count = chain_of(m, scope, key, chain);
@@ -360,7 +361,7 @@ typedef struct seen {
 static void see(void *v, void *ctx) {
   seen *s = ctx;
   assert_true(s->count < 32);
-  assert_true(atomic_load(&((value *)v)->refs) > 1); /* the store's */
+  assert_true(atomic_load(&((value *)v)->refs) > 1); /* the store's reference */
   s->values[s->count++] = v;
 }
 
@@ -382,7 +383,7 @@ static vestry_cause any_cause(model_source *source) {
   return (vestry_cause)(1 + source->below(source, VESTRY_CAUSE_COUNT - 1));
 }
 
-/* IDLE and EXPIRED are the store's own: it would not be told whose time had come. */
+/* IDLE and EXPIRED are reserved for the store: the model could not distinguish them from expiry. */
 static vestry_cause foreign_cause(model_source *source) {
   vestry_cause cause = any_cause(source);
   return cause == VESTRY_CAUSE_IDLE || cause == VESTRY_CAUSE_EXPIRED ? VESTRY_CAUSE_LOST : cause;
@@ -408,7 +409,7 @@ static void remove_any(model *m, model_source *source) {
 
 static void remove_one(model *m, model_source *source) {
   if (!m->handles_count) return;
-  /* the live ones are many among the last */
+  /* most of the live handles are among the last */
   size_t last = m->handles_count < 60 ? m->handles_count : 60;
   vestry_handle handle = m->handles[m->handles_count - 1 - source->below(source, last)];
   vestry_cause cause = foreign_cause(source);
@@ -432,7 +433,7 @@ static void tick(model *m) {
   for (size_t i = 0; i < m->live_count; i++) {
     const stay *s = &m->live[i];
     CHECK(!must_be_gone(m, s));
-    /* nobody's time is over before the next tick */
+    /* no stay expires before the next tick */
     if (deadline == UINT64_MAX) CHECK(m->idle_ns == UINT64_MAX && m->lifetime_ns == UINT64_MAX);
     if (m->idle_ns != UINT64_MAX) CHECK(deadline <= s->used_ns + m->idle_ns + m->late_ns);
     if (m->lifetime_ns != UINT64_MAX) CHECK(deadline <= s->born_ns + m->lifetime_ns + m->late_ns);
@@ -443,7 +444,7 @@ static void tick(model *m) {
 typedef struct listing {
   model *m;
   const size_t *only_scope;
-  uint8_t named[LIVE_MOST]; /* by the place of the first stay of the key */
+  uint8_t named[LIVE_MOST]; /* by the position of the first stay of the key */
 } listing;
 
 static void on_listed(const vestry_listed *listed, void *ctx) {
@@ -489,7 +490,7 @@ static void list(model *m, model_source *source) {
   }
 }
 
-/* Streams that end stay where they are until somebody takes them out. */
+/* Streams that have ended stay in the store until an operation removes them. */
 static void end_one(model *m, model_source *source) {
   value *v = &m->world.values[source->below(source, VALUES)];
   v->ended = source->below(source, 2) != 0;
@@ -551,7 +552,7 @@ model_setting model_choose(model_source *from, const store_kind *kind) {
   if (from->below(from, 2)) options->max_per_scope_count = 1 + from->below(from, 12);
   options->idle_ms = from->below(from, 4) ? 20 + from->below(from, 100) : VESTRY_NEVER_MS;
   options->lifetime_ms = from->below(from, 2) ? 50 + from->below(from, 200) : 0;
-  if (from->below(from, 4) == 0) { /* long times: by the coarse clock, and past the window of ages */
+  if (from->below(from, 4) == 0) { /* long times: by the coarse clock, and beyond the window of ages */
     setting.coarse_lag_ms = 10;
     setting.jump_most_ms = 1500000;
     if (options->idle_ms != VESTRY_NEVER_MS) options->idle_ms *= 10000;
@@ -570,7 +571,7 @@ static uint64_t span_ns(uint64_t ms) {
   return ms == VESTRY_NEVER_MS ? UINT64_MAX : ms * MS;
 }
 
-/* A key that is not there yet, into a store with room: without the checks, which take a look at all the others. */
+/* Put a new key into a store with room, without the checks, because they visit all other stays. */
 static void prefill(model *m, size_t i) {
   key_space space;
   vestry_put_result result = {0};
@@ -612,7 +613,7 @@ model *model_open(const model_setting *setting) {
 void model_end(model *m) {
   m->gone_count = 0;
   vestry_store_close(m->world.store);
-  CHECK(m->gone_count == m->live_count); /* in which order a closing store empties is its own affair */
+  CHECK(m->gone_count == m->live_count); /* the order in which a closing store removes entries is not specified */
   for (size_t i = 0; i < m->gone_count; i++) {
     stay *s = by_handle(m, m->gone[i].handle);
     CHECK(s && m->gone[i].cause == VESTRY_CAUSE_SHUTDOWN);

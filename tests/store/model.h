@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A naive store that is told what a store under test did, operation by operation, and says whether it may have done so.
+/* A naive model of a store: it receives each operation of the store under test with its results, and checks whether
+ * they are allowed.
  *
- * Where the semantics are exact it predicts: answers, order, counts. Where they leave room — which of several that were
- * last used in one tick has to go, when within two ticks the idle leave — it checks that the store stayed inside, and
- * goes on from there. */
+ * Where the semantics are exact, the model predicts results, order and counts. Where they allow several results, it
+ * checks that the store stays within them and continues from the result. Examples: which of several entries used last
+ * in the same tick is evicted, and when within two ticks an idle entry leaves. */
 #ifndef TESTS_STORE_MODEL_H
 #define TESTS_STORE_MODEL_H
 
 #include "store/world.h"
 
-/* Where decisions come from: a generator, or a fuzzer's bytes. Less than bound, which is not 0. */
+/* The source of decisions: a generator, or the bytes of a fuzzer. Returns a number below bound, which is not 0. */
 typedef struct model_source {
   uint64_t (*below)(struct model_source *source, uint64_t bound);
 } model_source;
@@ -19,29 +20,28 @@ typedef struct model_setting {
   vestry_store_options options;
   size_t keys_count;      /* in each of three scopes */
   size_t prefill_count;   /* keys put before the first step */
-  uint64_t jump_most_ms;  /* the clock goes ahead by up to this in one step, at times */
+  uint64_t jump_most_ms;  /* the maximum by which the clock sometimes advances in one step */
   uint64_t coarse_lag_ms; /* of the host's coarse clock; 0: it has none */
-  bool memory_fails;      /* at times */
+  bool memory_fails;      /* sometimes */
 } model_setting;
 
-/* Some setting of a store of this kind, with all that can be set. */
+/* Choose a setting for a store of this kind, with all of its options. */
 model_setting model_choose(model_source *source, const store_kind *kind);
 
 typedef struct model model;
 
-/* One at a time. */
+/* Open a model; only one exists at a time. */
 model *model_open(const model_setting *setting);
-/* One operation, checked. */
+/* Perform one operation, and check it. */
 void model_step(model *m, model_source *source);
-/* Close the store, check what is left, and that nothing is lost. */
+/* Close the store, check its last exits, and that no memory leaks. */
 void model_end(model *m);
 
-/* What has happened in all models so far: how often something left for a cause, an operation was answered, an
- * allocation failed in a put. */
+/* Totals over all models so far: exits by cause, operations by result, failed allocations in a put. */
 typedef struct model_tally {
   uint64_t left[VESTRY_CAUSE_COUNT], answered[32], refreshed, steps;
 } model_tally;
 extern model_tally model_tallied;
-extern uint64_t model_seed; /* named when something is wrong */
+extern uint64_t model_seed; /* printed with a failure */
 
 #endif

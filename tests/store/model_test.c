@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Operation fuzzing: the same random operations on a built-in store and on the naive one, compared after each. A
- * failure prints the seed and the step; run the program with the seed as its argument to have it alone. */
+/* Operation fuzzing: the same random operations run on a built-in store and on the naive store, and are compared one by
+ * one. A failure prints the seed and the step; with a seed as its argument, the program runs this seed only. */
 #include <stdlib.h>
 
 #include "runtime/random.h"
@@ -8,13 +8,13 @@
 
 enum { ROUNDS = 200, STEPS = 600, KEYS = 12, VALUES = 40, STAYS = 4096 };
 
-/* Everything twice: [0] is under test, [1] is the truth. */
+/* [0] is the store under test, [1] the reference. */
 static world worlds[2];
-/* By the naive store's handle, which counts from 1: the handle of the same stay in the store under test. */
+/* The handle of a stay in the store under test, by the naive store's handle of it, which counts from 1. */
 static vestry_handle handles[STAYS];
 static uint64_t seed, state_of_random;
 static size_t step;
-static uint64_t tally[VESTRY_CAUSE_COUNT], refused[16]; /* over all rounds: what has been tried at all */
+static uint64_t tally[VESTRY_CAUSE_COUNT], refused[16]; /* over all rounds: how often each case occurred */
 
 #define CHECK(condition)                                                                                               \
   do {                                                                                                                 \
@@ -138,11 +138,11 @@ static void both_tick(void) {
   CHECK(deadline > atomic_load(&worlds[1].th->now_ns));
 }
 
-/* A hook that changes the store it is called from, in the same way in both worlds. */
+/* A hook that changes the store that calls it, in the same way in both worlds. */
 static void meddle(world *w, const vestry_purged *purged) {
   value *v = purged->value;
   if (w->ctx || v->number % 4) return;
-  w->ctx = w; /* not inside itself */
+  w->ctx = w; /* not recursively */
   const vestry_key *key = VESTRY_KEY("k", v->number % KEYS);
   if (purged->cause == VESTRY_CAUSE_REPLACED || purged->cause == VESTRY_CAUSE_SIZE)
     vestry_store_remove(w->store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL);
@@ -194,7 +194,7 @@ static void one_round(const store_kind *kind, const store_kind *truth) {
     worlds[i].on_purge = NULL;
     vestry_store_close(worlds[i].store);
   }
-  compare_stats(); /* in which order a closing store empties is its own affair */
+  compare_stats(); /* the order in which a closing store removes entries is not specified */
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) tally[i] += world_stats(&worlds[0]).removed_by_cause[i];
   for (size_t i = 0; i < 2; i++) world_end(&worlds[i]);
 }
@@ -209,13 +209,13 @@ static void all_rounds(const store_kind *kind, const store_kind *truth) {
   for (seed = first; seed < first + rounds; seed++) one_round(kind, truth);
 }
 
-/* A fuzzer that never gets where things happen proves nothing. */
+/* A fuzzer that never reaches the interesting cases proves nothing. */
 static void assert_often(uint64_t times) {
   if (!only_seed) assert_true(times > 250);
 }
 
 /* capability: A2 */
-static void hash_agrees_with_the_naive_store(void **state) {
+static void hash_store_agrees_with_the_naive_store(void **state) {
   (void)state;
   all_rounds(&world_hash, &world_naive_hash);
   assert_often(tally[VESTRY_CAUSE_REPLACED]);
@@ -261,7 +261,7 @@ static void follow_the_model(const store_kind *kind, bool memory_fails) {
   print_message("\n");
 }
 
-static void hash_follows_the_model(void **state) {
+static void hash_store_follows_the_model(void **state) {
   (void)state;
   follow_the_model(&world_hash, false);
   assert_often(model_tallied.left[VESTRY_CAUSE_REPLACED]);
@@ -271,7 +271,7 @@ static void hash_follows_the_model(void **state) {
   assert_often(model_tallied.refreshed);
 }
 
-static void lru_follows_the_model(void **state) {
+static void lru_store_follows_the_model(void **state) {
   (void)state;
   follow_the_model(&world_lru, false);
   assert_often(model_tallied.left[VESTRY_CAUSE_REPLACED]);
@@ -283,7 +283,7 @@ static void lru_follows_the_model(void **state) {
   assert_often(model_tallied.refreshed);
 }
 
-static void they_follow_it_when_memory_fails(void **state) {
+static void stores_follow_the_model_without_memory(void **state) {
   (void)state;
   follow_the_model(&world_hash, true);
   assert_often(model_tallied.answered[VESTRY_NO_MEMORY]);
@@ -294,10 +294,10 @@ static void they_follow_it_when_memory_fails(void **state) {
 int main(int argc, char **argv) {
   if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(hash_agrees_with_the_naive_store),
-      cmocka_unit_test(hash_follows_the_model),
-      cmocka_unit_test(lru_follows_the_model),
-      cmocka_unit_test(they_follow_it_when_memory_fails),
+      cmocka_unit_test(hash_store_agrees_with_the_naive_store),
+      cmocka_unit_test(hash_store_follows_the_model),
+      cmocka_unit_test(lru_store_follows_the_model),
+      cmocka_unit_test(stores_follow_the_model_without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

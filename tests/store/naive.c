@@ -6,16 +6,16 @@
 
 #include "base/memory.h"
 
-/* One stay of one value. */
+/* One stay of a value in the store. */
 typedef struct item {
   struct item *next;
   vestry_scoped_key key; /* its bytes follow the struct */
   void *value;
   vestry_handle handle;
-  uint64_t key_number; /* which key this is; a key that comes back has a new one */
-  uint64_t use_number; /* rises with every use of any item */
+  uint64_t key_number; /* identifies the key; a key that is put again has a new number */
+  uint64_t use_number; /* increases with each use of any item */
   uint64_t used_ns, born_ns;
-  vestry_cause cause; /* when leaving */
+  vestry_cause cause; /* set when it leaves */
 } item;
 
 typedef struct naive {
@@ -78,7 +78,7 @@ static item *oldest(const naive *n, const vestry_scoped_key *key, const item *bu
   return NULL;
 }
 
-/* Which value goes when a key is full: of those that have ended, or else of all, the oldest. */
+/* Return the value that a full key displaces: the oldest of the ended ones or, if there are none, of all. */
 static item *first_of_key(const naive *n, const vestry_scoped_key *key, const item *but) {
   for (item *it = n->first; it; it = it->next)
     if (it != but && same_key(&it->key, key) && n->options.value->has_ended(it->value)) return it;
@@ -92,8 +92,8 @@ static item *least_used(const naive *n) {
   return least;
 }
 
-/* Who goes when a scope is full: of those that have ended, or else of all, the least recently used; but not this very
- * value. NULL: there is no other. */
+/* Return the item that a full scope evicts: the least recently used one among the ended items or, if there are none,
+ * among all, except this value. NULL: there is no other. */
 static item *first_of_scope(const naive *n, const vestry_scope *scope, const void *newcomer) {
   item *least = NULL, *ended = NULL;
   for (item *it = n->first; it; it = it->next) {
@@ -116,7 +116,7 @@ static uint64_t expires_at(const naive *n, const item *it) {
   return never ? UINT64_MAX : vsi_add_saturating(it->born_ns, vsi_ms_to_ns(n->options.lifetime_ms));
 }
 
-/* The first item in the list is the first that expires: births are in the order of puts. */
+/* The first item in the list expires first, because births are in the order of puts. */
 static item *next_due(const naive *n, uint64_t *ret_at, vestry_cause *ret_cause) {
   *ret_at = UINT64_MAX;
   if (!n->first) return NULL;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* An oracle over traces: it knows when each key was last used, and judges each eviction. Nobody goes who was used in
- * the last tenth of the residence time (since the last use of the oldest) while an older one lives; and nobody at all
- * whose last use was more than a tick after the oldest's. */
+/* An oracle over traces: it records the last use of each key, and judges each eviction. No key may be evicted if it was
+ * used in the last tenth of the residence time (since the last use of the oldest) while an older one is stored. No key
+ * may be evicted at all if its last use was more than a tick after the oldest's. */
 #include <stdlib.h>
 
 #include "runtime/random.h"
 #include "store/world.h"
 
 enum { KEYS = 20480 };
-#define TICK_NS UINT64_C(150000000) /* of a store in which nothing expires */
+#define TICK_NS UINT64_C(150000000) /* of a store without expiry */
 
 static world w;
-static uint64_t used_ns[KEYS]; /* 0: not in the store */
+static uint64_t used_ns[KEYS]; /* 0: not stored */
 static uint64_t evictions, wrong_tenth, wrong_tick;
 
 static uint64_t now_ns(void) {
@@ -64,8 +64,8 @@ static void end_judged(uint64_t evictions_least) {
   world_end(&w);
 }
 
-/* Zipf 0.99 over ten times the capacity: by the sums of 1 / rank^0.99, where rank^0.01 is nearly 1 + 0.01 ln rank, and
- * ln rank the sum of 1 / i up to it less Euler's constant. */
+/* Zipf 0.99 over ten times the capacity, from the sums of 1 / rank^0.99. rank^0.01 is nearly 1 + 0.01 ln rank, and ln
+ * rank is the sum of 1 / i up to rank minus Euler's constant. */
 static double sums[KEYS];
 
 static void make_sums(size_t count) {
@@ -104,18 +104,18 @@ static void zipf_trace(size_t capacity, size_t steps, uint64_t step_ns) {
   end_judged(steps / 20);
 }
 
-static void zipf_in_one_shard(void **state) {
+static void zipf_trace_in_one_shard_evicts_old_keys(void **state) {
   (void)state;
   zipf_trace(300, 12000, TICK_NS / 3);
 }
 
-static void zipf_in_several_shards(void **state) {
+static void zipf_trace_in_several_shards_evicts_old_keys(void **state) {
   (void)state;
   zipf_trace(2048, 12000, TICK_NS / 40);
 }
 
-/* A scan that is longer than the store, over and over, beside a few that are used all the time: these stay. */
-static void a_scan_takes_nothing_that_is_in_use(void **state) {
+/* A repeated scan that is longer than the store runs beside a few keys that are used all the time: these keys stay. */
+static void scan_evicts_no_key_in_use(void **state) {
   (void)state;
   enum { CAPACITY = 1024, HOT = 100 };
   open_full(CAPACITY);
@@ -131,9 +131,9 @@ static void a_scan_takes_nothing_that_is_in_use(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(zipf_in_one_shard),
-      cmocka_unit_test(zipf_in_several_shards),
-      cmocka_unit_test(a_scan_takes_nothing_that_is_in_use),
+      cmocka_unit_test(zipf_trace_in_one_shard_evicts_old_keys),
+      cmocka_unit_test(zipf_trace_in_several_shards_evicts_old_keys),
+      cmocka_unit_test(scan_evicts_no_key_in_use),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ static int draw_secret(void **state) {
   return vsi_keyed_hash_init(&hash, vestry_host_default());
 }
 
-static void scopes_and_keys_do_not_run_together(void **state) {
+static void scope_and_key_bytes_are_delimited(void **state) {
   (void)state;
   static const struct {
     const char *scope;
@@ -47,8 +47,8 @@ static void scopes_and_keys_do_not_run_together(void **state) {
   for (size_t i = 0; i < COUNT; i++) vsi_scoped_key_finish(&scoped[i]);
 }
 
-/* Whatever the key, its bytes are those of vestry_key_encode, and the usual way and the long one make the same run,
- * words and hash. */
+/* For any key, the bytes are those of vestry_key_encode, and the fast and the slow path produce the same bytes, words
+ * and hash. */
 static unsigned char bytes[160];
 
 static vestry_key some_leaf(uint64_t *random) {
@@ -59,7 +59,7 @@ static vestry_key some_leaf(uint64_t *random) {
   return leaf;
 }
 
-static void both_ways_make_one_key(void **state) {
+static void fast_and_slow_path_make_equal_keys(void **state) {
   (void)state;
   uint64_t random = 11;
   size_t usual = 0;
@@ -84,21 +84,21 @@ static void both_ways_make_one_key(void **state) {
     uint32_t lens = vsi_scoped_key_lens(&one.key);
     assert_memory_equal(vsi_scoped_key_words(&one.key), vsi_scoped_key_words(&other.key), vsi_lens_words(lens) * 8);
     assert_true(one.key.hash == other.key.hash);
-    usual += one.host != vestry_host_default(); /* only the long way needs it */
+    usual += one.host != vestry_host_default(); /* only the slow path needs it */
     vsi_scoped_key_finish(&one);
     vsi_scoped_key_finish(&other);
   }
   assert_true(usual > 10000);
 }
 
-static void a_copy_is_read_again(void **state) {
+static void copied_key_can_be_read(void **state) {
   (void)state;
   vsi_scoped_key scoped;
   const vestry_key *key = VESTRY_KEY("counter", 7);
   vestry_scope scope = {"somebody's", 10};
   assert_int_equal(vsi_scoped_key_init(&scoped, &hash, vestry_host_default(), scope, key), VESTRY_OK);
   unsigned char copy[65];
-  memcpy(copy + 1, scoped.key.data, scoped.key.len); /* of any alignment */
+  memcpy(copy + 1, scoped.key.data, scoped.key.len); /* unaligned */
   vestry_scoped_key read = vestry_scoped_key_read(copy + 1, scoped.key.len);
   assert_int_equal(read.len, scoped.key.len);
   assert_int_equal(read.key_offset, scoped.key.key_offset);
@@ -142,9 +142,9 @@ static void long_scoped_keys_are_allocated(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scopes_and_keys_do_not_run_together),
-      cmocka_unit_test(both_ways_make_one_key),
-      cmocka_unit_test(a_copy_is_read_again),
+      cmocka_unit_test(scope_and_key_bytes_are_delimited),
+      cmocka_unit_test(fast_and_slow_path_make_equal_keys),
+      cmocka_unit_test(copied_key_can_be_read),
       cmocka_unit_test(long_scoped_keys_are_allocated),
   };
   return cmocka_run_group_tests(tests, draw_secret, NULL);

@@ -16,7 +16,7 @@ static vsi_scope_share *enter(const char *scope) {
   return vsi_scopes_enter(&scopes, &th.host, secret.siphash, &(vestry_scope){scope, strlen(scope)});
 }
 
-/* As a put would: enters, adds, leaves. */
+/* Enter, add and leave, as a put does. */
 static vsi_scope_share *add(size_t i, const char *scope, uint32_t tick) {
   vsi_scope_share *share = enter(scope);
   if (!share) return NULL;
@@ -42,13 +42,13 @@ static void open_scopes(void) {
 }
 
 static void end_scopes(void) {
-  assert_int_equal(scopes.count, 0); /* each share went with its last entry */
+  assert_int_equal(scopes.count, 0); /* each share was removed with its last entry */
   vsi_map_finish(&scopes, &th.host);
   for (size_t i = 0; i < ENTRIES; i++) vsi_entry_destroy(&th.host, sizeof(vsi_extra), entries[i]);
   test_host_assert_clean(&th);
 }
 
-static void each_scope_counts_its_own(void **state) {
+static void each_scope_counts_its_entries(void **state) {
   (void)state;
   open_scopes();
   for (size_t i = 0; i < ENTRIES; i++) {
@@ -63,8 +63,9 @@ static void each_scope_counts_its_own(void **state) {
   end_scopes();
 }
 
-/* All scopes of a shard share the upper bits of their hash, which have chosen it: they share no bucket for that. */
-static void those_of_one_shard_spread(void **state) {
+/* All scopes of a shard have the same upper bits in their hash, because these choose the shard. This must not put them
+ * into the same bucket. */
+static void scopes_of_one_shard_use_different_buckets(void **state) {
   (void)state;
   open_scopes();
   size_t count = 0, longest = 0;
@@ -84,8 +85,8 @@ static void those_of_one_shard_spread(void **state) {
   end_scopes();
 }
 
-/* A put under way keeps the share, though its last entry goes. */
-static void a_put_keeps_the_share(void **state) {
+/* A running put keeps the share although its last entry leaves. */
+static void running_put_keeps_an_empty_share(void **state) {
   (void)state;
   open_scopes();
   add(0, "a", 1);
@@ -114,7 +115,7 @@ static bool never_ended(void *value) {
 }
 
 /* capability: A15 */
-static void the_first_is_the_one_last_used_longest_ago(void **state) {
+static void first_of_scope_is_ended_or_least_recently_used(void **state) {
   (void)state;
   open_scopes();
   vestry_store_exit exit = {.value = {.has_ended = ended}};
@@ -127,7 +128,7 @@ static void the_first_is_the_one_last_used_longest_ago(void **state) {
   add(4, "b", 0);
   assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[3]); /* it has ended */
   assert_ptr_equal(vsi_scopes_first(share, &exit, &gone), entries[0]);
-  assert_null(vsi_scopes_first(enter("b"), &exit, entries[4]->value)); /* it is alone */
+  assert_null(vsi_scopes_first(enter("b"), &exit, entries[4]->value)); /* it is the only one */
   exit.value.has_ended = never_ended;
   assert_ptr_equal(vsi_scopes_first(share, &exit, NULL), entries[0]);
   vsi_scopes_use(entries[0]);
@@ -147,7 +148,7 @@ static vestry_err many_enter(test_host *host, void *ctx) {
   char scope[8];
   while (count < ENTRIES && snprintf(scope, sizeof scope, "%zu", count) && add(count, scope, 1)) count++;
   for (size_t i = 0; i < count; i++) {
-    snprintf(scope, sizeof scope, "%zu", i); /* those that are there are found, though the table could not grow */
+    snprintf(scope, sizeof scope, "%zu", i); /* existing entries are found, although the table could not grow */
     vsi_scope_share *share = enter(scope);
     assert_int_equal(share->count, 1);
     vsi_scopes_leave(&scopes, &th.host, share);
@@ -156,7 +157,7 @@ static vestry_err many_enter(test_host *host, void *ctx) {
   return count == ENTRIES ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
-static void without_memory_nobody_is_lost(void **state) {
+static void failed_growth_loses_no_scope(void **state) {
   (void)state;
   for (long fails = 0; fails < 80; fails++) {
     open_scopes();
@@ -170,9 +171,11 @@ static void without_memory_nobody_is_lost(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_scope_counts_its_own),     cmocka_unit_test(those_of_one_shard_spread),
-      cmocka_unit_test(a_put_keeps_the_share),         cmocka_unit_test(the_first_is_the_one_last_used_longest_ago),
-      cmocka_unit_test(without_memory_nobody_is_lost),
+      cmocka_unit_test(each_scope_counts_its_entries),
+      cmocka_unit_test(scopes_of_one_shard_use_different_buckets),
+      cmocka_unit_test(running_put_keeps_an_empty_share),
+      cmocka_unit_test(first_of_scope_is_ended_or_least_recently_used),
+      cmocka_unit_test(failed_growth_loses_no_scope),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The front: creating stores by name, and what it guards against. */
+/* The front end: creating stores by name, and the checks of their types and options. */
 #include "store/store.h"
 #include "store/types.h"
 
@@ -24,7 +24,7 @@ static vestry_store_options valid(test_host *th) {
 }
 
 /* capability: A7 */
-static void types_go_by_name(void **state) {
+static void store_types_are_found_by_name(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -38,7 +38,8 @@ static void types_go_by_name(void **state) {
   options.types_count = 3;
   assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_EXISTS); /* a name twice */
   taken.type = "lru";
-  assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_EXISTS); /* a built-in one's */
+  /* the name of a built-in type */
+  assert_int_equal(vestry_store_create("naive-hash", &options, &store), VESTRY_EXISTS);
   assert_null(store);
   options.types_count = 2;
   static const char *const names[] = {"hash", "lru", "naive-hash", "naive-lru"};
@@ -67,7 +68,7 @@ static vestry_err create_naive(const vestry_store_ops *ops) {
 }
 
 /* capability: A2 */
-static void implementations_must_be_complete(void **state) {
+static void incomplete_store_types_are_refused(void **state) {
   (void)state;
   assert_int_equal(create_naive(&naive_lru_ops), VESTRY_OK);
 #define WITHOUT(member)                                                                                                \
@@ -85,8 +86,8 @@ static void implementations_must_be_complete(void **state) {
   WITHOUT(remove_if);
   WITHOUT(clear);
   WITHOUT(list);
-  WITHOUT(tick);             /* next_deadline_ns goes with it, */
-  WITHOUT(next_deadline_ns); /* and the other way round */
+  WITHOUT(tick);             /* needs next_deadline_ns, */
+  WITHOUT(next_deadline_ns); /* and vice versa */
   vestry_store_ops nameless = naive_lru_ops;
   nameless.type = "";
   assert_int_equal(create_naive(&nameless), VESTRY_INVALID);
@@ -109,7 +110,7 @@ static vestry_err create_with_ctx(const vestry_store_options *options, vestry_st
 }
 
 /* capability: A2 */
-static void a_type_gets_its_context_a_host_and_all_of_a_value(void **state) {
+static void create_gets_context_host_and_value_functions(void **state) {
   (void)state;
   seen got = {0};
   vestry_store_ops ops = naive_lru_ops;
@@ -120,12 +121,12 @@ static void a_type_gets_its_context_a_host_and_all_of_a_value(void **state) {
   vestry_store *store;
   assert_int_equal(vestry_store_create("naive-lru", &options, &store), VESTRY_OK);
   assert_ptr_equal(got.host, vestry_host_default());
-  assert_true(got.value->used_ns(store) == 0); /* the options do not say: never, and no */
+  assert_true(got.value->used_ns(store) == 0); /* defaults of the options: never, and false */
   assert_false(got.value->has_ended(store));
   vestry_store_destroy(store);
 }
 
-static void wrong_options_are_refused(void **state) {
+static void invalid_store_options_are_refused(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -159,8 +160,8 @@ static void wrong_options_are_refused(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* An implementation that gives a cause out of range cannot make the sums wrong. */
-static void an_unknown_cause_counts_as_an_error(void **state) {
+/* An implementation that passes a cause out of range must not corrupt the counters. */
+static void unknown_cause_counts_as_error(void **state) {
   (void)state;
   static world w;
   world_open(&w, &world_naive_hash, NULL);
@@ -176,7 +177,7 @@ static void an_unknown_cause_counts_as_an_error(void **state) {
   world_end(&w);
 }
 
-static void a_store_without_a_purge_hook_closes_all_the_same(void **state) {
+static void store_without_purge_hook_closes_values(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -193,12 +194,12 @@ static void a_store_without_a_purge_hook_closes_all_the_same(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(types_go_by_name),
-      cmocka_unit_test(implementations_must_be_complete),
-      cmocka_unit_test(a_type_gets_its_context_a_host_and_all_of_a_value),
-      cmocka_unit_test(wrong_options_are_refused),
-      cmocka_unit_test(an_unknown_cause_counts_as_an_error),
-      cmocka_unit_test(a_store_without_a_purge_hook_closes_all_the_same),
+      cmocka_unit_test(store_types_are_found_by_name),
+      cmocka_unit_test(incomplete_store_types_are_refused),
+      cmocka_unit_test(create_gets_context_host_and_value_functions),
+      cmocka_unit_test(invalid_store_options_are_refused),
+      cmocka_unit_test(unknown_cause_counts_as_error),
+      cmocka_unit_test(store_without_purge_hook_closes_values),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

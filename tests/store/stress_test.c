@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* More threads than processors, callbacks that go back in, a clock that jumps and memory that fails: afterwards
- * everything has left as often as it was put, and the invariants hold. */
+/* More threads than processors, callbacks that use the store, a clock that jumps and allocations that fail. Afterwards
+ * each put has had one exit, and the invariants hold. */
 #include <pthread.h>
 
 #include "runtime/random.h"
@@ -137,15 +137,15 @@ static void stress(const store_kind *kind, vestry_store_options options) {
   finish();
 }
 
-/* A thread reads the clock, and waits for the lock while others get it with a later time. One thread does the same if
- * its clock is late now and then; it can look at everything after each step. */
+/* A thread can read the clock and then wait for the lock while others get it with a later time. A single thread with a
+ * clock that is sometimes late behaves the same, and the test can check everything after each step. */
 static uint64_t late_now_ns(void *ctx) {
   static uint64_t turn = 1;
   uint64_t now_ns = atomic_load(&((test_host *)ctx)->now_ns), r = random_next(&turn);
   return r % 3 ? now_ns : now_ns - (r >> 8) % (20 * UINT64_C(1000000));
 }
 
-static void with_a_late_clock(void **state) {
+static void invariants_hold_with_a_late_clock(void **state) {
   const store_kind *kind = *state;
   static const vestry_store_options all[] = {
       {.max_count = 30, .idle_ms = 40},
@@ -164,7 +164,7 @@ static void with_a_late_clock(void **state) {
   }
 }
 
-static void under_stress(void **state) {
+static void invariants_hold_under_concurrent_load(void **state) {
   const store_kind *kind = *state;
   for (int fails = 0; fails < 2; fails++) {
     memory_fails = fails;
@@ -177,9 +177,9 @@ static void under_stress(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_prestate(under_stress, (void *)&world_hash),
-      cmocka_unit_test_prestate(under_stress, (void *)&world_lru),
-      cmocka_unit_test_prestate(with_a_late_clock, (void *)&world_lru),
+      cmocka_unit_test_prestate(invariants_hold_under_concurrent_load, (void *)&world_hash),
+      cmocka_unit_test_prestate(invariants_hold_under_concurrent_load, (void *)&world_lru),
+      cmocka_unit_test_prestate(invariants_hold_with_a_late_clock, (void *)&world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the built-in stores do that takes several shards, several threads, or a look inside. */
+/* Properties of the built-in stores that need several shards, several threads, or access to their internals. */
 #include "store/table.h"
 
 #include <pthread.h>
@@ -21,8 +21,8 @@ static vsi_table *table(void) {
 
 /* ------------------------------------------------------------------------------------------------- references ---- */
 
-/* What leaves is dropped at once, whoever looked at it before. */
-static void references_are_given_back_at_once(void **state) {
+/* The store drops its reference at once when a value leaves, even after a lookup. */
+static void leaving_value_is_released_at_once(void **state) {
   world_open(&w, *state, NULL);
   vestry_handle handle;
   value *v = world_new(&w, KEY, &handle);
@@ -40,7 +40,7 @@ static void look_at(void *v, void *ctx) {
   *(*at)++ = v;
 }
 
-static void with_shows_all_the_newest_first(void **state) {
+static void with_visits_all_values_newest_first(void **state) {
   world_open(&w, *state, NULL);
   value *v[3], *seen[3], **at = seen;
   for (size_t i = 0; i < 3; i++) {
@@ -58,7 +58,7 @@ static void with_shows_all_the_newest_first(void **state) {
   world_end(&w);
 }
 
-static void any_number_may_be_asked_for_as_a_handle(void **state) {
+static void remove_if_accepts_any_number_as_handle(void **state) {
   world_open(&w, *state, NULL);
   enum { COUNT = 300 };
   vestry_handle handles[COUNT];
@@ -75,11 +75,11 @@ static void any_number_may_be_asked_for_as_a_handle(void **state) {
   world_end(&w);
 }
 
-/* --------------------------------------------------------------------------------------------- scopes and hooks ----
- */
+/* --------------------------------------------------------------------------------------------- scopes and hooks
+ * ---- */
 
-/* A scope's last share is one's own while one is looking for a place, and a hook wants it: it must not wait for that.
- */
+/* A put owns the scope's last place while it looks for a victim. A hook that needs this place must not wait for the
+ * put. */
 static void put_into_the_same_scope(world *at, const vestry_purged *purged) {
   if (purged->cause != VESTRY_CAUSE_SIZE || at->ctx) return;
   at->ctx = at; /* once */
@@ -87,8 +87,8 @@ static void put_into_the_same_scope(world *at, const vestry_purged *purged) {
                    VESTRY_OK);
 }
 
-static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
-  enum { COUNT = 4096 }; /* several shards: the victim is another's */
+static void hook_may_put_into_the_full_scope_of_its_caller(void **state) {
+  enum { COUNT = 4096 }; /* several shards: the victim is in another one */
   world_open(&w, *state, &(vestry_store_options){.max_count = COUNT, .max_per_scope_count = 1});
   assert_true(table()->shards_count > 1);
   for (size_t i = 0; i < 3; i++) world_value(&w);
@@ -96,7 +96,7 @@ static void a_hook_may_want_the_share_that_its_caller_needs(void **state) {
   for (size_t i = 0; i < COUNT; i++) {
     snprintf(scope, sizeof scope, "%zu", i);
     assert_int_equal(world_put(&w, scope, VESTRY_KEY(i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
-    if (i % 64 == 0) test_host_advance_ms(w.th, 200); /* so that another shard's is the oldest, mostly */
+    if (i % 64 == 0) test_host_advance_ms(w.th, 200); /* so that the oldest entry is often in another shard */
   }
   w.on_purge = put_into_the_same_scope;
   for (size_t i = 0; i < 20; i++) {
@@ -137,7 +137,7 @@ static void run_threads(size_t count, void *(*run)(void *ctx)) {
   pthread_barrier_destroy(&barrier);
 }
 
-/* A full store stays full, and never holds one more, whoever puts. */
+/* A full store stays full, and never holds one entry more, whichever threads put. */
 enum { BOUND = 2048, PUTS = 2500 };
 
 static void *put_new_keys(void *ctx) {
@@ -157,13 +157,13 @@ static void *put_and_watch(void *ctx) {
 }
 
 /* capability: A5 */
-static void the_bound_is_kept_from_both_sides(void **state) {
+static void concurrent_puts_keep_the_store_exactly_full(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
   assert_true(table()->shards_count > 1);
   for (size_t i = 0; i <= THREADS; i++) world_value(&w);
   for (size_t i = 0; i < BOUND; i++) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY("first", i), &w.values[0], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
-    assert_int_equal(world_left(&w), 0); /* nothing leaves while there is room */
+    assert_int_equal(world_left(&w), 0); /* no entry leaves while there is room */
   }
   run_threads(THREADS, put_and_watch);
   assert_int_equal(world_stats(&w).live_count, BOUND);
@@ -171,7 +171,8 @@ static void the_bound_is_kept_from_both_sides(void **state) {
   world_end(&w);
 }
 
-/* Of shards whose oldest are of one tick, the put's own gives the victim: one lock does. */
+/* If the oldest entries of several shards are of one tick, the put's own shard provides the victim, so one lock
+ * suffices. */
 static uint32_t shard_of(const vestry_key *key) {
   vsi_scoped_key scoped;
   assert_int_equal(vsi_scoped_key_init(&scoped, &w.store->exit.hash, &w.th->host, world_scope("s"), key), VESTRY_OK);
@@ -179,7 +180,7 @@ static uint32_t shard_of(const vestry_key *key) {
   return vsi_table_shard(table(), scoped.key.hash)->number;
 }
 
-static void alike_the_own_shard_gives(void **state) {
+static void equally_old_victims_come_from_the_own_shard(void **state) {
   for (uint64_t later = 0; later < 8; later++) {
     world_open(&w, *state, &(vestry_store_options){.max_count = BOUND});
     test_host_advance_ms(w.th, later * 1000);
@@ -196,7 +197,7 @@ static void alike_the_own_shard_gives(void **state) {
   }
 }
 
-/* A key whose value is replaced again and again is never found without one. */
+/* A lookup never misses a key whose value is replaced repeatedly. */
 static void look(void *v, void *ctx) {
   (void)v;
   ++*(size_t *)ctx;
@@ -209,7 +210,7 @@ static void *look_for_the_key(void *ctx) {
     for (size_t i = 0; i < 6000; i++) {
       vestry_keep_policy policy = i % 5 == 0 ? VESTRY_KEEP_MANY : VESTRY_KEEP_REPLACE;
       world_put(&w, "s", KEY, &w.values[i % 7], policy, 3, NULL);
-      test_host_advance_ms(w.th, 12); /* what was in its slot before was born longer ago than a lifetime */
+      test_host_advance_ms(w.th, 12); /* the previous entry in its slot was born longer ago than a lifetime */
       if (i % 97 == 0) vestry_store_tick(w.store);
     }
     atomic_store(&stop, true);
@@ -225,7 +226,7 @@ static void *look_for_the_key(void *ctx) {
   return missed ? ctx : NULL;
 }
 
-static void a_key_whose_value_changes_is_always_found(void **state) {
+static void key_under_replacement_is_always_found(void **state) {
   world_open(&w, *state, &(vestry_store_options){.lifetime_ms = 20, .max_count = 100});
   for (size_t i = 0; i < 7; i++) world_value(&w);
   assert_int_equal(world_put(&w, "s", KEY, &w.values[6], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
@@ -248,7 +249,7 @@ static void *put_until_closed(void *ctx) {
   }
 }
 
-static void a_store_may_be_closed_while_others_put(void **state) {
+static void store_may_be_closed_during_puts(void **state) {
   for (size_t round = 0; round < 8; round++) {
     world_open(&w, *state, &(vestry_store_options){.max_count = round % 2 ? 2048 : 0});
     for (size_t i = 0; i < THREADS; i++) world_value(&w);
@@ -260,8 +261,8 @@ static void a_store_may_be_closed_while_others_put(void **state) {
   }
 }
 
-/* Far more threads than processors, hooks that go back in. */
-enum { CROWD = 150, CROWD_STEPS = 12 };
+/* Far more threads than processors, with hooks that use the store. */
+enum { MANY_THREADS = 150, MANY_STEPS = 12 };
 
 static void note_it(void *v, void *ctx) {
   (void)ctx;
@@ -273,19 +274,19 @@ static void put_in_a_hook(world *at, const vestry_purged *purged) {
   if (depth == 2) return;
   depth++;
   world_put(at, "s", VESTRY_KEY(purged->handle % 8), &at->values[purged->handle % 50], VESTRY_KEEP_MANY, 2, NULL);
-  const vestry_key *key = VESTRY_KEY("own", purged->handle % CROWD);
+  const vestry_key *key = VESTRY_KEY("own", purged->handle % MANY_THREADS);
   vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
   depth--;
 }
 
-static void *crowd_in(void *ctx) {
+static void *use_concurrently(void *ctx) {
   size_t number = *(size_t *)ctx;
   pthread_barrier_wait(&barrier);
-  for (size_t i = 0; i < CROWD_STEPS; i++) {
+  for (size_t i = 0; i < MANY_STEPS; i++) {
     const vestry_key *key = VESTRY_KEY((number + i) % 8);
     vestry_store_with(w.store, world_scope("s"), key, note_it, ctx);
     world_put(&w, "s", VESTRY_KEY("own", number), &w.values[number % 50], VESTRY_KEEP_REPLACE, 0, NULL);
-    sched_yield(); /* so that many are here at once */
+    sched_yield(); /* so that many threads are here at once */
     if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
     world_put(&w, "s", key, &w.values[number % 50], VESTRY_KEEP_REUSE, 0, NULL);
     if (i == 6) vestry_store_tick(w.store);
@@ -293,19 +294,19 @@ static void *crowd_in(void *ctx) {
   return NULL;
 }
 
-static void a_crowd_gets_on(void **state) {
+static void many_threads_make_progress(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 40});
   for (size_t i = 0; i < 50; i++) world_value(&w);
   for (size_t i = 0; i < 8; i++)
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), &w.values[i], VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   w.on_purge = put_in_a_hook;
-  run_threads(CROWD, crowd_in);
+  run_threads(MANY_THREADS, use_concurrently);
   w.on_purge = NULL;
   world_end(&w);
 }
 
-/* A store of several shards gives the memory of its index back when it empties. */
-static void an_emptied_store_is_small_again(void **state) {
+/* A store of several shards frees the memory of its index when it becomes empty. */
+static void emptied_store_frees_its_index(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 100000});
   value *v = world_value(&w);
   long before = atomic_load(&w.th->live);
@@ -322,7 +323,7 @@ static void an_emptied_store_is_small_again(void **state) {
   world_end(&w);
 }
 
-/* A full store in use asks for no memory: the newcomer has the victim's. */
+/* A full store in use allocates nothing: a new entry reuses the victim's memory. */
 static void a_full_store_allocates_nothing(void **state) {
   world_open(&w, *state, &(vestry_store_options){.max_count = 1000});
   value *v = world_value(&w);
@@ -330,7 +331,7 @@ static void a_full_store_allocates_nothing(void **state) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
   long before = 0;
   for (size_t i = 1000; i < 6000; i++) {
-    if (i == 3000) before = atomic_load(&w.th->allocations); /* the index is as large as it gets */
+    if (i == 3000) before = atomic_load(&w.th->allocations); /* the index has its maximum size */
     assert_int_equal(world_put(&w, "s", VESTRY_KEY("k", 100 + i), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
     size_t at = (atomic_load(&w.exits_count) - 1) % 256;
     if (i < 1250) assert_int_equal(w.exits[at].cause, VESTRY_CAUSE_SIZE);
@@ -345,16 +346,16 @@ static void a_full_store_allocates_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      BOTH(references_are_given_back_at_once),
-      BOTH(with_shows_all_the_newest_first),
-      BOTH(any_number_may_be_asked_for_as_a_handle),
-      TEST(a_hook_may_want_the_share_that_its_caller_needs, world_lru),
-      TEST(the_bound_is_kept_from_both_sides, world_lru),
-      TEST(alike_the_own_shard_gives, world_lru),
-      BOTH(a_key_whose_value_changes_is_always_found),
-      BOTH(a_store_may_be_closed_while_others_put),
-      TEST(a_crowd_gets_on, world_lru),
-      BOTH(an_emptied_store_is_small_again),
+      BOTH(leaving_value_is_released_at_once),
+      BOTH(with_visits_all_values_newest_first),
+      BOTH(remove_if_accepts_any_number_as_handle),
+      TEST(hook_may_put_into_the_full_scope_of_its_caller, world_lru),
+      TEST(concurrent_puts_keep_the_store_exactly_full, world_lru),
+      TEST(equally_old_victims_come_from_the_own_shard, world_lru),
+      BOTH(key_under_replacement_is_always_found),
+      BOTH(store_may_be_closed_during_puts),
+      TEST(many_threads_make_progress, world_lru),
+      BOTH(emptied_store_frees_its_index),
       TEST(a_full_store_allocates_nothing, world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

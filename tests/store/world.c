@@ -14,14 +14,14 @@ static void value_ref(void *v) {
 }
 
 static void value_unref(void *v) {
-  /* At least the test's own is left: values live as long as the world. */
+  /* At least the test's own reference remains: values live as long as the world. */
   assert_true(atomic_fetch_sub(&((value *)v)->refs, 1) > 1);
 }
 
 static void value_close(void *context, vestry_cause cause) {
   value *v = context;
   atomic_store(&v->cause, cause);
-  /* The purge hook was told first, and the store still holds its reference. */
+  /* The purge hook ran first, and the store still holds its reference. */
   assert_true(atomic_fetch_add(&v->closes, 1) < atomic_load(&v->purges));
   assert_true(atomic_load(&v->refs) > 1);
   if (v->world->on_close) v->world->on_close(v->world, v, cause);

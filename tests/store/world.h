@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A store with values that count what happens to them, and the checks that follow from "exactly once". */
+/* A store with values that count their callbacks, and the checks that follow from "exactly once". */
 #ifndef TESTS_STORE_WORLD_H
 #define TESTS_STORE_WORLD_H
 
@@ -11,7 +11,7 @@
 
 struct world;
 
-/* Stands for a connection. Its counters are checked when the world ends. */
+/* Represents a connection. Its counters are checked when the world ends. */
 typedef struct value {
   struct world *world;
   size_t number;
@@ -21,9 +21,9 @@ typedef struct value {
   _Atomic(long) closes;
   _Atomic(int) cause;        /* of the last close */
   vestry_handle handle_left; /* of the last purge; one thread */
-  _Atomic(uint64_t) used_ns; /* otherwise than through the store; the test's to set */
-  _Atomic(uint64_t) handle;  /* the test's to use, */
-  _Atomic(bool) ended;       /* as this */
+  _Atomic(uint64_t) used_ns; /* use outside of the store; set by the test */
+  _Atomic(uint64_t) handle;  /* for use by the test, */
+  _Atomic(bool) ended;       /* like this */
 } value;
 
 typedef struct world_exit {
@@ -42,13 +42,13 @@ typedef struct world {
   size_t values_count;
   world_exit exits[256]; /* the first purges, in order; one thread */
   _Atomic(size_t) exits_count;
-  /* Run in the purge hook and in close, when set. */
+  /* Called in the purge hook and in close, if set. */
   void (*on_purge)(struct world *world, const vestry_purged *purged);
   void (*on_close)(struct world *world, value *v, vestry_cause cause);
   void *ctx;
 } world;
 
-/* A store under test: a built-in one, or one of the application's. */
+/* A store under test: a built-in one, or one of an application. */
 typedef struct store_kind {
   const char *type;
   bool evicts;
@@ -56,31 +56,31 @@ typedef struct store_kind {
 
 extern const store_kind world_hash, world_lru, world_naive_hash, world_naive_lru;
 
-/* Options may be NULL; host, value functions and purge hook are the world's. */
+/* Open a world. Options may be NULL; host, value functions and purge hook are the world's. */
 void world_open(world *w, const store_kind *kind, const vestry_store_options *options);
-/* The same on a host of the test's, failing as the store does: there is no world then. */
+/* The same on a host of the test; returns the store's error, and then no world exists. */
 vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const vestry_store_options *options);
-/* What is true when no operation is under way: see invariants.h, and that the values' own counts say the same. */
+/* Check what holds between operations: the invariants (invariants.h), and that the values' own counts agree. */
 void world_check(world *w);
-/* Checks, destroys the store and checks that every stay has ended once and every reference is back. */
+/* Check, destroy the store, and check that each stay has ended once and all references are released. */
 void world_finish(world *w);
-/* The same, and that no memory is lost. */
+/* The same, and check that no memory leaks. */
 void world_end(world *w);
 
-/* A new value. */
+/* Create a value. */
 value *world_value(world *w);
-/* put with the world's bookkeeping. */
+/* put, with the world's bookkeeping. */
 vestry_err world_put(world *w, const char *scope, const vestry_key *key, value *v, vestry_keep_policy policy,
                      size_t many_count, vestry_put_result *ret_result);
-/* put a new value by REPLACE, in the scope "s", which must succeed; its handle if wanted. */
+/* Put a new value with REPLACE in the scope "s", which must succeed. ret_handle may be NULL. */
 value *world_new(world *w, const vestry_key *key, vestry_handle *ret_handle);
-/* get with references given back at once: how many values, which are in `values` (NULL: not wanted). */
+/* get, and release the references at once. Returns the number of values, which are in `values` (may be NULL). */
 size_t world_get(world *w, const char *scope, const vestry_key *key, value **values, size_t room);
-/* get of one value in the scope "s"; NULL: nothing there. */
+/* get of one value in the scope "s"; NULL: none. */
 value *world_one(world *w, const vestry_key *key);
-/* How many keys a listing names, in whole; a scope's only, or NULL. */
+/* Return the number of keys that a complete listing names, of one scope or (NULL) of all. */
 size_t world_listed(world *w, const vestry_scope *only_scope);
-/* Number of exits since the last call. */
+/* Return the number of exits since the last call. */
 size_t world_left(world *w);
 vestry_store_stats world_stats(world *w);
 vestry_scope world_scope(const char *text);

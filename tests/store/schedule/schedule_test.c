@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Small histories under many schedules, each of which changes threads at every atomic, lock and callback of the stores
- * as its seed says. After each: the histories are linearizable key by key, everything left once, and the invariants
- * hold.
+/* Short histories under many schedules. Each schedule switches threads, as its seed determines, at each atomic
+ * operation, lock and callback of the stores. Checked after each history:
+ * - the history of each key is linearizable
+ * - each entry left exactly once
+ * - the invariants hold
  *
  *     test_store_schedule         the usual seeds
- *     test_store_schedule SEED    one of them alone, to look at */
+ *     test_store_schedule SEED    one of them */
 #include "store/schedule/scheduler.h"
 
 #include <signal.h>
@@ -18,9 +20,9 @@
 enum { STORES = 250, WINDOWS = 8, FILLERS_MOST = 40 };
 
 static uint64_t only_seed, stores = STORES;
-static char failing_text[64]; /* written out when a thread aborts */
+static char failing_text[64]; /* printed when a thread aborts */
 
-/* A store with a setting of its seed's choice, and in each window a few threads with a few operations. */
+/* A store with options chosen by its seed; in each window, a few threads perform a few operations. */
 typedef struct plan {
   linear *under_test;
   uint64_t random;
@@ -48,7 +50,7 @@ static void one_op(const plan *p, size_t thread, uint64_t r) {
   case 10: linear_get(l, thread, key); break;
   case 11:
   case 12: linear_with(l, thread, key); break;
-  case 13: /* beside the recorded ones, so that it grows and shrinks */
+  case 13: /* besides the recorded ones, so that the store grows and shrinks */
     for (size_t i = 0; i < 1 + (r >> 32) % 12; i++) linear_fill(l, thread, ((r >> 16) + i) % FILLERS_MOST);
     break;
   case 14:
@@ -74,7 +76,7 @@ static void set_up(plan *p, uint64_t seed) {
   vestry_store_options options = {0};
   bool lru = below(p, 3) != 0;
   static const size_t bounds[] = {2, 3, 6, 100, 100};
-  options.max_count = lru ? bounds[below(p, 5)] : 100; /* one shard, where threads meet */
+  options.max_count = lru ? bounds[below(p, 5)] : 100; /* one shard, which all threads share */
   p->expires = lru && below(p, 2);
   if (p->expires) {
     options.idle_ms = below(p, 2) ? 4 : VESTRY_NEVER_MS;
@@ -90,7 +92,7 @@ static void set_up(plan *p, uint64_t seed) {
   if (!linear_check(p->under_test)) fail();
 }
 
-/* One thread makes the store grow and shrink, the others look for keys that stay. */
+/* One thread lets the store grow and shrink, and the others look up keys that stay. */
 static void change_sizes(plan *p) {
   for (size_t t = 0; t < p->threads_count; t++)
     for (size_t i = 0; i < p->ops_count; i++)
@@ -116,7 +118,7 @@ static void one_store(uint64_t seed) {
     test_host_fail_no_more(host);
     if (!points) {
       print_message("seed %llu, window %zu: nobody gets on\n", (unsigned long long)seed, window);
-      _exit(1); /* the threads are still there */
+      _exit(1); /* the threads still exist */
     }
     if (!linear_check(p.under_test)) fail_msg("seed %llu, window %zu", (unsigned long long)seed, window);
   }
@@ -124,7 +126,7 @@ static void one_store(uint64_t seed) {
 }
 
 /* capability: F8 */
-static void every_schedule_is_linearizable(void **state) {
+static void histories_are_linearizable_under_schedules(void **state) {
   (void)state;
   if (only_seed) {
     one_store(only_seed);
@@ -134,8 +136,8 @@ static void every_schedule_is_linearizable(void **state) {
   print_message("%llu schedules\n", (unsigned long long)stores * WINDOWS);
 }
 
-/* Two threads, one that makes the store change its size and one that looks for a key that stays, which breaks into the
- * change at each of its points in turn, and is itself broken off for the rest somewhere. */
+/* Two threads: one lets the store change its size, and the other looks up a key that stays. The second interrupts the
+ * first at each of its points in turn, and is itself interrupted at another point. */
 enum { PLACES_MOST = 500 };
 
 typedef struct sizes {
@@ -168,7 +170,7 @@ static size_t one_change(sizes z, uint64_t first, uint64_t second) {
   return points;
 }
 
-static void a_look_in_the_middle_of_a_change_finds_what_stays(void **state) {
+static void lookup_during_resize_finds_a_stable_key(void **state) {
   (void)state;
   static const sizes changes[] = {{NULL, 18, 24}, {NULL, 28, 32}, {NULL, 32, 3}};
   uint64_t random = 1;
@@ -182,7 +184,7 @@ static void a_look_in_the_middle_of_a_change_finds_what_stays(void **state) {
   }
 }
 
-/* A use that is noted while the entry is being filed by its last one is not lost. */
+/* A use that is recorded while the entry is refiled by its previous use must not be lost. */
 enum { REFILINGS = 150 };
 
 static void tick_or_use(size_t thread, void *ctx) {
@@ -193,7 +195,7 @@ static void tick_or_use(size_t thread, void *ctx) {
     linear_tick(l, thread);
 }
 
-static void no_use_is_lost_in_refiling(void **state) {
+static void use_during_refiling_is_not_lost(void **state) {
   (void)state;
   for (uint64_t seed = 1; seed <= REFILINGS && !only_seed; seed++) {
     snprintf(failing_text, sizeof failing_text, "refiling, seed %llu\n", (unsigned long long)seed);
@@ -220,11 +222,11 @@ static void name_the_seed(int signal_number) {
 
 int main(int argc, char **argv) {
   if (argc == 2) only_seed = strtoull(argv[1], NULL, 10);
-  if (argc == 3) stores = strtoull(argv[2], NULL, 10); /* any, and how many */
+  if (argc == 3) stores = strtoull(argv[2], NULL, 10); /* any, and their number */
   signal(SIGABRT, name_the_seed);
   linear_set_point(schedule_point);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_schedule_is_linearizable),
-                                     cmocka_unit_test(a_look_in_the_middle_of_a_change_finds_what_stays),
-                                     cmocka_unit_test(no_use_is_lost_in_refiling)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(histories_are_linearizable_under_schedules),
+                                     cmocka_unit_test(lookup_during_resize_finds_a_stable_key),
+                                     cmocka_unit_test(use_during_refiling_is_not_lost)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

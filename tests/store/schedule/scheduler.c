@@ -13,12 +13,12 @@ enum { POINTS_MOST = 1000000, CHANGES_MOST = 8 };
 
 typedef struct thread {
   pthread_t id;
-  sem_t turn; /* posted when it is to run */
+  sem_t turn; /* posted when it shall run */
   uint64_t priority;
   bool finished;
 } thread;
 
-/* Touched by the thread whose turn it is, and by the main thread before and after. */
+/* Accessed by the running thread, and by the main thread before and after the schedule. */
 static struct {
   thread threads[SCHEDULE_THREADS];
   size_t threads_count, running;
@@ -39,7 +39,7 @@ static size_t unfinished_count(void) {
   return count;
 }
 
-/* SIZE_MAX: all are finished. */
+/* SIZE_MAX: all have finished. */
 static size_t choose(size_t but) {
   if (unfinished_count() == 0) return SIZE_MAX;
   if (schedule.kind != SCHEDULE_RANDOM) {
@@ -66,7 +66,7 @@ static void hand_over(size_t to) {
   while (sem_wait(&schedule.threads[me].turn)) continue;
 }
 
-/* Nobody gets on: the main thread is told, and the threads stay where they are. */
+/* No thread makes progress: notify the main thread, and leave the threads suspended. */
 static void give_up(void) {
   schedule.stuck = true;
   sem_post(&schedule.over);
@@ -89,7 +89,7 @@ void schedule_point(void) {
 void schedule_wait(void) {
   if (!is_scheduled) return;
   if (++schedule.points > POINTS_MOST) give_up();
-  schedule.threads[schedule.running].priority = schedule.lowest--; /* behind all whom it may be waiting for */
+  schedule.threads[schedule.running].priority = schedule.lowest--; /* after all threads for which it may be waiting */
   hand_over(choose(schedule.running));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Included before everything else into the sources of the stores, for the test of schedules alone: every operation on
- * an atomic, every lock and every yield is a point where another thread may be let run instead. (Plain memory needs
- * none: that the stores have no races on it is what the thread sanitizer is asked.) */
+/* Included first into the sources of the stores, only for the schedule test. Each atomic operation, lock and yield
+ * becomes a point where another thread may run instead. (Plain memory needs no points: the thread sanitizer checks that
+ * the stores have no data races.) */
 #ifndef TESTS_STORE_SCHEDULE_YIELDS_H
 #define TESTS_STORE_SCHEDULE_YIELDS_H
 
@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-/* Another thread may run now; and: this one waits for another. */
+/* Let another thread run if the schedule switches here; wait for another thread. */
 void schedule_point(void);
 void schedule_wait(void);
 
@@ -56,7 +56,7 @@ void schedule_wait(void);
 
 #define sched_yield() schedule_wait()
 
-/* The shards' locks: a point before each try and each unlock, and who waits lets others run. */
+/* The shards' locks: a point before each try and each unlock; a waiting thread lets others run. */
 #define ck_spinlock_fas_trylock(lock) (schedule_point(), ck_spinlock_fas_trylock(lock))
 #define ck_spinlock_fas_unlock(lock)  (schedule_point(), ck_spinlock_fas_unlock(lock))
 #define ck_backoff_eb(backoff)        ((void)(backoff), schedule_wait())
