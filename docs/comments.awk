@@ -1,10 +1,11 @@
 #!/usr/bin/awk -f
-# Turns a header into what doxygen reads. In the source the comments keep their plain form:
+# Converts a header to the form that doxygen reads. In the source, the comments have a plain form:
 #     /** Find a thing.
 #      *  name     borrowed
 #      *  Returns  OK | NOT_FOUND
 #      *  Threads  any */
-# The first comment of a file is the file's. What follows without a blank line or a comment of its own shares the last.
+# The first comment of a file describes the file. A declaration without a comment, directly after another declaration,
+# shares the comment of that declaration.
 # SPDX-License-Identifier: MIT
 /^\/\*\* / && !begun++ && sub(/^\/\*\* /, " *  ") { print "/** @file" }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The counter in C++: a live page that all tabs share in what they count, a button, and a timer. counter_cpp [PORT]
+// The counter in C++: a live page whose count all tabs share, a button, and a timer. counter_cpp [PORT]
 #include <atomic>
 #include <charconv>
 #include <cstring>

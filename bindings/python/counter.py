@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The counter in Python: a live page that all tabs share in what they count, a button, and a timer. counter.py [PORT]"""
+"""The counter in Python: a live page whose count all tabs share, a button, and a timer. counter.py [PORT]"""
 import sys
 import threading
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wheel: python3 setup.py bdist_wheel, or pip wheel.."""
+"""Build the wheel: python3 setup.py bdist_wheel, or pip wheel ."""
 import subprocess
 
 from setuptools import setup

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What Python sees of the C headers, checked by the C compiler: a declaration that is not C's is an error or a warning.
-The libraries are found by pkg-config."""
+"""The declarations of the C headers that Python uses. The C compiler checks them: a declaration that differs from the
+header causes an error or a warning. pkg-config finds the libraries."""
 import subprocess
 
 from cffi import FFI
