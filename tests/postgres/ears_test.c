@@ -8,7 +8,7 @@
 enum { TABLE = 16400, FILE_NUMBER = 16500 };
 
 static test_host th;
-static vsi_postgres_pool pool; /* of which only the ears are used */
+static vsi_postgres_pool pool; /* only its receivers are used */
 static vsi_postgres_ear ear;
 
 static int set_up(void **state) {
@@ -29,13 +29,13 @@ static int tear_down(void **state) {
   return 0;
 }
 
-/* Whether it has heard something since it was asked last. */
-static bool has_heard(void) {
+/* Return whether the receiver was notified since the last call. */
+static bool was_notified(void) {
   return vsi_postgres_ear_wait(&pool.is, &ear, 0);
 }
 
-/* A commit of one key can be seen; returns whether it was waited for. */
-static bool tell(vsi_postgres_kind kind, uint32_t relation) {
+/* Publish a visible commit of one key. Returns whether a receiver waits for it. */
+static bool publish(vsi_postgres_kind kind, uint32_t relation) {
   vsi_postgres_keys keys = {.count = 0};
   const vsi_postgres_key key = {.relation = relation, .kind = (uint16_t)kind};
   assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, key), VESTRY_OK);
@@ -45,30 +45,30 @@ static bool tell(vsi_postgres_kind kind, uint32_t relation) {
   return is_wanted;
 }
 
-/* An ear that knows its table, while commits are followed. */
+/* Open a receiver that knows its table, while commits are followed. */
 static void begin(void) {
   vsi_postgres_ear_open(&pool.is, &ear);
   vsi_postgres_ears_follow(&pool, true);
   assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
   assert_true(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
-  (void)has_heard();
+  (void)was_notified();
 }
 
-static void nothing_is_heard_where_nothing_can_be(void **state) {
+static void receiver_listens_only_open_with_table_and_follower(void **state) {
   (void)state;
   assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
   assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* closed */
   vsi_postgres_ear_open(&pool.is, &ear);
   assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* its table is not known */
   assert_false(vsi_postgres_ear_know(&pool.is, &ear, TABLE, FILE_NUMBER));
-  assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* nothing follows */
+  assert_false(vsi_postgres_ear_listen(&pool.is, &ear)); /* no follower runs */
   vsi_postgres_ears_follow(&pool, true);
   assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   vsi_postgres_ears_follow(&pool, false);
   assert_false(vsi_postgres_ear_listen(&pool.is, &ear));
 }
 
-static void it_hears_what_is_of_its_table_once(void **state) {
+static void receiver_is_notified_once_of_its_table(void **state) {
   (void)state;
   static const struct {
     vsi_postgres_kind kind;
@@ -80,35 +80,35 @@ static void it_hears_what_is_of_its_table_once(void **state) {
   begin();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
-    assert_int_equal(tell(cases[i].kind, cases[i].relation), cases[i].is_meant);
-    assert_int_equal(has_heard(), cases[i].is_meant);
-    assert_false(has_heard());
-    if (cases[i].is_meant) assert_false(tell(cases[i].kind, cases[i].relation)); /* until it listens again */
-    assert_false(has_heard());
+    assert_int_equal(publish(cases[i].kind, cases[i].relation), cases[i].is_meant);
+    assert_int_equal(was_notified(), cases[i].is_meant);
+    assert_false(was_notified());
+    if (cases[i].is_meant) assert_false(publish(cases[i].kind, cases[i].relation)); /* not before it listens again */
+    assert_false(was_notified());
   }
   assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   assert_true(vsi_postgres_ears_want(&pool, NULL));
-  vsi_postgres_ears_tell(&pool, NULL); /* anything */
-  assert_true(has_heard());
+  vsi_postgres_ears_tell(&pool, NULL); /* a commit of unknown content */
+  assert_true(was_notified());
 }
 
-static void that_following_begins_or_ends_is_heard(void **state) {
+static void start_and_end_of_following_notify_receivers(void **state) {
   (void)state;
   begin();
   assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
   vsi_postgres_ears_follow(&pool, false);
-  assert_true(has_heard());
+  assert_true(was_notified());
   vsi_postgres_ears_follow(&pool, true);
-  assert_true(has_heard());
+  assert_true(was_notified());
 }
 
-static void an_ear_that_is_roused_waits_no_more(void **state) {
+static void roused_receiver_stops_waiting(void **state) {
   (void)state;
   begin();
   vsi_postgres_ear_rouse(&pool.is, &ear);
   assert_false(vsi_postgres_ear_wait(&pool.is, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
   assert_true(vsi_postgres_ear_listen(&pool.is, &ear));
-  assert_true(tell(VSI_POSTGRES_TABLE, FILE_NUMBER));
+  assert_true(publish(VSI_POSTGRES_TABLE, FILE_NUMBER));
   assert_true(vsi_postgres_ear_wait(&pool.is, &ear, vsi_monotonic_in_ms(UINT64_C(86400000))));
 }
 
@@ -116,10 +116,10 @@ static void an_ear_that_is_roused_waits_no_more(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(nothing_is_heard_where_nothing_can_be),
-      TEST(it_hears_what_is_of_its_table_once),
-      TEST(that_following_begins_or_ends_is_heard),
-      TEST(an_ear_that_is_roused_waits_no_more),
+      TEST(receiver_listens_only_open_with_table_and_follower),
+      TEST(receiver_is_notified_once_of_its_table),
+      TEST(start_and_end_of_following_notify_receivers),
+      TEST(roused_receiver_stops_waiting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void add_message(ending *e, int id, uint32_t database, uint32_t relation)
   add(e, message, sizeof message);
 }
 
-/* All parts that the version has, each of several things. */
+/* Make an end record with all parts of the version, each with several items. */
 static ending make(unsigned major, bool is_commit, bool is_prepared) {
   ending e = {.len = 0};
   size_t statistics = major < 15 ? 0 : major < 18 ? 12 : 16;
@@ -49,7 +49,7 @@ static ending make(unsigned major, bool is_commit, bool is_prepared) {
   if (is_commit) {
     add_u32(&e, 4);
     add_message(&e, -2, DATABASE, 16400);
-    add_message(&e, 31, DATABASE, 16401); /* a catalogue's cache */
+    add_message(&e, 31, DATABASE, 16401); /* a catalog cache */
     add_message(&e, -2, 0, 1260);
     add_message(&e, -2, DATABASE, 0);
   }
@@ -69,7 +69,7 @@ static unsigned info_of(bool is_commit, bool is_prepared) {
   return is_prepared ? is_commit ? COMMIT_PREPARED : ABORT_PREPARED : is_commit ? COMMIT : ABORT;
 }
 
-static void an_end_says_all_of_its_transaction(void **state) {
+static void end_record_is_parsed_completely(void **state) {
   (void)state;
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
@@ -100,7 +100,7 @@ static void an_end_says_all_of_its_transaction(void **state) {
   }
 }
 
-static void an_end_without_parts_has_its_own_number_alone(void **state) {
+static void end_record_without_parts_has_only_its_xid(void **state) {
   (void)state;
   vsi_postgres_ended ended;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, COMMIT);
@@ -112,7 +112,7 @@ static void an_end_without_parts_has_its_own_number_alone(void **state) {
   assert_int_equal(ended.messages_count, 0);
 }
 
-static void other_records_end_nothing(void **state) {
+static void other_records_are_no_end(void **state) {
   (void)state;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, PREPARE);
   assert_false(vsi_postgres_is_end(&record));
@@ -123,8 +123,8 @@ static void other_records_end_nothing(void **state) {
   assert_false(vsi_postgres_is_end(&record));
 }
 
-/* Cut after each byte of what is read; behind it are a name and a place. */
-static void an_end_that_is_cut_is_refused(void **state) {
+/* Records cut after each byte that is read; a name and a position follow. */
+static void truncated_end_record_is_rejected(void **state) {
   (void)state;
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
@@ -144,8 +144,8 @@ static void an_end_that_is_cut_is_refused(void **state) {
   }
 }
 
-/* Counts of things that are not there, also those whose bytes would be more than a number can say. */
-static void counts_that_are_too_large_are_refused(void **state) {
+/* Counts beyond the record's end, also counts whose byte length overflows. */
+static void oversized_counts_are_rejected(void **state) {
   (void)state;
   static const uint32_t counts[] = {4, 0x10000000, 0x40000000, 0x55555556, 0x7fffffff, 0x80000000, 0xffffffff};
   static const uint32_t parts[] = {0x2, 0x4, 0x8, 0x100};
@@ -164,8 +164,8 @@ static void counts_that_are_too_large_are_refused(void **state) {
   }
 }
 
-/* A part that the version does not have; one that says another kind of end. */
-static void parts_that_do_not_belong_are_refused(void **state) {
+/* A part that the version does not have, and a part that belongs to another kind of end. */
+static void parts_of_other_versions_or_ends_are_rejected(void **state) {
   (void)state;
   vsi_postgres_ended ended;
   ending e = make(15, true, false);
@@ -179,11 +179,11 @@ static void parts_that_do_not_belong_are_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(an_end_says_all_of_its_transaction),
-                                     cmocka_unit_test(an_end_without_parts_has_its_own_number_alone),
-                                     cmocka_unit_test(other_records_end_nothing),
-                                     cmocka_unit_test(an_end_that_is_cut_is_refused),
-                                     cmocka_unit_test(counts_that_are_too_large_are_refused),
-                                     cmocka_unit_test(parts_that_do_not_belong_are_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(end_record_is_parsed_completely),
+                                     cmocka_unit_test(end_record_without_parts_has_only_its_xid),
+                                     cmocka_unit_test(other_records_are_no_end),
+                                     cmocka_unit_test(truncated_end_record_is_rejected),
+                                     cmocka_unit_test(oversized_counts_are_rejected),
+                                     cmocka_unit_test(parts_of_other_versions_or_ends_are_rejected)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers of transactions in the WAL have 32 bits, and begin again; snapshots have all of them. */
+/* Transaction ids in the WAL have 32 bits and wrap around; those of snapshots have 64 bits. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@ enum { XIDS_A_FILE = 1 << 20, FILE_BYTES = 256 * 1024, NEAR = 300 };
 
 static const uint64_t epoch = UINT64_C(1) << 32;
 
-/* The file in which the server keeps how transactions of about that number have ended: of none it is known. */
+/* Make the server's commit-status file for ids near that number, with no status set. */
 static void make_status(const postgres_server *server, uint64_t xid) {
   char path[160];
   snprintf(path, sizeof path, "%s/data/pg_xact/%04X", server->folder, (unsigned)(xid / XIDS_A_FILE));
@@ -21,7 +21,7 @@ static void make_status(const postgres_server *server, uint64_t xid) {
   close(fd);
 }
 
-/* Have a server that does not run go on with that number. */
+/* Let a stopped server continue with that id. */
 static void advance(const postgres_server *server, uint64_t xid) {
   char number[24];
   make_status(server, xid);
@@ -29,7 +29,7 @@ static void advance(const postgres_server *server, uint64_t xid) {
   postgres_server_call(server, (const char *const[]){"pg_resetwal", "-x", number, "-D", "data", NULL});
 }
 
-/* No number of the past is needed any more. */
+/* Freeze all rows, so that old ids are not needed any more. */
 static void freeze(const postgres_server *server) {
   const char *const arguments[] = {"vacuumdb", "-h", server->folder, "-p", NULL, "-U",
                                    "postgres", "-a", "-F",           "-q", NULL};
@@ -41,7 +41,7 @@ static void freeze(const postgres_server *server) {
   postgres_server_call(server, with_port);
 }
 
-/* A number may be ahead of the oldest one by half of all: so it goes in steps. */
+/* An id may be ahead of the oldest one by at most half of the range, hence the steps. */
 static int open_server(void **state) {
   static const uint64_t steps[] = {UINT64_C(2000000000), UINT64_C(4000000000), (UINT64_C(1) << 32) - NEAR};
   static const char *const settings[] = {"autovacuum=off", NULL};
@@ -66,8 +66,8 @@ static uint64_t next_number(shown_site *s) {
   return number;
 }
 
-/* Commits before, at and after the end of the numbers are seen alike. */
-static void numbers_begin_again_while_commits_are_followed(void **state) {
+/* Commits before, at and after the wraparound are seen alike. */
+static void commits_are_followed_over_an_xid_wraparound(void **state) {
   (void)state;
   shown_site s;
   char sql[80], text[16];
@@ -84,7 +84,7 @@ static void numbers_begin_again_while_commits_are_followed(void **state) {
     after += next_number(&s) > epoch;
     snprintf(sql, sizeof sql, "UPDATE t SET n = %d WHERE id = 7", i);
     shown_run(&s, sql);
-    if (next_number(&s) + 20 < epoch && i % 16) continue; /* far from the end only some are looked at */
+    if (next_number(&s) + 20 < epoch && i % 16) continue; /* far from the wraparound only some commits are checked */
     assert_int_equal(shown_renders(&s, row), 1);
     snprintf(text, sizeof text, "%d ", i);
     assert_string_equal(s.all[row].text, text);
@@ -95,7 +95,7 @@ static void numbers_begin_again_while_commits_are_followed(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_begin_again_while_commits_are_followed)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(commits_are_followed_over_an_xid_wraparound)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, open_server, shop_close_server);
 }

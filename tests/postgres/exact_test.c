@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Exact refresh: a commit renders the pages that have read what it wrote, and no others. */
+/* Exact refresh: a commit renders the pages that have read its changes, and no others. */
 #include "postgres/shown.h"
 
 static const char channels[] =
@@ -12,7 +12,7 @@ static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 OR
 static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
 
 /* capability: M1 */
-static void a_commit_renders_what_it_concerns(void **state) {
+static void commit_renders_only_the_pages_it_affects(void **state) {
   (void)state;
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
@@ -27,7 +27,7 @@ static void a_commit_renders_what_it_concerns(void **state) {
     assert_int_equal(shown_renders(&s, eight), 1);
     assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
     assert_int_equal(shown_renders(&s, one), by_reads ? 0 : 1);
-    assert_int_equal(shown_renders(&s, absent), 1); /* what is not there yet is covered too */
+    assert_int_equal(shown_renders(&s, absent), 1); /* reads of absent rows count too */
     assert_int_equal(shown_renders(&s, all), 1);
     assert_int_equal(shown_renders(&s, two), 1);
     assert_int_equal(shown_renders(&s, none), 0);
@@ -49,7 +49,7 @@ static void a_commit_renders_what_it_concerns(void **state) {
   }
 }
 
-static void what_is_rolled_back_renders_nothing(void **state) {
+static void rolled_back_changes_render_nothing(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -68,11 +68,11 @@ static void what_is_rolled_back_renders_nothing(void **state) {
 
 static void commit_inside(shown_site *s) {
   shown_run(s, insert);
-  assert_int_equal(vestry_postgres_settle(s->database, 1, NULL), VESTRY_INVALID); /* not from a render */
+  assert_int_equal(vestry_postgres_settle(s->database, 1, NULL), VESTRY_INVALID); /* not allowed in a render */
 }
 
-/* It comes between two reads of one render, whose snapshot does not see it: the render is made again. */
-static void a_commit_inside_of_a_render_is_not_missed(void **state) {
+/* The commit comes between two reads of a render, whose snapshot does not see it. The render is repeated. */
+static void commit_within_a_render_is_not_missed(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -84,8 +84,8 @@ static void a_commit_inside_of_a_render_is_not_missed(void **state) {
   shown_close(&s);
 }
 
-/* A definition that a page uses, and one that it does not. */
-static void definitions_are_followed(void **state) {
+/* A definition that a page uses, and one that it does not use. */
+static void changed_definitions_render_their_pages(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -99,15 +99,15 @@ static void definitions_are_followed(void **state) {
   shown_run(&s, "ANALYZE");
   shown_run(&s, "VACUUM message");
   assert_int_equal(shown_renders(&s, by_view) + shown_renders(&s, eight), 0);
-  shown_run(&s, "VACUUM FULL pg_proc"); /* the server's own: all is begun anew */
+  shown_run(&s, "VACUUM FULL pg_proc"); /* a catalog of the server: the follower starts again */
   assert_true(shown_renders(&s, eight) > 0);
   shown_run(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
   assert_true(shown_renders(&s, eight) > 0);
   shown_close(&s);
 }
 
-/* Larger than is kept of it: by tables. */
-static void a_large_transaction_is_followed_by_tables(void **state) {
+/* A transaction with more keys than are stored is followed by tables. */
+static void transaction_over_max_keys_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, &(vestry_postgres_options){.max_transaction_keys = 100});
@@ -118,8 +118,8 @@ static void a_large_transaction_is_followed_by_tables(void **state) {
   shown_close(&s);
 }
 
-/* Larger than a render may be: by tables, too. */
-static void a_large_render_is_followed_by_tables(void **state) {
+/* A render with more keys than allowed is followed by tables, too. */
+static void render_over_max_keys_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, &(vestry_postgres_options){.max_render_keys = 2});
@@ -130,8 +130,8 @@ static void a_large_render_is_followed_by_tables(void **state) {
   shown_close(&s);
 }
 
-/* The server ends: pages stay. It is back: all are rendered, and followed. */
-static void a_server_that_was_killed_is_followed_again(void **state) {
+/* Pages stay while the server is down. After its return all pages render, and commits are followed. */
+static void killed_server_is_followed_again(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -142,7 +142,7 @@ static void a_server_that_was_killed_is_followed_again(void **state) {
   shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
   while (vestry_postgres_settle(s.database, SHOWN_WAIT_MS, NULL) == VESTRY_LIMIT) {
   }
-  while (shown_renders(&s, eight) == 0) site_pass_ms(&s.on, 1000); /* a render that failed is tried again */
+  while (shown_renders(&s, eight) == 0) site_pass_ms(&s.on, 1000); /* a failed render is tried again */
   assert_string_equal(s.all[eight].text, "1001 0 399 0 ");
   assert_int_equal(shown_stats(&s).starts_count, 2);
   (void)shown_renders(&s, one);
@@ -152,8 +152,8 @@ static void a_server_that_was_killed_is_followed_again(void **state) {
   shown_close(&s);
 }
 
-/* What it wrote before the start is not known: it concerns all. */
-static void a_transaction_that_is_open_over_the_start_is_not_missed(void **state) {
+/* The transaction's writes before the start are unknown, so it counts for all pages. */
+static void transaction_open_at_the_start_is_not_missed(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -168,22 +168,21 @@ static void a_transaction_that_is_open_over_the_start_is_not_missed(void **state
   assert_true(shown_renders(&s, eight) > 0);
   assert_string_equal(s.all[eight].text, "1000 0 399 0 ");
   shown_run(&s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 0); /* exact from then on */
+  assert_int_equal(shown_renders(&s, eight), 0); /* exact again from then on */
   shown_close(&s);
 }
 
-/* No transaction with a larger number has ended, so that no snapshot tells of it. All that it writes stands before the
- * first record. */
-static void the_last_transaction_before_the_start_is_not_missed(void **state) {
+/* No transaction with a larger id has ended, so no snapshot shows this one. All its writes precede the first record. */
+static void newest_transaction_before_the_start_is_not_missed(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   vestry_postgres_destroy(s.database);
-  PGconn *others = postgres_server_connect(shop_server()); /* runs on, so that the start is not over */
+  PGconn *others = postgres_server_connect(shop_server()); /* stays open, so that the start does not complete */
   PQclear(PQexec(others, "BEGIN; SELECT pg_current_xact_id()"));
   shown_run(&s, "BEGIN");
   shown_run(&s, insert);
-  shown_run(&s, "SELECT pg_switch_wal()"); /* it is flushed, without a commit */
+  shown_run(&s, "SELECT pg_switch_wal()"); /* flushes the writes without a commit */
   assert_int_equal(vestry_postgres_create(s.on.pages, s.pool, NULL, &s.database), VESTRY_OK);
   size_t eight = shown_watch(&s, eighth, NULL);
   assert_int_equal(shown_renders(&s, eight), 0);
@@ -194,8 +193,8 @@ static void the_last_transaction_before_the_start_is_not_missed(void **state) {
   shown_close(&s);
 }
 
-/* As when a program ends: its pages are still rendered then. */
-static void what_is_followed_no_more_can_still_be_read(void **state) {
+/* At shutdown pages still render after the detach. */
+static void pages_render_after_detach(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -215,12 +214,12 @@ static void what_is_followed_no_more_can_still_be_read(void **state) {
   shown_close(&s);
 }
 
-/* Names, rights and types that no relation of the page's has in its definition. */
-static void names_and_rights_are_followed(void **state) {
+/* Names, privileges and types that are not part of the definition of the page's relations. */
+static void names_privileges_and_types_are_followed(void **state) {
   (void)state;
   static const struct {
     const char *schema, *sql, *change;
-    bool is_kept; /* it shows the same then, and the test knows by its renders */
+    bool is_kept; /* the page's content stays the same; only its renders show the change */
   } all[] = {
       {"CREATE SCHEMA live; CREATE SCHEMA next; CREATE TABLE live.t(a int); INSERT INTO live.t VALUES(1); CREATE TABLE "
        "next.t(a int); INSERT INTO next.t VALUES(2)",
@@ -244,8 +243,7 @@ static void names_and_rights_are_followed(void **state) {
        "SELECT a, 1 FROM t WHERE has_type_privilege('public', 'mood', 'USAGE')",
        "REVOKE USAGE ON TYPE mood FROM public", false},
       {"CREATE TABLE t(a int, b int); INSERT INTO t VALUES(1, 2)", "SELECT * FROM t",
-       "ALTER TABLE t ALTER a TYPE text USING 'x' || a",
-       false}, /* the statement is prepared anew inside of the render */
+       "ALTER TABLE t ALTER a TYPE text USING 'x' || a", false}, /* the statement is prepared again within the render */
   };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     shown_site s;
@@ -265,13 +263,13 @@ static void names_and_rights_are_followed(void **state) {
   }
 }
 
-/* A table of a session's own makes a type, and takes it away, with each use: no page minds. */
+/* Each use of a temporary table creates and drops a type, and no page must render for that. */
 static void temporary_tables_render_nothing(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   const size_t eight = shown_watch(&s, eighth, NULL);
-  shown_run(&s, "CREATE TEMPORARY TABLE first(a int)"); /* makes the session's schema */
+  shown_run(&s, "CREATE TEMPORARY TABLE first(a int)"); /* creates the session's schema */
   (void)shown_renders(&s, eight);
   shown_run(&s, "CREATE TEMPORARY TABLE own(a int, b text); INSERT INTO own VALUES(1, 'a'); DROP TABLE own");
   shown_run(&s, "CREATE TYPE pair AS (a int, b int); CREATE SCHEMA other; DROP SCHEMA other; DROP TYPE pair");
@@ -279,9 +277,9 @@ static void temporary_tables_render_nothing(void **state) {
   shown_close(&s);
 }
 
-/* Without rights the level is TOPICS, and the log says what to set. */
+/* Without the privilege the level is TOPICS, and the log names the missing setting. */
 /* capability: M2 */
-static void without_rights_the_level_is_topics(void **state) {
+static void level_is_topics_without_replication_privilege(void **state) {
   (void)state;
   shown_site s;
   char url[256];
@@ -306,19 +304,19 @@ static void without_rights_the_level_is_topics(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_commit_renders_what_it_concerns),
-      TEST(what_is_rolled_back_renders_nothing),
-      TEST(a_commit_inside_of_a_render_is_not_missed),
-      TEST(definitions_are_followed),
-      TEST(a_large_transaction_is_followed_by_tables),
-      TEST(a_large_render_is_followed_by_tables),
-      TEST(a_transaction_that_is_open_over_the_start_is_not_missed),
-      TEST(the_last_transaction_before_the_start_is_not_missed),
-      TEST(what_is_followed_no_more_can_still_be_read),
-      TEST(names_and_rights_are_followed),
+      TEST(commit_renders_only_the_pages_it_affects),
+      TEST(rolled_back_changes_render_nothing),
+      TEST(commit_within_a_render_is_not_missed),
+      TEST(changed_definitions_render_their_pages),
+      TEST(transaction_over_max_keys_is_followed_by_tables),
+      TEST(render_over_max_keys_is_followed_by_tables),
+      TEST(transaction_open_at_the_start_is_not_missed),
+      TEST(newest_transaction_before_the_start_is_not_missed),
+      TEST(pages_render_after_detach),
+      TEST(names_privileges_and_types_are_followed),
       TEST(temporary_tables_render_nothing),
-      TEST(without_rights_the_level_is_topics),
-      TEST(a_server_that_was_killed_is_followed_again),
+      TEST(level_is_topics_without_replication_privilege),
+      TEST(killed_server_is_followed_again),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

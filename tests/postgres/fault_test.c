@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool whose server goes away and comes back, whose transactions meet, whose statements are cancelled, and of which
- * more is wanted than it has. */
+/* A pool whose server goes away and comes back, whose transactions conflict, whose statements are cancelled, and
+ * whose connections run out. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -16,14 +16,14 @@ static void begin(shop *s, vestry_postgres_pool_options options) {
   shop_do(s, "INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) i");
 }
 
-/* ------------------------------------------------------------------------------------------- a server is away ----- */
+/* ------------------------------------------------------------------------------------------- lost servers --------- */
 
 static vestry_err add_one(vestry_sql_transaction *loan, void *ctx) {
   (void)ctx;
   return vestry_sql_run(loan, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
 }
 
-static void a_server_comes_back(void **state) {
+static void pool_recovers_after_a_server_crash(void **state) {
   (void)state;
   shop s;
   vestry_sql_transaction *loan;
@@ -32,7 +32,7 @@ static void a_server_comes_back(void **state) {
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(add_one(loan, NULL), VESTRY_OK);
   postgres_server_kill(shop_server());
-  /* What was under way is not done, and says so; what comes now is told at once. */
+  /* The open transaction is lost, with an error; later calls fail at once. */
   assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
   assert_null(vestry_postgres_handle(loan));
   assert_int_equal(add_one(loan, NULL), VESTRY_LIMIT);
@@ -50,8 +50,8 @@ static void a_server_comes_back(void **state) {
   shop_end(&s);
 }
 
-/* A server that was restarted while the pool was idle is not noticed by those that use it. */
-static void a_restart_between_transactions_is_not_seen(void **state) {
+/* Users of an idle pool do not notice a restart of the server. */
+static void server_restart_while_idle_is_not_noticed(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
@@ -65,8 +65,8 @@ static void a_restart_between_transactions_is_not_seen(void **state) {
   shop_end(&s);
 }
 
-/* Of a commit that was under way nothing is said that is not known. */
-static void a_lost_commit_is_not_called_undone(void **state) {
+/* If the connection is lost during COMMIT, the log states that the outcome is unknown. */
+static void lost_commit_is_reported_as_unknown(void **state) {
   (void)state;
   shop s;
   vestry_sql_transaction *loan;
@@ -80,8 +80,8 @@ static void a_lost_commit_is_not_called_undone(void **state) {
   shop_end(&s);
 }
 
-/* A port where connections are taken, and nothing is ever said. */
-static void a_server_that_says_nothing_is_given_up(void **state) {
+/* A port that accepts connections and never sends a byte. */
+static void silent_server_fails_after_connect_ms(void **state) {
   (void)state;
   shop s = {.pool = NULL};
   test_host_init(&s.th);
@@ -101,16 +101,16 @@ static void a_server_that_says_nothing_is_given_up(void **state) {
   test_host_assert_clean(&s.th);
 }
 
-/* -------------------------------------------------------------------------------------------- they meet ----------- */
+/* -------------------------------------------------------------------------------------------- conflicts ----------- */
 
-typedef struct meeting {
+typedef struct conflict {
   shop *s;
-  int calls, other_writes; /* while so many calls */
-} meeting;
+  int calls, other_writes; /* number of first calls during which another transaction writes */
+} conflict;
 
-/* Reads what another transaction writes before this one does. */
-static vestry_err meet(vestry_sql_transaction *loan, void *ctx) {
-  meeting *of = ctx;
+/* Read a row that another transaction writes before this one does. */
+static vestry_err conflict_once(vestry_sql_transaction *loan, void *ctx) {
+  conflict *of = ctx;
   int64_t found;
   vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
   if (error) return error;
@@ -118,29 +118,29 @@ static vestry_err meet(vestry_sql_transaction *loan, void *ctx) {
   return vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
 }
 
-static void what_meets_is_done_again(void **state) {
+static void conflicting_transaction_is_retried(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){.tries_count = 4});
   for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
-    meeting of = {.s = &s, .other_writes = 2};
+    conflict of = {.s = &s, .other_writes = 2};
     shop_do(&s, "UPDATE t SET n = 0");
-    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, meet, &of), VESTRY_OK);
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, conflict_once, &of), VESTRY_OK);
     assert_int_equal(of.calls, 3);
     assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 1"), 21);
   }
-  assert_null(strstr(s.th.last_log, "40001")); /* it is no fault */
+  assert_null(strstr(s.th.last_log, "40001")); /* a conflict is not logged */
   assert_int_equal(shop_stats(&s).conflicts_count, 4);
-  meeting always = {.s = &s, .other_writes = 100};
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, meet, &always), VESTRY_BUSY);
+  conflict always = {.s = &s, .other_writes = 100};
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, conflict_once, &always), VESTRY_BUSY);
   assert_int_equal(always.calls, 4);
   assert_non_null(strstr(s.th.last_log, "(40001); begin the transaction again"));
   shop_end(&s);
 }
 
-/* Write skew: each reads what the other one writes; it shows at a commit. */
+/* Write skew: each transaction reads what the other writes; the commit detects it. */
 static vestry_err skew(vestry_sql_transaction *loan, void *ctx) {
-  meeting *of = ctx;
+  conflict *of = ctx;
   int64_t sum;
   vestry_err error = vestry_sql_run(loan, "SELECT sum(n) FROM t", NULL, vestry_sql_row_integer, &sum);
   if (of->calls++ < of->other_writes)
@@ -149,20 +149,20 @@ static vestry_err skew(vestry_sql_transaction *loan, void *ctx) {
   return error ? error : vestry_sql_run(loan, "UPDATE t SET n = $1 WHERE id = 3", VESTRY_LIST(sum), NULL, NULL);
 }
 
-static void what_shows_at_the_commit_is_done_again(void **state) {
+static void conflict_at_commit_is_retried(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
-  meeting of = {.s = &s, .other_writes = 1};
+  conflict of = {.s = &s, .other_writes = 1};
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, skew, &of), VESTRY_OK);
   assert_int_equal(of.calls, 2);
   assert_int_equal(shop_number(&s, "SELECT n FROM t WHERE id = 3"), 1);
   shop_end(&s);
 }
 
-/* Puts a row there, unless there is a word about it, which another one leaves that puts it there meanwhile. */
-static vestry_err put_it(vestry_sql_transaction *loan, void *ctx) {
-  meeting *of = ctx;
+/* Insert a row unless a flag is set. The other transaction inserts the row meanwhile and sets the flag. */
+static vestry_err insert_unless_flagged(vestry_sql_transaction *loan, void *ctx) {
+  conflict *of = ctx;
   int64_t is_there;
   vestry_err error = vestry_sql_run(loan, "SELECT n FROM t WHERE id = 2", NULL, vestry_sql_row_integer, &is_there);
   if (of->calls++ < of->other_writes)
@@ -171,44 +171,44 @@ static vestry_err put_it(vestry_sql_transaction *loan, void *ctx) {
   return is_there ? VESTRY_FULL : vestry_sql_run(loan, "INSERT INTO t VALUES(99, 0)", NULL, NULL, NULL);
 }
 
-static vestry_err meet_and_put(vestry_sql_transaction *loan, void *ctx) {
-  const meeting *of = ctx;
-  return of->calls ? put_it(loan, ctx) : meet(loan, ctx);
+static vestry_err conflict_and_insert(vestry_sql_transaction *loan, void *ctx) {
+  const conflict *of = ctx;
+  return of->calls ? insert_unless_flagged(loan, ctx) : conflict_once(loan, ctx);
 }
 
-/* The server knows no conflict there: for it, the value is there already. */
-static void what_puts_the_same_there_is_done_again(void **state) {
+/* The server reports a unique violation there instead of a conflict. */
+static void unique_violation_after_a_conflict_is_retried(void **state) {
   (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
-  meeting of = {.s = &s, .other_writes = 1};
+  conflict of = {.s = &s, .other_writes = 1};
   shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_FULL);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 2);
   assert_null(strstr(s.th.last_log, "23505"));
   assert_int_equal(shop_stats(&s).conflicts_count, 1);
-  of = (meeting){.s = &s, .other_writes = 2}; /* behind another conflict, too */
+  of = (conflict){.s = &s, .other_writes = 2}; /* also after another conflict */
   shop_do(&s, "UPDATE t SET n = 0");
   shop_do(&s, "DELETE FROM t WHERE id = 99");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, meet_and_put, &of), VESTRY_FULL);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, conflict_and_insert, &of), VESTRY_FULL);
   assert_int_equal(of.calls, 3);
-  /* What was there before is there each time: that is said, after two times. */
-  of = (meeting){.s = &s};
+  /* A row that was there before is there each time; the second failure is returned. */
+  of = (conflict){.s = &s};
   shop_do(&s, "UPDATE t SET n = 0");
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 2);
   assert_non_null(strstr(s.th.last_log, "(23505)"));
-  /* Others see what is there by then, or do without knowing. */
+  /* Other isolation levels see the row, or cannot detect the conflict, so they do not retry. */
   for (int kind = VESTRY_SQL_WRITE; kind <= VESTRY_SQL_REPEATABLE_READ; kind++) {
-    of = (meeting){.s = &s};
-    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, put_it, &of), VESTRY_EXISTS);
+    of = (conflict){.s = &s};
+    assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, insert_unless_flagged, &of), VESTRY_EXISTS);
     assert_int_equal(of.calls, 1);
   }
   shop_end(&s);
   begin(&s, (vestry_postgres_pool_options){.tries_count = 1});
   shop_do(&s, "INSERT INTO t VALUES(99, 0)");
-  of = (meeting){.s = &s};
-  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, put_it, &of), VESTRY_EXISTS);
+  of = (conflict){.s = &s};
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, insert_unless_flagged, &of), VESTRY_EXISTS);
   assert_int_equal(of.calls, 1);
   shop_end(&s);
 }
@@ -233,8 +233,8 @@ static void *add_often(void *ctx) {
   return NULL;
 }
 
-/* Fewer connections than threads, all at the same row: each addition is there once. */
-static void threads_share_a_pool(void **state) {
+/* With fewer connections than threads, all updating the same row, each increment is stored once. */
+static void many_threads_share_two_connections(void **state) {
   (void)state;
   shop s;
   pthread_t threads[THREADS];
@@ -251,7 +251,7 @@ static void threads_share_a_pool(void **state) {
   shop_end(&s);
 }
 
-/* ---------------------------------------------------------------------------------------- cancelled, exhausted ---- */
+/* ------------------------------------------------------------------------ cancelled statements, exhausted pools --- */
 
 typedef struct sleeper {
   shop *s;
@@ -270,7 +270,7 @@ static void *sleep_long(void *ctx) {
   return NULL;
 }
 
-static void a_statement_can_be_cancelled(void **state) {
+static void cancelled_statement_returns_closed(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
@@ -287,18 +287,18 @@ static void a_statement_can_be_cancelled(void **state) {
   assert_int_equal(of.error, VESTRY_CLOSED);
   assert_int_equal(of.later, VESTRY_CLOSED);
   assert_int_equal(of.ended, VESTRY_CLOSED);
-  /* Whoever comes next has another connection, which no late cancelling meets. */
+  /* The next caller gets another connection, which a late cancel request cannot reach. */
   assert_int_equal(shop_number(&s, "SELECT 1"), 1);
   shop_end(&s);
 }
 
-static void *ask_in_vain(void *ctx) {
+static void *query_in_vain(void *ctx) {
   sleeper *of = ctx;
   of->error = vestry_sql_run_alone(of->s->pool, "SELECT 1", NULL, NULL, NULL);
   return NULL;
 }
 
-static void a_pool_has_so_many_connections(void **state) {
+static void exhausted_pool_returns_limit(void **state) {
   (void)state;
   shop s;
   pthread_t thread;
@@ -306,7 +306,7 @@ static void a_pool_has_so_many_connections(void **state) {
   begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .wait_ms = 1});
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_READ, &loan), VESTRY_OK);
   sleeper of = {.s = &s};
-  assert_int_equal(pthread_create(&thread, NULL, ask_in_vain, &of), 0);
+  assert_int_equal(pthread_create(&thread, NULL, query_in_vain, &of), 0);
   pthread_join(thread, NULL);
   assert_int_equal(of.error, VESTRY_LIMIT);
   assert_non_null(strstr(s.th.last_log, "no connection was given back within 1 ms: options.connections_count is 1"));
@@ -320,16 +320,16 @@ static void a_pool_has_so_many_connections(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_server_comes_back),
-      cmocka_unit_test(a_restart_between_transactions_is_not_seen),
-      cmocka_unit_test(a_lost_commit_is_not_called_undone),
-      cmocka_unit_test(a_server_that_says_nothing_is_given_up),
-      cmocka_unit_test(what_meets_is_done_again),
-      cmocka_unit_test(what_shows_at_the_commit_is_done_again),
-      cmocka_unit_test(what_puts_the_same_there_is_done_again),
-      cmocka_unit_test(threads_share_a_pool),
-      cmocka_unit_test(a_statement_can_be_cancelled),
-      cmocka_unit_test(a_pool_has_so_many_connections),
+      cmocka_unit_test(pool_recovers_after_a_server_crash),
+      cmocka_unit_test(server_restart_while_idle_is_not_noticed),
+      cmocka_unit_test(lost_commit_is_reported_as_unknown),
+      cmocka_unit_test(silent_server_fails_after_connect_ms),
+      cmocka_unit_test(conflicting_transaction_is_retried),
+      cmocka_unit_test(conflict_at_commit_is_retried),
+      cmocka_unit_test(unique_violation_after_a_conflict_is_retried),
+      cmocka_unit_test(many_threads_share_two_connections),
+      cmocka_unit_test(cancelled_statement_returns_closed),
+      cmocka_unit_test(exhausted_pool_returns_limit),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the follower of commits goes through: networks that are cut, a standby that takes the place of its primary,
- * transactions that are large. */
+/* The follower of commits over broken networks, a promoted standby and large transactions. */
 #include "data/postgres/follower.h"
 
 #include <stdatomic.h>
@@ -15,7 +14,7 @@ static const char channels[] =
 static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
 static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
-/* Lines of the log. */
+/* Counts of log lines. */
 static atomic_uint levels_count, again_count, silences_count, begins_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
@@ -34,8 +33,8 @@ static void open_logged(shown_site *s, const char *url, const vestry_postgres_op
 
 /* ------------------------------------------------------------------------------------------------ networks -------- */
 
-/* No bytes come, and no end of the connection. */
-static void a_silent_network_is_noticed(void **state) {
+/* No bytes arrive, and no end of the connection. */
+static void silent_network_ends_following_and_is_logged(void **state) {
   (void)state;
   shown_site s;
   char url[160];
@@ -47,7 +46,7 @@ static void a_silent_network_is_noticed(void **state) {
   relay_hold(network, true);
   UNTIL(!shown_stats(&s).is_following);
   assert_true(silences_count > 0 && begins_count > 0);
-  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_READS); /* pages stay as they are */
+  assert_int_equal(vestry_postgres_level_get(s.database), VESTRY_POSTGRES_READS); /* pages stay unchanged */
   shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
   relay_hold(network, false);
   shown_settle_again(&s, eight);
@@ -64,8 +63,8 @@ static void a_silent_network_is_noticed(void **state) {
 static const char last_told[] =
     "SELECT (extract(epoch FROM max(reply_time)) * 1000000)::bigint FROM pg_stat_replication";
 
-/* A server that says nothing because nothing happens there is asked, and answers. */
-static void a_quiet_server_is_not_taken_for_gone(void **state) {
+/* An idle server is sent a request, and answers. */
+static void idle_server_is_not_taken_for_dead(void **state) {
   (void)state;
   shown_site s;
   open_logged(&s, NULL, &(vestry_postgres_options){.silence_ms = 1000});
@@ -80,7 +79,7 @@ static void a_quiet_server_is_not_taken_for_gone(void **state) {
   shown_close(&s);
 }
 
-static void an_ended_network_is_followed_again(void **state) {
+static void lost_connection_is_followed_again(void **state) {
   (void)state;
   shown_site s;
   char url[160];
@@ -97,15 +96,15 @@ static void an_ended_network_is_followed_again(void **state) {
   assert_int_equal(begins_count, 1);
   assert_int_equal(again_count, 1);
   assert_int_equal(levels_count, 1);
-  assert_int_equal(shown_renders(&s, one), 1); /* what was committed meanwhile is not known */
+  assert_int_equal(shown_renders(&s, one), 1); /* commits during the gap are unknown */
   shown_close(&s);
   relay_close(network);
 }
 
 /* ----------------------------------------------------------------------------------------------- a standby -------- */
 
-/* The primary is lost, and its standby takes its place: along another timeline. */
-static void a_promoted_standby_is_followed(void **state) {
+/* The primary is lost, and its standby replaces it, on another timeline. */
+static void promoted_standby_is_followed(void **state) {
   (void)state;
   shown_site s;
   postgres_server standby;
@@ -130,7 +129,7 @@ static void a_promoted_standby_is_followed(void **state) {
   shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
   shown_settle_again(&s, eight);
   assert_string_equal(s.all[eight].text, "1001 0 1000 0 ");
-  assert_int_equal(shown_renders(&s, one), 1); /* all, once */
+  assert_int_equal(shown_renders(&s, one), 1); /* all pages, once */
   assert_int_equal(shown_stats(&s).starts_count, 2);
   postgres_server_run(&standby, "CHECKPOINT");
   assert_int_equal(postgres_server_number(&standby, "SELECT timeline_id FROM pg_control_checkpoint()"), 2);
@@ -145,8 +144,8 @@ static void a_promoted_standby_is_followed(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- servers ------- */
 
-/* It has no slot, confirms nothing, and is no standby that a commit could wait for. */
-static void nothing_is_kept_for_it_at_the_server(void **state) {
+/* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
+static void follower_holds_back_no_wal_and_no_commit(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -164,8 +163,8 @@ static void nothing_is_kept_for_it_at_the_server(void **state) {
   shown_close(&s);
 }
 
-/* What is kept of a transaction does not grow with it: beyond some keys its tables count. */
-static void a_transaction_of_many_rows_takes_little_memory(void **state) {
+/* The memory for a transaction does not grow with it: beyond some keys only tables are recorded. */
+static void large_transaction_uses_bounded_memory(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
@@ -187,12 +186,9 @@ static void a_transaction_of_many_rows_takes_little_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_silent_network_is_noticed),
-      TEST(a_quiet_server_is_not_taken_for_gone),
-      TEST(an_ended_network_is_followed_again),
-      TEST(nothing_is_kept_for_it_at_the_server),
-      TEST(a_transaction_of_many_rows_takes_little_memory),
-      TEST(a_promoted_standby_is_followed),
+      TEST(silent_network_ends_following_and_is_logged), TEST(idle_server_is_not_taken_for_dead),
+      TEST(lost_connection_is_followed_again),           TEST(follower_holds_back_no_wal_and_no_commit),
+      TEST(large_transaction_uses_bounded_memory),       TEST(promoted_standby_is_followed),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms in PostgreSQL: all that is promised of forms in a database, at all nodes; and a server that is killed. */
+/* Forms in PostgreSQL: the contract of forms in a database, at all nodes; and a server that is killed. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "vestry/data/sql.h"
 
 static _Atomic(int64_t) clock_ms = 1700000000000;
-static bool is_made; /* the database of several suites */
+static bool is_made; /* several suites share the database */
 
 static int64_t now_ms(void *ctx) {
   (void)ctx;
@@ -78,7 +78,7 @@ static int64_t number_of(const form_suite *s, const char *sql) {
   return number;
 }
 
-/* Each row of what was cleared is there, and no other. */
+/* Each row for the clear counters exists, and no other. */
 static void check(const form_suite *s) {
   assert_int_equal(number_of(s, "SELECT count(*) FROM vestry_form_cleared WHERE slot BETWEEN 0 AND 4095"), 4096);
 }
@@ -100,12 +100,12 @@ typedef struct submitted {
   vestry_err end;
 } submitted;
 
-/* Of the next submit; NULL: nothing. */
+/* Called in the next submit; NULL: not called. */
 static void (*before_clear)(void), (*before_end)(void);
 
 static void call(void (**of)(void)) {
   void (*fn)(void) = *of;
-  if (!fn) return; /* threads may be here */
+  if (!fn) return; /* threads may call this concurrently */
   *of = NULL;
   fn();
 }
@@ -136,7 +136,8 @@ static void close_alone(void *world, vestry_forms_storage *storage) {
   vestry_sql_pool_destroy(world);
 }
 
-/* The tables are made by a connection of its own: for the server that has scanned them, as an index was made. */
+/* Create the tables on a separate connection, because an index creation counts as a scan of the table by its
+ * connection. */
 static void make_tables(const vestry_host *host) {
   vestry_sql_pool *pool;
   vestry_forms_storage *stored;
@@ -199,7 +200,7 @@ static void kill_server(void) {
 }
 
 /* capability: M3 */
-static void a_server_that_is_killed_in_the_middle_keeps_the_text_and_has_no_report(void **state) {
+static void server_killed_during_submit_keeps_the_input(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -224,12 +225,12 @@ static void a_server_that_is_killed_in_the_middle_keeps_the_text_and_has_no_repo
 }
 
 /* capability: M3 */
-static void tables_of_a_later_version_are_left_alone(void **state) {
+static void tables_of_a_later_version_are_rejected(void **state) {
   (void)state;
   shop s;
   vestry_forms_storage *stored = NULL;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
-  for (int i = 0; i < 2; i++) { /* again: they are there */
+  for (int i = 0; i < 2; i++) { /* again, with the tables present */
     assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
     vestry_sql_forms_destroy(stored);
   }
@@ -247,8 +248,8 @@ static void tables_of_a_later_version_are_left_alone(void **state) {
   shop_end(&s);
 }
 
-/* By the server's clock, which the tests above turn. */
-static void what_is_kept_lasts_by_the_servers_clock(void **state) {
+/* By the server's clock; the tests above set a manual one. */
+static void form_expiry_uses_the_servers_clock(void **state) {
   (void)state;
   shop s;
   vestry_forms_storage *stored;
@@ -287,7 +288,7 @@ static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, vo
 }
 
 /* capability: M3 */
-static void an_older_snapshot_is_refused(void **state) {
+static void opening_a_form_within_a_read_transaction_is_invalid(void **state) {
   (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -306,9 +307,9 @@ static void submit_other(void) {
   assert_int_equal(form_call(other_suite, &other_tab, "POST", "/submit", "x=1", NULL), 303);
 }
 
-/* Two nodes have a serializable submit each, one inside of the other: neither is in the other's way. */
+/* Two nodes run a serializable submit each, one within the other, without a conflict. */
 /* capability: M3 */
-static void submits_of_two_tabs_are_in_nobodys_way(void **state) {
+static void concurrent_submits_of_two_tabs_do_not_conflict(void **state) {
   (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""};
@@ -317,7 +318,7 @@ static void submits_of_two_tabs_are_in_nobodys_way(void **state) {
   form_begin_submit(&other);
   other_suite = &other;
   form_load(&s, &t);
-  for (int i = 0; i < 2; i++) { /* the second time there are rows */
+  for (int i = 0; i < 2; i++) { /* the second time the rows exist */
     other_tab = (form_tab){.cookie = ""};
     snprintf(other_tab.cookie, sizeof other_tab.cookie, "%s", t.cookie);
     form_load(&s, &other_tab);
@@ -337,9 +338,9 @@ static void submits_of_two_tabs_are_in_nobodys_way(void **state) {
   remove_it();
 }
 
-/* The other node clears the same form inside: this one's transaction is done again, and tells of it once. */
+/* The other node clears the same form within the submit. This transaction is retried, and notifies once. */
 /* capability: M3 */
-static void a_submit_that_is_done_again_clears_once(void **state) {
+static void retried_submit_clears_once(void **state) {
   (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""};
@@ -380,9 +381,9 @@ static void *type_all(void *ctx) {
   return NULL;
 }
 
-/* One tab's letters come to two nodes, in no order: the last one is kept. */
+/* Inputs of one tab reach two nodes in any order; the last one is stored. */
 /* capability: M3 */
-static void the_last_letter_wins_at_whichever_node_it_comes(void **state) {
+static void last_input_wins_at_any_node(void **state) {
   (void)state;
   form_suite suites[2];
   form_tab t = {.cookie = ""};
@@ -410,13 +411,13 @@ static void the_last_letter_wins_at_whichever_node_it_comes(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_server_that_is_killed_in_the_middle_keeps_the_text_and_has_no_report),
-      cmocka_unit_test(tables_of_a_later_version_are_left_alone),
-      cmocka_unit_test(what_is_kept_lasts_by_the_servers_clock),
-      cmocka_unit_test(an_older_snapshot_is_refused),
-      cmocka_unit_test(submits_of_two_tabs_are_in_nobodys_way),
-      cmocka_unit_test(a_submit_that_is_done_again_clears_once),
-      cmocka_unit_test(the_last_letter_wins_at_whichever_node_it_comes),
+      cmocka_unit_test(server_killed_during_submit_keeps_the_input),
+      cmocka_unit_test(tables_of_a_later_version_are_rejected),
+      cmocka_unit_test(form_expiry_uses_the_servers_clock),
+      cmocka_unit_test(opening_a_form_within_a_read_transaction_is_invalid),
+      cmocka_unit_test(concurrent_submits_of_two_tabs_do_not_conflict),
+      cmocka_unit_test(retried_submit_clears_once),
+      cmocka_unit_test(last_input_wins_at_any_node),
   };
   (void)shop_open_server(NULL);
   const int failed = form_database_run("forms in PostgreSQL", &in_postgres);

@@ -12,7 +12,7 @@ void host_clock_set(long ahead_s) {
   atomic_store(&is_ahead_s, ahead_s);
 }
 
-/* In place of libc's. */
+/* Replaces libc's function. */
 int clock_gettime(clockid_t clock, struct timespec *ret_now) {
   const int result = (int)syscall(SYS_clock_gettime, clock, ret_now);
   if (!result && clock == CLOCK_REALTIME) ret_now->tv_sec += atomic_load(&is_ahead_s);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* This host's clock (CLOCK_REALTIME), as the program sees it: a test may set it. Other clocks go on as they do. */
+/* The host's real-time clock (CLOCK_REALTIME) as seen by the program. A test may set it; other clocks are
+ * unaffected. */
 #ifndef TESTS_POSTGRES_HOST_CLOCK_H
 #define TESTS_POSTGRES_HOST_CLOCK_H
 
-/* So many seconds ahead of what it was when the program began; below 0: behind. 0 again at the end of the test. */
+/* Set the clock ahead of the real one by that many seconds, or behind it if negative. Reset it to 0 at the end of
+ * the test. */
 void host_clock_set(long ahead_s);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which of several hosts a connection comes to. */
+/* The choice among several hosts for a connection. */
 #include "data/postgres/hosts.h"
 
 #include "base/wait.h"
@@ -59,8 +59,8 @@ static void assert_port(PGconn *db, int port) {
   PQfinish(db);
 }
 
-/* As one whose machine is gone: no answer comes. It takes its share of the time, and not all. */
-static void a_silent_host_is_passed_over(void **state) {
+/* As if the machine was gone: no answer comes. The host uses its share of the time, and not all of it. */
+static void silent_host_is_skipped(void **state) {
   (void)state;
   char url[300];
   PGconn *db;
@@ -90,8 +90,8 @@ static void a_silent_host_is_passed_over(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* What it may be is libpq's matter, as for a single one. */
-static void hosts_that_refuse_are_passed_over(void **state) {
+/* libpq decides whether a host is acceptable, as it does for a single one. */
+static void rejecting_hosts_are_skipped(void **state) {
   (void)state;
   char url[300];
   PGconn *db;
@@ -110,8 +110,8 @@ static void hosts_that_refuse_are_passed_over(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(hosts_are_found_in_urls),
-                                     cmocka_unit_test(a_silent_host_is_passed_over),
-                                     cmocka_unit_test(hosts_that_refuse_are_passed_over)};
+                                     cmocka_unit_test(silent_host_is_skipped),
+                                     cmocka_unit_test(rejecting_hosts_are_skipped)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -12,7 +12,7 @@ static vsi_postgres_index *index_;
 static uint64_t hits[64], hits_at_ns[64];
 static size_t hits_count;
 static uint64_t unused;      /* a set that no page needs */
-static bool is_timed = true; /* something wants to know when commits come */
+static bool is_timed = true; /* the time of commits is needed */
 
 static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
   assert_ptr_equal(ctx, &th);
@@ -31,25 +31,25 @@ static uint64_t now_ns(void *ctx) {
   return is_timed ? vsi_now_ns(&th.host) : 0;
 }
 
-/* Commits that could be seen, in their order: the block of a leaf that each has written; 0: it is not known what. */
+/* Visible commits in their order: for each the block of the leaf that it wrote; 0: unknown. */
 static uint32_t seen_blocks[16];
 static size_t seen_count;
-static uint32_t heard; /* the block that something listens to */
+static uint32_t received_block; /* the block for which a receiver waits */
 
 static void seen(void *ctx, const vsi_postgres_keys *keys) {
   assert_ptr_equal(ctx, &th);
   seen_blocks[seen_count++ % 16] = keys ? keys->keys[0].block : 0;
 }
 
-static bool is_heard(void *ctx, const vsi_postgres_keys *keys) {
+static bool is_received(void *ctx, const vsi_postgres_keys *keys) {
   assert_ptr_equal(ctx, &th);
-  return heard && (!keys || keys->keys[0].block == heard);
+  return received_block && (!keys || keys->keys[0].block == received_block);
 }
 
 static vestry_err open_with(size_t max_bytes, size_t max_ring) {
   hits_count = 0;
   unused = UINT64_MAX;
-  heard = 0;
+  received_block = 0;
   const vsi_postgres_index_options options = {.host = &th.host,
                                               .max_bytes = max_bytes,
                                               .max_ring = max_ring,
@@ -57,7 +57,7 @@ static vestry_err open_with(size_t max_bytes, size_t max_ring) {
                                               .is_used = is_used,
                                               .now_ns = now_ns,
                                               .seen = seen,
-                                              .is_heard = is_heard,
+                                              .is_heard = is_received,
                                               .ctx = &th};
   return vsi_postgres_index_create(&options, &index_);
 }
@@ -87,7 +87,7 @@ static void see(const char *text) {
   vsi_postgres_snapshot_finish(&snapshot, &th.host);
 }
 
-/* Records are read, and all that ran before has ended. */
+/* Start reading records, after all earlier transactions have ended. */
 static void start(void) {
   vsi_postgres_index_start(index_, 100);
   see("100:100:");
@@ -115,7 +115,7 @@ static vsi_postgres_entry enter(vsi_postgres_ticket *ticket, vsi_postgres_key ke
   return vsi_postgres_index_enter(index_, ticket, *ret_number, &keys, &snapshot, true);
 }
 
-/* A render that begins and ends. */
+/* A render begins and ends. */
 static uint64_t render(vsi_postgres_key key, const char *text) {
   vsi_postgres_ticket ticket;
   uint64_t number;
@@ -136,7 +136,7 @@ static size_t ring_count(void) {
   return stats.ring_count;
 }
 
-static void a_set_is_hit_once_its_commit_can_be_seen(void **state) {
+static void set_is_hit_when_its_commit_is_visible(void **state) {
   (void)state;
   start();
   uint64_t first = render(row_of(1), "101:101:");
@@ -145,25 +145,25 @@ static void a_set_is_hit_once_its_commit_can_be_seen(void **state) {
   commit(101, row_of(1));
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   assert_int_equal(hits_count, 0);
-  see("101:102:101"); /* in the WAL, and not visible yet */
+  see("101:102:101"); /* in the WAL, but not visible yet */
   assert_int_equal(hits_count, 0);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("102:102:");
   assert_int_equal(hits_count, 1);
   assert_int_equal(hits[0], first);
   assert_int_equal(ring_count(), 0);
-  commit(102, row_of(1)); /* the set is over */
+  commit(102, row_of(1)); /* the set has ended */
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
   see("103:103:");
   assert_int_equal(hits_count, 1);
 }
 
-/* Something else than a set waits for it: it is looked for as soon, and told of when it can be seen. */
-static void a_commit_is_told_of_once_it_can_be_seen(void **state) {
+/* A receiver, not a set, waits for the commit. The commit is polled as eagerly, and reported when it is visible. */
+static void commit_is_reported_when_it_is_visible(void **state) {
   (void)state;
   start();
   seen_count = 0;
-  heard = 7;
+  received_block = 7;
   commit(101, leaf_of(6));
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
   commit(102, leaf_of(7));
@@ -184,12 +184,12 @@ static void a_commit_is_told_of_once_it_can_be_seen(void **state) {
   see("104:104:");
   assert_int_equal(seen_count, 3);
   assert_int_equal(seen_blocks[2], 0);
-  vsi_postgres_index_start(index_, 110); /* what came before is not known */
+  vsi_postgres_index_start(index_, 110); /* earlier commits are unknown */
   assert_int_equal(seen_count, 4);
 }
 
-/* From when its record was read, and not from when it can be seen. */
-static void a_hit_says_when_its_commit_came(void **state) {
+/* The time at which the record was read, not that of visibility. */
+static void hit_has_the_time_of_its_commit_record(void **state) {
   (void)state;
   start();
   uint64_t sets[3], read_ns[3];
@@ -208,21 +208,21 @@ static void a_hit_says_when_its_commit_came(void **state) {
     assert_int_equal(hits_at_ns[i], read_ns[i]);
   }
   (void)render(row_of(1), "104:104:");
-  vsi_postgres_index_start(index_, 200); /* which commits there were is not known */
+  vsi_postgres_index_start(index_, 200); /* the commits in between are unknown */
   assert_int_equal(hits_count, 4);
   assert_int_equal(hits_at_ns[3], 0);
 }
 
-static void a_set_that_saw_the_commit_is_not_hit(void **state) {
+static void set_whose_snapshot_has_the_commit_is_not_hit(void **state) {
   (void)state;
   start();
-  (void)render(row_of(1), "102:102:"); /* quicker than the WAL */
+  (void)render(row_of(1), "102:102:"); /* faster than the WAL */
   commit(101, row_of(1));
   see("103:103:");
   assert_int_equal(hits_count, 0);
 }
 
-static void a_commit_is_kept_for_renders_that_run(void **state) {
+static void commit_is_kept_while_older_renders_run(void **state) {
   (void)state;
   vsi_postgres_ticket early, late;
   uint64_t number;
@@ -233,12 +233,12 @@ static void a_commit_is_kept_for_renders_that_run(void **state) {
   assert_int_equal(ring_count(), 1);
   vsi_postgres_index_begin(index_, &late);
   assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
-  assert_int_equal(ring_count(), 0); /* the late one sees it */
+  assert_int_equal(ring_count(), 0); /* the late render sees the commit */
   assert_int_equal(enter(&late, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED);
   vsi_postgres_index_begin(index_, &early);
   commit(102, row_of(2));
   see("103:103:");
-  assert_int_equal(enter(&early, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED); /* it read another row */
+  assert_int_equal(enter(&early, row_of(1), "102:102:", &number), VSI_POSTGRES_ENTERED); /* it has read another row */
   vsi_postgres_index_begin(index_, &early);
   commit(103, row_of(2));
   vsi_postgres_index_leave(index_, &early);
@@ -247,8 +247,8 @@ static void a_commit_is_kept_for_renders_that_run(void **state) {
   assert_int_equal(hits_count, 0);
 }
 
-/* It ended between the record and the time at which the commit can be seen. */
-static void a_render_that_ends_in_between_is_hit_later(void **state) {
+/* The render ended after the record was read and before the commit was visible. */
+static void render_ended_before_visibility_is_hit_later(void **state) {
   (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
@@ -263,7 +263,7 @@ static void a_render_that_ends_in_between_is_hit_later(void **state) {
   assert_int_equal(hits[0], number);
 }
 
-static void a_leaf_that_is_split_is_followed(void **state) {
+static void split_leaf_is_followed(void **state) {
   (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
@@ -272,17 +272,17 @@ static void a_leaf_that_is_split_is_followed(void **state) {
   vsi_postgres_index_begin(index_, &ticket);
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 1, 2), VESTRY_OK);
   assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK);
-  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK); /* as when a leaf is left */
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 2, 3), VESTRY_OK); /* as when a leaf is deleted */
   assert_int_equal(enter(&ticket, leaf_of(1), "101:101:", &number), VSI_POSTGRES_ENTERED);
-  (void)render(leaf_of(1), "101:101:"); /* it began after that */
+  (void)render(leaf_of(1), "101:101:"); /* began after the moves */
   commit(101, leaf_of(3));
   see("102:102:");
   assert_int_equal(hits_count, 2);
   assert_int_equal(hits[0] + hits[1], entered + number);
 }
 
-/* What the commit wrote was moved before the render looked there. */
-static void a_commit_of_the_ring_is_moved_too(void **state) {
+/* The commit's writes were moved before the render looked them up. */
+static void moved_leaf_applies_to_commits_in_the_ring(void **state) {
   (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
@@ -294,7 +294,7 @@ static void a_commit_of_the_ring_is_moved_too(void **state) {
   assert_int_equal(enter(&ticket, leaf_of(2), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
-static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(void **state) {
+static void start_hits_all_sets_and_again_those_with_old_snapshots(void **state) {
   (void)state;
   vsi_postgres_ticket before, during;
   uint64_t number;
@@ -314,8 +314,8 @@ static void a_start_hits_all_and_once_more_those_that_may_have_missed_something(
   assert_int_equal(enter(&during, row_of(4), "98:100:98", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
-/* What it wrote, and its commit, may stand before the first record. */
-static void each_that_began_before_the_start_is_waited_for_alone(void **state) {
+/* Writes and commit of such a transaction may precede the first record. */
+static void each_transaction_open_at_the_start_is_awaited_separately(void **state) {
   (void)state;
   vsi_postgres_ticket during;
   uint64_t number;
@@ -327,7 +327,7 @@ static void each_that_began_before_the_start_is_waited_for_alone(void **state) {
   see("96:101:96,97,98");
   assert_int_equal(hits_count, 0);
   vsi_postgres_index_begin(index_, &during);
-  see("96:102:96,98"); /* others run on */
+  see("96:102:96,98"); /* others are still running */
   assert_int_equal(hits_count, 1);
   assert_int_equal(hits[0], first);
   assert_int_equal(enter(&during, row_of(3), "96:101:96,97,98", &number), VSI_POSTGRES_OVERTAKEN);
@@ -339,8 +339,8 @@ static void each_that_began_before_the_start_is_waited_for_alone(void **state) {
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_NOTHING);
 }
 
-/* Not all that such a transaction wrote is known. */
-static void a_commit_that_began_before_the_start_meets_all(void **state) {
+/* Some writes of such a transaction are unknown. */
+static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
   (void)state;
   vsi_postgres_index_start(index_, 100);
   see("98:101:98");
@@ -352,7 +352,7 @@ static void a_commit_that_began_before_the_start_meets_all(void **state) {
   assert_int_equal(hits[0], number);
 }
 
-static void what_no_page_needs_goes(void **state) {
+static void unused_sets_are_removed(void **state) {
   (void)state;
   vsi_postgres_index_stats stats;
   start();
@@ -366,7 +366,7 @@ static void what_no_page_needs_goes(void **state) {
   assert_int_equal(stats.sets_count, 200);
 }
 
-static void a_ring_that_is_full_hits_more_and_misses_nothing(void **state) {
+static void full_ring_hits_more_and_misses_nothing(void **state) {
   (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
@@ -377,7 +377,7 @@ static void a_ring_that_is_full_hits_more_and_misses_nothing(void **state) {
   for (uint32_t i = 0; i < 16; i++) commit(102 + i, row_of(50)); /* none of them is visible */
   assert_int_equal(ring_count(), 0);
   see("101:118:101");
-  assert_int_equal(hits_count, 1); /* for one of those whose keys are forgotten */
+  assert_int_equal(hits_count, 1); /* a match with one of the commits whose keys were dropped */
   assert_int_equal(hits[0], entered);
   uint64_t again = render(row_of(1), "101:118:101");
   see("118:118:");
@@ -386,7 +386,7 @@ static void a_ring_that_is_full_hits_more_and_misses_nothing(void **state) {
   assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
 }
 
-static void too_many_keys_are_refused_and_then_everything_is_shared(void **state) {
+static void keys_over_max_bytes_share_one_set(void **state) {
   (void)state;
   vsi_postgres_ticket ticket;
   vsi_postgres_index_destroy(index_);
@@ -407,8 +407,8 @@ static void too_many_keys_are_refused_and_then_everything_is_shared(void **state
   assert_int_equal(hits[0], VSI_POSTGRES_EVERYTHING);
 }
 
-/* Of each allocation: what cannot be kept is an error of the follower's, which starts anew, or a hit. */
-static void without_memory_nothing_is_missed(void **state) {
+/* Each allocation fails once. The follower gets an error and starts again, or the set is hit. */
+static void allocation_failure_misses_no_commit(void **state) {
   (void)state;
   for (long n = 0; test_host_init(&th), true; n++) {
     vsi_postgres_ticket ticket;
@@ -438,21 +438,21 @@ static void without_memory_nothing_is_missed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_set_is_hit_once_its_commit_can_be_seen),
-      TEST(a_commit_is_told_of_once_it_can_be_seen),
-      TEST(a_hit_says_when_its_commit_came),
-      TEST(a_set_that_saw_the_commit_is_not_hit),
-      TEST(a_commit_is_kept_for_renders_that_run),
-      TEST(a_render_that_ends_in_between_is_hit_later),
-      TEST(a_leaf_that_is_split_is_followed),
-      TEST(a_commit_of_the_ring_is_moved_too),
-      TEST(a_start_hits_all_and_once_more_those_that_may_have_missed_something),
-      TEST(each_that_began_before_the_start_is_waited_for_alone),
-      TEST(a_commit_that_began_before_the_start_meets_all),
-      TEST(what_no_page_needs_goes),
-      TEST(a_ring_that_is_full_hits_more_and_misses_nothing),
-      TEST(too_many_keys_are_refused_and_then_everything_is_shared),
-      cmocka_unit_test(without_memory_nothing_is_missed),
+      TEST(set_is_hit_when_its_commit_is_visible),
+      TEST(commit_is_reported_when_it_is_visible),
+      TEST(hit_has_the_time_of_its_commit_record),
+      TEST(set_whose_snapshot_has_the_commit_is_not_hit),
+      TEST(commit_is_kept_while_older_renders_run),
+      TEST(render_ended_before_visibility_is_hit_later),
+      TEST(split_leaf_is_followed),
+      TEST(moved_leaf_applies_to_commits_in_the_ring),
+      TEST(start_hits_all_sets_and_again_those_with_old_snapshots),
+      TEST(each_transaction_open_at_the_start_is_awaited_separately),
+      TEST(commit_of_a_transaction_open_at_the_start_hits_all),
+      TEST(unused_sets_are_removed),
+      TEST(full_ring_hits_more_and_misses_nothing),
+      TEST(keys_over_max_bytes_share_one_set),
+      cmocka_unit_test(allocation_failure_misses_no_commit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

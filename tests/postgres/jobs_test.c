@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs in PostgreSQL: what is committed is run, by one node at a time, while others enqueue, die, and lose the
- * server. */
+/* Jobs in PostgreSQL: the contract of jobs; nodes that enqueue, die and lose the server; orders with a key; and
+ * commits of other nodes. */
 #include "jobs/contract.h"
 #include "postgres/host_clock.h"
 #include "postgres/shop.h"
@@ -8,16 +8,16 @@
 #include "vestry/data/postgres.h"
 #include "vestry/vestry.h"
 
-/* ----------------------------------------------------------------------------- what all databases promise -------- */
+/* ----------------------------------------------------------------------------- the contract ---------------------- */
 
-enum { CONNECTIONS = 4 /* of a node's pool */, HISTORIES = 20 };
+enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 20 };
 
 static void make(void) {
   shop_clear();
   postgres_server_run(shop_server(), "CREATE TABLE t(x integer)");
 }
 
-static void remove_all(void) {} /* the next one clears it */
+static void remove_all(void) {} /* the next make clears it */
 
 static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
   vestry_sql_pool *pool = NULL;
@@ -91,7 +91,7 @@ static void let_go(void *loan) {
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_OK);
 }
 
-/* All connections but this one are lost, and are gone when this returns. */
+/* Terminate all other connections, and wait for their end. */
 static void disturb(crew_node *n) {
   (void)n;
   postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -100,7 +100,7 @@ static void disturb(crew_node *n) {
 
 static bool calm(crew_node *n) {
   (void)n;
-  return false; /* they are made anew, and nothing is lost with them */
+  return false; /* connections are made again, and no write is lost with them */
 }
 
 static const crew_database database = {.kinds_count = 3,
@@ -124,14 +124,14 @@ static const crew_database database = {.kinds_count = 3,
                                        .disturb = disturb,
                                        .calm = calm};
 
-/* ------------------------------------------------------------------------------------- PostgreSQL's own ----------- */
+/* ------------------------------------------------------------------------------------- specific to PostgreSQL ----- */
 
-/* The transaction that finishes it outlasts the lease: no node takes the job, and none waits. */
+/* The finishing transaction outlasts the lease. No node takes the job over, and none waits. */
 static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
   vestry_sql_transaction *loan;
   c->meanwhile = NULL;
   assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
-  assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* a connection of its own */
+  assert_int_equal(vestry_job_progress(job, 0.5, NULL), VESTRY_INVALID); /* needs a connection of its own */
   assert_int_equal(vestry_job_finish(job, loan), VESTRY_OK);
   crew_pass(2 * CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));
@@ -139,7 +139,7 @@ static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void a_job_that_is_being_finished_is_not_taken_over(void **state) {
+static void job_being_finished_is_not_taken_over(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -166,9 +166,9 @@ static uint64_t failed_count(crew_node *n) {
   return is.failed_count;
 }
 
-/* The server is away when a function ends: that is written when it is back, and jobs go on. */
+/* The server is away when a function ends. The end is written after its return, and jobs continue. */
 /* capability: L7, M3 */
-static void jobs_go_on_after_the_server_is_back(void **state) {
+static void jobs_continue_after_a_server_crash(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
@@ -179,7 +179,7 @@ static void jobs_go_on_after_the_server_is_back(void **state) {
   postgres_server_start(shop_server(), NULL);
   UNTIL(atomic_load(&c.ends) == 1);
   assert_int_equal(atomic_load(&c.outcomes[0]), VESTRY_JOB_ENDED_DONE);
-  /* What each of its connections met; that the server is away is said once, however often it is asked for. */
+  /* One line for the failure of each connection; the reconnect attempts log no more lines. */
   assert_in_range(atomic_load(&c.th.log_lines), 1, 4);
   vestry_err error;
   do error = crew_try(&c.nodes[0], (vestry_job_order){0}, NULL);
@@ -191,15 +191,15 @@ static void jobs_go_on_after_the_server_is_back(void **state) {
   crew_close(&c);
 }
 
-/* The server commits, and goes away before it says so. */
+/* The server commits, and is lost before it answers. */
 static void finish_and_lose_server(crew *c, crew_node *n, vestry_job *job) {
   assert_int_equal(crew_finish(n, job, VESTRY_OK), VESTRY_OK);
   lose_server(c, n, job);
 }
 
-/* What the function reports does not count: its commit does, of which the database knows. */
+/* The database knows of the commit, which counts instead of the function's result. */
 /* capability: L7, M3 */
-static void job_whose_commit_was_not_answered_is_reported_as_done(void **state) {
+static void job_with_an_unanswered_commit_ends_as_done(void **state) {
   (void)state;
   crew c;
   atomic_store(&is_killed, false);
@@ -222,7 +222,7 @@ static void job_whose_commit_was_not_answered_is_reported_as_done(void **state) 
 }
 
 /* capability: L7, M3 */
-static void transactions_that_only_read_or_are_of_another_pool_are_refused(void **state) {
+static void read_only_and_foreign_transactions_are_rejected(void **state) {
   (void)state;
   crew c;
   vestry_sql_transaction *loan;
@@ -245,7 +245,7 @@ static void transactions_that_only_read_or_are_of_another_pool_are_refused(void 
 
 static const vestry_job_order again = {.kind = "work", .key = "a", .unique = VESTRY_JOB_UNIQUE_WAITING};
 
-/* A transaction writes what the job is about, and finds that the job waits already. */
+/* Begin a transaction that writes a row for the job, and whose order finds the job waiting. */
 static void *begin_order(crew_node *n, int kind, vestry_err expected) {
   void *loan = NULL;
   assert_int_equal(begin(n, kind, &loan), VESTRY_OK);
@@ -262,7 +262,7 @@ static void see_orders(crew *c, crew_node *n, vestry_job *job) {
 }
 
 /* capability: L7, M3 */
-static void job_that_an_order_relies_on_begins_after_its_transaction(void **state) {
+static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
   (void)state;
   for (int kind = 0; kind < 3; kind++)
     for (int is_rolled_back = 0; is_rolled_back < 2; is_rolled_back++) {
@@ -284,9 +284,10 @@ static void job_that_an_order_relies_on_begins_after_its_transaction(void **stat
     }
 }
 
-/* One order after another relies on it without a gap: a worker that was to begin it has others make another job. */
+/* Orders rely on the job one after the other without a gap. A worker that wants to begin it makes the next order
+ * create another job. */
 /* capability: L7, M3 */
-static void job_that_orders_rely_on_without_a_gap_begins_all_the_same(void **state) {
+static void job_begins_despite_overlapping_orders(void **state) {
   (void)state;
   for (int has_others = 0; has_others < 2; has_others++) {
     crew c;
@@ -298,22 +299,23 @@ static void job_that_orders_rely_on_without_a_gap_begins_all_the_same(void **sta
     assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
     assert_int_equal(begin(&c.nodes[0], 0, &order), VESTRY_OK);
     assert_int_equal(enqueue(&c.nodes[0], order, &again, &next_id), VESTRY_OK);
-    assert_true(crew_step(&c.nodes[1])); /* the second order's transaction is open yet */
+    assert_true(crew_step(&c.nodes[1])); /* the second order's transaction is still open */
     assert_int_equal(crew_look(&c.nodes[1], id).row.state, VESTRY_JOB_DONE);
     assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
     assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS);
     assert_int_equal(id, next_id);
     c.answers[atomic_load(&c.calls) % 32] = VESTRY_IO;
     assert_true(crew_step(&c.nodes[1]));
-    assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS); /* it waits again, and is relied on */
+    /* The job waits again, and orders can rely on it. */
+    assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS);
     assert_int_equal(id, next_id);
     crew_close(&c);
   }
 }
 
-/* It waits in the snapshot of the order's transaction, and has begun since. */
+/* The job waits in the snapshot of the order's transaction, but has begun since. */
 /* capability: L7, M3 */
-static void order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun(void **state) {
+static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state) {
   (void)state;
   for (int kind = 1; kind < 3; kind++)
     for (int times = 1; times <= 2; times++) {
@@ -322,7 +324,7 @@ static void order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun(void 
       crew_open(&c, (vestry_jobs_options){.backoff_ms = 1});
       crew_enqueue(&c, again);
       assert_int_equal(begin(&c.nodes[0], kind, &order), VESTRY_OK);
-      assert_int_equal(run(order, "INSERT INTO t SELECT count(*) FROM t"), VESTRY_OK); /* a snapshot is taken */
+      assert_int_equal(run(order, "INSERT INTO t SELECT count(*) FROM t"), VESTRY_OK); /* takes a snapshot */
       c.answers[0] = VESTRY_IO;
       for (int i = 0; i < times; i++, crew_pass(1)) assert_true(crew_step(&c.nodes[1])); /* it fails, and waits again */
       assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_BUSY);
@@ -334,7 +336,7 @@ static void order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun(void 
 }
 
 /* capability: L7, M3 */
-static void order_that_was_taken_back_to_a_savepoint_relies_on_nothing(void **state) {
+static void order_rolled_back_to_a_savepoint_holds_no_job(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -354,9 +356,9 @@ static void order_that_was_taken_back_to_a_savepoint_relies_on_nothing(void **st
   crew_close(&c);
 }
 
-/* ------------------------------------------------------------------------------------- what others commit --------- */
+/* ------------------------------------------------------------------------------------- commits of other nodes ----- */
 
-/* A node that has an idle worker, and whose pages follow commits; a look by the clock comes after a minute. */
+/* A node with an idle worker whose pages follow commits. Polling would take a minute. */
 typedef struct idle {
   crew c;
   vestry *v;
@@ -383,7 +385,7 @@ static void close_idle(idle *s) {
   crew_close(&s->c);
 }
 
-/* Another node adds it, and has no worker. */
+/* Another node, without a worker, adds the job. */
 static void add_and_await(idle *s, vestry_job_order order) {
   const int ends = atomic_load(&s->c.ends);
   crew_enqueue(&s->c, order);
@@ -391,12 +393,12 @@ static void add_and_await(idle *s, vestry_job_order order) {
 }
 
 /* capability: L7, M3 */
-static void what_another_node_commits_is_begun_without_a_look_by_the_clock(void **state) {
+static void job_of_another_node_begins_without_polling(void **state) {
   (void)state;
   static idle s;
   open_idle(&s);
   for (int i = 0; i < 20; i++) add_and_await(&s, (vestry_job_order){0});
-  /* It is no job of this node's until it is asked for again. */
+  /* A dead job runs on this node after the other node retries it. */
   s.c.answers[20] = VESTRY_FAILED;
   crew_enqueue(&s.c, (vestry_job_order){.attempts_most = 1});
   UNTIL(atomic_load(&s.c.ends) == 21);
@@ -406,9 +408,9 @@ static void what_another_node_commits_is_begun_without_a_look_by_the_clock(void 
   close_idle(&s);
 }
 
-/* What is to begin later is known by then: it is no look by the clock that finds it. */
+/* The due time of a later job is known, so no poll is needed. */
 /* capability: L7, M3 */
-static void what_comes_due_is_begun_when_it_does(void **state) {
+static void job_begins_when_it_becomes_due(void **state) {
   (void)state;
   static idle s;
   open_idle(&s);
@@ -421,7 +423,7 @@ static void what_comes_due_is_begun_when_it_does(void **state) {
 }
 
 /* capability: L7, M3 */
-static void a_table_that_was_rewritten_is_heard_too(void **state) {
+static void commits_to_a_rewritten_table_are_received(void **state) {
   (void)state;
   static idle s;
   open_idle(&s);
@@ -433,9 +435,9 @@ static void a_table_that_was_rewritten_is_heard_too(void **state) {
   close_idle(&s);
 }
 
-/* What is committed while the follower is away is found when it is back. */
+/* Jobs committed while the follower is away are found after its return. */
 /* capability: L7, M3 */
-static void what_is_committed_while_nothing_follows_is_found_after_it(void **state) {
+static void job_committed_while_not_following_is_found(void **state) {
   (void)state;
   static idle s;
   open_idle(&s);
@@ -446,9 +448,9 @@ static void what_is_committed_while_nothing_follows_is_found_after_it(void **sta
   close_idle(&s);
 }
 
-/* PostgreSQL has no other texts; the transaction is over, like after any statement that fails. */
+/* PostgreSQL rejects other texts, and its error would abort the transaction as any failed statement does. */
 /* capability: L7, M3 */
-static void a_key_that_is_no_utf8_is_refused(void **state) {
+static void key_that_is_not_utf8_is_rejected(void **state) {
   (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -468,8 +470,8 @@ static vestry_err order_see(vestry_sql_transaction *loan, void *ctx) {
   return vestry_jobs_enqueue(ctx, loan, &(vestry_job_order){.kind = "see"}, NULL);
 }
 
-/* The server's clock decides when a job is due, whatever becomes of this host's while its function runs. */
-static void a_clock_of_a_host_that_is_set_moves_no_job(void **state) {
+/* The server's clock decides when a job is due, even if the host's clock is set while the function runs. */
+static void changed_host_clock_moves_no_job(void **state) {
   (void)state;
   static const long steps_s[] = {86400, -86400};
   static const char in_sql[] = "SELECT (due - extract(epoch FROM now()) * 1000)::bigint FROM vestry_job WHERE kind = ";
@@ -505,8 +507,8 @@ static vestry_err do_nothing(vestry_job *job, void *ctx) {
   return VESTRY_OK;
 }
 
-/* Its publisher refuses to update and to delete rows of a table that has no key. */
-static void a_publication_of_all_tables_is_in_no_ones_way(void **state) {
+/* A publisher rejects updates and deletes of rows in a table without a key. */
+static void publication_of_all_tables_blocks_no_job(void **state) {
   (void)state;
   shop s;
   vestry_jobs *jobs;
@@ -517,7 +519,7 @@ static void a_publication_of_all_tables_is_in_no_ones_way(void **state) {
   shop_do(&s, "SET client_min_messages = error");
   shop_do(&s, "CREATE PUBLICATION everything FOR ALL TABLES");
   vestry_jobs_stats stats = {0};
-  while (stats.removed_count < 2) { /* a job is removed after the end of a later one */
+  while (stats.removed_count < 2) { /* the end of a later job removes a job */
     assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, order_see, jobs), VESTRY_OK);
     assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
     assert_int_equal(s.th.log_lines, 0);
@@ -531,21 +533,21 @@ static void a_publication_of_all_tables_is_in_no_ones_way(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_job_that_is_being_finished_is_not_taken_over),
-      cmocka_unit_test(jobs_go_on_after_the_server_is_back),
-      cmocka_unit_test(job_whose_commit_was_not_answered_is_reported_as_done),
-      cmocka_unit_test(transactions_that_only_read_or_are_of_another_pool_are_refused),
-      cmocka_unit_test(job_that_an_order_relies_on_begins_after_its_transaction),
-      cmocka_unit_test(job_that_orders_rely_on_without_a_gap_begins_all_the_same),
-      cmocka_unit_test(order_of_an_old_snapshot_does_not_rely_on_a_job_that_has_begun),
-      cmocka_unit_test(order_that_was_taken_back_to_a_savepoint_relies_on_nothing),
-      cmocka_unit_test(what_another_node_commits_is_begun_without_a_look_by_the_clock),
-      cmocka_unit_test(what_comes_due_is_begun_when_it_does),
-      cmocka_unit_test(a_table_that_was_rewritten_is_heard_too),
-      cmocka_unit_test(what_is_committed_while_nothing_follows_is_found_after_it),
-      cmocka_unit_test(a_key_that_is_no_utf8_is_refused),
-      cmocka_unit_test(a_clock_of_a_host_that_is_set_moves_no_job),
-      cmocka_unit_test(a_publication_of_all_tables_is_in_no_ones_way),
+      cmocka_unit_test(job_being_finished_is_not_taken_over),
+      cmocka_unit_test(jobs_continue_after_a_server_crash),
+      cmocka_unit_test(job_with_an_unanswered_commit_ends_as_done),
+      cmocka_unit_test(read_only_and_foreign_transactions_are_rejected),
+      cmocka_unit_test(job_begins_after_the_transaction_that_relies_on_it),
+      cmocka_unit_test(job_begins_despite_overlapping_orders),
+      cmocka_unit_test(order_with_an_old_snapshot_does_not_rely_on_a_begun_job),
+      cmocka_unit_test(order_rolled_back_to_a_savepoint_holds_no_job),
+      cmocka_unit_test(job_of_another_node_begins_without_polling),
+      cmocka_unit_test(job_begins_when_it_becomes_due),
+      cmocka_unit_test(commits_to_a_rewritten_table_are_received),
+      cmocka_unit_test(job_committed_while_not_following_is_found),
+      cmocka_unit_test(key_that_is_not_utf8_is_rejected),
+      cmocka_unit_test(changed_host_clock_moves_no_job),
+      cmocka_unit_test(publication_of_all_tables_blocks_no_job),
   };
   shop_open_server(NULL);
   int failed = 0;

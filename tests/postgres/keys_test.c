@@ -13,8 +13,8 @@ static vsi_postgres_key key_of(uint32_t number) {
                             .kind = (uint16_t)(VSI_POSTGRES_ROW + number % 2)};
 }
 
-/* Before and after the set begins to hash. */
-static void a_key_is_in_it_once(void **state) {
+/* Before and after the set switches to hashing. */
+static void key_is_stored_once(void **state) {
   (void)state;
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
@@ -35,7 +35,7 @@ static void a_key_is_in_it_once(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* Each part counts. */
+/* Each member of a key counts. */
 static void keys_differ_by_each_part(void **state) {
   (void)state;
   const vsi_postgres_key is = {16400, 3, 5, VSI_POSTGRES_ROW};
@@ -64,16 +64,16 @@ static vestry_err fill(test_host *host, void *ctx) {
   return error;
 }
 
-static void without_memory_it_stays_as_it_was(void **state) {
+static void allocation_failure_leaves_the_set_unchanged(void **state) {
   (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_key_is_in_it_once),
+      cmocka_unit_test(key_is_stored_once),
       cmocka_unit_test(keys_differ_by_each_part),
-      cmocka_unit_test(without_memory_it_stays_as_it_was),
+      cmocka_unit_test(allocation_failure_leaves_the_set_unchanged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Renders that the server gives up: it has no room for their locks, or another transaction was in the way. */
+/* Renders that the server aborts: no memory for their locks, or a conflict with another transaction. */
 #include <stdatomic.h>
 
 #include "postgres/shown.h"
 #include "support/until.h"
 
-/* Some 150 locks for all transactions together, and each of a row. */
+/* About 150 locks for all transactions together, each for a single row. */
 static const char *const few_locks[] = {"max_pred_locks_per_transaction=10",
                                         "max_connections=10",
                                         "max_wal_senders=2",
@@ -22,7 +22,7 @@ static const char schema[] = "CREATE TABLE t(id int PRIMARY KEY, n int);"
                              "CREATE TABLE other(id int PRIMARY KEY, n int); INSERT INTO other VALUES(1, 0); ANALYZE";
 static const char one_row[] = "SELECT n FROM t WHERE id = 7";
 
-/* A transaction of an application's, which has all locks that there are. */
+/* A transaction of an application takes all available locks. */
 static const char take_all[] = "DO $$ BEGIN FOR i IN 1..4000 LOOP BEGIN PERFORM n FROM t WHERE id = i;"
                                "EXCEPTION WHEN out_of_memory THEN EXIT; END; END LOOP; END $$";
 
@@ -44,7 +44,7 @@ static void run(PGconn *db, const char *sql) {
 }
 
 /* capability: M2 */
-static void without_room_for_locks_renders_are_followed_by_tables(void **state) {
+static void renders_without_locks_are_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   fallbacks_count = returns_count = 0;
@@ -54,12 +54,12 @@ static void without_room_for_locks_renders_are_followed_by_tables(void **state) 
   PGconn *greedy = postgres_server_connect(shop_server());
   run(greedy, "BEGIN ISOLATION LEVEL SERIALIZABLE");
   run(greedy, take_all);
-  size_t row = shown_watch(&s, "SELECT n FROM t WHERE id = 4000", NULL); /* of which there is no lock yet */
+  size_t row = shown_watch(&s, "SELECT n FROM t WHERE id = 4000", NULL); /* not locked yet */
   assert_string_equal(s.all[row].text, "0 ");
   assert_true(fallbacks_count > 0);
   vestry_postgres_stats stats = shown_stats(&s);
   assert_true(stats.fallbacks_count > 0 && stats.again_count > 0);
-  /* What was read before is followed as it was, what is read now by its table. */
+  /* Earlier reads are followed exactly, new ones by their table. */
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 2000");
   assert_int_equal(shown_renders(&s, before), 0);
   assert_int_equal(shown_renders(&s, row), 1);
@@ -76,7 +76,7 @@ static void without_room_for_locks_renders_are_followed_by_tables(void **state) 
 }
 
 /* A render that reads more rows than there are locks. */
-static void a_render_that_reads_too_much_is_followed_by_tables(void **state) {
+static void render_of_too_many_rows_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
@@ -98,9 +98,9 @@ static void commit_pivot(shown_site *s) {
   run(pivot, "COMMIT");
 }
 
-/* The pivot read what another has written since, and committed; and it writes what the render is about to read. So
- * there is no order in which the three could have been one after the other, and the render is what fails. */
-static void a_conflict_makes_a_render_again(void **state) {
+/* The pivot has read a row that another transaction has since written and committed, and it writes a row that the
+ * render is about to read. No serial order of the three exists, and the render fails. */
+static void conflicting_render_is_repeated(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
@@ -122,7 +122,7 @@ static void a_conflict_makes_a_render_again(void **state) {
   shown_close(&s);
 }
 
-/* A conflict after which a render begins again is nothing for the log. */
+/* A conflict that only repeats a render is not logged. */
 static long complaints_count;
 static void count_complaints(void *ctx, vestry_log_level level, const char *line) {
   (void)ctx;
@@ -132,10 +132,10 @@ static void count_complaints(void *ctx, vestry_log_level level, const char *line
   }
 }
 
-/* The same, of a pivot whose commit was promised, and does not come: whatever reads what it has written fails. So it is
- * with a commit that waits for a standby. Renders that meet it follow tables. The level stays: many that write at once
- * make such conflicts, too, and pages beside them are none the less exact. */
-static void a_conflict_that_lasts_makes_the_renders_that_meet_it_follow_tables(void **state) {
+/* The same with a pivot whose commit is prepared and does not come, as with a commit that waits for a standby. Each
+ * read of its rows fails, and renders that meet it follow tables. The level stays READS: concurrent writers also
+ * cause such conflicts, and other pages remain exact. */
+static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
   (void)state;
   shown_site s;
   complaints_count = 0;
@@ -148,7 +148,7 @@ static void a_conflict_that_lasts_makes_the_renders_that_meet_it_follow_tables(v
   run(s.writer, "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE other SET n = 1 WHERE id = 1; COMMIT");
   run(pivot, "UPDATE t SET n = 1 WHERE id = 7");
   run(pivot, "PREPARE TRANSACTION 'pivot'");
-  assert_int_equal(shown_renders(&s, both), 2); /* it had read a row, so it was made again */
+  assert_int_equal(shown_renders(&s, both), 2); /* it had read a row, so it was repeated */
   assert_string_equal(s.all[both].text, "1 0 ");
   site_refresh(&s.on, NULL);
   assert_int_equal(shown_renders(&s, one), 1); /* it had read nothing */
@@ -158,7 +158,7 @@ static void a_conflict_that_lasts_makes_the_renders_that_meet_it_follow_tables(v
   vestry_postgres_stats stats = shown_stats(&s);
   assert_true(stats.level == VESTRY_POSTGRES_READS && stats.fallbacks_count == 0);
   assert_int_equal(stats.coarse_count, 3);
-  /* They follow their tables, and the page beside them its row. */
+  /* Both pages follow their tables, and the third page its row. */
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 2000");
   assert_int_equal(shown_renders(&s, one), 1);
   assert_int_equal(shown_renders(&s, both), 2);
@@ -185,10 +185,10 @@ static int open_server(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_conflict_makes_a_render_again),
-      cmocka_unit_test(a_conflict_that_lasts_makes_the_renders_that_meet_it_follow_tables),
-      cmocka_unit_test(a_render_that_reads_too_much_is_followed_by_tables),
-      cmocka_unit_test(without_room_for_locks_renders_are_followed_by_tables),
+      cmocka_unit_test(conflicting_render_is_repeated),
+      cmocka_unit_test(lasting_conflict_makes_its_renders_follow_tables),
+      cmocka_unit_test(render_of_too_many_rows_is_followed_by_tables),
+      cmocka_unit_test(renders_without_locks_are_followed_by_tables),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, open_server, shop_close_server);

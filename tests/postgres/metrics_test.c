@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a database and its pool count, as metrics beside the instance's. */
+/* Metrics of a database and its pool, beside those of the instance. */
 #include "postgres/shown.h"
 #include "vestry/ops/observe.h"
 
@@ -17,7 +17,7 @@ static void assert_has(const char *text, const char *line) {
   if (!strstr(text, line)) fail_msg("%s is not in\n%s", line, text);
 }
 
-/* The text of all metrics, until the next call. */
+/* Return the text of all metrics, valid until the next call. */
 static const char *scrape(shown_site *s) {
   static char text[65536];
   vestry_observe *observe;
@@ -30,7 +30,7 @@ static const char *scrape(shown_site *s) {
 }
 
 /* capability: H2 */
-static void commits_and_renders_are_counted(void **state) {
+static void metrics_count_commits_and_renders(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
@@ -50,7 +50,7 @@ static void commits_and_renders_are_counted(void **state) {
   shown_run(&s, "UPDATE t SET n = 1 WHERE id = 8");
   assert_int_equal(shown_renders(&s, by_key), 1);
   shown_run(&s, "INSERT INTO other VALUES(1)");
-  shown_run(&s, "UPDATE t SET n = n WHERE id = 7"); /* for nothing */
+  shown_run(&s, "UPDATE t SET n = n WHERE id = 7"); /* a needless render */
   assert_int_equal(shown_renders(&s, by_key), 1);
   text = scrape(&s);
   assert_has(text, "\nvestry_postgres_commits_total 4\n");
@@ -60,15 +60,15 @@ static void commits_and_renders_are_counted(void **state) {
   shown_close(&s);
 }
 
-static void what_is_none_is_refused(void **state) {
+static void null_metrics_are_rejected(void **state) {
   (void)state;
   assert_int_equal(vestry_postgres_metrics(NULL, state), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_pool_metrics(NULL, state), VESTRY_INVALID);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(commits_and_renders_are_counted),
-                                     cmocka_unit_test(what_is_none_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_commits_and_renders),
+                                     cmocka_unit_test(null_metrics_are_rejected)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

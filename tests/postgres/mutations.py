@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The oracle is to find what is wrong: mutations.py SOURCE BUILD [NAME…]
+"""Check that the oracle detects faults: mutations.py SOURCE BUILD [NAME…]
 
-Each mutation leaves out one part of src/data/postgres, in a copy of its file: the text must be there exactly once. The
-oracle is linked with the copy, and is to fail. A mutation that it does not find within its commits is an error."""
+Each mutation removes one part of src/data/postgres in a copy of its file, where the text must occur exactly once. The
+oracle is linked with the copy, and must fail. A mutation that it does not detect within its commits is an error."""
 import os
 import pathlib
 import subprocess
@@ -43,7 +43,7 @@ MUTATIONS = {
 
 
 def run(source, build, name, folder):
-    """Returns what the oracle's exit status was, and what it said."""
+    """Return the exit status and the output of the oracle."""
     file, before, after = MUTATIONS[name]
     program = folder / "oracle"
     mutate.link(build, source / "src/data/postgres" / file, before, after, PROGRAM, program)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Actions that run once, in PostgreSQL: all that is promised of memory, at all nodes; and when a node has died. */
+/* Actions that run once, in PostgreSQL: the contract, at all nodes, and after the death of a node. */
 #include <pthread.h>
 
 #include "guard/once_contract.h"
@@ -15,7 +15,7 @@ typedef struct node {
 } node;
 static node nodes[2];
 static _Atomic(int64_t) clock_ms = 1000000;
-static vestry_once_storage_ops dead_ops; /* of a node that has died: nothing is finished */
+static vestry_once_storage_ops dead_ops; /* of a node that has died: finish stores nothing */
 static bool is_next_dead, is_next_doubtful, runs_again;
 static vestry_once_storage_ops doubtful_ops;
 static uint32_t per_owner_count = 3;
@@ -34,7 +34,7 @@ static vestry_err open_node(once_node *of) {
   node *n = of->world = nodes[0].pool ? &nodes[1] : &nodes[0];
   assert_null(n->pool);
   static uint64_t others;
-  of->on.th.seed = ++others << 32; /* no two nodes have the same randomness */
+  of->on.th.seed = ++others << 32; /* no two nodes have the same random numbers */
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &of->on.th.host, .url = shop_server()->url}, &n->pool);
   if (!error) error = vestry_sql_once_create(n->pool, &options, &n->stored);
@@ -68,7 +68,7 @@ static vestry_err finish_nothing(void *ctx, const vestry_once_submission *press,
   return VESTRY_OK;
 }
 
-static void begin_dead_and_living(once_node *dead, once_node *living) {
+static void open_dead_and_running(once_node *dead, once_node *living) {
   once_clear();
   dead_ops = vestry_sql_once_ops;
   dead_ops.finish = finish_nothing;
@@ -78,18 +78,18 @@ static void begin_dead_and_living(once_node *dead, once_node *living) {
   once_open(living, (vestry_once_options){.wait_ms = 1});
 }
 
-static void end_dead_and_living(once_node *dead, once_node *living) {
+static void close_dead_and_running(once_node *dead, once_node *living) {
   once_close(living);
   once_close(dead);
   runs_again = false;
 }
 
 /* capability: M3 */
-static void a_dead_nodes_press_is_not_known(void **state) {
+static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
   (void)state;
   once_node dead, living;
   once_nonce nonce;
-  begin_dead_and_living(&dead, &living);
+  open_dead_and_running(&dead, &living);
   once_nonce_of(&dead, nonce);
   assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
   assert_string_equal(once_post(&living, nonce), "503 no");
@@ -102,15 +102,15 @@ static void a_dead_nodes_press_is_not_known(void **state) {
   vestry_once_stats_get(living.once, &stats);
   assert_int_equal(stats.unknown_count, 3);
   assert_int_equal(stats.begun_count, 0);
-  end_dead_and_living(&dead, &living);
+  close_dead_and_running(&dead, &living);
 }
 
-static void a_dead_nodes_press_runs_again_if_it_may(void **state) {
+static void submission_of_a_dead_node_runs_again_if_allowed(void **state) {
   (void)state;
   once_node dead, living;
   once_nonce nonce;
   runs_again = true;
-  begin_dead_and_living(&dead, &living);
+  open_dead_and_running(&dead, &living);
   once_nonce_of(&dead, nonce);
   assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
   clock_ms += LEASE_MS - 1;
@@ -120,7 +120,7 @@ static void a_dead_nodes_press_runs_again_if_it_may(void **state) {
   assert_string_equal(once_post(&living, nonce), "201 made 2 ");
   assert_string_equal(once_post(&living, nonce), "201 made 2 ");
   assert_int_equal(once_contract_deed.done, 2);
-  end_dead_and_living(&dead, &living);
+  close_dead_and_running(&dead, &living);
 }
 
 typedef struct poster {
@@ -129,14 +129,14 @@ typedef struct poster {
   char said[64];
 } poster;
 
-static void *press_it(void *ctx) {
+static void *submit(void *ctx) {
   poster *own = ctx;
   snprintf(own->said, sizeof own->said, "%s", once_post(own->node, own->nonce));
   return NULL;
 }
 
-/* The action has begun, and its answer finds no server. */
-static void run_while_the_server_dies(once_node *at, const char *nonce) {
+/* The action has begun, and the server is away when its answer is stored. */
+static void run_during_a_server_crash(once_node *at, const char *nonce) {
   sem_t inside, go;
   pthread_t thread;
   sem_init(&inside, 0, 0);
@@ -144,7 +144,7 @@ static void run_while_the_server_dies(once_node *at, const char *nonce) {
   once_contract_deed.inside = &inside;
   once_contract_deed.go = &go;
   poster first = {at, nonce, ""};
-  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
   sem_wait(&inside);
   postgres_server_kill(shop_server());
   long logged = at->on.th.log_lines;
@@ -158,8 +158,8 @@ static void run_while_the_server_dies(once_node *at, const char *nonce) {
   sem_destroy(&go);
 }
 
-/* This node knows the answer, the others say that they do not. */
-static void a_server_is_killed_while_an_action_runs(void **state) {
+/* This node has the answer; other nodes report the outcome as unknown. */
+static void server_crash_during_an_action_makes_it_unknown_elsewhere(void **state) {
   (void)state;
   once_node one, other;
   once_nonce nonce;
@@ -167,11 +167,11 @@ static void a_server_is_killed_while_an_action_runs(void **state) {
   once_open(&one, (vestry_once_options){.wait_ms = 1});
   once_open(&other, (vestry_once_options){.wait_ms = 1});
   once_nonce_of(&one, nonce);
-  run_while_the_server_dies(&one, nonce);
+  run_during_a_server_crash(&one, nonce);
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   assert_string_equal(once_post(&other, nonce), "503 no");
   clock_ms += LEASE_MS;
-  const char *said; /* the pool asks for a server that was away after a moment */
+  const char *said; /* the pool reconnects after a delay */
   while (strcmp(said = once_post(&other, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
   assert_string_equal(once_post(&one, nonce), "201 made 1 ");
   assert_int_equal(once_contract_deed.done, 1);
@@ -179,8 +179,9 @@ static void a_server_is_killed_while_an_action_runs(void **state) {
   once_close(&one);
 }
 
-/* The action finds that the server is away, and reports "not now"; so does the storage that is to forget the press. */
-static void be_refused_while_the_server_is_away(once_node *at, const char *nonce) {
+/* The server is away when the action runs, and the action returns VESTRY_LIMIT. The storage cannot delete the
+ * submission either. */
+static void submit_during_a_server_crash(once_node *at, const char *nonce) {
   sem_t inside, go;
   pthread_t thread;
   sem_init(&inside, 0, 0);
@@ -189,7 +190,7 @@ static void be_refused_while_the_server_is_away(once_node *at, const char *nonce
   once_contract_deed.go = &go;
   once_contract_deed.says = VESTRY_LIMIT;
   poster first = {at, nonce, ""};
-  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
   sem_wait(&inside);
   postgres_server_kill(shop_server());
   sem_post(&go);
@@ -201,16 +202,16 @@ static void be_refused_while_the_server_is_away(once_node *at, const char *nonce
   once_contract_deed = (once_deed){.done = 0};
 }
 
-/* The pool asks for a server that was away after a moment. */
-static const char *press_until_it_is_there(once_node *at, const char *nonce) {
+/* The pool reconnects after a delay. */
+static const char *submit_until_stored(once_node *at, const char *nonce) {
   const char *said = NULL;
   UNTIL(memcmp(said = once_post(at, nonce), "503", 3) != 0);
   return said;
 }
 
-/* Its repetition runs, at its node or at another one, before and after the lease. */
+/* A repeat runs, at the same node or another, before and after the lease. */
 /* capability: M3 */
-static void action_that_was_not_done_runs_when_the_server_is_back(void **state) {
+static void limited_action_runs_after_the_server_is_back(void **state) {
   (void)state;
   for (int i = 0; i < 4; i++) {
     const bool is_at_other = i % 2, is_late = i / 2;
@@ -221,14 +222,14 @@ static void action_that_was_not_done_runs_when_the_server_is_back(void **state) 
     once_open(&other, (vestry_once_options){.wait_ms = 1});
     once_nonce_of(&one, nonce);
     once_nonce_of(&one, next);
-    be_refused_while_the_server_is_away(&one, nonce);
+    submit_during_a_server_crash(&one, nonce);
     if (is_late) clock_ms += LEASE_MS;
-    if (is_at_other) { /* a request at the node has the storage know it */
-      assert_string_equal(press_until_it_is_there(&one, next), "201 made 1 ");
+    if (is_at_other) { /* a request at the node makes its storage delete the submission */
+      assert_string_equal(submit_until_stored(&one, next), "201 made 1 ");
       once_contract_deed.done = 0;
     }
-    assert_string_equal(press_until_it_is_there(is_at_other ? &other : &one, nonce), "201 made 1 ");
-    assert_string_equal(press_until_it_is_there(is_at_other ? &one : &other, nonce), "201 made 1 ");
+    assert_string_equal(submit_until_stored(is_at_other ? &other : &one, nonce), "201 made 1 ");
+    assert_string_equal(submit_until_stored(is_at_other ? &one : &other, nonce), "201 made 1 ");
     assert_int_equal(once_contract_deed.done, 1);
     once_close(&other);
     once_close(&one);
@@ -237,7 +238,7 @@ static void action_that_was_not_done_runs_when_the_server_is_back(void **state) 
 
 static int doubtful_count;
 
-/* The storage has the press, and its answer is lost. */
+/* The storage has stored the submission, but its reply is lost. */
 static vestry_err begin_in_doubt(void *ctx, const vestry_once_submission *press, vestry_once_found *ret_found,
                                  void *answer, size_t capacity, size_t *ret_len) {
   const vestry_err error = vestry_sql_once_ops.begin(ctx, press, ret_found, answer, capacity, ret_len);
@@ -249,7 +250,7 @@ static vestry_err forget_in_doubt(void *ctx, const vestry_once_submission *press
 }
 
 /* capability: M3 */
-static void action_whose_begin_was_not_answered_runs_once(void **state) {
+static void action_with_an_unanswered_begin_runs_once(void **state) {
   (void)state;
   for (int times = 1; times <= 4; times++) {
     once_node one, other;
@@ -266,7 +267,7 @@ static void action_whose_begin_was_not_answered_runs_once(void **state) {
     doubtful_count = times;
     assert_string_equal(once_post(&one, nonce), "503 no");
     clock_ms += LEASE_MS;
-    assert_string_equal(press_until_it_is_there(&one, nonce), "201 made 1 ");
+    assert_string_equal(submit_until_stored(&one, nonce), "201 made 1 ");
     assert_string_equal(once_post(&other, nonce), "201 made 1 ");
     assert_string_equal(once_post(&one, nonce), "201 made 1 ");
     assert_int_equal(once_contract_deed.done, 1);
@@ -275,7 +276,7 @@ static void action_whose_begin_was_not_answered_runs_once(void **state) {
   }
 }
 
-/* The server is away when a run has ended: its answer is stored later. */
+/* The server is away when an action ends; its answer is stored later. */
 /* capability: M3 */
 static void answer_is_stored_when_the_server_is_back(void **state) {
   (void)state;
@@ -286,17 +287,18 @@ static void answer_is_stored_when_the_server_is_back(void **state) {
   once_open(&other, (vestry_once_options){.wait_ms = 1});
   once_nonce_of(&one, nonce);
   once_nonce_of(&one, next);
-  run_while_the_server_dies(&one, nonce);
+  run_during_a_server_crash(&one, nonce);
   clock_ms += LEASE_MS;
-  assert_string_equal(press_until_it_is_there(&one, next), "201 made 2 ");
+  assert_string_equal(submit_until_stored(&one, next), "201 made 2 ");
   assert_string_equal(once_post(&other, nonce), "201 made 1 ");
   assert_int_equal(once_contract_deed.done, 2);
   once_close(&other);
   once_close(&one);
 }
 
-/* Each allocation of a press fails, and then it is repeated at the other node. It has run once, or it is not known. */
-static void short_of_memory_a_press_runs_once(void **state) {
+/* Each allocation of a submission fails once, and then the other node gets a repeat. The action has run once, or its
+ * outcome is unknown. */
+static void allocation_failure_never_runs_an_action_twice(void **state) {
   (void)state;
   once_node one, other;
   once_nonce nonce;
@@ -327,8 +329,8 @@ static void short_of_memory_a_press_runs_once(void **state) {
   once_close(&one);
 }
 
-/* A run that has lost its press to the next does not answer for it. */
-static void what_a_late_run_finishes_is_not_kept(void **state) {
+/* A run whose submission was taken over by the next run cannot store its answer. */
+static void late_run_cannot_store_its_answer(void **state) {
   (void)state;
   once_node one;
   char hash[65], first[33], next[33];
@@ -344,7 +346,7 @@ static void what_a_late_run_finishes_is_not_kept(void **state) {
   once_clear();
   runs_again = true;
   once_open(&one, (vestry_once_options){0});
-  for (int i = 0; i < 2; i++) { /* the statement's answer was lost on its way: it is this run's yet */
+  for (int i = 0; i < 2; i++) { /* the statement's reply was lost: the submission still belongs to this run */
     assert_int_equal(ops->begin(one.ctx, &late, &found, answer, sizeof answer, &len), VESTRY_OK);
     assert_int_equal(found, VESTRY_ONCE_NEW);
   }
@@ -358,14 +360,14 @@ static void what_a_late_run_finishes_is_not_kept(void **state) {
   assert_int_equal(ops->finish(one.ctx, &own, "in time, and long", 17), VESTRY_OK);
   assert_int_equal(ops->begin(one.ctx, &late, &found, answer, sizeof answer, &len), VESTRY_OK);
   assert_int_equal(found, VESTRY_ONCE_DONE);
-  assert_int_equal(len, 17); /* more than there is room for */
+  assert_int_equal(len, 17); /* larger than the buffer */
   assert_int_equal(answer[0], 0);
   once_close(&one);
   runs_again = false;
 }
 
-/* A handler that takes longer than its lease answers late: then its end is known after all. */
-static void an_answer_may_come_after_the_lease(void **state) {
+/* A handler outlasts its lease, and its late answer makes the outcome known after all. */
+static void answer_after_the_lease_is_stored(void **state) {
   (void)state;
   once_node one, other;
   once_nonce nonce;
@@ -380,7 +382,7 @@ static void an_answer_may_come_after_the_lease(void **state) {
   once_contract_deed.go = &go;
   once_nonce_of(&one, nonce);
   poster first = {&one, nonce, ""};
-  assert_int_equal(pthread_create(&thread, NULL, press_it, &first), 0);
+  assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
   sem_wait(&inside);
   assert_string_equal(once_post(&other, nonce), "503 no");
   clock_ms += LEASE_MS;
@@ -396,8 +398,8 @@ static void an_answer_may_come_after_the_lease(void **state) {
   once_close(&one);
 }
 
-/* Whatever stands in the row of a press that was done: it is not done again, and no such answer is given. */
-static void a_row_may_say_anything(void **state) {
+/* Corrupt rows of finished submissions: the action does not run again, and no corrupt answer is sent. */
+static void corrupt_row_gets_500_and_runs_nothing(void **state) {
   (void)state;
   static const char *const answers[] = {"''",
                                         "'\\x00'",
@@ -423,7 +425,7 @@ static void a_row_may_say_anything(void **state) {
   once_close(&one);
 }
 
-static void a_restart_has_the_answer(void **state) {
+static void restart_keeps_the_answer(void **state) {
   (void)state;
   once_node one;
   once_nonce nonce;
@@ -440,8 +442,8 @@ static void a_restart_has_the_answer(void **state) {
   once_close(&one);
 }
 
-/* The application does without the disk: what it has committed may be lost in a crash, but not whose a press is. */
-static void a_press_outlives_a_crash_that_loses_commits(void **state) {
+/* The application commits asynchronously, so a crash may lose its commits, but not the owner of a submission. */
+static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
   (void)state;
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   once_node dead, living;
@@ -449,7 +451,7 @@ static void a_press_outlives_a_crash_that_loses_commits(void **state) {
   const char *said;
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), settings);
-  begin_dead_and_living(&dead, &living);
+  open_dead_and_running(&dead, &living);
   postgres_server_run(shop_server(), "CHECKPOINT"); /* the table is on the disk */
   once_nonce_of(&dead, nonce);
   assert_string_equal(once_post(&dead, nonce), "201 made 1 ");
@@ -458,10 +460,10 @@ static void a_press_outlives_a_crash_that_loses_commits(void **state) {
   clock_ms += LEASE_MS;
   while (strcmp(said = once_post(&living, nonce), "409 Th") != 0) assert_string_equal(said, "503 no");
   assert_int_equal(once_contract_deed.done, 1);
-  end_dead_and_living(&dead, &living);
+  close_dead_and_running(&dead, &living);
 }
 
-static void a_server_that_is_away_is_said(void **state) {
+static void unreachable_server_gets_503(void **state) {
   (void)state;
   once_node one;
   once_nonce nonce;
@@ -476,8 +478,8 @@ static void a_server_that_is_away_is_said(void **state) {
   once_close(&one);
 }
 
-/* What a reader of the database has is not the nonce, nor the answer; what a writer changes is no answer. */
-static void rows_tell_nothing(void **state) {
+/* A reader of the database learns neither the nonce nor the answer; a changed answer is rejected. */
+static void rows_contain_neither_nonce_nor_answer(void **state) {
   (void)state;
   once_node one, other;
   once_nonce nonce;
@@ -503,8 +505,8 @@ static void rows_tell_nothing(void **state) {
   once_close(&one);
 }
 
-/* Without sessions and scopes all clients have one scope: by default it has no bound. */
-static void without_a_scope_nobody_is_put_out(void **state) {
+/* Without sessions and scopes all clients share one scope, which is unlimited by default. */
+static void nameless_scope_evicts_no_submission(void **state) {
   (void)state;
   enum { MORE = 1100 };
   once_node one;
@@ -525,7 +527,7 @@ static void without_a_scope_nobody_is_put_out(void **state) {
   once_close(&one);
 }
 
-static void what_is_over_and_too_much_is_deleted(void **state) {
+static void expired_and_excess_submissions_are_deleted(void **state) {
   (void)state;
   once_node one;
   once_nonce nonce;
@@ -533,7 +535,7 @@ static void what_is_over_and_too_much_is_deleted(void **state) {
   once_clear();
   once_open(&one, (vestry_once_options){0});
   vestry_sql_once *stored = ((node *)one.world)->stored;
-  for (int i = 0; i < 65; i++) { /* looked after at the first and at the 65th */
+  for (int i = 0; i < 65; i++) { /* cleanup runs at the first and the 65th submission */
     once_nonce_of(&one, nonce);
     once_post(&one, nonce);
     clock_ms += 1;
@@ -548,7 +550,7 @@ static void what_is_over_and_too_much_is_deleted(void **state) {
   once_close(&one);
 }
 
-/* Without a clock of the test's it is the database's. */
+/* Without a manual clock the database's clock is used. */
 static vestry_err create(test_host *th, void *ctx) {
   vestry_sql_pool *pool = NULL;
   vestry_sql_once *stored = NULL;
@@ -570,12 +572,12 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void want_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
   shop_clear();
-  test_host_fail_each(create, NULL, true); /* it may go without clearing up */
+  test_host_fail_each(create, NULL, true); /* cleanup may fail silently */
   vestry_sql_once *stored;
   assert_int_equal(vestry_sql_once_create(NULL, NULL, &stored), VESTRY_INVALID);
   assert_int_equal(vestry_sql_once_expire(NULL, NULL), VESTRY_INVALID);
@@ -584,23 +586,23 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_dead_nodes_press_is_not_known),
-      cmocka_unit_test(a_dead_nodes_press_runs_again_if_it_may),
-      cmocka_unit_test(a_server_is_killed_while_an_action_runs),
-      cmocka_unit_test(action_that_was_not_done_runs_when_the_server_is_back),
-      cmocka_unit_test(action_whose_begin_was_not_answered_runs_once),
+      cmocka_unit_test(submission_of_a_dead_node_gets_409_after_its_lease),
+      cmocka_unit_test(submission_of_a_dead_node_runs_again_if_allowed),
+      cmocka_unit_test(server_crash_during_an_action_makes_it_unknown_elsewhere),
+      cmocka_unit_test(limited_action_runs_after_the_server_is_back),
+      cmocka_unit_test(action_with_an_unanswered_begin_runs_once),
       cmocka_unit_test(answer_is_stored_when_the_server_is_back),
-      cmocka_unit_test(short_of_memory_a_press_runs_once),
-      cmocka_unit_test(an_answer_may_come_after_the_lease),
-      cmocka_unit_test(a_row_may_say_anything),
-      cmocka_unit_test(what_a_late_run_finishes_is_not_kept),
-      cmocka_unit_test(a_restart_has_the_answer),
-      cmocka_unit_test(a_press_outlives_a_crash_that_loses_commits),
-      cmocka_unit_test(a_server_that_is_away_is_said),
-      cmocka_unit_test(rows_tell_nothing),
-      cmocka_unit_test(without_a_scope_nobody_is_put_out),
-      cmocka_unit_test(what_is_over_and_too_much_is_deleted),
-      cmocka_unit_test(want_of_memory_is_an_error),
+      cmocka_unit_test(allocation_failure_never_runs_an_action_twice),
+      cmocka_unit_test(answer_after_the_lease_is_stored),
+      cmocka_unit_test(corrupt_row_gets_500_and_runs_nothing),
+      cmocka_unit_test(late_run_cannot_store_its_answer),
+      cmocka_unit_test(restart_keeps_the_answer),
+      cmocka_unit_test(submission_survives_a_crash_with_asynchronous_commit),
+      cmocka_unit_test(unreachable_server_gets_503),
+      cmocka_unit_test(rows_contain_neither_nonce_nor_answer),
+      cmocka_unit_test(nameless_scope_evicts_no_submission),
+      cmocka_unit_test(expired_and_excess_submissions_are_deleted),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   once_contract_world = &in_postgres;
   shop_open_server(NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/oracle.h"
 
-/* Leaves have few entries, so that they are split often, and that few pages read the same one. */
+/* Leaves have few entries, so that they split often, and few pages read the same leaf. */
 const char oracle_schema[] =
     "CREATE SEQUENCE ids; CREATE SEQUENCE b_ids;"
     "CREATE TABLE a(id int PRIMARY KEY WITH (fillfactor = 10), grp int, n int, t text, flag bool, plain int DEFAULT 0, "
@@ -31,7 +31,7 @@ const char oracle_schema[] =
     "CREATE MATERIALIZED VIEW mv AS SELECT grp, count(*) AS found FROM a GROUP BY grp;"
     "CREATE FUNCTION f(g int) RETURNS bigint LANGUAGE plpgsql AS "
     "$$BEGIN RETURN (SELECT sum(n) FROM a WHERE grp = g); END$$;"
-    /* They read in a subtransaction that is rolled back if what they find is even. */
+    /* These functions read in a subtransaction, which is rolled back if the result is even. */
     "CREATE FUNCTION caught(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT sum(v) "
     "INTO n FROM c WHERE k = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN -1; END; "
     "END$$;"
@@ -80,7 +80,7 @@ static const char *const queries[] = {
     "SELECT caught_view(@g)",
 };
 
-/* What each letter stands for: a group, a number, an id, a key of p; and a name that no other statement has. */
+/* The value of each letter: a group, a number, an id, a key of p, and a name that no other statement has. */
 typedef struct numbers {
   uint32_t of[128];
 } numbers;
@@ -90,7 +90,7 @@ void oracle_write_sql(oracle_world *w, const char *form, char sql[ORACLE_SQL_BYT
   size_t len = 0;
   all.of['g'] = oracle_random(w, 15);
   all.of['n'] = oracle_random(w, 100);
-  all.of['i'] = 1 + oracle_random(w, 330 + (uint32_t)(w->steps * 2 / 5)); /* most ids of a that there are */
+  all.of['i'] = 1 + oracle_random(w, 330 + (uint32_t)(w->steps * 2 / 5)); /* most existing ids of a */
   all.of['k'] = oracle_random(w, 200);
   all.of['x'] = (uint32_t)++w->names;
   for (; *form && len < ORACLE_SQL_BYTES - 12; form++) {

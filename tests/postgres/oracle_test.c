@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The oracle of exact refresh over PostgreSQL: random pages, random transactions of several clients. What a commit is,
- * and what is checked when, oracle.h says. A page that does not show what is true is a miss. How many were rendered for
- * nothing is counted.
- *
- *     VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle     a long run
- *
- * Each 1,600 steps are a world of their own, with the next seed. scripts/oracle postgres goes from run to run. */
+/* The oracle of exact refresh over PostgreSQL: random pages, and random transactions of several clients. oracle.h
+ * defines commits and checks. A page that does not show the true result is a miss. Needless renders are counted.
+ * VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle does a long run.
+ * Each 1,600 steps form a world with its own seed. `scripts/oracle postgres` continues from run to run. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -17,17 +14,17 @@ typedef struct tally {
   uint64_t commits, changed, rendered, too_many, missed;
 } tally;
 
-static void explain(const oracle_world *w, const oracle_page *page, uint64_t seed, int step) {
+static void report_miss(const oracle_world *w, const oracle_page *page, uint64_t seed, int step) {
   print_message("seed %" PRIu64 ", step %d: missed by page %td, which reads in a transaction of the kind %d%s%s\n",
                 seed, step, page - w->all, (int)page->kind, page->runs ? ", runs" : "",
                 page->catches ? ", catches" : "");
   for (size_t i = 0; i < 2; i++)
     if (*page->sql[i]) print_message("  reads %s\n", page->sql[i]);
-  fputs(w->history, stdout); /* print_message() cuts it off */
+  fputs(w->history, stdout); /* print_message() truncates it */
 }
 
-/* What a page shows is what is. */
-static bool judge(oracle_world *w, tally *t, uint64_t seed, int step) {
+/* Compare each page's content with its true result. */
+static bool compare_pages(oracle_world *w, tally *t, uint64_t seed, int step) {
   uint64_t is[ORACLE_PAGES];
   uint64_t missed = t->missed;
   if (!oracle_world_settle(w)) {
@@ -48,14 +45,14 @@ static bool judge(oracle_world *w, tally *t, uint64_t seed, int step) {
     page->renders = 0;
     if (page->shown == is[i]) continue;
     t->missed++;
-    explain(w, page, seed, step);
+    report_miss(w, page, seed, step);
   }
   w->history[0] = '\0';
   return t->missed == missed;
 }
 
-/* A client's next step; or something happens to the follower. */
-static void step_on(oracle_world *w) {
+/* Run a client's next step, or disturb the follower. */
+static void run_step(oracle_world *w) {
   uint32_t how = oracle_random(w, 400);
   if (how == 0)
     oracle_world_cut(w);
@@ -71,7 +68,7 @@ static void step_on(oracle_world *w) {
   w->is_cut = oracle_random(w, 50) == 0;
 }
 
-/* Judged in one of so many steps, if there was a commit. */
+/* Choose the pace: the pages are compared in one of that many steps, if there was a commit. */
 static uint32_t choose_pace(oracle_world *w) {
   static const uint32_t by_reads[PACES] = {4, 16, 32, 64}, by_tables[PACES] = {1, 2, 4, 8};
   const uint32_t at = oracle_random(w, PACES);
@@ -80,19 +77,19 @@ static uint32_t choose_pace(oracle_world *w) {
 
 static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) {
   const uint32_t pace = choose_pace(w);
-  bool is_true = judge(w, t, seed, step);
+  bool is_true = compare_pages(w, t, seed, step);
   uint64_t judged = w->commits;
   for (const int last = step + STEPS_AN_APPLICATION; step < last && is_true; step++) {
-    step_on(w);
+    run_step(w);
     if (w->commits == judged || oracle_random(w, pace)) continue;
     judged = w->commits;
-    is_true = judge(w, t, seed, step);
+    is_true = compare_pages(w, t, seed, step);
   }
   w->is_inside = w->is_cut = false;
-  is_true = is_true && judge(w, t, seed, step);
+  is_true = is_true && compare_pages(w, t, seed, step);
   if (!is_true || oracle_random(w, 12)) return is_true;
   is_true = oracle_world_refuse(w);
-  if (is_true) return judge(w, t, seed, step);
+  if (is_true) return compare_pages(w, t, seed, step);
   print_message("seed %" PRIu64 ", step %d: missed by pages of a server that cannot be followed\n", seed, step);
   t->missed++;
   return false;
@@ -130,13 +127,13 @@ static void run_level(vestry_postgres_level level, const char *name) {
 }
 
 /* capability: M1 */
-static void no_commit_is_missed_by_reads(void **state) {
+static void random_commits_by_reads_leave_all_pages_current(void **state) {
   (void)state;
   run_level(VESTRY_POSTGRES_READS, "reads");
 }
 
 /* capability: M2 */
-static void no_commit_is_missed_by_tables(void **state) {
+static void random_commits_by_tables_leave_all_pages_current(void **state) {
   (void)state;
   run_level(VESTRY_POSTGRES_TABLES, "tables");
 }
@@ -150,8 +147,8 @@ static int open_server(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(no_commit_is_missed_by_reads),
-      cmocka_unit_test(no_commit_is_missed_by_tables),
+      cmocka_unit_test(random_commits_by_reads_leave_all_pages_current),
+      cmocka_unit_test(random_commits_by_tables_leave_all_pages_current),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, open_server, shop_close_server);

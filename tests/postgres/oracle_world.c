@@ -10,8 +10,8 @@
 
 enum { WAIT_MS = 20000, PASSES_MOST = 200 };
 
-/* Odd plans look expensive. Commits are visible at once, but for those that ask for a standby; vacuum comes all the
- * time. */
+/* The settings make unusual plans expensive, commits visible at once unless they request a standby, and vacuum
+ * frequent. */
 #define SETTINGS                                                                                                       \
   "jit=off", "synchronous_standby_names=nobody", "synchronous_commit=local", "autovacuum_naptime=1",                   \
       "autovacuum_vacuum_threshold=20", "autovacuum_vacuum_scale_factor=0", "max_prepared_transactions=10",            \
@@ -28,13 +28,14 @@ uint32_t oracle_random(oracle_world *w, uint32_t below) {
 
 /* --------------------------------------------------------------------------------------------------- results ------ */
 
-/* Of all texts, one after the other. NULL is as none, as the server writes it. */
+/* Add a text to the hash. NULL hashes as an empty text, as the server writes it. */
 static uint64_t hash_text(uint64_t hash, const char *text) {
   for (; text && *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211ULL;
   return hash;
 }
 
-/* A row as the server writes it as one value: no text here has to be quoted there. In whatever order rows come. */
+/* Add a row, as the server writes it as a composite value; no text here needs quotes. The order of rows does not
+ * matter. */
 static void add_row(const vestry_sql_row *row, void *ctx) {
   uint64_t hash = hash_text(HASH_FIRST, "(");
   for (size_t i = 0; i < vestry_sql_columns_count(row); i++) {
@@ -44,13 +45,13 @@ static void add_row(const vestry_sql_row *row, void *ctx) {
   *(uint64_t *)ctx += hash_text(hash, ")");
 }
 
-static void say_truth(oracle_world *w, const char *sql) {
+static void run_for_truth(oracle_world *w, const char *sql) {
   PGresult *result = PQexec(w->truth, sql);
   if (PQresultStatus(result) != PGRES_COMMAND_OK) fail_msg("the truth is not to be had: %s", PQerrorMessage(w->truth));
   PQclear(result);
 }
 
-/* All queries are one statement, of one snapshot: a row says which query's it is. */
+/* All queries form one statement in one snapshot; each row names its query. */
 static void prepare_truth(oracle_world *w) {
   enum { ALL_BYTES = ORACLE_PAGES * 2 * (ORACLE_SQL_BYTES + 64) };
   static char all[ALL_BYTES];
@@ -59,7 +60,7 @@ static void prepare_truth(oracle_world *w) {
     const char *sql = w->all[i / 2].sql[i % 2];
     if (*sql) len += (size_t)snprintf(all + len, ALL_BYTES - len, " UNION ALL SELECT %zu, q::text FROM (%s) q", i, sql);
   }
-  say_truth(w, all);
+  run_for_truth(w, all);
 }
 
 void oracle_world_ask(oracle_world *w, uint64_t ret_is[ORACLE_PAGES]) {
@@ -124,7 +125,7 @@ static bool has_failed(const oracle_world *w) {
   return false;
 }
 
-/* What failed is tried again after a time. A client's step inside of a render is waited for, too. */
+/* Failed renders are tried again after a delay. The loop also waits for a client's step within a render. */
 bool oracle_world_settle(oracle_world *w) {
   for (int i = 0; i < PASSES_MOST; i++) {
     uint64_t before = w->steps;
@@ -169,9 +170,9 @@ void oracle_world_pause(oracle_world *w) {
 static void open_truth(oracle_world *w) {
   w->truth = postgres_server_connect(shop_server());
   assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
-  say_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
-               "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
-  say_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
+  run_for_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
+                   "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
+  run_for_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
 }
 
 static void start_again(oracle_world *w, const char *const *settings) {
@@ -212,7 +213,7 @@ bool oracle_world_refuse(oracle_world *w) {
 
 /* ----------------------------------------------------------------------------------------------- application ------ */
 
-/* Plans of the connections that are made from now on, and how many locks of rows a relation has. */
+/* Choose the plans of new connections, and the number of row locks per relation. */
 static void choose_plans(oracle_world *w) {
   static const char *const switches[] = {"enable_seqscan", "enable_bitmapscan", "enable_indexonlyscan",
                                          "enable_hashjoin"};
@@ -221,13 +222,13 @@ static void choose_plans(oracle_world *w) {
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
     bool is_on = !(is_by_index && i < 2) && oracle_random(w, 3);
     snprintf(sql, sizeof sql, "ALTER ROLE postgres SET %s = %s", switches[i], is_on ? "on" : "off");
-    say_truth(w, sql);
+    run_for_truth(w, sql);
   }
   bool is_fine = oracle_random(w, 8);
   snprintf(sql, sizeof sql, "ALTER SYSTEM SET max_pred_locks_per_relation = %d", is_fine ? 2000 : -2);
-  say_truth(w, sql);
+  run_for_truth(w, sql);
   snprintf(sql, sizeof sql, "ALTER SYSTEM SET max_pred_locks_per_page = %d", is_fine ? 200 : 2);
-  say_truth(w, sql);
+  run_for_truth(w, sql);
   postgres_server_run(shop_server(), "SELECT pg_reload_conf()");
 }
 
@@ -240,8 +241,8 @@ static void follow(oracle_world *w) {
     fail_msg("it does not follow, level %d: %s", (int)vestry_postgres_level_get(w->database), w->on.th.last_log);
 }
 
-/* How a page reads. Those in transactions to write with are rendered by every commit: they are few. A serializable one
- * would fail for as long as a commit that it conflicts with waits. */
+/* Choose the way in which a page reads. Few pages use writing transactions, because every commit renders them. A
+ * serializable one would fail as long as a conflicting commit waits. */
 static void choose_way(oracle_world *w, oracle_page *page) {
   static const vestry_sql_kind kinds[] = {VESTRY_SQL_READ, VESTRY_SQL_READ, VESTRY_SQL_READ, VESTRY_SQL_REPEATABLE_READ,
                                           VESTRY_SQL_WRITE};
@@ -289,7 +290,7 @@ static void close_application(oracle_world *w) {
   site_close(&w->on);
   vestry_sql_pool_destroy(w->pool);
   test_host_assert_clean(&w->on.th);
-  say_truth(w, "DEALLOCATE truth");
+  run_for_truth(w, "DEALLOCATE truth");
 }
 
 void oracle_world_restart(oracle_world *w) {
@@ -297,7 +298,7 @@ void oracle_world_restart(oracle_world *w) {
   open_application(w);
 }
 
-/* ------------------------------------------------------------------------------------------------------ life ------ */
+/* ----------------------------------------------------------------------------------------------- open and close --- */
 
 void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level) {
   memset(w, 0, sizeof *w);
@@ -308,7 +309,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   postgres_server_run(shop_server(), oracle_schema);
   open_truth(w);
   oracle_writers_open(w);
-  for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open over the start */
+  for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open during the start */
   open_application(w);
 }
 

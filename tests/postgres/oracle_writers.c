@@ -3,7 +3,7 @@
 
 #define FILL "repeat(md5('@x'), 9)"
 
-/* In a transaction, or alone. */
+/* Run in a transaction, or alone. */
 static const char *const changes[] = {
     "INSERT INTO a VALUES(nextval('ids'), @g, @n, 'T' || @i % 60, @i % 2 = 0, 0, " FILL ")",
     "INSERT INTO a VALUES(nextval('ids'), @g, @n, 'T' || @i % 60, @i % 2 = 0, 0, " FILL ")",
@@ -33,14 +33,14 @@ static const char *const changes[] = {
      "WHERE k = @k; END; END$$"),
     ("DO $$BEGIN BEGIN UPDATE c SET v = v + 3 WHERE k = @g; RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN NULL; END; "
      "UPDATE a SET plain = 9 WHERE id = @i; END$$"),
-    /* A leaf stays split when the inserts that split it are rolled back. No commit hits the pages that have read it, so
-     * they depend on the new leaf, too. */
+    /* A leaf stays split when the inserts that split it are rolled back. No commit hits the pages that have read it,
+     * so they depend on the new leaf, too. */
     ("DO $$BEGIN BEGIN INSERT INTO a SELECT nextval('ids'), @g, i, 'T', true, 0, " FILL " FROM "
      "generate_series(@n, @n + 25) i; PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN NULL; END; "
      "UPDATE a SET plain = 8 WHERE id = @i; END$$"),
 };
 
-/* Alone. */
+/* Run alone. */
 static const char *const commands[] = {
     "VACUUM a",
     "VACUUM (FREEZE) b",
@@ -54,7 +54,7 @@ static const char *const commands[] = {
     "ALTER TABLE c ADD COLUMN x@x int DEFAULT 3",
     "ALTER TABLE c ALTER COLUMN v TYPE bigint",
     "ALTER TABLE c ALTER COLUMN v TYPE int",
-    /* Nothing else changes what a function shows that has read it and caught an error since. */
+    /* No other statement changes the result of a function that has read mv and caught an error since. */
     "REFRESH MATERIALIZED VIEW mv",
     "REFRESH MATERIALIZED VIEW mv",
     "REFRESH MATERIALIZED VIEW mv",
@@ -78,7 +78,8 @@ static void note(oracle_world *w, const oracle_writer *by, const char *sql) {
     snprintf(w->history + len, sizeof w->history - len, "  [%td] %s\n", by - w->writers, sql);
 }
 
-/* A change of rows; or another command, and what a block does is not known. */
+/* Return whether the statement changed rows, or was another command; the effect of a DO block is unknown, so it
+ * counts. */
 static bool has_written(PGresult *result) {
   static const char *const others[] = {"SELECT", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"};
   const char *tag = PQcmdStatus(result), *count = PQcmdTuples(result);
@@ -92,8 +93,8 @@ static void count_commit(oracle_world *w, oracle_writer *by) {
   by->has_written = false;
 }
 
-/* Whether it succeeded. */
-static bool say(oracle_world *w, oracle_writer *by, const char *sql) {
+/* Return whether the statement succeeded. */
+static bool run_statement(oracle_world *w, oracle_writer *by, const char *sql) {
   note(w, by, sql);
   PGresult *result = PQexec(by->db, sql);
   ExecStatusType status = PQresultStatus(result);
@@ -104,14 +105,14 @@ static bool say(oracle_world *w, oracle_writer *by, const char *sql) {
   return is_done;
 }
 
-static bool say_of(oracle_world *w, oracle_writer *by, const char *const *forms, size_t count) {
+static bool run_random(oracle_world *w, oracle_writer *by, const char *const *forms, size_t count) {
   char sql[ORACLE_SQL_BYTES];
   oracle_write_sql(w, forms[oracle_random(w, (uint32_t)count)], sql);
-  return say(w, by, sql);
+  return run_statement(w, by, sql);
 }
 
 static bool change(oracle_world *w, oracle_writer *by) {
-  return say_of(w, by, changes, sizeof changes / sizeof *changes);
+  return run_random(w, by, changes, sizeof changes / sizeof *changes);
 }
 
 static void drain(PGconn *db) {
@@ -128,12 +129,12 @@ static void end_late(oracle_world *w, oracle_writer *by) {
   count_commit(w, by);
 }
 
-/* A commit that waits for a standby, which is not there: it stands in the WAL, and is not visible. */
+/* The commit waits for a standby that does not exist: it is in the WAL, but not visible. */
 static void commit_late(oracle_world *w, oracle_writer *by) {
   char sql[ORACLE_SQL_BYTES];
   by->is_open = false;
-  if (!say(w, by, "SET LOCAL synchronous_commit = on")) {
-    say(w, by, "ROLLBACK");
+  if (!run_statement(w, by, "SET LOCAL synchronous_commit = on")) {
+    run_statement(w, by, "ROLLBACK");
     return;
   }
   note(w, by, "COMMIT -- is not visible yet");
@@ -141,7 +142,7 @@ static void commit_late(oracle_world *w, oracle_writer *by) {
   snprintf(sql, sizeof sql, "EXECUTE waits(%d)", PQbackendPID(by->db));
   while (!by->is_late) {
     PQconsumeInput(by->db);
-    if (!PQisBusy(by->db)) break; /* it wrote nothing */
+    if (!PQisBusy(by->db)) break; /* it has written nothing */
     PGresult *result = PQexec(w->truth, sql);
     by->is_late = PQntuples(result) == 1;
     PQclear(result);
@@ -156,24 +157,24 @@ static void commit_prepared(oracle_world *w, oracle_writer *by) {
   unsigned name = (unsigned)++w->names;
   by->is_open = false;
   snprintf(sql, sizeof sql, "PREPARE TRANSACTION 'oracle%u'", name);
-  if (!say(w, by, sql)) {
-    say(w, by, "ROLLBACK");
+  if (!run_statement(w, by, sql)) {
+    run_statement(w, by, "ROLLBACK");
     return;
   }
   bool is_commit = oracle_random(w, 4);
   snprintf(sql, sizeof sql, "%s PREPARED 'oracle%u'", is_commit ? "COMMIT" : "ROLLBACK", name);
-  say(w, by, sql);
+  run_statement(w, by, sql);
   if (is_commit) count_commit(w, by);
 }
 
 static void savepoint(oracle_world *w, oracle_writer *by, const char *what) {
   char sql[64];
   snprintf(sql, sizeof sql, "%s s%u", what, *what == 'S' ? by->savepoints++ : --by->savepoints);
-  say(w, by, sql);
+  run_statement(w, by, sql);
 }
 
-/* The next step of a transaction. */
-static void go_on(oracle_world *w, oracle_writer *by) {
+/* Run the next step of a transaction. */
+static void continue_transaction(oracle_world *w, oracle_writer *by) {
   uint32_t how = oracle_random(w, 20);
   if (how < 10) {
     if (change(w, by)) return;
@@ -181,21 +182,21 @@ static void go_on(oracle_world *w, oracle_writer *by) {
     if (by->is_open)
       savepoint(w, by, "ROLLBACK TO");
     else
-      say(w, by, "ROLLBACK");
+      run_statement(w, by, "ROLLBACK");
   } else if (how < 12) {
     savepoint(w, by, "SAVEPOINT");
   } else if (how < 14) {
     if (by->savepoints) savepoint(w, by, how == 12 ? "ROLLBACK TO" : "RELEASE");
   } else if (how == 14) {
     by->is_open = false;
-    say(w, by, "ROLLBACK");
+    run_statement(w, by, "ROLLBACK");
   } else if (how == 15) {
     commit_late(w, by);
   } else if (how == 16) {
     commit_prepared(w, by);
   } else {
     by->is_open = false;
-    if (say(w, by, "COMMIT")) count_commit(w, by);
+    if (run_statement(w, by, "COMMIT")) count_commit(w, by);
   }
 }
 
@@ -207,15 +208,15 @@ void oracle_write(oracle_world *w) {
   if (by->is_late) {
     end_late(w, by);
   } else if (by->is_open) {
-    go_on(w, by);
+    continue_transaction(w, by);
   } else if (oracle_random(w, 5) == 0) {
     by->savepoints = 0;
     by->has_written = false;
-    by->is_open = say(w, by, begins[oracle_random(w, 4)]);
+    by->is_open = run_statement(w, by, begins[oracle_random(w, 4)]);
   } else {
     bool is_command = oracle_random(w, 40) == 0, is_done;
     by->has_written = false;
-    is_done = is_command ? say_of(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
+    is_done = is_command ? run_random(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
     if (is_done) count_commit(w, by);
   }
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections that are lent: their statements, their transactions, and what is said of what fails. */
+/* Checked-out connections: their statements, their transactions, and the log lines of failures. */
 #include <pthread.h>
 
 #include "postgres/shop.h"
 #include "support/test.h"
 #include "support/until.h"
 
-static void assert_said(shop *s, const char *function, const char *what) {
+static void assert_logged(shop *s, const char *function, const char *what) {
   if (!strstr(s->th.last_log, function) || !strstr(s->th.last_log, what) || !strstr(s->th.last_log, "postgres at "))
     fail_msg("it does not say \"%s … %s\": %s", function, what, s->th.last_log);
 }
@@ -21,7 +21,7 @@ static void append(const vestry_sql_row *row, void *ctx) {
   }
 }
 
-static void values_go_in_and_rows_come_out(void **state) {
+static void values_are_bound_and_rows_returned(void **state) {
   (void)state;
   shop s;
   char text[200] = "";
@@ -42,15 +42,15 @@ static void values_go_in_and_rows_come_out(void **state) {
   assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT $1", VESTRY_LIST("-7"), vestry_sql_row_integer, &truth),
                    VESTRY_OK);
   assert_int_equal(truth, -7);
-  /* No row is NOT_FOUND of what gives rows, and only of that. */
+  /* NOT_FOUND is returned only by a statement that could return rows, and has returned none. */
   assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT 1 FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_sql_run_alone(s.pool, "DELETE FROM t WHERE id = 7", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(s.th.log_lines, 0);
   shop_end(&s);
 }
 
-/* More than are on the stack. */
-static void values_may_be_many(void **state) {
+/* More values than fit on the stack. */
+static void forty_values_are_bound(void **state) {
   (void)state;
   shop s;
   enum { MANY = 40 };
@@ -74,7 +74,7 @@ static vestry_err alone(shop *s, const char *sql, const vestry_value *values) {
   return vestry_sql_run_alone(s->pool, sql, values, NULL, NULL);
 }
 
-static void what_does_not_fit_says_so_without_values(void **state) {
+static void wrong_values_are_logged_without_their_content(void **state) {
   (void)state;
   shop s;
   static const char two[] = "SELECT $1::int, $2::int";
@@ -82,19 +82,19 @@ static void what_does_not_fit_says_so_without_values(void **state) {
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(id int PRIMARY KEY, secret text UNIQUE)");
   assert_int_equal(alone(&s, two, VESTRY_LIST(1)), VESTRY_INVALID);
-  assert_said(&s, "vestry_sql_run", "SELECT $1::int, $2::int: ");
-  assert_said(&s, "vestry_sql_run", "(08P01)");
+  assert_logged(&s, "vestry_sql_run", "SELECT $1::int, $2::int: ");
+  assert_logged(&s, "vestry_sql_run", "(08P01)");
   assert_int_equal(alone(&s, two, VESTRY_LIST(1, none)), VESTRY_INVALID);
   assert_int_equal(alone(&s, two, VESTRY_LIST(1, VESTRY_LIST(2))), VESTRY_INVALID);
   assert_int_equal(alone(&s, two, VESTRY_OBJECT("a", 1)), VESTRY_INVALID);
   assert_int_equal(alone(&s, "SELEKT 1", NULL), VESTRY_IO);
-  assert_said(&s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
+  assert_logged(&s, "vestry_sql_run", "SELEKT ...: syntax error at or near \"SELEKT\" (42601)");
   assert_int_equal(alone(&s, two, VESTRY_LIST("hunter2", 1)), VESTRY_IO);
-  assert_said(&s, "vestry_sql_run", "a value does not fit (22P02)");
+  assert_logged(&s, "vestry_sql_run", "a value does not fit (22P02)");
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(1, "hunter2")), VESTRY_OK);
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
-  assert_said(&s, "vestry_sql_run", "(23505)");
+  assert_logged(&s, "vestry_sql_run", "(23505)");
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(s.th.log_lines, 7);
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
@@ -102,7 +102,7 @@ static void what_does_not_fit_says_so_without_values(void **state) {
   shop_end(&s);
 }
 
-static void statements_are_prepared_once(void **state) {
+static void statements_stay_prepared(void **state) {
   (void)state;
   shop s;
   vestry_sql_transaction *loan;
@@ -116,7 +116,7 @@ static void statements_are_prepared_once(void **state) {
     assert_int_equal(found, i + i % 3);
   }
   assert_int_equal(shop_stats(&s).prepared_count, 3);
-  for (int i = 0; i < 20; i++) { /* five that take turns at four places */
+  for (int i = 0; i < 20; i++) { /* five statements alternate in four slots */
     char sql[40];
     snprintf(sql, sizeof sql, "SELECT %d", i % 5);
     assert_int_equal(vestry_sql_run(loan, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
@@ -131,8 +131,8 @@ static void statements_are_prepared_once(void **state) {
   shop_end(&s);
 }
 
-/* A prepared statement whose table is altered is prepared anew. */
-static void a_table_may_be_altered(void **state) {
+/* A prepared statement whose table was altered is prepared again. */
+static void altered_table_does_not_break_a_prepared_statement(void **state) {
   (void)state;
   shop s;
   char text[200] = "";
@@ -148,7 +148,7 @@ static void a_table_may_be_altered(void **state) {
 
 /* ------------------------------------------------------------------------------------------ transactions ---------- */
 
-static void a_render_has_one_snapshot_and_writes_nothing(void **state) {
+static void read_transaction_has_one_snapshot_and_cannot_write(void **state) {
   (void)state;
   shop s;
   vestry_sql_transaction *outer, *inner, *other;
@@ -163,9 +163,9 @@ static void a_render_has_one_snapshot_and_writes_nothing(void **state) {
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_end(inner, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_SERIALIZABLE, &other), VESTRY_INVALID);
-  assert_said(&s, "vestry_sql_begin", "this thread has a transaction already");
+  assert_logged(&s, "vestry_sql_begin", "this thread has a transaction already");
   assert_int_equal(vestry_sql_run(outer, "INSERT INTO t VALUES(2)", NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&s, "vestry_sql_run", "(25006); a render writes nothing");
+  assert_logged(&s, "vestry_sql_run", "(25006); a render writes nothing");
   assert_string_equal(vestry_postgres_sqlstate(outer), "25006");
   assert_int_equal(vestry_sql_end(outer, VESTRY_OK), VESTRY_OK);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 1);
@@ -174,16 +174,16 @@ static void a_render_has_one_snapshot_and_writes_nothing(void **state) {
 
 typedef struct writer {
   const char *sql;
-  vestry_err says;
+  vestry_err result;
 } writer;
 
 static vestry_err write_row(vestry_sql_transaction *loan, void *ctx) {
   const writer *of = ctx;
   vestry_err error = vestry_sql_run(loan, of->sql, NULL, NULL, NULL);
-  return of->says ? of->says : error;
+  return of->result ? of->result : error;
 }
 
-static void a_write_is_kept_or_not(void **state) {
+static void write_transaction_commits_or_rolls_back(void **state) {
   (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){0});
@@ -195,27 +195,27 @@ static void a_write_is_kept_or_not(void **state) {
     assert_int_equal(vestry_sql_act(s.pool, (vestry_sql_kind)kind, write_row, &refused), VESTRY_FAILED);
     assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
   }
-  /* What is wrong may show when it is committed; and a statement that has failed cannot be passed over. */
+  /* A commit may detect an error, and a failed statement cannot be ignored. */
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_SERIALIZABLE, write_row, &one), VESTRY_EXISTS);
-  assert_said(&s, "vestry_sql_end", "COMMIT: ");
+  assert_logged(&s, "vestry_sql_end", "COMMIT: ");
   vestry_sql_transaction *loan;
   assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &loan), VESTRY_OK);
   assert_int_equal(vestry_sql_run(loan, "INSERT INTO t VALUES(5)", NULL, NULL, NULL), VESTRY_OK);
   assert_int_equal(vestry_sql_run(loan, "SELEKT", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_end(loan, VESTRY_OK), VESTRY_IO);
-  assert_said(&s, "vestry_sql_end", "what was written is rolled back");
+  assert_logged(&s, "vestry_sql_end", "what was written is rolled back");
   assert_int_equal(shop_number(&s, "SELECT sum(a) FROM t"), 1);
   assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_READ, write_row, &one), VESTRY_INVALID);
   assert_int_equal(vestry_sql_begin(s.pool, (vestry_sql_kind)9, &loan), VESTRY_INVALID);
   vestry_postgres_pool_stats stats = shop_stats(&s);
   assert_int_equal(stats.committed_count, 3);
-  assert_int_equal(stats.rolled_back_count, 6); /* the serializable one that EXISTS was done twice */
+  assert_int_equal(stats.rolled_back_count, 6); /* the serializable one with EXISTS ran twice */
   shop_end(&s);
 }
 
 /* ------------------------------------------------------------------------------------------------ faults ---------- */
 
-static void options_are_looked_at(void **state) {
+static void invalid_options_are_rejected_without_logging_secrets(void **state) {
   (void)state;
   shop s = {.pool = NULL};
   test_host_init(&s.th);
@@ -226,7 +226,7 @@ static void options_are_looked_at(void **state) {
   assert_null(strstr(s.th.last_log, "hunter2"));
   assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.connections_count = 1025}), VESTRY_INVALID);
   assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.setup = "SELEKT"}), VESTRY_IO);
-  assert_said(&s, "vestry_postgres_pool_create", "options.setup: syntax error");
+  assert_logged(&s, "vestry_postgres_pool_create", "options.setup: syntax error");
   char url[256];
   snprintf(url, sizeof url, "%s dbname=nowhere password=hunter2", shop_server()->url);
   assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = url}), VESTRY_LIMIT);
@@ -236,7 +236,7 @@ static void options_are_looked_at(void **state) {
   test_host_assert_clean(&s.th);
 }
 
-static void a_setup_is_of_each_connection(void **state) {
+static void setup_runs_on_each_connection(void **state) {
   (void)state;
   shop s;
   vestry_sql_transaction *loan;
@@ -253,12 +253,12 @@ static void a_setup_is_of_each_connection(void **state) {
   shop_end(&s);
 }
 
-static void a_statement_has_its_time(void **state) {
+static void statement_over_statement_ms_times_out(void **state) {
   (void)state;
   shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* the set-up of connections has as long */
+  shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* also applies to connection set-up */
   assert_int_equal(alone(&s, "SELECT pg_sleep(600)", NULL), VESTRY_TIMEOUT);
-  assert_said(&s, "vestry_sql_run", "(57014); raise options.statement_ms");
+  assert_logged(&s, "vestry_sql_run", "(57014); raise options.statement_ms");
   assert_int_equal(shop_stats(&s).connected_count, 1);
   shop_end(&s);
 }
@@ -281,7 +281,7 @@ static vestry_err create_and_use(test_host *th, void *ctx) {
   return error;
 }
 
-static void want_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -291,17 +291,17 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_go_in_and_rows_come_out),
-      cmocka_unit_test(values_may_be_many),
-      cmocka_unit_test(what_does_not_fit_says_so_without_values),
-      cmocka_unit_test(statements_are_prepared_once),
-      cmocka_unit_test(a_table_may_be_altered),
-      cmocka_unit_test(a_render_has_one_snapshot_and_writes_nothing),
-      cmocka_unit_test(a_write_is_kept_or_not),
-      cmocka_unit_test(options_are_looked_at),
-      cmocka_unit_test(a_setup_is_of_each_connection),
-      cmocka_unit_test(a_statement_has_its_time),
-      cmocka_unit_test(want_of_memory_is_an_error),
+      cmocka_unit_test(values_are_bound_and_rows_returned),
+      cmocka_unit_test(forty_values_are_bound),
+      cmocka_unit_test(wrong_values_are_logged_without_their_content),
+      cmocka_unit_test(statements_stay_prepared),
+      cmocka_unit_test(altered_table_does_not_break_a_prepared_statement),
+      cmocka_unit_test(read_transaction_has_one_snapshot_and_cannot_write),
+      cmocka_unit_test(write_transaction_commits_or_rolls_back),
+      cmocka_unit_test(invalid_options_are_rejected_without_logging_secrets),
+      cmocka_unit_test(setup_runs_on_each_connection),
+      cmocka_unit_test(statement_over_statement_ms_times_out),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

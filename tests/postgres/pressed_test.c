@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A press renders what it has changed in the database, and not all that its page shows (app/page/sent.c). */
+/* A client action renders only pages that read its changes in the database, not all of its page (app/page/sent.c). */
 #include "postgres/shown.h"
 
 static const char notes[] = "CREATE TABLE note(id int PRIMARY KEY, text text);"
                             "INSERT INTO note VALUES(1, 'a'), (2, 'b'); ANALYZE";
 #define ADA "00000000000000ad"
 
-static const char *statement; /* of the next press; NULL: it changes nothing */
+static const char *statement; /* of the next action; NULL: it changes nothing */
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   shown_site *s = app;
@@ -15,7 +15,7 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   return vestry_reply_status(reply, 204);
 }
 
-/* A page that says of its presses what header says. */
+/* Open a page that announces its actions by a header. */
 static void begin(shown_site *s, const char *setup) {
   static const vestry_header header = {"Vestry-Sent", ADA};
   const vestry_memory_call call = {
@@ -27,8 +27,8 @@ static void begin(shown_site *s, const char *setup) {
   shown_settle(s);
 }
 
-/* How often the press has rendered the page. Nothing but the page waits for what was committed. */
-static unsigned press(shown_site *s, const char *sent, const char *sql) {
+/* Run an action, and return the number of renders of the page. Only the page waits for commits. */
+static unsigned act_and_count(shown_site *s, const char *sent, const char *sql) {
   const vestry_header header = {"Vestry-Sent", sent};
   const vestry_memory_call call = {
       .method = "POST", .path = "/act", .headers = &header, .headers_count = 1, .datastar = true};
@@ -42,29 +42,29 @@ static unsigned press(shown_site *s, const char *sent, const char *sql) {
 }
 
 /* capability: L5 */
-static void a_press_renders_what_it_has_committed(void **state) {
+static void action_renders_only_what_it_has_committed(void **state) {
   (void)state;
   shown_site s;
-  begin(&s, "SET enable_seqscan = off"); /* a row is found by its key */
-  assert_int_equal(press(&s, ADA ".1", NULL), 0);
-  assert_int_equal(press(&s, ADA ".2", "UPDATE note SET text = 'changed' WHERE id = 1"), 1);
+  begin(&s, "SET enable_seqscan = off"); /* so that a row is found by its key */
+  assert_int_equal(act_and_count(&s, ADA ".1", NULL), 0);
+  assert_int_equal(act_and_count(&s, ADA ".2", "UPDATE note SET text = 'changed' WHERE id = 1"), 1);
   assert_string_equal(s.all[0].text, "changed ");
-  assert_int_equal(press(&s, ADA ".3", "UPDATE note SET text = 'beside it' WHERE id = 2"), 0);
+  assert_int_equal(act_and_count(&s, ADA ".3", "UPDATE note SET text = 'beside it' WHERE id = 2"), 0);
   shown_close(&s);
 }
 
 /* capability: L5 */
-static void a_press_whose_commits_may_be_late_renders_its_page(void **state) {
+static void action_with_asynchronous_commits_renders_its_page(void **state) {
   (void)state;
   shown_site s;
   begin(&s, "SET synchronous_commit = off");
-  assert_int_equal(press(&s, ADA ".1", NULL), 1);
+  assert_int_equal(act_and_count(&s, ADA ".1", NULL), 1);
   shown_close(&s);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_press_renders_what_it_has_committed),
-                                     cmocka_unit_test(a_press_whose_commits_may_be_late_renders_its_page)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(action_renders_only_what_it_has_committed),
+                                     cmocka_unit_test(action_with_asynchronous_commits_renders_its_page)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

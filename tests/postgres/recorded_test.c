@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What a render reads, and what leaves none of the usual traces: reads that fail, that are another transaction's, that
- * are rolled back, that find nothing by a row id. Its page is rendered again all the same. */
+/* Reads that leave none of the usual locks: failed reads, reads in other transactions, rolled-back reads, and row
+ * ids without a match. Their page must render again nevertheless. */
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "postgres/shown.h"
 #include "support/until.h"
 
-/* ------------------------------------------------------------------------------------------------ no locks -------- */
+/* ------------------------------------------------------------------------------------------ reads without locks --- */
 
 #define ROWS "CREATE TABLE t(id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 2000) i; "
 #define ONE  "CREATE TABLE t(id int PRIMARY KEY, v int); INSERT INTO t VALUES(1, 0); "
@@ -18,12 +18,12 @@
   "CREATE TABLE a(x int); INSERT INTO a SELECT i % 5 FROM generate_series(1, 400000) i; CREATE TABLE b(y int);"        \
   "INSERT INTO b SELECT 3 + i FROM generate_series(1, 20) i; ANALYZE"
 
-/* A page, what is committed beside it, and what the page shows then. */
+/* A page, a commit after its render, and the page's expected content. */
 typedef struct one_case {
   const char *schema, *setup, *sql, *change, *text;
   shown_how how;
   vestry_postgres_level level;
-  bool is_prepared; /* by the pool's only connection, before: the plan is kept */
+  bool is_prepared; /* the pool's only connection has prepared the statement, so its plan is reused */
 } one_case;
 
 #define OF(made, set, read, changes, shows)                                                                            \
@@ -44,7 +44,7 @@ static const one_case cases[] = {
      .how = SHOWN_COMMITTED},
     {OF(ROWS, by_index, "SELECT v FROM t WHERE id = 7", "UPDATE t SET v = 70 WHERE id = 7", "70 "),
      .how = SHOWN_COMMITTED, .level = VESTRY_POSTGRES_TABLES},
-    /* Samples and row ids that find nothing. */
+    /* Samples and row ids without a match. */
     {OF("CREATE TABLE s(id int)", NULL, "SELECT count(*) FROM s TABLESAMPLE BERNOULLI (100)", "INSERT INTO s VALUES(1)",
         "1 ")},
     {OF("CREATE TABLE s(id int); INSERT INTO s VALUES(1)", NULL, "SELECT count(*) FROM s WHERE ctid > '(0,1)'",
@@ -53,7 +53,7 @@ static const one_case cases[] = {
         "INSERT INTO s VALUES(2)", "1 ")},
     {OF("CREATE TABLE s(id int); CREATE VIEW x AS SELECT * FROM s TABLESAMPLE SYSTEM (100)", NULL,
         "SELECT count(*) FROM x", "INSERT INTO s VALUES(1)", "1 ")},
-    /* Rolled back under the render. */
+    /* Rolled back within the render. */
     {OF(ONE CATCHES("t", "f"), NULL, "SELECT f()", "UPDATE t SET v = 1", "some "), .level = VESTRY_POSTGRES_TABLES},
     {OF(ONE CATCHES("t", "f"), NULL, "SELECT f()", "UPDATE t SET v = 1", "some ")},
     {OF(ONE CATCHES("t", "f"), by_index, "SELECT f()", "DELETE FROM t; INSERT INTO t VALUES(1, 2)", "some "),
@@ -76,13 +76,13 @@ static const one_case cases[] = {
         "p; "
         "PERFORM 1 / n; RETURN 'some'; EXCEPTION WHEN division_by_zero THEN RETURN 'none'; END; END$$",
         NULL, "SELECT f()", "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES FROM (-9) TO (0)", "some ")},
-    /* Plans of before. */
+    /* Plans made earlier. */
     {OF(WORKERS, "SET parallel_leader_participation = off", "SELECT count(*) FROM a JOIN b ON a.x = b.y",
         "INSERT INTO b VALUES(3)", "160000 "),
      .is_prepared = true},
 };
 
-static void a_commit_renders_what_left_no_lock(void **state) {
+static void commit_renders_pages_whose_reads_left_no_lock(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const one_case *c = &cases[i];
@@ -100,8 +100,8 @@ static void a_commit_renders_what_left_no_lock(void **state) {
   }
 }
 
-/* Whoever catches nothing is not rendered for others' sake. */
-static void what_is_not_caught_stays_exact(void **state) {
+/* Renders without a caught error are not rendered for unrelated changes. */
+static void reads_without_a_caught_error_stay_exact(void **state) {
   (void)state;
   shown_site s;
   shown_open_with(&s, ROWS "CREATE TABLE other(id int); CREATE VIEW x AS SELECT 1 AS one",
@@ -119,8 +119,8 @@ static void end_transaction(shown_site *s) {
   (void)vestry_sql_read(s->pool, "COMMIT AND CHAIN", NULL, NULL, NULL);
 }
 
-/* Its locks are gone; those of what comes after are not those of a render. */
-static void a_transaction_that_ends_under_a_render_is_noticed(void **state) {
+/* The transaction's locks are gone, and later locks do not belong to the render. */
+static void transaction_ended_within_a_render_is_detected(void **state) {
   (void)state;
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
@@ -135,10 +135,10 @@ static void a_transaction_that_ends_under_a_render_is_noticed(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------------------------- reads that fail ------ */
+/* ------------------------------------------------------------------------------------------- failed reads --------- */
 
-/* It does nothing but show that the server is away; and nothing is committed when that is over. */
-static void a_page_that_shows_an_absence_comes_back(void **state) {
+/* The page shows only that the server is away, and no commit follows its return. */
+static void page_that_shows_a_server_failure_renders_again(void **state) {
   (void)state;
   shown_site s;
   shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.retry_ms = 1}, NULL, NULL);
@@ -156,7 +156,7 @@ static void a_page_that_shows_an_absence_comes_back(void **state) {
 
 typedef struct holder {
   shown_site *s;
-  _Atomic(int) is_held; /* 1: it is; 2: it is to be given back */
+  _Atomic(int) is_held; /* 1: held; 2: to be released */
 } holder;
 
 static void *hold(void *ctx) {
@@ -168,8 +168,8 @@ static void *hold(void *ctx) {
   return error || vestry_sql_end(loan, VESTRY_OK) ? ctx : NULL;
 }
 
-/* No connection is free: the page is rendered again after a second; or by a commit, whatever that writes. */
-static void a_page_without_a_connection_comes_back(void **state) {
+/* Without a free connection the page renders again after a second, or after any commit. */
+static void page_without_a_free_connection_renders_again(void **state) {
   (void)state;
   static const shown_how hows[] = {SHOWN_READS, SHOWN_BEGINS, SHOWN_COMMITTED, SHOWN_READS};
   for (int i = 0; i < 8; i++) {
@@ -184,7 +184,7 @@ static void a_page_without_a_connection_comes_back(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, hold, &h), 0);
     UNTIL(atomic_load(&h.is_held));
     assert_int_equal(vestry_refresh(s.on.pages, "own", NULL), VESTRY_OK);
-    site_pass_ms(&s.on, 20); /* and not by settling, which would use up the times of what is tried again */
+    site_pass_ms(&s.on, 20); /* not settling, because that would use up the retry delays */
     assert_string_equal(s.all[at].text, "LIMIT");
     site_pass_ms(&s.on, 1000);
     assert_string_equal(s.all[at].text, "LIMIT");
@@ -198,14 +198,14 @@ static void a_page_without_a_connection_comes_back(void **state) {
       site_pass_ms(&s.on, 2000);
     assert_string_equal(s.all[at].text, "7 ");
     s.all[at].renders = 0;
-    site_pass_ms(&s.on, 60000); /* it is well */
+    site_pass_ms(&s.on, 60000); /* the page is current */
     assert_int_equal(s.all[at].renders, 0);
     shown_close(&s);
   }
 }
 
-/* The server refuses the statement, and time will not help: a commit may, whatever it writes. */
-static void a_refused_statement_depends_on_all_commits(void **state) {
+/* The server rejects the statement. Time does not help, but any commit may. */
+static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0'; CREATE TABLE other(id int)", NULL);
@@ -221,10 +221,10 @@ static void a_refused_statement_depends_on_all_commits(void **state) {
   shown_close(&s);
 }
 
-/* ------------------------------------------------------------------------------ a server that cannot be followed -- */
+/* ------------------------------------------------------------------------------ servers that reject followers ----- */
 
-/* It comes back, and lets nobody follow: what was committed meanwhile is shown, once. */
-static void a_server_that_cannot_be_followed_any_more_is_read_once(void **state) {
+/* The server returns but rejects followers. Commits made meanwhile are shown once. */
+static void server_that_rejects_followers_is_read_once(void **state) {
   (void)state;
   static const char *const none[] = {"max_wal_senders=0", NULL};
   static const char *const minimal[] = {"wal_level=minimal", "max_wal_senders=0", NULL};
@@ -244,8 +244,8 @@ static void a_server_that_cannot_be_followed_any_more_is_read_once(void **state)
   }
 }
 
-/* A role that may have so many connections, which are all the pool's when the server is back. */
-static void a_follower_without_a_connection_is_missed_by_none(void **state) {
+/* The role has a connection limit, and the pool uses it up when the server is back. */
+static void follower_without_a_connection_misses_no_commit(void **state) {
   (void)state;
   shown_site s;
   char url[256], sql[160];
@@ -267,8 +267,8 @@ static void a_follower_without_a_connection_is_missed_by_none(void **state) {
   postgres_server_run(shop_server(), "DROP OWNED BY narrow; DROP ROLE narrow");
 }
 
-/* A table that all databases have is rewritten by another one. */
-static void a_shared_table_that_is_rewritten_elsewhere_is_followed(void **state) {
+/* Another database rewrites a table that all databases share. */
+static void shared_table_rewritten_by_another_database_is_followed(void **state) {
   (void)state;
   shown_site s;
   char url[256];
@@ -297,10 +297,10 @@ static void a_shared_table_that_is_rewritten_elsewhere_is_followed(void **state)
   postgres_server_run(shop_server(), "DROP OWNED BY web; DROP ROLE web; DROP ROLE staff");
 }
 
-/* ------------------------------------------------------------------------------------------------ the log --------- */
+/* ------------------------------------------------------------------------------------------------ log lines ------- */
 
-/* What is not covered is said of each relation once, and of so many. */
-static void the_log_names_each_uncovered_relation_once(void **state) {
+/* Uncovered relations are logged once each, up to a limit. */
+static void log_names_each_uncovered_relation_once(void **state) {
   (void)state;
   shown_site s;
   shown_open(&s, "CREATE UNLOGGED TABLE u1(v int); CREATE UNLOGGED TABLE u2(v int)", NULL);
@@ -310,7 +310,7 @@ static void the_log_names_each_uncovered_relation_once(void **state) {
   for (int i = 0; i < 10; i++) site_refresh(&s.on, "own");
   assert_int_equal(s.all[first].renders, 10);
   assert_int_equal(s.on.th.log_lines, lines);
-  (void)shown_watch_as(&s, "CREATE TEMP TABLE mine AS SELECT 1", SHOWN_READS, true); /* another one each time */
+  (void)shown_watch_as(&s, "CREATE TEMP TABLE mine AS SELECT 1", SHOWN_READS, true); /* another table each time */
   for (int i = 0; i < 50; i++) site_refresh(&s.on, "own");
   assert_true(s.on.th.log_lines - lines <= 32);
   assert_non_null(strstr(s.on.th.last_log, "Further ones are not logged"));
@@ -320,16 +320,16 @@ static void the_log_names_each_uncovered_relation_once(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_commit_renders_what_left_no_lock),
-      cmocka_unit_test(what_is_not_caught_stays_exact),
-      cmocka_unit_test(a_transaction_that_ends_under_a_render_is_noticed),
-      cmocka_unit_test(a_page_that_shows_an_absence_comes_back),
-      cmocka_unit_test(a_page_without_a_connection_comes_back),
-      cmocka_unit_test(a_refused_statement_depends_on_all_commits),
-      cmocka_unit_test(a_server_that_cannot_be_followed_any_more_is_read_once),
-      cmocka_unit_test(a_follower_without_a_connection_is_missed_by_none),
-      cmocka_unit_test(a_shared_table_that_is_rewritten_elsewhere_is_followed),
-      cmocka_unit_test(the_log_names_each_uncovered_relation_once),
+      cmocka_unit_test(commit_renders_pages_whose_reads_left_no_lock),
+      cmocka_unit_test(reads_without_a_caught_error_stay_exact),
+      cmocka_unit_test(transaction_ended_within_a_render_is_detected),
+      cmocka_unit_test(page_that_shows_a_server_failure_renders_again),
+      cmocka_unit_test(page_without_a_free_connection_renders_again),
+      cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),
+      cmocka_unit_test(server_that_rejects_followers_is_read_once),
+      cmocka_unit_test(follower_without_a_connection_misses_no_commit),
+      cmocka_unit_test(shared_table_rewritten_by_another_database_is_followed),
+      cmocka_unit_test(log_names_each_uncovered_relation_once),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is read in WAL, as lines: records MAJOR AT SEGMENT_BYTES PIECE < WAL, AT being the first byte's place, PIECE how
- * many bytes are fed at once. */
+/* Print the content of WAL as lines: records MAJOR AT SEGMENT_BYTES PIECE < WAL. AT is the position of the first
+ * byte, PIECE the number of bytes fed at once. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

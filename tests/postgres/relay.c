@@ -16,7 +16,7 @@
 enum { PAIRS_MAX = 32, PIECE_BYTES = 65536 };
 
 typedef struct pair {
-  int ends[2]; /* 0: there is none */
+  int ends[2]; /* 0: unused */
 } pair;
 
 struct relay {
@@ -24,7 +24,7 @@ struct relay {
   pthread_t thread;
   atomic_bool is_held, is_over;
   atomic_uint cuts_asked, cuts_done;
-  pair pairs[PAIRS_MAX]; /* the thread's */
+  pair pairs[PAIRS_MAX]; /* used by the thread only */
 };
 
 static int open_socket(int port, struct sockaddr_in *ret_address) {
@@ -54,7 +54,7 @@ static void take_connection(relay *r) {
     end_pair(&p);
 }
 
-/* false: the pair is over. */
+/* Returns false when the pair has ended. */
 static bool pass(int from, int to) {
   char piece[PIECE_BYTES];
   ssize_t len = recv(from, piece, sizeof piece, 0);
@@ -65,7 +65,7 @@ static bool pass(int from, int to) {
   return len > 0;
 }
 
-/* Each of them as poll wants it; while it is held none is looked at. */
+/* Pass the bytes that poll reports, for each pair; none while the relay is held. */
 static void pass_all(relay *r) {
   struct pollfd at[2 + 2 * PAIRS_MAX] = {{.fd = r->wake, .events = POLLIN}};
   const short events = r->is_held ? 0 : POLLIN;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A network between a program and a server: a port of the loopback whose connections lead to another port, until it is
- * held, as by a cable that was pulled, or cut. */
+/* A network between a program and a server: a loopback port that forwards to another port. It can be held, as if a
+ * cable was pulled, or cut. */
 #ifndef TESTS_POSTGRES_RELAY_H
 #define TESTS_POSTGRES_RELAY_H
 
@@ -8,14 +8,14 @@
 
 typedef struct relay relay;
 
-/* to: a port of the loopback. */
+/* to: a loopback port. */
 relay *relay_open(int to);
 void relay_close(relay *r);
-/* Where it is reached. */
+/* The port to connect to. */
 int relay_port(const relay *r);
-/* Held: connections stay, and nothing goes through, either way. Not any more: what waited goes through. */
+/* Hold the relay: connections stay open, and no byte passes in either direction. Released, the waiting bytes pass. */
 void relay_hold(relay *r, bool is_held);
-/* All connections end. When it returns they have. */
+/* End all connections; they have ended when this returns. */
 void relay_cut(relay *r);
 
 #endif

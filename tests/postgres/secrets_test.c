@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* No value is logged of what an application asks PostgreSQL: marks stand in values that are bound, in literals of
- * statements, in rows, and in what functions say; in the log there is none. Names of tables and constraints are. */
+/* No value of an application's data is logged. Marks are planted in bound values, literals, rows and messages of
+ * functions; no log line contains one. Names of tables and constraints may appear. */
 #include "postgres/shop.h"
 #include "support/test.h"
 
@@ -15,24 +15,25 @@ static void begin(shop *s) {
              "'BEGIN RAISE EXCEPTION ''no: %'', $1 USING ERRCODE = ''42P01''; END'");
 }
 
-/* The last line of the log: it says so, ahead of what helps, and has no mark. */
-static void assert_said(const shop *s, const char *sql, const char *says) {
+/* Check that the last log line contains the text, and no mark. */
+static void assert_logged(const shop *s, const char *sql, const char *expected_log) {
   if (strstr(s->th.last_log, MARK)) fail_msg("%s is logged: %s", sql, s->th.last_log);
-  if (!strstr(s->th.last_log, says)) fail_msg("%s: it does not say \"%s\": %s", sql, says, s->th.last_log);
+  if (!strstr(s->th.last_log, expected_log))
+    fail_msg("%s: it does not say \"%s\": %s", sql, expected_log, s->th.last_log);
 }
 
 typedef struct wrong {
-  const char *sql, *says;
+  const char *sql, *expected_log;
 } wrong;
 
-static void refuse_all(const wrong *all, size_t count) {
+static void run_rejected(const wrong *all, size_t count) {
   shop s;
   begin(&s);
   for (size_t i = 0; i < count; i++) {
     const long before = s.th.log_lines;
     assert_int_not_equal(vestry_sql_run_alone(s.pool, all[i].sql, NULL, NULL, NULL), VESTRY_OK);
     assert_int_equal(s.th.log_lines, before + 1);
-    assert_said(&s, all[i].sql, all[i].says);
+    assert_logged(&s, all[i].sql, all[i].expected_log);
   }
   shop_end(&s);
 }
@@ -51,11 +52,11 @@ static void literals_are_not_logged(void **state) {
       {"SELECT $a$'" MARK "$a$, E'it\\'s " MARK "', 'it\\'s " MARK "' FROM nest", "SELECT ..., ..., ...: "},
       {"SELECT 1 /* /* */ '" MARK "' */ FRM bird", "SELECT ...  FRM bird: syntax error at or near \"bird\" (42601)"},
   };
-  refuse_all(all, sizeof all / sizeof *all);
+  run_rejected(all, sizeof all / sizeof *all);
 }
 
-/* What the server quotes need not be a name, though it says so. */
-static void what_the_server_cites_is_not_logged(void **state) {
+/* A text that the server quotes need not be a name, although the server presents it as one. */
+static void text_quoted_by_the_server_is_not_logged(void **state) {
   (void)state;
   static const wrong all[] = {
       {"SELECT '" MARK "'::int", "a value does not fit (22P02)"},
@@ -72,7 +73,7 @@ static void what_the_server_cites_is_not_logged(void **state) {
       {"SELECT say('" MARK "')", "SELECT say(...): a function refuses it (42P01)"},
       {"DO $$ BEGIN RAISE EXCEPTION '" MARK "'; END $$", "DO ...: a function refuses it (P0001)"},
   };
-  refuse_all(all, sizeof all / sizeof *all);
+  run_rejected(all, sizeof all / sizeof *all);
 }
 
 static void bound_values_are_not_logged(void **state) {
@@ -88,22 +89,22 @@ static void bound_values_are_not_logged(void **state) {
   begin(&s);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     assert_int_not_equal(vestry_sql_run_alone(s.pool, all[i].sql, VESTRY_LIST(MARK), NULL, NULL), VESTRY_OK);
-    assert_said(&s, all[i].sql, all[i].says);
+    assert_logged(&s, all[i].sql, all[i].expected_log);
   }
   const char *none = NULL, *sql = "SELECT '" MARK "', $1";
   assert_int_equal(vestry_sql_run_alone(s.pool, sql, VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
-  assert_said(&s, sql, "SELECT ..., $1: a value is none");
+  assert_logged(&s, sql, "SELECT ..., $1: a value is none");
   shop_end(&s);
 }
 
-/* A statement whose connection is lost is named, too. */
-static void nor_is_what_was_under_way(void **state) {
+/* A statement whose connection was lost is logged, too. */
+static void statement_of_a_lost_connection_is_logged_without_values(void **state) {
   (void)state;
   shop s;
   begin(&s);
   const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";
   assert_int_equal(vestry_sql_run_alone(s.pool, sql, NULL, NULL, NULL), VESTRY_IO);
-  assert_said(&s, sql, "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is not known whether it was done");
+  assert_logged(&s, sql, "SELECT pg_terminate_backend(pg_backend_pid()), ...: it is not known whether it was done");
   shop_end(&s);
 }
 
@@ -111,9 +112,9 @@ int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(literals_are_not_logged),
-      cmocka_unit_test(what_the_server_cites_is_not_logged),
+      cmocka_unit_test(text_quoted_by_the_server_is_not_logged),
       cmocka_unit_test(bound_values_are_not_logged),
-      cmocka_unit_test(nor_is_what_was_under_way),
+      cmocka_unit_test(statement_of_a_lost_connection_is_logged_without_values),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -54,8 +54,8 @@ static void show_log(const postgres_server *server) {
   if (file) fclose(file);
 }
 
-/* The child, which becomes one of PostgreSQL's programs. */
-static void become(const postgres_server *server, pid_t parent, const char *const *arguments) {
+/* The child process that executes one of PostgreSQL's programs. */
+static void exec_program(const postgres_server *server, pid_t parent, const char *const *arguments) {
   char path[128], log[128];
   const bool is_path = *arguments[0] == '/';
   snprintf(path, sizeof path, "%s%s%s", is_path ? "" : server->programs, is_path ? "" : "/", arguments[0]);
@@ -65,14 +65,14 @@ static void become(const postgres_server *server, pid_t parent, const char *cons
   if (out < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(126);
   if (server->user && (setgroups(0, NULL) || setgid(server->group) || setuid(server->user))) _exit(126);
   if (chdir(server->folder)) _exit(126);
-  prctl(PR_SET_PDEATHSIG, SIGQUIT); /* a test that fails leaves nothing behind */
+  prctl(PR_SET_PDEATHSIG, SIGQUIT); /* a failing test leaves no server behind */
   if (getppid() != parent) _exit(1);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  const int ends[] = {SIGINT, SIGQUIT, SIGTERM}; /* a shell ignores two of them for what it starts with & */
+  const int ends[] = {SIGINT, SIGQUIT, SIGTERM}; /* a shell ignores two of them for programs that it starts with & */
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) signal(ends[i], SIG_DFL);
-  const char *all[ARGUMENTS_MAX] = {path}; /* initdb looks for its companions beside the name that it is called by */
+  const char *all[ARGUMENTS_MAX] = {path}; /* initdb searches its companions in the folder of argv[0] */
   for (size_t i = 1; i < ARGUMENTS_MAX - 1 && arguments[i]; i++) all[i] = arguments[i];
   execv(path, (char *const *)(uintptr_t)all);
   _exit(127);
@@ -81,7 +81,7 @@ static void become(const postgres_server *server, pid_t parent, const char *cons
 pid_t postgres_server_launch(const postgres_server *server, const char *const *arguments) {
   pid_t parent = getpid(), pid = fork();
   assert_true(pid >= 0);
-  if (pid == 0) become(server, parent, arguments);
+  if (pid == 0) exec_program(server, parent, arguments);
   return pid;
 }
 

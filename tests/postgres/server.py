@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A PostgreSQL server for one test: in a temporary folder, on a UNIX socket there, ended with the program.
+"""A PostgreSQL server for one test, in a temporary folder, on a UNIX socket there. It ends with the program.
 
-Its programs are Debian's, in /usr/lib/postgresql/MAJOR/bin. PostgreSQL does not run as root: then its user is postgres,
-or nobody."""
+It uses Debian's programs in /usr/lib/postgresql/MAJOR/bin. PostgreSQL does not run as root; then the user postgres, or
+nobody, runs the server."""
 import ctypes
 import os
 import pathlib
@@ -17,7 +17,7 @@ SKIPPED = 77
 
 
 def installed():
-    """Folders of programs by major version."""
+    """Return the folders of programs by major version."""
     found = {}
     for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"):
         if (path.parent / "initdb").exists():
@@ -26,7 +26,7 @@ def installed():
 
 
 def other_user():
-    """The user that a server runs as: None is this one."""
+    """Return the user that runs the server; None: this process's user."""
     if os.getuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -69,7 +69,7 @@ class Server:
     def __enter__(self):
         libc = ctypes.CDLL(None)
 
-        def end_with_parent():  # SIGQUIT: at once
+        def end_with_parent():  # SIGQUIT ends it at once
             libc.prctl(1, signal.SIGQUIT, 0, 0, 0)
 
         try:
@@ -85,7 +85,7 @@ class Server:
         return self
 
     def wait(self):
-        """Until it answers."""
+        """Wait until the server answers."""
         while True:
             if self.process.poll() is not None:
                 sys.exit((self.folder / "log").read_text(errors="replace"))
@@ -94,7 +94,7 @@ class Server:
                 return
 
     def run(self, *statements):
-        """Each in a transaction of its own. Returns what the last one says, unaligned."""
+        """Run each statement in a separate transaction. Returns the output of the last one, unaligned."""
         arguments = [part for statement in statements for part in ("-c", statement)]
         return self.call("psql", "-h", self.folder, "-U", "postgres", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
                          *arguments, "postgres").strip()

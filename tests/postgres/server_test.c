@@ -3,8 +3,8 @@
 
 #include "support/test.h"
 
-/* What was committed before a crash is there after it, and the server can be reached both ways. */
-static void test_a_server_comes_back(void **state) {
+/* Commits survive a crash, and the server is reachable over both addresses. */
+static void committed_rows_survive_a_server_crash(void **state) {
   (void)state;
   postgres_server server;
   postgres_server_init(&server, 0);
@@ -21,6 +21,6 @@ static void test_a_server_comes_back(void **state) {
 
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_server_comes_back)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(committed_rows_survive_a_server_crash)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

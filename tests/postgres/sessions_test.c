@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions in PostgreSQL: all that is promised of a database that keeps them; and they are of all nodes. */
+/* Sessions in PostgreSQL: the contract of session storage, and sessions shared by all nodes. */
 #include <pthread.h>
 
 #include "postgres/shop.h"
 #include "session/storage_contract.h"
 #include "vestry/data/postgres.h"
 
-static void nothing(void) {}
+static void do_nothing(void) {}
 
 enum { NODES = 2 };
 typedef struct node {
@@ -55,10 +55,10 @@ static void run(storage_suite *s, const char *sql) {
   assert_int_equal(vestry_sql_run_alone(((node *)s->world)->pool, sql, NULL, NULL, NULL), VESTRY_OK);
 }
 
-static const storage_world in_postgres = {shop_clear, nothing, open_node, close_node, expire, number, run};
+static const storage_world in_postgres = {shop_clear, do_nothing, open_node, close_node, expire, number, run};
 
 /* capability: M3 */
-static void a_session_is_of_all_nodes(void **state) {
+static void session_is_shared_by_all_nodes(void **state) {
   (void)state;
   storage_suite one, other;
   storage_cookie ann, copy;
@@ -70,7 +70,7 @@ static void a_session_is_of_all_nodes(void **state) {
   assert_string_equal(storage_ask(&other, "/", NULL, ann), "200 ann");
   strcpy(copy, ann);
   storage_ask(&one, "/out", NULL, ann);
-  assert_string_equal(storage_ask(&other, "/", NULL, copy), "200 ann"); /* its memory believes in it yet */
+  assert_string_equal(storage_ask(&other, "/", NULL, copy), "200 ann"); /* still valid in its memory */
   assert_int_equal(vestry_session_check(other.on.v, NULL), VESTRY_OK);
   assert_string_equal(storage_ask(&other, "/", NULL, copy), "200 nobody");
   storage_close(&other);
@@ -78,8 +78,8 @@ static void a_session_is_of_all_nodes(void **state) {
   storage_end(&one);
 }
 
-/* The server is away for a while: what needs it is answered 503, and is there again afterwards. */
-static void a_server_that_was_away_has_them_yet(void **state) {
+/* While the server is away, requests that need it get 503; afterwards the session is valid again. */
+static void requests_get_503_until_the_server_is_back(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie ann;
@@ -90,13 +90,13 @@ static void a_server_that_was_away_has_them_yet(void **state) {
   postgres_server_kill(shop_server());
   assert_int_equal(strncmp(storage_ask(&s, "/", NULL, ann), "503", 3), 0);
   postgres_server_start(shop_server(), NULL);
-  while (strncmp(storage_ask(&s, "/", NULL, ann), "503", 3) == 0) continue; /* not asked for yet */
+  while (strncmp(storage_ask(&s, "/", NULL, ann), "503", 3) == 0) continue; /* not reconnected yet */
   assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
   storage_end(&s);
 }
 
-/* Between two requests the server was started again: no request sees it. */
-static void a_restart_is_not_seen(void **state) {
+/* The server restarts between two requests, and no request fails. */
+static void server_restart_between_requests_is_not_noticed(void **state) {
   (void)state;
   storage_suite s;
   storage_cookie ann;
@@ -117,7 +117,7 @@ static void *make_sessions(void *ctx) {
   return error ? ctx : NULL;
 }
 
-static void nodes_make_the_tables_at_once(void **state) {
+static void concurrent_nodes_create_the_tables_once(void **state) {
   (void)state;
   enum { THREADS = 6 };
   shop s;
@@ -146,7 +146,7 @@ static vestry_err create(test_host *th, void *ctx) {
   return error;
 }
 
-static void want_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -160,9 +160,11 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_session_is_of_all_nodes),  cmocka_unit_test(a_server_that_was_away_has_them_yet),
-      cmocka_unit_test(a_restart_is_not_seen),      cmocka_unit_test(nodes_make_the_tables_at_once),
-      cmocka_unit_test(want_of_memory_is_an_error),
+      cmocka_unit_test(session_is_shared_by_all_nodes),
+      cmocka_unit_test(requests_get_503_until_the_server_is_back),
+      cmocka_unit_test(server_restart_between_requests_is_not_noticed),
+      cmocka_unit_test(concurrent_nodes_create_the_tables_once),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   storage_contract_world = &in_postgres;
   shop_open_server(NULL);

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The suites over PostgreSQL under settings of a role: settings.py TEST_POSTGRES NUMBER [SUITE…]
+"""Run the suites over PostgreSQL under settings of a role: settings.py TEST_POSTGRES NUMBER [SUITE…]
 
-Each setting that a role may change has another value than its default in one of twelve sets: NUMBER, from 1. The sets are
-made from what the server says of its settings, so that one of a newer version is in a set, too. The suites run with them
-in PGOPTIONS; connections of the tests' own are without. Of a suite that fails the set is halved until the settings that
-it fails with are found."""
+Each setting that a role may change has a value other than its default in one of twelve sets; NUMBER counts from 1. The
+sets come from the server's pg_settings, so that they include settings of newer versions. The suites run with a set in
+PGOPTIONS, which connections of the tests themselves do not use. If a suite fails, the set is halved until the settings
+that cause the failure are found."""
 import os
 import pathlib
 import subprocess
@@ -13,7 +13,7 @@ import sys
 from server import SKIPPED, Server, installed
 
 SETS = 12
-# What another value would make slow or end, or what is a text: chosen by hand.
+# Chosen manually: settings whose other values slow down or end a connection, and texts.
 VALUES = {
     "DateStyle": "German", "TimeZone": "Asia/Kathmandu", "application_name": "role", "client_encoding": "LATIN1",
     "bytea_output": "escape", "client_connection_check_interval": "1000", "client_min_messages": "debug5",
@@ -25,28 +25,28 @@ VALUES = {
     "plan_cache_mode": "force_generic_plan", "stats_fetch_consistency": "snapshot", "synchronous_commit": "local",
     "timezone_abbreviations": "India", "vacuum_cost_delay": "0.1", "work_mem": "64", "xmlbinary": "hex",
     "temp_buffers": "100", "gin_fuzzy_search_limit": "100000", "commit_siblings": "0",
-    # a superuser's
+    # Settings of a superuser.
     "session_replication_role": "replica", "track_counts": "off", "track_functions": "all", "track_activities": "off",
     "wal_compression": "on", "compute_query_id": "on", "lo_compat_privileges": "on", "deadlock_timeout": "100",
     "commit_delay": "10", "update_process_title": "off", "log_statement": "all", "wal_init_zero": "off",
     "wal_recycle": "off", "max_stack_depth": "1MB"}
-# Not of a session's beginning, or there is one value alone on a plain server.
+# Not settable at a session's start, or with a single valid value on a plain server.
 LEFT_OUT = {"transaction_deferrable", "transaction_isolation", "transaction_read_only", "local_preload_libraries",
             "default_table_access_method", "default_tablespace", "temp_tablespaces", "createrole_self_grant",
             "restrict_nonsystem_relation_kind", "search_path"}
-# Suites that take long by themselves, or that give roles settings.
+# Suites that take long, or that set settings of roles.
 NOT_RUN = {"oracle", "state"}
-# How a query is run decides what it reads: pages stay right, and these suites count how often they are rendered.
+# The plan of a query determines its reads. Pages stay correct with any plan, but these suites count renders.
 PLANS = ("enable_", "cpu_", "jit", "parallel_", "min_parallel", "max_parallel", "geqo", "force_parallel", "debug_parallel",
          "random_page", "seq_page", "plan_cache", "work_mem", "effective_", "constraint_exclusion", "hash_mem",
          "track_counts", "default_statistics", "from_collapse", "join_collapse", "cursor_tuple", "recursive_")
 COUNTING = {"exact", "locks", "recorded", "told", "pressed"}
-# In these a role that is no superuser connects.
+# In these suites a role without superuser rights connects.
 PLAIN = {"exact", "recorded"}
 
 
 def other_value(name, kind, value, least, most, words):
-    """Another value than the default. None: it is not known which."""
+    """Return a value other than the default, or None if none is known."""
     if name in VALUES:
         return VALUES[name]
     if kind == "bool":
@@ -63,7 +63,7 @@ def other_value(name, kind, value, least, most, words):
 
 
 def settings_of(server):
-    """Each with its other value, and whether it is a superuser's."""
+    """Return each setting with its other value, and whether it needs a superuser."""
     rows = server.run("SELECT name, context, vartype, boot_val, min_val, max_val, array_to_string(enumvals, ',') FROM pg_settings"
                       " WHERE context = 'user' OR name IN ('" + "', '".join(VALUES) + "') ORDER BY name")
     found, unknown = {}, []
@@ -88,7 +88,7 @@ def fails(program, suite, settings):
 
 
 def find(program, suite, settings):
-    """The fewest of them, by halves, with which it fails."""
+    """Halve the settings while the suite fails with one half, and return the rest."""
     names = list(settings)
     for half in (names[:len(names) // 2], names[len(names) // 2:]):
         some = {name: settings[name] for name in half}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pool of a test's, over one server for all tests of a program: each begins with an empty database. */
+/* A pool over one server for all tests of a program; each test begins with an empty database. */
 #ifndef TESTS_POSTGRES_SHOP_H
 #define TESTS_POSTGRES_SHOP_H
 
@@ -14,19 +14,19 @@ typedef struct shop {
 
 /* The program's server. */
 postgres_server *shop_server(void);
-/* For cmocka's group: 77 by the program itself where there is no PostgreSQL. */
+/* For cmocka's group. A program without PostgreSQL exits with 77 itself. */
 int shop_open_server(void **state);
 int shop_close_server(void **state);
 
-/* Whatever is in the schema public is gone. */
+/* Drop everything in the schema public. */
 void shop_clear(void);
-/* host and url are filled in, unless there is a url. */
+/* Open a pool. host is set; url is set unless given. */
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options);
-/* shop_clear, and a pool that opens. */
+/* Clear the database, and open a pool. */
 void shop_begin(shop *s, vestry_postgres_pool_options options);
-/* All connections are back, and all memory. */
+/* Close the pool; check that all connections were released and all memory freed. */
 void shop_end(shop *s);
-/* By the pool: the one number that a query finds; a statement that is to succeed. */
+/* Use the pool: return the number that a query finds, or run a statement that must succeed. */
 int64_t shop_number(shop *s, const char *sql);
 void shop_do(shop *s, const char *sql);
 vestry_postgres_pool_stats shop_stats(shop *s);

@@ -100,7 +100,7 @@ static unsigned count_renders(const shown_site *s) {
   return sum;
 }
 
-/* A commit that comes inside of a render may be followed after it. */
+/* A commit made within a render may be followed after it, hence the loop. */
 void shown_settle(shown_site *s) {
   unsigned before;
   do {

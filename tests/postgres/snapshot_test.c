@@ -6,7 +6,7 @@
 
 static test_host th;
 
-static void it_sees_what_had_ended(void **state) {
+static void snapshot_sees_ended_transactions(void **state) {
   (void)state;
   vsi_postgres_snapshot snapshot;
   test_host_init(&th);
@@ -37,14 +37,14 @@ static bool sees_more(const char *now, const char *before, uint64_t below) {
   return sees_more;
 }
 
-static void it_tells_what_ended_since_another(void **state) {
+static void snapshots_differ_by_transactions_ended_between(void **state) {
   (void)state;
   test_host_init(&th);
   assert_false(sees_more("10:14:10,12", "10:14:10,12", 20));
   assert_false(sees_more("10:14:10", "10:14:10,12", 12));
   assert_true(sees_more("10:14:10", "10:14:10,12", 13));
   assert_true(sees_more("14:14:", "10:14:10", 11));
-  assert_false(sees_more("10:16:10,14,15", "10:14:10", 16)); /* those that began later run */
+  assert_false(sees_more("10:16:10,14,15", "10:14:10", 16)); /* later transactions are running */
   assert_true(sees_more("10:16:10,15", "10:14:10", 16));
   assert_false(sees_more("10:16:10,15", "10:14:10", 14));
   vsi_postgres_snapshot is = snapshot_of("10:14:10,12");
@@ -55,7 +55,7 @@ static void it_tells_what_ended_since_another(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void what_is_none_is_refused(void **state) {
+static void malformed_snapshot_is_rejected(void **state) {
   (void)state;
   static const char *const none[] = {
       "",        "10",      "10:",      "10:14",     "10:14 ", ":14:",   "10::",     "14:10:",
@@ -67,8 +67,8 @@ static void what_is_none_is_refused(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* 32 bits begin anew, 64 do not. */
-static void numbers_go_on_where_they_begin_anew(void **state) {
+/* 32-bit ids wrap around, 64-bit ids do not. */
+static void full_xid_continues_over_a_wraparound(void **state) {
   (void)state;
   const uint64_t near = UINT64_C(0x300000002);
   assert_true(vsi_postgres_full_xid(2, near) == near);
@@ -77,7 +77,7 @@ static void numbers_go_on_where_they_begin_anew(void **state) {
   assert_true(vsi_postgres_full_xid(3, UINT64_C(0x2fffffff0)) == UINT64_C(0x300000003));
 }
 
-static vestry_err read_it(test_host *host, void *ctx) {
+static vestry_err read_snapshot(test_host *host, void *ctx) {
   vsi_postgres_snapshot snapshot;
   (void)ctx;
   vestry_err error =
@@ -86,16 +86,18 @@ static vestry_err read_it(test_host *host, void *ctx) {
   return error;
 }
 
-static void without_memory_it_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
-  test_host_fail_each(read_it, NULL, false);
+  test_host_fail_each(read_snapshot, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_sees_what_had_ended),        cmocka_unit_test(it_tells_what_ended_since_another),
-      cmocka_unit_test(what_is_none_is_refused),       cmocka_unit_test(numbers_go_on_where_they_begin_anew),
-      cmocka_unit_test(without_memory_it_is_an_error),
+      cmocka_unit_test(snapshot_sees_ended_transactions),
+      cmocka_unit_test(snapshots_differ_by_transactions_ended_between),
+      cmocka_unit_test(malformed_snapshot_is_rejected),
+      cmocka_unit_test(full_xid_continues_over_a_wraparound),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* State of the server's that others can change: definitions, settings of roles, the backend behind a pooler. */
+/* Server state that others can change: definitions, settings of roles, the backend behind a pooler. */
 #include <signal.h>
 
 #include "postgres/pooler.h"
@@ -15,21 +15,21 @@
 typedef struct statement {
   const char *sql;
   const vestry_value *values;
-  vestry_err in_act; /* what it returned there */
+  vestry_err in_act; /* its result in the transaction */
   int tries;
 } statement;
 
-static vestry_err run_it(vestry_sql_transaction *loan, void *ctx) {
+static vestry_err run_and_count(vestry_sql_transaction *loan, void *ctx) {
   statement *of = ctx;
   of->tries++;
   return of->in_act = vestry_sql_run(loan, of->sql, of->values, NULL, NULL);
 }
 
-/* By itself, or in a transaction of a kind. */
+/* Run alone, or in a transaction of a kind. */
 static vestry_err run_as(shop *s, int kind, const char *sql, const vestry_value *values) {
   statement of = {.sql = sql, .values = values};
   if (!kind) return vestry_sql_run_alone(s->pool, sql, values, NULL, NULL);
-  return vestry_sql_act(s->pool, (vestry_sql_kind)kind, run_it, &of);
+  return vestry_sql_act(s->pool, (vestry_sql_kind)kind, run_and_count, &of);
 }
 
 #define RUN(...) assert_int_equal(run_as(&s, kind, __VA_ARGS__), VESTRY_OK)
@@ -43,7 +43,7 @@ static void alter(const char *sql) {
   postgres_server_run(shop_server(), all);
 }
 
-/* Values are read as the type that a column has when they are stored, and compared so. */
+/* Stored and compared values are parsed as the current type of their column. */
 static void parameters_have_the_types_of_altered_columns(void **state) {
   (void)state;
   for (size_t i = 0; i < KINDS; i++) {
@@ -78,8 +78,8 @@ static void parameters_have_the_types_of_altered_columns(void **state) {
   }
 }
 
-/* Each of these makes a name of the statement's mean another type. */
-static void names_may_come_to_mean_others(void **state) {
+/* Each change gives another type to a name in the statement. */
+static void renamed_objects_do_not_break_statements(void **state) {
   (void)state;
   static const char *const changes[] = {
       ("ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
@@ -108,8 +108,8 @@ static void names_may_come_to_mean_others(void **state) {
     }
 }
 
-/* A role that may write columns and not read them, and one that may read a view and not its table. */
-static void a_role_need_not_read_what_it_writes(void **state) {
+/* A role that may write columns but not read them, and may read a view but not its table. */
+static void role_without_select_can_write(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO event(a) VALUES($1)", find[] = "SELECT count(*) FROM shown WHERE a = $1";
   shop s;
@@ -140,8 +140,8 @@ static void a_role_need_not_read_what_it_writes(void **state) {
   alter("DROP VIEW shown; DROP TABLE event; REVOKE ALL ON SCHEMA public FROM clerk; DROP ROLE clerk");
 }
 
-/* Of a function's parameters no column says the type. */
-static void a_function_may_be_made_again(void **state) {
+/* No column determines the type of a function's parameter. */
+static void recreated_function_does_not_break_statements(void **state) {
   (void)state;
   static const char call[] = "SELECT twice($1)";
   shop s;
@@ -154,15 +154,15 @@ static void a_function_may_be_made_again(void **state) {
     RUN(call, VESTRY_LIST("3000000000"));
   }
   assert_int_equal(s.th.log_lines, 0);
-  /* A value that does not fit does not fit the second time either. */
+  /* A value that does not fit fails the second time, too. */
   assert_int_equal(run_as(&s, 0, call, VESTRY_LIST("one")), VESTRY_IO);
   assert_int_equal(s.th.log_lines, 1);
-  assert_int_equal(shop_stats(&s).conflicts_count, 2 * 3); /* twice in each kind of transaction */
+  assert_int_equal(shop_stats(&s).conflicts_count, 2 * 3); /* two in each kind of transaction */
   shop_end(&s);
 }
 
-/* By hand nothing begins again: that is the caller's. */
-static void a_transaction_by_hand_says_busy(void **state) {
+/* A transaction begun manually is not retried; that is up to the caller. */
+static void manual_transaction_returns_busy_after_a_type_change(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
@@ -182,8 +182,8 @@ static void a_transaction_by_hand_says_busy(void **state) {
   shop_end(&s);
 }
 
-/* What the server has prepared may be given up by the application, or by a pooler between two clients. */
-static void statements_may_be_given_up(void **state) {
+/* The application, or a pooler between two clients, may deallocate prepared statements. */
+static void deallocated_statements_are_prepared_again(void **state) {
   (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -208,8 +208,8 @@ static void read_text(const vestry_sql_row *row, void *ctx) {
   snprintf(ctx, 64, "%s", vestry_sql_text(row, 0));
 }
 
-/* A role's settings, those of the application's setup, and what the library depends on. */
-static void settings_of_a_role_are_not_trusted(void **state) {
+/* Settings of a role, of the application's setup, and those that the library needs. */
+static void required_settings_override_role_and_setup(void **state) {
   (void)state;
   static const char *const settings[][3] = {
       {"bytea_output", "escape", "hex"},
@@ -264,8 +264,8 @@ static vestry_err see(vestry_job *job, void *ctx) {
   return VESTRY_OK;
 }
 
-/* The application may have set it since the connection was made. */
-static void bytes_are_read_whatever_a_session_has_set(void **state) {
+/* The application may have changed the setting since the connection was made. */
+static void bytes_are_read_despite_changed_session_settings(void **state) {
   (void)state;
   shop s;
   vestry_jobs *jobs;
@@ -284,8 +284,8 @@ static void bytes_are_read_whatever_a_session_has_set(void **state) {
   shop_end(&s);
 }
 
-/* A new connection of a pool reads the tables that the others read, also if its role has got another search_path. */
-static void connections_of_a_pool_name_the_same_tables(void **state) {
+/* A new connection of a pool reads the same tables as the others, even if its role has got another search_path. */
+static void new_connections_keep_the_search_path(void **state) {
   (void)state;
   shop s;
   alter("DROP SCHEMA IF EXISTS blue CASCADE; DROP SCHEMA IF EXISTS green CASCADE; CREATE SCHEMA blue; CREATE SCHEMA "
@@ -303,9 +303,9 @@ static void connections_of_a_pool_name_the_same_tables(void **state) {
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET search_path; DROP SCHEMA blue, green CASCADE");
 }
 
-/* ---------------------------------------------------------------------------------------------- a pooler ---------- */
+/* ---------------------------------------------------------------------------------------------- poolers ----------- */
 
-static void names_are_of_the_text(void **state) {
+static void statement_names_depend_only_on_their_text(void **state) {
   (void)state;
   shop one, two;
   int64_t found;
@@ -331,7 +331,7 @@ static void names_are_of_the_text(void **state) {
   shop_end(&one);
 }
 
-static void a_pooler_is_let_in_by_its_mode(void **state) {
+static void only_session_mode_pooler_is_accepted(void **state) {
   (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char *const modes[] = {"transaction", "statement", "session"};
@@ -358,9 +358,9 @@ static void a_pooler_is_let_in_by_its_mode(void **state) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------- the server -------- */
+/* --------------------------------------------------------------------------------------------- server processes --- */
 
-/* Pages that are followed, and a listener to topics. */
+/* Followed pages, and a listener for topics. */
 typedef struct followed {
   shown_site site;
   vestry_postgres_topics *topics;
@@ -376,7 +376,7 @@ static void follow(followed *f, uint32_t silence_ms) {
                    VESTRY_OK);
 }
 
-static void follow_no_more(followed *f) {
+static void unfollow(followed *f) {
   vestry_postgres_topics_destroy(f->topics);
   shown_close(&f->site);
 }
@@ -391,8 +391,8 @@ static uint64_t starts(followed *f) {
   return shown_stats(&f->site).is_following ? shown_stats(&f->site).starts_count : 0;
 }
 
-/* A role whose connections are ended when they pause: not those that wait for commits. */
-static void a_pause_ends_no_connection(void **state) {
+/* The server ends idle connections of the role, but not those that wait for commits. */
+static void idle_session_timeout_ends_no_waiting_connection(void **state) {
   (void)state;
   if (shop_server()->major < 14) TEST_SKIP("PostgreSQL has idle_session_timeout from version 14 on");
   followed f;
@@ -400,22 +400,22 @@ static void a_pause_ends_no_connection(void **state) {
   postgres_server_run(shop_server(), "ALTER ROLE postgres SET idle_session_timeout = '2s'");
   follow(&f, 0);
   snprintf(url, sizeof url, "%s application_name=pausing", shop_server()->url);
-  PGconn *other = PQconnectdb(url); /* has paused for less long than the others when it is ended */
+  PGconn *other = PQconnectdb(url); /* has been idle for less time than the others when it ends */
   assert_int_equal(PQstatus(other), CONNECTION_OK);
   UNTIL(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
                                               "'pausing'") == 0);
   PQfinish(other);
   assert_int_equal(starts(&f), 1);
   assert_int_equal(topics_starts(&f), 1);
-  PQfinish(f.site.writer); /* the test's own, which was ended, too */
+  PQfinish(f.site.writer); /* the test's own connection ended, too */
   f.site.writer = postgres_server_connect(shop_server());
   postgres_server_run(shop_server(), "ALTER ROLE postgres RESET idle_session_timeout");
   assert_int_equal(f.site.on.th.log_lines, 0);
-  follow_no_more(&f);
+  unfollow(&f);
 }
 
-/* Processes of the server that answer nothing: others serve the connections that are made in place of theirs. */
-static void processes_that_are_stopped_are_given_up(void **state) {
+/* Stopped server processes do not answer. Their connections are replaced, and other processes serve the new ones. */
+static void stopped_server_processes_are_replaced(void **state) {
   (void)state;
   followed f;
   follow(&f, 100);
@@ -430,11 +430,11 @@ static void processes_that_are_stopped_are_given_up(void **state) {
   assert_string_equal(f.site.all[page].text, "2 2 ");
   for (int i = 0; i < count; i++) (void)kill((pid_t)atoi(PQgetvalue(pids, i, 0)), SIGCONT);
   PQclear(pids);
-  follow_no_more(&f);
+  unfollow(&f);
 }
 
-/* The same connection, before and after it. */
-static void a_standby_may_be_promoted(void **state) {
+/* The same connection, before and after the promotion. */
+static void pool_writes_after_standby_promotion(void **state) {
   (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   postgres_server standby;
@@ -461,19 +461,19 @@ int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parameters_have_the_types_of_altered_columns),
-      cmocka_unit_test(names_may_come_to_mean_others),
-      cmocka_unit_test(a_role_need_not_read_what_it_writes),
-      cmocka_unit_test(a_function_may_be_made_again),
-      cmocka_unit_test(a_transaction_by_hand_says_busy),
-      cmocka_unit_test(statements_may_be_given_up),
-      cmocka_unit_test(settings_of_a_role_are_not_trusted),
-      cmocka_unit_test(bytes_are_read_whatever_a_session_has_set),
-      cmocka_unit_test(connections_of_a_pool_name_the_same_tables),
-      cmocka_unit_test(names_are_of_the_text),
-      cmocka_unit_test(a_pooler_is_let_in_by_its_mode),
-      cmocka_unit_test(a_pause_ends_no_connection),
-      cmocka_unit_test(processes_that_are_stopped_are_given_up),
-      cmocka_unit_test(a_standby_may_be_promoted),
+      cmocka_unit_test(renamed_objects_do_not_break_statements),
+      cmocka_unit_test(role_without_select_can_write),
+      cmocka_unit_test(recreated_function_does_not_break_statements),
+      cmocka_unit_test(manual_transaction_returns_busy_after_a_type_change),
+      cmocka_unit_test(deallocated_statements_are_prepared_again),
+      cmocka_unit_test(required_settings_override_role_and_setup),
+      cmocka_unit_test(bytes_are_read_despite_changed_session_settings),
+      cmocka_unit_test(new_connections_keep_the_search_path),
+      cmocka_unit_test(statement_names_depend_only_on_their_text),
+      cmocka_unit_test(only_session_mode_pooler_is_accepted),
+      cmocka_unit_test(idle_session_timeout_ends_no_waiting_connection),
+      cmocka_unit_test(stopped_server_processes_are_replaced),
+      cmocka_unit_test(pool_writes_after_standby_promotion),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* State of tabs: (scope, tab) → bytes, in the application's database, for all nodes. */
+/* Tab states: (scope, tab) → bytes, in the application's database, for all nodes. */
 #include "guard/tab_contract.h"
 #include "postgres/shop.h"
 #include "vestry/data/sql.h"
 
-/* Two nodes, of one database. */
+/* Two nodes that share a database. */
 typedef struct node {
   site on;
   shop shop;
@@ -74,7 +74,7 @@ static const tab_world world = {.nodes_count = 2,
                                 .count = count,
                                 .clock = set_clock};
 
-/* The first node, over an empty database. */
+/* Open the first node, over an empty database. */
 static node *begin(tab_bounds bounds, tab_node *ret_node) {
   shop_clear();
   set_clock(1000000);
@@ -82,7 +82,7 @@ static node *begin(tab_bounds bounds, tab_node *ret_node) {
   return &nodes[0];
 }
 
-static void options_have_bounds(void **state) {
+static void invalid_options_are_rejected(void **state) {
   (void)state;
   tab_node on;
   vestry_sql_tabs *none;
@@ -94,7 +94,7 @@ static void options_have_bounds(void **state) {
   close_node(0);
 }
 
-static void all_scopes_have_so_many(void **state) {
+static void states_of_all_scopes_are_bounded(void **state) {
   (void)state;
   tab_node on;
   char token[TAB_TOKEN_BYTES];
@@ -102,14 +102,15 @@ static void all_scopes_have_so_many(void **state) {
   tab_begin(&on, "u", token);
   shop_do(&n->shop, "INSERT INTO vestry_tab SELECT '\\x01', decode(lpad(to_hex(i), 32, '0'), 'hex'), 'a', 2000000 + i"
                     " FROM generate_series(1, 20) i");
-  assert_int_equal(tab_write(&on, "u", token, "x", 1), VESTRY_OK); /* a node counts with its first one */
+  assert_int_equal(tab_write(&on, "u", token, "x", 1), VESTRY_OK); /* a node counts at its first write */
   assert_int_equal(count(), 5);
   assert_int_equal(shop_number(&n->shop, "SELECT min(expires) FROM vestry_tab WHERE scope = '\\x01'"), 2000017);
   close_node(0);
 }
 
-/* Visitors' states go first, though they end later; what is left of their names goes, too. */
-static void visitors_states_go_first(void **state) {
+/* Anonymous states are evicted first, even if they expire later; orphaned rows of vestry_tab_visitor are deleted,
+ * too. */
+static void anonymous_states_are_evicted_first(void **state) {
   (void)state;
   tab_node on;
   char token[TAB_TOKEN_BYTES];
@@ -138,7 +139,7 @@ static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_status(reply, 204);
 }
 
-static void an_older_snapshot_is_refused(void **state) {
+static void state_access_within_a_read_transaction_is_invalid(void **state) {
   (void)state;
   tab_node on;
   vestry_memory_exchange *exchange;
@@ -151,7 +152,7 @@ static void an_older_snapshot_is_refused(void **state) {
   close_node(0);
 }
 
-static void want_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   tab_node on;
   char one[TAB_TOKEN_BYTES];
@@ -174,9 +175,11 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(options_have_bounds),        cmocka_unit_test(all_scopes_have_so_many),
-      cmocka_unit_test(visitors_states_go_first),   cmocka_unit_test(an_older_snapshot_is_refused),
-      cmocka_unit_test(want_of_memory_is_an_error),
+      cmocka_unit_test(invalid_options_are_rejected),
+      cmocka_unit_test(states_of_all_scopes_are_bounded),
+      cmocka_unit_test(anonymous_states_are_evicted_first),
+      cmocka_unit_test(state_access_within_a_read_transaction_is_invalid),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   shop_open_server(NULL);
   const int failed = tab_contract_run("postgres_tab_contract", &world) + cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server that lets nobody in without TLS and a password: all connections have both, that which gets the WAL, too. */
+/* A server that requires TLS and a password. All connections use both, the replication connection too. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include "postgres/shown.h"
 #include "vestry/data/postgres_topics.h"
 
-#define PASSWORD "zq7xk:\\long" /* a password file has a backslash before colons and backslashes */
+#define PASSWORD "zq7xk:\\long" /* a password file escapes colons and backslashes by a backslash */
 
 static const char schema[] =
     "CREATE TABLE note(id int PRIMARY KEY, text text); INSERT INTO note VALUES(1, 'a'); ANALYZE";
@@ -19,7 +19,7 @@ static const char rules[] = "local all all trust\n"
 
 static char passfile[120], settings[4][160];
 
-/* A file in the server's folder, which its user alone can read. */
+/* Write a file to the server's folder, readable only by the server's user. */
 static void put(const char *name, const char *text, char *ret_path, size_t capacity) {
   snprintf(ret_path, capacity, "%s/%s", shop_server()->folder, name);
   const int file = open(ret_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -29,7 +29,7 @@ static void put(const char *name, const char *text, char *ret_path, size_t capac
   close(file);
 }
 
-/* name.crt and name.key, of its own authority. */
+/* Make name.crt and name.key, self-signed. */
 static void make_certificate(const char *name) {
   const postgres_server *server = shop_server();
   char command[600], path[160];
@@ -59,7 +59,7 @@ static int start_secure(void **state) {
   postgres_server_start(server, (const char *const[]){settings[0], settings[1], settings[2], settings[3], NULL});
   postgres_server_run(server, "CREATE ROLE chat LOGIN REPLICATION SUPERUSER PASSWORD '" PASSWORD "'");
   snprintf(passfile, sizeof passfile, "%s/passwords", server->folder);
-  const int file = open(passfile, O_WRONLY | O_CREAT, 0600); /* this process's own */
+  const int file = open(passfile, O_WRONLY | O_CREAT, 0600); /* owned by this process */
   static const char line[] = "localhost:*:*:chat:zq7xk\\:\\\\long\n";
   assert_int_equal(write(file, line, sizeof line - 1), sizeof line - 1);
   close(file);
@@ -75,7 +75,7 @@ static void write_url(char *url, size_t capacity, const char *certificate, const
 }
 
 /* capability: M2 */
-static void all_connections_have_tls_and_the_password_files_password(void **state) {
+static void all_connections_use_tls_and_the_password_file(void **state) {
   (void)state;
   shown_site s;
   char url[300];
@@ -87,7 +87,7 @@ static void all_connections_have_tls_and_the_password_files_password(void **stat
   shown_run(&s, "UPDATE note SET text = 'b' WHERE id = 1");
   assert_int_equal(shown_renders(&s, at), 1);
   assert_string_equal(s.all[at].text, "b ");
-  /* A pool's at least, the follower's two, the listener's. */
+  /* At least one of the pool, two of the follower, one of the listener. */
   assert_true(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity WHERE usename = 'chat'") >=
               4);
   assert_int_equal(postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING "
@@ -97,20 +97,20 @@ static void all_connections_have_tls_and_the_password_files_password(void **stat
   shown_close(&s);
 }
 
-static void assert_refused(const char *url, const char *says) {
+static void assert_refused(const char *url, const char *expected_log) {
   test_host th;
   vestry_sql_pool *none = NULL;
   test_host_init(&th);
   const vestry_postgres_pool_options options = {.host = &th.host, .url = url};
   assert_int_equal(vestry_postgres_pool_create(&options, &none), VESTRY_LIMIT);
   assert_null(none);
-  if (!strstr(th.last_log, says)) fail_msg("\"%s\" is not in: %s", says, th.last_log);
+  if (!strstr(th.last_log, expected_log)) fail_msg("\"%s\" is not in: %s", expected_log, th.last_log);
   if (strstr(th.last_log, "zq7xk")) fail_msg("a password is logged: %s", th.last_log);
   test_host_assert_clean(&th);
 }
 
 /* capability: M2 */
-static void what_is_not_the_server_gets_no_password(void **state) {
+static void unverified_server_gets_no_password(void **state) {
   (void)state;
   char url[300];
   write_url(url, sizeof url, "other", "");
@@ -128,8 +128,8 @@ static void what_is_not_the_server_gets_no_password(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(all_connections_have_tls_and_the_password_files_password),
-      cmocka_unit_test(what_is_not_the_server_gets_no_password),
+      cmocka_unit_test(all_connections_use_tls_and_the_password_file),
+      cmocka_unit_test(unverified_server_gets_no_password),
   };
   return cmocka_run_group_tests(tests, start_secure, shop_close_server);
 }

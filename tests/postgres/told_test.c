@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operator is told of commits: that they were the database's, and how long they take to the pages that show
- * them. */
+/* An operator can see that a commit of the database made a page render, and the time from the commit to the pages. */
 #include <stdlib.h>
 
 #include "postgres/shown.h"
@@ -22,7 +21,7 @@ static void end(shown_site *s, vestry_observe *observe) {
   shown_close(s);
 }
 
-/* So many changes were timed, and together they took that long. */
+/* Check the number of measured changes, and their total time. */
 static void check_times(vestry_observe *observe, unsigned long long count, double sum_ms) {
   static char text[1 << 16];
   static const char sum[] = "\nvestry_page_change_seconds_sum ", number[] = "\nvestry_page_change_seconds_count ";
@@ -32,26 +31,26 @@ static void check_times(vestry_observe *observe, unsigned long long count, doubl
   assert_true(is_ms > sum_ms - .01 && is_ms < sum_ms + .01);
 }
 
-/* Followed, but no page is rendered yet. */
+/* Follow the commit without rendering a page. */
 static void commit(shown_site *s, const char *sql) {
   shown_run(s, sql);
   assert_int_equal(vestry_postgres_settle(s->database, SHOWN_WAIT_MS, NULL), VESTRY_OK);
 }
 
 /* capability: H2 */
-static void a_commit_is_timed_from_when_its_record_is_read(void **state) {
+static void commit_is_timed_from_the_read_of_its_record(void **state) {
   (void)state;
   shown_site s;
   vestry_observe *observe;
   begin(&s, &observe);
-  check_times(observe, 0, 0); /* what opens a stream answers no change */
+  check_times(observe, 0, 0); /* the first render of a stream is not a change */
   shown_run(&s, "BEGIN; INSERT INTO note VALUES(2, 'b')");
-  test_host_advance_ms(&s.on.th, 400); /* its rows may have been read by now: they are no commit */
+  test_host_advance_ms(&s.on.th, 400); /* its rows may have been read by now, but not its commit */
   commit(&s, "COMMIT");
   test_host_advance_ms(&s.on.th, 25);
   assert_int_equal(shown_renders(&s, 0), 1);
   check_times(observe, 1, 25);
-  commit(&s, "UPDATE note SET text = 'c' WHERE id = 2"); /* of two that one render answers the first counts */
+  commit(&s, "UPDATE note SET text = 'c' WHERE id = 2"); /* if one render covers two commits, the first one counts */
   test_host_advance_ms(&s.on.th, 10);
   commit(&s, "UPDATE note SET text = 'd' WHERE id = 2");
   test_host_advance_ms(&s.on.th, 20);
@@ -61,7 +60,7 @@ static void a_commit_is_timed_from_when_its_record_is_read(void **state) {
 }
 
 /* capability: H2 */
-static void what_no_page_shows_is_not_timed(void **state) {
+static void commit_that_changes_no_page_is_not_timed(void **state) {
   (void)state;
   shown_site s;
   vestry_observe *observe;
@@ -70,7 +69,7 @@ static void what_no_page_shows_is_not_timed(void **state) {
   assert_int_equal(shown_renders(&s, 0), 0);
   shown_run(&s, "BEGIN; INSERT INTO note VALUES(3, 'x'); ROLLBACK");
   assert_int_equal(shown_renders(&s, 0), 0);
-  shown_run(&s, "UPDATE note SET text = text WHERE id = 1"); /* the page is the same */
+  shown_run(&s, "UPDATE note SET text = text WHERE id = 1"); /* the page is unchanged */
   assert_int_equal(shown_renders(&s, 0), 1);
   check_times(observe, 0, 0);
   end(&s, observe);
@@ -82,7 +81,7 @@ static void note(const vestry_page_info *info, void *ctx) {
 }
 
 /* capability: H8 */
-static void a_render_is_for_the_database(void **state) {
+static void render_after_a_commit_is_reported_as_database(void **state) {
   (void)state;
   shown_site s;
   vestry_observe *observe;
@@ -96,9 +95,9 @@ static void a_render_is_for_the_database(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_commit_is_timed_from_when_its_record_is_read),
-                                     cmocka_unit_test(what_no_page_shows_is_not_timed),
-                                     cmocka_unit_test(a_render_is_for_the_database)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(commit_is_timed_from_the_read_of_its_record),
+                                     cmocka_unit_test(commit_that_changes_no_page_is_not_timed),
+                                     cmocka_unit_test(render_after_a_commit_is_reported_as_database)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Topics that transactions refresh, at all nodes of a database. */
+/* Topics that transactions refresh at all nodes of a database. */
 #include "vestry/data/postgres_topics.h"
 
 #include "postgres/pooler.h"
@@ -10,12 +10,12 @@
 
 enum { WAIT_MS = 20000 };
 
-/* A node, with a page for each of two topics and a tab of each. */
+/* A node with two pages, each with its own topic and tab. */
 typedef struct node {
   site on;
   shop shop;
   vestry_postgres_topics *topics;
-  size_t renders[2]; /* since they were last asked */
+  size_t renders[2]; /* since the last check */
   vestry_memory_exchange *tabs[2];
 } node;
 
@@ -37,7 +37,7 @@ static void settle(node *n) {
   site_settle_pages(&n->on);
 }
 
-/* url: NULL: the server's */
+/* url: NULL: the server's. */
 static void begin_at(node *n, const char *url, uint32_t silence_ms) {
   vestry_page *page;
   memset(n, 0, sizeof *n);
@@ -84,7 +84,7 @@ static vestry_postgres_topics_stats stats_of(node *n) {
   return stats;
 }
 
-/* A transaction that refreshes topics, and ends so. */
+/* Run a transaction that refreshes topics, and ends with `ends`. */
 static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
   vestry_sql_transaction *loan;
   vestry_err error = vestry_sql_begin(n->shop.pool, VESTRY_SQL_SERIALIZABLE, &loan);
@@ -96,7 +96,7 @@ static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
 #define TOPICS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* capability: M2 */
-static void a_commit_refreshes_its_topics_at_each_node(void **state) {
+static void commit_refreshes_its_topics_at_each_node(void **state) {
   (void)state;
   node here, there;
   begin(&here);
@@ -110,7 +110,7 @@ static void a_commit_refreshes_its_topics_at_each_node(void **state) {
   assert_int_equal(act(&here, TOPICS("room/7"), VESTRY_FAILED), VESTRY_FAILED); /* rolled back */
   check_renders(&here, 0, 0);
   check_renders(&there, 0, 0);
-  assert_int_equal(stats_of(&here).heard_count, 3); /* the one that was named twice came once */
+  assert_int_equal(stats_of(&here).heard_count, 3); /* a topic named twice was sent once */
   assert_int_equal(stats_of(&here).refused_count, 0);
   assert_int_equal(stats_of(&here).starts_count, 1);
   assert_true(stats_of(&here).is_listening);
@@ -118,9 +118,9 @@ static void a_commit_refreshes_its_topics_at_each_node(void **state) {
   end(&here);
 }
 
-/* Any client: psql, a trigger. */
+/* For example psql, or a trigger. */
 /* capability: M2 */
-static void any_client_may_refresh_and_none_does_harm(void **state) {
+static void any_client_can_notify_and_invalid_payloads_are_rejected(void **state) {
   (void)state;
   node n;
   begin(&n);
@@ -139,7 +139,7 @@ static void any_client_may_refresh_and_none_does_harm(void **state) {
   end(&n);
 }
 
-static void topics_have_bounds(void **state) {
+static void invalid_topics_are_rejected(void **state) {
   (void)state;
   node n;
   char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
@@ -164,9 +164,9 @@ static void topics_have_bounds(void **state) {
   end(&n);
 }
 
-/* What was committed meanwhile is not known, so every page is rendered, once. */
+/* Topics committed meanwhile are unknown, so every page renders once. */
 /* capability: M2 */
-static void pages_are_rendered_once_the_server_is_back(void **state) {
+static void pages_render_once_after_a_server_restart(void **state) {
   (void)state;
   node n;
   begin(&n);
@@ -179,8 +179,8 @@ static void pages_are_rendered_once_the_server_is_back(void **state) {
   end(&n);
 }
 
-/* A network that is cut: nothing comes, and nothing says so. */
-static void a_silent_server_is_taken_for_gone(void **state) {
+/* A broken network: no byte arrives, and no error. */
+static void silent_server_is_taken_for_dead(void **state) {
   (void)state;
   node n;
   char url[200];
@@ -198,8 +198,8 @@ static void a_silent_server_is_taken_for_gone(void **state) {
   relay_close(way);
 }
 
-/* A pooler that begins to give the server's connections to others: LISTEN stays with one of them. */
-static void a_pooler_that_shares_is_noticed(void **state) {
+/* A pooler begins to share the server's connections, and LISTEN stays with one of them. */
+static void transaction_mode_pooler_is_detected(void **state) {
   (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   if (postgres_pooler_keeps_servers())
@@ -212,7 +212,7 @@ static void a_pooler_that_shares_is_noticed(void **state) {
   check_renders(&n, 1, 0);
   postgres_pooler_change(&pooler, shop_server(), "transaction");
   UNTIL(!stats_of(&n).is_listening);
-  vestry_postgres_topics_destroy(n.topics); /* its thread logs no more */
+  vestry_postgres_topics_destroy(n.topics); /* its thread stops logging */
   n.topics = NULL;
   assert_non_null(strstr(n.shop.th.last_log, "pooler in session mode"));
   for (size_t i = 0; i < 2; i++) vestry_memory_destroy(n.tabs[i]);
@@ -228,7 +228,7 @@ static bool listens(vestry_postgres_topics *topics) {
   return stats.is_listening;
 }
 
-static void it_begins_while_the_server_is_away(void **state) {
+static void listener_starts_while_the_server_is_away(void **state) {
   (void)state;
   node n;
   vestry_postgres_topics *early;
@@ -245,7 +245,7 @@ static void it_begins_while_the_server_is_away(void **state) {
   end(&n);
 }
 
-static void want_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   node n;
   vestry_postgres_topics *none = NULL;
@@ -261,14 +261,14 @@ static void want_of_memory_is_an_error(void **state) {
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_commit_refreshes_its_topics_at_each_node),
-      cmocka_unit_test(any_client_may_refresh_and_none_does_harm),
-      cmocka_unit_test(topics_have_bounds),
-      cmocka_unit_test(pages_are_rendered_once_the_server_is_back),
-      cmocka_unit_test(a_silent_server_is_taken_for_gone),
-      cmocka_unit_test(a_pooler_that_shares_is_noticed),
-      cmocka_unit_test(it_begins_while_the_server_is_away),
-      cmocka_unit_test(want_of_memory_is_an_error),
+      cmocka_unit_test(commit_refreshes_its_topics_at_each_node),
+      cmocka_unit_test(any_client_can_notify_and_invalid_payloads_are_rejected),
+      cmocka_unit_test(invalid_topics_are_rejected),
+      cmocka_unit_test(pages_render_once_after_a_server_restart),
+      cmocka_unit_test(silent_server_is_taken_for_dead),
+      cmocka_unit_test(transaction_mode_pooler_is_detected),
+      cmocka_unit_test(listener_starts_while_the_server_is_away),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -30,17 +30,17 @@ static void assert_touched(const vsi_postgres_touched *t, vsi_postgres_touch tou
   assert_int_equal(t->offset, offset);
 }
 
-/* 7: the old version's place */
+/* 7: offset of the old version */
 static const unsigned char row[] = {WRITTEN_U32(1), WRITTEN_U16(7), 0, 0, WRITTEN_U32(2), WRITTEN_U16(3)};
 static const unsigned char leaf[] = {WRITTEN_U32(0), WRITTEN_U16(3), WRITTEN_U16(2), 0, 0};
 static const unsigned char half_dead[] = {WRITTEN_U16(1), 0, 0, WRITTEN_U32(BLOCK), WRITTEN_U32(4), WRITTEN_U32(OTHER),
                                           WRITTEN_U32(2)};
 
-static void rows_are_inserted_changed_and_both(void **state) {
+static void row_records_name_inserted_and_changed_rows(void **state) {
   (void)state;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
-  for (unsigned init = 0; init <= 0x80; init += 0x80) { /* the page may be begun anew */
+  for (unsigned init = 0; init <= 0x80; init += 0x80) { /* the page may be initialized by the record */
     vsi_postgres_record record = record_of(VSI_POSTGRES_HEAP, 0x00 | init, "\3\0\0", 3);
     assert_int_equal(vsi_postgres_touched_read(&record, touched, &count), VESTRY_OK);
     assert_int_equal(count, 1);
@@ -68,8 +68,8 @@ static void rows_are_inserted_changed_and_both(void **state) {
   assert_touched(touched, VSI_POSTGRES_CHANGED, BLOCK, 0, 7);
 }
 
-/* As servers with the minor versions of 2026 write them: the visibility map's page stands beside the row's. */
-static void a_page_of_the_visibility_map_is_not_the_rows(void **state) {
+/* Servers with the minor versions of 2026 write the page of the visibility map beside the row's page. */
+static void visibility_map_page_is_not_taken_for_the_rows_page(void **state) {
   (void)state;
   enum { VISIBILITY_MAP = 2 };
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
@@ -88,7 +88,7 @@ static void a_page_of_the_visibility_map_is_not_the_rows(void **state) {
   }
 }
 
-static void leaves_are_entered_split_and_left(void **state) {
+static void leaf_records_name_inserts_and_moves(void **state) {
   (void)state;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
@@ -105,7 +105,7 @@ static void leaves_are_entered_split_and_left(void **state) {
     assert_int_equal(count, 2);
     assert_touched(&touched[0], VSI_POSTGRES_ENTERED, BLOCK, 0, 0);
     assert_touched(&touched[1], VSI_POSTGRES_MOVED, BLOCK, OTHER, 0);
-    record.main = (const unsigned char *)"\1\0\0\0\3\0\2\0\0\0"; /* an upper page: no row is found by it alone */
+    record.main = (const unsigned char *)"\1\0\0\0\3\0\2\0\0\0"; /* an inner page: no row is found by that page alone */
     assert_int_equal(vsi_postgres_touched_read(&record, touched, &count), VESTRY_OK);
     assert_int_equal(count, 0);
   }
@@ -115,8 +115,8 @@ static void leaves_are_entered_split_and_left(void **state) {
   assert_touched(touched, VSI_POSTGRES_MOVED, BLOCK, OTHER, 0);
 }
 
-/* Every other number: locks, pruning, vacuum, upper pages, and those of no version yet. */
-static void nothing_else_touches_what_a_query_finds(void **state) {
+/* All other record types: locks, pruning, vacuum, inner pages, and types of no known version. */
+static void other_records_touch_nothing(void **state) {
   (void)state;
   static const struct {
     uint8_t manager;
@@ -138,8 +138,8 @@ static void nothing_else_touches_what_a_query_finds(void **state) {
   }
 }
 
-/* Without its blocks, and cut after each byte of what is read of it. */
-static void a_record_that_lacks_a_part_is_refused(void **state) {
+/* Without their blocks, and cut after each byte that is read. */
+static void incomplete_record_is_rejected(void **state) {
   (void)state;
   static const struct {
     uint8_t manager;
@@ -155,7 +155,7 @@ static void a_record_that_lacks_a_part_is_refused(void **state) {
     vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
     size_t count;
     for (size_t len = 0; len <= whole[i].least; len++) {
-      unsigned char *main = test_malloc(len + !len); /* its end is the end of the memory */
+      unsigned char *main = test_malloc(len + !len); /* ends at the end of the allocation */
       memcpy(main, whole[i].main, len);
       vsi_postgres_record record = record_of(whole[i].manager, whole[i].info, main, len);
       add_second(&record);
@@ -177,10 +177,10 @@ static void a_record_that_lacks_a_part_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_inserted_changed_and_both),
-                                     cmocka_unit_test(a_page_of_the_visibility_map_is_not_the_rows),
-                                     cmocka_unit_test(leaves_are_entered_split_and_left),
-                                     cmocka_unit_test(nothing_else_touches_what_a_query_finds),
-                                     cmocka_unit_test(a_record_that_lacks_a_part_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(row_records_name_inserted_and_changed_rows),
+                                     cmocka_unit_test(visibility_map_page_is_not_taken_for_the_rows_page),
+                                     cmocka_unit_test(leaf_records_name_inserts_and_moves),
+                                     cmocka_unit_test(other_records_touch_nothing),
+                                     cmocka_unit_test(incomplete_record_is_rejected)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,20 +11,20 @@ static test_host th;
 static vsi_postgres_transactions all;
 static const vsi_postgres_catalog catalogs[] = {{MOVED_CATALOG, 1255}}; /* pg_proc */
 
-/* What was told last. */
-static vsi_postgres_keys told;
-static uint32_t told_xid;
-static bool told_all;
-static size_t told_count, moves_count;
+/* The last reported commit. */
+static vsi_postgres_keys reported;
+static uint32_t reported_xid;
+static bool reported_all;
+static size_t reports_count, moves_count;
 
 static vestry_err commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all) {
   assert_ptr_equal(ctx, &all);
-  vsi_postgres_keys_clear(&told, &th.host);
-  told = *keys;
+  vsi_postgres_keys_clear(&reported, &th.host);
+  reported = *keys;
   *keys = (vsi_postgres_keys){.count = 0};
-  told_xid = xid;
-  told_all = is_all;
-  told_count++;
+  reported_xid = xid;
+  reported_all = is_all;
+  reports_count++;
   return VESTRY_OK;
 }
 
@@ -37,7 +37,7 @@ static vestry_err move(void *ctx, uint32_t relation, uint32_t from, uint32_t to)
 }
 
 static void open_all(void) {
-  told_count = moves_count = 0;
+  reports_count = moves_count = 0;
   vsi_postgres_transactions_init(&all, &(vsi_postgres_transactions_options){.host = &th.host,
                                                                             .format = vsi_postgres_format_of(15),
                                                                             .database = WRITTEN_DATABASE,
@@ -58,7 +58,7 @@ static int set_up(void **state) {
 
 static void close_all(void) {
   vsi_postgres_transactions_finish(&all);
-  vsi_postgres_keys_clear(&told, &th.host);
+  vsi_postgres_keys_clear(&reported, &th.host);
 }
 
 static int tear_down(void **state) {
@@ -100,7 +100,7 @@ static vestry_err split(uint32_t xid, uint32_t block) {
   return take(xid, VSI_POSTGRES_BTREE, 0x30, WRITTEN_DATABASE, INDEX, block, halves, sizeof halves);
 }
 
-/* A commit with messages about relations, and with one subtransaction if `sub` is not 0. */
+/* End a transaction by a commit with messages about relations, and with one subtransaction if `sub` is not 0. */
 static vestry_err end(uint32_t xid, uint32_t sub, const uint32_t *relations, uint32_t count) {
   uint32_t main[64] = {0, 0, (sub ? 2u : 0) | (count ? 8u : 0)};
   size_t words = 3;
@@ -121,120 +121,120 @@ static vestry_err end(uint32_t xid, uint32_t sub, const uint32_t *relations, uin
 }
 
 static bool has(uint32_t relation, uint32_t block, uint16_t offset, vsi_postgres_kind kind) {
-  return vsi_postgres_keys_have(&told, (vsi_postgres_key){relation, block, offset, (uint16_t)kind});
+  return vsi_postgres_keys_have(&reported, (vsi_postgres_key){relation, block, offset, (uint16_t)kind});
 }
 
-static void a_commit_tells_what_was_written(void **state) {
+static void commit_reports_what_was_written(void **state) {
   (void)state;
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(delete_row(8, 3, 5), VESTRY_OK);
-  assert_int_equal(told_count, 0);
+  assert_int_equal(reports_count, 0);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
-  assert_int_equal(told_count, 1);
-  assert_int_equal(told_xid, 7);
-  assert_false(told_all);
-  assert_int_equal(told.count, 4);
+  assert_int_equal(reports_count, 1);
+  assert_int_equal(reported_xid, 7);
+  assert_false(reported_all);
+  assert_int_equal(reported.count, 4);
   assert_true(has(TABLE, 0, 0, VSI_POSTGRES_TABLE) && has(TABLE, 0, 0, VSI_POSTGRES_VERSIONS));
   assert_true(has(INDEX, 4, 0, VSI_POSTGRES_LEAF) && has(INDEX, 0, 0, VSI_POSTGRES_INDEX));
   assert_int_equal(end(8, 0, NULL, 0), VESTRY_OK);
-  assert_int_equal(told.count, 4);
+  assert_int_equal(reported.count, 4);
   assert_true(has(TABLE, 3, 5, VSI_POSTGRES_ROW) && has(TABLE, 3, 0, VSI_POSTGRES_ROWS));
   assert_true(has(TABLE, 0, 0, VSI_POSTGRES_CHANGES) && has(TABLE, 0, 0, VSI_POSTGRES_TABLE));
-  assert_int_equal(end(9, 0, NULL, 0), VESTRY_OK); /* it wrote nothing here */
-  assert_int_equal(told_count, 3);
-  assert_int_equal(told_xid, 9);
-  assert_int_equal(told.count, 0);
-  assert_false(told_all);
+  assert_int_equal(end(9, 0, NULL, 0), VESTRY_OK); /* it has written nothing in this database */
+  assert_int_equal(reports_count, 3);
+  assert_int_equal(reported_xid, 9);
+  assert_int_equal(reported.count, 0);
+  assert_false(reported_all);
 }
 
-static void a_subtransaction_counts_with_its_own(void **state) {
+static void subtransaction_is_reported_with_its_parent(void **state) {
   (void)state;
   assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
-  assert_int_equal(insert(12, TABLE), VESTRY_OK); /* of another one */
+  assert_int_equal(insert(12, TABLE), VESTRY_OK); /* of another transaction */
   assert_int_equal(end(10, 11, NULL, 0), VESTRY_OK);
-  assert_int_equal(told_xid, 10);
+  assert_int_equal(reported_xid, 10);
   assert_true(has(TABLE, 3, 5, VSI_POSTGRES_ROW));
   assert_false(has(TABLE, 0, 0, VSI_POSTGRES_VERSIONS));
   assert_int_equal(all.by_xid.count, 1);
 }
 
-static void an_abort_tells_nothing(void **state) {
+static void abort_reports_nothing(void **state) {
   (void)state;
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   vsi_postgres_record record = {
       .xid = 7, .manager = VSI_POSTGRES_TRANSACTION, .info = 0x20, .main = (void *)"\0\0\0\0\0\0\0\0", .main_len = 8};
   assert_int_equal(vsi_postgres_transactions_take(&all, &record), VESTRY_OK);
-  assert_int_equal(told_count, 0);
+  assert_int_equal(reports_count, 0);
   assert_int_equal(all.by_xid.count, 0);
 }
 
-static void other_databases_are_passed_over(void **state) {
+static void other_databases_are_ignored(void **state) {
   (void)state;
   assert_int_equal(take(7, VSI_POSTGRES_HEAP, 0x00, OTHER_DATABASE, TABLE, 1, "\3\0\0", 3), VESTRY_OK);
   assert_int_equal(take(7, VSI_POSTGRES_BTREE, 0x30, OTHER_DATABASE, INDEX, 1, halves, sizeof halves), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
-  assert_int_equal(told.count + moves_count, 0);
-  assert_false(told_all);
+  assert_int_equal(reported.count + moves_count, 0);
+  assert_false(reported_all);
 }
 
-static void what_was_entered_into_a_leaf_moves_with_it(void **state) {
+static void entries_of_a_leaf_move_with_its_split(void **state) {
   (void)state;
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(split(8, 4), VESTRY_OK);
   assert_int_equal(moves_count, 1);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
   assert_true(has(INDEX, 4, 0, VSI_POSTGRES_LEAF) && has(INDEX, 104, 0, VSI_POSTGRES_LEAF));
-  assert_int_equal(end(8, 0, NULL, 0), VESTRY_OK); /* its entry is in one of them */
+  assert_int_equal(end(8, 0, NULL, 0), VESTRY_OK); /* its entry is on one of the two leaves */
   assert_true(has(INDEX, 4, 0, VSI_POSTGRES_LEAF) && has(INDEX, 104, 0, VSI_POSTGRES_LEAF));
 }
 
-static void definitions_count_with_changes_of_the_servers_own_tables(void **state) {
+static void definitions_count_only_with_catalog_changes(void **state) {
   (void)state;
   static const uint32_t relations[] = {TABLE, 17000};
   assert_int_equal(insert(7, 2619), VESTRY_OK); /* ANALYZE: pg_statistic */
   assert_int_equal(end(7, 0, relations, 2), VESTRY_OK);
-  assert_int_equal(told_count, 1);
-  assert_int_equal(told.count, 0);
-  assert_false(told_all);
+  assert_int_equal(reports_count, 1);
+  assert_int_equal(reported.count, 0);
+  assert_false(reported_all);
   assert_int_equal(insert(8, 1259), VESTRY_OK); /* pg_class */
   assert_int_equal(end(8, 0, relations, 2), VESTRY_OK);
-  assert_int_equal(told.count, 2);
-  assert_false(told_all);
+  assert_int_equal(reported.count, 2);
+  assert_false(reported_all);
   assert_true(has(TABLE, 0, 0, VSI_POSTGRES_DEFINITION) && has(17000, 0, 0, VSI_POSTGRES_DEFINITION));
   static const uint32_t every = 0;
   assert_int_equal(insert(9, 1259), VESTRY_OK);
   assert_int_equal(end(9, 0, &every, 1), VESTRY_OK);
-  assert_true(told_all);
+  assert_true(reported_all);
 }
 
-static void functions_count_for_all_wherever_they_are_stored(void **state) {
+static void function_changes_count_for_all_in_any_file(void **state) {
   (void)state;
   static const uint32_t files[] = {1255, MOVED_CATALOG};
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(insert(7, files[i]), VESTRY_OK);
     assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
-    assert_int_equal(told_count, i + 1);
-    assert_true(told_all);
-    assert_int_equal(told.count, 0);
+    assert_int_equal(reports_count, i + 1);
+    assert_true(reported_all);
+    assert_int_equal(reported.count, 0);
   }
   static const uint32_t own = 1255; /* VACUUM FULL pg_proc */
   assert_int_equal(insert(8, 1259), VESTRY_OK);
   assert_int_equal(end(8, 0, &own, 1), VESTRY_NOT_FOUND);
 }
 
-static void many_keys_become_files_and_many_files_all(void **state) {
+static void many_keys_become_files_and_many_files_become_all(void **state) {
   (void)state;
   for (uint32_t i = 0; i < 5000; i++) assert_int_equal(delete_row(7, i, 1), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
-  assert_false(told_all);
-  assert_int_equal(told.count, 2);
+  assert_false(reported_all);
+  assert_int_equal(reported.count, 2);
   assert_true(has(TABLE, 0, 0, VSI_POSTGRES_FILE) && has(INDEX, 0, 0, VSI_POSTGRES_FILE));
   for (uint32_t i = 0; i < 5000; i++) assert_int_equal(insert(8, TABLE + i), VESTRY_OK);
   assert_int_equal(end(8, 0, NULL, 0), VESTRY_OK);
-  assert_true(told_all);
-  assert_int_equal(told.count, 0);
+  assert_true(reported_all);
+  assert_int_equal(reported.count, 0);
 }
 
 static vestry_err run_all(test_host *host, void *ctx) {
@@ -252,22 +252,22 @@ static vestry_err run_all(test_host *host, void *ctx) {
   return error;
 }
 
-static void without_memory_it_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   test_host_fail_each(run_all, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(a_commit_tells_what_was_written, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(a_subtransaction_counts_with_its_own, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(an_abort_tells_nothing, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(other_databases_are_passed_over, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(what_was_entered_into_a_leaf_moves_with_it, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(definitions_count_with_changes_of_the_servers_own_tables, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(functions_count_for_all_wherever_they_are_stored, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(many_keys_become_files_and_many_files_all, set_up, tear_down),
-      cmocka_unit_test(without_memory_it_is_an_error),
+      cmocka_unit_test_setup_teardown(commit_reports_what_was_written, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(subtransaction_is_reported_with_its_parent, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(abort_reports_nothing, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(other_databases_are_ignored, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(entries_of_a_leaf_move_with_its_split, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(definitions_count_only_with_catalog_changes, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(function_changes_count_for_all_in_any_file, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(many_keys_become_files_and_many_files_become_all, set_up, tear_down),
+      cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

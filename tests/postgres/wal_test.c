@@ -11,8 +11,8 @@ enum { TOLD_MAX = 400, RELATION = 16400 };
 static const unsigned majors[] = {13, 14, 15, 16, 17, 18};
 enum { MAJORS = sizeof majors / sizeof *majors };
 
-/* What was told, and what is to be. */
-typedef struct told {
+/* The reported records, or the expected ones. */
+typedef struct reported {
   struct {
     uint64_t at;
     uint32_t xid, relation, block;
@@ -21,8 +21,8 @@ typedef struct told {
     unsigned sum; /* of the main data */
   } records[TOLD_MAX];
   size_t count;
-  vestry_err answer; /* to the next record */
-} told;
+  vestry_err answer; /* result for the next record */
+} reported;
 
 static unsigned sum_of(const unsigned char *data, size_t len) {
   unsigned sum = 0;
@@ -31,7 +31,7 @@ static unsigned sum_of(const unsigned char *data, size_t len) {
 }
 
 static vestry_err take(const vsi_postgres_record *record, void *ctx) {
-  told *t = ctx;
+  reported *t = ctx;
   if (t->answer) return t->answer;
   assert_true(t->count < TOLD_MAX);
   memset(&t->records[t->count], 0, sizeof *t->records);
@@ -54,19 +54,19 @@ static vestry_err take(const vsi_postgres_record *record, void *ctx) {
 typedef struct reading {
   test_host th;
   vsi_postgres_wal wal;
-  told told;
+  reported reported;
 } reading;
 
 static void open_at(reading *r, const written *w, unsigned major, uint64_t at) {
   test_host_init(&r->th);
-  memset(&r->told, 0, sizeof r->told);
+  memset(&r->reported, 0, sizeof r->reported);
   const vsi_postgres_wal_options options = {.host = &r->th.host,
                                             .format = vsi_postgres_format_of(major),
                                             .at = at,
                                             .page_bytes = w->page_bytes,
                                             .segment_bytes = w->segment_bytes,
                                             .tell = take,
-                                            .ctx = &r->told};
+                                            .ctx = &r->reported};
   assert_int_equal(vsi_postgres_wal_init(&r->wal, &options), VESTRY_OK);
 }
 
@@ -79,8 +79,8 @@ static void close_reading(reading *r) {
   test_host_assert_clean(&r->th);
 }
 
-/* One record, and what is to be told of it. */
-static void put(written *w, told *expected, const written_record *r, uint32_t relation, uint32_t block,
+/* Write one record, and add it to the expected ones. */
+static void put(written *w, reported *expected, const written_record *r, uint32_t relation, uint32_t block,
                 unsigned blocks_count, size_t main_len) {
   uint64_t at = written_put(w, r);
   const unsigned char *main = r->tail + r->tail_len - main_len;
@@ -96,28 +96,30 @@ static void put(written *w, told *expected, const written_record *r, uint32_t re
   expected->records[expected->count++].sum = sum_of(main, main_len);
 }
 
-/* Records of all shapes, over pages and segments. Returns how many there are, with those that are not told. */
-static size_t write_all(written *w, told *expected, unsigned major) {
+/* Write records of all shapes, across pages and segments. Returns their number, including records that are not
+ * reported. */
+static size_t write_all(written *w, reported *expected, unsigned major) {
   static const unsigned char bytes[3000] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   unsigned compressed = major < 15 ? 0x02 : 0x04, applied = major < 15 ? 0x04 : 0x02;
   size_t count = 0;
   memset(expected, 0, sizeof *expected);
   written_open(w, major, WRITTEN_AT, WRITTEN_PAGE, WRITTEN_SEGMENT);
   for (unsigned round = 0; round < 3; round++) {
-    written_record r = written_begin(700 + round, VSI_POSTGRES_HEAP, 0); /* a head alone has no block */
+    /* A record that consists of a header has no block. */
+    written_record r = written_begin(700 + round, VSI_POSTGRES_HEAP, 0);
     put(w, expected, &r, 0, 0, 0, 0);
     r = written_begin(701, VSI_POSTGRES_HEAP, 0x80);
     written_block(&r, 0, 0, RELATION, 9, 33 + round);
     written_main(&r, "\1\0\0", 3);
     put(w, expected, &r, RELATION, 9, 1, 3);
-    r = written_begin(702, VSI_POSTGRES_HEAP, 0x20); /* the second block is of the same relation */
+    r = written_begin(702, VSI_POSTGRES_HEAP, 0x20); /* the second block belongs to the same relation */
     written_block(&r, 0, 0, RELATION + 1, 4, 5);
     written_block(&r, 1, WRITTEN_SAME, 0, 3, 0);
     written_origin(&r);
     if (major >= 14) written_transaction(&r, 699);
     written_main(&r, bytes, 14);
     put(w, expected, &r, RELATION + 1, 3, 2, 14);
-    r = written_begin(703, VSI_POSTGRES_BTREE, 0); /* images: whole, with a hole, compressed, both */
+    r = written_begin(703, VSI_POSTGRES_BTREE, 0); /* images: complete, with a hole, compressed, both */
     written_image(&r, 0, RELATION + 2, 1, applied, 100, 20, false);
     written_image(&r, 3, RELATION + 2, 2, applied | WRITTEN_HOLE, 101, 0, false);
     written_image(&r, 5, RELATION + 2, 3, applied | compressed, 102, 0, true);
@@ -127,13 +129,13 @@ static size_t write_all(written *w, told *expected, unsigned major) {
     r = written_begin(704, VSI_POSTGRES_TRANSACTION, 0x80); /* over several pages */
     written_main(&r, bytes, 1300 + round);
     put(w, expected, &r, 0, 0, 0, 1300 + round);
-    r = written_begin(705, 13, 0x10); /* passed: another manager's */
+    r = written_begin(705, 13, 0x10); /* of another resource manager: skipped */
     written_block(&r, 0, 0, RELATION + 3, 1, 700 + round * 13);
     written_put(w, &r);
     r = written_begin(706, VSI_POSTGRES_HEAP2, 0x50);
     written_block(&r, 0, 0, RELATION + 4, 77, 40);
     written_main(&r, bytes, 8);
-    if (round == 1) { /* the server crashed while it wrote */
+    if (round == 1) { /* the server crashed during the write */
       written_give_up(w, &r, 30);
       r.xid = 708;
     }
@@ -147,17 +149,17 @@ static size_t write_all(written *w, told *expected, unsigned major) {
   return count;
 }
 
-static void assert_told(const reading *r, const told *expected, size_t from) {
-  assert_int_equal(r->told.count, expected->count - from);
-  assert_memory_equal(r->told.records, expected->records + from, sizeof *expected->records * r->told.count);
+static void assert_told(const reading *r, const reported *expected, size_t from) {
+  assert_int_equal(r->reported.count, expected->count - from);
+  assert_memory_equal(r->reported.records, expected->records + from, sizeof *expected->records * r->reported.count);
 }
 
-/* Fed whole, byte by byte, and in two pieces that meet anywhere. */
-static void records_are_told_wherever_the_bytes_are_cut(void **state) {
+/* Fed at once, byte by byte, and in two pieces split anywhere. */
+static void records_are_reported_for_any_split_of_the_bytes(void **state) {
   (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
-    told expected;
+    reported expected;
     size_t count = write_all(&w, &expected, majors[i]);
     for (size_t cut = 0; cut <= w.len; cut++) {
       reading r;
@@ -178,19 +180,19 @@ static void records_are_told_wherever_the_bytes_are_cut(void **state) {
   }
 }
 
-/* Bytes that have not come yet tell nothing: a record is told with its last byte. */
-static void a_record_is_told_when_it_is_whole(void **state) {
+/* A record is reported with its last byte, not earlier. */
+static void record_is_reported_with_its_last_byte(void **state) {
   (void)state;
   written w;
-  told expected;
+  reported expected;
   write_all(&w, &expected, 15);
   reading r;
   open_reading(&r, &w);
   for (size_t at = 0; at < w.len; at++) {
-    size_t before = r.told.count;
+    size_t before = r.reported.count;
     assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes + at, 1), VESTRY_OK);
-    if (r.told.count == before) continue;
-    assert_int_equal(r.told.count, before + 1);
+    if (r.reported.count == before) continue;
+    assert_int_equal(r.reported.count, before + 1);
     assert_true(expected.records[before].at < r.wal.at);
     if (before + 1 < expected.count) assert_true(r.wal.at <= expected.records[before + 1].at);
   }
@@ -198,12 +200,12 @@ static void a_record_is_told_when_it_is_whole(void **state) {
   written_close(&w);
 }
 
-/* Any page: what is left there of a record that began before is passed. */
-static void a_stream_begins_with_any_page(void **state) {
+/* The stream begins with any page; the rest of a record that began earlier is skipped. */
+static void stream_can_begin_with_any_page(void **state) {
   (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
-    told expected;
+    reported expected;
     write_all(&w, &expected, majors[i]);
     uint64_t begin = w.at - w.len;
     for (uint64_t at = begin; at < w.at; at += w.page_bytes) {
@@ -226,11 +228,11 @@ static void a_stream_begins_with_any_page(void **state) {
   }
 }
 
-/* A bit that is another one is seen, or one record is told otherwise; nothing is read that is not there. */
-static void a_bit_that_is_another_one_harms_no_other_record(void **state) {
+/* A flipped bit is detected, or changes one reported record; no byte beyond the input is read. */
+static void flipped_bit_harms_no_other_record(void **state) {
   (void)state;
   written w;
-  told expected;
+  reported expected;
   write_all(&w, &expected, 15);
   for (size_t at = 0; at < w.len; at++) {
     for (unsigned bit = 0; bit < 8; bit++) {
@@ -240,13 +242,13 @@ static void a_bit_that_is_another_one_harms_no_other_record(void **state) {
       vestry_err error = vsi_postgres_wal_feed(&r.wal, w.bytes, w.len);
       w.bytes[at] ^= (unsigned char)(1 << bit);
       assert_true(error == VESTRY_OK || error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
-      size_t other = 0; /* records that are told otherwise, or that were not told before */
-      for (size_t i = 0; i < r.told.count; i++) {
+      size_t other = 0; /* records that differ, or were not expected */
+      for (size_t i = 0; i < r.reported.count; i++) {
         size_t e = 0;
-        while (e < expected.count && expected.records[e].at != r.told.records[i].at) e++;
+        while (e < expected.count && expected.records[e].at != r.reported.records[i].at) e++;
         bool is_same =
-            e < expected.count && !memcmp(&r.told.records[i], &expected.records[e], sizeof *expected.records);
-        if (!is_same) assert_true(at >= r.told.records[i].at - WRITTEN_AT);
+            e < expected.count && !memcmp(&r.reported.records[i], &expected.records[e], sizeof *expected.records);
+        if (!is_same) assert_true(at >= r.reported.records[i].at - WRITTEN_AT);
         other += !is_same;
       }
       assert_true(other <= 1);
@@ -257,7 +259,7 @@ static void a_bit_that_is_another_one_harms_no_other_record(void **state) {
   written_close(&w);
 }
 
-/* ---------------------------------------------------------------------------------------------- what is refused --- */
+/* ---------------------------------------------------------------------------------------------- rejected WAL ------ */
 static bool is_little(void) {
   const uint16_t one = 1;
   unsigned char first;
@@ -265,9 +267,9 @@ static bool is_little(void) {
   return first;
 }
 
-/* With so many bytes there that are `number`, as this machine has it. */
-static void refuse(const written *w, unsigned major, size_t at, uint64_t number, size_t bytes, vestry_err expected,
-                   const char *reason) {
+/* Feed the WAL with `bytes` bytes at that position replaced by `number`, in this machine's byte order. */
+static void assert_rejected(const written *w, unsigned major, size_t at, uint64_t number, size_t bytes,
+                            vestry_err expected, const char *reason) {
   reading r;
   open_at(&r, w, major, w->at - w->len);
   unsigned char kept[8], put[8];
@@ -278,42 +280,47 @@ static void refuse(const written *w, unsigned major, size_t at, uint64_t number,
   memcpy(w->bytes + at, kept, bytes);
   assert_int_equal(error, expected);
   if (!strstr(r.wal.reason, reason)) fail_msg("'%s' is not in: %s", reason, r.wal.reason);
-  size_t count = r.told.count;
-  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w->bytes, w->len), expected); /* for good */
-  assert_int_equal(r.told.count, count);
+  size_t count = r.reported.count;
+  assert_int_equal(vsi_postgres_wal_feed(&r.wal, w->bytes, w->len), expected); /* the error is permanent */
+  assert_int_equal(r.reported.count, count);
   close_reading(&r);
 }
 
-static void what_is_no_wal_of_that_version_is_refused_with_its_reason(void **state) {
+static void invalid_wal_is_rejected_with_a_reason(void **state) {
   (void)state;
   written w;
-  told expected;
+  reported expected;
   write_all(&w, &expected, 15);
-  enum { RECORD = 40 }; /* behind the first page's head */
-  refuse(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
-  refuse(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the mark of the page at 0/30000 is D199, not D110");
-  refuse(&w, 15, 0, 0x10D1, 2, VESTRY_UNSUPPORTED,
-         "the page at 0/30000 is of a machine that has the other order of bytes");
-  refuse(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other order of bytes"); /* and of another version */
-  refuse(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
-  refuse(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the head");
-  refuse(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the place of the page at 0/30000 is 1, not 30000");
-  refuse(&w, 15, 32, 8192, 4, VESTRY_MALFORMED, "the segment's size of the page at 0/30000 is 2000, not 1000");
-  refuse(&w, 15, 36, 1024, 4, VESTRY_MALFORMED, "the size of the page");
-  refuse(&w, 15, WRITTEN_PAGE + 16, 1, 4, VESTRY_MALFORMED, "the rest of a record of the page at 0/30200 is 1, not");
-  refuse(&w, 15, WRITTEN_PAGE + 2, 0, 2, VESTRY_MALFORMED, "the rest of a record of the page at 0/30200 is 0, not");
-  refuse(&w, 15, RECORD, 23, 4, VESTRY_MALFORMED, "no record has 23 bytes, as the one at 0/30028 says");
-  refuse(&w, 15, RECORD, 0x40000000, 4, VESTRY_MALFORMED, "no record has");
-  refuse(&w, 15, RECORD, VSI_POSTGRES_RECORD_BYTES_MAX + 1, 4, VESTRY_TOO_LARGE, "the record at 0/30028 has 67108865");
-  refuse(&w, 15, RECORD + 8, WRITTEN_AT + RECORD, 8, VESTRY_MALFORMED, "the one before is at 0/30028");
-  refuse(&w, 15, RECORD + 24 + 8, 9, 8, VESTRY_MALFORMED, "the one before is at 0/9, not at 0/30028");
-  refuse(&w, 15, RECORD + 24 + 24, 33, 1, VESTRY_MALFORMED, "the parts of the record at 0/30040 do not add up");
-  refuse(&w, 15, RECORD + 24 + 24 + 1, 0x80 | 0x20, 1, VESTRY_MALFORMED, "do not add up"); /* the same as none */
-  refuse(&w, 15, RECORD + 24 + 24 + 1, 0, 1, VESTRY_MALFORMED, "do not add up");           /* data and no flag */
+  enum { RECORD = 40 }; /* behind the first page's header */
+  assert_rejected(&w, 17, 0, 0xD110, 2, VESTRY_MALFORMED, "the page at 0/30000 is PostgreSQL 15's, not 17's");
+  assert_rejected(&w, 15, 0, 0xD199, 2, VESTRY_MALFORMED, "the mark of the page at 0/30000 is D199, not D110");
+  assert_rejected(&w, 15, 0, 0x10D1, 2, VESTRY_UNSUPPORTED,
+                  "the page at 0/30000 is of a machine that has the other order of bytes");
+  assert_rejected(&w, 15, 0, 0x16D1, 2, VESTRY_UNSUPPORTED, "the other order of bytes"); /* and of another version */
+  assert_rejected(&w, 15, 2, 0x12, 2, VESTRY_MALFORMED, "flags");
+  assert_rejected(&w, 15, 2, 0, 2, VESTRY_MALFORMED, "the length of the head");
+  assert_rejected(&w, 15, 8, 1, 8, VESTRY_MALFORMED, "the place of the page at 0/30000 is 1, not 30000");
+  assert_rejected(&w, 15, 32, 8192, 4, VESTRY_MALFORMED, "the segment's size of the page at 0/30000 is 2000, not 1000");
+  assert_rejected(&w, 15, 36, 1024, 4, VESTRY_MALFORMED, "the size of the page");
+  assert_rejected(&w, 15, WRITTEN_PAGE + 16, 1, 4, VESTRY_MALFORMED,
+                  "the rest of a record of the page at 0/30200 is 1, not");
+  assert_rejected(&w, 15, WRITTEN_PAGE + 2, 0, 2, VESTRY_MALFORMED,
+                  "the rest of a record of the page at 0/30200 is 0, not");
+  assert_rejected(&w, 15, RECORD, 23, 4, VESTRY_MALFORMED, "no record has 23 bytes, as the one at 0/30028 says");
+  assert_rejected(&w, 15, RECORD, 0x40000000, 4, VESTRY_MALFORMED, "no record has");
+  assert_rejected(&w, 15, RECORD, VSI_POSTGRES_RECORD_BYTES_MAX + 1, 4, VESTRY_TOO_LARGE,
+                  "the record at 0/30028 has 67108865");
+  assert_rejected(&w, 15, RECORD + 8, WRITTEN_AT + RECORD, 8, VESTRY_MALFORMED, "the one before is at 0/30028");
+  assert_rejected(&w, 15, RECORD + 24 + 8, 9, 8, VESTRY_MALFORMED, "the one before is at 0/9, not at 0/30028");
+  assert_rejected(&w, 15, RECORD + 24 + 24, 33, 1, VESTRY_MALFORMED,
+                  "the parts of the record at 0/30040 do not add up");
+  /* The same relation as no block. */
+  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0x80 | 0x20, 1, VESTRY_MALFORMED, "do not add up");
+  assert_rejected(&w, 15, RECORD + 24 + 24 + 1, 0, 1, VESTRY_MALFORMED, "do not add up"); /* data without its flag */
   written_close(&w);
 }
 
-static void a_place_or_size_that_no_server_has_is_invalid(void **state) {
+static void impossible_positions_and_sizes_are_invalid(void **state) {
   (void)state;
   vsi_postgres_wal wal;
   static const struct {
@@ -332,7 +339,7 @@ static void a_place_or_size_that_no_server_has_is_invalid(void **state) {
   }
 }
 
-static void versions_that_are_not_known_have_no_format(void **state) {
+static void unknown_versions_have_no_format(void **state) {
   (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
@@ -347,7 +354,7 @@ static void versions_that_are_not_known_have_no_format(void **state) {
 /* ------------------------------------------------------------------------------------------------------- memory --- */
 static vestry_err read_all(test_host *th, void *ctx) {
   written *w = ctx;
-  static told t;
+  static reported t;
   vsi_postgres_wal wal;
   t.count = 0;
   const vsi_postgres_wal_options options = {.host = &th->host,
@@ -364,17 +371,17 @@ static vestry_err read_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_is_an_error(void **state) {
+static void allocation_failure_is_returned(void **state) {
   (void)state;
   written w;
-  told expected;
+  reported expected;
   write_all(&w, &expected, 15);
   test_host_fail_each(read_all, &w, false);
   written_close(&w);
 }
 
-/* However long a record says it is, memory is taken for what has come of it; and none for what is passed. */
-static void memory_is_taken_for_bytes_that_have_come(void **state) {
+/* Memory is allocated for bytes that have arrived, whatever length a record claims, and none for skipped records. */
+static void memory_is_allocated_only_for_received_bytes(void **state) {
   (void)state;
   written w;
   reading r;
@@ -399,24 +406,24 @@ static void memory_is_taken_for_bytes_that_have_come(void **state) {
   written_close(&w);
 }
 
-static void the_receiver_can_end_it(void **state) {
+static void receiver_error_ends_the_reading(void **state) {
   (void)state;
   written w;
-  told expected;
+  reported expected;
   reading r;
   write_all(&w, &expected, 15);
   open_reading(&r, &w);
-  r.told.answer = VESTRY_NO_MEMORY;
+  r.reported.answer = VESTRY_NO_MEMORY;
   assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_NO_MEMORY);
-  r.told.answer = VESTRY_OK;
+  r.reported.answer = VESTRY_OK;
   assert_int_equal(vsi_postgres_wal_feed(&r.wal, w.bytes, w.len), VESTRY_NO_MEMORY);
-  assert_int_equal(r.told.count, 0);
+  assert_int_equal(r.reported.count, 0);
   close_reading(&r);
   written_close(&w);
 }
 
-/* Bitmap scans of older ones take no locks of rows that they only count. */
-static void versions_that_lock_all_are_known(void **state) {
+/* Bitmap scans of older versions take no locks on rows that they only count. */
+static void versions_with_complete_row_locks_are_known(void **state) {
   (void)state;
   static const unsigned first[] = {130021, 140018, 150013, 160009, 170005};
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
@@ -428,16 +435,16 @@ static void versions_that_lock_all_are_known(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_told_wherever_the_bytes_are_cut),
-                                     cmocka_unit_test(a_record_is_told_when_it_is_whole),
-                                     cmocka_unit_test(a_stream_begins_with_any_page),
-                                     cmocka_unit_test(a_bit_that_is_another_one_harms_no_other_record),
-                                     cmocka_unit_test(what_is_no_wal_of_that_version_is_refused_with_its_reason),
-                                     cmocka_unit_test(a_place_or_size_that_no_server_has_is_invalid),
-                                     cmocka_unit_test(versions_that_are_not_known_have_no_format),
-                                     cmocka_unit_test(out_of_memory_is_an_error),
-                                     cmocka_unit_test(memory_is_taken_for_bytes_that_have_come),
-                                     cmocka_unit_test(the_receiver_can_end_it),
-                                     cmocka_unit_test(versions_that_lock_all_are_known)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_reported_for_any_split_of_the_bytes),
+                                     cmocka_unit_test(record_is_reported_with_its_last_byte),
+                                     cmocka_unit_test(stream_can_begin_with_any_page),
+                                     cmocka_unit_test(flipped_bit_harms_no_other_record),
+                                     cmocka_unit_test(invalid_wal_is_rejected_with_a_reason),
+                                     cmocka_unit_test(impossible_positions_and_sizes_are_invalid),
+                                     cmocka_unit_test(unknown_versions_have_no_format),
+                                     cmocka_unit_test(allocation_failure_is_returned),
+                                     cmocka_unit_test(memory_is_allocated_only_for_received_bytes),
+                                     cmocka_unit_test(receiver_error_ends_the_reading),
+                                     cmocka_unit_test(versions_with_complete_row_locks_are_known)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

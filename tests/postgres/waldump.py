@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The WAL of real servers, read by vestry and by pg_waldump: waldump.py RECORDS
+"""Compare vestry's reading of real servers' WAL with pg_waldump: waldump.py RECORDS
 
-A workload makes every kind of record that is read, and many that are not. Both must say the same of each record: where
-it is, whose it is, its blocks, what it did to rows and leaves, which transactions ended. This is done with each major
-version that Debian's packages have put here."""
+A workload makes every kind of record that vestry reads, and many others. Both programs must agree on each record: its
+position, its resource manager and transaction, its blocks, its effects on rows and leaves, and the transactions that it
+ends. The comparison runs for each major version that Debian's packages have installed."""
 import pathlib
 import re
 import subprocess
@@ -69,7 +69,7 @@ def number(name, text):
 
 
 def expected(line, seen):
-    """A line of pg_waldump, as records says it; None: it is not told."""
+    """Convert a line of pg_waldump to the format of `records`; None if vestry does not report the record."""
     head = re.match(r"rmgr: (\S+)\s+len.*?tx:\s+(\d+), lsn: ([0-9A-F]+/[0-9A-F]+), prev \S+, desc: (\S+)(.*)$", line)
     manager = MANAGERS.get(head[1])
     operation, rest = head[4].rstrip(":"), head[5]

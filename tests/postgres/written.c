@@ -33,7 +33,7 @@ static void page_head(written *w, uint32_t left, unsigned flags) {
   append(w, head, is_long ? 40 : 24);
 }
 
-/* The first `len` bytes of a record of `whole`. */
+/* Write the first `len` bytes of a record of `whole` bytes. */
 static void put(written *w, const unsigned char *record, size_t len, size_t whole) {
   for (size_t done = 0; done < len;) {
     if (w->at % w->page_bytes == 0) page_head(w, (uint32_t)(done ? whole - done : 0), 0);
@@ -134,7 +134,7 @@ static size_t make(const written *w, const written_record *r, unsigned char *ret
   return len;
 }
 
-/* Where the next record begins: behind the page's head. */
+/* Return the position of the next record, behind a page's header. */
 static uint64_t next_at(written *w) {
   align(w);
   if (w->at % w->page_bytes == 0) page_head(w, 0, 0);
