@@ -232,7 +232,7 @@ static void document_that_cannot_take_a_nonce_gets_500(void **state) {
   site_end(&w);
 }
 
-/* ---- what is said of it ------------------------------------------------------------------------------------------ */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static void options_change_the_policy(void **state) {
   (void)state;
@@ -361,7 +361,7 @@ static void last_policy_and_header_win(void **state) {
   site_end(&w);
 }
 
-/* ---- as a guard, and files --------------------------------------------------------------------------------------- */
+/* ---- guard, files ------------------------------------------------------------------------------------------------ */
 
 static void guard_gives_every_document_a_policy(void **state) {
   (void)state;
@@ -406,7 +406,7 @@ static void guard_gives_every_document_a_policy(void **state) {
   vestry_files_destroy(files);
 }
 
-/* ---- no memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void allocation_failure_gets_500_without_a_document(void **state) {
   (void)state;

@@ -250,7 +250,7 @@ static void safe_methods_need_no_token(void **state) {
   end(&s);
 }
 
-/* ---------------------------------------------------------------------------------------------- where from -------- */
+/* ---------------------------------------------------------------------------------------------- origins ----------- */
 
 static int act_from(suite *s, opened *o, const char *site_of, const char *origin, const char *host) {
   wire r = {.method = "POST", .path = "/act", .headers = {{"X-CSRF-Token", o->token}}};
@@ -356,7 +356,7 @@ static void invalid_trusted_origins_are_rejected(void **state) {
   site_end(&w);
 }
 
-/* ---------------------------------------------------------------------------------------------- refusals ---------- */
+/* ---------------------------------------------------------------------------------------------- rejections -------- */
 
 static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_reply_bodyf(reply, "%s: %d", (const char *)app, req->error);

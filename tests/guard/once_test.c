@@ -279,7 +279,7 @@ static void repeated_login_gets_the_same_cookie(void **state) {
   end(&s);
 }
 
-/* --------------------------------------------------------------------------------------------------- forged ------- */
+/* ------------------------------------------------------------------------------------------------ forged nonces --- */
 
 /* capability: D18 */
 static void nonce_not_issued_for_the_scope_gets_403(void **state) {
@@ -408,7 +408,7 @@ static void action_guarded_twice_runs_once(void **state) {
   end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------ one among many -------- */
+/* ----------------------------------------------------------------------------------------- many anonymous users --- */
 
 typedef struct anonymous_user {
   const char *peer;
@@ -587,7 +587,7 @@ static void address_gets_a_quarter_of_anonymous_entries(void **state) {
   end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------------- at once -------- */
+/* ------------------------------------------------------------------------------------------------- concurrency ---- */
 
 typedef struct poster {
   suite *s;

@@ -157,7 +157,7 @@ static void own_error_page_keeps_retry_after(void **state) {
   end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------------ whose ----------- */
+/* ---------------------------------------------------------------------------------------------- keys of buckets --- */
 
 /* capability: L6 */
 static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
@@ -320,7 +320,7 @@ static void take_counts_tokens_and_returns_the_wait(void **state) {
   site_end(&s.on);
 }
 
-/* --------------------------------------------------------------------------------------------- its bounds --------- */
+/* --------------------------------------------------------------------------------------------- limits ------------- */
 
 /* Buckets of invented keys are replaced, and the bucket with the largest debt stays. */
 /* capability: L6 */

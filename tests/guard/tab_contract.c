@@ -85,7 +85,7 @@ static void state_over_max_bytes_is_rejected(void **state) {
   world->close(0);
 }
 
-/* ------------------------------------------------------------------------------------------------ in pages -------- */
+/* ------------------------------------------------------------------------------------------------ pages ----------- */
 
 static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_page_serve(req, reply, app, "all");

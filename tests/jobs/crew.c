@@ -55,7 +55,7 @@ static vestry_err count(vestry_job *job, void *app) {
   return VESTRY_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------- life --------- */
+/* ---------------------------------------------------------------------------------------------- open and close --- */
 
 vestry_err crew_open_node(crew *c, crew_node *n, const vestry_host *host, vestry_jobs_options options,
                           bool has_own_clock) {

@@ -105,7 +105,7 @@ static void storage_holds_only_hashes_of_ids(void **state) {
   site_end(&w);
 }
 
-/* ------------------------------------------------------------------------------------- cookies of others ---------- */
+/* ------------------------------------------------------------------------------------- forged cookies ------------- */
 
 /* capability: K6 */
 static void forged_cookies_have_no_user(void **state) {

@@ -51,7 +51,7 @@ static void session_ended_during_a_save_stays_ended(void **state) {
   site_end(&w);
 }
 
-/* ---------------------------------------------------------------------------------- what meets in the middle ------ */
+/* ---------------------------------------------------------------------------------- concurrent calls -------------- */
 
 typedef struct meeting {
   site w;

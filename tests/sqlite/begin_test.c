@@ -116,7 +116,7 @@ static void make_folder(void) {
   snprintf(file, sizeof file, "%s/site.db", folder);
 }
 
-/* ---------------------------------------------------------------------------------------------- left cleanly ------ */
+/* --------------------------------------------------------------------------------------- databases left cleanly --- */
 
 /* Content of the file before the first run. NULL: there is no file. */
 static const struct beginning {
@@ -359,7 +359,7 @@ static void process_killed_while_writing_blocks_no_other(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------------- refusals ------ */
+/* ----------------------------------------------------------------------------------------------- rejected files --- */
 
 /* Following fails, and one log line names the function, the file and a remedy. */
 static void expect_failure(vestry_err wanted, const char *expected_log) {

@@ -18,7 +18,7 @@ static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY i
 static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND channel < 2"; /* not by a key */
 static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
-/* ------------------------------------------------------------------------------------------ whom it concerns ------ */
+/* ------------------------------------------------------------------------------------------ affected pages -------- */
 
 /* capability: D21 */
 static void commit_renders_only_the_pages_it_affects(void **state) {
@@ -226,7 +226,7 @@ static void writes_of_a_render_cause_no_render(void **state) {
   }
 }
 
-/* ------------------------------------------------------- between a render and what its page depends on ------------ */
+/* ------------------------------------------------------- between a render and its dependencies -------------------- */
 
 static void *sync_on_a_thread(void *database) {
   assert_int_equal(vestry_sqlite_sync(database, NULL), VESTRY_OK);
@@ -288,7 +288,7 @@ static void reads_are_kept_until_the_page_depends_on_them(void **state) {
   shown_close(&s);
 }
 
-/* --------------------------------------------------------------------------------------- what is no table --------- */
+/* ----------------------------------------------------------------------------- schema, virtual tables and views --- */
 
 /* capability: D21 */
 static void schema_change_refreshes_all_readers(void **state) {
@@ -380,7 +380,7 @@ static void temporary_view_hides_the_table_of_its_name(void **state) {
   shown_close(&s);
 }
 
-/* --------------------------------------------------------------------------------------------------- bounds ------- */
+/* --------------------------------------------------------------------------------------------------- limits ------- */
 
 /* capability: D21 */
 static void reads_over_the_limits_are_followed_by_tables(void **state) {

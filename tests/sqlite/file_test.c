@@ -15,7 +15,7 @@
 
 enum { VALUE_BYTES = 60000, MOST_PAGES = 4096 };
 
-/* --------------------------------------------------------------------------------------- what is told of ---------- */
+/* --------------------------------------------------------------------------------------- recorded reads ----------- */
 
 typedef enum location { IN_FILE, IN_WAL, IS_MAPPED, STANDS } location;
 static const char *const location_names[STANDS] = {"in the file", "in the WAL", "in a file that is mapped"};
@@ -248,7 +248,7 @@ static void reads_outside_the_recording_are_not_recorded(void **state) {
   close_fixture(&b);
 }
 
-/* ------------------------------------------------------------------------------------------------ its life -------- */
+/* ------------------------------------------------------------------------------------------------ watching -------- */
 
 static void file_is_watched_until_it_is_closed(void **state) {
   (void)state;
@@ -341,7 +341,7 @@ static void files_of_all_io_versions_are_watched(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------- and pages over it --- */
+/* --------------------------------------------------------------------------------------- pages over long values --- */
 
 static const char letters[] =
     "CREATE TABLE letter(id INTEGER PRIMARY KEY, box INT, body, seen INT DEFAULT 0);"

@@ -241,7 +241,7 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   remove_file();
 }
 
-/* ----------------------------------------------------------------------------------- what all databases promise --- */
+/* ----------------------------------------------------------------------------------- the contract ----------------- */
 
 static vestry_err submit(form_suite *s, const vestry_request *req, vestry_err end) {
   vestry_sql_transaction *loan;

@@ -10,7 +10,7 @@ static char folder[FOLDER_BYTES], path[96];
 enum { CONNECTIONS = 2 /* in a node's pool */, HISTORIES = 200 };
 static uint32_t busy_ms = PATIENCE_S * 1000; /* for pools that are opened */
 
-/* ----------------------------------------------------------------------------- what all databases promise -------- */
+/* ----------------------------------------------------------------------------- the contract ---------------------- */
 
 static void make(void) {
   folder_make(folder, "jobs");
@@ -138,7 +138,7 @@ static const crew_database database = {.kinds_count = 1,
                                        .disturb = disturb,
                                        .calm = calm};
 
-/* ------------------------------------------------------------------------------------- SQLite's own --------------- */
+/* ------------------------------------------------------------------------------------- specific to SQLite --------- */
 
 /* capability: L7 */
 static void full_disk_returns_limit(void **state) {

@@ -137,7 +137,7 @@ uint64_t oracle_ask(sqlite3 *db, const oracle_query *query, sqlite3_stmt **kept)
 /* Record the statement for the report of a missed refresh. */
 void oracle_note(oracle_world *w, const char *sql);
 
-/* ---- oracle_process.c: another process, which does as it is told ---- */
+/* ---- oracle_process.c: another process, which runs statements ------- */
 
 void oracle_process_start(void); /* first of all, before SQLite is used */
 void oracle_process_stop(void);

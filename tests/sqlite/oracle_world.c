@@ -149,7 +149,7 @@ uint32_t oracle_world_number(oracle_world *w) {
   return number.value;
 }
 
-/* ------------------------------------------------------------------------------------------------------ life ------ */
+/* ----------------------------------------------------------------------------------------------- open and close --- */
 
 static void open_connection(oracle_world *w, oracle_who who) {
   char sql[ORACLE_SQL_BYTES];

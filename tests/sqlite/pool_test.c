@@ -208,7 +208,7 @@ static void open_statement_is_reset_on_release(void **state) {
   end(&l);
 }
 
-/* ------------------------------------------------------------------------------------------------- loans ---------- */
+/* ------------------------------------------------------------------------------------------------- transactions --- */
 
 static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
   (void)state;
@@ -402,7 +402,7 @@ static void many_threads_share_two_connections(void **state) {
   end(&l);
 }
 
-/* ------------------------------------------------------------------------------------------------- opening -------- */
+/* ----------------------------------------------------------------------------------------------- opening a pool --- */
 
 static void schema_is_upgraded_and_later_version_rejected(void **state) {
   (void)state;
@@ -496,7 +496,7 @@ static void failed_open_logs_its_remedy(void **state) {
   folder_remove(l.folder);
 }
 
-/* ---------------------------------------------------------------------------------------------- followed ---------- */
+/* ---------------------------------------------------------------------------------------------- followed pools ---- */
 
 static void pages_follow_commits_of_the_pool(void **state) {
   (void)state;

@@ -4,7 +4,7 @@
 #include "sqlite/level.h"
 #include "sqlite/tabs.h"
 
-/* ----------------------------------------------------------------------------- what all databases promise -------- */
+/* ----------------------------------------------------------------------------- the contract ---------------------- */
 
 static ledger kept;
 
@@ -47,7 +47,7 @@ static void tab_get_without_a_request_is_invalid(void **state) {
   ledger_close(&s);
 }
 
-/* ----------------------------------------------------------------------------------------------- in pages --------- */
+/* ----------------------------------------------------------------------------------------------- pages ------------ */
 
 static void open_shown(tab_shown *w, ledger *s, const vestry_sqlite_options *options, uint32_t ttl_s,
                        char one[TAB_TOKEN_BYTES], char other[TAB_TOKEN_BYTES]) {

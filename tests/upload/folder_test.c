@@ -318,7 +318,7 @@ static void unfinished_files_of_a_crash_are_removed(void **state) {
   site_end(&s.on);
 }
 
-/* ---- a disk that fails ------------------------------------------------------------------------------------------- */
+/* ---- failing disks ----------------------------------------------------------------------------------------------- */
 
 static struct {
   int calls, fails_at, error; /* number of the call that fails, from 0, and its error; -1: none */

@@ -533,7 +533,7 @@ static void file_that_done_rejects_is_removed(void **state) {
   end(&s);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static reply_head create_from(suite *s, const char *peer, const char *header, const char *length) {
   return ask(s, (wire){.method = "POST",
@@ -619,7 +619,7 @@ static void unidentified_clients_get_half_of_the_uploads(void **state) {
   end(&s);
 }
 
-/* ---- what fails -------------------------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
 
 static int calls, fails_at;
 static bool fails(void) {

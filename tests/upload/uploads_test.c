@@ -387,7 +387,7 @@ static void form_fields_are_bounded_in_total(void **state) {
   end_suite(&s);
 }
 
-/* ---- pushed ------------------------------------------------------------------------------------------------------ */
+/* ---- pushed bodies ----------------------------------------------------------------------------------------------- */
 
 static vestry_receiving *push_begin(suite *s, wire *r) {
   vestry_receiving *receiving = NULL;
@@ -486,7 +486,7 @@ static void handler_cannot_unroute_during_an_upload(void **state) {
   end_suite(&s);
 }
 
-/* ---- mistakes, memory -------------------------------------------------------------------------------------------- */
+/* ---- invalid options, memory ------------------------------------------------------------------------------------- */
 
 static void file_names_and_types_are_sanitized(void **state) {
   (void)state;
