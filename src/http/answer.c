@@ -28,13 +28,13 @@ static const char *words_of(int status) {
   switch (status) {
   case 400: return "bad request";
   case 404: return "not found";
-  case 405: return "this path has no such method";
-  case 406: return "no encoding of the stream is acceptable";
-  case 408: return "the request came too slowly";
-  case 409: return "it is taken";
+  case 405: return "this path does not have this method";
+  case 406: return "no acceptable encoding for the stream";
+  case 408: return "the request took too long";
+  case 409: return "already in use";
   case 410: return "the stream has ended";
   case 413: return "the request is too large";
-  case 503: return "no room now, try again later";
+  case 503: return "no capacity now, try again later";
   default: return "internal error";
   }
 }
@@ -177,7 +177,7 @@ static void warn_of_script(const vestry_request *req, const vestry_reply *reply,
   if (!req->is_datastar || status != 200 || !type || strncasecmp(type, "text/javascript", 15) != 0) return;
   vsi_log(req->v->host, VESTRY_LOG_WARN,
           "%.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy without "
-          "'unsafe-inline' refuses it, and to the client the action never finishes; use effects, patches or "
+          "'unsafe-inline' blocks it, and the client's action never finishes; use effects, patches or "
           "vestry_reply_redirect",
           req->method, req->path);
 }

@@ -79,7 +79,7 @@ static vestry_err remember(vestry_reply *reply, vestry_err error) {
 
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {
   reply->refused = error;
-  vsi_log(reply->host, VESTRY_LOG_ERROR, "a reply: %s", why);
+  vsi_log(reply->host, VESTRY_LOG_ERROR, "reply: %s", why);
   return error;
 }
 
@@ -227,7 +227,7 @@ vestry_err vsi_reply_load(vestry_reply *reply) {
 
 vestry_err vestry_reply_body(vestry_reply *reply, const char *content_type, const void *body, size_t len) {
   if ((!body && len) || (content_type && !vsi_is_field_value(content_type)))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is missing, or its content type is no header's value");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the body is NULL, or its content type is not a valid header value");
   if (!content_type) content_type = "text/html; charset=utf-8";
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;
@@ -261,21 +261,21 @@ vestry_err vestry_reply_key(vestry_reply *reply, const vestry_key *key) {
 /* Reject one more key or attachment than the instance allows a stream. */
 static vestry_err refuse_more(vestry_reply *reply, const char *function, const char *what) {
   char why[160];
-  snprintf(why, sizeof why, "%s: a stream has %zu %s at most: max_per_stream_count of vestry_bounds", function,
+  snprintf(why, sizeof why, "%s: a stream can have at most %zu %s; raise vestry_bounds.max_per_stream_count", function,
            reply->v->max_per_stream_count, what);
   return vsi_reply_refuse(reply, VESTRY_LIMIT, why);
 }
 
 vestry_err vsi_reply_may_join(vestry_reply *reply) {
   if (reply->attachments.count < reply->v->max_per_stream_count) return VESTRY_OK;
-  return refuse_more(reply, "vestry_reply_join and its like", "channels, topics and places");
+  return refuse_more(reply, "vestry_reply_join and similar", "channels, topics and places");
 }
 
 vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope scope, const vestry_key *key, size_t many_count) {
   vestry_err before = reply->key_error;
   if (reply->more_keys_count >= reply->v->max_per_stream_count) {
     reply->key_error = VESTRY_LIMIT;
-    return refuse_more(reply, "vestry_reply_add_key", "keys beside its first");
+    return refuse_more(reply, "vestry_reply_add_key", "keys in addition to its first");
   }
   if (VSI_ARRAY_RESERVE(reply->host, reply->more_keys, reply->more_keys_count, reply->more_keys_room, 1))
     return remember(reply, VESTRY_NO_MEMORY);
@@ -324,13 +324,14 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
   if (!options || VSI_OPTIONS_TAKE(vestry_stream_options, own, options) ||
       VSI_OPTIONS_TAKE(vestry_connection_options, connection, own.connection) ||
       VSI_OPTIONS_TAKE(vestry_connection_hooks, hooks, own.hooks))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's options have a size that is none");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's options are NULL, or have an unknown size");
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's bounds are none");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's connection options are out of range");
   bool is_profiled = own.profiles_count <= VESTRY_PROFILES_MAX && (own.profiles || !own.profiles_count);
   for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
     is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);
-  if (!is_profiled) return vsi_reply_refuse(reply, VESTRY_INVALID, "a stream's profiles are missing, too many or none");
+  if (!is_profiled)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the stream's profiles are missing, too many or invalid");
   if (own.connection) reply->stream = connection;
   if (own.hooks) reply->hooks = hooks;
   if (!own.profiles) return VESTRY_OK;
@@ -362,10 +363,9 @@ static vestry_err add_effect(vestry_reply *reply, const vsi_effect_item *effect)
 
 static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
   if (error == VESTRY_NO_MEMORY) return remember(reply, error);
-  return vsi_reply_refuse(
-      reply, error,
-      "a value is none that JSON has, or signals are no object: a text that is NULL or no UTF-8, HTML that failed, a "
-      "number without end");
+  return vsi_reply_refuse(reply, error,
+                          "a value cannot be written as JSON (a string that is NULL or not UTF-8, HTML that failed, an "
+                          "infinite number), or signals are not an object");
 }
 
 /* Return whether a built-in effect is added as its event, because only the sending remains. Otherwise interceptors, or
@@ -390,7 +390,7 @@ vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) 
   if (error) return refuse_value(reply, error);
   if (json_is_string(json_array_get(list, 0))) return add_effect(reply, &(vsi_effect_item){.list = list});
   json_decref(list);
-  return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect is a list headed by a name");
+  return vsi_reply_refuse(reply, VESTRY_INVALID, "an effect must be a list that begins with its name");
 }
 
 vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {

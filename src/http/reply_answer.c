@@ -33,8 +33,9 @@ static vestry_err redirect_by_action(vestry_reply *reply, const char *url) {
 vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *url) {
   bool is_redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
   if (!is_redirect || !vsi_is_web_address(url))
-    return vsi_reply_refuse(reply, VESTRY_INVALID,
-                            "a redirect: 301, 302, 303, 307 or 308, and an address of the web, are wanted");
+    return vsi_reply_refuse(
+        reply, VESTRY_INVALID,
+        "a redirect needs the status 301, 302, 303, 307 or 308, and a relative, http or https address");
   if (reply->is_datastar) return redirect_by_action(reply, url);
   vestry_err error = vestry_reply_header(reply, "Location", url);
   return error ? error : vestry_reply_status(reply, status);
@@ -43,7 +44,7 @@ vestry_err vestry_reply_redirect(vestry_reply *reply, int status, const char *ur
 vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
   vsi_writer writer = {.to = NULL};
   if (!json || vsi_json_put(&writer, json))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "JSON that cannot be written");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the value cannot be written as JSON");
   const size_t len = writer.len;
   vestry_err error = vsi_reply_make_room(reply, len);
   if (error) return error;

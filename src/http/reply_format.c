@@ -53,5 +53,5 @@ vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) {
 }
 
 vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html) {
-  return html ? take(reply, put_body, html) : vsi_reply_refuse(reply, VESTRY_INVALID, "no HTML");
+  return html ? take(reply, put_body, html) : vsi_reply_refuse(reply, VESTRY_INVALID, "the HTML is NULL");
 }

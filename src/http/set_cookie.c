@@ -39,22 +39,22 @@ static bool begins_with(const char *name, const char *prefix) {
 /* Return the fault; NULL: none. */
 static const char *fault_of(const vestry_cookie *cookie) {
   const char *value = cookie->value ? cookie->value : "";
-  if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is no token";
+  if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is not a token";
   if (!vsi_is_cookie_value(value, strlen(value)))
-    return "a cookie's value has other than visible ASCII without \" , ; \\";
-  if (strlen(cookie->name) + strlen(value) > PAIR_MAX_BYTES) return "a cookie is longer than browsers keep";
+    return "a cookie's value contains other characters than visible ASCII without \" , ; \\";
+  if (strlen(cookie->name) + strlen(value) > PAIR_MAX_BYTES) return "a cookie is longer than browsers accept";
   if (cookie->path && !is_path(cookie->path)) return "a cookie's path does not begin with / or is not well formed";
-  if (cookie->domain && !is_domain(cookie->domain)) return "a cookie's domain is no name of a host";
+  if (cookie->domain && !is_domain(cookie->domain)) return "a cookie's domain is not a host name";
   if (cookie->max_age_s < 0) return "a cookie's age is negative";
-  if (cookie->remove && (*value || cookie->max_age_s)) return "a cookie to be removed has a value or an age";
-  if ((unsigned)cookie->same_site > VESTRY_SAME_SITE_NONE) return "a cookie's same_site is none of the enum";
+  if (cookie->remove && (*value || cookie->max_age_s)) return "a cookie with remove has a value or an age";
+  if ((unsigned)cookie->same_site > VESTRY_SAME_SITE_NONE) return "a cookie's same_site is not a vestry_same_site";
   if (cookie->insecure) {
-    if (cookie->same_site == VESTRY_SAME_SITE_NONE) return "a cookie for other sites is not secure";
+    if (cookie->same_site == VESTRY_SAME_SITE_NONE) return "a cookie with SameSite=None is not secure";
     if (begins_with(cookie->name, "__Secure-") || begins_with(cookie->name, "__Host-"))
-      return "a cookie with that prefix is not secure";
+      return "a cookie with the prefix __Secure- or __Host- is not secure";
   }
   if (begins_with(cookie->name, "__Host-") && (cookie->domain || (cookie->path && strcmp(cookie->path, "/") != 0)))
-    return "a cookie with __Host- has a domain, or a path other than /";
+    return "a cookie with the prefix __Host- has a domain, or a path other than /";
   return NULL;
 }
 
@@ -62,7 +62,7 @@ vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) 
   static const char *const same_sites[] = {"Lax", "Strict", "None"};
   vestry_cookie cookie;
   if (!given || VSI_OPTIONS_TAKE(vestry_cookie, cookie, given))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "no cookie");
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "the cookie is NULL, or has an unknown size");
   const char *fault = fault_of(&cookie);
   if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
   vsi_buffer text;

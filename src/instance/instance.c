@@ -40,7 +40,8 @@ bool vsi_instance_is_inside(const vestry *v) {
 
 vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state) {
   vestry_err error = vsi_extensions_add(&v->extensions, kind, state);
-  if (error == VESTRY_LIMIT) vsi_log(v->host, VESTRY_LOG_ERROR, "%s: the instance has too many extensions", kind->name);
+  if (error == VESTRY_LIMIT)
+    vsi_log(v->host, VESTRY_LOG_ERROR, "%s: cannot add the extension: the instance has too many", kind->name);
   return error;
 }
 

@@ -56,11 +56,10 @@ static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
 }
 
 static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
-  vsi_log(
-      context->v->host, VESTRY_LOG_ERROR,
-      "a reply: its stream has more keys than %s of vestry_options lets be, %zu: that bounds entries of the store, and "
-      "a key is one. For streams a user there is max_streams_per_scope_count",
-      option, most);
+  vsi_log(context->v->host, VESTRY_LOG_ERROR,
+          "reply: its stream has more keys than %s of vestry_options, %zu, which limits entries of the store; each key "
+          "is an entry. To limit the streams of a user, use max_streams_per_scope_count",
+          option, most);
   return false;
 }
 

@@ -120,7 +120,7 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
     give_up(s, VESTRY_CAUSE_CLOSED); /* for another stream */
   else if (s->opened)
     vsi_attachments_settle(&s->reply.attachments, s->opened);
-  vsi_dispatch_log(s->v, context->result, "a reply's connections");
+  vsi_dispatch_log(s->v, context->result, "the connections of a reply");
   return s->refusal = context->refusal;
 }
 

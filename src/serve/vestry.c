@@ -84,7 +84,8 @@ static vestry_err create_store(vestry *v, const vestry_options *options) {
   const vestry_store_ops *own = options->store_type ? options->store_type->ops : NULL;
   const char *type = options->store ? options->store : own && own->type ? own->type : "lru";
   vestry_err error = vestry_store_create(type, &store, &v->store);
-  if (error == VESTRY_NOT_FOUND) vsi_log(v->host, VESTRY_LOG_ERROR, "instance: there is no store of type %s", type);
+  if (error == VESTRY_NOT_FOUND)
+    vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_create: options.store: unknown type %s", type);
   return error;
 }
 
@@ -105,7 +106,7 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
 
 /* Create the parts. ret_part: the faulty part or option on failure. */
 static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
-  *ret_part = "the runtime, threads_count";
+  *ret_part = "runtime, threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* all threads dispatch with it */
@@ -120,8 +121,8 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
   if (!error) *ret_part = "profiles", error = create_profiles(v, options);
   if (!error)
-    *ret_part = "a bound", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
-                                                       options->bounds->max_epoch_bytes, &v->channels);
+    *ret_part = "bounds", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
+                                                      options->bounds->max_epoch_bytes, &v->channels);
   if (!error && options->bounds->max_streams_per_scope_count)
     error = vsi_shares_create(v->host, options->bounds->max_streams_per_scope_count, &v->shares);
   if (!error) error = vsi_effects_register(v->registry);
@@ -156,8 +157,8 @@ static const vestry_host *host_of(const vestry_options *options) {
 static const char *find_mistake(const vestry_options *options) {
   if (options->bounds->max_body_bytes > VESTRY_BODY_BYTES_MAX) return "max_body_bytes is too large";
   if (options->bounds->max_per_stream_count > VSI_STREAM_KEYS_MAX) return "max_per_stream_count is too large";
-  if (options->profiles_count > VESTRY_PROFILES_MAX) return "there are too many profiles";
-  return options->profiles_count && !options->profiles ? "profiles_count goes with profiles" : NULL;
+  if (options->profiles_count > VESTRY_PROFILES_MAX) return "profiles_count is too large";
+  return options->profiles_count && !options->profiles ? "profiles_count is set without profiles" : NULL;
 }
 
 static vestry_err refuse(const vestry_host *host, const char *why) {
@@ -170,11 +171,11 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_options, own, given))
-    return refuse(vestry_host_default(), "the options have a size that is none, or members of a later vestry");
+    return refuse(vestry_host_default(), "the options have an unknown size, or members of a later version");
   const vestry_host *host = host_of(options);
   vestry_bounds bounds;
   if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
-    return refuse(host, "bounds have a size that is none, or members of a later vestry");
+    return refuse(host, "options.bounds has an unknown size, or members of a later version");
   own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
   if (mistake) return refuse(host, mistake);
@@ -183,7 +184,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||
       VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
     vsi_free(host, v);
-    return refuse(host, "hooks or signals have a size that is none, or members of a later vestry");
+    return refuse(host, "options.hooks or options.signals has an unknown size, or members of a later version");
   }
   v->host = host;
   v->scope = options->scope;
@@ -230,8 +231,8 @@ void vestry_close(vestry *v) {
 static vestry_err may_wait(const vestry *v, const char *function) {
   if (!vsi_instance_is_inside(v)) return VESTRY_OK;
   vsi_log(v->host, VESTRY_LOG_ERROR,
-          "%s: called in a callback of the instance, or on a thread of its runtime: nothing is done. Call vestry_close "
-          "there, and this from a thread of your own",
+          "%s: ignored, because it was called in a callback of the instance or on a thread of its runtime; call "
+          "vestry_close there, and this function on another thread",
           function);
   return VESTRY_BUSY;
 }

@@ -119,7 +119,7 @@ static void answers_pipelined_requests_in_order(void **state) {
                  "DELETE /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nskip"
                  "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
                  "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
-  static const char *const bodies[] = {"one", "two", "this path has no such method\n", "nothing"};
+  static const char *const bodies[] = {"one", "two", "this path does not have this method\n", "nothing"};
   for (int i = 0; i < 4; i++) {
     client_finish(&c, false);
     assert_int_equal(client_status(&c), i == 2 ? 405 : 200);

@@ -186,9 +186,9 @@ static void repeat_gets_the_stored_part_of_the_answer(void **state) {
       {20, true, VESTRY_OK, "0  ", "204  ", 1},             /* a stream (whose head has not been written yet) */
       {20, false, VESTRY_FAILED, "500  internal err", "500  internal err", 1},
       {20, false, VESTRY_MALFORMED, "400  bad request\n", "400  bad request\n", 1},
-      {20, false, VESTRY_EXISTS, "409  it is taken\n", "409  it is taken\n", 1},
-      {20, false, VESTRY_LIMIT, "503  no room now,", "503  no room now,", 2}, /* temporary failure: it runs again */
-      {20, false, VESTRY_FULL, "503  no room now,", "503  no room now,", 2},
+      {20, false, VESTRY_EXISTS, "409  already in u", "409  already in u", 1},
+      {20, false, VESTRY_LIMIT, "503  no capacity ", "503  no capacity ", 2}, /* temporary failure: it runs again */
+      {20, false, VESTRY_FULL, "503  no capacity ", "503  no capacity ", 2},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     s.body_len = rows[i].body_len;

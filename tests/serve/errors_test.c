@@ -41,8 +41,9 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
 
 static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
   (void)state;
-  static const char *const reasons[] = {
-      "html: byte", "html: byte", "UTF-8", "UTF-8", "an effect is a", "header", "the status", "the key", "", "", NULL};
+  static const char *const reasons[] = {"html: byte", "html: byte", "UTF-8",   "UTF-8", "an effect must be a",
+                                        "header",     "the status", "the key", "",      "",
+                                        NULL};
   for (int i = 0; i < (int)(sizeof reasons / sizeof *reasons); i++) {
     site w;
     site_begin(&w, (vestry_options){0});

@@ -195,7 +195,7 @@ static void a_stream_may_have_many_keys(void **state) {
   count = 201;
   wire_request(&w, &more, look_at_devices, &count);
   assert_int_equal(more.status, 500); /* not 503: the client did not cause it */
-  assert_non_null(strstr(said, "vestry_reply_add_key: a stream has 200 keys beside its first at most"));
+  assert_non_null(strstr(said, "vestry_reply_add_key: a stream can have at most 200 keys in addition to its first"));
   assert_non_null(strstr(said, "max_per_stream_count"));
   wire_hang_up(&w, &all);
   assert_int_equal(store_stats_of(w.v).live_count, 0);

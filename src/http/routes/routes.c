@@ -277,11 +277,11 @@ static bool is_inside(const _Atomic(uint32_t) *running) {
 /* Log the refusal, because a program often checks the results of many routes at once. Returns the error. */
 static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
   if (error != VESTRY_NO_MEMORY)
-    vsi_log(v->host, VESTRY_LOG_ERROR, "routes: %s %s is refused: %s", what, pattern ? pattern : "", why);
+    vsi_log(v->host, VESTRY_LOG_ERROR, "routes: refused %s %s: %s", what, pattern ? pattern : "", why);
   return error;
 }
 
-static const char no_pattern[] = "it is no pattern: '/' and segments, of which {name}, each once, stands for one";
+static const char no_pattern[] = "not a pattern; a pattern is '/' and segments, and a segment {name} may occur once";
 
 /* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
@@ -319,7 +319,7 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
                         const vsi_receiver *receiver, void *app) {
   if (!v) return VESTRY_INVALID;
   if (!method || !vsi_is_token(method) || (!handler && !receiver))
-    return refuse(v, "a route", pattern, VESTRY_INVALID, "it needs a method and a handler");
+    return refuse(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
   if (error) return refuse(v, method, pattern, error, error == VESTRY_LIMIT ? "too many parameters" : no_pattern);
   vsi_routes *routes = v->routes;
@@ -333,7 +333,8 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, route);
   return refuse(v, method, pattern, error,
-                refused ? "a server refuses it, see above" : "the same method and path have a handler");
+                refused ? "a server refused the route, see the previous line"
+                        : "this method and path already have a handler");
 }
 
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
@@ -477,7 +478,7 @@ static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
 
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
   if (!v || !fn) return VESTRY_INVALID;
-  if (!prefix) return refuse(v, "the guard of", prefix, VESTRY_INVALID, no_pattern);
+  if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, no_pattern);
   vsi_routes *routes = v->routes;
   vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
   if (!guard) return VESTRY_NO_MEMORY;
@@ -487,11 +488,11 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   vestry_err error = read_part(prefix, guard->text, &guard->part);
   if (!error) {
     error = add_guard(routes, guard);
-    why = "there are too many guards";
+    why = "too many guards";
   }
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, guard);
-  return refuse(v, "the guard of", prefix, error, why);
+  return refuse(v, "guard of", prefix, error, why);
 }
 
 vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
@@ -531,7 +532,7 @@ static bool is_closer(const part *one, const part *other) {
 vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   if (!v) return VESTRY_INVALID;
   if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
-    return refuse(v, "the limit of", prefix, VESTRY_INVALID, prefix ? "it is too large" : no_pattern);
+    return refuse(v, "body limit of", prefix, VESTRY_INVALID, prefix ? "the limit is too large" : no_pattern);
   vsi_routes *routes = v->routes;
   limit *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
   if (!made) return VESTRY_NO_MEMORY;
@@ -539,7 +540,7 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
   vestry_err error = read_part(prefix, made->text, &made->part);
   if (error) {
     vsi_free(routes->host, made);
-    return refuse(v, "the limit of", prefix, error, no_pattern);
+    return refuse(v, "body limit of", prefix, error, no_pattern);
   }
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   limit **at = &routes->limits;
