@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels explain themselves: names that users chose, counts, what encoding saves, histories; page by page, also while
+/* Lists of channels: names that users chose, counts, savings by encoding, and histories; page by page, also while
  * channels come and go. */
 #include <pthread.h>
 #include <stdio.h>
@@ -66,7 +66,7 @@ static void take(const vestry_channel_info *info, void *ctx) {
   t->infos[t->count++] = *info;
 }
 
-/* All pages. */
+/* List all pages. */
 static void list(suite *s, size_t limit, told *t) {
   vestry_channel_query query = {.limit = limit};
   t->count = t->pages_count = 0;
@@ -79,7 +79,7 @@ static void list(suite *s, size_t limit, told *t) {
   } while (query.from.value || query.from.id);
 }
 
-/* How often the key is among those that were told. ret_info: the last one's. */
+/* Return how often the key is in the list. ret_info: the last such entry. */
 static size_t find(const told *t, const char *key, vestry_channel_info *ret_info) {
   size_t found = 0;
   for (size_t i = 0; i < t->count; i++) {
@@ -100,7 +100,7 @@ static vestry_channel_info look(suite *s, const char *key) {
 }
 
 /* capability: H1 */
-static void counts_and_what_encoding_saves(void **state) {
+static void channel_has_its_counts_and_encoding_ratio(void **state) {
   (void)state;
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
@@ -131,7 +131,7 @@ static void counts_and_what_encoding_saves(void **state) {
 }
 
 /* capability: H1 */
-static void a_history_is_counted_until_it_ends(void **state) {
+static void history_is_listed_until_it_ends(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -157,7 +157,7 @@ static void a_history_is_counted_until_it_ends(void **state) {
 }
 
 /* capability: H1 */
-static void hostile_names_are_text(void **state) {
+static void hostile_names_are_shown_as_short_text(void **state) {
   (void)state;
   suite s;
   static told t;
@@ -189,8 +189,8 @@ static void hostile_names_are_text(void **state) {
   end(&s);
 }
 
-/* Nothing is allocated: the next allocation would fail. */
-static void each_is_told_once_whatever_the_page(void **state) {
+/* Listing allocates nothing: the next allocation would fail. */
+static void each_channel_is_listed_once_at_any_page_size(void **state) {
   (void)state;
   enum { CHANNELS = 250 };
   suite s;
@@ -227,7 +227,7 @@ static void each_is_told_once_whatever_the_page(void **state) {
 }
 
 /* capability: H1 */
-static void they_are_found_by_the_beginning_of_a_key(void **state) {
+static void channels_are_found_by_key_prefix(void **state) {
   (void)state;
   enum { CHANNELS = 250 };
   suite s;
@@ -250,8 +250,8 @@ static void they_are_found_by_the_beginning_of_a_key(void **state) {
   end(&s);
 }
 
-/* Hashes of names are 64 bits; the table is given names of one hash here, at both ends of the order too. */
-static void names_of_one_hash_are_all_told(void **state) {
+/* Hashes of names have 64 bits. Here the table gets several names with one hash, at both ends of the order too. */
+static void channels_with_equal_hashes_are_all_listed(void **state) {
   (void)state;
   static const uint64_t hashes[] = {0, 0, 7, 7, 7, UINT64_MAX, UINT64_MAX};
   enum { CHANNELS = sizeof hashes / sizeof *hashes };
@@ -281,7 +281,7 @@ static void names_of_one_hash_are_all_told(void **state) {
   end(&s);
 }
 
-/* ---------------------------------------------------------------------------------------------- with threads ------ */
+/* --------------------------------------------------------------------------------------------- with threads ------- */
 
 typedef struct churn {
   suite *s;
@@ -298,7 +298,7 @@ static void *come_and_go(void *ctx) {
   return NULL;
 }
 
-static void those_that_stay_are_told_once_during_churn(void **state) {
+static void staying_channels_are_listed_once_during_churn(void **state) {
   (void)state;
   enum { STAY = 40, LISTS = 100 };
   suite s;
@@ -327,13 +327,13 @@ static void those_that_stay_are_told_once_during_churn(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_and_what_encoding_saves),
-      cmocka_unit_test(a_history_is_counted_until_it_ends),
-      cmocka_unit_test(hostile_names_are_text),
-      cmocka_unit_test(each_is_told_once_whatever_the_page),
-      cmocka_unit_test(they_are_found_by_the_beginning_of_a_key),
-      cmocka_unit_test(names_of_one_hash_are_all_told),
-      cmocka_unit_test(those_that_stay_are_told_once_during_churn),
+      cmocka_unit_test(channel_has_its_counts_and_encoding_ratio),
+      cmocka_unit_test(history_is_listed_until_it_ends),
+      cmocka_unit_test(hostile_names_are_shown_as_short_text),
+      cmocka_unit_test(each_channel_is_listed_once_at_any_page_size),
+      cmocka_unit_test(channels_are_found_by_key_prefix),
+      cmocka_unit_test(channels_with_equal_hashes_are_all_listed),
+      cmocka_unit_test(staying_channels_are_listed_once_during_churn),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams that have ended, as JSON: listed, by cause, one by one; parameters that are none. */
+/* Ended streams as JSON: listed, filtered by cause, and one by one; invalid parameters. */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -21,7 +21,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
 
-/* Streams that open and end, for STALLED and for IDLE in turn. */
+/* Streams that open and end, with the causes STALLED and IDLE in turn. */
 static void begin(suite *s) {
   *s = (suite){.observe = NULL};
   site_begin(&s->on, (vestry_options){.scope = NULL});
@@ -60,7 +60,7 @@ static const char *text(const json_t *of, const char *name) {
 }
 
 /* capability: H1 */
-static void each_is_told_with_its_cause(void **state) {
+static void ended_streams_are_listed_with_their_cause(void **state) {
   (void)state;
   suite s;
   int status;
@@ -69,7 +69,7 @@ static void each_is_told_with_its_cause(void **state) {
   assert_int_equal(json_array_size(list), STREAMS);
   for (size_t i = 0; i < STREAMS; i++) {
     const json_t *at = json_array_get(list, i);
-    assert_int_equal(number(at, "id"), STREAMS - (json_int_t)i); /* the last one first */
+    assert_int_equal(number(at, "id"), STREAMS - (json_int_t)i); /* the newest first */
     assert_string_equal(text(at, "cause"), (STREAMS - 1 - i) % 2 ? "idle" : "stalled");
     assert_string_equal(text(at, "state"), "closed");
   }
@@ -97,14 +97,14 @@ static void each_is_told_with_its_cause(void **state) {
   end(&s);
 }
 
-/* A stream of the console's, and one of a tail's, are told apart when they have ended, and sums say how many. */
+/* Streams of the console and of a tail are marked after their end, and counted separately. */
 static void look_in(suite *s) {
   static const char *const paths[] = {"/observe/console/events", "/observe/streams/6/tail"};
   wire r[2];
   for (int i = 0; i < 2; i++) {
     r[i] = (wire){.path = paths[i], .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
     wire_request(&s->on, &r[i], NULL, NULL);
-    assert_int_equal(r[i].status, i ? 409 : 200); /* the first is the sixth stream, and has no tail */
+    assert_int_equal(r[i].status, i ? 409 : 200); /* the console's stream is the sixth, and has no tail */
   }
   wire user = {.path = "/", .datastar = true};
   wire_request(&s->on, &user, live, NULL);
@@ -129,7 +129,7 @@ static json_int_t sum_of(const json_t *counts) {
 }
 
 /* capability: H1, H4 */
-static void consoles_and_tails_are_told_apart(void **state) {
+static void streams_of_console_and_tail_are_marked(void **state) {
   (void)state;
   suite s;
   int status;
@@ -146,7 +146,7 @@ static void consoles_and_tails_are_told_apart(void **state) {
     for (size_t j = 0; j < json_array_size(list); j++)
       marked += json_is_true(json_object_get(json_array_get(list, j), "console"));
     assert_int_equal(marked, i < 2 ? 2 : 0);
-    assert_int_equal(sum_of(json_object_get(all, "all")), stats.closed_count); /* whatever is left out */
+    assert_int_equal(sum_of(json_object_get(all, "all")), stats.closed_count); /* regardless of the filter */
     assert_int_equal(sum_of(json_object_get(all, "all_consoles")), 2);
     assert_int_equal(sum_of(json_object_get(all, "last_hour")), stats.closed_count);
     assert_int_equal(number(json_object_get(all, "last_hour_consoles"), "hangup"), 2);
@@ -159,7 +159,7 @@ static void consoles_and_tails_are_told_apart(void **state) {
 }
 
 /* capability: H1 */
-static void parameters_that_are_none(void **state) {
+static void invalid_parameters_get_400(void **state) {
   (void)state;
   static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",  "before=x",
                                       "after=-1", "limit=0",    "limit=101",     "consoles=", "consoles=2"};
@@ -173,7 +173,7 @@ static void parameters_that_are_none(void **state) {
   end(&s);
 }
 
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
   (void)state;
   static const char *const paths[] = {"/observe/closed", "/observe/streams/1", "/observe/streams/6"};
   suite s;
@@ -187,7 +187,7 @@ static void no_memory_is_an_error(void **state) {
       test_host_fail_in(&s.on.th, at);
       json_t *made = ask(&s, paths[i], NULL, &status);
       is_whole = !test_host_has_failed(&s.on.th);
-      assert_true(at < 1000 && (made || !is_whole)); /* what has come, if anything, is whole: ask has read it */
+      assert_true(at < 1000 && (made || !is_whole)); /* an answer, if any, is complete: ask has parsed it */
       if (is_whole && i) assert_string_equal(text(made, "state"), i == 1 ? "closed" : "open");
       json_decref(made);
     }
@@ -199,10 +199,10 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_is_told_with_its_cause),
-      cmocka_unit_test(consoles_and_tails_are_told_apart),
-      cmocka_unit_test(parameters_that_are_none),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(ended_streams_are_listed_with_their_cause),
+      cmocka_unit_test(streams_of_console_and_tail_are_marked),
+      cmocka_unit_test(invalid_parameters_get_400),
+      cmocka_unit_test(failed_allocation_gets_an_error_or_whole_answer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

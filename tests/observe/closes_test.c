@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams that have ended: each is told of once, with its cause, its key and what was lost, whatever ended it. */
+/* Ended streams: each is recorded once, with its cause, its key and the discarded events, for every kind of end. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void begin(suite *s, vestry_options options, size_t closes_count) {
       VESTRY_OK);
 }
 
-/* What was noted is what the instance has counted, cause by cause. */
+/* Assert that the recorded counts equal those of the instance, for each cause. */
 static void check_counts(suite *s) {
   uint64_t counts[VESTRY_CAUSES_MAX];
   vestry_stats stats = {0};
@@ -92,7 +92,7 @@ static vestry_connection *connection_of(vestry_memory_exchange *exchange) {
   return vestry_memory_look(exchange).connection;
 }
 
-/* Its last close is this stream's. */
+/* Assert that the last record is of this stream. */
 static void check_last(suite *s, vestry_memory_exchange *stream, vestry_cause cause, const char *key) {
   site_settle(&s->on);
   const vestry_close_info info = last_of(s);
@@ -105,7 +105,7 @@ static void check_last(suite *s, vestry_memory_exchange *stream, vestry_cause ca
 }
 
 /* capability: H1, F9 */
-static void each_end_by_the_client(void **state) {
+static void end_by_the_client_has_its_cause(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
@@ -131,7 +131,7 @@ static void each_end_by_the_client(void **state) {
 }
 
 /* capability: H1 */
-static void each_end_by_the_server(void **state) {
+static void end_by_the_server_has_its_cause(void **state) {
   (void)state;
   suite s;
   begin(&s,
@@ -161,7 +161,7 @@ static void each_end_by_the_server(void **state) {
   assert_int_equal(last_of(&s).refused_count, 1);
   assert_int_equal(last_of(&s).last_error, VESTRY_FULL);
   assert_true(last_of(&s).discarded_bytes > 20);
-  /* Evicted: it has left the store before it ends. */
+  /* It has left the store before it ends. */
   a = open_user(&s, 6);
   b = open_user(&s, 7);
   vestry_memory_exchange *c = open_user(&s, 8);
@@ -185,11 +185,11 @@ static void each_end_by_the_server(void **state) {
 }
 
 /* capability: H1 */
-static void each_end_of_all(void **state) {
+static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 4 << 20}}, 0);
-  /* Together they hold more than they may. */
+  /* All queues together exceed the limit. */
   char *html = calloc(1, 100000);
   assert_non_null(html);
   memset(html, 'x', 99999);
@@ -222,7 +222,7 @@ static void each_end_of_all(void **state) {
 }
 
 /* capability: H1 */
-static void of_several_keys_the_first_is_shown(void **state) {
+static void record_has_the_first_of_several_keys(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
@@ -239,7 +239,7 @@ static void of_several_keys_the_first_is_shown(void **state) {
 }
 
 /* capability: H1 */
-static void so_many_are_kept_and_told_page_by_page(void **state) {
+static void records_over_limit_are_dropped_and_listed_by_pages(void **state) {
   (void)state;
   enum { KEPT = 50, CLOSED = 130 };
   suite s;
@@ -261,7 +261,7 @@ static void so_many_are_kept_and_told_page_by_page(void **state) {
     assert_int_equal(t.count, 3);
     assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .after = CLOSED}).count, 0);
     assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .after = UINT64_MAX}).count, 0);
-    assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .before = 2}).count, 0); /* not kept */
+    assert_int_equal(closes_of(&s, (vestry_close_query){.limit = limit, .before = 2}).count, 0); /* no longer kept */
   }
   told t = {.count = 0};
   assert_int_equal(vestry_observe_closes(NULL, NULL, take, &t, NULL), VESTRY_INVALID);
@@ -278,11 +278,11 @@ static void so_many_are_kept_and_told_page_by_page(void **state) {
   end(&s);
 }
 
-/* -------------------------------------------------------------------------------------- a key that leaves late ---- */
+/* ---------------------------------------------------------------------------------------- keys removed late ------- */
 
 enum { OTHERS = 300 };
 
-/* Removes a stream from the store, and lets it end before its key is told of; and then many others. */
+/* Let a stream that was removed from the store end before its key is reported, followed by many others. */
 typedef struct late {
   suite s;
   vestry_memory_exchange *stream;
@@ -304,9 +304,10 @@ static void end_many(const vestry_purged *purged, void *ctx) {
 }
 
 /* capability: H1 */
-static void a_key_is_known_that_leaves_when_many_others_have_ended(void **state) {
+static void record_gets_a_key_that_is_removed_late(void **state) {
   (void)state;
-  static const size_t kept[] = {OTHERS + 1, OTHERS}; /* its record is the oldest; it is there no more */
+  /* in the first case its record is the oldest, in the second it is gone */
+  static const size_t kept[] = {OTHERS + 1, OTHERS};
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
     late l = {.has_left = false};
     begin(&l.s, (vestry_options){.purge = end_many, .purge_ctx = &l}, kept[i]);
@@ -323,7 +324,7 @@ static void a_key_is_known_that_leaves_when_many_others_have_ended(void **state)
   }
 }
 
-/* ----------------------------------------------------------------------------------------------- failing memory --- */
+/* ------------------------------------------------------------------------------------------- failing memory ------- */
 
 static vestry_err look_and_end(test_host *th, void *ctx) {
   (void)ctx;
@@ -352,12 +353,12 @@ static vestry_err look_and_end(test_host *th, void *ctx) {
   return error;
 }
 
-static void without_memory_a_close_is_told_all_the_same(void **state) {
+static void close_is_counted_after_failed_allocation(void **state) {
   (void)state;
   test_host_fail_each(look_and_end, NULL, true);
 }
 
-/* ------------------------------------------------------------------------------------------------- churn ---------- */
+/* ---------------------------------------------------------------------------------------------------- churn ------- */
 
 enum { CHURNERS = 3, ROUNDS = 400, NAMES = 7 };
 
@@ -367,7 +368,7 @@ typedef struct churn {
   unsigned number;
 } churn;
 
-/* Opens streams, some of which replace those of other threads, and ends the others in one way or another. */
+/* Open streams, some of which replace those of other threads, and end the others in different ways. */
 static void *open_and_end(void *ctx) {
   churn *c = ctx;
   for (int i = 0; i < ROUNDS; i++) {
@@ -392,7 +393,7 @@ static void each_is_told(const vestry_close_info *info, void *ctx) {
   assert_true(info->cause != VESTRY_CAUSE_NONE && info->number && info->id);
 }
 
-/* Never more closed than opened; and observers come and go meanwhile. */
+/* Check that the closed streams never exceed the opened ones, while observers come and go. */
 static void *look_on(void *ctx) {
   churn *c = ctx;
   while (!atomic_load(&c->is_over)) {
@@ -422,7 +423,7 @@ static void has_key(const vestry_close_info *info, void *ctx) {
 }
 
 /* capability: H1 */
-static void under_churn_sums_add_up_and_keys_are_known(void **state) {
+static void counts_and_keys_are_consistent_during_churn(void **state) {
   (void)state;
   churn c = {.is_over = false};
   site_begin(&c.s.on, (vestry_options){.threads_count = 2});
@@ -445,14 +446,14 @@ static void under_churn_sums_add_up_and_keys_are_known(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_end_by_the_client),
-      cmocka_unit_test(each_end_by_the_server),
-      cmocka_unit_test(each_end_of_all),
-      cmocka_unit_test(of_several_keys_the_first_is_shown),
-      cmocka_unit_test(so_many_are_kept_and_told_page_by_page),
-      cmocka_unit_test(a_key_is_known_that_leaves_when_many_others_have_ended),
-      cmocka_unit_test(without_memory_a_close_is_told_all_the_same),
-      cmocka_unit_test(under_churn_sums_add_up_and_keys_are_known),
+      cmocka_unit_test(end_by_the_client_has_its_cause),
+      cmocka_unit_test(end_by_the_server_has_its_cause),
+      cmocka_unit_test(end_of_budget_drain_and_shutdown_has_its_cause),
+      cmocka_unit_test(record_has_the_first_of_several_keys),
+      cmocka_unit_test(records_over_limit_are_dropped_and_listed_by_pages),
+      cmocka_unit_test(record_gets_a_key_that_is_removed_late),
+      cmocka_unit_test(close_is_counted_after_failed_allocation),
+      cmocka_unit_test(counts_and_keys_are_consistent_during_churn),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

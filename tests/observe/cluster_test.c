@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cluster as JSON: members, this node first, and gaps in what each has sent. */
+/* A cluster as JSON: its members, this node first, and the gaps in the messages of each. */
 #include <jansson.h>
 
 #include "cluster/nodes.h"
@@ -12,7 +12,7 @@ static bool all_may(const vestry_request *req, void *ctx) {
 
 typedef struct suite {
   nodes n;
-  vestry_observe *observe; /* of b */
+  vestry_observe *observe; /* of node b */
 } suite;
 
 static void begin(suite *s, size_t count) {
@@ -55,7 +55,7 @@ static const json_t *member(const json_t *told, const char *name) {
   return NULL;
 }
 
-/* What a has sent is lost, messages of it. */
+/* Lose this many messages of node a. */
 static void lose(suite *s, int messages) {
   assert_int_equal(vestry_memory_network_set(s->n.network, &(vestry_memory_network_options){.drop = 10000}), VESTRY_OK);
   for (int i = 0; i < messages; i++) assert_int_equal(node_broadcast(&s->n.all[0], "x", "dropped"), VESTRY_OK);
@@ -65,7 +65,7 @@ static void lose(suite *s, int messages) {
 }
 
 /* capability: H4, G6 */
-static void a_gap_is_told_of_whom_it_is(void **state) {
+static void gap_is_counted_for_its_member(void **state) {
   (void)state;
   suite s;
   begin(&s, 2);
@@ -74,7 +74,7 @@ static void a_gap_is_told_of_whom_it_is(void **state) {
   json_t *before = ask(&s);
   assert_int_equal(json_array_size(json_object_get(before, "members")), 2);
   const json_t *own = json_array_get(json_object_get(before, "members"), 0);
-  assert_string_equal(json_string_value(json_object_get(own, "node")), "b"); /* itself first */
+  assert_string_equal(json_string_value(json_object_get(own, "node")), "b"); /* this node first */
   assert_string_equal(json_string_value(json_object_get(own, "state")), "alive");
   lose(&s, 3);
   json_t *after = ask(&s);
@@ -85,7 +85,7 @@ static void a_gap_is_told_of_whom_it_is(void **state) {
   own = member(after, "b");
   assert_int_equal(number(own, "gaps_count"), number(member(before, "b"), "gaps_count"));
   const json_int_t gaps = number(a, "gaps_count") + number(own, "gaps_count");
-  assert_int_equal(gaps, number(after, "gaps_count")); /* those of all */
+  assert_int_equal(gaps, number(after, "gaps_count")); /* the sum of all members */
   assert_int_equal(number(a, "lost_count") + number(own, "lost_count"), number(after, "lost_count"));
   const json_int_t ago_ms = number(a, "gap_ago_ms");
   nodes_pass_ms(&s.n, 1000);
@@ -98,7 +98,7 @@ static void a_gap_is_told_of_whom_it_is(void **state) {
 }
 
 /* capability: H4 */
-static void gaps_outlive_a_node_that_starts_again(void **state) {
+static void gaps_are_kept_when_a_node_restarts(void **state) {
   (void)state;
   suite s;
   begin(&s, 2);
@@ -123,8 +123,8 @@ static void gaps_outlive_a_node_that_starts_again(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_gap_is_told_of_whom_it_is),
-      cmocka_unit_test(gaps_outlive_a_node_that_starts_again),
+      cmocka_unit_test(gap_is_counted_for_its_member),
+      cmocka_unit_test(gaps_are_kept_when_a_node_restarts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What encoding costs and saves, as metrics tell it: held against streams that decode what they were sent. */
+/* The metrics of encoding, compared with streams that are decoded. */
 #include "decode/decode.h"
 #include "ops/observe/text.h"
 #include "serve/wire.h"
@@ -9,7 +9,7 @@
 
 enum { CODINGS = 4, EACH = 2, STREAMS = CODINGS * EACH, TEXT_BYTES = 600 };
 
-/* The last one is an application's own: metrics call it "other". */
+/* The last one belongs to the application: metrics call it "other". */
 static const char *const accepts[CODINGS] = {"identity", "gzip", "br", "x-chain"};
 static const char *const labels[CODINGS] = {"identity", "gzip", "br", "other"};
 static const vestry_profile offered[] = {
@@ -42,7 +42,7 @@ static void end(suite *s) {
   test_host_assert_clean(&s->on.th);
 }
 
-/* Long enough to be compressed, and unlike all others in a few places. */
+/* Make an event that is long enough to be compressed, and differs from all others in a few places. */
 static vestry_event *next_event(suite *s) {
   char text[TEXT_BYTES];
   vestry_event *event = NULL;
@@ -53,7 +53,7 @@ static vestry_event *next_event(suite *s) {
   return event;
 }
 
-/* An event to streams whose bits are set. */
+/* Send an event to the streams whose bits are set. */
 static void send_to(suite *s, unsigned streams, vestry_event *event) {
   for (size_t i = 0; i < STREAMS; i++)
     if (streams >> i & 1) assert_int_equal(vestry_connection_send(s->r[i].connection, event), VESTRY_OK);
@@ -71,9 +71,9 @@ static uint64_t value_of(const suite *s, const char *name, const char *label, co
   return strtoull(at + strlen(series), NULL, 10);
 }
 
-/* --------------------------------------------------------------------------------------------------- bytes ------- */
+/* ---------------------------------------------------------------------------------------------------- bytes ------- */
 
-/* Bytes of the events that the stream decodes to; comments are none. */
+/* Return the bytes of the events that the stream decodes to, without comments. */
 static size_t event_bytes_of(const wire *r, const char *coding) {
   decoder d;
   size_t bytes = 0;
@@ -91,7 +91,8 @@ static size_t event_bytes_of(const wire *r, const char *coding) {
   return bytes;
 }
 
-/* What each coding's streams were sent is what is told of it, and both sums are the instance's. */
+/* Assert that the metrics of each coding equal the bytes of its streams, and that both sums equal those of the
+ * instance. */
 static void check_bytes(suite *s) {
   uint64_t events[CODINGS] = {0}, wires[CODINGS] = {0}, events_sum = 0, wires_sum = 0;
   vestry_stats stats = {0};
@@ -104,7 +105,7 @@ static void check_bytes(suite *s) {
     assert_int_equal(value_of(s, "vestry_wire_bytes", "coding", labels[i]), wires[i]);
     events_sum += events[i];
     wires_sum += wires[i];
-    for (size_t other = 0; other < i; other++) /* one that is told as another's is noticed */
+    for (size_t other = 0; other < i; other++) /* so that bytes counted for a wrong coding are detected */
       assert_true(events[i] != events[other] && wires[i] != wires[other]);
   }
   vestry_stats_get(s->on.v, &stats);
@@ -112,7 +113,7 @@ static void check_bytes(suite *s) {
   assert_int_equal(stats.wire_bytes, wires_sum);
 }
 
-/* The i-th coding's streams get i + 1 events each, and one more by a channel. */
+/* Send i + 1 events to each stream of the i-th coding, and one more through a channel. */
 static void send_some(suite *s) {
   for (unsigned i = 0; i < CODINGS; i++)
     for (unsigned n = 0; n <= i; n++) send_to(s, 1U << i | 1U << (i + CODINGS), next_event(s));
@@ -125,7 +126,7 @@ static void send_some(suite *s) {
 }
 
 /* capability: H2 */
-static void bytes_are_those_of_the_streams_of_each_coding(void **state) {
+static void byte_metrics_match_the_streams_of_each_coding(void **state) {
   (void)state;
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -135,13 +136,13 @@ static void bytes_are_those_of_the_streams_of_each_coding(void **state) {
     send_some(&s);
     check_bytes(&s);
   }
-  site_pass_ms(&s.on, 15001); /* heartbeats are bytes that go out, and no events */
+  site_pass_ms(&s.on, 15001); /* heartbeats are bytes on the wire, but not events */
   check_bytes(&s);
   end(&s);
 }
 
 /* capability: H2 */
-static void what_has_ended_is_counted_on(void **state) {
+static void byte_metrics_include_ended_streams(void **state) {
   (void)state;
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -192,7 +193,7 @@ static void an_event_is_encoded_once_for_each_coding(void **state) {
 }
 
 /* capability: H2 */
-static void what_follows_is_told_apart(void **state) {
+static void following_event_is_counted_as_followed(void **state) {
   (void)state;
   enum { ONE_OF_BROTLI = 1 << 2 };
   suite s;
@@ -207,7 +208,7 @@ static void what_follows_is_told_apart(void **state) {
 }
 
 /* capability: H2 */
-static void an_encoder_of_its_own_runs_for_each_stream(void **state) {
+static void private_profile_encodes_for_each_stream(void **state) {
   (void)state;
   static const vestry_profile own[] = {{.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
                                        {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE}};
@@ -223,9 +224,11 @@ static void an_encoder_of_its_own_runs_for_each_stream(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bytes_are_those_of_the_streams_of_each_coding), cmocka_unit_test(what_has_ended_is_counted_on),
-      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),      cmocka_unit_test(what_follows_is_told_apart),
-      cmocka_unit_test(an_encoder_of_its_own_runs_for_each_stream),
+      cmocka_unit_test(byte_metrics_match_the_streams_of_each_coding),
+      cmocka_unit_test(byte_metrics_include_ended_streams),
+      cmocka_unit_test(an_event_is_encoded_once_for_each_coding),
+      cmocka_unit_test(following_event_is_counted_as_followed),
+      cmocka_unit_test(private_profile_encodes_for_each_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The console's page and its stream: small, under a nonce, of no other host; what ends the stream; for whom. (What
- * people see of it: tests/browser/console.test.js.) */
+/* The page and the stream of the console: size, nonce, no other host; the end of the stream; permission. (For its
+ * display, see tests/browser/console.test.js.) */
 #include <stdio.h>
 
 #include "serve/wire.h"
@@ -27,7 +27,7 @@ static int ask(suite *s, const char *path, const char *peer, wire *ret) {
 }
 
 /* capability: H4 */
-static void a_page_of_its_own_under_a_nonce(void **state) {
+static void console_page_is_small_and_has_only_nonced_code(void **state) {
   (void)state;
   suite s;
   wire page;
@@ -55,7 +55,7 @@ static void a_page_of_its_own_under_a_nonce(void **state) {
 }
 
 /* capability: H4 */
-static void its_stream_tells_how_the_instance_is(void **state) {
+static void console_stream_sends_counters_each_second(void **state) {
   (void)state;
   suite s;
   wire events, list;
@@ -67,7 +67,7 @@ static void its_stream_tells_how_the_instance_is(void **state) {
   site_pass_ms(&s.on, 1000);
   assert_int_equal(wire_count(&events, "event: now"), 3);
   assert_int_equal(ask(&s, "/observe/streams", "127.0.0.1", &list), 200);
-  assert_int_equal(wire_count(&list, "\"console\":true"), 1); /* it is told apart */
+  assert_int_equal(wire_count(&list, "\"console\":true"), 1); /* it is marked */
   wire_finish(&list);
   vestry_observe_destroy(s.observe);
   assert_int_equal(events.ends, 1);
@@ -76,7 +76,7 @@ static void its_stream_tells_how_the_instance_is(void **state) {
 }
 
 /* capability: H4 */
-static void nothing_without_permission(void **state) {
+static void console_without_permission_gets_403(void **state) {
   (void)state;
   suite s;
   wire r;
@@ -94,7 +94,7 @@ static void nothing_without_permission(void **state) {
 }
 
 /* capability: H4 */
-static void so_many_consoles_and_no_more(void **state) {
+static void console_over_limit_gets_503(void **state) {
   (void)state;
   enum { MOST = 64 };
   suite s;
@@ -111,7 +111,7 @@ static void so_many_consoles_and_no_more(void **state) {
   wires_end_all(&s.on, wires, MOST + 1);
 }
 
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_is_survived(void **state) {
   (void)state;
   static const char *const paths[] = {"/observe/console", "/observe/console/events"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -132,9 +132,11 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_page_of_its_own_under_a_nonce), cmocka_unit_test(its_stream_tells_how_the_instance_is),
-      cmocka_unit_test(nothing_without_permission),      cmocka_unit_test(so_many_consoles_and_no_more),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(console_page_is_small_and_has_only_nonced_code),
+      cmocka_unit_test(console_stream_sends_counters_each_second),
+      cmocka_unit_test(console_without_permission_gets_403),
+      cmocka_unit_test(console_over_limit_gets_503),
+      cmocka_unit_test(failed_allocation_is_survived),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is seen as JSON: that it is JSON whatever keys are, says what the counters say, and goes by pages; parameters
- * that are none; requests that may not see it. */
+/* Lists as JSON: valid for any keys, equal to the counters, and in pages; invalid parameters; requests without
+ * permission. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-/* The answer's JSON; NULL: it has none. */
+/* Request a path and return the answer's JSON; NULL: none. */
 static json_t *ask(suite *s, const char *path, const char *query, const char *peer, int *ret_status) {
   wire r = {.path = path, .query = query, .peer = peer, .headers = {{"Host", "localhost"}}};
   wire_request(&s->on, &r, NULL, NULL);
@@ -87,7 +87,7 @@ static json_int_t number(const json_t *of, const char *name) {
 }
 
 /* capability: H1 */
-static void streams_go_by_pages(void **state) {
+static void streams_are_listed_in_pages(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -123,7 +123,7 @@ static void streams_go_by_pages(void **state) {
 }
 
 /* capability: H1 */
-static void channels_go_by_pages(void **state) {
+static void channels_are_listed_in_pages(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -167,7 +167,7 @@ static void channels_go_by_pages(void **state) {
 }
 
 /* capability: H1 */
-static void counters_are_those_of_the_instance(void **state) {
+static void lists_have_the_counters_of_the_instance(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -192,7 +192,7 @@ static void counters_are_those_of_the_instance(void **state) {
 }
 
 /* capability: H1, H4 */
-static void what_was_evicted_is_told_with_its_age(void **state) {
+static void evictions_are_counted_by_unused_time(void **state) {
   (void)state;
   enum { ROOM = 32, MOST = 3 * ROOM };
   static vestry_memory_exchange *streams[MOST];
@@ -212,7 +212,7 @@ static void what_was_evicted_is_told_with_its_age(void **state) {
   }
   json_t *store = get(&s, "/observe/store", NULL), *ages = json_object_get(store, "evictions");
   assert_int_equal(number(json_object_get(store, "removed"), "size"), MOST - ROOM);
-  assert_int_equal(json_array_size(ages), 2); /* at once, and after 20 s: one in 16 of each 32 */
+  assert_int_equal(json_array_size(ages), 2); /* at once, and after 20 s: one of 16 is sampled in each 32 */
   assert_int_equal(number(json_array_get(ages, 0), "unused_ms"), 1000);
   assert_int_equal(number(json_array_get(ages, 0), "count"), 2);
   assert_int_equal(number(json_array_get(ages, 1), "unused_ms"), 30000);
@@ -224,7 +224,7 @@ static void what_was_evicted_is_told_with_its_age(void **state) {
 }
 
 /* capability: H1 */
-static void parameters_that_are_none(void **state) {
+static void invalid_parameters_get_400(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -261,7 +261,7 @@ static void parameters_that_are_none(void **state) {
 }
 
 /* capability: H1 */
-static void nothing_without_permission(void **state) {
+static void list_without_permission_gets_403(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -276,7 +276,7 @@ static void nothing_without_permission(void **state) {
   end(&s);
 }
 
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_is_survived(void **state) {
   (void)state;
   static const char *const paths[] = {"/observe/streams", "/observe/channels", "/observe/store", "/observe/cluster",
                                       "/observe/pages"};
@@ -296,13 +296,13 @@ static void no_memory_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_go_by_pages),
-      cmocka_unit_test(channels_go_by_pages),
-      cmocka_unit_test(counters_are_those_of_the_instance),
-      cmocka_unit_test(parameters_that_are_none),
-      cmocka_unit_test(nothing_without_permission),
-      cmocka_unit_test(no_memory_is_an_error),
-      cmocka_unit_test(what_was_evicted_is_told_with_its_age),
+      cmocka_unit_test(streams_are_listed_in_pages),
+      cmocka_unit_test(channels_are_listed_in_pages),
+      cmocka_unit_test(lists_have_the_counters_of_the_instance),
+      cmocka_unit_test(invalid_parameters_get_400),
+      cmocka_unit_test(list_without_permission_gets_403),
+      cmocka_unit_test(failed_allocation_is_survived),
+      cmocka_unit_test(evictions_are_counted_by_unused_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which requests may see what is mounted: none by default; those with a token, those from this machine, those whom a
- * function lets; all others are answered 403, and nothing else. */
+/* Permission to see mounted routes: none by default; with the token, from this machine, or by a function. All other
+ * requests get 403 without a body. */
 #include "serve/wire.h"
 #include "vestry/ops/observe.h"
 
@@ -36,9 +36,9 @@ static int ask(suite *s, const char *peer, const char *host, const char *name, c
   return status;
 }
 
-/* A proxy on this machine may be what asks, with or without the Host that its client has sent. */
+/* The requests may come from a proxy on this machine, with or without the Host of its client. */
 /* capability: H2 */
-static void nobody_by_default(void **state) {
+static void every_request_gets_403_by_default(void **state) {
   (void)state;
   static const char *const hosts[] = {"localhost", "127.0.0.1:8080", "example.org", NULL};
   static const char *const paths[] = {"console", "console/events", "streams", "streams/1", "streams/1/tail", "channels",
@@ -62,7 +62,7 @@ static void nobody_by_default(void **state) {
 }
 
 /* capability: H2 */
-static void those_with_the_token(void **state) {
+static void token_gives_permission(void **state) {
   (void)state;
   static const char token[] = "Zm9vYmFyYmF6cXV4-._~1";
   suite s;
@@ -103,7 +103,7 @@ static void those_with_the_token(void **state) {
 }
 
 /* capability: H2 */
-static void none_but_this_machine_sees_them(void **state) {
+static void trusts_loopback_permits_only_this_machine(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true});
@@ -141,7 +141,7 @@ static bool has_word(const vestry_request *req, void *ctx) {
 }
 
 /* capability: H2 */
-static void or_those_whom_a_function_lets(void **state) {
+static void may_function_gives_permission(void **state) {
   (void)state;
   static char word[] = "Bearer open";
   suite s;
@@ -153,10 +153,10 @@ static void or_those_whom_a_function_lets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nobody_by_default),
-      cmocka_unit_test(those_with_the_token),
-      cmocka_unit_test(none_but_this_machine_sees_them),
-      cmocka_unit_test(or_those_whom_a_function_lets),
+      cmocka_unit_test(every_request_gets_403_by_default),
+      cmocka_unit_test(token_gives_permission),
+      cmocka_unit_test(trusts_loopback_permits_only_this_machine),
+      cmocka_unit_test(may_function_gives_permission),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

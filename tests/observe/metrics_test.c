@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics: what they say is what the counters say, in both formats; how many there are. */
+/* Metrics: their values equal the counters, in both formats; their number is limited. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -26,7 +26,7 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-/* The metrics as text; free. */
+/* Return the metrics as text. The caller frees it. */
 static char *text_of(vestry_observe *observe, vestry_metrics_format format) {
   size_t len = 0;
   assert_int_equal(vestry_observe_metrics(observe, format, NULL, 0, &len), VESTRY_TOO_LARGE);
@@ -37,7 +37,7 @@ static char *text_of(vestry_observe *observe, vestry_metrics_format format) {
   return text;
 }
 
-/* A series' value; -1: there is none. */
+/* Return the value of a series; -1: none. */
 static double value_of(const char *text, const char *series) {
   const size_t len = strlen(series);
   for (const char *at = text; at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
@@ -62,7 +62,7 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: H2 */
-static void they_say_what_the_counters_say(void **state) {
+static void metrics_equal_the_counters(void **state) {
   (void)state;
   enum { STREAMS = 5 };
   suite s;
@@ -106,7 +106,7 @@ static const char *skip_name(const char *at) {
 }
 
 /* capability: H2 */
-static void their_text_is_of_its_format(void **state) {
+static void text_follows_its_format(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
@@ -117,7 +117,7 @@ static void their_text_is_of_its_format(void **state) {
     for (char *at = text, *line; *at;) {
       line = at;
       at = strchr(at, '\n');
-      assert_non_null(at); /* each line has its end */
+      assert_non_null(at); /* each line is terminated */
       *at++ = '\0';
       assert_false(has_end);
       if (strcmp(line, "# EOF") == 0) {
@@ -133,7 +133,7 @@ static void their_text_is_of_its_format(void **state) {
         assert_int_equal(strncmp(line + 7, family, strlen(family)), 0);
         assert_int_equal(line[strlen(line) - 1], '.');
       } else {
-        assert_int_equal(strncmp(line, family, strlen(family)), 0); /* a family stands together */
+        assert_int_equal(strncmp(line, family, strlen(family)), 0); /* the series of a family are consecutive */
         const char *after = skip_name(line);
         if (*after == '{') after = strchr(after, '}') + 1;
         assert_int_equal(*after, ' ');
@@ -151,7 +151,7 @@ static void their_text_is_of_its_format(void **state) {
   end(&s);
 }
 
-/* ------------------------------------------------------------------------------------------- one's own ------------ */
+/* ------------------------------------------------------------------------------- metrics of the application ------- */
 
 static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
   (void)ctx;
@@ -190,7 +190,7 @@ static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void an_application_adds_its_own(void **state) {
+static void application_adds_metrics_and_bad_ones_are_refused(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_own});
@@ -232,14 +232,14 @@ static vestry_err add_histograms(vestry_metrics *metrics, void *ctx) {
   bad[6].bounds_count = 1, bad[6].bounds = &nan;
   bad[7].value = -1;
   bad[8].label = "le";
-  bad[9].kind = VESTRY_METRIC_COUNTER; /* of this family */
+  bad[9].kind = VESTRY_METRIC_COUNTER; /* a counter in a family of histograms */
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(vestry_metrics_add(metrics, &bad[i]), VESTRY_INVALID);
   return VESTRY_OK;
 }
 
 /* capability: H2 */
-static void a_histogram_has_a_bucket_for_each_bound_and_one_for_all(void **state) {
+static void histogram_has_a_bucket_for_each_bound_and_infinity(void **state) {
   (void)state;
   static const char open[] = "\n# TYPE wait_seconds histogram\n# HELP wait_seconds How long it took.\n"
                              "wait_seconds_bucket{queue=\"a\",le=\"0.0025\"} 1\n"
@@ -274,7 +274,7 @@ static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void a_library_of_vestrys_own_has_its_names(void **state) {
+static void library_adds_metrics_with_vestry_names(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_library});
@@ -319,7 +319,7 @@ static vestry_err fail_always(vestry_metrics *metrics, void *ctx) {
 }
 
 /* capability: H2 */
-static void there_are_no_more_than_so_many(void **state) {
+static void series_over_limit_are_refused(void **state) {
   (void)state;
   suite s;
   unsigned added = 0;
@@ -342,7 +342,7 @@ static void there_are_no_more_than_so_many(void **state) {
   end(&s);
 }
 
-/* -------------------------------------------------------------------------------------------- mounted ----------- */
+/* ------------------------------------------------------------------------------------------------- mounting ------- */
 
 static int ask(suite *s) {
   wire r = {.path = "/observe/metrics", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
@@ -352,7 +352,7 @@ static int ask(suite *s) {
   return status;
 }
 
-static void mounted_once_and_gone_at_the_end(void **state) {
+static void routes_are_mounted_once_and_removed_by_destroy(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
@@ -374,14 +374,14 @@ static void mounted_once_and_gone_at_the_end(void **state) {
   end(&s);
 }
 
-/* --------------------------------------------------------------------------------------------- together ----------- */
+/* --------------------------------------------------------------------------------------------- with threads ------- */
 
 typedef struct churn {
   vestry *v;
   atomic_bool is_over;
 } churn;
 
-/* On a busy machine streams would come faster than the pool closes them, until memory is out. */
+/* On a busy machine, streams could open faster than the pool closes them, until memory is exhausted. */
 enum { OPEN_MOST = 1000 };
 
 static void *come_and_go(void *of) {
@@ -401,7 +401,7 @@ static void *come_and_go(void *of) {
 }
 
 /* capability: H2 */
-static void they_add_up_while_streams_come_and_go(void **state) {
+static void metrics_are_consistent_while_streams_come_and_go(void **state) {
   (void)state;
   enum { THREADS = 3, LOOKS = 300 };
   churn c = {.v = NULL};
@@ -443,22 +443,22 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_an_error(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(create_and_look, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(they_say_what_the_counters_say),
-      cmocka_unit_test(their_text_is_of_its_format),
-      cmocka_unit_test(an_application_adds_its_own),
-      cmocka_unit_test(a_histogram_has_a_bucket_for_each_bound_and_one_for_all),
-      cmocka_unit_test(a_library_of_vestrys_own_has_its_names),
-      cmocka_unit_test(there_are_no_more_than_so_many),
-      cmocka_unit_test(mounted_once_and_gone_at_the_end),
-      cmocka_unit_test(they_add_up_while_streams_come_and_go),
-      cmocka_unit_test(no_memory_is_an_error),
+      cmocka_unit_test(metrics_equal_the_counters),
+      cmocka_unit_test(text_follows_its_format),
+      cmocka_unit_test(application_adds_metrics_and_bad_ones_are_refused),
+      cmocka_unit_test(histogram_has_a_bucket_for_each_bound_and_infinity),
+      cmocka_unit_test(library_adds_metrics_with_vestry_names),
+      cmocka_unit_test(series_over_limit_are_refused),
+      cmocka_unit_test(routes_are_mounted_once_and_removed_by_destroy),
+      cmocka_unit_test(metrics_are_consistent_while_streams_come_and_go),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

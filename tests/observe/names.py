@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The names of metrics in the guide, the dashboard and the alerts: names.py OBSERVE-SERVED DOCS
 
-Each name in any of them is served; the guide names each one that is, and says how many series there are. Those of
-PostgreSQL are left out where Debian's postgresql is not installed."""
+Each name that they use is served. The guide names each metric that is served, and states the number of series. The
+metrics of PostgreSQL are omitted if Debian's postgresql is not installed."""
 import contextlib
 import http.client
 import json
@@ -22,7 +22,7 @@ NAME = re.compile(r"\bvestry_[a-z0-9_]+\b")
 
 
 class Served:
-    """The server, its port, its families by name with their kinds, and how many series they are."""
+    """The server, its port, its families by name with their kinds, and the number of series."""
 
     def __init__(self, program):
         installed = server.installed()
@@ -52,7 +52,7 @@ class Served:
 
 
 def series(families):
-    """What queries may name: families, and the parts of histograms."""
+    """The names allowed in queries: families, and the parts of histograms."""
     names = set(families)
     for name, kind in families.items():
         if kind == "histogram":
@@ -61,7 +61,7 @@ def series(families):
 
 
 def expressions(docs):
-    """Those of the dashboard and of the alerts."""
+    """The expressions of the dashboard and of the alerts."""
     board = json.loads((docs / "grafana.json").read_text())
     found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
     rules = (docs / "alerts.yml").read_text()
@@ -69,7 +69,7 @@ def expressions(docs):
 
 
 def in_guide(docs):
-    """A row of its table writes a name in full, and then ends of others that begin alike: `vestry_a_b`, `_c`."""
+    """The names in the guide's table. A row has a whole name, and then the ends of names that begin alike: `vestry_a_b`, `_c`."""
     names = set()
     for row in re.findall(r"^\| (`vestry_.*?) \|", (docs / "guide" / "metrics.md").read_text(), re.M):
         whole = ""
@@ -83,7 +83,7 @@ def in_guide(docs):
 
 
 def completed(whole, end, families):
-    """The name that ends so and has the longest beginning of the one before it; None: there is none."""
+    """The name with this end that shares the longest beginning with the name before it; None: no such name."""
     parts = whole.split("_")
     fitting = ("_".join(parts[:count]) + end for count in range(len(parts), 0, -1))
     return next((name for name in fitting if name in families), None)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pages explain themselves: which page renders how often, what for, for nothing, and how long its handler takes. */
+/* Lists of pages: how often each page was rendered, for which reason, how often without a change, and the time of its
+ * handler. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,13 +14,13 @@ typedef struct suite {
   site on;
   vestry_observe *observe;
   vestry_page *pages[PATHS], *shared;
-  _Atomic(unsigned) numbers[PATHS]; /* what each page shows */
-  _Atomic(unsigned) list;           /* what the part shows */
-  unsigned takes_ms;                /* in the handler of the second page */
-  vestry_err error;                 /* of it */
+  _Atomic(unsigned) numbers[PATHS]; /* the number that each page shows */
+  _Atomic(unsigned) list;           /* the number that the part shows */
+  unsigned takes_ms;                /* duration of the second page's handler */
+  vestry_err error;                 /* its result */
 } suite;
 
-/* ------------------------------------------------------------------------------------------------ the pages ------- */
+/* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
@@ -27,7 +28,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   return vestry_html_add(html, "<li>%u</li>", (unsigned)s->list);
 }
 
-/* Depends on a topic of its own, and on one of all, which does not change it. */
+/* Depends on its own topic, and on a topic of all pages that does not change it. */
 static vestry_err show(vestry_render *render, vestry_html *html, suite *s, size_t at) {
   vestry_render_topicf(render, "page/%zu", at);
   vestry_render_topic(render, "noise");
@@ -115,10 +116,10 @@ static size_t find(const told *t, const char *path, const char *part) {
   return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ the tests ------- */
+/* ---------------------------------------------------------------------------------------------------- tests ------- */
 
 /* capability: H8 */
-static void a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs(void **state) {
+static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
   (void)state;
   static suite s;
   static vestry_memory_exchange *tabs[TABS];
@@ -133,7 +134,7 @@ static void a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs(voi
   assert_string_equal(t->refreshed_by[birds], "first");
   assert_int_equal(t->infos[birds].unchanged_minute_count, 0);
   site_pass_ms(&s.on, 20);
-  site_refresh(&s.on, "page/0"); /* it depends on that, and is the same */
+  site_refresh(&s.on, "page/0"); /* the page depends on it, and is unchanged */
   s.numbers[1]++;
   site_refresh(&s.on, "page/1");
   t = look(&s, VESTRY_PAGES_BY_UNCHANGED, 1);
@@ -156,7 +157,7 @@ static void a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs(voi
 }
 
 /* capability: H8 */
-static void the_slowest_handler_comes_first(void **state) {
+static void slowest_handler_is_listed_first(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -189,7 +190,7 @@ static void the_slowest_handler_comes_first(void **state) {
 }
 
 /* capability: H8 */
-static void parts_and_shared_pages_are_told_with_their_tabs(void **state) {
+static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
   (void)state;
   suite s;
   enum { EACH = 5 };
@@ -210,10 +211,10 @@ static void parts_and_shared_pages_are_told_with_their_tabs(void **state) {
   assert_int_equal(t->infos[parts].documents_count, 1);
   assert_int_equal(t->infos[part].streams_count, EACH);
   assert_int_equal(t->infos[shared].streams_count, EACH);
-  assert_int_equal(t->infos[shared].renders_count, 1); /* for all of them */
+  assert_int_equal(t->infos[shared].renders_count, 1); /* for all streams */
   assert_string_equal(t->refreshed_by[part], "topic list");
   assert_string_equal(t->refreshed_by[parts], "first");
-  const uint64_t sent = t->infos[part].sent_bytes - part_had; /* the same event to each */
+  const uint64_t sent = t->infos[part].sent_bytes - part_had; /* the same event to each stream */
   assert_true(sent > 0 && sent % EACH == 0);
   vestry_slice got = vestry_memory_since(tabs[1]);
   assert_non_null(strstr(got.data, "<li>1</li>"));
@@ -226,7 +227,7 @@ static void parts_and_shared_pages_are_told_with_their_tabs(void **state) {
 }
 
 /* capability: H8 */
-static void a_minute_later_nothing_was_for_nothing(void **state) {
+static void unchanged_count_of_last_minute_expires(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -260,7 +261,7 @@ static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_
 }
 
 /* capability: H8 */
-static void what_refreshed_it_is_told(void **state) {
+static void page_has_the_reason_of_its_last_refresh(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -280,7 +281,7 @@ static void what_refreshed_it_is_told(void **state) {
   assert_int_equal(refresh_for(&s, "noise", VESTRY_REFRESH_TOPIC, "a"), VESTRY_INVALID);
   assert_int_equal(refresh_for(&s, "", VESTRY_REFRESH_TABLE, "a"), VESTRY_INVALID);
   assert_int_equal(vestry_refresh_for(s.on.pages, "noise", NULL, NULL), VESTRY_INVALID);
-  /* a topic that no page depends on leaves no trace */
+  /* a topic that no page depends on has no effect */
   site_refresh(&s.on, "elsewhere");
   assert_string_equal(look(&s, VESTRY_PAGES_BY_PATH, 0)->refreshed_by[0], "database");
   vestry_memory_destroy(tab);
@@ -299,7 +300,7 @@ static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
 }
 
 /* capability: H8 */
-static void names_that_others_choose_cost_no_memory_and_stay_text(void **state) {
+static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
   (void)state;
   enum { NAMES = 300 };
   static suite s;
@@ -330,7 +331,7 @@ static void names_that_others_choose_cost_no_memory_and_stay_text(void **state) 
 }
 
 /* capability: H8 */
-static void failures_are_told_and_retried_for_the_same_reason(void **state) {
+static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -356,8 +357,9 @@ static void ignore(const vestry_page_info *info, void *ctx) {
   ++*(size_t *)ctx;
 }
 
-/* Each allocation of the list fails, and each of a stream's: what has no tally of its own is counted with others. */
-static void memory_runs_out(void **state) {
+/* Each allocation of the list and of a stream fails in turn: a page without its own tally is counted with the
+ * others. */
+static void list_survives_failed_allocations(void **state) {
   (void)state;
   for (long number = 0;; number++) {
     suite s;
@@ -374,12 +376,12 @@ static void memory_runs_out(void **state) {
     assert_true(!error || (error == VESTRY_NO_MEMORY && !count));
     site_pass_ms(&s.on, 5000);
     vestry_memory_destroy(tab);
-    end(&s); /* where all adds up */
+    end(&s); /* checks that the counters are consistent */
     if (!failed) return;
   }
 }
 
-/* ---------------------------------------------------------------------------------------------- with threads ------ */
+/* --------------------------------------------------------------------------------------------- with threads ------- */
 
 static void *refresh_often(void *ctx) {
   suite *s = ctx;
@@ -396,14 +398,14 @@ static void check_sums(const vestry_page_info *info, void *ctx) {
                                             info->failed_count + info->dropped_count);
 }
 
-/* A private page's outcome is counted after its render, so between the two a render is under way. */
+/* The outcome of a private page is counted after its render, so a render may be in progress. */
 static void check_under_way(const vestry_page_info *info, void *ctx) {
   (void)ctx;
   assert_true(info->renders_count >= info->changed_count + info->unchanged_count + info->current_count +
                                          info->failed_count + info->dropped_count);
 }
 
-static void lists_are_of_one_moment_while_threads_render(void **state) {
+static void lists_are_consistent_while_threads_render(void **state) {
   (void)state;
   enum { STREAMS = 20 };
   suite s;
@@ -426,7 +428,7 @@ static void lists_are_of_one_moment_while_threads_render(void **state) {
   end(&s);
 }
 
-static void what_is_wrong_is_said(void **state) {
+static void invalid_arguments_are_refused(void **state) {
   (void)state;
   suite s;
   size_t count = 0;
@@ -445,15 +447,15 @@ static void what_is_wrong_is_said(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_page_that_renders_for_nothing_is_found_among_two_thousand_tabs),
-                                     cmocka_unit_test(the_slowest_handler_comes_first),
-                                     cmocka_unit_test(parts_and_shared_pages_are_told_with_their_tabs),
-                                     cmocka_unit_test(a_minute_later_nothing_was_for_nothing),
-                                     cmocka_unit_test(what_refreshed_it_is_told),
-                                     cmocka_unit_test(names_that_others_choose_cost_no_memory_and_stay_text),
-                                     cmocka_unit_test(failures_are_told_and_retried_for_the_same_reason),
-                                     cmocka_unit_test(memory_runs_out),
-                                     cmocka_unit_test(lists_are_of_one_moment_while_threads_render),
-                                     cmocka_unit_test(what_is_wrong_is_said)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(page_rendered_without_change_is_first_of_2000_tabs),
+                                     cmocka_unit_test(slowest_handler_is_listed_first),
+                                     cmocka_unit_test(parts_and_shared_pages_have_stream_and_byte_counts),
+                                     cmocka_unit_test(unchanged_count_of_last_minute_expires),
+                                     cmocka_unit_test(page_has_the_reason_of_its_last_refresh),
+                                     cmocka_unit_test(user_chosen_names_are_limited_and_shown_as_text),
+                                     cmocka_unit_test(failed_render_is_counted_and_retry_keeps_its_reason),
+                                     cmocka_unit_test(list_survives_failed_allocations),
+                                     cmocka_unit_test(lists_are_consistent_while_threads_render),
+                                     cmocka_unit_test(invalid_arguments_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

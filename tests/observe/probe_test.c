@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Live and ready: a probe that is delivered, one that is late and comes at last, a drain, no memory; and that no
- * counter has probes. */
+/* Liveness and readiness: a probe that is delivered, a late one, a drain, and no memory. Probes change no counter. */
 #include <semaphore.h>
 #include <stdio.h>
 
@@ -26,7 +25,7 @@ static void end(suite *s) {
   site_end(&s->on);
 }
 
-/* Ask, and leave all that is ready undone. The text is good until the next one. */
+/* Request a path without running ready work. The text is valid until the next call. */
 static int ask(suite *s, const char *path, const char **ret_text) {
   static char text[128];
   wire r = {.path = path, .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
@@ -46,18 +45,18 @@ static void assert_ready(suite *s, int status, const char *expected) {
 }
 
 /* capability: H3 */
-static void each_look_judges_the_probe_before(void **state) {
+static void readiness_reports_the_previous_probe(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   assert_ready(&s, 200, "ready\n");
-  test_host_advance_ms(&s.on.th, 999); /* nobody steps */
+  test_host_advance_ms(&s.on.th, 999); /* the runtime does not run */
   assert_ready(&s, 200, "ready\n");
   test_host_advance_ms(&s.on.th, 1);
   assert_ready(&s, 503, "probe not delivered within 1000 ms\n");
-  assert_ready(&s, 503, "probe not delivered within 1000 ms\n"); /* the same one */
+  assert_ready(&s, 503, "probe not delivered within 1000 ms\n"); /* the same probe */
   site_settle(&s.on);
-  assert_ready(&s, 200, "ready\n"); /* which has begun the next */
+  assert_ready(&s, 200, "ready\n"); /* this request has begun the next probe */
   test_host_advance_ms(&s.on.th, 1000);
   assert_ready(&s, 503, "probe not delivered within 1000 ms\n");
   site_settle(&s.on);
@@ -70,7 +69,7 @@ static void each_look_judges_the_probe_before(void **state) {
 }
 
 /* capability: H3 */
-static void none_while_it_drains(void **state) {
+static void draining_instance_is_not_ready(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
@@ -93,7 +92,7 @@ static void wait_inside(vestry_actor *actor, void *of) {
 }
 
 /* capability: H3 */
-static void threads_that_are_stuck_are_not_ready(void **state) {
+static void instance_with_blocked_threads_is_not_ready(void **state) {
   (void)state;
   suite s;
   place at;
@@ -135,17 +134,17 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
   return error;
 }
 
-static void no_memory_is_not_ready(void **state) {
+static void failed_allocation_is_not_ready(void **state) {
   (void)state;
   test_host_fail_each(create_and_look, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_look_judges_the_probe_before),
-      cmocka_unit_test(none_while_it_drains),
-      cmocka_unit_test(threads_that_are_stuck_are_not_ready),
-      cmocka_unit_test(no_memory_is_not_ready),
+      cmocka_unit_test(readiness_reports_the_previous_probe),
+      cmocka_unit_test(draining_instance_is_not_ready),
+      cmocka_unit_test(instance_with_blocked_threads_is_not_ready),
+      cmocka_unit_test(failed_allocation_is_not_ready),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

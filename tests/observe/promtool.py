@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Metrics as Prometheus reads them: promtool.py VESTRY-BENCH OBSERVE-SERVED DOCS
 
-Debian's promtool finds nothing to complain about, and a Prometheus that scrapes both servers knows them, and what they
-count. It evaluates each expression of the dashboard and of the alerts. Skipped (77) where there is no Prometheus."""
+Debian's promtool reports no problem. A Prometheus that scrapes both servers has their series and values, and evaluates
+each expression of the dashboard and of the alerts. Skipped (77) if Prometheus is not installed."""
 import http.client
 import json
 import pathlib
@@ -45,7 +45,7 @@ def start(adapter):
 
 
 def check(at):
-    """promtool reads the text format; what Prometheus itself asks for is checked by its scrape."""
+    """promtool reads the text format; the scrape checks the format that Prometheus itself requests."""
     status, kind, text = get(at, "/metrics")
     assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8"), (status, kind)
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
@@ -57,7 +57,7 @@ def check(at):
 
 
 def evaluate(query):
-    """Each expression of the documentation, as Grafana and Prometheus ask: what is wrong in it is an error."""
+    """Evaluate each expression of the documentation as Grafana and Prometheus do; an invalid one is an error."""
     board, alerts, _ = names.expressions(DOCS)
     for expression in board + alerts:
         asked = expression.replace("$__rate_interval", "1m").replace("$instance", ".*")

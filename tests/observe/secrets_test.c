@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Nothing secret is shown: marks stand in cookies, headers, bodies, signals, the scope and values of requests, and in
- * the text of a page, and in none of the answers and no line of the log; in the tail of a stream only what the
- * application lets through. (Of SQL: tests/sqlite/secrets_test.c.) */
+/* Secrets are never shown: marks are placed in cookies, headers, bodies, signals, the scope and values of requests, and
+ * in the text of a page. No answer and no log line contains one. The tail of a stream has only text that the
+ * application permits. (For SQL, see tests/sqlite/secrets_test.c.) */
 #include <stdio.h>
 
 #include "serve/wire.h"
@@ -77,7 +77,7 @@ static void begin(suite *s) {
                      .body_len = sizeof "{\"password\":\"" MARK "signal\"}" - 1};
   wire_request(&s->on, &s->stream, live, NULL);
   assert_non_null(s->stream.connection);
-  assert_true(wire_count(&s->stream, MARK "sent") > 0); /* the mark is looked for in the right place */
+  assert_true(wire_count(&s->stream, MARK "sent") > 0); /* the mark is actually sent */
   open_page(s);
 }
 
@@ -114,7 +114,7 @@ static void assert_none(suite *s) {
 }
 
 /* capability: H1, H2, H4 */
-static void no_answer_has_a_mark(void **state) {
+static void no_answer_contains_a_secret(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -122,12 +122,12 @@ static void no_answer_has_a_mark(void **state) {
   vestry_connection_close(s.stream.connection, VESTRY_CAUSE_ERROR);
   vestry_memory_mode_set(s.tab, VESTRY_MEMORY_HANGS_UP);
   site_settle(&s.on);
-  assert_none(&s); /* nor of a stream that has ended */
+  assert_none(&s); /* nor does the record of an ended stream */
   end(&s);
 }
 
 /* capability: H5 */
-static void nor_has_a_tail_that_is_redacted(void **state) {
+static void redacted_tail_contains_no_secret(void **state) {
   (void)state;
   suite s;
   begin(&s);
@@ -145,8 +145,8 @@ static void nor_has_a_tail_that_is_redacted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(no_answer_has_a_mark),
-      cmocka_unit_test(nor_has_a_tail_that_is_redacted),
+      cmocka_unit_test(no_answer_contains_a_secret),
+      cmocka_unit_test(redacted_tail_contains_no_secret),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* The text of a gauge of that value, without the rest of its line. */
+/* Return the text of a gauge with this value, without the rest of its line. */
 static const char *text_of(test_host *th, double value) {
   static char text[64];
   vsi_buffer line;
@@ -26,7 +26,7 @@ static const char *text_of(test_host *th, double value) {
 }
 
 /* capability: H2 */
-static void a_number_has_as_few_digits_as_read_back_equal(void **state) {
+static void number_has_the_fewest_digits_that_read_back_equal(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -43,14 +43,14 @@ static void a_number_has_as_few_digits_as_read_back_equal(void **state) {
                  {1e22, "1e+22"},
                  {9007199254740992, "9007199254740992"}, /* 16 digits */
                  {1. / 3, "0.3333333333333333"},         /* 15 digits would be another number */
-                 {.1 + .2, "0.30000000000000004"},       /* 16 would */
+                 {.1 + .2, "0.30000000000000004"},       /* 16 digits would be another number */
                  {120000000 * 1e-9, "0.12000000000000001"}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     assert_string_equal(text_of(&th, numbers[i].value), numbers[i].text);
   test_host_assert_clean(&th);
 }
 
-/* Seconds, as they are: all nine places, then without the noughts at the end. */
+/* Seconds, exactly: nine decimal places without trailing zeros. */
 static const char *exact_text(uint64_t ns) {
   static char text[40];
   size_t len = (size_t)snprintf(text, sizeof text, "%llu.%09llu", (unsigned long long)(ns / 1000000000),
@@ -61,7 +61,7 @@ static const char *exact_text(uint64_t ns) {
 }
 
 /* capability: H2 */
-static void a_sum_of_times_is_told_to_the_nanosecond(void **state) {
+static void sum_of_times_is_exact_to_the_nanosecond(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -80,8 +80,8 @@ static void a_sum_of_times_is_told_to_the_nanosecond(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_number_has_as_few_digits_as_read_back_equal),
-      cmocka_unit_test(a_sum_of_times_is_told_to_the_nanosecond),
+      cmocka_unit_test(number_has_the_fewest_digits_that_read_back_equal),
+      cmocka_unit_test(sum_of_times_is_exact_to_the_nanosecond),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

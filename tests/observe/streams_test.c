@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams explain themselves: each of what is said of one, and listings in each order, page by page. */
+/* Streams: all values shown of one stream, and lists in each order, page by page. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,7 +34,7 @@ static vestry_stream_info look(suite *s, vestry_memory_exchange *exchange) {
   return info;
 }
 
-/* Kept under ["user", number]; app: a pointer to the number. */
+/* Store the stream under ["user", number]; app: a pointer to the number. */
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
   vestry_reply_key(reply, VESTRY_KEY("user", *(const int *)app));
@@ -57,7 +57,7 @@ static void send_signal(vestry_memory_exchange *exchange, int value, vestry_err 
 }
 
 /* capability: H1, F9 */
-static void one_says_what_it_is_and_does(void **state) {
+static void stream_has_key_scope_times_and_counts(void **state) {
   (void)state;
   suite s;
   begin(&s,
@@ -119,7 +119,7 @@ static vestry_err live_compressed(const vestry_request *req, vestry_reply *reply
 }
 
 /* capability: H1 */
-static void its_coding_and_what_that_saves(void **state) {
+static void stream_has_its_coding_and_ratio(void **state) {
   (void)state;
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
@@ -148,7 +148,7 @@ static void its_coding_and_what_that_saves(void **state) {
   end(&s);
 }
 
-/* ---------------------------------------------------------------------------------------------- hostile keys ------ */
+/* --------------------------------------------------------------------------------------------- hostile keys ------- */
 
 static vestry_err live_bytes(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req;
@@ -172,7 +172,7 @@ static vestry_stream_info look_at_key(suite *s, const char *bytes, size_t len) {
 }
 
 /* capability: H1 */
-static void keys_of_any_bytes_are_text(void **state) {
+static void keys_of_any_bytes_are_shown_as_text(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -181,7 +181,7 @@ static void keys_of_any_bytes_are_text(void **state) {
   info = look_at_key(&s, "\xff\x00x", 3);
   assert_string_equal(info.key, "[{\"bytes\":\"ff0078\"}]");
   assert_false(info.is_key_cut);
-  /* Cut inside a character, an escape or digits, whatever stands before them. */
+  /* Truncated inside a character, an escape or digits, at any offset. */
   char *bytes = malloc(60000);
   assert_non_null(bytes);
   static const char *const fill[] = {"\xe2\x82\xac", "\xf0\x9f\x8e\x9f", "\xc3\xa9", "\x01", "\"", "\xff", "a"};
@@ -194,7 +194,7 @@ static void keys_of_any_bytes_are_text(void **state) {
           for (const char *c = fill[f]; *c; c++) bytes[at++] = *c;
         info = look_at_key(&s, bytes, at);
         const size_t shown = strlen(info.key);
-        json_t *text = json_pack("s", info.key); /* which takes nothing but UTF-8 */
+        json_t *text = json_pack("s", info.key); /* accepts only UTF-8 */
         assert_non_null(text);
         json_decref(text);
         assert_true(shown < sizeof info.key && (!info.is_key_cut || shown + 4 >= sizeof info.key - 1));
@@ -204,7 +204,7 @@ static void keys_of_any_bytes_are_text(void **state) {
   end(&s);
 }
 
-/* -------------------------------------------------------------------------------------------------- listings ------ */
+/* ---------------------------------------------------------------------------------------------------- lists ------- */
 
 enum { STREAMS = 250 };
 
@@ -232,7 +232,7 @@ static void list_all(suite *s, vestry_stream_query query, listed *l) {
 }
 
 /* capability: H1 */
-static void all_are_listed_in_each_order(void **state) {
+static void each_order_lists_every_stream_once(void **state) {
   (void)state;
   suite s;
   listed l;
@@ -273,7 +273,7 @@ static size_t count_of(suite *s, const char *prefix) {
 }
 
 /* capability: H1 */
-static void they_are_found_by_the_beginning_of_their_keys(void **state) {
+static void streams_are_found_by_key_prefix(void **state) {
   (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
@@ -300,7 +300,7 @@ static void they_are_found_by_the_beginning_of_their_keys(void **state) {
   end(&s);
 }
 
-/* ----------------------------------------------------------------------------------------------------- pages ------ */
+/* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   (void)app;
@@ -323,12 +323,12 @@ static void check_page(suite *s, vestry_memory_exchange *stream, const char *pat
   assert_int_equal(info.topics_count, 6);
   for (size_t i = 0; i < VESTRY_SHOWN_TOPICS_COUNT; i++)
     assert_true((strlen(info.topics[i]) == 1 && strchr("ac", *info.topics[i])) ||
-                strcmp(info.topics[i], "vestry_tab") == 0 || /* not which tab */
+                strcmp(info.topics[i], "vestry_tab") == 0 || /* without the id of the tab */
                 strcmp(info.topics[i], "b\xEF\xBF\xBD") == 0);
 }
 
 /* capability: H1 */
-static void a_page_says_where_it_is_from_and_its_topics(void **state) {
+static void stream_of_a_page_has_path_and_topics(void **state) {
   (void)state;
   suite s;
   vestry_page *page;
@@ -356,12 +356,9 @@ static void a_page_says_where_it_is_from_and_its_topics(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_says_what_it_is_and_does),
-      cmocka_unit_test(its_coding_and_what_that_saves),
-      cmocka_unit_test(keys_of_any_bytes_are_text),
-      cmocka_unit_test(all_are_listed_in_each_order),
-      cmocka_unit_test(they_are_found_by_the_beginning_of_their_keys),
-      cmocka_unit_test(a_page_says_where_it_is_from_and_its_topics),
+      cmocka_unit_test(stream_has_key_scope_times_and_counts), cmocka_unit_test(stream_has_its_coding_and_ratio),
+      cmocka_unit_test(keys_of_any_bytes_are_shown_as_text),   cmocka_unit_test(each_order_lists_every_stream_once),
+      cmocka_unit_test(streams_are_found_by_key_prefix),       cmocka_unit_test(stream_of_a_page_has_path_and_topics),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tail of a stream, over HTTP: what it shows, to whom, how long, and what is told of it. */
+/* The tail of a stream over HTTP: its content, permission, duration, and the reports about it. */
 #include <stdio.h>
 
 #include "serve/wire.h"
@@ -49,7 +49,7 @@ static uint64_t id_of(const wire *r) {
   return vestry_connection_look(r->connection).id;
 }
 
-/* Ask for a stream's tail. */
+/* Request the tail of a stream. */
 static int look(suite *s, uint64_t id, const char *peer, wire *ret) {
   static char path[64];
   snprintf(path, sizeof path, "/observe/streams/%llu/tail", (unsigned long long)id);
@@ -64,7 +64,7 @@ static void say(suite *s, const char *name, const char *text) {
 }
 
 /* capability: H5 */
-static void it_shows_events_as_they_are(void **state) {
+static void tail_shows_events_as_text(void **state) {
   (void)state;
   suite s;
   wire tail;
@@ -73,7 +73,7 @@ static void it_shows_events_as_they_are(void **state) {
   assert_int_equal(s.begun, 1);
   assert_int_equal(s.last.stream_id, id_of(&s.watched));
   assert_int_equal(wire_count(&tail, "event: begin"), 1);
-  assert_int_equal(wire_count(&tail, "first"), 0); /* it was sent before */
+  assert_int_equal(wire_count(&tail, "first"), 0); /* it was sent before the tail began */
   say(&s, "news", "a <b> \"c\" \xE2\x80\xAE");
   assert_int_equal(wire_count(&tail, "{\"text\":\"event: news\\ndata: a \\u003Cb> \\\"c\\\" \xE2\x80\xAE\\n\\n\","), 1);
   assert_int_equal(wire_count(&tail, "\"cut\":false,\"written\":true}"), 1);
@@ -95,7 +95,7 @@ static void it_shows_events_as_they_are(void **state) {
 }
 
 /* capability: H5 */
-static void it_ends_after_five_minutes(void **state) {
+static void tail_ends_after_five_minutes(void **state) {
   (void)state;
   suite s;
   wire tail;
@@ -111,7 +111,7 @@ static void it_ends_after_five_minutes(void **state) {
 }
 
 /* capability: H5 */
-static void what_there_is_no_room_for_is_told(void **state) {
+static void tail_reports_the_count_of_omitted_events(void **state) {
   (void)state;
   enum { SENT = 400 };
   suite s;
@@ -128,7 +128,7 @@ static void what_there_is_no_room_for_is_told(void **state) {
   char count[32];
   snprintf(count, sizeof count, "{\"count\":%zu}", SENT - shown);
   assert_int_equal(wire_count(&tail, count), 1);
-  assert_int_equal(wire_count(&s.watched, "event: n"), SENT); /* which has waited for nothing */
+  assert_int_equal(wire_count(&s.watched, "event: n"), SENT); /* the stream itself was not delayed */
   end(&s, &tail);
 }
 
@@ -141,7 +141,7 @@ static size_t redact(char *event, size_t len, void *ctx) {
 }
 
 /* capability: H5 */
-static void it_is_redacted(void **state) {
+static void tail_is_redacted(void **state) {
   (void)state;
   suite s;
   wire tail;
@@ -161,7 +161,7 @@ static bool always(const vestry_request *req, void *ctx) {
 }
 
 /* capability: H5 */
-static void it_takes_a_permission_of_its_own(void **state) {
+static void tail_needs_its_own_permission(void **state) {
   (void)state;
   suite s;
   wire tail, other;
@@ -184,7 +184,7 @@ static void it_takes_a_permission_of_its_own(void **state) {
   end(&s, &tail);
 }
 
-static void no_memory_ends_it(void **state) {
+static void failed_allocation_ends_the_tail(void **state) {
   (void)state;
   suite s;
   wire tail;
@@ -203,9 +203,12 @@ static void no_memory_ends_it(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_shows_events_as_they_are),       cmocka_unit_test(it_ends_after_five_minutes),
-      cmocka_unit_test(what_there_is_no_room_for_is_told), cmocka_unit_test(it_is_redacted),
-      cmocka_unit_test(it_takes_a_permission_of_its_own),  cmocka_unit_test(no_memory_ends_it),
+      cmocka_unit_test(tail_shows_events_as_text),
+      cmocka_unit_test(tail_ends_after_five_minutes),
+      cmocka_unit_test(tail_reports_the_count_of_omitted_events),
+      cmocka_unit_test(tail_is_redacted),
+      cmocka_unit_test(tail_needs_its_own_permission),
+      cmocka_unit_test(failed_allocation_ends_the_tail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
