@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A test's browser does what a browser does. */
+/* The browser of tests behaves like a browser. */
 #include "vestry/testing/browser.h"
 
 #include <string.h>
@@ -62,7 +62,7 @@ static void assert_text(vestry_slice got, const char *wanted) {
 }
 
 /* capability: K11 */
-static void it_logs_in_and_hears(void **state) {
+static void browser_logs_in_and_receives_events(void **state) {
   (void)state;
   test_host th;
   vestry *v;
@@ -96,7 +96,7 @@ static void it_logs_in_and_hears(void **state) {
   assert_int_equal(vestry_browser_send(ada, "DELETE", "/say?x=1", VESTRY_OBJECT("text", "bye"), &answer), VESTRY_OK);
   vestry_memory_destroy(answer);
   assert_non_null(strstr(vestry_memory_since(tab).data, "bye"));
-  assert_int_equal(vestry_browser_get(bob, "/", &page), VESTRY_OK); /* who has cookies of his own */
+  assert_int_equal(vestry_browser_get(bob, "/", &page), VESTRY_OK); /* bob has his own cookies */
   assert_text(vestry_memory_look(page).received, "nobody -");
   vestry_memory_destroy(page);
   vestry_memory_destroy(tab);
@@ -107,7 +107,7 @@ static void it_logs_in_and_hears(void **state) {
 }
 
 /* capability: K11 */
-static void what_it_refuses(void **state) {
+static void bad_urls_redirect_loops_and_forms_are_refused(void **state) {
   (void)state;
   test_host th;
   vestry *v;
@@ -131,7 +131,7 @@ static void what_it_refuses(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* It forgets what is to be forgotten, and what has grown old. */
+/* The browser removes deleted and expired cookies. */
 static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   vestry_reply_cookie(reply, &(vestry_cookie){.name = "old", .value = "1", .max_age_s = 10});
@@ -140,7 +140,7 @@ static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* capability: K11 */
-static void cookies_have_an_age(void **state) {
+static void cookie_expires_and_is_removed(void **state) {
   (void)state;
   test_host th;
   vestry *v;
@@ -167,9 +167,9 @@ static void cookies_have_an_age(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_logs_in_and_hears),
-      cmocka_unit_test(what_it_refuses),
-      cmocka_unit_test(cookies_have_an_age),
+      cmocka_unit_test(browser_logs_in_and_receives_events),
+      cmocka_unit_test(bad_urls_redirect_loops_and_forms_are_refused),
+      cmocka_unit_test(cookie_expires_and_is_removed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 
 enum { SEEN_MAX = 256, ROOM = 8 };
 
-/* One test's server, and what its handlers saw. */
+/* The server of a test, and the values that its handlers received. */
 typedef struct scene {
   const contract_seam *seam;
   void *server;
@@ -34,7 +34,7 @@ static void keep_text(char into[SEEN_MAX], const char *text) {
   snprintf(into, SEEN_MAX, "%s", text ? text : "(null)");
 }
 
-/* ---- handlers ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- handlers ------- */
 
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
   scene *s = app;
@@ -65,7 +65,7 @@ static vestry_err nothing(const vestry_request *req, vestry_reply *reply, void *
   return VESTRY_OK;
 }
 
-/* Answers the error whose number is the query. */
+/* Answers with the error whose number is the query. */
 static vestry_err answer_error(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)reply, (void)app;
   return (vestry_err)atoi(req->query);
@@ -109,7 +109,7 @@ static vestry_err effects_only(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("second", 2));
 }
 
-/* ---- the scene --------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------ the scene ------- */
 
 static void mount(const char *method, const char *path, vestry_handler_fn handler) {
   assert_int_equal(vestry_route(the.seam->instance(the.server), method, path, handler, &the), VESTRY_OK);
@@ -151,7 +151,7 @@ static void *ask(contract_ask what) {
   return the.seam->ask(the.server, &what);
 }
 
-/* Open a stream; its connection. */
+/* Open a stream and return its connection. */
 static vestry_connection *stream(void **ret_exchange) {
   unsigned index = the.witness.opened;
   *ret_exchange = ask((contract_ask){.path = "/stream", .datastar = true});
@@ -179,10 +179,10 @@ static void assert_body(void *exchange, const char *text) {
   assert_memory_equal(body.data, text, body.len);
 }
 
-/* ---- plain requests ---------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------- plain requests ------- */
 
 /* capability: B6, C14 */
-static void answers_with_status_headers_and_body(void **state) {
+static void answer_has_status_headers_and_body(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/echo"});
   assert_int_equal(the.seam->status(exchange), 200);
@@ -194,7 +194,7 @@ static void answers_with_status_headers_and_body(void **state) {
   finish();
 }
 
-static void answers_204_to_an_empty_reply(void **state) {
+static void empty_reply_gets_204(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/nothing"});
   assert_int_equal(the.seam->status(exchange), 204);
@@ -203,7 +203,7 @@ static void answers_204_to_an_empty_reply(void **state) {
   finish();
 }
 
-static void sends_a_large_body_whole(void **state) {
+static void large_body_is_sent_whole(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/large"});
   assert_int_equal(the.seam->status(exchange), 200);
@@ -215,7 +215,7 @@ static void sends_a_large_body_whole(void **state) {
   finish();
 }
 
-static void answers_the_errors_of_handlers(void **state) {
+static void error_of_a_handler_gets_its_status(void **state) {
   static const struct {
     vestry_err error;
     int status;
@@ -238,7 +238,7 @@ static void answers_the_errors_of_handlers(void **state) {
 }
 
 /* capability: C6 */
-static void hands_the_request_to_the_handler(void **state) {
+static void handler_receives_the_request(void **state) {
   begin(state);
   const vestry_header headers[] = {{"X-Asked", "a \xc3\xa9 value"}, {"X-Asked", "another"}};
   void *exchange = ask((contract_ask){.path = "/echo", .query = "a=1&b=%20", .headers = headers, .headers_count = 2});
@@ -247,7 +247,7 @@ static void hands_the_request_to_the_handler(void **state) {
   assert_string_equal(the.method, "GET");
   assert_string_equal(the.path, "/echo");
   assert_string_equal(the.query, "a=1&b=%20");
-  assert_string_equal(the.header, "a \xc3\xa9 value"); /* of several the first */
+  assert_string_equal(the.header, "a \xc3\xa9 value"); /* the first of several */
   assert_true(!*the.peer == the.seam->no_peer_address);
   assert_false(the.is_datastar);
   assert_string_equal(the.signals, "(null)");
@@ -258,7 +258,7 @@ static void hands_the_request_to_the_handler(void **state) {
 }
 
 /* capability: B7 */
-static void hands_signals_to_the_handler(void **state) {
+static void handler_receives_signals(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/echo", .query = "datastar=%7B%22a%22%3A1%7D", .datastar = true});
   assert_int_equal(the.seam->status(exchange), 200);
@@ -277,7 +277,7 @@ static void hands_signals_to_the_handler(void **state) {
 }
 
 /* capability: C5 */
-static void refuses_malformed_signals(void **state) {
+static void malformed_signals_get_400(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){"POST", "/echo", .datastar = true, .body = "{\"b\":", .body_len = 5});
   assert_int_equal(the.seam->status(exchange), 400);
@@ -289,9 +289,9 @@ static void refuses_malformed_signals(void **state) {
   finish();
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- bodies ------- */
 
-/* Bytes of every value, in no pattern that framing could hide. */
+/* Bytes of all values, without a pattern that could hide an error of framing. */
 static char *made_body(size_t len) {
   char *body = malloc(len ? len : 1);
   uint32_t at = 1;
@@ -317,7 +317,7 @@ static void post_body(size_t len, bool no_length, int status) {
   free(body);
 }
 
-static void reads_bodies_whole(void **state) {
+static void bodies_up_to_the_limit_are_read_whole(void **state) {
   begin(state);
   for (int no_length = 0; no_length < 2; no_length++) {
     post_body(0, no_length, 200);
@@ -328,24 +328,24 @@ static void reads_bodies_whole(void **state) {
   finish();
 }
 
-static void refuses_bodies_that_are_too_large(void **state) {
+static void body_over_limit_gets_413(void **state) {
   begin(state);
   for (int no_length = 0; no_length < 2; no_length++) {
     post_body((1 << 20) + 1, no_length, 413);
     post_body(3 << 20, no_length, 413);
-    post_body(5, no_length, 200); /* and goes on serving */
+    post_body(5, no_length, 200); /* and the server continues */
   }
   finish();
 }
 
-static void bodies_have_limits_by_their_path(void **state) {
+static void body_limit_depends_on_the_path(void **state) {
   begin(state);
   for (int no_length = 0; no_length < 2; no_length++) {
     assert_int_equal(vestry_body_limit(the.seam->instance(the.server), "/echo", 100), VESTRY_OK);
     post_body(100, no_length, 200);
     post_body(101, no_length, 413);
     assert_int_equal(vestry_body_limit(the.seam->instance(the.server), "/echo", 2 << 20),
-                     VESTRY_OK); /* more than the instance's */
+                     VESTRY_OK); /* more than the instance's limit */
     post_body(2 << 20, no_length, 200);
     post_body((2 << 20) + 1, no_length, 413);
   }
@@ -362,7 +362,7 @@ static void ask_broken(bool no_length) {
   the.seam->forget(exchange);
 }
 
-static void refuses_bodies_that_break_off(void **state) {
+static void incomplete_body_is_refused(void **state) {
   begin(state);
   ask_broken(false);
   ask_broken(true);
@@ -370,13 +370,13 @@ static void refuses_bodies_that_break_off(void **state) {
   finish();
 }
 
-/* ---- streams ----------------------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------------------- streams ------- */
 
-static void flushes_the_head_of_a_stream_at_once(void **state) {
+static void head_of_a_stream_is_sent_at_once(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
-  assert_int_equal(the.seam->status(exchange), 200); /* nothing was sent yet */
+  assert_int_equal(the.seam->status(exchange), 200); /* before any event */
   assert_string_equal(the.seam->header(exchange, "Content-Type"), "text/event-stream");
   assert_string_equal(the.seam->header(exchange, "Cache-Control"), "no-cache, no-transform");
   assert_string_equal(the.seam->header(exchange, "X-Accel-Buffering"), "no");
@@ -386,7 +386,7 @@ static void flushes_the_head_of_a_stream_at_once(void **state) {
 }
 
 /* capability: C14 */
-static void writes_events_in_order(void **state) {
+static void events_are_written_in_order(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
@@ -404,7 +404,7 @@ static void writes_events_in_order(void **state) {
   finish();
 }
 
-static void writes_a_batch_in_one_write(void **state) {
+static void batch_of_events_is_one_write(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
@@ -418,7 +418,7 @@ static void writes_a_batch_in_one_write(void **state) {
     assert_int_equal(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
   }
   vestry_connection_stats before = {0}, after = {0};
-  /* The client may read a write before the runner has counted it: the counts are of the next one when it is over. */
+  /* The client may read a write before the runner has counted it, so wait for the count before the next write. */
   do vestry_connection_stats_get(connection, &before);
   while (before.written_count < 1);
   assert_int_equal(vestry_connection_send_all(connection, events, 60), VESTRY_OK);
@@ -431,7 +431,7 @@ static void writes_a_batch_in_one_write(void **state) {
   finish();
 }
 
-static void writes_a_large_event_whole(void **state) {
+static void large_event_is_written_whole(void **state) {
   vestry_options options = {.connection = &(vestry_connection_options){.max_queued_bytes = 16 << 20}};
   begin_with(state, &options);
   void *exchange;
@@ -451,11 +451,11 @@ static void writes_a_large_event_whole(void **state) {
   finish();
 }
 
-/* Of thirty megabytes, with a field in each: the client does not read until all are sent. A transport that blocks is
- * inside of a write meanwhile. It is not taken for lost, however slow this machine is: that takes a heartbeat's time.
- * */
+/* Thirty megabytes of morphs, with a field in each. The client does not read until all are sent, so a blocking
+ * transport is inside of a write. The stream is not taken for lost on a slow machine, because that takes as long as a
+ * heartbeat. */
 /* capability: F3 */
-static void shows_a_slow_page_its_last_state(void **state) {
+static void slow_client_receives_the_last_state(void **state) {
   enum { MORPHS = 1000, LEN = 30000 };
   vestry_options options = {.connection = &(vestry_connection_options){
                                 .full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * LEN, .heartbeat_ms = 300000}};
@@ -495,7 +495,7 @@ static void *send_many(void *argument) {
   return NULL;
 }
 
-static void keeps_the_order_of_each_sender(void **state) {
+static void order_of_each_sender_is_kept(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
@@ -513,7 +513,7 @@ static void keeps_the_order_of_each_sender(void **state) {
     for (int n = 0; n < 200; n++) {
       char json[64];
       snprintf(json, sizeof json, "{\"%c\":%d}\n", 'a' + i, n);
-      at = strstr(at, json); /* each behind the one before, and so each of them there */
+      at = strstr(at, json); /* each after the one before, so none is missing */
       assert_non_null(at);
     }
   }
@@ -522,7 +522,7 @@ static void keeps_the_order_of_each_sender(void **state) {
 }
 
 /* capability: E2 */
-static void keeps_a_silent_stream_alive(void **state) {
+static void silent_stream_sends_heartbeats(void **state) {
   vestry_options options = {.connection = &(vestry_connection_options){.heartbeat_ms = 20}};
   begin_with(state, &options);
   void *exchange;
@@ -536,7 +536,7 @@ static void keeps_a_silent_stream_alive(void **state) {
 }
 
 /* capability: C14, C18 */
-static void ends_cleanly_behind_the_last_event(void **state) {
+static void closed_stream_ends_cleanly_after_its_events(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
@@ -550,7 +550,7 @@ static void ends_cleanly_behind_the_last_event(void **state) {
 }
 
 /* capability: C14 */
-static void aborts_without_a_clean_end(void **state) {
+static void aborted_stream_ends_without_a_clean_end(void **state) {
   begin(state);
   void *exchange;
   vestry_connection *connection = stream(&exchange);
@@ -563,7 +563,7 @@ static void aborts_without_a_clean_end(void **state) {
   finish();
 }
 
-static void ends_when_its_effects_are_done(void **state) {
+static void stream_of_effects_ends_when_they_are_written(void **state) {
   begin(state);
   void *exchange = ask((contract_ask){.path = "/effects", .datastar = true});
   the.seam->settle(the.server);
@@ -576,7 +576,7 @@ static void ends_when_its_effects_are_done(void **state) {
 }
 
 /* capability: C14 */
-static void a_client_that_hangs_up_is_a_hangup(void **state) {
+static void client_that_hangs_up_ends_only_its_stream(void **state) {
   begin(state);
   void *first, *second;
   vestry_connection *gone = stream(&first), *stays = stream(&second);
@@ -592,7 +592,7 @@ static void a_client_that_hangs_up_is_a_hangup(void **state) {
 }
 
 /* capability: A11 */
-static void later_requests_speak_down_the_stored_stream(void **state) {
+static void later_requests_send_to_the_stored_stream(void **state) {
   begin(state);
   void *kept = ask((contract_ask){"PUT", "/kept", .datastar = true});
   the.seam->settle(the.server);
@@ -606,7 +606,7 @@ static void later_requests_speak_down_the_stored_stream(void **state) {
                                    VESTRY_LIST("patch-signals", VESTRY_OBJECT("m", 43))),
                    VESTRY_OK);
   the.seam->expect(kept, "data: signals {\"m\":43}\n\n");
-  /* A second one of the key takes the first one's place, which ends so that its client stays away. */
+  /* A second stream of the key replaces the first one, which ends cleanly, so that its client does not reconnect. */
   void *next = ask((contract_ask){"PUT", "/kept", .datastar = true});
   the.seam->settle(the.server);
   assert_int_equal(the.seam->status(next), 200);
@@ -616,7 +616,7 @@ static void later_requests_speak_down_the_stored_stream(void **state) {
   finish();
 }
 
-static void refuses_streams_beyond_its_room(void **state) {
+static void stream_over_server_limit_gets_503(void **state) {
   begin(state);
   void *streams[ROOM];
   for (int i = 0; i < ROOM; i++) stream(&streams[i]);
@@ -625,7 +625,7 @@ static void refuses_streams_beyond_its_room(void **state) {
     assert_int_equal(the.seam->status(refused), 503);
     assert_string_equal(the.seam->header(refused, "Retry-After"), "2");
     the.seam->forget(refused);
-    void *action = ask((contract_ask){.path = "/echo", .datastar = true}); /* are served as ever */
+    void *action = ask((contract_ask){.path = "/echo", .datastar = true}); /* ordinary requests are still served */
     assert_int_equal(the.seam->status(action), 200);
     the.seam->forget(action);
   }
@@ -639,7 +639,7 @@ static void refuses_streams_beyond_its_room(void **state) {
   finish();
 }
 
-static void stops_with_streams_open(void **state) {
+static void stop_ends_open_streams_once(void **state) {
   begin(state);
   void *exchanges[3];
   vestry_connection *connections[3];
@@ -659,7 +659,7 @@ static void stops_with_streams_open(void **state) {
   finish();
 }
 
-/* ---- guards ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- guards ------- */
 
 typedef struct guarded {
   vestry_csrf *csrf;
@@ -696,7 +696,7 @@ static void *post_guarded(const vestry_header *headers, size_t headers_count) {
 }
 
 /* capability: D11, D18 */
-static void guards_see_what_a_page_proves(void **state) {
+static void guards_accept_tokens_and_reject_forged_requests(void **state) {
   begin(state);
   guarded g = {.done = 0};
   vestry *v = the.seam->instance(the.server);
@@ -721,7 +721,7 @@ static void guards_see_what_a_page_proves(void **state) {
                              {"X-Once", text + 65},
                              {"Sec-Fetch-Site", "same-origin"},
                              {"Origin", "https://a.example"}};
-  for (int i = 0; i < 3; i++) { /* once, and told again */
+  for (int i = 0; i < 3; i++) { /* done once, and the answer is repeated */
     void *exchange = post_guarded(headers, 5);
     assert_int_equal(the.seam->status(exchange), 201);
     assert_string_equal(the.seam->header(exchange, "Location"), "/made");
@@ -737,7 +737,7 @@ static void guards_see_what_a_page_proves(void **state) {
   assert_int_equal(the.seam->status(other_port), 403);
   the.seam->expect(other_port, "another site");
   the.seam->forget(other_port);
-  headers[3] = headers[4]; /* a browser that says the origin alone */
+  headers[3] = headers[4]; /* a browser that sends only the origin */
   void *other_host = post_guarded(headers, 4);
   assert_int_equal(the.seam->status(other_host), 403);
   the.seam->expect(other_host, "another site");
@@ -753,32 +753,32 @@ static void guards_see_what_a_page_proves(void **state) {
 int contract_run(const contract_seam *seam) {
 #define ITS(test) cmocka_unit_test_prestate(test, (void *)(uintptr_t)seam)
   const struct CMUnitTest tests[] = {
-      ITS(answers_with_status_headers_and_body),
-      ITS(answers_204_to_an_empty_reply),
-      ITS(sends_a_large_body_whole),
-      ITS(answers_the_errors_of_handlers),
-      ITS(hands_the_request_to_the_handler),
-      ITS(hands_signals_to_the_handler),
-      ITS(refuses_malformed_signals),
-      ITS(reads_bodies_whole),
-      ITS(refuses_bodies_that_are_too_large),
-      ITS(bodies_have_limits_by_their_path),
-      ITS(refuses_bodies_that_break_off),
-      ITS(flushes_the_head_of_a_stream_at_once),
-      ITS(writes_events_in_order),
-      ITS(writes_a_batch_in_one_write),
-      ITS(writes_a_large_event_whole),
-      ITS(shows_a_slow_page_its_last_state),
-      ITS(keeps_the_order_of_each_sender),
-      ITS(keeps_a_silent_stream_alive),
-      ITS(ends_cleanly_behind_the_last_event),
-      ITS(aborts_without_a_clean_end),
-      ITS(ends_when_its_effects_are_done),
-      ITS(a_client_that_hangs_up_is_a_hangup),
-      ITS(later_requests_speak_down_the_stored_stream),
-      ITS(refuses_streams_beyond_its_room),
-      ITS(stops_with_streams_open),
-      ITS(guards_see_what_a_page_proves),
+      ITS(answer_has_status_headers_and_body),
+      ITS(empty_reply_gets_204),
+      ITS(large_body_is_sent_whole),
+      ITS(error_of_a_handler_gets_its_status),
+      ITS(handler_receives_the_request),
+      ITS(handler_receives_signals),
+      ITS(malformed_signals_get_400),
+      ITS(bodies_up_to_the_limit_are_read_whole),
+      ITS(body_over_limit_gets_413),
+      ITS(body_limit_depends_on_the_path),
+      ITS(incomplete_body_is_refused),
+      ITS(head_of_a_stream_is_sent_at_once),
+      ITS(events_are_written_in_order),
+      ITS(batch_of_events_is_one_write),
+      ITS(large_event_is_written_whole),
+      ITS(slow_client_receives_the_last_state),
+      ITS(order_of_each_sender_is_kept),
+      ITS(silent_stream_sends_heartbeats),
+      ITS(closed_stream_ends_cleanly_after_its_events),
+      ITS(aborted_stream_ends_without_a_clean_end),
+      ITS(stream_of_effects_ends_when_they_are_written),
+      ITS(client_that_hangs_up_ends_only_its_stream),
+      ITS(later_requests_send_to_the_stored_stream),
+      ITS(stream_over_server_limit_gets_503),
+      ITS(stop_ends_open_streams_once),
+      ITS(guards_accept_tokens_and_reject_forged_requests),
   };
 #undef ITS
   return cmocka_run_group_tests_name(seam->name, tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every adapter must do, whatever its server: run once for each. A seam is an adapter with a client at its far
- * end. Everything waits for what it asks for, and fails the test when that does not come. */
+/* The contract of adapters, run once for each. A seam is an adapter with a client at its other end. All functions wait
+ * for their result, and fail the test if it does not arrive. */
 #ifndef TESTS_TESTING_CONTRACT_H
 #define TESTS_TESTING_CONTRACT_H
 
@@ -15,35 +15,35 @@ typedef struct contract_ask {
   const void *body;
   size_t body_len;
   bool no_length; /* the body is sent without its length */
-  bool breaks;    /* the body is promised to be longer than it is */
+  bool breaks;    /* the body is shorter than announced */
 } contract_ask;
 
 typedef struct contract_seam {
   const char *name;
-  /* An instance behind a server with room for so many streams. options: all but host, runtime and threads. */
+  /* Create an instance behind a server with room for this many streams. options: all but host, runtime and threads. */
   void *(*start)(const vestry_options *options, unsigned room);
   vestry *(*instance)(void *server);
-  /* Stop, with whatever is still open; after it no hook runs. Then free, and check that nothing is left. */
+  /* Stop, even with open streams; after it no hook runs. Then free, and check that nothing is leaked. */
   void (*stop)(void *server);
   void (*destroy)(void *server);
-  /* Let everything run that is ready, and let time pass. */
+  /* Run all ready work; let time pass. */
   void (*settle)(void *server);
   void (*pass_ms)(void *server, uint64_t ms);
 
-  void *(*ask)(void *server, const contract_ask *ask); /* sends; an exchange */
+  void *(*ask)(void *server, const contract_ask *ask); /* send a request, and return an exchange */
   int (*status)(void *exchange);
   const char *(*header)(void *exchange, const char *name); /* NULL: none */
-  void (*expect)(void *exchange, const char *text);        /* the text comes, in the body */
-  vestry_slice (*body)(void *exchange);                    /* of an answer, whole; of a stream, so far */
-  bool (*end)(void *exchange);                             /* the stream ends: cleanly? */
+  void (*expect)(void *exchange, const char *text);        /* wait for the text in the body */
+  vestry_slice (*body)(void *exchange);                    /* of an answer, whole; of a stream, as received so far */
+  bool (*end)(void *exchange); /* wait for the end of the stream, and return whether it is clean */
   void (*hang_up)(void *exchange);
-  void (*forget)(void *exchange); /* hang up if need be, and free */
+  void (*forget)(void *exchange); /* hang up if necessary, and free */
 
-  bool closes_broken;   /* a request whose body breaks off is not answered: the server closes the connection */
-  bool no_peer_address; /* the peer's is "" */
+  bool closes_broken;   /* a request with an incomplete body gets no answer: the server closes the connection */
+  bool no_peer_address; /* the peer address is "" */
 } contract_seam;
 
-/* Returns the number of failed tests. */
+/* Run the contract. Returns the number of failed tests. */
 int contract_run(const contract_seam *seam);
 
 #endif

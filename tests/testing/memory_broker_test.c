@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of brokers, kept by the memory broker, on a stepped runtime and on one with threads. */
+/* The broker contract for the memory broker, on a stepped runtime and on one with threads. */
 #include <stdlib.h>
 
 #include "cluster/broker_contract.h"
@@ -54,7 +54,7 @@ static vestry_broker join(void *ctx) {
 
 static void step(void *ctx) {
   for (int i = 0; i < 10000 && vestry_runtime_step(((world *)ctx)->runtime); i++)
-    continue; /* who knows who publishes */
+    continue; /* other threads may publish */
 }
 
 static void bring_down(void *ctx) {

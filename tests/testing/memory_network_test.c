@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A memory network goes wrong as its seed says, and its counters tell what came of every message. */
+/* A memory network fails as its seed determines, and its counters account for every message. */
 #include <stdlib.h>
 
 #include "support/test.h"
@@ -15,9 +15,9 @@ typedef struct hearer {
   network *in;
   vestry_broker broker;
   size_t index, messages, ups, downs, gaps;
-  uint64_t digest;     /* of all that it was told, in order */
+  uint64_t digest;     /* of all reports, in order */
   long last[NODES][3]; /* by sender and subject: the latest message */
-  long late[NODES][3]; /* that came behind a later one */
+  long late[NODES][3]; /* messages that came after a later one */
 } hearer;
 
 struct network {
@@ -106,12 +106,12 @@ static void end(network *n) {
   test_host_assert_clean(&n->th);
 }
 
-/* ---- faults ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- faults ------- */
 
 static const vestry_memory_network_options all_faults = {
     .seed = 7, .drop = 500, .duplicate = 500, .delay = 3000, .tell = 5000, .full = 200, .max_delay_ms = 40};
 
-/* One run: its digest. Who talks besides node 0 and 1 is up to the caller. */
+/* Run once and return the digest. The caller chooses whether nodes other than 0 and 1 publish. */
 static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
   vestry_memory_network_options options = all_faults;
   options.seed = seed;
@@ -127,7 +127,7 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
   for (long i = 1; i <= 60; i++) {
     full += say(&n, 0, "s0", i) == VESTRY_FULL;
     full += say(&n, 1, i % 2 ? "s0" : "s1", i) == VESTRY_FULL;
-    if (others_talk) (void)say(&n, 2, "s2", i); /* which one more node hears alone */
+    if (others_talk) (void)say(&n, 2, "s2", i); /* only one other node subscribes to it */
     if (i % 5 == 0) pass_ms(&n, 3);
   }
   pass_ms(&n, 100);
@@ -148,7 +148,7 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
 }
 
 /* capability: G1 */
-static void the_same_seed_does_the_same(void **state) {
+static void same_seed_gives_the_same_run(void **state) {
   (void)state;
   uint64_t seen[20];
   for (uint64_t seed = 0; seed < 20; seed++) {
@@ -159,7 +159,7 @@ static void the_same_seed_does_the_same(void **state) {
 }
 
 /* capability: G1 */
-static void what_others_are_sent_changes_nothing(void **state) {
+static void messages_to_other_nodes_change_nothing(void **state) {
   (void)state;
   uint64_t quiet[NODES], loud[NODES];
   run(11, false, quiet);
@@ -168,7 +168,7 @@ static void what_others_are_sent_changes_nothing(void **state) {
 }
 
 /* capability: G1 */
-static void ten_thousand_seeds_add_up(void **state) {
+static void counters_are_consistent_for_10000_seeds(void **state) {
   (void)state;
   for (uint64_t seed = 0; seed < 10000; seed++) {
     uint64_t chance = seed * UINT64_C(0x9E3779B97F4A7C15);
@@ -201,12 +201,12 @@ static void ten_thousand_seeds_add_up(void **state) {
       assert_int_equal(n.nodes[i].ups, n.nodes[i].downs + 1);
     }
     assert_int_equal(messages, stats.delivered_count);
-    assert_true(late <= stats.duplicated_count); /* no other is out of order */
+    assert_true(late <= stats.duplicated_count); /* no other message is out of order */
     end(&n);
   }
 }
 
-static void each_fault_happens_as_often_as_it_says(void **state) {
+static void each_fault_occurs_at_its_rate(void **state) {
   (void)state;
   enum { COUNT = 4000 };
   network n;
@@ -217,7 +217,7 @@ static void each_fault_happens_as_often_as_it_says(void **state) {
   assert_in_range(stats.dropped_count, COUNT / 4 - 150, COUNT / 4 + 150);
   assert_in_range(n.nodes[0].gaps, COUNT / 8 - 120, COUNT / 8 + 120);
   assert_in_range(stats.duplicated_count, COUNT * 3 / 40 - 100, COUNT * 3 / 40 + 100);
-  /* From now on none, and all of what is refused is refused. */
+  /* From now on there are no faults; then every publish is refused. */
   assert_int_equal(vestry_memory_network_set(n.network, NULL), VESTRY_OK);
   size_t before = n.nodes[0].messages;
   for (long i = 1; i <= 100; i++) assert_int_equal(say(&n, 0, "s1", i), VESTRY_OK);
@@ -228,7 +228,7 @@ static void each_fault_happens_as_often_as_it_says(void **state) {
   end(&n);
 }
 
-static void a_delay_puts_it_behind_others_messages(void **state) {
+static void delay_keeps_the_order_of_each_sender(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000, .max_delay_ms = 50}, 2);
@@ -251,10 +251,10 @@ static void a_delay_puts_it_behind_others_messages(void **state) {
   end(&n);
 }
 
-/* ---- partitions and ends ----------------------------------------------------------------------------------------- */
+/* -------------------------------------------------------------------------------------- partitions and ends ------- */
 
 /* capability: G1 */
-static void parts_do_not_hear_each_other(void **state) {
+static void partitions_receive_no_messages_of_each_other(void **state) {
   (void)state;
   network n;
   begin(&n, NULL, 4);
@@ -263,7 +263,7 @@ static void parts_do_not_hear_each_other(void **state) {
   settle(&n);
   for (size_t i = 0; i < 4; i++) {
     assert_int_equal(n.nodes[i].messages, 2);
-    assert_int_equal(n.nodes[i].downs, 0); /* they do not know */
+    assert_int_equal(n.nodes[i].downs, 0); /* they do not detect it */
   }
   assert_int_equal(stats_of(&n).cut_count, 8);
   uint64_t revision = 0;
@@ -278,7 +278,7 @@ static void parts_do_not_hear_each_other(void **state) {
   end(&n);
 }
 
-static void what_is_under_way_between_parts_is_lost(void **state) {
+static void message_in_transit_between_partitions_is_lost(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
@@ -292,7 +292,7 @@ static void what_is_under_way_between_parts_is_lost(void **state) {
   end(&n);
 }
 
-static void who_was_down_too_shortly_is_told_all_the_same(void **state) {
+static void brief_disconnection_is_reported(void **state) {
   (void)state;
   network n;
   begin(&n, NULL, 2);
@@ -307,14 +307,14 @@ static void who_was_down_too_shortly_is_told_all_the_same(void **state) {
   end(&n);
 }
 
-static void what_the_dead_have_sent_arrives(void **state) {
+static void message_of_a_destroyed_node_arrives(void **state) {
   (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
   assert_int_equal(say(&n, 0, "s0", 1), VESTRY_OK);
   n.nodes[0].broker.ops->destroy(n.nodes[0].broker.broker);
   n.nodes[0].broker.ops = NULL;
-  assert_int_equal(say(&n, 1, "s0", 1), VESTRY_OK); /* to itself alone */
+  assert_int_equal(say(&n, 1, "s0", 1), VESTRY_OK); /* only to itself */
   pass_ms(&n, 120);
   assert_int_equal(n.nodes[1].messages, 2);
   vestry_memory_network_stats stats = stats_of(&n);
@@ -323,7 +323,7 @@ static void what_the_dead_have_sent_arrives(void **state) {
   end(&n);
 }
 
-static void what_is_wrong_is_refused(void **state) {
+static void invalid_arguments_are_refused(void **state) {
   (void)state;
   network n;
   begin(&n, NULL, 1);
@@ -341,13 +341,13 @@ static void what_is_wrong_is_refused(void **state) {
   end(&n);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* --------------------------------------------------------------------------------------------------- memory ------- */
 
 static void hear_nothing(const char *subject, const void *data, size_t len, void *ctx) {
   (void)subject, (void)data, (void)len, (void)ctx;
 }
 
-/* All that allocates, each step once: what has failed has changed nothing. */
+/* Each allocation fails once: a failed call has changed nothing. */
 static vestry_err live_and_die(test_host *th, void *ctx) {
   (void)ctx;
   vestry_runtime *runtime = NULL;
@@ -368,7 +368,7 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
     vestry_memory_network_stats_get(net, &before);
     error = nodes[0].ops->publish(nodes[0].broker, "s3", "text", 4);
     vestry_memory_network_stats_get(net, &after);
-    assert_int_equal(after.sent_count, before.sent_count + (error ? 0 : 4)); /* all have it or none */
+    assert_int_equal(after.sent_count, before.sent_count + (error ? 0 : 4)); /* all receive it or none */
   }
   for (int i = 0; !error && i < 6; i++) {
     uint64_t revision = 0;
@@ -385,24 +385,24 @@ static vestry_err live_and_die(test_host *th, void *ctx) {
 }
 
 /* capability: G1 */
-static void memory_runs_out_anywhere(void **state) {
+static void failed_allocation_is_reported(void **state) {
   (void)state;
   test_host_fail_each(live_and_die, NULL, false);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_same_seed_does_the_same),
-      cmocka_unit_test(what_others_are_sent_changes_nothing),
-      cmocka_unit_test(ten_thousand_seeds_add_up),
-      cmocka_unit_test(each_fault_happens_as_often_as_it_says),
-      cmocka_unit_test(a_delay_puts_it_behind_others_messages),
-      cmocka_unit_test(parts_do_not_hear_each_other),
-      cmocka_unit_test(what_is_under_way_between_parts_is_lost),
-      cmocka_unit_test(who_was_down_too_shortly_is_told_all_the_same),
-      cmocka_unit_test(what_the_dead_have_sent_arrives),
-      cmocka_unit_test(what_is_wrong_is_refused),
-      cmocka_unit_test(memory_runs_out_anywhere),
+      cmocka_unit_test(same_seed_gives_the_same_run),
+      cmocka_unit_test(messages_to_other_nodes_change_nothing),
+      cmocka_unit_test(counters_are_consistent_for_10000_seeds),
+      cmocka_unit_test(each_fault_occurs_at_its_rate),
+      cmocka_unit_test(delay_keeps_the_order_of_each_sender),
+      cmocka_unit_test(partitions_receive_no_messages_of_each_other),
+      cmocka_unit_test(message_in_transit_between_partitions_is_lost),
+      cmocka_unit_test(brief_disconnection_is_reported),
+      cmocka_unit_test(message_of_a_destroyed_node_arrives),
+      cmocka_unit_test(invalid_arguments_are_refused),
+      cmocka_unit_test(failed_allocation_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

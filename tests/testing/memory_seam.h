@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory adapter as a seam for the contract: a stepped instance on a clock that is turned by hand. */
+/* The memory adapter as a seam for the contract: a stepped instance with a manual clock. */
 #ifndef TESTS_TESTING_MEMORY_SEAM_H
 #define TESTS_TESTING_MEMORY_SEAM_H
 

@@ -9,7 +9,7 @@
 #include "testing/memory_seam.h"
 #include "testing/witness.h"
 
-/* A stepped instance, and a stream on it. */
+/* A stepped instance with one stream. */
 typedef struct desk {
   test_host th;
   vestry *v;
@@ -57,7 +57,7 @@ static void assert_received(desk *d, const char *text) {
 #define EVENT(json) "event: datastar-patch-signals\ndata: signals " json "\n\n"
 
 /* capability: C15 */
-static void the_head_is_written_when_it_runs(void **state) {
+static void head_is_written_when_the_runtime_runs(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
@@ -73,13 +73,13 @@ static void the_head_is_written_when_it_runs(void **state) {
 }
 
 /* capability: C15 */
-static void counts_writes(void **state) {
+static void queued_events_are_one_write(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
   for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 1); /* all that waited */
+  assert_int_equal(vestry_memory_look(d.exchange).writes_count, 1); /* all queued events */
   send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
   assert_int_equal(vestry_memory_look(d.exchange).writes_count, 2);
@@ -87,14 +87,14 @@ static void counts_writes(void **state) {
 }
 
 /* capability: C15 */
-static void blocks_until_it_reads_again(void **state) {
+static void blocked_exchange_receives_events_when_it_reads(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
   send(&d, "{\"a\":1}");
   vestry_memory_settle(d.v);
-  assert_int_equal(vestry_memory_look(d.exchange).status, 200); /* a head always fits */
+  assert_int_equal(vestry_memory_look(d.exchange).status, 200); /* a head is always accepted */
   send(&d, "{\"b\":2}");
   vestry_memory_settle(d.v);
   assert_received(&d, "");
@@ -111,9 +111,9 @@ static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply
   return open_stream(req, reply, app);
 }
 
-/* What was left out, and why not more, of two streams in the instance's sums; when one has ended, too. */
+/* The counts of conflation, of two streams and in the sums of the instance, also after one stream has ended. */
 /* capability: F3 */
-static void f3_an_instance_counts_what_conflation_keeps(void **state) {
+static void f3_instance_counts_conflated_and_kept_events(void **state) {
   (void)state;
   static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
                                        "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
@@ -136,7 +136,7 @@ static void f3_an_instance_counts_what_conflation_keeps(void **state) {
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(connection, &stats);
     assert_int_equal(stats.conflated_count, 1); /* the second */
-    assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the barrier behind it */
+    assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the fence after it */
     assert_int_equal(stats.barriers_count, 1);
     assert_int_equal(stats.forgotten_count, 0);
   }
@@ -155,7 +155,7 @@ static void f3_an_instance_counts_what_conflation_keeps(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void trickles_byte_by_byte(void **state) {
+static void trickling_exchange_receives_one_byte_per_write(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
@@ -190,7 +190,7 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
 }
 
 /* capability: C15 */
-static void stalls_and_fails(void **state) {
+static void stall_and_failure_end_the_stream(void **state) {
   (void)state;
   ends_for(VESTRY_MEMORY_STALLS, true, VESTRY_CAUSE_STALLED);
   ends_for(VESTRY_MEMORY_STALLS, false, VESTRY_CAUSE_STALLED);
@@ -199,7 +199,7 @@ static void stalls_and_fails(void **state) {
 }
 
 /* capability: C15 */
-static void hangs_up_before_and_after_it_opened(void **state) {
+static void hangup_ends_the_stream_before_or_after_open(void **state) {
   (void)state;
   for (int settled = 0; settled < 2; settled++) {
     desk d;
@@ -215,12 +215,12 @@ static void hangs_up_before_and_after_it_opened(void **state) {
   }
 }
 
-static void is_destroyed_while_open_and_after_the_instance(void **state) {
+static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_settle(d.v);
-  vestry_memory_destroy(d.exchange); /* the stream is told, but nothing has run */
+  vestry_memory_destroy(d.exchange); /* the stream is closed, but no hook has run */
   assert_int_equal(witness_closed(&d.witness), 0);
   vestry_memory_settle(d.v);
   assert_int_equal(witness_closed(&d.witness), 1);
@@ -243,7 +243,7 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_body(reply, "text/plain", body.data, body.len);
 }
 
-static void asks_for_the_root_by_default(void **state) {
+static void call_without_options_gets_the_root(void **state) {
   (void)state;
   desk d;
   desk_open(&d);
@@ -257,7 +257,7 @@ static void asks_for_the_root_by_default(void **state) {
   desk_close(&d);
 }
 
-/* A whole life: whatever fails for want of memory is answered, or the request fails, and nothing is left. */
+/* From creation to destruction: if an allocation fails, the request is answered or fails, and nothing is leaked. */
 static vestry_err live(test_host *th, void *ctx) {
   (void)ctx;
   vestry_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
@@ -282,7 +282,7 @@ static vestry_err live(test_host *th, void *ctx) {
     }
   } else {
     assert_null(exchange);
-    error = VESTRY_NO_MEMORY; /* no room even to say so: IO */
+    error = VESTRY_NO_MEMORY; /* if even the answer cannot be allocated: IO */
   }
   vestry_memory_destroy(exchange);
   vestry_destroy(v);
@@ -290,13 +290,13 @@ static vestry_err live(test_host *th, void *ctx) {
   return error;
 }
 
-static void survives_want_of_memory(void **state) {
+static void failed_allocation_is_answered_or_reported(void **state) {
   (void)state;
   test_host_fail_each(live, NULL, false);
 }
 
-/* On pool threads: exchanges are destroyed while the pool is inside their streams. */
-static void is_destroyed_under_the_pool(void **state) {
+/* With pool threads: exchanges are destroyed while the pool runs their streams. */
+static void exchange_is_destroyed_while_the_pool_runs(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -334,8 +334,8 @@ static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, vo
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
-/* A page that reads a byte at a time: what is on its way must not fill the queue. */
-static void a_page_that_trickles_is_shown_the_last_state(void **state) {
+/* A page reads one byte at a time: bytes in transit must not fill the queue. */
+static void trickling_page_receives_the_last_state(void **state) {
   (void)state;
   enum { LEN = 850, MORPHS = 2000 };
   desk d;
@@ -365,18 +365,18 @@ static void a_page_that_trickles_is_shown_the_last_state(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_page_that_trickles_is_shown_the_last_state),
-      cmocka_unit_test(the_head_is_written_when_it_runs),
-      cmocka_unit_test(counts_writes),
-      cmocka_unit_test(blocks_until_it_reads_again),
-      cmocka_unit_test(trickles_byte_by_byte),
-      cmocka_unit_test(f3_an_instance_counts_what_conflation_keeps),
-      cmocka_unit_test(stalls_and_fails),
-      cmocka_unit_test(hangs_up_before_and_after_it_opened),
-      cmocka_unit_test(is_destroyed_while_open_and_after_the_instance),
-      cmocka_unit_test(asks_for_the_root_by_default),
-      cmocka_unit_test(survives_want_of_memory),
-      cmocka_unit_test(is_destroyed_under_the_pool),
+      cmocka_unit_test(trickling_page_receives_the_last_state),
+      cmocka_unit_test(head_is_written_when_the_runtime_runs),
+      cmocka_unit_test(queued_events_are_one_write),
+      cmocka_unit_test(blocked_exchange_receives_events_when_it_reads),
+      cmocka_unit_test(trickling_exchange_receives_one_byte_per_write),
+      cmocka_unit_test(f3_instance_counts_conflated_and_kept_events),
+      cmocka_unit_test(stall_and_failure_end_the_stream),
+      cmocka_unit_test(hangup_ends_the_stream_before_or_after_open),
+      cmocka_unit_test(exchange_is_destroyed_before_or_after_the_instance),
+      cmocka_unit_test(call_without_options_gets_the_root),
+      cmocka_unit_test(failed_allocation_is_answered_or_reported),
+      cmocka_unit_test(exchange_is_destroyed_while_the_pool_runs),
   };
   int failed = cmocka_run_group_tests_name("memory adapter", tests, NULL, NULL);
   return failed + contract_run(&memory_seam);

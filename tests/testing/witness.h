@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sees what becomes of connections, through their hooks, and waits for it. */
+/* Records the connections of a test through their hooks, and waits for them. */
 #ifndef TESTS_TESTING_WITNESS_H
 #define TESTS_TESTING_WITNESS_H
 
@@ -20,16 +20,16 @@ typedef struct witness {
 } witness;
 
 void witness_init(witness *w);
-/* Drops the references. */
+/* Drop the references. */
 void witness_finish(witness *w);
 vestry_connection_hooks witness_hooks(witness *w);
 
-/* Wait until so many have opened or ended; false: they did not within a long time. */
+/* Wait until this many have opened or ended; false: timeout. */
 bool witness_wait_opened(witness *w, unsigned count);
 bool witness_wait_closed(witness *w, unsigned count);
-/* The connection that opened as number `index`, from 0; NULL: not yet. Borrowed. */
+/* Return the connection that opened as number `index`, from 0; NULL: not yet. Borrowed. */
 vestry_connection *witness_connection(witness *w, unsigned index);
-/* Why this one ended; NONE: it has not. */
+/* Return the cause of this connection's end; NONE: it is open. */
 vestry_cause witness_cause(witness *w, const vestry_connection *connection);
 unsigned witness_closed(witness *w);
 
