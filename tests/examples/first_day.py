@@ -30,7 +30,7 @@ from port import reserve_port  # noqa: E402
 
 PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
 PATIENCE_S = 240
-CODES = ('argument is outside', 'operating system or peer', 'could last for ever')  # texts of strerror, no help to a user
+CODES = ('argument is outside', 'system or a peer failed', 'could deadlock')  # texts of strerror, no help to a user
 
 
 def quiet_limits():
