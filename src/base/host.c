@@ -53,9 +53,9 @@ static vestry_err default_random(void *ctx, void *buffer, size_t len) {
 /* ------------------------------------------------------------------------------------------------- the log -------- */
 
 /* Clients can cause log lines, so their number is limited. The limit applies to the process, because it has one stderr:
- * LINES_BURST at once, and then one each second, which is 10 MB a day. A single number implements this (GCRA, ITU-T
- * I.371): the time at which all written lines would have been due. Each line advances it by a second, ahead of the
- * clock. */
+ * LINES_BURST at once, and then one each second, which is 10 MB a day. One number implements this (GCRA, ITU-T I.371):
+ * the time until which the written lines would last if they were written at one a second. Each line advances it by a
+ * second. If it would be more than LINES_BURST seconds ahead of the clock, the line is left out. */
 enum { LINES_BURST = 50, PREFIX_BYTES = 64, LINE_BYTES = 1024 };
 #define LINE_NS UINT64_C(1000000000)
 

@@ -3,12 +3,12 @@
 /* Publishing to many members.
  *
  * One order for all. A publish holds the channel's semaphore (a vsi_turnstile) until every member's queue has its
- * event. So all members receive all events in one order, which is also the order of the epochs' encoders, and a publish
- * that has returned comes before everything that its caller does next. No mutex is held while events are encoded (which
- * calls profiles) or runners are woken (which calls transports). The channel's lock is held only to go through the
- * members, at most CHUNK at a time. For each member, the event is put into its queue, which is lock-free and calls no
- * callback, and a reference is taken so that its runner can be woken after the unlock. The memory for this is allocated
- * before.
+ * event. So all members receive all events in one order, and the shared encoders see the events in the same order. When
+ * a publish has returned, its event is in all queues, before anything that the caller sends next. No mutex is held
+ * while events are encoded (which calls profiles) or runners are woken (which calls transports). The channel's lock is
+ * held only to go through the members, at most CHUNK at a time. For each member, the event is put into its queue, which
+ * is lock-free and calls no callback, and a reference is taken so that its runner can be woken after the unlock. The
+ * memory for this is allocated before.
  *
  * Iteration while the list changes. `cursor` is the next member. If the member at the cursor is removed, the cursor
  * moves to the next. A new member is appended, and its number is above the last number of the running publish. So a
@@ -19,10 +19,14 @@
  * a reference to its member, which is dropped when the connection calls the node or when the node is cancelled. Each
  * thread that works on the member without the lock holds another reference.
  *
- * Deadlock. A publish calls hooks, transports and profiles, which may publish, too. They could wait for a semaphore
- * that is released only after they return: the semaphore that their own thread holds, or a semaphore whose holder waits
- * for it. Therefore, a thread that holds the semaphore of any channel never waits for another (`publishes_inside`): it
- * takes a semaphore only if it is free.
+ * Deadlock. A publish calls hooks, transports and profiles, which may publish, too. Such a nested publish could wait
+ * for a semaphore that cannot be released before it returns: the one that its own thread holds, or one whose holder
+ * waits for the semaphore that its own thread holds. Therefore, a thread that holds the semaphore of any channel never
+ * waits for another (`publishes_inside`): it takes a semaphore only if it is free.
+ *
+ * Encoders. For each coding, the channel has a lane (coding/epoch.h): an encoder that is shared by the members with
+ * this coding, and whose output refers back to earlier events. An epoch is the time in which the encoder refers back. A
+ * member that has received the whole epoch so far is in sync. Any other member gets the event standalone.
  *
  * Idle encoders. An encoder is used only while the semaphore is held. The thread that removes the last member of a
  * coding may be a runner, which must not wait, so it takes the semaphore only if it is free. Otherwise the holder looks
@@ -44,8 +48,8 @@ enum { CHUNK = 64 };
 
 /* The state of one publish. */
 typedef struct publishing {
-  vestry_event *event;      /* with its id, if the channel has a history */
-  vestry_event *plain;      /* without the id */
+  vestry_event *event;      /* with its id, if the channel has a history; sent to members that are not fresh */
+  vestry_event *plain;      /* without the id; sent to fresh members, which have yet to receive the state */
   vsi_broadcast *broadcast; /* NULL: no member is in sync */
   uint64_t last_number;     /* members above this number do not receive the event */
   size_t left;              /* maximum number of members that are left */
@@ -96,8 +100,8 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
 
 /* ------------------------------------------------------------------------------------------- the semaphore -------- */
 
-/* The number of semaphores that this thread holds, because hooks may nest publishes. Ending an idle encoder counts,
- * too, because it calls a profile. */
+/* The number of semaphores that this thread holds. It can exceed 1, because a hook that a publish calls may publish to
+ * another channel. Ending an idle encoder counts, too, because it calls a profile. */
 static _Thread_local unsigned publishes_inside;
 
 /* Take the semaphore. Returns false if it is taken and `waits` is false. */
@@ -132,9 +136,9 @@ static void leave_turnstile(vsi_channel *channel) {
     vsi_mutex_lock(&channel->lock);
     channel->stats.alone_count += alone;
   }
-  vsi_turnstile_leave(
-      &channel->turnstile); /* under the lock, so that a thread that removes the last member either finds it free or is
-                               seen */
+  /* Under the lock: a thread that removes the last member of a coding does so either before, and the search above finds
+   * the idle encoder, or after, and finds the semaphore free. */
+  vsi_turnstile_leave(&channel->turnstile);
   vsi_mutex_unlock(&channel->lock);
 }
 
@@ -330,7 +334,8 @@ static void encode(vsi_channel *channel, publishing *p) {
     alone += ended_alone;
   }
   if (count && !(p->broadcast = vsi_broadcast_create(channel->host, p->event, lanes, count)))
-    for (uint32_t i = 0; i < count; i++) { /* no stream gets this event of the epochs, so the epochs end */
+    for (uint32_t i = 0; i < count; i++) { /* The encoders have encoded the event, but no stream will receive these
+                                              bytes. So no stream is in sync any more, and the epochs end. */
       alone += vsi_lane_end(&channel->lanes[lanes[i].coding->index]);
       vsi_lane_bytes_finish(&lanes[i]);
     }

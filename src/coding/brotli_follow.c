@@ -5,14 +5,17 @@
  * Why not libbrotlienc. It could be given the previous event, with its output discarded, and then the new one. Then its
  * window equals the decoder's. But its last four distances are those of the discarded output. The decoder has those of
  * the output that it really received, which was encoded differently: standalone, in an epoch, framed, or as a
- * difference. The library writes a remembered distance as a code of about two bits. It cannot be made to forget them
- * (it does so only at its beginning, see brotli.c), and its output does not show which ones it used. After a framed
- * event, nine of ten such outputs decode to a different text, and no decoder reports an error. Replaying the output
- * that the stream really received would require the event before the previous one, and so on to the first.
+ * difference (coder.c explains these encodings). The library writes a remembered distance as a code of about two bits.
+ * It cannot be made to forget them (it does so only at its beginning, see brotli.c), and its output does not show which
+ * ones it used. After a framed event, nine of ten such outputs decode to a different text, and no decoder reports an
+ * error. Replaying the output that the stream really received would require the event before the previous one, and so
+ * on to the first.
  *
  * So this encoder writes the difference, and uses none of the decoder's distances. Each distance is written explicitly,
- * except repetitions of one that was written before in the same output. No other state is used: there is one code for
- * literals in all contexts, and the window is full, so that a distance up to its size has its literal meaning.
+ * except repetitions of one that was written before in the same output. No other state of the decoder is used. Literals
+ * have one code in all contexts. The decoder's window is full, because each stream begins with a primer as long as the
+ * window (brotli.c). So each distance up to the size of the window means text that the decoder has received, and none
+ * means a word of the static dictionary.
  *
  * The output is one meta-block, followed by an alignment to a byte boundary. Matches are searched in the previous event
  * and in the part of the new one that is already written. The first candidate is the last distance, at which the rest
@@ -27,11 +30,14 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 
+/* DEPTH_MOST: candidates that are tried for a position. REPEAT_LEAST: length of the shortest copy that repeats the last
+ * distance. */
 enum { HASH_BITS = 14, HASH_BYTES = 6, DEPTH_MOST = 24, REPEAT_LEAST = 4, DENSE_BYTES = 64, EDGE_BYTES = 16 };
 enum { LITERALS = 256, LENGTHS = 704, DISTANCES = 64, CODE_LENGTHS = 18, SYMBOLS_MOST = LENGTHS };
 enum { DEPTH_LIMIT = 15, CODE_LENGTHS_LIMIT = 5, ZEROS = 17, LAST_DISTANCE = 0, FIRST_EXPLICIT = 16 };
 
-/* Literals to insert, then bytes to copy from this distance back. copy 0: the last command, which only inserts. */
+/* Number of literals to insert, then of bytes to copy, and the distance back to their source. copy 0: the last command,
+ * which only inserts. */
 typedef struct command {
   uint32_t insert, copy, distance;
 } command;
@@ -55,7 +61,7 @@ static uint32_t hash_at(const unsigned char *at) {
   return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
 }
 
-/* Enter positions up to `to`. Positions inside a long copy are omitted, because its source has them. */
+/* Enter positions up to `to` into the table. */
 static void enter(finder *f, uint32_t to) {
   uint32_t from = f->entered, last = f->end < HASH_BYTES ? 0 : f->end - HASH_BYTES + 1;
   f->entered = to;
@@ -104,6 +110,8 @@ static uint32_t find(const finder *f, uint32_t at, uint32_t last, uint32_t *ret_
   return best;
 }
 
+/* Enter the positions of a copy. Of a long one (more than DENSE_BYTES), only EDGE_BYTES at each end are entered,
+ * because the source of the copy is in the table already. */
 static void enter_copy(finder *f, uint32_t to) {
   uint32_t from = f->entered;
   if (to > from && to - from > DENSE_BYTES) {
@@ -162,7 +170,8 @@ static void put_bits(bits *b, uint32_t value, unsigned count) {
   }
 }
 
-/* Write an empty metadata block, which ends at a byte boundary (9.2); nothing at a boundary. */
+/* Align the output to a byte boundary: write an empty metadata block, which ends at one (9.2). If the output is at a
+ * boundary already, write nothing. */
 static void align(bits *b) {
   if (b->held_count) put_bits(b, 6, b->held_count <= 2 ? 8 - b->held_count : 16 - b->held_count);
   flush_bytes(b);
@@ -216,8 +225,9 @@ static void assign_words(code *c, unsigned size) {
   }
 }
 
-/* Make a code for its counts. leaves: the used symbols, the deepest last, and the smallest first among equal depths,
- * which is the order of simple codes. Returns their number; a code of one symbol or none has no bits. */
+/* Make a code for its counts. leaves: receives the used symbols. If there are at most four, they are in the order that
+ * simple codes need (3.4): by depth, and by symbol if the depths are equal. Otherwise they are in the order of their
+ * weights. Returns the number of used symbols; a code of one symbol or none has no bits. */
 static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leaves) {
   unsigned used = 0;
   memset(c->depths, 0, size);
@@ -228,8 +238,8 @@ static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leav
     leaves[at] = (uint16_t)i;
   }
   if (used < 2) return used;
-  /* If the tree is too deep, rare symbols get a higher weight until it fits. Symbols of equal weight are as deep as
-   * their number has bits. */
+  /* If the tree is too deep, rare symbols get a higher weight until it fits. The loop ends: at the latest when all
+   * weights are equal, the depth of a tree of n symbols is log2(n), rounded up, and that is within the limit. */
   for (uint32_t least = 1; grow_tree(c, leaves, used, least) > limit; least *= 2) continue;
   assign_words(c, size);
   for (unsigned i = 0, at; i < used && used <= 4; i++) {
@@ -260,8 +270,8 @@ static void put_simple_code(bits *b, const code *c, unsigned size, const uint16_
 }
 
 /* The depths of all symbols, in a separate alphabet (3.5). An item is a depth, or ZEROS with three bits: 3 to 10
- * symbols of depth 0. If a ZEROS directly follows another, the number so far, less two, is multiplied by eight, and the
- * new number is added. (The symbol for repeated depths is not used.) */
+ * symbols of depth 0. A ZEROS that directly follows another one changes the number n so far to 8 * (n - 2) + 3 + its
+ * three bits. (The symbol for repeated depths is not used.) */
 typedef struct depth_list {
   unsigned count;
   uint8_t items[SYMBOLS_MOST], more[SYMBOLS_MOST];
@@ -332,8 +342,8 @@ static unsigned log2_of(uint32_t value) {
   return log;
 }
 
-/* Section 5: the first numbers have one symbol each, then each width has two, and the last ones are given
- * explicitly. */
+/* The tables of section 5. Small lengths have one symbol each. Medium lengths have two symbols for each number of
+ * additional bits, and long lengths have one. The longest lengths are written out. */
 static part insert_part(uint32_t len) {
   if (len < 6) return (part){len, 0, 0};
   if (len < 130) {
@@ -369,8 +379,9 @@ static part distance_part(uint32_t distance, uint32_t last) {
   return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
 }
 
-/* Return the symbol for both lengths (5): cells of 64, by the upper bits of each; only cells with an explicit
- * distance. */
+/* Return the insert-and-copy symbol, which stands for the symbols of both lengths (5). The upper bits of the two select
+ * a cell of 64 symbols, and the lower three bits of each select a symbol in the cell. The cells that imply the last
+ * distance are not used. */
 static unsigned lengths_symbol(unsigned insert, unsigned copy) {
   static const uint8_t cells[3][3] = {{2, 3, 6}, {4, 5, 8}, {7, 9, 10}};
   return 64u * cells[insert >> 3][copy >> 3] + 8 * (insert & 7) + (copy & 7);

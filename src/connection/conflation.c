@@ -7,21 +7,31 @@
 #include "base/memory.h"
 #include "event/target.h"
 
-/* The list holds waiting deliveries, oldest first. A table holds, for each target, the last delivery that set it. The
- * rules by which one event supersedes another are in event/target.c; this file handles only the order. Barriers divide
- * the list into stretches, so no barrier lies between two deliveries of one stretch. A new delivery looks up its
- * target; a delivery found there is dropped if it is of the same stretch.
+/* The list holds waiting deliveries, oldest first. A delivery is one event on its way to this connection. A morph is an
+ * event that sets all of one element, which it finds by its id; this element is its target. The rules by which one
+ * event supersedes another are in event/target.c; this file handles only the order.
  *
- * Several targets share a slot of the table. A new delivery overwrites the slot; the older one is forgotten, that is,
- * written as without conflation. So a step has the same cost for any number of waiting deliveries. A slot points to a
- * waiting delivery or is NULL, because take_out clears the slot of the delivery that it removes.
+ * A table has, for each target, the last delivery that set it. Barriers, which are events whose effect is not
+ * understood (VSI_EFFECT_UNKNOWN), divide the list into stretches. So no barrier lies between two deliveries of one
+ * stretch. A new morph looks up its target in the table. If it finds a delivery of the same stretch there, that
+ * delivery is dropped.
  *
- * A delivery whose target is found by an id that another delivery has brought begins a new stretch, because an earlier
- * delivery may have removed this id from elsewhere in the page. The ids of a stretch are stored as bits (two of 1,024
- * for each id), so a stretch may begin too early, never too late. The delivery that has brought the id moves into the
- * new stretch: between it and its successor, only changes inside it matter.
+ * Several targets share a slot of the table. If a new delivery finds a delivery with another target in its slot, it
+ * takes the slot. The older delivery is then forgotten: it stays in the list and is written as if there were no
+ * conflation. So a step has the same cost for any number of waiting deliveries. A slot points to a waiting delivery or
+ * is NULL, because take_out clears the slot of the delivery that it removes.
  *
- * A delivery that must stay because of a later one is held; its slot records this. */
+ * A delivery brings an id if its content has an element with this id. Suppose that E brings the id of the target of a
+ * later delivery D. A delivery before D may have removed an element with this id from elsewhere in the page. If that
+ * delivery were dropped, D would find the wrong element. Therefore D begins a new stretch, and no delivery before D is
+ * dropped any more. The exception is E, which moves into the new stretch: D changes only the inside of the element that
+ * E sets, so a later delivery that sets all of this element can replace E.
+ *
+ * The ids that a stretch has brought are stored as bits (two of 1,024 for each id), so a stretch may begin too early,
+ * never too late.
+ *
+ * A delivery is held if it must stay because of a later delivery with another target, for example because that one
+ * would destroy a field that contains typed text (vsi_target_holds). The slot of the delivery records this. */
 
 enum { SLOTS = VSI_CONFLATION_SLOTS };
 
@@ -84,7 +94,8 @@ static vsi_delivery *find_signals(vsi_conflation *conflation, const vsi_target *
   const vsi_target *other = target_of(last);
   vestry_event *merged = NULL;
   if (vsi_signals_merge(conflation->host, other, target, &merged)) return NULL; /* also without memory: both wait */
-  if (merged && !vsi_event_target(merged)) { /* it could not be merged again: keep both */
+  if (merged && !vsi_event_target(merged)) { /* no memory for the target of the merged event, so later patches could not
+                                                be merged with it: keep both */
     vestry_event_unref(merged);
     return NULL;
   }
@@ -117,8 +128,9 @@ static void hold(vsi_conflation *conflation, const vsi_target *target) {
     const vsi_target *other = conflation->slots[i] ? target_of(conflation->slots[i]) : NULL;
     if (other && vsi_target_holds(target, other)) conflation->is_held[i] = true;
   }
-  /* An event that creates missing signals depends on the waiting signals patch: it finds a list, or finds that a signal
-   * was removed. So later patches are not merged with that patch. */
+  /* The HTML of an event may bind signals, which creates those that are missing, and it may read signals. Binding has a
+   * different effect after the waiting signals patch if that patch contains a list or removes a signal. So has reading
+   * if the patch removes a signal. In these cases, later patches are not merged with the waiting one. */
   const vsi_target *signals = conflation->signals ? target_of(conflation->signals) : NULL;
   if (signals && ((signals->has_list && target->state.bound) ||
                   (signals->takes_away && (target->state.bound || target->state.read))))

@@ -13,7 +13,7 @@ typedef struct vsi_conflation {
   const vestry_host *host;
   vsi_mutex lock; /* guards all members below, and taking from the connection's queue (backlog.c) */
   vsi_delivery *first, *last;
-  uint64_t stretch;
+  uint64_t stretch;      /* number of the current stretch (conflation.c) */
   vsi_delivery *signals; /* the last signals patch that the next one may be merged with; NULL: none */
   vsi_delivery *slots[VSI_CONFLATION_SLOTS];
   bool is_held[VSI_CONFLATION_SLOTS];    /* the delivery of this slot must not be dropped */

@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/* The functions of a connection that any thread may call: references, close, state, statistics, hooks at the close.
+ * They change the state by atomic operations and notify the actor. The runner, the only thread inside the connection,
+ * then does the work (runner.c).
+ *
+ * Words. If the queued events of a closed connection are discarded, their bytes count as going (budget.h), because the
+ * runner will release them soon. Signs are heartbeats that the page can see (environment.h). An answer is a stream for
+ * a long poll: it ends after one event more than it begins with. */
 #include "connection/connection.h"
 
 #include "base/memory.h"
@@ -35,7 +42,8 @@ bool vsi_connection_is_answered(const vestry_connection *connection) {
 
 void vsi_connection_begin_signs(vestry_connection *connection) {
   vsi_connection_give_signs(connection);
-  (void)vestry_connection_send(connection, connection->environment->sign); /* or with the first heartbeat */
+  (void)vestry_connection_send(connection, connection->environment->sign); /* if this fails, the first heartbeat is the
+                                                                              first sign */
 }
 
 /* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */
@@ -90,8 +98,9 @@ uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count
   return vsi_budget_cost(count, bytes) + (connection->conflation ? (uint64_t)count * sizeof(vsi_target) : 0);
 }
 
-/* The queue's word has one modification order. So each settlement comes either before, and is not in this count, or
- * after, and subtracts its share. */
+/* vsi_queue_goes marks the queue as going and reads its count in one atomic operation. An event that is settled before
+ * this operation is not in the count, so its cost is not added to budget->going. The settlement of an event after this
+ * operation sees the mark, and subtracts the event's cost from budget->going. */
 void vsi_connection_goes(vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
@@ -108,7 +117,8 @@ static void hurry(vestry_connection *connection, uint8_t how) {
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
                                               memory_order_relaxed)) {
       if (how == VSI_HURRY_NOW)
-        vsi_connection_goes(connection); /* it has a cause, and its queue is shut or will be at once */
+        vsi_connection_goes(connection); /* the connection has a cause, and its queue is shut or will be at once, so
+                                            what it holds no longer grows */
       break;
     }
   vsi_actor_notify(&connection->actor);
@@ -141,11 +151,12 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
   return true;
 }
 
-/* Return the number of accepted events that have left the queue, according to the word that counts the room. A thread
- * that sees an event settled also finds its room in the queue, and its room in the budget, which was released before.
- * An event is counted in the word before it is accepted. Therefore, the count of accepted events is read first
- * (acquire: the word after it), and concurrent sends make the result too small, never too large. The runner runs for
- * these sends and computes the result again. */
+/* Return the number of accepted events that have left the queue, computed from the queue's own count. When an event
+ * counts as settled here, its room in the queue is free again. So is its room in the budget, which is released first.
+ *
+ * A sender first reserves room in the queue, which counts the event there, and then increments accepted_count.
+ * Therefore accepted_count is read first (acquire, so that the queue's count is read after it). Concurrent sends can
+ * then make the result too small, never too large. The runner runs for these sends and computes the result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued;
@@ -153,7 +164,7 @@ uint64_t vsi_connection_settled(const vestry_connection *connection) {
   return accepted > queued ? accepted - queued : 0;
 }
 
-/* No fence is needed, because the whole run that follows the notify sees the flag and all writes before it. */
+/* No fence is needed: a whole run follows the notify (actor.c), and it sees the flag and all writes before it. */
 void vsi_connection_await_written(vestry_connection *connection) {
   atomic_store_explicit(&connection->is_awaited, true, memory_order_relaxed);
   vsi_actor_notify(&connection->actor);

@@ -10,16 +10,18 @@
  * - After a shut, the runner ends only if the queue's count is 0. While a sender is between its reservation and its
  *   put, the count is not 0, and the sender's notify brings the runner back. (A notify that comes still later, for
  *   events that the runner has taken already, finds the connection CLOSED.)
- * - The runner does not end while a thread is inside an on_error hook or a step: the last thread that leaves notifies
- *   (refusal.c).
+ * - The runner does not end while a thread is inside an on_error hook, or inside the step function of a watch: the last
+ *   thread that leaves notifies (refusal.c).
  * - A worker that waits until its events are written sets is_awaited, then notifies. One whole run checks it, and so
  *   does each later run until on_written was called.
  * - Room may come while a write finds none. The runner clears `writable`, then the transport looks for room; the
- *   adapter makes room, then sets `writable`. Each side writes one variable and then accesses the other. Without a
- *   fence both could miss: the look could come before the clearing is visible, and the clearing could overwrite the
- *   setting. A full fence stands between the two steps on either side, [C] and [W]. All threads see the two fences in
- *   the same order. If [W] is first, the look sees the room; if [C] is first, the setting comes after the clearing and
- *   stays. The transport and its adapter may communicate room in any way that uses atomics, a lock or the kernel. */
+ *   adapter makes room, then sets `writable`. Each side writes one variable and then accesses the other. Without fences
+ *   both could fail at once: the transport looks for room before the clearing of `writable` is visible to the adapter,
+ *   and this clearing then overwrites the value that the adapter has set. So a full fence stands between the two steps
+ *   on either side: [C] on the runner, [W] on the adapter. All threads see the two fences in the same order. If [W] is
+ *   first, the transport finds the room. If [C] is first, the adapter sets `writable` after the runner has cleared it,
+ *   and the value stays. The transport and its adapter may communicate room in any way that uses atomics, a lock or the
+ *   kernel. */
 #include "connection/runner.h"
 
 #include <sched.h>
@@ -40,8 +42,10 @@
 #define LINGER_NS      UINT64_C(5000000000)
 #define LINGER_MOST_NS UINT64_C(60000000000)
 
-/* Maximum number of writes of one run, so that a busy stream does not occupy the pool's thread for too long. */
-enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 }; /* taken_count must hold the latter plus a few */
+/* WRITES_A_RUN: maximum number of writes of one run, so that a busy stream does not occupy the pool's thread for too
+ * long. SLICES_A_WRITE: maximum number of deliveries in one write. taken_count has one byte, which must have room for
+ * this number and a few more. */
+enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 };
 
 static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
@@ -132,8 +136,8 @@ static bool is_over(const vestry_connection *connection) {
 }
 
 /* Take waiting deliveries and encode them. A taken event is not conflated any more and still counts in the queue. So if
- * events are conflated, no more are taken until the taken ones are written. Otherwise a page that reads a little at a
- * time would fill its queue with taken events. */
+ * events are conflated, no more are taken until the taken ones are written. Otherwise the queue of a client that reads
+ * a little at a time would fill with taken events. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
@@ -286,8 +290,8 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written for the heartbeat's time. A write does not move the timer: when the timer
- * fires, this function computes the time since the last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms. A write does not move the timer: when the
+ * timer fires, this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired */
@@ -354,8 +358,8 @@ static uint64_t patience_ends_ns(const vestry_connection *connection, bool clean
 }
 
 static void tell_written(vestry_connection *connection) {
-  /* relaxed: the thread that sets it notifies, and a whole run that sees it follows. Cleared before the call, because
-   * another thread may set it again meanwhile */
+  /* relaxed: the thread that sets it notifies afterwards, and the whole run that follows this notify sees it. Cleared
+   * before the call, because another thread may set it again during the call */
   if (!atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)) return;
   atomic_store_explicit(&connection->is_awaited, false, memory_order_relaxed);
   if (connection->hooks->on_written && connection->hooks->on_written(connection, connection->hooks_ctx))
@@ -384,7 +388,8 @@ static void run(vsi_actor *actor) {
   bool complete = !is_over(connection);
   uint32_t count;
   vsi_queue_load(&connection->queue, &count, NULL, NULL);
-  if (complete && connection->blocked && (connection->taken_last || count)) { /* the last write may have taken all */
+  if (complete && connection->blocked && (connection->taken_last || count)) { /* if nothing is left, the last write took
+                                                                                 everything */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = patience_ends_ns(connection, clean);
@@ -402,8 +407,9 @@ static void run(vsi_actor *actor) {
   finish(connection, clean && complete);
 }
 
-/* Write waiting events, and do nothing else of a run: a thread that needs more than a write has notified, and a run
- * follows. But a page that waits until its events are written needs a run after each visit. */
+/* Write waiting events, but do nothing else that a run does. A thread that needs more, such as one that closes the
+ * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
+ * run is needed after each visit, because only a run calls on_written. */
 void vsi_connection_visit(vestry_connection *connection) {
   /* relaxed: only the runner writes the state */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
@@ -421,10 +427,10 @@ static void let_go(vsi_actor *actor) {
   vsi_connection_let_go(connection_of(actor));
 }
 
-/* A thread that serves one stream leaves when its connection is CLOSED. After that a notify finds no thread that runs
- * the actor, so the notifying thread runs it: the run sees CLOSED and does nothing, and the reference of the READY
- * actor is dropped. If the dedicated thread ends the stream between the load and the wake, it has taken this READY
- * itself; then the wake has no effect, on a transport that lives until release. */
+/* A thread that serves one stream leaves when its connection is CLOSED. After that no thread runs the actor, so the
+ * thread that notifies runs it: the run sees CLOSED and does nothing, and the reference of the notified actor (READY in
+ * actor.c) is dropped. If the dedicated thread ends the stream between the load and the wake, it has handled this
+ * notify itself. Then the wake has no effect. It is safe, because the transport exists until its release. */
 static void wake_parked(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
   if (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_CLOSED)

@@ -3,21 +3,31 @@
 /* Putting a value into a table.
  *
  * The limit (max_count) holds for all shards together: `count` is the number of places taken. A put that adds a value
- * first takes a place. If none is free, the put evicts a victim and takes over its place. So a full store stays full,
- * the limit is never exceeded, nothing is evicted while there is room, and a put into a full store writes no word that
- * all shards share.
+ * first takes a place. If none is free, the put evicts a victim and takes over its place. So the limit is never
+ * exceeded, and no entry is evicted for it while there is room. A put into a full store leaves `count` alone, so puts
+ * to different shards do not contend for its cache line. (Of the data that all shards share, such a put writes only
+ * hints: its shard's tick in `oldest`, if that changes, and `floor`, if the put had to compare the shards.)
  *
- * The victim is the oldest entry of the shard whose oldest entry is oldest, by tick. If several shards are equal in
- * this, the put prefers its own, because then one lock is enough. Otherwise the put releases its own lock, evicts the
- * victim under the other lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and
- * no callback runs before the new entry has its place. (A purge hook that puts would look for a victim, too, and all
- * places could be held by puts that wait for such hooks.)
+ * The victim. Each shard publishes the tick in which its least recently used entry was last used (`oldest` in table.h).
+ * The victim is that entry of the shard with the earliest tick. If several shards have the earliest tick, the put
+ * prefers its own, because then one lock is enough. Otherwise the put releases its own lock, evicts the victim under
+ * the other lock, keeps the place, and looks at its own shard again. It never holds two locks at once, and no callback
+ * runs before the new entry has its place. (Otherwise a purge hook could itself call put while the outer put holds a
+ * place and has no entry yet. If every place were held in this way, no entry would be left to evict, and all puts would
+ * wait for each other.)
  *
  * A put allocates everything that it may need before it evicts anything: memory for the entry, room in the index and in
- * the scope's share. So nothing has left when memory runs out. The put frees afterwards what it did not need.
+ * the scope's share. So if memory runs out, the put fails and no entry has been evicted. The put frees afterwards what
+ * it did not need.
  *
- * The victim's memory. If the new key has as many words as the victim's key, the put reuses the victim's entry, which
- * is in the cache already; the victim's data is copied to the stack. So a full store in use does not allocate. */
+ * The victim's memory. If the new key has as many words as the victim's key, the put reuses the memory of the victim's
+ * entry, which is in the CPU cache already. The purge hook still needs the victim's key and value, so they are copied
+ * to the stack first (vsi_leaving_part). So a full store in use does not allocate.
+ *
+ * Words. A tick is the store's unit of time (clock.h). An entry is due when its idle time or its lifetime is over
+ * (visit.h). A value has ended when it is of no use any more although it is still stored: for example, a closed
+ * connection. `leaving` collects removed entries, whose callbacks run after the unlock (leaving.h). A crowd is the
+ * values of a key that has many (crowds.h). */
 #include "store/put.h"
 
 #include <sched.h>
@@ -25,7 +35,7 @@
 #include "store/expiry.h"
 #include "store/visit.h"
 
-/* Number of values of a full key that are searched for an ended one. */
+/* If a key has as many values as it may have, this number of its oldest values is searched for one that has ended. */
 enum { VSI_KEY_LOOKS = 64 };
 
 typedef struct putting {
@@ -37,10 +47,10 @@ typedef struct putting {
   vestry_keep_policy policy;
   size_t many_count;
   uint32_t now;
-  bool has_place, may_reuse;
-  vsi_entry *entry;       /* owned until it is linked; NULL: not yet created */
-  vsi_crowd_room room;    /* if the key has many values */
-  vsi_scope_share *share; /* entered, in a store with a limit per scope; NULL: not yet */
+  bool has_place, may_reuse; /* has_place: one of max_count is taken for the entry */
+  vsi_entry *entry;          /* owned until it is linked; NULL: not yet created */
+  vsi_crowd_room room;       /* if the key has many values */
+  vsi_scope_share *share;    /* entered, in a store with a limit per scope; NULL: not yet */
   vsi_leaving leaving;
 } putting;
 
@@ -67,11 +77,13 @@ static bool take_place(vsi_table *table) {
   return false;
 }
 
-/* Return the shard whose oldest entry is oldest; if several are equal, prefer `mine`. NULL: all are empty. */
+/* Return the shard with the earliest tick in `oldest`; if several have it, prefer `mine`. NULL: all shards are
+ * empty. */
 static vsi_shard *oldest_shard(vsi_table *table, vsi_shard *mine, uint32_t now) {
   uint32_t best = atomic_load_explicit(&table->oldest[mine->number], memory_order_relaxed);
   vsi_shard *found = best == VSI_TICK_NONE ? NULL : mine;
-  /* No entry is older than the tick `floor`, so a shard whose oldest entry has it need not compare the others. */
+  /* `floor` is a lower bound of all ticks in `oldest`. If the tick of `mine` equals it, no other shard has an earlier
+   * tick, and the comparison is not needed. */
   if (found && best == atomic_load_explicit(&table->floor, memory_order_relaxed)) return mine;
   for (uint32_t i = 0; i < table->shards_count; i++) {
     uint32_t tick = atomic_load_explicit(&table->oldest[i], memory_order_relaxed);
@@ -224,8 +236,8 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   p->entry = NULL;
 }
 
-/* Return the value of a key that leaves first: the oldest ended value, if one is among the VSI_KEY_LOOKS oldest puts;
- * otherwise the oldest. NULL: there is none except `stays`. */
+/* Return the value of a key that is to be removed next, never `stays`: the oldest value that has ended, if one is among
+ * the VSI_KEY_LOOKS oldest values of the key; otherwise the oldest value. NULL: the key has no other value. */
 static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const vsi_entry *stays) {
   vsi_entry *first = NULL, *entry = newest;
   for (int looked = 0; looked < VSI_KEY_LOOKS; looked++) {
@@ -237,8 +249,8 @@ static vsi_entry *first_to_go(const vsi_table *table, vsi_entry *newest, const v
   return first;
 }
 
-/* Remove values of a key that has count of them, until `keep` are left; `stays` is never removed. needs_place: the
- * place of the first removed value goes to the new entry. */
+/* Remove values of the key until `keep` are left, but never `stays`. count: number of values that the key has now.
+ * needs_place: the place of the first removed value goes to the new entry. */
 VSI_SELDOM static void displace(putting *p, const vsi_entry *stays, size_t count, size_t keep, bool needs_place) {
   for (; count > keep; count--) {
     vsi_entry *newest = vsi_index_find(&p->shard->index, p->key, p->hash);

@@ -7,11 +7,11 @@
  * once.
  *
  * The order of use. A use moves its entry to the end of the list, but only once a tick; another use in that tick sets a
- * mark. So the list is in the order of ticks, and its head is both the next victim and the first entry to fall due.
- * Between ticks the order is exact. Within a tick it is the order of first uses, and a marked entry is passed over once
- * (visit.h). If values share a key, each use moves all of them, so that they leave in the order of their uses within a
- * tick, too. The list of a scope (scopes.h), which determines the victim when the scope is full, is in the order of all
- * uses.
+ * mark, which is the lowest bit of `touched`. So the list is in the order of ticks, and its head is both the next
+ * victim and the first entry to fall due. Between ticks the order is exact. Within a tick it is the order of first
+ * uses, and a marked entry is passed over once (visit.h). If several values have one key, each use moves all of them,
+ * so that they are evicted in the order of their uses, even if all uses fall into one tick. The list of a scope
+ * (scopes.h), which determines the victim when the scope is full, is in the order of all uses.
  *
  * The clock is read before the lock is taken, so the value may be outdated: another thread may have held the lock with
  * a later time. Therefore a shard has its own time, which does not go back while the shard has entries, and every

@@ -25,11 +25,13 @@ typedef struct vsi_table {
   vsi_shard *shards;
   uint32_t shards_count;
   void *memory, *shards_memory;
-  /* Places taken, if there is a limit. Written only while the store is not full. Relaxed, because only the number
-   * matters; the shards' locks publish the entries. */
+  /* Number of places taken, if there is a limit: each entry holds one of max_count places, and a put takes one before
+   * its entry is linked (put.c). Written only while the store is not full. Relaxed, because only the number matters;
+   * the shards' locks publish the entries. */
   _Alignas(VSI_CACHE_LINE) _Atomic(size_t) count;
-  /* The first tick of use and of birth in each shard, or VSI_TICK_NONE. Written under the shard's lock when it changes,
-   * which is about once a tick. A hint for finding the oldest entry; relaxed. */
+  /* The tick of the first entry of each shard in the order of use (oldest) and in the order of birth (eldest);
+   * VSI_TICK_NONE: no entry. Written under the shard's lock when it changes, which is about once a tick. A hint for
+   * finding the oldest entry; relaxed. */
   _Alignas(VSI_CACHE_LINE) _Atomic(uint32_t) oldest[VSI_SHARDS_MOST];
   _Atomic(uint32_t) eldest[VSI_SHARDS_MOST];
   _Atomic(uint32_t) floor;       /* the smallest tick in `oldest` when a put last compared them all; see put.c */

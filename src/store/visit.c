@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* The steps of visit.h that are too long to be inline: keys with several values, entries that have expired, and the
+ * search by handle. */
 #include "store/visit.h"
 
 /* Publish the tick of the first entry in the order of birth, after it has changed. */
@@ -27,9 +29,10 @@ static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uin
   vsi_visit_file_last(table, shard, entry, now);
 }
 
-/* Values of one key leave in the order of their uses, within a tick, too. Therefore each use of such a key moves the
- * used values to the end of the list again. Only the newest value, which stands after all others of its key, may have a
- * mark. The mark means that all values were used in this tick, and that their order has not changed since. */
+/* Values of one key are evicted in the order of their uses, even if all uses fall into one tick. Therefore each use of
+ * a key with several values moves the used values to the end of the list again. To save this work, the newest value,
+ * which stands after all other values of its key in the list, may have a mark (the lowest bit of `touched`). The mark
+ * means that all values of the key were used in this tick, and that their order in the list is still right. */
 VSI_SELDOM void vsi_visit_use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = newest->touched == (now << 1 | 1);
   bool capped = table->rules.max_per_scope != 0;
@@ -50,16 +53,17 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
   file_again(table, shard, used, now);
 }
 
-/* Clear a mark. The mark stood for a place later than the entry's place in the list. Therefore, if the tick of the
- * entry is not over, the entry moves to the end of the list. */
+/* Clear a mark. While the entry's tick runs, a marked entry counts as used later than its place in the list says,
+ * because vsi_visit_oldest passes over it once. Therefore, if that tick is not over, the entry moves to the end of the
+ * list when it loses the mark. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
   if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
 }
 
-/* Move an entry, used in the tick `used`, which may be long over, to its place in the order of use. A use after the
- * shard's time counts as a use at that time. After FILE_STEPS steps the search ends, and the entry counts as used
- * somewhat later. */
+/* Move an entry to its place in the order of use, for a last use in the tick `used`, which may be long past. If `used`
+ * is later than shard->now, shard->now is taken instead. After FILE_STEPS steps the search ends, and the entry counts
+ * as used somewhat later. */
 enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;
@@ -88,7 +92,8 @@ VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_en
   return vsi_visit_due(table, entry, now); /* that use may be too old as well */
 }
 
-/* Return whether an entry of the shard may be due, by the first entries in the orders of use and of birth. */
+/* Return whether any entry of the shard may be due: whether the first entry in the order of use, or in the order of
+ * birth, is. */
 static bool has_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
   const vsi_clock *clock = &table->clock;
   if (clock->idle_ticks && !vsi_ring_is_empty(&shard->used) &&
@@ -114,7 +119,8 @@ VSI_SELDOM vsi_entry *vsi_visit_drop_due(vsi_table *table, vsi_shard *shard, vsi
   return left;
 }
 
-/* A handle contains only the upper bits of the hash, so in a very large store it can belong to several homes. */
+/* A handle contains only the upper bits of the hash. So in a very large index it does not determine the bucket in which
+ * the search for its key begins (its home), and several homes are searched. */
 vsi_entry *vsi_visit_find_handle(const vsi_shard *shard, vestry_handle handle) {
   const vsi_index *index = &shard->index;
   vsi_entry *of_many = vsi_crowds_with_handle(&shard->crowds, handle);

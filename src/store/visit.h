@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: one visit to one shard; recency and expiry by one order */
-/* The steps of operations on a shard. All functions run under the shard's lock. now: the shard's time
- * (vsi_shard_now). */
+/* The steps of operations on a shard. A visit is one operation under the shard's lock (shard.h). All functions here run
+ * under that lock. now: the shard's time (vsi_shard_now).
+ *
+ * Words. `used` is the list of entries in the order of use, `born` the list in the order of their creation. To file an
+ * entry is to put it into `used`. The mark is the lowest bit of `touched`: the entry was used again in the tick of its
+ * last move. An entry is due when its idle time or its lifetime is over. */
 #ifndef VSI_STORE_VISIT_H
 #define VSI_STORE_VISIT_H
 

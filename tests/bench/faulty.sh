@@ -1,6 +1,5 @@
 #!/bin/sh
-# A contender that closes twice, forgets a close, or stores too many entries makes the run fail, with the reason:
-# faulty.sh FAULTY
+# A run of a contender that closes twice, forgets a close, holds too much and so on fails, and says why: faulty.sh FAULTY
 # SPDX-License-Identifier: MIT
 set -eu
 failed=0

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Make the files that `nsc` would make: credentials.py FOLDER
+"""Makes what `nsc` would: credentials.py FOLDER
 
-An operator signs an account, and the account signs a user, who may use only the subjects below "vestry.":
-FOLDER/user.creds. The output is the server's configuration."""
+An operator, an account that it vouches for, and a user that the account vouches for, who may use the subjects below
+"vestry." and no others: FOLDER/user.creds is his. What it prints is the server's configuration."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def openssl(*arguments):
 
 
 def encode(data):
-    """Base32 of the bytes and their CRC-16 (XMODEM)."""
+    """Base32 with a CRC-16 (XMODEM) behind the bytes."""
     crc = 0
     for byte in data:
         crc ^= byte << 8

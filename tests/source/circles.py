@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Check that there are no cycles among files: circles.py REPOSITORY [UNIT]
+"""No circles among files: circles.py REPOSITORY [UNIT]
 
 A unit is a .c file with its header. It depends on the units whose headers it includes, and on those whose functions it
-uses, in whatever header they are declared. Units in a cycle can only be understood together, so there must be none.
-With UNIT, the script shows the dependencies of that unit."""
+uses, whatever header declares them. Units that depend on each other, however far around, can only be understood
+together, so there is none. With UNIT it shows what that unit depends on."""
 import pathlib
 import re
 import sys
@@ -16,8 +16,7 @@ NOTHING = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/|//[^
 
 
 def units(source):
-    """Return unit → the code of its files, without comments and strings; and the names of the units that it
-    includes."""
+    """Unit → what stands in its files, without comments and texts; and the names of the units it includes."""
     texts, included = {}, {}
     for path in sorted(source.rglob("*.[ch]")):
         unit = str(path.relative_to(source))[:-2]
@@ -30,7 +29,7 @@ def units(source):
 
 
 def dependencies(source):
-    """Return unit → unit on which it depends → the names that it uses of that one."""
+    """Unit → unit that it depends on → the names of that one's that it uses."""
     texts, included = units(source)
     home = {name: unit for unit, text in texts.items() for name in DEFINED.findall(text) + TABLE.findall(text)}
     graph = {unit: {other: set() for other in included[unit] if other in texts and other != unit} for unit in texts}
@@ -42,7 +41,7 @@ def dependencies(source):
 
 
 def reached(graph, start):
-    """Return all units on which a unit depends, directly or not."""
+    """All units that a unit depends on, directly or not."""
     seen, waiting = set(), [start]
     while waiting:
         for other in graph[waiting.pop()]:
@@ -53,7 +52,7 @@ def reached(graph, start):
 
 
 def circles(graph):
-    """Return the sets of units that depend on each other."""
+    """The sets of units that depend on each other."""
     reach = {unit: reached(graph, unit) for unit in graph}
     return {frozenset(other for other in reach[unit] if unit in reach[other]) for unit in graph if unit in reach[unit]}
 

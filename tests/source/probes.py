@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Check that the probes of the libraries are those of the guide, with the same numbers of arguments: probes.py
-REPOSITORY LIBRARIES…
+"""The probes of the libraries are those of the guide, with as many arguments: probes.py REPOSITORY LIBRARIES…
 
-Each probe in the guide's lines for bpftrace exists, too, and has the arguments that they use."""
+What the guide's lines for bpftrace name is there, too: each probe, and no argument that it has not."""
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def of_libraries(libraries):
-    """Name: number of arguments. A probe may have several places."""
+    """Name: number of arguments. A probe may stand in several places."""
     notes = subprocess.run(["readelf", "-nW", *libraries], check=True, capture_output=True, text=True).stdout
     found = {}
     for name, arguments in re.findall(r"Provider: vestry\s+Name: (\w+)\s+Location: [^\n]*\n\s+Arguments: ([^\n]*)", notes):

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: deadlines, and shutdowns that never hit a reused descriptor */
-/* vestry needs its own deadlines for two reasons. libmicrohttpd's timeout restarts with every byte, so a request that
- * arrives in drops lasts for ever. And in its epoll mode libmicrohttpd misses an end that arrives in one burst with a
- * part of a request, so a client that is long gone holds a connection for the whole timeout.
+/* The sockets of libmicrohttpd's connections: deadlines for requests that do not arrive completely, and the memory that
+ * each connection holds.
  *
- * A timer looks at all connections that wait for a request, several times a second, and so does the acceptor when all
- * places are taken. A late connection is shut down. So is one whose peer has ended, if none of its bytes is unread and
- * both conditions held some milliseconds ago: libmicrohttpd processes bytes as soon as it has read them, so a complete
- * request is being served by then. libmicrohttpd sees the shutdown as a hang-up, in any mode, and closes.
+ * vestry needs its own deadlines for two reasons. libmicrohttpd's timeout restarts with every byte, so a request that
+ * arrives byte by byte can last for ever. And in its epoll mode libmicrohttpd overlooks the close of the peer (FIN) if
+ * it arrives together with a part of a request, so a client that is long gone holds a connection for the whole timeout.
  *
- * If a late client has unread bytes, the delay is not the client's fault: a handler blocks the thread. The connection
- * is checked again next time.
+ * A timer checks all connections that wait for a request, several times a second. The acceptor does so, too, when the
+ * maximum number of connections is open. A connection is shut down in two cases:
+ * - Its request is late: the deadline has passed.
+ * - Its peer has closed, and all bytes that it sent were read at least ENDED_NS ago. libmicrohttpd processes bytes as
+ *   soon as it has read them. If these bytes had completed a request, libmicrohttpd would be serving it by now, and the
+ *   connection would not be in the list any more.
+ *
+ * libmicrohttpd sees the shutdown as a hang-up, in any mode, and closes the connection.
+ *
+ * If a connection is late and has unread bytes, the delay is not the client's fault: a handler blocks the thread. So it
+ * is not shut down, and is checked again next time.
  *
  * A descriptor is shut down only while it is in the list, under the lock. libmicrohttpd reports the end of a connection
  * before it closes the descriptor, and the callback removes it from the list under the same lock. So the descriptor
@@ -25,8 +32,11 @@
 #include "base/memory.h"
 #include "base/wait.h"
 
+/* LOOK: a check of all waiting connections. It runs LOOKS times in the time of a request, but no more often than every
+ * LEAST_LOOK_MS, and at least every LONGEST_LOOK_MS. LOOKED_AT: connections in one call of poll. */
 enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SHUT_MS = 2000, WASTE_BYTES = 4096 };
-/* libmicrohttpd closes connections that are silent between requests; this is about the others. */
+/* libmicrohttpd's own timeout closes connections that are silent between requests. The grace lets this timeout come
+ * first, so that this file closes only the connections that libmicrohttpd overlooks. */
 #define IDLE_GRACE_NS UINT64_C(1000000000)
 #define ENDED_NS      UINT64_C(20000000)
 
@@ -125,10 +135,12 @@ static void look(vestry_timer *timer, void *ctx) {
 
 /* -------------------------------------------------------------------------------------------------- the budget ---- */
 
-/* Cut the connections that hold most, if all requests hold too much. As in the streams' queues (connection/budget.c), a
- * peer that sends a body without finishing it holds much, and a peer with an ordinary request holds little. So the
- * largest are cut, the first of about equal ones, and new requests get room. Cut connections count as gone already;
- * their memory is freed when their thread closes them. Complete requests are not cut. */
+/* Cut the connections that hold most, if all requests hold too much. A peer that sends a body without finishing it
+ * holds much, and a peer with an ordinary request holds little. So the largest are cut, and new requests get room. (The
+ * queues of streams follow the same rule: connection/budget.c.) Of connections that hold about the same, the one that
+ * reached this size first is cut first (base/load.h). The bytes of a cut connection count as free already (`going`),
+ * although its thread frees them only when it closes the connection. Connections with a complete request are not
+ * cut. */
 static void relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_mutex_lock(&sockets->lock);
@@ -184,13 +196,17 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   vsi_mutex_finish(&sockets->lock);
 }
 
-/* Close the connections that wait for a request, before libmicrohttpd is stopped. After its stop, libmicrohttpd queues
- * no more answers but reports success (until 1.0.1, which reports the failure). If a request arrives then that
- * libmicrohttpd refuses itself, it uses the missing answer, and the process ends. Therefore libmicrohttpd is stopped
- * only when no request can arrive any more. A client that is receiving an answer sends no request; a connection on its
- * way to its thread is cut when it arrives there. libmicrohttpd may miss an end (arrivals.c, and above), so this
- * function does not wait for the last one without end; but it waits as long as connections keep leaving, however slow
- * the machine is. */
+/* Close the connections that wait for a request, before libmicrohttpd is stopped.
+ *
+ * After its stop, libmicrohttpd queues no more answers but reports success (until 1.0.1, which reports the failure). If
+ * it then receives a request that it rejects by itself, for example a malformed one, it uses the answer that was not
+ * queued, and the process crashes. Therefore libmicrohttpd is stopped only when no request can arrive any more. A
+ * client that is receiving an answer sends no request. A connection on its way to its thread is cut when it arrives
+ * there.
+ *
+ * libmicrohttpd may close a connection without a report (arrivals.c), or overlook the close of a peer (above). So the
+ * wait for the last connections is bounded. It is prolonged as long as connections keep leaving, however slow the
+ * machine is. */
 void vsi_microhttpd_sockets_shut(vsi_microhttpd_sockets *sockets) {
   uint32_t before, left = UINT32_MAX;
   do {

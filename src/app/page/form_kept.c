@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a message that arrives after its form was submitted */
-/* The values of a form arrive in messages without an order: one message is on its way when the form is submitted, and
+/* The storage of forms in memory.
+ *
+ * The values of a form arrive in messages without an order: one message is on its way when the form is submitted, and
  * another one is sent when the page is left and overtakes it. Therefore a form has a generation, which each message
  * contains. Clearing a form begins the next generation, which is recorded even if no values were stored. A message of
  * an earlier generation is late, however long it took. Within a generation messages have numbers, and a smaller number
  * is late.
  *
  * Generations come from a counter that starts at the time when the process started. If a record was lost, by a restart
- * or eviction, the next clearing still gets a generation later than those of all pages. A message of an unknown
- * generation is stored, because its record was lost and the page still has the text.
+ * or eviction, the next clearing still gets a generation later than those of all pages. If a form has no record, its
+ * message is stored, whatever the message's generation: the record was lost, and the page still has the text.
  *
  * A new form evicts the oldest form of its scope if the scope is full, and the oldest of all if memory is full. Forms
  * of anonymous users, which any client can create, have at most half of the memory, and are evicted before those of
@@ -26,7 +28,7 @@
 #include "base/siphash.h"
 
 typedef struct owner {
-  vsi_map_link in; /* first */
+  vsi_map_link in; /* first member */
   vsi_ring forms;  /* the form that changed longest ago is first */
   size_t count;
   bool is_anonymous, is_tab; /* is_tab: `scope` is the id of a tab in the scope without a name */
@@ -35,7 +37,7 @@ typedef struct owner {
 } owner;
 
 typedef struct kept_form {
-  vsi_ring of_owner; /* first */
+  vsi_ring of_owner; /* first member; in whose->forms */
   vsi_ring by_age;
   owner *whose;
   uint64_t generation, number, over_ns;
@@ -46,13 +48,14 @@ typedef struct kept_form {
 } kept_form;
 
 typedef struct vsi_form_kept {
-  vestry_forms_storage storage; /* first */
+  vestry_forms_storage storage; /* first member */
   const vestry_host *host;
   vsi_siphash_key secret;
   vsi_mutex lock;
   /* the lock guards all members below */
   vsi_map owners;
-  vsi_ring by_age[2]; /* lists of the forms of users, and of anonymous users */
+  vsi_ring by_age[2]; /* [0]: the forms of users; [1]: the forms of anonymous users. The form that changed longest ago
+                         is first */
   size_t bytes[2], count;
   uint64_t generation; /* the last one that was assigned */
   uint64_t evicted_count, expired_count;

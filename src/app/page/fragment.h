@@ -46,7 +46,8 @@ typedef enum vsi_fragment_state {
   VSI_FRAGMENT_RUNNING  /* a worker runs it */
 } vsi_fragment_state;
 
-/* The interval of a send, on the clock pages->sent. to is UINT64_MAX while the send runs. */
+/* The beginning and the end of a send, as values of pages->sent, which counts these moments. `to` is UINT64_MAX while
+ * the send runs. */
 typedef struct vsi_sending {
   uint64_t from, to;
 } vsi_sending;

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the claims of a hash and of an event id about a stream */
-/* The hash of a fragment identifies the content that every stream of the fragment has, or will have once its queue is
- * written. The hash changes only after the event was accepted. Therefore content that could not be sent differs again
- * in the next run.
+/* One run of a fragment: call the handler, compare the hash of the result with that of the content that the streams
+ * have, format the event, and record the result. A fragment is a unit of rendering: a page, or a part of a page
+ * (fragment.h).
  *
- * The id after the event of a page claims the content of its parts too, and follows all events that it claims. When a
- * part changes later, the id that the tab has would still claim the old content of the part. While the tab is
- * disconnected, the part may return to that content, so that the false claim would be accepted. Therefore the event of
- * a part has a separate id, which claims this part only. A page with a layout merges the id into the claims that it has
- * (script_navigate.c). */
+ * The hash of a fragment identifies the content that every stream of the fragment has, or will have once its queue is
+ * written. The hash changes only after the event was accepted. Therefore content that could not be sent still differs
+ * from the hash in the next run, and is sent then.
+ *
+ * After the event of a page, the stream gets an event id (event/mark.h), which the browser sends when it reconnects.
+ * With the id the tab claims to have certain content: that of the page and of its parts. So the id is sent after all
+ * events with this content.
+ *
+ * A part may change later. If its event had no id, the id that the tab has would still claim the old content of the
+ * part. While the tab is disconnected, the part may return to that content, so that the false claim would be accepted.
+ * Therefore the event of a part has a separate id, which claims this part only. A page with a layout merges the id into
+ * the claims that it has (script_navigate.c). */
 #include "app/page/render_run.h"
 
 #include <stdio.h>
@@ -28,8 +35,8 @@
 #include "html/builder.h"
 #include "http/answer.h"
 
-/* Messages to one stream about the page itself. They are signals, on which the page's element acts (script.c), so that
- * a stream needs no script. */
+/* Messages to one stream about the page itself. They are sent as signals, on which the page's element acts (script.c),
+ * so that no code has to be sent through the stream. */
 
 static vestry_err say(vestry_connection *connection, const vestry_value *state) {
   return vestry_connection_patch_signals(connection, VESTRY_OBJECT("_vestry", state), NULL);
@@ -268,7 +275,7 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
     vsi_say_reload(r->pages, connection, VSI_SAY_RELOAD_MS);
 }
 
-/* Return the interval of the fragment's sends; NULL: not needed. */
+/* Return where the interval of the fragment's last send is recorded (vsi_sending); NULL: it is not needed. */
 static vsi_sending *sending_of(vsi_run *r) {
   if (r->shared) return &r->shared->sent;
   return r->private->extra ? &r->private->extra->sent : NULL;

@@ -83,8 +83,8 @@ vsi_run_result vsi_private_run(vsi_run *r);
 /* is_dirty: its content may have changed; otherwise streams wait to join */
 vsi_run_result vsi_shared_run(vsi_run *r, bool is_dirty);
 
-/* Messages to one stream about the page itself. They are signals, on which the page's element acts (script.c), so that
- * a stream needs no script. */
+/* Messages to one stream about the page itself. They are sent as signals, on which the page's element acts (script.c),
+ * so that no code has to be sent through the stream. */
 
 enum { VSI_SAY_RELOAD_MS = 1000 }; /* time within which a tab reloads, at random */
 

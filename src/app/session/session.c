@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. */
+/* Finds the session of a request and its user: in memory, otherwise by a signed cookie or from the storage. A session
+ * here is the record of a user who has logged in (vsi_session_user, also called record); an anonymous user has only an
+ * id in the cookie. The hash of the id is the scope of the request: the owner of the keys that it uses. */
 #include "app/session/session.h"
 
 #include <string.h>
@@ -163,8 +165,9 @@ static bool is_for_browsers(const vestry_reply *reply) {
 }
 
 /* Add the cookie to the response. After a login or logout every response sets it. A renewed cookie, or the id of an
- * anonymous user, waits for a document, except for a document that caches store for all users. A handler that needs the
- * user has called vestry_session_user before, which makes its document personal. */
+ * anonymous user, is added only to a document, a redirect or a stream, and not to a document that a cache may give to
+ * other users. Otherwise it waits for a later response. A handler that needs the user has called vestry_session_user
+ * before, which makes its document personal. */
 static void tell(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   const vsi_sessions *sessions = state;
   const vsi_session *own = vsi_session_of(req);
@@ -221,7 +224,8 @@ static vestry_err create_nothing(vestry *v, void **ret_state) {
   return VESTRY_OK;
 }
 
-/* An entry in the list of extensions: the instance has no sessions, and an object depends on this. */
+/* A placeholder in the list of extensions. It records that an object was created on the assumption that the instance
+ * has no sessions, such as a vestry_once. So sessions cannot be created afterwards. */
 static const vsi_extension no_sessions = {.name = "no sessions", .create = create_nothing};
 
 vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the progress of an upload, shown by its page */
-/* The script of a form that sends files, with no code except attributes for the client. A document has one script for
- * all forms. It listens at the document, so that it also serves a form that a patch inserts.
+/* The browser script of a form that sends files, and the HTML of its display. The script is written into an attribute
+ * (data-init), which the Datastar client evaluates, so the document needs no script element. A document has one script
+ * for all forms. It listens at the document, so that it also serves a form that a patch inserts.
  *
  * Source of the progress. The browser reports the bytes that it has sent (XMLHttpRequest; fetch does not). The
  * alternative would be the bytes that the server has received, through the page's stream. However, a proxy that buffers
  * a complete body before it forwards it, as nginx does by default, would make this 0 until the end. A page without a
- * stream would show nothing, and each upload would need ten events a second. A user waits for the transfer from the own
- * machine, which the browser knows best. The browser does not know whether the server has the file, so the display
- * stops at 99, and shows 100 after the server's answer.
+ * stream would show nothing, and each upload would need ten events a second. A user waits for the bytes to leave the
+ * user's machine, and the browser knows best how many have left. The browser does not know whether the server has the
+ * file, so the display stops at 99, and shows 100 after the server's answer.
  *
  * Resuming. A form whose uploads go to a folder is sent file by file (resume.h). After a failed request, the script
  * queries the server for the offset and never guesses it. The tab stores the address of the upload, so that the same

@@ -9,21 +9,24 @@
  * with the same hash are one key in the digest. Then nodes get a request in vain, or nodes are queried for a key that
  * no node has; the receiver finds streams by the full key, so no wrong stream is reached.
  *
- * Streams are counted before they are put and after they were removed. A change is announced as the difference between
- * the count and the last announcement, at the time of the announcement. So a stream that comes and leaves between two
- * announcements costs the other nodes nothing, and the order in which threads call these functions does not matter.
+ * The count of a key goes up before a stream is put under the key, and down after a stream was removed. So it is never
+ * too low. A change is found when announcements are sent, by comparing the count with what was announced last. So a
+ * stream that comes and leaves between two announcements costs the other nodes nothing, and the order in which threads
+ * call these functions does not matter.
  *
  * If two threads put one key at once, the thread whose stream was replaced may be the last to call vsi_keys_replaced.
  * The handle of a stream that has left is therefore remembered, and is not recorded as the current one.
  *
- * REPLACE. A node that puts a stream with REPLACE takes a stamp: the time on the cluster clock, and above all stamps
- * that it has received. The cluster clock is the clock of the node that is furthest ahead; nodes send it with their
- * heartbeats, and a node that is behind advances. In each part of a divided network the clock continues at its own
- * pace, so that there, too, the newer of two streams has the higher stamp, up to the transit time of messages. Of two
- * nodes that hold such a key, the one with the lower stamp (or the lower id, if the stamps are equal) closes its stream
- * when the announcement of the other arrives. It also closes its other streams of the key that are older than the
- * other's stamp, under whichever policy they were put. If a stream that was put with REPLACE leaves before it was
- * announced, its removal is announced with the stamp to the nodes that may have older streams. */
+ * REPLACE. REPLACE is the policy by which a new stream replaces all others of its key. A node that puts a stream with
+ * REPLACE gives it a stamp, which is higher than all stamps that other nodes have announced to it: the time on the
+ * cluster clock, or, if that is not higher, the highest announced stamp plus 1. The cluster clock is the clock of the
+ * node that is furthest ahead; nodes send it with their heartbeats, and a node that is behind advances. In each part of
+ * a divided network the clock continues at its own pace, so that there, too, the newer of two streams has the higher
+ * stamp, up to the transit time of messages. Of two nodes that hold such a key, the one with the lower stamp (or the
+ * lower id, if the stamps are equal) closes its stream when the announcement of the other arrives. It also closes its
+ * other streams of the key that are older than the other's stamp, under whichever policy they were put. If a stream
+ * that was put with REPLACE leaves before it was announced, its removal is announced with the stamp to the nodes that
+ * may have older streams. */
 #include "cluster/cluster/keys.h"
 
 #include <string.h>
@@ -51,9 +54,12 @@ void vsi_keys_finish(vsi_keys *keys) {
 
 /* --------------------------------------------------------------------------------------------------- the table ---- */
 
-/* Hashes find their place by the remainder, not by their high bits: they arrive from other nodes in the order of the
- * senders' tables, and ordered by the high bits they would cluster in a smaller table. The lowest bit is the kind of
- * key, and is not used. The table grows by half, so that a key takes at most 55 bytes while keys are being added. */
+/* The home of a hash, where the search for it begins, is given by its remainder and not by its high bits. The reason:
+ * another node sends its hashes in the order of its table. If the high bits gave the home, the hashes would arrive in
+ * ascending order, and a smaller table here would fill up at one end, where searches would become long.
+ *
+ * The lowest bit is not used, because it only marks names of channels (VSI_KEYS_CHANNEL). The table grows by half when
+ * 7/8 of it are used. So while keys are being added, a key takes at most 55 bytes (32 bytes * 8/7 * 1.5). */
 static size_t home_of(size_t capacity, uint64_t hash) {
   return (size_t)((hash >> 1) % capacity);
 }
@@ -103,7 +109,8 @@ static vsi_key_entry *hold_locked(vsi_keys *keys, uint64_t hash) {
   return entry;
 }
 
-/* Free an unused entry, and move later entries into the hole if their home place is not behind it. */
+/* Free an unused entry. It leaves a hole, at which searches would stop; so later entries whose home is not behind the
+ * hole are moved into it. */
 static void free_if_unused_locked(vsi_keys *keys, vsi_key_entry *entry) {
   if (entry->count || entry->others || entry->is_told || entry->is_waiting) return;
   size_t capacity = keys->capacity, hole = (size_t)(entry - keys->entries);

@@ -43,15 +43,15 @@ enum { VSI_KEYS_WAITING = 4096, VSI_KEYS_LEFT = 1024, VSI_KEYS_HITS = 16384 };
 typedef struct vsi_keys {
   const vestry_host *host;
   _Atomic(uint32_t) shared_count; /* number of keys held here and elsewhere */
-  /* Dispatches to keys of this node, each in the slot of the key's hash: half of the hash (0: several keys), and the
-   * time in ms. */
+  /* Recent dispatches (performances of effects for all streams of a key) to keys of this node. vsi_keys_hit writes them
+   * into the slot of the key's hash: half of the hash (0: several keys share the slot), and the time in ms. */
   _Atomic(uint64_t) hits[VSI_KEYS_HITS];
   vsi_mutex lock;
   /* All below is guarded by the lock. */
   vsi_key_entry *entries; /* open addressing, linear probing */
   size_t capacity, used;
   uint64_t ahead_ms;   /* cluster clock minus this node's clock */
-  uint64_t heard;      /* highest stamp that another node has announced */
+  uint64_t heard;      /* highest stamp that another node has announced (REPLACE, keys.c) */
   uint64_t count, sum; /* digest of this node's announced keys: their number, and the sum of their hashes */
   uint64_t of_others[VSI_NODES_MAX], sum_of_others[VSI_NODES_MAX];
   uint64_t waiting[VSI_KEYS_WAITING]; /* hashes of keys whose changes are waiting to be announced */

@@ -49,7 +49,8 @@ static inline bool vsi_peer_lives(const vsi_peer *peer) {
          peer->state == VESTRY_MEMBER_SUSPECT;
 }
 
-/* Report a gap to the application; lost_count 0: unknown number of messages. */
+/* Note a gap: messages of this node were lost, which is reported to the application later. lost_count: their number; 0:
+ * unknown. */
 static inline void vsi_peer_lose(vsi_peer *peer, uint64_t lost_count) {
   peer->has_gap = true;
   peer->lost_count += lost_count;

@@ -4,12 +4,16 @@
  *
  * An event of a channel goes to the nodes that have announced members. If a node's announcement was in transit at that
  * time, the node missed the event. So this node remembers for a while to which channels it has sent, and to which nodes
- * (recent.c). A node that then announces a member gets MISSED, which is a gap.
+ * (recent.c). If another node then announces a member of such a channel, this node sends it the message MISSED. The
+ * receiver of MISSED has a gap: it knows that messages did not reach it, and reports this to the application (on_gap).
  *
- * Keys are treated likewise. A dispatch to streams here or on some nodes has not reached a node that opened a stream of
- * the key at the same time and announces it afterwards. The length of that interval is known: a KEYS message contains
- * the time of its oldest change, and if a node's keys are not known completely, the time of the last complete state is
- * known. Only a node that was missed within the interval has a gap. */
+ * Keys are treated likewise. Suppose that node A dispatches effects to all streams of a key, while node B opens its
+ * first stream of this key. A does not know about that stream yet, so the dispatch does not reach it. Afterwards the
+ * announcement of B arrives at A. B may have missed any dispatch between the opening of its stream and the arrival of
+ * the announcement, but no earlier one. So A sends MISSED only if it has dispatched to the key since the earliest time
+ * at which B can have opened the stream (since_when). This time is:
+ * - if A knew all keys of B before: the time of the oldest change in the KEYS message, which the message contains;
+ * - otherwise: the last time at which A knew all keys of B. */
 #include "cluster/cluster/receiver.h"
 #include "cluster/cluster/digests.h"
 
@@ -34,8 +38,8 @@ static bool may_have_missed(vestry_cluster *cluster, const vsi_peer *peer, uint6
          vsi_remote_requests_pass_by(cluster, hash, node) || vsi_recent_was_without(cluster, hash, node, since_ns);
 }
 
-/* Apply one announced change. since_ns: time since which it may have been true. OK | NO_MEMORY (not applied) | FULL (no
- * more streams can be closed now: the change must be announced again) */
+/* Apply one announced change. since_ns: the earliest time at which it can have happened. OK | NO_MEMORY (not applied) |
+ * FULL (no more streams can be closed now: the change must be announced again) */
 static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_change change, uint64_t since_ns,
                               bool *has_missed) {
   vsi_keys_replaced_here replaced = {0, false};
@@ -50,7 +54,7 @@ static vestry_err take_change(vestry_cluster *cluster, vsi_peer *peer, vsi_key_c
   return error;
 }
 
-/* Return the time since which the announced changes may have been true. */
+/* Return the earliest time at which the announced changes can have happened. */
 static uint64_t since_when(vestry_cluster *cluster, const vsi_peer *peer, uint64_t clock_ms) {
   uint64_t slack_ns = cluster->heartbeat_ns; /* transit time of messages */
   uint64_t since_ns = peer->verified_ns > slack_ns ? peer->verified_ns - slack_ns : 0;
@@ -77,7 +81,8 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
     if (error) peer->is_synced = peer->is_syncing = false;
     peer->must_sync |= error == VESTRY_FULL;
   }
-  if (has_missed) /* if it cannot be sent, its number is missing: also a gap */
+  if (has_missed) /* if this message cannot be sent, the other node finds that its number is missing, which is a gap as
+                     well */
     (void)vsi_message_send_bare(cluster, vsi_peer_bit(cluster, peer), VSI_WIRE_MISSED, true);
   if ((message->flags & VSI_WIRE_LAST) && peer->is_syncing) {
     peer->verified_ns = vsi_now_ns(cluster->host);
@@ -87,8 +92,14 @@ static void told_take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_me
   }
 }
 
-/* Received messages. A message is verified, checked for a run that counts and for repetition, and passed to the file
- * that handles its kind. A message of a run that does not count only causes a request for a proof (heartbeat.c). */
+/* Received messages. A run is the time from a node's start to its end; its number is the epoch (peer.h). A message is
+ * first verified: its seal must be valid. Then two things are checked:
+ * - It belongs to the run of its sender that is known to be alive. A message of another run is not used; it only causes
+ *   a request for a proof that this run is alive (heartbeat.c).
+ * - It is not a repetition: its turn is higher than that of the last message.
+ *
+ * Then it is passed to the file that handles its kind. Sequence numbers that are missing before its own are a gap
+ * (members.c). */
 
 typedef struct heard {
   bool may_do, has_more; /* may_do: the broker reports whether another message follows at once (has_more) */
@@ -113,7 +124,8 @@ static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message
     break;
   case VSI_WIRE_KEYS: told_take(cluster, peer, message); break;
   case VSI_WIRE_PRESENT: vsi_presences_of_node_take(cluster, peer, message); break;
-  case VSI_WIRE_MISSED: /* the number of messages is unknown; the keys are known, so no full announcement is needed */
+  case VSI_WIRE_MISSED: /* how many messages were missed is unknown. This node's copy of the sender's keys is right, so
+                           no full announcement is needed */
     vsi_peer_lose(peer, 0);
     vsi_cluster_notify(cluster);
     break;
