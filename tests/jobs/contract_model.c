@@ -4,6 +4,7 @@
  * Actions nest inside job functions and open transactions, so that any two of them occur in any order. Each call
  * must return a result that the model allows, and at the end of a history each committed order was followed by a
  * run.
+ *
  * JOBS_HISTORIES=100000 JOBS_SEED=1 build/bin/test_sqlite jobs: run only that many histories, from that seed on. */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracle of exact refresh over PostgreSQL: random pages, and random transactions of several clients. oracle.h
  * defines commits and checks. A page that does not show the true result is a miss. Needless renders are counted.
+ *
  * VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle does a long run.
+ *
  * Each 1,600 steps form a world with its own seed. `scripts/oracle postgres` continues from run to run. */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -2,7 +2,9 @@
 /* The oracle of exact refresh: random schemas, random pages over them, random commits (oracle.h). After each step
  * the true result of every page is computed anew and compared with the page; a difference is a miss. Needless
  * renders are counted by the kind of commit.
+ *
  * VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite_oracle does a long run, and prints its counts.
+ *
  * Each 400 steps (VESTRY_STEPS_A_WORLD) form a world with its own seed. Worlds with a thread that follows the
  * database all the time come last (VESTRY_LOOKED_COMMITS). A commit is what SQLite counts as one: a step makes none,
  * or several. scripts/oracle continues from run to run, so that no world repeats. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Uploads over a disk that fails at calls chosen by a seed, and restarts after it. A file that `done` accepted
  * stays; a file that it rejected is removed.
+ *
  * UPLOAD_DISK_SEEDS=10000 build/bin/test_upload_disk runs more seeds; UPLOAD_DISK_SEED=N begins with seed N. */
 #include <dirent.h>
 #include <errno.h>
