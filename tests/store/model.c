@@ -80,7 +80,7 @@ static bool is_key(const model *m, const stay *s, const void *encoded, size_t le
   return bytes_len == len && memcmp(bytes, encoded, len) == 0;
 }
 
-/*  ------------------------------------------------------------------------------------------------- the state ---- ---- */
+/* --------------------------------------------------------------------------------------------------- the state ---- */
 
 static uint64_t coarse_lag_ns;
 /* Behind by a lag that grows and shrinks, as the kernel's does; it never runs back. */
@@ -159,8 +159,7 @@ static void forget(model *m, stay *s, vestry_cause cause) {
   m->live_count--;
 }
 
-/* ----------------------------------------------------------------------------------------- what leaves, checked
- * ---- */
+/* ---------------------------------------------------------------------------------------- what leaves, checked ---- */
 
 static void on_purge(world *w, const vestry_purged *purged) {
   model *m = (model *)(void *)w; /* it is its first member */

@@ -75,8 +75,7 @@ static void remove_if_accepts_any_number_as_handle(void **state) {
   world_end(&w);
 }
 
-/* --------------------------------------------------------------------------------------------- scopes and hooks
- * ---- */
+/* -------------------------------------------------------------------------------------------- scopes and hooks ---- */
 
 /* A put owns the scope's last place while it looks for a victim. A hook that needs this place must not wait for the
  * put. */

@@ -13,7 +13,9 @@ enum { SCHEDULE_THREADS = 4 };
 /* How the next thread is chosen. */
 typedef enum schedule_kind {
   SCHEDULE_RANDOM,   /* at each point another one, with a probability of 1 in `first` */
-  SCHEDULE_PRIORITY, /* the one with the highest priority; at `first` points chosen in advance among the first `second`, it becomes the lowest (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of finding bugs", 2010) */
+  SCHEDULE_PRIORITY, /* the one with the highest priority; at `first` points chosen in advance among the first
+                        `second`, it becomes the lowest (Burckhardt et al., "A randomized scheduler with
+                        probabilistic guarantees of finding bugs", 2010) */
   SCHEDULE_GIVEN /* the lowest number first; at the points `first` and `second`, the running thread becomes the last */
 } schedule_kind;
 
