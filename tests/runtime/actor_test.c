@@ -9,7 +9,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* An actor that counts everything, with room for what a test wants done inside a run or a wake. */
+/* An actor that counts everything, and runs the functions of a test inside a run or a wake. */
 typedef struct probe {
   vsi_actor actor; /* first */
   _Atomic(long) references;
@@ -17,8 +17,9 @@ typedef struct probe {
   _Atomic(long) overlaps; /* times it was more */
   _Atomic(long) wakes;
   _Atomic(long) asked; /* relaxed on purpose: only the notify orders it */
-  long runs;           /* plain on purpose: runs must be ordered by the actor alone (a race for ThreadSanitizer) */
-  long seen;           /* what a run saw of `asked` */
+  /* plain on purpose: the actor alone must order runs (otherwise ThreadSanitizer reports a race) */
+  long runs;
+  long seen; /* the value of `asked` that a run saw */
   void (*in_run)(struct probe *);
   void (*in_wake)(struct probe *);
   latch *latch;
@@ -58,7 +59,7 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
   return runtime;
 }
 
-static void notified_once_or_often_it_runs_once(void **state) {
+static void several_notifies_cause_one_run(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
@@ -66,7 +67,7 @@ static void notified_once_or_often_it_runs_once(void **state) {
   assert_false(vestry_runtime_step(runtime));
   for (int i = 0; i < 3; i++) {
     vsi_actor_notify(&p.actor);
-    assert_int_equal(p.references, 1); /* held while it is ready, once */
+    assert_int_equal(p.references, 1); /* referenced once while it is ready */
   }
   assert_true(vestry_runtime_step(runtime));
   assert_int_equal(p.runs, 1);
@@ -84,7 +85,7 @@ static void notify_myself(probe *p) {
   vsi_actor_notify(&p->actor);
 }
 
-static void notified_in_its_run_it_runs_again(void **state) {
+static void notify_during_a_run_causes_another_run(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = notify_myself, .left = 2};
@@ -100,14 +101,14 @@ static void notified_in_its_run_it_runs_again(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* The order of ready actors is the order of their notifies, and an actor that asks for more goes to the end. */
+/* Ready actors run in the order of their notifies, and an actor that is notified again goes to the end. */
 static long turn_of_runs;
 static void note_turn(probe *p) {
   p->left = (int)++turn_of_runs;
   if (p->runs == 1) vsi_actor_notify(&p->actor);
 }
 
-static void a_busy_actor_goes_to_the_end(void **state) {
+static void busy_actor_goes_to_the_end_of_the_queue(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p[3] = {{.in_run = note_turn}, {.in_run = note_turn}, {.in_run = note_turn}};
@@ -124,20 +125,20 @@ static void a_busy_actor_goes_to_the_end(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-static void a_woken_actor_is_left_to_its_thread(void **state) {
+static void woken_actor_is_run_by_its_own_thread(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
-  assert_false(vsi_actor_run(&p.actor)); /* not ready: nothing */
+  assert_false(vsi_actor_run(&p.actor)); /* not ready: no run */
   vsi_actor_notify(&p.actor);
   vsi_actor_notify(&p.actor);
   assert_int_equal(p.wakes, 1);
-  assert_false(vestry_runtime_step(runtime)); /* the pool has nothing to do with it */
+  assert_false(vestry_runtime_step(runtime)); /* the pool does not run it */
   assert_int_equal(p.runs, 0);
   p.in_run = notify_myself;
   p.left = 1;
-  assert_true(vsi_actor_run(&p.actor)); /* ready again, and its thread has been told */
+  assert_true(vsi_actor_run(&p.actor)); /* ready again, and its thread was woken */
   assert_int_equal(p.wakes, 2);
   assert_int_equal(p.references, 1);
   assert_false(vsi_actor_run(&p.actor));
@@ -148,14 +149,14 @@ static void a_woken_actor_is_left_to_its_thread(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* The owner's thread may be awake already and run the actor before the notifier comes to its next line: the reference
- * must have been taken by then. Here the run happens at the earliest moment there is: inside the wake. */
+/* The owner's thread may be awake already and run the actor before the notifier reaches its next line, so the reference
+ * must be taken before. Here the run happens at the earliest possible moment: inside the wake. */
 static void run_at_once(probe *p) {
   assert_int_equal(p->references, 2); /* the notifier's and the actor's */
   vsi_actor_run(&p->actor);
 }
 
-static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
+static void reference_is_taken_before_the_wake(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.references = 1, .in_wake = run_at_once};
@@ -166,8 +167,8 @@ static void the_reference_is_taken_before_anybody_can_run_it(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* Nothing but the notifies and the begin of the run orders the plain number here (ThreadSanitizer knows): the second
- * notify finds the actor ready and still must publish what came before it. */
+/* Only the notifies and the begin of the run order the plain number here (ThreadSanitizer checks it). The second notify
+ * finds the actor ready, and still must publish the writes before it. */
 typedef struct note {
   probe *to;
   long number;
@@ -187,7 +188,7 @@ static void read_note(probe *p) {
   p->left = (int)note_for_run->number;
 }
 
-static void a_notify_of_a_ready_actor_is_seen_by_its_run(void **state) {
+static void notify_of_a_ready_actor_publishes_earlier_writes(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = read_note};
@@ -216,8 +217,8 @@ static void *notify_many(void *argument) {
   return NULL;
 }
 
-/* More threads than processors on few actors: never two inside one, and the last run sees the last notify. */
-static void many_threads_exclude_each_other_and_lose_nothing(void **state) {
+/* More threads than processors on few actors: no two threads run one actor, and the last run sees the last notify. */
+static void runs_exclude_each_other_and_see_each_notify(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(8);
   static probe p[PROBES];
@@ -226,7 +227,7 @@ static void many_threads_exclude_each_other_and_lose_nothing(void **state) {
   pthread_t threads[NOTIFIERS];
   for (int i = 0; i < NOTIFIERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, notify_many, p), 0);
   for (int i = 0; i < NOTIFIERS; i++) pthread_join(threads[i], NULL);
-  vestry_runtime_destroy(runtime); /* runs dry */
+  vestry_runtime_destroy(runtime); /* runs until nothing is ready */
   for (int k = 0; k < PROBES; k++) {
     assert_int_equal(p[k].overlaps, 0);
     assert_int_equal(p[k].references, 0);
@@ -235,11 +236,11 @@ static void many_threads_exclude_each_other_and_lose_nothing(void **state) {
   }
 }
 
-static void tell_the_owner(probe *p) {
+static void wake_the_owner(probe *p) {
   latch_add(p->latch);
 }
 
-/* A parked thread that only ever wakes when told: a wake-up lost would leave it, and this test, waiting for ever. */
+/* A parked thread that only continues when woken: after a lost wake-up, it and this test would wait for ever. */
 static void *own(void *argument) {
   probe *p = argument;
   for (unsigned long told = 1; p->seen < (long)NOTIFIERS * NOTIFIES; told++) {
@@ -258,12 +259,12 @@ static void *notify_one(void *argument) {
   return NULL;
 }
 
-static void an_owners_thread_misses_no_wake_up(void **state) {
+static void owner_thread_misses_no_wake_up(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   latch l;
   latch_init(&l);
-  probe p = {.in_wake = tell_the_owner, .latch = &l};
+  probe p = {.in_wake = wake_the_owner, .latch = &l};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
   pthread_t owner, threads[NOTIFIERS];
   assert_int_equal(pthread_create(&owner, NULL, own, &p), 0);
@@ -274,24 +275,24 @@ static void an_owners_thread_misses_no_wake_up(void **state) {
   assert_int_equal(p.overlaps, 0);
   assert_true(p.runs <= p.wakes);
   while (vsi_actor_run(&p.actor)) {
-  } /* one that came after the owner had seen the last number */
+  } /* a wake after the owner had seen the last number */
   assert_int_equal(p.references, 0);
   latch_finish(&l);
   vestry_runtime_destroy(runtime);
 }
 
-static void a_closed_runtime_still_runs_what_is_notified(void **state) {
+static void closed_runtime_still_runs_notified_actors(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(2);
   latch l;
   latch_init(&l);
-  probe p = {.in_run = tell_the_owner, .latch = &l};
+  probe p = {.in_run = wake_the_owner, .latch = &l};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
   vestry_runtime_close(runtime);
   vsi_actor_notify(&p.actor);
   latch_wait(&l, 1);
   vestry_runtime_stop(runtime);
-  vsi_actor_notify(&p.actor); /* too late for the threads: the destroy runs it */
+  vsi_actor_notify(&p.actor); /* too late for the threads: destroy runs it */
   assert_int_equal(p.runs, 1);
   vestry_runtime_destroy(runtime);
   assert_int_equal(p.runs, 2);
@@ -301,15 +302,15 @@ static void a_closed_runtime_still_runs_what_is_notified(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(notified_once_or_often_it_runs_once),
-      cmocka_unit_test(notified_in_its_run_it_runs_again),
-      cmocka_unit_test(a_busy_actor_goes_to_the_end),
-      cmocka_unit_test(a_woken_actor_is_left_to_its_thread),
-      cmocka_unit_test(the_reference_is_taken_before_anybody_can_run_it),
-      cmocka_unit_test(a_notify_of_a_ready_actor_is_seen_by_its_run),
-      cmocka_unit_test(many_threads_exclude_each_other_and_lose_nothing),
-      cmocka_unit_test(an_owners_thread_misses_no_wake_up),
-      cmocka_unit_test(a_closed_runtime_still_runs_what_is_notified),
+      cmocka_unit_test(several_notifies_cause_one_run),
+      cmocka_unit_test(notify_during_a_run_causes_another_run),
+      cmocka_unit_test(busy_actor_goes_to_the_end_of_the_queue),
+      cmocka_unit_test(woken_actor_is_run_by_its_own_thread),
+      cmocka_unit_test(reference_is_taken_before_the_wake),
+      cmocka_unit_test(notify_of_a_ready_actor_publishes_earlier_writes),
+      cmocka_unit_test(runs_exclude_each_other_and_see_each_notify),
+      cmocka_unit_test(owner_thread_misses_no_wake_up),
+      cmocka_unit_test(closed_runtime_still_runs_notified_actors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for other threads without sleeping: a number that grows, and those who wait for it to reach theirs. */
+/* Wait for other threads without sleeping: threads wait until a number that only grows has reached a value. */
 #ifndef TESTS_RUNTIME_LATCH_H
 #define TESTS_RUNTIME_LATCH_H
 

@@ -17,15 +17,15 @@ typedef struct parcel {
 
 enum { SENDERS = 4, PARCELS = 20000 };
 
-/* What happened to an actor, for the test to look at when it is over. */
+/* The calls of an actor, for the test to check afterwards. */
 typedef struct record {
   _Atomic(long) runs, received, dropped, done;
   long out_of_order;
   unsigned next[SENDERS];
-  unsigned take; /* receive at most so many a run; 0: until NULL */
+  unsigned take; /* maximum number of messages received per run; 0: until NULL */
   bool lazy;     /* receive nothing */
   bool unref_inside;
-  latch *latch; /* told of each message */
+  latch *latch; /* incremented for each message */
 } record;
 
 static void keep(record *r, const parcel *p) {
@@ -129,7 +129,7 @@ static void messages_arrive_in_order_in_one_run(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void what_a_run_leaves_is_offered_again(void **state) {
+static void messages_left_by_a_run_cause_another_run(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(NULL, VESTRY_THREADS_NONE);
   record r = {.take = 2};
@@ -146,8 +146,8 @@ static void what_a_run_leaves_is_offered_again(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-/* Post and let go: what was posted is still delivered, even one a run, and then the actor is gone. */
-static void posted_before_the_last_unref_is_delivered(void **state) {
+/* Messages posted before the last unref are still delivered, even if each run takes one; then the actor ends. */
+static void messages_before_the_last_unref_are_delivered(void **state) {
   (void)state;
   for (unsigned take = 0; take < 3; take++) {
     test_host th;
@@ -169,7 +169,7 @@ static void posted_before_the_last_unref_is_delivered(void **state) {
   }
 }
 
-static void undelivered_messages_are_dropped_once_each(void **state) {
+static void undelivered_messages_are_dropped_once(void **state) {
   (void)state;
   for (int unref_first = 0; unref_first < 2; unref_first++) {
     test_host th;
@@ -181,7 +181,7 @@ static void undelivered_messages_are_dropped_once_each(void **state) {
     post_each(actor, parcels, 7);
     if (!unref_first) {
       assert_true(vestry_runtime_step(runtime));
-      assert_true(vestry_runtime_step(runtime)); /* offered again, as long as somebody holds it */
+      assert_true(vestry_runtime_step(runtime)); /* offered again, as long as the actor is referenced */
       assert_int_equal(r.dropped, 0);
     }
     vestry_actor_unref(actor);
@@ -196,7 +196,7 @@ static void undelivered_messages_are_dropped_once_each(void **state) {
   }
 }
 
-static void without_drop_and_done_messages_are_forgotten(void **state) {
+static void actor_without_drop_discards_messages(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -212,7 +212,7 @@ static void without_drop_and_done_messages_are_forgotten(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void it_may_let_itself_go(void **state) {
+static void actor_may_drop_its_last_reference_in_a_run(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -221,7 +221,7 @@ static void it_may_let_itself_go(void **state) {
   vestry_actor *actor = actor_of(runtime, &r);
   parcel parcels[2];
   post_each(actor, parcels, 2);
-  assert_true(vestry_runtime_step(runtime)); /* receives after the unref: it still exists */
+  assert_true(vestry_runtime_step(runtime)); /* it receives after the unref, so it still exists */
   assert_int_equal(r.received, 2);
   assert_int_equal(r.done, 1);
   assert_false(vestry_runtime_step(runtime));
@@ -248,7 +248,7 @@ static void references_are_counted(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void a_closed_runtime_takes_no_post_but_delivers_what_it_has(void **state) {
+static void closed_runtime_refuses_posts_and_delivers_accepted(void **state) {
   (void)state;
   for (int threads = 0; threads < 2; threads++) {
     test_host th;
@@ -265,7 +265,7 @@ static void a_closed_runtime_takes_no_post_but_delivers_what_it_has(void **state
     assert_int_equal(r.received, 5);
     assert_int_equal(vestry_actor_post(actor, &parcels[5].message), VESTRY_CLOSED);
     vestry_actor_unref(actor);
-    assert_int_equal(r.dropped, 0); /* the sixth was never taken */
+    assert_int_equal(r.dropped, 0); /* the sixth was refused */
     assert_int_equal(r.done, 1);
     vestry_runtime_destroy(runtime);
     test_host_assert_clean(&th);
@@ -289,7 +289,7 @@ static void *send(void *argument) {
   return NULL;
 }
 
-/* The last reference goes in whichever thread is last; the actor's end comes once, after the last message. */
+/* Any thread may drop the last reference; the actor ends once, after its last message. */
 /* capability: K10 */
 static void many_senders_keep_their_order(void **state) {
   (void)state;
@@ -317,7 +317,8 @@ static void many_senders_keep_their_order(void **state) {
   }
 }
 
-/* Close at a random moment of the senders' work: each message is either refused or delivered, none lost, none twice. */
+/* Close at a random moment while senders post: each message is either refused or delivered, none is lost or
+ * duplicated. */
 static void *send_until_closed(void *argument) {
   sender *s = argument;
   unsigned taken = 0;
@@ -332,7 +333,7 @@ static void *send_until_closed(void *argument) {
   return NULL;
 }
 
-static void stop_delivers_whatever_was_taken(void **state) {
+static void stop_delivers_each_accepted_message(void **state) {
   (void)state;
   static sender senders[SENDERS];
   for (int round = 0; round < 20; round++) {
@@ -361,8 +362,8 @@ static void stop_delivers_whatever_was_taken(void **state) {
   }
 }
 
-/* Posts that happen one before the other, each on another thread than the last: they arrive in that order, whatever
- * others post meanwhile. (K10: who joins and leaves by posting needs no lock.) */
+/* Posts in a happens-before order, each on another thread than the last, arrive in that order, whatever other threads
+ * post. (K10: therefore joining and leaving by posts needs no lock.) */
 enum { TURNS = 3000 };
 typedef struct relay {
   vestry_actor *actor;
@@ -380,7 +381,7 @@ static void *run_relay(void *argument) {
   runner *r = argument;
   relay *all = r->relay;
   for (unsigned turn = r->id; turn < TURNS; turn += SENDERS) {
-    r->noise[turn].sender = SENDERS; /* nobody's */
+    r->noise[turn].sender = SENDERS; /* in no sender's sequence */
     assert_int_equal(vestry_actor_post(all->actor, &r->noise[turn].message), VESTRY_OK);
     while (atomic_load_explicit(&all->turn, memory_order_acquire) != turn) sched_yield();
     all->parcels[turn].number = turn;
@@ -391,7 +392,7 @@ static void *run_relay(void *argument) {
 }
 
 /* capability: K10 */
-static void what_happens_before_arrives_before(void **state) {
+static void posts_arrive_in_happens_before_order(void **state) {
   (void)state;
   static relay all;
   static runner runners[SENDERS];
@@ -437,7 +438,7 @@ static vestry_err create_all(test_host *th, void *ctx) {
   return error;
 }
 
-static void every_allocation_may_fail(void **state) {
+static void creation_survives_every_allocation_failure(void **state) {
   (void)state;
   uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 3};
   for (int i = 0; i < 2; i++) test_host_fail_each(create_all, &threads_counts[i], false);
@@ -447,17 +448,17 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_checked),
       cmocka_unit_test(messages_arrive_in_order_in_one_run),
-      cmocka_unit_test(what_a_run_leaves_is_offered_again),
-      cmocka_unit_test(posted_before_the_last_unref_is_delivered),
-      cmocka_unit_test(undelivered_messages_are_dropped_once_each),
-      cmocka_unit_test(without_drop_and_done_messages_are_forgotten),
-      cmocka_unit_test(it_may_let_itself_go),
+      cmocka_unit_test(messages_left_by_a_run_cause_another_run),
+      cmocka_unit_test(messages_before_the_last_unref_are_delivered),
+      cmocka_unit_test(undelivered_messages_are_dropped_once),
+      cmocka_unit_test(actor_without_drop_discards_messages),
+      cmocka_unit_test(actor_may_drop_its_last_reference_in_a_run),
       cmocka_unit_test(references_are_counted),
-      cmocka_unit_test(a_closed_runtime_takes_no_post_but_delivers_what_it_has),
+      cmocka_unit_test(closed_runtime_refuses_posts_and_delivers_accepted),
       cmocka_unit_test(many_senders_keep_their_order),
-      cmocka_unit_test(what_happens_before_arrives_before),
-      cmocka_unit_test(stop_delivers_whatever_was_taken),
-      cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(posts_arrive_in_happens_before_order),
+      cmocka_unit_test(stop_delivers_each_accepted_message),
+      cmocka_unit_test(creation_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

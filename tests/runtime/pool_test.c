@@ -12,7 +12,8 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-/* The program is linked with --wrap=pthread_create, so that threads can fail to start and be counted. */
+/* The program is linked with --wrap=pthread_create, so that the test can let thread creation fail, and count
+ * threads. */
 int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
@@ -51,7 +52,7 @@ typedef struct task {
   vsi_actor actor; /* first */
   void (*body)(struct task *);
   void *ctx;
-  long runs; /* the run's own */
+  long runs; /* only accessed by the run */
 } task;
 
 static void task_run(vsi_actor *actor) {
@@ -117,9 +118,9 @@ static void options_are_checked(void **state) {
   test_host_assert_clean(&th);
 }
 
-static void a_thread_that_does_not_start_undoes_all(void **state) {
+static void failed_thread_start_undoes_the_creation(void **state) {
   (void)state;
-  enum { WORKERS = 4, THREADS = WORKERS + 1 }; /* and the one for timers */
+  enum { WORKERS = 4, THREADS = WORKERS + 1 }; /* plus the timer thread */
   for (long good = 0; good <= THREADS; good++) {
     test_host th;
     test_host_init(&th);
@@ -158,7 +159,7 @@ static void note_place(task *t) {
   latch_add(&p->l);
 }
 
-static void threads_have_names_and_take_no_signals(void **state) {
+static void threads_have_names_and_block_signals(void **state) {
   (void)state;
   sigset_t before, after, restore;
   sigemptyset(&before);
@@ -176,13 +177,14 @@ static void threads_have_names_and_take_no_signals(void **state) {
   const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE, SIGALRM};
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
     assert_int_equal(sigismember(&p.blocked, signals[i]), 1);
-    assert_int_equal(sigismember(&after, signals[i]), sigismember(&before, signals[i])); /* the caller's stay */
+    /* the caller's mask is unchanged */
+    assert_int_equal(sigismember(&after, signals[i]), sigismember(&before, signals[i]));
   }
   vestry_runtime_destroy(runtime);
   latch_finish(&p.l);
 }
 
-/* Keeps itself ready until told to stop, or for so long that whoever waits must be starving. */
+/* Notifies itself until it is stopped, or so often that the other actor must be starving. */
 typedef struct hog {
   _Atomic(bool) enough;
   _Atomic(bool) gave_up;
@@ -206,7 +208,7 @@ static void stop_hog(task *t) {
   atomic_store(&h->enough, true);
 }
 
-static void a_busy_actor_does_not_starve_those_outside(void **state) {
+static void busy_actor_does_not_starve_external_notifies(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(1);
   hog h = {.enough = false};
@@ -223,8 +225,8 @@ static void a_busy_actor_does_not_starve_those_outside(void **state) {
   latch_finish(&h.started);
 }
 
-/* One worker is stuck in a long run with others waiting in its own queue; the other worker has a busy actor of its own
- * and is never idle. Those waiting must still run. */
+/* One worker is in a long run while its own queue holds a ready actor; the other worker has a busy actor and is never
+ * idle. The waiting actor must still run. */
 typedef struct stuck {
   latch entered, leave;
   task *waiting;
@@ -237,7 +239,7 @@ static void get_stuck(task *t) {
   latch_wait(&s->leave, 1);
 }
 
-static void a_busy_actor_does_not_starve_those_behind_a_stuck_one(void **state) {
+static void busy_actor_does_not_starve_a_blocked_workers_queue(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(2);
   hog h = {.enough = false};
@@ -263,8 +265,8 @@ static void a_busy_actor_does_not_starve_those_behind_a_stuck_one(void **state) 
   latch_finish(&s.leave);
 }
 
-/* Idle workers take what a busy one has queued: each of these waits until all are inside at once, so none of them could
- * end if they were left in one worker's queue. */
+/* Idle workers take what a busy one has queued. Each task waits until all run at once, so none could end if they stayed
+ * in one worker's queue. */
 enum { CROWD = 6 };
 
 typedef struct crowd {
@@ -284,7 +286,7 @@ static void call_crowd(task *t) {
   join_crowd(t);
 }
 
-static void idle_workers_steal(void **state) {
+static void idle_workers_steal_queued_actors(void **state) {
   (void)state;
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = runtime_of(CROWD);
@@ -303,7 +305,7 @@ static void tell(task *t) {
   latch_add(t->ctx);
 }
 
-/* Workers go to sleep between any two of these; a wake-up lost would stop the test here. */
+/* Workers go to sleep between two notifies; after a lost wake-up, the test would hang here. */
 static void workers_park_and_wake(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(4);
@@ -325,8 +327,8 @@ static void count_run(task *t) {
   atomic_fetch_add((_Atomic(long) *)t->ctx, 1);
 }
 
-/* The one worker finds nothing and is about to sleep, and just then there is something: the notify comes at every
- * distance from the end of the run before it. A wake-up lost would stop the test here. */
+/* The only worker finds nothing and is about to sleep when a notify comes, at varying distances from the end of the run
+ * before. After a lost wake-up, the test would hang here. */
 static void no_wake_up_is_lost_while_parking(void **state) {
   (void)state;
   uint64_t seed = 1;
@@ -345,7 +347,7 @@ static void no_wake_up_is_lost_while_parking(void **state) {
   assert_int_equal(runs, PARKINGS);
 }
 
-/* Several rings of actors, each waking the next from inside its run, with sleepers in between. */
+/* Several rings of actors: each actor wakes the next from its run, while workers sleep and wake in between. */
 enum { RINGS = 3, RING = 5, ROUNDS = 3000 };
 
 typedef struct neighbour {
@@ -361,7 +363,7 @@ static void pass_on(task *t) {
     latch_add(l->ended);
 }
 
-static void rings_turn_to_their_end(void **state) {
+static void rings_of_actors_complete(void **state) {
   (void)state;
   vestry_runtime *runtime = runtime_of(5);
   latch ended;
@@ -388,8 +390,8 @@ static void pass_on_once(task *t) {
   if (next) vsi_actor_notify(&next->actor);
 }
 
-/* Whatever a ready actor makes ready is ready too: a stop follows the chain to its end. */
-static void stop_runs_dry(void **state) {
+/* An actor that a ready actor notifies is ready too: a stop follows the chain to its end. */
+static void stop_runs_all_ready_actors(void **state) {
   (void)state;
   enum { LENGTH = 300 };
   static task tasks[LENGTH];
@@ -425,8 +427,8 @@ static void take_a_while(task *t) {
   *(bool *)t->ctx = true;
 }
 
-/* All who return from it find the work done, whoever of them was the first to call. */
-static void several_may_stop_at_once(void **state) {
+/* When a stop returns, the work is done, whichever thread called first. */
+static void concurrent_stops_all_wait_for_the_work(void **state) {
   (void)state;
   for (int round = 0; round < 30; round++) {
     stopper s = {.runtime = runtime_of(3)};
@@ -447,7 +449,7 @@ static void several_may_stop_at_once(void **state) {
   }
 }
 
-/* Stepped runs replay: tasks and timers that do as their random numbers say, and a journal of who ran when. */
+/* Replay of stepped runs: tasks and timers that act by their random numbers, and a journal of the runs. */
 enum { PLAYERS = 12, JOURNAL = 2000 };
 
 typedef struct player {
@@ -513,7 +515,7 @@ static void perform(play *p, uint64_t seed) {
 }
 
 /* capability: F8 */
-static void a_seed_replays_the_same_order(void **state) {
+static void seed_replays_the_same_order(void **state) {
   (void)state;
   static play first, second;
   for (uint64_t seed = 1; seed <= 10; seed++) {
@@ -530,7 +532,7 @@ static void do_nothing(task *t) {
   (void)t;
 }
 
-static void a_marked_job_says_how_long_it_waited(void **state) {
+static void observed_pool_records_waiting_times(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -561,18 +563,18 @@ static void a_marked_job_says_how_long_it_waited(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_checked),
-      cmocka_unit_test(a_thread_that_does_not_start_undoes_all),
-      cmocka_unit_test(threads_have_names_and_take_no_signals),
-      cmocka_unit_test(a_busy_actor_does_not_starve_those_outside),
-      cmocka_unit_test(a_busy_actor_does_not_starve_those_behind_a_stuck_one),
-      cmocka_unit_test(idle_workers_steal),
+      cmocka_unit_test(failed_thread_start_undoes_the_creation),
+      cmocka_unit_test(threads_have_names_and_block_signals),
+      cmocka_unit_test(busy_actor_does_not_starve_external_notifies),
+      cmocka_unit_test(busy_actor_does_not_starve_a_blocked_workers_queue),
+      cmocka_unit_test(idle_workers_steal_queued_actors),
       cmocka_unit_test(workers_park_and_wake),
       cmocka_unit_test(no_wake_up_is_lost_while_parking),
-      cmocka_unit_test(rings_turn_to_their_end),
-      cmocka_unit_test(stop_runs_dry),
-      cmocka_unit_test(several_may_stop_at_once),
-      cmocka_unit_test(a_seed_replays_the_same_order),
-      cmocka_unit_test(a_marked_job_says_how_long_it_waited),
+      cmocka_unit_test(rings_of_actors_complete),
+      cmocka_unit_test(stop_runs_all_ready_actors),
+      cmocka_unit_test(concurrent_stops_all_wait_for_the_work),
+      cmocka_unit_test(seed_replays_the_same_order),
+      cmocka_unit_test(observed_pool_records_waiting_times),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vsi_timer: the wheel on a clock, stepped and with its thread. */
+/* vsi_timer: the wheel with a clock, stepped and with its thread. */
 #include "runtime/ticker.h"
 
 #include <stdatomic.h>
@@ -35,7 +35,7 @@ typedef struct bell {
   clockwork *clock;
   long fired;
   uint64_t fired_at_ns;
-  uint64_t rearm_ns; /* arm again for this long after, in the fire; 0: do not */
+  uint64_t rearm_ns; /* re-arm in the fire for this time later; 0: do not */
   struct bell *victim;
   bool closes;
 } bell;
@@ -57,7 +57,7 @@ static void bell_init(bell *a, clockwork *c) {
   vsi_timer_init(&a->timer, ring);
 }
 
-static void never_early_and_at_most_a_tick_late(void **state) {
+static void timer_fires_at_most_a_tick_late(void **state) {
   (void)state;
   uint64_t seed = 11;
   clockwork c;
@@ -89,7 +89,7 @@ static void never_early_and_at_most_a_tick_late(void **state) {
   clockwork_finish(&c);
 }
 
-static void arming_again_moves_it(void **state) {
+static void arming_again_moves_the_timer(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -114,7 +114,7 @@ static void arming_again_moves_it(void **state) {
   clockwork_finish(&c);
 }
 
-static void cancel_says_whether_it_was_in_time(void **state) {
+static void cancel_returns_whether_it_was_in_time(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -126,7 +126,7 @@ static void cancel_says_whether_it_was_in_time(void **state) {
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
-  /* Both due at once: the first one's fire still can cancel the second. */
+  /* Both are due at once: the fire of the first can still cancel the second. */
   a.victim = &b;
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
   vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 5 * MS, NULL);
@@ -137,8 +137,8 @@ static void cancel_says_whether_it_was_in_time(void **state) {
   clockwork_finish(&c);
 }
 
-/* A timer that arms itself for now does not keep a step from ending. */
-static void armed_in_its_own_fire_it_waits_for_the_next_step(void **state) {
+/* A timer that re-arms itself for now must not keep a step from ending. */
+static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -155,7 +155,7 @@ static void armed_in_its_own_fire_it_waits_for_the_next_step(void **state) {
   clockwork_finish(&c);
 }
 
-static void jumps_of_the_clock_fire_all_in_order(void **state) {
+static void clock_jump_fires_all_timers_in_order(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -168,7 +168,7 @@ static void jumps_of_the_clock_fire_all_in_order(void **state) {
   assert_true(vestry_runtime_step(c.runtime));
   for (int i = 0; i < 20; i++) assert_int_equal(a[i].fired, 1);
   assert_false(vestry_runtime_step(c.runtime));
-  /* Back by a year: nothing fires until the clock has made up for it. */
+  /* Back by a year: nothing fires until the clock has caught up. */
   uint64_t far_ns = c.th.now_ns;
   vsi_ticker_arm(&c.runtime->ticker, &a[0].timer, far_ns + 10 * MS, NULL);
   atomic_store(&c.th.now_ns, far_ns - UINT64_C(365) * 86400 * 1000 * MS);
@@ -179,7 +179,7 @@ static void jumps_of_the_clock_fire_all_in_order(void **state) {
   clockwork_finish(&c);
 }
 
-static void a_time_without_end_never_comes(void **state) {
+static void timer_at_the_maximum_never_fires(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -193,7 +193,7 @@ static void a_time_without_end_never_comes(void **state) {
   clockwork_finish(&c);
 }
 
-static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) {
+static void close_fires_no_timer_and_refuses_arming(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -216,7 +216,7 @@ static void close_fires_nothing_and_leaves_timers_to_their_owners(void **state) 
   clockwork_finish(&c);
 }
 
-static void closed_in_a_fire_the_others_stay(void **state) {
+static void close_in_a_fire_leaves_other_timers_unfired(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -241,7 +241,7 @@ typedef struct real_alarm {
   latch *latch;
   uint64_t due_ns;
   _Atomic(long) early, fired;
-  _Atomic(long) holds; /* references that an owner would keep for armings: the fire gives one up */
+  _Atomic(long) holds; /* references that an owner would hold for armings: the fire drops one */
 } real_alarm;
 
 static void ring_real(vsi_timer *timer) {
@@ -258,7 +258,7 @@ static vestry_runtime *real_runtime(void) {
   return runtime;
 }
 
-static void the_thread_fires_in_time_order(void **state) {
+static void thread_fires_timers_in_time_order(void **state) {
   (void)state;
   vestry_runtime *runtime = real_runtime();
   latch l;
@@ -289,7 +289,7 @@ typedef struct racer {
   uint64_t seed;
 } racer;
 
-/* What an owner does with references: one for each arming, given up by a cancel in time or by the fire. */
+/* An owner's references: one for each arming, dropped by a cancel in time or by the fire. */
 static void *race(void *argument) {
   racer *r = argument;
   for (int i = 0; i < RACES; i++) {
@@ -307,7 +307,7 @@ static void *race(void *argument) {
   return NULL;
 }
 
-static void each_arming_is_fired_moved_or_cancelled_once(void **state) {
+static void arming_is_fired_moved_or_cancelled_once(void **state) {
   (void)state;
   vestry_runtime *runtime = real_runtime();
   static real_alarm alarms[ALARMS];
@@ -337,8 +337,9 @@ static void count(vsi_timer *timer) {
   latch_add(((tally *)timer)->latch);
 }
 
-/* A clock of the host's own, turned by hand under the thread: it fires by that clock, when it next looks. */
-static void the_thread_goes_by_the_hosts_clock(void **state) {
+/* The host's own clock, advanced by the test while the thread runs: the thread fires by that clock at its next
+ * check. */
+static void thread_uses_the_clock_of_the_host(void **state) {
   (void)state;
   clockwork c;
   clockwork_init(&c, 1);
@@ -348,7 +349,7 @@ static void the_thread_goes_by_the_hosts_clock(void **state) {
   vsi_timer_init(&a.timer, count);
   vsi_timer_init(&b.timer, count);
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + UINT64_C(3600000) * MS, NULL);
-  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 1 * MS, NULL); /* keeps it looking, a tick at a time */
+  vsi_ticker_arm(&c.runtime->ticker, &b.timer, c.th.now_ns + 1 * MS, NULL); /* lets the thread check every tick */
   test_host_advance_ms(&c.th, 3600000);
   latch_wait(&l, 2);
   clockwork_finish(&c);
@@ -357,17 +358,17 @@ static void the_thread_goes_by_the_hosts_clock(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(never_early_and_at_most_a_tick_late),
-      cmocka_unit_test(arming_again_moves_it),
-      cmocka_unit_test(cancel_says_whether_it_was_in_time),
-      cmocka_unit_test(armed_in_its_own_fire_it_waits_for_the_next_step),
-      cmocka_unit_test(jumps_of_the_clock_fire_all_in_order),
-      cmocka_unit_test(a_time_without_end_never_comes),
-      cmocka_unit_test(close_fires_nothing_and_leaves_timers_to_their_owners),
-      cmocka_unit_test(closed_in_a_fire_the_others_stay),
-      cmocka_unit_test(the_thread_fires_in_time_order),
-      cmocka_unit_test(each_arming_is_fired_moved_or_cancelled_once),
-      cmocka_unit_test(the_thread_goes_by_the_hosts_clock),
+      cmocka_unit_test(timer_fires_at_most_a_tick_late),
+      cmocka_unit_test(arming_again_moves_the_timer),
+      cmocka_unit_test(cancel_returns_whether_it_was_in_time),
+      cmocka_unit_test(timer_rearmed_in_its_fire_waits_for_the_next_step),
+      cmocka_unit_test(clock_jump_fires_all_timers_in_order),
+      cmocka_unit_test(timer_at_the_maximum_never_fires),
+      cmocka_unit_test(close_fires_no_timer_and_refuses_arming),
+      cmocka_unit_test(close_in_a_fire_leaves_other_timers_unfired),
+      cmocka_unit_test(thread_fires_timers_in_time_order),
+      cmocka_unit_test(arming_is_fired_moved_or_cancelled_once),
+      cmocka_unit_test(thread_uses_the_clock_of_the_host),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

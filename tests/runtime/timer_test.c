@@ -71,11 +71,11 @@ static void arguments_are_checked(void **state) {
   bell_finish(&b);
 }
 
-static void once_means_once(void **state) {
+static void timer_without_period_fires_once(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
-  advance(&b, 100); /* not set: nothing */
+  advance(&b, 100); /* not set: no callback */
   assert_int_equal(vestry_timer_set(b.timer, 10, 0), VESTRY_OK);
   advance(&b, 9);
   assert_int_equal(b.rung, 0);
@@ -92,7 +92,7 @@ static void once_means_once(void **state) {
   bell_finish(&b);
 }
 
-/* Late steps do not shift what follows: the grid is that of the first deadline. */
+/* Late steps do not shift later deadlines: they are multiples of the period after the first deadline. */
 static void periods_do_not_drift(void **state) {
   (void)state;
   uint64_t seed = 5;
@@ -113,18 +113,18 @@ static void periods_do_not_drift(void **state) {
   bell_finish(&b);
 }
 
-static void missed_periods_ring_once(void **state) {
+static void missed_periods_call_back_once(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
   uint64_t start_ns = b.th.now_ns;
   assert_int_equal(vestry_timer_set(b.timer, 10, 10), VESTRY_OK);
-  advance(&b, 57); /* five of them */
+  advance(&b, 57); /* five periods */
   assert_int_equal(b.rung, 1);
   assert_true(vestry_runtime_next_deadline_ns(b.runtime) == start_ns + 60 * MS);
   advance(&b, 3);
   assert_int_equal(b.rung, 2);
-  advance(&b, UINT64_C(300) * 365 * 86400 * 1000); /* three hundred years of them */
+  advance(&b, UINT64_C(300) * 365 * 86400 * 1000); /* three hundred years of periods */
   assert_int_equal(b.rung, 3);
   bell_finish(&b);
 }
@@ -134,8 +134,8 @@ static void do_nothing(vestry_actor *self, void *ctx) {
   (void)ctx;
 }
 
-/* Three actors stand in the queue before the callback, and a period passes with each. */
-static void periods_that_pass_before_the_callback_begins_ring_once(void **state) {
+/* Three actors are queued before the callback, and a period passes with each. */
+static void periods_missed_before_the_callback_call_back_once(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
@@ -159,7 +159,7 @@ static void periods_that_pass_before_the_callback_begins_ring_once(void **state)
   bell_finish(&b);
 }
 
-static void set_replaces_what_was_set(void **state) {
+static void set_replaces_the_earlier_setting(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
@@ -174,7 +174,7 @@ static void set_replaces_what_was_set(void **state) {
   bell_finish(&b);
 }
 
-static void cancel_stops_it(void **state) {
+static void cancel_stops_the_timer(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
@@ -192,29 +192,29 @@ static void cancel_stops_it(void **state) {
   bell_finish(&b);
 }
 
-/* Between the fire and the callback other actors run. One of them cancels, sets or destroys the timer: the callback,
- * which has not begun, must not come, and a new deadline must not be met early. */
+/* Between the fire and the callback, other actors run. One of them cancels, sets or destroys the timer: the callback
+ * that has not begun must not run, and a new deadline must not be early. */
 typedef struct meddler {
   bell *bell;
-  int deed;
+  int action;
 } meddler;
 
 static void meddle(vestry_actor *self, void *ctx) {
   (void)self;
   meddler *m = ctx;
-  switch (m->deed) {
+  switch (m->action) {
   case 0: vestry_timer_cancel(m->bell->timer); break;
   case 1: assert_int_equal(vestry_timer_set(m->bell->timer, 50, 0), VESTRY_OK); break;
   default: vestry_timer_destroy(m->bell->timer); m->bell->timer = NULL;
   }
 }
 
-static void a_callback_that_has_not_begun_can_be_called_off(void **state) {
+static void pending_callback_can_be_cancelled(void **state) {
   (void)state;
-  for (int deed = 0; deed < 3; deed++) {
+  for (int action = 0; action < 3; action++) {
     bell b;
     bell_init(&b);
-    meddler m = {&b, deed};
+    meddler m = {&b, action};
     vestry_actor *actor = NULL;
     assert_int_equal(vestry_actor_create(b.runtime, &(vestry_actor_options){.run = meddle, .ctx = &m}, &actor),
                      VESTRY_OK);
@@ -224,14 +224,14 @@ static void a_callback_that_has_not_begun_can_be_called_off(void **state) {
     assert_true(vestry_runtime_step(b.runtime)); /* fires, and runs the meddler */
     settle(&b);
     assert_int_equal(b.rung, 0);
-    if (deed == 1) {
+    if (action == 1) {
       advance(&b, 49);
       assert_int_equal(b.rung, 0);
       advance(&b, 1);
       assert_int_equal(b.rung, 1);
     }
     advance(&b, 1000);
-    assert_int_equal(b.rung, deed == 1);
+    assert_int_equal(b.rung, action == 1);
     vestry_actor_unref(actor);
     bell_finish(&b);
   }
@@ -251,13 +251,13 @@ static void destroy_inside(bell *b) {
   b->timer = NULL;
 }
 
-static void callbacks_may_do_all_of_it(void **state) {
+static void callback_may_set_cancel_or_destroy_its_timer(void **state) {
   (void)state;
-  void (*const deeds[])(bell *) = {set_again_inside, cancel_inside, destroy_inside};
+  void (*const actions[])(bell *) = {set_again_inside, cancel_inside, destroy_inside};
   for (int i = 0; i < 3; i++) {
     bell b;
     bell_init(&b);
-    b.also = deeds[i];
+    b.also = actions[i];
     uint64_t start_ns = b.th.now_ns;
     vestry_timer_set(b.timer, 20, i == 0 ? 0 : 20);
     for (int n = 0; n < 200; n++) advance(&b, 1);
@@ -268,7 +268,7 @@ static void callbacks_may_do_all_of_it(void **state) {
   }
 }
 
-static void a_closed_runtime_rings_no_more(void **state) {
+static void closed_runtime_runs_no_timer(void **state) {
   (void)state;
   bell b;
   bell_init(&b);
@@ -303,17 +303,17 @@ static vestry_err create_timer(test_host *th, void *ctx) {
   return error;
 }
 
-static void every_allocation_may_fail(void **state) {
+static void timer_creation_survives_every_allocation_failure(void **state) {
   (void)state;
   test_host_fail_each(create_timer, NULL, false);
 }
 
 /* With threads. */
 
-/* A host whose clock stops one thread in its tracks: asked for the time by vestry_timer_set, which then holds the
- * timer's lock, it waits until it is released. */
+/* A host whose clock blocks one thread: when vestry_timer_set, which holds the timer's lock, reads the time, it waits
+ * until it is released. */
 typedef struct slow_clock {
-  bell bell; /* its test_host is the clock's */
+  bell bell; /* its test_host provides the clock */
   vestry_host host;
   latch asked, released;
   uint64_t delay_ms;
@@ -342,9 +342,9 @@ static void *step_once(void *argument) {
   return NULL;
 }
 
-/* The timer has left the wheel to fire, and only then is it set again, for later or for now. That fire must not
- * make the new deadline early, and one that has come rings once. */
-static void a_fire_under_way_meets_a_new_deadline(void **state) {
+/* The timer has left the wheel to fire, and only then is it set again, for later or for now. The running fire must not
+ * make the new deadline early, and a deadline that is due calls back once. */
+static void running_fire_respects_a_new_deadline(void **state) {
   (void)state;
   for (uint64_t delay_ms = 0; delay_ms <= 50; delay_ms += 50) {
     slow_clock s = {.delay_ms = delay_ms};
@@ -391,12 +391,13 @@ static vestry_runtime *threaded(uint32_t threads_count) {
   return runtime;
 }
 
-/* A context on the heap that dies right after the timer: a callback that came later, or still ran, would be seen. */
+/* A context on the heap that is freed directly after the timer, so that a sanitizer detects a later or still running
+ * callback. */
 typedef struct mortal {
   _Atomic(int) inside;
   _Atomic(long) overlaps;
   latch rung;
-  long calls;  /* plain: only one callback at a time, and destroy comes after all of them */
+  long calls;  /* plain: only one callback runs at a time, and destroy waits for it */
   bool leaves; /* plain: written at the end of the callback */
 } mortal;
 
@@ -419,12 +420,12 @@ static void ring_mortal(vestry_timer *timer, void *ctx) {
   m->leaves = false;
   m->calls++;
   latch_add(&m->rung);
-  for (int i = 0; i < 50; i++) sched_yield(); /* give the destroyer time to come */
+  for (int i = 0; i < 50; i++) sched_yield(); /* give the destroyer time to arrive */
   m->leaves = true;
   atomic_fetch_sub(&m->inside, 1);
 }
 
-static void destroy_waits_for_the_callback(void **state) {
+static void destroy_waits_for_a_running_callback(void **state) {
   (void)state;
   vestry_runtime *runtime = threaded(3);
   for (int round = 0; round < 200; round++) {
@@ -432,7 +433,7 @@ static void destroy_waits_for_the_callback(void **state) {
     vestry_timer *timer = NULL;
     assert_int_equal(vestry_timer_create(runtime, ring_mortal, m, &timer), VESTRY_OK);
     assert_int_equal(vestry_timer_set(timer, 0, 1), VESTRY_OK);
-    latch_wait(&m->rung, round % 3 == 0 ? 2 : 1); /* the callback is inside, or just was */
+    latch_wait(&m->rung, round % 3 == 0 ? 2 : 1); /* the callback is running, or has just ended */
     vestry_timer_destroy(timer);
     assert_true(m->leaves);
     assert_int_equal(m->overlaps, 0);
@@ -447,7 +448,7 @@ static void end_it(vestry_timer *timer, void *ctx) {
   latch_add(gone);
 }
 
-static void destroyed_by_its_callback_it_is_gone(void **state) {
+static void callback_may_destroy_its_timer_under_threads(void **state) {
   (void)state;
   vestry_runtime *runtime = threaded(2);
   latch gone;
@@ -460,7 +461,7 @@ static void destroyed_by_its_callback_it_is_gone(void **state) {
   }
   latch_wait(&gone, COUNT);
   vestry_runtime_destroy(runtime);
-  assert_int_equal(gone.count, COUNT); /* each was the last */
+  assert_int_equal(gone.count, COUNT); /* each callback was the last */
   latch_finish(&gone);
 }
 
@@ -493,7 +494,7 @@ static void ring_quick(vestry_timer *timer, void *ctx) {
   latch_add(&m->rung);
 }
 
-static void setting_and_cancelling_race_with_the_callback(void **state) {
+static void set_and_cancel_race_with_the_callback(void **state) {
   (void)state;
   vestry_runtime *runtime = threaded(4);
   mortal *m = mortal_create();
@@ -506,7 +507,7 @@ static void setting_and_cancelling_race_with_the_callback(void **state) {
     assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
   }
   for (int i = 0; i < RACERS; i++) pthread_join(threads[i], NULL);
-  /* It still works: whatever the race left, a period set now rings on. */
+  /* It still works: whatever state the race left, a period that is set now calls back repeatedly. */
   pthread_mutex_lock(&m->rung.lock);
   unsigned long before = m->rung.count;
   pthread_mutex_unlock(&m->rung.lock);
@@ -524,8 +525,8 @@ static void count(vestry_timer *timer, void *ctx) {
   latch_add(ctx);
 }
 
-/* Stopping comes between fire and callback: what was fired may still be run, but nothing after the stop. */
-static void stop_ends_ringing(void **state) {
+/* A stop comes between fire and callback: a fired timer may still call back, but not after the stop. */
+static void no_callback_runs_after_stop(void **state) {
   (void)state;
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = threaded(2);
@@ -549,21 +550,21 @@ static void stop_ends_ringing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(arguments_are_checked),
-      cmocka_unit_test(once_means_once),
+      cmocka_unit_test(timer_without_period_fires_once),
       cmocka_unit_test(periods_do_not_drift),
-      cmocka_unit_test(missed_periods_ring_once),
-      cmocka_unit_test(periods_that_pass_before_the_callback_begins_ring_once),
-      cmocka_unit_test(set_replaces_what_was_set),
-      cmocka_unit_test(cancel_stops_it),
-      cmocka_unit_test(a_callback_that_has_not_begun_can_be_called_off),
-      cmocka_unit_test(callbacks_may_do_all_of_it),
-      cmocka_unit_test(a_closed_runtime_rings_no_more),
-      cmocka_unit_test(every_allocation_may_fail),
-      cmocka_unit_test(a_fire_under_way_meets_a_new_deadline),
-      cmocka_unit_test(destroy_waits_for_the_callback),
-      cmocka_unit_test(destroyed_by_its_callback_it_is_gone),
-      cmocka_unit_test(setting_and_cancelling_race_with_the_callback),
-      cmocka_unit_test(stop_ends_ringing),
+      cmocka_unit_test(missed_periods_call_back_once),
+      cmocka_unit_test(periods_missed_before_the_callback_call_back_once),
+      cmocka_unit_test(set_replaces_the_earlier_setting),
+      cmocka_unit_test(cancel_stops_the_timer),
+      cmocka_unit_test(pending_callback_can_be_cancelled),
+      cmocka_unit_test(callback_may_set_cancel_or_destroy_its_timer),
+      cmocka_unit_test(closed_runtime_runs_no_timer),
+      cmocka_unit_test(timer_creation_survives_every_allocation_failure),
+      cmocka_unit_test(running_fire_respects_a_new_deadline),
+      cmocka_unit_test(destroy_waits_for_a_running_callback),
+      cmocka_unit_test(callback_may_destroy_its_timer_under_threads),
+      cmocka_unit_test(set_and_cancel_race_with_the_callback),
+      cmocka_unit_test(no_callback_runs_after_stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A loop of the application's that steps a runtime when its descriptor says so. Nobody sleeps: poll waits for what the
- * test says must come, and gives up after a time that is far too long. */
+/* An event loop of the application that steps a runtime when its descriptor is readable. Nothing sleeps: poll waits for
+ * an event that must come, with a timeout that is far too long. */
 #include "runtime/wake.h"
 
 #include <errno.h>
@@ -82,7 +82,7 @@ static void count_begin(counter *c, loop *l) {
   assert_int_equal(vestry_actor_create(l->runtime, &options, &c->actor), VESTRY_OK);
 }
 
-static void it_is_readable_while_an_actor_is_ready(void **state) {
+static void descriptor_is_readable_while_an_actor_is_ready(void **state) {
   (void)state;
   loop l;
   counter c;
@@ -92,7 +92,7 @@ static void it_is_readable_while_an_actor_is_ready(void **state) {
   for (size_t i = 1; i < 5; i++) {
     vestry_actor_notify(c.actor);
     assert_true(wait_ms(&l, 0));
-    assert_true(wait_ms(&l, 0)); /* nobody has stepped */
+    assert_true(wait_ms(&l, 0)); /* no step has run */
     rest(&l);
     assert_int_equal(c.runs, i);
   }
@@ -101,7 +101,7 @@ static void it_is_readable_while_an_actor_is_ready(void **state) {
   end(&l);
 }
 
-static void what_was_ready_before_is_said(void **state) {
+static void descriptor_reports_actors_ready_before(void **state) {
   (void)state;
   loop l;
   counter c;
@@ -133,9 +133,9 @@ static void *post(void *ctx) {
   return NULL;
 }
 
-/* The loop never waits for a post that is there. */
+/* The loop never waits while a post is pending. */
 /* capability: K15 */
-static void threads_post_and_the_loop_hears_it(void **state) {
+static void posts_of_threads_wake_the_loop(void **state) {
   (void)state;
   loop l;
   counter c;
@@ -154,8 +154,8 @@ static void threads_post_and_the_loop_hears_it(void **state) {
   end(&l);
 }
 
-/* A thread that tells is held between its exchange and its write, while the loop steps. */
-static void a_write_that_comes_late_is_read_by_the_next_step(void **state) {
+/* A notifying thread is stopped between its exchange and its write while the loop steps. */
+static void late_write_is_read_by_the_next_step(void **state) {
   (void)state;
   vsi_wake wake;
   assert_int_equal(vsi_wake_init(&wake), VESTRY_OK);
@@ -165,7 +165,7 @@ static void a_write_that_comes_late_is_read_by_the_next_step(void **state) {
   for (size_t round = 0; round < 3; round++) {
     assert_false(atomic_exchange(&wake.is_ready, true));
     vsi_wake_clear(&wake);
-    vsi_wake_tell(&wake); /* another one relies on the write that is to come */
+    vsi_wake_tell(&wake); /* another thread relies on the pending write */
     vsi_wake_clear(&wake);
     assert_int_equal(eventfd_write(wake.event, 1), 0);
     assert_true(wait_ms(&l, 0));
@@ -205,7 +205,7 @@ static void bell_set(bell *a, uint64_t ms, uint64_t period_ms) {
 }
 
 /* capability: K15 */
-static void it_is_readable_when_a_timer_is_due(void **state) {
+static void descriptor_is_readable_when_a_timer_is_due(void **state) {
   (void)state;
   loop l;
   bell a, late;
@@ -224,7 +224,7 @@ static void it_is_readable_when_a_timer_is_due(void **state) {
     assert_true(a.fired_at_ns >= a.due_ns);
     rest(&l);
   }
-  bell_set(&a, 1, 1); /* again and again */
+  bell_set(&a, 1, 1); /* repeatedly */
   for (size_t before = a.fired; a.fired < before + 5; step(&l)) assert_true(wait_ms(&l, PATIENCE_MS));
   vestry_timer_cancel(a.timer);
   rest(&l);
@@ -249,8 +249,8 @@ static void *set_soon(void *ctx) {
   return NULL;
 }
 
-/* A loop that waits for a late timer is woken for one that another thread sets. */
-static void one_that_is_set_meanwhile_comes_first(void **state) {
+/* A loop that waits for a late timer is woken if another thread sets an earlier one. */
+static void earlier_timer_of_another_thread_wakes_the_loop(void **state) {
   (void)state;
   loop l;
   bell soon, late;
@@ -275,8 +275,8 @@ static void one_that_is_set_meanwhile_comes_first(void **state) {
   end(&l);
 }
 
-/* A clock that stands still keeps nobody busy: real time passes between two looks. */
-static void a_clock_that_stands_is_asked_seldom(void **state) {
+/* A stopped clock keeps the loop from busy waiting: real time passes between two checks. */
+static void stopped_clock_causes_no_busy_loop(void **state) {
   (void)state;
   loop l;
   bell a;
@@ -300,7 +300,7 @@ static void a_clock_that_stands_is_asked_seldom(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- refusals ---- */
 
-static void who_has_threads_has_none(void **state) {
+static void runtime_with_threads_has_no_descriptor(void **state) {
   (void)state;
   vestry_runtime *runtime;
   int descriptor = -7;
@@ -310,7 +310,7 @@ static void who_has_threads_has_none(void **state) {
   vestry_runtime_destroy(runtime);
 }
 
-static void without_descriptors_it_says_so(void **state) {
+static void descriptor_limit_is_reported(void **state) {
   (void)state;
   struct rlimit before, none;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -328,21 +328,21 @@ static void without_descriptors_it_says_so(void **state) {
     assert_int_equal(error, left < 3 ? VESTRY_IO : VESTRY_OK);
     assert_int_equal(atomic_load(&l.th.log_lines), left < 3);
     end(&l);
-    assert_true(descriptors_lowest_free() <= next); /* none was left behind */
+    assert_true(descriptors_lowest_free() <= next); /* no descriptor leaked */
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_is_readable_while_an_actor_is_ready),
-      cmocka_unit_test(what_was_ready_before_is_said),
-      cmocka_unit_test(threads_post_and_the_loop_hears_it),
-      cmocka_unit_test(a_write_that_comes_late_is_read_by_the_next_step),
-      cmocka_unit_test(it_is_readable_when_a_timer_is_due),
-      cmocka_unit_test(one_that_is_set_meanwhile_comes_first),
-      cmocka_unit_test(a_clock_that_stands_is_asked_seldom),
-      cmocka_unit_test(who_has_threads_has_none),
-      cmocka_unit_test(without_descriptors_it_says_so),
+      cmocka_unit_test(descriptor_is_readable_while_an_actor_is_ready),
+      cmocka_unit_test(descriptor_reports_actors_ready_before),
+      cmocka_unit_test(posts_of_threads_wake_the_loop),
+      cmocka_unit_test(late_write_is_read_by_the_next_step),
+      cmocka_unit_test(descriptor_is_readable_when_a_timer_is_due),
+      cmocka_unit_test(earlier_timer_of_another_thread_wakes_the_loop),
+      cmocka_unit_test(stopped_clock_causes_no_busy_loop),
+      cmocka_unit_test(runtime_with_threads_has_no_descriptor),
+      cmocka_unit_test(descriptor_limit_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,12 +6,12 @@
 #include "runtime/random.h"
 #include "support/test.h"
 
-/* The truth: timers in a plain array, sorted by looking at all of them. */
+/* The reference: timers in a plain array, sorted by visiting all of them. */
 enum { TIMERS = 200 };
 
 typedef struct model {
   uint64_t now;
-  uint64_t adds; /* numbers the adds: the order within one tick */
+  uint64_t adds; /* numbers the adds: their order within one tick */
   struct {
     bool on, expired;
     uint64_t due, number;
@@ -32,7 +32,7 @@ static void model_advance(model *m, uint64_t now) {
     if (m->of[i].on && m->of[i].due <= now) m->of[i].expired = true;
 }
 
-/* Expired ones first, as they expired by an earlier tick, then by tick, then by add. TIMERS: none. */
+/* Expired timers first, as they expired by an earlier tick, then by tick, then by add. TIMERS: none. */
 static size_t model_first(const model *m, bool expired_only) {
   size_t best = TIMERS;
   for (size_t i = 0; i < TIMERS; i++) {
@@ -67,7 +67,7 @@ static void check_links(const vsi_wheel *wheel, size_t expected) {
   assert_int_equal(found, expected);
 }
 
-/* Distances of every size: mostly near, sometimes years. */
+/* Distances of all magnitudes: mostly short, sometimes years. */
 static uint64_t random_distance(uint64_t *seed) {
   return random_next(seed) >> (63 - random_below(seed, 44)) >> 1;
 }
@@ -92,8 +92,8 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
         on--;
       }
       uint64_t due = m.now + random_distance(&seed);
-      if (random_below(&seed, 8) == 0) due = m.now - random_below(&seed, m.now + 1); /* has passed */
-      if (random_below(&seed, 4) == 0) {                                             /* the same as another's */
+      if (random_below(&seed, 8) == 0) due = m.now - random_below(&seed, m.now + 1); /* in the past */
+      if (random_below(&seed, 4) == 0) {                                             /* equal to another timer's */
         size_t other = (size_t)random_below(&seed, TIMERS);
         if (m.of[other].on) due = m.of[other].due;
       }
@@ -108,18 +108,18 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
       m.of[i].on = false;
       on--;
       break;
-    case 4: /* turn: to a near or far tick, to just before or at the next due one, or back */
+    case 4: /* advance: to a near or far tick, to just before or at the next deadline, or back */
     case 5: {
       size_t first = model_first(&m, false);
       uint64_t to = m.now + random_distance(&seed) / (random_below(&seed, 3) ? 1024 : 1);
       if (first < TIMERS && random_below(&seed, 2)) to = m.of[first].due - random_below(&seed, 2);
       if (random_below(&seed, 16) == 0) to = m.now / 2;
-      if (to >> 46) to = m.now; /* the digits would run out */
+      if (to >> 46) to = m.now; /* the levels would be exhausted */
       vsi_wheel_advance(&wheel, to);
       model_advance(&m, to);
       break;
     }
-    case 6: /* take some that expired */
+    case 6: /* pop some expired timers */
       for (uint64_t n = random_below(&seed, 4); n; n--) {
         size_t first = model_first(&m, true);
         vsi_timer *timer = vsi_wheel_pop_expired(&wheel);
@@ -133,7 +133,7 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
         on--;
       }
       break;
-    default: { /* look ahead */
+    default: { /* check the next deadline */
       size_t first = model_first(&m, true) < TIMERS ? model_first(&m, true) : model_first(&m, false);
       uint64_t next_due = vsi_wheel_next_due(&wheel), next_stop = vsi_wheel_next_stop(&wheel);
       assert_true(next_due == (first == TIMERS ? VSI_WHEEL_NONE : m.of[first].due));
@@ -146,7 +146,7 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
   }
 }
 
-static void agrees_with_a_sorted_list_from_many_seeds(void **state) {
+static void wheel_agrees_with_a_sorted_list(void **state) {
   (void)state;
   for (uint64_t seed = 1; seed <= 20; seed++) {
     printf("wheel seed %llu\n", (unsigned long long)seed); /* the last one printed is the one that failed */
@@ -154,13 +154,13 @@ static void agrees_with_a_sorted_list_from_many_seeds(void **state) {
   }
 }
 
-static void equal_ticks_expire_in_the_order_of_their_adds(void **state) {
+static void timers_of_equal_ticks_expire_in_add_order(void **state) {
   (void)state;
   static vsi_wheel wheel;
   vsi_timer timers[6];
   vsi_wheel_init(&wheel, 0);
   const uint64_t due = 5 * 4096 + 3 * 64 + 1;
-  /* Added from further and further near, so that some come down two levels and the last is filed at the bottom. */
+  /* Added from decreasing distances, so that some come down two levels and the last is filed at the bottom. */
   const uint64_t from[6] = {0, 1, 4096, 5 * 4096, 5 * 4096 + 64, due};
   for (int i = 0; i < 6; i++) {
     vsi_timer_init(&timers[i], NULL);
@@ -177,8 +177,8 @@ static void equal_ticks_expire_in_the_order_of_their_adds(void **state) {
   assert_null(vsi_wheel_pop_expired(&wheel));
 }
 
-/* Jumps of centuries, over an empty wheel and over full ones: going tick by tick would not end. */
-static void long_gaps_are_jumped(void **state) {
+/* Jumps of centuries, over an empty wheel and over full ones: visiting each tick would not end. */
+static void long_gaps_are_skipped(void **state) {
   (void)state;
   static vsi_wheel wheel;
   vsi_timer timers[44];
@@ -193,8 +193,8 @@ static void long_gaps_are_jumped(void **state) {
   assert_true(vsi_wheel_next_due(&wheel) == VSI_WHEEL_NONE);
 }
 
-/* From the next stop to the next stop, a timer is reached in as many stops as it has levels to come down. */
-static void a_timer_is_reached_in_a_few_stops(void **state) {
+/* Advancing from stop to stop, a timer is reached in at most as many stops as there are levels. */
+static void timer_is_reached_in_few_stops(void **state) {
   (void)state;
   static vsi_wheel wheel;
   uint64_t seed = 3;
@@ -215,7 +215,7 @@ static void a_timer_is_reached_in_a_few_stops(void **state) {
   }
 }
 
-static void what_is_added_while_popping_waits_for_the_next_turn(void **state) {
+static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
   (void)state;
   static vsi_wheel wheel;
   vsi_timer timer;
@@ -228,13 +228,13 @@ static void what_is_added_while_popping_waits_for_the_next_turn(void **state) {
   vsi_wheel_add(&wheel, &timer, 0);
   assert_null(vsi_wheel_pop_expired(&wheel));
   assert_true(vsi_wheel_next_due(&wheel) == 100);
-  vsi_wheel_advance(&wheel, 99); /* back: nothing */
+  vsi_wheel_advance(&wheel, 99); /* back: no timer expires */
   assert_null(vsi_wheel_pop_expired(&wheel));
   vsi_wheel_advance(&wheel, 100);
   assert_ptr_equal(vsi_wheel_pop_expired(&wheel), &timer);
 }
 
-static void the_last_ticks_are_kept(void **state) {
+static void timers_at_the_last_ticks_are_kept(void **state) {
   (void)state;
   static vsi_wheel wheel;
   vsi_timer never, late;
@@ -255,12 +255,12 @@ static void the_last_ticks_are_kept(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_a_sorted_list_from_many_seeds),
-      cmocka_unit_test(equal_ticks_expire_in_the_order_of_their_adds),
-      cmocka_unit_test(long_gaps_are_jumped),
-      cmocka_unit_test(a_timer_is_reached_in_a_few_stops),
-      cmocka_unit_test(what_is_added_while_popping_waits_for_the_next_turn),
-      cmocka_unit_test(the_last_ticks_are_kept),
+      cmocka_unit_test(wheel_agrees_with_a_sorted_list),
+      cmocka_unit_test(timers_of_equal_ticks_expire_in_add_order),
+      cmocka_unit_test(long_gaps_are_skipped),
+      cmocka_unit_test(timer_is_reached_in_few_stops),
+      cmocka_unit_test(timer_added_while_popping_waits_for_the_next_advance),
+      cmocka_unit_test(timers_at_the_last_ticks_are_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
