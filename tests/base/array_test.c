@@ -15,7 +15,7 @@ static vestry_err add(const vestry_host *host, numbers *all, uint32_t number) {
   return error;
 }
 
-/* Whatever fails, what is there stays. */
+/* Whichever allocation fails, existing items stay. */
 static vestry_err fill(test_host *th, void *ctx) {
   (void)ctx;
   numbers all = {NULL, 0, 0};
@@ -27,14 +27,15 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-static void grows_and_keeps_what_it_has(void **state) {
+static void growing_keeps_existing_items(void **state) {
   (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 
 #ifdef VSI_NO_SLACK
-/* So that the sanitizer finds a pointer that is kept across an append; what is reserved is there, and fits exactly. */
-static void moves_at_each_reservation(void **state) {
+/* Each append moves the array, so that a sanitizer finds a pointer kept across it. Reserved room is available, and has
+ * the exact size. */
+static void array_moves_at_each_reservation(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -56,7 +57,7 @@ static void moves_at_each_reservation(void **state) {
   test_host_assert_clean(&th);
 }
 #else
-static void room_doubles(void **state) {
+static void array_capacity_doubles(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -75,7 +76,7 @@ static void room_doubles(void **state) {
 }
 #endif
 
-/* The first ones lie in their holder, and go with the others when there are more. */
+/* The first items are stored inside their holder, and are moved with the others when there are more. */
 static vestry_err fill_from_few(test_host *th, void *ctx) {
   (void)ctx;
   uint32_t few[3];
@@ -93,12 +94,12 @@ static vestry_err fill_from_few(test_host *th, void *ctx) {
   return error;
 }
 
-static void few_need_no_memory(void **state) {
+static void few_items_need_no_allocation(void **state) {
   (void)state;
   test_host_fail_each(fill_from_few, NULL, false);
 }
 
-static void sizes_that_wrap_are_no_memory(void **state) {
+static void sizes_that_overflow_return_no_memory(void **state) {
   (void)state;
   const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / sizeof(uint32_t)};
   test_host th;
@@ -118,14 +119,14 @@ static void sizes_that_wrap_are_no_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(grows_and_keeps_what_it_has),
+      cmocka_unit_test(growing_keeps_existing_items),
 #ifdef VSI_NO_SLACK
-      cmocka_unit_test(moves_at_each_reservation),
+      cmocka_unit_test(array_moves_at_each_reservation),
 #else
-      cmocka_unit_test(room_doubles),
+      cmocka_unit_test(array_capacity_doubles),
 #endif
-      cmocka_unit_test(few_need_no_memory),
-      cmocka_unit_test(sizes_that_wrap_are_no_memory),
+      cmocka_unit_test(few_items_need_no_allocation),
+      cmocka_unit_test(sizes_that_overflow_return_no_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A false assertion ends the process where there are assertions, and is not evaluated where there are none. */
+/* A false assertion ends the process in builds with assertions, and is not evaluated in builds without. */
 #include "base/assert.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ static int status_of(void (*what)(void)) {
   pid_t child = fork();
   assert_true(child >= 0);
   if (!child) {
-    signal(SIGABRT, SIG_DFL); /* cmocka's reports a failed test */
+    signal(SIGABRT, SIG_DFL); /* cmocka's handler reports a failed test */
     int nothing = open("/dev/null", O_WRONLY);
     dup2(nothing, STDERR_FILENO);
     what();

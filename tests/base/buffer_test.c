@@ -5,7 +5,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void appends_and_takes(void **state) {
+static void buffer_appends_and_is_taken(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -26,8 +26,8 @@ static void appends_and_takes(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* What lives long has no more than it needs; where it cannot be moved it stays as it is. */
-static void takes_what_is_trimmed(void **state) {
+/* A long-lived buffer is trimmed to its size; if it cannot be moved, it stays as it is. */
+static void take_trimmed_shrinks_if_it_can(void **state) {
   (void)state;
   for (long fails = 0; fails < 2; fails++) {
     test_host th;
@@ -61,12 +61,12 @@ static vestry_err grow(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_sticks(void **state) {
+static void failed_append_fails_the_buffer(void **state) {
   (void)state;
   test_host_fail_each(grow, NULL, false);
 }
 
-static void refuses_sizes_that_wrap(void **state) {
+static void sizes_that_overflow_are_refused(void **state) {
   (void)state;
   vsi_buffer buffer;
   vsi_buffer_init(&buffer, NULL);
@@ -78,10 +78,10 @@ static void refuses_sizes_that_wrap(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(appends_and_takes),
-      cmocka_unit_test(takes_what_is_trimmed),
-      cmocka_unit_test(out_of_memory_sticks),
-      cmocka_unit_test(refuses_sizes_that_wrap),
+      cmocka_unit_test(buffer_appends_and_is_taken),
+      cmocka_unit_test(take_trimmed_shrinks_if_it_can),
+      cmocka_unit_test(failed_append_fails_the_buffer),
+      cmocka_unit_test(sizes_that_overflow_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Characters that rule a terminal, end a line or turn its order, and the log without them. */
+/* Characters that control a terminal, end a line or change its direction; the log contains none. */
 #include "base/control.h"
 
 #include "base/log.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
-static void what_is_one(void **state) {
+static void control_characters_are_recognized(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -42,7 +42,7 @@ static void what_is_one(void **state) {
   assert_false(vsi_has_control(NULL, 0));
 }
 
-static void the_log_has_none(void **state) {
+static void log_replaces_control_characters(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -56,8 +56,8 @@ static void the_log_has_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_one),
-      cmocka_unit_test(the_log_has_none),
+      cmocka_unit_test(control_characters_are_recognized),
+      cmocka_unit_test(log_replaces_control_characters),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

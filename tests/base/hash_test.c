@@ -3,8 +3,9 @@
 
 #include "support/test.h"
 
-/* Nodes of one database pick rows by it: each value is that of every machine, and of every version. */
-static void hashes_are_the_same_everywhere(void **state) {
+/* Nodes with a common database select rows by this hash, so each value must be the same on every machine and in every
+ * version. */
+static void hashes_have_fixed_values(void **state) {
   (void)state;
   assert_true(vsi_hash_bytes(0, "", 0) == 0);
   assert_true(vsi_hash_bytes(0, "room/7", 6) == UINT64_C(0x3d921053f2184de4));
@@ -14,6 +15,6 @@ static void hashes_are_the_same_everywhere(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(hashes_are_the_same_everywhere)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(hashes_have_fixed_values)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

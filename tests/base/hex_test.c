@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-static void every_byte_is_read_as_it_was_written(void **state) {
+static void hex_round_trips_each_byte(void **state) {
   (void)state;
   for (int i = 0; i < 256; i++) {
     const unsigned char bytes[] = {(unsigned char)i, (unsigned char)~i};
@@ -18,7 +18,7 @@ static void every_byte_is_read_as_it_was_written(void **state) {
   }
 }
 
-static void nothing_else_is_a_digit(void **state) {
+static void only_lower_case_hex_digits_are_accepted(void **state) {
   static const char digits[] = "0123456789abcdef";
   (void)state;
   for (int c = 0; c < 256; c++) {
@@ -28,11 +28,11 @@ static void nothing_else_is_a_digit(void **state) {
     assert_int_equal(vsi_hex_digit((char)c), digit ? (int)(digit - digits) : -1);
   }
   assert_true(vsi_hex_is("", 0));
-  assert_false(vsi_hex_is("", 1)); /* it ends before */
+  assert_false(vsi_hex_is("", 1)); /* the text is shorter */
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_byte_is_read_as_it_was_written),
-                                     cmocka_unit_test(nothing_else_is_a_digit)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(hex_round_trips_each_byte),
+                                     cmocka_unit_test(only_lower_case_hex_digits_are_accepted)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 enum { BOUNDS = VSI_HISTOGRAM_BOUNDS_COUNT };
 
-static void bounds_rise_from_a_moment_to_a_week(void **state) {
+static void bounds_rise_up_to_a_week(void **state) {
   (void)state;
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++)
@@ -21,7 +21,7 @@ static void bounds_rise_from_a_moment_to_a_week(void **state) {
   assert_true(counts.bounds_s[BOUNDS - 1] == 7 * 86400);
 }
 
-static void a_time_is_counted_once_and_a_bound_is_of_the_bucket_below(void **state) {
+static void bound_belongs_to_the_bucket_below(void **state) {
   (void)state;
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++) {
@@ -52,7 +52,7 @@ static void *note(void *of) {
   return NULL;
 }
 
-static void what_is_read_meanwhile_adds_up_and_only_grows(void **state) {
+static void concurrent_reads_add_up_and_only_grow(void **state) {
   (void)state;
   vsi_histogram histogram = {.sum = 0};
   vsi_histogram_counts last = {.count = 0}, now;
@@ -77,9 +77,9 @@ static void what_is_read_meanwhile_adds_up_and_only_grows(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bounds_rise_from_a_moment_to_a_week),
-      cmocka_unit_test(a_time_is_counted_once_and_a_bound_is_of_the_bucket_below),
-      cmocka_unit_test(what_is_read_meanwhile_adds_up_and_only_grows),
+      cmocka_unit_test(bounds_rise_up_to_a_week),
+      cmocka_unit_test(bound_belongs_to_the_bucket_below),
+      cmocka_unit_test(concurrent_reads_add_up_and_only_grow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

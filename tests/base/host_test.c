@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The default host's log: what it writes to stderr, and how much of it at most. */
+/* The default host's log: its lines on stderr, and their maximum rate. */
 #include "vestry/host.h"
 
 #include <fcntl.h>
@@ -21,7 +21,7 @@ static void begin(capture *c) {
   close(ends[1]);
 }
 
-/* What has been written since the last time; lines: how many. */
+/* Return the number of lines written since the last call. */
 static size_t take(const capture *c, char *to, size_t size) {
   ssize_t len = read(c->reader, to, size - 1);
   to[len > 0 ? len : 0] = '\0';
@@ -51,7 +51,7 @@ static void warnings_and_errors_go_to_stderr(void **state) {
   assert_string_equal(said, "vestry: warning: it is late\nvestry: error: 100 % lost\n");
 }
 
-static void a_reader_that_is_gone_ends_nothing(void **state) {
+static void log_survives_a_closed_stderr(void **state) {
   (void)state;
   const vestry_host *host = vestry_host_default();
   capture c;
@@ -62,8 +62,8 @@ static void a_reader_that_is_gone_ends_nothing(void **state) {
   end(&c);
 }
 
-/* Whatever clients make it say, a disk does not fill up. */
-static void lines_are_bounded(void **state) {
+/* Whatever log lines clients can cause, they must not fill a disk. */
+static void log_rate_is_limited(void **state) {
   (void)state;
   enum { FLOOD = 100000, BURST = 50 };
   const vestry_host *host = vestry_host_default();
@@ -76,7 +76,7 @@ static void lines_are_bounded(void **state) {
   lines = take(&c, said, sizeof said);
   uint64_t seconds = (host->now_ns(host->ctx) - from_ns) / 1000000000;
   assert_in_range(lines, 1, BURST + seconds + 1);
-  /* The next line that is written says what was left out. */
+  /* The next line that is written reports the number of omitted lines. */
   do host->log(host->ctx, VESTRY_LOG_WARN, "at last");
   while (!take(&c, said, sizeof said));
   end(&c);
@@ -86,8 +86,8 @@ static void lines_are_bounded(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(warnings_and_errors_go_to_stderr),
-      cmocka_unit_test(a_reader_that_is_gone_ends_nothing),
-      cmocka_unit_test(lines_are_bounded),
+      cmocka_unit_test(log_survives_a_closed_stderr),
+      cmocka_unit_test(log_rate_is_limited),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

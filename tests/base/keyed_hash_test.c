@@ -19,7 +19,7 @@ static vsi_keyed_hash secret_of(uint64_t seed) {
   return hash;
 }
 
-/* The definition, with products of 128 bits put together from halves. */
+/* The definition, with 128-bit products computed from halves. */
 static void add_product(uint64_t a, uint64_t b, uint64_t *low, uint64_t *high) {
   uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
   uint64_t middle = ah * bl + (al * bl >> 32), other = al * bh + (uint32_t)middle, product = a * b;
@@ -27,7 +27,7 @@ static void add_product(uint64_t a, uint64_t b, uint64_t *low, uint64_t *high) {
   *low += product;
 }
 
-static void it_is_nh_and_a_multiply_shift(void **state) {
+static void hash_is_nh_and_a_multiply_shift(void **state) {
   (void)state;
   uint64_t random = 3, words[VSI_KEYED_HASH_WORDS];
   for (size_t round = 0; round < 500; round++) {
@@ -42,7 +42,7 @@ static void it_is_nh_and_a_multiply_shift(void **state) {
   }
 }
 
-static void long_keys_take_siphash(void **state) {
+static void long_keys_use_siphash(void **state) {
   (void)state;
   enum { COUNT = VSI_KEYED_HASH_WORDS + 2 };
   vsi_keyed_hash hash = secret_of(1);
@@ -56,16 +56,16 @@ static int by_value(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* How many of the sorted numbers equal the one before, when cut to their upper bits. */
+/* Return how many of the sorted numbers have the same upper bits as the number before. */
 static size_t alike(const uint64_t *numbers, size_t count, unsigned bits) {
   size_t found = 0;
   for (size_t i = 1; i < count; i++) found += numbers[i] >> (64 - bits) == numbers[i - 1] >> (64 - bits);
   return found;
 }
 
-/* Keys as users can make them: a counter in any place of them. Of 2^17, two pairs share 32 bits on average, and none
- * all 64. */
-static void counters_do_not_collide(void **state) {
+/* Keys that users can create: a counter at any position. Of 2^17 keys, two pairs share 32 bits on average, and none all
+ * 64. */
+static void counter_keys_do_not_collide(void **state) {
   (void)state;
   enum { COUNT = 1 << 17, WORDS = 6 };
   uint64_t *hashes = malloc(COUNT * sizeof *hashes);
@@ -84,8 +84,8 @@ static void counters_do_not_collide(void **state) {
   free(hashes);
 }
 
-/* Pairs that differ in one bit, or in a zero word more, share the upper bits no more often than is said. */
-static void a_small_difference_is_none_for_the_home(void **state) {
+/* Pairs that differ in one bit, or in an additional zero word, share the upper bits no more often than documented. */
+static void similar_keys_rarely_share_a_home(void **state) {
   (void)state;
   enum { SECRETS = 40000, HOME_BITS = 8 };
   for (size_t kind = 0; kind < 8; kind++) {
@@ -98,11 +98,11 @@ static void a_small_difference_is_none_for_the_home(void **state) {
       uint64_t b = vsi_keyed_hash_words(&hash, other, kind == 6 ? 4 : 2, kind == 7 ? 6 : 5);
       alike_count += a >> (64 - HOME_BITS) == b >> (64 - HOME_BITS);
     }
-    assert_in_range(alike_count, 0, 2 * SECRETS >> HOME_BITS); /* at most twice what chance would do */
+    assert_in_range(alike_count, 0, 2 * SECRETS >> HOME_BITS); /* at most twice the rate of random collisions */
   }
 }
 
-static void the_secret_is_the_hosts(void **state) {
+static void secret_is_drawn_from_the_host(void **state) {
   (void)state;
   test_host host;
   test_host_init(&host);
@@ -118,9 +118,9 @@ static void the_secret_is_the_hosts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(it_is_nh_and_a_multiply_shift), cmocka_unit_test(long_keys_take_siphash),
-      cmocka_unit_test(counters_do_not_collide),       cmocka_unit_test(a_small_difference_is_none_for_the_home),
-      cmocka_unit_test(the_secret_is_the_hosts),
+      cmocka_unit_test(hash_is_nh_and_a_multiply_shift), cmocka_unit_test(long_keys_use_siphash),
+      cmocka_unit_test(counter_keys_do_not_collide),     cmocka_unit_test(similar_keys_rarely_share_a_home),
+      cmocka_unit_test(secret_is_drawn_from_the_host),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

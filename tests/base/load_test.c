@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads that are filed by size, beside a plain search for the largest. */
+/* Loads filed by size, compared with a plain search for the largest. */
 #include "base/load.h"
 
 #include <stdbool.h>
@@ -15,21 +15,21 @@ typedef struct item {
   vsi_load_place place;
 } item;
 
-static void ranks_rise_by_a_fifth(void **state) {
+static void ranks_rise_by_a_fourth_at_most(void **state) {
   (void)state;
   assert_int_equal(vsi_load_rank(0), 0);
   for (uint64_t held = 1; held < UINT64_C(1) << 44; held += 1 + held / 7) {
     uint8_t rank = vsi_load_rank(held);
     assert_in_range(rank, 1, VSI_LOAD_RANKS - 1);
     assert_true(vsi_load_rank(held + 1) >= rank);
-    if (held >= 4) assert_true(vsi_load_rank(held + held / 4 + 1) > rank); /* at a fourth more at the latest */
+    if (held >= 4) assert_true(vsi_load_rank(held + held / 4 + 1) > rank); /* at the latest at a fourth more */
   }
   assert_int_equal(vsi_load_rank(UINT64_MAX), VSI_LOAD_RANKS - 1);
 }
 
-/* The first found is of the highest rank that there is; the walk meets each that is filed once, none of a lower rank
- * first. */
-static void the_largest_are_found_first(void **state) {
+/* The first load found has the highest rank that exists; the walk visits each filed load once, in descending order of
+ * ranks. */
+static void largest_loads_are_found_first(void **state) {
   (void)state;
   static vsi_loads loads;
   static item items[ITEMS];
@@ -53,8 +53,8 @@ static void the_largest_are_found_first(void **state) {
   }
 }
 
-/* One that holds less than its rank says is met again where it belongs. */
-static void a_walk_files_anew(void **state) {
+/* A load that is smaller than its rank is refiled, and visited again at its new rank. */
+static void walk_refiles_loads(void **state) {
   (void)state;
   static vsi_loads loads;
   static item items[3];
@@ -71,9 +71,9 @@ static void a_walk_files_anew(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ranks_rise_by_a_fifth),
-      cmocka_unit_test(the_largest_are_found_first),
-      cmocka_unit_test(a_walk_files_anew),
+      cmocka_unit_test(ranks_rise_by_a_fourth_at_most),
+      cmocka_unit_test(largest_loads_are_found_first),
+      cmocka_unit_test(walk_refiles_loads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* This program has the ranks in any build: it is compiled with them, base/lock_order.c too. */
+/* This program checks lock ranks in any build: it is compiled with them, including base/lock_order.c. */
 #include "base/lock_order.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@ static vsi_spin_lock shard;
 static vsi_rw_lock routes = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_cond_t signalled = PTHREAD_COND_INITIALIZER;
 
-/* What another process says on its standard error while it does that. ret_status: as of waitpid */
+/* Run body in a child process. Returns its standard error; ret_status: as of waitpid */
 static void run(void (*body)(void), char *ret_said, size_t most, int *ret_status) {
   int ends[2];
   assert_int_equal(pipe(ends), 0);
@@ -29,7 +29,7 @@ static void run(void (*body)(void), char *ret_said, size_t most, int *ret_status
   pid_t child = fork();
   assert_true(child >= 0);
   if (!child) {
-    signal(SIGABRT, SIG_DFL); /* cmocka has a handler of its own */
+    signal(SIGABRT, SIG_DFL); /* cmocka has its own handler */
     dup2(ends[1], STDERR_FILENO);
     close(ends[0]);
     body();
@@ -51,16 +51,16 @@ static void in_order(void) {
   vsi_spin_lock_take(&shard, VSI_LOCK_SHARD);
   vsi_mutex_lock(&bus);
   vsi_mutex_unlock(&bus);
-  vsi_mutex_lock(&channels); /* innermost ones, one after the other */
+  vsi_mutex_lock(&channels); /* innermost locks, one after the other */
   vsi_mutex_unlock(&channels);
-  vsi_mutex_unlock(&sqlite); /* given back in another order than taken */
+  vsi_mutex_unlock(&sqlite); /* released in another order than acquired */
   vsi_spin_lock_give(&shard);
   vsi_mutex_unlock(&pages);
   vsi_rw_lock_give(&routes);
   vsi_rw_lock_write(&routes, VSI_LOCK_ROUTES);
   vsi_rw_lock_give(&routes);
   vsi_mutex_lock(&pages);
-  if (!vsi_mutex_try(&sqlite)) abort(); /* a lock that is not waited for is in order at any time */
+  if (!vsi_mutex_try(&sqlite)) abort(); /* a lock that is not waited for may be taken in any order */
   vsi_mutex_unlock(&sqlite);
   (void)vsi_wait_until(&signalled, &pages, 0);
   vsi_mutex_unlock(&pages);
@@ -112,7 +112,7 @@ static void one_that_is_not_held(void) {
   vsi_mutex_unlock(&pages);
 }
 
-static void locks_in_order_are_taken(void **state) {
+static void locks_in_order_are_accepted(void **state) {
   (void)state;
   char said[2048];
   int status;
@@ -160,7 +160,7 @@ static void *take_sqlite(void *ctx) {
   return ctx;
 }
 
-static void each_thread_has_its_own_order(void **state) {
+static void each_thread_has_its_own_lock_order(void **state) {
   (void)state;
   pthread_t other;
   vsi_mutex_lock(&pages);
@@ -170,8 +170,8 @@ static void each_thread_has_its_own_order(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(locks_in_order_are_taken),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(locks_in_order_are_accepted),
                                      cmocka_unit_test(locks_out_of_order_end_the_program),
-                                     cmocka_unit_test(each_thread_has_its_own_order)};
+                                     cmocka_unit_test(each_thread_has_its_own_lock_order)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

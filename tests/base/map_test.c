@@ -13,7 +13,7 @@ typedef struct number {
 
 typedef uint64_t hash_fn(uint64_t of);
 
-/* Many have one hash. */
+/* Many numbers have the same hash. */
 static uint64_t few(uint64_t of) {
   return of % 7 << 61;
 }
@@ -54,7 +54,7 @@ static void drop_all(vsi_map *map, const vestry_host *host) {
   vsi_map_finish(map, host);
 }
 
-static void as_a_set_of_numbers(void **state) {
+static void map_agrees_with_a_set_of_numbers(void **state) {
   (void)state;
   enum { NUMBERS = 300, STEPS = 5000 };
   hash_fn *const hashes[] = {vsi_hash_number, few, all_one};
@@ -88,7 +88,7 @@ static void as_a_set_of_numbers(void **state) {
   }
 }
 
-static void look_ups_stay_short(void **state) {
+static void lookups_stay_short(void **state) {
   (void)state;
   enum { NUMBERS = 20000 };
   const vestry_host *host = vestry_host_default();
@@ -103,7 +103,7 @@ static void look_ups_stay_short(void **state) {
   drop_all(&map, host);
 }
 
-/* Without memory for buckets a map that has some works on. */
+/* Without memory for more buckets, a map with some buckets still works. */
 static vestry_err fill(test_host *th, void *ctx) {
   (void)ctx;
   vsi_map map = {NULL, 0, 0};
@@ -117,13 +117,13 @@ static vestry_err fill(test_host *th, void *ctx) {
   return error;
 }
 
-static void out_of_memory_loses_nothing(void **state) {
+static void failed_growth_loses_no_entry(void **state) {
   (void)state;
   test_host_fail_each(fill, NULL, true);
 }
 
-/* As of one whose lock is held for the take alone. */
-static void room_is_made_outside(void **state) {
+/* For a map whose lock is held only while the new buckets are installed. */
+static void buckets_can_be_allocated_outside_the_lock(void **state) {
   (void)state;
   test_host th;
   test_host_init(&th);
@@ -136,7 +136,7 @@ static void room_is_made_outside(void **state) {
   assert_int_equal(bits, VSI_MAP_FIRST_BITS + 1);
   assert_int_equal(vsi_map_room_make(&room, &th.host, bits), VESTRY_OK);
   long allocations = atomic_load(&th.allocations);
-  assert_int_equal(vsi_map_room_make(&room, &th.host, bits), VESTRY_OK); /* it is there */
+  assert_int_equal(vsi_map_room_make(&room, &th.host, bits), VESTRY_OK); /* it is available */
   assert_int_equal(atomic_load(&th.allocations), allocations);
   vsi_map_room_take(&map, &room);
   assert_int_equal(atomic_load(&th.allocations), allocations);
@@ -144,14 +144,14 @@ static void room_is_made_outside(void **state) {
   assert_int_equal(map.count, 16);
   for (uint64_t i = 0; i < 16; i++) assert_non_null(find(&map, i, vsi_hash_number));
   const vsi_map_link *const *buckets = (const vsi_map_link *const *)map.buckets;
-  vsi_map_room_take(&map, &room); /* the former ones are fewer */
+  vsi_map_room_take(&map, &room); /* the former buckets are fewer */
   assert_ptr_equal(map.buckets, buckets);
   vsi_map_room_free(&room, &th.host);
   drop_all(&map, &th.host);
   test_host_assert_clean(&th);
 }
 
-static void nothing_is_in_an_empty_one(void **state) {
+static void empty_map_has_no_entries(void **state) {
   (void)state;
   const vsi_map map = {NULL, 0, 0};
   assert_null(vsi_map_first(&map, 1));
@@ -159,7 +159,7 @@ static void nothing_is_in_an_empty_one(void **state) {
   assert_null(VSI_MAP_OWNER(NULL, number, in));
 }
 
-static void every_byte_counts(void **state) {
+static void hash_depends_on_each_byte(void **state) {
   (void)state;
   static const struct {
     const char *bytes;
@@ -184,9 +184,9 @@ static void every_byte_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(as_a_set_of_numbers),         cmocka_unit_test(look_ups_stay_short),
-      cmocka_unit_test(out_of_memory_loses_nothing), cmocka_unit_test(room_is_made_outside),
-      cmocka_unit_test(nothing_is_in_an_empty_one),  cmocka_unit_test(every_byte_counts),
+      cmocka_unit_test(map_agrees_with_a_set_of_numbers), cmocka_unit_test(lookups_stay_short),
+      cmocka_unit_test(failed_growth_loses_no_entry),     cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
+      cmocka_unit_test(empty_map_has_no_entries),         cmocka_unit_test(hash_depends_on_each_byte),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 
 #include "support/test.h"
 
-/* A struct as it was frozen, as this library knows it, and as a later one does. */
+/* A struct as frozen, as known to this library, and as known to a later library. */
 typedef struct frozen {
   size_t size;
   uint64_t first;
@@ -23,7 +23,7 @@ static vestry_err take(known *own, const void *given) {
   return vsi_options_take(own, sizeof *own, sizeof(frozen), given);
 }
 
-static void test_none_are_the_defaults(void **state) {
+static void null_options_are_the_defaults(void **state) {
   (void)state;
   known own = {1, 2, 3};
   assert_int_equal(take(&own, NULL), VESTRY_OK);
@@ -31,7 +31,7 @@ static void test_none_are_the_defaults(void **state) {
   assert_int_equal(own.second, 0);
 }
 
-static void test_an_older_caller_leaves_the_rest_at_zero(void **state) {
+static void options_of_an_older_caller_are_zero_filled(void **state) {
   (void)state;
   known own = {1, 2, 3};
   assert_int_equal(take(&own, &(frozen){sizeof(frozen), 7}), VESTRY_OK);
@@ -39,15 +39,15 @@ static void test_an_older_caller_leaves_the_rest_at_zero(void **state) {
   assert_int_equal(own.second, 0);
 }
 
-static void test_no_size_is_the_frozen_struct(void **state) {
+static void size_zero_is_the_frozen_struct(void **state) {
   (void)state;
   known own;
   assert_int_equal(take(&own, &(known){0, 7, 8}), VESTRY_OK);
   assert_int_equal(own.first, 7);
-  assert_int_equal(own.second, 0); /* not read: an older caller has none */
+  assert_int_equal(own.second, 0); /* not read: an older caller does not have it */
 }
 
-static void test_a_newer_caller_may_use_what_is_known(void **state) {
+static void newer_caller_may_set_known_members_only(void **state) {
   (void)state;
   known own;
   assert_int_equal(take(&own, &(later){sizeof(later), 7, 8, 0}), VESTRY_OK);
@@ -56,7 +56,7 @@ static void test_a_newer_caller_may_use_what_is_known(void **state) {
   assert_int_equal(take(&own, &(later){sizeof(later), 7, 8, 9}), VESTRY_INVALID);
 }
 
-static void test_a_size_that_is_none_is_refused(void **state) {
+static void invalid_size_is_refused(void **state) {
   (void)state;
   known own;
   for (size_t size = 1; size < sizeof size; size++) assert_int_equal(take(&own, &(known){size, 7, 8}), VESTRY_INVALID);
@@ -64,11 +64,9 @@ static void test_a_size_that_is_none_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_none_are_the_defaults),
-      cmocka_unit_test(test_an_older_caller_leaves_the_rest_at_zero),
-      cmocka_unit_test(test_no_size_is_the_frozen_struct),
-      cmocka_unit_test(test_a_newer_caller_may_use_what_is_known),
-      cmocka_unit_test(test_a_size_that_is_none_is_refused),
+      cmocka_unit_test(null_options_are_the_defaults),  cmocka_unit_test(options_of_an_older_caller_are_zero_filled),
+      cmocka_unit_test(size_zero_is_the_frozen_struct), cmocka_unit_test(newer_caller_may_set_known_members_only),
+      cmocka_unit_test(invalid_size_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 enum { THREADS = 8, STEPS = 10000 };
 
-/* Each holder writes its own, and the last one reads all: ThreadSanitizer sees whether the drops order that. */
+/* Each holder writes its own member, and the last one reads all: ThreadSanitizer checks that the drops order this. */
 static struct {
   vsi_refs refs;
   size_t written[THREADS];
@@ -20,7 +20,7 @@ static void *hold(void *ctx) {
   for (size_t i = 0; i < STEPS; i++) {
     VSI_REFS_TAKE(&shared.refs);
     ++*own;
-    if (VSI_REFS_DROP(&shared.refs)) shared.ends++; /* never: the first one is still held */
+    if (VSI_REFS_DROP(&shared.refs)) shared.ends++; /* never: the first reference is still held */
   }
   if (!VSI_REFS_DROP(&shared.refs)) return NULL;
   shared.ends++;
@@ -28,7 +28,7 @@ static void *hold(void *ctx) {
   return NULL;
 }
 
-static void the_last_one_sees_all(void **state) {
+static void last_drop_sees_all_writes(void **state) {
   (void)state;
   pthread_t threads[THREADS];
   VSI_REFS_INIT(&shared.refs, THREADS);
@@ -38,7 +38,7 @@ static void the_last_one_sees_all(void **state) {
   assert_int_equal(shared.sum, THREADS * STEPS);
 }
 
-static void counts_of_any_width(void **state) {
+static void references_work_in_any_width(void **state) {
   (void)state;
   _Atomic(uint8_t) small;
   VSI_REFS_INIT(&small, 2);
@@ -49,6 +49,7 @@ static void counts_of_any_width(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(the_last_one_sees_all), cmocka_unit_test(counts_of_any_width)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(last_drop_sees_all_writes),
+                                     cmocka_unit_test(references_work_in_any_width)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

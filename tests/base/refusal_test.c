@@ -3,7 +3,7 @@
 
 #include "support/test.h"
 
-static void every_refusal_has_a_name_of_its_own(void **state) {
+static void each_refusal_has_its_own_name(void **state) {
   (void)state;
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) {
     const char *name = vestry_refusal_name((vestry_refusal)i);
@@ -16,6 +16,6 @@ static void every_refusal_has_a_name_of_its_own(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_refusal_has_a_name_of_its_own)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(each_refusal_has_its_own_name)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,9 @@
 
 #include "support/test.h"
 
-/* Key and message are the bytes 0, 1, 2 …, as in the paper's appendix, whose example is the message of 15 bytes. The
- * authors publish vectors of 2-4 rounds only; these were made with OpenSSL's implementation, which gives those too
- * (openssl mac -macopt size:8 -macopt c-rounds:1 -macopt d-rounds:3 … SIPHASH). */
+/* Key and message are the bytes 0, 1, 2 …, as in the appendix of the paper, whose example is the message of 15 bytes.
+ * The authors publish vectors of 2-4 rounds only. These were made with OpenSSL's implementation, which also reproduces
+ * the published ones (openssl mac -macopt size:8 -macopt c-rounds:1 -macopt d-rounds:3 … SIPHASH). */
 static const struct {
   size_t len;
   uint64_t hash;
@@ -16,7 +16,7 @@ static const struct {
     {8, UINT64_C(0x369095118d299a8e)}, {15, UINT64_C(0xd320d86d2a519956)}, {63, UINT64_C(0x9d199062b7bbb3a8)},
 };
 
-static void agrees_with_openssl(void **state) {
+static void siphash_agrees_with_openssl(void **state) {
   (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
@@ -26,7 +26,7 @@ static void agrees_with_openssl(void **state) {
   }
 }
 
-static void reads_from_any_address(void **state) {
+static void siphash_reads_unaligned_input(void **state) {
   (void)state;
   unsigned char bytes[40] = {0};
   vsi_siphash_key key = {1, 2};
@@ -37,7 +37,7 @@ static void reads_from_any_address(void **state) {
   }
 }
 
-static void depends_on_the_key_and_the_length(void **state) {
+static void siphash_depends_on_key_and_length(void **state) {
   (void)state;
   static const unsigned char zeros[9] = {0};
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, "abc", 3) != vsi_siphash_1_3((vsi_siphash_key){1, 3}, "abc", 3));
@@ -47,7 +47,7 @@ static void depends_on_the_key_and_the_length(void **state) {
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, NULL, 0) == vsi_siphash_1_3((vsi_siphash_key){1, 2}, "", 0));
 }
 
-/* The bytes in their order: of the authors' vectors for 128 bits, which OpenSSL's implementation gives too. */
+/* The bytes in their order, from the authors' vectors for 128 bits, which OpenSSL's implementation reproduces. */
 static const struct {
   size_t len;
   unsigned char hash[16];
@@ -61,19 +61,19 @@ static const struct {
     {63, {0x51, 0x50, 0xd1, 0x77, 0x2f, 0x50, 0x83, 0x4a, 0x50, 0x3e, 0x06, 0x9a, 0x97, 0x3f, 0xbd, 0x7c}},
 };
 
-static void agrees_with_the_authors_in_128_bits(void **state) {
+static void siphash_128_agrees_with_the_authors_vectors(void **state) {
   (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   for (size_t i = 0; i < sizeof vectors_128 / sizeof *vectors_128; i++) {
     vsi_hash_128 made = vsi_siphash_128_of(vsi_siphash_key_load(bytes), bytes, vectors_128[i].len);
-    vsi_siphash_key as_words = vsi_siphash_key_load(vectors_128[i].hash); /* two words of these bytes */
+    vsi_siphash_key as_words = vsi_siphash_key_load(vectors_128[i].hash); /* the bytes as two words */
     assert_true(vsi_hash_128_equal(made, (vsi_hash_128){as_words.k0, as_words.k1}));
   }
 }
 
-/* In three pieces of any lengths, empty ones too, and asked for in between. */
-static void pieces_do_not_matter(void **state) {
+/* In three pieces of any length, also empty, with intermediate results. */
+static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
   (void)state;
   char text[41];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * 37);
@@ -92,7 +92,7 @@ static void pieces_do_not_matter(void **state) {
     }
 }
 
-static void each_bit_of_128_counts(void **state) {
+static void each_bit_changes_the_128_bit_hash(void **state) {
   (void)state;
   unsigned char bytes[64] = {0};
   vsi_siphash_key key = {5, 6};
@@ -109,12 +109,12 @@ static void each_bit_of_128_counts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_openssl),
-      cmocka_unit_test(reads_from_any_address),
-      cmocka_unit_test(depends_on_the_key_and_the_length),
-      cmocka_unit_test(agrees_with_the_authors_in_128_bits),
-      cmocka_unit_test(pieces_do_not_matter),
-      cmocka_unit_test(each_bit_of_128_counts),
+      cmocka_unit_test(siphash_agrees_with_openssl),
+      cmocka_unit_test(siphash_reads_unaligned_input),
+      cmocka_unit_test(siphash_depends_on_key_and_length),
+      cmocka_unit_test(siphash_128_agrees_with_the_authors_vectors),
+      cmocka_unit_test(hash_of_pieces_equals_hash_of_the_whole),
+      cmocka_unit_test(each_bit_changes_the_128_bit_hash),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,15 +18,15 @@ static void *count_up(void *ctx) {
     vsi_spin_lock_take(&guarded.lock, VSI_LOCK_SHARD);
     *wrong += guarded.inside++ != 0;
     guarded.count++;
-    if (i % 500 == 0) sched_yield(); /* a holder that does not run */
+    if (i % 500 == 0) sched_yield(); /* the holder is descheduled */
     guarded.inside--;
     vsi_spin_lock_give(&guarded.lock);
   }
   return NULL;
 }
 
-/* Far more threads than processors get on, one at a time. */
-static void one_at_a_time(void **state) {
+/* Far more threads than processors make progress, one at a time. */
+static void spin_lock_excludes_many_threads(void **state) {
   (void)state;
   pthread_t threads[THREADS];
   size_t wrong[THREADS] = {0};
@@ -39,6 +39,6 @@ static void one_at_a_time(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(one_at_a_time)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(spin_lock_excludes_many_threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the log may say of a statement: its words and names, and no value. */
+/* The log shows a statement's words and names, but no values. */
 #include "base/sql.h"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static const struct {
     {VSI_SQL_POSTGRES, "SELECT E'open\\", "SELECT ..."},
 };
 
-static void values_are_left_out(void **state) {
+static void log_omits_values_of_statements(void **state) {
   (void)state;
   char shown[128];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -45,7 +45,7 @@ static void values_are_left_out(void **state) {
   }
 }
 
-static void what_has_no_room_is_cut(void **state) {
+static void shown_statement_is_cut_to_its_buffer(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const size_t len = strlen(rows[i].shown);
@@ -59,8 +59,8 @@ static void what_has_no_room_is_cut(void **state) {
   }
 }
 
-/* However a text is cut, nothing beyond its end is read: a sanitizer sees to it. */
-static void a_text_may_end_anywhere(void **state) {
+/* However a text is cut, no byte after its end is read: a sanitizer checks it. */
+static void truncated_statements_are_not_read_beyond_their_end(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     for (size_t len = 0; len < strlen(rows[i].sql); len++) {
@@ -74,9 +74,9 @@ static void a_text_may_end_anywhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_are_left_out),
-      cmocka_unit_test(what_has_no_room_is_cut),
-      cmocka_unit_test(a_text_may_end_anywhere),
+      cmocka_unit_test(log_omits_values_of_statements),
+      cmocka_unit_test(shown_statement_is_cut_to_its_buffer),
+      cmocka_unit_test(truncated_statements_are_not_read_beyond_their_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Traces as text, which strangers send; spans inside of spans; and which traces are sampled. */
+/* Traces as text, sent by untrusted clients; nested spans; sampling. */
 #include "base/trace.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
   size_t len = strlen(text);
-  char *exact = malloc(len ? len : 1); /* a byte that is read behind it is found */
+  char *exact = malloc(len ? len : 1); /* a sanitizer detects a byte that is read after it */
   assert_non_null(exact);
   memcpy(exact, text, len);
   vestry_err error = vestry_trace_read(exact, len, ret_trace);
@@ -22,7 +22,7 @@ static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
 }
 
 /* capability: L12 */
-static void what_is_read_is_written(void **state) {
+static void traces_round_trip(void **state) {
   (void)state;
   vestry_trace trace;
   char text[VESTRY_TRACE_TEXT_BYTES];
@@ -33,7 +33,7 @@ static void what_is_read_is_written(void **state) {
     vestry_trace_write(&trace, text);
     assert_string_equal(text, good[i]);
   }
-  /* Of a version to come what is known counts; other flags do not. */
+  /* Of a later version, the known fields count; unknown flags are ignored. */
   assert_int_equal(read_text("cc-" TRACE "-" SPAN "-03-and more", &trace), VESTRY_OK);
   assert_true(trace.is_sampled);
   vestry_trace_write(&trace, text);
@@ -41,7 +41,7 @@ static void what_is_read_is_written(void **state) {
 }
 
 /* capability: L12 */
-static void what_is_none_is_malformed(void **state) {
+static void malformed_traces_are_refused(void **state) {
   (void)state;
   static const char *const bad[] = {
       "",
@@ -77,7 +77,7 @@ static void what_is_none_is_malformed(void **state) {
   }
 }
 
-static void a_span_is_inside_of_the_one_around_it(void **state) {
+static void spans_nest(void **state) {
   (void)state;
   test_host th;
   spans told;
@@ -108,8 +108,8 @@ static void a_span_is_inside_of_the_one_around_it(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* One in four of those that begin here; one that comes from elsewhere says it itself. */
-static void some_traces_are_sampled(void **state) {
+/* One in four of the traces that begin here is sampled; a received trace carries its own flag. */
+static void one_in_four_new_traces_is_sampled(void **state) {
   (void)state;
   enum { ROUNDS = 4000 };
   test_host th;
@@ -139,8 +139,8 @@ static void some_traces_are_sampled(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* A host of a program that knows no tracer, and one without. */
-static void without_a_tracer_nothing_is_followed(void **state) {
+/* A host of a program that was built without tracers, and a host without one. */
+static void without_tracer_no_span_is_recorded(void **state) {
   (void)state;
   test_host th;
   spans told;
@@ -166,11 +166,11 @@ static void without_a_tracer_nothing_is_followed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_read_is_written),
-      cmocka_unit_test(what_is_none_is_malformed),
-      cmocka_unit_test(a_span_is_inside_of_the_one_around_it),
-      cmocka_unit_test(some_traces_are_sampled),
-      cmocka_unit_test(without_a_tracer_nothing_is_followed),
+      cmocka_unit_test(traces_round_trip),
+      cmocka_unit_test(malformed_traces_are_refused),
+      cmocka_unit_test(spans_nest),
+      cmocka_unit_test(one_in_four_new_traces_is_sampled),
+      cmocka_unit_test(without_tracer_no_span_is_recorded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,11 @@
 
 #include "support/test.h"
 
-/* All sequences of three bytes over the bytes at which a rule of the encoding changes, and of four over fewer. */
+/* All sequences of three bytes over the bytes at which a rule of the encoding changes, and of four bytes over fewer. */
 static const unsigned char borders[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF,
                                         0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF};
 
-/* The code point that the bytes spell, straight from the definition: decoded, then checked for shortness, surrogates
- * and range. -1: none. */
+/* Return the code point of the bytes by the definition: decode, then check length, surrogates and range. -1: none. */
 static long spelled(const unsigned char *bytes, size_t len) {
   static const long least[] = {0, 0, 0x80, 0x800, 0x10000};
   static const unsigned char marks[] = {0, 0, 0xC0, 0xE0, 0xF0}, masks[] = {0, 0x80, 0xE0, 0xF0, 0xF8};
@@ -21,15 +20,15 @@ static long spelled(const unsigned char *bytes, size_t len) {
   return point < least[len] || (point >= 0xD800 && point <= 0xDFFF) || point > 0x10FFFF ? -1 : point;
 }
 
-/* Whether some valid sequence begins with these bytes and goes on. */
+/* Whether a longer valid sequence begins with these bytes. */
 static bool is_prefix(const unsigned char *bytes, size_t len) {
   for (size_t whole = len + 1; whole <= 4; whole++) {
     unsigned char longer[4];
-    for (int fill = 0; fill < 2; fill++) { /* the lowest and the highest continuation */
+    for (int fill = 0; fill < 2; fill++) { /* the lowest and the highest continuation byte */
       memset(longer, fill ? 0xBF : 0x80, sizeof longer);
       memcpy(longer, bytes, len);
       if (spelled(longer, whole) >= 0) return true;
-      if (len == 1) { /* between them, where E0, ED, F0 and F4 allow a part of the range only */
+      if (len == 1) { /* between them, where E0, ED, F0 and F4 allow only a part of the range */
         longer[1] = fill ? 0x8F : 0xA0;
         if (spelled(longer, whole) >= 0) return true;
       }
@@ -53,7 +52,7 @@ static void check(const unsigned char *bytes, size_t len) {
   assert_int_equal(got, is_prefix(bytes, 1) ? subpart : 1);
 }
 
-static void sequences_and_maximal_subparts(void **state) {
+static void utf8_next_returns_sequences_and_maximal_subparts(void **state) {
   (void)state;
   unsigned char bytes[4];
   for (size_t a = 0; a < sizeof borders; a++) {
@@ -74,7 +73,7 @@ static void sequences_and_maximal_subparts(void **state) {
   }
 }
 
-static void trimming(void **state) {
+static void trim_drops_incomplete_sequences_at_the_end(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -89,7 +88,7 @@ static void trimming(void **state) {
       {"a\xE2\x82\xAC", 4, 4},
       {"\xF0\x9F\x96", 3, 0},
       {"\xF0\x9F\x96\x95", 4, 4},
-      {"\x80\x80\x80\x80", 4, 4}, /* nothing that was cut */
+      {"\x80\x80\x80\x80", 4, 4}, /* not a truncated sequence */
       {"\xFF", 1, 1},
       {"\xC0", 1, 1},
       {"\xED\xA0", 2, 2},
@@ -99,7 +98,7 @@ static void trimming(void **state) {
     assert_int_equal(vsi_utf8_trim(rows[i].text, rows[i].len), rows[i].kept);
 }
 
-static void a_whole_text_is_valid_or_not(void **state) {
+static void is_utf8_accepts_only_valid_texts(void **state) {
   (void)state;
   assert_true(vsi_is_utf8(NULL, 0));
   assert_true(vsi_is_utf8("plain, \xc3\xa4, \xe2\x82\xac, \xf0\x9f\x99\x82", 20));
@@ -109,9 +108,9 @@ static void a_whole_text_is_valid_or_not(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_whole_text_is_valid_or_not),
-      cmocka_unit_test(sequences_and_maximal_subparts),
-      cmocka_unit_test(trimming),
+      cmocka_unit_test(is_utf8_accepts_only_valid_texts),
+      cmocka_unit_test(utf8_next_returns_sequences_and_maximal_subparts),
+      cmocka_unit_test(trim_drops_incomplete_sequences_at_the_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
