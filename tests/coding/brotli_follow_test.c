@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What has changed, as brotli: whatever was before it on the stream, the decoder reads the event. */
+/* Differences encoded as brotli: the decoder reads the event, whatever the stream contained before it. */
 #include "coding/brotli_follow.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { WINDOW_LEAST = 10, WINDOW_MOST = 18 };
 
-/* What a stream carries when the event comes: what its former event was encoded as. */
+/* How the stream's previous event was encoded. */
 typedef enum manner { FRAMED, BY_LIBRARY, FOLLOWING, MANNERS } manner;
 
 static void feed(decoder *d, vestry_sink *sink) {
@@ -25,7 +25,7 @@ static void feed(decoder *d, vestry_sink *sink) {
   vsi_sink_init(sink, NULL);
 }
 
-/* Returns how many bytes the event is. */
+/* Returns the number of bytes of the event. */
 static size_t check(unsigned window_bits, manner how, const char *previous, size_t previous_len, const char *text,
                     size_t len) {
   const vestry_host *host = vestry_host_default();
@@ -65,7 +65,7 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
 }
 
 /* capability: D16, F1 */
-static void a_change_in_a_page(void **state) {
+static void change_in_a_page_is_encoded_briefly(void **state) {
   (void)state;
   static char page[20000], changed[20000];
   size_t len = 0, changed_len = 0;
@@ -85,11 +85,11 @@ static void a_change_in_a_page(void **state) {
       size_t wire = check(bits, m, page, len, changed, changed_len);
       if (bits >= 14) assert_in_range(wire, 1, 100);
       wire = check(bits, m, page, len, page, len);
-      if (bits >= 14) assert_in_range(wire, 1, 20); /* nothing has changed */
+      if (bits >= 14) assert_in_range(wire, 1, 20); /* no change */
     }
 }
 
-/* Texts of many kinds, which repeat themselves and each other over lengths of all classes. */
+/* Texts of many kinds that repeat themselves and each other over lengths of all classes. */
 static size_t make_text(uint64_t *random, char *text, size_t most, const char *other, size_t other_len) {
   size_t len = 1 + random_below(random, random_below(random, 3) ? 3000 : most - 1), at = 0;
   unsigned alphabet = (unsigned[]){1, 2, 3, 4, 5, 26, 255, 256}[random_below(random, 8)];
@@ -102,10 +102,10 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
     if (source_len && random_below(random, 3)) {
       size_t from = random_below(random, source_len);
       if (source == other && piece > source_len - from) piece = source_len - from;
-      for (size_t i = 0; i < piece; i++) text[at + i] = source[from + i]; /* may run into what it writes */
+      for (size_t i = 0; i < piece; i++) text[at + i] = source[from + i]; /* may overlap the bytes that it writes */
     } else {
       if (piece > 2000) piece = 2000;
-      for (size_t i = 0; i < piece; i++) { /* the low ones more often, so that codes are deep */
+      for (size_t i = 0; i < piece; i++) { /* low symbols more often, so that codes are deep */
         unsigned symbol = (unsigned)random_below(random, alphabet);
         if (random_below(random, 2)) symbol = symbol ? (unsigned)random_below(random, symbol) : 0;
         text[at + i] = (char)symbol;
@@ -117,7 +117,7 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
 }
 
 /* capability: D16, F1 */
-static void texts_of_all_kinds(void **state) {
+static void differences_of_random_texts_decode(void **state) {
   (void)state;
   enum { MOST = 200000, ROUNDS = TEST_ROUNDS(3000) };
   char *previous = malloc(MOST), *text = malloc(MOST);
@@ -136,9 +136,9 @@ static void texts_of_all_kinds(void **state) {
   free(text);
 }
 
-/* So many times as Fibonacci's numbers say, the code of the rarest would be deeper than a code may be. */
+/* With Fibonacci numbers as symbol counts, the code of the rarest symbol would be deeper than the format allows. */
 /* capability: D16, F1 */
-static void a_code_that_is_too_deep(void **state) {
+static void too_deep_code_is_limited(void **state) {
   (void)state;
   static char text[400000];
   size_t len = 0;
@@ -150,7 +150,7 @@ static void a_code_that_is_too_deep(void **state) {
     count = next;
     next = sum;
   }
-  for (size_t i = len; i > 1; i--) { /* shuffled: literals, most of them */
+  for (size_t i = len; i > 1; i--) { /* shuffled, so that most become literals */
     size_t other = random_below(&random, i);
     char swapped = text[i - 1];
     text[i - 1] = text[other];
@@ -161,7 +161,7 @@ static void a_code_that_is_too_deep(void **state) {
 }
 
 /* capability: F1 */
-static void lengths_at_every_border(void **state) {
+static void copy_and_insert_lengths_at_each_class_border(void **state) {
   (void)state;
   static char previous[30000], text[60000];
   uint64_t random = 3;
@@ -171,7 +171,7 @@ static void lengths_at_every_border(void **state) {
       53,  54,  65,  66,  69,  70,  97,   98,   101,  102,  129,  130,  133,  134,  193,  194,  197,   198,   321,  322,
       325, 326, 577, 578, 581, 582, 1089, 1090, 1093, 1094, 2113, 2114, 2117, 2118, 6209, 6210, 22593, 22594, 25000};
   for (size_t i = 0; i < sizeof borders / sizeof *borders; i++)
-    for (size_t j = 0; j < 3; j++) { /* so many new ones, then a copy of as many, then new ones or none */
+    for (size_t j = 0; j < 3; j++) { /* this number of new bytes, then a copy of as many, then new bytes or none */
       size_t count = borders[i], len = 0;
       for (; len < count; len++) text[len] = (char)random_below(&random, 256);
       memcpy(text + len, previous + 100 + j, count);
@@ -181,7 +181,7 @@ static void lengths_at_every_border(void **state) {
     }
 }
 
-static void large_ones(void **state) {
+static void large_differences_decode_up_to_the_limit(void **state) {
   (void)state;
   size_t most = VSI_BROTLI_FOLLOW_MAX_BYTES;
   char *text = malloc(most + 1);
@@ -209,7 +209,7 @@ static vestry_err follow(test_host *th, void *ctx) {
   return error;
 }
 
-static void memory_runs_out(void **state) {
+static void encoding_survives_every_allocation_failure(void **state) {
   (void)state;
   static char text[5000];
   uint64_t random = 9;
@@ -219,12 +219,12 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_change_in_a_page),
-      cmocka_unit_test(texts_of_all_kinds),
-      cmocka_unit_test(a_code_that_is_too_deep),
-      cmocka_unit_test(lengths_at_every_border),
-      cmocka_unit_test(large_ones),
-      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(change_in_a_page_is_encoded_briefly),
+      cmocka_unit_test(differences_of_random_texts_decode),
+      cmocka_unit_test(too_deep_code_is_limited),
+      cmocka_unit_test(copy_and_insert_lengths_at_each_class_border),
+      cmocka_unit_test(large_differences_decode_up_to_the_limit),
+      cmocka_unit_test(encoding_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Coders, and the codings that streams share: what is made once, what is counted, and what an ending stream gives back.
- */
+/* Coders, and the codings that streams share: shared encoding, limits, and the release at the end of a stream. */
 #include "coding/coder.h"
 
 #include <pthread.h>
@@ -37,7 +36,7 @@ static void close_all(bench *b, listener *l, int count) {
 }
 
 /* capability: F1 */
-static void an_event_sent_to_many_is_encoded_once(void **state) {
+static void event_for_many_streams_is_encoded_once(void **state) {
   (void)state;
   bench b;
   listener l[9];
@@ -58,7 +57,7 @@ static void an_event_sent_to_many_is_encoded_once(void **state) {
   bench_finish(&b);
 }
 
-static void a_small_event_is_framed(void **state) {
+static void small_event_is_framed(void **state) {
   (void)state;
   bench b;
   listener l;
@@ -79,8 +78,8 @@ static void a_small_event_is_framed(void **state) {
   bench_finish(&b);
 }
 
-/* The head, the primer, events and the end are as few writes as ever. */
-static void all_that_waits_is_one_write(void **state) {
+/* The head, the primer, the events and the end need no more writes than without encoding. */
+static void queued_encoded_events_are_one_write(void **state) {
   (void)state;
   bench b;
   listener l;
@@ -98,7 +97,7 @@ static void all_that_waits_is_one_write(void **state) {
   bench_finish(&b);
 }
 
-static void an_empty_stream_is_whole_too(void **state) {
+static void empty_stream_decodes_completely(void **state) {
   (void)state;
   const vestry_profile *const profiles[] = {&brotli, &gzip, &own, &private_gzip};
   for (int i = 0; i < 4; i++) {
@@ -112,7 +111,7 @@ static void an_empty_stream_is_whole_too(void **state) {
   }
 }
 
-static void the_end_waits_for_room(void **state) {
+static void encoded_end_waits_for_room(void **state) {
   (void)state;
   bench b;
   listener l;
@@ -175,7 +174,7 @@ static void heartbeats_are_encoded(void **state) {
 }
 
 /* capability: F2 */
-static void private_encoders_are_counted_and_given_back(void **state) {
+static void private_encoders_are_limited_and_released(void **state) {
   (void)state;
   bench b;
   listener l[3];
@@ -187,7 +186,7 @@ static void private_encoders_are_counted_and_given_back(void **state) {
   bench_run(&b);
   vestry_connection_close(l[0].connection, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
-  /* with the end, though the reference is still held */
+  /* at the end, although the reference is still held */
   assert_int_equal(listener_open(&l[2], &b, &private_gzip, NULL), VESTRY_OK);
   listener_finish(&l[0], true);
   close_all(&b, &l[1], 2);
@@ -198,7 +197,7 @@ static void private_encoders_are_counted_and_given_back(void **state) {
 }
 
 /* capability: F2 */
-static void codings_are_shared_and_bounded(void **state) {
+static void codings_are_shared_and_limited(void **state) {
   (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -206,10 +205,10 @@ static void codings_are_shared_and_bounded(void **state) {
   vsi_coding *first = NULL, *again = NULL, *other = NULL;
   assert_int_equal(vsi_coding_find(codings, &gzip, &first), VESTRY_OK);
   assert_int_equal(vsi_coding_find(codings, &private_gzip, &again), VESTRY_OK);
-  assert_ptr_equal(first, again); /* whose encoder it is does not matter to what can be shared */
+  assert_ptr_equal(first, again); /* the mode of the encoder does not affect sharing */
   assert_int_equal(vsi_coding_find(codings, &(vestry_profile){.ops = &vestry_profile_gzip, .level = 6}, &again),
                    VESTRY_OK);
-  assert_ptr_equal(first, again); /* the default, said aloud */
+  assert_ptr_equal(first, again); /* the default, given explicitly */
   for (uint32_t i = 1; i < VSI_CODINGS_MAX; i++) {
     vestry_profile profile = {.ops = &vestry_profile_gzip, .stored_bytes = i};
     assert_int_equal(vsi_coding_find(codings, &profile, &other), VESTRY_OK);
@@ -222,7 +221,7 @@ static void codings_are_shared_and_bounded(void **state) {
   bench_finish(&b);
 }
 
-/* A profile that fails at its third event: the stream is given up, for ERROR, and no sooner. */
+/* A profile that fails at its third event: then the stream is aborted with cause ERROR, and not before. */
 static int encodes;
 static vestry_err fail_at_third(void *encoder, const void *data, size_t len, vestry_sink *sink) {
   return ++encodes == 3 ? VESTRY_FAILED : test_chain.encode(encoder, data, len, sink);
@@ -232,7 +231,7 @@ static vestry_err no_store(const vestry_profile *profile, const void *data, size
   return VESTRY_FAILED;
 }
 
-static void a_profile_that_fails_ends_the_stream(void **state) {
+static void failing_profile_aborts_the_stream(void **state) {
   (void)state;
   for (int private = 0; private < 2; private ++) {
     vestry_profile_ops ops = test_chain;
@@ -262,7 +261,7 @@ static void a_profile_that_fails_ends_the_stream(void **state) {
   }
 }
 
-/* A profile whose output is empty now and then writes nothing: an empty chunk would end a stream. */
+/* A profile whose output is sometimes empty writes nothing then, because an empty chunk would end a stream. */
 static vestry_err put_nothing(void *encoder, const void *data, size_t len, vestry_sink *sink) {
   (void)encoder, (void)data, (void)len, (void)sink;
   return VESTRY_OK;
@@ -293,7 +292,7 @@ static void empty_output_is_not_written(void **state) {
   bench_finish(&b);
 }
 
-/* Threads that want the same event at the same time: one encodes it, the others wait for that. */
+/* Threads that need the same event at the same time: one encodes it, and the others wait for the result. */
 enum { WANTING = 4 };
 static _Atomic(int) wanting, encoded;
 static vestry_err encode_when_all_want(void *encoder, const void *data, size_t len, vestry_sink *sink) {
@@ -315,7 +314,7 @@ static void *want(void *argument) {
   return (void *)segment;
 }
 
-static void threads_encode_an_event_once(void **state) {
+static void concurrent_threads_encode_an_event_once(void **state) {
   (void)state;
   vestry_profile_ops ops = test_chain;
   ops.encode = encode_when_all_want;
@@ -341,13 +340,13 @@ static void threads_encode_an_event_once(void **state) {
 /* ---- events that follow another one ------------------------------------------------------------------------------ */
 
 static const vestry_profile own_whole = {.ops = &test_chain_checked};
-/* following: what a page of 40 messages and one more is at most; 0: that coding makes nothing shorter */
+/* following: the maximum size of a page of 40 messages and one more; 0: the coding makes it no shorter */
 static const struct {
   const vestry_profile *profile;
   size_t following;
 } shared[] = {{&brotli, 120}, {&gzip, 200}, {&own_whole, 0}};
 
-/* A list of so many messages, no two alike. */
+/* A list of distinct messages. */
 static vestry_event *messages(bench *b, int count) {
   static char text[20000];
   vestry_event *event = NULL;
@@ -378,7 +377,7 @@ static size_t send_next(bench *b, listener *l, vestry_event *event, vestry_event
 }
 
 /* capability: F1 */
-static void a_page_is_written_as_what_has_changed(void **state) {
+static void changed_page_is_written_as_difference(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
     bench b;
@@ -389,18 +388,18 @@ static void a_page_is_written_as_what_has_changed(void **state) {
     send_next(&b, &l, last, NULL);
     assert_int_equal(forms_of(last), 1);
     for (int turn = 1; turn <= 5; turn++) {
-      if (turn == 3) { /* between them there may be heartbeats */
+      if (turn == 3) { /* heartbeats may come between them */
         test_host_advance_ms(&b.th, 15001);
         bench_run(&b);
       }
       vestry_event *event = messages(&b, 40 + turn);
       size_t wire = send_next(&b, &l, event, last);
       assert_int_equal(followed_by(&l), turn);
-      if (!shared[i].following) { /* as long as alone, which was tried too */
+      if (!shared[i].following) { /* as long as the standalone form, which was tried too */
         assert_int_equal(forms_of(event), 1);
       } else {
         assert_in_range(wire, 1, shared[i].following);
-        assert_int_equal(forms_of(event), 0); /* nothing is kept with it that could go to others */
+        assert_int_equal(forms_of(event), 0); /* the event keeps no form that other streams could use */
       }
       vestry_event_unref(last);
       last = event;
@@ -414,9 +413,9 @@ static void a_page_is_written_as_what_has_changed(void **state) {
   }
 }
 
-/* Heartbeats that decode to something: the text goes on behind them, as far as that is worth it. */
+/* Heartbeats that decode to text: a difference refers across them, up to a limit. */
 /* capability: F1 */
-static void a_page_follows_across_heartbeats(void **state) {
+static void difference_refers_across_heartbeats(void **state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
     vestry_profile_ops ops = *shared[i].profile->ops;
@@ -449,7 +448,7 @@ static void a_page_follows_across_heartbeats(void **state) {
 }
 
 /* capability: F1 */
-static void what_was_not_written_last_is_not_followed(void **state) {
+static void difference_needs_the_previous_event_written_last(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
     bench b;
@@ -458,17 +457,17 @@ static void what_was_not_written_last_is_not_followed(void **state) {
     for (int j = 0; j < 2; j++) assert_int_equal(listener_open(&l[j], &b, shared[i].profile, NULL), VESTRY_OK);
     vestry_event *pages[8];
     for (int j = 0; j < 8; j++) pages[j] = messages(&b, 30 + j);
-    send_next(&b, &l[0], pages[1], pages[0]); /* nothing was written */
+    send_next(&b, &l[0], pages[1], pages[0]); /* no event was written before */
     assert_int_equal(followed_by(&l[0]), 0);
     send_next(&b, &l[0], pages[0], NULL);
-    send_next(&b, &l[0], pages[2], pages[1]); /* another one came between */
+    send_next(&b, &l[0], pages[2], pages[1]); /* another event came between */
     assert_int_equal(followed_by(&l[0]), 0);
-    send_next(&b, &l[1], pages[3], pages[2]); /* it went to another stream */
+    send_next(&b, &l[1], pages[3], pages[2]); /* it was sent to another stream */
     assert_int_equal(followed_by(&l[1]), 0);
     vestry_event_follow(pages[4], pages[3]);
-    send_next(&b, &l[0], pages[4], NULL); /* taken back */
+    send_next(&b, &l[0], pages[4], NULL); /* cancelled */
     assert_int_equal(followed_by(&l[0]), 0);
-    vestry_event_follow(pages[5], pages[4]); /* it would, but it is followed itself before it is written */
+    vestry_event_follow(pages[5], pages[4]); /* it could, but another event follows it before it is written */
     vestry_event_follow(pages[6], pages[5]);
     assert_int_equal(vestry_connection_send(l[0].connection, pages[5]), VESTRY_OK);
     listener_expect(&l[0], pages[5]);
@@ -481,7 +480,7 @@ static void what_was_not_written_last_is_not_followed(void **state) {
     listener_expect(&l[1], pages[6]);
     bench_run(&b);
     assert_int_equal(followed_by(&l[0]) + followed_by(&l[1]), 1);
-    vestry_event_follow(pages[7], pages[7]); /* itself: nothing */
+    vestry_event_follow(pages[7], pages[7]); /* the event itself: no effect */
     send_next(&b, &l[0], pages[7], pages[6]);
     for (int j = 0; j < 8; j++) vestry_event_unref(pages[j]);
     close_all(&b, l, 2);
@@ -489,8 +488,8 @@ static void what_was_not_written_last_is_not_followed(void **state) {
   }
 }
 
-/* A plain stream, and one with its own encoder, have no use for it, and do not hold what came before. */
-static void other_streams_let_go_of_it(void **state) {
+/* A plain stream, and one with a private encoder, do not use the previous event, and do not hold it. */
+static void plain_and_private_streams_release_the_previous_event(void **state) {
   (void)state;
   const vestry_profile *const profiles[] = {NULL, &private_gzip, &own, &brotli};
   for (int i = 0; i < 4; i++) {
@@ -523,12 +522,12 @@ static vestry_err follow_not(void *encoder, const void *previous, size_t previou
                              vestry_sink *sink) {
   (void)encoder, (void)previous, (void)previous_len, (void)data, (void)len;
   follows++;
-  vestry_err error = vestry_sink_put(sink, "?", 1); /* what a failing member has put out is nobody's */
+  vestry_err error = vestry_sink_put(sink, "?", 1); /* the output of a failed member is discarded */
   return error ? error : VESTRY_UNSUPPORTED;
 }
 
 /* capability: F1 */
-static void the_shorter_is_written(void **state) {
+static void shorter_form_is_written(void **state) {
   (void)state;
   vestry_profile_ops ops = test_chain_checked;
   for (int i = 0; i < 2; i++) {
@@ -546,7 +545,7 @@ static void the_shorter_is_written(void **state) {
     assert_int_equal(forms_of(second), 1);
     send_next(&b, &l, small, second); /* it is framed */
     assert_int_equal(follows, 1);
-    send_next(&b, &l, third, small); /* what was framed can be followed */
+    send_next(&b, &l, third, small); /* a framed event can be followed */
     assert_int_equal(follows, 2);
     assert_int_equal(followed_by(&l), 0);
     vestry_event_unref(first);
@@ -558,8 +557,8 @@ static void the_shorter_is_written(void **state) {
   }
 }
 
-/* What conflation leaves out was never written: its follower goes alone, and the next one follows that. */
-static void a_conflated_event_is_not_followed(void **state) {
+/* A conflated event was never written: the event that follows it is sent standalone, and the next one follows that. */
+static void conflated_event_is_not_followed(void **state) {
   (void)state;
   bench b;
   listener l;
@@ -590,8 +589,8 @@ static void a_conflated_event_is_not_followed(void **state) {
   bench_finish(&b);
 }
 
-/* Allocation fail_at fails, and all after it if they shall, while pages follow each other. What was accepted is read,
- * unless the stream was closed for that. Returns whether one failed. */
+/* Allocation fail_at fails, and with for_good all later ones, while pages follow each other. The accepted events are
+ * received, unless the stream was closed because of the failure. Returns whether an allocation failed. */
 static bool follow_without_memory(const vestry_profile *profile, long fail_at, bool for_good) {
   bench b;
   listener l;
@@ -625,7 +624,7 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
 }
 
 /* capability: F1 */
-static void memory_runs_out_while_pages_follow(void **state) {
+static void allocation_failure_loses_no_following_page(void **state) {
   (void)state;
   vestry_profile_ops ops = vestry_profile_brotli;
   ops.idle = NULL; /* heartbeats are events */
@@ -637,24 +636,24 @@ static void memory_runs_out_while_pages_follow(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(an_event_sent_to_many_is_encoded_once),
-      cmocka_unit_test(a_small_event_is_framed),
-      cmocka_unit_test(all_that_waits_is_one_write),
-      cmocka_unit_test(an_empty_stream_is_whole_too),
-      cmocka_unit_test(the_end_waits_for_room),
+      cmocka_unit_test(event_for_many_streams_is_encoded_once),
+      cmocka_unit_test(small_event_is_framed),
+      cmocka_unit_test(queued_encoded_events_are_one_write),
+      cmocka_unit_test(empty_stream_decodes_completely),
+      cmocka_unit_test(encoded_end_waits_for_room),
       cmocka_unit_test(heartbeats_are_encoded),
-      cmocka_unit_test(private_encoders_are_counted_and_given_back),
-      cmocka_unit_test(codings_are_shared_and_bounded),
-      cmocka_unit_test(a_profile_that_fails_ends_the_stream),
+      cmocka_unit_test(private_encoders_are_limited_and_released),
+      cmocka_unit_test(codings_are_shared_and_limited),
+      cmocka_unit_test(failing_profile_aborts_the_stream),
       cmocka_unit_test(empty_output_is_not_written),
-      cmocka_unit_test(threads_encode_an_event_once),
-      cmocka_unit_test(a_page_is_written_as_what_has_changed),
-      cmocka_unit_test(a_page_follows_across_heartbeats),
-      cmocka_unit_test(what_was_not_written_last_is_not_followed),
-      cmocka_unit_test(other_streams_let_go_of_it),
-      cmocka_unit_test(the_shorter_is_written),
-      cmocka_unit_test(a_conflated_event_is_not_followed),
-      cmocka_unit_test(memory_runs_out_while_pages_follow),
+      cmocka_unit_test(concurrent_threads_encode_an_event_once),
+      cmocka_unit_test(changed_page_is_written_as_difference),
+      cmocka_unit_test(difference_refers_across_heartbeats),
+      cmocka_unit_test(difference_needs_the_previous_event_written_last),
+      cmocka_unit_test(plain_and_private_streams_release_the_previous_event),
+      cmocka_unit_test(shorter_form_is_written),
+      cmocka_unit_test(conflated_event_is_not_followed),
+      cmocka_unit_test(allocation_failure_loses_no_following_page),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

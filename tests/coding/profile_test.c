@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of write profiles, one suite over all of them: what they put out is read by the decoders of the field,
- * piece by piece, spliced in every order that the contract allows. */
+/* The contract of write profiles, one suite for all: independent decoders read their output in pieces, spliced in each
+ * order that the contract allows. */
 #include "vestry/profile.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static const vestry_profile profiles[] = {
 };
 enum { PROFILES = sizeof profiles / sizeof *profiles, EVENT_MOST = 40000, VARIED_BYTES = 8000 };
 
-/* Text that repeats itself, words of a dictionary, and noise; never empty. */
+/* Repetitive text, words of a dictionary, and noise; never empty. */
 static size_t make_event(uint64_t *seed, char *to) {
   static const char *const words[] = {"<div class=\"row\">", "the ", "elements ", "http://www.", "\n", "data: ", " "};
   size_t most = 1 + random_below(seed, random_below(seed, 8) ? 300 : EVENT_MOST), len = 0;
@@ -51,7 +51,7 @@ static size_t make_event(uint64_t *seed, char *to) {
   return len;
 }
 
-/* One far end, and what it should have read. */
+/* A decoder, and the text that it must have read. */
 typedef struct far_end {
   decoder d;
   size_t primed; /* decoded bytes of the primer */
@@ -71,7 +71,7 @@ static void far_finish(far_end *f) {
   vsi_buffer_finish(&f->expected);
 }
 
-/* Feed what the sink holds, and look whether all of it has been read by now. */
+/* Decode the sink's bytes, and check that all of the text so far was read. */
 static void far_take(far_end *f, vestry_sink *sink, const char *plain, size_t len) {
   decoder_feed(&f->d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
   vsi_buffer_append(&f->expected, plain, len);
@@ -86,7 +86,7 @@ static void new_sink(vestry_sink *sink) {
 }
 
 /* capability: C13 */
-static void private_streams(void **state) {
+static void private_encoder_streams_decode(void **state) {
   (void)state;
   static char text[EVENT_MOST + 64];
   for (int i = 0; i < PROFILES; i++)
@@ -121,8 +121,8 @@ static void far_add(far_end *f, const vestry_profile *p, const char *text, size_
   if (p->ops->check) f->check = p->ops->combine(f->check, p->ops->check(text, len), len);
 }
 
-/* Primer; then an encoder that is used again, a fresh one or one that was reset, framed bytes, idle ones, in any order
- * in which the used one is not interrupted; then the end. */
+/* Write a primer; then, in any order that does not interrupt the reused encoder: its output, that of a fresh or reset
+ * encoder, framed bytes, idle bytes; then the end. */
 static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   static char text[EVENT_MOST + 64];
   const vestry_profile_ops *ops = p->ops;
@@ -135,7 +135,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   f.primed = f.d.text.len;
   assert_true(!f.primed || f.d.text.data[0] == ':'); /* a comment */
   void *encoder = NULL;
-  bool in_row = false; /* what came last is the encoder's */
+  bool in_row = false; /* the last output is the encoder's */
   for (uint64_t steps = random_below(&seed, 40); steps; steps--) {
     uint64_t what = random_below(&seed, 8);
     new_sink(&sink);
@@ -175,7 +175,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
 }
 
 /* capability: C13 */
-static void shared_streams(void **state) {
+static void spliced_streams_decode(void **state) {
   (void)state;
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
@@ -184,9 +184,9 @@ static void shared_streams(void **state) {
   }
 }
 
-/* A stream that is a bit longer than a window, and one event that is longer than the largest stored piece. */
+/* A stream slightly longer than a window, and an event longer than the largest stored piece. */
 /* capability: C13 */
-static void framed_bytes_of_any_length(void **state) {
+static void framed_bytes_of_any_length_decode(void **state) {
   (void)state;
   static const size_t lengths[] = {
       1, 2, 255, 65535, 65536, 65537, 3 * 65535 + 7, 1 << 20, (1 << 20) + 1, (1 << 24), (1 << 24) + 1};
@@ -197,7 +197,7 @@ static void framed_bytes_of_any_length(void **state) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    if (!p.ops->primer || (i && p.ops == profiles[i - 1].ops)) continue; /* framing knows no settings */
+    if (!p.ops->primer || (i && p.ops == profiles[i - 1].ops)) continue; /* framing has no settings */
     for (size_t n = 0; n < count; n++) {
       far_end f;
       far_begin(&f, &p);
@@ -220,8 +220,8 @@ static void framed_bytes_of_any_length(void **state) {
   free(text);
 }
 
-/* Later events of an encoder refer back: a page that changes a little costs little. */
-static void events_refer_back(void **state) {
+/* Later events of an encoder refer to earlier ones: a page that changes a little needs few bytes. */
+static void repeated_events_are_compressed(void **state) {
   (void)state;
   static char page[10000];
   uint64_t random = 7;
@@ -246,7 +246,7 @@ static void events_refer_back(void **state) {
 }
 
 /* capability: C13 */
-static void settings_are_checked(void **state) {
+static void profile_settings_are_checked(void **state) {
   (void)state;
   static const vestry_profile bad[] = {
       {.ops = NULL},
@@ -262,7 +262,7 @@ static void settings_are_checked(void **state) {
       {.ops = &vestry_profile_brotli, .memory_level = 1},
       {.ops = &vestry_profile_brotli, .mode = (vestry_profile_mode)2},
       {.ops = &test_chain, .level = 1},
-      {.ops = &test_chain_private}, /* it knows no segments */
+      {.ops = &test_chain_private}, /* it has no segments */
   };
   vestry_profile p = {.level = 77};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -291,13 +291,13 @@ static void settings_are_checked(void **state) {
 #undef WITHOUT
 }
 
-/* A sink that is out of memory is told on by every member that puts something out. */
-static void a_full_sink_is_told(void **state) {
+/* Each function with output reports a sink that is out of memory. */
+static void failed_sink_is_reported(void **state) {
   (void)state;
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    if (p.ops == &vestry_profile_identity) continue; /* most members put nothing out */
+    if (p.ops == &vestry_profile_identity) continue; /* most of its functions have no output */
     vestry_sink sink;
     vsi_sink_init(&sink, NULL);
     sink.buffer.error = VESTRY_NO_MEMORY;
@@ -325,7 +325,7 @@ static void a_full_sink_is_told(void **state) {
   }
 }
 
-/* Large enough for what an encoder allocates as it goes: blocks, trees, histograms. */
+/* Large enough for the encoder's later allocations: blocks, trees, histograms. */
 static size_t make_varied(char to[VARIED_BYTES]) {
   static const char words[] = "<p>to be or not</p>";
   uint64_t seed = 7;
@@ -356,7 +356,7 @@ static vestry_err encode_something(test_host *th, void *ctx) {
   return error;
 }
 
-static void memory_runs_out(void **state) {
+static void encoding_survives_every_allocation_failure(void **state) {
   (void)state;
   for (int i = 0; i < PROFILES; i++)
     test_host_fail_each(encode_something, (void *)&profiles[i], true); /* a segment that cannot be trimmed is kept */
@@ -375,7 +375,7 @@ static void memory_runs_out(void **state) {
 
 enum { SAID_NO_MEMORY = 42, DONE_WITHOUT = 43 };
 
-/* In a process of its own, whose address space is full: encoders are made and kept until one is refused. */
+/* In a child process with a full address space: create and keep encoders until one is refused. */
 static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
   static char varied[VARIED_BYTES];
   static void *encoders[10000];
@@ -397,15 +397,15 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
   }
   while (count) p.ops->destroy(encoders[--count]);
   if (error != VESTRY_NO_MEMORY) return DONE_WITHOUT;
-  /* There is room again. */
+  /* Memory is available again. */
   void *encoder = NULL;
   if (p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder)) return 1;
   p.ops->destroy(encoder);
   return SAID_NO_MEMORY;
 }
 
-/* Whatever the library of a coding does without memory, the process goes on. */
-static void the_systems_memory_runs_out(void **state) {
+/* However the library of a coding handles a lack of memory, the process continues. */
+static void encoders_survive_a_full_address_space(void **state) {
   (void)state;
   if (!OWN_ADDRESSES) TEST_SKIP("sanitizers take terabytes of addresses");
   for (int i = 0; i < PROFILES; i++) {
@@ -424,14 +424,14 @@ static void the_systems_memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(private_streams),
-      cmocka_unit_test(shared_streams),
-      cmocka_unit_test(framed_bytes_of_any_length),
-      cmocka_unit_test(events_refer_back),
-      cmocka_unit_test(settings_are_checked),
-      cmocka_unit_test(a_full_sink_is_told),
-      cmocka_unit_test(memory_runs_out),
-      cmocka_unit_test(the_systems_memory_runs_out),
+      cmocka_unit_test(private_encoder_streams_decode),
+      cmocka_unit_test(spliced_streams_decode),
+      cmocka_unit_test(framed_bytes_of_any_length_decode),
+      cmocka_unit_test(repeated_events_are_compressed),
+      cmocka_unit_test(profile_settings_are_checked),
+      cmocka_unit_test(failed_sink_is_reported),
+      cmocka_unit_test(encoding_survives_every_allocation_failure),
+      cmocka_unit_test(encoders_survive_a_full_address_space),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

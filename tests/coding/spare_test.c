@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that an encoder gave back: the next one has it, its host does not see it, and it is bounded. */
+/* Memory that an encoder freed: the next encoder reuses it without the host, up to a limit. */
 #include "coding/spare.h"
 
 #include <stdalign.h>
@@ -14,7 +14,7 @@
 
 enum { LARGE_BYTES = 16 << 10, PAGE_BYTES = 12000, CHANGE_AT = 5000 };
 
-/* A host that knows how much of it is in use, and how often a large piece was asked for. */
+/* A host that counts its memory in use, and its large allocations. */
 typedef struct meter {
   vestry_host host;
   size_t used_bytes, large_count;
@@ -42,7 +42,7 @@ static void meter_init(meter *m) {
   m->host.ctx = m;
 }
 
-/* Encode a page, or what has changed in it, of the text `bytes`, as a stream's runner has it done. */
+/* Encode a page, or its change, from `bytes`, as the runner of a stream does. */
 static void encode(void *encoder, const vestry_profile *p, bool follows, char *bytes, size_t len) {
   static char previous[PAGE_BYTES];
   vestry_sink sink;
@@ -73,8 +73,8 @@ static void create(meter *m, vestry_profile *p, void **ret_encoder) {
   assert_int_equal(p->ops->create(p, &m->host, VESTRY_ENCODER_SEGMENT, ret_encoder), VESTRY_OK);
 }
 
-/* A heap whose top comes and goes with each page costs more than the page. */
-static void the_next_page_asks_the_host_for_no_large_piece(void **state) {
+/* A heap whose top is released and requested with each page costs more than the page. */
+static void next_page_needs_no_large_allocation(void **state) {
   (void)state;
   char *page = make_text(PAGE_BYTES);
   for (int follows = 0; follows < 2; follows++) {
@@ -93,7 +93,7 @@ static void the_next_page_asks_the_host_for_no_large_piece(void **state) {
   free(page);
 }
 
-static void what_is_kept_is_bounded(void **state) {
+static void kept_memory_is_bounded(void **state) {
   (void)state;
   size_t large = (size_t)4 << 20;
   char *text = make_text(large);
@@ -105,7 +105,7 @@ static void what_is_kept_is_bounded(void **state) {
     encode(encoder, &p, false, text, large);
     encode(encoder, &p, true, text, PAGE_BYTES);
     encode(encoder, &p, false, text, PAGE_BYTES);
-    /* beside it: the encoder, and what stands in front of each piece */
+    /* plus the encoder, and the header of each piece */
     assert_in_range(m.used_bytes, 1, VSI_SPARE_MOST_BYTES + 4096);
   }
   p.ops->destroy(encoder);
@@ -113,8 +113,8 @@ static void what_is_kept_is_bounded(void **state) {
   free(text);
 }
 
-/* A stream's own encoder, or an epoch's, keeps nothing beside what its library has. */
-static void what_is_not_reset_keeps_nothing(void **state) {
+/* An encoder of one stream or of an epoch keeps no memory beyond that of its library. */
+static void unreset_encoder_keeps_no_memory(void **state) {
   (void)state;
   meter m;
   meter_init(&m);
@@ -125,11 +125,11 @@ static void what_is_not_reset_keeps_nothing(void **state) {
   vsi_spare_free(&spare, one);
   assert_in_range(m.used_bytes, 1, 100);
   vsi_spare_free(&spare, NULL);
-  vsi_spare_finish(&spare); /* what is lent, too */
+  vsi_spare_finish(&spare); /* also pieces in use */
   assert_int_equal(m.used_bytes, 0);
 }
 
-static void a_piece_is_lent_again_if_it_fits(void **state) {
+static void piece_is_reused_if_it_fits(void **state) {
   (void)state;
   meter m;
   meter_init(&m);
@@ -154,7 +154,7 @@ static void a_piece_is_lent_again_if_it_fits(void **state) {
   assert_int_equal(m.used_bytes, 0);
 }
 
-/* What is lent and kept when memory runs out is given back all the same; and what was encoded before it is whole. */
+/* When memory runs out, used and kept pieces are freed nevertheless, and what was encoded before is complete. */
 static vestry_err encode_again(test_host *th, void *ctx) {
   const char *text = ctx;
   vestry_profile p;
@@ -177,7 +177,7 @@ static vestry_err encode_again(test_host *th, void *ctx) {
   return error;
 }
 
-static void memory_runs_out(void **state) {
+static void allocation_failure_frees_all_pieces(void **state) {
   (void)state;
   char *page = make_text(PAGE_BYTES);
   test_host_fail_each(encode_again, page, false);
@@ -186,11 +186,9 @@ static void memory_runs_out(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_next_page_asks_the_host_for_no_large_piece),
-      cmocka_unit_test(what_is_kept_is_bounded),
-      cmocka_unit_test(what_is_not_reset_keeps_nothing),
-      cmocka_unit_test(a_piece_is_lent_again_if_it_fits),
-      cmocka_unit_test(memory_runs_out),
+      cmocka_unit_test(next_page_needs_no_large_allocation), cmocka_unit_test(kept_memory_is_bounded),
+      cmocka_unit_test(unreset_encoder_keeps_no_memory),     cmocka_unit_test(piece_is_reused_if_it_fits),
+      cmocka_unit_test(allocation_failure_frees_all_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

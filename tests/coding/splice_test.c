@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The property of encoded streams: whatever happens to a stream, the decoder of its coding reads exactly the events
- * that its queue accepted, in order; and after a clean end it says that the stream is whole. Many small worlds, each
- * made of a seed: streams of all encodings that open, join and leave channels, are sent events by themselves and
- * together, take their bytes piece by piece, lose events to full queues, fall silent and end, in any order. */
+ * that its queue accepted, in order; after a clean end, it reports a complete stream. The test runs many small worlds,
+ * each generated from a seed. Streams of all encodings open, join and leave channels, receive events alone and
+ * together, write piece by piece, drop events from full queues, idle and end, in any order. */
 #include <stdlib.h>
 
 #include "channel/channel.h"
@@ -11,7 +11,7 @@
 
 enum { SLOTS = 7, CHANNELS = 2, STEPS = 80, WORLDS = TEST_ROUNDS(1500), PAGE_BYTES = 3000 };
 
-/* Those whose heartbeats are encoded like events; made in main. */
+/* Profiles whose heartbeats are encoded like events; initialized in main. */
 static vestry_profile_ops beating_gzip, beating_brotli;
 
 static const vestry_profile profiles[] = {
@@ -37,24 +37,24 @@ typedef struct splice_world {
   bench b;
   uint64_t random;
   listener slots[SLOTS];
-  vestry_event *renders[SLOTS]; /* what each was last sent alone, or something older; NULL: nothing */
+  vestry_event *renders[SLOTS]; /* the last event sent to this slot alone, or an older one; NULL: none */
   bool member[CHANNELS][SLOTS];
   vsi_channel *channels[CHANNELS];
   char page[PAGE_BYTES];
-  uint64_t shared_profiles; /* of those above this world uses few, so that streams share them */
+  uint64_t shared_profiles; /* of the profiles above, a world uses few, so that streams share them */
 } splice_world;
 
 static uint64_t below(splice_world *w, uint64_t bound) {
   return random_below(&w->random, bound);
 }
 
-/* Events that followed another one, by profile, in all worlds. */
+/* Events that followed another one, by profile, over all worlds. */
 static uint64_t followed_counts[PROFILES];
 
 static vestry_event *event_with(splice_world *w, int changes) {
   vestry_event *event = NULL;
   size_t len = below(w, 3) ? PAGE_BYTES : 1 + below(w, 200);
-  if (!below(w, 3)) { /* something new at some place, and the rest goes on behind it */
+  if (!below(w, 3)) { /* new content at some position, with the old content after it */
     size_t at = below(w, PAGE_BYTES - 100);
     memmove(w->page + at + 100, w->page + at, PAGE_BYTES - at - 100);
   }
@@ -132,7 +132,8 @@ static void send_to(listener *l, vestry_event *const *events, size_t count) {
     for (size_t i = 0; i < count; i++) listener_expect(l, events[i]);
 }
 
-/* The page anew, as what has changed since it was sent last: or since something else, or sent to others too. */
+/* Render the page as a change to the last event, or to another one, or to one that was sent to other streams as
+ * well. */
 static void render(splice_world *w, size_t slot) {
   vestry_event *event = event_with(w, 1 + (int)below(w, 20)),
                **last = &w->renders[below(w, 8) ? slot : below(w, SLOTS)];
@@ -167,7 +168,7 @@ static void step(splice_world *w) {
                      w->member[channel][slot] ? VESTRY_OK : VESTRY_NOT_FOUND);
     w->member[channel][slot] = false;
     break;
-  case 5: /* by itself, one or several */
+  case 5: /* a direct send, of one or several */
     if (is_open(l)) {
       vestry_event *events[3] = {next_event(w), next_event(w), NULL};
       events[2] = events[0];
@@ -176,7 +177,7 @@ static void step(splice_world *w) {
       vestry_event_unref(events[1]);
     }
     break;
-  case 6: { /* the same one to everybody, by hand */
+  case 6: { /* the same one to each stream, by hand */
     vestry_event *event = next_event(w);
     for (int i = 0; i < SLOTS; i++) send_to(&w->slots[i], &event, 1);
     vestry_event_unref(event);
@@ -210,7 +211,7 @@ static void step(splice_world *w) {
   for (int i = 0; i < SLOTS; i++)
     if (is_open(&w->slots[i])) {
       listener_check(&w->slots[i], w->slots[i].p.write_answer == VESTRY_IO_OK);
-      /* a blocked one goes on where it was */
+      /* a blocked one continues where it was */
       if (w->slots[i].p.write_answer != VESTRY_IO_OK) vestry_connection_writable(w->slots[i].connection);
     }
 }
@@ -241,7 +242,7 @@ static void live(splice_world *w, uint64_t seed) {
 }
 
 /* capability: F1 */
-static void every_decoder_reads_what_was_accepted(void **state) {
+static void decoders_read_exactly_the_accepted_events(void **state) {
   (void)state;
   static splice_world w;
   const char *seed = getenv("VESTRY_SEED");
@@ -266,6 +267,6 @@ int main(void) {
   beating_gzip = vestry_profile_gzip;
   beating_brotli = vestry_profile_brotli;
   beating_gzip.idle = beating_brotli.idle = NULL;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_decoder_reads_what_was_accepted)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(decoders_read_exactly_the_accepted_events)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
