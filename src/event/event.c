@@ -15,9 +15,10 @@
 /* An event is one allocation: this struct, directly followed by the bytes. After vsi_event_build only the count, the
  * list of extras, the number and the previous event change.
  *
- * The previous event is a reference that can be taken once: the thread that swaps it for NULL owns it. So two threads
- * need not coordinate: a runner that encodes this event, and a thread that makes another event follow this one and
- * therefore drops this event's predecessor. */
+ * An event may follow a previous event, for example the last render of the same page. It is then encoded as the
+ * difference from that one (coding/coder.c). The reference to the previous event can be taken once: the thread that
+ * swaps it for NULL owns it. So no lock is needed between two threads that drop this reference: a runner that has
+ * encoded this event, and a thread that calls vestry_event_follow(next, this). */
 struct vestry_event {
   const vestry_host *host;
   _Atomic(size_t) references;

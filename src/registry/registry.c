@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Registries: the meanings of names. */
+/* The public functions of a registry. A registry maps names to functions of the application: effects, actions and
+ * placeholders. It also has the interceptors, which are called before and after each effect (vestry/registry.h explains
+ * all four). These functions check their arguments; names.c does the work. */
 #include "base/memory.h"
 #include "instance/instance.h"
 #include "registry/names.h"

@@ -9,9 +9,9 @@
 #include "base/thread.h"
 
 /* Each worker has a queue; jobs that other threads submit go into the queue `outside`. A worker takes a job from its
- * own queue, then from outside, then from the other workers, one job at a time. Queues are first in, first out, and a
+ * own queue, then from `outside`, then from the other workers, one job at a time. Queues are first in, first out, and a
  * job that is submitted while it runs goes to the end, so it cannot delay others in its queue for ever. Every
- * FAIR_TURNS turns, a worker checks outside and one other queue first, so that it cannot delay those either.
+ * FAIR_TURNS turns, a worker checks `outside` and one other queue first, so that it cannot delay those either.
  *
  * Parking. A worker that finds nothing sleeps. This invariant ensures that no job is forgotten:
  *
@@ -112,11 +112,13 @@ void vsi_pool_observe(vsi_pool *pool, bool observes) {
   atomic_fetch_add_explicit(&pool->observers_count, observes ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
-/* Mark a job that is about to be queued, if none is marked: the first one of each thread, and then one in 64. */
+/* Sample the delay of a job that is about to be queued: mark it, and store the time. Of the jobs that one thread
+ * submits, the first and then every 64th is a sample, unless another job is marked at that time. */
 static void mark(vsi_pool *pool, vsi_job *job) {
   static _Thread_local unsigned submits;
   vsi_job *none = NULL;
-  /* acquire pairs with the release of the previously marked job: its time has been read */
+  /* acquire pairs with the release store in run_one: the time of the job that was marked before has been read, so
+   * marked_ns may be overwritten */
   if (submits++ % 64 == 0 &&
       atomic_compare_exchange_strong_explicit(&pool->marked, &none, job, memory_order_acquire, memory_order_relaxed))
     pool->marked_ns = vsi_now_ns(pool->host);
@@ -155,7 +157,9 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
 }
 
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
-  if (!is_at_home(pool)) return; /* no worker would run it, and the queue's lock may be locked for ever */
+  /* A forked process (home.h) has no workers, and another thread of the parent may have held the queue's lock at the
+   * fork. */
+  if (!is_at_home(pool)) return;
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
   vsi_job_queue_push(is_worker_of(pool) ? &this_worker->queue : &pool->outside, job);
   if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
@@ -182,7 +186,7 @@ void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
 
 bool vsi_pool_run_or_clear(vsi_pool *pool) {
   if (vsi_pool_run_one(pool)) return true;
-  if (!pool->wake) return false; /* set by the stepping thread, or before it began to step */
+  if (!pool->wake) return false; /* set by the thread that steps the runtime, or before it began to step */
   vsi_wake_clear(pool->wake);
   /* [C3] of wake.c: seq_cst, like [S1] */
   return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && vsi_pool_run_one(pool);

@@ -65,7 +65,8 @@ bool vsi_pool_run_or_clear(vsi_pool *pool);
 
 /* Queue a job. Any thread. */
 void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
-/* Queue a job that this thread has just run. The thread looks for its next job at once, so no worker is woken. */
+/* Queue a job that this thread has just run, again. This thread looks for its next job at once, so no worker has to be
+ * woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
 /* Begin or end observing the pool. While it is observed, some jobs are timed. Any thread. */

@@ -16,17 +16,17 @@
  *      …
  *      level 7   64 slots of 64^7 ticks
  *
- * Invariant: a timer on level L has the digits of now above L, and at L a greater digit than now (on level 0 it may be
- * equal). Therefore:
- * - All of level L comes before all of level L + 1, and on one level a lower slot comes before a higher one. The next
- *   stop is the lowest bit of the lowest level that has any.
+ * Invariant: the tick of a timer on level L equals now in all digits above digit L, and is greater than now in digit L
+ * (on level 0: greater or equal). Therefore:
+ * - All of level L comes before all of level L + 1, and on one level a lower slot comes before a higher one. So the
+ *   first occupied slot of the lowest level that has one is the next stop: the next tick at which advance has work.
  * - Equal ticks always share a slot, and lists are moved in order, so equal ticks expire in the order of their adds.
  * - Digits are absolute and ticks do not wrap, so a slot never stands for two times.
  *
  * Advance goes from stop to stop. At a stop of level 0 the whole list is due. At a stop of a higher level, now takes
- * the slot's digit, and its timers are filed again, on lower levels. A timer moves at most once for each level.
- * Advancing from the last stop to now_tick keeps the invariant, because now stays below the next stop and so shares the
- * digits above it. */
+ * the slot's digit, and its timers are filed again, on lower levels. A timer moves at most once for each level. The
+ * final move of now, from the last stop to now_tick, keeps the invariant: now stays below the beginning of the next
+ * occupied slot. So the two still have the same digits above the level of that slot. */
 
 enum { EXPIRED_LEVEL = VSI_WHEEL_LEVELS };
 

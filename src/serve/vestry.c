@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating an instance from its parts, and ending it in three steps. */
+/* Creating an instance from its parts, and ending it in three steps: close, stop and destroy. The parts are the objects
+ * of the lower modules: the runtime, the store, the group (all connections of the instance), the codings of its write
+ * profiles, the channels, the routes and the registry. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -14,8 +16,8 @@
 #include "serve/shares.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2 };
-_Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context counts them");
-/* The reference count of jansson's constants: references to them are not counted. */
+_Static_assert(VESTRY_REPLY_KEYS_MAX <= VSI_STREAM_KEYS_MAX, "a stream context has room for the keys of a reply");
+/* The reference count that jansson gives to its constants (null, true, false): references to them are not counted. */
 #define UNCOUNTED             SIZE_MAX
 #define DEFAULT_BODY_BYTES    ((size_t)1 << 20)
 #define DEFAULT_REQUEST_BYTES ((size_t)256 << 20)
@@ -171,11 +173,14 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   const vestry_options *options = &own;
   if (!ret_instance) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_options, own, given))
-    return refuse(vestry_host_default(), "the options have an unknown size, or members of a later version");
+    return refuse(vestry_host_default(),
+                  "options.size is neither 0 nor sizeof(vestry_options), or a member is set that only a later version "
+                  "has: set size, and compile with the header of this library");
   const vestry_host *host = host_of(options);
   vestry_bounds bounds;
   if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
-    return refuse(host, "options.bounds has an unknown size, or members of a later version");
+    return refuse(host, "options.bounds->size is neither 0 nor sizeof(vestry_bounds), or a member is set that only a "
+                        "later version has: set size, and compile with the header of this library");
   own.bounds = &bounds;
   const char *mistake = find_mistake(options), *part = "";
   if (mistake) return refuse(host, mistake);
@@ -184,7 +189,9 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   if (VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks) ||
       VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
     vsi_free(host, v);
-    return refuse(host, "options.hooks or options.signals has an unknown size, or members of a later version");
+    return refuse(host,
+                  "the size of options.hooks or options.signals is neither 0 nor the size of the struct, or a member "
+                  "is set that only a later version has: set size, and compile with the header of this library");
   }
   v->host = host;
   v->scope = options->scope;
@@ -223,7 +230,8 @@ void vestry_close(vestry *v) {
   if (atomic_exchange_explicit(&v->closing, true, memory_order_acq_rel)) return;
   vsi_group_close(v->group);
   vsi_extensions_close(&v->extensions);
-  vestry_store_close(v->store); /* after the group, so that streams which are put later find the store closed */
+  vestry_store_close(v->store); /* after the group, which from then on accepts no new stream. A stream that is put into
+                                   the store before this line is removed here; a stream that is put later gets CLOSED */
 }
 
 /* Return whether this thread may wait. A callback that waited for the end of all streams would wait for its own thread,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: how commits to PostgreSQL are followed, and how following restarts */
-/* There are two connections: one receives the WAL, the other queries what is visible. If one of them ends, both are
- * closed and opened again. Reasons are: the server was restarted; a standby has replaced it; the WAL continues on
- * another timeline; a segment was removed before it was read; the WAL cannot be read. Following then restarts at the
- * present position, and everything that was read renders again, once, because the commits in between are unknown.
+/* A thread that follows the commits of a database. There are two connections: one receives the WAL; the other, `side`,
+ * queries which transactions are visible. The changed keys of each commit go to the index (index.c), which finds the
+ * renders that have read them. If either connection ends, both are closed and opened again. Reasons are: the server was
+ * restarted; a standby has replaced it; the WAL continues on another timeline; a segment was removed before it was
+ * read; the WAL cannot be read. Following then restarts at the present position. Every page that has read anything is
+ * rendered once more, because the commits in between are unknown.
  *
  * The order of a start is:
  * 1. find the position of the WAL;
@@ -11,8 +13,8 @@
  * 3. read the WAL from that position.
  * So all records of a transaction with a later number are after that position.
  *
- * The position for which other threads wait is published after the index was updated. So when they continue, everything
- * that was committed before the wait began is published. */
+ * Other threads can wait for a position of the WAL. A position is announced to them after the index has received all
+ * commits before it. So when they continue, the index has everything that was committed before their wait began. */
 #include "data/postgres/follower.h"
 
 #include <errno.h>
@@ -34,13 +36,16 @@ enum {
   BACK_OFF_FIRST_MS = 50,
   BACK_OFF_MOST_MS = 1000,
   REFUSED_MS = 10000,
-  ALONE = 3, /* a server that has just started may be available for the later connection only */
+  ALONE = 3, /* number of attempts in a row that must fail while other connections succeed. One is not enough: a server
+                that has just started may refuse the follower and accept the next connection */
   IDLE_MS = 5000,
   BUSY_MS = 2,       /* pause between reads under constant load, because each read wakes two processes */
-  LOOK_MET_MS = 1,   /* a set waits for a commit to become visible; the time doubles each time */
-  LOOK_SOME_MS = 50, /* no set waits */
+  LOOK_MET_MS = 1,   /* first interval of the queries if a set of a render matches a commit that is not visible yet; it
+                        doubles each time */
+  LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
   LOOK_MOST_MS = 200,
-  DEFINITIONS_ASKED = 64 /* if more relations of a transaction changed, one counts as a composite type */
+  DEFINITIONS_ASKED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
+                            one is a composite type */
 };
 
 struct vsi_postgres_follower {
@@ -53,9 +58,9 @@ struct vsi_postgres_follower {
   pthread_cond_t moved;
   /* Guarded by lock. */
   bool is_over;
-  uint64_t asked, answered; /* waits */
-  uint64_t place;           /* all WAL before it was followed */
-  uint64_t behind_since_ns; /* 0: not behind */
+  uint64_t asked, answered; /* waits are numbered: the last one that began, and the last one that was served */
+  uint64_t place;           /* position: all WAL before it was followed */
+  uint64_t behind_since_ns; /* time since when there is WAL that was not read; 0: there is none */
   vsi_postgres_follower_stats stats;
   /* Belongs to the thread. */
   vsi_postgres_stream stream;
@@ -130,8 +135,9 @@ static vestry_err ask_snapshot(follower *f, vsi_postgres_snapshot *ret_snapshot)
   return error;
 }
 
-/* Get a transaction number that is larger than that of any other transaction with a number. A snapshot does not contain
- * it, because it ends after the last transaction that has ended, and running ones may have larger numbers. */
+/* Get a transaction number that is larger than that of any other transaction with a number. The upper limit of a
+ * snapshot would not do: it lies directly after the last transaction that has ended, and running transactions may have
+ * larger numbers. */
 static vestry_err ask_number(follower *f, uint64_t *ret_number) {
   PGresult *row;
   vestry_err error = ask(f, "SELECT pg_current_xact_id()", 1, &row);
@@ -164,8 +170,8 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
   return vsi_postgres_index_move(f->is.index, relation, from, to);
 }
 
-/* Find out whether one of the changed relations is a composite type. No page uses such a relation directly, but perhaps
- * a column of the type. It existed before the commit, so the current snapshot contains it. */
+/* Find out whether one of the changed relations is a composite type. No page uses such a relation directly, but it may
+ * use a column that has this type. The composite type existed before the commit, so a query finds it now. */
 static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
   char sql[160 + DEFINITIONS_ASKED * 11];
   size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
@@ -410,7 +416,8 @@ static void *run(void *ctx) {
   while (!is_over(f)) {
     bool was_there = begin(f) != VESTRY_OK && f->side;
     bool is_going = !was_there && f->side;
-    /* There may be no connection for it, for example because of a connection limit of the role. */
+    /* If other connections succeed again and again and the follower gets none, the server refuses the follower, for
+     * example because of the connection limit of its role. So such attempts are counted. */
     if (!f->side && back_off_ms >= BACK_OFF_MOST_MS && f->stats.is != VSI_POSTGRES_REFUSED)
       f->alone_count = f->is.is_there(f->is.ctx) ? f->alone_count + 1 : 0;
     else
@@ -418,7 +425,8 @@ static void *run(void *ctx) {
     was_there |= f->alone_count == ALONE;
     const vestry_err error = is_going ? go(f) : VESTRY_OK;
     if (is_going) back_off_ms = BACK_OFF_FIRST_MS;
-    /* Failed twice, so it is not a server that is shutting down; or its WAL cannot be read here, now or later. */
+    /* Two cases. The server was reached but could not be followed, twice in a row, so it is not one that is just
+     * shutting down. Or its WAL is of a kind that can never be read here. */
     if ((was_there && f->was_refused) || error == VESTRY_UNSUPPORTED) {
       set(f, VSI_POSTGRES_REFUSED);
       back_off_ms = REFUSED_MS;

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: forms of all nodes: pages follow their generation, but not the typed text */
-/* Each form is a row. A message that changes the form is one UPDATE of columns that are in no index. If it finds no
- * row, because there is none, or because the row needs more room or a later expiry, put_row does the full work. The
- * statement that writes decides which of two messages is the later one, at any node.
+/* The storage of forms in a database, with the rules of the storage in memory (app/page/form_kept.c): a form has a
+ * generation, and each message with typed text has the generation of its form and a number.
  *
- * A page depends on when its form was cleared, but not on the typed text. Therefore, a render reads another table for
- * the former, vestry_form_cleared, in which clearing changes one row, and the table of forms is excluded from the read
- * set. The row is selected by a number computed from the tab's id, which the server has drawn and sealed, and from the
- * form's name, so it can be read before the form exists.
+ * Each form is a row. A message that changes the form is one UPDATE of columns that are in no index. If it finds no
+ * row, because there is none, or because the row needs more room or a later expiry, put_row does the full work. (`room`
+ * is the size of a row, rounded up, so that typing a little more does not change it.) The statement that writes decides
+ * which of two messages is the later one, at any node.
+ *
+ * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
+ * second table, vestry_form_cleared, in which each clearing changes one row. The table of forms is not part of the read
+ * set, which is the data whose changes refresh the page. The row is selected by a number computed from the tab's id,
+ * which is random and sealed by the server, and from the form's name, so it can be read before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
  *   other.
- * - SQLite: the number, of 63 bits, is the key of both tables. Two forms of one tab whose names were chosen to have
- *   equal numbers replace each other, but no form of another tab.
+ * - SQLite: the number, of 63 bits, is the key of both tables. If an application chooses two names of forms in one tab
+ *   so that their numbers are equal, these two forms replace each other. A form of another tab cannot be replaced in
+ *   this way.
  *
  * A submit clears the form in the application's own transaction, which may be serializable. Therefore, its statements
  * read nothing but the form's own row, and count nothing. Bounds are checked when text is stored. With SQLite all of
@@ -59,14 +64,15 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1},
 
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW
-#define MS       "::bigint"
+#define MS       "::bigint" /* the type of a parameter with a time in ms, which PostgreSQL cannot infer */
 /* The time when the statement runs, because a generation must be later than those of all pages. */
 #define MOMENT(parameter)                                                                                              \
   "(CASE " parameter "::bigint WHEN 0 THEN (extract(epoch FROM clock_timestamp()) * 1000)::bigint ELSE " parameter     \
   "::bigint END)"
 
-/* Parameters of one form: the first four are scope, tab, name and number. PostgreSQL needs a type for the number even
- * where it is not used. */
+/* Parameters of one form: $1 scope, $2 tab, $3 name, $4 the form's number (number_of). The column `number` is another
+ * number: that of the message. PostgreSQL needs a type for $4 even where it is not used, so KNOWN mentions it with its
+ * type. */
 #define KNOWN             "$4::bigint IS NOT NULL"
 #define SQLITE_KEY(row)   row "id = $4 AND " row "scope = $1 AND " row "tab = $2 AND " row "name = $3"
 #define POSTGRES_KEY(row) row "scope = $1 AND " row "tab = $2 AND " row "name = $3 AND " KNOWN
@@ -81,7 +87,11 @@ static vsi_sql_texts follow_sql = {"SELECT generation FROM vestry_form_cleared W
   " FROM (SELECT 1) AS one LEFT JOIN vestry_form AS f ON " key " AND f.expires > " now
 static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
                                  FIND(POSTGRES_KEY("f."), POSTGRES("$5"), ", 'vestry_form'::regclass::oid")};
-/* A row that expires later than its time to live allows was stored before the clock was set back. */
+/* The UPDATE that a message usually needs. It leaves these rows to put_row:
+ * - rows that are later than the message;
+ * - rows with too little room;
+ * - rows of which more than a tenth of the time to live has passed;
+ * - rows that expire later than the time to live allows, because they were stored before the clock was set back. */
 #define TYPE(key, now, ms)                                                                                             \
   "UPDATE vestry_form SET generation = $5, number = $6, pairs = $7, room = $8 WHERE " key                              \
   " AND (generation, number) < ($5, $6) AND room >= $8 AND expires > " now " + $10" ms " - $10" ms                     \
@@ -272,8 +282,8 @@ static vestry_err look_recorded(const stored *in, const vsi_form_key *key, readi
   return error ? error : into->error;
 }
 
-/* Reject reads in a transaction that pages do not follow: a page rendered from its older snapshot would miss a clearing
- * since. */
+/* Reject a read in a transaction whose reads are not recorded. Its snapshot may be older than the last clearing of the
+ * form. The page would then show the text that was cleared, and would not be rendered again. */
 static vestry_err check_reads(const stored *in) {
   const vsi_call call = vsi_sql_call(in->pool, "vestry_form_open");
   const vestry_sql_transaction *own = in->pool->ops->own(in->pool);
@@ -300,7 +310,8 @@ static vestry_err find(vestry_forms_storage *storage, const vsi_form_key *key, v
 /* ------------------------------------------------------------------------------------------------ bounds ---------- */
 
 typedef struct totals {
-  int64_t forms, bytes, of_visitors; /* both in bytes */
+  /* forms: number of forms. The others: bytes of all forms, and of the forms of anonymous users. */
+  int64_t forms, bytes, of_visitors;
 } totals;
 
 static void read_totals(const vestry_sql_row *row, void *ctx) {
@@ -330,8 +341,8 @@ static int64_t beyond(int64_t bytes, int64_t most) {
   return bytes > most ? bytes - (most - most / MADE_FREE) : 0;
 }
 
-/* Remove the oldest forms, except this one. Those of anonymous users go first: beyond half of the bound, and then
- * before those of users. */
+/* Remove the oldest forms, except this one. Forms of anonymous users are removed first: those beyond half of the bound
+ * in any case, and, if that is not enough, others of them before any form of a user. */
 static vestry_err bound_all(changing *of) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_bytes, half = most / 2;
@@ -355,7 +366,7 @@ static vestry_err bound(changing *of, int64_t bytes) {
   stored *in = of->in;
   const int64_t most = (int64_t)in->storage.bounds.max_per_scope_count;
   vestry_err error = VESTRY_OK;
-  if (of->key->scope.len) /* the empty scope is shared by all users */
+  if (of->key->scope.len) /* the empty scope is shared by all users, so its forms are not limited in number */
     error = vsi_sql_if_any(
         change(in, bound_sql, VESTRY_LIST(KEY_VALUES(in, of->key), most - 1), vsi_sql_count_row, &of->evicted));
   const bool is_due = atomic_fetch_sub_explicit(&in->left_bytes, bytes, memory_order_relaxed) < bytes;

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+/* Which sets of reads a commit concerns. A set is the common read set of renders: file pages, and tables with keys. (A
+ * page here is a page of the database file.) A set is exact if it is followed by its file pages; otherwise it is
+ * followed by its tables. */
 #include "data/sqlite/judge.h"
 
 bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p) {
@@ -7,7 +10,8 @@ bool vsi_sqlite_meets_tables(const vsi_sqlite_commit *commit, const vsi_sqlite_p
                               commit->keys_count);
 }
 
-/* For an untracked set without a matching table, the first changed table is used. */
+/* If no table of the set matches (every commit concerns it, because not all its reads are tracked), name the first
+ * table that the commit changed. */
 const vsi_sqlite_use *vsi_sqlite_met_use(const vsi_sqlite_commit *commit, const vsi_sqlite_plan *p) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
     if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
@@ -36,6 +40,8 @@ vsi_sqlite_verdict vsi_sqlite_judge(const vsi_sqlite_commit *commit, const vsi_s
     if (!meets_pages(commit, p)) return VSI_SQLITE_NOTHING;
     return commit->is_of_render || !vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_VOID : VSI_SQLITE_REFRESH;
   }
-  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING; /* it may write any page */
+  /* A commit of a render refreshes nothing. But which pages it wrote is not known here. They may be pages of an exact
+   * set, so such a set is void. */
+  if (commit->is_of_render) return p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING;
   return vsi_sqlite_meets_tables(commit, p) ? VSI_SQLITE_REFRESH : p->is_exact ? VSI_SQLITE_VOID : VSI_SQLITE_NOTHING;
 }
