@@ -63,9 +63,10 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
 /** Maximum size of a piece of a file that is read. */
 #define VESTRY_BODY_PIECE_BYTES 16384
 
-/** Return by how many bytes the bodies exceed 7/8 of vestry_bounds.max_answer_bytes, counting a body that was just
- *  refused; 0 if they do not. An adapter calls this with each answer, and closes the connections whose answers hold
- *  most until it has closed this many bytes; it counts each by vestry_answer_cut. Threads any; does not block. */
+/** Return by how many bytes all bodies together exceed 7/8 of vestry_bounds.max_answer_bytes; 0 if they do not. A body
+ *  that was just refused for lack of room is included. An adapter calls this with each answer. If it is not 0, it
+ *  closes the connections whose answers hold most memory, until these have held this many bytes together, and counts
+ *  each by vestry_answer_cut. Threads any; does not block. */
 VESTRY_API uint64_t vestry_answer_bytes_excess(const vestry *v);
 /** Count an aborted answer in vestry_stats.answers_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_answer_cut(vestry *v);
@@ -88,19 +89,19 @@ typedef struct vestry_request_ops {
   /** Read body bytes, blocking as the server does. *ret_len 0: the end. OK | IO (the peer broke off) | TIMEOUT | LIMIT
    *  (the request held too much memory: 503). */
   vestry_err (*read)(void *server_request, void *buffer, size_t capacity, size_t *ret_len);
-  /** Send a complete answer. Called at most once, and not if a stream was opened for the request, unless that stream
-   *  was abandoned: vestry ends its transport before its open, and then calls respond, for example if another stream
-   *  serves the key already. OK | IO (the peer is gone). */
+  /** Send a complete answer. Called at most once. A request gets either an answer or a stream. It gets both calls only
+   *  if vestry gives up the new stream, for example because another stream has the key already: first `open` of this
+   *  struct, then the transport's `end` (without the transport's `open`), then respond. OK | IO (the peer is gone). */
   vestry_err (*respond)(void *server_request, const vestry_response *response);
   /** Prepare a stream whose answer has this head. Nothing is written before the transport's open. The head is copied.
-   *  Called at most once. If vestry cannot use the transport, it calls its end (not clean) before vestry_serve returns,
-   *  and its release then or later.
+   *  Called at most once. If vestry cannot use the transport, it calls the transport's end with clean = false before
+   *  vestry_serve returns, and its release then or later.
    *  OK | LIMIT (the server has its maximum of streams: vestry answers 503) | NO_MEMORY | UNSUPPORTED. */
   vestry_err (*open)(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                      void **ret_transport);
-  /** As respond, with a body that the adapter takes whatever it returns. The adapter destroys the body when it is sent
-   *  or will never be sent. response->body is NULL, and body_len is the length of the whole body. NULL: respond gets
-   *  all bodies, in memory, and they are counted until it returns.
+  /** As respond, but the adapter takes ownership of the body, also if this function fails. It destroys the body when it
+   *  is sent or will never be sent. response->body is NULL, and body_len is the length of the whole body. NULL: respond
+   *  gets all bodies, in memory, and they are counted until it returns.
    *  body  NULL: no byte of it is wanted (HEAD), or there is none */
   vestry_err (*respond_body)(void *server_request, const vestry_response *response, vestry_body *body);
   /** Announce a body that is received in pieces (vestry/app/upload.h). Called before the first read, if there is a
@@ -108,14 +109,15 @@ typedef struct vestry_request_ops {
    *  held_bytes, which are counted already. NULL: the adapter has no deadline for bodies. */
   void (*receives)(void *server_request, size_t held_bytes);
   /** Report the number of open streams and their maximum. Long polls of pages without a stream (docs/guide/proxies.md)
-   *  are not held while 3/4 of the streams are in use. NULL: no maximum. Does not block. */
+   *  end early while 3/4 of this maximum are in use. NULL: no maximum. Does not block. */
   void (*room)(void *server_request, uint32_t *ret_streams, uint32_t *ret_capacity);
 } vestry_request_ops;
 
 /** Maximum size of a piece of a body that is received in pieces, and the memory that each such body holds. */
 #define VESTRY_RECEIVE_BYTES 32768
 
-/** Serve one request: read and check its body and signals, call the handler, perform its reply. The answer to an error
+/** Serve one request: read and check its body and signals, call the handler, perform its reply (send the answer, or
+ *  dispatch the effects to streams: vestry/request.h). The answer to an error
  *  is a line of text/plain:
  *  - of a handler: see vestry_handler_fn
  *  - of the client: body too large 413, too slow 408, malformed 400
@@ -151,14 +153,16 @@ typedef struct vestry_receiving vestry_receiving;
  *  Threads  the connection's; does not block */
 VESTRY_API vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                            vestry_receiving **ret_receiving);
-/** Call the guards, and begin the application's writer: first, and once. Blocks as the application does. */
+/** Call the guards (vestry/routes.h), and begin the application's writer (vestry/app/upload.h). Call this once, before
+ *  the functions below. Blocks as the application does. */
 VESTRY_API void vestry_receive_open(vestry_receiving *receiving);
-/** Return whether more of the body is wanted. If not, skip the rest, then close. Does not block. */
+/** Return whether more of the body is wanted. If not, discard the rest of it, then call vestry_receive_close. Does not
+ *  block. */
 VESTRY_API bool vestry_receive_wants(const vestry_receiving *receiving);
-/** Get the buffer for the next bytes of the body. The bytes stay there until they are written.
+/** Get the buffer for the next bytes of the body. The bytes stay there until vestry_receive_write.
  *  ret_len  free bytes; 0: the buffer is full, with VESTRY_RECEIVE_BYTES, and must be written first
  *  Returns  NULL: no more of the body is wanted
- *  Threads  as the functions that block; does not block */
+ *  Threads  any, but not while another function on this body runs; does not block */
 VESTRY_API char *vestry_receive_room(vestry_receiving *receiving, size_t *ret_len);
 /** Report that len bytes were put into the buffer. */
 VESTRY_API void vestry_receive_put(vestry_receiving *receiving, size_t len);
@@ -177,15 +181,15 @@ VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_con
 VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
 
 /** Look up the status of a request's head in the routes: 200, there is a route; 204, the method alone decides the
- *  answer (OPTIONS); 404 or 405. For adapters that read bodies ahead: with another status than 200, vestry_serve does
- *  not read the body.
+ *  answer (OPTIONS); 404 or 405. For adapters that read a body before they call vestry_serve: with another status than
+ *  200, vestry_serve does not read the body.
  *  path      URL-decoded, without query
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
 
-/** Observer of an instance's routes, for an adapter inside a server that has other handlers, too, and must route only
- *  vestry's paths to it. The functions are called one at a time for each instance, under a lock of its routes: they
- *  must neither mount nor unmount, nor wait for a thread that does. */
+/** Observer of an instance's routes. An adapter needs it inside a server that also has other handlers, because it must
+ *  claim exactly the paths of vestry's routes there. The functions are called one at a time for each instance, under a
+ *  lock of its routes: they must neither mount nor unmount, nor wait for a thread that does. */
 typedef struct vestry_route_follower {
   size_t size; /**< sizeof(vestry_route_follower), or 0 */
   /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
@@ -197,7 +201,8 @@ typedef struct vestry_route_follower {
 
 /** Follow the routes of an instance: those mounted now, and each later change.
  *  follower, ctx  borrowed until ctx follows no more. Call with follower NULL to stop: when that returns, none of the
- *                 follower's functions runs. ctx identifies the follower: one instance, one follower
+ *                 follower's functions runs. An instance can have several followers; ctx identifies each, so the same
+ *                 ctx cannot follow an instance twice
  *  Returns  OK (for NULL also if ctx does not follow) | INVALID (an argument; ctx follows already) | NO_MEMORY | the
  *           error that mounts returned for an existing route: then unmounted was called for the routes before it, and
  *           ctx does not follow
@@ -211,22 +216,23 @@ struct vestry_server_adapter {
   /** Start a server. options: complete and checked; a UNIX socket or an address is set. ret_server: owned by the
    *  caller, first member of the adapter's own struct; size and port are set. As vestry_server_create. */
   vestry_err (*start)(vestry *v, const struct vestry_server_options *options, struct vestry_server **ret_server);
-  vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms);                     /**< vestry_server_stop */
-  void (*destroy)(struct vestry_server *server);                                             /**< _destroy */
-  void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< _room */
+  vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms); /**< vestry_server_stop */
+  void (*destroy)(struct vestry_server *server);                         /**< vestry_server_destroy */
+  void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< vestry_server_room */
 };
 
-/** Count a connection or request that the adapter refuses. vestry_serve counts its own refusals. NONE and values that
- *  are no refusal are not counted. Threads any; does not block. */
+/** Count a connection or request that the adapter refuses. vestry_serve counts its own refusals. NONE and
+ *  unknown values are not counted. Threads any; does not block. */
 VESTRY_API void vestry_turn_away(vestry *v, vestry_refusal refusal);
 
-/** Reserve memory for a head, or for a body that is read ahead, from vestry_bounds.max_request_bytes. Reserve the
- *  growth of a body as it grows. Give each byte back once, before the instance is destroyed.
- *  Returns  true | false (the bound would be exceeded: nothing was reserved. Answer 503 and count BUDGET)
+/** Reserve memory for a head, or for a body that is read before vestry_serve, from vestry_bounds.max_request_bytes.
+ *  Reserve the growth of a body as it grows. Give each byte back once, before the instance is destroyed.
+ *  Returns  true | false (the bound would be exceeded: nothing was reserved. Answer 503, and call vestry_turn_away with
+ *           BUDGET)
  *  Threads  any; does not block */
 VESTRY_API bool vestry_request_bytes_take(vestry *v, size_t bytes);
 /** Return by how many bytes reservations exceed 7/8 of vestry_bounds.max_request_bytes; 0 if they do not. If they do,
- *  an adapter that reads ahead closes the incomplete requests that hold most, and counts BUDGET for each, so that the
+ *  an adapter that reads ahead closes the incomplete requests that hold most, and counts each as BUDGET, so that the
  *  last eighth remains for new requests. Threads any; does not block */
 VESTRY_API uint64_t vestry_request_bytes_excess(const vestry *v);
 /** Give reserved memory back. Threads any; does not block. */

@@ -9,8 +9,8 @@
  *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before
  *
  *  Order: events of one thread arrive in the order of their sends; so do events of several threads if one send happened
- *  before the other. Exactly once: an accepted event (VESTRY_OK) is written once, unless the connection ends first;
- *  accepted = written + discarded + conflated + queued. */
+ *  before the other. Exactly once: an accepted event (VESTRY_OK) is written once, unless the connection ends first or
+ *  the event is conflated (VESTRY_FULL_CONFLATE). */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
 
@@ -32,8 +32,8 @@ typedef enum vestry_connection_state {
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
-/** Behaviour of a send to a full queue, if no on_error hook decides. In each case the sender gets VESTRY_FULL, and
- *  never waits. */
+/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL; with CONFLATE only if
+ *  conflation has not made enough room. A sender never waits for the client. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
   VESTRY_FULL_CLOSE,       /**< the connection ends with cause FULL: the browser reconnects and starts from fresh
@@ -41,25 +41,26 @@ typedef enum vestry_full_policy {
   VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
   /** Conflate, then CLOSE: before it closes, the connection drops queued events that later ones make superfluous, so
    *  that a slow page gets the latest state instead of every step. These events are dropped:
-   *  - a morph (outer, inner, replace) of one element if a later one sets the same by mode, namespace and id. The
-   *    selector is "#id", or is absent and the HTML is one element with an id.
+   *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
+   *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
    *  - a signals patch, if it can be merged into the next one (RFC 7386). The result has the place of the later one.
    *  Never dropped are appends, prepends, before, after, removes, scripts, events of a batch, and signals that are only
-   *  set if missing. Nothing is conflated across a script, a batch, a selector that is not one id, or HTML that could
-   *  run something: handlers, embedded documents, custom elements, and Datastar attributes except those that show
-   *  signals, bind them, or wait for the user. All other events keep their order.
+   *  set if missing. An event is never dropped in favour of one behind a barrier: a script, a batch, a selector that is
+   *  not one id, or HTML that could run something. Such HTML has attributes like onclick, embedded documents, custom
+   *  elements, or Datastar attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style,
+   *  and data-on for click, input, change, submit, keydown and keyup. All other events keep their order.
    *
    *  Conflation never loses typed input or signals: a morph with fields, data-bind or shown signals is dropped only if
    *  the page is the same in the end, with the user's input kept at least as well. docs/guide/connections.md has the
-   *  rules. In short: tags are closed; fields have ids; the later morph binds and shows the signals of the earlier one
-   *  (16 different ones at most), and no event in between is about these signals; selects are equal.
-   *  vestry_connection_stats.kept_count counts the morphs that stay for this reason.
+   *  rules. In short, all of this must hold: tags are closed; fields have ids; the later morph binds and shows all
+   *  signals of the earlier one (16 different ones at most); no event in between concerns these signals; selects are
+   *  equal. vestry_connection_stats.kept_count counts the morphs that stay for this reason.
    *
    *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
    *  event has removed.
    *
    *  If the queue is full while the connection's own thread is inside a blocking write, the sender conflates in its
-   *  place, or waits for another sender that does: a number of steps, no write. */
+   *  place, or waits for another sender that does. This wait is short, because conflation only computes. */
   VESTRY_FULL_CONFLATE
 } vestry_full_policy;
 
@@ -117,9 +118,10 @@ typedef struct vestry_connection_stats {
   uint64_t conflated_count, conflated_bytes; /**< events accepted, then dropped in favour of a later one
                                                   (VESTRY_FULL_CONFLATE) */
   /** With VESTRY_FULL_CONFLATE: why events were not dropped. A counter that grows with every event names the reason. */
-  uint64_t barriers_count;  /**< events across which nothing is conflated */
-  uint64_t kept_count;      /**< morphs that stayed although a later one has the same target, because their content, or
-                                 an event in between (one of barriers_count, for example), would be lost */
+  uint64_t barriers_count; /**< barriers: events across which nothing is conflated */
+  uint64_t kept_count;     /**< morphs that stayed although a later one has the same target, because dropping them would
+                                 lose some of their content, or change the effect of an event in between (of a barrier,
+                                 for example) */
   uint64_t forgotten_count; /**< morphs that stayed because too many targets are queued: the index has 64 places, and
                                  another target took theirs */
   uint64_t refused_count;   /**< sends that returned FULL */
@@ -162,8 +164,8 @@ VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 
 /** Send several events with nothing in between: all are accepted or none.
  *  events   count ≥ 1 events, borrowed; references are taken on OK only
- *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (for any queue of this connection) |
- *           NO_MEMORY | INVALID (count 0)
+ *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy) | TOO_LARGE (they do not fit into this
+ *           connection's queue even if it is empty) | NO_MEMORY | INVALID (count 0)
  *  Threads  any; lock-free, except to wake the runner and for a full queue of VESTRY_FULL_CONFLATE; does not block */
 VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
                                                  size_t count);
@@ -179,8 +181,7 @@ static inline vestry_err vestry_connection_send(vestry_connection *connection, v
  *  Threads  as vestry_connection_send_all */
 VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
 
-/* --------------------------------------------------------------------------- make and send
- * ------------------------- */
+/* ---- make and send ----------------------------------------------------------------------------------------------- */
 
 /** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
  *  vestry_connection_send_made.
@@ -252,16 +253,17 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
   return vestry_connection_send_made(connection, made, event);
 }
 
-/* --------------------------------------------------------------------------- end
- * ----------------------------------- */
+/* ---- end --------------------------------------------------------------------------------------------------------- */
 
 /** End a connection with a cause. The first cause wins.
  *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
  *    does not reconnect. A peer that does not read has five seconds, a peer that reads slowly a minute; then the
  *    remaining events are discarded, and the end is an abort.
+ *  - DRAIN: the events accepted before are written, then the stream is aborted, so that the browser reconnects.
  *  - Any other cause: the queued events are discarded, and the stream is aborted.
- *  Later calls do nothing, with two exceptions. HANGUP, LOST and STALLED mean that the peer is gone, so queued events
- *  are discarded at once. After SHUTDOWN, a peer that reads slowly has five seconds, too, from the first call on.
+ *  Later calls do nothing, with two exceptions for a connection that is ending cleanly. A call with HANGUP, LOST or
+ *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute of a
+ *  peer that reads slowly to five seconds, counted from the first close.
  *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE)
  *  Threads  any; does not block; hooks run later, on the runner */
 VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** Idempotent actions: a guard that runs a repeated request once and answers the repetitions from memory. The Datastar
- *  client repeats a request after a network error, POST too. docs/guide/csrf-and-tabs.md has the rules.
+/** Idempotent actions: a guard (vestry/routes.h) that runs a repeated request once and answers the repetitions from
+ *  memory. The Datastar client repeats a request after a network error, POST too. Rules: docs/guide/csrf-and-tabs.md.
  *
  *      vestry_once_create(v, NULL, &once);
  *      vestry_guard(v, "/", vestry_once_guard, once);       // after vestry_csrf_guard
@@ -9,8 +9,9 @@
  *      vestry_once_attributes(req, attributes, sizeof attributes);
  *      vestry_html_add(&html, "<body %-s>", attributes);
  *
- *  An action with vestry_backend_action_options.once sends the header X-Once: the page's nonce, a dot, and a number of
- *  the submission. A form without the client has a hidden field `once` with a nonce (vestry_once_nonce). */
+ *  An action with vestry_backend_action_options.once sends the header X-Once: the page's nonce, a dot, and a random
+ *  value for this submission. A form that the browser sends without Datastar has a hidden field `once` whose value is a
+ *  nonce (vestry_once_nonce). */
 #ifndef VESTRY_ONCE_H
 #define VESTRY_ONCE_H
 
@@ -23,12 +24,15 @@ extern "C" {
 /** The table of submissions, and the guard's state. */
 typedef struct vestry_once vestry_once;
 
-/** A submission as a storage sees it. Its nonce and the seal of its answer cannot be computed from these members. */
+/** A submission (an action or form that was sent once, with all its repetitions) as a storage sees it. The storage can
+ *  compute from these members neither the nonce nor the key with which the answer is encrypted. */
 typedef struct vestry_once_submission {
   size_t size;       /**< sizeof(vestry_once_submission) */
   const char *hash;  /**< key of the submission: 64 hexadecimal digits, of owner and nonce */
-  const char *owner; /**< the user or scope, 64 digits; "": no scope, and no bound for each owner */
-  const char *run;   /**< identifies this attempt, 32 digits, because another attempt must not finish it */
+  const char *owner; /**< hash of the user or scope: 64 hexadecimal digits; "": the request has neither, and no maximum
+                          per owner applies to it */
+  const char
+      *run; /**< identifies this run of the handler (32 digits), so that another run cannot finish the submission */
 } vestry_once_submission;
 
 /** State of a submission in a storage. */
@@ -44,7 +48,8 @@ typedef enum vestry_once_found {
 typedef struct vestry_once_storage_ops {
   size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
   /** Take the submission for this run, unless another run has or had it. A second call of the same run returns the
-   *  same. A storage that never returns UNKNOWN lets a submission run again if its run does not end in time.
+   *  same. The storage limits the time of a run. If a run has not ended in this time, for example because its node has
+   *  died, return UNKNOWN (the request gets 409); or NEW, if handlers may run a second time.
    *  answer   for DONE: receives at most capacity bytes
    *  ret_len  for DONE: length of the stored answer, which may exceed capacity
    *  Returns  OK | any error, with which the request is answered; its handler does not run */
@@ -53,7 +58,8 @@ typedef struct vestry_once_storage_ops {
   /** Store the answer, if this run still has the submission.
    *  Returns  OK | any error, which is logged; the end of the submission is then unknown */
   vestry_err (*finish)(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len);
-  /** Delete the submission, if this run has it, because the handler did nothing. Returns as finish. */
+  /** Delete the submission, if this run still has it. Called if the handler returned LIMIT or FULL, so did nothing and
+   *  may run again, and if `begin` failed after it may have stored the submission. Returns as finish. */
   vestry_err (*forget)(void *ctx, const vestry_once_submission *submission);
 } vestry_once_storage_ops;
 
@@ -63,16 +69,19 @@ typedef struct vestry_once_options {
   uint64_t lifetime_ms;       /**< time from a request's arrival until it is evicted. The client repeats for four
                                    minutes. 0: 10 minutes */
   size_t max_count;           /**< maximum number of requests, of 300 bytes and the nonce each; 0: 100,000 */
-  size_t max_per_scope_count; /**< maximum number for one user or scope; 0: 1,000, or no maximum if the instance has
-                                   neither sessions nor scopes. Does not count requests without a scope if others
-                                   have one */
+  size_t max_per_scope_count; /**< maximum number of requests of one user or scope; 0: 1,000, or no maximum if the
+                                   instance has neither sessions nor a scope function. If it has one of them, this does
+                                   not limit requests without a scope; otherwise all requests have this maximum
+                                   together */
   size_t max_answer_bytes;    /**< maximum size of a stored answer, with headers; 0: 4,096 */
   size_t max_answers_bytes;   /**< maximum size of all stored answers; 0: 16 MiB */
   bool required;              /**< an unsafe request without a nonce gets 403 */
-  size_t max_anonymous_count; /**< share of max_count for anonymous users; max_answers_bytes is divided in the same
-                                   ratio. 0: half. One address (IPv6: one /64) has a quarter of this share, but at
-                                   least 1,000. Without sessions there is no such share */
-  uint64_t retries_ms;        /**< a younger request is not evicted for another scope; 0: 5 minutes */
+  size_t max_anonymous_count; /**< how many of max_count are for requests of anonymous users; the others are for users
+                                   who have logged in. max_answers_bytes is divided in the same ratio. 0: half of
+                                   max_count. One address (IPv6: one /64) may have a quarter of this number, but at
+                                   least 1,000. Without sessions nothing is divided */
+  uint64_t retries_ms; /**< a request that is younger than this is not evicted in favour of another scope, because
+                                   its client may still repeat it; 0: 5 minutes */
   const vestry_once_storage_ops *storage; /**< borrowed; NULL: memory alone. With a storage, memory is its cache, all
                                                nodes need the same vestry_secret_set, and a request that waits for a run
                                                on another node polls the storage a few times a second */
@@ -97,7 +106,7 @@ typedef struct vestry_once_stats {
  *  v         borrowed until vestry_once_destroy
  *  options   NULL: the defaults
  *  ret_once  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the runtime) | IO (no randomness)
+ *  Returns  OK | INVALID | NO_MEMORY | CLOSED (the instance's runtime has stopped) | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_once_create(vestry *v, const vestry_once_options *options, vestry_once **ret_once);
 /** Destroy a table, after the last request that uses it and before vestry_destroy. NULL is accepted. */
@@ -114,15 +123,17 @@ VESTRY_API void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_
 /** Sufficient size for the attributes. */
 #define VESTRY_ONCE_ATTRIBUTES_BYTES 6144
 
-/** Write the attributes of the body, or of another element that precedes every element that sends requests and that no
- *  patch replaces: the signal `_once`, which is a nonce, and `data-init__once`, which queues submissions. Insert them
- *  with %-s, because they are HTML already.
+/** Write attributes for the start tag of the body, or of another element. This element must begin before all elements
+ *  that send requests, and no patch may replace it. The attributes are the signal `_once`, whose value is a nonce, and
+ *  `data-init__once`, a script that queues submissions. Insert them with %-s, because they are HTML already.
  *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
  *  Returns  OK | INVALID (buffer NULL with capacity > 0) | TOO_LARGE (capacity) | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity);
 
-/** Make a nonce for a page or a form; several forms can share one. It takes no memory until a request uses it.
+/** Make a nonce for a page or a form. Several forms of a document can have the same nonce if only one of them is sent
+ *  from it: the next one with this nonce gets 409, unless its fields are the same. A nonce takes no memory until a
+ *  request uses it.
  *  Returns  OK | IO (no randomness)
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_NONCE_BYTES]);

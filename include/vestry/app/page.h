@@ -29,9 +29,9 @@ extern "C" {
 
 /** Pages of an instance, their topics, and the threads that render them. */
 typedef struct vestry_pages vestry_pages;
-/** One page: a handler, for all parameters of its path. */
+/** One page: a function that renders it, for all values of the parameters in its path. */
 typedef struct vestry_page vestry_page;
-/** One call of a page's handler. Read only; borrowed, and valid during the render. */
+/** One render: one call of the function that renders a page or a part. Read only; borrowed, valid during the render. */
 typedef struct vestry_render {
   /** The request of the document; in a stream, a copy of the request that opened it: path, query, scope, user, the
    *  signals of that time, and the headers Cookie, Authorization, Host, Accept-Language, User-Agent, Referer,
@@ -41,7 +41,7 @@ typedef struct vestry_render {
   const vestry_request *request;
   vestry_reply *reply; /**< takes a status, a redirect, headers and cookies; in a stream all but status and Location are
                             ignored. NULL in a part */
-  const char *share;   /**< the share key; NULL: a private page */
+  const char *share;   /**< the share key (vestry_page_serve, vestry_page_part); NULL: a private page */
   bool is_stream;      /**< the render is for a stream, not for a document */
   struct vsi_render *own; /**< internal */
 } vestry_render;
@@ -54,23 +54,30 @@ typedef struct vestry_render {
 /** Options of pages. Zero is the default, in brackets. */
 typedef struct vestry_pages_options {
   size_t size;            /**< sizeof(vestry_pages_options), or 0 */
-  uint32_t threads_count; /**< number of render threads [2]; at most 256. A render that waits for data holds one */
-  uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. The
-                               first change renders at once, the last one always */
-  size_t max_kept_bytes;  /**< maximum size of kept contents, against which changes are encoded [64 MiB]. Beyond it the
-                               content that changed longest ago is dropped; its next change is sent whole */
-  const char *build;      /**< version of the application: a tab served by another one reloads its page once, within
-                               reload_ms. NULL: tabs do not reload. Copied */
+  uint32_t threads_count; /**< number of render threads [2]; at most 256. A render that waits for data blocks one */
+  uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. After
+                               a pause a change is rendered at once. All changes within the interval are rendered
+                               together at its end, so the newest content is always sent */
+  size_t max_kept_bytes;  /**< maximum size of kept contents [64 MiB]. vestry keeps the content that it sent last, so
+                               that a change is compressed as the difference from it. Beyond this size the content that
+                               changed longest ago is dropped; its next change is sent whole */
+  const char *build;      /**< version of the application. A tab whose document came from another version reloads its
+                               page once, within reload_ms. NULL: tabs do not reload. Copied */
   uint32_t reload_ms;     /**< time over which such reloads are spread [5,000] */
   uint32_t retry_ms;  /**< a broken stream is opened again after a random time between this and twice this [1,000] */
-  const void *secret; /**< key of the state tags: the same on all machines and after a restart, so that tabs are known
-                               there. NULL: derived from the secret of the cluster that has these pages
-                               (vestry/cluster/cluster.h), or random without a cluster. Copied */
+  const void *secret; /**< key of the state tags. A state tag is an event id that contains a keyed hash of the content
+                               which the tab has. A tab that reconnects sends its tag, and receives only what has
+                               changed. Use the same secret on all machines and after a restart; with another one the
+                               tab receives the whole content. NULL: derived from the secret of the cluster that has
+                               these pages (vestry/cluster/cluster.h), or random without a cluster. Copied */
   size_t secret_len;
-  const char *offline_text; /**< text of the banner ["Offline. Trying again…"]. Copied */
-  const char *failing_text; /**< likewise ["This page cannot be brought up to date just now."]. Copied */
-  vestry_runtime *runtime;  /**< renders pages; borrowed. NULL: a runtime of threads_count threads, or that of a stepped
-                                  instance (tests) */
+  const char *offline_text; /**< text of the banner (vestry_render_head) while the stream is broken
+                                  ["Offline. Trying again…"]. Copied */
+  const char *failing_text; /**< text of the banner while renders fail
+                                  ["This page cannot be brought up to date just now."]. Copied */
+  vestry_runtime
+      *runtime; /**< renders pages; borrowed. NULL: a runtime of threads_count threads; in tests, the runtime of a
+                                  stepped instance (vestry/runtime.h) */
   size_t max_requests_bytes; /**< maximum size of the copied requests from which streams render [256 MiB]: some 100
                                   bytes each and the headers, cookies above all. Beyond it a stream gets 503 with
                                   Retry-After, and the tab tries again; documents are served */
@@ -97,8 +104,9 @@ VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);
 /** Check whether a request may see a page. Called before each render of the page and of its parts, so that a revoked
  *  right ends the stream.
- *  Returns  OK | an error, with which a document is answered. The tab of a stream reloads its page and gets that
- *           answer; a request for a stream gets 403, or the error itself if it is 500 or more, and then tries again */
+ *  Returns  OK | an error. A document is answered with it. If a stream is open, its tab reloads the page, and so gets
+ *           that answer. A request that opens a stream gets 403, and the tab reloads the page; if the error's status is
+ *           500 or more, it gets this status, and the tab tries again later */
 typedef vestry_err (*vestry_page_allow_fn)(const vestry_request *req, void *app);
 
 /** Name the topics of a page, by vestry_render_topic. Called before its handler. */
@@ -115,13 +123,14 @@ typedef struct vestry_page_options {
   void *app;                    /**< passed to these functions */
   const char *id;      /**< id of the content's element ["content"]: a letter, then letters, digits, - and _. Copied */
   const char *element; /**< name of the content's element ["main"]. Copied */
-  /** a regular expression of JavaScript: paths of the signals that the stream's request has in its URL. Exclude text
-   *  that users write, because a long URL gets 414 ["^tabId$": vestry/app/tab.h]. Copied */
+  /** a JavaScript regular expression. The request that opens the stream contains the signals whose paths match, in its
+   *  URL. Exclude text that users write, because a long URL gets 414 ["^tabId$": vestry/app/tab.h]. Copied */
   const char *signals;
   vestry_when_hidden when_hidden; /**< [the stream of a hidden tab is closed; showing the tab opens it] */
-  const char *layout;             /**< name of what surrounds the content, in the form of an id. Links and forms marked
-                                       data-navigate lead to another page of the same layout, element and id within the
-                                       document. Copied [none: links load a document] */
+  const char *layout; /**< name of the layout, which is the document around the content; the same characters as
+                                       an id. Between pages of the same layout, element and id, links and forms marked
+                                       data-navigate replace the content, and the document stays
+                                       (docs/guide/address.md). Copied [none: links load a document] */
 } vestry_page_options;
 
 /** Create a page.
@@ -141,8 +150,8 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *    4xx  the content is shown; without content, or after an error with such a status, the tab reloads the page
  *    5xx  the tab keeps its content, the signal _vestry.failing is true, and the render is repeated after 1, 2, 4, … 30
  *         seconds
- *  A stream that cannot take a shared event (its queue is full, or the event is too large) is ended under every policy;
- *  the tab reconnects and gets the content.
+ *  A stream that cannot take the event of a shared page (its queue is full, or the event is too large) is ended,
+ *  whatever its vestry_full_policy; the tab reconnects and gets the content.
  *  Returns  OK | INVALID (share; the reply serves a page already) | LIMIT (max_requests_bytes; counted, and answered
  *           503 with Retry-After) | NO_MEMORY | an error of the handler or of allow
  *  Threads  the handler's; renders on it */
@@ -158,9 +167,9 @@ VESTRY_API vestry_err vestry_page_handler(const vestry_request *req, vestry_repl
  *           an error the render fails, whatever it returns
  *  Threads  the render's */
 VESTRY_API vestry_err vestry_render_topic(vestry_render *render, const char *topic);
-/** Depend on a topic that a printf format names: vestry_render_topicf(render, "room/%d", number). Put a user's
- *  text into a topic only if all topics of this form contain such texts, because otherwise a user could name another
- *  topic. INVALID also for a wrong format. */
+/** Depend on a topic that a printf format names: vestry_render_topicf(render, "room/%d", number). If a topic contains a
+ *  user's text, begin it with a prefix that only such topics have, as in "tag/%s": with "%s" alone, a user could name
+ *  any other topic. INVALID also for a wrong format. */
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) VESTRY_PRINTF(2, 3);
 static inline vestry_err vestry_render_topicf(vestry_render *render, const char *format, ...) {
   char topic[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
@@ -207,7 +216,8 @@ VESTRY_API vestry_err vestry_render_begin(vestry_render *render, vestry_html *ht
  *  - reloads the page after 401 or 403;
  *  - waits until the tab is shown, if it was loaded in the background or hidden while its stream was broken;
  *  - sets the signal _vestry.offline while the stream is broken.
- *  It needs no inline style or script, and of script-src what the client needs (vestry/app/csp.h).
+ *  It needs no inline style or script. A Content-Security-Policy needs only the script-src that the Datastar client
+ *  itself needs (vestry/app/csp.h).
  *  Returns as vestry_html_add; INVALID also without vestry_render_begin. */
 VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html);
 
@@ -254,21 +264,22 @@ typedef enum vestry_refresh_kind {
   VESTRY_REFRESH_ALL,           /**< vestry_refresh of every page */
   VESTRY_REFRESH_NODE,          /**< a refresh on another node */
   VESTRY_REFRESH_TABLE,         /**< a change of a database's table */
-  VESTRY_REFRESH_DATABASE_PAGE, /**< a write to a page of a database file, by a commit of unknown tables */
-  VESTRY_REFRESH_DATABASE       /**< a change of a database, of unknown tables */
+  VESTRY_REFRESH_DATABASE_PAGE, /**< a write to a page (a block) of a database's file, if the tables are not known */
+  VESTRY_REFRESH_DATABASE       /**< a change of a database, if the tables are not known */
 } vestry_refresh_kind;
 
 /** A change of data, for vestry_refresh_for. */
 typedef struct vestry_change {
   size_t size;              /**< sizeof(vestry_change), or 0 */
   vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
-  const char *name; /**< name of the table, or number of the page in digits; no text of users. Borrowed; 63 bytes
+  const char *name; /**< name of the table, or number of the file's page in digits; no text of users. Borrowed; 63 bytes
                                  of it are kept. NULL: "" */
   uint64_t at_ns;   /**< time of the change, by vestry_change_now_ns; 0: now. The change's latency counts from it
                                  (docs/guide/metrics.md) */
 } vestry_change;
 
-/** Same as vestry_refresh_here, for code that follows data: operators see the change instead of the topic.
+/** Same as vestry_refresh_here, for code that detects changes of data by itself, as that of vestry/data/sqlite.h:
+ *  operators see the change instead of the topic.
  *  change   mandatory; copied
  *  Returns  as vestry_refresh; INVALID also for another kind. Threads and blocking as there */
 VESTRY_API vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *change,
@@ -292,22 +303,25 @@ static inline vestry_err vestry_refreshf(vestry_pages *pages, uint64_t *ret_seq,
 
 /** Count the private pages, shared pages and parts that depend on a topic: a refresh renders this many. Running renders
  *  may add to them.
- *  ret_is_used  whether a page depends on the topic, or a running render has named it. Use this to drop generated
- *               topics that no page depends on. While renders run, it may be true for an unused topic. NULL: not wanted
+ *  ret_is_used  whether a page depends on the topic, or a running render has named it. Code that generates topics, and
+ *               stores which data each of them stands for, can forget a topic if this is false. While renders run, it
+ *               may be true for an unused topic. NULL: not wanted
  *  Threads  any; takes a lock briefly */
 VESTRY_API size_t vestry_topic_fragments(vestry_pages *pages, const char *topic, bool *ret_is_used);
 
-/** An observer of renders, which records their dependencies. Its functions are called on the render's thread, around
- *  allow, topics, and the handler or the part's render. Not called for documents, because their stream renders again
- *  when it begins, and not for renders inside a render. */
+/** An observer of renders, which records their dependencies. (The observer of vestry/ops/observe.h is unrelated.) begin
+ *  and end are called on the render's thread, around allow, topics and the handler. For streams, a part is rendered
+ *  separately, with a begin and an end around its render function. They are not called for a document and the parts in
+ *  it, because its stream renders again when it begins. */
 typedef struct vestry_render_observer {
   size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
   void (*begin)(vestry_render *render, void *ctx); /**< may call everything that a render may */
   void (*end)(vestry_render *render, void *ctx);   /**< once for each begin, also after a failure; likewise */
   void *ctx;
-  /** Refresh everything that has changed until now in the followed data, so that a submission (vestry/app/once.h)
-   *  renders its changes instead of its whole page. Returns false if that is not certain. Called on a thread of the
-   *  pages, outside of a render; may block. NULL: never certain */
+  /** Refresh every topic whose data has changed until now. Called after a submission (vestry/app/once.h): if all
+   *  observers return true, only the fragments that depend on refreshed topics are rendered. Return false if a change
+   *  may have been missed; then every fragment of the page (its content and its parts) is rendered. Called on a thread
+   *  of the pages, outside of a render; may block. NULL: as if it returned false */
   bool (*settle)(void *ctx);
 } vestry_render_observer;
 
@@ -336,7 +350,8 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t fragments_count;   /**< rendered units: private pages, shared pages and parts, each once for all its streams */
+  size_t fragments_count;   /**< fragments, the units that are rendered: private pages, shared pages and parts, each
+                                 once for all its streams */
   size_t topics_count;      /**< topics that a page depends on */
   uint64_t refreshes_count; /**< calls of vestry_refresh and its like, of topics and of all pages */
   uint64_t documents_count; /**< documents served */
@@ -353,7 +368,8 @@ typedef struct vestry_pages_stats {
   size_t requests_bytes;           /**< current size of the copied requests */
   uint64_t requests_refused_count; /**< streams answered 503, and parts not shown, because of max_requests_bytes */
   uint64_t long_polls_count;       /**< long polls among the opened streams (docs/guide/proxies.md) */
-  uint64_t long_polls_brief_count; /**< long polls that were not held because the server had little memory left */
+  uint64_t long_polls_brief_count; /**< long polls that ended early because 3/4 of the server's streams were in use
+                                        (vestry_request_ops.room) */
 } vestry_pages_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

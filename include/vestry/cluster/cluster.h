@@ -6,10 +6,10 @@
  *                            .secret_len = 32, .pages = pages, .allow = allowed}, &cluster);
  *      vestry_dispatch(v, scope, VESTRY_KEY("job", id), effects);   // on whichever node holds the stream
  *
- *  Dispatches, broadcasts, refreshes, keys and named presences then span the nodes. A message of vestry_publish is a
- *  pointer and stays on its node; vestry_cluster_publish sends bytes to all. Sessions, unnamed presences, nonces, and
- *  channels without a key stay on their node, too. docs/guide/cluster.md has order, loss, liveness and strict keys;
- *  docs/cluster-wire.md the format and the trust model. */
+ *  Dispatches, broadcasts, refreshes, keys and presences with a name then span the nodes. A message of vestry_publish
+ *  is a pointer and stays on its node; vestry_cluster_publish sends bytes to all. Sessions, presences without a name,
+ *  nonces (vestry/app/once.h), and channels without a key stay on their node, too. docs/guide/cluster.md has order,
+ *  loss, liveness and strict keys; docs/cluster-wire.md the format and the trust model. */
 #ifndef VESTRY_CLUSTER_H
 #define VESTRY_CLUSTER_H
 
@@ -22,11 +22,14 @@ extern "C" {
 
 /** Functions of an instance that a cluster extends:
  *  - vestry_dispatch and its like, by key: streams of this node first. If it has none, or other nodes hold the key too,
- *    the nodes that hold it get a remote request, and the call waits up to answer_ms for their replies. A stepped
- *    runtime is stepped meanwhile. options.results does not contain results of other nodes. Returns
+ *    the nodes that hold it get a remote request: a message to perform the dispatch there. The call waits up to
+ *    answer_ms for their replies. A stepped runtime (vestry/runtime.h) is stepped meanwhile. options.results does not
+ *    contain results of other nodes. Returns
  *    OK         the result counts all connections
  *    NOT_FOUND  every live node has replied that it has no stream
- *    TIMEOUT    a node did not reply, so the effects may have run there or not; on a stepped runtime: nothing is ready
+ *    TIMEOUT    a node did not reply in time, so the effects may have run there or not. A stepped runtime returns it if
+ *               no step is left and a reply is still missing. Also if not all nodes are known yet and none that is
+ *               known has such a stream
  *    IO         the request could not be sent
  *    BUSY       nothing was sent, because this thread must not wait: it belongs to the instance's runtime or runs a
  *               function of the cluster. Call vestry_cluster_dispatch there
@@ -40,9 +43,10 @@ extern "C" {
 
 /** Key policies in a cluster:
  *  REPLACE  the stream closes the older streams of its key on other nodes, whatever their policy, within milliseconds
- *           or when a partition heals. Of two that replace each other the newer stays; of two that open within the
- *           transit time of a message, one. If streams of one key use several policies, this costs a walk through the
- *           store
+ *           or when a partition heals. If two streams replace each other, the newer one stays. If they open so close
+ *           together that neither node had received the other's announcement, one of them stays, and it may be either.
+ *           If a node also has streams of the key with another policy, each such replacement costs it a walk through
+ *           its store
  *  MANY     each node counts by itself
  *  REJECT   EXISTS if another node is known to hold the key. Two streams that open within milliseconds may both be
  *           accepted, unless options.strict is set
@@ -81,9 +85,10 @@ typedef struct vestry_gap {
   uint64_t lost_count; /**< number of lost messages; 0: unknown. A refresh, an event or a dispatch is one message */
 } vestry_gap;
 
-/** Called for each gap. Bring data that no page shows up to date here, for example the members of channels; the cluster
- *  itself renders all pages again. Also called once when two nodes have met; from then on every loss is reported. Runs
- *  on a thread of the instance's runtime, no lock held, one call at a time; remote effects wait meanwhile. */
+/** Called for each gap. Here, update data that depends on messages of other nodes and that pages do not show, for
+ *  example the members of channels. The pages need nothing: the cluster itself renders all of them again. Also called
+ *  once when two nodes have met; from then on every loss is reported. Runs on a thread of the instance's runtime, no
+ *  lock held, one call at a time; remote effects wait meanwhile. */
 typedef void (*vestry_gap_fn)(const vestry_gap *gap, void *ctx);
 /** Called with a member's new state; several changes before the call are reported as one. node is terminated. Threads
  *  as vestry_gap_fn. */
@@ -96,8 +101,9 @@ typedef struct vestry_cluster_options {
                                    copied */
   const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
   size_t secret_len;          /**< length of the secret */
-  struct vestry_pages *pages; /**< their refreshes reach all nodes, and their tags are derived from the secret unless
-                                   they have one; borrowed, must outlive the cluster. NULL: none */
+  struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If they have no secret of their own
+                                   (vestry_pages_options.secret), it is derived from this secret. Borrowed, must outlive
+                                   the cluster. NULL: none */
   uint32_t heartbeat_ms;      /**< time between two heartbeats [250] */
   uint32_t suspect_ms;        /**< time without a heartbeat until a node is SUSPECT [1,000] */
   uint32_t dead_ms;           /**< time until it is DEAD [3,000]; heartbeat_ms < suspect_ms < dead_ms, at most 60,000 */
@@ -117,7 +123,7 @@ typedef struct vestry_cluster_options {
 
 /** Join a cluster: start the broker, and announce this node.
  *  v            borrowed; nothing has been stored yet, and no stream has joined a channel. Its threads do the work
- *  broker       copied; its self is borrowed, not started yet, and must outlive the cluster
+ *  broker       copied; the object in its member `broker` is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker has been stopped
  *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster) |
  *           UNSUPPORTED (strict, and the broker has no reservations) | NO_MEMORY | IO (no randomness, no thread) |
@@ -159,8 +165,8 @@ VESTRY_API vestry_err vestry_cluster_publish(vestry_cluster *cluster, vestry_sco
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_member_state vestry_cluster_member(vestry_cluster *cluster, const char *node);
 
-/** Count the nodes that have streams of a key, this one included. The count is that of the last announcements: nodes
- *  announce a stream that opens or ends after 5 ms.
+/** Count the nodes that have streams of a key, this one included. The count is that of the last announcements: a
+ *  node announces the opening or the end of a stream 5 ms later.
  *  Returns  OK | INVALID, TOO_LARGE (key) | NO_MEMORY
  *  Threads  any; takes a lock briefly */
 VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_scope scope, const vestry_key *key,
@@ -237,25 +243,25 @@ typedef struct vestry_cluster_stats {
   uint64_t sent_count;        /**< messages that the broker has accepted */
   uint64_t send_failed_count; /**< messages that it has not */
   uint64_t received_count, taken_count, duplicates_count;
-  uint64_t malformed_count;            /**< with a wrong seal or format */
-  uint64_t stale_count;                /**< from or for an earlier run of a node, or from a node that has not answered
-                                            its challenge */
-  uint64_t gaps_count, lost_count;     /**< reported gaps; messages in them */
-  uint64_t over_budget_count;          /**< refused because of max_remote_bytes */
-  uint64_t remote_bytes;               /**< size of received messages that are not processed yet, now */
-  uint64_t replaced_count;             /**< streams of this node that a newer one on another node has closed */
-  uint64_t present_count;              /**< members of named presences that this node has announced, now */
-  uint64_t others_present_count;       /**< those that the other nodes have announced, now */
-  uint64_t reservations_count;         /**< key reservations, granted or refused */
+  uint64_t malformed_count;        /**< with a wrong seal or format */
+  uint64_t stale_count;            /**< from or for an earlier process of a node, or from a node that has not answered
+                                            its challenge (docs/cluster-wire.md) */
+  uint64_t gaps_count, lost_count; /**< reported gaps; messages in them */
+  uint64_t over_budget_count;      /**< refused because of max_remote_bytes */
+  uint64_t remote_bytes;           /**< size of received messages that are not processed yet, now */
+  uint64_t replaced_count;         /**< streams of this node that a newer one on another node has closed */
+  uint64_t present_count;          /**< members of named presences that this node has announced, now */
+  uint64_t others_present_count;   /**< those that the other nodes have announced, now */
+  uint64_t reservations_count;     /**< key reservations, granted or refused */
   uint64_t reservations_refused_count; /**< refused: another node had the key */
   uint64_t reservations_unknown_count; /**< with an unknown outcome */
   uint64_t over_waiting_count;         /**< refused because of max_waiting_count; also in unsent_count or
                                             refused_count */
   uint64_t other_version_count;        /**< malformed messages of nodes with this secret and another version of the
                                             format */
-  uint64_t placeless_count;            /**< runs of nodes that were refused because the cluster was full. While such a
-                                            node exists, and up to dead_ms after its last message, TIMEOUT replaces
-                                            NOT_FOUND */
+  uint64_t placeless_count; /**< nodes that were refused because the cluster was full; each start of a process
+                                            counts. While such a node exists, and up to dead_ms after its last message,
+                                            vestry_dispatch returns TIMEOUT instead of NOT_FOUND */
 } vestry_cluster_stats;
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */
