@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Accept-Encoding: any bytes. Input: the header's value. What is chosen is on offer, does not depend on what is not,
- * and a refusal needs a q of 0 in the header. */
+/* Accept-Encoding: any bytes. Input: the header's value. The chosen coding is offered, and does not depend on
+ * codings that are not; a refusal needs a q of 0 in the header. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   vestry_err plain_error = vsi_accept_choose(header, none, 3, &plain);
   require(error ? error == VESTRY_UNSUPPORTED && index == 99 : index <= 3);
   require(plain_error ? plain_error == VESTRY_UNSUPPORTED : plain == 3);
-  if (error) require(plain_error && strstr(header, "=0")); /* identity is refused whoever else is there */
+  if (error) require(plain_error && strstr(header, "=0")); /* identity can be refused whatever else is offered */
   for (size_t left = 0; !error && index < 3 && left < 3; left++) {
     const char *fewer[3] = {all[0], all[1], all[2]};
     size_t again = 99;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a node hears from others. Any bytes are no message, unless they are sealed. And whoever has the secret may say
- * what he wants: nothing breaks, counters add up, and what is not allowed is not performed.
- * Input: messages, each of a kind, flags, whose it is, a number, a length of two bytes, and a body; as they are, and
+/* Messages that a node receives. Bytes without a seal are not a message. A sender with the secret may send anything:
+ * nothing crashes, counters are consistent, and forbidden requests are not performed.
+ * Input: messages, each with a kind, flags, a sender, a number, a length of two bytes, and a body; unchanged, and
  * sealed, from one node or two. */
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static void settle(vestry_runtime *runtime) {
   while (vestry_runtime_step(runtime)) continue;
 }
 
-/* Lives of others count only if they have proven themselves, which bytes cannot: most are taken as proven. */
+/* Mark a sender as proven. Other nodes count only after a handshake, which the input cannot contain. */
 static void prove(vestry_cluster *cluster, const vsi_wire_message *message, bool is_stranger) {
   const vestry_slice name = {"n", 1};
   if (is_stranger || message->from == cluster->id || !message->epoch || !message->to) return;
@@ -83,7 +83,7 @@ static void say(vestry_cluster *cluster, const uint8_t *head, const uint8_t *bod
       .epoch = (uint64_t)(head[2] >> 2 & 3),
       .to = head[2] & 16 ? cluster->epoch : head[2] & 32,
       .seq = head[2] & 64 ? UINT64_MAX - head[3] : head[3],
-      .turn = head[3] & 4 ? turn : ++turn, /* it may have come before */
+      .turn = head[3] & 4 ? turn : ++turn, /* it may repeat a number */
   };
   prove(cluster, &message, head[3] & 8);
   vsi_wire_seal(&buffer, cluster->seal_key, &message);
@@ -140,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(!vestry_presence_create(v, &(vestry_presence_options){.name = "p", .max_count = 4}, &presence));
   require(!vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, presence, &stream));
   settle(runtime);
-  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS); /* so that what comes waits, and conflates */
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS); /* events wait and are conflated */
   listen(cluster, runtime, data, size);
   settle(runtime);
   clock_ns += UINT64_C(1000000000);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The content of a document (src/html/content.h). Input: an id, a NUL, the document.
  *
- * What is found lies in the document, and begins and ends with tags. Alone it is found as a whole, and so it is between
- * others. The builder's reader of HTML (src/html/place.h), unless it gives up, says that it begins and ends in text. */
+ * The found content lies in the document, and begins and ends with tags. It is found again if it is the whole
+ * document, and between other elements. According to the builder's HTML parser (src/html/place.h), unless that gives
+ * up, it begins and ends in text. */
 #include "html/content.h"
 
 #include <stdint.h>
@@ -21,7 +22,7 @@ static void require(bool condition) {
 static void check_place(const char *html, size_t len) {
   vsi_html_place place;
   const char *why = "";
-  if (len && html[len - 1] == '<') return; /* a text, but that is known only with what comes next */
+  if (len && html[len - 1] == '<') return; /* a text, but only the next character proves this */
   vsi_place_init(&place);
   vsi_place_read(&place, html, len);
   require(vsi_place_slot(&place, &why) == VSI_SLOT_TEXT || strstr(why, "too intricate"));
@@ -36,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *id = (const char *)data, *zero = memchr(data, 0, size);
   if (!zero || zero == id) return 0;
   size_t len = size - (size_t)(zero + 1 - id);
-  char *html = malloc(len ? len : 1); /* exactly, so that a byte too much is noticed */
+  char *html = malloc(len ? len : 1); /* exact size, so that the sanitizer detects any overrun */
   require(html != NULL);
   memcpy(html, zero + 1, len);
   vsi_content found, again;

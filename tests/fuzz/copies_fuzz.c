@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies of requests: whatever the query, a shared copy has no signals, a private one has those of the request, and
- * all else stays as it was. Input: the query. */
+/* Copies of requests: for any query, a shared copy has no signals, a private copy has those of the request, and all
+ * other data is unchanged. Input: the query. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ static bool has_signals(const char *query) {
   return !vsi_query_find(query, strlen(query), "datastar", &value);
 }
 
-/* The parameters of both but the signals, one by one, empty ones aside. */
+/* Compare the parameters except the signals, one by one, without empty ones. */
 static void check_others(const char *query, const char *copied) {
   for (;;) {
     vestry_slice value;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Effects as text from anywhere: parsed under any limits, printed, parsed again, and dispatched to a stream by an
- * instance that has actions and placeholders of every kind. jansson is the second opinion on the parsing.
- * Input: a byte each for max_depth, max_count, and bits (1: fail fast; 2: data is the first effect's first argument),
- * then the text. */
+/* Effects as text from any source: parsed under any limits, printed, parsed again, and dispatched to a stream by an
+ * instance with actions and placeholders of every kind. The result of parsing is compared with jansson's.
+ * Input: a byte each for max_depth, max_count, and bits (1: fail fast; 2: data is the first effect's first
+ * argument), then the text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +15,9 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* ------------------------------------------------------------------------------------------- what names mean ----- */
+/* ---------------------------------------------------------------------------------------- actions and others ----- */
 
-/* The list it is given; or itself twice, so that limits must end it. */
+/* Return the given list; or two actions of the same name, so that only limits end it. */
 static vestry_err act(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
   (void)ctx;
   require(json_is_object(state));
@@ -65,7 +65,7 @@ static void end(void) {
   exchange = NULL;
 }
 
-/* Anew now and then, for what the stream has recorded only grows. */
+/* Create the instance again now and then, because the record of the stream only grows. */
 static void begin(void) {
   static int inputs;
   if (v && inputs++ % INPUTS_AN_INSTANCE && !vestry_memory_look(exchange).ended) return;
@@ -85,7 +85,7 @@ static void check_refused(const char *json, size_t len, vestry_err error, const 
   require(error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
   require(why->offset <= len && memchr(why->message, '\0', sizeof why->message) && why->message[0]);
   if (error != VESTRY_MALFORMED || memchr(json, 0, len)) return;
-  json_t *other = json_loadb(json, len, 0, NULL); /* if that takes it, it must be a list with something else in it */
+  json_t *other = json_loadb(json, len, 0, NULL); /* if jansson accepts it, it must be a list with an invalid entry */
   bool is_list = json_is_array(other);
   for (size_t i = 0; is_list && i < json_array_size(other); i++)
     is_list = json_string_length(json_array_get(json_array_get(other, i), 0)) > 0;
@@ -140,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_text(effects);
   copy = json_deep_copy(effects);
   check_dispatch(effects, data[2]);
-  require(json_equal(effects, copy)); /* nothing was changed in place */
+  require(json_equal(effects, copy)); /* the input is unchanged */
   json_decref(copy);
   json_decref(effects);
   return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Events from any text and any fields: what is made must read back whole (tests/event/roundtrip.h).
- * Input: a byte for the kind, one for mode and namespace, one for flags, one for retry; id, selector and a third field,
- * each ended by a NUL; the text. Flag bits say which fields are given at all. */
+/* Events from any text and any fields: a made event must read back unchanged (tests/event/roundtrip.h).
+ * Input: a byte for the kind, one for mode and namespace, one for flags, one for retry; id, selector and a third
+ * field, each ended by a NUL; the text. Flag bits select the fields that are set. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 enum { HAS_ID = 1, HAS_SELECTOR = 2, HAS_THIRD = 4, FIRST_SWITCH = 8 };
 
-/* Cuts a field off the input; NULL when it is not ended. */
+/* Cut a field off the input; NULL: it is not terminated. */
 static const char *cut(const char **at, const char *end) {
   const char *field = *at, *zero = memchr(field, 0, (size_t)(end - field));
   if (!zero) return NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One event behind another one, both any bytes: the decoders read both. Input: a byte each for the coding, the window,
- * how the former one is encoded, and where in the rest it ends; what is behind is the event. */
+/* An event after another event, both any bytes: the decoders read both. Input: a byte each for the coding, the
+ * window, the encoding of the former event, and its end in the rest; the remaining bytes are the event. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
   else if (data[2] % 3 == 1)
     require(p.ops->encode(encoder, text, first_len, &sink) == VESTRY_OK);
-  else if (is_brotli) /* behind what the primer ends with */
+  else if (is_brotli) /* after the end of the primer */
     require(p.ops->follow(encoder, "\n\n", 2, text, first_len, &sink) == VESTRY_OK);
   else
     require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forms: whatever is taken for a body, in either coding, gives values that are texts, or none. */
+/* Forms: any body, in either coding, gives values that are texts, or none. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What pages prove themselves by: any bytes. Input: a text, and behind a NUL another, and behind that a place and a
- * change.
+/* Proofs of pages: any bytes. Input: a text, a NUL, another text, a NUL, a place and a change.
  *
- * - A text that is good as a seal or a nonce was made here; no text of the fuzzer's is, but those that are made below.
- * - A nonce that was made is good with a page's digits behind it, and not with a byte changed or cut off.
- * - A trace that is read (vestry/trace.h) is written and read as the same.
- * - An origin that is good is the origin of its own authority, in any case, and equal to itself; two that are of one
- *   host differ in their scheme at most. */
+ * - A valid seal or nonce was made here; no text of the fuzzer is valid, except those made below.
+ * - A nonce is valid with a page's digits after it, and invalid with a byte changed or cut off.
+ * - A parsed trace (vestry/trace.h) is written and parsed as the same.
+ * - A valid origin is the origin of its own authority, in any case, and equal to itself; two origins of one host
+ *   differ at most in their scheme. */
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,7 +19,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* In memory of its own, so that whoever reads past its end is seen. */
+/* A separate copy, so that the sanitizer detects reads past its end. */
 static char *copy_of(const void *bytes, size_t len) {
   char *copy = malloc(len + 1);
   require(copy != NULL);
@@ -64,7 +63,7 @@ static void check_origins(const char *a, const char *b) {
   require(vsi_origin_is_host(a, authority) && vsi_origin_is_host(a, upper) && vsi_origins_are_equal(a, a));
   free(upper);
   if (vsi_origin_is_good(b) && vsi_origins_are_equal(a, b)) require(vsi_origin_is_host(a, strstr(b, "://") + 3));
-  if (vsi_origin_is_host(a, b)) { /* nothing but letters' cases and a port is between them */
+  if (vsi_origin_is_host(a, b)) { /* they differ only in letter case and port */
     size_t host = strcspn(authority, ":");
     if (*authority != '[') require(strcspn(b, ":") == host && strncasecmp(authority, b, host) == 0);
   }

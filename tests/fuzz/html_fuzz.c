@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The HTML builder: any HTML around any text, and any format.
- * Input: HTML, a NUL, more HTML, a NUL, and a text, which may have NULs. The text is put between the two, in each way
- * there is. If the builder takes it, what it wrote there must be inert and read back as the text. The first HTML is a
- * format, too. */
+ * Input: HTML, a NUL, more HTML, a NUL, and a text, which may contain NULs. The text is inserted between the two in
+ * every possible way. If the builder accepts it, its output must be inert and read back as the text. The first HTML
+ * is used as a format, too. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* The text as every reader gets it: valid, and without NUL. Returns its length. */
+/* Return the length of the text as a reader gets it: valid, and without NUL. */
 static size_t readable(const char *text, size_t len, char *to) {
   size_t made = 0;
   for (const char *at = text, *end = text + len; at < end;) {
@@ -109,7 +109,7 @@ static void check_text(const char *before, const char *behind, const char *text,
     bool same = got_len == wanted_len + drops && memcmp(got + drops, wanted, wanted_len) == 0;
     require(same || (slot == VSI_SLOT_URL && got_len == 13 && memcmp(got, "about:invalid", 13) == 0));
   }
-  /* A format says the same as pieces, if the text has no NUL. */
+  /* A format gives the same result as its pieces, if the text contains no NUL. */
   if (!memchr(text, 0, len)) {
     vestry_html other;
     vestry_slice by_format;
@@ -152,7 +152,7 @@ static void check_code(const char *before, const char *text, size_t len) {
   }
 }
 
-/* Where conversions are texts, and no more than are handed over. */
+/* Return whether conversions are texts, and no more than the given arguments. */
 static bool is_safe(const char *format) {
   size_t count = 0;
   for (const char *at = format; (at = strchr(at, '%')) != NULL; count++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A message of a broker's, which may be several letters. Whatever it is, its letters are inside of it, none overlaps
- * another, and nothing of it is left over; and what is joined from them is the message again.
+/* A message of a broker, which may contain several joined messages. For any input, these lie inside of it, do not
+ * overlap, and leave no remainder; joining them again gives the same message.
  * Input: a message. */
 #include <stdlib.h>
 #include <string.h>

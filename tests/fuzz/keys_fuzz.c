@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys. Any bytes as an encoded key: what is accepted is read into a key again, which must encode to the very same
- * bytes (else two encodings were one key), and its text must be JSON, by jansson. And any key, built from the bytes:
- * what is encoded must be accepted.
- * Input: a byte that says which and how much room the text gets, then the bytes. */
+/* Keys. Any bytes as an encoded key: an accepted one is read into a key, which must encode to the same bytes
+ * (otherwise one key would have two encodings), and its text must be JSON, by jansson. And any key built from the
+ * bytes: its encoding must be accepted.
+ * Input: a byte that selects the kind and the size of the text buffer, then the bytes. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void require(bool condition) {
 
 /* ------------------------------------------------------------------------------------------ accepted encodings ---- */
 
-/* Read one part, and all that is in it; the reader has said that the whole is well formed. */
+/* Read one part with its nested parts; the reader has validated the whole. */
 static vestry_key rebuild(vsi_key_reader *reader, vestry_key *parts, size_t *used, size_t *ret_closed) {
   vestry_key part;
   require(vsi_key_reader_next(reader, &part, ret_closed) == VESTRY_OK);
@@ -50,7 +50,7 @@ static void format_bytes(const uint8_t *data, size_t size, size_t room) {
   vestry_err error = vestry_key_format(data, size, text, sizeof text, &len);
   require(error == VESTRY_OK || error == VESTRY_MALFORMED);
   if (!error) check_accepted(data, size, text, len);
-  char *small = malloc(room ? room : 1); /* at its end the sanitizer watches */
+  char *small = malloc(room ? room : 1); /* the sanitizer detects writes past its end */
   vestry_err small_error = vestry_key_format(data, size, small, room, NULL);
   require(small_error == (error ? error : len < room ? VESTRY_OK : VESTRY_TOO_LARGE));
   if (room) require(strcmp(small, small_error ? "" : text) == 0);
@@ -84,7 +84,7 @@ static vestry_key build(source *s, unsigned depth) {
     s->at += len;
     return key;
   }
-  case 3: return (vestry_key){.type = (vestry_key_type)take(s), .len = take(s)}; /* as likely none */
+  case 3: return (vestry_key){.type = (vestry_key_type)take(s), .len = take(s)}; /* mostly an invalid type */
   default: {
     size_t count = kind / 5u;
     if (depth == VESTRY_KEY_MAX_DEPTH + 2 || s->used + count > MOST_PARTS) count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Paths of signals. Removing: whatever the paths, the event is an object in which each of them ends at a null, or one
- * on its way does, and there are no other nulls. Reading: any path in any signals is found or refused in words.
+/* Paths of signals. Removal: for any paths, the event is an object in which each path, or a prefix of it, ends at a
+ * null, and there are no other nulls. Reading: any path in any signals is found, or rejected with a message.
  * Input: paths, each ended by a NUL, and then JSON text. */
 #include <stdlib.h>
 #include <string.h>

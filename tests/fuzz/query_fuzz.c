@@ -9,7 +9,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* A value must come out the same with room to spare and with just enough, and not at all with one byte less. */
+/* A value must be the same in a large buffer and in one of the exact size, and must not fit into one byte less. */
 static void check_value(const char *query, size_t len, const char *name) {
   char *buffer = malloc(len + 1);
   require(buffer != NULL);
@@ -29,7 +29,7 @@ static void check_value(const char *query, size_t len, const char *name) {
   free(buffer);
 }
 
-/* The signals of the query are those of the value, decoded first. */
+/* The signals of the query equal those of its decoded value. */
 static void check_signals(const char *query, size_t len) {
   char *buffer = malloc(len + 1);
   require(buffer != NULL);

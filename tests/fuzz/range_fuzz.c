@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Range: any bytes. Input: a byte for the file's length, then the header's value. A part lies within the file, and
- * written anew it is the same part. */
+ * formatted again it is the same part. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

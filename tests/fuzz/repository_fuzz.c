@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A page's signals, any text, into a repository; then a value, any text, into its fields; and back to the page. All
- * values are within their bounds, and once everything was saved the page has nothing wrong in it.
+/* A page's signals, any text, are read into a repository; then a value, any text, is set in its fields; and the
+ * result is saved to the page. All values are within their bounds, and after everything was saved the page has no
+ * invalid value.
  * Input: JSON of the page's signals, a zero byte, JSON of a value in an object: {"v": …}. */
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static void check_values(const vestry_repository *r) {
   require(!vestry_repository_get(r, "o.n", VESTRY_INTO(&n)) && n >= -2 && n <= 2);
   require(!vestry_repository_get(r, "o.s", VESTRY_INTO(&s)) && strlen(s) <= 8);
   require(!vestry_repository_get(r, "j", VESTRY_INTO(&j)));
-  vsi_writer counter = {.to = NULL}; /* as it goes into an event: jansson writes some numbers longer */
+  vsi_writer counter = {.to = NULL}; /* as in an event: jansson formats some numbers longer */
   require(!vsi_json_put(&counter, j) && counter.len <= 60);
   vestry_field_error errors[FIELDS];
   size_t count = vestry_repository_errors(r, errors, FIELDS);
@@ -55,7 +56,7 @@ static void set_all(vestry_repository *r, json_t *value) {
     require(errors[i] == VESTRY_OK || errors[i] == VESTRY_LIMIT || errors[i] == VESTRY_TOO_LARGE);
 }
 
-/* Returns the page, with what was saved. */
+/* Return the page after the save. */
 static json_t *save(vestry_repository *r, json_t *page, bool all) {
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());

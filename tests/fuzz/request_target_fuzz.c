@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Request targets. What is taken names one path: written down again in other ways, it is read as the same one; and it
- * has nothing in it that somebody else could tidy up. Input: a target. */
+/* Request targets. An accepted target names one path: other spellings are read as the same path, and it contains
+ * nothing that a proxy could normalize. Input: a target. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +11,13 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* Where there is one segment, all of it may be encoded; where there are several, what has to be. */
+/* A single segment may be encoded completely; several segments only where necessary. */
 static bool is_encoded(unsigned char c, bool is_one_segment) {
   if (is_one_segment) return c != '/';
   return c <= ' ' || c >= 0x7f || strchr("%#?\"<>`{}", c);
 }
 
-/* Encoded as far as it may be, in the absolute form, with a query. */
+/* Encode the path as far as possible, in the absolute form, with a query. */
 static void check_again(const char *path) {
   bool is_one_segment = !strchr(path + 1, '/');
   size_t len = strlen(path);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a page is to do, made of any texts: one event, one element, the text inside a string that reads back; and no
- * address that a browser would take for a program.
+/* Client actions from any texts: one event, one element, with the text in a string that reads back; and no address
+ * that a browser would run as a program.
  * Input: a byte for the kind, then the text. */
 #include <ctype.h>
 #include <jansson.h>
@@ -23,7 +23,7 @@ static size_t count_of(vestry_slice bytes, const char *what) {
   return count;
 }
 
-/* One event with three data lines, whose elements are one element. */
+/* Check that it is one event with three data lines, whose elements are one element. */
 static void check_frame(vestry_slice bytes, const char *end) {
   require(count_of(bytes, "\n") == 5 && count_of(bytes, "\r") == 0 && count_of(bytes, "\n\n") == 1);
   require(count_of(bytes, "\ndata: ") == 3 && count_of(bytes, "<") == 2 && count_of(bytes, end) == 1);
@@ -38,8 +38,8 @@ static unsigned hex_of(const char *digits, int count) {
   return value;
 }
 
-/* What the string between these two is to JavaScript, behind HTML's reader and the client's: nothing that any of them
- * minds may be in it. What is no UTF-8 is U+FFFD in it. */
+/* Return the string between these two as JavaScript reads it, after the HTML parser and the client. It must contain
+ * no character that one of them interprets. Invalid UTF-8 is U+FFFD in it. */
 static void check_string(vestry_slice bytes, const char *before, const char *behind, const char *text, size_t len) {
   static const char tail[] = "; el.remove()\"></i>\n\n";
   const char *from = memmem(bytes.data, bytes.len, before, strlen(before));
@@ -60,13 +60,13 @@ static void check_string(vestry_slice bytes, const char *before, const char *beh
     } else {
       from++;
     }
-    if (code >= 0x80 || at >= len || (unsigned char)text[at] >= 0x80) return; /* tests/html reads these back */
+    if (code >= 0x80 || at >= len || (unsigned char)text[at] >= 0x80) return; /* tests/html covers these */
     require(code == (unsigned char)text[at]);
   }
   require(at == len);
 }
 
-/* The literal of a rule reads back as the text; bytes that are no UTF-8 no JSON reader takes. */
+/* The literal of a rule reads back as the text; JSON parsers reject bytes that are not UTF-8. */
 static void check_literal(vestry_slice bytes, const char *before, const char *behind, const char *text, size_t len) {
   const char *from = memmem(bytes.data, bytes.len, before, strlen(before));
   require(from != NULL);
@@ -81,7 +81,7 @@ static void check_literal(vestry_slice bytes, const char *before, const char *be
   json_decref(valid);
 }
 
-/* What a browser makes of the address (WHATWG URL): these schemes show or run what is in them. */
+/* Return whether a browser (WHATWG URL) would show or run the content of the address. */
 static bool is_dangerous(const char *url) {
   static const char *const schemes[] = {"javascript:", "data:", "vbscript:", "blob:", "file:"};
   char plain[16];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Cookies of sessions: any bytes. Input: a cookie's value, and behind a NUL what a token is made of: two numbers of
- * eight bytes, a place, a change, a user.
+/* Cookies of sessions: any bytes. Input: a cookie's value, a NUL, and the parts of a token: two numbers of eight
+ * bytes, a place, a change, a user.
  *
- * - What is read is what was written: it is written again as it came, by one of the two secrets.
- * - A signed token is read back as it was, also by the previous secret; not by another one, not without any, not cut
- *   short, not with more behind it, and not with a byte changed. */
+ * - A parsed cookie is formatted again as the same text, with one of the two secrets.
+ * - A signed token is parsed as it was, also by the previous secret; it is rejected by another secret, without a
+ *   secret, cut short, with more bytes after it, and with a changed byte. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* In memory of its own, so that whoever reads past its end is seen. */
+/* A separate copy, so that the sanitizer detects reads past its end. */
 static bool read_token(const void *text, size_t len, const vsi_secret *secret, const vsi_secret *previous,
                        vsi_token *ret_token) {
   char *copy = malloc(len ? len : 1);
@@ -36,11 +36,11 @@ static void check_any(const void *text, size_t len, const vsi_secret *secret, co
   vsi_token token;
   if (read_token(text, len, NULL, NULL, &token)) {
     require(!token.is_signed && !*token.user && is_written(&token, NULL, text, len));
-    require(read_token(text, len, secret, previous, &token) == token.is_anonymous); /* others must be signed */
+    require(read_token(text, len, secret, previous, &token) == token.is_anonymous); /* all others must be signed */
   }
   if (!read_token(text, len, secret, previous, &token)) return;
   require(token.is_anonymous != token.is_signed && token.is_signed == (*token.user != '\0'));
-  require(strspn(token.id, "0123456789abcdef") == VSI_TOKEN_ID_LEN); /* one form only */
+  require(strspn(token.id, "0123456789abcdef") == VSI_TOKEN_ID_LEN); /* the only form */
   require(is_written(&token, secret, text, len) || is_written(&token, previous, text, len));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals from a client: any bytes, under any limits. jansson alone, without limits, is the second opinion.
+/* Signals from a client: any bytes, under any limits. The result is compared with jansson's, without limits.
  * Input: a byte each for max_depth, max_count and max_bytes (times 16), then the text. */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* Both readings of a text that passed. */
+/* Compare both results for an accepted text. */
 static void check_accepted(const char *json, size_t len, json_t *signals) {
   require(json_is_object(signals));
   json_t *other = len ? json_loadb(json, len, 0, NULL) : json_object();
@@ -21,7 +21,7 @@ static void check_accepted(const char *json, size_t len, json_t *signals) {
 static void check_refused(const char *json, size_t len, vestry_err error, const vestry_signals_error *why) {
   require(error == VESTRY_MALFORMED || error == VESTRY_TOO_LARGE);
   require(why->offset <= len && memchr(why->message, '\0', sizeof why->message) && why->message[0]);
-  if (error != VESTRY_MALFORMED || memchr(json, 0, len)) return; /* jansson 2.14 overlooks a NUL behind a number */
+  if (error != VESTRY_MALFORMED || memchr(json, 0, len)) return; /* jansson 2.14 ignores a NUL after a number */
   json_t *other = json_loadb(json, len, 0, NULL);
   require(!json_is_object(other));
   json_decref(other);

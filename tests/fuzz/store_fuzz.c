@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on a store, against a naive model: tests/store/model.h says what is checked. Clock jumps, failing memory
- * and all settings included.
- * Input: which store and which setting, then the operations, in bytes that are taken as they are needed; a number below
- * a bound takes one byte, or as many as the bound has. The end of the bytes is the end of the operations. */
+/* Operations on a store, compared with a simple model: tests/store/model.h lists the checks. They include clock
+ * jumps, failing allocations and all settings.
+ * Input: a store and a setting, then the operations, in bytes that are read as needed; a number below a bound takes
+ * one byte, or as many bytes as the bound has. The operations end with the input. */
 #include "store/model.h"
 
 typedef struct bytes {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* State tags, and ids of histories, which come from clients: what is read is what was written, and nothing else is
- * read. */
+/* State tags, and ids of histories, which clients send: a parsed tag equals the formatted one, and all other texts
+ * are rejected. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static bool are_equal(const vsi_state_tag *a, const vsi_state_tag *b) {
          (!a->has_version || a->version == b->version) && a->parts_count == b->parts_count && have_equal_parts(a, b);
 }
 
-/* Any tag survives its text. */
+/* Check that any tag survives formatting and parsing. */
 static void check_written(const uint8_t *data, size_t size) {
   vsi_state_tag tag = {.parts_count = 0}, again;
   char text[VSI_STATE_TAG_BYTES];
@@ -46,7 +46,7 @@ static void check_written(const uint8_t *data, size_t size) {
   require(vsi_state_tag_read(text, &again) && are_equal(&tag, &again));
 }
 
-/* Any text is no tag, or the one way to write one. */
+/* Check that any text is either not a tag, or its only spelling. */
 static void check_read(const char *text) {
   vsi_state_tag tag;
   char again[VSI_STATE_TAG_BYTES];
@@ -63,7 +63,7 @@ static void check_id_written(const uint8_t *data, size_t size) {
   require(len < sizeof text && strlen(text) == len);
   require(vsi_history_id_read(text, &again) && again.epoch == id.epoch && again.seq == id.seq);
   vsi_state_tag tag;
-  require(!vsi_state_tag_read(text, &tag)); /* neither is taken for the other */
+  require(!vsi_state_tag_read(text, &tag)); /* neither is parsed as the other */
 }
 
 static void check_id_read(const char *text) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What conflation reads from events (src/event/target.h), against what a browser reads from them: events go through the
- * tests' own reader of streams, and what the client then has is read once more, after WHATWG HTML, section 13.2.5.
+/* What conflation reads from events (src/event/target.h), compared with what a browser reads: events go through the
+ * tests' parser of streams, and the resulting elements are parsed again by WHATWG HTML, section 13.2.5.
  * Input: a byte for the kind, one each for mode and namespace of the first and the second, one for flags; a selector
- * and a text, each ended by a NUL, then another text, and behind one more NUL a state, if there is any.
+ * and a text, each ended by a NUL, then another text, and after one more NUL a state, if any.
  *
- * - Elements: who is said to set one element is one element, with that id as its own; all other ids are said to be
- *   brought; who may be left out, or be passed, has nothing that runs. Who is left out for another binds nothing that
- *   the other does not, and shows no signal that it does not.
- * - Signals: where two are merged, any state becomes what it becomes by one and then the other. The merged event is no
- *   longer than both, and can be merged again. Two flat ones of integers always are. */
+ * - Elements: an event with a target is one element, with that id; all its other ids are reported as brought. An
+ *   event that may be dropped, or overtaken, contains nothing that runs. An event that is dropped for a later one
+ *   binds and shows only signals that the later one binds and shows, too.
+ * - Signals: a merged event changes any state like both events in order. It is no longer than both, and can be
+ *   merged again. Two flat events of integers can always be merged. */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -27,20 +27,20 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-/* ---- what a browser reads ---------------------------------------------------------------------------------------- */
+/* ---- the view of a browser --------------------------------------------------------------------------------------- */
 
 typedef struct noted {
   size_t count;
-  vestry_slice texts[MAX_NOTED]; /* the first ones */
+  vestry_slice texts[MAX_NOTED]; /* the first ones only */
 } noted;
 
 typedef struct reading {
   size_t ids_count, roots_count;
-  bool runs, is_strict; /* every end tag closes the last open tag, and nothing but space is outside of the roots */
+  bool runs, is_strict; /* every end tag closes the last open tag, and only space is outside of the roots */
   vestry_slice root_id;
   vestry_slice open[MAX_OPEN];
   size_t depth;
-  noted ids, binds, names; /* values of ids; names and values of data-bind; names of signals that are shown */
+  noted ids, binds, names; /* values of ids; names and values of data-bind; names of shown signals */
 } reading;
 
 static void note(noted *all, vestry_slice text) {
@@ -95,10 +95,10 @@ static void see_attribute(reading *r, vestry_slice name, vestry_slice value, ves
   if (!is_named(name, "id")) return;
   r->ids_count++;
   if (value.len) note(&r->ids, value);
-  if (!id->data) *id = value.data ? value : (vestry_slice){"", 0}; /* of two the first counts */
+  if (!id->data) *id = value.data ? value : (vestry_slice){"", 0}; /* the first of two counts */
 }
 
-/* Attributes up to the '>', which is returned; NULL: the text ends before. */
+/* Read attributes up to the '>', and return it; NULL: the text ends before. */
 static const char *see_attributes(reading *r, const char *at, const char *end, vestry_slice *id) {
   for (;;) {
     while (at < end && (is_blank(*at) || *at == '/')) at++;
@@ -159,12 +159,12 @@ static void read_html(const char *at, size_t len, reading *ret_reading) {
     while (name_end < end && !is_blank(*name_end) && *name_end != '/' && *name_end != '>') name_end++;
     vestry_slice id = {NULL, 0};
     at = see_attributes(r, name_end, end, &id);
-    if (!at) break; /* no tag */
+    if (!at) break; /* not a tag */
     vestry_slice tag = {name, (size_t)(name_end - name)};
     see_tag(r, tag, is_end, id);
     if (memchr(tag.data, '-', tag.len) && !memchr(tag.data, '"', tag.len) && !memchr(tag.data, '\'', tag.len) &&
         !is_end)
-      r->runs = true; /* the page defines what it is */
+      r->runs = true; /* the page defines its behaviour */
     at++;
     while (is_named(tag, "textarea") && !is_end && at < end && /* its text */
            (end - at < 11 || strncasecmp(at, "</textarea", 10) != 0 || !(is_blank(at[10]) || strchr("/>", at[10]))))
@@ -177,7 +177,7 @@ static bool is_text(vestry_slice a, const char *data, size_t len) {
   return a.len == len && (!len || memcmp(a.data, data, len) == 0);
 }
 
-/* One element, and its id is this. */
+/* Check that it is one element with this id. */
 static void require_one(const reading *r, const char *id, size_t len) {
   require(r->is_strict && r->roots_count == 1 && is_text(r->root_id, id, len));
 }
@@ -185,7 +185,7 @@ static void require_one(const reading *r, const char *id, size_t len) {
 static void check_root(const char *html, size_t len) {
   reading r;
   vestry_slice id;
-  if (memchr(html, '\n', len)) return; /* in an event, where lines have keys */
+  if (memchr(html, '\n', len)) return; /* in an event, each line has a key */
   vsi_html_state state;
   if (!vsi_html_read((vestry_slice){html, len}, true, &id, &state)) return;
   require(state.binds.count <= VSI_HTML_SET_MAX && state.reads.count <= VSI_HTML_SET_MAX);
@@ -206,7 +206,7 @@ static sse_text value_of(const vestry_event *event, const char *key) {
   return value;
 }
 
-/* Every id but the target's: asked as conflation does, of an event for that id. */
+/* Check that every id except the target's is reported, by the function that conflation uses. */
 static void require_brought(const vsi_target *target, const reading *r) {
   for (size_t i = 0; i < r->ids.count; i++) {
     vestry_slice id = r->ids.texts[i];
@@ -236,7 +236,7 @@ static bool has(const noted *all, const vestry_slice *texts, size_t step) {
 }
 
 static void require_all(const noted *of, const noted *in, size_t step) {
-  if (in->count >= MAX_NOTED - 1) return; /* there are more */
+  if (in->count >= MAX_NOTED - 1) return; /* more than the array holds */
   for (size_t i = 0; i + step <= of->count; i += step) require(has(in, &of->texts[i], step));
 }
 
@@ -295,7 +295,7 @@ static void check_pair(const vestry_elements_options *options, const char *const
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
-/* RFC 7396, section 2, as it stands there; objects to objects. */
+/* RFC 7396, section 2, literally; for objects only. */
 static void merge_patch(json_t *target, json_t *patch) {
   const char *name;
   json_t *value;

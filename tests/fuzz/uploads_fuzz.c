@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Uploads: however a form is cut into pieces, it has the same parts with the same bytes; and what clients say of files
- * and offsets is a name, a type and a number, or nothing. */
+/* Uploads: however a form is cut into pieces, it has the same parts with the same bytes; and file names, types and
+ * offsets of clients are parsed as a name, a type and a number, or rejected. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 enum { SAID_BYTES = 65536 };
 
-/* All that was told, one after the other. */
+/* All calls, in order. */
 typedef struct heard {
   size_t len;
   unsigned char text[SAID_BYTES];
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *body = (const char *)data + 1;
   const vestry_err error = take(body, size - 1, size, &whole, &is_whole);
   const vestry_err again = take(body, size - 1, 1 + data[0] % 64, &cut, &is_cut_whole);
-  /* Of a broken one the pieces before the break may tell more or less of a part that is not whole. */
+  /* If the form is invalid, pieces before the fault may contain more or less of an incomplete part. */
   if (error != again || is_whole != is_cut_whole) abort();
   if (!error && (whole.len != cut.len || memcmp(whole.text, cut.text, whole.len) != 0)) abort();
   read_headers(data, size);

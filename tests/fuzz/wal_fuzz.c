@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* WAL of any version, any bytes. Input: a byte that chooses the version and, by its lowest bit, the kind; a byte, the
- * size of pieces; the bytes. Even: a stream, from a page's head on. Odd: what is in one record after its head, with
- * its manager and info before it. What is told is the same in one piece and in many, and lies inside of the record. */
+/* WAL of any version, any bytes. Input: a byte that selects the version and, by its lowest bit, the kind; a byte,
+ * the size of pieces; the bytes. Even: a stream, from the head of a page on. Odd: the content of one record after
+ * its head, with its manager and info before it. The result is the same in one piece and in many, and lies inside of
+ * the record. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +52,7 @@ static vestry_err take(const vsi_postgres_record *record, void *ctx) {
   return VESTRY_OK;
 }
 
-/* Returns what was told. */
+/* Return the reported records. */
 static told feed(const vsi_postgres_format *format, const unsigned char *data, size_t size, size_t piece, uint32_t page,
                  uint32_t segment) {
   told t = {.format = format};
@@ -67,7 +68,7 @@ static told feed(const vsi_postgres_format *format, const unsigned char *data, s
   vestry_err error = VESTRY_OK;
   while (size && !error) {
     size_t len = size < piece ? size : piece;
-    unsigned char *copy = malloc(len); /* its end is the end of the memory */
+    unsigned char *copy = malloc(len); /* its end is the end of the allocation */
     require(copy);
     memcpy(copy, data, len);
     error = vsi_postgres_wal_feed(&wal, copy, len);
@@ -82,7 +83,7 @@ static told feed(const vsi_postgres_format *format, const unsigned char *data, s
   return t;
 }
 
-/* A page with one record. Returns its length. */
+/* Make a page with one record. Return its length. */
 static size_t wrap(const vsi_postgres_format *format, const uint8_t *data, size_t size, unsigned char *page) {
   memset(page, 0, 64);
   memcpy(page, &format->magic, 2);
